@@ -1,0 +1,54 @@
+# Every recipe of the project; CI calls nothing else. `make` alone lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check coverage docs lock clean
+
+# The first Python that is new enough; name another with: make PYTHON=/path/to/python3.12 …
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+BIN := .venv/bin
+
+help: ## list the recipes
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
+
+install: .venv/.installed ## make .venv with the pinned, hash-checked dependencies and this package in it
+
+.venv/.installed: requirements.lock pyproject.toml
+	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo 'error: movie-stream needs Python 3.11 or newer, and $(or $(PYTHON),python3) is not; install one,' \
+			'or name it: make PYTHON=/path/to/python3.12 install' >&2; exit 2; }
+	@$(PYTHON) -m venv .venv || { \
+		echo 'error: $(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv' >&2; exit 2; }
+	@echo 'Installing the pinned dependencies into .venv; this takes about a minute.'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: install ## start a broker and MongoDB, replay a sample, show the results live; Ctrl-C ends it all
+	@$(BIN)/movie-stream demo
+
+test: install check ## check, then run every test
+	$(BIN)/pytest --durations=10
+
+check: install ## style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+coverage: install ## run every test and list the lines that none of them ran
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+docs: install ## remake what is generated from the code: .env.example
+	$(BIN)/movie-stream settings --example > .env.example
+
+lock: install ## remake requirements.lock from pyproject.toml, everything as new as it allows
+	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --upgrade \
+		--extra embedded --extra dev --generate-hashes --no-emit-index-url \
+		--custom-compile-command 'make lock' --output-file requirements.lock
+
+clean: ## remove .venv and everything else that is made here
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

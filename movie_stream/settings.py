@@ -1,0 +1,319 @@
+"""The settings: one class declares each one's name, type, default, expectation and help.
+
+A setting's variable is its name in capitals. It is read from the environment, else from `.env` in the working
+directory; `NAME_FILE` in either place names a file that holds the value. The command `movie-stream settings`,
+`.env.example` and the checks are all made from the class.
+"""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from movie_stream.errors import SettingMissing, SettingsError
+
+_UNIT_MS = {"ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
+_DURATION = re.compile(r"([0-9]{1,15})(ms|s|min|h|d)")
+_LONGEST_DAYS = 36_500
+_DEAD_LETTERS = "-dead-letters"
+
+A_DURATION = "a whole number and a unit (ms, s, min, h or d), such as 24h, 30min or 500ms"
+A_TOPIC = "1 to 200 letters, digits, dots, dashes or underscores, and no dot first"
+
+
+def parse_duration(text: object) -> timedelta:
+    """The length of time that `24h`, `30min`, `90s`, `500ms` or `2d` names; nothing else is accepted.
+
+    >>> parse_duration("90s")
+    datetime.timedelta(seconds=90)
+
+    Raises ValueError where the text is no duration, or longer than a hundred years.
+    """
+    if isinstance(text, timedelta):
+        if timedelta() <= text <= timedelta(days=_LONGEST_DAYS):
+            return text
+        raise ValueError("out of range")
+    match = _DURATION.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError("no duration")
+    milliseconds = int(match[1]) * _UNIT_MS[match[2]]
+    if milliseconds > _LONGEST_DAYS * _UNIT_MS["d"]:
+        raise ValueError("out of range")
+    return timedelta(milliseconds=milliseconds)
+
+
+def format_duration(duration: timedelta) -> str:
+    """The duration as a setting is written, in the largest unit that fits; a day is `24h`.
+
+    >>> format_duration(timedelta(minutes=90)), format_duration(timedelta(days=1))
+    ('90min', '24h')
+    """
+    milliseconds = duration // timedelta(milliseconds=1)
+    for unit, size in reversed(_UNIT_MS.items()):
+        if milliseconds % size == 0 and milliseconds >= (2 * size if unit == "d" else size):
+            return f"{milliseconds // size}{unit}"
+    return "0s"
+
+
+def _check_timezone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError("no such time zone") from error
+    return name
+
+
+def _check_servers(servers: str) -> str:
+    addresses = [address.strip() for address in servers.split(",")]
+    if not all(_ADDRESS.fullmatch(address) and int(address.rpartition(":")[2]) <= 65_535 for address in addresses):
+        raise ValueError("no host:port")
+    return ",".join(addresses)
+
+
+def _check_uri(uri: SecretStr) -> SecretStr:
+    if not re.match(r"mongodb(\+srv)?://[^/]", uri.get_secret_value()):
+        raise ValueError("no MongoDB URI")
+    return uri
+
+
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}$")]
+LogLevel = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
+    BeforeValidator(lambda level: level.upper() if isinstance(level, str) else level),
+]
+
+
+def _setting(default: object, *, expected: str, meaning: str) -> Any:
+    return Field(default, description=meaning, json_schema_extra={"expected": expected})
+
+
+class Settings(BaseSettings):
+    """All settings, checked and read-only. Build it with `load_settings`, which words the errors."""
+
+    model_config = SettingsConfigDict(
+        case_sensitive=True,
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+    )
+
+    kafka_bootstrap_servers: Annotated[str, AfterValidator(_check_servers)] | None = _setting(
+        None, expected="host:port, several with commas between", meaning="Kafka brokers"
+    )
+    kafka_topic: Topic = _setting("movie-events", expected=A_TOPIC, meaning="topic of the views")
+    kafka_partials_topic: Topic = _setting(
+        "movie-partials", expected=A_TOPIC, meaning="internal topic of partial results"
+    )
+    kafka_group: Annotated[str, Field(pattern=r"^[^\s\x00-\x1f]{1,200}$")] = _setting(
+        "movie-analytics-consumer",
+        expected="1 to 200 characters without spaces",
+        meaning="consumer group that all workers share",
+    )
+    kafka_partitions: Annotated[int, Field(ge=1, le=10_000)] = _setting(
+        3, expected="a whole number from 1 to 10000", meaning="partitions of the topics that init creates"
+    )
+    mongodb_uri: Annotated[SecretStr, AfterValidator(_check_uri)] | None = _setting(
+        None,
+        expected="mongodb://host:port or mongodb+srv://host",
+        meaning="MongoDB",
+    )
+    mongodb_database: Annotated[str, Field(pattern=r'^[^/\\. "$*<>:|?\x00]{1,63}$')] = _setting(
+        "movies_db",
+        expected='1 to 63 characters without spaces or any of /\\."$*<>:|?',
+        meaning="database of the results",
+    )
+    log_level: LogLevel = _setting(
+        "INFO", expected="DEBUG, INFO, WARNING, ERROR or CRITICAL", meaning="how much the worker logs"
+    )
+    allowed_lateness: Duration = _setting(
+        timedelta(hours=24),
+        expected=A_DURATION,
+        meaning="a view older than the newest of its partition by more than this is late",
+    )
+    future_tolerance: Duration = _setting(
+        timedelta(hours=1),
+        expected=A_DURATION,
+        meaning="how far a view may lie ahead of its Kafka record's time",
+    )
+    session_gap: Duration = _setting(
+        timedelta(minutes=30), expected=A_DURATION, meaning="a pause longer than this ends a user's session"
+    )
+    timezone: Annotated[str, AfterValidator(_check_timezone)] = _setting(
+        "UTC", expected="an IANA time zone such as Europe/Berlin", meaning="time zone of peak_hour"
+    )
+    revenue_per_view: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = _setting(
+        0.0, expected="a number from 0 to 1000000000", meaning="revenue of a view without a price"
+    )
+
+    @property
+    def dead_letters_topic(self) -> str:
+        """The topic of the records that were refused."""
+        return self.kafka_topic + _DEAD_LETTERS
+
+    def require_broker(self) -> str:
+        """The brokers' addresses; raises SettingMissing where they are not set."""
+        if self.kafka_bootstrap_servers is None:
+            raise SettingMissing(
+                variable="KAFKA_BOOTSTRAP_SERVERS",
+                remedy="set it to your Kafka (host:port), or start one for trying out with: movie-stream services",
+            )
+        return self.kafka_bootstrap_servers
+
+    def require_mongodb(self) -> str:
+        """The MongoDB URI, with its password; raises SettingMissing where it is not set."""
+        if self.mongodb_uri is None:
+            raise SettingMissing(
+                variable="MONGODB_URI",
+                remedy="set it to your MongoDB (mongodb://host:port), or start one for trying out with: "
+                "movie-stream services",
+            )
+        return self.mongodb_uri.get_secret_value()
+
+    def with_services(self, *, bootstrap_servers: str, mongodb_uri: str) -> Self:
+        """These settings with another broker and MongoDB."""
+        return self.model_copy(
+            update={"kafka_bootstrap_servers": bootstrap_servers, "mongodb_uri": SecretStr(mongodb_uri)}
+        )
+
+    def environment(self) -> dict[str, str]:
+        """The variables, secrets included, that give a child process these very settings."""
+        return {
+            variable_of(name): written(getattr(self, name))
+            for name in type(self).model_fields
+            if getattr(self, name) is not None
+        }
+
+    @model_validator(mode="after")
+    def _topics_differ(self) -> Self:
+        if self.kafka_partials_topic in (self.kafka_topic, self.dead_letters_topic):
+            raise SettingsError(
+                variable="KAFKA_PARTIALS_TOPIC",
+                expected="another topic than KAFKA_TOPIC and its dead letters",
+                got=self.kafka_partials_topic,
+            )
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, *_layers()
+
+
+class _Layer(PydanticBaseSettingsSource):
+    """Settings from one set of variables (`place` says which), by NAME or by NAME_FILE."""
+
+    def __init__(self, place: str, variables: EnvSettingsSource) -> None:
+        super().__init__(variables.settings_cls)
+        self.place = place
+        self._variables = variables.env_vars
+
+    def variable(self, name: str) -> str | None:
+        """The variable that sets the named setting here, if any does."""
+        direct, by_file = variable_of(name), f"{variable_of(name)}_FILE"
+        found = [variable for variable in (direct, by_file) if self._variables.get(variable)]
+        if len(found) == 2:
+            raise SettingsError(variable=direct, expected=f"either {direct} or {by_file}, got both in the {self.place}")
+        return found[0] if found else None
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        variable = self.variable(field_name)
+        if variable is None:
+            return None, field_name, False
+        value = self._variables[variable] or ""
+        return (_content(variable, value) if variable.endswith("_FILE") else value.strip()), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        values = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings of this process; `overrides` (by field name) win over every variable.
+
+    >>> load_settings(session_gap="45min").session_gap
+    datetime.timedelta(seconds=2700)
+
+    Raises SettingsError, which names the variable, what was expected and what came (a secret's value never).
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        name = str(fault["loc"][0])
+        got = None if name in secret_names() else written(fault["input"])
+        raise SettingsError(variable=variable_of(name), expected=expectation_of(name), got=got) from error
+
+
+def origin_of(name: str) -> str:
+    """Where the named setting's value comes from: "environment", ".env" or "default"; NAME_FILE is named."""
+    for layer in _layers():
+        variable = layer.variable(name)
+        if variable is not None:
+            return f"{layer.place} ({variable})" if variable.endswith("_FILE") else layer.place
+    return "default"
+
+
+def variable_of(name: str) -> str:
+    """The variable of a setting: `kafka_topic` is read from KAFKA_TOPIC."""
+    return name.upper()
+
+
+def expectation_of(name: str) -> str:
+    """What a value of the named setting has to be, for an error message."""
+    extra = Settings.model_fields[name].json_schema_extra
+    return str(extra["expected"]) if isinstance(extra, dict) else ""
+
+
+def secret_names() -> frozenset[str]:
+    """The names of the settings whose values nobody may see."""
+    return frozenset(name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation))
+
+
+def written(value: object) -> str:
+    """A setting's value as one writes it into a variable, secrets included."""
+    match value:
+        case None:
+            return ""
+        case timedelta():
+            return format_duration(value)
+        case SecretStr():
+            return value.get_secret_value()
+        case float():
+            return repr(value).removesuffix(".0")
+        case _:
+            return str(value)
+
+
+def _layers() -> tuple[_Layer, ...]:
+    try:
+        dotenv = DotEnvSettingsSource(Settings, env_file=".env", env_file_encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(variable=".env", expected="a readable text file in UTF-8", remedy=str(error)) from error
+    return _Layer("environment", EnvSettingsSource(Settings)), _Layer(".env", dotenv)
+
+
+def _content(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(variable=variable, expected="the path of a readable text file", got=path) from error

@@ -1,0 +1,120 @@
+"""For all tests: the real broker and mongod, settings of a test's own, and a watch on what is left behind."""
+
+import asyncio
+import inspect
+import os
+import sys
+import tempfile
+import threading
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import hypothesis
+import psutil
+import pytest
+
+from movie_stream.embedded.services import EmbeddedServices
+from movie_stream.settings import Settings, variable_of
+
+_SETTLE_S = 5.0
+
+# A busy machine is no failure. In CI the same examples come every time; elsewhere new ones are looked for.
+hypothesis.settings.register_profile(
+    "movie-stream",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    derandomize="CI" in os.environ,
+    print_blob=True,
+)
+hypothesis.settings.load_profile("movie-stream")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """All temporary files of this run are made in here, so that another program's are not taken for ours."""
+    folder = tmp_path_factory.mktemp("temporary")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(folder))
+        patch.setattr(tempfile, "tempdir", str(folder))
+        for name in Settings.model_fields:
+            patch.delenv(variable_of(name), raising=False)
+            patch.delenv(f"{variable_of(name)}_FILE", raising=False)
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def services(temporary_folder: Path) -> Iterator[EmbeddedServices]:
+    """A real broker and a real mongod, shared by the tests of one run."""
+    with EmbeddedServices() as running:
+        yield running
+
+
+@pytest.fixture
+def settings(services: EmbeddedServices) -> Settings:
+    """Settings with topics, a group and a database of the test's own; a developer's `.env` has no say."""
+    unique = uuid.uuid4().hex[:8]
+    defaults = {name: field.default for name, field in Settings.model_fields.items()}
+    return Settings(
+        **defaults
+        | {
+            "kafka_bootstrap_servers": services.bootstrap_servers,
+            "mongodb_uri": services.mongodb_uri,
+            "kafka_topic": f"movie-events-{unique}",
+            "kafka_partials_topic": f"movie-partials-{unique}",
+            "kafka_group": f"movie-analytics-{unique}",
+            "mongodb_database": f"movies_{unique}",
+        }
+    )
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(request: pytest.FixtureRequest, temporary_folder: Path) -> Iterator[None]:
+    """Fail a test that leaves a process, thread, task, temporary file or environment variable behind."""
+    if "settings" in request.fixturenames or "services" in request.fixturenames:
+        request.getfixturevalue("services")
+    if inspect.iscoroutinefunction(getattr(request, "function", None)):
+        request.getfixturevalue("no_tasks_left_behind")
+    processes, threads = _processes(), _threads()
+    environment, files = _environment(), set(temporary_folder.iterdir())
+    yield
+    left_processes, _ = psutil.wait_procs(_processes() - processes, timeout=_SETTLE_S)[::-1]
+    left_threads = _threads() - threads
+    for thread in left_threads:
+        thread.join(_SETTLE_S)
+    left = {
+        "processes": [process.info for process in left_processes],
+        "threads": [thread.name for thread in left_threads if thread.is_alive()],
+        "files": sorted(str(file) for file in set(temporary_folder.iterdir()) - files),
+        "variables": sorted(name for name, _ in environment ^ _environment()),
+    }
+    assert not any(left.values()), f"the test left behind: { {kind: names for kind, names in left.items() if names} }"
+
+
+@pytest.fixture
+async def no_tasks_left_behind() -> AsyncIterator[None]:
+    before = asyncio.all_tasks()
+    yield
+    left = asyncio.all_tasks() - before - {asyncio.current_task()}
+    _, pending = await asyncio.wait(left, timeout=_SETTLE_S) if left else (set(), set())
+    assert not pending, f"the test left tasks behind: {pending}"
+
+
+def _processes() -> set[psutil.Process]:
+    return set(psutil.Process().children(recursive=True))
+
+
+def _threads() -> set[threading.Thread]:
+    # The event loop of a coroutine test ends its pool of threads itself, after these fixtures.
+    running = (thread for thread in threading.enumerate() if not thread.name.startswith("asyncio_"))
+    return set(running) - _motors_pool()
+
+
+def _motors_pool() -> set[threading.Thread]:
+    # motor keeps one pool for the whole process, whatever clients are closed.
+    motor = sys.modules.get("motor.frameworks.asyncio")
+    return set(motor._EXECUTOR._threads) if motor is not None else set()
+
+
+def _environment() -> set[tuple[str, str]]:
+    return {(name, value) for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}

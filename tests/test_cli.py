@@ -1,0 +1,90 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = str(Path(sys.executable).parent / "movie-stream")
+COMMANDS = (
+    *("demo", "services", "init", "worker", "produce"),
+    *("generate", "show", "doctor", "rebuild", "settings"),
+)
+HEAVY = ("faust", "aiokafka", "motor", "pymongo", "numpy", "msgspec")
+
+
+def run(tmp_path: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [SCRIPT, *arguments],
+        cwd=tmp_path,
+        env=os.environ | {"NO_COLOR": "1", "COLUMNS": "100"} | variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_help_lists_every_command(tmp_path: Path) -> None:
+    result = run(tmp_path, "--help")
+    assert result.returncode == 0
+    assert [command for command in COMMANDS if f" {command} " not in result.stdout] == []
+    assert "\x1b[" not in result.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_has_an_example(tmp_path: Path, command: str) -> None:
+    result = run(tmp_path, command, "-h")
+    assert result.returncode == 0
+    assert f"movie-stream {command}" in result.stdout.partition("Examples:")[2]
+
+
+def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-X", "importtime", SCRIPT, "--help"], capture_output=True, text=True, check=True
+    )
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in result.stderr.splitlines()}
+    assert "typer" in imported
+    assert imported.isdisjoint(HEAVY)
+
+
+def test_version(tmp_path: Path) -> None:
+    assert run(tmp_path, "--version").stdout == "movie-stream 0.1.0\n"
+
+
+def test_an_error_of_the_user_is_one_line(tmp_path: Path) -> None:
+    result = run(tmp_path, "settings", KAFKA_PARTITIONS="many")
+    assert result.returncode == 2
+    assert result.stderr == "error: KAFKA_PARTITIONS: expected a whole number from 1 to 10000, got 'many'\n"
+    assert result.stdout == ""
+
+
+def test_settings_as_json_through_the_command(tmp_path: Path) -> None:
+    assert '"KAFKA_TOPIC": {' in run(tmp_path, "settings", "--json").stdout
+
+
+def test_settings_as_an_example_through_the_command(tmp_path: Path) -> None:
+    assert "\n# KAFKA_TOPIC=movie-events\n" in run(tmp_path, "settings", "--example").stdout
+
+
+def test_a_reader_that_goes_away_is_no_error_to_speak_of(tmp_path: Path) -> None:
+    result = subprocess.run(
+        ["bash", "-c", f"'{SCRIPT}' settings --json | true"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.stderr == ""
+
+
+def test_an_unknown_word_is_a_usage_error(tmp_path: Path) -> None:
+    result = run(tmp_path, "show", "weather")
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    assert "windows" in result.stderr
+
+
+def test_the_shell_can_complete(tmp_path: Path) -> None:
+    result = run(tmp_path, _MOVIE_STREAM_COMPLETE="complete_bash", COMP_WORDS="movie-stream do", COMP_CWORD="1")
+    assert result.stdout.split() == ["doctor"]

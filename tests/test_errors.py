@@ -1,0 +1,27 @@
+import inspect
+from collections.abc import Callable
+
+import pytest
+
+from movie_stream import errors
+from movie_stream.errors import MovieStreamError
+
+CLASSES = [
+    kind
+    for _, kind in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(kind, MovieStreamError) and kind is not MovieStreamError
+]
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_every_error_is_one_line_without_passwords(kind: Callable[..., MovieStreamError]) -> None:
+    needed = inspect.signature(kind).parameters
+    error = kind(**{name: 3 if name in ("line", "partition") else "two\nlines ana:hunter2@db" for name in needed})
+    assert "\n" not in str(error)
+    assert "ana:***@db" in str(error)
+    assert "hunter2" not in str(error)
+    assert error.exit_code in (1, 2)
+
+
+def test_a_cause_without_a_text_is_named_by_its_class() -> None:
+    assert "(TimeoutError)" in str(errors.MongoUnreachable(uri="mongodb://h", cause=TimeoutError()))
