@@ -1,0 +1,256 @@
+"""One source partition's whole state: a pure function of a prefix of its log, applied chunk by chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from movie_stream.aggregates import partial
+from movie_stream.aggregates.batch import Batch, Numbers
+from movie_stream.aggregates.columns import Array, Ints
+from movie_stream.aggregates.groups import Block, Groups, compact
+from movie_stream.aggregates.interner import Interner
+from movie_stream.aggregates.local_time import LocalHours
+from movie_stream.aggregates.results import RESULTS, Result
+from movie_stream.aggregates.users import UserDaysBlock, Users, UsersBlock
+from movie_stream.aggregates.window import moment
+from movie_stream.chunk import Chunk
+from movie_stream.event import MISSING, Views, decode
+from movie_stream.partitioner import partitions_of
+
+_BEFORE_ALL: Final = -(2**62)
+_SPELLINGS_KEPT: Final = 20_000
+
+Entry = Block | UsersBlock | UserDaysBlock
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER: msgspec.msgpack.Decoder[Entry] = msgspec.msgpack.Decoder(Entry)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The settings that change figures."""
+
+    allowed_lateness_ms: int = 86_400_000
+    future_tolerance_ms: int = 3_600_000
+    session_gap_ms: int = 1_800_000
+    timezone: str = "UTC"
+    revenue_per_view_micro: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record that does not count, and why."""
+
+    partition: int
+    offset: int
+    time_ms: int
+    key: bytes | None
+    value: bytes | None
+    kind: str
+    """bad or late."""
+    reason: str
+
+
+class OutOfStep(RuntimeError):
+    """A chunk does not go on where the state stands; applying it would lose records."""
+
+
+class Accumulator:
+    """The figures of one source partition.
+
+    `position` is the next offset to apply, `watermark_ms` the largest timestamp applied so far (None before the first).
+    """
+
+    def __init__(
+        self, partition: int, partitions: int, rules: Rules, run: int = 1, results: tuple[Result, ...] = RESULTS
+    ) -> None:
+        self.partition, self._partitions, self._rules, self._run = partition, partitions, rules, run
+        self._hours = LocalHours(rules.timezone)
+        self._results = results
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets everything."""
+        self.position = 0
+        self.watermark_ms: int | None = None
+        self.misplaced = 0
+        """Views whose user belongs into another partition, since the start of this process."""
+        self._slugs, self._movies = Interner(), Interner()
+        self._spellings, self._slug_ids, self._spelled = Interner(), list[int](), list[str]()
+        self._misplaced_users = np.zeros(0, np.bool_)
+        self.users = Users(self._results, self._rules.session_gap_ms)
+        names = {"genre": self._slugs, "movie_id": self._movies, "user_id": self.users.names, None: None}
+        self._of_views = [
+            Groups(result, names[result.grouped_by], live=True) for result in self._results if not result.of_users
+        ]
+        self._groups = {groups.result.collection: groups for groups in (*self._of_views, *self.users.figures)}
+
+    @property
+    def threshold_ms(self) -> int:
+        """No valid view will ever be older than this."""
+        return 0 if self.watermark_ms is None else self.watermark_ms - self._rules.allowed_lateness_ms
+
+    def apply(self, chunk: Chunk) -> list[DeadLetter]:
+        """Applies the records from `position` on; returns those that do not count. Raises OutOfStep."""
+        if chunk.end <= self.position:
+            return []
+        if chunk.start > self.position:
+            raise OutOfStep(f"expected offset {self.position} of partition {self.partition}, got {chunk.start}")
+        chunk = chunk.since(self.position)
+        decoded = decode(chunk.values, chunk.times_ms, self._rules.future_tolerance_ms)
+        refused = [self._dead_letter(chunk, refusal.index, "bad", refusal.reason) for refusal in decoded.refusals]
+        views, late = self._split_late(decoded.views, chunk)
+        if len(views):
+            batch = self._batch(views, chunk.offsets[views.index])
+            for groups in self._of_views:
+                groups.apply(batch)
+            self.users.apply(batch, self.threshold_ms)
+            self.watermark_ms = max(self.watermark_ms or 0, int(batch.timestamp_ms.max()))
+            self._count_misplaced(batch.ids["user_id"])
+        self.position = chunk.end
+        return sorted(refused + late, key=lambda letter: letter.offset)
+
+    def _split_late(self, views: Views, chunk: Chunk) -> tuple[Views, list[DeadLetter]]:
+        """Record by record: late is what is older than the watermark before it, less the lateness that is allowed."""
+        first = _BEFORE_ALL if self.watermark_ms is None else self.watermark_ms
+        watermark = np.maximum.accumulate(np.concatenate([[first], views.timestamp_ms]))[:-1]
+        late = views.timestamp_ms < watermark - self._rules.allowed_lateness_ms
+        letters = []
+        for row in np.flatnonzero(late).tolist():
+            reason = (
+                f"late: {moment(int(views.timestamp_ms[row])):%Y-%m-%dT%H:%M:%SZ} is more than "
+                f"{self._rules.allowed_lateness_ms / 3_600_000:g} h before the newest view of its partition so far, "
+                f"{moment(int(watermark[row])):%Y-%m-%dT%H:%M:%SZ}"
+            )
+            letters.append(self._dead_letter(chunk, int(views.index[row]), "late", reason))
+        return views.where(~late), letters
+
+    def _dead_letter(self, chunk: Chunk, index: int, kind: str, reason: str) -> DeadLetter:
+        return DeadLetter(
+            self.partition,
+            int(chunk.offsets[index]),
+            int(chunk.times_ms[index]),
+            chunk.keys[index],
+            chunk.values[index],
+            kind,
+            reason,
+        )
+
+    def _batch(self, views: Views, offsets: Ints) -> Batch:
+        slugs, spelling = self._spell(views.genre)
+        movies, users = self._movies.ids(views.movie_id), self.users.names.ids(views.user_id)
+        return Batch(
+            offset=offsets,
+            timestamp_ms=views.timestamp_ms,
+            local_hour=self._hours.of(views.timestamp_ms),
+            ids={"genre": slugs, "movie_id": movies, "user_id": users},
+            hashes={"movie_id": self._movies.hashes(movies), "user_id": self.users.names.hashes(users)},
+            numbers={
+                "rating": _numbers(views.rating_micro),
+                "duration": _numbers(views.duration_min),
+                "revenue": Numbers(
+                    None,
+                    np.where(views.price_micro == MISSING, self._rules.revenue_per_view_micro, views.price_micro),
+                ),
+            },
+            texts={"title": np.fromiter(views.title, object, len(views)), "spelling": spelling},
+        )
+
+    def _spell(self, genres: Sequence[str]) -> tuple[Ints, Array]:
+        """The slug's number and the tidied spelling of each genre."""
+        if len(self._spellings) > _SPELLINGS_KEPT:
+            self._spellings.restart([])
+            self._slug_ids.clear()
+            self._spelled.clear()
+        ids = self._spellings.ids(genres)
+        for raw in self._spellings.names[len(self._spelled) :]:
+            spelled = " ".join(raw.split())
+            self._spelled.append(spelled)
+            self._slug_ids.append(self._slugs[spelled.lower()])
+        spelled_by_id = np.fromiter(self._spelled, object, len(self._spelled))
+        return np.array(self._slug_ids, np.int64)[ids], spelled_by_id[ids]
+
+    def _count_misplaced(self, users: Ints) -> None:
+        known = len(self._misplaced_users)
+        fresh = [name.encode() for name in self.users.names.names[known:]]
+        if fresh:
+            elsewhere = partitions_of(fresh, self._partitions) != self.partition
+            self._misplaced_users = np.concatenate([self._misplaced_users, elsewhere])
+        self.misplaced += int(np.count_nonzero(self._misplaced_users[users]))
+
+    def partials(self, targets: int) -> list[tuple[int, bytes]]:
+        """What changed since the last call, for each partition of `movie-partials`; the watermark comes last."""
+        messages = []
+        for groups in self._groups.values():
+            rows = np.flatnonzero(groups.unsent.values)
+            for target, part in self._by_target(groups, rows, targets):
+                for block in groups.blocks(part):
+                    messages.append((target, partial.encode(partial.Partial(self._run, self.partition, block))))
+            groups.unsent.values[:] = False
+        if self.watermark_ms is not None:
+            watermark = partial.encode(partial.Watermark(self._run, self.partition, self.watermark_ms))
+            messages.extend((target, watermark) for target in range(targets))
+        return messages
+
+    def _by_target(self, groups: Groups, rows: Ints, targets: int) -> list[tuple[int, Ints]]:
+        collection, starts = groups.result.collection, groups.starts[rows].tolist()
+        if groups.result.by_genre and groups.names is not None:
+            slugs = [groups.names.names[i] for i in groups.ids[rows].tolist()]
+            target = np.array(
+                [partial.target(collection, start, slug, targets) for start, slug in zip(starts, slugs, strict=True)],
+                np.int64,
+            )
+        else:
+            of_start = {start: partial.target(collection, start, "", targets) for start in set(starts)}
+            target = np.array([of_start[start] for start in starts], np.int64)
+        return [(t, rows[target == t]) for t in range(targets)]
+
+    def freeze(self, snapshot: bool) -> list[bytes]:
+        """The entries of a checkpoint: what changed since the last call, or everything."""
+        entries: list[bytes] = []
+        for groups in self._groups.values():
+            rows = np.arange(len(groups)) if snapshot else np.flatnonzero(groups.unsaved.values)
+            entries.extend(map(_ENCODER.encode, groups.blocks(rows)))
+            groups.unsaved.values[:] = False
+        entries.extend(map(_ENCODER.encode, self.users.blocks(snapshot)))
+        return entries
+
+    def load(self, entry: bytes) -> None:
+        """Takes over an entry of a checkpoint; they come in the order of the log."""
+        block = _DECODER.decode(entry)
+        if isinstance(block, Block):
+            self._groups[block.collection].merge(block)
+        else:
+            self.users.load(block)
+
+    def loaded(self, position: int, watermark_ms: int | None) -> None:
+        """Ends a restore: what was loaded is what was sent and saved."""
+        self.position, self.watermark_ms = position, watermark_ms
+        for groups in self._groups.values():
+            groups.unsent.values[:] = False
+            groups.unsaved.values[:] = False
+        self.users.settle()
+        self._misplaced_users = np.zeros(0, np.bool_)
+        self.forget()
+
+    def forget(self) -> None:
+        """Drops the windows that no valid view can reach any more and whose last partial was sent.
+
+        Only between flushes. Nothing of it goes into the changelog: a restore forgets by the same watermark.
+        """
+        threshold = self.threshold_ms
+        for groups in self._of_views:
+            length = groups.result.window.length_ms
+            if length is not None:
+                groups.drop((groups.starts + length <= threshold) & ~groups.unsent.values)
+        self.users.forget(threshold)
+        compact(self._movies, self._of_views)
+
+
+def _numbers(column: Ints) -> Numbers:
+    present = column != MISSING
+    return Numbers(None, column) if present.all() else Numbers(np.flatnonzero(present), column[present])

@@ -1,0 +1,362 @@
+"""What a group holds: columns that views change in place, and that the partials of several partitions merge by.
+
+Every accumulator is a function of the set of views alone, never of their order: sums of integers, extremes, sets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, Protocol
+
+import numpy as np
+
+from movie_stream.aggregates.batch import Batch
+from movie_stream.aggregates.columns import Column, Ints
+from movie_stream.aggregates.sketch import SketchColumn, count_distinct, pack_hashes
+
+_LOW: Final = np.int64(0xFFFF_FFFF)
+_UNSEEN: Final = -1
+EMPTY_SKETCH: Final = pack_hashes(np.zeros(0, np.uint64))
+
+
+class Held(Protocol):
+    """A column of whatever kind."""
+
+    def grow(self, length: int) -> None: ...
+    def keep(self, rows: Ints) -> None: ...
+    def export(self, rows: Ints) -> Any: ...
+    def load(self, rows: Ints, exported: Any, picked: Ints) -> None: ...
+
+
+class Accumulator(Protocol):
+    """One kind of figure of a group. Instances are values: equal ones are held once."""
+
+    @property
+    def name(self) -> str:
+        """Names the column within its result, in partials and changelogs."""
+        ...
+
+    def column(self, live: bool) -> Any:
+        """A new column; `live` if views will change it, else it only holds what was exported."""
+        ...
+
+    def update(self, column: Any, rows: Ints, batch: Batch) -> None:
+        """Adds the views of the batch; `rows` is each view's group."""
+        ...
+
+    def merge(self, values: Sequence[Any]) -> Any:
+        """The figure of one group from the values its partitions hold (at least one)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """The number of views."""
+
+    name: ClassVar[str] = "views"
+
+    def column(self, live: bool) -> Column:
+        return Column(np.int64)
+
+    def update(self, column: Column, rows: Ints, batch: Batch) -> None:
+        np.add.at(column.values, rows, 1)
+
+    def merge(self, values: Sequence[Any]) -> int:
+        return sum(map(int, values))
+
+
+@dataclass(frozen=True, slots=True)
+class SumOf:
+    """The sum of a number over the views that have it; exact up to 2**63."""
+
+    number: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.number}.sum"
+
+    def column(self, live: bool) -> Column:
+        return Column(np.int64)
+
+    def update(self, column: Column, rows: Ints, batch: Batch) -> None:
+        present, values = batch.numbers[self.number]
+        np.add.at(column.values, rows if present is None else rows[present], values)
+
+    def merge(self, values: Sequence[Any]) -> int:
+        return sum(map(int, values))
+
+
+@dataclass(frozen=True, slots=True)
+class WideSumOf:
+    """The sum of a large number: 10,000 prices of a billion do not fit into 63 bits. Held as two columns, x >> 32 and
+    x & 0xffffffff, each exact for 2**31 views; the carry moves when it is exported."""
+
+    number: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.number}.wide_sum"
+
+    def column(self, live: bool) -> WideColumn:
+        return WideColumn()
+
+    def update(self, column: WideColumn, rows: Ints, batch: Batch) -> None:
+        present, values = batch.numbers[self.number]
+        rows = rows if present is None else rows[present]
+        np.add.at(column.values[:, 0], rows, values >> 32)
+        np.add.at(column.values[:, 1], rows, values & _LOW)
+
+    def merge(self, values: Sequence[Any]) -> int:
+        return sum((int(high) << 32) + int(low) for high, low in values)
+
+
+class WideColumn(Column):
+    """Two halves a row, the upper one in units of 2**32."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(np.int64, width=(2,))
+
+    def export(self, rows: Ints) -> bytes | list[Any]:
+        low = self.values[rows, 1]
+        self.values[rows, 0] += low >> 32
+        self.values[rows, 1] = low & _LOW
+        return super().export(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class CountOf:
+    """How many views have a number."""
+
+    number: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.number}.count"
+
+    def column(self, live: bool) -> Column:
+        return Column(np.int64)
+
+    def update(self, column: Column, rows: Ints, batch: Batch) -> None:
+        present = batch.numbers[self.number].rows
+        np.add.at(column.values, rows if present is None else rows[present], 1)
+
+    def merge(self, values: Sequence[Any]) -> int:
+        return sum(map(int, values))
+
+
+@dataclass(frozen=True, slots=True)
+class LargestOf:
+    """The largest number seen, None where no view had it."""
+
+    number: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.number}.max"
+
+    def column(self, live: bool) -> Column:
+        return Column(np.int64, fill=_UNSEEN)
+
+    def update(self, column: Column, rows: Ints, batch: Batch) -> None:
+        present, values = batch.numbers[self.number]
+        np.maximum.at(column.values, rows if present is None else rows[present], values)
+
+    def merge(self, values: Sequence[Any]) -> int | None:
+        return max((int(value) for value in values if value != _UNSEEN), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class SmallestOf:
+    """The smallest number seen, None where no view had it."""
+
+    number: str
+    _unseen: ClassVar[int] = np.iinfo(np.int64).max
+
+    @property
+    def name(self) -> str:
+        return f"{self.number}.min"
+
+    def column(self, live: bool) -> Column:
+        return Column(np.int64, fill=self._unseen)
+
+    def update(self, column: Column, rows: Ints, batch: Batch) -> None:
+        present, values = batch.numbers[self.number]
+        np.minimum.at(column.values, rows if present is None else rows[present], values)
+
+    def merge(self, values: Sequence[Any]) -> int | None:
+        return min((int(value) for value in values if value != self._unseen), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class NewestTime:
+    """The newest timestamp, in Unix milliseconds."""
+
+    name: ClassVar[str] = "newest"
+
+    def column(self, live: bool) -> Column:
+        return Column(np.int64, fill=_UNSEEN)
+
+    def update(self, column: Column, rows: Ints, batch: Batch) -> None:
+        np.maximum.at(column.values, rows, batch.timestamp_ms)
+
+    def merge(self, values: Sequence[Any]) -> int:
+        return max(map(int, values))
+
+
+@dataclass(frozen=True, slots=True)
+class ViewsByHour:
+    """The number of views in each local hour of the day: 24 integers."""
+
+    name: ClassVar[str] = "views_by_hour"
+
+    def column(self, live: bool) -> Column:
+        return Column(np.int64, width=(24,))
+
+    def update(self, column: Column, rows: Ints, batch: Batch) -> None:
+        np.add.at(column.values.reshape(-1), rows * 24 + batch.local_hour, 1)
+
+    def merge(self, values: Sequence[Any]) -> list[int]:
+        return [int(count) for count in np.sum(values, axis=0)]
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """The set of distinct movie_ids or user_ids, as a sketch; see sketch.py."""
+
+    member: str
+    lg_k: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.member}.sketch{self.lg_k}"
+
+    def column(self, live: bool) -> SketchColumn | Column:
+        return SketchColumn(self.lg_k) if live else Column(object, fill=EMPTY_SKETCH)
+
+    def update(self, column: SketchColumn, rows: Ints, batch: Batch) -> None:
+        column.add(rows, batch.hashes[self.member])
+
+    def merge(self, values: Sequence[Any]) -> int:
+        return count_distinct(values, self.lg_k)
+
+
+@dataclass(frozen=True, slots=True)
+class SmallestSpelling:
+    """The smallest spelling of the genre in code-point order, trimmed and collapsed."""
+
+    name: ClassVar[str] = "spelling"
+
+    def column(self, live: bool) -> Column:
+        return Column(object, fill=None)
+
+    def update(self, column: Column, rows: Ints, batch: Batch) -> None:
+        held, spelling = column.values, batch.texts["spelling"]
+        other = np.flatnonzero(held[rows] != spelling)
+        for row, text in set(zip(rows[other].tolist(), spelling[other].tolist(), strict=True)):
+            if held[row] is None or text < held[row]:
+                held[row] = text
+
+    def merge(self, values: Sequence[Any]) -> str:
+        return str(min(values))
+
+
+class TitleColumn:
+    """The time and the title of the newest view, of equals the smallest title."""
+
+    __slots__ = ("newest", "title")
+
+    def __init__(self) -> None:
+        self.newest, self.title = Column(np.int64, fill=_UNSEEN), Column(object, fill=None)
+
+    def grow(self, length: int) -> None:
+        self.newest.grow(length)
+        self.title.grow(length)
+
+    def keep(self, rows: Ints) -> None:
+        self.newest.keep(rows)
+        self.title.keep(rows)
+
+    def export(self, rows: Ints) -> list[Any]:
+        return [self.newest.export(rows), self.title.export(rows)]
+
+    def load(self, rows: Ints, exported: Any, picked: Ints) -> None:
+        self.newest.load(rows, exported[0], picked)
+        self.title.load(rows, exported[1], picked)
+
+    @property
+    def values(self) -> _Titles:
+        return _Titles(self)
+
+
+class _Titles:
+    """Reads (newest, title) pairs by row."""
+
+    def __init__(self, column: TitleColumn) -> None:
+        self._column = column
+
+    def __getitem__(self, row: int) -> tuple[int, str]:
+        return int(self._column.newest.values[row]), self._column.title.values[row]
+
+
+@dataclass(frozen=True, slots=True)
+class NewestTitle:
+    """The title of the newest view; of views at one time, the smallest title."""
+
+    name: ClassVar[str] = "title"
+
+    def column(self, live: bool) -> TitleColumn:
+        return TitleColumn()
+
+    def update(self, column: TitleColumn, rows: Ints, batch: Batch) -> None:
+        newest, held = column.newest.values, column.title.values
+        before = newest[rows]
+        np.maximum.at(newest, rows, batch.timestamp_ms)
+        candidates = np.flatnonzero(batch.timestamp_ms == newest[rows])
+        held[rows[candidates[before[candidates] < newest[rows[candidates]]]]] = None  # a newer one came
+        titles = batch.texts["title"][candidates]
+        groups = rows[candidates]
+        untitled = held[groups] == None  # noqa: E711  (elementwise)
+        held[groups[untitled]] = titles[untitled]
+        for i in np.flatnonzero(held[groups] != titles).tolist():  # ties in time
+            held[groups[i]] = min(held[groups[i]], titles[i])
+
+    def merge(self, values: Sequence[Any]) -> str:
+        newest = max(time for time, _ in values)
+        return str(min(title for time, title in values if time == newest))
+
+
+@dataclass(frozen=True, slots=True)
+class OfUsers:
+    """A figure of a day that users.py keeps: it adds up over partitions, since a user's views all stand in one."""
+
+    name: str
+
+    def column(self, live: bool) -> Column:
+        return Column(np.int64)
+
+    def update(self, column: Column, rows: Ints, batch: Batch) -> None:
+        raise TypeError(f"{self.name} is not made of single views; users.py keeps it")
+
+    def merge(self, values: Sequence[Any]) -> int:
+        return sum(map(int, values))
+
+
+@dataclass(frozen=True, slots=True)
+class TopUsersOf:
+    """The day's most active users of one partition, which users.py keeps: (views, minutes, user_id) each."""
+
+    name: ClassVar[str] = "top_users"
+    limit: int
+
+    def column(self, live: bool) -> Column:
+        return Column(object, fill=None)
+
+    def update(self, column: Column, rows: Ints, batch: Batch) -> None:
+        raise TypeError("the most active users are not made of single views; users.py keeps them")
+
+    def merge(self, values: Sequence[Any]) -> list[tuple[int, int, str]]:
+        users = [tuple(user) for value in values for user in value]
+        return sorted(users, key=lambda user: (-user[0], user[2]))[: self.limit]

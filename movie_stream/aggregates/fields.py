@@ -1,0 +1,354 @@
+"""What a field of a result document can be: the accumulators it needs, and its value made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final, NamedTuple, Protocol
+
+from movie_stream.aggregates.accumulators import (
+    Accumulator,
+    CountOf,
+    LargestOf,
+    Members,
+    NewestTime,
+    NewestTitle,
+    OfUsers,
+    SmallestOf,
+    SmallestSpelling,
+    SumOf,
+    TopUsersOf,
+    Views,
+    ViewsByHour,
+    WideSumOf,
+)
+from movie_stream.aggregates.window import Window, moment
+from movie_stream.event import MICRO
+
+Figures = Mapping[str, Any]
+"""Merged values by accumulator name."""
+Schema = Mapping[str, Any]
+
+SCALE: Final = {"rating": MICRO, "revenue": MICRO, "duration": 1}
+"""How many of a number's integer units make one of the unit that people read."""
+
+_DATE: Final[Schema] = {"bsonType": "date"}
+_COUNT: Final[Schema] = {"bsonType": ["int", "long"], "minimum": 0}
+_TEXT: Final[Schema] = {"bsonType": "string"}
+_NUMBER: Final[Schema] = {"bsonType": ["double", "int", "long"], "minimum": 0}
+_NUMBER_OR_NULL: Final[Schema] = {"bsonType": ["double", "int", "long", "null"], "minimum": 0}
+
+
+class Key(NamedTuple):
+    """Which document: the window's start in Unix milliseconds (0 for all time), and the slug where it is by genre."""
+
+    window: Window
+    start_ms: int
+    slug: str
+
+
+class Field(Protocol):
+    """One field of a document."""
+
+    @property
+    def needs(self) -> tuple[Accumulator, ...]: ...
+    @property
+    def schema(self) -> Schema:
+        """A MongoDB JSON schema of the value."""
+        ...
+
+    def value(self, key: Key, figures: Figures) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Genre:
+    """The genre as it is shown."""
+
+    needs: ClassVar[tuple[Accumulator, ...]] = (SmallestSpelling(),)
+    schema: ClassVar[Schema] = _TEXT
+
+    def value(self, key: Key, figures: Figures) -> str:
+        return str(figures[SmallestSpelling.name])
+
+
+@dataclass(frozen=True, slots=True)
+class Slug:
+    """The genre as it groups."""
+
+    needs: ClassVar[tuple[Accumulator, ...]] = ()
+    schema: ClassVar[Schema] = _TEXT
+
+    def value(self, key: Key, figures: Figures) -> str:
+        return key.slug
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The start of the window, a date."""
+
+    needs: ClassVar[tuple[Accumulator, ...]] = ()
+    schema: ClassVar[Schema] = _DATE
+
+    def value(self, key: Key, figures: Figures) -> Any:
+        return moment(key.start_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The end of the window, exclusive, a date."""
+
+    needs: ClassVar[tuple[Accumulator, ...]] = ()
+    schema: ClassVar[Schema] = _DATE
+
+    def value(self, key: Key, figures: Figures) -> Any:
+        assert key.window.length_ms is not None, "all time has no end"
+        return moment(key.start_ms + key.window.length_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Date:
+    """The day as text, 2024-10-31."""
+
+    needs: ClassVar[tuple[Accumulator, ...]] = ()
+    schema: ClassVar[Schema] = {"bsonType": "string", "pattern": r"^\d{4}-\d{2}-\d{2}$"}
+
+    def value(self, key: Key, figures: Figures) -> str:
+        return f"{moment(key.start_ms):%Y-%m-%d}"
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest timestamp of the group, a date."""
+
+    needs: ClassVar[tuple[Accumulator, ...]] = (NewestTime(),)
+    schema: ClassVar[Schema] = _DATE
+
+    def value(self, key: Key, figures: Figures) -> Any:
+        return moment(figures[NewestTime.name])
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """The number of views."""
+
+    needs: ClassVar[tuple[Accumulator, ...]] = (Views(),)
+    schema: ClassVar[Schema] = _COUNT
+
+    def value(self, key: Key, figures: Figures) -> int:
+        return int(figures[Views.name])
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """The sum of `duration` (minutes) over the views that have one."""
+
+    number: str
+    schema: ClassVar[Schema] = _COUNT
+
+    @property
+    def needs(self) -> tuple[Accumulator, ...]:
+        return (SumOf(self.number),)
+
+    def value(self, key: Key, figures: Figures) -> int:
+        return int(figures[f"{self.number}.sum"])
+
+
+@dataclass(frozen=True, slots=True)
+class Revenue:
+    """The sum of the prices."""
+
+    needs: ClassVar[tuple[Accumulator, ...]] = (WideSumOf("revenue"),)
+    schema: ClassVar[Schema] = _NUMBER
+
+    def value(self, key: Key, figures: Figures) -> float:
+        return float(figures["revenue.wide_sum"] / MICRO)
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """The mean of a number over the views that have it, None if none has: one division of exact integers."""
+
+    number: str
+    schema: ClassVar[Schema] = _NUMBER_OR_NULL
+
+    @property
+    def needs(self) -> tuple[Accumulator, ...]:
+        return SumOf(self.number), CountOf(self.number)
+
+    def value(self, key: Key, figures: Figures) -> float | None:
+        count = figures[f"{self.number}.count"]
+        return figures[f"{self.number}.sum"] / (count * SCALE[self.number]) if count else None
+
+
+@dataclass(frozen=True, slots=True)
+class Max:
+    """The largest number, None if no view has one."""
+
+    number: str
+    schema: ClassVar[Schema] = _NUMBER_OR_NULL
+
+    @property
+    def needs(self) -> tuple[Accumulator, ...]:
+        return (LargestOf(self.number),)
+
+    def value(self, key: Key, figures: Figures) -> float | None:
+        largest = figures[f"{self.number}.max"]
+        return None if largest is None else largest / SCALE[self.number]
+
+
+@dataclass(frozen=True, slots=True)
+class Min:
+    """The smallest number, None if no view has one."""
+
+    number: str
+    schema: ClassVar[Schema] = _NUMBER_OR_NULL
+
+    @property
+    def needs(self) -> tuple[Accumulator, ...]:
+        return (SmallestOf(self.number),)
+
+    def value(self, key: Key, figures: Figures) -> float | None:
+        smallest = figures[f"{self.number}.min"]
+        return None if smallest is None else smallest / SCALE[self.number]
+
+
+@dataclass(frozen=True, slots=True)
+class Distinct:
+    """How many distinct members (user_id or movie_id): exact up to 300, then estimated from 2**lg_k registers."""
+
+    member: str
+    lg_k: int = 14
+    schema: ClassVar[Schema] = _COUNT
+
+    @property
+    def needs(self) -> tuple[Accumulator, ...]:
+        return (Members(self.member, self.lg_k),)
+
+    def value(self, key: Key, figures: Figures) -> int:
+        return int(figures[f"{self.member}.sketch{self.lg_k}"])
+
+
+@dataclass(frozen=True, slots=True)
+class PeakHour:
+    """The local hour of the day with most views, of equals the earliest, as 20:00."""
+
+    needs: ClassVar[tuple[Accumulator, ...]] = (ViewsByHour(),)
+    schema: ClassVar[Schema] = {"bsonType": "string", "pattern": r"^\d{2}:00$"}
+
+    def value(self, key: Key, figures: Figures) -> str:
+        by_hour = figures[ViewsByHour.name]
+        return f"{by_hour.index(max(by_hour)):02}:00"
+
+
+@dataclass(frozen=True, slots=True)
+class Title:
+    """The title of the newest view, of equals the smallest."""
+
+    needs: ClassVar[tuple[Accumulator, ...]] = (NewestTitle(),)
+    schema: ClassVar[Schema] = _TEXT
+
+    def value(self, key: Key, figures: Figures) -> str:
+        return str(figures[NewestTitle.name])
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    """A list of the components (movies) with most views, of equals the smallest id first."""
+
+    limit: int
+    of: str
+    columns: Mapping[str, Field] = field(hash=False)
+    needs: ClassVar[tuple[Accumulator, ...]] = ()
+
+    @property
+    def held(self) -> tuple[Accumulator, ...]:
+        """What each component holds."""
+        return (Views(), *(need for column in self.columns.values() for need in column.needs))
+
+    @property
+    def schema(self) -> Schema:
+        properties = {self.of: _TEXT, **{name: column.schema for name, column in self.columns.items()}}
+        return _array_of(properties, self.limit)
+
+    def value(self, key: Key, figures: Figures) -> Any:
+        return [
+            {self.of: member, **{name: column.value(key, held) for name, column in self.columns.items()}}
+            for member, held in figures["components"]
+        ]
+
+
+TOTAL_USERS: Final = OfUsers("users")
+NEW_USERS: Final = OfUsers("new_users")
+SESSIONS: Final = OfUsers("sessions")
+SESSION_MS: Final = OfUsers("session_ms")
+
+
+@dataclass(frozen=True, slots=True)
+class Users:
+    """Users with a view on the day."""
+
+    needs: ClassVar[tuple[Accumulator, ...]] = (TOTAL_USERS,)
+    schema: ClassVar[Schema] = _COUNT
+
+    def value(self, key: Key, figures: Figures) -> int:
+        return int(figures[TOTAL_USERS.name])
+
+
+@dataclass(frozen=True, slots=True)
+class NewUsers:
+    """Users whose first view ever is on the day."""
+
+    needs: ClassVar[tuple[Accumulator, ...]] = (NEW_USERS,)
+    schema: ClassVar[Schema] = _COUNT
+
+    def value(self, key: Key, figures: Figures) -> int:
+        return int(figures[NEW_USERS.name])
+
+
+@dataclass(frozen=True, slots=True)
+class ReturningUsers:
+    """Users with a view on the day and an earlier one on another."""
+
+    needs: ClassVar[tuple[Accumulator, ...]] = (TOTAL_USERS, NEW_USERS)
+    schema: ClassVar[Schema] = _COUNT
+
+    def value(self, key: Key, figures: Figures) -> int:
+        return int(figures[TOTAL_USERS.name] - figures[NEW_USERS.name])
+
+
+@dataclass(frozen=True, slots=True)
+class SessionMinutes:
+    """The mean length of the sessions that began on the day, in minutes; None where none did."""
+
+    needs: ClassVar[tuple[Accumulator, ...]] = (SESSIONS, SESSION_MS)
+    schema: ClassVar[Schema] = _NUMBER_OR_NULL
+
+    def value(self, key: Key, figures: Figures) -> float | None:
+        count = figures[SESSIONS.name]
+        return figures[SESSION_MS.name] / (count * 60_000) if count else None
+
+
+@dataclass(frozen=True, slots=True)
+class TopUsers:
+    """The users with most views on the day, of equals the smallest user_id first."""
+
+    limit: int
+
+    @property
+    def needs(self) -> tuple[Accumulator, ...]:
+        return (TopUsersOf(self.limit),)
+
+    @property
+    def schema(self) -> Schema:
+        return _array_of({"user_id": _TEXT, "watch_count": _COUNT, "watch_time": _COUNT}, self.limit)
+
+    def value(self, key: Key, figures: Figures) -> Any:
+        return [
+            {"user_id": user, "watch_count": views, "watch_time": minutes}
+            for views, minutes, user in figures[TopUsersOf.name]
+        ]
+
+
+def _array_of(properties: Mapping[str, Schema], limit: int) -> Schema:
+    item = {"bsonType": "object", "required": list(properties), "properties": dict(properties)}
+    return {"bsonType": "array", "maxItems": limit, "items": item}

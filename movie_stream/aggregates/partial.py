@@ -1,0 +1,48 @@
+"""What the two agents say to each other through `movie-partials`, and which of its partitions a key belongs to."""
+
+from __future__ import annotations
+
+from zlib import crc32
+
+import msgspec
+
+from movie_stream.aggregates.groups import Block
+
+
+class Partial(msgspec.Struct, array_like=True, tag="partial"):
+    """Cumulative figures of one source partition: right for the prefix of the log that ends with each row's label."""
+
+    run: int
+    partition: int
+    block: Block
+
+
+class Watermark(msgspec.Struct, array_like=True, tag="watermark"):
+    """The largest timestamp that one source partition has applied, in Unix milliseconds."""
+
+    run: int
+    partition: int
+    timestamp_ms: int
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER: msgspec.msgpack.Decoder[Partial | Watermark] = msgspec.msgpack.Decoder(Partial | Watermark)
+
+
+def encode(message: Partial | Watermark) -> bytes:
+    """The message as a Kafka record's value."""
+    return _ENCODER.encode(message)
+
+
+def decode(value: bytes) -> Partial | Watermark:
+    """The inverse of encode. Raises msgspec.DecodeError."""
+    return _DECODER.decode(value)
+
+
+def target(collection: str, start_ms: int, slug: str, targets: int) -> int:
+    """The partition of `movie-partials` that carries a document's partials, whatever their source.
+
+    >>> 0 <= target("daily_stats", 1730332800000, "action", 3) < 3
+    True
+    """
+    return crc32(f"{collection}\0{start_ms}\0{slug}".encode()) % targets

@@ -1,0 +1,189 @@
+"""The results: what is computed and how its documents look. A new aggregation is one entry in RESULTS.
+
+>>> [result.collection for result in RESULTS if result.by_genre]
+['movies_aggregates', 'category_stats', 'daily_stats']
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from movie_stream.aggregates.accumulators import Accumulator, OfUsers, TopUsersOf
+from movie_stream.aggregates.fields import (
+    Count,
+    Date,
+    Distinct,
+    End,
+    Field,
+    Genre,
+    Key,
+    Max,
+    Mean,
+    Min,
+    Newest,
+    NewUsers,
+    PeakHour,
+    ReturningUsers,
+    Revenue,
+    SessionMinutes,
+    Slug,
+    Start,
+    Sum,
+    Title,
+    Top,
+    TopUsers,
+    Users,
+)
+from movie_stream.aggregates.window import ALL_TIME, DAY, HOUR, MINUTE, Window
+
+Index = Mapping[str, int]
+"""Field to direction, in order."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One collection of documents: one for each window, and for each genre where `by_genre`."""
+
+    collection: str
+    window: Window
+    fields: Mapping[str, Field]
+    by_genre: bool = False
+    prefix: str = ""
+    """What an `_id` begins with; the slug and the window's start follow."""
+    indexes: tuple[Index, ...] = ({"timestamp": 1},)
+
+    @cached_property
+    def top(self) -> Top | None:
+        """The list of components, if the result has one."""
+        return next((field for field in self.fields.values() if isinstance(field, Top)), None)
+
+    @cached_property
+    def held(self) -> tuple[Accumulator, ...]:
+        """What a group (or a component of one) holds, each once."""
+        needs = [need for field in self.fields.values() for need in field.needs]
+        return tuple(dict.fromkeys([*needs, *(self.top.held if self.top else ())]))
+
+    @cached_property
+    def grouped_by(self) -> str | None:
+        """The column whose values tell the groups of one window apart."""
+        return self.top.of if self.top else "genre" if self.by_genre else None
+
+    @cached_property
+    def of_users(self) -> bool:
+        """Whether users.py keeps the figures."""
+        return any(isinstance(held, OfUsers | TopUsersOf) for held in self.held)
+
+    def document_id(self, key: Key) -> str:
+        """The `_id`: prefix, slug and the window's start."""
+        parts = [self.prefix] * bool(self.prefix) + [key.slug] * self.by_genre
+        return "_".join(parts + [self.window.label(key.start_ms)] * (self.window is not ALL_TIME))
+
+    def document(self, key: Key, figures: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of one document, without `_id`."""
+        return {name: field.value(key, figures) for name, field in self.fields.items()}
+
+    def schema(self) -> dict[str, Any]:
+        """The MongoDB JSON schema of the documents."""
+        properties = {
+            "_id": {"bsonType": "string"},
+            **{name: dict(field.schema) for name, field in self.fields.items()},
+        }
+        return {"bsonType": "object", "required": list(properties), "properties": properties}
+
+
+RESULTS: Final = (
+    Result(
+        "movies_aggregates",
+        MINUTE,
+        by_genre=True,
+        fields={
+            "genre": Genre(),
+            "slug": Slug(),
+            "window_start": Start(),
+            "window_end": End(),
+            "total_views": Count(),
+            "unique_users": Distinct("user_id", lg_k=12),
+            "avg_rating": Mean("rating"),
+            "max_rating": Max("rating"),
+            "min_rating": Min("rating"),
+            "total_duration": Sum("duration"),
+        },
+        indexes=({"window_start": 1}, {"genre": 1}, {"genre": 1, "window_start": -1}),
+    ),
+    Result(
+        "top_movies",
+        HOUR,
+        prefix="top_movies",
+        fields={
+            "timestamp": Start(),
+            "top_movies": Top(10, "movie_id", {"title": Title(), "views": Count(), "avg_rating": Mean("rating")}),
+        },
+    ),
+    Result(
+        "category_stats",
+        ALL_TIME,
+        by_genre=True,
+        prefix="genre_stats",
+        fields={
+            "genre": Genre(),
+            "slug": Slug(),
+            "timestamp": Newest(),
+            "total_views": Count(),
+            "unique_movies": Distinct("movie_id"),
+            "unique_users": Distinct("user_id"),
+            "avg_rating": Mean("rating"),
+            "total_revenue": Revenue(),
+            "peak_hour": PeakHour(),
+        },
+        indexes=({"genre": 1, "timestamp": -1},),
+    ),
+    Result(
+        "active_users",
+        DAY,
+        prefix="active_users",
+        fields={
+            "date": Date(),
+            "timestamp": Start(),
+            "total_users": Users(),
+            "new_users": NewUsers(),
+            "returning_users": ReturningUsers(),
+            "avg_session_duration": SessionMinutes(),
+        },
+    ),
+    Result(
+        "hourly_metrics",
+        HOUR,
+        prefix="hourly",
+        fields={
+            "timestamp": Start(),
+            "total_views": Count(),
+            "unique_users": Distinct("user_id"),
+            "avg_rating": Mean("rating"),
+            "total_duration": Sum("duration"),
+        },
+    ),
+    Result(
+        "daily_stats",
+        DAY,
+        by_genre=True,
+        fields={
+            "genre": Genre(),
+            "slug": Slug(),
+            "date": Date(),
+            "timestamp": Start(),
+            "daily_views": Count(),
+            "unique_users": Distinct("user_id"),
+            "avg_daily_rating": Mean("rating"),
+            "total_watch_time": Sum("duration"),
+        },
+    ),
+    Result(
+        "top_users",
+        DAY,
+        prefix="top_users",
+        fields={"date": Date(), "timestamp": Start(), "top_users": TopUsers(10)},
+    ),
+)

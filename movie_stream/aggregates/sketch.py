@@ -1,0 +1,224 @@
+"""Counting distinct strings: exactly up to 300, then by a HyperLogLog whose estimate depends on the set alone.
+
+A sketch travels as bytes: `S` and the sorted 64-bit hashes, or `D`, the smallest register, the registers four bits each
+above it, and the few that do not fit. The estimator is the improved raw estimator of Ertl, "New cardinality estimation
+algorithms for HyperLogLog sketches" (arXiv 1702.01284, algorithm 6); it reads nothing but the registers. Its relative
+standard error is 1.04 / sqrt(2 ** lg_k): 1.6 % for lg_k 12, 0.8 % for lg_k 14.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movie_stream.aggregates.columns import Column, Ints, PairIndex
+
+Hashes = NDArray[np.uint64]
+Registers = NDArray[np.uint8]
+
+EXACT_UP_TO: Final = 300
+"""The most members that are kept as hashes."""
+
+
+class SketchColumn:
+    """One sketch a row, growing with views: hashes first, registers of `2 ** lg_k` bytes from 301 members on.
+
+    >>> column = SketchColumn(lg_k=12)
+    >>> column.grow(1)
+    >>> column.add(np.array([0, 0, 0]), np.array([7, 8, 7], np.uint64))
+    >>> count_distinct(column.export(np.array([0])), lg_k=12)
+    2
+    """
+
+    __slots__ = ("_members", "_registers", "_seen", "_slot", "lg_k")
+
+    def __init__(self, lg_k: int) -> None:
+        self.lg_k = lg_k
+        self._members: list[array[int] | None] = []  # None: the row has registers
+        self._slot = Column(np.int64, fill=-1)  # the row's place in _registers
+        self._registers = Column(np.uint8, width=(1 << lg_k,))
+        self._seen: PairIndex | None = None  # (row, hash) of _members; made when a view comes
+
+    def grow(self, length: int) -> None:
+        """Makes it `length` rows long; new sketches are empty."""
+        self._members.extend(array("Q") for _ in range(length - len(self._members)))
+        self._slot.grow(length)
+
+    def keep(self, rows: Ints) -> None:
+        """Leaves only these rows, in this order."""
+        self._members = [self._members[row] for row in rows.tolist()]
+        self._slot.keep(rows)
+        slots = self._slot.values
+        dense = slots >= 0
+        self._registers.keep(slots[dense])
+        slots[dense] = np.arange(np.count_nonzero(dense))
+        self._seen = None
+
+    def add(self, rows: Ints, hashes: Hashes) -> None:
+        """Adds a member to each of the rows; a row may come more than once."""
+        dense = self._slot.values[rows] >= 0
+        if dense.any():
+            self._raise_registers(self._slot.values[rows[dense]], hashes[dense])
+            rows, hashes = rows[~dense], hashes[~dense]
+        if len(rows):
+            self._add_members(rows, hashes)
+
+    def export(self, rows: Ints) -> list[bytes]:
+        """The sketches of the rows as bytes."""
+        out = []
+        for row in rows.tolist():
+            members = self._members[row]
+            if members is None:
+                out.append(pack_registers(self._registers.values[self._slot.values[row]]))
+            else:
+                out.append(pack_hashes(np.frombuffer(members, np.uint64)))
+        return out
+
+    def load(self, rows: Ints, exported: Sequence[bytes], picked: Ints) -> None:
+        """Replaces the sketches of `rows` by what `export` gave, at the `picked` places only."""
+        for place, row in zip(picked.tolist(), rows[picked].tolist(), strict=True):
+            sketch = exported[place]
+            if sketch[:1] == b"S":
+                self._members[row] = array("Q", unpack_hashes(sketch).tobytes())
+            else:
+                slot = self._give_registers(row)
+                self._registers.values[slot] = unpack_registers(sketch, self.lg_k)
+        self._seen = None
+
+    def _add_members(self, rows: Ints, hashes: Hashes) -> None:
+        if self._seen is None:
+            self._seen = self._index_members()
+        known = len(self._seen)
+        self._seen.add(rows, hashes.view(np.int64))
+        if len(self._seen) == known:
+            return
+        fresh_rows, fresh_hashes = (half[known:] for half in self._seen.pairs)
+        order = np.argsort(fresh_rows, kind="stable")
+        fresh_rows, fresh_hashes = fresh_rows[order], fresh_hashes[order].view(np.uint64)
+        starts = np.flatnonzero(np.diff(fresh_rows, prepend=-1))
+        for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(fresh_rows)], strict=True):
+            row = int(fresh_rows[start])
+            members = self._members[row]
+            assert members is not None
+            members.frombytes(fresh_hashes[start:end].tobytes())
+            if len(members) > EXACT_UP_TO:
+                slot = self._give_registers(row)
+                self._raise_registers(np.full(len(members), slot), np.frombuffer(members, np.uint64))
+
+    def _give_registers(self, row: int) -> int:
+        slot = int(self._slot.values[row])
+        if slot < 0:
+            slot = len(self._registers.values)
+            self._registers.grow(slot + 1)
+            self._slot.values[row] = slot
+            self._members[row] = None
+        return slot
+
+    def _raise_registers(self, slots: Ints, hashes: Hashes) -> None:
+        register, rank = register_and_rank(hashes, self.lg_k)
+        flat = self._registers.values.reshape(-1)
+        place = (slots << self.lg_k) + register
+        higher = flat[place] < rank
+        if higher.any():
+            np.maximum.at(flat, place[higher], rank[higher])
+
+    def _index_members(self) -> PairIndex:
+        index = PairIndex()
+        sparse = [(row, members) for row, members in enumerate(self._members) if members]
+        if sparse:
+            rows = np.repeat([row for row, _ in sparse], [len(members) for _, members in sparse])
+            index.add(rows, np.concatenate([np.frombuffer(members, np.int64) for _, members in sparse]))
+        return index
+
+
+def register_and_rank(hashes: Hashes, lg_k: int) -> tuple[Ints, Registers]:
+    """The register that a hash falls into (its upper bits), and the position of the first one-bit in the rest."""
+    rest_bits = 64 - lg_k
+    rest = hashes & np.uint64((1 << rest_bits) - 1)
+    bit_length = np.frexp(rest.astype(np.float64))[1]  # exact: at most 52 bits from lg_k 12 on
+    return (hashes >> np.uint64(rest_bits)).astype(np.int64), (rest_bits + 1 - bit_length).astype(np.uint8)
+
+
+def pack_hashes(hashes: Hashes) -> bytes:
+    """The form of a small sketch; equal sets give equal bytes."""
+    return b"S" + np.sort(hashes).tobytes()
+
+
+def unpack_hashes(sketch: bytes) -> Hashes:
+    """The inverse of pack_hashes."""
+    return np.frombuffer(sketch, np.uint64, offset=1)
+
+
+def pack_registers(registers: Registers) -> bytes:
+    """The form of a large sketch: about half a byte a register."""
+    base = int(registers.min())
+    above = registers - np.uint8(base)
+    far = np.flatnonzero(above > 15).astype(np.uint16)
+    nibbles = np.minimum(above, 15)
+    packed = nibbles[0::2] << 4 | nibbles[1::2]
+    return b"".join(
+        (b"D", bytes([base]), len(far).to_bytes(2, "little"), packed.tobytes(), far.tobytes(), registers[far].tobytes())
+    )
+
+
+def unpack_registers(sketch: bytes, lg_k: int) -> Registers:
+    """The inverse of pack_registers."""
+    count, half = int.from_bytes(sketch[2:4], "little"), 1 << lg_k - 1
+    packed = np.frombuffer(sketch, np.uint8, half, offset=4)
+    registers = np.empty(1 << lg_k, np.uint8)
+    registers[0::2], registers[1::2] = packed >> 4, packed & 15
+    registers += np.uint8(sketch[1])
+    far = np.frombuffer(sketch, np.uint16, count, offset=4 + half)
+    registers[far] = np.frombuffer(sketch, np.uint8, count, offset=4 + half + 2 * count)
+    return registers
+
+
+def count_distinct(sketches: Iterable[bytes], lg_k: int) -> int:
+    """How many distinct members the union of the sketches has."""
+    small = [unpack_hashes(sketch) for sketch in sketches if sketch[:1] == b"S"]
+    large = [unpack_registers(sketch, lg_k) for sketch in sketches if sketch[:1] == b"D"]
+    members = np.unique(np.concatenate(small)) if small else np.zeros(0, np.uint64)
+    if not large and len(members) <= EXACT_UP_TO:
+        return len(members)
+    registers = np.maximum.reduce(large) if large else np.zeros(1 << lg_k, np.uint8)
+    place, rank = register_and_rank(members, lg_k)
+    np.maximum.at(registers, place, rank)
+    return round(estimate(registers))
+
+
+def estimate(registers: NDArray[Any]) -> float:
+    """Ertl's improved raw estimate of the number of members behind `2 ** lg_k` registers."""
+    m = len(registers)
+    last = 64 - (m.bit_length() - 1) + 1
+    histogram = np.bincount(registers, minlength=last + 1).tolist()
+    z = m * _tau(1 - histogram[last] / m)
+    for count in histogram[last - 1 : 0 : -1]:
+        z = 0.5 * (z + count)
+    z += m * _sigma(histogram[0] / m)
+    return m * m / (2 * math.log(2) * z)
+
+
+def _sigma(x: float) -> float:
+    if x == 1:
+        return math.inf
+    y, z, before = 1.0, x, -1.0
+    while z != before:
+        x *= x
+        before, z, y = z, z + x * y, y + y
+    return z
+
+
+def _tau(x: float) -> float:
+    if x in (0, 1):
+        return 0.0
+    y, z, before = 1.0, 1 - x, -1.0
+    while z != before:
+        x = math.sqrt(x)
+        y *= 0.5
+        before, z = z, z - (1 - x) ** 2 * y
+    return z / 3

@@ -1,0 +1,48 @@
+"""Windows of event time, in UTC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from movie_stream.aggregates.columns import Ints
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Windows of one length, start inclusive, end exclusive; no length means one window for all time.
+
+    >>> HOUR.label(HOUR.start_of(1_730_385_000_000))
+    '2024-10-31T14:00:00Z'
+    """
+
+    name: str
+    length_ms: int | None
+    pattern: str
+    """How a start is written in an `_id`, for strftime."""
+
+    def starts(self, timestamp_ms: Ints) -> Ints:
+        """The start of each timestamp's window, in Unix milliseconds."""
+        return timestamp_ms * 0 if self.length_ms is None else timestamp_ms - timestamp_ms % self.length_ms
+
+    def start_of(self, timestamp_ms: int) -> int:
+        """The start of one timestamp's window."""
+        return 0 if self.length_ms is None else timestamp_ms - timestamp_ms % self.length_ms
+
+    def label(self, start_ms: int) -> str:
+        """The start as it stands in an `_id`."""
+        return moment(start_ms).strftime(self.pattern)
+
+
+def moment(timestamp_ms: int) -> datetime:
+    """Unix milliseconds as an aware datetime, exactly."""
+    return _EPOCH + timedelta(milliseconds=timestamp_ms)
+
+
+MINUTE: Final = Window("minute", 60_000, "%Y-%m-%dT%H:%M:%SZ")
+HOUR: Final = Window("hour", 3_600_000, "%Y-%m-%dT%H:%M:%SZ")
+DAY: Final = Window("day", 86_400_000, "%Y-%m-%d")
+ALL_TIME: Final = Window("all time", None, "")

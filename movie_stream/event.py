@@ -1,0 +1,297 @@
+"""The event contract: one view of a film, and the decoding of whole chunks of records into columns.
+
+A record is valid, or it is refused with a reason that a person understands; nothing in between. Verdicts depend on the
+record's bytes and its Kafka timestamp alone, never on the records around it, the wall clock or the call stack.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+MISSING: Final = -1
+"""In an integer column: the field was null or absent."""
+
+MICRO: Final = 1_000_000
+"""Ratings and prices count as whole millionths, so that the order of adding never shows."""
+
+MAX_TIMESTAMP_MS: Final = 253_402_214_399_999
+"""The last millisecond before 9999-12-31T00:00:00Z, which MongoDB, Python and BI tools can all show."""
+
+MAX_DEPTH: Final = 200
+"""Deepest nesting of a record. The JSON decoder has a limit too, but it moves with the depth of the call stack."""
+
+LONG_RECORD: Final = 2 * MAX_DEPTH
+"""A shorter record, in bytes, cannot be nested deeper than MAX_DEPTH."""
+
+
+class View(msgspec.Struct, gc=False):
+    """One view of a film, as one JSON object in the topic.
+
+    >>> decode_one(b'{"movie_id":"m1","title":"Alien","genre":"Sci-Fi","user_id":"u1","timestamp":1730383200000}').title
+    'Alien'
+    """
+
+    movie_id: Annotated[str, Meta(min_length=1, max_length=128)]
+    title: Annotated[str, Meta(min_length=1, max_length=512)]
+    genre: str
+    user_id: Annotated[str, Meta(min_length=1, max_length=128)]
+    timestamp: Annotated[int, Meta(ge=1, le=MAX_TIMESTAMP_MS)]
+    rating: Annotated[float, Meta(ge=0, le=5)] | None = None
+    duration: Annotated[int, Meta(ge=0, le=1440)] | None = None
+    price: Annotated[float, Meta(ge=0, le=1_000_000_000)] | None = None
+
+
+RULES: Final = {
+    "movie_id": "a string of 1 to 128 characters",
+    "title": "a string of 1 to 512 characters",
+    "genre": "a string of 1 to 64 characters after trimming",
+    "user_id": "a string of 1 to 128 characters",
+    "timestamp": "a whole number of Unix milliseconds above 0 and before the year 9999-12-31",
+    "rating": "a number from 0 to 5, or null",
+    "duration": "a whole number of minutes from 0 to 1440, or null",
+    "price": "a number from 0 to 1000000000, or null",
+}
+"""What a field must be, in words; the same rules as View's types."""
+
+
+class Refused(ValueError):
+    """A record breaks the contract; its text is the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A refused record: its index in the values that were given, and why."""
+
+    index: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """The valid records of a chunk as columns of equal length, in the order of the log."""
+
+    index: NDArray[np.int64]
+    """Where each record stood in the values that were given."""
+    movie_id: list[str]
+    title: list[str]
+    genre: list[str]
+    user_id: list[str]
+    timestamp_ms: NDArray[np.int64]
+    rating_micro: NDArray[np.int64]
+    """Millionths of a star, or MISSING."""
+    duration_min: NDArray[np.int64]
+    price_micro: NDArray[np.int64]
+    """Millionths of the currency, or MISSING."""
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def where(self, keep: NDArray[np.bool_]) -> Views:
+        """The records at which `keep` is true."""
+        if keep.all():
+            return self
+        rows = np.flatnonzero(keep)
+        picked = rows.tolist()
+        return Views(
+            self.index[rows],
+            [self.movie_id[i] for i in picked],
+            [self.title[i] for i in picked],
+            [self.genre[i] for i in picked],
+            [self.user_id[i] for i in picked],
+            self.timestamp_ms[rows],
+            self.rating_micro[rows],
+            self.duration_min[rows],
+            self.price_micro[rows],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What became of a chunk: every record is either in `views` or in `refusals`."""
+
+    views: Views
+    refusals: list[Refusal]
+
+
+def decode(
+    values: Sequence[bytes | None],
+    record_times_ms: Sequence[int] | NDArray[np.int64] | None,
+    future_tolerance_ms: int,
+) -> Decoded:
+    """Decodes a chunk of records.
+
+    `record_times_ms` are the records' Kafka timestamps, negative where a record has none (no future check then); None
+    if none has one.
+
+    >>> good = b'{"movie_id":"m1","title":"Alien","genre":"Sci-Fi","user_id":"u1","timestamp":1730383200000,"rating":4.5}'
+    >>> decoded = decode([good, b'{"movie_id":7}'], None, 3_600_000)
+    >>> decoded.views.rating_micro.tolist(), decoded.refusals[0].reason
+    ([4500000], 'movie_id: expected a string of 1 to 128 characters, got 7')
+    """
+    views = _decode_together(values)
+    refusals: list[Refusal] = []
+    if views is None:
+        views, index = [], []
+        for i, value in enumerate(values):
+            try:
+                views.append(decode_one(value))
+                index.append(i)
+            except Refused as reason:
+                refusals.append(Refusal(i, str(reason)))
+        columns = _columns(views, np.array(index, np.int64))
+    else:
+        columns = _columns(views, np.arange(len(views), dtype=np.int64))
+    good = np.ones(len(columns), np.bool_)
+    blank = {genre for genre in set(columns.genre) if not 1 <= len(genre.strip()) <= 64}
+    if blank:
+        for row, genre in enumerate(columns.genre):
+            if genre in blank:
+                good[row] = False
+                refusals.append(Refusal(int(columns.index[row]), _reason("genre", genre)))
+    if record_times_ms is not None:
+        times = np.asarray(record_times_ms, np.int64)[columns.index]
+        early = (columns.timestamp_ms - times > future_tolerance_ms) & (times >= 0) & good
+        if early.any():
+            good &= ~early
+            for row in np.flatnonzero(early).tolist():
+                ahead = (int(columns.timestamp_ms[row]) - int(times[row])) / 1000
+                refusals.append(
+                    Refusal(
+                        int(columns.index[row]),
+                        f"timestamp: lies {ahead:,.0f} s after the record itself was written, "
+                        f"more than the {future_tolerance_ms / 1000:,.0f} s of FUTURE_TOLERANCE",
+                    )
+                )
+    refusals.sort(key=lambda refusal: refusal.index)
+    return Decoded(columns.where(good), refusals)
+
+
+def decode_one(value: bytes | None) -> View:
+    """Decodes one record; raises Refused. `genre` and the future are checked by `decode`."""
+    if value is None:
+        raise Refused("no value: expected a JSON object, got a null record")
+    try:
+        str(value, "utf-8")
+        if len(value) > LONG_RECORD and _depth(value) > MAX_DEPTH:
+            raise Refused(f"not usable JSON: nested deeper than {MAX_DEPTH} levels")
+        return _DECODER.decode(value)
+    except UnicodeDecodeError as error:
+        raise Refused(f"not UTF-8: byte {error.start} is {_show(value[error.start : error.start + 1])}") from error
+    except msgspec.ValidationError as error:
+        raise Refused(_explain(str(error), value)) from error
+    except msgspec.DecodeError as error:
+        detail = str(error).removeprefix("JSON is malformed: ")
+        raise Refused(f"not JSON: {detail}; the record begins with {_show(value)}") from error
+
+
+_DECODER: Final = msgspec.json.Decoder(View)
+_ANY: Final = msgspec.json.Decoder()
+_STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+
+
+def _decode_together(values: Sequence[bytes | None]) -> list[View] | None:
+    """All records in one call of the decoder, or None where one at a time has to be looked at.
+
+    Joined by line breaks, the records could in theory be cut otherwise than they came: two objects in one record make up
+    for one object in two. The counts exclude it: every record is one line that begins with { and ends with }, so a value
+    left open at a line's end is followed by a line break and a {, which no open string, list or object can go on with;
+    hence every line holds whole objects, at least one, and as many as there are records means one each.
+    """
+    if not values:
+        return []
+    try:
+        joined = b"\n".join(values)  # type: ignore[arg-type]  # a None is what the TypeError is for
+    except TypeError:
+        return None
+    breaks = len(values) - 1
+    if not (
+        joined[:1] == b"{"
+        and joined[-1:] == b"}"
+        and joined.count(b"\n") == breaks
+        and joined.count(b"}\n{") == breaks
+        and max(map(len, values)) <= LONG_RECORD  # type: ignore[arg-type]
+    ):
+        return None
+    try:
+        if not joined.isascii():
+            str(joined, "utf-8")
+        views = _DECODER.decode_lines(joined)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return views if len(views) == len(values) else None
+
+
+def _columns(views: list[View], index: NDArray[np.int64]) -> Views:
+    return Views(
+        index,
+        [v.movie_id for v in views],
+        [v.title for v in views],
+        [v.genre for v in views],
+        [v.user_id for v in views],
+        np.array([v.timestamp for v in views], np.int64),
+        _integers([v.rating for v in views], MICRO),
+        _integers([v.duration for v in views], 1),
+        _integers([v.price for v in views], MICRO),
+    )
+
+
+def _integers(column: list[float | None] | list[int | None], scale: int) -> NDArray[np.int64]:
+    numbers = np.array(column, np.float64)  # None becomes NaN, which no valid record can hold
+    missing = np.isnan(numbers)
+    numbers[missing] = 0
+    whole = np.rint(numbers * scale).astype(np.int64)
+    whole[missing] = MISSING
+    return whole
+
+
+def _depth(value: bytes) -> int:
+    """How deep the brackets outside of strings are nested.
+
+    >>> _depth(b'{"a":[1,{"b":"]]]["}]}')
+    3
+    """
+    depth = deepest = 0
+    for char in _STRINGS.sub(b"", value):
+        if char in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif char in b"]}":
+            depth -= 1
+    return deepest
+
+
+def _explain(error: str, value: bytes) -> str:
+    """Says which field is wrong, what it should be and what came."""
+    missing = re.search(r"missing required field `(\w+)`", error)
+    if missing:
+        return f"{missing[1]}: missing; expected {RULES[missing[1]]}"
+    place = re.search(r"at `\$\.(\w+)`", error)
+    if place is None:
+        return f"expected a JSON object, got {_show(value)}"
+    try:
+        came = _ANY.decode(value)[place[1]]
+    except (msgspec.MsgspecError, ValueError):  # a number that fits no double, for one
+        return f"{place[1]}: expected {RULES[place[1]]}; {error.split(' - at ')[0].lower()}"
+    return _reason(place[1], came)
+
+
+def _reason(field: str, came: object) -> str:
+    return f"{field}: expected {RULES[field]}, got {_show(came)}"
+
+
+def _show(value: object) -> str:
+    """A value short enough to be read aloud, safe for a terminal."""
+    if isinstance(value, bytes):
+        text = ascii(value[:40])[1:]
+        return text + ("..." if len(value) > 40 else "")
+    text = msgspec.json.encode(value).decode("utf-8", "replace")
+    text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[:60])
+    return text + ("..." if len(text) >= 60 else "")
