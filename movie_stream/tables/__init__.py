@@ -1,0 +1,4 @@
+"""Changelog-backed tables: a state, its position and its watermark as one object that survives a crash.
+
+`checkpoint.py` says what stands in a changelog and what of it counts; `table.py` restores and writes it.
+"""

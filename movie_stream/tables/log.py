@@ -1,0 +1,29 @@
+"""What a table needs of a log: Kafka has it (kafka/log.py), and a list in memory, for tests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+
+class Log(Protocol):
+    """One partition of a topic."""
+
+    async def append(self, values: Sequence[bytes]) -> list[int]:
+        """Appends records in this order, waits until all are acknowledged, and returns their offsets."""
+        ...
+
+    def read(self, start: int | None, until: int | None) -> AsyncIterator[tuple[int, bytes | None]]:
+        """The records from `start` (None: the oldest there is) to before `until` (None: the end as it is now).
+
+        Raises LogCut if records in between were deleted.
+        """
+        ...
+
+    async def delete_before(self, offset: int) -> None:
+        """Deletes the records before an offset, where the broker can."""
+        ...
+
+
+class LogCut(RuntimeError):
+    """The log was deleted under its reader: it has to start over."""

@@ -1,0 +1,133 @@
+"""A state backed by a changelog: restored from its checkpoints, and written as checkpoints."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from movie_stream.tables.checkpoint import Chain, CheckpointId, Cursor, EntryRecord, encode
+from movie_stream.tables.log import Log, LogCut
+
+
+class State(Protocol):
+    """What a table keeps: entries that can be frozen and loaded, a position and a watermark."""
+
+    position: int
+    watermark_ms: int | None
+
+    def reset(self) -> None: ...
+    def freeze(self, snapshot: bool) -> list[bytes]: ...
+    def load(self, entry: bytes) -> None: ...
+    def loaded(self, position: int, watermark_ms: int | None) -> None: ...
+
+
+S = TypeVar("S", bound=State)
+
+
+class Overtaken(RuntimeError):
+    """Another writer's checkpoint came first: this state is no longer ours to continue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """One instant's copy of what the next checkpoint holds."""
+
+    snapshot: bool
+    entries: Sequence[bytes]
+    position: int
+    watermark_ms: int | None
+
+
+class Table(Generic[S]):
+    """A state and its changelog, in the hands of one writer.
+
+    Use: `await restore()`, change the state, `frozen = freeze()`, make sure that everything below `frozen.position` is
+    acknowledged downstream, `await checkpoint(frozen)`; then again.
+    """
+
+    def __init__(self, state: S, log: Log, run: str) -> None:
+        self.state, self._log, self._run = state, log, run
+        self._writer = secrets.token_hex(8)
+        self._sequence = 0
+        self._chain = Chain(run)
+        self._next_offset: int | None = None  # of the changelog: what the chain has not read
+        self._snapshot_bytes, self._delta_bytes = 0, 0
+
+    async def restore(self) -> None:
+        """Reads the changelog to its end and loads what counts. Raises BrokenChangelog."""
+        while True:
+            self.state.reset()
+            self._chain, self._next_offset = Chain(self._run), None
+            self._snapshot_bytes = self._delta_bytes = 0
+            position, watermark_ms = 0, None
+            try:
+                async for offset, value in self._log.read(None, None):
+                    self._next_offset = offset + 1
+                    counted = self._chain.read(value)
+                    if counted is not None:
+                        if counted.cursor.snapshot:
+                            self.state.reset()
+                        for payload in counted.payloads:
+                            self.state.load(payload)
+                        position, watermark_ms = counted.cursor.position, counted.cursor.watermark_ms
+                        self._weigh(counted.cursor.snapshot, counted.payloads)
+            except LogCut:
+                continue
+            self.state.loaded(position, watermark_ms)
+            return
+
+    @property
+    def snapshot_due(self) -> bool:
+        """Whether the deltas since the last snapshot outweigh it."""
+        return self._chain.last is None or self._delta_bytes > self._snapshot_bytes
+
+    def freeze(self) -> Frozen:
+        """Copies what changed since the last time, or everything when a snapshot is due."""
+        snapshot = self.snapshot_due
+        return Frozen(snapshot, self.state.freeze(snapshot), self.state.position, self.state.watermark_ms)
+
+    async def checkpoint(self, frozen: Frozen) -> None:
+        """Writes the entries, then the cursor, each acknowledged; raises Overtaken if it does not count.
+
+        Afterwards `frozen`, or what a later writer made of it, is what a restore will find.
+        """
+        self._sequence += 1
+        id = CheckpointId(self._writer, self._sequence)
+        cursor = Cursor(
+            id, self._chain.last, frozen.snapshot, frozen.position, frozen.watermark_ms, len(frozen.entries), self._run
+        )
+        entries = [encode(EntryRecord(id, index, payload)) for index, payload in enumerate(frozen.entries)]
+        offsets = await self._log.append(entries) if entries else []
+        offsets += await self._log.append([encode(cursor)])
+        alone = await self._read_back(entries, cursor, offsets)
+        self._weigh(frozen.snapshot, frozen.entries)
+        if frozen.snapshot and alone:
+            await self._log.delete_before(offsets[0])
+
+    async def _read_back(self, entries: Sequence[bytes], cursor: Cursor, offsets: list[int]) -> bool:
+        """Makes sure that the cursor counts; says whether no foreign record stands between its first entry and it.
+
+        Offsets that follow one another from the last known end on are known to be ours alone, without reading.
+        """
+        expected = list(range(self._next_offset or 0, (self._next_offset or 0) + len(offsets)))
+        foreign = 0
+        if offsets == expected:
+            for record in (*entries, encode(cursor)):
+                self._chain.read(record)
+        else:
+            async for offset, value in self._log.read(self._next_offset, offsets[-1] + 1):
+                self._chain.read(value)
+                foreign += offset > offsets[0] and offset not in offsets
+        self._next_offset = offsets[-1] + 1
+        if self._chain.last != cursor.id:
+            raise Overtaken(f"checkpoint {cursor.id.sequence} of this writer does not count: another writer came first")
+        return not foreign
+
+    def _weigh(self, snapshot: bool, payloads: Sequence[bytes]) -> None:
+        size = sum(map(len, payloads))
+        if snapshot:
+            self._snapshot_bytes, self._delta_bytes = size, 0
+        else:
+            self._delta_bytes += size
