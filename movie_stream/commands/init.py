@@ -1,0 +1,49 @@
+"""`movie-stream init`: topics, collections, validators, indexes and views; says what is new and what was
+there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from rich.console import Console
+from rich.text import Text
+
+from movie_stream.kafka import topics
+from movie_stream.mongo import schema
+from movie_stream.mongo.client import address_of, opened
+from movie_stream.settings import Settings
+
+_STYLES = {"created": "bold green", "changed": "bold yellow", "there": "dim"}
+
+
+def init(settings: Settings) -> None:
+    """Ensures all of it and prints each thing in one line.
+
+    Raises SettingMissing before anything is made, then what the broker or MongoDB has against it.
+    """
+    settings.require_broker()
+    settings.require_mongodb()
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # its errors reach the user as ours, in one line
+    asyncio.run(_init(settings, Console(highlight=False, soft_wrap=True)))
+
+
+async def _init(settings: Settings, console: Console) -> None:
+    created = await topics.ensure(settings)
+    _head(console, f"Kafka at {settings.require_broker()}")
+    for topic in topics.Topics.of(settings).all:
+        _line(console, "created" if topic in created else "there", "topic", topic)
+    async with opened(settings) as db:
+        ensured = await schema.ensure(db)
+        _head(console, f"MongoDB at {address_of(db)}, database {db.name}")
+    for thing in ensured:
+        _line(console, thing.state, thing.kind, thing.name)
+
+
+def _head(console: Console, text: str) -> None:
+    console.print(Text(text, style="bold"))
+
+
+def _line(console: Console, state: str, kind: str, name: str) -> None:
+    console.print(Text.assemble("  ", (f"{state:<9}", _STYLES[state]), f"{kind:<12}", name))

@@ -1,0 +1,120 @@
+"""The connection to MongoDB: the one place that names motor.
+
+Everything else in here works on `Database` and `Collection`, whose awaitable methods PyMongo's own async
+client has too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeAlias, cast
+from urllib.parse import parse_qsl
+
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
+from pymongo import WriteConcern
+from pymongo.errors import ConfigurationError, PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
+from pymongo.topology_description import TopologyDescription
+
+from movie_stream.errors import MovieStreamError
+from movie_stream.mongo.failures import meaning_of, unusable_uri
+from movie_stream.settings import Settings
+
+Client: TypeAlias = "AsyncIOMotorClient[dict[str, Any]]"
+Database: TypeAlias = "AsyncIOMotorDatabase[dict[str, Any]]"
+Collection: TypeAlias = "AsyncIOMotorCollection[dict[str, Any]]"
+
+WRITE_LIMIT_MS: Final = 20_000
+"""How long a write may wait for the majority; without a limit it may wait for ever."""
+
+ACKNOWLEDGED: Final = WriteConcern("majority", wtimeout=WRITE_LIMIT_MS, j=True)
+"""On the disks of a majority: only then does kill -9 not undo it."""
+
+_LIMITS_MS: Final[Mapping[str, Any]] = {
+    "serverSelectionTimeoutMS": 5_000,
+    "connectTimeoutMS": 5_000,
+    "socketTimeoutMS": WRITE_LIMIT_MS + 10_000,
+}
+"""Where the URI does not say otherwise."""
+
+
+def connect(settings: Settings) -> Client:
+    """A client for MONGODB_URI; nothing is sent yet. Close it with `close()`.
+
+    Raises SettingMissing, or SettingsError where the URI is none or has an option that does not exist.
+    """
+    uri = settings.require_mongodb()
+    given = {name.lower() for name, _ in parse_qsl(uri.partition("?")[2], keep_blank_values=True)}
+    limits = {name: limit for name, limit in _LIMITS_MS.items() if name.lower() not in given}
+    try:
+        with warnings.catch_warnings():
+            # An option that is misspelt is only warned of: TLS would silently be off.
+            warnings.simplefilter("error", UserWarning)
+            return AsyncIOMotorClient(
+                uri,
+                w="majority",
+                journal=True,
+                wTimeoutMS=WRITE_LIMIT_MS,
+                tz_aware=True,
+                uuidRepresentation="standard",
+                io_loop=asyncio.get_running_loop(),
+                **limits,
+            )
+    except (ConfigurationError, ValueError, UserWarning) as error:
+        raise unusable_uri(str(error)) from error
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Database]:
+    """The results' database, for as long as the `async with` block runs.
+
+    The driver's errors leave the block as ours.
+
+    Raises SettingsError, MongoAway, MongoRefused, MongoDiskFull, MongoFailed.
+    """
+    client = connect(settings)
+    try:
+        db = client[settings.mongodb_database]
+        try:
+            yield db
+        except PyMongoError as error:
+            raise explain(error, db) from error
+    finally:
+        client.close()
+
+
+def explain(error: PyMongoError, where: Database | Collection) -> MovieStreamError:
+    """The one line for the user that a driver's error amounts to."""
+    return meaning_of(error, address_of(where))
+
+
+def address_of(where: Database | Collection) -> str:
+    """The servers as a URI without user, password and options."""
+    servers = sorted(_topology(where).server_descriptions())
+    return "mongodb://" + ",".join(f"{host}:{port}" for host, port in servers)
+
+
+def guarded(db: Database, name: str) -> Collection:
+    """A collection that is read from the primary and acknowledged by a majority, whatever the URI says."""
+    return db.get_collection(name, read_preference=ReadPreference.PRIMARY, write_concern=ACKNOWLEDGED)
+
+
+async def newest(collection: Collection) -> Collection:
+    """The same collection, whose reads no deposed primary can answer with something old.
+
+    Only replica sets can be asked to confirm that; what is no replica set has no deposed primary.
+    """
+    await collection.database.client.admin.command("ping")  # the topology is known afterwards
+    topology = _topology(collection).topology_type_name
+    return collection.with_options(
+        read_concern=ReadConcern("linearizable" if topology.startswith("ReplicaSet") else "local")
+    )
+
+
+def _topology(where: Database | Collection) -> TopologyDescription:
+    database = where.database if isinstance(where, AsyncIOMotorCollection) else where
+    return cast(TopologyDescription, database.client.topology_description)  # motor's types call it a method

@@ -1,0 +1,179 @@
+"""What people ask of the results: the newest windows, the largest genres. Nothing in here writes.
+
+Every query gives documents as they are stored, without `_rev` and `_run`, and raises the driver's errors as
+they are: use it within `client.opened`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final, TypedDict, cast
+
+from movie_stream.mongo.client import Database
+
+_SHOWN: Final = {"_rev": 0, "_run": 0}
+
+
+class MinuteWindow(TypedDict):
+    """A document of movies_aggregates."""
+
+    _id: str
+    genre: str
+    slug: str
+    window_start: datetime
+    window_end: datetime
+    total_views: int
+    unique_users: int
+    avg_rating: float | None
+    max_rating: float | None
+    min_rating: float | None
+    total_duration: int
+
+
+class TopMovie(TypedDict):
+    """A film in its hour."""
+
+    movie_id: str
+    title: str
+    views: int
+    avg_rating: float | None
+
+
+class TopMovies(TypedDict):
+    """A document of top_movies."""
+
+    _id: str
+    timestamp: datetime
+    top_movies: list[TopMovie]
+
+
+class GenreStats(TypedDict):
+    """A document of category_stats."""
+
+    _id: str
+    genre: str
+    slug: str
+    timestamp: datetime
+    total_views: int
+    unique_movies: int
+    unique_users: int
+    avg_rating: float | None
+    total_revenue: float
+    peak_hour: str
+
+
+class ActiveUsers(TypedDict):
+    """A document of active_users."""
+
+    _id: str
+    date: str
+    timestamp: datetime
+    total_users: int
+    new_users: int
+    returning_users: int
+    avg_session_duration: float | None
+
+
+class Hour(TypedDict):
+    """A document of hourly_metrics."""
+
+    _id: str
+    timestamp: datetime
+    total_views: int
+    unique_users: int
+    avg_rating: float | None
+    total_duration: int
+
+
+class GenreDay(TypedDict):
+    """A document of daily_stats."""
+
+    _id: str
+    genre: str
+    slug: str
+    date: str
+    timestamp: datetime
+    daily_views: int
+    unique_users: int
+    avg_daily_rating: float | None
+    total_watch_time: int
+
+
+class TopUser(TypedDict):
+    """A user on a day; `watch_time` in minutes."""
+
+    user_id: str
+    watch_count: int
+    watch_time: int
+
+
+class TopUsers(TypedDict):
+    """A document of top_users."""
+
+    _id: str
+    date: str
+    timestamp: datetime
+    top_users: list[TopUser]
+
+
+async def windows(db: Database, limit: int) -> list[MinuteWindow]:
+    """The newest minute windows, of one minute those with most views first."""
+    found = await _newest(db, "movies_aggregates", "window_start", "total_views", limit)
+    return cast(list[MinuteWindow], found)
+
+
+async def genres(db: Database, limit: int) -> list[GenreStats]:
+    """The genres with most views of all time."""
+    cursor = db["category_stats"].find({}, _SHOWN).sort([("total_views", -1), ("_id", 1)])
+    return cast(list[GenreStats], await cursor.limit(limit).to_list(limit))
+
+
+async def top_movies(db: Database, hours: int = 1) -> list[TopMovies]:
+    """The newest hours' lists of the films with most views."""
+    return cast(list[TopMovies], await _latest(db, "top_movies", hours))
+
+
+async def active_users(db: Database, days: int) -> list[ActiveUsers]:
+    """The newest days' users."""
+    return cast(list[ActiveUsers], await _latest(db, "active_users", days))
+
+
+async def top_users(db: Database, days: int = 1) -> list[TopUsers]:
+    """The newest days' lists of the users with most views."""
+    return cast(list[TopUsers], await _latest(db, "top_users", days))
+
+
+async def hours(db: Database, limit: int) -> list[Hour]:
+    """The newest hours."""
+    return cast(list[Hour], await _latest(db, "hourly_metrics", limit))
+
+
+async def days(db: Database, limit: int) -> list[GenreDay]:
+    """The newest days by genre, of one day the genres with most views first."""
+    return cast(list[GenreDay], await _newest(db, "daily_stats", "timestamp", "daily_views", limit))
+
+
+async def _latest(db: Database, collection: str, limit: int) -> list[dict[str, Any]]:
+    """The newest documents of a collection that has one for each `timestamp`."""
+    found: list[dict[str, Any]]
+    found = await db[collection].find({}, _SHOWN).sort("timestamp", -1).limit(limit).to_list(limit)
+    return found
+
+
+async def _newest(db: Database, collection: str, start: str, views: str, limit: int) -> list[dict[str, Any]]:
+    """The newest documents of a collection that has several for each `start`."""
+    # No index serves a sort by three fields: what is at least as new as the last that is shown is sorted.
+    oldest = await db[collection].find({}, {start: 1}).sort(start, -1).limit(limit).to_list(limit)
+    if not oldest:
+        return []
+    since: Mapping[str, Any] = {start: {"$gte": oldest[-1][start]}}
+    found: list[dict[str, Any]]
+    found = (
+        await db[collection]
+        .find(since, _SHOWN)
+        .sort([(start, -1), (views, -1), ("_id", 1)])
+        .limit(limit)
+        .to_list(limit)
+    )
+    return found

@@ -1,0 +1,78 @@
+"""Which run counts: the number that every document carries, and the fingerprint of what its figures depend
+on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from bson.int64 import Int64
+from pymongo import ReturnDocument
+from pymongo.errors import DuplicateKeyError, PyMongoError
+
+from movie_stream.mongo.client import WRITE_LIMIT_MS, Database, explain, guarded, newest
+
+RUNS: Final = "_runs"
+Fingerprint = Mapping[str, Any]
+"""Anything that JSON can hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One counting of the whole topic; the larger number outranks the smaller."""
+
+    number: int
+    fingerprint: Fingerprint
+
+
+async def current(db: Database, name: str) -> Run | None:
+    """The run of this name that counts, None before the first.
+
+    Raises MongoAway, MongoRefused, MongoFailed.
+    """
+    try:
+        collection = await newest(guarded(db, RUNS))
+        found = await collection.find_one({"_id": name}, max_time_ms=WRITE_LIMIT_MS)
+    except PyMongoError as error:
+        raise explain(error, db) from error
+    return None if found is None else _run(found)
+
+
+async def open_run(db: Database, name: str, fingerprint: Fingerprint) -> Run:
+    """The run of this name that counts, whatever its fingerprint; where there is none, run 1 with this
+    fingerprint.
+
+    Any number of processes that ask at the same time get the same run. Raises what `current` raises.
+    """
+    return await _update(db, name, {"$setOnInsert": {"number": Int64(1), "fingerprint": _text(fingerprint)}})
+
+
+async def start_new(db: Database, name: str, fingerprint: Fingerprint) -> Run:
+    """A run that outranks all before it. Raises what `current` raises."""
+    return await _update(db, name, {"$inc": {"number": Int64(1)}, "$set": {"fingerprint": _text(fingerprint)}})
+
+
+async def _update(db: Database, name: str, update: Mapping[str, Any]) -> Run:
+    collection = guarded(db, RUNS)
+    try:
+        while True:
+            try:
+                found = await collection.find_one_and_update(
+                    {"_id": name}, update, upsert=True, return_document=ReturnDocument.AFTER
+                )
+                return _run(found)
+            except DuplicateKeyError:  # another process was first to insert it: the next try finds it
+                continue
+    except PyMongoError as error:
+        raise explain(error, db) from error
+
+
+def _run(found: Mapping[str, Any]) -> Run:
+    return Run(int(found["number"]), orjson.loads(found["fingerprint"]))
+
+
+def _text(fingerprint: Fingerprint) -> str:
+    return orjson.dumps(fingerprint, option=orjson.OPT_SORT_KEYS).decode()

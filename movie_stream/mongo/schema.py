@@ -1,0 +1,167 @@
+"""What the database must look like: collections with validators, indexes, flat views. Safe to ensure at any
+time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Protocol
+
+import bson
+from pymongo.errors import CollectionInvalid, OperationFailure, PyMongoError
+
+from movie_stream.aggregates.results import RESULTS
+from movie_stream.errors import MovieStreamError
+from movie_stream.mongo.client import ACKNOWLEDGED, Database, explain
+from movie_stream.mongo.flat_views import flat_view
+from movie_stream.mongo.partials import PARTIALS
+from movie_stream.mongo.runs import RUNS
+
+Schema = Mapping[str, Any]
+Kind = Literal["collection", "index", "view"]
+State = Literal["created", "changed", "there"]
+
+_NAMESPACE_EXISTS: Final = 48
+_INTERRUPTED: Final = frozenset({117, 11601, 112})
+"""ConflictingOperationInProgress, Interrupted, WriteConflict: another process is at the same."""
+_SAME_INDEX_BY_ANOTHER_NAME: Final = 85
+_ATTEMPTS: Final = 20
+
+_GUARD: Final[Schema] = {
+    "_rev": {"bsonType": "array", "items": {"bsonType": "long", "minimum": 0}},
+    "_run": {"bsonType": "long", "minimum": 1},
+}
+_INTERNAL: Final[Mapping[str, Schema]] = {
+    PARTIALS: {
+        "bsonType": "object",
+        "required": ["_id", "payload", *_GUARD],
+        "properties": {"_id": {"bsonType": "string"}, "payload": {"bsonType": "binData"}, **_GUARD},
+    },
+    RUNS: {
+        "bsonType": "object",
+        "required": ["_id", "number", "fingerprint"],
+        "properties": {
+            "_id": {"bsonType": "string"},
+            "number": {"bsonType": "long", "minimum": 1},
+            "fingerprint": {"bsonType": "string"},
+        },
+    },
+}
+
+
+class Stored(Protocol):
+    """What has to be known of a result; `movie_stream.aggregates.results.Result` is one."""
+
+    @property
+    def collection(self) -> str: ...
+    @property
+    def indexes(self) -> Iterable[Mapping[str, int]]:
+        """Field to direction, in order."""
+        ...
+
+    def schema(self) -> Schema:
+        """The JSON schema of the documents, with `required` and `properties`, without `_rev` and `_run`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ensured:
+    """One thing that is in the database now, and whether it was before. An index's name is
+    `collection.index`.
+    """
+
+    kind: Kind
+    name: str
+    state: State
+
+
+class NameTaken(MovieStreamError):
+    """A collection stands where a view must be, or the other way round."""
+
+    def __init__(self, *, name: str, expected: str, got: str) -> None:
+        super().__init__(
+            f"{name} in MongoDB: expected a {expected}, got a {got}; rename or drop it, "
+            "or set MONGODB_DATABASE to another"
+        )
+
+
+async def ensure(db: Database, results: Iterable[Stored] = RESULTS) -> list[Ensured]:
+    """Creates what is missing and changes what differs, validators and views included; drops nothing.
+
+    Any number of processes may do it at the same time.
+
+    Raises NameTaken, MongoAway, MongoRefused, MongoDiskFull, MongoFailed.
+    """
+    db = db.with_options(write_concern=ACKNOWLEDGED)
+    ensured: list[Ensured] = []
+    try:
+        ensured += [await _collection(db, name, schema) for name, schema in _INTERNAL.items()]
+        for result in results:
+            schema = result.schema()
+            ensured.append(await _collection(db, result.collection, _with_guard(schema)))
+            for keys in result.indexes:
+                ensured.append(await _index(db, result.collection, keys))
+            if pipeline := flat_view(schema):
+                view = {"viewOn": result.collection, "pipeline": pipeline}
+                ensured.append(await _namespace(db, "view", f"{result.collection}_flat", view))
+    except PyMongoError as error:
+        raise explain(error, db) from error
+    return ensured
+
+
+def _with_guard(schema: Schema) -> Schema:
+    """The schema of a result with the two fields that guard it."""
+    return {
+        **schema,
+        "required": [*schema["required"], *_GUARD],
+        "properties": {**schema["properties"], **_GUARD},
+    }
+
+
+async def _collection(db: Database, name: str, schema: Schema) -> Ensured:
+    options = {"validator": {"$jsonSchema": schema}, "validationLevel": "strict", "validationAction": "error"}
+    return await _namespace(db, "collection", name, options)
+
+
+async def _namespace(db: Database, kind: Kind, name: str, options: dict[str, Any]) -> Ensured:
+    for attempt in range(_ATTEMPTS):
+        try:
+            found = await db.list_collections(filter={"name": name})
+            existing = await found.to_list(1)
+            if not existing:
+                await db.create_collection(name, check_exists=False, **options)
+                return Ensured(kind, name, "created")
+            if existing[0]["type"] != kind:
+                raise NameTaken(name=name, expected=kind, got=existing[0]["type"])
+            if _includes(existing[0]["options"], options):
+                return Ensured(kind, name, "there")
+            await db.command("collMod", name, **options)
+            return Ensured(kind, name, "changed")
+        except (CollectionInvalid, OperationFailure) as error:
+            # Another process creates or changes it at the same time: look again.
+            code = error.code if isinstance(error, OperationFailure) else _NAMESPACE_EXISTS
+            if code not in _INTERRUPTED | {_NAMESPACE_EXISTS} or attempt == _ATTEMPTS - 1:
+                raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _includes(existing: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether the options are as wanted, seen as MongoDB stores them; it leaves defaults out."""
+    stored = bson.decode(bson.encode(wanted))
+    defaults = {"validationLevel": "strict", "validationAction": "error"}
+    return all({**defaults, **existing}.get(name) == value for name, value in stored.items())
+
+
+async def _index(db: Database, collection: str, keys: Mapping[str, int]) -> Ensured:
+    wanted = list(keys.items())
+    name = "_".join(f"{field}_{direction}" for field, direction in wanted)
+    indexes = await db[collection].index_information()
+    state: State = "there" if any(index["key"] == wanted for index in indexes.values()) else "created"
+    if state == "created":
+        try:
+            await db[collection].create_index(wanted, name=name)
+        except OperationFailure as error:
+            if error.code != _SAME_INDEX_BY_ANOTHER_NAME:
+                raise
+    return Ensured("index", f"{collection}.{name}", state)

@@ -1,0 +1,89 @@
+"""A mongod of a test's own, which may be killed, stopped, told to fail, and started again on the same data."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pymongo import MongoClient
+
+from movie_stream.embedded.launch import free_port
+from movie_stream.embedded.mongod import mongod
+from movie_stream.embedded.process import GuardedProcess
+
+_READY_LIMIT_MS = 60_000
+
+
+class MongoServer:
+    """Runs within a `with` block; `replica_set` makes it a set of one, which has elections and a majority."""
+
+    def __init__(self, folder: Path, *, replica_set: bool = False) -> None:
+        self._folder = folder
+        self._replica_set = replica_set
+        self.port = free_port()
+        self.process: GuardedProcess
+
+    @property
+    def uri(self) -> str:
+        return f"mongodb://127.0.0.1:{self.port}/" + ("?replicaSet=rs" if self._replica_set else "")
+
+    def __enter__(self) -> Self:
+        self.start()
+        if self._replica_set:
+            member = {"_id": 0, "host": f"127.0.0.1:{self.port}"}
+            with self.client(f"mongodb://127.0.0.1:{self.port}/?directConnection=true") as client:
+                client.admin.command("replSetInitiate", {"_id": "rs", "members": [member]})
+        self.wait_until_ready()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.process.stop()
+
+    def start(self) -> None:
+        command = [str(self._folder) if part == "." else part for part in mongod().command(self.port)]
+        command += ["--setParameter", "enableTestCommands=1"]
+        command += ["--replSet", "rs"] if self._replica_set else []
+        self.process = GuardedProcess("mongod", command)
+
+    def wait_until_ready(self) -> None:
+        """Until it takes writes."""
+        with self.client(self.uri) as client:
+            client.admin.command("hello")
+            client["ready"]["ready"].insert_one({})
+
+    def kill(self) -> None:
+        """kill -9, and wait until it is gone."""
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.stop()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """It answers nobody, and closes no connection."""
+        os.kill(self.process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.process.pid, signal.SIGCONT)
+
+    @contextmanager
+    def failing(self, command: str, **how: Any) -> Iterator[None]:
+        """Every such command gets this outcome: `errorCode`, `writeConcernError`, or `closeConnection`."""
+        self._fail_point("alwaysOn", {"failCommands": [command], **how})
+        try:
+            yield
+        finally:
+            self._fail_point("off", {})
+
+    def _fail_point(self, mode: str, data: dict[str, Any]) -> None:
+        with self.client(self.uri) as client:
+            client.admin.command("configureFailPoint", "failCommand", mode=mode, data=data)
+
+    def client(self, uri: str) -> MongoClient[dict[str, Any]]:
+        return MongoClient(uri, serverSelectionTimeoutMS=_READY_LIMIT_MS)

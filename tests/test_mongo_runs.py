@@ -1,0 +1,53 @@
+"""Runs: everyone gets the same first one, and every new one outranks all before it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from movie_stream.mongo.client import Database, opened
+from movie_stream.mongo.runs import Run, current, open_run, start_new
+from movie_stream.mongo.schema import ensure
+from movie_stream.settings import Settings
+
+FINGERPRINT = {"topic": "movie.events", "partitions": 3, "$revenue": 0.5, "results": [["a", None]], "live": True}
+
+
+@pytest.fixture(params=["with validators", "before init"])
+async def db(settings: Settings, request: pytest.FixtureRequest) -> AsyncIterator[Database]:
+    async with opened(settings) as db:
+        if request.param == "with validators":
+            await ensure(db)
+        yield db
+
+
+async def test_the_first_run_is_made_once(db: Database) -> None:
+    assert await current(db, "views") is None
+    assert await open_run(db, "views", FINGERPRINT) == Run(1, FINGERPRINT)
+    assert await open_run(db, "views", {"topic": "another"}) == Run(1, FINGERPRINT)
+    assert await current(db, "views") == Run(1, FINGERPRINT)
+    assert await current(db, "others") is None
+
+
+async def test_a_new_run_outranks(db: Database) -> None:
+    assert await start_new(db, "views", {"n": 0}) == Run(1, {"n": 0})
+    assert await start_new(db, "views", {"n": 1}) == Run(2, {"n": 1})
+    assert await open_run(db, "views", {"n": 2}) == await current(db, "views") == Run(2, {"n": 1})
+
+
+async def test_everyone_who_asks_at_once_gets_the_same_run(db: Database, settings: Settings) -> None:
+    async def ask(n: int) -> list[Run]:
+        async with opened(settings) as own:
+            return [await open_run(own, f"views{round_}", {"n": n}) for round_ in range(20)]
+
+    answers = await asyncio.gather(*map(ask, range(6)))
+    assert all(answer == answers[0] for answer in answers)
+    assert {run.number for run in answers[0]} == {1}
+
+
+async def test_runs_that_start_at_once_have_numbers_of_their_own(db: Database) -> None:
+    started = await asyncio.gather(*(start_new(db, "views", {"n": n}) for n in range(20)))
+    assert sorted(run.number for run in started) == list(range(1, 21))
+    assert await current(db, "views") == max(started, key=lambda run: run.number)
