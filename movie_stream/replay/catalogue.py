@@ -1,0 +1,138 @@
+"""The made-up films that generated views are of: always the same ones, a few popular and many rare."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+FILMS: Final = 400
+SEED: Final = 1895
+GENRES: Final = (
+    ("Drama", 22),
+    ("Comedy", 18),
+    ("Action", 15),
+    ("Thriller", 10),
+    ("Sci-Fi", 8),
+    ("Romance", 7),
+    ("Horror", 6),
+    ("Animation", 5),
+    ("Crime", 4),
+    ("Fantasy", 3),
+    ("Documentary", 1),
+    ("Western", 1),
+)
+"""Each with its share of the films, in percent."""
+PRICES: Final = (1.99, 2.99, 3.99, 4.99, 9.99)
+POPULARITY_FALL: Final = 0.8
+"""Exponent of Zipf's law: the film of rank r has 1 / r ** 0.8 of the views of the first."""
+
+QUALITIES: Final = [
+    "Quiet",
+    "Last",
+    "Golden",
+    "Broken",
+    "Silent",
+    "Hidden",
+    "Distant",
+    "Burning",
+    "Frozen",
+    "Restless",
+    "Crooked",
+    "Velvet",
+    "Hollow",
+    "Electric",
+    "Crimson",
+    "Forgotten",
+    "Patient",
+    "Salt",
+    "Paper",
+    "Midnight",
+]
+THINGS: Final = [
+    "River",
+    "Harbour",
+    "Orchard",
+    "Signal",
+    "Winter",
+    "Garden",
+    "Lantern",
+    "Highway",
+    "Kingdom",
+    "Letter",
+    "Summer",
+    "Island",
+    "Engine",
+    "Mirror",
+    "Compass",
+    "Station",
+    "Ballroom",
+    "Horizon",
+    "Tide",
+    "Cathedral",
+]
+PLACES: Final = [
+    "Lisbon",
+    "Alexandria",
+    "Montreal",
+    "Kyoto",
+    "Bergen",
+    "Valparaíso",
+    "Odessa",
+    "Marrakesh",
+    "Galway",
+    "Kraków",
+]
+PEOPLE: Final = ["Margaret", "Ishaan", "Lucía", "Tomasz", "Adaeze", "Henrik", "Noor", "Beatriz"]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """All films, in columns of equal length."""
+
+    movie_id: list[str]
+    title: list[str]
+    genre: list[str]
+    popularity: NDArray[np.float64]
+    """For each film, the share of the views that go to it or to one before it; rising to 1."""
+    quality: NDArray[np.float64]
+    """The rating, in stars, that its viewers give on average."""
+    minutes: NDArray[np.int64]
+    price: NDArray[np.float64]
+
+
+def catalogue() -> Catalogue:
+    """The films.
+
+    >>> films = catalogue()
+    >>> len(films.title), len(set(films.title)), films.movie_id[0]
+    (400, 400, 'tt0000001')
+    """
+    chance = np.random.default_rng(SEED)
+    shares = np.array([share for _, share in GENRES], np.float64)
+    genre = chance.choice([name for name, _ in GENRES], FILMS, p=shares / shares.sum())
+    weight = 1.0 / np.arange(1, FILMS + 1) ** POPULARITY_FALL
+    weight = chance.permutation(weight)
+    popularity = np.cumsum(weight) / weight.sum()
+    popularity[-1] = 1.0
+    return Catalogue(
+        movie_id=[f"tt{number:07d}" for number in range(1, FILMS + 1)],
+        title=chance.permutation(_titles())[:FILMS].tolist(),
+        genre=genre.tolist(),
+        popularity=popularity,
+        quality=np.clip(chance.normal(3.4, 0.6, FILMS), 1.5, 4.8),
+        minutes=np.clip(chance.normal(112, 18, FILMS), 74, 196).astype(np.int64),
+        price=chance.choice(PRICES, FILMS),
+    )
+
+
+def _titles() -> list[str]:
+    """More than enough titles, some with a comma or quotes in them as real ones have."""
+    titles = [f"The {quality} {thing}" for quality in QUALITIES for thing in THINGS]
+    titles += [f"{thing} of {place}" for thing in THINGS for place in PLACES]
+    titles += [f"{person} and the {thing}" for person in PEOPLE for thing in THINGS]
+    titles += [f"{quality} Days, {quality} Nights" for quality in QUALITIES]
+    titles += [f'They Called Her "{person}"' for person in PEOPLE]
+    return titles

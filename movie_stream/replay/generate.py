@@ -1,0 +1,170 @@
+"""Made-up views that look real: popular and rare films, regular and rare users, evenings and sessions.
+
+Every figure of a view is a hash of the seed and the view's number. So the same arguments make the same views,
+in any chunks, in constant memory.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movie_stream.replay.catalogue import catalogue
+
+CHUNK_ROWS: Final = 10_000
+COLUMNS: Final = ("movie_id", "title", "genre", "user_id", "timestamp", "rating", "duration", "price")
+END: Final = datetime(2024, 11, 1, tzinfo=UTC)
+SPAN: Final = timedelta(days=2)
+
+HOURLY_WEIGHTS: Final = (9, 5, 3, 2, 1, 1, 2, 3, 4, 5, 6, 7, 9, 9, 9, 10, 11, 14, 19, 26, 30, 29, 23, 15)
+"""How much is watched in each hour of the day (UTC), relative to the others."""
+RHYTHM_STEP_MS: Final = 900_000
+
+VIEWS_A_USER: Final = 10
+FEWEST_USERS: Final = 20
+REGULARS: Final = 1.6
+"""The higher, the more of the views are by few users: 1 would make all users alike."""
+BETWEEN_VIEWS: Final = timedelta(minutes=115)
+"""About how long it is from one view of a session to the next: a film, and a pause."""
+FEWEST_AT_ONCE: Final = 8
+LONGEST_SESSION: Final = 4
+ENDS_AFTER_A_VIEW: Final = 0.55
+UNRATED: Final = 0.3
+WATCHED_TO_THE_END: Final = 0.75
+UNKNOWN_DURATION: Final = 0.02
+INCLUDED: Final = 0.6
+"""Share of the views that are included in a subscription and so have no price."""
+MASK: Final = 0xFFFF_FFFF_FFFF_FFFF
+"""64 bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedRows:
+    """Neighbouring views in columns of equal length, named as in the CSV; None is an empty cell."""
+
+    movie_id: list[str]
+    title: list[str]
+    genre: list[str]
+    user_id: list[str]
+    timestamp: list[int]
+    rating: list[float | None]
+    duration: list[int | None]
+    price: list[float | None]
+
+    def __len__(self) -> int:
+        return len(self.movie_id)
+
+    def to_csv(self) -> str:
+        """The rows as lines of a CSV, without a header."""
+        text = StringIO(newline="")
+        columns: list[list[Any]] = [getattr(self, name) for name in COLUMNS]
+        csv.writer(text, lineterminator="\n").writerows(zip(*columns, strict=True))
+        return text.getvalue()
+
+
+def generate_rows(
+    count: int, seed: int, *, end: datetime = END, span: timedelta = SPAN, chunk_rows: int = CHUNK_ROWS
+) -> Iterator[GeneratedRows]:
+    """`count` views in time order, spread over `span` up to `end` with the rhythm of the day.
+
+    >>> [len(rows) for rows in generate_rows(25, seed=1, chunk_rows=10)]
+    [10, 10, 5]
+    """
+    maker = _Maker(count, seed, end, span)
+    for start in range(0, count, chunk_rows):
+        yield maker.rows(np.arange(start, min(start + chunk_rows, count), dtype=np.uint64))
+
+
+class _Maker:
+    """Makes the views of the given numbers."""
+
+    def __init__(self, count: int, seed: int, end: datetime, span: timedelta) -> None:
+        self._count = count
+        self._seed = seed
+        self._films = catalogue()
+        self._film_columns = [
+            np.array(names, object) for names in (self._films.movie_id, self._films.title, self._films.genre)
+        ]
+        self._users = max(FEWEST_USERS, count // VIEWS_A_USER)
+        self._lanes = np.uint64(max(FEWEST_AT_ONCE, round(count * (BETWEEN_VIEWS / span))))
+        self._edges_ms, self._elapsed = _rhythm(end, span)
+
+    def rows(self, number: NDArray[np.uint64]) -> GeneratedRows:
+        """The views of these numbers."""
+        film = np.searchsorted(self._films.popularity, self._chance(1, number), "right")
+        user = (self._chance(2, self._session(number)) ** REGULARS * self._users).astype(np.int64)
+        movie_id, title, genre = (names[film].tolist() for names in self._film_columns)
+        return GeneratedRows(
+            movie_id,
+            title,
+            genre,
+            [f"user_{one:06d}" for one in user.tolist()],
+            self._timestamps_ms(number).tolist(),
+            self._ratings(number, film),
+            self._durations(number, film),
+            _or_none(self._films.price[film], self._chance(3, number) < INCLUDED),
+        )
+
+    def _timestamps_ms(self, number: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Each view has a slot of its own of the span's activity, so they come out in order of time."""
+        share = (number + self._chance(4, number)) / self._count
+        return np.interp(share, self._elapsed, self._edges_ms).astype(np.int64)
+
+    def _session(self, number: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """The number of the view that began the session each view belongs to.
+
+        As many people watch at once as there are lanes; views that are so many numbers apart follow each
+        other in one lane, and a session is some neighbours in it.
+        """
+        began = number.copy()
+        going_on = np.ones(len(number), np.bool_)
+        for _ in range(LONGEST_SESSION - 1):
+            going_on &= (began >= self._lanes) & (self._chance(5, began) >= ENDS_AFTER_A_VIEW)
+            began[going_on] -= self._lanes
+        return began
+
+    def _ratings(self, number: NDArray[np.uint64], film: NDArray[np.intp]) -> list[float | None]:
+        bell = self._chance(6, number) + self._chance(7, number) + self._chance(8, number) - 1.5
+        stars = np.clip(np.rint((self._films.quality[film] + 1.6 * bell) * 2) / 2, 0.5, 5)
+        return _or_none(stars, self._chance(9, number) < UNRATED)
+
+    def _durations(self, number: NDArray[np.uint64], film: NDArray[np.intp]) -> list[int | None]:
+        watched = np.minimum(1, self._chance(10, number) / (1 - WATCHED_TO_THE_END))
+        minutes = np.maximum(1, self._films.minutes[film] * watched).astype(np.int64)
+        return _or_none(minutes, self._chance(11, number) < UNKNOWN_DURATION)
+
+    def _chance(self, stream: int, number: NDArray[np.uint64]) -> NDArray[np.float64]:
+        """A number from 0 up to 1 for each view, always the same for a seed; `stream` says what it is for.
+
+        The output function of SplitMix64 over the view's number.
+        """
+        offset = (self._seed * 0xD1342543DE82EF95 + stream * 0xA0761D6478BD642F) & MASK
+        bits = (number + np.uint64(offset)) * np.uint64(0x9E3779B97F4A7C15)
+        bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        bits = (bits ^ (bits >> np.uint64(31))) >> np.uint64(11)
+        return bits.astype(np.float64) * 2.0**-53
+
+
+def _rhythm(end: datetime, span: timedelta) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Points in time (Unix ms), and which share of the span's views lies before each."""
+    end_ms = round(end.timestamp() * 1000)
+    start_ms = end_ms - span // timedelta(milliseconds=1)
+    edges = np.arange(start_ms, end_ms, RHYTHM_STEP_MS)
+    edges_ms = np.append(edges, end_ms).astype(np.float64)
+    hours = (edges_ms[:-1] // 3_600_000).astype(np.int64) % 24
+    views = np.array(HOURLY_WEIGHTS, np.float64)[hours] * np.diff(edges_ms)
+    return edges_ms, np.append(0.0, np.cumsum(views) / views.sum())
+
+
+def _or_none(column: NDArray[Any], empty: NDArray[np.bool_]) -> list[Any]:
+    values = column.astype(object)
+    values[empty] = None
+    return list(values)

@@ -1,0 +1,250 @@
+"""Replaying a file: its views are sent to the topic in time order and at a given rate."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+from movie_stream.errors import InputError, MovieStreamError, UsageError
+from movie_stream.replay.csv_rows import RefusedRow
+from movie_stream.replay.csv_views import ViewChunk, ViewsFile
+from movie_stream.replay.pace import Pace
+from movie_stream.replay.sorted_runs import SortedRuns
+from movie_stream.replay.temporary import temporary_file
+from movie_stream.replay.time_order import FarOff, TimeSurvey
+from movie_stream.replay.topic_writer import ACK_TIMEOUT, TopicWriter, open_topic
+from movie_stream.settings import Settings
+
+Item = TypeVar("Item")
+Step = Literal["checking", "sorting", "sending"]
+
+
+CORRECT: Final = "correct it, or leave out --strict"
+
+
+class FileRefused(InputError):
+    """The content of a file, or of one of its lines, cannot be used; `why` is a sentence already."""
+
+    def __init__(self, *, path: Path | str, why: str, remedy: str, line: int | None = None) -> None:
+        place = f"{path}, line {line}" if line is not None else str(path)
+        MovieStreamError.__init__(self, f"{place}: {why}; {remedy}")
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayProgress:
+    """How far a replay is."""
+
+    step: Step
+    done_bytes: int
+    """Of `total_bytes`, in this step. A sorted file's bytes while sending are in proportion to its rows."""
+    total_bytes: int
+    sent: int
+    """Events so far."""
+    refused: int
+    """Rows so far."""
+    refused_rows: Sequence[RefusedRow] = ()
+    """Those that are new since the last call."""
+    far_off: FarOff | None = None
+    """Rows far off the rest, told once, before the first event is sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayResult:
+    """What a replay did."""
+
+    sent: int
+    """Events, all of them acknowledged."""
+    refused: int
+    """Rows."""
+    seconds: float
+    """From the first event to the last acknowledgement."""
+    first_timestamp_ms: int
+    """Of the events that were sent, the oldest."""
+    last_timestamp_ms: int
+    """The newest."""
+
+
+async def replay(
+    settings: Settings,
+    file: Path | str,
+    rate: float = 0,
+    strict: bool = False,
+    progress: Callable[[ReplayProgress], None] | None = None,
+    ack_timeout: timedelta = ACK_TIMEOUT,
+) -> ReplayResult:
+    """Sends the views of a CSV to the topic, at `rate` events/s (0: as fast as it goes), in time order.
+
+    The file is read twice: first for the order of its rows. If they are not in time order they are sorted,
+    on disk if they are many. Bad rows are left out and told to `progress`; with `strict` the whole file is
+    checked first, and nothing is sent if there is one, or one that lies far off the rest. Can be cancelled at
+    any moment.
+
+    Raises InputError where nothing in the file (with `strict`: not everything) can be used,
+    BrokerUnreachable, TopicMissing, WriteRefused, and UsageError for a rate that is none.
+    """
+    if not 0 <= rate < math.inf:
+        raise UsageError(argument="--rate", expected="a number of events/s, or 0 for as fast as it goes", got=str(rate))
+    async with open_topic(settings.require_broker(), settings.kafka_topic, ack_timeout) as writer:
+        with await _open(file) as views:
+            run = _Replay(views, settings.future_tolerance // timedelta(milliseconds=1), progress or _untold)
+            in_order = await run.survey(strict)
+            if strict:
+                await run.insist()
+            if in_order:
+                return await run.send(writer, rate, run.views_to_send())
+            with temporary_file(file) as scratch:
+                runs = SortedRuns(scratch)
+                await run.sort(runs)
+                return await run.send(writer, rate, runs.merged())
+
+
+class _Replay:
+    """One replay: what it has found and sent so far."""
+
+    def __init__(self, views: ViewsFile, tolerance_ms: int, tell: Callable[[ReplayProgress], None]) -> None:
+        self._views = views
+        self._tolerance_ms = tolerance_ms
+        self._tell = tell
+        self._lines = 0
+        self._to_sort = 0
+        self._sent = 0
+        self._refused = 0
+        self._first_refused: RefusedRow | None = None
+        self._oldest_ms = self._newest_ms = 0
+
+    async def survey(self, strict: bool) -> bool:
+        """Whether the rows are in time order; names those that lie far off the rest."""
+        survey = TimeSurvey()
+
+        def look() -> Iterator[bool]:
+            for times_ms, lines in self._views.times():
+                latest_ms = time.time_ns() // 1_000_000 + self._tolerance_ms
+                possible = (times_ms > 0) & (times_ms <= latest_ms)  # the others will be refused
+                survey.add(times_ms[possible], lines[possible])
+                yield True
+
+        async with aclosing(_in_background(look())) as looks:
+            async for _ in looks:
+                self._progress("checking")
+        self._lines = self._views.line
+        far_off = survey.far_off()
+        if far_off:
+            if strict:
+                raise FileRefused(path=self._views.path, why=str(far_off), remedy=CORRECT)
+            self._progress("checking", far_off=far_off)
+        return survey.in_order
+
+    def views_to_send(self) -> Iterator[ViewChunk]:
+        """The file's views, up to where the survey saw its end."""
+        return self._views.chunks(self._tolerance_ms, self._lines)
+
+    async def insist(self) -> None:
+        """Raises FileRefused at the first row that is refused."""
+        async with aclosing(_in_background(self.views_to_send())) as chunks:
+            async for chunk in chunks:
+                for row in chunk.refused:
+                    raise FileRefused(path=self._views.path, line=row.line, why=row.reason, remedy=CORRECT)
+                self._progress("checking")
+
+    async def sort(self, runs: SortedRuns) -> None:
+        """Puts the good rows into `runs`."""
+
+        def add() -> Iterator[ViewChunk]:
+            for chunk in self.views_to_send():
+                runs.add(chunk)
+                yield chunk
+
+        async with aclosing(_in_background(add())) as chunks:
+            async for chunk in chunks:
+                self._to_sort += len(chunk)
+                self._refuse("sorting", chunk.refused)
+
+    async def send(self, writer: TopicWriter, rate: float, chunks: Iterator[ViewChunk]) -> ReplayResult:
+        """Sends what is in the chunks on a smooth schedule and waits for all acknowledgements."""
+        started = time.monotonic()
+        pace = Pace(rate, started)
+        async with aclosing(_in_background(chunks)) as coming:
+            async for chunk in coming:
+                self._refuse("sending", chunk.refused)
+                start = 0
+                while start < len(chunk):
+                    end = start + pace.slice_events(len(chunk) - start)
+                    await asyncio.sleep(pace.delay(end - start, time.monotonic()))
+                    await writer.write(chunk.keys[start:end], chunk.values[start:end])
+                    self._sent += end - start
+                    self._progress("sending")
+                    start = end
+                self._note_times(chunk)
+        await writer.finish()
+        if not self._sent:
+            raise self._nothing_usable()
+        seconds = time.monotonic() - started
+        return ReplayResult(self._sent, self._refused, seconds, self._oldest_ms, self._newest_ms)
+
+    def _note_times(self, chunk: ViewChunk) -> None:
+        if len(chunk):
+            self._oldest_ms = self._oldest_ms or int(chunk.timestamp_ms[0])
+            self._newest_ms = int(chunk.timestamp_ms[-1])
+
+    def _refuse(self, step: Step, rows: Sequence[RefusedRow]) -> None:
+        self._refused += len(rows)
+        if rows and not self._first_refused:
+            self._first_refused = rows[0]
+        self._progress(step, rows)
+
+    def _progress(self, step: Step, refused_rows: Sequence[RefusedRow] = (), far_off: FarOff | None = None) -> None:
+        total = self._views.size_bytes
+        done = self._views.position_bytes
+        if step == "sending" and self._to_sort:
+            done = total * self._sent // self._to_sort
+        self._tell(ReplayProgress(step, done, total, self._sent, self._refused, refused_rows, far_off))
+
+    def _nothing_usable(self) -> InputError:
+        first = self._first_refused
+        if first is None:
+            return InputError(path=self._views.path, expected="at least one view below the header", got="none")
+        why = f"none of the {self._refused} rows can be used; line {first.line}: {first.reason}"
+        return FileRefused(path=self._views.path, why=why, remedy="correct the file")
+
+
+async def _open(file: Path | str) -> ViewsFile:
+    """Opens the file in a thread, where a slow pipe holds nobody up."""
+    opening = asyncio.get_running_loop().run_in_executor(None, ViewsFile, file)
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close)
+        raise
+
+
+def _close(opened: asyncio.Future[ViewsFile]) -> None:
+    if not opened.cancelled() and not opened.exception():
+        opened.result().close()
+
+
+async def _in_background(items: Iterator[Item]) -> AsyncGenerator[Item]:
+    """The items, each made in a thread while the one before it is dealt with."""
+    loop = asyncio.get_running_loop()
+    done: Any = object()
+    ahead = loop.run_in_executor(None, next, items, done)
+    try:
+        while (item := await asyncio.shield(ahead)) is not done:
+            ahead = loop.run_in_executor(None, next, items, done)
+            yield item
+    finally:
+        await asyncio.wait([ahead])  # the thread must be through before its file is closed
+        if not ahead.cancelled():
+            ahead.exception()
+        if isinstance(items, Generator):
+            items.close()
+
+
+def _untold(_: ReplayProgress) -> None:
+    """Nobody wants to know."""

@@ -1,0 +1,35 @@
+"""Room on disk for what does not fit in memory."""
+
+from __future__ import annotations
+
+import errno
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from movie_stream.errors import InputError
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+
+
+@contextmanager
+def temporary_file(path: Path | str) -> Iterator[IO[bytes]]:
+    """A nameless file that is gone when the `with` ends, or the process.
+
+    Raises InputError about the input `path` where the folder of temporary files has no room for it.
+    """
+    folder = tempfile.gettempdir()
+    try:
+        with tempfile.TemporaryFile(prefix="movie-stream-") as file:
+            yield file
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise InputError(
+            path=path,
+            expected=f"room in {folder} for a copy of its rows",
+            got=error.strerror,
+            remedy="make room, or name another folder in TMPDIR",
+        ) from error

@@ -1,0 +1,91 @@
+"""Does a file stand in the order of time, and does any of its rows lie far off the rest?
+
+A worker closes its windows by the newest view it has seen. So a file is sent in time order, and one view
+misdated by a year would make everything that follows it late for a year.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+DAY_MS: Final = 86_400_000
+FAR_DAYS: Final = 366
+NAMED_LINES: Final = 5
+"""As many far-off rows are named by their line; all are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class FarOff:
+    """Rows that lie more than a year after (almost) all others."""
+
+    rows: int
+    lines: list[int]
+    """The first few of them."""
+    usual_end_day: np.datetime64
+    """The day that (almost) all others lie on or before."""
+
+    def __str__(self) -> str:
+        named = ", ".join(map(str, self.lines)) + (", ..." if self.rows > len(self.lines) else "")
+        what, where = ("1 row lies", "line") if self.rows == 1 else (f"{self.rows} rows lie", "lines")
+        return (
+            f"{what} more than a year after the rest, which ends on {self.usual_end_day} ({where} {named}); "
+            "once a worker has seen such a view, it takes all that follow it as late"
+        )
+
+
+@dataclass(slots=True)
+class _Day:
+    rows: int = 0
+    lines: list[int] = field(default_factory=list)
+
+
+class TimeSurvey:
+    """Looks at all timestamps of a file, chunk by chunk; keeps a count a day, nothing a row."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.in_order = True
+        self._newest_ms = -1
+        self._days: dict[int, _Day] = {}
+
+    def add(self, timestamp_ms: NDArray[np.int64], lines: NDArray[np.int64]) -> None:
+        """Takes the next rows of the file into account: when each was, and its line."""
+        if not len(timestamp_ms):
+            return
+        self.rows += len(timestamp_ms)
+        if timestamp_ms[0] < self._newest_ms or (timestamp_ms[1:] < timestamp_ms[:-1]).any():
+            self.in_order = False
+        self._newest_ms = max(self._newest_ms, int(timestamp_ms.max()))
+        days = timestamp_ms // DAY_MS
+        by_day = np.argsort(days, kind="stable")
+        found, starts, counts = np.unique(days[by_day], return_index=True, return_counts=True)
+        for number, start, count in zip(found.tolist(), starts.tolist(), counts.tolist(), strict=True):
+            day = self._days.setdefault(number, _Day())
+            day.rows += count
+            wanted = min(count, NAMED_LINES - len(day.lines))
+            day.lines += lines[by_day[start : start + wanted]].tolist()
+
+    def far_off(self) -> FarOff | None:
+        """The rows more than 366 days after the file's 99.9th percentile, to the day; None if there are none.
+
+        In a file of less than 3,000 rows up to three, but at most a quarter, count as exceptions instead of a
+        thousandth: otherwise its one misdated row would itself be the percentile.
+        """
+        exceptions = max(self.rows // 1_000, min(3, self.rows // 4))
+        usual_rows = self.rows - exceptions
+        usual_end = -1
+        far: list[_Day] = []
+        for number in sorted(self._days):
+            if usual_rows > 0:
+                usual_end = number
+                usual_rows -= self._days[number].rows
+            elif number > usual_end + FAR_DAYS:
+                far.append(self._days[number])
+        if not far:
+            return None
+        lines = sorted(line for day in far for line in day.lines)[:NAMED_LINES]
+        return FarOff(sum(day.rows for day in far), lines, np.datetime64(usual_end, "D"))

@@ -1,0 +1,251 @@
+"""Writes records to one topic: to the partition of their key, in order, and only what is acknowledged counts.
+
+Records are put into batches here instead of being handed over one by one, which is several times as fast.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import chain
+from typing import Any, Final
+
+import numpy as np
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    IncompatibleBrokerVersion,
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    NodeNotReadyError,
+    RequestTimedOutError,
+    UnknownError,
+    UnknownTopicOrPartitionError,
+    UnsupportedVersionError,
+)
+
+from movie_stream.errors import BrokerUnreachable, MovieStreamError, TopicMissing
+from movie_stream.partitioner import partitions_of
+
+log = logging.getLogger(__name__)
+
+BATCH_BYTES: Final = 1 << 19
+"""Half of what a broker accepts by default."""
+MOST_BATCHES_UNACKNOWLEDGED: Final = 32
+ACK_TIMEOUT: Final = timedelta(seconds=30)
+CLOSE_SECONDS: Final = 0.5
+
+AWAY: Final = (
+    KafkaConnectionError,
+    KafkaTimeoutError,
+    NodeNotReadyError,
+    RequestTimedOutError,
+    TimeoutError,
+    OSError,
+)
+NOT_IDEMPOTENT: Final = (
+    UnknownError,
+    UnsupportedVersionError,
+    IncompatibleBrokerVersion,
+    ClusterAuthorizationFailedError,
+)
+"""What brokers answer that cannot, or may not, number a producer's records."""
+
+
+class WriteRefused(MovieStreamError):
+    """The broker answers, but does not take the records."""
+
+    def __init__(self, *, topic: str, servers: str, cause: Exception) -> None:
+        super().__init__(f"the broker at {servers} does not take records for the topic {topic}: {cause}")
+
+
+class TopicWriter:
+    """Writes to a topic that exists; got from `open_topic`.
+
+    Raises BrokerUnreachable, TopicMissing or WriteRefused from any method when a record was not acknowledged.
+    """
+
+    def __init__(
+        self,
+        producer: AIOKafkaProducer,
+        servers: str,
+        topic: str,
+        partition_count: int,
+        ack_timeout: timedelta,
+    ) -> None:
+        self._producer = producer
+        self._servers = servers
+        self._topic = topic
+        self._partition_count = partition_count
+        self._ack_timeout = ack_timeout.total_seconds()
+        self._unacknowledged: deque[_Sent] = deque()
+        self._acknowledged = 0
+
+    async def write(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
+        """Hands records over, stamped with the present; waits while too many are not yet acknowledged."""
+        partitions = partitions_of(keys, self._partition_count)
+        now_ms = time.time_ns() // 1_000_000
+        for partition in np.unique(partitions).tolist():
+            rows = np.flatnonzero(partitions == partition).tolist()
+            batch = self._producer.create_batch()
+            for row in rows:
+                if batch.append(timestamp=now_ms, key=keys[row], value=values[row]) is None:
+                    await self._send(batch, partition)
+                    batch = self._producer.create_batch()
+                    batch.append(timestamp=now_ms, key=keys[row], value=values[row])
+            await self._send(batch, partition)
+
+    async def finish(self) -> None:
+        """Waits until everything is acknowledged."""
+        await self._wait_for_acknowledgements(0)
+
+    def forget(self) -> None:
+        """Gives up what is not acknowledged."""
+        for sent in self._unacknowledged:
+            sent.future.cancel()
+        self._unacknowledged.clear()
+
+    async def _send(self, batch: Any, partition: int) -> None:
+        await self._wait_for_acknowledgements(MOST_BATCHES_UNACKNOWLEDGED - 1)
+        records = batch.record_count()
+        with self._worded_errors():
+            sending = self._producer.send_batch(batch, self._topic, partition=partition)
+            future = await asyncio.wait_for(sending, self._ack_timeout)
+        self._unacknowledged.append(_Sent(future, records, time.monotonic() + self._ack_timeout))
+
+    async def _wait_for_acknowledgements(self, most: int) -> None:
+        """Waits until at most `most` batches are not acknowledged; looks at those that are in any case."""
+        while self._unacknowledged:
+            sent = self._unacknowledged[0]
+            rest = sent.deadline - time.monotonic()
+            with self._worded_errors():
+                if sent.future.done():
+                    sent.future.result()
+                    self._acknowledged += sent.records
+                    self._unacknowledged.popleft()
+                elif rest <= 0:
+                    raise TimeoutError
+                elif len(self._unacknowledged) > most:
+                    await asyncio.wait([sent.future], timeout=rest)
+                else:
+                    return
+
+    def _worded_errors(self) -> AbstractContextManager[None]:
+        return worded_errors(self._servers, self._topic, self._acknowledged)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A batch on its way."""
+
+    future: asyncio.Future[Any]
+    records: int
+    deadline: float
+    """When its acknowledgement counts as lost, in seconds of the monotonic clock."""
+
+
+@asynccontextmanager
+async def open_topic(servers: str, topic: str, ack_timeout: timedelta = ACK_TIMEOUT) -> AsyncIterator[TopicWriter]:
+    """A writer to a topic; what is unacknowledged when the `with` ends is given up.
+
+    Raises BrokerUnreachable where no broker answers, TopicMissing where the topic does not exist: it is never
+    created by this.
+    """
+    producer = await _start(servers, topic, ack_timeout)
+    try:
+        with worded_errors(servers, topic):
+            partitions = (await producer.client.fetch_all_metadata()).partitions_for_topic(topic)
+        if not partitions:
+            raise TopicMissing(topic=topic, servers=servers)
+        writer = TopicWriter(producer, servers, topic, len(partitions), ack_timeout)
+        try:
+            yield writer
+        finally:
+            writer.forget()
+    finally:
+        await _stop(producer)
+
+
+@contextmanager
+def worded_errors(servers: str, topic: str, acknowledged: int = 0) -> Iterator[None]:
+    """Turns the client's errors into ours; `acknowledged` events were written before."""
+    try:
+        yield
+    except UnknownTopicOrPartitionError as error:
+        raise TopicMissing(topic=topic, servers=servers) from error
+    except AWAY as error:
+        late = isinstance(error, (TimeoutError, KafkaTimeoutError, RequestTimedOutError))
+        what = "it does not answer in time" if late else "no connection"
+        so_far = f"; {acknowledged} events were acknowledged until then" if acknowledged else ""
+        raise BrokerUnreachable(servers=servers, cause=what + so_far) from error
+    except KafkaError as error:
+        raise WriteRefused(topic=topic, servers=servers, cause=error) from error
+
+
+async def _start(servers: str, topic: str, ack_timeout: timedelta) -> AIOKafkaProducer:
+    """A started producer, idempotent where the broker can do that."""
+    with worded_errors(servers, topic):
+        try:
+            with _unlogged():
+                return await _started(servers, ack_timeout, idempotent=True)
+        except NOT_IDEMPOTENT:
+            log.info("the broker at %s has no idempotent producers: a lost acknowledgement is final", servers)
+            producer = await _started(servers, ack_timeout, idempotent=False)
+            # The client would send a batch again whose acknowledgement was lost, and so double it.
+            producer._message_accumulator._batch_ttl = -1
+            return producer
+
+
+async def _started(servers: str, ack_timeout: timedelta, *, idempotent: bool) -> AIOKafkaProducer:
+    producer = AIOKafkaProducer(
+        bootstrap_servers=servers,
+        acks="all",
+        enable_idempotence=idempotent,
+        max_batch_size=BATCH_BYTES,
+        request_timeout_ms=ack_timeout // timedelta(milliseconds=1),
+    )
+    try:
+        await asyncio.wait_for(producer.start(), ack_timeout.total_seconds())
+    except BaseException:
+        await _stop(producer)
+        raise
+    return producer
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Keeps the client from logging an error that is expected and dealt with."""
+    sender = logging.getLogger("aiokafka.producer.sender")
+
+    def drop(record: logging.LogRecord) -> bool:
+        return "InitProducerIdRequest" not in record.getMessage()
+
+    sender.addFilter(drop)
+    try:
+        yield
+    finally:
+        sender.removeFilter(drop)
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    """Closes a producer at once, whatever state the broker is in; what is not acknowledged is given up.
+
+    Its own `stop` waits until every batch is delivered, which never ends when the broker is gone.
+    """
+    producer._closed = True
+    waiting = producer._message_accumulator
+    for batch in [*waiting._pending_batches, *chain.from_iterable(waiting._batches.values())]:
+        batch.future.cancel()
+    waiting._batches.clear()
+    sender = producer._sender.sender_task
+    while sender is not None and not sender.done():
+        sender.cancel()  # the first time it waits for the answer that is under way, then no more
+        await asyncio.wait([sender], timeout=CLOSE_SECONDS)
+    await producer.client.close()

@@ -1,0 +1,123 @@
+"""`movie-stream produce` as a user runs it."""
+
+import asyncio
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from movie_stream.embedded.launch import free_port
+from movie_stream.settings import Settings
+from tests.test_replay_send import START_MS, csv_file, view
+from tests.test_replay_topic_writer import create_topic
+
+COMMAND = [sys.executable, "-c", "from movie_stream.cli import main; main()", "produce"]
+
+
+@pytest.fixture
+def environment(settings: Settings) -> dict[str, str]:
+    """The variables that name a broker and a topic that are there."""
+    asyncio.run(create_topic(settings.require_broker(), settings.kafka_topic))
+    servers = {"KAFKA_BOOTSTRAP_SERVERS": settings.require_broker(), "KAFKA_TOPIC": settings.kafka_topic}
+    return {**os.environ, **servers}
+
+
+def run(environment: dict[str, str], *options: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *options], env=environment, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def test_it_sums_up_in_plain_lines(environment: dict[str, str], tmp_path: Path) -> None:
+    csv_file(tmp_path, *(view(number, START_MS + number) for number in range(1_500)))
+    done = run(environment, "--file", "views.csv", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"Sent 1,500 views to the topic {environment['KAFKA_TOPIC']} in ")
+    assert done.stdout.endswith("/s); 0 rows refused.\n")
+    assert "\x1b" not in done.stdout
+
+
+def test_bad_rows_are_named_then_counted(environment: dict[str, str], tmp_path: Path) -> None:
+    bad = [view(1, START_MS, rating=f"[red]{number}") for number in range(25)]
+    csv_file(tmp_path, view(1, START_MS), *bad, "too,short", view(1, START_MS))
+    done = run(environment, "--file", "views.csv", cwd=tmp_path)
+    lines = done.stderr.splitlines()
+    assert done.returncode == 0
+    assert lines[0] == 'views.csv, line 3: rating: expected a number from 0 to 5, or null, got "[red]0"'
+    assert lines[19].startswith("views.csv, line 22: ")
+    assert lines[20:] == [
+        "views.csv: 5 more refused: rating: expected a number from 0 to 5, or null",
+        "views.csv: 1 more refused: expected 8 cells, as many as the header has",
+    ]
+    assert "Sent 2 views" in done.stdout
+    assert "26 rows refused" in done.stdout
+
+
+def test_strict_stops_at_a_bad_row(environment: dict[str, str], tmp_path: Path) -> None:
+    csv_file(tmp_path, view(1, START_MS), view(1, START_MS, rating="abc"))
+    done = run(environment, "--file", "views.csv", "--strict", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        'error: views.csv, line 3: rating: expected a number from 0 to 5, or null, got "abc"; '
+        "correct it, or leave out --strict\n"
+    )
+
+
+def test_a_row_far_off_is_warned_of(environment: dict[str, str], tmp_path: Path) -> None:
+    csv_file(tmp_path, *[view(1, START_MS)] * 9, view(1, START_MS + 367 * 86_400_000))
+    done = run(environment, "--file", "views.csv", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stderr.startswith("views.csv: 1 row lies more than a year after the rest")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("variables", "options", "words"),
+    [
+        ({}, ["--file", "nope.csv"], "error: nope.csv: expected a CSV file, got 'no such file'; "),
+        (
+            {"KAFKA_TOPIC": "nope"},
+            ["--file", "views.csv"],
+            "error: the topic nope does not exist on 127.0.0.1:",
+        ),
+        (
+            {"KAFKA_BOOTSTRAP_SERVERS": "PORT"},
+            ["--file", "views.csv"],
+            "error: no Kafka broker answers at 127.0.0.1:",
+        ),
+    ],
+)
+def test_what_is_missing_is_one_line(
+    environment: dict[str, str], tmp_path: Path, variables: dict[str, str], options: list[str], words: str
+) -> None:
+    csv_file(tmp_path, view(1, START_MS))
+    changed = {name: value.replace("PORT", f"127.0.0.1:{free_port()}") for name, value in variables.items()}
+    done = run(environment | changed, *options, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith(words)
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_terminal_gets_a_bar(environment: dict[str, str], tmp_path: Path) -> None:
+    csv_file(tmp_path, *(view(number, START_MS + number) for number in range(100)), "too,short")
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [*COMMAND, "--file", "views.csv"], env=environment | {"TERM": "xterm"}, cwd=tmp_path, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        while chunk := _read(ours):
+            shown += chunk
+    os.close(ours)
+    assert process.returncode == 0
+    for words in (b"sending", b"100 sent", b"1 refused", b"views.csv, line 102: expected 8 cells"):
+        assert words in shown
+
+
+def _read(terminal: int) -> bytes:
+    """What was written to the terminal; nothing once its writer has ended."""
+    try:
+        return os.read(terminal, 65_536)
+    except OSError:
+        return b""

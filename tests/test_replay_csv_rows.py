@@ -1,0 +1,147 @@
+"""Cutting a file into rows: nothing is lost, and what is broken costs one line."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from movie_stream.replay import csv_rows
+from movie_stream.replay.csv_rows import BAD_QUOTES, CHUNK_ROWS, CsvRows
+
+CELLS = st.text(st.one_of(st.sampled_from('a,"\n\r;\0 é\u2028'), st.characters(codec="utf-8")), max_size=6)
+DIALECTS = st.sampled_from(
+    [
+        {"lineterminator": "\r\n"},
+        # With line feeds alone, some versions of the writer leave a carriage return in a cell unquoted.
+        {"lineterminator": "\n", "quoting": csv.QUOTE_ALL},
+    ]
+)
+WIDTH = 3
+HEADER = b"a,b,c\n"
+
+
+def read(data: bytes, last_line: int | None = None) -> tuple[list[list[str]], list[int], list[tuple[int, str]]]:
+    rows = CsvRows(io.BytesIO(HEADER + data), last_line)
+    assert rows.first() == (1, ["a", "b", "c"])
+    chunks = list(rows.chunks(WIDTH))
+    rows.close()
+    return (
+        [cells for chunk in chunks for cells in chunk.cells],
+        [line for chunk in chunks for line in chunk.lines.tolist()],
+        [(row.line, row.reason) for chunk in chunks for row in chunk.refused],
+    )
+
+
+@given(st.lists(st.lists(CELLS, min_size=WIDTH, max_size=WIDTH)), DIALECTS)
+def test_what_was_written_comes_back(table: list[list[str]], dialect: dict[str, Any]) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text, **dialect).writerows(table)
+    cells, lines, refused = read(text.getvalue().encode())
+    assert cells == table
+    assert refused == []
+    assert lines == [2 + breaks for breaks in _line_breaks_before(table)]
+
+
+def _line_breaks_before(table: list[list[str]]) -> list[int]:
+    before, breaks = [], 0
+    for row in table:
+        before.append(breaks)
+        breaks += 1 + sum(cell.count("\n") for cell in row)
+    return before
+
+
+@given(st.lists(st.sampled_from([b"1,2,3\n", b'"', b"x,y\n", b"\n", b'4,"5\n5",6\n', b'7,"8,9\n', b"\0", b"\xff"])))
+def test_any_mess_ends_and_every_refusal_names_a_line_that_exists(pieces: list[bytes]) -> None:
+    data = b"".join(pieces)
+    cells, lines, refused = read(data)
+    named = lines + [line for line, _ in refused]
+    assert len(set(named)) == len(named)
+    assert all(2 <= line <= 2 + data.count(b"\n") for line in named)
+    assert all(len(row) == WIDTH for row in cells)
+
+
+def test_a_quote_never_closed_costs_its_line_only() -> None:
+    cells, lines, refused = read(b'1,2,3\n4,"5,6\n7,8,9\n' * 2 + b"x,y,z")
+    assert lines == [2, 4, 5, 7, 8]
+    assert cells[0] == ["1", "2", "3"]
+    assert refused == [(3, BAD_QUOTES), (6, BAD_QUOTES)]
+
+
+def test_a_quote_closed_by_the_next_rows_quote_costs_its_line_only() -> None:
+    cells, _, refused = read(b'1,"2,3\n4,"5",6\n')
+    assert cells == [["4", "5", "6"]]
+    assert refused == [(2, BAD_QUOTES)]
+
+
+def test_a_quote_never_closed_does_not_keep_the_file_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_rows, "MAX_ROW", 100)
+    cells, _, refused = read(b'"1\n' + b"x,y,z\n" * 500)
+    assert len(cells) == 500
+    assert refused == [(2, "a row is longer than 100 characters; is a quote not closed?")]
+
+
+def test_a_line_without_end_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_rows, "MAX_ROW", 100)
+    cells, lines, refused = read(b"1,2,3\n4,5," + b"6" * 1_000_000 + b"\n7,8,9\n")
+    assert lines == [2, 4]
+    assert cells[1] == ["7", "8", "9"]
+    assert refused == [(3, "a row is longer than 100 characters; is a quote not closed?")]
+
+
+def test_a_cell_beyond_the_limit_of_the_csv_reader() -> None:
+    assert read(b"1,2," + b"3" * 200_000 + b"\n")[2] == [
+        (2, "a cell is longer than 131072 characters; is a quote not closed?")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (b"1,2", "expected 3 cells, as many as the header has, got 2"),
+        (b"1,2,3,4", "expected 3 cells, as many as the header has, got 4"),
+        (b"1\r2,3,4", "a carriage return stands inside a cell that is not quoted"),
+        (b'1,"2"x,3', BAD_QUOTES),
+    ],
+)
+def test_a_bad_row_is_refused_and_the_rest_goes_on(row: bytes, reason: str) -> None:
+    cells, lines, refused = read(b"1,2,3\n" + row + b"\n4,5,6\n")
+    assert refused == [(3, reason)]
+    assert cells == [["1", "2", "3"], ["4", "5", "6"]]
+    assert lines == [2, 4]
+
+
+def test_blank_lines_are_skipped() -> None:
+    assert read(b"\n1,2,3\n\r\n   \n4,5,6\n\n")[:2] == ([["1", "2", "3"], ["4", "5", "6"]], [3, 6])
+
+
+def test_rows_that_cross_the_border_of_a_chunk() -> None:
+    data = b"1,2,3\n" * (CHUNK_ROWS - 1) + b'"x\ny\nz",2,3\n' + b"1,2,3\n" * CHUNK_ROWS
+    cells, lines, refused = read(data)
+    assert len(cells) == 2 * CHUNK_ROWS
+    assert cells[CHUNK_ROWS - 1][0] == "x\ny\nz"
+    assert lines[CHUNK_ROWS - 1 : CHUNK_ROWS + 1] == [CHUNK_ROWS + 1, CHUNK_ROWS + 4]
+    assert refused == []
+
+
+def test_reading_ends_at_the_last_line_asked_for() -> None:
+    assert read(b"1,2,3\n4,5,6\n7,8,9\n", last_line=3)[0] == [["1", "2", "3"], ["4", "5", "6"]]
+
+
+def test_a_chunk_of_long_rows_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_rows, "MAX_CHUNK", 1_000)
+    rows = CsvRows(io.BytesIO(HEADER + b"1,2,3\n" * 1_000))
+    rows.first()
+    assert max(len(chunk.cells) for chunk in rows.chunks(WIDTH)) <= 1_000 // 6 + 1
+    rows.close()
+
+
+def test_position_is_told(tmp_path: Path) -> None:
+    rows = CsvRows(io.BytesIO(HEADER + b"1,2,3\n"))
+    rows.first()
+    list(rows.chunks(WIDTH))
+    assert (rows.position_bytes, rows.line) == (len(HEADER) + 6, 2)
+    rows.close()

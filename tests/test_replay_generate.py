@@ -1,0 +1,107 @@
+"""Made-up views: always the same for a seed, in time order, valid, and with the shapes of real ones."""
+
+import csv
+import io
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from movie_stream.replay.catalogue import catalogue
+from movie_stream.replay.csv_views import ViewsFile
+from movie_stream.replay.generate import COLUMNS, END, SPAN, generate_rows
+
+DAY_MS = 86_400_000
+
+
+def table(count: int, seed: int, **options: Any) -> list[tuple[Any, ...]]:
+    return [
+        row
+        for rows in generate_rows(count, seed, **options)
+        for row in zip(*(getattr(rows, name) for name in COLUMNS), strict=True)
+    ]
+
+
+@given(st.integers(0, 300), st.integers(-5, 2**70), st.integers(1, 400))
+def test_the_same_seed_makes_the_same_views_in_any_chunks(count: int, seed: int, chunk_rows: int) -> None:
+    rows = table(count, seed)
+    assert len(rows) == count
+    assert table(count, seed, chunk_rows=chunk_rows) == rows
+
+
+def test_another_seed_makes_other_views() -> None:
+    assert table(100, 1) != table(100, 2)
+
+
+@given(st.integers(1, 500), st.integers(0, 99), st.timedeltas(timedelta(seconds=1), timedelta(days=900)))
+def test_they_stand_in_time_order_within_the_span(count: int, seed: int, span: timedelta) -> None:
+    times = [row[4] for row in table(count, seed, span=span)]
+    end_ms = round(END.timestamp() * 1_000)
+    assert times == sorted(times)
+    assert end_ms - span / timedelta(milliseconds=1) - 1 <= times[0]
+    assert times[-1] <= end_ms
+
+
+def test_all_are_valid(tmp_path: Path) -> None:
+    path = tmp_path / "views.csv"
+    path.write_text(",".join(COLUMNS) + "\n" + "".join(rows.to_csv() for rows in generate_rows(20_000, 3)))
+    with ViewsFile(path) as file:
+        chunks = list(file.chunks(3_600_000))
+    assert sum(map(len, chunks)) == 20_000
+    assert [row for chunk in chunks for row in chunk.refused] == []
+
+
+def test_csv_holds_the_same_rows() -> None:
+    (rows,) = generate_rows(500, 5)
+    parsed = list(csv.reader(io.StringIO(rows.to_csv(), newline="")))
+    assert parsed == [["" if cell is None else str(cell) for cell in row] for row in table(500, 5)]
+
+
+def test_they_look_real() -> None:
+    rows = table(40_000, 7)
+    assert len({row[2] for row in rows}) == 12
+    films = Counter(row[0] for row in rows).most_common()
+    assert len(films) > 300
+    assert films[0][1] > 20 * films[len(films) // 2][1] / 2
+    users = Counter(row[3] for row in rows)
+    assert max(users.values()) > 50
+    assert sum(views <= 3 for views in users.values()) > 50
+    hours = Counter(row[4] // 3_600_000 % 24 for row in rows)
+    assert hours.most_common(1)[0][0] == 20
+    assert hours[20] > 10 * hours[4]
+    for column, lowest, highest in ((5, 0.2, 0.4), (6, 0.01, 0.05), (7, 0.5, 0.7)):
+        assert lowest < sum(row[column] is None for row in rows) / len(rows) < highest
+
+
+def test_ratings_go_with_the_film() -> None:
+    films = catalogue()
+    best, worst = films.quality.argmax(), films.quality.argmin()
+    rows = table(100_000, 2)
+    means = []
+    for film in (best, worst):
+        stars = [row[5] for row in rows if row[0] == films.movie_id[film] and row[5] is not None]
+        means.append(sum(stars) / len(stars))
+    assert means[0] > means[1] + 1
+
+
+def test_users_watch_on_in_sessions() -> None:
+    by_user: dict[str, list[int]] = {}
+    for row in table(5_000, 4):
+        by_user.setdefault(row[3], []).append(row[4])
+    near = sum(later - sooner < 4 * 3_600_000 for times in by_user.values() for sooner, later in pairwise(times))
+    assert near > 1_000
+
+
+def test_another_span() -> None:
+    times = [row[4] for row in table(10, 0, end=datetime(2030, 1, 1, tzinfo=UTC), span=SPAN)]
+    assert times[0] // DAY_MS == datetime(2029, 12, 30, tzinfo=UTC).timestamp() // 86_400
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_few(count: int) -> None:
+    assert len(table(count, 0)) == count

@@ -1,0 +1,173 @@
+"""Records reach the partition of their key in order, and a broker that goes away is one clear line."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError
+
+from movie_stream.embedded.broker import broker
+from movie_stream.embedded.launch import free_port, launch
+from movie_stream.embedded.process import GuardedProcess
+from movie_stream.errors import BrokerUnreachable, MovieStreamError, TopicMissing
+from movie_stream.partitioner import partitions_of
+from movie_stream.replay import topic_writer
+from movie_stream.replay.topic_writer import WriteRefused, open_topic, worded_errors
+from movie_stream.settings import Settings
+
+PARTITIONS = 3
+SOON = timedelta(seconds=2)
+
+
+async def create_topic(servers: str, topic: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
+    finally:
+        await admin.close()
+
+
+async def read_topic(servers: str, topic: str) -> dict[int, list[tuple[bytes, bytes, int]]]:
+    """Key, value and time of every record, by partition."""
+    partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=servers, auto_offset_reset="earliest", max_partition_fetch_bytes=1 << 24
+    )
+    await consumer.start()
+    try:
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        found: dict[int, list[tuple[bytes, bytes, int]]] = {number: [] for number in range(PARTITIONS)}
+        while any(len(found[place.partition]) < end for place, end in ends.items()):
+            for place, records in (await consumer.getmany(timeout_ms=1_000)).items():
+                found[place.partition] += [(record.key, record.value, record.timestamp) for record in records]
+        return found
+    finally:
+        await consumer.stop()
+
+
+@pytest.fixture
+async def own_broker() -> AsyncIterator[tuple[GuardedProcess, str]]:
+    """A broker that a test may kill, and its address."""
+    with contextlib.ExitStack() as stack:
+        process, port = await launch(broker(), stack)
+        servers = f"127.0.0.1:{port}"
+        await create_topic(servers, "views")
+        yield process, servers
+
+
+async def test_each_record_is_in_its_keys_partition_and_in_order(settings: Settings) -> None:
+    servers = settings.require_broker()
+    await create_topic(servers, settings.kafka_topic)
+    keys = [b"user_%d" % (number % 37) for number in range(5_000)]
+    values = [b"%d" % number + b"x" * (number % 700) for number in range(5_000)]
+    async with open_topic(servers, settings.kafka_topic) as writer:
+        for start in range(0, 5_000, 500):
+            await writer.write(keys[start : start + 500], values[start : start + 500])
+        await writer.finish()
+    partitions = partitions_of(keys, PARTITIONS).tolist()
+    found = await read_topic(servers, settings.kafka_topic)
+    for partition in range(PARTITIONS):
+        expected = [(k, v) for k, v, p in zip(keys, values, partitions, strict=True) if p == partition]
+        assert [(key, value) for key, value, _ in found[partition]] == expected
+
+
+async def test_more_than_a_batch_holds_and_a_record_larger_than_one(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topic_writer, "BATCH_BYTES", 10_000)
+    servers = settings.require_broker()
+    await create_topic(servers, settings.kafka_topic)
+    values = [b"a" * 9_000, b"b" * 9_000, b"c" * 50_000, b"d", b"e" * 100_000]
+    async with open_topic(servers, settings.kafka_topic) as writer:
+        await writer.write([b"u1"] * len(values), values)
+        await writer.finish()
+    found = await read_topic(servers, settings.kafka_topic)
+    assert [[value for _, value, _ in found[n]] for n in range(PARTITIONS) if found[n]] == [values]
+
+
+async def test_a_topic_that_does_not_exist_is_not_created(settings: Settings) -> None:
+    for _ in range(2):
+        with pytest.raises(TopicMissing, match="create it with: movie-stream init"):
+            async with open_topic(settings.require_broker(), settings.kafka_topic):
+                pass
+
+
+async def test_no_broker() -> None:
+    with pytest.raises(BrokerUnreachable, match="no connection"):
+        async with open_topic(f"127.0.0.1:{free_port()}", "views"):
+            pass
+
+
+async def write_without_end(servers: str, then: Callable[[], None]) -> None:
+    """Writes, calls `then` once it is acknowledged, and goes on writing."""
+    async with open_topic(servers, "views", SOON) as writer:
+        await writer.write([b"u1"] * 300, [b"x"] * 300)
+        await writer.finish()
+        then()
+        while True:
+            await writer.write([b"u1", b"u2", b"u3"] * 100, [b"x" * 1_000] * 300)
+
+
+async def test_a_broker_that_is_killed_midway(own_broker: tuple[GuardedProcess, str]) -> None:
+    process, servers = own_broker
+    with pytest.raises(BrokerUnreachable, match="no connection; 300 events were acknowledged until then"):
+        await write_without_end(servers, lambda: os.kill(process.pid, signal.SIGKILL))
+
+
+async def test_a_broker_that_hangs(own_broker: tuple[GuardedProcess, str]) -> None:
+    process, servers = own_broker
+    try:
+        with pytest.raises(BrokerUnreachable, match="does not answer in time; 300 events"):
+            await write_without_end(servers, lambda: os.kill(process.pid, signal.SIGSTOP))
+        with pytest.raises(BrokerUnreachable, match=r"does not answer in time|no connection"):
+            await write_without_end(servers, lambda: None)
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+
+
+async def test_leaving_with_records_under_way_ends_at_once(own_broker: tuple[GuardedProcess, str]) -> None:
+    process, servers = own_broker
+    async with open_topic(servers, "views") as writer:
+        os.kill(process.pid, signal.SIGSTOP)
+        await writer.write([b"u1"], [b"x"])
+    os.kill(process.pid, signal.SIGCONT)
+
+
+async def test_cancelled_while_it_waits(own_broker: tuple[GuardedProcess, str]) -> None:
+    process, servers = own_broker
+    waiting = asyncio.Event()
+
+    async def write() -> None:
+        async with open_topic(servers, "views") as writer:
+            os.kill(process.pid, signal.SIGSTOP)
+            await writer.write([b"u1"], [b"x"])
+            waiting.set()
+            await writer.finish()
+
+    task = asyncio.create_task(write())
+    await waiting.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    os.kill(process.pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize(
+    ("cause", "error"),
+    [
+        (TimeoutError(), BrokerUnreachable),
+        (OSError("reset"), BrokerUnreachable),
+        (KafkaError("no"), WriteRefused),
+    ],
+)
+def test_errors_are_worded(cause: Exception, error: type[MovieStreamError]) -> None:
+    with pytest.raises(error, match="localhost:9092"), worded_errors("localhost:9092", "views"):
+        raise cause
