@@ -1,0 +1,4 @@
+"""The two agents: `accumulate.py` counts the views of each source partition, `publish.py` merges and writes documents.
+
+Both own partitions the same way (`owner.py`): restore on assignment, apply chunks, flush a few times a second, leave.
+"""

@@ -1,0 +1,172 @@
+"""The second agent: merges the partials of all source partitions and writes the documents to MongoDB."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterable, Callable
+from time import perf_counter
+from typing import Final
+
+import msgspec
+
+from movie_stream.agents.owner import Owned, Owner
+from movie_stream.aggregates.merger import Document, DocumentKey, Merger, OtherRun
+from movie_stream.chunk import Chunk
+from movie_stream.errors import ChangelogError, WorkerFailed
+from movie_stream.kafka.log import Broker
+from movie_stream.kafka.topics import Topics, Topology
+from movie_stream.mongo.failures import MongoAway
+from movie_stream.mongo.guard import GuardedDocument
+from movie_stream.mongo.partials import LARGEST_PAYLOAD, PartialsStore
+from movie_stream.mongo.report import WriteReport
+from movie_stream.mongo.sink import Sink
+
+logger = logging.getLogger(__name__)
+
+DOCUMENTS_AT_ONCE: Final = 500
+ROWS_IN_MEMORY: Final = 200_000
+"""Rows of partials beyond which old windows are moved into MongoDB."""
+DIRTY_AT_MOST: Final = 100_000
+"""Documents waiting for MongoDB beyond which a partition is not read on."""
+RETRY_AT_MOST_S: Final = 10.0
+
+
+class Publish(Owner[Merger]):
+    """Owns partitions of `movie-partials`."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        topics: Topics,
+        topology: Topology,
+        allowed_lateness_ms: int,
+        run: str,
+        run_number: int,
+        commit: Callable[[], object],
+        sink: Sink,
+        store: PartialsStore,
+        pause: Callable[[int, bool], None],
+    ) -> None:
+        super().__init__(broker, run, commit)
+        self._allowed_lateness_ms, self._run_number = allowed_lateness_ms, run_number
+        self.topic, self.changelog = topics.partials, topics.publish_changelog
+        self._sources = topology.partitions[topics.events]
+        self._sink, self._store, self._pause = sink, store, pause
+        self.parked = 0
+        """Documents that a validator refused, since the start of the process."""
+
+    async def __call__(self, chunks: AsyncIterable[Chunk]) -> None:
+        """The agent."""
+        async for chunk in chunks:
+            self.apply(chunk)
+            await asyncio.sleep(0)
+
+    def new_state(self, partition: int) -> Merger:
+        return Merger(self._sources, self._run_number)
+
+    def receive(self, owned: Owned[Merger], chunk: Chunk) -> None:
+        state = owned.table.state
+        try:
+            state.apply(chunk)
+        except OtherRun as error:
+            raise WorkerFailed(what=str(error), remedy="start it again") from error
+        except msgspec.DecodeError as error:
+            raise ChangelogError(
+                topic=self.topic, partition=chunk.partition, expected="partials", got=str(error)
+            ) from error
+        if len(state.dirty) > DIRTY_AT_MOST:
+            self._pause(chunk.partition, True)
+
+    async def flush(self, partition: int, owned: Owned[Merger], checkpoint: bool) -> float:
+        """The order of a flush, from one instant's copy:
+
+        1. the documents, acknowledged by a majority and on disk
+        2. the checkpoint's entries, acknowledged
+        3. its cursor, acknowledged, and it counts
+        4. the group's commit; and what is below the cursor is deleted from `movie-partials`
+        """
+        table, state = owned.table, owned.table.state
+        await self._fetch(state)
+        began = perf_counter()
+        frozen = table.freeze() if checkpoint else None
+        due = set(state.dirty)
+        cost_s = perf_counter() - began
+        cost_s += await self._write(state, due)  # 1
+        self._pause(partition, False)
+        if frozen is not None:
+            await table.checkpoint(frozen)  # 2, 3
+            owned.checkpointed = self.finished[partition] = frozen.position
+            self._commit()  # 4
+            await self._broker.delete_before(self.topic, partition, frozen.position)
+            await self._evict(state)
+        return cost_s
+
+    def idle(self, owned: Owned[Merger]) -> bool:
+        return super().idle(owned) and not owned.table.state.dirty
+
+    async def _write(self, state: Merger, due: set[DocumentKey]) -> float:
+        """Writes the documents of all keys in `due` as they are by now; returns the seconds spent on making them."""
+        cost_s = 0.0
+        while due:
+            await self._fetch(state)
+            began = perf_counter()
+            documents = state.documents(DOCUMENTS_AT_ONCE)
+            cost_s += perf_counter() - began
+            try:
+                await self._write_all(documents)
+            except BaseException:  # also when it is cancelled: what was not written is still to be written
+                state.again(document.key for document in documents)
+                raise
+            due.difference_update(document.key for document in documents)
+        return cost_s
+
+    async def _write_all(self, documents: list[Document]) -> None:
+        """Writes documents, however long MongoDB is away."""
+        guarded = [
+            GuardedDocument(document.key.collection, document.id, document.rev, self._run_number, document.body)
+            for document in documents
+        ]
+        retry_s = 0.25
+        while True:
+            try:
+                report = await self._sink.write(guarded)
+                break
+            except MongoAway as error:
+                logger.warning("%s; tries again in %.1f s, nothing is lost", error, retry_s)
+                await asyncio.sleep(retry_s)
+                retry_s = min(2 * retry_s, RETRY_AT_MOST_S)
+        self._say(report)
+
+    def _say(self, report: WriteReport) -> None:
+        for outranked in report.outranked:
+            raise WorkerFailed(
+                what=f"run {outranked.run} has begun; this worker belongs to run {self._run_number}",
+                remedy="start it again",
+            )
+        for parked in report.parked:
+            self.parked += 1
+            logger.error("%s: %s is left out, MongoDB refuses it: %s", parked.collection, parked.id, parked.reason)
+        for alarm in report.incomparable:
+            logger.error(
+                "%s: %s is left as it is: its _rev %s is neither older nor newer than ours, %s",
+                *(alarm.collection, alarm.id, list(alarm.theirs), list(alarm.mine)),
+            )
+
+    async def _fetch(self, state: Merger) -> None:
+        """Brings the older parts of keys back that were moved into MongoDB."""
+        while state.unfetched:
+            asked = list(state.unfetched)[:DOCUMENTS_AT_ONCE]
+            by_text = {key.text: key for key in asked}
+            payloads = await self._store.load(list(by_text), self._run_number)
+            state.fetched({by_text[text]: payload for text, payload in payloads.items()}, asked)
+
+    async def _evict(self, state: Merger) -> None:
+        """Moves keys of old windows into MongoDB when there are too many."""
+        evictable = state.evictable(self._allowed_lateness_ms, ROWS_IN_MEMORY)
+        for at in range(0, len(evictable), DOCUMENTS_AT_ONCE):
+            part = [e for e in evictable[at : at + DOCUMENTS_AT_ONCE] if len(e.payload) <= LARGEST_PAYLOAD]
+            report = await self._store.save([(e.key.text, e.rev, self._run_number, e.payload) for e in part])
+            self._say(report)
+            alarming = {alarm.id for alarm in report.incomparable}
+            state.evict(e for e in part if e.key.text not in alarming)

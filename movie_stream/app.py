@@ -1,0 +1,144 @@
+"""The Faust app: topics, agents and the worker wired together. `faust -A movie_stream.app worker -l info` runs it.
+
+`movie-stream worker` is the same thing. Faust gives the app, the agents, the topics, the group and the worker; state,
+positions and commits are ours (worker.py, tables/).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import faust
+from faust.types import TP, StreamT
+
+from movie_stream.chunk import Chunk
+from movie_stream.errors import MovieStreamError
+from movie_stream.kafka import client
+from movie_stream.kafka.transport import SESSION_TIMEOUT_MS, ChunkTransport
+from movie_stream.kafka.unpack import unpack_in_runs
+from movie_stream.settings import Settings, load_settings
+from movie_stream.worker import Worker
+
+logger = logging.getLogger(__name__)
+
+
+def die(error: BaseException) -> None:
+    """Ends the process with one line. Death is always safe here: the next worker goes on at the last checkpoint."""
+    if not isinstance(error, MovieStreamError):
+        logger.error("this is a bug in movie-stream", exc_info=error)
+    print(f"error: {error if str(error) else repr(error)}", file=sys.stderr, flush=True)
+    logging.shutdown()
+    os._exit(error.exit_code if isinstance(error, MovieStreamError) else 1)
+
+
+@contextmanager
+def fatal() -> Iterator[None]:
+    """Whatever is raised within ends the process; Faust would log it and acknowledge the chunk."""
+    try:
+        yield
+    except Exception as error:
+        die(error)
+
+
+async def or_die(work: Coroutine[Any, Any, Any]) -> Any:
+    """Awaits the work; an error of it ends the process."""
+    with fatal():
+        return await work
+
+
+class ChunkSchema(faust.Schema):
+    """Chunks come as they are: the core decodes them as a whole."""
+
+    def loads_key(self, app: Any, message: Any, **_: Any) -> Any:
+        return None
+
+    def loads_value(self, app: Any, message: Any, **_: Any) -> Any:
+        return message.value
+
+
+class MovieStream(faust.App):
+    """Faust's app with a worker of ours in it."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(
+            settings.kafka_group,
+            broker=[f"kafka://{server}" for server in settings.require_broker().split(",")],
+            store="memory://",
+            autodiscover=False,
+            web_enabled=False,  # Faust's own server would take port 6066, once a host
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            table_standby_replicas=0,
+            stream_wait_empty=False,  # nothing may wait without a limit in a rebalance: it would stop the group
+            stream_buffer_maxsize=4,
+            broker_session_timeout=SESSION_TIMEOUT_MS / 1000,
+            broker_request_timeout=300,
+            broker_commit_interval=1.0,
+            worker_redirect_stdouts=False,
+        )
+        settings.require_mongodb()
+        self.worker = Worker(settings)
+        self._background: list[asyncio.Task[Any]] = []
+        transport = ChunkTransport(self.conf.broker_consumer, self)
+        transport.client_options = client.options(settings)
+        transport.restore = lambda assigned: or_die(self.worker.restore(assigned))
+        transport.finished = self.worker.finished
+        self.transport = transport
+        for topic in (settings.kafka_topic, settings.kafka_partials_topic):
+            unpack_in_runs(topic)
+
+    def _create_directories(self) -> None:
+        """Nothing is kept on disk."""
+
+    async def on_start(self) -> None:
+        await or_die(self.worker.start(self.consumer))
+        await super().on_start()
+        self._background = [asyncio.create_task(or_die(work)) for work in (self.worker.flush(), self.worker.watch())]
+
+    async def release(self, revoked: set[TP]) -> None:
+        """Partitions go to another worker."""
+        await or_die(self.worker.release(revoked))
+
+    async def shut_down(self) -> None:
+        """The last flush, while the consumer can still commit."""
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await or_die(self.worker.stop())
+
+
+def create_app(settings: Settings) -> MovieStream:
+    """The app for these settings. Raises SettingMissing."""
+    created = MovieStream(settings)
+    movie_events = created.topic(settings.kafka_topic, schema=ChunkSchema())
+    movie_partials = created.topic(settings.kafka_partials_topic, schema=ChunkSchema())
+
+    @created.agent(movie_events)
+    async def accumulate(chunks: StreamT[Chunk]) -> None:
+        await or_die(created.worker.accumulate(chunks))
+
+    @created.agent(movie_partials)
+    async def publish(chunks: StreamT[Chunk]) -> None:
+        await or_die(created.worker.publish(chunks))
+
+    @created.on_partitions_revoked.connect
+    async def release(app: Any, revoked: set[TP], **_: Any) -> None:
+        await created.release(revoked)
+
+    @created.on_before_shutdown.connect
+    async def shut_down(app: Any, **_: Any) -> None:
+        await created.shut_down()
+
+    return created
+
+
+try:
+    app = create_app(load_settings())
+except MovieStreamError as error:
+    die(error)

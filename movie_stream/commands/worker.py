@@ -1,0 +1,36 @@
+"""`movie-stream worker`: the same worker as `faust -A movie_stream.app worker`, and one that ends at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+
+from movie_stream.kafka.progress import wait_until_counted
+from movie_stream.settings import Settings
+
+
+def work(settings: Settings, *, until_end: bool) -> int:
+    """Runs a worker in the foreground until it is told to stop; with `until_end` until all that is there is counted."""
+    settings.require_broker()
+    settings.require_mongodb()
+    sys.argv = sys.argv[:1]  # Faust reads it when it is imported
+    from movie_stream.app import app, or_die
+
+    if until_end:
+
+        @app.task
+        async def end_at_the_end() -> None:
+            await or_die(wait_until_counted(settings))
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    worker = app.Worker(loglevel=settings.log_level, redirect_stdouts=False)
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    worker.loop = loop
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0

@@ -1,0 +1,78 @@
+"""A partition of a topic as the log behind a table."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.records_to_delete import RecordsToDelete
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+
+from movie_stream.kafka import client, offsets
+from movie_stream.settings import Settings
+from movie_stream.tables.log import LogCut
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Broker:
+    """The connections that the logs of one worker share."""
+
+    settings: Settings
+    producer: AIOKafkaProducer
+    admin: AIOKafkaAdminClient
+    deletes: bool = field(default=True, init=False)
+    """Whether the broker can delete records; found out by the first attempt (Tansu 0.6 cannot)."""
+
+    async def send(self, topic: str, partition: int, values: Sequence[bytes]) -> list[int]:
+        """Sends records in this order; returns their offsets when all are acknowledged. A lost one raises."""
+        with client.explained(self.settings, f"writing to {topic}"):
+            sent = [await self.producer.send(topic, value, partition=partition) for value in values]
+            return [acknowledged.offset for acknowledged in await asyncio.gather(*sent)]
+
+    async def delete_before(self, topic: str, partition: int, offset: int) -> None:
+        """Deletes what is before an offset; without it nothing goes wrong, but the topic grows."""
+        if not self.deletes:
+            return
+        try:
+            await self.admin.delete_records({TopicPartition(topic, partition): RecordsToDelete(before_offset=offset)})
+        except KafkaError as error:
+            self.deletes = False
+            logger.warning("the broker does not delete records (%s): %s keeps everything", error, topic)
+
+
+class KafkaLog:
+    """One partition of a topic; see tables.log.Log."""
+
+    def __init__(self, broker: Broker, topic: str, partition: int) -> None:
+        self._broker, self._topic, self._partition = broker, topic, partition
+
+    async def append(self, values: Sequence[bytes]) -> list[int]:
+        return await self._broker.send(self._topic, self._partition, values)
+
+    async def read(self, start: int | None, until: int | None) -> AsyncIterator[tuple[int, bytes | None]]:
+        place = TopicPartition(self._topic, self._partition)
+        with client.explained(self._broker.settings, f"reading {self._topic}"):
+            async with client.reader(self._broker.settings) as consumer:
+                oldest = (await offsets.beginnings(consumer, [place]))[place]
+                end = (await offsets.ends(consumer, [place]))[place] if until is None else until
+                consumer.assign([place])
+                if start is not None and start < oldest:
+                    raise LogCut(f"{self._topic}/{self._partition} was cut at {oldest}, asked for {start}")
+                consumer.seek(place, oldest if start is None else start)
+                while await consumer.position(place) < end:
+                    try:
+                        fetched = await consumer.getmany(timeout_ms=500)
+                    except OffsetOutOfRangeError as error:
+                        raise LogCut(f"{self._topic}/{self._partition} was cut while it was read") from error
+                    for record in fetched.get(place, ()):
+                        if record.offset < end:
+                            yield record.offset, record.value
+
+    async def delete_before(self, offset: int) -> None:
+        await self._broker.delete_before(self._topic, self._partition, offset)

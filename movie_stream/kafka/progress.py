@@ -1,0 +1,67 @@
+"""How far the group is: what is counted and published, and what is still to come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from movie_stream.kafka import client, offsets
+from movie_stream.kafka.topics import Topics, describe
+from movie_stream.settings import Settings
+
+_ASK_EVERY_S: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Records of one topic, over all its partitions."""
+
+    end: int
+    """All that were there when the end was asked for, by offset."""
+    done: int
+    """Of these, how many the group has finished."""
+
+    @property
+    def lag(self) -> int:
+        """How many are left."""
+        return self.end - self.done
+
+
+async def wait_until_counted(settings: Settings, seen: Callable[[Progress, bool], None] | None = None) -> None:
+    """Returns once all that is in the topic now is in MongoDB.
+
+    First the ends of the events; once the group's commits have reached them in all partitions, the ends of the partials; once
+    these are reached too, every document is written. Positions are compared, not records: control records have offsets
+    too. `seen` is told of the progress, and whether it is that of the partials.
+    """
+    topics = Topics.of(settings)
+    counts = (await describe(settings)).partitions
+    async with client.reader(settings) as reader, client.admin(settings) as admin:
+        for topic in (topics.events, topics.partials):
+            places = [TopicPartition(topic, partition) for partition in range(counts[topic])]
+            with client.explained(settings, f"asking how far {topic} is counted"):
+                ends = await offsets.ends(reader, places)
+                while (progress := await _progress(admin, settings.kafka_group, ends)).lag:
+                    if seen is not None:
+                        seen(progress, topic == topics.partials)
+                    await asyncio.sleep(_ASK_EVERY_S)
+
+
+async def progress_of(
+    settings: Settings, reader: AIOKafkaConsumer, admin: AIOKafkaAdminClient, topic: str, partitions: int
+) -> Progress:
+    """How far the group is in a topic as it is now."""
+    places = [TopicPartition(topic, partition) for partition in range(partitions)]
+    with client.explained(settings, f"asking how far {topic} is counted"):
+        return await _progress(admin, settings.kafka_group, await offsets.ends(reader, places))
+
+
+async def _progress(admin: AIOKafkaAdminClient, group: str, ends: dict[TopicPartition, int]) -> Progress:
+    committed = await admin.list_consumer_group_offsets(group, partitions=list(ends))
+    done = {place: max(committed[place].offset, 0) if place in committed else 0 for place in ends}
+    return Progress(sum(ends.values()), sum(min(done[place], end) for place, end in ends.items()))

@@ -1,0 +1,121 @@
+"""The topics: what they are called, how they are made, and the checks that they still are what they were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import for_code
+
+from movie_stream.errors import BrokerRefused, TopicMissing
+from movie_stream.kafka import client
+from movie_stream.kafka.identity import topic_identity
+from movie_stream.settings import Settings
+
+_ALREADY_EXISTS: Final = 36
+_DEFAULT_MAX_RECORD_BYTES: Final = 1_048_588
+_ENVELOPE_BYTES: Final = 1 << 16
+"""Room for what a dead letter says besides the original bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The names of all topics of one group."""
+
+    events: str
+    dead_letters: str
+    partials: str
+    accumulate_changelog: str
+    publish_changelog: str
+
+    @classmethod
+    def of(cls, settings: Settings) -> Topics:
+        """The names as the settings have them."""
+        return cls(
+            settings.kafka_topic,
+            settings.dead_letters_topic,
+            settings.kafka_partials_topic,
+            f"{settings.kafka_group}-accumulate-changelog",
+            f"{settings.kafka_group}-publish-changelog",
+        )
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """All of them."""
+        return self.events, self.dead_letters, self.partials, self.accumulate_changelog, self.publish_changelog
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """What the broker says of the topics."""
+
+    partitions: Mapping[str, int]
+    identity: str
+    """Cluster and topic id of the events."""
+
+
+async def ensure(settings: Settings) -> list[str]:
+    """Creates the topics that are not there; returns their names. May be called any number of times, by several."""
+    topics = Topics.of(settings)
+    async with client.admin(settings) as admin:
+        with client.explained(settings, "creating the topics"):
+            existing = await _partitions(admin, topics.all)
+            sources = existing.get(topics.events, settings.kafka_partitions)
+            targets = existing.get(topics.partials, sources)
+            replicas = min(3, len((await admin.describe_cluster())["brokers"]))
+            limit = await _max_record_bytes(admin, topics.events) if topics.events in existing else None
+            kept = {"cleanup.policy": "delete", "retention.ms": "-1"}
+            large = {"max.message.bytes": str((limit or _DEFAULT_MAX_RECORD_BYTES) + _ENVELOPE_BYTES)}
+            wanted = {
+                topics.events: (sources, {}),
+                topics.dead_letters: (sources, {**kept, **large}),
+                topics.partials: (targets, kept),
+                topics.accumulate_changelog: (sources, kept),
+                topics.publish_changelog: (targets, kept),
+            }
+            missing = [
+                NewTopic(name, count, replicas, topic_configs=configs)
+                for name, (count, configs) in wanted.items()
+                if name not in existing
+            ]
+            if not missing:
+                return []
+            response = await admin.create_topics(missing)
+            for name, code, *message in response.topic_errors:
+                if code not in (0, _ALREADY_EXISTS):
+                    raise BrokerRefused(doing=f"creating the topic {name}", cause=message[0] or for_code(code).__name__)
+            return [topic.name for topic in missing]
+
+
+async def describe(settings: Settings) -> Topology:
+    """Partition counts and identity. Raises TopicMissing."""
+    topics = Topics.of(settings)
+    async with client.admin(settings) as admin:
+        with client.explained(settings, "looking at the topics"):
+            partitions = await _partitions(admin, topics.all)
+            for topic in topics.all:
+                if topic not in partitions:
+                    raise TopicMissing(topic=topic, servers=settings.require_broker())
+            return Topology(partitions, await topic_identity(admin, topics.events))
+
+
+async def _partitions(admin: AIOKafkaAdminClient, names: tuple[str, ...]) -> dict[str, int]:
+    """The number of partitions of the topics that exist. Asked for all topics, since asking for one may create it."""
+    existing = set(await admin.list_topics()) & set(names)
+    if not existing:
+        return {}
+    return {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics(sorted(existing))}
+
+
+async def _max_record_bytes(admin: AIOKafkaAdminClient, topic: str) -> int | None:
+    """The largest record that the topic takes, where the broker says so."""
+    for response in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)]):
+        for resource in response.resources:
+            entry: Any
+            for entry in resource[4]:
+                if entry[0] == "max.message.bytes" and entry[1]:
+                    return int(entry[1])
+    return None

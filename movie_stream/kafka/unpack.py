@@ -1,0 +1,94 @@
+"""Record batches unpacked into columns, without an object a record.
+
+This reaches into aiokafka (pinned in pyproject.toml) at one place: PartitionRecords._unpack_records, the generator
+that makes a ConsumerRecord of every record. For the topics that are registered here it yields one Run a record batch. A test compares
+it, record by record, with aiokafka's own, and fails when the library changes. `plain_runs` does without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from aiokafka.consumer import fetcher
+from aiokafka.errors import CorruptRecordException
+from numpy.typing import NDArray
+
+from movie_stream.chunk import Chunk
+
+
+class Run(NamedTuple):
+    """Consecutive records of one partition, as columns of equal length."""
+
+    offsets: list[int]
+    times_ms: list[int]
+    """Kafka timestamps, -1 where there is none."""
+    keys: list[bytes | None]
+    values: list[bytes | None]
+
+
+_topics: set[str] = set()
+_unpack_records = fetcher.PartitionRecords._unpack_records
+
+
+def unpack_in_runs(topic: str) -> None:
+    """From now on, this process gets this topic's records from aiokafka as Runs."""
+    _topics.add(topic)
+    fetcher.PartitionRecords._unpack_records = _unpack
+
+
+def _unpack(self: Any) -> Iterator[Any]:
+    """PartitionRecords._unpack_records with one Run a batch; what it skips and raises is the same."""
+    if self._tp.topic not in _topics:
+        yield from _unpack_records(self)
+        return
+    records = self._records
+    while records.has_next():
+        batch = records.next_batch()
+        if self._check_crcs and not batch.validate_crc():
+            raise CorruptRecordException(f"Invalid CRC - {self._tp}")
+        if self._isolation_level == fetcher.READ_COMMITTED and batch.producer_id is not None:
+            self._consume_aborted_up_to(batch.base_offset)
+            if batch.is_control_batch and self._contains_abort_marker(batch):
+                self._aborted_producers.discard(batch.producer_id)
+            if batch.is_transactional and batch.producer_id in self._aborted_producers:
+                self.next_fetch_offset = batch.next_offset
+                continue
+        if batch.is_control_batch:
+            self.next_fetch_offset = batch.next_offset
+            continue
+        first = self.next_fetch_offset
+        unpacked = [(r.offset, r.timestamp, r.key, r.value) for r in batch if r.offset >= first]
+        self.next_fetch_offset = batch.next_offset
+        if unpacked:
+            yield Run(*map(list, zip(*unpacked, strict=True)))
+
+
+def plain_runs(records: Sequence[Any]) -> list[Run]:
+    """The same from aiokafka's ConsumerRecords."""
+    return [
+        Run(
+            [r.offset for r in records],
+            [-1 if r.timestamp is None else r.timestamp for r in records],
+            [r.key for r in records],
+            [r.value for r in records],
+        )
+    ]
+
+
+def chunk(partition: int, start: int, end: int, runs: Sequence[Run]) -> Chunk:
+    """Joins runs to the chunk that covers start <= offset < end."""
+    return Chunk(
+        partition,
+        start,
+        end,
+        _integers([run.offsets for run in runs]),
+        _integers([run.times_ms for run in runs]),
+        [key for run in runs for key in run.keys],
+        [value for run in runs for value in run.values],
+    )
+
+
+def _integers(columns: Sequence[Sequence[int | None]]) -> NDArray[np.int64]:
+    return np.array([-1 if number is None else number for column in columns for number in column], np.int64)

@@ -1,0 +1,197 @@
+"""One worker: its connections, the run it belongs to, and the partitions its two agents own."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import asdict
+from datetime import timedelta
+from functools import partial
+from typing import Any, Final, Protocol
+
+import numpy as np
+from aiokafka import TopicPartition
+from faust.types import TP
+
+from movie_stream.agents.accumulate import Accumulate
+from movie_stream.agents.owner import LEAVE_WITHIN_S, Owner
+from movie_stream.agents.publish import Publish
+from movie_stream.aggregates.accumulator import Rules
+from movie_stream.aggregates.results import RESULTS
+from movie_stream.errors import RunMismatch, WorkerFailed
+from movie_stream.event import MICRO
+from movie_stream.kafka import client, offsets, topics
+from movie_stream.kafka.log import Broker
+from movie_stream.kafka.topics import Topics, Topology
+from movie_stream.mongo import runs
+from movie_stream.mongo.client import Database, opened
+from movie_stream.mongo.partials import PartialsStore
+from movie_stream.mongo.sink import Sink
+from movie_stream.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+FORMAT: Final = 1
+"""Of what stands in changelogs, partials and `_partials`; another format is another run."""
+
+
+class Group(Protocol):
+    """What the worker needs of Faust's consumer."""
+
+    async def commit(self) -> Any: ...
+    def highwater(self, tp: TP) -> int: ...
+    def pause_partitions(self, tps: Any) -> None: ...
+    def resume_partitions(self, tps: Any) -> None: ...
+
+
+def rules_of(settings: Settings) -> Rules:
+    """The settings that change figures, in the units of the core."""
+    return Rules(
+        allowed_lateness_ms=settings.allowed_lateness // timedelta(milliseconds=1),
+        future_tolerance_ms=settings.future_tolerance // timedelta(milliseconds=1),
+        session_gap_ms=settings.session_gap // timedelta(milliseconds=1),
+        timezone=settings.timezone,
+        revenue_per_view_micro=int(np.rint(settings.revenue_per_view * MICRO)),
+    )
+
+
+def fingerprint(settings: Settings, topology: Topology) -> dict[str, Any]:
+    """All that figures depend on besides the log: a run is the counting of one log under one of these."""
+    names = Topics.of(settings)
+    results = json.dumps([[result.collection, repr(result.window), repr(result.held)] for result in RESULTS])
+    return {
+        "format": FORMAT,
+        "topic": topology.identity,
+        "partitions": topology.partitions[names.events],
+        "partials_partitions": topology.partitions[names.partials],
+        **{name.upper(): value for name, value in asdict(rules_of(settings)).items()},
+        "results": hashlib.sha256(results.encode()).hexdigest()[:16],
+    }
+
+
+async def open_run(settings: Settings, db: Database, topology: Topology) -> runs.Run:
+    """The run that counts. Raises RunMismatch if it counts something else than we would."""
+    ours = fingerprint(settings, topology)
+    run = await runs.open_run(db, settings.kafka_group, ours)
+    different = [
+        f"{name} was {run.fingerprint.get(name)}, is {ours.get(name)}"
+        for name in sorted(ours.keys() | run.fingerprint.keys())
+        if run.fingerprint.get(name) != ours.get(name)
+    ]
+    if different:
+        raise RunMismatch(where=f"what stands in MongoDB ({settings.mongodb_database})", what="; ".join(different))
+    return run
+
+
+class Worker:
+    """Starts, hands chunks to the agents, restores what is assigned, flushes what goes, and says what is finished."""
+
+    accumulate: Accumulate
+    publish: Publish
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self.topics = settings, Topics.of(settings)
+        self._stack = AsyncExitStack()
+        self._group: Group | None = None
+        self._committing: asyncio.Task[Any] | None = None
+
+    async def start(self, group: Group) -> None:
+        """Connects and finds the run. Raises what the settings, the broker or MongoDB make impossible."""
+        self._group = group
+        self._topology = await topics.describe(self.settings)
+        db = await self._stack.enter_async_context(opened(self.settings))
+        run = await open_run(self.settings, db, self._topology)
+        producer = await client.start_producer(self.settings, linger_ms=5, max_batch_size=1 << 20)
+        self._stack.push_async_callback(producer.stop)
+        admin = await self._stack.enter_async_context(client.admin(self.settings))
+        broker = Broker(self.settings, producer, admin)
+        text = f"{run.number}:{hashlib.sha256(json.dumps(run.fingerprint, sort_keys=True).encode()).hexdigest()[:16]}"
+        rules = rules_of(self.settings)
+        self.accumulate = Accumulate(broker, self.topics, self._topology, rules, text, run.number, self._commit_soon)
+        self.publish = Publish(
+            broker,
+            self.topics,
+            self._topology,
+            rules.allowed_lateness_ms,
+            text,
+            run.number,
+            self._commit_soon,
+            Sink(db),
+            PartialsStore(db),
+            self._pause,
+        )
+        logger.info(
+            "run %s of %s, %s partitions", run.number, self.topics.events, self._topology.partitions[self.topics.events]
+        )
+
+    @property
+    def _owners(self) -> tuple[tuple[str, Owner[Any]], ...]:
+        return (self.topics.events, self.accumulate), (self.topics.partials, self.publish)
+
+    async def restore(self, assigned: set[TP]) -> dict[TP, int]:
+        """Loads the state of what was assigned; where to go on. The topics must still be what they were."""
+        topology = await topics.describe(self.settings)
+        if topology != self._topology:
+            raise RunMismatch(where="this worker", what=f"the topics were {self._topology}, are {topology}")
+        owners, places = dict(self._owners), sorted(assigned)
+        tables = await asyncio.gather(*(owners[tp.topic].restore(tp.partition) for tp in places))
+        async with client.reader(self.settings) as reader:  # after the restore: positions are never past these ends
+            with client.explained(self.settings, "asking for offsets"):
+                asked = [TopicPartition(tp.topic, tp.partition) for tp in places]
+                oldest, ends = await offsets.beginnings(reader, asked), await offsets.ends(reader, asked)
+        return {
+            tp: owners[tp.topic].take(tp.partition, table, oldest[at], ends[at])
+            for tp, table, at in zip(places, tables, asked, strict=True)
+        }
+
+    async def release(self, revoked: set[TP]) -> None:
+        """Flushes what is taken from us, for a bounded time, and drops its state."""
+        for topic, owner in self._owners:
+            await owner.leave([tp.partition for tp in revoked if tp.topic == topic])
+
+    def finished(self) -> dict[TP, int]:
+        """Up to where everything is in a checkpoint that counts."""
+        if not hasattr(self, "accumulate"):
+            return {}
+        return {TP(topic, p): offset for topic, owner in self._owners for p, offset in owner.finished.items()}
+
+    async def watch(self) -> None:
+        """Raises WorkerFailed when an assigned partition has records to read but does not move."""
+        while True:
+            await asyncio.sleep(5)
+            for topic, owner in self._owners:
+                stalled = owner.stalled(partial(self._highwater, topic))
+                if stalled is not None:
+                    raise WorkerFailed(what=f"{topic}, partition {stalled}, is assigned but does not move")
+
+    async def flush(self) -> None:
+        """Runs the flushes of both agents, for ever."""
+        await asyncio.gather(*(owner.flush_for_ever() for _, owner in self._owners))
+
+    async def stop(self) -> None:
+        """Flushes all that is owned, for a bounded time, and disconnects."""
+        if hasattr(self, "accumulate"):
+            for _, owner in self._owners:
+                await owner.leave(list(owner.owned))
+        if self._committing is not None:
+            await asyncio.wait([self._committing], timeout=LEAVE_WITHIN_S)
+        await self._stack.aclose()
+
+    def _commit_soon(self) -> None:
+        """Starts a commit unless one is under way; the next one takes what came meanwhile along."""
+        if self._committing is None or self._committing.done():
+            assert self._group is not None
+            self._committing = asyncio.create_task(self._group.commit())
+
+    def _pause(self, partition: int, pause: bool) -> None:
+        assert self._group is not None
+        place = {TP(self.topics.partials, partition)}
+        (self._group.pause_partitions if pause else self._group.resume_partitions)(place)
+
+    def _highwater(self, topic: str, partition: int) -> int | None:
+        assert self._group is not None
+        return self._group.highwater(TP(topic, partition))
