@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 from datetime import timedelta
-from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 from aiokafka import TopicPartition
@@ -39,13 +38,30 @@ FORMAT: Final = 1
 """Of what stands in changelogs, partials and `_partials`; another format is another run."""
 
 
-class Group(Protocol):
-    """What the worker needs of Faust's consumer."""
+class FaustGroup:
+    """The consumer group behind Faust's consumer; see agents.group.Group."""
 
-    async def commit(self) -> Any: ...
-    def highwater(self, tp: TP) -> int: ...
-    def pause_partitions(self, tps: Any) -> None: ...
-    def resume_partitions(self, tps: Any) -> None: ...
+    def __init__(self, consumer: Any) -> None:
+        self._consumer = consumer
+        self._committing: asyncio.Task[Any] | None = None
+
+    def commit_soon(self) -> None:
+        """Starts a commit unless one is under way; Faust's timer takes along what came meanwhile."""
+        if self._committing is None or self._committing.done():
+            self._committing = asyncio.create_task(self._consumer.commit())
+
+    def highwater(self, topic: str, partition: int) -> int | None:
+        place = TP(topic, partition)
+        return self._consumer.highwater(place) if place in self._consumer.assignment() else None
+
+    def pause(self, topic: str, partition: int, paused: bool) -> None:
+        place = {TP(topic, partition)}
+        (self._consumer.pause_partitions if paused else self._consumer.resume_partitions)(place)
+
+    async def settle(self) -> None:
+        """Waits for the commit that is under way, for a bounded time."""
+        if self._committing is not None:
+            await asyncio.wait([self._committing], timeout=LEAVE_WITHIN_S)
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -73,17 +89,21 @@ def fingerprint(settings: Settings, topology: Topology) -> dict[str, Any]:
     }
 
 
+def changes(run: runs.Run, ours: Mapping[str, Any]) -> str:
+    """What a run counts otherwise than we would, as "X was 3, is 4; ..."; empty where it is the same."""
+    return "; ".join(
+        f"{name} was {run.fingerprint.get(name)}, is {ours.get(name)}"
+        for name in sorted(ours.keys() | run.fingerprint.keys())
+        if run.fingerprint.get(name) != ours.get(name)
+    )
+
+
 async def open_run(settings: Settings, db: Database, topology: Topology) -> runs.Run:
     """The run that counts. Raises RunMismatch if it counts something else than we would."""
     ours = fingerprint(settings, topology)
     run = await runs.open_run(db, settings.kafka_group, ours)
-    different = [
-        f"{name} was {run.fingerprint.get(name)}, is {ours.get(name)}"
-        for name in sorted(ours.keys() | run.fingerprint.keys())
-        if run.fingerprint.get(name) != ours.get(name)
-    ]
-    if different:
-        raise RunMismatch(where=f"what stands in MongoDB ({settings.mongodb_database})", what="; ".join(different))
+    if changed := changes(run, ours):
+        raise RunMismatch(where=f"what stands in MongoDB ({settings.mongodb_database})", what=changed)
     return run
 
 
@@ -96,12 +116,10 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         self.settings, self.topics = settings, Topics.of(settings)
         self._stack = AsyncExitStack()
-        self._group: Group | None = None
-        self._committing: asyncio.Task[Any] | None = None
 
-    async def start(self, group: Group) -> None:
+    async def start(self, consumer: Any) -> None:
         """Connects and finds the run. Raises what the settings, the broker or MongoDB make impossible."""
-        self._group = group
+        self._group = FaustGroup(consumer)
         self._topology = await topics.describe(self.settings)
         db = await self._stack.enter_async_context(opened(self.settings))
         run = await open_run(self.settings, db, self._topology)
@@ -111,7 +129,7 @@ class Worker:
         broker = Broker(self.settings, producer, admin)
         text = f"{run.number}:{hashlib.sha256(json.dumps(run.fingerprint, sort_keys=True).encode()).hexdigest()[:16]}"
         rules = rules_of(self.settings)
-        self.accumulate = Accumulate(broker, self.topics, self._topology, rules, text, run.number, self._commit_soon)
+        self.accumulate = Accumulate(broker, self.topics, self._topology, rules, text, run.number, self._group)
         self.publish = Publish(
             broker,
             self.topics,
@@ -119,10 +137,9 @@ class Worker:
             rules.allowed_lateness_ms,
             text,
             run.number,
-            self._commit_soon,
+            self._group,
             Sink(db),
             PartialsStore(db),
-            self._pause,
         )
         logger.info(
             "run %s of %s, %s partitions", run.number, self.topics.events, self._topology.partitions[self.topics.events]
@@ -164,7 +181,7 @@ class Worker:
         while True:
             await asyncio.sleep(5)
             for topic, owner in self._owners:
-                stalled = owner.stalled(partial(self._highwater, topic))
+                stalled = owner.stalled()
                 if stalled is not None:
                     raise WorkerFailed(what=f"{topic}, partition {stalled}, is assigned but does not move")
 
@@ -177,21 +194,5 @@ class Worker:
         if hasattr(self, "accumulate"):
             for _, owner in self._owners:
                 await owner.leave(list(owner.owned))
-        if self._committing is not None:
-            await asyncio.wait([self._committing], timeout=LEAVE_WITHIN_S)
+            await self._group.settle()
         await self._stack.aclose()
-
-    def _commit_soon(self) -> None:
-        """Starts a commit unless one is under way; the next one takes what came meanwhile along."""
-        if self._committing is None or self._committing.done():
-            assert self._group is not None
-            self._committing = asyncio.create_task(self._group.commit())
-
-    def _pause(self, partition: int, pause: bool) -> None:
-        assert self._group is not None
-        place = {TP(self.topics.partials, partition)}
-        (self._group.pause_partitions if pause else self._group.resume_partitions)(place)
-
-    def _highwater(self, topic: str, partition: int) -> int | None:
-        assert self._group is not None
-        return self._group.highwater(TP(topic, partition))

@@ -90,18 +90,18 @@ async def test_the_documents_of_the_contract_are_valid(db: Database) -> None:
 @pytest.mark.parametrize("collection", list(INDEXES))
 async def test_a_field_that_is_missing_or_of_another_type_is_refused(db: Database, collection: str) -> None:
     await ensure(db)
-    ((id, good),) = expected([views({"rating": 4.5})]).documents[collection].items()
+    ((name, good),) = expected([views({"rating": 4.5})]).documents[collection].items()
     del good["_id"]
     bad = {f"without {field}": {k: v for k, v in good.items() if k != field} for field in good}
     bad |= {f"{field} as bytes": {**good, field: b"x"} for field in good}
-    documents = [GuardedDocument(collection, name, (1,), 1, body) for name, body in bad.items()]
-    report = await Sink(db).write([*documents, GuardedDocument(collection, id, (1,), 1, good)])
+    documents = [GuardedDocument(collection, what, (1,), 1, body) for what, body in bad.items()]
+    report = await Sink(db).write([*documents, GuardedDocument(collection, name, (1,), 1, good)])
     assert {parked.id for parked in report.parked} == set(bad)
     assert report.changed == 1
     for field in ("_rev", "_run"):
-        await db[collection].update_one({"_id": id}, {"$set": {"note": "people may add to it"}})
+        await db[collection].update_one({"_id": name}, {"$set": {"note": "people may add to it"}})
         with pytest.raises(Exception, match="failed validation"):
-            await db[collection].update_one({"_id": id}, {"$unset": {field: 1}})
+            await db[collection].update_one({"_id": name}, {"$unset": {field: 1}})
 
 
 async def test_a_changed_validator_and_a_changed_view_are_replaced(db: Database) -> None:

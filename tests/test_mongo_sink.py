@@ -27,8 +27,8 @@ async def db(settings: Settings) -> AsyncIterator[Database]:
         yield db
 
 
-def document(id: str, *rev: int, run: int = 1, collection: str = "c", **body: Any) -> GuardedDocument:
-    return GuardedDocument(collection, id, rev, run, body or {"figure": sum(rev)})
+def document(name: str, *rev: int, run: int = 1, collection: str = "c", **body: Any) -> GuardedDocument:
+    return GuardedDocument(collection, name, rev, run, body or {"figure": sum(rev)})
 
 
 async def stored_revs(db: Database, collection: str = "c") -> dict[str, Rev]:
@@ -231,7 +231,7 @@ async def test_a_mongod_that_hangs_is_away(server: MongoServer, settings: Settin
 async def test_a_write_that_is_not_acknowledged_is_an_error(
     server: MongoServer, settings: Settings, how: dict[str, Any], meaning: type[Exception], words: str
 ) -> None:
-    async with opened(settings_for(server, settings, "&retryWrites=false")) as db:
+    async with opened(settings_for(server, settings, "&retryWrites=false&heartbeatFrequencyMS=500")) as db:
         with server.failing("update", **how), pytest.raises(meaning, match=words):
             await Sink(db).write([document("a", 1), document("b", 1, collection="d")])
         assert (await Sink(db).write([document("a", 1)])).incomparable == []

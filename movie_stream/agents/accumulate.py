@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterable, Callable
-from time import perf_counter
+from collections.abc import AsyncIterable
 
+from movie_stream.agents.group import Group
 from movie_stream.agents.owner import Owned, Owner
 from movie_stream.aggregates.accumulator import Accumulator, DeadLetter, Rules
 from movie_stream.chunk import Chunk
@@ -29,9 +29,9 @@ class Accumulate(Owner[Accumulator]):
         rules: Rules,
         run: str,
         run_number: int,
-        commit: Callable[[], object],
+        group: Group,
     ) -> None:
-        super().__init__(broker, run, commit)
+        super().__init__(broker, run, group)
         self._topics, self._rules, self._run_number = topics, rules, run_number
         self.topic, self.changelog = topics.events, topics.accumulate_changelog
         self._sources, self._targets = topology.partitions[topics.events], topology.partitions[topics.partials]
@@ -60,7 +60,7 @@ class Accumulate(Owner[Accumulator]):
                 *(self.topic, chunk.partition),
             )
 
-    async def flush(self, partition: int, owned: Owned[Accumulator], checkpoint: bool) -> float:
+    async def flush(self, partition: int, owned: Owned[Accumulator], checkpoint: bool) -> None:
         """The order of a flush, from one instant's copy:
 
         1. partials and dead letters, all acknowledged
@@ -68,11 +68,10 @@ class Accumulate(Owner[Accumulator]):
         3. its cursor, acknowledged, and it counts
         4. the group's commit
         """
-        table, state, began = owned.table, owned.table.state, perf_counter()
+        table, state = owned.table, owned.table.state
         partials = state.partials(self._targets)
         letters = self._letters.pop(partition, [])
         frozen = table.freeze() if checkpoint else None
-        cost_s = perf_counter() - began
         by_target: defaultdict[int, list[bytes]] = defaultdict(list)
         for target, message in partials:
             by_target[target].append(message)
@@ -83,9 +82,8 @@ class Accumulate(Owner[Accumulator]):
         if frozen is not None:
             await table.checkpoint(frozen)  # 2, 3
             owned.checkpointed = self.finished[partition] = frozen.position
-            self._commit()  # 4
+            self._group.commit_soon()  # 4
             state.forget()
-        return cost_s
 
     async def _send_letters(self, letters: list[DeadLetter]) -> None:
         with client.explained(self._broker.settings, f"writing to {self._topics.dead_letters}"):

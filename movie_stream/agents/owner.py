@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final, Generic
 
+from movie_stream.agents.group import Group
 from movie_stream.chunk import Chunk
 from movie_stream.errors import ChangelogError, WorkerFailed
 from movie_stream.kafka.log import Broker, KafkaLog
@@ -24,26 +25,34 @@ LEAVE_WITHIN_S: Final = 3.0
 STALLED_AFTER_S: Final = 60.0
 """A partition with records to read that has not moved for this long ends the process."""
 
+LOOK_EVERY_S: Final = 0.1
+"""The longest that a flush which has become due is not seen."""
+
 
 class Pace:
-    """When the next flush is due: `base_s` apart when little is to do, and rarer where flushing costs much.
+    """When the next flush is due: `base_s` after the last when caught up; under backlog rarer, by what the last one took.
 
     >>> pace = Pace(base_s=0.25, at_most_s=5.0)
-    >>> pace.flushed(now_s=10.0, cost_s=0.05)
-    >>> pace.due_s
-    10.5
+    >>> pace.flushed(now_s=10.0, took_s=0.05)
+    >>> pace.due_s(caught_up=True), pace.due_s(caught_up=False)
+    (10.25, 10.5)
     """
 
     SHARE: Final = 10
-    """A flush may take about one part in so many of the time."""
+    """Under backlog a flush may take about one part in so many of the time."""
 
     def __init__(self, base_s: float, at_most_s: float) -> None:
         self._base_s, self._at_most_s = base_s, at_most_s
-        self.due_s = 0.0
+        self._flushed_s = self._took_s = 0.0
 
-    def flushed(self, now_s: float, cost_s: float) -> None:
-        """Notes a flush that ended at `now_s` and held up everything else for `cost_s` seconds."""
-        self.due_s = now_s + min(max(self._base_s, self.SHARE * cost_s), self._at_most_s)
+    def flushed(self, now_s: float, took_s: float) -> None:
+        """Notes a flush that ended at `now_s` and took `took_s` seconds."""
+        self._flushed_s, self._took_s = now_s, took_s
+
+    def due_s(self, caught_up: bool) -> float:
+        """When the next one is due."""
+        wait_s = self._base_s if caught_up else max(self._base_s, self.SHARE * self._took_s)
+        return self._flushed_s + min(wait_s, self._at_most_s)
 
 
 @dataclass
@@ -66,10 +75,11 @@ class Owner(ABC, Generic[S]):
     topic: str
     changelog: str
 
-    def __init__(self, broker: Broker, run: str, commit: Callable[[], object]) -> None:
-        self._broker, self._run, self._commit = broker, run, commit
+    def __init__(self, broker: Broker, run: str, group: Group) -> None:
+        self._broker, self._run, self._group = broker, run, group
         self.owned: dict[int, Owned[S]] = {}
         self.finished: dict[int, int] = {}
+        self.paused: set[int] = set()
         self.applied = 0
         """Records applied since the start of the process."""
 
@@ -78,8 +88,8 @@ class Owner(ABC, Generic[S]):
         """An empty state."""
 
     @abstractmethod
-    async def flush(self, partition: int, owned: Owned[S], checkpoint: bool) -> float:
-        """Writes what changed, by the order of a flush; returns the seconds for which everything else stood still."""
+    async def flush(self, partition: int, owned: Owned[S], checkpoint: bool) -> None:
+        """Writes what changed, by the order of a flush."""
 
     @abstractmethod
     def receive(self, owned: Owned[S], chunk: Chunk) -> None:
@@ -136,24 +146,30 @@ class Owner(ABC, Generic[S]):
     async def flush_for_ever(self) -> None:
         """Flushes every partition when it is due."""
         while True:
-            for partition, owned in list(self.owned.items()):
-                await self._flush_if_due(partition, owned)
             now = monotonic()
-            due = min((owned.flush.due_s for owned in self.owned.values()), default=now)
-            await asyncio.sleep(min(max(due - now, 0.01), 0.1))
+            due = [self._due_s(partition, owned) for partition, owned in self.owned.items()]
+            await asyncio.sleep(min(max(min(due, default=now + LOOK_EVERY_S) - now, 0.01), LOOK_EVERY_S))
+            for partition, owned in list(self.owned.items()):
+                if monotonic() >= self._due_s(partition, owned) and not self.idle(owned):
+                    async with owned.lock:
+                        if self.owned.get(partition) is owned:
+                            await self._flush(partition, owned)
 
-    async def _flush_if_due(self, partition: int, owned: Owned[S]) -> None:
-        if monotonic() < owned.flush.due_s or self.idle(owned):
-            return
-        async with owned.lock:
-            if self.owned.get(partition) is owned:
-                await self._flush(partition, owned, checkpoint=monotonic() >= owned.checkpoint.due_s)
+    def _due_s(self, partition: int, owned: Owned[S]) -> float:
+        return owned.flush.due_s(self._caught_up(partition, owned))
 
-    async def _flush(self, partition: int, owned: Owned[S], checkpoint: bool) -> None:
-        cost_s = await self.flush(partition, owned, checkpoint)
-        owned.flush.flushed(monotonic(), cost_s)
+    def _caught_up(self, partition: int, owned: Owned[S]) -> bool:
+        end = self._group.highwater(self.topic, partition)
+        return end is None or owned.table.state.position >= end
+
+    async def _flush(self, partition: int, owned: Owned[S], leaving: bool = False) -> None:
+        began = monotonic()
+        checkpoint = leaving or began >= owned.checkpoint.due_s(self._caught_up(partition, owned))
+        await self.flush(partition, owned, checkpoint)
+        now = monotonic()
+        owned.flush.flushed(now, now - began)
         if checkpoint:
-            owned.checkpoint.flushed(monotonic(), cost_s)
+            owned.checkpoint.flushed(now, now - began)
 
     async def leave(self, partitions: Iterable[int]) -> None:
         """Flushes partitions that go, for a bounded time, and drops their state."""
@@ -163,20 +179,19 @@ class Owner(ABC, Generic[S]):
                 for partition, owned in going:
                     async with owned.lock:
                         if not self.idle(owned):
-                            await self._flush(partition, owned, checkpoint=True)
+                            await self._flush(partition, owned, leaving=True)
         except TimeoutError:
             logger.warning("%s: leaves without a last checkpoint; the next owner does the rest again", self.topic)
         for partition, _ in going:
             del self.owned[partition]
             self.finished.pop(partition, None)
+            self.paused.discard(partition)
 
-    def stalled(self, highwater: Callable[[int], int | None]) -> int | None:
+    def stalled(self) -> int | None:
         """A partition that has records to read but has not moved for too long; None is as it should be."""
         for partition, owned in self.owned.items():
-            end = highwater(partition)
-            if end is not None and owned.table.state.position < end:
-                if monotonic() - owned.moved_at_s > STALLED_AFTER_S:
-                    return partition
-            else:
+            if partition in self.paused or self._caught_up(partition, owned):
                 owned.moved_at_s = monotonic()
+            elif monotonic() - owned.moved_at_s > STALLED_AFTER_S:
+                return partition
         return None

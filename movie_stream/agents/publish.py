@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterable, Callable
-from time import perf_counter
+from collections.abc import AsyncIterable
 from typing import Final
 
 import msgspec
 
+from movie_stream.agents.group import Group
 from movie_stream.agents.owner import Owned, Owner
 from movie_stream.aggregates.merger import Document, DocumentKey, Merger, OtherRun
 from movie_stream.chunk import Chunk
@@ -43,16 +43,15 @@ class Publish(Owner[Merger]):
         allowed_lateness_ms: int,
         run: str,
         run_number: int,
-        commit: Callable[[], object],
+        group: Group,
         sink: Sink,
         store: PartialsStore,
-        pause: Callable[[int, bool], None],
     ) -> None:
-        super().__init__(broker, run, commit)
+        super().__init__(broker, run, group)
         self._allowed_lateness_ms, self._run_number = allowed_lateness_ms, run_number
         self.topic, self.changelog = topics.partials, topics.publish_changelog
         self._sources = topology.partitions[topics.events]
-        self._sink, self._store, self._pause = sink, store, pause
+        self._sink, self._store = sink, store
         self.parked = 0
         """Documents that a validator refused, since the start of the process."""
 
@@ -76,9 +75,10 @@ class Publish(Owner[Merger]):
                 topic=self.topic, partition=chunk.partition, expected="partials", got=str(error)
             ) from error
         if len(state.dirty) > DIRTY_AT_MOST:
-            self._pause(chunk.partition, True)
+            self.paused.add(chunk.partition)
+            self._group.pause(self.topic, chunk.partition, True)
 
-    async def flush(self, partition: int, owned: Owned[Merger], checkpoint: bool) -> float:
+    async def flush(self, partition: int, owned: Owned[Merger], checkpoint: bool) -> None:
         """The order of a flush, from one instant's copy:
 
         1. the documents, acknowledged by a majority and on disk
@@ -88,38 +88,32 @@ class Publish(Owner[Merger]):
         """
         table, state = owned.table, owned.table.state
         await self._fetch(state)
-        began = perf_counter()
         frozen = table.freeze() if checkpoint else None
-        due = set(state.dirty)
-        cost_s = perf_counter() - began
-        cost_s += await self._write(state, due)  # 1
-        self._pause(partition, False)
+        await self._write(state, set(state.dirty))  # 1
+        if partition in self.paused:
+            self.paused.remove(partition)
+            self._group.pause(self.topic, partition, False)
         if frozen is not None:
             await table.checkpoint(frozen)  # 2, 3
             owned.checkpointed = self.finished[partition] = frozen.position
-            self._commit()  # 4
+            self._group.commit_soon()  # 4
             await self._broker.delete_before(self.topic, partition, frozen.position)
             await self._evict(state)
-        return cost_s
 
     def idle(self, owned: Owned[Merger]) -> bool:
         return super().idle(owned) and not owned.table.state.dirty
 
-    async def _write(self, state: Merger, due: set[DocumentKey]) -> float:
-        """Writes the documents of all keys in `due` as they are by now; returns the seconds spent on making them."""
-        cost_s = 0.0
+    async def _write(self, state: Merger, due: set[DocumentKey]) -> None:
+        """Writes the documents of all keys in `due` as they are by now."""
         while due:
             await self._fetch(state)
-            began = perf_counter()
             documents = state.documents(DOCUMENTS_AT_ONCE)
-            cost_s += perf_counter() - began
             try:
                 await self._write_all(documents)
             except BaseException:  # also when it is cancelled: what was not written is still to be written
                 state.again(document.key for document in documents)
                 raise
             due.difference_update(document.key for document in documents)
-        return cost_s
 
     async def _write_all(self, documents: list[Document]) -> None:
         """Writes documents, however long MongoDB is away."""

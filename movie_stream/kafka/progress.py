@@ -52,6 +52,22 @@ async def wait_until_counted(settings: Settings, seen: Callable[[Progress, bool]
                     await asyncio.sleep(_ASK_EVERY_S)
 
 
+async def records_held(settings: Settings, topic: str) -> int:
+    """How many records the topic still holds, by offset. Raises TopicMissing."""
+    partitions = (await describe(settings)).partitions[topic]
+    async with client.reader(settings) as reader:
+        oldest, ends = await span(settings, reader, topic, partitions)
+    return ends - oldest
+
+
+async def span(settings: Settings, reader: AIOKafkaConsumer, topic: str, partitions: int) -> tuple[int, int]:
+    """The offsets where a topic begins and ends, summed over its partitions."""
+    places = [TopicPartition(topic, partition) for partition in range(partitions)]
+    with client.explained(settings, f"asking how many records {topic} holds"):
+        oldest, ends = await offsets.beginnings(reader, places), await offsets.ends(reader, places)
+    return sum(oldest.values()), sum(ends.values())
+
+
 async def progress_of(
     settings: Settings, reader: AIOKafkaConsumer, admin: AIOKafkaAdminClient, topic: str, partitions: int
 ) -> Progress:

@@ -17,7 +17,7 @@ from movie_stream.settings import Settings
 
 _ALREADY_EXISTS: Final = 36
 _DEFAULT_MAX_RECORD_BYTES: Final = 1_048_588
-_ENVELOPE_BYTES: Final = 1 << 16
+ENVELOPE_BYTES: Final = 1 << 16
 """Room for what a dead letter says besides the original bytes."""
 
 
@@ -62,13 +62,13 @@ async def ensure(settings: Settings) -> list[str]:
     topics = Topics.of(settings)
     async with client.admin(settings) as admin:
         with client.explained(settings, "creating the topics"):
-            existing = await _partitions(admin, topics.all)
+            existing = await partitions_of(admin, topics.all)
             sources = existing.get(topics.events, settings.kafka_partitions)
             targets = existing.get(topics.partials, sources)
             replicas = min(3, len((await admin.describe_cluster())["brokers"]))
-            limit = await _max_record_bytes(admin, topics.events) if topics.events in existing else None
+            limit = await max_record_bytes(admin, topics.events) if topics.events in existing else None
             kept = {"cleanup.policy": "delete", "retention.ms": "-1"}
-            large = {"max.message.bytes": str((limit or _DEFAULT_MAX_RECORD_BYTES) + _ENVELOPE_BYTES)}
+            large = {"max.message.bytes": str((limit or _DEFAULT_MAX_RECORD_BYTES) + ENVELOPE_BYTES)}
             wanted = {
                 topics.events: (sources, {}),
                 topics.dead_letters: (sources, {**kept, **large}),
@@ -95,14 +95,29 @@ async def describe(settings: Settings) -> Topology:
     topics = Topics.of(settings)
     async with client.admin(settings) as admin:
         with client.explained(settings, "looking at the topics"):
-            partitions = await _partitions(admin, topics.all)
+            partitions = await partitions_of(admin, topics.all)
             for topic in topics.all:
                 if topic not in partitions:
                     raise TopicMissing(topic=topic, servers=settings.require_broker())
             return Topology(partitions, await topic_identity(admin, topics.events))
 
 
-async def _partitions(admin: AIOKafkaAdminClient, names: tuple[str, ...]) -> dict[str, int]:
+def disagreements(settings: Settings, topology: Topology) -> list[str]:
+    """Topics of ours with fewer partitions than they need, one sentence each; others may have grown since init."""
+    topics, count = Topics.of(settings), topology.partitions
+    needs = {
+        topics.dead_letters: topics.events,
+        topics.accumulate_changelog: topics.events,
+        topics.publish_changelog: topics.partials,
+    }
+    return [
+        f"{name} has {count[name]} partitions, fewer than the {count[other]} of {other}"
+        for name, other in needs.items()
+        if count[name] < count[other]
+    ]
+
+
+async def partitions_of(admin: AIOKafkaAdminClient, names: tuple[str, ...]) -> dict[str, int]:
     """The number of partitions of the topics that exist. Asked for all topics, since asking for one may create it."""
     existing = set(await admin.list_topics()) & set(names)
     if not existing:
@@ -110,7 +125,7 @@ async def _partitions(admin: AIOKafkaAdminClient, names: tuple[str, ...]) -> dic
     return {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics(sorted(existing))}
 
 
-async def _max_record_bytes(admin: AIOKafkaAdminClient, topic: str) -> int | None:
+async def max_record_bytes(admin: AIOKafkaAdminClient, topic: str) -> int | None:
     """The largest record that the topic takes, where the broker says so."""
     for response in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)]):
         for resource in response.resources:

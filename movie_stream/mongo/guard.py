@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import zip_longest
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import bson
 from bson.int64 import Int64
@@ -74,16 +75,29 @@ def _is_newer(rev: Rev, run: int) -> Mapping[str, Any]:
     """As an expression over the stored document; a document that is not there yet has no field, which is less
     than any.
     """
-    stored = {"$cond": [{"$isArray": "$_rev"}, "$_rev", []]}
-    mine, theirs = {"$arrayElemAt": ["$$this", 0]}, {"$arrayElemAt": ["$$this", 1]}
-    pairs = {
-        "$zip": {
-            "inputs": [[Int64(number) for number in rev], stored],
-            "useLongestLength": True,
-            "defaults": [0, 0],
-        }
+    numbers = list(enumerate(rev))
+    same_run = {
+        "$and": [
+            {"$eq": [run, "$_run"]},
+            *({"$gte": [number, _theirs(i)]} for i, number in numbers),
+            {"$or": [{"$gt": [number, _theirs(i)]} for i, number in numbers if number]},
+            _no_more_than(len(rev)),
+        ]
     }
-    shrinks = {"$anyElementTrue": {"$map": {"input": pairs, "in": {"$lt": [mine, theirs]}}}}
-    grows = {"$anyElementTrue": {"$map": {"input": pairs, "in": {"$gt": [mine, theirs]}}}}
-    same_run = {"$and": [{"$eq": [Int64(run), "$_run"]}, {"$not": shrinks}, grows]}
-    return {"$or": [{"$gt": [Int64(run), "$_run"]}, same_run]}
+    newer = {"$or": [{"$gt": [run, "$_run"]}, same_run]}
+    return {"$let": {"vars": {"theirs": _STORED_REV}, "in": newer}}
+
+
+_STORED_REV: Final = {"$cond": [{"$isArray": "$_rev"}, "$_rev", []]}
+
+
+@cache
+def _theirs(place: int) -> Mapping[str, Any]:
+    """A number of the stored `_rev`; none, which is less than any, where it is shorter."""
+    return {"$arrayElemAt": ["$$theirs", place]}
+
+
+@cache
+def _no_more_than(count: int) -> Mapping[str, Any]:
+    """Whether the stored `_rev` is 0 from a place on."""
+    return {"$not": {"$anyElementTrue": {"$slice": ["$$theirs", count, 1 << 30]}}}

@@ -117,6 +117,13 @@ class TopUsers(TypedDict):
     top_users: list[TopUser]
 
 
+async def total_views(db: Database) -> int:
+    """The number of views that are counted: the sum over all genres."""
+    cursor = db["category_stats"].aggregate([{"$group": {"_id": None, "views": {"$sum": "$total_views"}}}])
+    found = await cursor.to_list(1)
+    return int(found[0]["views"]) if found else 0
+
+
 async def windows(db: Database, limit: int) -> list[MinuteWindow]:
     """The newest minute windows, of one minute those with most views first."""
     found = await _newest(db, "movies_aggregates", "window_start", "total_views", limit)

@@ -4,7 +4,7 @@ on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 from movie_stream.mongo.client import WRITE_LIMIT_MS, Database, explain, guarded, newest
 
 RUNS: Final = "_runs"
+_DELETED_AT_ONCE: Final = 5_000
 Fingerprint = Mapping[str, Any]
 """Anything that JSON can hold."""
 
@@ -53,6 +54,22 @@ async def open_run(db: Database, name: str, fingerprint: Fingerprint) -> Run:
 async def start_new(db: Database, name: str, fingerprint: Fingerprint) -> Run:
     """A run that outranks all before it. Raises what `current` raises."""
     return await _update(db, name, {"$inc": {"number": Int64(1)}, "$set": {"fingerprint": _text(fingerprint)}})
+
+
+async def delete_older(db: Database, collections: Iterable[str], run: int) -> int:
+    """Deletes the documents of earlier runs; returns how many there were. Raises what `current` raises."""
+    older = {"_run": {"$lt": Int64(run)}}
+    deleted = 0
+    try:
+        for name in collections:
+            collection = guarded(db, name)
+            # In portions, since one command that takes longer than the driver waits would look like a failure.
+            while found := await collection.find(older, {"_id": 1}).limit(_DELETED_AT_ONCE).to_list(_DELETED_AT_ONCE):
+                ids = [document["_id"] for document in found]
+                deleted += (await collection.delete_many({"_id": {"$in": ids}, **older})).deleted_count
+    except PyMongoError as error:
+        raise explain(error, db) from error
+    return deleted
 
 
 async def _update(db: Database, name: str, update: Mapping[str, Any]) -> Run:

@@ -110,6 +110,42 @@ async def ensure(db: Database, results: Iterable[Stored] = RESULTS) -> list[Ensu
     return ensured
 
 
+async def lacking(db: Database, results: Iterable[Stored] = RESULTS) -> list[str]:
+    """What `ensure` would create or change, by name; changes nothing. Raises MongoAway, MongoRefused, MongoFailed."""
+    lacking: list[str] = []
+    try:
+        found = {entry["name"]: entry async for entry in await db.list_collections()}
+
+        def look(kind: Kind, name: str, options: Mapping[str, Any]) -> None:
+            there = found.get(name)
+            if there is None or there["type"] != kind or not _includes(there["options"], options):
+                lacking.append(name)
+
+        for name, schema in _INTERNAL.items():
+            look("collection", name, _validator(schema))
+        for result in results:
+            schema = result.schema()
+            look("collection", result.collection, _validator(_with_guard(schema)))
+            if pipeline := flat_view(schema):
+                look("view", f"{result.collection}_flat", {"viewOn": result.collection, "pipeline": pipeline})
+            if found.get(result.collection, {}).get("type") == "collection":
+                indexes = (await db[result.collection].index_information()).values()
+                there = [index["key"] for index in indexes]
+                names = [_index_name(keys) for keys in result.indexes if list(keys.items()) not in there]
+                lacking += [f"{result.collection}.{name}" for name in names]
+    except PyMongoError as error:
+        raise explain(error, db) from error
+    return lacking
+
+
+def _validator(schema: Schema) -> dict[str, Any]:
+    return {"validator": {"$jsonSchema": schema}, "validationLevel": "strict", "validationAction": "error"}
+
+
+def _index_name(keys: Mapping[str, int]) -> str:
+    return "_".join(f"{field}_{direction}" for field, direction in keys.items())
+
+
 def _with_guard(schema: Schema) -> Schema:
     """The schema of a result with the two fields that guard it."""
     return {
@@ -120,8 +156,7 @@ def _with_guard(schema: Schema) -> Schema:
 
 
 async def _collection(db: Database, name: str, schema: Schema) -> Ensured:
-    options = {"validator": {"$jsonSchema": schema}, "validationLevel": "strict", "validationAction": "error"}
-    return await _namespace(db, "collection", name, options)
+    return await _namespace(db, "collection", name, _validator(schema))
 
 
 async def _namespace(db: Database, kind: Kind, name: str, options: dict[str, Any]) -> Ensured:
@@ -155,7 +190,7 @@ def _includes(existing: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
 
 async def _index(db: Database, collection: str, keys: Mapping[str, int]) -> Ensured:
     wanted = list(keys.items())
-    name = "_".join(f"{field}_{direction}" for field, direction in wanted)
+    name = _index_name(keys)
     indexes = await db[collection].index_information()
     state: State = "there" if any(index["key"] == wanted for index in indexes.values()) else "created"
     if state == "created":
