@@ -107,6 +107,7 @@ class MovieStream(faust.App):
 
     async def shut_down(self) -> None:
         """The last flush, while the consumer can still commit."""
+        await or_die(self.worker.release_all())
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)

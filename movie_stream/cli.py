@@ -41,7 +41,6 @@ class What(StrEnum):
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-Rate = Annotated[float | None, typer.Option("--rate", "-r", min=0, help="Events per second.", metavar="EVENTS/S")]
 
 
 def _examples(*lines: str) -> str:
@@ -75,11 +74,29 @@ def _options(
 )
 def demo(
     once: Annotated[bool, typer.Option("--once", help="End when every event is in MongoDB.")] = False,
-    file: Annotated[Path | None, typer.Option("--file", "-f", help="Replay this CSV instead of the sample.")] = None,
-    count: Annotated[int | None, typer.Option("--count", "-n", min=1, help="How many events to replay.")] = None,
-    rate: Rate = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", help="Replay this CSV instead of the sample.", show_default=False)
+    ] = None,
+    count: Annotated[
+        int | None,
+        typer.Option("--count", "-n", min=1, help="How many events to replay.", show_default="100,000"),
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            *("--rate", "-r"),
+            min=0,
+            metavar="EVENTS/S",
+            help="Events per second; 0 is as fast as it goes.",
+            show_default="5,000",
+        ),
+    ] = None,
 ) -> None:
-    """Start a broker and a MongoDB, replay a sample, show the results live; Ctrl-C ends it all."""
+    """Start a broker, a MongoDB and a worker, replay a sample and made-up views, show the results live.
+
+    Ctrl-C ends all of it, with exit code 0, or 130 where it cuts --once short. With KAFKA_BOOTSTRAP_SERVERS and
+    MONGODB_URI both set these are used instead of the embedded pair.
+    """
     from movie_stream.commands.demo import demo as run
     from movie_stream.settings import load_settings
 
@@ -153,7 +170,9 @@ def generate(
 @app.command(epilog=_examples("movie-stream show genres", "movie-stream show top-movies --limit 3 --json"))
 def show(
     what: Annotated[What, typer.Argument(help="Which results.", show_default=False)],
-    limit: Annotated[int, typer.Option("--limit", "-l", min=1, help="How many, the newest or largest first.")] = 10,
+    limit: Annotated[
+        int | None, typer.Option("--limit", "-l", min=1, help="How many, the newest or largest first.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show results from MongoDB as a table."""

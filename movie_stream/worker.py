@@ -147,6 +147,9 @@ class Worker:
 
     @property
     def _owners(self) -> tuple[tuple[str, Owner[Any]], ...]:
+        """None before the start."""
+        if not hasattr(self, "accumulate"):
+            return ()
         return (self.topics.events, self.accumulate), (self.topics.partials, self.publish)
 
     async def restore(self, assigned: set[TP]) -> dict[TP, int]:
@@ -172,8 +175,6 @@ class Worker:
 
     def finished(self) -> dict[TP, int]:
         """Up to where everything is in a checkpoint that counts."""
-        if not hasattr(self, "accumulate"):
-            return {}
         return {TP(topic, p): offset for topic, owner in self._owners for p, offset in owner.finished.items()}
 
     async def watch(self) -> None:
@@ -189,10 +190,12 @@ class Worker:
         """Runs the flushes of both agents, for ever."""
         await asyncio.gather(*(owner.flush_for_ever() for _, owner in self._owners))
 
-    async def stop(self) -> None:
-        """Flushes all that is owned, for a bounded time, and disconnects."""
-        if hasattr(self, "accumulate"):
-            for _, owner in self._owners:
-                await owner.leave(list(owner.owned))
+    async def release_all(self) -> None:
+        """Flushes all that is owned, for a bounded time, and drops its state."""
+        for _, owner in self._owners:
+            await owner.leave(list(owner.owned))
             await self._group.settle()
+
+    async def stop(self) -> None:
+        """Disconnects."""
         await self._stack.aclose()

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import AsyncIterable
+from typing import Final
 
 from movie_stream.agents.group import Group
 from movie_stream.agents.owner import Owned, Owner
@@ -16,6 +17,9 @@ from movie_stream.kafka.log import Broker
 from movie_stream.kafka.topics import Topics, Topology
 
 logger = logging.getLogger(__name__)
+
+LETTERS_AT_MOST: Final = 10_000
+"""Dead letters of a partition that may wait for a flush."""
 
 
 class Accumulate(Owner[Accumulator]):
@@ -60,6 +64,9 @@ class Accumulate(Owner[Accumulator]):
                 *(self.topic, chunk.partition),
             )
 
+    def urgent(self, partition: int) -> bool:
+        return len(self._letters[partition]) > LETTERS_AT_MOST
+
     async def flush(self, partition: int, owned: Owned[Accumulator], checkpoint: bool) -> None:
         """The order of a flush, from one instant's copy:
 
@@ -81,8 +88,7 @@ class Accumulate(Owner[Accumulator]):
         )
         if frozen is not None:
             await table.checkpoint(frozen)  # 2, 3
-            owned.checkpointed = self.finished[partition] = frozen.position
-            self._group.commit_soon()  # 4
+            self._finish(partition, owned, frozen.position)  # 4
             state.forget()
 
     async def _send_letters(self, letters: list[DeadLetter]) -> None:

@@ -15,11 +15,11 @@ from movie_stream.chunk import Chunk
 from movie_stream.errors import ChangelogError, WorkerFailed
 from movie_stream.kafka.log import Broker, KafkaLog
 from movie_stream.tables.checkpoint import BrokenChangelog
-from movie_stream.tables.table import S, Table
+from movie_stream.tables.table import Overtaken, S, Table
 
 logger = logging.getLogger(__name__)
 
-LEAVE_WITHIN_S: Final = 3.0
+LEAVE_WITHIN_S: Final = 2.0
 """The longest that the flush of a partition that goes may take; after it the state is dropped, which is safe."""
 
 STALLED_AFTER_S: Final = 60.0
@@ -152,10 +152,16 @@ class Owner(ABC, Generic[S]):
             for partition, owned in list(self.owned.items()):
                 if monotonic() >= self._due_s(partition, owned) and not self.idle(owned):
                     async with owned.lock:
-                        if self.owned.get(partition) is owned:
+                        if self.holds(partition, owned):
                             await self._flush(partition, owned)
 
+    def urgent(self, partition: int) -> bool:
+        """Whether so much waits for a flush that it is due whatever the pace."""
+        return False
+
     def _due_s(self, partition: int, owned: Owned[S]) -> float:
+        if self.urgent(partition):
+            return 0.0
         return owned.flush.due_s(self._caught_up(partition, owned))
 
     def _caught_up(self, partition: int, owned: Owned[S]) -> bool:
@@ -165,11 +171,38 @@ class Owner(ABC, Generic[S]):
     async def _flush(self, partition: int, owned: Owned[S], leaving: bool = False) -> None:
         began = monotonic()
         checkpoint = leaving or began >= owned.checkpoint.due_s(self._caught_up(partition, owned))
-        await self.flush(partition, owned, checkpoint)
+        try:
+            await self.flush(partition, owned, checkpoint)
+        except Overtaken as error:
+            if self.holds(partition, owned):
+                raise WorkerFailed(
+                    what=f"another worker has taken over {self.topic}, partition {partition}", cause=error
+                ) from error
+        except BaseException:
+            # Part of it may not have been acknowledged, and the state does not know which: it is of no use any more.
+            self._drop(partition, owned)
+            raise
         now = monotonic()
         owned.flush.flushed(now, now - began)
         if checkpoint:
             owned.checkpoint.flushed(now, now - began)
+
+    def holds(self, partition: int, owned: Owned[S]) -> bool:
+        """Whether the partition is still ours, by this very assignment."""
+        return self.owned.get(partition) is owned
+
+    def _finish(self, partition: int, owned: Owned[S], position: int) -> None:
+        """A checkpoint counts: the group may be told."""
+        owned.checkpointed = position
+        if self.holds(partition, owned):
+            self.finished[partition] = position
+            self._group.commit_soon()
+
+    def _drop(self, partition: int, owned: Owned[S]) -> None:
+        if self.holds(partition, owned):
+            del self.owned[partition]
+            self.finished.pop(partition, None)
+            self.paused.discard(partition)
 
     async def leave(self, partitions: Iterable[int]) -> None:
         """Flushes partitions that go, for a bounded time, and drops their state."""
@@ -178,14 +211,12 @@ class Owner(ABC, Generic[S]):
             async with asyncio.timeout(LEAVE_WITHIN_S):
                 for partition, owned in going:
                     async with owned.lock:
-                        if not self.idle(owned):
+                        if self.holds(partition, owned) and not self.idle(owned):
                             await self._flush(partition, owned, leaving=True)
         except TimeoutError:
             logger.warning("%s: leaves without a last checkpoint; the next owner does the rest again", self.topic)
-        for partition, _ in going:
-            del self.owned[partition]
-            self.finished.pop(partition, None)
-            self.paused.discard(partition)
+        for partition, owned in going:
+            self._drop(partition, owned)
 
     def stalled(self) -> int | None:
         """A partition that has records to read but has not moved for too long; None is as it should be."""

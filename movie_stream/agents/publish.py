@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterable
-from typing import Final
+from collections.abc import AsyncIterable, Awaitable, Callable
+from functools import partial
+from typing import Final, TypeVar
 
 import msgspec
 
 from movie_stream.agents.group import Group
 from movie_stream.agents.owner import Owned, Owner
-from movie_stream.aggregates.merger import Document, DocumentKey, Merger, OtherRun
+from movie_stream.aggregates.merger import DocumentKey, Merger, OtherRun
 from movie_stream.chunk import Chunk
 from movie_stream.errors import ChangelogError, WorkerFailed
 from movie_stream.kafka.log import Broker
@@ -21,8 +22,11 @@ from movie_stream.mongo.guard import GuardedDocument
 from movie_stream.mongo.partials import LARGEST_PAYLOAD, PartialsStore
 from movie_stream.mongo.report import WriteReport
 from movie_stream.mongo.sink import Sink
+from movie_stream.tables.table import Overtaken
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 DOCUMENTS_AT_ONCE: Final = 500
 ROWS_IN_MEMORY: Final = 200_000
@@ -87,50 +91,53 @@ class Publish(Owner[Merger]):
         4. the group's commit; and what is below the cursor is deleted from `movie-partials`
         """
         table, state = owned.table, owned.table.state
-        await self._fetch(state)
+
+        def held() -> bool:
+            return self.holds(partition, owned)
+
+        await self._fetch(state, held)
         frozen = table.freeze() if checkpoint else None
-        await self._write(state, set(state.dirty))  # 1
+        await self._write(state, set(state.dirty), held)  # 1
         if partition in self.paused:
             self.paused.remove(partition)
             self._group.pause(self.topic, partition, False)
         if frozen is not None:
             await table.checkpoint(frozen)  # 2, 3
-            owned.checkpointed = self.finished[partition] = frozen.position
-            self._group.commit_soon()  # 4
+            self._finish(partition, owned, frozen.position)  # 4
             await self._broker.delete_before(self.topic, partition, frozen.position)
-            await self._evict(state)
+            await self._evict(state, held)
 
     def idle(self, owned: Owned[Merger]) -> bool:
         return super().idle(owned) and not owned.table.state.dirty
 
-    async def _write(self, state: Merger, due: set[DocumentKey]) -> None:
+    async def _write(self, state: Merger, due: set[DocumentKey], held: Callable[[], bool]) -> None:
         """Writes the documents of all keys in `due` as they are by now."""
         while due:
-            await self._fetch(state)
+            await self._fetch(state, held)
             documents = state.documents(DOCUMENTS_AT_ONCE)
+            guarded = [
+                GuardedDocument(document.key.collection, document.id, document.rev, self._run_number, document.body)
+                for document in documents
+            ]
             try:
-                await self._write_all(documents)
+                self._say(await self._patiently(partial(self._sink.write, guarded), held))
             except BaseException:  # also when it is cancelled: what was not written is still to be written
                 state.again(document.key for document in documents)
                 raise
             due.difference_update(document.key for document in documents)
 
-    async def _write_all(self, documents: list[Document]) -> None:
-        """Writes documents, however long MongoDB is away."""
-        guarded = [
-            GuardedDocument(document.key.collection, document.id, document.rev, self._run_number, document.body)
-            for document in documents
-        ]
+    async def _patiently(self, ask: Callable[[], Awaitable[T]], held: Callable[[], bool]) -> T:
+        """Asks MongoDB, however long it is away, as long as the partition is ours. Raises Overtaken then."""
         retry_s = 0.25
         while True:
             try:
-                report = await self._sink.write(guarded)
-                break
+                return await ask()
             except MongoAway as error:
                 logger.warning("%s; tries again in %.1f s, nothing is lost", error, retry_s)
-                await asyncio.sleep(retry_s)
-                retry_s = min(2 * retry_s, RETRY_AT_MOST_S)
-        self._say(report)
+            await asyncio.sleep(retry_s)
+            retry_s = min(2 * retry_s, RETRY_AT_MOST_S)
+            if not held():
+                raise Overtaken("the partition went to another worker while MongoDB was away")
 
     def _say(self, report: WriteReport) -> None:
         for outranked in report.outranked:
@@ -147,20 +154,21 @@ class Publish(Owner[Merger]):
                 *(alarm.collection, alarm.id, list(alarm.theirs), list(alarm.mine)),
             )
 
-    async def _fetch(self, state: Merger) -> None:
+    async def _fetch(self, state: Merger, held: Callable[[], bool]) -> None:
         """Brings the older parts of keys back that were moved into MongoDB."""
         while state.unfetched:
             asked = list(state.unfetched)[:DOCUMENTS_AT_ONCE]
             by_text = {key.text: key for key in asked}
-            payloads = await self._store.load(list(by_text), self._run_number)
+            payloads = await self._patiently(partial(self._store.load, list(by_text), self._run_number), held)
             state.fetched({by_text[text]: payload for text, payload in payloads.items()}, asked)
 
-    async def _evict(self, state: Merger) -> None:
+    async def _evict(self, state: Merger, held: Callable[[], bool]) -> None:
         """Moves keys of old windows into MongoDB when there are too many."""
         evictable = state.evictable(self._allowed_lateness_ms, ROWS_IN_MEMORY)
         for at in range(0, len(evictable), DOCUMENTS_AT_ONCE):
             part = [e for e in evictable[at : at + DOCUMENTS_AT_ONCE] if len(e.payload) <= LARGEST_PAYLOAD]
-            report = await self._store.save([(e.key.text, e.rev, self._run_number, e.payload) for e in part])
+            rows = [(e.key.text, e.rev, self._run_number, e.payload) for e in part]
+            report = await self._patiently(partial(self._store.save, rows), held)
             self._say(report)
             alarming = {alarm.id for alarm in report.incomparable}
             state.evict(e for e in part if e.key.text not in alarming)
