@@ -158,6 +158,8 @@ class Worker:
         if topology != self._topology:
             raise RunMismatch(where="this worker", what=f"the topics were {self._topology}, are {topology}")
         owners, places = dict(self._owners), sorted(assigned)
+        for owner in owners.values():
+            owner.drop_all()
         tables = await asyncio.gather(*(owners[tp.topic].restore(tp.partition) for tp in places))
         async with client.reader(self.settings) as reader:  # after the restore: positions are never past these ends
             with client.explained(self.settings, "asking for offsets"):

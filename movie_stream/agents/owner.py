@@ -204,6 +204,11 @@ class Owner(ABC, Generic[S]):
             self.finished.pop(partition, None)
             self.paused.discard(partition)
 
+    def drop_all(self) -> None:
+        """Forgets what an assignment that was cut short has left."""
+        for partition, owned in list(self.owned.items()):
+            self._drop(partition, owned)
+
     async def leave(self, partitions: Iterable[int]) -> None:
         """Flushes partitions that go, for a bounded time, and drops their state."""
         going = [(p, self.owned[p]) for p in partitions if p in self.owned]

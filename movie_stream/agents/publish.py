@@ -33,6 +33,7 @@ ROWS_IN_MEMORY: Final = 200_000
 """Rows of partials beyond which old windows are moved into MongoDB."""
 DIRTY_AT_MOST: Final = 100_000
 """Documents waiting for MongoDB beyond which a partition is not read on."""
+RETRY_AT_FIRST_S: Final = 0.25
 RETRY_AT_MOST_S: Final = 10.0
 
 
@@ -128,7 +129,7 @@ class Publish(Owner[Merger]):
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]], held: Callable[[], bool]) -> T:
         """Asks MongoDB, however long it is away, as long as the partition is ours. Raises Overtaken then."""
-        retry_s = 0.25
+        retry_s = RETRY_AT_FIRST_S
         while True:
             try:
                 return await ask()

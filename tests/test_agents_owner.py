@@ -1,0 +1,182 @@
+"""Owning partitions: what a flush that is cut off, a MongoDB that is away and another owner do to a state."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from movie_stream.agents.accumulate import Accumulate
+from movie_stream.agents.owner import Owned, Pace
+from movie_stream.agents.publish import Publish
+from movie_stream.aggregates.accumulator import Accumulator, Rules
+from movie_stream.chunk import chunk_of
+from movie_stream.errors import WorkerFailed
+from movie_stream.kafka.topics import Topics, Topology
+from movie_stream.mongo.failures import MongoAway
+from movie_stream.mongo.report import WriteReport
+from movie_stream.settings import Settings
+from movie_stream.tables.table import Table
+from tests.memory_log import MemoryLog
+
+TOPICS = Topics("events", "letters", "partials", "accumulate-changelog", "publish-changelog")
+TOPOLOGY = Topology({"events": 1, "partials": 1}, "cluster/topic")
+VIEW = {"movie_id": "m1", "title": "Alien", "genre": "Drama", "user_id": "u1", "timestamp": 1_730_385_000_000}
+
+
+class Broker:
+    """Acknowledges only while `open` is set."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.open.set()
+        self.sent: list[bytes] = []
+        self.settings = Settings(kafka_bootstrap_servers="127.0.0.1:1")
+
+    async def send(self, topic: str, partition: int, values: Sequence[bytes]) -> list[int]:
+        await self.open.wait()
+        self.sent += values
+        return list(range(len(values)))
+
+    async def delete_before(self, topic: str, partition: int, offset: int) -> None:
+        pass
+
+
+class Group:
+    def __init__(self) -> None:
+        self.commits = 0
+        self.paused: list[tuple[int, bool]] = []
+
+    def commit_soon(self) -> None:
+        self.commits += 1
+
+    def highwater(self, topic: str, partition: int) -> int | None:
+        return None
+
+    def pause(self, topic: str, partition: int, paused: bool) -> None:
+        self.paused.append((partition, paused))
+
+
+class Away:
+    """A sink that is away for so many writes."""
+
+    def __init__(self, times: int) -> None:
+        self.times, self.written = times, list[Any]()
+
+    async def write(self, documents: Sequence[Any]) -> WriteReport:
+        if self.times:
+            self.times -= 1
+            raise MongoAway(uri="mongodb://127.0.0.1:1")
+        self.written += documents
+        return WriteReport(sent=len(documents), changed=len(documents))
+
+
+def accumulate(broker: Broker, group: Group) -> Accumulate:
+    return Accumulate(broker, TOPICS, TOPOLOGY, Rules(), "run", 1, group)  # type: ignore[arg-type]
+
+
+def publish(broker: Broker, group: Group, sink: Away) -> Publish:
+    return Publish(broker, TOPICS, TOPOLOGY, 0, "run", 1, group, sink, None)  # type: ignore[arg-type]
+
+
+def own(owner: Any, log: MemoryLog) -> Owned[Any]:
+    table = Table(owner.new_state(0), log, "run")
+    owned = owner.owned[0] = Owned(table, asyncio.Lock(), Pace(0, 0), Pace(0, 0), 0, 0.0)
+    return owned
+
+
+def partials() -> list[bytes]:
+    state = Accumulator(0, 1, Rules())
+    state.apply(chunk_of(0, 0, [json.dumps(VIEW).encode()]))
+    return [message for _, message in state.partials(1)]
+
+
+async def test_a_state_whose_flush_was_cut_off_is_never_saved() -> None:
+    broker, group, log = Broker(), Group(), MemoryLog()
+    agent = accumulate(broker, group)
+    owned = own(agent, log)
+    agent.apply(chunk_of(0, 0, [json.dumps(VIEW).encode()]))
+    broker.open.clear()
+    flushing = asyncio.create_task(agent._flush(0, owned))
+    await asyncio.sleep(0)
+    flushing.cancel()
+    await asyncio.wait([flushing])
+    broker.open.set()
+    await agent.leave([0])
+    assert log.end == 0
+    assert agent.owned == {}
+    assert agent.finished == {}
+    assert group.commits == 0
+
+
+async def test_leaving_saves_and_tells_the_group() -> None:
+    broker, group, log = Broker(), Group(), MemoryLog()
+    agent = accumulate(broker, group)
+    own(agent, log)
+    agent.apply(chunk_of(0, 0, [json.dumps(VIEW).encode()]))
+    await agent.leave([0])
+    assert broker.sent
+    assert log.end > 0
+    assert group.commits == 1
+    restored = Table(agent.new_state(0), log, "run")
+    await restored.restore()
+    assert restored.state.position == 1
+
+
+async def test_another_owners_checkpoint_ends_the_worker_that_still_holds_the_partition() -> None:
+    broker, group, log = Broker(), Group(), MemoryLog()
+    agent = accumulate(broker, group)
+    owned = own(agent, log)
+    other = Table(agent.new_state(0), log, "run")
+    await other.restore()
+    await other.checkpoint(other.freeze())
+    agent.apply(chunk_of(0, 0, [json.dumps(VIEW).encode()]))
+    with pytest.raises(WorkerFailed, match="another worker has taken over"):
+        await agent._flush(0, owned)
+    assert group.commits == 0
+
+
+async def test_mongodb_away_holds_nothing_up_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("movie_stream.agents.publish.RETRY_AT_FIRST_S", 0.001)
+    broker, group, log, sink = Broker(), Group(), MemoryLog(), Away(times=3)
+    agent = publish(broker, group, sink)
+    owned = own(agent, log)
+    messages = partials()
+    agent.apply(chunk_of(0, 0, messages))
+    await agent._flush(0, owned)
+    assert {document.collection for document in sink.written} == {
+        *("movies_aggregates", "top_movies", "category_stats", "active_users"),
+        *("hourly_metrics", "daily_stats", "top_users"),
+    }
+    assert agent.finished == {0: len(messages)}
+
+
+async def test_a_flush_ends_when_its_partition_goes_while_mongodb_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("movie_stream.agents.publish.RETRY_AT_FIRST_S", 0.001)
+    monkeypatch.setattr("movie_stream.agents.owner.LEAVE_WITHIN_S", 0.01)
+    broker, group, log, sink = Broker(), Group(), MemoryLog(), Away(times=10**9)
+    agent = publish(broker, group, sink)
+    owned = own(agent, log)
+    agent.apply(chunk_of(0, 0, partials()))
+    async with owned.lock:
+        flushing = asyncio.create_task(agent._flush(0, owned))
+        await agent.leave([0])
+    await flushing
+    assert log.end == 0
+    assert agent.finished == {}
+
+
+async def test_too_many_waiting_documents_pause_the_partition_until_they_are_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("movie_stream.agents.publish.DIRTY_AT_MOST", 3)
+    broker, group, log, sink = Broker(), Group(), MemoryLog(), Away(times=0)
+    agent = publish(broker, group, sink)
+    owned = own(agent, log)
+    agent.apply(chunk_of(0, 0, partials()))
+    assert group.paused == [(0, True)]
+    await agent._flush(0, owned)
+    assert group.paused == [(0, True), (0, False)]
