@@ -1,7 +1,7 @@
 # Every recipe of the project; CI calls nothing else. `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check coverage docs lock clean
+.PHONY: help install demo test check coverage docs picture lock clean
 
 # The first Python that is new enough; name another with: make PYTHON=/path/to/python3.12 …
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -41,8 +41,12 @@ coverage: install ## run every test and list the lines that none of them ran
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-docs: install ## remake what is generated from the code: .env.example
+docs: install ## remake what is generated from the code: .env.example, the tables of README.md, docs/settings.md
 	$(BIN)/movie-stream settings --example > .env.example
+	$(BIN)/python docs/generate.py
+
+picture: install ## run the demo, and make docs/demo.svg of its screen
+	$(BIN)/python docs/picture.py
 
 lock: install ## remake requirements.lock from pyproject.toml, everything as new as it allows
 	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --upgrade \

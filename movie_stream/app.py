@@ -15,10 +15,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import faust
+from faust.app.base import BootStrategy
+from faust.tables.manager import TableManager
 from faust.types import TP, StreamT
 
+from movie_stream import logs
 from movie_stream.chunk import Chunk
-from movie_stream.errors import MovieStreamError
+from movie_stream.errors import MovieStreamError, WorkerFailed
 from movie_stream.kafka import client
 from movie_stream.kafka.transport import SESSION_TIMEOUT_MS, ChunkTransport
 from movie_stream.kafka.unpack import unpack_in_runs
@@ -32,7 +35,8 @@ def die(error: BaseException) -> None:
     """Ends the process with one line. Death is always safe here: the next worker goes on at the last checkpoint."""
     if not isinstance(error, MovieStreamError):
         logger.error("this is a bug in movie-stream", exc_info=error)
-    print(f"error: {error if str(error) else repr(error)}", file=sys.stderr, flush=True)
+    sys.stderr.write(f"error: {error if str(error) else repr(error)}\n")
+    sys.stderr.flush()
     logging.shutdown()
     os._exit(error.exit_code if isinstance(error, MovieStreamError) else 1)
 
@@ -52,6 +56,17 @@ async def or_die(work: Coroutine[Any, Any, Any]) -> Any:
         return await work
 
 
+def cut(tp: TP, start: int, oldest: int) -> None:
+    """Records were deleted before they were read: a restart decides by the last checkpoint what that means."""
+    die(
+        WorkerFailed(
+            what=f"the records of {tp.topic}, partition {tp.partition}, from {start} to before {oldest} were deleted "
+            "before they were read",
+            remedy="start it again: it says what is lost",
+        )
+    )
+
+
 class ChunkSchema(faust.Schema):
     """Chunks come as they are: the core decodes them as a whole."""
 
@@ -62,8 +77,38 @@ class ChunkSchema(faust.Schema):
         return message.value
 
 
+class WithoutWeb(BootStrategy):
+    """Faust's web server would take port 6066, once a host; the `faust` script asks for it whatever the app says."""
+
+    enable_web = False
+
+
+class NoTables(TableManager):
+    """Faust's tables, of which there are none: it need not wait a second for some to be declared."""
+
+    async def on_start(self) -> None:
+        await self._update_channels()
+        await self.recovery.start()
+
+
+class FaustWorker(faust.Worker):
+    """Faust's worker, without the spinner, and without the second that it sleeps before its loop is closed.
+
+    Standard error stays what it is; the `faust` script would have our one line on it logged as a warning.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "redirect_stdouts": False})
+        self.spinner = None
+
+    async def _sentinel_task(self) -> None:
+        """Every task has been awaited by now."""
+
+
 class MovieStream(faust.App):
     """Faust's app with a worker of ours in it."""
+
+    BootStrategy = WithoutWeb
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(
@@ -71,7 +116,9 @@ class MovieStream(faust.App):
             broker=[f"kafka://{server}" for server in settings.require_broker().split(",")],
             store="memory://",
             autodiscover=False,
-            web_enabled=False,  # Faust's own server would take port 6066, once a host
+            Worker=FaustWorker,
+            TableManager=NoTables,
+            logging_config=logs.FAUST,
             topic_allow_declare=False,
             topic_disable_leader=True,
             table_standby_replicas=0,
@@ -80,7 +127,6 @@ class MovieStream(faust.App):
             broker_session_timeout=SESSION_TIMEOUT_MS / 1000,
             broker_request_timeout=300,
             broker_commit_interval=1.0,
-            worker_redirect_stdouts=False,
         )
         settings.require_mongodb()
         self.worker = Worker(settings)
@@ -89,6 +135,7 @@ class MovieStream(faust.App):
         transport.client_options = client.options(settings)
         transport.restore = lambda assigned: or_die(self.worker.restore(assigned))
         transport.finished = self.worker.finished
+        transport.cut = cut
         self.transport = transport
         for topic in (settings.kafka_topic, settings.kafka_partials_topic):
             unpack_in_runs(topic)
@@ -99,7 +146,10 @@ class MovieStream(faust.App):
     async def on_start(self) -> None:
         await or_die(self.worker.start(self.consumer))
         await super().on_start()
-        self._background = [asyncio.create_task(or_die(work)) for work in (self.worker.flush(), self.worker.watch())]
+        self._background = [
+            asyncio.create_task(or_die(work))
+            for work in (self.worker.flush(), self.worker.watch(), self.worker.report())
+        ]
 
     async def release(self, revoked: set[TP]) -> None:
         """Partitions go to another worker."""
@@ -139,7 +189,12 @@ def create_app(settings: Settings) -> MovieStream:
     return created
 
 
-try:
-    app = create_app(load_settings())
-except MovieStreamError as error:
-    die(error)
+def __getattr__(name: str) -> MovieStream:
+    """`app` is made when it is first asked for, so that the module can be imported without any settings."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        globals()["app"] = created = create_app(load_settings())
+    except MovieStreamError as error:
+        die(error)
+    return created

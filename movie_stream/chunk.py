@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 class Chunk:
     """All records of one partition with start <= offset < end, in the order of the log.
 
-    Offsets may have holes (control records, compaction), so `end` can lie past the last record, and a chunk can be empty.
+    Offsets may have holes (control records, compaction): `end` can lie past the last record, and a chunk can be empty.
     """
 
     partition: int

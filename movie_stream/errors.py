@@ -168,12 +168,12 @@ class RunMismatch(MovieStreamError):
 
 
 class ChangelogError(MovieStreamError):
-    """What stands in a changelog topic cannot be read as checkpoints."""
+    """What stands in one of our own topics is not of our making."""
 
     def __init__(self, *, topic: str, partition: int, expected: str, got: str | None = None) -> None:
         super().__init__(
-            f"changelog {topic}, partition {partition}: {_expectation(expected, got)}; "
-            "count the whole topic afresh with: movie-stream rebuild"
+            f"{topic}, partition {partition}: {_expectation(expected, got)}; "
+            "delete this topic, then run: movie-stream init, and: movie-stream rebuild"
         )
 
 

@@ -131,10 +131,10 @@ def decode(
     `record_times_ms` are the records' Kafka timestamps, negative where a record has none (no future check then); None
     if none has one.
 
-    >>> good = b'{"movie_id":"m1","title":"Alien","genre":"Sci-Fi","user_id":"u1","timestamp":1730383200000,"rating":4.5}'
+    >>> good = b'{"movie_id":"m1","title":"Alien","genre":"Sci-Fi","user_id":"u1","timestamp":1730383200000,"rating":4}'
     >>> decoded = decode([good, b'{"movie_id":7}'], None, 3_600_000)
     >>> decoded.views.rating_micro.tolist(), decoded.refusals[0].reason
-    ([4500000], 'movie_id: expected a string of 1 to 128 characters, got 7')
+    ([4000000], 'movie_id: expected a string of 1 to 128 characters, got 7')
     """
     views = _decode_together(values)
     refusals: list[Refusal] = []
@@ -200,10 +200,10 @@ _STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 def _decode_together(values: Sequence[bytes | None]) -> list[View] | None:
     """All records in one call of the decoder, or None where one at a time has to be looked at.
 
-    Joined by line breaks, the records could in theory be cut otherwise than they came: two objects in one record make up
-    for one object in two. The counts exclude it: every record is one line that begins with { and ends with }, so a value
-    left open at a line's end is followed by a line break and a {, which no open string, list or object can go on with;
-    hence every line holds whole objects, at least one, and as many as there are records means one each.
+    Joined by line breaks, the records could in theory be cut otherwise than they came: two objects in one record make
+    up for one object in two. The counts exclude it: every record is one line that begins with { and ends with }, so a
+    value left open at a line's end is followed by a line break and a {, which no open string, list or object can go
+    on with; hence every line holds whole objects, at least one, and as many as there are records means one each.
     """
     if not values:
         return []
@@ -276,11 +276,16 @@ def _explain(error: str, value: bytes) -> str:
     place = re.search(r"at `\$\.(\w+)`", error)
     if place is None:
         return f"expected a JSON object, got {_show(value)}"
+    field = place[1]
     try:
-        came = _ANY.decode(value)[place[1]]
+        event = _ANY.decode(value)
     except (msgspec.MsgspecError, ValueError):  # a number that fits no double, for one
-        return f"{place[1]}: expected {RULES[place[1]]}; {error.split(' - at ')[0].lower()}"
-    return _reason(place[1], came)
+        return f"{field}: expected {RULES[field]}; {error.split(' - at ')[0].lower()}"
+    try:
+        _DECODER.decode(msgspec.json.encode(event))
+    except msgspec.ValidationError:
+        return _reason(field, event[field])
+    return f"{field}: expected {RULES[field]}, each time that it is given"  # the last one alone would do
 
 
 def _reason(field: str, came: object) -> str:

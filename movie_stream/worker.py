@@ -8,8 +8,9 @@ import json
 import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import timedelta
+from time import monotonic
 from typing import Any, Final
 
 import numpy as np
@@ -21,7 +22,7 @@ from movie_stream.agents.owner import LEAVE_WITHIN_S, Owner
 from movie_stream.agents.publish import Publish
 from movie_stream.aggregates.accumulator import Rules
 from movie_stream.aggregates.results import RESULTS
-from movie_stream.errors import RunMismatch, WorkerFailed
+from movie_stream.errors import BrokerRefused, RunMismatch, WorkerFailed
 from movie_stream.event import MICRO
 from movie_stream.kafka import client, offsets, topics
 from movie_stream.kafka.log import Broker
@@ -36,6 +37,9 @@ logger = logging.getLogger(__name__)
 
 FORMAT: Final = 1
 """Of what stands in changelogs, partials and `_partials`; another format is another run."""
+
+
+REPORT_EVERY_S: Final = 5.0
 
 
 class FaustGroup:
@@ -78,7 +82,7 @@ def rules_of(settings: Settings) -> Rules:
 def fingerprint(settings: Settings, topology: Topology) -> dict[str, Any]:
     """All that figures depend on besides the log: a run is the counting of one log under one of these."""
     names = Topics.of(settings)
-    results = json.dumps([[result.collection, repr(result.window), repr(result.held)] for result in RESULTS])
+    results = repr([(of.collection, of.window, of.grouped_by, of.prefix, of.fields, of.held) for of in RESULTS])
     return {
         "format": FORMAT,
         "topic": topology.identity,
@@ -107,6 +111,35 @@ async def open_run(settings: Settings, db: Database, topology: Topology) -> runs
     return run
 
 
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What a worker has done since it was started."""
+
+    events: int = 0
+    """Records of `movie-events`, the bad and late ones among them."""
+    bad: int = 0
+    late: int = 0
+    documents: int = 0
+    """Documents inserted or replaced."""
+
+    def since(self, before: Tally, seconds: float) -> str:
+        """In a line what it is now, and at which speed it came from `before`.
+
+        >>> Tally(1_250_000, 3, 1, 2_100).since(Tally(1_000_000, 3, 0, 2_000), seconds=5)
+        'counted 1,250,000 events (50,000/s), 3 bad, 1 late; 20 documents/s'
+        """
+        events, documents = (self.events - before.events) / seconds, (self.documents - before.documents) / seconds
+        return (
+            f"counted {self.events:,} events ({events:,.0f}/s), {self.bad:,} bad, {self.late:,} late; "
+            f"{documents:,.0f} documents/s"
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"counted {self.events:,} events, {self.bad:,} bad, {self.late:,} late; wrote {self.documents:,} documents"
+        )
+
+
 class Worker:
     """Starts, hands chunks to the agents, restores what is assigned, flushes what goes, and says what is finished."""
 
@@ -121,6 +154,12 @@ class Worker:
         """Connects and finds the run. Raises what the settings, the broker or MongoDB make impossible."""
         self._group = FaustGroup(consumer)
         self._topology = await topics.describe(self.settings)
+        if wrong := topics.disagreements(self.settings, self._topology.partitions):
+            raise BrokerRefused(
+                doing="checking the topics",
+                cause="; ".join(wrong),
+                remedy="delete these topics, and make them anew with: movie-stream init",
+            )
         db = await self._stack.enter_async_context(opened(self.settings))
         run = await open_run(self.settings, db, self._topology)
         producer = await client.start_producer(self.settings, linger_ms=5, max_batch_size=1 << 20)
@@ -160,11 +199,15 @@ class Worker:
         owners, places = dict(self._owners), sorted(assigned)
         for owner in owners.values():
             owner.drop_all()
-        tables = await asyncio.gather(*(owners[tp.topic].restore(tp.partition) for tp in places))
-        async with client.reader(self.settings) as reader:  # after the restore: positions are never past these ends
+        asked = [TopicPartition(tp.topic, tp.partition) for tp in places]
+        async with client.reader(self.settings) as reader:
+            # Beginnings before the restore, ends after it: an owner who still goes on deletes what it has finished, but
+            # not before the checkpoint that says so counts; and no position is past these ends.
             with client.explained(self.settings, "asking for offsets"):
-                asked = [TopicPartition(tp.topic, tp.partition) for tp in places]
-                oldest, ends = await offsets.beginnings(reader, asked), await offsets.ends(reader, asked)
+                oldest = await offsets.beginnings(reader, asked)
+            tables = await asyncio.gather(*(owners[tp.topic].restore(tp.partition) for tp in places))
+            with client.explained(self.settings, "asking for offsets"):
+                ends = await offsets.ends(reader, asked)
         return {
             tp: owners[tp.topic].take(tp.partition, table, oldest[at], ends[at])
             for tp, table, at in zip(places, tables, asked, strict=True)
@@ -198,6 +241,25 @@ class Worker:
             await owner.leave(list(owner.owned))
             await self._group.settle()
 
+    @property
+    def tally(self) -> Tally:
+        """What has been done so far."""
+        if not self._owners:
+            return Tally()
+        refused = self.accumulate.refused
+        return Tally(self.accumulate.applied, refused["bad"], refused["late"], self.publish.written)
+
+    async def report(self) -> None:
+        """Says every few seconds how it goes, while there is something to do."""
+        before, before_s = self.tally, monotonic()
+        while True:
+            await asyncio.sleep(REPORT_EVERY_S)
+            now, now_s = self.tally, monotonic()
+            if now != before:
+                logger.info("%s", now.since(before, now_s - before_s))
+            before, before_s = now, now_s
+
     async def stop(self) -> None:
         """Disconnects."""
+        logger.info("stops; %s", self.tally)
         await self._stack.aclose()

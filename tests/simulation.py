@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from movie_stream.aggregates import results
 from movie_stream.aggregates.accumulator import Accumulator, DeadLetter, Rules
 from movie_stream.aggregates.merger import Merger
 from movie_stream.chunk import Chunk, chunk_of
-from tests.reference import Record
+from tests.reference import Record, views
 
 
 def partitions_of_events(events: Sequence[dict[str, Any]], count: int) -> list[list[Record]]:
@@ -29,6 +30,21 @@ def chunk_of_records(partition: int, records: Sequence[Record], start: int, end:
     part = records[start:end]
     times = [-1 if time is None else time for _, time, _ in part]
     return chunk_of(partition, start, [value for _, _, value in part], times)
+
+
+def counted(*events: Mapping[str, object]) -> dict[str, dict[str, dict[str, Any]]]:
+    """The documents of all results by collection and `_id`; what an event leaves out is that of reference.A_VIEW.
+
+    >>> counted({"rating": 4}, {"rating": 5})["hourly_metrics"]["hourly_2024-10-31T14:00:00Z"]["avg_rating"]
+    4.5
+    """
+    accumulator, merger = Accumulator(0, 1, Rules(), results=results.RESULTS), Merger(1, results=results.RESULTS)
+    accumulator.apply(chunk_of_records(0, views(*events), 0, len(events)))
+    merger.apply(chunk_of(0, 0, [message for _, message in accumulator.partials(1)]))
+    documents: dict[str, dict[str, dict[str, Any]]] = {result.collection: {} for result in results.RESULTS}
+    for document in merger.documents(limit=10**9):
+        documents[document.key.collection][document.id] = document.body
+    return documents
 
 
 class Pipeline:
@@ -127,4 +143,4 @@ def merged(log: Sequence[bytes], partitions: int, rng: random.Random) -> dict[st
                         restored.load(entry)
                     restored.loaded(merger.position, None)
                     merger = restored
-    return {name: {id: body for id, (_, body) in of.items()} for name, of in documents.items()}
+    return {name: {at: body for at, (_, body) in of.items()} for name, of in documents.items()}

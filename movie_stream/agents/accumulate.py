@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterable
 from typing import Final
 
@@ -41,6 +41,8 @@ class Accumulate(Owner[Accumulator]):
         self._sources, self._targets = topology.partitions[topics.events], topology.partitions[topics.partials]
         self._letters: defaultdict[int, list[DeadLetter]] = defaultdict(list)
         self._warned_of_misplaced = False
+        self.refused: Counter[str] = Counter()
+        """Records that became dead letters since the start of the process, by kind: "bad" and "late"."""
 
     async def __call__(self, chunks: AsyncIterable[Chunk]) -> None:
         """The agent."""
@@ -54,7 +56,9 @@ class Accumulate(Owner[Accumulator]):
 
     def receive(self, owned: Owned[Accumulator], chunk: Chunk) -> None:
         state = owned.table.state
-        self._letters[chunk.partition] += state.apply(chunk)
+        letters = state.apply(chunk)
+        self._letters[chunk.partition] += letters
+        self.refused.update(letter.kind for letter in letters)
         if state.misplaced and not self._warned_of_misplaced:
             self._warned_of_misplaced = True
             logger.warning(
@@ -63,6 +67,13 @@ class Accumulate(Owner[Accumulator]):
                 "the producer key its records by user_id and partition them by murmur2",
                 *(self.topic, chunk.partition),
             )
+
+    def missed(self, partition: int, position: int, oldest: int) -> None:
+        logger.error(
+            "%s, partition %s: the records from %s to before %s were deleted before they were counted; their views are "
+            "missing in all results",
+            *(self.topic, partition, position, oldest),
+        )
 
     def urgent(self, partition: int) -> bool:
         return len(self._letters[partition]) > LETTERS_AT_MOST
@@ -94,11 +105,11 @@ class Accumulate(Owner[Accumulator]):
     async def _send_letters(self, letters: list[DeadLetter]) -> None:
         with client.explained(self._broker.settings, f"writing to {self._topics.dead_letters}"):
             sent = [
-                await self._broker.producer.send(
+                await self._broker.send_record(
                     self._topics.dead_letters,
+                    letter.partition,
+                    letter.key,
                     letter.value,
-                    key=letter.key,
-                    partition=letter.partition,
                     headers=[
                         ("kind", letter.kind.encode()),
                         ("reason", letter.reason.encode("utf-8", "replace")),

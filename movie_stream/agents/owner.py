@@ -1,4 +1,4 @@
-"""Owning partitions: their tables restored when they are assigned, flushed while they are held, dropped when they go."""
+"""Owning partitions: tables restored when these are assigned, flushed while they are held, dropped when they go."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LOOK_EVERY_S: Final = 0.1
 
 
 class Pace:
-    """When the next flush is due: `base_s` after the last when caught up; under backlog rarer, by what the last one took.
+    """When the next flush is due: `base_s` after the last when caught up; under backlog rarer, by what it took.
 
     >>> pace = Pace(base_s=0.25, at_most_s=5.0)
     >>> pace.flushed(now_s=10.0, took_s=0.05)
@@ -95,6 +95,10 @@ class Owner(ABC, Generic[S]):
     def receive(self, owned: Owned[S], chunk: Chunk) -> None:
         """Applies a chunk to a state."""
 
+    @abstractmethod
+    def missed(self, partition: int, position: int, oldest: int) -> None:
+        """Says that records were deleted before they were applied; raises if the state is of no use without them."""
+
     def idle(self, owned: Owned[S]) -> bool:
         """Whether a flush would have nothing to write."""
         return owned.table.state.position == owned.checkpointed
@@ -111,7 +115,7 @@ class Owner(ABC, Generic[S]):
         return table
 
     def take(self, partition: int, table: Table[S], oldest: int, end: int) -> int:
-        """Owns a restored partition; where to go on. `oldest` and `end` are what the topic held after the restore."""
+        """Owns a restored partition; where to go on. `oldest` is from before the restore, `end` from after it."""
         state = table.state
         checkpointed = state.position
         if state.position > end:
@@ -122,11 +126,7 @@ class Owner(ABC, Generic[S]):
             )
         if state.position < oldest:
             if state.position:
-                logger.error(
-                    "%s, partition %s: the records from %s to before %s were deleted before they were counted; "
-                    "their views are missing in all results",
-                    *(self.topic, partition, state.position, oldest),
-                )
+                self.missed(partition, state.position, oldest)
             state.position = oldest
         self.owned[partition] = Owned(
             table, asyncio.Lock(), Pace(0.25, 5.0), Pace(0.5, 10.0), checkpointed, monotonic()

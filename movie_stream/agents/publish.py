@@ -57,6 +57,8 @@ class Publish(Owner[Merger]):
         self.topic, self.changelog = topics.partials, topics.publish_changelog
         self._sources = topology.partitions[topics.events]
         self._sink, self._store = sink, store
+        self.written = 0
+        """Documents inserted or replaced, since the start of the process."""
         self.parked = 0
         """Documents that a validator refused, since the start of the process."""
 
@@ -82,6 +84,13 @@ class Publish(Owner[Merger]):
         if len(state.dirty) > DIRTY_AT_MOST:
             self.paused.add(chunk.partition)
             self._group.pause(self.topic, chunk.partition, True)
+
+    def missed(self, partition: int, position: int, oldest: int) -> None:
+        raise WorkerFailed(
+            what=f"the records of {self.topic}, partition {partition}, from {position} to before {oldest} were deleted "
+            "before they were published",
+            remedy="count the whole topic afresh with: movie-stream rebuild",
+        )
 
     async def flush(self, partition: int, owned: Owned[Merger], checkpoint: bool) -> None:
         """The order of a flush, from one instant's copy:
@@ -121,7 +130,9 @@ class Publish(Owner[Merger]):
                 for document in documents
             ]
             try:
-                self._say(await self._patiently(partial(self._sink.write, guarded), held))
+                report = await self._patiently(partial(self._sink.write, guarded), held)
+                self.written += report.changed
+                self._say(report)
             except BaseException:  # also when it is cancelled: what was not written is still to be written
                 state.again(document.key for document in documents)
                 raise

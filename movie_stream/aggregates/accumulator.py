@@ -184,12 +184,14 @@ class Accumulator:
 
     def partials(self, targets: int) -> list[tuple[int, bytes]]:
         """What changed since the last call, for each partition of `movie-partials`; the watermark comes last."""
-        messages = []
+        messages: list[tuple[int, bytes]] = []
         for groups in self._groups.values():
             rows = np.flatnonzero(groups.unsent.values)
             for target, part in self._by_target(groups, rows, targets):
-                for block in groups.blocks(part):
-                    messages.append((target, partial.encode(partial.Partial(self._run, self.partition, block))))
+                messages.extend(
+                    (target, partial.encode(partial.Partial(self._run, self.partition, block)))
+                    for block in groups.blocks(part)
+                )
             groups.unsent.values[:] = False
         if self.watermark_ms is not None:
             watermark = partial.encode(partial.Watermark(self._run, self.partition, self.watermark_ms))

@@ -90,7 +90,8 @@ class SumOf:
 @dataclass(frozen=True, slots=True)
 class WideSumOf:
     """The sum of a large number: 10,000 prices of a billion do not fit into 63 bits. Held as two columns, x >> 32 and
-    x & 0xffffffff, each exact for 2**31 views; the carry moves when it is exported."""
+    x & 0xffffffff, each exact for 2**31 views; the carry moves when it is exported.
+    """
 
     number: str
 

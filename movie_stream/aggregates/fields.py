@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, NamedTuple, Protocol
+from typing import Any, ClassVar, Final, Literal, NamedTuple, Protocol
 
 from movie_stream.aggregates.accumulators import (
     Accumulator,
@@ -142,7 +142,7 @@ class Count:
 class Sum:
     """The sum of `duration` (minutes) over the views that have one."""
 
-    number: str
+    number: Literal["duration"]
     schema: ClassVar[Schema] = _COUNT
 
     @property
@@ -168,7 +168,7 @@ class Revenue:
 class Mean:
     """The mean of a number over the views that have it, None if none has: one division of exact integers."""
 
-    number: str
+    number: Literal["rating", "duration"]
     schema: ClassVar[Schema] = _NUMBER_OR_NULL
 
     @property
@@ -184,7 +184,7 @@ class Mean:
 class Max:
     """The largest number, None if no view has one."""
 
-    number: str
+    number: Literal["rating", "duration", "revenue"]
     schema: ClassVar[Schema] = _NUMBER_OR_NULL
 
     @property
@@ -200,7 +200,7 @@ class Max:
 class Min:
     """The smallest number, None if no view has one."""
 
-    number: str
+    number: Literal["rating", "duration", "revenue"]
     schema: ClassVar[Schema] = _NUMBER_OR_NULL
 
     @property
@@ -216,7 +216,7 @@ class Min:
 class Distinct:
     """How many distinct members (user_id or movie_id): exact up to 300, then estimated from 2**lg_k registers."""
 
-    member: str
+    member: Literal["user_id", "movie_id"]
     lg_k: int = 14
     schema: ClassVar[Schema] = _COUNT
 
@@ -256,7 +256,7 @@ class Top:
     """A list of the components (movies) with most views, of equals the smallest id first."""
 
     limit: int
-    of: str
+    of: Literal["movie_id"]
     columns: Mapping[str, Field] = field(hash=False)
     needs: ClassVar[tuple[Accumulator, ...]] = ()
 

@@ -112,7 +112,7 @@ class Groups:
             yield block
 
     def merge(self, block: Block) -> Ints:
-        """Takes the rows of a block that are newer than those held (a larger label; ties keep the old); returns them."""
+        """Takes the rows of a block that are newer than those held (by label; ties keep the old); returns them."""
         starts, labels = np.frombuffer(block.starts, np.int64), np.frombuffer(block.labels, np.int64)
         rows = self.rows(starts, None if block.names is None or self.names is None else self.names.ids(block.names))
         newer = np.flatnonzero(labels > self.label.values[rows])

@@ -41,7 +41,7 @@ class LocalHours:
         return local // _HOUR_MS % 24
 
     def _offset_of_bucket(self, bucket: int) -> int | None:
-        """The offset from UTC in milliseconds throughout a quarter of an hour; None where the clock changes within it."""
+        """The offset from UTC in milliseconds during a quarter of an hour; None where the clock changes within it."""
         if bucket not in self._offsets:
             if len(self._offsets) >= _CACHED_BUCKETS:
                 self._offsets.clear()

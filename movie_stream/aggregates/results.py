@@ -55,6 +55,16 @@ class Result:
     """What an `_id` begins with; the slug and the window's start follow."""
     indexes: tuple[Index, ...] = ({"timestamp": 1},)
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for what nothing would ever count."""
+        kept_by_users = [isinstance(held, OfUsers | TopUsersOf) for held in self.held]
+        if any(kept_by_users) and not (all(kept_by_users) and self.window is DAY and not self.by_genre):
+            raise ValueError(
+                f"{self.collection}: figures of users are kept by day alone, without other figures or genres"
+            )
+        if self.top and (self.by_genre or set(self.held) != set(self.top.held)):
+            raise ValueError(f"{self.collection}: a Top is the only figure of its result, and not by genre")
+
     @cached_property
     def top(self) -> Top | None:
         """The list of components, if the result has one."""

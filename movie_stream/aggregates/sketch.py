@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -178,7 +178,7 @@ def unpack_registers(sketch: bytes, lg_k: int) -> Registers:
     return registers
 
 
-def count_distinct(sketches: Iterable[bytes], lg_k: int) -> int:
+def count_distinct(sketches: Sequence[bytes], lg_k: int) -> int:
     """How many distinct members the union of the sketches has."""
     small = [unpack_hashes(sketch) for sketch in sketches if sketch[:1] == b"S"]
     large = [unpack_registers(sketch, lg_k) for sketch in sketches if sketch[:1] == b"D"]

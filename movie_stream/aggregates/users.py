@@ -1,4 +1,4 @@
-"""What is known of each user: the first view ever, the views of each day, the sessions; and the days' figures made of it.
+"""What is known of each user: the first view ever, the views of each day, the sessions; and the days' figures.
 
 Everything is exact because a user's views all stand in one partition. A session is a maximal run of one user's views in
 which each starts no later than the gap after the furthest end so far; it is kept as an interval, [first start, furthest
@@ -168,7 +168,7 @@ class Users:
         self._touch_spanned(new, np.maximum.reduceat(offset, begins))
 
     def _touch_spanned(self, sessions: _Intervals, label: Ints) -> None:
-        """A session over several days may have begun on any of them before its last view joined it to an earlier one."""
+        """A session over several days may have begun on any of them before its last view came."""
         day, last = DAY.starts(sessions.start), DAY.starts(sessions.end)
         long = (day < last) & (label >= 0)
         day, last, label = day[long], last[long], label[long]

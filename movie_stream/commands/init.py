@@ -5,11 +5,11 @@ there.
 from __future__ import annotations
 
 import asyncio
-import logging
 
 from rich.console import Console
 from rich.text import Text
 
+from movie_stream import logs
 from movie_stream.kafka import topics
 from movie_stream.mongo import schema
 from movie_stream.mongo.client import address_of, opened
@@ -25,7 +25,7 @@ def init(settings: Settings) -> None:
     """
     settings.require_broker()
     settings.require_mongodb()
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # its errors reach the user as ours, in one line
+    logs.leave_to_us()
     asyncio.run(_init(settings, Console(highlight=False, soft_wrap=True)))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 from collections import Counter
 from pathlib import Path
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from movie_stream import logs
 from movie_stream.replay.csv_rows import RefusedRow
 from movie_stream.replay.send import ReplayProgress, ReplayResult, replay
 from movie_stream.settings import Settings
@@ -28,7 +28,7 @@ def produce(settings: Settings, *, file: Path, rate: float, strict: bool) -> Non
 
     Bad rows are named on standard error and left out. Raises what `replay` raises.
     """
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # its errors reach the user as ours, in one line
+    logs.leave_to_us()
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     report = _Report(console, str(file))
     with report.bar:

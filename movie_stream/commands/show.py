@@ -52,7 +52,10 @@ def show(settings: Settings, *, what: str, limit: int | None = None, as_json: bo
             soft_wrap=True,
         )
     for title, entries in shown.tables(rows):
-        console.print(_table(title, shown.columns, entries, settings, console.width))
+        console.print(Text(title, style="bold"))
+        console.print(_table(shown.columns, entries, console.width))
+    if rows and shown.note:
+        console.print(Text(shown.note.format(timezone=settings.timezone), style="dim"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class Shown:
     columns: tuple[Column, ...]
     list_field: str = ""
     """Where documents hold lists, each becomes a table of its own, named after the document's `timestamp`."""
+    note: str = ""
 
     def tables(self, rows: Sequence[Row]) -> list[tuple[str, Sequence[Row]]]:
         """(title, rows) of each table."""
@@ -95,23 +99,11 @@ async def _ask(settings: Settings, shown: Shown, limit: int) -> list[Row]:
         return list(await shown.query(db, limit))
 
 
-def _table(title: str, columns: Sequence[Column], rows: Sequence[Row], settings: Settings, width: int) -> Table:
-    peak_hour = any(column.field == "peak_hour" for column in columns)
-    table = Table(
-        title=Text(title, style="bold"),
-        caption=f"peak hour in {settings.timezone}" if peak_hour else None,
-        title_justify="left",
-        caption_justify="left",
-        box=None,
-        pad_edge=False,
-        padding=(0, _GAP, 0, 0),
-        header_style="bold cyan",
-    )
+def _table(columns: Sequence[Column], rows: Sequence[Row], width: int) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold cyan")
     cells = [[column.shown(row[column.field]) for row in rows] for column in columns]
     for column, fitting in zip(columns, _widths(columns, cells, width), strict=True):
-        table.add_column(
-            column.header, justify=column.justify, width=fitting, no_wrap=True, overflow="ellipsis"
-        )
+        table.add_column(column.header, justify=column.justify, width=fitting, no_wrap=True, overflow="ellipsis")
     for row in zip(*cells, strict=True):
         table.add_row(*map(Text, row))
     return table
@@ -119,9 +111,7 @@ def _table(title: str, columns: Sequence[Column], rows: Sequence[Row], settings:
 
 def _widths(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int) -> list[int]:
     """How wide each column is: text gives way, the widest first, and figures never do."""
-    widths = [
-        max(map(cell_len, (column.header, *texts))) for column, texts in zip(columns, cells, strict=True)
-    ]
+    widths = [max(map(cell_len, (column.header, *texts))) for column, texts in zip(columns, cells, strict=True)]
     text = [n for n, column in enumerate(columns) if column.shown is _text]
     excess = sum(widths) + _GAP * (len(widths) - 1) - width
     for _ in range(excess):
@@ -196,6 +186,7 @@ SHOWN: Final[Mapping[str, Shown]] = {
             Column("revenue", "total_revenue", _number),
             Column("peak hour", "peak_hour", str),
         ),
+        note="Peak hour in {timezone}",
     ),
     "top-movies": Shown(
         "hours with films",

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 
+from movie_stream import logs
 from movie_stream.kafka.progress import wait_until_counted
 from movie_stream.settings import Settings
 
@@ -15,17 +16,17 @@ def work(settings: Settings, *, until_end: bool) -> int:
     """Runs a worker in the foreground until it is told to stop; with `until_end` until all that is there is counted."""
     settings.require_broker()
     settings.require_mongodb()
+    logs.set_up(settings.log_level)
     sys.argv = sys.argv[:1]  # Faust reads it when it is imported
     from movie_stream.app import app, or_die
 
+    async def end_at_the_end() -> None:
+        await or_die(wait_until_counted(settings))
+        os.kill(os.getpid(), signal.SIGTERM)
+
     if until_end:
-
-        @app.task
-        async def end_at_the_end() -> None:
-            await or_die(wait_until_counted(settings))
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    worker = app.Worker(loglevel=settings.log_level, redirect_stdouts=False)
+        app.task(end_at_the_end)
+    worker = app.Worker(quiet=True, override_logging=False)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     worker.loop = loop

@@ -56,7 +56,7 @@ def _words(log: str) -> str:
     lines = log.strip().splitlines()
     errors = [entry for entry in map(_entry, lines) if entry.get("s") in ("E", "F")]
     if not errors:
-        return lines[-1] if lines else ""
+        return str(_entry(lines[-1]).get("msg", lines[-1])) if lines else ""
     attributes = errors[-1].get("attr", {})
     detail = attributes.get("error", attributes)
     return f"{errors[-1].get('msg')}: {detail}" if detail else str(errors[-1].get("msg"))

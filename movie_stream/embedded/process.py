@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,12 +27,12 @@ class GuardedProcess:
 
     `what` names it in errors. `pid` is the program's; `folder` is its working directory, made for it and
     removed with it; what it prints is in `folder/log`. It gets almost nothing of our environment, since
-    programs read variables of their own that a user may have set for something else.
+    programs read variables of their own that a user may have set for something else; `variables` are added.
 
     Raises EmbeddedFailed where the program cannot be started.
     """
 
-    def __init__(self, what: str, command: Sequence[str]) -> None:
+    def __init__(self, what: str, command: Sequence[str], variables: Mapping[str, str] | None = None) -> None:
         self.what = what
         self._exit_code: int | None = None
         self._guard = subprocess.Popen(
@@ -40,7 +40,11 @@ class GuardedProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={name: os.environ[name] for name in _INHERITED_VARIABLES if name in os.environ} | {"NO_COLOR": "1"},
+            env={
+                **{name: os.environ[name] for name in _INHERITED_VARIABLES if name in os.environ},
+                "NO_COLOR": "1",
+                **(variables or {}),
+            },
             # The terminal's Ctrl-C is for us; the guard hears of it from us.
             start_new_session=True,
         )
@@ -69,6 +73,11 @@ class GuardedProcess:
     def log(self) -> str:
         """What the program has printed so far."""
         return (self.folder / "log").read_text(encoding="utf-8", errors="replace")
+
+    def kill(self) -> None:
+        """End the program at once, if it still runs; `stop` is due all the same."""
+        if self.exit_code() is None:
+            os.kill(self.pid, signal.SIGKILL)
 
     def release(self) -> None:
         """Tell the guard to end the program, without waiting for it."""

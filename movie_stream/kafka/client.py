@@ -11,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, NodeNotReadyError, UnknownError
 
 from movie_stream.errors import BrokerRefused, BrokerUnreachable, MovieStreamError
+from movie_stream.logs import unlogged
 from movie_stream.settings import Settings
 
 MAX_REQUEST_BYTES: Final = 64 << 20
@@ -39,9 +40,9 @@ def explained(settings: Settings, doing: str) -> Iterator[None]:
 async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     """An admin client for the time of the block."""
     client = AIOKafkaAdminClient(**options(settings))
-    with explained(settings, "connecting"):
-        await client.start()
     try:
+        with explained(settings, "connecting"):
+            await client.start()
         yield client
     finally:
         await client.close()
@@ -59,9 +60,9 @@ async def reader(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
         fetch_max_wait_ms=100,
         max_partition_fetch_bytes=8 << 20,
     )
-    with explained(settings, "connecting"):
-        await consumer.start()
     try:
+        with explained(settings, "connecting"):
+            await consumer.start()
         yield consumer
     finally:
         await consumer.stop()
@@ -70,12 +71,18 @@ async def reader(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
 async def start_producer(settings: Settings, **tuning: Any) -> AIOKafkaProducer:
     """A started producer that waits for all replicas; idempotent where the broker can be (Tansu 0.6 cannot)."""
     shared = {**options(settings), "acks": "all", "max_request_size": MAX_REQUEST_BYTES, **tuning}
-    producer = AIOKafkaProducer(**shared, enable_idempotence=True)
     with explained(settings, "connecting"):
         try:
-            await producer.start()
+            with unlogged("aiokafka.producer.sender", "InitProducerIdRequest"):
+                return await _started(AIOKafkaProducer(**shared, enable_idempotence=True))
         except UnknownError:
-            await producer.stop()
-            producer = AIOKafkaProducer(**shared)
-            await producer.start()
+            return await _started(AIOKafkaProducer(**shared))
+
+
+async def _started(producer: AIOKafkaProducer) -> AIOKafkaProducer:
+    try:
+        await producer.start()
+    except BaseException:
+        await producer.stop()
+        raise
     return producer

@@ -35,6 +35,24 @@ class Broker:
             sent = [await self.producer.send(topic, value, partition=partition) for value in values]
             return [acknowledged.offset for acknowledged in await asyncio.gather(*sent)]
 
+    async def send_record(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes]],
+    ) -> asyncio.Future[object]:
+        """Sends any record, one with neither key nor value too, which aiokafka's own `send` does not take.
+
+        The future is done when it is acknowledged.
+        """
+        if key is not None or value is not None:
+            return await self.producer.send(topic, value, key=key, partition=partition, headers=headers)
+        batch = self.producer.create_batch()
+        batch.append(key=None, value=None, timestamp=None, headers=headers)
+        return await self.producer.send_batch(batch, topic, partition=partition)
+
     async def delete_before(self, topic: str, partition: int, offset: int) -> None:
         """Deletes what is before an offset; without it nothing goes wrong, but the topic grows."""
         if not self.deletes:

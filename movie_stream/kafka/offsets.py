@@ -17,8 +17,8 @@ async def beginnings(reader: AIOKafkaConsumer, places: Sequence[TopicPartition])
 async def ends(reader: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> Offsets:
     """The offset after the last record that may be read now (transactions that are still open not included).
 
-    Taken from the answer to a fetch: asked for the end, Tansu 0.6 names the start of the last record batch plus one. Changes
-    what the reader is assigned.
+    Taken from the answer to a fetch: asked for the end, Tansu 0.6 names the start of the last record batch plus one.
+    Changes what the reader is assigned.
     """
     about = await reader.end_offsets(list(places))
     oldest = await reader.beginning_offsets(list(places))

@@ -35,9 +35,9 @@ class Progress:
 async def wait_until_counted(settings: Settings, seen: Callable[[Progress, bool], None] | None = None) -> None:
     """Returns once all that is in the topic now is in MongoDB.
 
-    First the ends of the events; once the group's commits have reached them in all partitions, the ends of the partials; once
-    these are reached too, every document is written. Positions are compared, not records: control records have offsets
-    too. `seen` is told of the progress, and whether it is that of the partials.
+    First the ends of the events; once the group's commits have reached them in all partitions, the ends of the
+    partials; once these are reached too, every document is written. Positions are compared, not records: control
+    records have offsets too. `seen` is told of the progress, and whether it is that of the partials.
     """
     topics = Topics.of(settings)
     counts = (await describe(settings)).partitions

@@ -1,11 +1,12 @@
-"""Sets the group's committed offsets back to the beginning, which is possible only while no worker runs."""
+"""Sets the group's committed offsets back to the beginning, which is done only while no worker runs."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
@@ -17,10 +18,7 @@ from movie_stream.settings import Settings
 
 _MEMBERS: Final = 5
 """Place of the members in a group's description, whichever version of it the broker speaks."""
-_GONE_WITHIN_S: Final = SESSION_TIMEOUT_MS / 1000 + 2
-"""A worker that was killed, or whose farewell the broker did not take, is a member for this long."""
 _JOINED_WITHIN_S: Final = 30.0
-_ASK_EVERY_S: Final = 0.25
 
 
 class WorkersRunning(MovieStreamError):
@@ -31,33 +29,23 @@ class WorkersRunning(MovieStreamError):
 
 
 async def members(settings: Settings) -> int:
-    """How many workers the group has now, by the broker."""
+    """How many workers the group has, as far as the broker knows; Tansu 0.6 also counts one that has ended."""
     async with client.admin(settings) as admin:
         with client.explained(settings, f"looking at the group {settings.kafka_group}"):
             [answer] = await admin.describe_consumer_groups([settings.kafka_group])
     return sum(len(group[_MEMBERS]) for group in answer.groups)
 
 
-async def wait_until_alone(settings: Settings) -> None:
-    """Returns once the group has no members. Raises WorkersRunning if they do not go within a few seconds."""
-    try:
-        async with asyncio.timeout(_GONE_WITHIN_S):
-            while await members(settings):
-                await asyncio.sleep(_ASK_EVERY_S)
-    except TimeoutError as error:
-        raise WorkersRunning(group=settings.kafka_group) from error
-
-
 async def rewind(settings: Settings) -> None:
     """Commits offset 0 for every partition. Raises WorkersRunning, BrokerRefused, TopicMissing.
 
-    By joining the group as its only member: a commit from outside is what not every broker takes (Tansu 0.6 does not).
+    By joining the group: not every broker takes a commit from outside (Tansu 0.6 does not). Who gets all partitions is
+    alone; a list of members would also have those that were killed (Tansu keeps them until another joins). Workers that
+    do run go on undisturbed after two rebalances.
     """
     names, counts = Topics.of(settings), (await describe(settings)).partitions
     places = {TopicPartition(topic, p) for topic in (names.events, names.partials) for p in range(counts[topic])}
     consumer = AIOKafkaConsumer(
-        names.events,
-        names.partials,
         **client.options(settings),
         group_id=settings.kafka_group,
         enable_auto_commit=False,
@@ -65,11 +53,18 @@ async def rewind(settings: Settings) -> None:
         session_timeout_ms=SESSION_TIMEOUT_MS,
         heartbeat_interval_ms=SESSION_TIMEOUT_MS // 5,
     )
-    doing = f"setting the group {settings.kafka_group} back"
+    doing, share = f"setting the group {settings.kafka_group} back", _Share()
+    consumer.subscribe([names.events, names.partials], listener=share)
     try:
         with client.explained(settings, doing):
             await consumer.start()
-        await _assigned(settings, consumer, places)
+        try:
+            async with asyncio.timeout(_JOINED_WITHIN_S):
+                assigned = await share.assigned
+        except TimeoutError as error:
+            raise WorkersRunning(group=settings.kafka_group) from error
+        if assigned != places:
+            raise WorkersRunning(group=settings.kafka_group)
         try:
             await consumer.commit({place: OffsetAndMetadata(0, "") for place in places})
         except KafkaError as error:
@@ -78,13 +73,15 @@ async def rewind(settings: Settings) -> None:
         await consumer.stop()
 
 
-async def _assigned(settings: Settings, consumer: AIOKafkaConsumer, places: set[TopicPartition]) -> None:
-    """Waits until the consumer has all partitions, which it gets only if it is alone."""
-    try:
-        async with asyncio.timeout(_JOINED_WITHIN_S):
-            while not consumer.assignment():
-                await asyncio.sleep(_ASK_EVERY_S)
-    except TimeoutError as error:
-        raise WorkersRunning(group=settings.kafka_group) from error
-    if consumer.assignment() != places:
-        raise WorkersRunning(group=settings.kafka_group)
+class _Share(ConsumerRebalanceListener):
+    """The partitions that the first rebalance gives us."""
+
+    def __init__(self) -> None:
+        self.assigned: asyncio.Future[set[TopicPartition]] = asyncio.get_running_loop().create_future()
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Nothing is kept of them."""
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        if not self.assigned.done():
+            self.assigned.set_result(set(assigned))

@@ -102,9 +102,12 @@ async def describe(settings: Settings) -> Topology:
             return Topology(partitions, await topic_identity(admin, topics.events))
 
 
-def disagreements(settings: Settings, topology: Topology) -> list[str]:
-    """Topics of ours with fewer partitions than they need, one sentence each; others may have grown since init."""
-    topics, count = Topics.of(settings), topology.partitions
+def disagreements(settings: Settings, count: Mapping[str, int]) -> list[str]:
+    """Topics of ours with fewer partitions than they need, one sentence each; others may have grown since init.
+
+    `count` is the partitions by topic.
+    """
+    topics = Topics.of(settings)
     needs = {
         topics.dead_letters: topics.events,
         topics.accumulate_changelog: topics.events,

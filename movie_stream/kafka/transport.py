@@ -7,6 +7,7 @@ What Faust 0.15 does otherwise, and why it is overridden here:
 * It acknowledges a chunk even if the agent raised, and expands a gap in the offsets into a list. Here the
   tables say what is finished, and nothing else is ever committed.
 * It stops fetching for a second when every stream's buffer is full. Here a full buffer just makes the fetcher wait.
+* It does not say when a partition was cut under the consumer. Here a hole at a chunk's beginning is looked into.
 * It ends the process when a commit comes too late in a rebalance. Commits are only for lag and monitoring here.
 """
 
@@ -53,7 +54,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         self,
         consumer: aiokafka.AIOKafkaConsumer,
         active_partitions: set[TP],
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  (Faust's signature)
         max_records: int | None = None,
     ) -> dict[Any, Any]:
         """Runs by partition with the position after them; without runs where only the position moved."""
@@ -103,7 +104,7 @@ class ChunkConsumer(driver.Consumer):
         await self.seek_wait(positions)
         self._next = dict(positions)
 
-    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109
         """Yields chunks. What is dropped while the flow is stopped comes again: whoever resumes it seeks first."""
         fetched, _ = await self._wait_next_records(timeout)
         generation = self.app.consumer_generation_id
@@ -113,6 +114,10 @@ class ChunkConsumer(driver.Consumer):
             start = self._next.get(tp)
             if start is None or end <= start:
                 continue
+            if runs and runs[0].offsets[0] > start:
+                oldest = (await self.earliest_offsets(tp))[tp]
+                if oldest > start:  # aiokafka has gone on at the oldest record without a word
+                    self.transport.cut(tp, start, oldest)
             self._next[tp] = end
             yield (
                 tp,
@@ -160,7 +165,7 @@ class ChunkConsumer(driver.Consumer):
 
 
 class ChunkTransport(driver.Transport):
-    """Where Faust gets its consumer from; the worker sets the three attributes before the app starts."""
+    """Where Faust gets its consumer from; the app sets these attributes before it starts."""
 
     Consumer = ChunkConsumer
 
@@ -169,3 +174,5 @@ class ChunkTransport(driver.Transport):
     """Restores the tables of the assigned partitions; where to go on in each."""
     finished: Callable[[], Mapping[TP, int]]
     """The positions that the group may be told."""
+    cut: Callable[[TP, int, int], None]
+    """Called when records from one offset to before another were deleted before they could be fetched."""

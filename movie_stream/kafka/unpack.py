@@ -1,8 +1,8 @@
 """Record batches unpacked into columns, without an object a record.
 
 This reaches into aiokafka (pinned in pyproject.toml) at one place: PartitionRecords._unpack_records, the generator
-that makes a ConsumerRecord of every record. For the topics that are registered here it yields one Run a record batch. A test compares
-it, record by record, with aiokafka's own, and fails when the library changes. `plain_runs` does without.
+that makes a ConsumerRecord of every record. For the topics that are registered here it yields one Run a record batch. A
+test compares it, record by record, with aiokafka's own, and fails when the library changes. `plain_runs` does without.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Run(NamedTuple):
     """Consecutive records of one partition, as columns of equal length."""
 
     offsets: list[int]
-    times_ms: list[int]
-    """Kafka timestamps, -1 where there is none."""
+    times_ms: list[int | None]
+    """Kafka timestamps, where there are any."""
     keys: list[bytes | None]
     values: list[bytes | None]
 
@@ -36,6 +36,13 @@ def unpack_in_runs(topic: str) -> None:
     """From now on, this process gets this topic's records from aiokafka as Runs."""
     _topics.add(topic)
     fetcher.PartitionRecords._unpack_records = _unpack
+
+
+def unpack_as_usual(topic: str) -> None:
+    """Takes `unpack_in_runs` back."""
+    _topics.discard(topic)
+    if not _topics:
+        fetcher.PartitionRecords._unpack_records = _unpack_records
 
 
 def _unpack(self: Any) -> Iterator[Any]:
@@ -70,7 +77,7 @@ def plain_runs(records: Sequence[Any]) -> list[Run]:
     return [
         Run(
             [r.offset for r in records],
-            [-1 if r.timestamp is None else r.timestamp for r in records],
+            [r.timestamp for r in records],
             [r.key for r in records],
             [r.value for r in records],
         )

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, TypeAlias, cast
 from urllib.parse import parse_qsl
 
+import pymongo
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
 from pymongo import WriteConcern
 from pymongo.errors import ConfigurationError, PyMongoError
@@ -40,6 +41,8 @@ _LIMITS_MS: Final[Mapping[str, Any]] = {
     "socketTimeoutMS": WRITE_LIMIT_MS + 10_000,
 }
 """Where the URI does not say otherwise."""
+
+_CLOSE_WITHIN_S: Final = 0.5
 
 
 def connect(settings: Settings) -> Client:
@@ -84,7 +87,8 @@ async def opened(settings: Settings) -> AsyncIterator[Database]:
         except PyMongoError as error:
             raise explain(error, db) from error
     finally:
-        client.close()
+        with pymongo.timeout(_CLOSE_WITHIN_S):  # it says good-bye, for which it would wait for a server that is gone
+            client.close()
 
 
 def explain(error: PyMongoError, where: Database | Collection) -> MovieStreamError:

@@ -130,7 +130,7 @@ class _Replay:
                 survey.add(times_ms[possible], lines[possible])
                 yield True
 
-        async with aclosing(_in_background(look())) as looks:
+        async with aclosing(in_background(look())) as looks:
             async for _ in looks:
                 self._progress("checking")
         self._lines = self._views.line
@@ -147,7 +147,7 @@ class _Replay:
 
     async def insist(self) -> None:
         """Raises FileRefused at the first row that is refused."""
-        async with aclosing(_in_background(self.views_to_send())) as chunks:
+        async with aclosing(in_background(self.views_to_send())) as chunks:
             async for chunk in chunks:
                 for row in chunk.refused:
                     raise FileRefused(path=self._views.path, line=row.line, why=row.reason, remedy=CORRECT)
@@ -161,7 +161,7 @@ class _Replay:
                 runs.add(chunk)
                 yield chunk
 
-        async with aclosing(_in_background(add())) as chunks:
+        async with aclosing(in_background(add())) as chunks:
             async for chunk in chunks:
                 self._to_sort += len(chunk)
                 self._refuse("sorting", chunk.refused)
@@ -170,23 +170,20 @@ class _Replay:
         """Sends what is in the chunks on a smooth schedule and waits for all acknowledgements."""
         started = time.monotonic()
         pace = Pace(rate, started)
-        async with aclosing(_in_background(chunks)) as coming:
+        async with aclosing(in_background(chunks)) as coming:
             async for chunk in coming:
                 self._refuse("sending", chunk.refused)
-                start = 0
-                while start < len(chunk):
-                    end = start + pace.slice_events(len(chunk) - start)
-                    await asyncio.sleep(pace.delay(end - start, time.monotonic()))
-                    await writer.write(chunk.keys[start:end], chunk.values[start:end])
-                    self._sent += end - start
-                    self._progress("sending")
-                    start = end
+                await write_paced(writer, pace, chunk.keys, chunk.values, self._note_sent)
                 self._note_times(chunk)
         await writer.finish()
         if not self._sent:
             raise self._nothing_usable()
         seconds = time.monotonic() - started
         return ReplayResult(self._sent, self._refused, seconds, self._oldest_ms, self._newest_ms)
+
+    def _note_sent(self, events: int) -> None:
+        self._sent += events
+        self._progress("sending")
 
     def _note_times(self, chunk: ViewChunk) -> None:
         if len(chunk):
@@ -214,6 +211,23 @@ class _Replay:
         return FileRefused(path=self._views.path, why=why, remedy="correct the file")
 
 
+async def write_paced(
+    writer: TopicWriter,
+    pace: Pace,
+    keys: Sequence[bytes],
+    values: Sequence[bytes],
+    wrote: Callable[[int], None],
+) -> None:
+    """Writes records when their time comes; `wrote` is told how many, each time some were handed over."""
+    start = 0
+    while start < len(keys):
+        end = start + pace.slice_events(len(keys) - start)
+        await asyncio.sleep(pace.delay(end - start, time.monotonic()))
+        await writer.write(keys[start:end], values[start:end])
+        wrote(end - start)
+        start = end
+
+
 async def _open(file: Path | str) -> ViewsFile:
     """Opens the file in a thread, where a slow pipe holds nobody up."""
     opening = asyncio.get_running_loop().run_in_executor(None, ViewsFile, file)
@@ -229,7 +243,7 @@ def _close(opened: asyncio.Future[ViewsFile]) -> None:
         opened.result().close()
 
 
-async def _in_background(items: Iterator[Item]) -> AsyncGenerator[Item]:
+async def in_background(items: Iterator[Item]) -> AsyncGenerator[Item]:
     """The items, each made in a thread while the one before it is dealt with."""
     loop = asyncio.get_running_loop()
     done: Any = object()

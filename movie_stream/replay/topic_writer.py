@@ -32,6 +32,7 @@ from aiokafka.errors import (
 )
 
 from movie_stream.errors import BrokerUnreachable, MovieStreamError, TopicMissing
+from movie_stream.logs import unlogged
 from movie_stream.partitioner import partitions_of
 
 log = logging.getLogger(__name__)
@@ -116,8 +117,8 @@ class TopicWriter:
         await self._wait_for_acknowledgements(MOST_BATCHES_UNACKNOWLEDGED - 1)
         records = batch.record_count()
         with self._worded_errors():
-            sending = self._producer.send_batch(batch, self._topic, partition=partition)
-            future = await asyncio.wait_for(sending, self._ack_timeout)
+            async with asyncio.timeout(self._ack_timeout):
+                future = await self._producer.send_batch(batch, self._topic, partition=partition)
         self._unacknowledged.append(_Sent(future, records, time.monotonic() + self._ack_timeout))
 
     async def _wait_for_acknowledgements(self, most: int) -> None:
@@ -193,7 +194,7 @@ async def _start(servers: str, topic: str, ack_timeout: timedelta) -> AIOKafkaPr
     """A started producer, idempotent where the broker can do that."""
     with worded_errors(servers, topic):
         try:
-            with _unlogged():
+            with unlogged("aiokafka.producer.sender", "InitProducerIdRequest"):
                 return await _started(servers, ack_timeout, idempotent=True)
         except NOT_IDEMPOTENT:
             log.info("the broker at %s has no idempotent producers: a lost acknowledgement is final", servers)
@@ -212,26 +213,12 @@ async def _started(servers: str, ack_timeout: timedelta, *, idempotent: bool) ->
         request_timeout_ms=ack_timeout // timedelta(milliseconds=1),
     )
     try:
-        await asyncio.wait_for(producer.start(), ack_timeout.total_seconds())
+        async with asyncio.timeout(ack_timeout.total_seconds()):
+            await producer.start()
     except BaseException:
         await _stop(producer)
         raise
     return producer
-
-
-@contextmanager
-def _unlogged() -> Iterator[None]:
-    """Keeps the client from logging an error that is expected and dealt with."""
-    sender = logging.getLogger("aiokafka.producer.sender")
-
-    def drop(record: logging.LogRecord) -> bool:
-        return "InitProducerIdRequest" not in record.getMessage()
-
-    sender.addFilter(drop)
-    try:
-        yield
-    finally:
-        sender.removeFilter(drop)
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:

@@ -1,14 +1,14 @@
 """What stands in a changelog, and which of it counts.
 
-A changelog is a log of checkpoints. A checkpoint is a number of entries (what changed since its parent, or everything: a
-snapshot) and last a cursor, sent after all entries were acknowledged. A cursor counts only if
+A changelog is a log of checkpoints. A checkpoint is a number of entries (what changed since its parent, or everything:
+a snapshot) and last a cursor, sent after all entries were acknowledged. A cursor counts only if
 
 1. all its entries stand before it,
 2. its parent is the cursor that counted last before it; the first to count is a snapshot,
 3. it belongs to the present run, and has not counted before.
 
-So entries without their cursor, duplicates and the fork of a writer that was thought dead drop out by themselves; nothing
-depends on compaction, epochs, transactions or the group's committed offsets.
+So entries without their cursor, duplicates and the fork of a writer that was thought dead drop out by themselves;
+nothing depends on compaction, epochs, transactions or the group's committed offsets.
 """
 
 from __future__ import annotations

@@ -94,11 +94,17 @@ class Table(Generic[S]):
         Afterwards `frozen`, or what a later writer made of it, is what a restore will find.
         """
         self._sequence += 1
-        id = CheckpointId(self._writer, self._sequence)
+        this = CheckpointId(self._writer, self._sequence)
         cursor = Cursor(
-            id, self._chain.last, frozen.snapshot, frozen.position, frozen.watermark_ms, len(frozen.entries), self._run
+            this,
+            self._chain.last,
+            frozen.snapshot,
+            frozen.position,
+            frozen.watermark_ms,
+            len(frozen.entries),
+            self._run,
         )
-        entries = [encode(EntryRecord(id, index, payload)) for index, payload in enumerate(frozen.entries)]
+        entries = [encode(EntryRecord(this, index, payload)) for index, payload in enumerate(frozen.entries)]
         offsets = await self._log.append(entries) if entries else []
         offsets += await self._log.append([encode(cursor)])
         alone = await self._read_back(entries, cursor, offsets)
@@ -117,9 +123,12 @@ class Table(Generic[S]):
             for record in (*entries, encode(cursor)):
                 self._chain.read(record)
         else:
-            async for offset, value in self._log.read(self._next_offset, offsets[-1] + 1):
-                self._chain.read(value)
-                foreign += offset > offsets[0] and offset not in offsets
+            try:
+                async for offset, value in self._log.read(self._next_offset, offsets[-1] + 1):
+                    self._chain.read(value)
+                    foreign += offset > offsets[0] and offset not in offsets
+            except LogCut as cut:  # by a writer whose snapshot counted meanwhile
+                raise Overtaken(f"checkpoint {cursor.id.sequence} of this writer was deleted by another") from cut
         self._next_offset = offsets[-1] + 1
         if self._chain.last != cursor.id:
             raise Overtaken(f"checkpoint {cursor.id.sequence} of this writer does not count: another writer came first")

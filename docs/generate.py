@@ -1,0 +1,112 @@
+"""Writes what the documentation says of the code: tables in README.md, and settings.md. `make docs` runs it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import typer
+
+from movie_stream.aggregates.fields import Key
+from movie_stream.aggregates.results import RESULTS, Result
+from movie_stream.cli import app
+from movie_stream.event import RULES
+from movie_stream.settings import Settings, expectation_of, variable_of, written
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+SETTINGS = ROOT / "docs" / "settings.md"
+_HALF_PAST_TWO_MS = 1_730_385_000_000
+"""2024-10-31T14:30:00Z, for the examples."""
+
+
+def commands() -> str:
+    """The commands, what they do, and their options."""
+    group: Any = typer.main.get_command(app)
+    rows = []
+    for made in app.registered_commands:
+        run = made.callback
+        assert run is not None
+        name = made.name or run.__name__
+        types = get_type_hints(run)
+        parameters = group.commands[name].params
+        choices = ["|".join(types[p.name]) for p in parameters if p.param_type_name == "argument"]
+        options = [f"`{p.opts[0]}`" for p in parameters if p.param_type_name == "option"]
+        does = (run.__doc__ or "").splitlines()[0]
+        rows.append((f"`{' '.join(['movie-stream', name, *choices])}`", does, " ".join(options)))
+    return _table(("command", "does", "options"), rows)
+
+
+def events() -> str:
+    """The fields of an event."""
+    return _table(("field", "must be"), RULES.items())
+
+
+def results() -> str:
+    """The collections: when a document begins, and what it holds."""
+    rows = []
+    for result in RESULTS:
+        key = Key(result.window, result.window.start_of(_HALF_PAST_TWO_MS), "action")
+        fields = ", ".join(_shown(name, field.schema) for name, field in result.fields.items() if name != "slug")
+        rows.append((result.collection, _one_for_each(result), f"`{result.document_id(key)}`", fields))
+    return _table(("collection", "a document for each", "`_id`", "fields"), rows)
+
+
+def settings() -> str:
+    """The whole of settings.md."""
+    rows = [
+        (
+            f"`{variable_of(name)}`",
+            f"`{default}`" if default else "",
+            field.description or "",
+            _plain(expectation_of(name)),
+        )
+        for name, field in Settings.model_fields.items()
+        for default in [written(field.default)]
+    ]
+    return (
+        "# Settings\n\n"
+        "Read from the environment, else from `.env` in the working directory. `NAME_FILE` names a file that holds\n"
+        "the value, for secrets. `movie-stream settings` shows what is in force and where it comes from.\n"
+        "This page is made by `make docs`.\n\n" + _table(("variable", "default", "what it is", "expected"), rows)
+    )
+
+
+def filled(text: str) -> str:
+    """The text with the tables between its marks as they are now. Raises ValueError where a mark is missing."""
+    for name, made in (("commands", commands), ("events", events), ("results", results)):
+        begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+        before, _, rest = text.partition(begin)
+        _, found, after = rest.partition(end)
+        if not found:
+            raise ValueError(f"expected the marks {begin.strip()} and {end}")
+        text = before + begin + made() + end + after
+    return text
+
+
+def _shown(name: str, schema: Mapping[str, Any]) -> str:
+    entry = schema.get("items", {}).get("properties")
+    return f"{name}: up to {schema['maxItems']} of {{{', '.join(entry)}}}" if entry else name
+
+
+def _one_for_each(result: Result) -> str:
+    if result.window.length_ms is None:
+        return "genre" if result.by_genre else "all"
+    return result.window.name + " and genre" * result.by_genre
+
+
+def _plain(text: str) -> str:
+    """Text of which Markdown makes nothing else."""
+    return re.sub(r"([\\*<>$\"])", r"\\\1", text)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
+    SETTINGS.write_text(settings(), encoding="utf-8")

@@ -1,0 +1,52 @@
+"""Draws docs/demo.svg: the screen of a real run of `movie-stream demo`, as it is half-way. `make picture` runs it."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest.mock import patch
+
+from rich.console import Console
+from rich.terminal_theme import MONOKAI
+
+from movie_stream.commands import demo
+from movie_stream.commands.live import Run, Screen, frame
+from movie_stream.settings import load_settings
+
+PICTURE = Path(__file__).parent / "demo.svg"
+WIDTH, HEIGHT = 100, 27
+_COUNT = 60_000
+
+
+class _Painter:
+    """A screen that paints the run once, when half of it is counted."""
+
+    svg = ""
+
+    def show(self, run: Run) -> None:
+        if not self.svg and run.now.views > _COUNT / 2:
+            console = Console(width=WIDTH, height=HEIGHT, record=True, file=io.StringIO(), force_terminal=True)
+            console.print(frame(run, WIDTH, HEIGHT))
+            svg = console.export_svg(title="make demo", theme=MONOKAI, unique_id="demo")
+            svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)  # they are fetched from elsewhere
+            self.svg = svg.replace("Fira Code, monospace", "ui-monospace, Menlo, Consolas, DejaVu Sans Mono, monospace")
+
+
+def paint() -> str:
+    """Runs the demo and returns the picture."""
+    painter = _Painter()
+
+    @contextmanager
+    def screen(console: Console) -> Iterator[Screen]:
+        yield painter
+
+    with patch.object(demo, "screen", screen):
+        demo.demo(load_settings(), once=True, count=_COUNT)
+    return painter.svg
+
+
+if __name__ == "__main__":
+    PICTURE.write_text("\n".join(line.rstrip() for line in paint().splitlines() if line.strip()) + "\n", "utf-8")

@@ -1,0 +1,250 @@
+"""`movie-stream doctor`: looks at all that a worker needs, and says what to do about what is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import re
+import sys
+import uuid
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, requires, version
+from typing import Any, Final, Literal, NamedTuple
+
+from aiokafka.admin import AIOKafkaAdminClient
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from movie_stream import logs
+from movie_stream.embedded.broker import broker
+from movie_stream.embedded.mongod import mongod
+from movie_stream.errors import EmbeddedUnavailable, MovieStreamError, SettingMissing
+from movie_stream.kafka import client, rewind, topics
+from movie_stream.kafka.progress import progress_of
+from movie_stream.mongo import runs, schema
+from movie_stream.mongo.client import Database, address_of, guarded, opened
+from movie_stream.settings import Settings
+from movie_stream.worker import changes, fingerprint
+
+OLDEST_PYTHON: Final = (3, 11)
+SCRATCH: Final = "_doctor"
+"""A collection that is there only while a write is tried."""
+_ANSWER_WITHIN_S: Final = 20.0
+_WIDTH: Final = 80
+_STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+
+State = Literal["ok", "warn", "fail"]
+
+
+class Row(NamedTuple):
+    """One finding."""
+
+    check: str
+    state: State
+    what: str
+    remedy: str = ""
+
+
+def doctor(settings: Settings) -> int:
+    """Prints a table of the findings; the exit code is 1 if one of them is a failure, else 0."""
+    logs.leave_to_us()
+    rows = [*_installation(), *asyncio.run(_services(settings))]
+    _print(rows)
+    return 1 if any(row.state == "fail" for row in rows) else 0
+
+
+def _print(rows: list[Row]) -> None:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("check", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("what, and what to do", overflow="fold")
+    for row in rows:
+        what = Text(row.what)
+        if row.remedy:
+            what.append(f"\n-> {row.remedy}", style="yellow")
+        table.add_row(row.check, Text(row.state, _STYLES[row.state]), what)
+    console = Console(highlight=False)
+    if not console.is_terminal or console.width > _WIDTH:
+        console = Console(highlight=False, width=_WIDTH)
+    console.print(table)
+    states = [row.state for row in rows]
+    fails, warns = states.count("fail"), states.count("warn")
+    console.print(f"\n{len(rows)} checks: {fails} failed, {warns} to look at." if fails or warns else "\nAll is fine.")
+
+
+def _installation() -> list[Row]:
+    return [
+        _python(),
+        _libraries(),
+        _embedded("embedded broker", broker),
+        _embedded("embedded mongod", mongod),
+    ]
+
+
+def _python() -> Row:
+    what = f"{platform.python_implementation()} {platform.python_version()} on {platform.system()} {platform.machine()}"
+    if sys.version_info < OLDEST_PYTHON:
+        return Row("Python", "fail", what, "install Python {}.{} or newer".format(*OLDEST_PYTHON))
+    return Row("Python", "ok", what)
+
+
+def _libraries() -> Row:
+    """The libraries that must be of one exact version, since parts of theirs are replaced."""
+    pinned = [re.match(r"([\w.-]+)(?:\[.*\])?==([\w.]+)$", need) for need in _needs()]
+    wanted = {match[1]: match[2] for match in pinned if match}
+    found = {name: _version(name) for name in wanted}
+    what = ", ".join(f"{name} {found[name] or 'missing'}" for name in wanted)
+    if found != wanted:
+        needed = " ".join(f"{name}=={number}" for name, number in wanted.items() if found[name] != number)
+        return Row("libraries", "fail", what, f"pip install {needed}")
+    return Row("libraries", "ok", what)
+
+
+def _needs() -> list[str]:
+    try:
+        return requires("movie-stream") or []
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return []
+
+
+def _version(library: str) -> str | None:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
+
+
+def _embedded(check: str, program: Callable[[], object]) -> Row:
+    """Only `demo` and `services` need it, so it is no failure."""
+    try:
+        program()
+    except EmbeddedUnavailable as error:
+        return Row(check, "warn", str(error))
+    return Row(check, "ok", "installed")
+
+
+@dataclass
+class _Findings:
+    """What is found, and `check`, which is being looked at now."""
+
+    check: str
+    rows: list[Row] = field(default_factory=list)
+
+    def add(self, state: State, what: str, remedy: str = "") -> None:
+        self.rows.append(Row(self.check, state, what, remedy))
+
+    async def of(self, look: Coroutine[Any, Any, None]) -> list[Row]:
+        """All that is found, up to the first error, which is a finding too."""
+        try:
+            async with asyncio.timeout(_ANSWER_WITHIN_S):
+                await look
+        except SettingMissing as error:
+            self.add("fail", *str(error).split(": ", 1))
+        except MovieStreamError as error:
+            self.add("fail", *str(error).rsplit("; ", 1))
+        except TimeoutError:
+            self.add("fail", f"no answer within {_ANSWER_WITHIN_S:.0f} s", "see whether the network lets it through")
+        return self.rows
+
+
+async def _services(settings: Settings) -> list[Row]:
+    kafka, mongodb, run = _Findings("broker"), _Findings("MongoDB"), _Findings("run")
+    both = await asyncio.gather(kafka.of(_kafka(settings, kafka)), mongodb.of(_mongodb(settings, mongodb)))
+    rows = [row for side in both for row in side]
+    if not any(row.state == "fail" for row in rows):
+        rows += await run.of(_run(settings, run))
+    return rows
+
+
+async def _kafka(settings: Settings, findings: _Findings) -> None:
+    servers, names = settings.require_broker(), topics.Topics.of(settings)
+    async with client.admin(settings) as admin:
+        with client.explained(settings, "looking at the cluster"):
+            cluster = await admin.describe_cluster()
+            findings.add("ok", f"{servers}: cluster {cluster['cluster_id']}, brokers: {len(cluster['brokers'])}")
+            findings.check = "topics"
+            there = await topics.partitions_of(admin, names.all)
+            missing = [name for name in names.all if name not in there]
+            if missing:
+                findings.add("fail", f"missing: {', '.join(missing)}", "movie-stream init")
+                return
+            sizes = [await topics.max_record_bytes(admin, name) for name in (names.events, names.dead_letters)]
+        _topics(settings, findings, there, *sizes)
+        await _group(settings, findings, admin, there[names.events])
+
+
+def _topics(
+    settings: Settings, findings: _Findings, there: Mapping[str, int], event: int | None, letter: int | None
+) -> None:
+    if wrong := topics.disagreements(settings, there):
+        remedy = "stop all workers, delete these topics; then: movie-stream init, and: movie-stream rebuild"
+        findings.add("fail", "; ".join(wrong), remedy)
+    else:
+        findings.add("ok", f"all there; partitions of {settings.kafka_topic}: {there[settings.kafka_topic]}")
+    findings.check = "record size"
+    if event is None or letter is None:
+        findings.add("ok", "the broker does not tell how large a record may be")
+    elif letter < event + topics.ENVELOPE_BYTES:
+        findings.add(
+            "warn",
+            f"a dead letter may have {letter:,} bytes, a record {event:,}: a bad one of that size stops the worker",
+            f"set max.message.bytes of {settings.dead_letters_topic} to {event + topics.ENVELOPE_BYTES}",
+        )
+    else:
+        findings.add("ok", f"records up to {event:,} bytes, dead letters up to {letter:,}")
+
+
+async def _group(settings: Settings, findings: _Findings, admin: AIOKafkaAdminClient, partitions: int) -> None:
+    findings.check = "workers"
+    workers = await rewind.members(settings)
+    async with client.reader(settings) as reader:
+        progress = await progress_of(settings, reader, admin, settings.kafka_topic, partitions)
+    what = f"{workers} running in the group {settings.kafka_group}; {progress.lag:,} of {progress.end:,} events wait"
+    if progress.lag and not workers:
+        findings.add("warn", what, "movie-stream worker")
+    else:
+        findings.add("ok", what)
+
+
+async def _mongodb(settings: Settings, findings: _Findings) -> None:
+    settings.require_mongodb()
+    async with opened(settings) as db:
+        hello = await db.client.admin.command("hello")
+        build = await db.client.admin.command("buildInfo")
+        status = await db.client.admin.command("connectionStatus")
+        users = [user["user"] for user in status["authInfo"]["authenticatedUsers"]]
+        kind = f"replica set {hello['setName']}" if "setName" in hello else hello.get("msg", "standalone")
+        who = f"as {', '.join(users)}" if users else "without a login"
+        findings.add("ok", f"{address_of(db)}: version {build['version']}, {kind}, {who}")
+        findings.check = "write to MongoDB"
+        await _write(db)
+        findings.add("ok", f"{db.name}: written, confirmed by a majority, and deleted again")
+        findings.check = "collections"
+        if lacking := await schema.lacking(db):
+            findings.add("fail", f"missing or not as they must be: {', '.join(lacking)}", "movie-stream init")
+        else:
+            findings.add("ok", "all there, with validators, indexes and views")
+
+
+async def _write(db: Database) -> None:
+    """A real write, which leaves nothing. Raises what the driver raises."""
+    scratch = guarded(db, SCRATCH)
+    try:
+        await scratch.insert_one({"_id": uuid.uuid4().hex})
+    finally:
+        await scratch.drop()
+
+
+async def _run(settings: Settings, findings: _Findings) -> None:
+    """Whether what stands in MongoDB was counted as a worker would count now; begins no run."""
+    ours = fingerprint(settings, await topics.describe(settings))
+    async with opened(settings) as db:
+        run = await runs.current(db, settings.kafka_group)
+    if run is None:
+        findings.add("ok", "none yet; the first worker begins it")
+    elif changed := changes(run, ours):
+        findings.add("fail", f"run {run.number} counts otherwise: {changed}", "undo that, or: movie-stream rebuild")
+    else:
+        findings.add("ok", f"run {run.number}, of this very topic and these settings")

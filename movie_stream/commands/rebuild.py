@@ -1,0 +1,97 @@
+"""`movie-stream rebuild`: ends the run that counts and begins another, which counts the whole topic afresh."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import dataclass
+
+import typer
+from rich.console import Console
+
+from movie_stream import logs
+from movie_stream.aggregates.results import RESULTS
+from movie_stream.errors import BrokerRefused, UsageError
+from movie_stream.kafka import client, rewind, topics
+from movie_stream.kafka.progress import span
+from movie_stream.mongo import runs, schema
+from movie_stream.mongo.client import opened
+from movie_stream.mongo.partials import PARTIALS
+from movie_stream.settings import Settings
+from movie_stream.worker import changes, fingerprint
+
+_DECLINED = 1
+
+
+def rebuild(settings: Settings, *, yes: bool) -> int:
+    """Asks (unless `yes`), then does it; may be repeated after a failure. The exit code is 1 if the answer is no.
+
+    Raises UsageError where it may not ask and there is nobody to answer, WorkersRunning, TopicMissing, and what the
+    broker or MongoDB have against it.
+    """
+    settings.require_broker()
+    settings.require_mongodb()
+    if not yes and not sys.stdin.isatty():
+        raise UsageError(argument="rebuild", expected="--yes, since there is no terminal to ask at")
+    logs.leave_to_us()
+    console = Console(highlight=False, soft_wrap=True)
+    for line in asyncio.run(_prospect(settings)).lines(settings):
+        console.print(line, markup=False)
+    if not yes and not typer.confirm("Count the whole topic afresh?"):
+        return _DECLINED
+    asyncio.run(_rebuild(settings, console))
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Prospect:
+    """What a rebuild would do."""
+
+    run: runs.Run | None
+    changed: str
+    held: int
+    """Records that the topic holds."""
+    gone: int
+    """Records that it held and no longer does."""
+
+    def lines(self, settings: Settings) -> list[str]:
+        """The same in words."""
+        run = f"run {self.run.number} ends" if self.run else "there is no run yet"
+        lines = [
+            f"{settings.mongodb_database}: {run}, and all results of earlier runs are deleted.",
+            f"{settings.kafka_topic}: the {self.held:,} records that it holds will be counted afresh.",
+        ]
+        if self.gone:
+            lines.append(f"Careful: {self.gone:,} older records are no longer in it; their views will be missing.")
+        if self.changed:
+            lines.append(f"What has changed: {self.changed}.")
+        return lines
+
+
+async def _prospect(settings: Settings) -> _Prospect:
+    topology = await topics.describe(settings)
+    if wrong := topics.disagreements(settings, topology.partitions):
+        raise BrokerRefused(
+            doing="checking the topics",
+            cause="; ".join(wrong),
+            remedy="delete these topics, which a rebuild does not need, and make them anew with: movie-stream init",
+        )
+    async with client.reader(settings) as reader:
+        topic = settings.kafka_topic
+        oldest, end = await span(settings, reader, topic, topology.partitions[topic])
+    async with opened(settings) as db:
+        run = await runs.current(db, settings.kafka_group)
+    changed = changes(run, fingerprint(settings, topology)) if run else ""
+    return _Prospect(run, changed, end - oldest, oldest)
+
+
+async def _rebuild(settings: Settings, console: Console) -> None:
+    """In this order: cut off after any step, the run that counts goes on, and this can be done again."""
+    await rewind.rewind(settings)
+    topology = await topics.describe(settings)
+    async with opened(settings) as db:
+        await schema.ensure(db)
+        run = await runs.start_new(db, settings.kafka_group, fingerprint(settings, topology))
+        deleted = await runs.delete_older(db, [*(result.collection for result in RESULTS), PARTIALS], run.number)
+    console.print(f"Run {run.number} has begun; {deleted:,} documents of earlier runs are deleted.", markup=False)
+    console.print("Count the topic now with: movie-stream worker", markup=False)

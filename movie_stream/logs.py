@@ -1,0 +1,93 @@
+"""What the worker prints while it runs: whose messages, at which level, and how a line looks.
+
+Times are UTC and say so, like all times of this project: 2026-11-23T21:25:14Z.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+_FORMAT: Final = "%(asctime)s %(levelname)-7s %(message)s"
+_OURS: Final = "movie_stream"
+_LIBRARIES: Final[Mapping[str, str]] = {"DEBUG": "INFO", "INFO": "WARNING"}
+"""The level of everybody else, where it is not ours: their chatter is of use only to who looks for a fault."""
+_FAUST_IN_OUR_NAME: Final = ("movie_stream.app", "movie_stream.kafka.transport")
+"""Modules that extend classes of Faust, which logs in the name of the module that it finds them in."""
+
+
+class UtcFormatter(logging.Formatter):
+    """One line a message, with the time in UTC.
+
+    >>> record = logging.makeLogRecord({"created": 0, "levelname": "INFO", "msg": "ready"})
+    >>> UtcFormatter().format(record)
+    '1970-01-01T00:00:00Z INFO    ready'
+    """
+
+    converter = staticmethod(time.gmtime)
+
+    def __init__(self) -> None:
+        super().__init__(_FORMAT, "%Y-%m-%dT%H:%M:%SZ")
+
+
+FAUST: Final[Mapping[str, Any]] = {
+    "merge": True,
+    "version": 1,
+    "formatters": {name: {"()": UtcFormatter} for name in ("default", "colored")},
+}
+"""For Faust's own set-up, which `faust -A movie_stream.app worker -l info` runs: its levels, our lines."""
+
+
+def set_up(level: str) -> None:
+    """Prints our messages from `level` on to standard output; those of the libraries only where they matter.
+
+    Standard error is left to the one line that says why a command failed.
+    """
+    others = _LIBRARIES.get(level, level)
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {"utc": {"()": UtcFormatter}},
+            "handlers": {"out": {"class": "logging.StreamHandler", "formatter": "utc", "stream": sys.stdout}},
+            "root": {"level": others, "handlers": ["out"]},
+            "loggers": {_OURS: {"level": level}, **{name: {"level": others} for name in _FAUST_IN_OUR_NAME}},
+        }
+    )
+
+
+def leave_to_us() -> None:
+    """For commands whose errors reach the user as ours, in one line: what aiokafka logs of the same is left out.
+
+    So is its complaint of a connection that was interrupted while it was being made.
+    """
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    logging.getLogger("asyncio").addFilter(_is_no_interrupted_connection)
+
+
+def _is_no_interrupted_connection(record: logging.LogRecord) -> bool:
+    return "Unclosed AIOKafkaConnection" not in record.getMessage()
+
+
+@contextmanager
+def unlogged(logger: str, text: str) -> Iterator[None]:
+    """Keeps a library from logging what is expected and dealt with: messages of `logger` that contain `text`.
+
+    >>> with unlogged("library", "no idempotence"):
+    ...     logging.getLogger("library").error("the broker has no idempotence")
+    """
+
+    def drop(record: logging.LogRecord) -> bool:
+        return text not in record.getMessage()
+
+    source = logging.getLogger(logger)
+    source.addFilter(drop)
+    try:
+        yield
+    finally:
+        source.removeFilter(drop)

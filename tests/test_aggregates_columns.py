@@ -1,0 +1,124 @@
+"""Growable columns, the hash index against a dict, and the running maximum against a loop."""
+
+from __future__ import annotations
+
+import random
+from itertools import groupby
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from movie_stream.aggregates.columns import Column, Ints, PairIndex, segmented_maximum
+
+Pair = tuple[int, int]
+extremes = st.sampled_from([0, 1, -1, 2**63 - 1, -(2**63), 86_400_000, 1 << 32])
+pairs = st.lists(st.tuples(extremes | st.integers(0, 5), extremes | st.integers(0, 5)), max_size=20)
+many = st.tuples(st.integers(0, 2**40), st.integers(0, 300)).map(lambda n: [(n[0] + i, i % 3) for i in range(n[1])])
+
+
+def halves(some: list[Pair]) -> tuple[Ints, Ints]:
+    return np.array([a for a, _ in some], np.int64), np.array([b for _, b in some], np.int64)
+
+
+class PairIndexMachine(RuleBasedStateMachine):
+    """A PairIndex and the dict that it must be like."""
+
+    @initialize()
+    def start(self) -> None:
+        self.index, self.model = PairIndex(), dict[Pair, int]()
+
+    @rule(some=pairs | many)
+    def add(self, some: list[Pair]) -> None:
+        wanted = [self.model.setdefault(pair, len(self.model)) for pair in some]
+        assert self.index.add(*halves(some)).tolist() == wanted
+
+    @rule(some=pairs)
+    def find(self, some: list[Pair]) -> None:
+        assert self.index.find(*halves(some)).tolist() == [self.model.get(pair, -1) for pair in some]
+
+    @rule(rng=st.randoms(use_true_random=False))
+    def keep(self, rng: random.Random) -> None:
+        by_number = list(self.model)
+        kept = rng.sample(range(len(by_number)), rng.randint(0, len(by_number)))
+        self.index.keep(np.array(kept, np.int64))
+        self.model = {by_number[old]: new for new, old in enumerate(kept)}
+
+    @rule()
+    def replace_second(self) -> None:
+        self.index.replace_second(lambda seconds: seconds ^ 5)
+        self.model = {(a, b ^ 5): number for (a, b), number in self.model.items()}
+
+    @invariant()
+    def is_the_same(self) -> None:
+        assert len(self.index) == len(self.model)
+        a, b = self.index.pairs
+        assert list(zip(a.tolist(), b.tolist(), strict=True)) == list(self.model)
+
+
+TestPairIndex = PairIndexMachine.TestCase
+TestPairIndex.settings = settings(max_examples=60, stateful_step_count=12)
+
+
+def test_pairs_that_all_want_one_place_are_told_apart() -> None:
+    index, some = PairIndex(), [(0, 0), *((1 << 63 - bit, 0) for bit in range(1, 63))]
+    assert index.add(*halves([pair for pair in some if pair[0] < 2**63])).tolist() == list(range(63))
+    assert index.find(*halves(some[::-1])).tolist() == list(range(63))[::-1]
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.integers(-3, 3) | st.integers(-(2**63) + 1, 2**63 - 1) | st.integers(0, 2**61)),
+        max_size=40,
+    )
+)
+def test_segmented_maximum_is_a_running_maximum(rows: list[tuple[int, int]]) -> None:
+    rows.sort(key=lambda row: row[0])
+    segments = [list(group) for _, group in groupby(rows, key=lambda row: row[0])]
+    wanted = [max(value for _, value in part[: i + 1]) for part in segments for i in range(len(part))]
+    numbers = np.repeat(np.arange(len(segments)), [len(part) for part in segments])
+    values = np.array([value for _, value in rows], np.int64)
+    before = values.copy()
+    assert segmented_maximum(values, numbers.astype(np.int64)).tolist() == wanted
+    assert values.tolist() == before.tolist()
+
+
+@pytest.mark.parametrize("far", [2**60, 2**62, 2**63 - 1])
+def test_segmented_maximum_of_values_too_far_apart_to_be_lifted(far: int) -> None:
+    values = np.array([-far, far, 0, -far, 7, -far, -1], np.int64)
+    segment = np.array([0, 0, 0, 1, 1, 2, 2])
+    assert segmented_maximum(values, segment).tolist() == [-far, far, far, -far, 7, -far, -1]
+
+
+def test_a_column_grows_filled_and_keeps_what_it_is_told_to() -> None:
+    column = Column(np.int64, fill=-1, width=(2,))
+    column.grow(100)
+    column.values[:, 0] = np.arange(100)
+    column.keep(np.array([99, 3]))
+    assert column.values.tolist() == [[99, -1], [3, -1]]
+    column.grow(3)
+    assert column.values.tolist() == [[99, -1], [3, -1], [-1, -1]]
+    column.keep(np.zeros(0, np.int64))
+    column.grow(2)
+    assert column.values.tolist() == [[-1, -1], [-1, -1]]
+
+
+@given(st.lists(st.text(max_size=3) | st.none() | st.tuples(st.integers()), max_size=30))
+def test_objects_and_numbers_travel(objects: list[object]) -> None:
+    for column, values in (
+        (Column(object, fill=None), objects),
+        (Column(np.int64), [hash(value) % 97 for value in objects]),
+        (Column(np.int64, width=(3,)), [[i, i + 1, -i] for i in range(len(objects))]),
+    ):
+        column.grow(len(values))
+        for row, value in enumerate(values):
+            column.values[row] = value
+        every = np.arange(len(values))
+        loaded = Column(column.values.dtype, width=column.values.shape[1:])
+        loaded.grow(len(values))
+        loaded.load(every, column.export(every), every[::2])
+        assert loaded.values[::2].tolist() == values[::2]
+        assert loaded.export(every[:0]) in ([], b"")

@@ -1,0 +1,39 @@
+"""Chunks: their later part, with holes in the offsets or without."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from movie_stream.chunk import Chunk, chunk_of
+
+
+def test_a_chunk_without_holes() -> None:
+    chunk = chunk_of(2, 5, [b"a", None], keys=[b"k", None])
+    assert (chunk.partition, chunk.start, chunk.end, len(chunk)) == (2, 5, 7, 2)
+    assert chunk.offsets.tolist() == [5, 6]
+    assert chunk.times_ms.tolist() == [-1, -1]
+    assert chunk_of(0, 0, [b"a"], [7]).times_ms.tolist() == [7]
+    assert chunk_of(0, 0, [b"a"]).keys == [None]
+
+
+HOLES = Chunk(0, 10, 20, np.array([11, 14, 15]), np.array([1, 4, 5]), [b"k", None, b"l"], [b"a", b"b", b"c"])
+
+
+@pytest.mark.parametrize(
+    ("position", "start", "values"),
+    [
+        (3, 10, [b"a", b"b", b"c"]),
+        (10, 10, [b"a", b"b", b"c"]),
+        (11, 11, [b"a", b"b", b"c"]),
+        (12, 12, [b"b", b"c"]),
+        (15, 15, [b"c"]),
+        (16, 16, []),
+        (20, 20, []),
+        (25, 20, []),
+    ],
+)
+def test_the_part_from_an_offset_on(position: int, start: int, values: list[bytes]) -> None:
+    part = HOLES.since(position)
+    assert (part.start, part.end, list(part.values)) == (start, 20, values)
+    assert len(part.offsets) == len(part.times_ms) == len(part.keys) == len(values)

@@ -1,0 +1,44 @@
+"""What of the log reaches a person."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+SAY_ALL = """
+import logging
+from movie_stream import logs
+logs.set_up({level!r})
+for name in ("movie_stream.worker", "aiokafka.consumer", "faust.app", "movie_stream.kafka.transport"):
+    for level in ("DEBUG", "INFO", "WARNING"):
+        logging.getLogger(name).log(logging.getLevelName(level), "%s of %s", level, name)
+with logs.unlogged("aiokafka.producer", "expected"):
+    logging.getLogger("aiokafka.producer").error("expected")
+    logging.getLogger("aiokafka.producer").error("another")
+logging.getLogger("aiokafka.producer").error("expected no more")
+"""
+OURS, LIBRARIES = "movie_stream.worker", ("aiokafka.consumer", "faust.app", "movie_stream.kafka.transport")
+
+
+@pytest.mark.parametrize(
+    ("level", "ours", "theirs"),
+    [
+        ("DEBUG", ["DEBUG", "INFO", "WARNING"], ["INFO", "WARNING"]),
+        ("INFO", ["INFO", "WARNING"], ["WARNING"]),
+        ("WARNING", ["WARNING"], ["WARNING"]),
+        ("ERROR", [], []),
+    ],
+)
+def test_ours_is_shown_from_its_level_on_and_what_libraries_say_where_it_matters(
+    level: str, ours: list[str], theirs: list[str]
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SAY_ALL.format(level=level)], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stderr == "", "that is for the line that says why a command failed"
+    said = [line.split(maxsplit=1)[1] for line in done.stdout.splitlines()]
+    wanted = [f"{at:<7} {at} of {OURS}" for at in ours]
+    wanted += [f"{at:<7} {at} of {name}" for name in LIBRARIES for at in theirs]
+    assert said == [*wanted, "ERROR   another", "ERROR   expected no more"]
