@@ -205,3 +205,18 @@ def test_a_larger_sketch_replaces_a_smaller_one_when_it_is_loaded() -> None:
         assert column.export(np.array([0])) == [sketch]
     column.add(np.zeros(400, np.int64), members(400))
     assert column.export(np.array([0])) == [sketch_of(members(900), 12)]
+
+
+def test_an_index_that_starts_anew_counts_nobody_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("movie_stream.aggregates.sketch.SEEN_AT_MOST", 20)
+    rng = np.random.default_rng(3)
+    column = SketchColumn(lg_k=12)
+    column.grow(4)
+    added: list[set[int]] = [set() for _ in range(4)]
+    for _ in range(50):
+        rows = rng.integers(0, 4, 12)
+        hashes = rng.integers(1, 70, 12).astype(np.uint64)
+        column.add(rows, hashes)
+        for row, member in zip(rows.tolist(), hashes.tolist(), strict=True):
+            added[row].add(member)
+    assert [count_distinct(column.export(np.array([row])), 12) for row in range(4)] == list(map(len, added))

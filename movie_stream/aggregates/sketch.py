@@ -24,6 +24,9 @@ Registers = NDArray[np.uint8]
 EXACT_UP_TO: Final = 300
 """The most members that are kept as hashes."""
 
+SEEN_AT_MOST: Final = 300_000
+"""Members of rows with views of late that are indexed, at about 40 bytes each; beyond it the index starts anew."""
+
 
 class SketchColumn:
     """One sketch a row, growing with views: hashes first, registers of `2 ** lg_k` bytes from 301 members on.
@@ -35,19 +38,20 @@ class SketchColumn:
     2
     """
 
-    __slots__ = ("_members", "_registers", "_seen", "_slot", "lg_k")
+    __slots__ = ("_indexed", "_members", "_registers", "_seen", "_slot", "lg_k")
 
     def __init__(self, lg_k: int) -> None:
         self.lg_k = lg_k
         self._members: list[array[int] | None] = []  # None: the row has registers
         self._slot = Column(np.int64, fill=-1)  # the row's place in _registers
         self._registers = Column(np.uint8, width=(1 << lg_k,))
-        self._seen: PairIndex | None = None  # (row, hash) of _members; made when a view comes
+        self._forget_seen()
 
     def grow(self, length: int) -> None:
         """Makes it `length` rows long; new sketches are empty."""
         self._members.extend(array("Q") for _ in range(length - len(self._members)))
         self._slot.grow(length)
+        self._indexed.grow(length)
 
     def keep(self, rows: Ints) -> None:
         """Leaves only these rows, in this order."""
@@ -57,7 +61,7 @@ class SketchColumn:
         dense = slots >= 0
         self._registers.keep(slots[dense])
         slots[dense] = np.arange(np.count_nonzero(dense))
-        self._seen = None
+        self._forget_seen()
 
     def add(self, rows: Ints, hashes: Hashes) -> None:
         """Adds a member to each of the rows; a row may come more than once."""
@@ -88,11 +92,12 @@ class SketchColumn:
             else:
                 slot = self._give_registers(row)
                 self._registers.values[slot] = unpack_registers(sketch, self.lg_k)
-        self._seen = None
+        self._forget_seen()
 
     def _add_members(self, rows: Ints, hashes: Hashes) -> None:
-        if self._seen is None:
-            self._seen = self._index_members()
+        if len(self._seen) > SEEN_AT_MOST:
+            self._forget_seen()
+        self._index_members(np.unique(rows))
         known = len(self._seen)
         self._seen.add(rows, hashes.view(np.int64))
         if len(self._seen) == known:
@@ -127,13 +132,19 @@ class SketchColumn:
         if higher.any():
             np.maximum.at(flat, place[higher], rank[higher])
 
-    def _index_members(self) -> PairIndex:
-        index = PairIndex()
-        sparse = [(row, members) for row, members in enumerate(self._members) if members]
+    def _index_members(self, rows: Ints) -> None:
+        """Brings the members of these rows into `_seen`."""
+        new = rows[~self._indexed.values[rows]]
+        self._indexed.values[new] = True
+        sparse = [(row, members) for row in new.tolist() if (members := self._members[row])]
         if sparse:
-            rows = np.repeat([row for row, _ in sparse], [len(members) for _, members in sparse])
-            index.add(rows, np.concatenate([np.frombuffer(members, np.int64) for _, members in sparse]))
-        return index
+            owners = np.repeat([row for row, _ in sparse], [len(members) for _, members in sparse])
+            self._seen.add(owners, np.concatenate([np.frombuffer(members, np.int64) for _, members in sparse]))
+
+    def _forget_seen(self) -> None:
+        """`_seen` has (row, hash) of the members of the rows that are `_indexed`: those with views of late."""
+        self._seen, self._indexed = PairIndex(), Column(np.bool_)
+        self._indexed.grow(len(self._members))
 
 
 def register_and_rank(hashes: Hashes, lg_k: int) -> tuple[Ints, Registers]:
