@@ -28,7 +28,7 @@ demo: install ## start a broker and MongoDB, replay a sample, show the results l
 	@$(BIN)/movie-stream demo
 
 test: install check ## check, then run every test
-	$(BIN)/pytest --durations=10
+	$(BIN)/pytest --numprocesses=2 --dist=loadfile --durations=10
 
 check: install ## style, format and types
 	$(BIN)/ruff check .
