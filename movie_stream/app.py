@@ -10,9 +10,10 @@ import asyncio
 import logging
 import os
 import sys
+import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import faust
 from faust.app.base import BootStrategy
@@ -29,6 +30,9 @@ from movie_stream.settings import Settings, load_settings
 from movie_stream.worker import Worker
 
 logger = logging.getLogger(__name__)
+
+STOP_WITHIN_S: Final = 15.0
+"""Clients that wait for a broker that is gone must not keep a worker from ending."""
 
 
 def die(error: BaseException) -> None:
@@ -100,6 +104,12 @@ class FaustWorker(faust.Worker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{**kwargs, "redirect_stdouts": False})
         self.spinner = None
+
+    def _flag_as_shutdown_by_signal(self) -> None:
+        super()._flag_as_shutdown_by_signal()
+        deadline = threading.Timer(STOP_WITHIN_S, die, [WorkerFailed(what=f"it was told to, {STOP_WITHIN_S:g} s ago")])
+        deadline.daemon = True
+        deadline.start()
 
     async def _sentinel_task(self) -> None:
         """Every task has been awaited by now."""
@@ -181,6 +191,11 @@ def create_app(settings: Settings) -> MovieStream:
     @created.on_partitions_revoked.connect
     async def release(app: Any, revoked: set[TP], **_: Any) -> None:
         await created.release(revoked)
+
+    @created.on_rebalance_complete.connect
+    async def given_nothing(app: Any, **_: Any) -> None:
+        if not created.consumer.assignment():
+            created.worker.told.set()
 
     @created.on_before_shutdown.connect
     async def shut_down(app: Any, **_: Any) -> None:

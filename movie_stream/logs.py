@@ -56,7 +56,11 @@ def set_up(level: str) -> None:
             "formatters": {"utc": {"()": UtcFormatter}},
             "handlers": {"out": {"class": "logging.StreamHandler", "formatter": "utc", "stream": sys.stdout}},
             "root": {"level": others, "handlers": ["out"]},
-            "loggers": {_OURS: {"level": level}, **{name: {"level": others} for name in _FAUST_IN_OUR_NAME}},
+            "loggers": {
+                _OURS: {"level": level},
+                **{name: {"level": others} for name in _FAUST_IN_OUR_NAME},
+                "aiokafka": {"level": others if level == "DEBUG" else "CRITICAL"},  # what matters of it, we say
+            },
         }
     )
 

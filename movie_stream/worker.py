@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from movie_stream.agents.accumulate import Accumulate
@@ -22,7 +23,7 @@ from movie_stream.agents.owner import LEAVE_WITHIN_S, Owner
 from movie_stream.agents.publish import Publish
 from movie_stream.aggregates.accumulator import Rules
 from movie_stream.aggregates.results import RESULTS
-from movie_stream.errors import BrokerRefused, RunMismatch, WorkerFailed
+from movie_stream.errors import BrokerRefused, BrokerUnreachable, RunMismatch, WorkerFailed
 from movie_stream.event import MICRO
 from movie_stream.kafka import client, offsets, topics
 from movie_stream.kafka.log import Broker
@@ -40,6 +41,9 @@ FORMAT: Final = 1
 
 
 REPORT_EVERY_S: Final = 5.0
+WATCH_EVERY_S: Final = 5.0
+BROKER_AWAY_AT_MOST_S: Final = 45.0
+"""A broker that restarts is back by then; a worker that ends is started again by whoever runs it."""
 
 
 class FaustGroup:
@@ -149,6 +153,8 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         self.settings, self.topics = settings, Topics.of(settings)
         self._stack = AsyncExitStack()
+        self.told = asyncio.Event()
+        """Set once the group knows how far the partitions that this worker was given are counted in this run."""
 
     async def start(self, consumer: Any) -> None:
         """Connects and finds the run. Raises what the settings, the broker or MongoDB make impossible."""
@@ -164,8 +170,8 @@ class Worker:
         run = await open_run(self.settings, db, self._topology)
         producer = await client.start_producer(self.settings, linger_ms=5, max_batch_size=1 << 20)
         self._stack.push_async_callback(producer.stop)
-        admin = await self._stack.enter_async_context(client.admin(self.settings))
-        broker = Broker(self.settings, producer, admin)
+        self._admin = await self._stack.enter_async_context(client.admin(self.settings))
+        broker = Broker(self.settings, producer, self._admin)
         text = f"{run.number}:{hashlib.sha256(json.dumps(run.fingerprint, sort_keys=True).encode()).hexdigest()[:16]}"
         rules = rules_of(self.settings)
         self.accumulate = Accumulate(broker, self.topics, self._topology, rules, text, run.number, self._group)
@@ -208,10 +214,17 @@ class Worker:
             tables = await asyncio.gather(*(owners[tp.topic].restore(tp.partition) for tp in places))
             with client.explained(self.settings, "asking for offsets"):
                 ends = await offsets.ends(reader, asked)
-        return {
+        positions = {
             tp: owners[tp.topic].take(tp.partition, table, oldest[at], ends[at])
             for tp, table, at in zip(places, tables, asked, strict=True)
         }
+        self._group.commit_soon()  # what the group was told last may be of another run
+        self._telling = asyncio.create_task(self._tell())
+        return positions
+
+    async def _tell(self) -> None:
+        await self._group.settle()
+        self.told.set()
 
     async def release(self, revoked: set[TP]) -> None:
         """Flushes what is taken from us, for a bounded time, and drops its state."""
@@ -223,9 +236,19 @@ class Worker:
         return {TP(topic, p): offset for topic, owner in self._owners for p, offset in owner.finished.items()}
 
     async def watch(self) -> None:
-        """Raises WorkerFailed when an assigned partition has records to read but does not move."""
+        """Raises WorkerFailed when an assigned partition has records to read but does not move, and
+        BrokerUnreachable when the broker has been away for too long.
+        """
+        heard_s = monotonic()
         while True:
-            await asyncio.sleep(5)
+            await asyncio.sleep(WATCH_EVERY_S)
+            try:
+                async with asyncio.timeout(WATCH_EVERY_S):
+                    await self._admin.describe_cluster()
+                heard_s = monotonic()
+            except (KafkaError, OSError, TimeoutError) as error:
+                if monotonic() - heard_s > BROKER_AWAY_AT_MOST_S:
+                    raise BrokerUnreachable(servers=self.settings.require_broker(), cause=error) from error
             for topic, owner in self._owners:
                 stalled = owner.stalled()
                 if stalled is not None:

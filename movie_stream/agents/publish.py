@@ -28,6 +28,10 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+OTHER_RUN: Final = (
+    "start it again; if that run is of another database that the same group fills, give each a group of its own "
+    "(KAFKA_GROUP, KAFKA_PARTIALS_TOPIC) and count afresh with: movie-stream rebuild"
+)
 DOCUMENTS_AT_ONCE: Final = 500
 ROWS_IN_MEMORY: Final = 200_000
 """Rows of partials beyond which old windows are moved into MongoDB."""
@@ -76,7 +80,7 @@ class Publish(Owner[Merger]):
         try:
             state.apply(chunk)
         except OtherRun as error:
-            raise WorkerFailed(what=str(error), remedy="start it again") from error
+            raise WorkerFailed(what=str(error), remedy=OTHER_RUN) from error
         except msgspec.DecodeError as error:
             raise ChangelogError(
                 topic=self.topic, partition=chunk.partition, expected="partials", got=str(error)
@@ -155,7 +159,7 @@ class Publish(Owner[Merger]):
         for outranked in report.outranked:
             raise WorkerFailed(
                 what=f"run {outranked.run} has begun; this worker belongs to run {self._run_number}",
-                remedy="start it again",
+                remedy=OTHER_RUN,
             )
         for parked in report.parked:
             self.parked += 1

@@ -21,6 +21,7 @@ def work(settings: Settings, *, until_end: bool) -> int:
     from movie_stream.app import app, or_die
 
     async def end_at_the_end() -> None:
+        await app.worker.told.wait()
         await or_die(wait_until_counted(settings))
         os.kill(os.getpid(), signal.SIGTERM)
 

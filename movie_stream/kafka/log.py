@@ -26,7 +26,7 @@ class Broker:
     settings: Settings
     producer: AIOKafkaProducer
     admin: AIOKafkaAdminClient
-    deletes: bool = field(default=True, init=False)
+    deletes: bool | None = field(default=None, init=False)
     """Whether the broker can delete records; found out by the first attempt (Tansu 0.6 cannot)."""
 
     async def send(self, topic: str, partition: int, values: Sequence[bytes]) -> list[int]:
@@ -55,13 +55,18 @@ class Broker:
 
     async def delete_before(self, topic: str, partition: int, offset: int) -> None:
         """Deletes what is before an offset; without it nothing goes wrong, but the topic grows."""
-        if not self.deletes:
+        if self.deletes is False:
             return
         try:
             await self.admin.delete_records({TopicPartition(topic, partition): RecordsToDelete(before_offset=offset)})
         except KafkaError as error:
-            self.deletes = False
-            logger.warning("the broker does not delete records (%s): %s keeps everything", error, topic)
+            if self.deletes is None:
+                self.deletes = False
+                logger.warning("the broker does not delete records (%s): the topics of this group only grow", error)
+            else:
+                logger.warning("not deleted before %s in %s, the next checkpoint will: %s", offset, topic, error)
+        else:
+            self.deletes = True
 
 
 class KafkaLog:

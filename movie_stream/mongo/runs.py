@@ -4,6 +4,7 @@ on.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -26,6 +27,9 @@ class Run:
     """One counting of the whole topic; the larger number outranks the smaller."""
 
     number: int
+    """Unix milliseconds of its beginning, or one more than the last: no two databases have the same, so that state of
+    one in Kafka is never taken for the other's.
+    """
     fingerprint: Fingerprint
 
 
@@ -43,17 +47,19 @@ async def current(db: Database, name: str) -> Run | None:
 
 
 async def open_run(db: Database, name: str, fingerprint: Fingerprint) -> Run:
-    """The run of this name that counts, whatever its fingerprint; where there is none, run 1 with this
-    fingerprint.
+    """The run of this name that counts, whatever its fingerprint; where there is none, a first one with
+    this fingerprint.
 
     Any number of processes that ask at the same time get the same run. Raises what `current` raises.
     """
-    return await _update(db, name, {"$setOnInsert": {"number": Int64(1), "fingerprint": _text(fingerprint)}})
+    return await _update(db, name, {"$setOnInsert": {"number": _now(), "fingerprint": _text(fingerprint)}})
 
 
 async def start_new(db: Database, name: str, fingerprint: Fingerprint) -> Run:
     """A run that outranks all before it. Raises what `current` raises."""
-    return await _update(db, name, {"$inc": {"number": Int64(1)}, "$set": {"fingerprint": _text(fingerprint)}})
+    following = {"$add": [{"$ifNull": ["$number", 0]}, Int64(1)]}
+    number = {"$max": [following, _now()]}
+    return await _update(db, name, [{"$set": {"number": number, "fingerprint": {"$literal": _text(fingerprint)}}}])
 
 
 async def delete_older(db: Database, collections: Iterable[str], run: int) -> int:
@@ -72,7 +78,7 @@ async def delete_older(db: Database, collections: Iterable[str], run: int) -> in
     return deleted
 
 
-async def _update(db: Database, name: str, update: Mapping[str, Any]) -> Run:
+async def _update(db: Database, name: str, update: Mapping[str, Any] | list[Mapping[str, Any]]) -> Run:
     collection = guarded(db, RUNS)
     try:
         while True:
@@ -85,6 +91,10 @@ async def _update(db: Database, name: str, update: Mapping[str, Any]) -> Run:
                 continue
     except PyMongoError as error:
         raise explain(error, db) from error
+
+
+def _now() -> Int64:
+    return Int64(time.time_ns() // 1_000_000)
 
 
 def _run(found: Mapping[str, Any]) -> Run:
