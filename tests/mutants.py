@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -194,13 +195,14 @@ def evicted_although_changed(patch: pytest.MonkeyPatch) -> None:
 
     def evict(self: Merger, stored: Iterable[Any]) -> None:
         dirty, self.dirty = self.dirty, {}
-        rev = self._rev
-        stored = list(stored)
-        revs = {evicted.key: evicted.rev for evicted in stored}
-        self._rev = lambda key: revs.get(key, rev(key))  # type: ignore[method-assign]
-        original(self, stored)
-        del self._rev
-        self.dirty = {key: None for key in dirty if key not in revs}
+
+        def as_it_is(evicted: Any) -> Any:
+            collection, start = evicted.key.collection, evicted.key.start_ms
+            rows = self._rows_by_key(collection, [start]).get(evicted.key, {})
+            return replace(evicted, rev=self._rev(dict(self._parts(collection)), rows))
+
+        original(self, [as_it_is(evicted) for evicted in stored])
+        self.dirty = dirty
 
     patch.setattr(Merger, "evict", evict)
 

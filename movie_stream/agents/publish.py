@@ -180,11 +180,13 @@ class Publish(Owner[Merger]):
 
     async def _evict(self, state: Merger, held: Callable[[], bool]) -> None:
         """Moves keys of old windows into MongoDB when there are too many."""
-        evictable = state.evictable(self._allowed_lateness_ms, ROWS_IN_MEMORY)
-        for at in range(0, len(evictable), DOCUMENTS_AT_ONCE):
-            part = [e for e in evictable[at : at + DOCUMENTS_AT_ONCE] if len(e.payload) <= LARGEST_PAYLOAD]
-            rows = [(e.key.text, e.rev, self._run_number, e.payload) for e in part]
+        while stored := state.evictable(self._allowed_lateness_ms, ROWS_IN_MEMORY):
+            rows_before = len(state)
+            fitting = [e for e in stored if len(e.payload) <= LARGEST_PAYLOAD]
+            rows = [(e.key.text, e.rev, self._run_number, e.payload) for e in fitting]
             report = await self._patiently(partial(self._store.save, rows), held)
             self._say(report)
             alarming = {alarm.id for alarm in report.incomparable}
-            state.evict(e for e in part if e.key.text not in alarming)
+            state.evict(e for e in fitting if e.key.text not in alarming)
+            if len(state) >= rows_before:
+                break  # none of the oldest can go now

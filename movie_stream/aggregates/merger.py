@@ -7,11 +7,11 @@ evicted into a store; the part of a key that lies there is fetched before the ke
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median_low
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -80,6 +80,11 @@ class Watermarks(msgspec.Struct, array_like=True, tag="watermarks"):
 
     timestamp_ms: dict[int, int]
 
+
+_RowsByKey = dict[DocumentKey, dict[int, list[int]]]
+
+EVICTED_AT_ONCE: Final = 2_000
+"""Rows, about; everything else stands still while they are packed."""
 
 Entry = HeldBlock | Eviction | Watermarks
 _ENCODER = msgspec.msgpack.Encoder()
@@ -239,58 +244,79 @@ class Merger:
         return Document(key, result.document_id(shown), tuple(rev), result.document(shown, figures))
 
     def evictable(self, allowed_lateness_ms: int, limit: int) -> list[Evicted]:
-        """Keys beyond `limit` rows in memory that most source partitions have left behind, oldest first."""
-        if len(self) <= limit or not self.watermarks:
+        """Some of the keys beyond `limit` rows in memory that most source partitions have left behind, oldest first."""
+        excess = len(self) - limit
+        if excess <= 0 or not self.watermarks:
             return []
         left_behind = median_low(self.watermarks.values()) - allowed_lateness_ms
-        out: list[Evicted] = []
-        for collection, result in self._results.items():
-            length = result.window.length_ms
-            if length is None:
-                continue
-            keys: dict[DocumentKey, None] = {}
-            for _, groups in self._parts(collection):
-                keys.update(dict.fromkeys(self._keys(groups, np.flatnonzero(groups.starts + length <= left_behind))))
-            out.extend(self._evicted(key) for key in keys if key not in self.dirty)
-        return out
-
-    def _evicted(self, key: DocumentKey) -> Evicted:
-        blocks = [
-            HeldBlock(partition, block)
-            for partition, groups in self._parts(key.collection)
-            for block in groups.blocks(self._rows_of(groups, key))
+        rows_in: Counter[tuple[int, str]] = Counter()
+        for (collection, _), groups in self._held.items():
+            length = groups.result.window.length_ms
+            if length is not None:
+                starts, counts = np.unique(groups.starts[groups.starts + length <= left_behind], return_counts=True)
+                for start, count in zip(starts.tolist(), counts.tolist(), strict=True):
+                    rows_in[start, collection] += count
+        chosen: defaultdict[str, list[int]] = defaultdict(list)
+        rows = 0
+        for (start, collection), count in sorted(rows_in.items()):
+            if rows >= min(excess, EVICTED_AT_ONCE):
+                break
+            chosen[collection].append(start)
+            rows += count
+        return [
+            evicted
+            for collection, starts in chosen.items()
+            for evicted in self._pack(collection, self._rows_by_key(collection, starts))
         ]
-        return Evicted(key, self._rev(key), _ENCODER.encode(blocks))
 
-    def _rev(self, key: DocumentKey) -> tuple[int, ...]:
+    def _pack(self, collection: str, rows_by_key: _RowsByKey) -> Iterator[Evicted]:
+        parts = dict(self._parts(collection))
+        for key, rows in rows_by_key.items():
+            if key not in self.dirty:
+                blocks = [
+                    HeldBlock(partition, block)
+                    for partition, of_it in rows.items()
+                    for block in parts[partition].blocks(np.array(of_it, np.int64))
+                ]
+                yield Evicted(key, self._rev(parts, rows), _ENCODER.encode(blocks))
+
+    def _rev(self, parts: Mapping[int, Groups], rows: Mapping[int, list[int]]) -> tuple[int, ...]:
         rev = [0] * self._partitions
-        for partition, groups in self._parts(key.collection):
-            rev[partition] = int((groups.label.values[self._rows_of(groups, key)] + 1).sum())
+        for partition, of_it in rows.items():
+            rev[partition] = int((parts[partition].label.values[of_it] + 1).sum())
         return tuple(rev)
 
     def _parts(self, collection: str) -> list[tuple[int, Groups]]:
         """What each source partition has of a collection."""
         return [(p, groups) for (of, p), groups in sorted(self._held.items()) if of == collection]
 
-    def _rows_of(self, groups: Groups, key: DocumentKey) -> Ints:
-        rows = np.flatnonzero(groups.starts == key.start_ms)
-        if groups.result.by_genre:
-            rows = rows[groups.ids[rows] == self._names["genre"][key.slug]]
-        return rows
+    def _rows_by_key(self, collection: str, starts: Iterable[int]) -> _RowsByKey:
+        """The rows of all keys of these windows, by source partition."""
+        found: _RowsByKey = {}
+        wanted = np.array(list(starts), np.int64)
+        for partition, groups in self._parts(collection):
+            rows = np.flatnonzero(np.isin(groups.starts, wanted))
+            for key, row in zip(self._keys(groups, rows), rows.tolist(), strict=True):
+                found.setdefault(key, {}).setdefault(partition, []).append(row)
+        return found
 
     def evict(self, stored: Iterable[Evicted]) -> None:
         """Drops keys that are in the store now, unless they changed meanwhile."""
         by_collection: defaultdict[str, dict[DocumentKey, tuple[int, ...]]] = defaultdict(dict)
         for evicted in stored:
             by_collection[evicted.key.collection][evicted.key] = evicted.rev
-        for collection, keys in by_collection.items():
-            before = max(key.start_ms for key in keys) + 1
+        for collection, revs in by_collection.items():
+            before = max(key.start_ms for key in revs) + 1
             before = max(before, self._evicted_before.get(collection, 0))
             self._evicted_before[collection] = self._evictions[collection] = before
-            unchanged = {key for key, rev in keys.items() if key not in self.dirty and self._rev(key) == rev}
-            for _, groups in self._parts(collection):
-                stays = [key not in unchanged for key in self._keys(groups, np.arange(len(groups)))]
-                groups.keep(np.flatnonzero(stays))
+            parts = dict(self._parts(collection))
+            stays = {partition: np.ones(len(groups), np.bool_) for partition, groups in parts.items()}
+            for key, rows in self._rows_by_key(collection, {key.start_ms for key in revs}).items():
+                if key not in self.dirty and self._rev(parts, rows) == revs.get(key):
+                    for partition, of_it in rows.items():
+                        stays[partition][of_it] = False
+            for partition, groups in parts.items():
+                groups.keep(np.flatnonzero(stays[partition]))
                 groups.unsaved.values[groups.starts < before] = True
         compact(self._names["movie_id"], self._held.values())
 
