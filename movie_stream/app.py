@@ -107,7 +107,9 @@ class FaustWorker(faust.Worker):
 
     def _flag_as_shutdown_by_signal(self) -> None:
         super()._flag_as_shutdown_by_signal()
-        deadline = threading.Timer(STOP_WITHIN_S, die, [WorkerFailed(what=f"it was told to, {STOP_WITHIN_S:g} s ago")])
+        deadline = threading.Timer(
+            STOP_WITHIN_S, die, [WorkerFailed(what=f"it could not end in order within {STOP_WITHIN_S:g} s")]
+        )
         deadline.daemon = True
         deadline.start()
 
