@@ -113,6 +113,7 @@ class _Demo:
         try:
             with screen(console) as shown:
                 await _first_of(self._all(once=once), self._refresh(shown))
+                shown.show(self._run)  # what came since the last refresh
         except asyncio.CancelledError:
             self._run.phase = "ended"
         finally:
