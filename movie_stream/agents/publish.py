@@ -186,7 +186,7 @@ class Publish(Owner[Merger]):
             rows = [(e.key.text, e.rev, self._run_number, e.payload) for e in fitting]
             report = await self._patiently(partial(self._store.save, rows), held)
             self._say(report)
-            alarming = {alarm.id for alarm in report.incomparable}
-            state.evict(e for e in fitting if e.key.text not in alarming)
+            not_stored = {alarm.id for alarm in report.incomparable} | {parked.id for parked in report.parked}
+            state.evict(e for e in fitting if e.key.text not in not_stored)
             if len(state) >= rows_before:
                 break  # none of the oldest can go now
