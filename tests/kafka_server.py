@@ -1,0 +1,159 @@
+"""An Apache Kafka of a test's own, which may be killed, paused and started again on the same data.
+
+Its jars come from Maven Central into `.kafka/`, once; where there is no `java` or no `mvn` the test is skipped.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import pytest
+
+from movie_stream.embedded.launch import free_port
+from movie_stream.embedded.process import GuardedProcess
+
+POM: Final = Path(__file__).parent / "kafka" / "pom.xml"
+JARS: Final = Path(__file__).parents[1] / ".kafka" / "4.1.1"
+CLUSTER: Final = "MkU3OEVBNTcwNTJENDM2Qg"
+READY_WITHIN_S: Final = 60.0
+STARTED: Final = "Kafka Server started"
+JAVA: Final = (
+    "-Xmx512m",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info",  # says STARTED
+)
+
+
+def missing() -> str | None:
+    """Why Apache Kafka cannot be run here; None where it can."""
+    absent = [program for program in ("java", "mvn") if shutil.which(program) is None]
+    return f"Apache Kafka needs {' and '.join(absent)}, not found on PATH" if absent else None
+
+
+def jars() -> Path:
+    """The folder of the jars, which Maven fills the first time. Skips the test where it cannot be had."""
+    if reason := missing():
+        pytest.skip(reason)
+    JARS.parent.mkdir(exist_ok=True)
+    with (JARS.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run side by side
+        if not JARS.exists():
+            unfinished = JARS.with_suffix(".unfinished")
+            maven = ["mvn", "--quiet", "--batch-mode", "--color=never", "--file", str(POM)]
+            copy = ["dependency:copy-dependencies", f"-DoutputDirectory={unfinished}"]
+            subprocess.run([*maven, *copy], check=True, timeout=600)
+            unfinished.rename(JARS)
+    return JARS
+
+
+class KafkaServer:
+    """One broker, its own controller; runs within a `with` block, on data in `folder`.
+
+    `properties` come on top of its configuration, `format_arguments` go to the formatting of its storage. Clients are
+    told to connect to `advertised`, a port of 127.0.0.1, where that is not its own.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        properties: Mapping[str, str] | None = None,
+        format_arguments: Sequence[str] = (),
+        advertised: int | None = None,
+    ) -> None:
+        self._folder, self._format_arguments = folder, format_arguments
+        self.port, self._controller_port = free_port(), free_port()
+        self._properties = {**self._defaults(advertised or self.port), **(properties or {})}
+        self.process: GuardedProcess
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Its own address."""
+        return f"127.0.0.1:{self.port}"
+
+    def _defaults(self, advertised: int) -> dict[str, str]:
+        return {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
+            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller_port}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{advertised}",
+            "controller.listener.names": "CONTROLLER",
+            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL",
+            "inter.broker.listener.name": "PLAINTEXT",
+            "log.dirs": str(self._folder / "data"),
+            "offsets.topic.num.partitions": "3",
+            "offsets.topic.replication.factor": "1",
+            "transaction.state.log.replication.factor": "1",
+            "transaction.state.log.min.isr": "1",
+            "group.initial.rebalance.delay.ms": "0",
+            "auto.create.topics.enable": "false",
+        }
+
+    def __enter__(self) -> Self:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        written = "\n".join(f"{name}={value}" for name, value in self._properties.items())
+        (self._folder / "server.properties").write_text(written + "\n")
+        storage = ["format", "--cluster-id", CLUSTER, "--config", str(self._folder / "server.properties")]
+        done = subprocess.run(
+            [*self._java("kafka.tools.StorageTool"), *storage, *self._format_arguments],
+            capture_output=True,
+            text=True,
+            timeout=READY_WITHIN_S,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        self.start()
+        try:
+            self.wait_until_ready()
+        except BaseException:
+            self.process.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.process.kill()  # its data is of no more use
+        self.process.stop()
+
+    def _java(self, main: str) -> list[str]:
+        return ["java", *JAVA, "-cp", f"{jars()}/*", main]
+
+    def start(self) -> None:
+        """Starts it, on the data that is there; does not wait until it serves."""
+        self.process = GuardedProcess(
+            "Apache Kafka", [*self._java("kafka.Kafka"), str(self._folder / "server.properties")]
+        )
+
+    def wait_until_ready(self) -> None:
+        """Until it answers."""
+        deadline = time.monotonic() + READY_WITHIN_S
+        while STARTED not in (log := self.process.log()):
+            assert self.process.exit_code() is None, log[-2000:]
+            assert time.monotonic() < deadline, log[-2000:]
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """kill -9, and wait until it is gone."""
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.stop()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """It answers nobody, and closes no connection."""
+        os.kill(self.process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.process.pid, signal.SIGCONT)
