@@ -19,8 +19,8 @@ from movie_stream.tables.table import Overtaken, S, Table
 
 logger = logging.getLogger(__name__)
 
-LEAVE_WITHIN_S: Final = 2.0
-"""The longest that the flush of a partition that goes may take; after it the state is dropped, which is safe."""
+LEAVE_WITHIN_S: Final = 2.5
+"""The longest that the flush of partitions that go may take; after it their state is dropped, which is safe."""
 
 STALLED_AFTER_S: Final = 60.0
 """A partition with records to read that has not moved for this long ends the process."""
@@ -97,7 +97,10 @@ class Owner(ABC, Generic[S]):
 
     @abstractmethod
     def missed(self, partition: int, position: int, oldest: int) -> None:
-        """Says that records were deleted before they were applied; raises if the state is of no use without them."""
+        """Says that records were deleted before they were applied; raises if the state is of no use without them.
+
+        `position` is 0 where nothing was ever saved: the log may have begun later when this run did.
+        """
 
     def idle(self, owned: Owned[S]) -> bool:
         """Whether a flush would have nothing to write."""
@@ -125,8 +128,7 @@ class Owner(ABC, Generic[S]):
                 remedy="if the topic was made anew, count it afresh with: movie-stream rebuild",
             )
         if state.position < oldest:
-            if state.position:
-                self.missed(partition, state.position, oldest)
+            self.missed(partition, state.position, oldest)
             state.position = oldest
         self.owned[partition] = Owned(
             table, asyncio.Lock(), Pace(0.25, 5.0), Pace(0.5, 10.0), checkpointed, monotonic()
@@ -210,18 +212,21 @@ class Owner(ABC, Generic[S]):
             self._drop(partition, owned)
 
     async def leave(self, partitions: Iterable[int]) -> None:
-        """Flushes partitions that go, for a bounded time, and drops their state."""
+        """Flushes partitions that go, all at once and for a bounded time, and drops their state."""
         going = [(p, self.owned[p]) for p in partitions if p in self.owned]
         try:
             async with asyncio.timeout(LEAVE_WITHIN_S):
-                for partition, owned in going:
-                    async with owned.lock:
-                        if self.holds(partition, owned) and not self.idle(owned):
-                            await self._flush(partition, owned, leaving=True)
+                await asyncio.gather(*(self._flush_last(partition, owned) for partition, owned in going))
         except TimeoutError:
             logger.warning("%s: leaves without a last checkpoint; the next owner does the rest again", self.topic)
         for partition, owned in going:
             self._drop(partition, owned)
+
+    async def _flush_last(self, partition: int, owned: Owned[S]) -> None:
+        owned.table.in_a_hurry = True
+        async with owned.lock:
+            if self.holds(partition, owned) and not self.idle(owned):
+                await self._flush(partition, owned, leaving=True)
 
     def stalled(self) -> int | None:
         """A partition that has records to read but has not moved for too long; None is as it should be."""

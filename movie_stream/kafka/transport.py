@@ -9,6 +9,7 @@ What Faust 0.15 does otherwise, and why it is overridden here:
 * It stops fetching for a second when every stream's buffer is full. Here a full buffer just makes the fetcher wait.
 * It does not say when a partition was cut under the consumer. Here a hole at a chunk's beginning is looked into.
 * It ends the process when a commit comes too late in a rebalance. Commits are only for lag and monitoring here.
+* It waits for the end of a rebalance before it leaves the group. Here it leaves at once.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from movie_stream.kafka.leaving import leave_group
 from movie_stream.kafka.unpack import chunk
 
 SESSION_TIMEOUT_MS = 6_000
@@ -49,6 +51,11 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
             rebalance_timeout_ms=60_000,
             max_poll_interval_ms=600_000,
         )
+
+    async def on_thread_stop(self) -> None:
+        if self._consumer is not None:
+            await leave_group(self._consumer)
+        await super().on_thread_stop()
 
     async def _fetch_records(
         self,

@@ -1,0 +1,73 @@
+"""Leaving the group while the others are waited for: aiokafka's own way waits along, ours does not."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from aiokafka import AIOKafkaConsumer
+
+from movie_stream.kafka import client, rewind, topics
+from movie_stream.kafka.leaving import leave_group
+from movie_stream.settings import Settings
+
+SESSION_MS = 8_000
+PATIENCE_S = 40.0
+
+
+async def until(holds: Callable[[], object]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        for _ in iter(holds, True):
+            await asyncio.sleep(0.01)
+
+
+async def member(settings: Settings) -> AIOKafkaConsumer:
+    """A consumer that begins to join the group."""
+    consumer = AIOKafkaConsumer(
+        **client.options(settings),
+        group_id=settings.kafka_group,
+        enable_auto_commit=False,
+        session_timeout_ms=SESSION_MS,
+        heartbeat_interval_ms=300,
+    )
+    await consumer.start()
+    consumer.subscribe([settings.kafka_topic])
+    return consumer
+
+
+def joined(*members: AIOKafkaConsumer) -> Callable[[], bool]:
+    """Whether the topic's three partitions are shared out among them."""
+    return lambda: all(m.assignment() for m in members) and sum(len(m.assignment()) for m in members) == 3
+
+
+async def fall_silent(dead: AIOKafkaConsumer) -> None:
+    """No more heartbeats, and no good-bye."""
+    dead._coordinator._closing.set_result(None)
+    await dead._coordinator._stop_heartbeat_task()
+    await dead._coordinator._stop_commit_offsets_refresh_task()
+
+
+async def test_a_member_leaves_in_the_middle_of_a_rebalance(settings: Settings) -> None:
+    await topics.ensure(settings)
+    dead, leaver = await member(settings), await member(settings)
+    await until(joined(dead, leaver))
+    await fall_silent(dead)
+    third = await member(settings)
+    await until(lambda: bool(leaver._coordinator._performed_join_prepare))
+    began = time.monotonic()
+    await leave_group(leaver)
+    await leaver.stop()
+    left_after_s = time.monotonic() - began
+    await until(joined(third))
+    await asyncio.gather(dead.stop(), third.stop())
+    assert left_after_s < SESSION_MS / 1000 / 2, "it has waited for the dead member"
+
+
+async def test_a_member_at_rest_leaves_as_usual(settings: Settings) -> None:
+    await topics.ensure(settings)
+    consumer = await member(settings)
+    await until(joined(consumer))
+    await leave_group(consumer)
+    await consumer.stop()
+    assert await rewind.members(settings) == 0
