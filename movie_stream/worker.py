@@ -19,11 +19,11 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from movie_stream.agents.accumulate import Accumulate
-from movie_stream.agents.owner import LEAVE_WITHIN_S, Owner
+from movie_stream.agents.owner import Owner
 from movie_stream.agents.publish import Publish
 from movie_stream.aggregates.accumulator import Rules
 from movie_stream.aggregates.results import RESULTS
-from movie_stream.errors import BrokerRefused, BrokerUnreachable, RunMismatch, WorkerFailed
+from movie_stream.errors import BrokerRefused, BrokerUnreachable, RunMismatch, TopicMissing, WorkerFailed
 from movie_stream.event import MICRO
 from movie_stream.kafka import client, offsets, topics
 from movie_stream.kafka.log import Broker
@@ -40,6 +40,8 @@ FORMAT: Final = 1
 """Of what stands in changelogs, partials and `_partials`; another format is another run."""
 
 
+TOLD_WITHIN_S: Final = 0.5
+"""The longest that leaving waits for the group's last commit."""
 REPORT_EVERY_S: Final = 5.0
 WATCH_EVERY_S: Final = 5.0
 BROKER_AWAY_AT_MOST_S: Final = 45.0
@@ -69,7 +71,7 @@ class FaustGroup:
     async def settle(self) -> None:
         """Waits for the commit that is under way, for a bounded time."""
         if self._committing is not None:
-            await asyncio.wait([self._committing], timeout=LEAVE_WITHIN_S)
+            await asyncio.wait([self._committing], timeout=TOLD_WITHIN_S)
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -89,9 +91,12 @@ def fingerprint(settings: Settings, topology: Topology) -> dict[str, Any]:
     results = repr([(of.collection, of.window, of.grouped_by, of.prefix, of.fields, of.held) for of in RESULTS])
     return {
         "format": FORMAT,
-        "topic": topology.identity,
+        "topic": topology.identities[names.events],
         "partitions": topology.partitions[names.events],
+        "partials_topic": topology.identities[names.partials],
         "partials_partitions": topology.partitions[names.partials],
+        "accumulate_changelog": topology.identities[names.accumulate_changelog],
+        "publish_changelog": topology.identities[names.publish_changelog],
         **{name.upper(): value for name, value in asdict(rules_of(settings)).items()},
         "results": hashlib.sha256(results.encode()).hexdigest()[:16],
     }
@@ -167,7 +172,7 @@ class Worker:
                 remedy="delete these topics, and make them anew with: movie-stream init",
             )
         db = await self._stack.enter_async_context(opened(self.settings))
-        run = await open_run(self.settings, db, self._topology)
+        self._run = run = await open_run(self.settings, db, self._topology)
         producer = await client.start_producer(self.settings, linger_ms=5, max_batch_size=1 << 20)
         self._stack.push_async_callback(producer.stop)
         self._admin = await self._stack.enter_async_context(client.admin(self.settings))
@@ -199,9 +204,7 @@ class Worker:
 
     async def restore(self, assigned: set[TP]) -> dict[TP, int]:
         """Loads the state of what was assigned; where to go on. The topics must still be what they were."""
-        topology = await topics.describe(self.settings)
-        if topology != self._topology:
-            raise RunMismatch(where="this worker", what=f"the topics were {self._topology}, are {topology}")
+        await self._look_at_topics()
         owners, places = dict(self._owners), sorted(assigned)
         for owner in owners.values():
             owner.drop_all()
@@ -226,27 +229,38 @@ class Worker:
         await self._group.settle()
         self.told.set()
 
+    async def _look_at_topics(self) -> None:
+        """Raises RunMismatch or TopicMissing where they are not what they were when this worker was started."""
+        now = await topics.describe(self.settings, self._admin)
+        if changed := changes(self._run, fingerprint(self.settings, now)):
+            raise RunMismatch(where="what this worker counts", what=changed)
+
     async def release(self, revoked: set[TP]) -> None:
         """Flushes what is taken from us, for a bounded time, and drops its state."""
-        for topic, owner in self._owners:
-            await owner.leave([tp.partition for tp in revoked if tp.topic == topic])
+        await asyncio.gather(
+            *(owner.leave([tp.partition for tp in revoked if tp.topic == topic]) for topic, owner in self._owners)
+        )
 
     def finished(self) -> dict[TP, int]:
         """Up to where everything is in a checkpoint that counts."""
         return {TP(topic, p): offset for topic, owner in self._owners for p, offset in owner.finished.items()}
 
     async def watch(self) -> None:
-        """Raises WorkerFailed when an assigned partition has records to read but does not move, and
-        BrokerUnreachable when the broker has been away for too long.
+        """Raises WorkerFailed when an assigned partition has records to read but does not move, BrokerUnreachable when
+        the broker has been away for too long, RunMismatch or TopicMissing when topics are changed under the worker.
         """
-        heard_s = monotonic()
+        heard_s, changed = monotonic(), False
         while True:
             await asyncio.sleep(WATCH_EVERY_S)
             try:
                 async with asyncio.timeout(WATCH_EVERY_S):
-                    await self._admin.describe_cluster()
-                heard_s = monotonic()
-            except (KafkaError, OSError, TimeoutError) as error:
+                    await self._look_at_topics()
+                heard_s, changed = monotonic(), False
+            except (RunMismatch, TopicMissing):
+                if changed:  # twice: a broker that is just starting may not know all of its topics yet
+                    raise
+                changed = True
+            except (BrokerRefused, BrokerUnreachable, KafkaError, OSError, TimeoutError) as error:
                 if monotonic() - heard_s > BROKER_AWAY_AT_MOST_S:
                     raise BrokerUnreachable(servers=self.settings.require_broker(), cause=error) from error
             for topic, owner in self._owners:
@@ -260,9 +274,8 @@ class Worker:
 
     async def release_all(self) -> None:
         """Flushes all that is owned, for a bounded time, and drops its state."""
-        for _, owner in self._owners:
-            await owner.leave(list(owner.owned))
-            await self._group.settle()
+        await asyncio.gather(*(owner.leave(list(owner.owned)) for _, owner in self._owners))
+        await self._group.settle()
 
     @property
     def tally(self) -> Tally:

@@ -64,6 +64,9 @@ class MemoryLog:
             at += 1
             await self.turn()
 
+    async def oldest(self) -> int:
+        return self.start
+
     async def delete_before(self, offset: int) -> None:
         await self.turn()
         self.start = max(self.start, min(offset, self.end))

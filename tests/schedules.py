@@ -276,6 +276,9 @@ class FakeLog:
     def read(self, start: int | None, until: int | None) -> Any:
         return self.log.read(start, until)
 
+    async def oldest(self) -> int:
+        return await self.log.oldest()
+
     async def delete_before(self, offset: int) -> None:
         await self.log.delete_before(offset)
 
@@ -375,7 +378,7 @@ class World:
 
     def agent(self, process: Process) -> Any:
         broker: Any = FakeBroker(self)
-        topology = Topology({TOPICS.events: SOURCES, TOPICS.partials: TARGETS}, "memory")
+        topology = Topology({TOPICS.events: SOURCES, TOPICS.partials: TARGETS}, {})
         if process.kind == "accumulate":
             agent: Any = Accumulate(broker, TOPICS, topology, RULES, "run", RUN, self.group)
             accumulator = partial(Accumulator, partitions=SOURCES, rules=RULES, run=RUN, results=self.results)

@@ -6,22 +6,24 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from movie_stream.kafka import client
-from movie_stream.kafka.identity import topic_identity
+from movie_stream.kafka.identity import identities
 from movie_stream.settings import Settings
 
 
 async def test_a_topic_is_the_same_until_it_is_made_anew(settings: Settings) -> None:
-    topic = settings.kafka_topic
+    names = [settings.kafka_topic, f"{settings.kafka_topic}-2"]
     async with client.admin(settings) as admin:
-        await admin.create_topics([NewTopic(topic, 2, 1), NewTopic(f"{topic}-2", 2, 1)])
-        identity = await topic_identity(admin, topic)
-        assert await topic_identity(admin, topic) == identity
-        assert await topic_identity(admin, f"{topic}-2") != identity
+        await admin.create_topics([NewTopic(name, 2, 1) for name in names])
+        before = await identities(admin, names)
+        assert list(before) == names
+        assert before[names[0]] != before[names[1]]
         async with client.admin(settings) as another:
-            assert await topic_identity(another, topic) == identity
-        await admin.delete_topics([topic])
-        await admin.create_topics([NewTopic(topic, 2, 1)])
-        assert await topic_identity(admin, topic) != identity
+            assert await identities(another, names) == before
+        await admin.delete_topics(names[:1])
+        await admin.create_topics([NewTopic(names[0], 2, 1)])
+        after = await identities(admin, names)
+        assert after[names[0]] != before[names[0]]
+        assert after[names[1]] == before[names[1]]
 
 
 async def test_an_old_broker_is_known_by_its_cluster_and_the_topics_name(
@@ -36,7 +38,7 @@ async def test_an_old_broker_is_known_by_its_cluster_and_the_topics_name(
         with monkeypatch.context() as patch:
             patch.setattr(AIOKafkaAdminClient, "_send_request", refuse)
             patch.setattr(AIOKafkaAdminClient, "describe_cluster", _described(cluster))
-            assert await topic_identity(admin, "movie-events") == f"{cluster}/movie-events"
+            assert await identities(admin, ["movie-events"]) == {"movie-events": f"{cluster}/movie-events"}
 
 
 def _described(cluster: str) -> object:

@@ -327,6 +327,53 @@ def test_a_cursor_counts_with_all_of_its_entries_and_after_its_parent() -> None:
     assert chain.read(encode(Cursor(second, first, False, 6, None, 0, RUN))) is not None
 
 
+@pytest.mark.parametrize("start", range(1, 30))
+def test_a_log_that_others_have_cut_is_noticed_unless_a_whole_snapshot_is_left(start: int) -> None:
+    log = MemoryLog()
+    table = Table(Tiny(), log, RUN)
+    for _ in range(8):  # not the table's own deletions: all of it stays
+        written(log, table, 5)
+        log.start = 0
+    left = [_DECODER.decode(value or b"") for value in log.get(start, log.end)]
+    first = next(record for record in left if isinstance(record, Cursor))
+    entries = sum(isinstance(record, EntryRecord) and record.id == first.id for record in left)
+    whole = first.snapshot and entries == first.entries
+    log.start = start
+    if whole:
+        assert restored(log).state.values == table.state.values
+    else:
+        with pytest.raises(BrokenChangelog, match=f"records before offset {start} were deleted"):
+            restored(log)
+
+
+def test_a_log_of_which_nothing_is_left_is_noticed() -> None:
+    log = MemoryLog()
+    written(log, restored(log), 5)
+    log.start = log.end
+    with pytest.raises(BrokenChangelog, match=f"all records before offset {log.end} were deleted"):
+        restored(log)
+
+
+def test_an_entry_that_cannot_be_loaded_is_a_broken_changelog() -> None:
+    log = MemoryLog()
+    first = CheckpointId("w", 1)
+    run(log.append([encode(EntryRecord(first, 0, b"{")), encode(Cursor(first, None, True, 5, None, 1, RUN))]))
+    with pytest.raises(BrokenChangelog, match="an entry that cannot be loaded"):
+        restored(log)
+
+
+def test_who_is_in_a_hurry_puts_a_snapshot_off() -> None:
+    log = MemoryLog()
+    table = restored(log)
+    table.in_a_hurry = True
+    assert table.snapshot_due, "without one there is nothing to follow"
+    table.in_a_hurry = False
+    while not (table.snapshot_due and table.state.position):
+        written(log, table, 5)
+    table.in_a_hurry = True
+    assert not table.freeze().snapshot
+
+
 def test_a_zombie_whose_changelog_was_cut_under_it_is_overtaken() -> None:
     log = MemoryLog()
     zombie = restored(log)

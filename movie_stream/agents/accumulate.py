@@ -69,11 +69,17 @@ class Accumulate(Owner[Accumulator]):
             )
 
     def missed(self, partition: int, position: int, oldest: int) -> None:
-        logger.error(
-            "%s, partition %s: the records from %s to before %s were deleted before they were counted; their views are "
-            "missing in all results",
-            *(self.topic, partition, position, oldest),
-        )
+        if position:
+            logger.error(
+                "%s, partition %s: the records from %s to before %s were deleted before they were counted; their views "
+                "are missing in all results",
+                *(self.topic, partition, position, oldest),
+            )
+        else:
+            logger.warning(
+                "%s, partition %s: begins at offset %s; the older records are no longer in the topic, and do not count",
+                *(self.topic, partition, oldest),
+            )
 
     def urgent(self, partition: int) -> bool:
         return len(self._letters[partition]) > LETTERS_AT_MOST

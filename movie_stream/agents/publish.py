@@ -90,6 +90,8 @@ class Publish(Owner[Merger]):
             self._group.pause(self.topic, chunk.partition, True)
 
     def missed(self, partition: int, position: int, oldest: int) -> None:
+        if not position:
+            return  # an earlier run has published what it deleted
         raise WorkerFailed(
             what=f"the records of {self.topic}, partition {partition}, from {position} to before {oldest} were deleted "
             "before they were published",

@@ -5,6 +5,8 @@ Metadata v10 (KIP-516) carries it; aiokafka stops at v5, so the request is spell
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -95,18 +97,22 @@ class _MetadataRequestStruct(RequestStruct):
 class _MetadataRequest(Request[_MetadataRequestStruct]):
     API_KEY = 3
 
-    def __init__(self, topic: str) -> None:
-        self._topic = topic
+    def __init__(self, topics: Sequence[str]) -> None:
+        self._topics = topics
 
     def build(self, request_struct_class: type[_MetadataRequestStruct]) -> _MetadataRequestStruct:
-        return request_struct_class([(bytes(16), self._topic, {})], False, False, False, {})
+        wanted: list[Any] = [(bytes(16), topic, {}) for topic in self._topics]
+        return request_struct_class(wanted, False, False, False, {})
 
 
-async def topic_identity(admin: AIOKafkaAdminClient, topic: str) -> str:
-    """The cluster's and the topic's id as text; without a topic id where the broker is too old to give one."""
+async def identities(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> dict[str, str]:
+    """The cluster's and the topic's id of each topic as text; without a topic id where the broker is too old for one.
+
+    A topic that is not there has an id of zeros.
+    """
     try:
-        response: Struct = await admin._send_request(_MetadataRequest(topic))
+        response: Struct = await admin._send_request(_MetadataRequest(topics))
     except NotImplementedError:  # how aiokafka says that the broker does not know this version
-        return f"{(await admin.describe_cluster())['cluster_id']}/{topic}"
-    found = next(entry for entry in response.topics if entry[1] == topic)
-    return f"{response.cluster_id}/{UUID(bytes=found[2])}"
+        cluster = (await admin.describe_cluster())["cluster_id"]
+        return {topic: f"{cluster}/{topic}" for topic in topics}
+    return {entry[1]: f"{response.cluster_id}/{UUID(bytes=entry[2])}" for entry in response.topics}

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -18,6 +19,9 @@ from movie_stream.tables.log import LogCut
 
 logger = logging.getLogger(__name__)
 
+DELETION_ATTEMPTS: Final = 3
+"""A broker that has deleted nothing by then cannot; one that is only away for a moment can."""
+
 
 @dataclass
 class Broker:
@@ -26,8 +30,10 @@ class Broker:
     settings: Settings
     producer: AIOKafkaProducer
     admin: AIOKafkaAdminClient
-    deletes: bool | None = field(default=None, init=False)
-    """Whether the broker can delete records; found out by the first attempt (Tansu 0.6 cannot)."""
+    _deleted: bool = field(default=False, init=False)
+    """Whether the broker has ever deleted records."""
+    _not_deleted: int = field(default=0, init=False)
+    """How often it has not, before it ever did: Tansu 0.6 cannot, and closes the connection instead of saying so."""
 
     async def send(self, topic: str, partition: int, values: Sequence[bytes]) -> list[int]:
         """Sends records in this order; returns their offsets when all are acknowledged. A lost one raises."""
@@ -55,18 +61,18 @@ class Broker:
 
     async def delete_before(self, topic: str, partition: int, offset: int) -> None:
         """Deletes what is before an offset; without it nothing goes wrong, but the topic grows."""
-        if self.deletes is False:
+        if not self._deleted and self._not_deleted >= DELETION_ATTEMPTS:
             return
         try:
             await self.admin.delete_records({TopicPartition(topic, partition): RecordsToDelete(before_offset=offset)})
         except KafkaError as error:
-            if self.deletes is None:
-                self.deletes = False
+            self._not_deleted += 1
+            if self._not_deleted == DELETION_ATTEMPTS and not self._deleted:
                 logger.warning("the broker does not delete records (%s): the topics of this group only grow", error)
             else:
-                logger.warning("not deleted before %s in %s, the next checkpoint will: %s", offset, topic, error)
+                logger.info("not deleted before %s in %s, the next checkpoint will: %s", offset, topic, error)
         else:
-            self.deletes = True
+            self._deleted = True
 
 
 class KafkaLog:
@@ -96,6 +102,12 @@ class KafkaLog:
                     for record in fetched.get(place, ()):
                         if record.offset < end:
                             yield record.offset, record.value
+
+    async def oldest(self) -> int:
+        place = TopicPartition(self._topic, self._partition)
+        with client.explained(self._broker.settings, f"asking where {self._topic} begins"):
+            async with client.reader(self._broker.settings) as consumer:
+                return (await offsets.beginnings(consumer, [place]))[place]
 
     async def delete_before(self, offset: int) -> None:
         await self._broker.delete_before(self._topic, self._partition, offset)

@@ -12,7 +12,7 @@ from aiokafka.errors import for_code
 
 from movie_stream.errors import BrokerRefused, TopicMissing
 from movie_stream.kafka import client
-from movie_stream.kafka.identity import topic_identity
+from movie_stream.kafka.identity import identities
 from movie_stream.settings import Settings
 
 _ALREADY_EXISTS: Final = 36
@@ -43,6 +43,11 @@ class Topics:
         )
 
     @property
+    def counted(self) -> tuple[str, ...]:
+        """Those that figures depend on; the dead letters are only written."""
+        return self.events, self.partials, self.accumulate_changelog, self.publish_changelog
+
+    @property
     def all(self) -> tuple[str, ...]:
         """All of them."""
         return self.events, self.dead_letters, self.partials, self.accumulate_changelog, self.publish_changelog
@@ -53,8 +58,8 @@ class Topology:
     """What the broker says of the topics."""
 
     partitions: Mapping[str, int]
-    identity: str
-    """Cluster and topic id of the events."""
+    identities: Mapping[str, str]
+    """Cluster and topic id of the topics that figures depend on: one that was made anew has another."""
 
 
 async def ensure(settings: Settings) -> list[str]:
@@ -90,16 +95,18 @@ async def ensure(settings: Settings) -> list[str]:
             return [topic.name for topic in missing]
 
 
-async def describe(settings: Settings) -> Topology:
-    """Partition counts and identity. Raises TopicMissing."""
+async def describe(settings: Settings, admin: AIOKafkaAdminClient | None = None) -> Topology:
+    """Partition counts and identities; by a connection of its own where none is given. Raises TopicMissing."""
+    if admin is None:
+        async with client.admin(settings) as own:
+            return await describe(settings, own)
     topics = Topics.of(settings)
-    async with client.admin(settings) as admin:
-        with client.explained(settings, "looking at the topics"):
-            partitions = await partitions_of(admin, topics.all)
-            for topic in topics.all:
-                if topic not in partitions:
-                    raise TopicMissing(topic=topic, servers=settings.require_broker())
-            return Topology(partitions, await topic_identity(admin, topics.events))
+    with client.explained(settings, "looking at the topics"):
+        partitions = await partitions_of(admin, topics.all)
+        for topic in topics.all:
+            if topic not in partitions:
+                raise TopicMissing(topic=topic, servers=settings.require_broker())
+        return Topology(partitions, await identities(admin, topics.counted))
 
 
 def disagreements(settings: Settings, count: Mapping[str, int]) -> list[str]:

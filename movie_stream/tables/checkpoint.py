@@ -57,7 +57,7 @@ class Counted:
 
 
 class BrokenChangelog(ValueError):
-    """A record of a changelog that no writer of ours has written."""
+    """A changelog holds what no writer of ours has written, or lacks what none of them has deleted."""
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -84,6 +84,11 @@ class Chain:
         self.last: CheckpointId | None = None
         """The checkpoint that counted last."""
         self._entries: dict[CheckpointId, dict[int, bytes]] = {}
+        self._cut_at: int | None = None  # until the first cursor has shown that it was cut where it may be
+
+    def begins_at(self, offset: int) -> None:
+        """Says where the log begins: one of which records were deleted has to begin with a snapshot."""
+        self._cut_at = offset or None
 
     def read(self, value: bytes | None) -> Counted | None:
         """Takes the next record; the checkpoint that it completes, if it counts. Raises BrokenChangelog."""
@@ -95,6 +100,7 @@ class Chain:
             self._entries.setdefault(record.id, {})[record.index] = record.payload
             return None
         entries = self._entries.get(record.id, {})
+        self._check_cut(record, len(entries))
         follows = record.parent == self.last if self.last is not None else record.snapshot
         if record.run != self._run or len(entries) < record.entries or not follows or record.id == self.last:
             return None
@@ -102,3 +108,9 @@ class Chain:
         del self._entries  # of forks: whatever comes of them later has no parent that counts
         self._entries = {}
         return Counted(record, [entries[index] for index in range(record.entries)])
+
+    def _check_cut(self, first: Cursor, entries: int) -> None:
+        """Writers delete only what is before the first entry of a snapshot that counted, with nothing else in it."""
+        if self._cut_at is not None and not (first.snapshot and entries == first.entries):
+            raise BrokenChangelog(f"records before offset {self._cut_at} were deleted that are still needed")
+        self._cut_at = None

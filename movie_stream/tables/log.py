@@ -20,6 +20,10 @@ class Log(Protocol):
         """
         ...
 
+    async def oldest(self) -> int:
+        """The offset of the oldest record, or of the end where there is none."""
+        ...
+
     async def delete_before(self, offset: int) -> None:
         """Deletes the records before an offset, where the broker can."""
         ...

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from movie_stream.tables.checkpoint import Chain, CheckpointId, Cursor, EntryRecord, encode
+from movie_stream.tables.checkpoint import BrokenChangelog, Chain, CheckpointId, Cursor, EntryRecord, encode
 from movie_stream.tables.log import Log, LogCut
 
 
@@ -54,34 +54,49 @@ class Table(Generic[S]):
         self._chain = Chain(run)
         self._next_offset: int | None = None  # of the changelog: what the chain has not read
         self._snapshot_bytes, self._delta_bytes = 0, 0
+        self.in_a_hurry = False
+        """Whether a snapshot that is due may wait for the next writer."""
 
     async def restore(self) -> None:
         """Reads the changelog to its end and loads what counts. Raises BrokenChangelog."""
         while True:
-            self.state.reset()
-            self._chain, self._next_offset = Chain(self._run), None
-            self._snapshot_bytes = self._delta_bytes = 0
-            position, watermark_ms = 0, None
             try:
-                async for offset, value in self._log.read(None, None):
-                    self._next_offset = offset + 1
-                    counted = self._chain.read(value)
-                    if counted is not None:
-                        if counted.cursor.snapshot:
-                            self.state.reset()
-                        for payload in counted.payloads:
-                            self.state.load(payload)
-                        position, watermark_ms = counted.cursor.position, counted.cursor.watermark_ms
-                        self._weigh(counted.cursor.snapshot, counted.payloads)
+                await self._read_all()
             except LogCut:
                 continue
-            self.state.loaded(position, watermark_ms)
             return
+
+    async def _read_all(self) -> None:
+        self.state.reset()
+        self._chain, self._next_offset = Chain(self._run), None
+        self._snapshot_bytes = self._delta_bytes = 0
+        position, watermark_ms = 0, None
+        async for offset, value in self._log.read(None, None):
+            if self._next_offset is None:
+                self._chain.begins_at(offset)
+            self._next_offset = offset + 1
+            counted = self._chain.read(value)
+            if counted is not None:
+                if counted.cursor.snapshot:
+                    self.state.reset()
+                for payload in counted.payloads:
+                    self._load(payload)
+                position, watermark_ms = counted.cursor.position, counted.cursor.watermark_ms
+                self._weigh(counted.cursor.snapshot, counted.payloads)
+        if self._next_offset is None and (oldest := await self._log.oldest()):
+            raise BrokenChangelog(f"nothing: all records before offset {oldest} were deleted")
+        self.state.loaded(position, watermark_ms)
+
+    def _load(self, payload: bytes) -> None:
+        try:
+            self.state.load(payload)
+        except (ValueError, LookupError, TypeError) as error:  # msgspec's errors are ValueErrors
+            raise BrokenChangelog(f"an entry that cannot be loaded ({error})") from error
 
     @property
     def snapshot_due(self) -> bool:
         """Whether the deltas since the last snapshot outweigh it."""
-        return self._chain.last is None or self._delta_bytes > self._snapshot_bytes
+        return self._chain.last is None or (self._delta_bytes > self._snapshot_bytes and not self.in_a_hurry)
 
     def freeze(self) -> Frozen:
         """Copies what changed since the last time, or everything when a snapshot is due."""
