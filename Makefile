@@ -1,7 +1,7 @@
 # Every recipe of the project; CI calls nothing else. `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check coverage docs picture lock clean
+.PHONY: help install demo test chaos check coverage docs picture lock clean
 
 # The first Python that is new enough; name another with: make PYTHON=/path/to/python3.12 …
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -29,6 +29,11 @@ demo: install ## start a broker and MongoDB, replay a sample, show the results l
 
 test: install check ## check, then run every test
 	$(BIN)/pytest --numprocesses=2 --dist=loadfile --durations=10
+
+chaos: install ## the fault suite: what dies, hangs or is spoilt, on both brokers; about an hour; writes docs/reliability.md
+	rm -f .chaos/results.jsonl
+	$(BIN)/pytest -m 'chaos or not chaos' -rs tests/test_chaos_*.py
+	$(BIN)/python -m tests.chaos.record
 
 check: install ## style, format and types
 	$(BIN)/ruff check .
