@@ -51,7 +51,7 @@ class Lax(Chain):
     checks_parent = True
 
     def read(self, value: bytes | None) -> Counted | None:
-        record = checkpoint._DECODER.decode(value or b"")
+        record = checkpoint.decode(value)
         if isinstance(record, EntryRecord):
             self._entries.setdefault(record.id, {})[record.index] = record.payload
             return None

@@ -75,13 +75,12 @@ def test_of_a_refused_record_and_its_copies_one_counts(
     for partition, records in enumerate(partitions):
         for _ in range(data.draw(st.integers(0, 12), "copies") if records else 0):
             original = data.draw(st.integers(0, len(records) - 1), "original")
-            fix = data.draw(
-                st.sampled_from([{}, {"rating": 4}, {"genre": "Drama", "timestamp": START_MS + 90_000_000}])
-            )
+            fix = data.draw(st.sampled_from(FIXES), "fix")
             at = data.draw(st.integers(original + 1, len(records)), "place")
             if any(offset >= at for of, offset in copies if of == partition):
                 at = len(records)
-            value = json.dumps({**json.loads(records[original][2] or b"{}"), **fix}).encode()
+            event: dict[str, Any] = json.loads(records[original][2] or b"{}")
+            value = json.dumps(event | fix).encode()
             records.insert(at, (at, None, value))
             records[at + 1 :] = [(offset + 1, time, rest) for offset, time, rest in records[at + 1 :]]
             copies[partition, at] = original

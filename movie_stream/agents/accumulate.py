@@ -127,6 +127,7 @@ class Accumulate(Owner[Accumulator]):
             ("kind", letter.kind.encode()),
             ("reason", letter.reason.encode("utf-8", "replace")),
             ("source-topic", self.topic.encode()),
+            ("source-topic-id", self._topic_identity.encode()),
             ("source-partition", str(letter.partition).encode()),
             ("source-offset", str(letter.offset).encode()),
             ("source-timestamp", str(letter.time_ms).encode()),

@@ -13,9 +13,8 @@ from typing import Final
 
 import msgspec
 
-_BITS: Final = 512
-"""Offsets in a word."""
-_WORD_BYTES: Final = _BITS // 8
+from movie_stream.bits import BITS, Bits
+
 _WORDS_IN_BLOCK: Final = 8_000
 
 
@@ -76,7 +75,7 @@ class Refused:
     def __init__(self) -> None:
         self._begin: int | None = None
         """The first offset that this run has counted, None before that."""
-        self._words: dict[int, int] = {}
+        self._bits = Bits()
         self._unsaved: set[int] = set()
 
     def start(self, position: int) -> None:
@@ -86,39 +85,32 @@ class Refused:
 
     def refuse(self, offset: int) -> None:
         """A record that is no copy was refused."""
-        at, bit = offset // _BITS, 1 << offset % _BITS
-        self._words[at] = self._words.get(at, 0) | bit
-        self._unsaved.add(at)
+        self._bits.add(offset)
+        self._unsaved.add(offset // BITS)
 
     def is_open(self, original: int) -> bool:
         """Whether a copy of this record may count."""
-        known = bool(self._words.get(original // _BITS, 0) >> original % _BITS & 1)
-        return known == (original >= (self._begin or 0))
+        return (original in self._bits) == (original >= (self._begin or 0))
 
     def close(self, original: int) -> None:
         """A copy of this record, which was open, counts."""
-        at = original // _BITS
-        self._words[at] = self._words.get(at, 0) ^ 1 << original % _BITS
-        self._unsaved.add(at)
+        self._bits.flip(original)
+        self._unsaved.add(original // BITS)
 
     def blocks(self, snapshot: bool) -> Iterator[RefusedBlock]:
         """What changed since the last call, or everything, in blocks of a bounded size."""
-        if snapshot:
-            self._words = {at: word for at, word in self._words.items() if word}
-        changed = sorted(self._words if snapshot else self._unsaved)
+        changed = sorted(at for at, word in self._bits.words.items() if word) if snapshot else sorted(self._unsaved)
         self._unsaved.clear()
         if snapshot and not changed and self._begin:
             yield RefusedBlock(self._begin, [], b"")
         for first in range(0, len(changed), _WORDS_IN_BLOCK):
             part = changed[first : first + _WORDS_IN_BLOCK]
-            words = b"".join(self._words.get(at, 0).to_bytes(_WORD_BYTES, "little") for at in part)
-            yield RefusedBlock(self._begin or 0, part, words)
+            yield RefusedBlock(self._begin or 0, part, self._bits.exported(part))
 
     def load(self, block: RefusedBlock) -> None:
         """Takes over a block; they come in the order in which they were made."""
         self._begin = block.begin
-        for row, at in enumerate(block.at):
-            self._words[at] = int.from_bytes(block.words[row * _WORD_BYTES : (row + 1) * _WORD_BYTES], "little")
+        self._bits.load(block.at, block.words)
 
     def loaded(self, position: int) -> None:
         """Ends a restore: a run that has counted something and says nothing of its beginning began at 0."""
