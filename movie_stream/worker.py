@@ -29,12 +29,14 @@ from movie_stream.event import MICRO
 from movie_stream.kafka import client, offsets, topics
 from movie_stream.kafka.log import Broker
 from movie_stream.kafka.topics import Topics, Topology
+from movie_stream.metrics import Figures, PartitionFigures
 from movie_stream.mongo import runs
 from movie_stream.mongo.client import Database, opened
 from movie_stream.mongo.partials import PartialsStore
 from movie_stream.mongo.sink import Sink
 from movie_stream.reasons import summed
 from movie_stream.settings import Settings
+from movie_stream.tables.table import State
 
 logger = logging.getLogger(__name__)
 
@@ -282,6 +284,27 @@ class Worker:
         for (_, reason), count in self.accumulate.refused.items():
             by_reason[reason] += count
         return by_reason
+
+    async def figures(self) -> Figures:
+        """The same and more, for metrics."""
+        tally = self.tally
+        return Figures(
+            events=tally.events,
+            refused=self.accumulate.refused if self._owners else {},
+            copies=self.accumulate.copies if self._owners else {},
+            documents=tally.documents,
+            parked=self.publish.parked if self._owners else 0,
+            partitions=tuple(
+                self._figures_of(topic, partition, owned.table.state)
+                for topic, owner in self._owners
+                for partition, owned in owner.owned.items()
+            ),
+        )
+
+    def _figures_of(self, topic: str, partition: int, state: State) -> PartitionFigures:
+        end = self._group.highwater(topic, partition)
+        lag = None if end is None else max(end - state.position, 0)
+        return PartitionFigures(topic, partition, state.position, lag, state.watermark_ms)
 
     async def report(self) -> None:
         """Says every few seconds how it goes, while there is something to do."""

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from aiokafka import AIOKafkaConsumer
 from rich.console import Console
@@ -18,6 +19,8 @@ from movie_stream.kafka.topics import Topology
 from movie_stream.mongo import runs
 from movie_stream.mongo.client import opened
 from movie_stream.settings import Settings
+
+_WIDTH: Final = 80
 
 
 def selection_of(
@@ -104,6 +107,12 @@ def progress_bar(doing: str, total: int) -> Iterator[Progress]:
     bar.add_task(doing, total=total)
     with bar:
         yield bar
+
+
+def narrow_console() -> Console:
+    """Standard output, 80 columns wide or less."""
+    console = Console(highlight=False)
+    return console if console.is_terminal and console.width <= _WIDTH else Console(highlight=False, width=_WIDTH)
 
 
 def footnotes(letters: Letters, settings: Settings, all_runs: bool) -> list[str]:

@@ -13,19 +13,20 @@ from typing import Any, Final
 
 import orjson
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
 from movie_stream import logs
-from movie_stream.commands.dead_letters import Opened, footnotes, open_letters, progress_bar
+from movie_stream.commands.dead_letters import Opened, footnotes, narrow_console, open_letters, progress_bar
 from movie_stream.kafka.letters import Letter, Selection
 from movie_stream.reasons import kind_of
 from movie_stream.settings import Settings
 
-_WIDTH: Final = 80
-_SHOWN_BYTES: Final = 300
-"""Of a record, in the table."""
+_SHOWN_CHARACTERS: Final = 225
+"""Of a record and of a reason: three lines."""
+_INDENT: Final = (0, 0, 0, 4)
 _KIND_STYLES: Final = {"bad": "red", "late": "yellow"}
 
 
@@ -97,22 +98,18 @@ async def _counted(letters: AsyncIterator[Letter]) -> list[_Reason]:
 
 
 async def _print_letters(letters: AsyncIterator[Letter], limit: int, as_json: bool, bar: Progress) -> int:
-    """Prints them; how many there were. JSON is printed as it comes, a table at the end."""
-    shown = list[Letter]()
-    count = 0
+    """Prints them as they come; how many there were."""
+    console, count = narrow_console(), 0
     async for letter in letters:
         count += 1
+        bar.stop()
         if as_json:
             sys.stdout.write(orjson.dumps(as_plain(letter)).decode() + "\n")
         else:
-            shown.append(letter)
-            if not limit and len(shown) == _WIDTH:  # tables of that many, so that memory stays bounded
-                _print_table(shown)
-                shown.clear()
+            _print_letter(console, letter)
         if count == limit:
             break
     bar.stop()
-    _print_table(shown)
     return count
 
 
@@ -147,42 +144,27 @@ def _plain_bytes(name: str, value: bytes | None) -> dict[str, str | None]:
 def shown_safely(value: bytes | None) -> str:
     r"""The beginning of a record, without what a terminal would obey; what is cut off is told.
 
-    >>> shown_safely(b'{"title": "Alien\x1b[2J\xff"}'), shown_safely(None), shown_safely(b"x" * 1000)[-15:]
-    ('{"title": "Alien\\x1b[2J\\xff"}', 'null', 'x (1,000 bytes)')
+    >>> shown_safely(b'{"title": "Alien\x1b[2J\xff"}'), shown_safely(None), shown_safely(b"x" * 1000)[-18:]
+    ('{"title": "Alien\\x1b[2J\\xff"}', 'null', 'x... (1,000 bytes)')
     """
     if value is None:
         return "null"
-    text = value[:_SHOWN_BYTES].decode("utf-8", "backslashreplace")
+    text = value[: 4 * _SHOWN_CHARACTERS].decode("utf-8", "backslashreplace")
     text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
-    return text + (f" ({len(value):,} bytes)" if len(value) > _SHOWN_BYTES else "")
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}... ({len(value):,} bytes)"
 
 
 def _moment(letter: Letter) -> datetime:
     return datetime.fromtimestamp(letter.time_ms / 1000, UTC)
 
 
-def _console() -> Console:
-    console = Console(highlight=False)
-    return console if console.is_terminal and console.width <= _WIDTH else Console(highlight=False, width=_WIDTH)
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold cyan")
-    for column in columns:
-        table.add_column(column, no_wrap=True)
-    return table
-
-
-def _print_table(letters: Iterable[Letter]) -> None:
-    table = _table("record of (UTC)", "place", "kind")
-    table.add_column("reason, and the record", overflow="fold")
-    for letter in letters:
-        said = Text(shown_safely(letter.reason.encode()))
-        said.append(f"\n{shown_safely(letter.value)}", style="dim")
-        kind = Text(letter.kind, _KIND_STYLES.get(letter.kind, ""))
-        table.add_row(f"{_moment(letter):%Y-%m-%d %H:%M:%S}", f"{letter.partition}:{letter.original}", kind, said)
-    if table.row_count:
-        _console().print(table)
+def _print_letter(console: Console, letter: Letter) -> None:
+    """Where it stands; below that why it was refused, and the record."""
+    head = Text(f"{_moment(letter):%Y-%m-%d %H:%M:%S} UTC  ")
+    head.append(f"{letter.partition}:{letter.original}", "bold cyan").append("  ")
+    console.print(head.append(letter.kind, _KIND_STYLES[letter.kind]))
+    console.print(Padding(Text(shown_safely(letter.reason.encode())), _INDENT))
+    console.print(Padding(Text(shown_safely(letter.value), "dim", overflow="fold"), _INDENT))
 
 
 def _print_reasons(reasons: Iterable[_Reason], as_json: bool) -> None:
@@ -191,7 +173,7 @@ def _print_reasons(reasons: Iterable[_Reason], as_json: bool) -> None:
             plain = {"kind": reason.kind, "reason": reason.reason, "letters": reason.letters}
             sys.stdout.write(orjson.dumps({**plain, "newest": as_plain(reason.newest)}).decode() + "\n")
         return
-    table = _table()
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold cyan")
     table.add_column("letters", justify="right", no_wrap=True)
     table.add_column("kind", no_wrap=True)
     table.add_column("reason", overflow="fold")
@@ -206,7 +188,7 @@ def _print_reasons(reasons: Iterable[_Reason], as_json: bool) -> None:
             f"{reason.newest.partition}:{reason.newest.original}",
         )
     if table.row_count:
-        _console().print(table)
+        narrow_console().print(table)
 
 
 def _print_end(found: Opened, settings: Settings, none: bool, by_reason: bool, all_runs: bool) -> None:
@@ -217,8 +199,6 @@ def _print_end(found: Opened, settings: Settings, none: bool, by_reason: bool, a
     elif none:
         console.print(f"No dead letters of this kind in {settings.dead_letters_topic}.", markup=False)
     elif not by_reason:
-        console.print(
-            Text("Newest first; a place is partition:offset in the topic. Counts by reason: --by-reason.", "dim")
-        )
+        console.print(Text("Newest first, each by partition:offset. For counts by reason: --by-reason", "dim"))
     for note in footnotes(found.letters, settings, all_runs):
         console.print(Text(note, "dim"))

@@ -9,12 +9,13 @@ from typing import Final
 
 from aiokafka import AIOKafkaProducer
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from movie_stream import logs
 from movie_stream.aggregates.refused import named
 from movie_stream.chunk import REPLAY_OF
-from movie_stream.commands.dead_letters import Opened, footnotes, open_letters, progress_bar
+from movie_stream.commands.dead_letters import Opened, footnotes, narrow_console, open_letters, progress_bar
 from movie_stream.errors import RunMismatch, UsageError
 from movie_stream.kafka import client
 from movie_stream.kafka.letters import Letter, Selection
@@ -141,12 +142,14 @@ class _Replay:
         else:
             console.print(f"Sent {sent} again to {self._settings.kafka_topic}.", markup=False)
         kept = +self._judge.kept
-        if kept:
-            console.print(f"Not sent, since they would be refused again or cannot be sent: {kept.total():,}")
+        if not kept:
+            return
+        console.print(f"Not sent, since they would not count: {kept.total():,}")
+        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column(justify="right", no_wrap=True)
+        table.add_column(overflow="fold")
         for reason, count in kept.most_common():
-            console.print(Text(f"  {count:,}  {reason}", "yellow"))
-        if kept[LATE] and self._through is None:
-            console.print(
-                "Late views count by a longer ALLOWED_LATENESS and movie-stream rebuild, from where they stand.",
-                markup=False,
-            )
+            table.add_row(f"{count:,}", Text(reason, "yellow"))
+        narrow_console().print(table)
+        if kept[LATE]:
+            console.print("To count late views, raise ALLOWED_LATENESS, then: movie-stream rebuild", markup=False)

@@ -21,9 +21,9 @@ from movie_stream.kafka.letters import Letter
 from movie_stream.partitioner import partitions_of
 from movie_stream.reasons import kind_of
 
-LATE: Final = "late: older than the newest view of its partition by more than ALLOWED_LATENESS"
-ELSEWHERE: Final = "its user's views belong into another partition than it stands in (see --misplaced)"
-NO_LINE: Final = "it has line breaks and is no JSON, so the command cannot be given it"
+LATE: Final = "late: it would be late again, by ALLOWED_LATENESS"
+ELSEWHERE: Final = "its user belongs into another partition; see --misplaced"
+NO_LINE: Final = "no line to give to the command: it has line breaks and is no JSON"
 LEFT_OUT: Final = "left out by the command"
 _LAST_WORDS: Final = 200
 
