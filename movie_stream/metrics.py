@@ -66,7 +66,7 @@ class WorkerCollector:
         try:
             figures = self._ask()
         except (TimeoutError, RuntimeError) as error:  # it is busy for long, or it stops
-            logger.warning("metrics: the worker does not answer a scrape: %s", error or type(error).__name__)
+            logger.warning("metrics: the worker does not answer a scrape: %s", str(error) or type(error).__name__)
             return
         yield _counter("events", "Records of the source topic that were read, refused ones among them.", figures.events)
         letters = CounterMetricFamily(
@@ -117,10 +117,14 @@ def asked_in(
     def ask() -> Figures:
         asked = figures()
         try:
-            return asyncio.run_coroutine_threadsafe(asked, loop).result(ANSWER_WITHIN_S)
+            answer = asyncio.run_coroutine_threadsafe(asked, loop)
         except RuntimeError:
             asked.close()
             raise
+        try:
+            return answer.result(ANSWER_WITHIN_S)
+        finally:
+            answer.cancel()
 
     return ask
 

@@ -290,8 +290,8 @@ class Worker:
         tally = self.tally
         return Figures(
             events=tally.events,
-            refused=self.accumulate.refused if self._owners else {},
-            copies=self.accumulate.copies if self._owners else {},
+            refused=dict(self.accumulate.refused) if self._owners else {},
+            copies=dict(self.accumulate.copies) if self._owners else {},
             documents=tally.documents,
             parked=self.publish.parked if self._owners else 0,
             partitions=tuple(
