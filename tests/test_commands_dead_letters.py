@@ -108,6 +108,14 @@ def test_a_copy_counts_once_however_often_it_is_sent_and_whatever_the_rules_beco
     shown = letters_command(settings, "list", "--reason", "utf-8")
     assert r"{\"title\": \"\x1b[2J\xff".replace('\\"', '"') in shown
     assert "\x1b" not in shown
+    piped = subprocess.run(
+        ["bash", "-c", f"{COMMAND} dead-letters list --json --limit 0 | head -n 1"],
+        env=environment(settings),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (piped.stdout.count("\n"), piped.stderr) == (1, ""), "a reader that goes away is no error"
     assert max(map(len, shown.splitlines())) <= 80
 
     # Nothing of it would count as it is.

@@ -84,10 +84,8 @@ async def open_letters(settings: Settings, selection: Selection, all_runs: bool)
     async with opened(settings) as db:
         run = await runs.current(db, settings.kafka_group)
     async with client.reader(settings) as reader:
-        with client.explained(settings, f"reading {settings.dead_letters_topic}"):
-            scope = Scope(topology.identity, None if all_runs else run.number if run else 0)
-            letters = Letters(settings, reader, scope)
-            yield Opened(topology, run, reader, letters, await letters.extents(wanted))
+        letters = Letters(settings, reader, Scope(topology.identity, None if all_runs else run.number if run else 0))
+        yield Opened(topology, run, reader, letters, await letters.extents(wanted))
 
 
 @contextmanager

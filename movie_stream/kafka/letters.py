@@ -8,7 +8,7 @@ for; those of another topic of the same name always are.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -20,6 +20,7 @@ from movie_stream.kafka import client, offsets
 from movie_stream.kafka.scan import newest_first, oldest_first
 from movie_stream.settings import Settings
 
+Scan = Callable[[AIOKafkaConsumer, TopicPartition, int, int], AsyncIterator[list[Any]]]
 REFUSED: Final = ("bad", "late")
 
 
@@ -123,7 +124,10 @@ class Extent:
 
 
 class Letters:
-    """Reads the open letters of a scope. What it changes: what the reader is assigned."""
+    """Reads the open letters of a scope. Changes what the reader is assigned.
+
+    Raises BrokerUnreachable and BrokerRefused.
+    """
 
     def __init__(self, settings: Settings, reader: AIOKafkaConsumer, scope: Scope) -> None:
         self._settings, self._reader, self._scope = settings, reader, scope
@@ -145,29 +149,34 @@ class Letters:
     async def newest_first(self, extent: Extent) -> AsyncIterator[list[Letter]]:
         """The open letters of a partition, each once and as it stands now; a list after each block that was read."""
         known = Bits()
-        async for records in newest_first(self._reader, extent.place, extent.start, extent.end):
-            letters = self._within(records)
+        async for letters in self._read(newest_first, extent):
             yield [letter for letter in letters if known.add(letter.original) and letter.kind in REFUSED]
 
     async def oldest_first(self, extent: Extent) -> AsyncIterator[list[Letter]]:
         """The same in the order in which they were written; the partition is read twice."""
         settled, newest = Bits(), dict[int, int]()
-        async for records in oldest_first(self._reader, extent.place, extent.start, extent.end):
-            for letter in self._within(records):
+        async for letters in self._read(oldest_first, extent):
+            for letter in letters:
                 if letter.kind not in REFUSED:
                     settled.add(letter.original)
                 elif letter.offset != letter.original:
                     newest[letter.original] = letter.at
             yield []
         known = Bits()
-        async for records in oldest_first(self._reader, extent.place, extent.start, extent.end):
+        async for letters in self._read(oldest_first, extent):
             yield [
                 letter
-                for letter in self._within(records)
+                for letter in letters
                 if letter.original not in settled
                 and newest.get(letter.original, letter.at) == letter.at
                 and known.add(letter.original)
             ]
+
+    async def _read(self, scan: Scan, extent: Extent) -> AsyncIterator[list[Letter]]:
+        """The letters of the scope, whatever they say."""
+        with client.explained(self._settings, f"reading {extent.place.topic}"):
+            async for records in scan(self._reader, extent.place, extent.start, extent.end):
+                yield self._within(records)
 
     def _within(self, records: Sequence[Any]) -> list[Letter]:
         found = [letter_of(record) for record in records]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import OffsetOutOfRangeError
 
 from movie_stream.errors import ChangelogError
 from movie_stream.kafka import client, offsets
@@ -21,15 +22,24 @@ async def watermarks(settings: Settings, reader: AIOKafkaConsumer, partitions: i
     places = [TopicPartition(changelog, partition) for partition in range(partitions)]
     found = {}
     with client.explained(settings, f"reading {changelog}"):
-        oldest, ends = await offsets.beginnings(reader, places), await offsets.ends(reader, places)
         for place in places:
-            watermark_ms = await _last(reader, place, oldest[place], ends[place], run)
+            watermark_ms = await _last(reader, place, run)
             if watermark_ms is not None:
                 found[place.partition] = watermark_ms
     return found
 
 
-async def _last(reader: AIOKafkaConsumer, place: TopicPartition, start: int, end: int, run: int) -> int | None:
+async def _last(reader: AIOKafkaConsumer, place: TopicPartition, run: int) -> int | None:
+    while True:
+        start = (await offsets.beginnings(reader, [place]))[place]
+        end = (await offsets.ends(reader, [place]))[place]
+        try:
+            return await _last_before(reader, place, start, end, run)
+        except OffsetOutOfRangeError:  # a worker has cut its changelog meanwhile, behind a newer checkpoint
+            continue
+
+
+async def _last_before(reader: AIOKafkaConsumer, place: TopicPartition, start: int, end: int, run: int) -> int | None:
     async for records in newest_first(reader, place, start, end, block=1):  # the last record is a cursor, mostly
         for record in records:
             try:
