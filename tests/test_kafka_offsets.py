@@ -47,12 +47,13 @@ async def test_ends_are_right_though_the_last_record_is_deleted_meanwhile(
             await producer.send_and_wait(place.topic, b"x", partition=0)
         await producer.stop()
         async with client.reader(there) as reader, client.admin(there) as admin:
-            fetch = reader.getmany
+            ask = reader.beginning_offsets
 
-            async def delete_first(*, timeout_ms: int) -> object:
+            async def delete_afterwards(places: list[TopicPartition]) -> object:
+                oldest = await ask(places)
                 await admin.delete_records({place: RecordsToDelete(before_offset=5)})
-                return await fetch(timeout_ms=timeout_ms)
+                return oldest
 
-            monkeypatch.setattr(reader, "getmany", delete_first)
+            monkeypatch.setattr(reader, "beginning_offsets", delete_afterwards)
             assert await offsets.ends(reader, [place]) == {place: 5}
             assert await offsets.beginnings(reader, [place]) == {place: 5}

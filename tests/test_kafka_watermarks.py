@@ -36,7 +36,7 @@ async def test_the_last_cursor_of_the_run_says_it(settings: Settings) -> None:
             assert await watermarks(settings, reader, 3, run=9) == {}
         await producer.send_and_wait(changelog, b"of a stranger", partition=2)
         async with client.reader(settings) as reader:
-            with pytest.raises(ChangelogError, match="partition 2: expected checkpoints, got .expected an entry"):
+            with pytest.raises(ChangelogError, match="partition 2: expected checkpoints, got"):
                 await watermarks(settings, reader, 3, run=7)
     finally:
         await producer.stop()
