@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -24,19 +25,27 @@ _HALF_PAST_TWO_MS = 1_730_385_000_000
 
 def commands() -> str:
     """The commands, what they do, and their options."""
-    group: Any = typer.main.get_command(app)
-    rows = []
-    for made in app.registered_commands:
-        run = made.callback
-        assert run is not None
-        name = made.name or run.__name__
-        types = get_type_hints(run)
-        parameters = group.commands[name].params
-        choices = ["|".join(types[p.name]) for p in parameters if p.param_type_name == "argument"]
-        options = [f"`{p.opts[0]}`" for p in parameters if p.param_type_name == "option"]
-        does = (run.__doc__ or "").splitlines()[0]
-        rows.append((f"`{' '.join(['movie-stream', name, *choices])}`", does, " ".join(options)))
+    rows = [row for words, command in named_commands(app) for row in [_command(words, command)]]
     return _table(("command", "does", "options"), rows)
+
+
+def named_commands(of: typer.Typer, *before: str) -> list[tuple[tuple[str, ...], Any]]:
+    """All commands with the words that call them, those of groups at the end."""
+    group: Any = typer.main.get_command(of)
+    named = [((*before, name), command) for name, command in group.commands.items() if not hasattr(command, "commands")]
+    for inner in of.registered_groups:
+        assert inner.typer_instance is not None
+        named += named_commands(inner.typer_instance, *before, str(inner.typer_instance.info.name))
+    return named
+
+
+def _command(words: Sequence[str], command: Any) -> tuple[str, str, str]:
+    run = inspect.unwrap(command.callback)
+    types = get_type_hints(run)
+    choices = ["|".join(types[p.name]) for p in command.params if p.param_type_name == "argument"]
+    options = [f"`{p.opts[0]}`" for p in command.params if p.param_type_name == "option" and p.name != "help"]
+    does = (run.__doc__ or "").splitlines()[0]
+    return f"`{' '.join(['movie-stream', *words, *choices])}`", does, " ".join(options)
 
 
 def events() -> str:

@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 import faust
@@ -20,7 +20,7 @@ from faust.app.base import BootStrategy
 from faust.tables.manager import TableManager
 from faust.types import TP, StreamT
 
-from movie_stream import logs
+from movie_stream import logs, metrics
 from movie_stream.chunk import Chunk
 from movie_stream.errors import MovieStreamError, WorkerFailed
 from movie_stream.kafka import client
@@ -143,6 +143,7 @@ class MovieStream(faust.App):
         settings.require_mongodb()
         self.worker = Worker(settings)
         self._background: list[asyncio.Task[Any]] = []
+        self._metrics = ExitStack()
         transport = ChunkTransport(self.conf.broker_consumer, self)
         transport.client_options = client.options(settings)
         transport.restore = lambda assigned: or_die(self.worker.restore(assigned))
@@ -157,11 +158,20 @@ class MovieStream(faust.App):
 
     async def on_start(self) -> None:
         await or_die(self.worker.start(self.consumer))
+        with fatal():
+            self._serve_metrics()
         await super().on_start()
         self._background = [
             asyncio.create_task(or_die(work))
             for work in (self.worker.flush(), self.worker.watch(), self.worker.report())
         ]
+
+    def _serve_metrics(self) -> None:
+        """Raises SettingsError."""
+        settings = self.worker.settings
+        if settings.metrics_port is not None:
+            ask = metrics.asked_in(asyncio.get_running_loop(), self.worker.figures)
+            self._metrics.enter_context(metrics.served(settings.metrics_host, settings.metrics_port, ask))
 
     async def release(self, revoked: set[TP]) -> None:
         """Partitions go to another worker."""
@@ -173,6 +183,7 @@ class MovieStream(faust.App):
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        await asyncio.to_thread(self._metrics.close)  # a scrape under way waits for this loop
         await or_die(self.worker.stop())
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+REPLAY_OF: Final = "movie-stream-replay-of"
+"""The header of a copy of a refused record; it names the original. See aggregates/refused.py."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,8 @@ class Chunk:
     """The records' Kafka timestamps, negative where there is none."""
     keys: Sequence[bytes | None]
     values: Sequence[bytes | None]
+    replays: Mapping[int, bytes] = field(default_factory=dict)
+    """The header REPLAY_OF of the few records that have it, by offset."""
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -32,15 +38,37 @@ class Chunk:
         """The part of the chunk from an offset on."""
         if position <= self.start:
             return self
-        skip = int(np.searchsorted(self.offsets, position))
+        return self.cut(min(position, self.end), self.end)
+
+    def cut(self, start: int, end: int) -> Chunk:
+        """The part with start <= offset < end."""
+        rows = slice(*np.searchsorted(self.offsets, (start, end)).tolist())
         return Chunk(
             self.partition,
-            min(position, self.end),
+            start,
+            end,
+            self.offsets[rows],
+            self.times_ms[rows],
+            self.keys[rows],
+            self.values[rows],
+            {offset: original for offset, original in self.replays.items() if start <= offset < end},
+        )
+
+    def without(self, offsets: Collection[int]) -> Chunk:
+        """All but the records at these offsets."""
+        if not offsets:
+            return self
+        rows = np.flatnonzero(~np.isin(self.offsets, list(offsets)))
+        picked = rows.tolist()
+        return Chunk(
+            self.partition,
+            self.start,
             self.end,
-            self.offsets[skip:],
-            self.times_ms[skip:],
-            self.keys[skip:],
-            self.values[skip:],
+            self.offsets[rows],
+            self.times_ms[rows],
+            [self.keys[row] for row in picked],
+            [self.values[row] for row in picked],
+            {offset: original for offset, original in self.replays.items() if offset not in offsets},
         )
 
 
@@ -50,6 +78,7 @@ def chunk_of(
     values: Sequence[bytes | None],
     times_ms: Sequence[int] | None = None,
     keys: Sequence[bytes | None] | None = None,
+    replays: Mapping[int, bytes] | None = None,
 ) -> Chunk:
     """A chunk without holes; handy in tests and examples.
 
@@ -65,4 +94,5 @@ def chunk_of(
         np.full(count, -1, np.int64) if times_ms is None else np.array(times_ms, np.int64),
         [None] * count if keys is None else keys,
         values,
+        replays or {},
     )

@@ -182,6 +182,110 @@ def show(
     _end(run(load_settings(), what=what.value, limit=limit, as_json=as_json))
 
 
+class Kind(StrEnum):
+    """What can be wrong with a record."""
+
+    BAD = "bad"
+    LATE = "late"
+
+
+dead_letters = typer.Typer(
+    name="dead-letters", help="Show the records that were refused, and send them again.", no_args_is_help=True
+)
+app.add_typer(dead_letters)
+
+ReasonOption = Annotated[str | None, typer.Option("--reason", help="Only those whose reason contains this.")]
+KindOption = Annotated[Kind | None, typer.Option("--kind", help="Only the bad, or only the late.")]
+PartitionOption = Annotated[int | None, typer.Option("--partition", "-p", min=0, help="Only this source partition.")]
+FromOption = Annotated[
+    str | None,
+    typer.Option("--from", metavar="TIME|OFFSET", help="Only from this time (UTC), or offset of --partition, on."),
+]
+ToOption = Annotated[
+    str | None, typer.Option("--to", metavar="TIME|OFFSET", help="Only before this time (UTC) or offset.")
+]
+AllRunsOption = Annotated[
+    bool, typer.Option("--all-runs", help="Those of earlier runs, and of other groups, too.", show_default=False)
+]
+
+
+@dead_letters.command(
+    name="list",
+    epilog=_examples(
+        "movie-stream dead-letters list --by-reason",
+        "movie-stream dead-letters list --reason rating --from 2024-10-31T14:00",
+        "movie-stream dead-letters list --partition 0 --from 1200 --to 1300 --limit 0 --json > letters.jsonl",
+    ),
+)
+def list_letters(
+    reason: ReasonOption = None,
+    kind: KindOption = None,
+    partition: PartitionOption = None,
+    since: FromOption = None,
+    until: ToOption = None,
+    limit: Annotated[int, typer.Option("--limit", "-l", min=0, help="How many, the newest first; 0 is all.")] = 20,
+    by_reason: Annotated[bool, typer.Option("--by-reason", help="Count all of them by reason.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each, for scripts.")] = False,
+    all_runs: AllRunsOption = False,
+) -> None:
+    """Show the records that were refused and are not made up for, newest first.
+
+    In JSON, key and value are text where they are UTF-8; where not, key_base64 and value_base64 stand instead.
+    """
+    from movie_stream.commands.dead_letters import selection_of
+    from movie_stream.commands.dead_letters_list import list_letters as run
+    from movie_stream.settings import load_settings
+
+    selection = selection_of(kind=kind, reason=reason, partition=partition, since=since, until=until)
+    _end(run(load_settings(), selection, limit=limit, by_reason=by_reason, as_json=as_json, all_runs=all_runs))
+
+
+@dead_letters.command(
+    name="replay",
+    epilog=_examples(
+        "movie-stream dead-letters replay --dry-run",
+        "movie-stream dead-letters replay --reason 'rating: expected' --through 'jq -c \".rating |= tonumber\"'",
+        "movie-stream dead-letters replay --kind late --through 'jq -c \".timestamp *= 1000\"'",
+    ),
+)
+def replay_letters(
+    reason: ReasonOption = None,
+    kind: KindOption = None,
+    partition: PartitionOption = None,
+    since: FromOption = None,
+    until: ToOption = None,
+    through: Annotated[
+        str | None,
+        typer.Option(
+            "--through",
+            metavar="COMMAND",
+            help="Change each record by this shell command: it is given a line each, and answers a line each, in the "
+            "same order; an empty one leaves a record out.",
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be sent.")] = False,
+    misplaced: Annotated[
+        bool,
+        typer.Option(
+            "--misplaced",
+            help="Also those whose user's views belong into another partition, where figures of users suffer.",
+        ),
+    ] = False,
+    all_runs: AllRunsOption = False,
+) -> None:
+    """Send refused records that would count now to the topic again; each counts at most once.
+
+    What would be refused again is not sent, but counted by reason. A copy goes into the partition of its original,
+    where the worker knows whether that, or another copy of it, counts already: so this may be repeated at any time.
+    """
+    from movie_stream.commands.dead_letters import selection_of
+    from movie_stream.commands.dead_letters_replay import replay_letters as run
+    from movie_stream.settings import load_settings
+
+    selection = selection_of(kind=kind, reason=reason, partition=partition, since=since, until=until)
+    _end(run(load_settings(), selection, through=through, dry_run=dry_run, misplaced=misplaced, all_runs=all_runs))
+
+
 @app.command(epilog=_examples("movie-stream doctor"))
 def doctor() -> None:
     """Check the broker, topics, MongoDB, versions and permissions, and say what to do."""

@@ -139,6 +139,14 @@ class Settings(BaseSettings):
     log_level: LogLevel = _setting(
         "INFO", expected="DEBUG, INFO, WARNING, ERROR or CRITICAL", meaning="how much the worker logs"
     )
+    metrics_port: Annotated[int, Field(ge=0, le=65_535)] | None = _setting(
+        None,
+        expected="a port from 0 to 65535; 0 takes a free one",
+        meaning="port where a worker serves its metrics to Prometheus; unset: none",
+    )
+    metrics_host: Annotated[str, Field(pattern=r"^[^\s/]+$")] = _setting(
+        "127.0.0.1", expected="a host name or an IP address", meaning="address that METRICS_PORT is opened on"
+    )
     allowed_lateness: Duration = _setting(
         timedelta(hours=24),
         expected=A_DURATION,

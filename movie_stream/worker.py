@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
@@ -28,15 +29,18 @@ from movie_stream.event import MICRO
 from movie_stream.kafka import client, offsets, topics
 from movie_stream.kafka.log import Broker
 from movie_stream.kafka.topics import Topics, Topology
+from movie_stream.metrics import Figures, PartitionFigures
 from movie_stream.mongo import runs
 from movie_stream.mongo.client import Database, opened
 from movie_stream.mongo.partials import PartialsStore
 from movie_stream.mongo.sink import Sink
+from movie_stream.reasons import summed
 from movie_stream.settings import Settings
+from movie_stream.tables.table import State
 
 logger = logging.getLogger(__name__)
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Of what stands in changelogs, partials and `_partials`; another format is another run."""
 
 
@@ -282,18 +286,50 @@ class Worker:
         """What has been done so far."""
         if not self._owners:
             return Tally()
-        refused = self.accumulate.refused
+        refused = Counter[str]()
+        for (kind, _), count in self.accumulate.refused.items():
+            refused[kind] += count
         return Tally(self.accumulate.applied, refused["bad"], refused["late"], self.publish.written)
+
+    @property
+    def _refused_by_reason(self) -> Counter[str]:
+        by_reason = Counter[str]()
+        for (_, reason), count in self.accumulate.refused.items():
+            by_reason[reason] += count
+        return by_reason
+
+    async def figures(self) -> Figures:
+        """The same and more, for metrics."""
+        tally = self.tally
+        return Figures(
+            events=tally.events,
+            refused=dict(self.accumulate.refused) if self._owners else {},
+            copies=dict(self.accumulate.copies) if self._owners else {},
+            documents=tally.documents,
+            parked=self.publish.parked if self._owners else 0,
+            partitions=tuple(
+                self._figures_of(topic, partition, owned.table.state)
+                for topic, owner in self._owners
+                for partition, owned in owner.owned.items()
+            ),
+        )
+
+    def _figures_of(self, topic: str, partition: int, state: State) -> PartitionFigures:
+        end = self._group.highwater(topic, partition)
+        lag = None if end is None else max(end - state.position, 0)
+        return PartitionFigures(topic, partition, state.position, lag, state.watermark_ms)
 
     async def report(self) -> None:
         """Says every few seconds how it goes, while there is something to do."""
-        before, before_s = self.tally, monotonic()
+        before, before_s, refused_before = self.tally, monotonic(), Counter[str]()
         while True:
             await asyncio.sleep(REPORT_EVERY_S)
-            now, now_s = self.tally, monotonic()
+            now, now_s, refused = self.tally, monotonic(), self._refused_by_reason
             if now != before:
                 logger.info("%s", now.since(before, now_s - before_s))
-            before, before_s = now, now_s
+            if fresh := refused - refused_before:
+                logger.warning("refused, see movie-stream dead-letters list: %s", summed(fresh))
+            before, before_s, refused_before = now, now_s, refused
 
     async def stop(self) -> None:
         """Disconnects."""

@@ -5,16 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from itertools import repeat
 from typing import Any, Final
 
 import numpy as np
 import pytest
 
-from movie_stream.aggregates import merger, partial
+from movie_stream.aggregates import accumulator, merger, partial
 from movie_stream.aggregates.accumulator import Accumulator
 from movie_stream.aggregates.columns import Ints
 from movie_stream.aggregates.groups import Block, Groups
 from movie_stream.aggregates.merger import DocumentKey, Eviction, Merger
+from movie_stream.aggregates.refused import Refused
 from movie_stream.aggregates.users import Users
 from movie_stream.tables import checkpoint, table
 from movie_stream.tables.checkpoint import Chain, CheckpointId, Counted, Cursor, EntryRecord
@@ -49,7 +51,7 @@ class Lax(Chain):
     checks_parent = True
 
     def read(self, value: bytes | None) -> Counted | None:
-        record = checkpoint._DECODER.decode(value or b"")
+        record = checkpoint.decode(value)
         if isinstance(record, EntryRecord):
             self._entries.setdefault(record.id, {})[record.index] = record.payload
             return None
@@ -164,10 +166,12 @@ def forgotten_too_early(patch: pytest.MonkeyPatch) -> None:
 
 
 def late_by_chunk(patch: pytest.MonkeyPatch) -> None:
-    def split(self: Accumulator, views: Any, chunk: Any) -> Any:
+    def split(self: Accumulator, views: Any, chunk: Any, copies: Any) -> Any:
         timely = views.timestamp_ms >= self.threshold_ms
         late = views.index[~timely].tolist()
-        return views.where(timely), [self._dead_letter(chunk, index, "late", "") for index in late]
+        originals = [copies.get(int(chunk.offsets[index])) for index in late]
+        letters = [self._dead_letter(chunk, *each) for each in zip(late, repeat("late"), repeat(""), originals)]
+        return views.where(timely), letters
 
     patch.setattr(Accumulator, "_split_late", split)
 
@@ -215,6 +219,22 @@ def new_users_touch_only_the_new_day(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Users, "_touch", lambda self, day, offset: None)
 
 
+def refusals_not_saved(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Refused, "blocks", lambda self, snapshot: iter(()))
+
+
+def originals_not_closed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Refused, "close", lambda self, original: None)
+
+
+def copies_of_anything_count(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Refused, "is_open", lambda self, original: True)
+
+
+def copies_not_parted(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(accumulator, "_parts", lambda chunk, originals: iter((chunk,)))
+
+
 def world(rule: str) -> Mutant:
     """A rule that the simulated world itself can break."""
 
@@ -251,4 +271,8 @@ MUTANTS: Final[dict[str, Mutant]] = {
     "evicted although changed": evicted_although_changed,
     "a joined session leaves the days in between": sessions_touch_only_their_own_day,
     "a new user leaves the day of the former first view": new_users_touch_only_the_new_day,
+    "refusals missing from checkpoints": refusals_not_saved,
+    "an original stays open though a copy counts": originals_not_closed,
+    "copies of what counts count too": copies_of_anything_count,
+    "a copy and its original judged together": copies_not_parted,
 }

@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, NamedTuple, NoReturn
 from zoneinfo import ZoneInfo
 
@@ -62,7 +63,7 @@ class Outcome(NamedTuple):
 
     documents: Documents
     dead_letters: set[tuple[int, int, str]]
-    """(partition, offset, "bad" or "late")."""
+    """(partition, offset, kind): "bad" or "late"; of a copy of a refused record also "counted" or "again"."""
 
 
 @dataclass(frozen=True)
@@ -84,29 +85,57 @@ class View:
         return self.genre.lower()
 
 
-def expected(partitions: Sequence[Iterable[Record]], rules: Rules = DEFAULT_RULES) -> Outcome:
-    """What must be in MongoDB and in the dead letters once all records of all partitions are through."""
+def expected(
+    partitions: Sequence[Iterable[Record]],
+    rules: Rules = DEFAULT_RULES,
+    copies: Mapping[tuple[int, int], int] = MappingProxyType({}),
+) -> Outcome:
+    """What must be in MongoDB and in the dead letters once all records of all partitions are through.
+
+    `copies` names of each copy of a refused record, by partition and offset, the offset of its original.
+    """
     applied: list[View] = []
     dead_letters: set[tuple[int, int, str]] = set()
     for partition, records in enumerate(partitions):
         watermark = None
+        counts: set[int] = set()  # offsets of originals that count, by themselves or by a copy
+        refused: set[int] = set()
+        first = None
         for offset, record_time_ms, value in records:
-            try:
-                view = parse(value)
-            except BadRecord:
-                dead_letters.add((partition, offset, "bad"))
+            first = offset if first is None else first
+            original = copies.get((partition, offset))
+            if original is not None and (original in counts or (original >= first and original not in refused)):
+                dead_letters.add((partition, offset, "again"))
                 continue
-            has_time = record_time_ms is not None and record_time_ms >= 0
-            if has_time and view.timestamp_ms - (record_time_ms or 0) > rules.future_tolerance_ms:
-                dead_letters.add((partition, offset, "bad"))
+            view, wrong = judged(value, record_time_ms, watermark, rules)
+            if view is None:
+                dead_letters.add((partition, offset, wrong))
+                if original is None:
+                    refused.add(offset)
                 continue
-            if watermark is not None and view.timestamp_ms < watermark - rules.allowed_lateness_ms:
-                dead_letters.add((partition, offset, "late"))
-                continue
+            counts.add(offset if original is None else original)
+            if original is not None:
+                dead_letters.add((partition, offset, "counted"))
             applied.append(view)
             if watermark is None or view.timestamp_ms > watermark:
                 watermark = view.timestamp_ms
     return Outcome(documents_of(applied, rules), dead_letters)
+
+
+def judged(
+    value: bytes | None, record_time_ms: int | None, watermark: int | None, rules: Rules
+) -> tuple[View | None, str]:
+    """The view, or None and why not."""
+    try:
+        view = parse(value)
+    except BadRecord:
+        return None, "bad"
+    has_time = record_time_ms is not None and record_time_ms >= 0
+    if has_time and view.timestamp_ms - (record_time_ms or 0) > rules.future_tolerance_ms:
+        return None, "bad"
+    if watermark is not None and view.timestamp_ms < watermark - rules.allowed_lateness_ms:
+        return None, "late"
+    return view, ""
 
 
 # ---- section 2: the event --------------------------------------------------------------------------------

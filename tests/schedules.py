@@ -34,6 +34,7 @@ from movie_stream.agents.publish import Publish
 from movie_stream.aggregates import groups as groups_module
 from movie_stream.aggregates.accumulator import Accumulator, Rules
 from movie_stream.aggregates.merger import Merger
+from movie_stream.aggregates.refused import named
 from movie_stream.aggregates.results import RESULTS
 from movie_stream.chunk import chunk_of
 from movie_stream.kafka.topics import Topics, Topology
@@ -187,7 +188,16 @@ class Process:
                 start = max(log.start, at - self.world.rng.choice((0, 0, 0, 2)))
                 end = at + self.world.rng.choice(self.chunks)
                 values = log.get(start, log.end if self.world.draining else end)
-                agent.apply(chunk_of(self.partition, start, values))
+                agent.apply(chunk_of(self.partition, start, values, replays=self.replays(start, start + len(values))))
+
+    def replays(self, start: int, end: int) -> dict[int, bytes]:
+        """The headers of copies."""
+        of_each = {offset: self.world.copies.get((self.partition, offset)) for offset in range(start, end)}
+        return {
+            offset: named("memory", self.partition, original)
+            for offset, original in of_each.items()
+            if original is not None and self.kind == "accumulate"
+        }
 
     @property
     def source(self) -> str:
@@ -254,8 +264,12 @@ class FakeBroker:
         await turn()
         said = dict(headers)
         place = int(said["source-partition"]), int(said["source-offset"])
-        assert self._world.log(TOPICS.events, place[0]).get(place[1], place[1] + 1) == [value]
-        self._world.letters.add((*place, said["kind"].decode()))
+        kind, original = said["kind"].decode(), said.get("original-offset")
+        sent = self._world.log(TOPICS.events, place[0]).get(place[1], place[1] + 1)
+        assert [value] == (sent if kind in ("bad", "late") else [None])
+        assert (original and int(original)) == self._world.copies.get(place)
+        assert int(said["run"]) == RUN
+        self._world.letters.add((*place, kind))
         acknowledged = asyncio.get_running_loop().create_future()
         acknowledged.set_result(None)
         return acknowledged
@@ -360,6 +374,8 @@ class World:
         self.limbo: list[Callable[[], object]] = []
         """What is under way without its sender."""
         self.letters: set[tuple[int, int, str]] = set()
+        self.copies: dict[tuple[int, int], int] = {}
+        """Of each copy of a refused record, by partition and offset, the offset of its original."""
         self.draining = False
         self.trace: list[str] = []
         self._clocks_ms, self._processes = [START_MS] * SOURCES, list[Process]()
@@ -381,7 +397,9 @@ class World:
         topology = Topology({TOPICS.events: SOURCES, TOPICS.partials: TARGETS}, {})
         if process.kind == "accumulate":
             agent: Any = Accumulate(broker, TOPICS, topology, RULES, "run", RUN, self.group)
-            accumulator = partial(Accumulator, partitions=SOURCES, rules=RULES, run=RUN, results=self.results)
+            accumulator = partial(
+                Accumulator, partitions=SOURCES, rules=RULES, run=RUN, results=self.results, topic="memory"
+            )
             agent.new_state = accumulator
         else:
             mongo: Any = self.mongo
@@ -409,7 +427,20 @@ class World:
             "duration": rng.choice((None, 0, 30, 90, 600)),
             "price": rng.choice((None, 0.1, 1e9)),
         }
-        self.log(TOPICS.events, partition).put(json.dumps(event).encode())
+        log = self.log(TOPICS.events, partition)
+        if log.end and self.chance(0.25):
+            self.replay(partition, log)
+        else:
+            log.put(json.dumps(event).encode())
+
+    def replay(self, partition: int, log: MemoryLog) -> None:
+        """A copy of a record, mostly of one that was refused, perhaps of one of which there are copies, or changed."""
+        refused = [offset for of, offset, kind in sorted(self.letters) if of == partition and kind in ("bad", "late")]
+        place = self.rng.choice(refused) if refused and self.chance(0.8) else self.rng.randrange(log.end)
+        event = json.loads(log.get(place, place + 1)[0] or b"")
+        fix = self.rng.choice(({}, {"rating": 3}, {"rating": 3, "timestamp": self._clocks_ms[partition]}))
+        self.copies[partition, log.end] = self.copies.get((partition, place), place)
+        log.put(json.dumps({**event, **fix}).encode())
 
     def start(self, kind: str, partition: int) -> Process:
         process = Process(self, kind, partition, f"{kind} {partition} #{len(self._processes)}")
@@ -510,7 +541,9 @@ class World:
             timezone=RULES.timezone,
         )
         wanted = reference.expected(
-            [[(offset, None, value) for offset, value in enumerate(log.get(0, log.end))] for log in logs], rules
+            [[(offset, None, value) for offset, value in enumerate(log.get(0, log.end))] for log in logs],
+            rules,
+            self.copies,
         )
         found: dict[str, dict[str, Any]] = {}
         for (collection, name), document in self.mongo.documents.items():

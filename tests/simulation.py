@@ -12,8 +12,13 @@ import numpy as np
 from movie_stream.aggregates import results
 from movie_stream.aggregates.accumulator import Accumulator, DeadLetter, Rules
 from movie_stream.aggregates.merger import Merger
+from movie_stream.aggregates.refused import named
 from movie_stream.chunk import Chunk, chunk_of
 from tests.reference import Record, views
+
+Copies = Mapping[tuple[int, int], int]
+"""Of each copy of a refused record, by partition and offset, the offset of its original."""
+TOPIC = "cluster/topic"
 
 
 def partitions_of_events(events: Sequence[dict[str, Any]], count: int) -> list[list[Record]]:
@@ -25,11 +30,23 @@ def partitions_of_events(events: Sequence[dict[str, Any]], count: int) -> list[l
     return partitions
 
 
-def chunk_of_records(partition: int, records: Sequence[Record], start: int, end: int) -> Chunk:
+def chunk_of_records(
+    partition: int, records: Sequence[Record], start: int, end: int, copies: Copies | None = None
+) -> Chunk:
     """The records from `start` to before `end` as one chunk."""
     part = records[start:end]
     times = [-1 if time is None else time for _, time, _ in part]
-    return chunk_of(partition, start, [value for _, _, value in part], times)
+    return chunk_of(
+        partition,
+        start,
+        [value for _, _, value in part],
+        times,
+        replays={
+            offset: named(TOPIC, partition, original)
+            for offset in range(start, end)
+            if (original := (copies or {}).get((partition, offset))) is not None
+        },
+    )
 
 
 def counted(*events: Mapping[str, object]) -> dict[str, dict[str, dict[str, Any]]]:
@@ -50,22 +67,27 @@ def counted(*events: Mapping[str, object]) -> dict[str, dict[str, dict[str, Any]
 class Pipeline:
     """All accumulators and one merger; `log` is what stands in `movie-partials`."""
 
-    def __init__(self, partitions: Sequence[Sequence[Record]], rules: Rules | None = None) -> None:
-        self.rules = rules or Rules()
+    def __init__(
+        self, partitions: Sequence[Sequence[Record]], rules: Rules | None = None, copies: Copies | None = None
+    ) -> None:
+        self.rules, self.copies = rules or Rules(), copies
         self.partitions = partitions
         self.accumulators = [self.new_accumulator(p) for p in range(len(partitions))]
         self.letters: dict[tuple[int, int], DeadLetter] = {}
         self.log: list[bytes] = []
 
     def new_accumulator(self, partition: int) -> Accumulator:
-        return Accumulator(partition, len(self.partitions), self.rules)
+        return Accumulator(partition, len(self.partitions), self.rules, topic=TOPIC)
+
+    def chunk(self, partition: int, start: int, end: int) -> Chunk:
+        return chunk_of_records(partition, self.partitions[partition], start, end, self.copies)
 
     def apply(self, partition: int, count: int) -> None:
         """Applies the next `count` records of a partition as one chunk."""
         accumulator = self.accumulators[partition]
         start = accumulator.position
         end = min(start + count, len(self.partitions[partition]))
-        for letter in accumulator.apply(chunk_of_records(partition, self.partitions[partition], start, end)):
+        for letter in accumulator.apply(self.chunk(partition, start, end)):
             self.letters[partition, letter.offset] = letter
 
     def send(self, partition: int) -> None:
@@ -86,9 +108,14 @@ class Pipeline:
         return all(a.position == len(p) for a, p in zip(self.accumulators, self.partitions, strict=True))
 
 
-def run(partitions: Sequence[Sequence[Record]], rng: random.Random, rules: Rules | None = None) -> Pipeline:
+def run(
+    partitions: Sequence[Sequence[Record]],
+    rng: random.Random,
+    rules: Rules | None = None,
+    copies: Copies | None = None,
+) -> Pipeline:
     """Applies everything in chunks of random length, with sends, restarts, replays and forgetting in between."""
-    pipeline = Pipeline(partitions, rules)
+    pipeline = Pipeline(partitions, rules, copies)
     while not pipeline.done():
         p = rng.randrange(len(partitions))
         luck = rng.random()
@@ -103,7 +130,7 @@ def run(partitions: Sequence[Sequence[Record]], rng: random.Random, rules: Rules
             pipeline.accumulators[p].forget()
         else:  # a zombie counts from the start again, somewhere, and sends what it has
             zombie = pipeline.new_accumulator(p)
-            zombie.apply(chunk_of_records(p, partitions[p], 0, rng.randint(0, pipeline.accumulators[p].position)))
+            zombie.apply(pipeline.chunk(p, 0, rng.randint(0, pipeline.accumulators[p].position)))
             pipeline.log.extend(message for _, message in zombie.partials(1))
     for p in range(len(partitions)):
         pipeline.send(p)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from typing import Any
 
@@ -58,3 +59,38 @@ def test_documents_are_those_of_the_reference(
     twice = pipeline.log + rng.sample(pipeline.log, len(pipeline.log) // 2)
     rng.shuffle(twice)
     assert reference.same(merged(twice, count, rng), wanted.documents) == []
+
+
+FIXES: list[dict[str, Any]] = [{}, {"rating": 4}, {"genre": "Drama", "timestamp": START_MS + 90_000_000}]
+
+
+@settings(max_examples=120)
+@given(st.data(), st.lists(events, min_size=1, max_size=40), st.integers(1, 2), st.randoms(use_true_random=False))
+def test_of_a_refused_record_and_its_copies_one_counts(
+    data: st.DataObject, views: list[dict[str, Any]], count: int, rng: random.Random
+) -> None:
+    """Copies of anything: of refused and of good records, of copies, several of one, changed and unchanged."""
+    partitions = partitions_of_events(views, count)
+    copies: dict[tuple[int, int], int] = {}
+    for partition, records in enumerate(partitions):
+        for _ in range(data.draw(st.integers(0, 12), "copies") if records else 0):
+            original = data.draw(st.integers(0, len(records) - 1), "original")
+            fix = data.draw(st.sampled_from(FIXES), "fix")
+            at = data.draw(st.integers(original + 1, len(records)), "place")
+            if any(offset >= at for of, offset in copies if of == partition):
+                at = len(records)
+            event: dict[str, Any] = json.loads(records[original][2] or b"{}")
+            value = json.dumps(event | fix).encode()
+            records.insert(at, (at, None, value))
+            records[at + 1 :] = [(offset + 1, time, rest) for offset, time, rest in records[at + 1 :]]
+            copies[partition, at] = original
+    for lateness_ms in (24 * HOUR_MS, 96 * HOUR_MS):  # the second as a rebuild would
+        wanted = reference.expected(partitions, reference.Rules(allowed_lateness_ms=lateness_ms), copies)
+        pipeline = run(partitions, rng, Rules(allowed_lateness_ms=lateness_ms), copies)
+        letters = {(p, offset, letter.kind) for (p, offset), letter in pipeline.letters.items()}
+        assert letters == wanted.dead_letters
+        assert reference.same(merged(pipeline.log, count, rng), wanted.documents) == []
+        for (partition, offset), letter in pipeline.letters.items():
+            assert letter.original == copies.get((partition, offset))
+        closed = [(p, letter.original) for (p, _), letter in pipeline.letters.items() if letter.kind == "counted"]
+        assert len(closed) == len(set(closed))

@@ -19,6 +19,7 @@ from movie_stream.aggregates.accumulator import Accumulator, DeadLetter, OutOfSt
 from movie_stream.aggregates.accumulators import OfUsers, TopUsersOf
 from movie_stream.aggregates.fields import End, Key
 from movie_stream.aggregates.merger import Merger
+from movie_stream.aggregates.refused import named
 from movie_stream.aggregates.results import RESULTS
 from movie_stream.aggregates.window import ALL_TIME
 from movie_stream.chunk import Chunk, chunk_of
@@ -141,7 +142,8 @@ def test_a_chunk_of_bad_records_only_moves_the_position_alone() -> None:
     state = Accumulator(0, 1, Rules())
     assert [letter.offset for letter in state.apply(chunk_of(0, 0, [b"", None]))] == [0, 1]
     assert (state.position, state.watermark_ms, state.partials(2)) == (2, None, [])
-    assert state.freeze(snapshot=True) == []
+    assert len(state.freeze(snapshot=True)) == 1, "that they were refused"
+    assert state.freeze(snapshot=False) == []
 
 
 def test_views_of_users_in_the_wrong_partition_are_counted() -> None:
@@ -159,6 +161,60 @@ def test_spellings_are_kept_within_bounds(monkeypatch: pytest.MonkeyPatch) -> No
     for at in range(0, 30, 2):
         state.apply(chunk(records[at : at + 2], at))
     assert reference.same(merged(state.partials(1)), reference.expected([records]).documents) == []
+
+
+# ---- copies of what does not count ----------------------------------------------------------------------------------
+
+
+def copied(values: Sequence[bytes | None], originals: dict[int, int], start: int = 0) -> Chunk:
+    """Records of which some are copies, by offset."""
+    return chunk_of(0, start, values, replays={at: named("topic", 0, of) for at, of in originals.items()})
+
+
+GOOD, BAD = (views({"rating": rating})[0][2] for rating in (3, 9))
+
+
+def test_a_copy_counts_once_and_says_so() -> None:
+    state = Accumulator(0, 1, Rules(), topic="topic")
+    values = [GOOD, BAD, BAD, GOOD, GOOD, GOOD, GOOD]
+    letters = state.apply(copied(values, {2: 1, 3: 1, 4: 1, 5: 0, 6: 3}))
+    assert [(letter.offset, letter.kind, letter.original) for letter in letters] == [
+        (1, "bad", None),
+        (2, "bad", 1),
+        (3, "counted", 1),
+        (4, "again", 1),
+        (5, "again", 0),
+        (6, "again", 3),
+    ]
+    assert [letter.refused for letter in letters] == [True, True, False, False, False, False]
+    assert letters[2].reason == "counts for the record at 1"
+    assert letters[3].reason == "its original, at 1, or another copy of it counts already"
+    total = merged(state.partials(1))["hourly_metrics"]["hourly_2024-10-31T14:00:00Z"]
+    assert (total["total_views"], total["avg_rating"]) == (2, 3.0)
+
+
+def test_a_copy_whose_original_was_deleted_before_this_run_counts_once() -> None:
+    state = Accumulator(0, 1, Rules(), topic="topic")
+    state.position = 5
+    kinds = [letter.kind for letter in state.apply(copied([GOOD, GOOD], {5: 2, 6: 2}, 5))]
+    assert kinds == ["counted", "again"]
+    restored = Accumulator(0, 1, Rules(), topic="topic")
+    for entry in state.freeze(snapshot=True):
+        restored.load(entry)
+    restored.loaded(state.position, state.watermark_ms)
+    kinds = [letter.kind for letter in restored.apply(copied([GOOD, GOOD], {7: 2, 8: 3}, 7))]
+    assert kinds == ["again", "counted"]
+
+
+def test_a_header_of_a_stranger_makes_a_bad_record_that_can_be_replayed() -> None:
+    state = Accumulator(0, 1, Rules(), topic="topic")
+    headers = {0: b"", 1: named("elsewhere", 0, 0), 2: named("topic", 0, 2), 3: named("topic", 0, 1)}
+    letters = state.apply(chunk_of(0, 0, [GOOD] * 4, replays=headers))
+    assert [(letter.offset, letter.kind) for letter in letters] == [(0, "bad"), (1, "bad"), (2, "bad"), (3, "counted")]
+    assert letters[0].reason == (
+        "header movie-stream-replay-of: expected an earlier record of this partition (topic 0 and an offset below 0), "
+        "got ''"
+    )
 
 
 # ---- forgetting ----------------------------------------------------------------------------------------------------

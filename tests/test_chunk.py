@@ -17,7 +17,10 @@ def test_a_chunk_without_holes() -> None:
     assert chunk_of(0, 0, [b"a"]).keys == [None]
 
 
-HOLES = Chunk(0, 10, 20, np.array([11, 14, 15]), np.array([1, 4, 5]), [b"k", None, b"l"], [b"a", b"b", b"c"])
+HOLES = Chunk(
+    *(0, 10, 20, np.array([11, 14, 15]), np.array([1, 4, 5]), [b"k", None, b"l"], [b"a", b"b", b"c"]),
+    replays={14: b"of"},
+)
 
 
 @pytest.mark.parametrize(
@@ -37,3 +40,12 @@ def test_the_part_from_an_offset_on(position: int, start: int, values: list[byte
     part = HOLES.since(position)
     assert (part.start, part.end, list(part.values)) == (start, 20, values)
     assert len(part.offsets) == len(part.times_ms) == len(part.keys) == len(values)
+    assert part.replays == ({14: b"of"} if 14 in part.offsets else {})
+
+
+def test_all_but_some_records() -> None:
+    part = HOLES.without({11, 15})
+    assert (part.start, part.end, part.offsets.tolist(), part.times_ms.tolist()) == (10, 20, [14], [4])
+    assert (part.keys, part.values, part.replays) == ([None], [b"b"], {14: b"of"})
+    assert HOLES.without({14}).replays == {}
+    assert HOLES.without(()) is HOLES

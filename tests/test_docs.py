@@ -49,7 +49,7 @@ def block(remark: str) -> str:
 def test_the_tables_of_the_readme_are_current() -> None:
     text = README.read_text("utf-8")
     assert text == generate.filled(text), "make them anew with: make docs"
-    assert text.count("| `movie-stream ") == len(app.registered_commands)
+    assert text.count("| `movie-stream ") == len(generate.named_commands(app))
 
 
 def test_the_page_of_settings_is_current() -> None:
@@ -88,9 +88,9 @@ def test_every_test_exists(page: Path) -> None:
 
 
 ORDER = (
-    {"settings", "errors", "masking", "logs", "event", "chunk", "partitioner"},
+    {"settings", "errors", "masking", "logs", "reasons", "bits", "event", "chunk", "partitioner"},
     {"aggregates", "tables"},
-    {"kafka", "mongo", "replay", "embedded"},
+    {"kafka", "mongo", "replay", "embedded", "metrics"},
     {"agents"},
     {"worker"},
     {"app"},

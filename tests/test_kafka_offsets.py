@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from aiokafka import TopicPartition
+from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from movie_stream.kafka import client, offsets, topics
 from movie_stream.settings import Settings
+from tests.kafka_server import KafkaServer
 
 
 async def test_ends_are_right_whatever_the_last_batch_holds(settings: Settings) -> None:
@@ -28,3 +33,27 @@ async def test_ends_are_right_whatever_the_last_batch_holds(settings: Settings) 
         assert await offsets.ends(reader, places[:1]) == {empty: 0}
         assert await offsets.ends(reader, places) == {empty: 0, one: 1, many: 40, both: 16}, "a reader may ask again"
         assert await offsets.beginnings(reader, places) == dict.fromkeys(places, 0)
+
+
+async def test_ends_are_right_though_the_last_record_is_deleted_meanwhile(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with KafkaServer(tmp_path / "kafka") as kafka:
+        there = settings.model_copy(update={"kafka_bootstrap_servers": kafka.bootstrap_servers})
+        await topics.ensure(there)
+        place = TopicPartition(there.kafka_partials_topic, 0)
+        producer = await client.start_producer(there)
+        for _ in range(5):
+            await producer.send_and_wait(place.topic, b"x", partition=0)
+        await producer.stop()
+        async with client.reader(there) as reader, client.admin(there) as admin:
+            ask = reader.beginning_offsets
+
+            async def delete_afterwards(places: list[TopicPartition]) -> object:
+                oldest = await ask(places)
+                await admin.delete_records({place: RecordsToDelete(before_offset=5)})
+                return oldest
+
+            monkeypatch.setattr(reader, "beginning_offsets", delete_afterwards)
+            assert await offsets.ends(reader, [place]) == {place: 5}
+            assert await offsets.beginnings(reader, [place]) == {place: 5}

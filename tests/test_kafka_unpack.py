@@ -22,6 +22,7 @@ from aiokafka.record.util import calc_crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 
+from movie_stream.chunk import REPLAY_OF
 from movie_stream.kafka import client, topics, unpack
 from movie_stream.settings import Settings
 
@@ -31,7 +32,14 @@ IN_RUNS, AS_USUAL = TopicPartition("in-runs", 3), TopicPartition("as-usual", 3)
 _CRC_AT, _ATTRIBUTES_AT, _HEADER_END = 17, 21, 61
 _CONTROL = 0x20
 
-Record = tuple[int, int | None, bytes | None, bytes | None]
+HEADERS: list[list[tuple[str, bytes | None]]] = [
+    [("header", b"x")],
+    [("header", b"x"), (REPLAY_OF, b"topic 0 7")],
+    [],
+    [(REPLAY_OF, None)],
+]
+Record = tuple[int, int | None, bytes | None, bytes | None, bytes | None]
+"""Offset, time, key, value, and the header REPLAY_OF."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,7 @@ def encoded(batch: Batch, offset: int) -> tuple[bytes, int]:
         records = ((batch.records[0][0], struct.pack(">hh", 0, int(batch.marker)), b""),)
     builder = DefaultRecordBatchBuilder(2, batch.codec, batch.transactional, batch.producer, 0, 0, 1 << 20)
     for relative, (time_ms, key, value) in enumerate(records):
-        builder.append(relative, time_ms, key, value, [("header", b"x")])
+        builder.append(relative, time_ms, key, value, HEADERS[relative % len(HEADERS)])
     data = bytearray(builder.build())
     struct.pack_into(">q", data, 0, offset)
     if batch.marker is not None:
@@ -105,15 +113,21 @@ def partition_records(
 
 def as_usual(records: Any) -> Iterator[Record]:
     for record in records:
-        yield record.offset, record.timestamp, record.key, record.value
+        replays = [value or b"" for name, value in record.headers if name == REPLAY_OF]
+        yield record.offset, record.timestamp, record.key, record.value, replays[0] if replays else None
 
 
 def by_runs(records: Any) -> Iterator[Record]:
     for run in records:
         assert isinstance(run, unpack.Run)
-        assert len({len(column) for column in run}) == 1
         assert records.next_fetch_offset > run.offsets[-1]
-        yield from zip(*run, strict=True)
+        yield from rows(run)
+
+
+def rows(run: unpack.Run) -> Iterator[Record]:
+    assert run.replays.keys() <= set(run.offsets)
+    replays = [run.replays.get(offset) for offset in run.offsets]
+    yield from zip(run.offsets, run.times_ms, run.keys, run.values, replays, strict=True)
 
 
 texts = st.none() | st.binary(max_size=40)
@@ -146,7 +160,7 @@ def test_every_codec_with_null_keys_and_values_from_the_middle_on(codec: str) ->
     )
     data, _, end = log_of([Batch(lines, CODECS[codec]), Batch(lines, CODECS[codec])], start=100)
     ours = partition_records(IN_RUNS, data, [], at=120)
-    assert list(by_runs(ours)) == [(100 + n, *lines[n % 50]) for n in range(20, 100)]
+    assert [record[:4] for record in by_runs(ours)] == [(100 + n, *lines[n % 50]) for n in range(20, 100)]
     assert ours.next_fetch_offset == end == 200
 
 
@@ -161,7 +175,7 @@ def test_aborted_transactions_are_skipped_and_control_batches_are_never_seen(iso
     data, aborted, end = log_of([*log, of(b"", 9, marker=True)], start=0)
     assert aborted == [(7, 0)]
     ours = partition_records(IN_RUNS, data, aborted, 0, isolation)
-    assert [value for *_, value in by_runs(ours)] == seen
+    assert [value for *_, value, _ in by_runs(ours)] == seen
     assert ours.next_fetch_offset == end == 6, "the position goes on past control batches"
 
 
@@ -180,7 +194,7 @@ def test_a_wrong_checksum_raises_after_what_stands_before_it() -> None:
     for place, read in ((IN_RUNS, by_runs), (AS_USUAL, as_usual)):
         records = partition_records(place, good + bytes(bad), [], 0)
         found = read(records)
-        assert next(found) == (0, 1, b"k", b"good")
+        assert next(found) == (0, 1, b"k", b"good", None)
         with pytest.raises(CorruptRecordException, match="Invalid CRC"):
             next(found)
         assert records.next_fetch_offset == after, "what is corrupt is fetched again"
@@ -221,18 +235,23 @@ async def test_what_a_real_broker_sends_is_read_alike(settings: Settings) -> Non
         try:
             for n in range(30):
                 key, value = (None if n % 4 == 1 else b"k%d" % n), (None if n % 4 == 2 else b"view " * n)
-                await producer.send(place.topic, value, key=key, partition=0)
+                headers = [(REPLAY_OF, b"%d" % n)] if n % 7 == 0 else None
+                await producer.send(place.topic, value, key=key, partition=0, headers=headers)
             await producer.flush()
         finally:
             await producer.stop()
-    wanted = [(r.offset, r.timestamp, r.key, r.value) for r in await _fetched(settings, place, 150)]
+    wanted = list(as_usual(await _fetched(settings, place, 150)))
     assert [offset for offset, *_ in wanted] == list(range(40, 150))
+    assert {header for *_, header in wanted} > {None, b"0", b"7", b"28"}
     unpack.unpack_in_runs(place.topic)
     try:
         runs = await _fetched(settings, place, 150)
     finally:
         unpack.unpack_as_usual(place.topic)
-    assert [record for run in runs for record in zip(*run, strict=True)] == wanted
+    assert [record for run in runs for record in rows(run)] == wanted
+    joined = unpack.chunk(0, 40, 150, runs)
+    assert joined.replays == {offset: header for offset, *_, header in wanted if header is not None}
+    assert unpack.plain_runs(await _fetched(settings, place, 150))[0].replays == joined.replays
 
 
 async def _fetched(settings: Settings, place: TopicPartition, end: int) -> list[Any]:

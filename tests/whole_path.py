@@ -15,6 +15,7 @@ from aiokafka import TopicPartition
 from pymongo import MongoClient
 
 from movie_stream.aggregates.results import RESULTS
+from movie_stream.chunk import REPLAY_OF
 from movie_stream.kafka import client, offsets
 from movie_stream.settings import Settings
 from tests.reference import Record
@@ -85,6 +86,16 @@ async def _records(settings: Settings, topic: str) -> list[list[tuple[Record, Ma
 def log_of(settings: Settings) -> list[list[Record]]:
     """The events as the reference takes them."""
     return [[record for record, _ in partition] for partition in records(settings, settings.kafka_topic)]
+
+
+def copies_of(settings: Settings) -> dict[tuple[int, int], int]:
+    """The copies of refused records among the events, as the reference takes them."""
+    return {
+        (partition, offset): int(headers[REPLAY_OF].split()[-1])
+        for partition, events in enumerate(records(settings, settings.kafka_topic))
+        for (offset, _, _), headers in events
+        if REPLAY_OF in headers
+    }
 
 
 @contextmanager

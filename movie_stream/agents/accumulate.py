@@ -15,6 +15,7 @@ from movie_stream.chunk import Chunk
 from movie_stream.kafka import client
 from movie_stream.kafka.log import Broker
 from movie_stream.kafka.topics import Topics, Topology
+from movie_stream.reasons import kind_of
 
 logger = logging.getLogger(__name__)
 
@@ -39,10 +40,13 @@ class Accumulate(Owner[Accumulator]):
         self._topics, self._rules, self._run_number = topics, rules, run_number
         self.topic, self.changelog = topics.events, topics.accumulate_changelog
         self._sources, self._targets = topology.partitions[topics.events], topology.partitions[topics.partials]
+        self._topic_identity = topology.identity
         self._letters: defaultdict[int, list[DeadLetter]] = defaultdict(list)
         self._warned_of_misplaced = False
-        self.refused: Counter[str] = Counter()
-        """Records that became dead letters since the start of the process, by kind: "bad" and "late"."""
+        self.refused: Counter[tuple[str, str]] = Counter()
+        """Records that were refused since the start of the process, by kind ("bad", "late") and kind of the reason."""
+        self.copies: Counter[str] = Counter()
+        """Copies of refused records since the start of the process that count ("counted"), or would again."""
 
     async def __call__(self, chunks: AsyncIterable[Chunk]) -> None:
         """The agent."""
@@ -52,13 +56,14 @@ class Accumulate(Owner[Accumulator]):
 
     def new_state(self, partition: int) -> Accumulator:
         self._letters.pop(partition, None)
-        return Accumulator(partition, self._sources, self._rules, self._run_number)
+        return Accumulator(partition, self._sources, self._rules, self._run_number, topic=self._topic_identity)
 
     def receive(self, owned: Owned[Accumulator], chunk: Chunk) -> None:
         state = owned.table.state
         letters = state.apply(chunk)
         self._letters[chunk.partition] += letters
-        self.refused.update(letter.kind for letter in letters)
+        self.refused.update((letter.kind, kind_of(letter.reason)) for letter in letters if letter.refused)
+        self.copies.update(letter.kind for letter in letters if not letter.refused)
         if state.misplaced and not self._warned_of_misplaced:
             self._warned_of_misplaced = True
             logger.warning(
@@ -115,16 +120,25 @@ class Accumulate(Owner[Accumulator]):
                     self._topics.dead_letters,
                     letter.partition,
                     letter.key,
-                    letter.value,
-                    headers=[
-                        ("kind", letter.kind.encode()),
-                        ("reason", letter.reason.encode("utf-8", "replace")),
-                        ("source-topic", self.topic.encode()),
-                        ("source-partition", str(letter.partition).encode()),
-                        ("source-offset", str(letter.offset).encode()),
-                        ("source-timestamp", str(letter.time_ms).encode()),
-                    ],
+                    letter.value if letter.refused else None,
+                    headers=self._headers(letter),
                 )
                 for letter in letters
             ]
             await asyncio.gather(*sent)
+
+    def _headers(self, letter: DeadLetter) -> list[tuple[str, bytes]]:
+        """What kafka/letters.py reads."""
+        headers = [
+            ("kind", letter.kind.encode()),
+            ("reason", letter.reason.encode("utf-8", "replace")),
+            ("source-topic", self.topic.encode()),
+            ("source-topic-id", self._topic_identity.encode()),
+            ("source-partition", str(letter.partition).encode()),
+            ("source-offset", str(letter.offset).encode()),
+            ("source-timestamp", str(letter.time_ms).encode()),
+            ("run", str(self._run_number).encode()),
+        ]
+        if letter.original is not None:
+            headers.append(("original-offset", str(letter.original).encode()))
+        return headers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +15,7 @@ from movie_stream.aggregates.columns import Array, Ints
 from movie_stream.aggregates.groups import Block, Groups, compact
 from movie_stream.aggregates.interner import Interner
 from movie_stream.aggregates.local_time import LocalHours
+from movie_stream.aggregates.refused import Origin, Refused, RefusedBlock, original_of
 from movie_stream.aggregates.results import RESULTS, Result
 from movie_stream.aggregates.users import UserDaysBlock, Users, UsersBlock
 from movie_stream.aggregates.window import moment
@@ -25,7 +26,7 @@ from movie_stream.partitioner import partitions_of
 _BEFORE_ALL: Final = -(2**62)
 _SPELLINGS_KEPT: Final = 20_000
 
-Entry = Block | UsersBlock | UserDaysBlock
+Entry = Block | UsersBlock | UserDaysBlock | RefusedBlock
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Entry] = msgspec.msgpack.Decoder(Entry)
 
@@ -43,7 +44,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record that does not count, and why."""
+    """What is said of a record that does not count, and of every copy of one."""
 
     partition: int
     offset: int
@@ -51,8 +52,15 @@ class DeadLetter:
     key: bytes | None
     value: bytes | None
     kind: str
-    """bad or late."""
+    """bad or late; of a copy also counted, or again: its original, or another copy of that, counts already."""
     reason: str
+    original: int | None = None
+    """The offset of the original, where the record is a copy."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether it breaks a rule."""
+        return self.kind in ("bad", "late")
 
 
 class OutOfStep(RuntimeError):
@@ -66,9 +74,17 @@ class Accumulator:
     """
 
     def __init__(
-        self, partition: int, partitions: int, rules: Rules, run: int = 1, results: tuple[Result, ...] = RESULTS
+        self,
+        partition: int,
+        partitions: int,
+        rules: Rules,
+        run: int = 1,
+        results: tuple[Result, ...] = RESULTS,
+        topic: str = "",
     ) -> None:
+        """`topic` is the identity of the source topic, by which copies of refused records name their originals."""
         self.partition, self._partitions, self._rules, self._run = partition, partitions, rules, run
+        self._topic = topic
         self._hours = LocalHours(rules.timezone)
         self._results = results
         self.reset()
@@ -83,6 +99,7 @@ class Accumulator:
         self._spellings, self._slug_ids, self._spelled = Interner(), list[int](), list[str]()
         self._misplaced_users = np.zeros(0, np.bool_)
         self.users = Users(self._results, self._rules.session_gap_ms)
+        self._refused = Refused()
         names = {"genre": self._slugs, "movie_id": self._movies, "user_id": self.users.names, None: None}
         self._of_views = [
             Groups(result, names[result.grouped_by], live=True) for result in self._results if not result.of_users
@@ -95,15 +112,51 @@ class Accumulator:
         return 0 if self.watermark_ms is None else self.watermark_ms - self._rules.allowed_lateness_ms
 
     def apply(self, chunk: Chunk) -> list[DeadLetter]:
-        """Applies the records from `position` on; returns those that do not count. Raises OutOfStep."""
+        """Applies the records from `position` on.
+
+        Returns those that do not count, and what became of copies of such. Raises OutOfStep.
+        """
         if chunk.end <= self.position:
             return []
         if chunk.start > self.position:
             raise OutOfStep(f"expected offset {self.position} of partition {self.partition}, got {chunk.start}")
         chunk = chunk.since(self.position)
+        self._refused.start(self.position)
+        letters = self._apply_with_copies(chunk) if chunk.replays else self._apply(chunk, {})
+        self.position = chunk.end
+        return letters
+
+    def _apply_with_copies(self, chunk: Chunk) -> list[DeadLetter]:
+        """In parts, none of which has an original and its copy, or two copies of one."""
+        letters: list[DeadLetter] = []
+        originals, strange = dict[int, int](), dict[int, str]()
+        for offset, header in chunk.replays.items():
+            try:
+                originals[offset] = original_of(header, self._topic, self.partition, before=offset)
+            except Origin as error:
+                strange[offset] = str(error)
+        for part in _parts(chunk, originals):
+            copies = {offset: originals[offset] for offset in part.replays if offset in originals}
+            again = {offset for offset, original in copies.items() if not self._refused.is_open(original)}
+            for row in np.flatnonzero(np.isin(part.offsets, [*again, *strange])).tolist():
+                offset = int(part.offsets[row])
+                if offset in again:
+                    reason = f"its original, at {copies[offset]}, or another copy of it counts already"
+                    letters.append(self._dead_letter(part, row, "again", reason, copies[offset]))
+                else:
+                    letters.append(self._dead_letter(part, row, "bad", strange[offset]))
+                    self._refused.refuse(offset)
+            letters += self._apply(part.without({*again, *strange}), copies)
+        return sorted(letters, key=lambda letter: letter.offset)
+
+    def _apply(self, chunk: Chunk, copies: Mapping[int, int]) -> list[DeadLetter]:
+        """Applies records, of which those in `copies` (offset to original) are copies of open originals."""
         decoded = decode(chunk.values, chunk.times_ms, self._rules.future_tolerance_ms)
-        refused = [self._dead_letter(chunk, refusal.index, "bad", refusal.reason) for refusal in decoded.refusals]
-        views, late = self._split_late(decoded.views, chunk)
+        refused = [
+            self._dead_letter(chunk, bad.index, "bad", bad.reason, copies.get(int(chunk.offsets[bad.index])))
+            for bad in decoded.refusals
+        ]
+        views, late = self._split_late(decoded.views, chunk, copies)
         if len(views):
             batch = self._batch(views, chunk.offsets[views.index])
             for groups in self._of_views:
@@ -111,10 +164,24 @@ class Accumulator:
             self.users.apply(batch, self.threshold_ms)
             self.watermark_ms = max(self.watermark_ms or 0, int(batch.timestamp_ms.max()))
             self._count_misplaced(batch.ids["user_id"])
-        self.position = chunk.end
-        return sorted(refused + late, key=lambda letter: letter.offset)
+        refused += late
+        for letter in refused:
+            if letter.original is None:
+                self._refused.refuse(letter.offset)
+        if copies:
+            refused += self._close(chunk, views, copies)
+        return sorted(refused, key=lambda letter: letter.offset)
 
-    def _split_late(self, views: Views, chunk: Chunk) -> tuple[Views, list[DeadLetter]]:
+    def _close(self, chunk: Chunk, views: Views, copies: Mapping[int, int]) -> list[DeadLetter]:
+        """Notes the copies that count."""
+        letters = []
+        for row in views.index[np.isin(chunk.offsets[views.index], list(copies))].tolist():
+            original = copies[int(chunk.offsets[row])]
+            self._refused.close(original)
+            letters.append(self._dead_letter(chunk, row, "counted", f"counts for the record at {original}", original))
+        return letters
+
+    def _split_late(self, views: Views, chunk: Chunk, copies: Mapping[int, int]) -> tuple[Views, list[DeadLetter]]:
         """Record by record: late is what is older than the watermark before it, less the lateness that is allowed."""
         first = _BEFORE_ALL if self.watermark_ms is None else self.watermark_ms
         watermark = np.maximum.accumulate(np.concatenate([[first], views.timestamp_ms]))[:-1]
@@ -126,10 +193,11 @@ class Accumulator:
                 f"{self._rules.allowed_lateness_ms / 3_600_000:g} h before the newest view of its partition so far, "
                 f"{moment(int(watermark[row])):%Y-%m-%dT%H:%M:%SZ}"
             )
-            letters.append(self._dead_letter(chunk, int(views.index[row]), "late", reason))
+            index = int(views.index[row])
+            letters.append(self._dead_letter(chunk, index, "late", reason, copies.get(int(chunk.offsets[index]))))
         return views.where(~late), letters
 
-    def _dead_letter(self, chunk: Chunk, index: int, kind: str, reason: str) -> DeadLetter:
+    def _dead_letter(self, chunk: Chunk, index: int, kind: str, reason: str, original: int | None = None) -> DeadLetter:
         return DeadLetter(
             self.partition,
             int(chunk.offsets[index]),
@@ -138,6 +206,7 @@ class Accumulator:
             chunk.values[index],
             kind,
             reason,
+            original,
         )
 
     def _batch(self, views: Views, offsets: Ints) -> Batch:
@@ -219,6 +288,7 @@ class Accumulator:
             entries.extend(map(_ENCODER.encode, groups.blocks(rows)))
             groups.unsaved.values[:] = False
         entries.extend(map(_ENCODER.encode, self.users.blocks(snapshot)))
+        entries.extend(map(_ENCODER.encode, self._refused.blocks(snapshot)))
         return entries
 
     def load(self, entry: bytes) -> None:
@@ -226,6 +296,8 @@ class Accumulator:
         block = _DECODER.decode(entry)
         if isinstance(block, Block):
             self._groups[block.collection].merge(block)
+        elif isinstance(block, RefusedBlock):
+            self._refused.load(block)
         else:
             self.users.load(block)
 
@@ -236,6 +308,7 @@ class Accumulator:
             groups.unsent.values[:] = False
             groups.unsaved.values[:] = False
         self.users.settle()
+        self._refused.loaded(position)
         self._misplaced_users = np.zeros(0, np.bool_)
         self.forget()
 
@@ -251,6 +324,17 @@ class Accumulator:
                 groups.drop((groups.starts + length <= threshold) & ~groups.unsent.values)
         self.users.forget(threshold)
         compact(self._movies, self._of_views)
+
+
+def _parts(chunk: Chunk, originals: Mapping[int, int]) -> Iterator[Chunk]:
+    """Cuts a chunk before every copy whose original, or another copy of it, stands in the same part."""
+    start, within = chunk.start, set[int]()
+    for offset, original in originals.items():
+        if original >= start or original in within:
+            yield chunk.cut(start, offset)
+            start, within = offset, set()
+        within.add(original)
+    yield chunk.cut(start, chunk.end)
 
 
 def _numbers(column: Ints) -> Numbers:

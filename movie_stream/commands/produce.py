@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import Counter
 from pathlib import Path
 from typing import Final
@@ -13,6 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from movie_stream import logs
+from movie_stream.reasons import kind_of
 from movie_stream.replay.csv_rows import RefusedRow
 from movie_stream.replay.send import ReplayProgress, ReplayResult, replay
 from movie_stream.settings import Settings
@@ -20,7 +20,6 @@ from movie_stream.settings import Settings
 NAMED_ROWS: Final = 20
 """As many refused rows are shown one by one; the rest is counted by reason."""
 KINDS_SHOWN: Final = 10
-NUMBER: Final = re.compile(r"(?<![\w-])[0-9][0-9a-fx,.]*")
 
 
 def produce(settings: Settings, *, file: Path, rate: float, strict: bool) -> None:
@@ -34,18 +33,6 @@ def produce(settings: Settings, *, file: Path, rate: float, strict: bool) -> Non
     with report.bar:
         result = asyncio.run(replay(settings, file, rate, strict, report.update))
     report.end(result, settings.kafka_topic)
-
-
-def kind_of(reason: str) -> str:
-    """The reason without what is different in every row.
-
-    >>> kind_of('rating: expected a number from 0 to 5, or null, got "abc"')
-    'rating: expected a number from 0 to 5, or null'
-    >>> kind_of("title: not UTF-8 (byte 0xe9); save the file as UTF-8")
-    'title: not UTF-8 (byte ...); save the file as UTF-8'
-    """
-    expected, got, _ = reason.partition(", got ")
-    return expected if got else NUMBER.sub("...", reason)
 
 
 class _Report:

@@ -7,7 +7,7 @@ test compares it, record by record, with aiokafka's own, and fails when the libr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,17 +15,19 @@ from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 from numpy.typing import NDArray
 
-from movie_stream.chunk import Chunk
+from movie_stream.chunk import REPLAY_OF, Chunk
 
 
 class Run(NamedTuple):
-    """Consecutive records of one partition, as columns of equal length."""
+    """Consecutive records of one partition, as columns of equal length, and the one header that matters."""
 
     offsets: list[int]
     times_ms: list[int | None]
     """Kafka timestamps, where there are any."""
     keys: list[bytes | None]
     values: list[bytes | None]
+    replays: dict[int, bytes]
+    """The header REPLAY_OF of the few records that have it, by offset."""
 
 
 _topics: set[str] = set()
@@ -66,10 +68,15 @@ def _unpack(self: Any) -> Iterator[Any]:
             self.next_fetch_offset = batch.next_offset
             continue
         first = self.next_fetch_offset
-        unpacked = [(r.offset, r.timestamp, r.key, r.value) for r in batch if r.offset >= first]
+        with_headers: list[Any] = []
+        note: Callable[[Any], object] = with_headers.append  # returns None; a second look at every record costs more
+        unpacked = [
+            (r.offset, r.timestamp, r.key, r.value) for r in batch if r.offset >= first and not (r.headers and note(r))
+        ]
         self.next_fetch_offset = batch.next_offset
         if unpacked:
-            yield Run(*map(list, zip(*unpacked, strict=True)))
+            offsets, times_ms, keys, values = map(list, zip(*unpacked, strict=True))
+            yield Run(offsets, times_ms, keys, values, _replays(with_headers))
 
 
 def plain_runs(records: Sequence[Any]) -> list[Run]:
@@ -80,8 +87,13 @@ def plain_runs(records: Sequence[Any]) -> list[Run]:
             [r.timestamp for r in records],
             [r.key for r in records],
             [r.value for r in records],
+            _replays(records),
         )
     ]
+
+
+def _replays(records: Sequence[Any]) -> dict[int, bytes]:
+    return {r.offset: value or b"" for r in records for name, value in r.headers if name == REPLAY_OF}
 
 
 def chunk(partition: int, start: int, end: int, runs: Sequence[Run]) -> Chunk:
@@ -94,6 +106,7 @@ def chunk(partition: int, start: int, end: int, runs: Sequence[Run]) -> Chunk:
         _integers([run.times_ms for run in runs]),
         [key for run in runs for key in run.keys],
         [value for run in runs for value in run.values],
+        {offset: original for run in runs for offset, original in run.replays.items()},
     )
 
 

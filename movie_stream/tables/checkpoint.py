@@ -69,6 +69,14 @@ def encode(record: EntryRecord | Cursor) -> bytes:
     return _ENCODER.encode(record)
 
 
+def decode(value: bytes | None) -> EntryRecord | Cursor:
+    """The record of a changelog. Raises BrokenChangelog."""
+    try:
+        return _DECODER.decode(value or b"")
+    except msgspec.DecodeError as error:
+        raise BrokenChangelog(f"expected an entry or a cursor, got {(value or b'')[:40]!r}") from error
+
+
 class Chain:
     """Reads a changelog record by record and says which checkpoints count.
 
@@ -92,10 +100,7 @@ class Chain:
 
     def read(self, value: bytes | None) -> Counted | None:
         """Takes the next record; the checkpoint that it completes, if it counts. Raises BrokenChangelog."""
-        try:
-            record = _DECODER.decode(value or b"")
-        except msgspec.DecodeError as error:
-            raise BrokenChangelog(f"expected an entry or a cursor, got {(value or b'')[:40]!r}") from error
+        record = decode(value)
         if isinstance(record, EntryRecord):
             self._entries.setdefault(record.id, {})[record.index] = record.payload
             return None

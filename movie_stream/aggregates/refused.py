@@ -1,0 +1,118 @@
+"""Which records of a partition were refused and are not made up for yet, so that a copy of one counts at most once.
+
+A copy of a refused record names its original in the header REPLAY_OF and stands behind it in the same partition. It is
+judged like any record if its original is *open*: refused in this run, or older than the first record that this run has
+counted. A copy that counts closes its original. So of an original and all its copies one counts, whatever the rules of
+this run and whoever sent the copies; and all of it follows from the partition's log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from movie_stream.bits import BITS, Bits
+
+_WORDS_IN_BLOCK: Final = 8_000
+
+
+class RefusedBlock(msgspec.Struct, array_like=True, tag="refused"):
+    """Words of the bitmap in a changelog."""
+
+    begin: int
+    at: list[int]
+    """The words' numbers, ascending."""
+    words: bytes
+
+
+class Origin(ValueError):
+    """A header REPLAY_OF that names no earlier record of this partition; its text is the reason."""
+
+
+def named(topic: str, partition: int, offset: int) -> bytes:
+    """The header of a copy: which topic (its id), partition and offset the original has.
+
+    >>> named("cluster/id", 2, 17)
+    b'cluster/id 2 17'
+    """
+    return f"{topic} {partition} {offset}".encode()
+
+
+def original_of(header: bytes, topic: str, partition: int, before: int) -> int:
+    """The original's offset, which is before the copy's own. Raises Origin.
+
+    >>> original_of(b"cluster/id 2 17", "cluster/id", 2, before=30)
+    17
+    """
+    of_topic, _, rest = header.decode("utf-8", "replace").rpartition(" ")[0].rpartition(" ")
+    digits = header.rpartition(b" ")[2]
+    if of_topic == topic and rest == str(partition) and digits.isdigit() and len(digits) < 20 and int(digits) < before:
+        return int(digits)
+    raise Origin(
+        f"header movie-stream-replay-of: expected an earlier record of this partition "
+        f"({topic} {partition} and an offset below {before}), got {ascii(header[:60])[1:]}"
+    )
+
+
+class Refused:
+    """The open originals of one partition.
+
+    A bitmap by offset, in words: from `begin` on, a set bit is a record that was refused and is open; before it, where
+    everything is open, a set bit is one that a copy has closed.
+
+    >>> refused = Refused()
+    >>> refused.start(100)
+    >>> refused.refuse(130)
+    >>> [refused.is_open(offset) for offset in (7, 129, 130)]
+    [True, False, True]
+    >>> refused.close(7); refused.close(130)
+    >>> [refused.is_open(offset) for offset in (7, 129, 130)]
+    [False, False, False]
+    """
+
+    def __init__(self) -> None:
+        self._begin: int | None = None
+        """The first offset that this run has counted, None before that."""
+        self._bits = Bits()
+        self._unsaved: set[int] = set()
+
+    def start(self, position: int) -> None:
+        """Counting is at this offset; the first time is its beginning."""
+        if self._begin is None:
+            self._begin = position
+
+    def refuse(self, offset: int) -> None:
+        """A record that is no copy was refused."""
+        self._bits.add(offset)
+        self._unsaved.add(offset // BITS)
+
+    def is_open(self, original: int) -> bool:
+        """Whether a copy of this record may count."""
+        return (original in self._bits) == (original >= (self._begin or 0))
+
+    def close(self, original: int) -> None:
+        """A copy of this record, which was open, counts."""
+        self._bits.flip(original)
+        self._unsaved.add(original // BITS)
+
+    def blocks(self, snapshot: bool) -> Iterator[RefusedBlock]:
+        """What changed since the last call, or everything, in blocks of a bounded size."""
+        changed = sorted(at for at, word in self._bits.words.items() if word) if snapshot else sorted(self._unsaved)
+        self._unsaved.clear()
+        if snapshot and not changed and self._begin:
+            yield RefusedBlock(self._begin, [], b"")
+        for first in range(0, len(changed), _WORDS_IN_BLOCK):
+            part = changed[first : first + _WORDS_IN_BLOCK]
+            yield RefusedBlock(self._begin or 0, part, self._bits.exported(part))
+
+    def load(self, block: RefusedBlock) -> None:
+        """Takes over a block; they come in the order in which they were made."""
+        self._begin = block.begin
+        self._bits.load(block.at, block.words)
+
+    def loaded(self, position: int) -> None:
+        """Ends a restore: a run that has counted something and says nothing of its beginning began at 0."""
+        if position:
+            self.start(0)

@@ -1,0 +1,52 @@
+"""A set of offsets, as a bitmap: where offsets are dense it takes a bit each, where they are not about 200 bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+BITS: Final = 512
+"""Offsets in a word."""
+WORD_BYTES: Final = BITS // 8
+
+
+class Bits:
+    """Offsets that are in a set or not.
+
+    >>> bits = Bits()
+    >>> bits.add(7), bits.add(7), 7 in bits, 8 in bits
+    (True, False, True, False)
+    >>> bits.flip(7)
+    >>> 7 in bits
+    False
+    """
+
+    __slots__ = ("words",)
+
+    def __init__(self) -> None:
+        self.words: dict[int, int] = {}
+        """Of BITS offsets each, by their number; none is the same as zero."""
+
+    def __contains__(self, offset: int) -> bool:
+        return bool(self.words.get(offset // BITS, 0) >> offset % BITS & 1)
+
+    def add(self, offset: int) -> bool:
+        """Puts it in; whether it was not there."""
+        at, bit = offset // BITS, 1 << offset % BITS
+        word = self.words.get(at, 0)
+        self.words[at] = word | bit
+        return not word & bit
+
+    def flip(self, offset: int) -> None:
+        """Takes it out, or puts it in."""
+        at = offset // BITS
+        self.words[at] = self.words.get(at, 0) ^ 1 << offset % BITS
+
+    def exported(self, at: Iterable[int]) -> bytes:
+        """The words of these numbers."""
+        return b"".join(self.words.get(number, 0).to_bytes(WORD_BYTES, "little") for number in at)
+
+    def load(self, at: Iterable[int], exported: bytes) -> None:
+        """Replaces the words of these numbers by what `exported` gave."""
+        for row, number in enumerate(at):
+            self.words[number] = int.from_bytes(exported[row * WORD_BYTES : (row + 1) * WORD_BYTES], "little")

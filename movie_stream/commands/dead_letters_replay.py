@@ -1,0 +1,155 @@
+"""`movie-stream dead-letters replay`: sends copies of refused records that would count now, changed or as they are."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from aiokafka import AIOKafkaProducer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from movie_stream import logs
+from movie_stream.aggregates.refused import named
+from movie_stream.chunk import REPLAY_OF
+from movie_stream.commands.dead_letters import Opened, footnotes, narrow_console, open_letters, progress_bar
+from movie_stream.errors import RunMismatch, UsageError
+from movie_stream.kafka import client
+from movie_stream.kafka.letters import Letter, Selection
+from movie_stream.kafka.watermarks import watermarks
+from movie_stream.replay.copies import LATE, Copy, Judge, rewritten
+from movie_stream.settings import Settings
+from movie_stream.worker import changes, fingerprint, rules_of
+
+_AT_ONCE: Final = 1_000
+"""Letters that are held in memory, judged and sent together."""
+_BYTES_AT_ONCE: Final = 16 << 20
+
+
+def replay_letters(
+    settings: Settings, selection: Selection, *, through: str | None, dry_run: bool, misplaced: bool, all_runs: bool
+) -> None:
+    """Sends copies of the open letters that are selected, oldest first, and says why it left out the others.
+
+    Raises RunMismatch where a worker would not start, UsageError where the command of `through` fails, and what
+    `open_letters` raises. May be repeated at any time: a copy counts once.
+    """
+    logs.leave_to_us()
+    settings.require_broker()
+    settings.require_mongodb()
+    asyncio.run(_replay(settings, selection, through, dry_run, misplaced, all_runs))
+
+
+async def _replay(
+    settings: Settings, selection: Selection, through: str | None, dry_run: bool, misplaced: bool, all_runs: bool
+) -> None:
+    async with open_letters(settings, selection, all_runs) as found:
+        judge = await _judge(settings, found, misplaced)
+        producer = await client.start_producer(settings, linger_ms=5)
+        replay = _Replay(settings, producer, found.topology.identity, judge, through, dry_run)
+        total = 2 * sum(extent.end - extent.start for extent in found.extents)
+        try:
+            with progress_bar("replaying", total) as bar:
+                for extent in found.extents:
+                    async for letters in found.letters.oldest_first(extent):
+                        bar.update(bar.task_ids[0], completed=found.letters.read)
+                        await replay.take([letter for letter in letters if selection.takes(letter)])
+                    await replay.finish()
+        finally:
+            await producer.stop()
+        replay.sum_up()
+        for note in footnotes(found.letters, settings, all_runs):
+            Console(highlight=False, soft_wrap=True).print(Text(note, "dim"))
+
+
+async def _judge(settings: Settings, found: Opened, misplaced: bool) -> Judge:
+    """By the rules of the run that counts. Raises RunMismatch, and UsageError before the first run."""
+    if found.run is None:
+        raise UsageError(argument="replay", expected="a run, which the first worker begins: movie-stream worker")
+    if changed := changes(found.run, fingerprint(settings, found.topology)):
+        raise RunMismatch(where=f"what stands in MongoDB ({settings.mongodb_database})", what=changed)
+    rules, partitions = rules_of(settings), found.topology.partitions[settings.kafka_topic]
+    return Judge(
+        rules.future_tolerance_ms,
+        rules.allowed_lateness_ms,
+        partitions,
+        await watermarks(settings, found.reader, partitions, found.run.number),
+        misplaced,
+    )
+
+
+class _Replay:
+    """One replay: what waits, what was sent, what was left out."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        producer: AIOKafkaProducer,
+        topic_identity: str,
+        judge: Judge,
+        through: str | None,
+        dry_run: bool,
+    ) -> None:
+        self._settings, self._producer, self._topic_identity = settings, producer, topic_identity
+        self._judge, self._through, self._dry_run = judge, through, dry_run
+        self._waiting: list[Letter] = []
+        self._waiting_bytes = 0
+        self._sent = 0
+
+    async def take(self, letters: Sequence[Letter]) -> None:
+        """Sends them, with those that come next."""
+        for letter in letters:
+            self._waiting.append(letter)
+            self._waiting_bytes += len(letter.value or b"")
+            if len(self._waiting) >= _AT_ONCE or self._waiting_bytes >= _BYTES_AT_ONCE:
+                await self.finish()
+
+    async def finish(self) -> None:
+        """Sends what waits; all of it is acknowledged then."""
+        letters, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        values: list[bytes | None] = [letter.value for letter in letters]
+        if self._through is not None:
+            letters, values = await rewritten(self._through, letters, self._judge.kept)
+        copies = self._judge.copies(letters, values, time.time_ns() // 1_000_000)
+        if not self._dry_run:
+            await self._send(copies)
+        self._sent += len(copies)
+
+    async def _send(self, copies: Sequence[Copy]) -> None:
+        topic = self._settings.kafka_topic
+        with client.explained(self._settings, f"writing to {topic}"):
+            sent = [
+                await self._producer.send(
+                    topic,
+                    copy.value,
+                    key=copy.key,
+                    partition=copy.letter.partition,
+                    headers=[(REPLAY_OF, named(self._topic_identity, copy.letter.partition, copy.letter.original))],
+                )
+                for copy in copies
+            ]
+            await asyncio.gather(*sent)
+
+    def sum_up(self) -> None:
+        """Says what was done, and what stands in the way of the others."""
+        console = Console(highlight=False, soft_wrap=True)
+        sent = f"{self._sent:,} letter{'s' * (self._sent != 1)}"
+        if self._dry_run:
+            console.print(f"Would send {sent} again to {self._settings.kafka_topic}; nothing was sent.", markup=False)
+        else:
+            console.print(f"Sent {sent} again to {self._settings.kafka_topic}.", markup=False)
+        kept = +self._judge.kept
+        if not kept:
+            return
+        console.print(f"Not sent, since they would not count: {kept.total():,}")
+        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column(justify="right", no_wrap=True)
+        table.add_column(overflow="fold")
+        for reason, count in kept.most_common():
+            table.add_row(f"{count:,}", Text(reason, "yellow"))
+        narrow_console().print(table)
+        if kept[LATE]:
+            console.print("To count late views, raise ALLOWED_LATENESS, then: movie-stream rebuild", markup=False)

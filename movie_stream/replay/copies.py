@@ -1,0 +1,133 @@
+"""Copies of refused records: which of them would count now, and what the others lack.
+
+What is said here is a forecast, so that nobody sends what would be refused again. Whether a copy counts is decided by
+the worker, from the log alone (aggregates/refused.py): there an original and all its copies count at most once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from movie_stream.errors import UsageError
+from movie_stream.event import decode
+from movie_stream.kafka.letters import Letter
+from movie_stream.partitioner import partitions_of
+from movie_stream.reasons import kind_of
+
+LATE: Final = "late: it would be late again, by ALLOWED_LATENESS"
+ELSEWHERE: Final = "its user belongs into another partition; see --misplaced"
+NO_LINE: Final = "no line to give to the command: it has line breaks and is no JSON"
+LEFT_OUT: Final = "left out by the command"
+_LAST_WORDS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A record to send."""
+
+    letter: Letter
+    key: bytes
+    value: bytes
+
+
+@dataclass(slots=True)
+class Judge:
+    """Says of letters whether a copy, changed or not, would count; and counts why not."""
+
+    future_tolerance_ms: int
+    allowed_lateness_ms: int
+    partitions: int
+    """Of the source topic."""
+    watermarks_ms: dict[int, int]
+    """By partition; moved on by the copies that would count."""
+    misplaced: bool
+    """Whether views of users who belong into another partition are sent too."""
+    kept: Counter[str] = field(default_factory=Counter)
+    """Letters that were not let through, by kind of reason."""
+
+    def copies(self, letters: Sequence[Letter], values: Sequence[bytes | None], now_ms: int) -> list[Copy]:
+        """The copies that would count, if they were written at this time."""
+        decoded = decode(values, [now_ms] * len(values), self.future_tolerance_ms)
+        self.kept.update(kind_of(refusal.reason) for refusal in decoded.refusals)
+        views = decoded.views
+        keys = [user.encode() for user in views.user_id]
+        homes = partitions_of(keys, self.partitions).tolist() if keys else []
+        found = []
+        rows = zip(views.index.tolist(), keys, homes, views.timestamp_ms.tolist(), strict=True)
+        for index, key, home, timestamp_ms in rows:
+            letter, value = letters[index], values[index]
+            watermark_ms = self.watermarks_ms.get(letter.partition, timestamp_ms)
+            if timestamp_ms < watermark_ms - self.allowed_lateness_ms:
+                self.kept[LATE] += 1
+            elif home != letter.partition and letter.key != key and not self.misplaced:
+                self.kept[ELSEWHERE] += 1
+            elif value is not None:
+                self.watermarks_ms[letter.partition] = max(watermark_ms, timestamp_ms)
+                found.append(Copy(letter, key, value))
+        return found
+
+
+async def rewritten(
+    command: str, letters: Sequence[Letter], kept: Counter[str]
+) -> tuple[list[Letter], list[bytes | None]]:
+    """What a shell command makes of the letters' values: one JSON value a line in, one a line out, in the same order.
+
+    An empty line leaves the letter out; `kept` counts these, and those that are no line. Raises UsageError where the
+    command fails or answers with another number of lines.
+    """
+    passed, lines = list[Letter](), list[bytes]()
+    for letter in letters:
+        line = _line(letter.value)
+        if line is None:
+            kept[NO_LINE] += 1
+        else:
+            passed.append(letter)
+            lines.append(line + b"\n")
+    if not lines:
+        return [], []
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_shell(command, stdin=pipe, stdout=pipe, stderr=pipe)
+    try:
+        output, complaint = await process.communicate(b"".join(lines))
+    except BaseException:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        raise
+    answers = output.split(b"\n")
+    if answers[-1] == b"":
+        answers.pop()
+    if process.returncode or len(answers) != len(lines):
+        words = complaint.decode("utf-8", "replace").strip()[-_LAST_WORDS:]
+        got = f"exit code {process.returncode}" if process.returncode else f"{len(answers):,} lines"
+        raise UsageError(
+            argument="--through",
+            expected=f"a command that answers the {len(lines):,} lines it is given with as many",
+            got=f"{got}: {words}" if words else got,
+        )
+    rows = np.flatnonzero([answer.strip() != b"" for answer in answers]).tolist()
+    kept[LEFT_OUT] += len(lines) - len(rows)
+    return [passed[row] for row in rows], [answers[row] for row in rows]
+
+
+def _line(value: bytes | None) -> bytes | None:
+    r"""The value as one line; None where it cannot be one.
+
+    >>> _line(b"{}"), _line(None), _line(b'{\n "a": 1.50 }'), _line(b"not\nJSON")
+    (b'{}', b'null', b'{"a":1.50}', None)
+    """
+    if value is None:
+        return b"null"
+    if b"\n" not in value:
+        return value
+    try:
+        return msgspec.json.format(value, indent=-1)
+    except msgspec.DecodeError:
+        return None

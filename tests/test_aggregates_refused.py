@@ -1,0 +1,90 @@
+"""The bitmap of refused records: against a plain set, through checkpoints, with and without a beginning of its own."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from movie_stream.aggregates import refused as refused_module
+from movie_stream.aggregates.refused import Origin, Refused, RefusedBlock, named, original_of
+
+TOPIC = "cluster/topic"
+
+
+@given(
+    st.integers(0, 2_000),
+    st.lists(st.tuples(st.integers(0, 3_000), st.sampled_from(["refuse", "close", "save", "restore"])), max_size=60),
+)
+def test_an_original_is_open_until_a_copy_counts(begin: int, steps: list[tuple[int, str]]) -> None:
+    state, open_ones, closed = Refused(), set[int](), set[int]()
+    state.start(begin)
+    changelog = list(state.blocks(snapshot=True))
+    saved = open_ones.copy(), closed.copy()
+    for offset, step in steps:
+        if step == "refuse" and offset >= begin and offset not in closed:
+            state.refuse(offset)
+            open_ones.add(offset)
+        elif step == "close" and state.is_open(offset):
+            state.close(offset)
+            open_ones.discard(offset)
+            closed.add(offset)
+        elif step == "save":
+            snapshot = offset % 2 == 0
+            changelog = [*([] if snapshot else changelog), *state.blocks(snapshot)]
+            saved = open_ones.copy(), closed.copy()
+        elif step == "restore":
+            state = Refused()
+            for block in changelog:
+                state.load(block)
+            state.loaded(3_000)
+            open_ones, closed = saved[0].copy(), saved[1].copy()
+        for at in {offset, begin - 1, begin, *open_ones, *closed}:
+            if at >= 0:
+                assert state.is_open(at) == (at in open_ones or (at < begin and at not in closed)), at
+
+
+def test_blocks_are_cut_to_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refused_module, "_WORDS_IN_BLOCK", 2)
+    state, restored = Refused(), Refused()
+    state.start(0)
+    for offset in range(0, 5 * 512, 100):
+        state.refuse(offset)
+    blocks = list(state.blocks(snapshot=False))
+    assert [block.at for block in blocks] == [[0, 1], [2, 3], [4]]
+    assert list(state.blocks(snapshot=False)) == []
+    for block in blocks:
+        restored.load(block)
+    assert [offset for offset in range(6 * 512) if restored.is_open(offset)] == list(range(0, 5 * 512, 100))
+
+
+def test_a_beginning_is_saved_although_nothing_was_refused() -> None:
+    state = Refused()
+    state.start(7)
+    assert list(state.blocks(snapshot=True)) == [RefusedBlock(7, [], b"")]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"",
+        b"5",
+        b"cluster/topic 2 9",  # itself
+        b"cluster/topic 2 10",
+        b"cluster/topic 2 -1",
+        b"cluster/topic 2 x",
+        b"cluster/topic 1 5",
+        b"other/topic 2 5",
+        b"cluster/topic 2 \xff",
+        b"cluster/topic 2 " + b"1" * 5_000,
+    ],
+)
+def test_what_names_no_earlier_record_is_refused(header: bytes) -> None:
+    with pytest.raises(Origin, match="expected an earlier record of this partition") as refusal:
+        original_of(header, TOPIC, 2, before=9)
+    assert len(str(refusal.value)) < 300
+
+
+@given(st.text(max_size=10), st.integers(0, 5), st.integers(0, 2**62))
+def test_what_is_named_is_found(topic: str, partition: int, offset: int) -> None:
+    assert original_of(named(topic, partition, offset), topic, partition, offset + 1) == offset
