@@ -42,6 +42,12 @@ class Bits:
         at = offset // BITS
         self.words[at] = self.words.get(at, 0) ^ 1 << offset % BITS
 
+    def drop_before(self, offset: int) -> None:
+        """Forgets the words that lie wholly before an offset."""
+        gone = [at for at in self.words if (at + 1) * BITS <= offset]
+        for at in gone:
+            del self.words[at]
+
     def exported(self, at: Iterable[int]) -> bytes:
         """The words of these numbers."""
         return b"".join(self.words.get(number, 0).to_bytes(WORD_BYTES, "little") for number in at)

@@ -16,7 +16,6 @@ from typing import Any, Final
 
 import numpy as np
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from movie_stream.agents.accumulate import Accumulate
@@ -48,6 +47,7 @@ TOLD_WITHIN_S: Final = 0.5
 """The longest that leaving waits for the group's last commit."""
 REPORT_EVERY_S: Final = 5.0
 WATCH_EVERY_S: Final = 5.0
+ANSWER_WITHIN_S: Final = 10.0
 BROKER_AWAY_AT_MOST_S: Final = 45.0
 """A broker that restarts is back by then; a worker that ends is started again by whoever runs it."""
 
@@ -257,16 +257,19 @@ class Worker:
         while True:
             await asyncio.sleep(WATCH_EVERY_S)
             try:
-                async with asyncio.timeout(WATCH_EVERY_S):
+                async with asyncio.timeout(ANSWER_WITHIN_S):
                     await self._look_at_topics()
                 heard_s, changed = monotonic(), False
             except (RunMismatch, TopicMissing):
                 if changed:  # twice: a broker that is just starting may not know all of its topics yet
                     raise
                 changed = True
-            except (BrokerRefused, BrokerUnreachable, KafkaError, OSError, TimeoutError) as error:
+            except (BrokerRefused, BrokerUnreachable):
                 if monotonic() - heard_s > BROKER_AWAY_AT_MOST_S:
-                    raise BrokerUnreachable(servers=self.settings.require_broker(), cause=error) from error
+                    raise
+            except TimeoutError as error:
+                if monotonic() - heard_s > BROKER_AWAY_AT_MOST_S:
+                    raise BrokerUnreachable(servers=self.settings.require_broker(), cause="no answer") from error
             for topic, owner in self._owners:
                 stalled = owner.stalled()
                 if stalled is not None:

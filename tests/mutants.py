@@ -228,7 +228,7 @@ def originals_not_closed(patch: pytest.MonkeyPatch) -> None:
 
 
 def copies_of_anything_count(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Refused, "is_open", lambda self, original: True)
+    patch.setattr(Refused, "is_open", lambda self, original, copy: True)
 
 
 def copies_not_parted(patch: pytest.MonkeyPatch) -> None:

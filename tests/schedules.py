@@ -394,7 +394,7 @@ class World:
 
     def agent(self, process: Process) -> Any:
         broker: Any = FakeBroker(self)
-        topology = Topology({TOPICS.events: SOURCES, TOPICS.partials: TARGETS}, {})
+        topology = Topology({TOPICS.events: SOURCES, TOPICS.partials: TARGETS}, {TOPICS.events: "memory"})
         if process.kind == "accumulate":
             agent: Any = Accumulate(broker, TOPICS, topology, RULES, "run", RUN, self.group)
             accumulator = partial(

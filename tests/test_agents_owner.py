@@ -23,7 +23,7 @@ from movie_stream.tables.table import Table
 from tests.memory_log import MemoryLog
 
 TOPICS = Topics("events", "letters", "partials", "accumulate-changelog", "publish-changelog")
-TOPOLOGY = Topology({"events": 1, "partials": 1}, {})
+TOPOLOGY = Topology({"events": 1, "partials": 1}, {"events": "cluster/topic"})
 VIEW: dict[str, Any] = {
     "movie_id": "m1",
     "title": "Alien",

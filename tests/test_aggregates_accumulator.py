@@ -188,7 +188,7 @@ def test_a_copy_counts_once_and_says_so() -> None:
     ]
     assert [letter.refused for letter in letters] == [True, True, False, False, False, False]
     assert letters[2].reason == "counts for the record at 1"
-    assert letters[3].reason == "its original, at 1, or another copy of it counts already"
+    assert letters[3].reason == "its original, at 1, or another copy of it counts already, or is too old"
     total = merged(state.partials(1))["hourly_metrics"]["hourly_2024-10-31T14:00:00Z"]
     assert (total["total_views"], total["avg_rating"]) == (2, 3.0)
 

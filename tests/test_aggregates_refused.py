@@ -25,7 +25,7 @@ def test_an_original_is_open_until_a_copy_counts(begin: int, steps: list[tuple[i
         if step == "refuse" and offset >= begin and offset not in closed:
             state.refuse(offset)
             open_ones.add(offset)
-        elif step == "close" and state.is_open(offset):
+        elif step == "close" and state.is_open(offset, 4_000):
             state.close(offset)
             open_ones.discard(offset)
             closed.add(offset)
@@ -41,7 +41,7 @@ def test_an_original_is_open_until_a_copy_counts(begin: int, steps: list[tuple[i
             open_ones, closed = saved[0].copy(), saved[1].copy()
         for at in {offset, begin - 1, begin, *open_ones, *closed}:
             if at >= 0:
-                assert state.is_open(at) == (at in open_ones or (at < begin and at not in closed)), at
+                assert state.is_open(at, 4_000) == (at in open_ones or (at < begin and at not in closed)), at
 
 
 def test_blocks_are_cut_to_size(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +55,7 @@ def test_blocks_are_cut_to_size(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(state.blocks(snapshot=False)) == []
     for block in blocks:
         restored.load(block)
-    assert [offset for offset in range(6 * 512) if restored.is_open(offset)] == list(range(0, 5 * 512, 100))
+    assert [offset for offset in range(6 * 512) if restored.is_open(offset, 4_000)] == list(range(0, 5 * 512, 100))
 
 
 def test_a_beginning_is_saved_although_nothing_was_refused() -> None:
@@ -88,3 +88,32 @@ def test_what_names_no_earlier_record_is_refused(header: bytes) -> None:
 @given(st.text(max_size=10), st.integers(0, 5), st.integers(0, 2**62))
 def test_what_is_named_is_found(topic: str, partition: int, offset: int) -> None:
     assert original_of(named(topic, partition, offset), topic, partition, offset + 1) == offset
+
+
+def test_what_lies_too_far_back_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refused_module, "REACH", 1_000)
+    state = Refused()
+    state.start(10)
+    for offset in (5_000, 5_500, 6_100):
+        state.refuse(offset)
+    assert [state.is_open(offset, copy=6_500) for offset in (5_000, 5_500, 6_100)] == [False, True, True]
+    assert not state.is_open(5, copy=6_500), "nor does what came before this run's beginning stay open for ever"
+    state.forget(6_500)
+    [block] = state.blocks(snapshot=True)
+    assert [at * 512 for at in block.at] == [5_120, 5_632]
+    assert [state.is_open(offset, copy=6_500) for offset in (5_000, 5_500, 6_100)] == [False, True, True]
+
+
+@given(st.sets(st.integers(0, 5_000)), st.integers(0, 6_000))
+def test_forgetting_changes_no_verdict(refused: set[int], position: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(refused_module, "REACH", 700)
+        state, kept = Refused(), Refused()
+        for each in (state, kept):
+            each.start(100)
+            for offset in refused:
+                each.refuse(offset)
+        state.forget(position)
+        for original in range(0, 5_000, 41):
+            for copy in (position, position + 300):
+                assert state.is_open(original, copy) == kept.is_open(original, copy)

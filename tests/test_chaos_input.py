@@ -13,7 +13,7 @@ import pytest
 from movie_stream.kafka import client
 from movie_stream.partitioner import partitions_of
 from tests.chaos.fleet import crashing, until
-from tests.chaos.scenario import TIMEOUT_S, on_both_when_asked, on_tansu_always
+from tests.chaos.scenario import TIMEOUT_S, on_both_when_asked
 from tests.chaos.stage import Kind, Stage
 from tests.chaos.stream import BEGIN_MS
 from tests.whole_path import records, started
@@ -112,7 +112,7 @@ async def _send_by_user(stage: Stage, views: list[dict[str, object]]) -> None:
         await producer.stop()
 
 
-@on_tansu_always
+@on_both_when_asked
 def test_the_producer_is_killed_in_the_middle_of_a_file(kind: Kind, tmp_path: Path) -> None:
     """Again and again, and resumed: all of the file is there, once, and counted."""
     with Stage("the producer killed -9 and resumed", kind, tmp_path) as stage:

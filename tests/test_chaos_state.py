@@ -20,7 +20,7 @@ from movie_stream.kafka.topics import Topics
 from movie_stream.tables.checkpoint import CheckpointId, Cursor, EntryRecord, encode
 from tests import reference
 from tests.chaos.fleet import until
-from tests.chaos.scenario import TIMEOUT_S, on_both_when_asked, on_kafka_always, on_kafka_when_asked
+from tests.chaos.scenario import TIMEOUT_S, on_both_when_asked, on_kafka_when_asked
 from tests.chaos.stage import Kind, Stage
 from tests.whole_path import database, documents, log_of
 
@@ -177,7 +177,7 @@ def test_partitions_are_added_while_workers_run(kind: Kind, tmp_path: Path) -> N
         rebuilt(stage)
 
 
-@on_kafka_always
+@on_kafka_when_asked
 def test_retention_overtakes_a_stopped_worker(kind: Kind, tmp_path: Path) -> None:
     """What was never counted is named by its offsets; everything else is counted."""
     with Stage("retention overtakes a stopped worker", kind, tmp_path) as stage:

@@ -9,20 +9,29 @@ import pytest
 
 from tests.chaos.crashing import STEPS
 from tests.chaos.fleet import crashing, until
-from tests.chaos.scenario import TIMEOUT_S, on_both_when_asked, on_tansu_always
+from tests.chaos.scenario import KAFKA, LONG, NEEDS_KAFKA, TANSU, TIMEOUT_S, on_both_when_asked
 from tests.chaos.stage import Kind, Stage
 
 pytestmark = pytest.mark.timeout(TIMEOUT_S)
 
+a_few_on_tansu_always = pytest.mark.parametrize(
+    ("kind", "kills"),
+    [
+        pytest.param(TANSU, 4),
+        pytest.param(TANSU, 15, marks=LONG),
+        pytest.param(KAFKA, 15, marks=[LONG, NEEDS_KAFKA]),
+    ],
+)
+
 SESSION_S = 6.0
 
 
-@on_tansu_always
-def test_kill_9_again_and_again(kind: Kind, tmp_path: Path) -> None:
+@a_few_on_tansu_always
+def test_kill_9_again_and_again(kind: Kind, kills: int, tmp_path: Path) -> None:
     """At any moment: while starting, restoring, flushing, rebalancing; one of them, or all at once."""
     with Stage("kill -9, one or all workers", kind, tmp_path) as stage, stage.producing(stage.stream(), 8_000) as views:
         stage.fleet.fill(2)
-        while stage.faults < 12 or not views.done:
+        while stage.faults < kills or not views.done:
             if stage.rng.random() < 0.6:
                 until(stage.owned, "all partitions are owned")
             stage.pause(0, 3)
@@ -61,7 +70,7 @@ def test_sigterm_leaves_nothing_to_do_again(kind: Kind, tmp_path: Path) -> None:
         assert counted == events, "something was counted again after it was left in good order"
 
 
-@on_tansu_always
+@on_both_when_asked
 def test_a_zombie_spoils_nothing(kind: Kind, tmp_path: Path) -> None:
     """Paused beyond the session timeout, so that its partitions go to others; then it wakes up and goes on."""
     with Stage("SIGSTOP, SIGCONT", kind, tmp_path) as stage, stage.producing(stage.stream(), 6_000) as views:
@@ -127,7 +136,7 @@ def test_a_crash_at_every_step_of_both_flushes(kind: Kind, tmp_path: Path) -> No
 
 def _crashes_at(stage: Stage, step: str) -> bool:
     """Whether a worker that is to end at the step comes to it; it ends in either case."""
-    nth = stage.rng.choice((1, 1, 2, 3))
+    nth = 1 if step == "restore: before" else stage.rng.choice((1, 1, 2, 3))  # there is only one restore
     worker = stage.fleet.start(crashing(step, nth))
     until(lambda: bool(worker.positions) or not worker.alive, "it owns partitions")
     deadline = time.monotonic() + 20

@@ -40,7 +40,7 @@ class Accumulate(Owner[Accumulator]):
         self._topics, self._rules, self._run_number = topics, rules, run_number
         self.topic, self.changelog = topics.events, topics.accumulate_changelog
         self._sources, self._targets = topology.partitions[topics.events], topology.partitions[topics.partials]
-        self._topic_identity = topology.identity
+        self._topic_identity = topology.identities[topics.events]
         self._letters: defaultdict[int, list[DeadLetter]] = defaultdict(list)
         self._warned_of_misplaced = False
         self.refused: Counter[tuple[str, str]] = Counter()

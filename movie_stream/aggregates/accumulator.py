@@ -137,11 +137,11 @@ class Accumulator:
                 strange[offset] = str(error)
         for part in _parts(chunk, originals):
             copies = {offset: originals[offset] for offset in part.replays if offset in originals}
-            again = {offset for offset, original in copies.items() if not self._refused.is_open(original)}
+            again = {offset for offset, original in copies.items() if not self._refused.is_open(original, offset)}
             for row in np.flatnonzero(np.isin(part.offsets, [*again, *strange])).tolist():
                 offset = int(part.offsets[row])
                 if offset in again:
-                    reason = f"its original, at {copies[offset]}, or another copy of it counts already"
+                    reason = f"its original, at {copies[offset]}, or another copy of it counts already, or is too old"
                     letters.append(self._dead_letter(part, row, "again", reason, copies[offset]))
                 else:
                     letters.append(self._dead_letter(part, row, "bad", strange[offset]))
@@ -318,6 +318,7 @@ class Accumulator:
         Only between flushes. Nothing of it goes into the changelog: a restore forgets by the same watermark.
         """
         threshold = self.threshold_ms
+        self._refused.forget(self.position)
         for groups in self._of_views:
             length = groups.result.window.length_ms
             if length is not None:

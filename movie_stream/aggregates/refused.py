@@ -2,8 +2,9 @@
 
 A copy of a refused record names its original in the header REPLAY_OF and stands behind it in the same partition. It is
 judged like any record if its original is *open*: refused in this run, or older than the first record that this run has
-counted. A copy that counts closes its original. So of an original and all its copies one counts, whatever the rules of
-this run and whoever sent the copies; and all of it follows from the partition's log.
+counted; and not more than REACH offsets back. A copy that counts closes its original. So of an original and all its
+copies one counts, whatever the rules of this run and whoever sent the copies; and all of it follows from the
+partition's log.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import msgspec
 
 from movie_stream.bits import BITS, Bits
 
+REACH: Final = 1 << 26
+"""How many offsets a copy may stand behind its original. What is older is forgotten: the state stays bounded."""
 _WORDS_IN_BLOCK: Final = 8_000
 
 
@@ -65,10 +68,10 @@ class Refused:
     >>> refused = Refused()
     >>> refused.start(100)
     >>> refused.refuse(130)
-    >>> [refused.is_open(offset) for offset in (7, 129, 130)]
+    >>> [refused.is_open(offset, copy=200) for offset in (7, 129, 130)]
     [True, False, True]
     >>> refused.close(7); refused.close(130)
-    >>> [refused.is_open(offset) for offset in (7, 129, 130)]
+    >>> [refused.is_open(offset, copy=200) for offset in (7, 129, 130)]
     [False, False, False]
     """
 
@@ -88,14 +91,19 @@ class Refused:
         self._bits.add(offset)
         self._unsaved.add(offset // BITS)
 
-    def is_open(self, original: int) -> bool:
-        """Whether a copy of this record may count."""
-        return (original in self._bits) == (original >= (self._begin or 0))
+    def is_open(self, original: int, copy: int) -> bool:
+        """Whether a copy of this record, at the offset `copy`, may count."""
+        return copy - original <= REACH and (original in self._bits) == (original >= (self._begin or 0))
 
     def close(self, original: int) -> None:
         """A copy of this record, which was open, counts."""
         self._bits.flip(original)
         self._unsaved.add(original // BITS)
+
+    def forget(self, position: int) -> None:
+        """Drops what no copy from `position` on can reach. Nothing of it goes into the changelog."""
+        self._bits.drop_before(position - REACH)
+        self._unsaved = {at for at in self._unsaved if at in self._bits.words}
 
     def blocks(self, snapshot: bool) -> Iterator[RefusedBlock]:
         """What changed since the last call, or everything, in blocks of a bounded size."""

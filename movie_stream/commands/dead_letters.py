@@ -84,7 +84,11 @@ async def open_letters(settings: Settings, selection: Selection, all_runs: bool)
     async with opened(settings) as db:
         run = await runs.current(db, settings.kafka_group)
     async with client.reader(settings) as reader:
-        letters = Letters(settings, reader, Scope(topology.identity, None if all_runs else run.number if run else 0))
+        letters = Letters(
+            settings,
+            reader,
+            Scope(topology.identities[settings.kafka_topic], None if all_runs else run.number if run else 0),
+        )
         yield Opened(topology, run, reader, letters, await letters.extents(wanted))
 
 

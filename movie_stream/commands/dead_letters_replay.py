@@ -49,7 +49,7 @@ async def _replay(
     async with open_letters(settings, selection, all_runs) as found:
         judge = await _judge(settings, found, misplaced)
         producer = await client.start_producer(settings, linger_ms=5)
-        replay = _Replay(settings, producer, found.topology.identity, judge, through, dry_run)
+        replay = _Replay(settings, producer, found.topology.identities[settings.kafka_topic], judge, through, dry_run)
         total = 2 * sum(extent.end - extent.start for extent in found.extents)
         try:
             with progress_bar("replaying", total) as bar:

@@ -10,19 +10,18 @@ from tests.kafka_server import missing
 
 TIMEOUT_S: Final = 900
 
-_LONG: Final = pytest.mark.chaos
-_NEEDS_KAFKA: Final = pytest.mark.skipif(missing() is not None, reason=str(missing()))
-_TANSU: Final = "Tansu"
-_KAFKA: Final = "Apache Kafka"
+LONG: Final = pytest.mark.chaos
+NEEDS_KAFKA: Final = pytest.mark.skipif(missing() is not None, reason=str(missing()))
+TANSU: Final = "Tansu"
+KAFKA: Final = "Apache Kafka"
 
 
 def _on(*kinds: object) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("kind", kinds)
 
 
-on_tansu_always = _on(_TANSU, pytest.param(_KAFKA, marks=[_LONG, _NEEDS_KAFKA]))
+on_tansu_always = _on(TANSU, pytest.param(KAFKA, marks=[LONG, NEEDS_KAFKA]))
 """On Tansu in every test run, on Apache Kafka by `make chaos`."""
-on_kafka_always = _on(pytest.param(_KAFKA, marks=_NEEDS_KAFKA), pytest.param(_TANSU, marks=_LONG))
-on_both_when_asked = _on(pytest.param(_TANSU, marks=_LONG), pytest.param(_KAFKA, marks=[_LONG, _NEEDS_KAFKA]))
-on_kafka_only = _on(pytest.param(_KAFKA, marks=_NEEDS_KAFKA))
-on_kafka_when_asked = _on(pytest.param(_KAFKA, marks=[_LONG, _NEEDS_KAFKA]))
+on_both_when_asked = _on(pytest.param(TANSU, marks=LONG), pytest.param(KAFKA, marks=[LONG, NEEDS_KAFKA]))
+on_kafka_only = _on(pytest.param(KAFKA, marks=NEEDS_KAFKA))
+on_kafka_when_asked = _on(pytest.param(KAFKA, marks=[LONG, NEEDS_KAFKA]))
