@@ -5,13 +5,19 @@ Each class is built from keyword arguments, so that no message forgets what was 
 do.
 """
 
+from collections.abc import Iterable
 from typing import ClassVar
 
-from movie_stream.masking import masked
+from movie_stream.masking import masked, printable
+
+_LONGEST = 4_000
+"""Characters of a line; causes may quote what others sent."""
+_LONGEST_QUOTE = 80
+"""Characters of what came instead of what was expected."""
 
 
 class MovieStreamError(Exception):
-    r"""Base of all of them. `str(error)` is one line without passwords.
+    r"""Base of all of them. `str(error)` is one line without passwords, and without what a terminal would obey.
 
     >>> str(MovieStreamError("first line\nand ana:hunter2@db"))
     'first line and ana:***@db'
@@ -20,7 +26,8 @@ class MovieStreamError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, sentence: str) -> None:
-        super().__init__(masked(" ".join(sentence.split())))
+        line = masked(printable(" ".join(sentence.split())))
+        super().__init__(line if len(line) <= _LONGEST else line[:_LONGEST] + "...")
 
 
 class SettingsError(MovieStreamError):
@@ -67,6 +74,32 @@ class BrokerUnreachable(MovieStreamError):
         super().__init__(
             f"no Kafka broker answers at {servers}{_because(cause)}; start one "
             "(for trying out: movie-stream services) or correct KAFKA_BOOTSTRAP_SERVERS"
+        )
+
+
+class BrokerClosed(MovieStreamError):
+    """A broker answers at `address`, but there is no way in: TLS, a certificate or a login is wrong.
+
+    >>> str(BrokerClosed(address="kafka:9093", cause="it speaks TLS", remedy="set KAFKA_SECURITY_PROTOCOL to SSL"))
+    'no way in at the Kafka broker kafka:9093: it speaks TLS; set KAFKA_SECURITY_PROTOCOL to SSL'
+    """
+
+    def __init__(self, *, address: str, cause: str, remedy: str) -> None:
+        super().__init__(f"no way in at the Kafka broker {address}: {cause}{_and(remedy)}")
+
+
+class BrokerForbids(MovieStreamError):
+    """The broker knows the user, but its ACLs do not allow something; `doing` completes "while ...".
+
+    >>> str(BrokerForbids(user="ana", what=["Read on the topic a", "Write on the topic b"]))[:87]
+    'the Kafka user ana lacks permissions: Read on the topic a, Write on the topic b; have it'
+    """
+
+    def __init__(self, *, user: str, what: Iterable[str], doing: str = "") -> None:
+        while_doing = f" while {doing}" if doing else ""
+        super().__init__(
+            f"the Kafka user {user} lacks permissions{while_doing}: {', '.join(what)}; have its ACLs "
+            "set as docs/security.md lists them; movie-stream doctor says what is missing"
         )
 
 
@@ -185,7 +218,10 @@ class WorkerFailed(MovieStreamError):
 
 
 def _expectation(expected: str, got: str | None) -> str:
-    return f"expected {expected}" if got is None else f"expected {expected}, got {got!r}"
+    if got is None:
+        return f"expected {expected}"
+    shown = got if len(got) <= _LONGEST_QUOTE else got[:_LONGEST_QUOTE] + "..."
+    return f"expected {expected}, got {shown!r}"
 
 
 def _because(cause: object) -> str:

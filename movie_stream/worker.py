@@ -23,9 +23,10 @@ from movie_stream.agents.owner import LEAVE_WITHIN_S, Owner
 from movie_stream.agents.publish import Publish
 from movie_stream.aggregates.accumulator import Rules
 from movie_stream.aggregates.results import RESULTS
-from movie_stream.errors import BrokerRefused, BrokerUnreachable, RunMismatch, WorkerFailed
+from movie_stream.errors import BrokerForbids, BrokerRefused, BrokerUnreachable, RunMismatch, WorkerFailed
 from movie_stream.event import MICRO
-from movie_stream.kafka import client, offsets, topics
+from movie_stream.kafka import client, offsets, permissions, topics
+from movie_stream.kafka.access import user_of
 from movie_stream.kafka.log import Broker
 from movie_stream.kafka.topics import Topics, Topology
 from movie_stream.mongo import runs
@@ -159,7 +160,9 @@ class Worker:
     async def start(self, consumer: Any) -> None:
         """Connects and finds the run. Raises what the settings, the broker or MongoDB make impossible."""
         self._group = FaustGroup(consumer)
+        self._admin = await self._stack.enter_async_context(client.admin(self.settings))
         self._topology = await topics.describe(self.settings)
+        await self._check_permissions()
         if wrong := topics.disagreements(self.settings, self._topology.partitions):
             raise BrokerRefused(
                 doing="checking the topics",
@@ -170,7 +173,6 @@ class Worker:
         run = await open_run(self.settings, db, self._topology)
         producer = await client.start_producer(self.settings, linger_ms=5, max_batch_size=1 << 20)
         self._stack.push_async_callback(producer.stop)
-        self._admin = await self._stack.enter_async_context(client.admin(self.settings))
         broker = Broker(self.settings, producer, self._admin)
         text = f"{run.number}:{hashlib.sha256(json.dumps(run.fingerprint, sort_keys=True).encode()).hexdigest()[:16]}"
         rules = rules_of(self.settings)
@@ -189,6 +191,14 @@ class Worker:
         logger.info(
             "run %s of %s, %s partitions", run.number, self.topics.events, self._topology.partitions[self.topics.events]
         )
+
+    async def _check_permissions(self) -> None:
+        """Raises BrokerForbids: Faust would go on without what it may not read, and say nothing."""
+        with client.explained(self.settings, "asking what is allowed"):
+            lacking = await permissions.lacking(self._admin, self.topics.needs)
+            lacking += await permissions.lacking_on_group(self._admin, self.settings.kafka_group)
+        if lacking:
+            raise BrokerForbids(user=user_of(self.settings), what=lacking)
 
     @property
     def _owners(self) -> tuple[tuple[str, Owner[Any]], ...]:

@@ -1,10 +1,14 @@
-"""Which topic it is, not only how it is called: the id that a broker gives a topic when it is created.
+"""Which topic it is, not only how it is called: the id that a broker gives a topic when it is created. And what this
+client may do with it.
 
 Metadata v10 (KIP-516) carries it; aiokafka stops at v5, so the request is spelled out here, in aiokafka's own terms.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -19,6 +23,8 @@ from aiokafka.protocol.types import (
     Schema,
     TaggedFields,
 )
+
+_NOT_SAID: Final = -(1 << 31)
 
 
 class _Uuid:
@@ -95,18 +101,40 @@ class _MetadataRequestStruct(RequestStruct):
 class _MetadataRequest(Request[_MetadataRequestStruct]):
     API_KEY = 3
 
-    def __init__(self, topic: str) -> None:
-        self._topic = topic
+    def __init__(self, topics: Sequence[str]) -> None:
+        self._topics = topics
 
     def build(self, request_struct_class: type[_MetadataRequestStruct]) -> _MetadataRequestStruct:
-        return request_struct_class([(bytes(16), self._topic, {})], False, False, False, {})
+        topics = [(bytes(16), topic, {}) for topic in self._topics]
+        return request_struct_class(topics, False, False, True, {})  # creates none, and says what we may do with each
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the broker tells us of a topic."""
+
+    error_code: int
+    topic_id: UUID
+    operations: int | None
+    """What we may do with it, a bit for each of Kafka's operations; None where the broker does not say."""
+
+
+async def look_at(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> tuple[str, dict[str, Seen]] | None:
+    """The cluster's id, and what is seen of each topic; None where the broker is too old to be asked so."""
+    try:
+        response: Struct = await admin._send_request(_MetadataRequest(topics))
+    except NotImplementedError:  # how aiokafka says that the broker does not know this version
+        return None
+    return response.cluster_id, {
+        name: Seen(code, UUID(bytes=topic_id), None if operations == _NOT_SAID else operations)
+        for code, name, topic_id, _, _, operations, _ in response.topics
+    }
 
 
 async def topic_identity(admin: AIOKafkaAdminClient, topic: str) -> str:
     """The cluster's and the topic's id as text; without a topic id where the broker is too old to give one."""
-    try:
-        response: Struct = await admin._send_request(_MetadataRequest(topic))
-    except NotImplementedError:  # how aiokafka says that the broker does not know this version
+    seen = await look_at(admin, [topic])
+    if seen is None:
         return f"{(await admin.describe_cluster())['cluster_id']}/{topic}"
-    found = next(entry for entry in response.topics if entry[1] == topic)
-    return f"{response.cluster_id}/{UUID(bytes=found[2])}"
+    cluster, found = seen
+    return f"{cluster}/{found[topic].topic_id}"

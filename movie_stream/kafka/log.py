@@ -62,7 +62,11 @@ class Broker:
         except KafkaError as error:
             if self.deletes is None:
                 self.deletes = False
-                logger.warning("the broker does not delete records (%s): the topics of this group only grow", error)
+                logger.warning(
+                    "the broker does not delete records (%s): the topics of this group only grow; "
+                    "where it has ACLs, give this worker's user Delete on %s",
+                    *(error, topic),
+                )
             else:
                 logger.warning("not deleted before %s in %s, the next checkpoint will: %s", offset, topic, error)
         else:

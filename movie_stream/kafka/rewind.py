@@ -56,7 +56,7 @@ async def rewind(settings: Settings) -> None:
     doing, share = f"setting the group {settings.kafka_group} back", _Share()
     consumer.subscribe([names.events, names.partials], listener=share)
     try:
-        with client.explained(settings, doing):
+        async with client.connecting(settings):
             await consumer.start()
         try:
             async with asyncio.timeout(_JOINED_WITHIN_S):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import for_code
 
 from movie_stream.errors import BrokerRefused, TopicMissing
-from movie_stream.kafka import client
+from movie_stream.kafka import client, permissions
 from movie_stream.kafka.identity import topic_identity
 from movie_stream.settings import Settings
 
@@ -46,6 +46,20 @@ class Topics:
     def all(self) -> tuple[str, ...]:
         """All of them."""
         return self.events, self.dead_letters, self.partials, self.accumulate_changelog, self.publish_changelog
+
+    @property
+    def needs(self) -> Mapping[str, Sequence[permissions.Operation]]:
+        """What a worker must be allowed to do with each; without Delete (see `deleted`) it works too."""
+        return {
+            self.events: ["Read"],
+            self.dead_letters: ["Write"],
+            **{topic: ["Read", "Write"] for topic in self.deleted},
+        }
+
+    @property
+    def deleted(self) -> tuple[str, ...]:
+        """Those whose finished records a worker deletes; else they only grow."""
+        return self.partials, self.accumulate_changelog, self.publish_changelog
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +105,14 @@ async def ensure(settings: Settings) -> list[str]:
 
 
 async def describe(settings: Settings) -> Topology:
-    """Partition counts and identity. Raises TopicMissing."""
+    """Partition counts and identity. Raises TopicMissing, and BrokerForbids where one is hidden from us."""
     topics = Topics.of(settings)
     async with client.admin(settings) as admin:
         with client.explained(settings, "looking at the topics"):
             partitions = await partitions_of(admin, topics.all)
-            for topic in topics.all:
-                if topic not in partitions:
-                    raise TopicMissing(topic=topic, servers=settings.require_broker())
+            if missing := [topic for topic in topics.all if topic not in partitions]:
+                await permissions.insist_on_seeing(settings, admin, missing)
+                raise TopicMissing(topic=missing[0], servers=settings.require_broker())
             return Topology(partitions, await topic_identity(admin, topics.events))
 
 

@@ -1,0 +1,59 @@
+"""What the broker's ACLs allow us, asked before it is needed: the broker itself says which operations are ours.
+
+A topic that is hidden from us looks like one that is not there, unless it is asked for by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailedError
+
+from movie_stream.errors import BrokerForbids
+from movie_stream.kafka.access import user_of
+from movie_stream.kafka.identity import Seen, look_at
+from movie_stream.settings import Settings
+
+Operation = Literal["Read", "Write", "Delete", "Describe"]
+_BITS: Final[Mapping[Operation, int]] = {"Read": 3, "Write": 4, "Delete": 6, "Describe": 8}
+"""Kafka's numbers of its operations."""
+
+
+async def lacking(admin: AIOKafkaAdminClient, needs: Mapping[str, Sequence[Operation]]) -> list[str]:
+    """What we need (operations by topic) and may not do, in words; of a broker that does not tell, nothing."""
+    found = await look_at(admin, list(needs))
+    if found is None:
+        return []
+    _, topics = found
+    lacking = []
+    for topic, operations in needs.items():
+        missing = [operation for operation in operations if not _allows(topics.get(topic), operation)]
+        if missing:
+            lacking.append(f"{', '.join(missing)} on the topic {topic}")
+    return lacking
+
+
+def _allows(seen: Seen | None, operation: Operation) -> bool:
+    if seen is not None and seen.error_code == TopicAuthorizationFailedError.errno:
+        return False  # hidden from us, whether it is there or not
+    if seen is None or seen.error_code or seen.operations is None:
+        return True  # for all that we know
+    return bool(seen.operations & 1 << _BITS[operation])
+
+
+async def lacking_on_group(admin: AIOKafkaAdminClient, group: str) -> list[str]:
+    """The same for the group, which may be hidden from us; who may describe it but not read hears of it in joining."""
+    try:
+        [answer] = await admin.describe_consumer_groups([group])
+    except GroupAuthorizationFailedError:
+        return [f"Read on the group {group}"]
+    codes = {found[0] for found in answer.groups}
+    return [f"Read on the group {group}"] if GroupAuthorizationFailedError.errno in codes else []
+
+
+async def insist_on_seeing(settings: Settings, admin: AIOKafkaAdminClient, topics: Sequence[str]) -> None:
+    """Raises BrokerForbids where one of the topics, which seem not to be there, is only hidden from us."""
+    if hidden := await lacking(admin, {topic: ["Describe"] for topic in topics}):
+        raise BrokerForbids(user=user_of(settings), what=hidden)
