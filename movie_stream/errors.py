@@ -99,7 +99,7 @@ class BrokerForbids(MovieStreamError):
         while_doing = f" while {doing}" if doing else ""
         super().__init__(
             f"the Kafka user {user} lacks permissions{while_doing}: {', '.join(what)}; have its ACLs "
-            "set as docs/security.md lists them; movie-stream doctor says what is missing"
+            "set as docs/security.md lists them"
         )
 
 

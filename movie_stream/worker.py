@@ -67,6 +67,11 @@ class FaustGroup:
         place = {TP(topic, partition)}
         (self._consumer.pause_partitions if paused else self._consumer.resume_partitions)(place)
 
+    def refusal(self) -> BaseException | None:
+        """Why it does not take us, if it does not."""
+        refusal: BaseException | None = self._consumer.refusal()
+        return refusal
+
     async def settle(self) -> None:
         """Waits for the commit that is under way, for a bounded time."""
         if self._committing is not None:
@@ -246,8 +251,8 @@ class Worker:
         return {TP(topic, p): offset for topic, owner in self._owners for p, offset in owner.finished.items()}
 
     async def watch(self) -> None:
-        """Raises WorkerFailed when an assigned partition has records to read but does not move, and
-        BrokerUnreachable when the broker has been away for too long.
+        """Raises WorkerFailed when an assigned partition has records to read but does not move, BrokerUnreachable when
+        the broker has been away for too long, and BrokerForbids or BrokerRefused when the group does not take us.
         """
         heard_s = monotonic()
         while True:
@@ -259,6 +264,9 @@ class Worker:
             except (KafkaError, OSError, TimeoutError) as error:
                 if monotonic() - heard_s > BROKER_AWAY_AT_MOST_S:
                     raise BrokerUnreachable(servers=self.settings.require_broker(), cause=error) from error
+            with client.explained(self.settings, f"joining the group {self.settings.kafka_group}"):
+                if refusal := self._group.refusal():
+                    raise refusal
             for topic, owner in self._owners:
                 stalled = owner.stalled()
                 if stalled is not None:

@@ -13,14 +13,21 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import trustme
+from aiokafka.protocol.admin import CreateAclsRequest
 from cryptography.hazmat.primitives import serialization
 
 from movie_stream.embedded.launch import free_port
+from movie_stream.kafka import client
 from movie_stream.settings import Settings
 from tests.kafka_server import KafkaServer
 
 Way = Literal["PLAIN", "SCRAM", "MUTUAL"]
-PASSWORDS: Final = {"admin": "adm1n-s3cret/42", "worker": "w0rker/pa$$+w%rd", "stranger": "str4nger-secret"}
+PASSWORDS: Final = {
+    "admin": "adm1n-s3cret/42",
+    "worker": "w0rker/pa$$+w%rd",
+    "producer": "pr0ducer-secret",
+    "stranger": "str4nger-secret",
+}
 """Users of SASL. `admin` may do all, the others what their ACLs say."""
 SCRAM: Final = "SCRAM-SHA-512"
 
@@ -86,6 +93,23 @@ class SecuredKafka:
             }
         given = {name: getattr(settings, name) for name in Settings.model_fields}
         return Settings(**{**given, **access, **more})
+
+
+_RESOURCES: Final = {"topic": 2, "group": 3, "cluster": 4}
+_OPERATIONS: Final = {"Read": 3, "Write": 4, "Create": 5, "Delete": 6, "Describe": 8, "DescribeConfigs": 10}
+_LITERAL: Final = 3
+_ALLOW: Final = 3
+
+
+async def allow(settings: Settings, user: str, *rules: tuple[str, str, str]) -> None:
+    """Adds ACLs: each is an operation, what kind of thing it is on, and the thing's name. By settings of `admin`."""
+    async with client.admin(settings) as admin:
+        for operation, kind, name in rules:
+            request = CreateAclsRequest(
+                *(_RESOURCES[kind], name, _LITERAL, f"User:{user}", "*", _OPERATIONS[operation], _ALLOW)
+            )
+            response = await admin._send_request(request)
+            assert [code for code, _ in response.creation_responses] == [0]
 
 
 @contextmanager

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final
+from time import monotonic
+from typing import Any, Final, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
     KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
     NodeNotReadyError,
+    NotCoordinatorForGroupError,
     TopicAuthorizationFailedError,
     UnknownError,
 )
@@ -29,6 +34,10 @@ MAX_REQUEST_BYTES: Final = 64 << 20
 """Above anything that a record of ours, or the original in a dead letter, can need; the broker's own limits decide."""
 
 
+T = TypeVar("T")
+
+_COORDINATED_WITHIN_S: Final = 15.0
+_ASK_AGAIN_S: Final = 0.2
 _FORBIDDEN: Final = {
     TopicAuthorizationFailedError: "the topic",
     GroupAuthorizationFailedError: "the group",
@@ -93,6 +102,20 @@ async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
         yield client
     finally:
         await client.close()
+
+
+async def coordinated(ask: Callable[[], Awaitable[T]]) -> T:
+    """What a group's coordinator answers, which a young cluster appoints only when it is asked for; awaited for a
+    bounded time. Raises what `ask` raises.
+    """
+    deadline_s = monotonic() + _COORDINATED_WITHIN_S
+    while True:
+        try:
+            return await ask()
+        except (GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError, GroupLoadInProgressError):
+            if monotonic() > deadline_s:
+                raise
+            await asyncio.sleep(_ASK_AGAIN_S)
 
 
 async def _reach_advertised(settings: Settings, client: AIOKafkaAdminClient) -> None:

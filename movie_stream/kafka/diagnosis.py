@@ -20,7 +20,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from movie_stream.errors import BrokerClosed, BrokerUnreachable, MovieStreamError
 from movie_stream.kafka.access import access_options
-from movie_stream.settings import Settings
+from movie_stream.settings import Settings, expectation_of
 
 ANSWER_WITHIN_S: Final = 5.0
 _EXPIRED: Final = 10
@@ -57,9 +57,9 @@ async def _knock(settings: Settings, host: str, port: int) -> tuple[str, str]:
             f"it does not know the user {user} with this password by {settings.kafka_sasl_mechanism}",
             "correct KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD, or have the user made there",
         )
-    except UnsupportedSaslMechanismError as error:
-        enabled = str(error).rpartition("mechanisms are: ")[2].strip("[]").replace("'", "") or "another"
-        return f"it does not take {settings.kafka_sasl_mechanism}", f"set KAFKA_SASL_MECHANISM to {enabled}"
+    except UnsupportedSaslMechanismError:
+        remedy = f"set KAFKA_SASL_MECHANISM to one that it takes: {expectation_of('kafka_sasl_mechanism')}"
+        return f"it does not take {settings.kafka_sasl_mechanism}", remedy
     except IllegalSaslStateError:
         return "it takes no login on this port", f"set KAFKA_SECURITY_PROTOCOL to {_without_login(settings)}"
     except (OSError, KafkaError, TimeoutError) as error:

@@ -105,8 +105,9 @@ class _MetadataRequest(Request[_MetadataRequestStruct]):
         self._topics = topics
 
     def build(self, request_struct_class: type[_MetadataRequestStruct]) -> _MetadataRequestStruct:
-        topics = [(bytes(16), topic, {}) for topic in self._topics]
-        return request_struct_class(topics, False, False, True, {})  # creates none, and says what we may do with each
+        tags: dict[int, bytes] = {}
+        topics = [(bytes(16), topic, tags) for topic in self._topics]
+        return request_struct_class(topics, False, False, True, tags)  # creates none, and says what we may do with each
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import OffsetOutOfRangeError
 
 Offsets = dict[TopicPartition, int]
 
@@ -20,6 +21,14 @@ async def ends(reader: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> Of
     Taken from the answer to a fetch: asked for the end, Tansu 0.6 names the start of the last record batch plus one.
     Changes what the reader is assigned.
     """
+    while True:
+        try:
+            return await _ends(reader, places)
+        except OffsetOutOfRangeError:
+            continue  # a worker has just deleted what it had finished: look again from where it begins now
+
+
+async def _ends(reader: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> Offsets:
     about = await reader.end_offsets(list(places))
     oldest = await reader.beginning_offsets(list(places))
     filled = [place for place in places if about[place] > oldest[place]]

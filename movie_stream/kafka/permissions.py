@@ -6,12 +6,14 @@ A topic that is hidden from us looks like one that is not there, unless it is as
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final, Literal
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailedError
 
 from movie_stream.errors import BrokerForbids
+from movie_stream.kafka import client
 from movie_stream.kafka.access import user_of
 from movie_stream.kafka.identity import Seen, look_at
 from movie_stream.settings import Settings
@@ -44,9 +46,9 @@ def _allows(seen: Seen | None, operation: Operation) -> bool:
 
 
 async def lacking_on_group(admin: AIOKafkaAdminClient, group: str) -> list[str]:
-    """The same for the group, which may be hidden from us; who may describe it but not read hears of it in joining."""
+    """The same for the group, where it is hidden from us; who may describe but not read it hears of that in joining."""
     try:
-        [answer] = await admin.describe_consumer_groups([group])
+        [answer] = await client.coordinated(partial(admin.describe_consumer_groups, [group]))
     except GroupAuthorizationFailedError:
         return [f"Read on the group {group}"]
     codes = {found[0] for found in answer.groups}

@@ -8,14 +8,16 @@ from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import for_code
+from aiokafka.errors import ClusterAuthorizationFailedError, TopicAuthorizationFailedError, for_code
 
-from movie_stream.errors import BrokerRefused, TopicMissing
+from movie_stream.errors import BrokerForbids, BrokerRefused, TopicMissing
 from movie_stream.kafka import client, permissions
+from movie_stream.kafka.access import user_of
 from movie_stream.kafka.identity import topic_identity
 from movie_stream.settings import Settings
 
 _ALREADY_EXISTS: Final = 36
+_FORBIDDEN: Final = (TopicAuthorizationFailedError.errno, ClusterAuthorizationFailedError.errno)
 _DEFAULT_MAX_RECORD_BYTES: Final = 1_048_588
 ENVELOPE_BYTES: Final = 1 << 16
 """Room for what a dead letter says besides the original bytes."""
@@ -98,6 +100,9 @@ async def ensure(settings: Settings) -> list[str]:
             if not missing:
                 return []
             response = await admin.create_topics(missing)
+            if forbidden := [name for name, code, *_ in response.topic_errors if code in _FORBIDDEN]:
+                what = f"Create on the topics {', '.join(forbidden)}"
+                raise BrokerForbids(user=user_of(settings), what=[what])
             for name, code, *message in response.topic_errors:
                 if code not in (0, _ALREADY_EXISTS):
                     raise BrokerRefused(doing=f"creating the topic {name}", cause=message[0] or for_code(code).__name__)

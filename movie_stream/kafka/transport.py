@@ -138,6 +138,17 @@ class ChunkConsumer(driver.Consumer):
                 ),
             )
 
+    def refusal(self) -> BaseException | None:
+        """Why the group does not take us, if it does not; aiokafka keeps it for who polls, which Faust does not do
+        as long as it has no partitions.
+        """
+        consumer = self._thread._consumer
+        coordinator = consumer._coordinator if consumer is not None else None
+        if coordinator is None:
+            return None
+        task = coordinator._coordination_task
+        return coordinator._pending_exception or (task.exception() if task.done() and not task.cancelled() else None)
+
     def ack(self, message: Any) -> bool:
         message.acked = True
         self._unacked_messages.discard(message)
