@@ -124,21 +124,31 @@ class TopicMissing(MovieStreamError):
 class MongoUnreachable(MovieStreamError):
     """No MongoDB answers at `uri` (passwords in it are masked here)."""
 
-    def __init__(self, *, uri: str, cause: object = "") -> None:
+    def __init__(self, *, uri: str, cause: object = "", remedy: str = "") -> None:
         super().__init__(
-            f"no MongoDB answers at {uri}{_because(cause)}; start one "
-            "(for trying out: movie-stream services) or correct MONGODB_URI"
+            f"no MongoDB answers at {uri}{_because(cause)}; "
+            + (remedy or "start one (for trying out: movie-stream services) or correct MONGODB_URI")
         )
 
 
 class MongoRefused(MovieStreamError):
-    """MongoDB answers, but does not let this user in or do this."""
+    """MongoDB answers, but does not let this user in."""
 
     def __init__(self, *, uri: str, cause: object = "") -> None:
         super().__init__(
             f"MongoDB at {uri} refuses the user{_because(cause)}; correct user and password in MONGODB_URI "
-            "(and authSource, where the user is defined in another database), or give the user the roles "
-            "readWrite and dbAdmin on MONGODB_DATABASE"
+            "(percent-encoded), and authSource, which names the database that the user is defined in"
+        )
+
+
+class MongoForbids(MongoRefused):
+    """MongoDB knows this user, or nobody has logged in, but does not allow this."""
+
+    def __init__(self, *, uri: str, cause: object = "") -> None:
+        MovieStreamError.__init__(
+            self,
+            f"MongoDB at {uri} does not allow this{_because(cause)}; on MONGODB_DATABASE the user of MONGODB_URI needs "
+            "the role readWrite, init also dbAdmin where it changes validators, and init --create-user userAdmin",
         )
 
 
