@@ -150,6 +150,7 @@ class MovieStream(faust.App):
         transport.client_options = client.options(settings)
         transport.restore = lambda assigned: or_die(self.worker.restore(assigned))
         transport.finished = self.worker.finished
+        transport.refuse = die
         transport.cut = cut
         self.transport = transport
         for topic in (settings.kafka_topic, settings.kafka_partials_topic):

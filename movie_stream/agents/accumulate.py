@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 LETTERS_AT_MOST: Final = 10_000
 """Dead letters of a partition that may wait for a flush."""
+LETTER_BYTES_AT_MOST: Final = 32 << 20
+"""Keys and values of these, beyond which the partition is not read on."""
 
 
 class Accumulate(Owner[Accumulator]):
@@ -40,6 +42,7 @@ class Accumulate(Owner[Accumulator]):
         self.topic, self.changelog = topics.events, topics.accumulate_changelog
         self._sources, self._targets = topology.partitions[topics.events], topology.partitions[topics.partials]
         self._letters: defaultdict[int, list[DeadLetter]] = defaultdict(list)
+        self._letter_bytes: Counter[int] = Counter()
         self._warned_of_misplaced = False
         self.refused: Counter[str] = Counter()
         """Records that became dead letters since the start of the process, by kind: "bad" and "late"."""
@@ -52,12 +55,17 @@ class Accumulate(Owner[Accumulator]):
 
     def new_state(self, partition: int) -> Accumulator:
         self._letters.pop(partition, None)
+        self._letter_bytes.pop(partition, None)
         return Accumulator(partition, self._sources, self._rules, self._run_number)
 
     def receive(self, owned: Owned[Accumulator], chunk: Chunk) -> None:
         state = owned.table.state
         letters = state.apply(chunk)
         self._letters[chunk.partition] += letters
+        self._letter_bytes[chunk.partition] += sum(map(_size, letters))
+        if self._letter_bytes[chunk.partition] > LETTER_BYTES_AT_MOST and chunk.partition not in self.paused:
+            self.paused.add(chunk.partition)
+            self._group.pause(self.topic, chunk.partition, True)
         self.refused.update(letter.kind for letter in letters)
         if state.misplaced and not self._warned_of_misplaced:
             self._warned_of_misplaced = True
@@ -76,7 +84,7 @@ class Accumulate(Owner[Accumulator]):
         )
 
     def urgent(self, partition: int) -> bool:
-        return len(self._letters[partition]) > LETTERS_AT_MOST
+        return len(self._letters[partition]) > LETTERS_AT_MOST or partition in self.paused
 
     async def flush(self, partition: int, owned: Owned[Accumulator], checkpoint: bool) -> None:
         """The order of a flush, from one instant's copy:
@@ -89,6 +97,7 @@ class Accumulate(Owner[Accumulator]):
         table, state = owned.table, owned.table.state
         partials = state.partials(self._targets)
         letters = self._letters.pop(partition, [])
+        self._letter_bytes.pop(partition, None)
         frozen = table.freeze() if checkpoint else None
         by_target: defaultdict[int, list[bytes]] = defaultdict(list)
         for target, message in partials:
@@ -97,6 +106,9 @@ class Accumulate(Owner[Accumulator]):
             *(self._broker.send(self._topics.partials, target, messages) for target, messages in by_target.items()),
             self._send_letters(letters),
         )
+        if partition in self.paused:
+            self.paused.remove(partition)
+            self._group.pause(self.topic, partition, False)
         if frozen is not None:
             await table.checkpoint(frozen)  # 2, 3
             self._finish(partition, owned, frozen.position)  # 4
@@ -122,3 +134,8 @@ class Accumulate(Owner[Accumulator]):
                 for letter in letters
             ]
             await asyncio.gather(*sent)
+
+
+def _size(letter: DeadLetter) -> int:
+    """In bytes, of what its record held."""
+    return len(letter.key or b"") + len(letter.value or b"")

@@ -24,6 +24,7 @@ from movie_stream.errors import EmbeddedUnavailable, MovieStreamError, SettingMi
 from movie_stream.kafka import client, permissions, rewind, topics
 from movie_stream.kafka.access import access_in_words, user_of
 from movie_stream.kafka.progress import progress_of
+from movie_stream.masking import printable
 from movie_stream.mongo import runs, schema
 from movie_stream.mongo.client import Database, address_of, guarded, opened
 from movie_stream.settings import Settings
@@ -62,9 +63,9 @@ def _print(rows: list[Row]) -> None:
     table.add_column("state", no_wrap=True)
     table.add_column("what, and what to do", overflow="fold")
     for row in rows:
-        what = Text(row.what)
+        what = Text(printable(row.what))
         if row.remedy:
-            what.append(f"\n-> {row.remedy}", style="yellow")
+            what.append(f"\n-> {printable(row.remedy)}", style="yellow")
         table.add_row(row.check, Text(row.state, _STYLES[row.state]), what)
     console = Console(highlight=False)
     if not console.is_terminal or console.width > _WIDTH:

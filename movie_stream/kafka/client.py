@@ -25,6 +25,7 @@ from aiokafka.errors import (
 )
 
 from movie_stream.errors import BrokerForbids, BrokerRefused, BrokerUnreachable, MovieStreamError
+from movie_stream.kafka import inflate
 from movie_stream.kafka.access import access_options, user_of
 from movie_stream.kafka.diagnosis import why_closed
 from movie_stream.logs import unlogged
@@ -35,6 +36,8 @@ MAX_REQUEST_BYTES: Final = 64 << 20
 
 
 T = TypeVar("T")
+
+inflate.bound()
 
 _COORDINATED_WITHIN_S: Final = 15.0
 _ASK_AGAIN_S: Final = 0.2

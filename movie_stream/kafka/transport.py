@@ -23,6 +23,8 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from movie_stream.errors import MovieStreamError
+from movie_stream.kafka.inflate import BatchTooLarge
 from movie_stream.kafka.unpack import chunk
 
 SESSION_TIMEOUT_MS = 6_000
@@ -63,7 +65,11 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         if consumer._closed or consumer._fetcher._closed:
             raise ConsumerStoppedError()
         with consumer._fetcher._subscriptions.fetch_context():
-            fetched = await consumer._fetcher.fetched_records(active_partitions, timeout=timeout, max_records=None)
+            try:
+                fetched = await consumer._fetcher.fetched_records(active_partitions, timeout=timeout, max_records=None)
+            except BatchTooLarge as error:
+                self.consumer.transport.refuse(error)
+                raise
         assignment = consumer._subscription.subscription.assignment
         if assignment is None:
             return {}
@@ -185,5 +191,7 @@ class ChunkTransport(driver.Transport):
     """Restores the tables of the assigned partitions; where to go on in each."""
     finished: Callable[[], Mapping[TP, int]]
     """The positions that the group may be told."""
+    refuse: Callable[[MovieStreamError], None]
+    """Called when records cannot be unpacked."""
     cut: Callable[[TP, int, int], None]
     """Called when records from one offset to before another were deleted before they could be fetched."""
