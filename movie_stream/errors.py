@@ -91,8 +91,8 @@ class BrokerClosed(MovieStreamError):
 class BrokerForbids(MovieStreamError):
     """The broker knows the user, but its ACLs do not allow something; `doing` completes "while ...".
 
-    >>> str(BrokerForbids(user="ana", what=["Read on the topic a", "Write on the topic b"]))[:87]
-    'the Kafka user ana lacks permissions: Read on the topic a, Write on the topic b; have it'
+    >>> str(BrokerForbids(user="ana", what=["Read on the topic a", "Write on the topic b"]))[:79]
+    'the Kafka user ana lacks permissions: Read on the topic a, Write on the topic b'
     """
 
     def __init__(self, *, user: str, what: Iterable[str], doing: str = "") -> None:

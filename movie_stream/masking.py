@@ -10,8 +10,8 @@ SHORTEST = 6
 _WORD = re.compile(r"\S+")
 _AFTER_USER = re.compile(r":(?!//)")
 _SECRET_OPTION = re.compile(
-    r"((?:password|secret|token)[\w.]{0,64}\s{0,8}[=:]\s{0,8})([^\s&,;]+)", re.IGNORECASE
-)  # bounded, so that a long text takes no longer than its length
+    r"((?:password|secret|token)[\w.]{0,64}\s{0,8}[=:]\s{0,8})(?!expected )([^\s&,;]+)", re.IGNORECASE
+)  # bounded, so that a long text takes no longer than its length; "expected" is what our errors say of a setting
 
 _secrets: dict[str, None] = {}
 """The secrets of this process in all their spellings, the longest first."""
@@ -29,7 +29,9 @@ def keep_secret(secret: str, *, user: str = "") -> None:
     """
     plain = {secret, unquote(secret), unquote_plus(secret)}
     spelt = {*plain, *(quote(text, safe="") for text in plain), *(quote_plus(text) for text in plain)}
-    spelt |= {ascii(text)[1:-1] for text in plain} | {repr(text.encode())[2:-1] for text in plain}
+    spelt |= {shown(text)[1:-1] for text in plain for shown in (ascii, repr)} | {
+        repr(text.encode())[2:-1] for text in plain
+    }
     sent = [text.encode() for text in (*plain, *(f"{user}\0{user}\0{text}" for text in plain))]
     spelt |= {b64encode(octets).decode() for octets in sent}
     known = {*_secrets, *(text for text in spelt if len(text) >= SHORTEST)}

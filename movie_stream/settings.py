@@ -327,7 +327,13 @@ class _Layer(PydanticBaseSettingsSource):
         if variable is None:
             return None, field_name, False
         value = self._variables[variable] or ""
-        return (_content(variable, value) if variable.endswith("_FILE") else value.strip()), field_name, False
+        if variable.endswith("_FILE"):
+            return _content(variable, value), field_name, False
+        if any(
+            "\ud800" <= char <= "\udfff" for char in value
+        ):  # how Python reads bytes of the environment that are not
+            raise SettingsError(variable=variable, expected="text in UTF-8")
+        return value.strip(), field_name, False
 
     def __call__(self) -> dict[str, Any]:
         values = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}

@@ -6,7 +6,6 @@ import gzip as standard
 import tracemalloc
 import zlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import cramjam
@@ -16,10 +15,9 @@ from aiokafka.record import default_records
 from hypothesis import given
 from hypothesis import strategies as st
 
-from movie_stream.kafka import client, inflate, topics
+from movie_stream.kafka import client, inflate
 from movie_stream.kafka.inflate import LARGEST_BYTES, BatchTooLarge
 from movie_stream.settings import Settings
-from tests.kafka_server import KafkaServer
 from tests.whole_path import command, succeed
 
 Unpack = Callable[[bytes | memoryview], bytes]
@@ -94,15 +92,10 @@ async def send_bomb(settings: Settings) -> None:
         await producer.stop()
 
 
-async def test_a_worker_ends_with_one_line(settings: Settings, tmp_path: Path) -> None:
-    with KafkaServer(tmp_path / "kafka") as kafka:
-        there = settings.model_copy(update={"kafka_bootstrap_servers": kafka.bootstrap_servers})
-        succeed(there, "init")
-        assert (await topics.describe(there)).partitions[there.kafka_topic]
-        await send_bomb(there)
-        done = command(there, "worker", "--until-end")
-        assert done.returncode == 1
-        [line] = done.stderr.splitlines()
-        assert line.startswith(
-            f"error: {there.kafka_topic}, partition 0, before offset 1: a record batch unpacks to more"
-        )
+async def test_a_worker_ends_with_one_line(settings: Settings) -> None:
+    succeed(settings, "init")
+    await send_bomb(settings)
+    done = command(settings, "worker", "--until-end")
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"error: {settings.kafka_topic}, partition 0, before offset 1: a record batch unpacks to")

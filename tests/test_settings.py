@@ -148,6 +148,12 @@ def test_a_value_from_a_file_that_is_not_there(monkeypatch: pytest.MonkeyPatch) 
         load_settings()
 
 
+def test_a_value_that_is_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MONGODB_WORKER_PASSWORD", "secret\udcff")
+    with pytest.raises(SettingsError, match=r"^MONGODB_WORKER_PASSWORD: expected text in UTF-8$"):
+        load_settings()
+
+
 def test_a_dotenv_that_is_no_text(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"KAFKA_TOPIC=\xff\xfe\n")
     with pytest.raises(SettingsError, match=r"^\.env: expected a readable text file in UTF-8"):

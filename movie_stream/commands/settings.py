@@ -34,7 +34,7 @@ def example() -> str:
     """A `.env` to start from: every setting with its help and default, commented out.
 
     >>> print(example().splitlines()[6])
-    # KAFKA_TOPIC=movie-events
+    # KAFKA_SECURITY_PROTOCOL=PLAINTEXT
     """
     lines = ["# Copy to .env; a variable of the environment wins. NAME_FILE=/path reads the value from a file."]
     for name, field in Settings.model_fields.items():
