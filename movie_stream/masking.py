@@ -27,8 +27,8 @@ def keep_secret(secret: str, *, user: str = "") -> None:
     >>> masked("ana sent hunter2! as hunter2%21 and aHVudGVyMiE=")
     'ana sent *** as *** and ***'
     """
-    plain = {secret, unquote(secret), unquote_plus(secret)}
-    spelt = {*plain, *(quote(text, safe="") for text in plain), *(quote_plus(text) for text in plain)}
+    plain = {secret, unquote(secret), unquote_plus(secret), " ".join(secret.split())}
+    spelt = plain | {quote(text, safe=safe) for text in plain for safe in ("", "/")} | set(map(quote_plus, plain))
     spelt |= {shown(text)[1:-1] for text in plain for shown in (ascii, repr)} | {
         repr(text.encode())[2:-1] for text in plain
     }

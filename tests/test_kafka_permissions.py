@@ -24,12 +24,10 @@ b,Brazil,Comedy,u2,1730419200000,4
 
 def rules_of_worker(names: Topics, group: str) -> list[Rule]:
     """As docs/security.md lists them."""
-    own = (names.partials, names.accumulate_changelog, names.publish_changelog)
     return [
         ("Read", "group", group),
-        ("Read", "topic", names.events),
-        ("Write", "topic", names.dead_letters),
-        *((operation, "topic", topic) for topic in own for operation in ("Read", "Write", "Delete")),
+        *((operation, "topic", topic) for topic, operations in names.needs.items() for operation in operations),
+        *(("Delete", "topic", topic) for topic in names.deleted),
     ]
 
 
