@@ -23,10 +23,11 @@ from movie_stream.agents.owner import LEAVE_WITHIN_S, Owner
 from movie_stream.agents.publish import Publish
 from movie_stream.aggregates.accumulator import Rules
 from movie_stream.aggregates.results import RESULTS
-from movie_stream.errors import BrokerForbids, BrokerRefused, BrokerUnreachable, RunMismatch, WorkerFailed
+from movie_stream.errors import BrokerForbids, BrokerRefused, RunMismatch, WorkerFailed
 from movie_stream.event import MICRO
 from movie_stream.kafka import client, offsets, permissions, topics
 from movie_stream.kafka.access import user_of
+from movie_stream.kafka.diagnosis import why_closed
 from movie_stream.kafka.log import Broker
 from movie_stream.kafka.topics import Topics, Topology
 from movie_stream.mongo import runs
@@ -251,8 +252,9 @@ class Worker:
         return {TP(topic, p): offset for topic, owner in self._owners for p, offset in owner.finished.items()}
 
     async def watch(self) -> None:
-        """Raises WorkerFailed when an assigned partition has records to read but does not move, BrokerUnreachable when
-        the broker has been away for too long, and BrokerForbids or BrokerRefused when the group does not take us.
+        """Raises WorkerFailed when an assigned partition has records to read but does not move, BrokerUnreachable or
+        BrokerClosed when the broker has been away for too long, BrokerForbids or BrokerRefused when the group does not
+        take us.
         """
         heard_s = monotonic()
         while True:
@@ -263,7 +265,7 @@ class Worker:
                 heard_s = monotonic()
             except (KafkaError, OSError, TimeoutError) as error:
                 if monotonic() - heard_s > BROKER_AWAY_AT_MOST_S:
-                    raise BrokerUnreachable(servers=self.settings.require_broker(), cause=error) from error
+                    raise await why_closed(self.settings) from error
             with client.explained(self.settings, f"joining the group {self.settings.kafka_group}"):
                 if refusal := self._group.refusal():
                     raise refusal

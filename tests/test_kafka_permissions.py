@@ -82,7 +82,7 @@ def test_who_may_do_nothing_is_told_what_is_missing(kafka: SecuredKafka, setting
     done = command(stranger, "doctor")
     assert done.returncode == 1
     text = " ".join(done.stdout.split())
-    assert "the Kafka user stranger lacks permissions: Describe on the topic" in text
+    assert "the Kafka user stranger lacks permissions: Read on the topic" in text
     assert "have its ACLs set as docs/security.md lists them" in text
 
 

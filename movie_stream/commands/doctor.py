@@ -172,7 +172,7 @@ async def _kafka(settings: Settings, findings: _Findings) -> None:
             there = await topics.partitions_of(admin, names.all)
             missing = [name for name in names.all if name not in there]
             if missing:
-                await permissions.insist_on_seeing(settings, admin, missing)
+                await permissions.insist(settings, admin, names.needs)
                 findings.add("fail", f"missing: {', '.join(missing)}", "movie-stream init")
                 return
             sizes = [await topics.max_record_bytes(admin, name) for name in (names.events, names.dead_letters)]
@@ -193,7 +193,7 @@ async def _permissions(
     if lacking:
         findings.add("fail", f"a worker of the Kafka user {user} lacks: {', '.join(lacking)}", remedy)
     elif growing:
-        findings.add("warn", f"without {', '.join(growing)} these topics only grow", remedy)
+        findings.add("warn", f"without {', '.join(growing)}, which only grow then", remedy)
     else:
         findings.add("ok", "all that a worker needs is allowed")
 

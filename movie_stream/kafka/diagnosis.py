@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
 
-from aiokafka.conn import AIOKafkaConnection, create_conn
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import (
     IllegalSaslStateError,
     KafkaConnectionError,
@@ -23,6 +24,7 @@ from movie_stream.kafka.access import access_options
 from movie_stream.settings import Settings, expectation_of
 
 ANSWER_WITHIN_S: Final = 5.0
+_CLOSED_WITHIN_S: Final = 1.0
 _EXPIRED: Final = 10
 _HOST_MISMATCH: Final = frozenset({62, 64})
 """Codes of OpenSSL's verification: the host's name, its address."""
@@ -41,16 +43,17 @@ async def why_closed(settings: Settings, addresses: str | None = None) -> MovieS
         except (OSError, KafkaError, TimeoutError) as error:
             causes.append(_short(error))
         else:
-            return BrokerClosed(address=address, cause=found[0], remedy=found[1])
+            if found is not None:
+                return BrokerClosed(address=address, cause=found[0], remedy=found[1])
+            causes.append("it did not answer, and does now")
     return BrokerUnreachable(servers=addresses, cause="; ".join(dict.fromkeys(causes)))
 
 
-async def _knock(settings: Settings, host: str, port: int) -> tuple[str, str]:
-    """What a broker has against us, and what to do; raises where it does not even answer."""
+async def _knock(settings: Settings, host: str, port: int) -> tuple[str, str] | None:
+    """What a broker has against us, and what to do; None if nothing. Raises where it does not even answer."""
     try:
-        connection = await create_conn(
-            host, port, request_timeout_ms=int(ANSWER_WITHIN_S * 1000), **access_options(settings)
-        )
+        async with _connected(host, port, **access_options(settings)) as connection:
+            return await _ask(settings, connection)
     except SaslAuthenticationFailed:
         user = settings.kafka_sasl_username
         return (
@@ -64,10 +67,26 @@ async def _knock(settings: Settings, host: str, port: int) -> tuple[str, str]:
         return "it takes no login on this port", f"set KAFKA_SECURITY_PROTOCOL to {_without_login(settings)}"
     except (OSError, KafkaError, TimeoutError) as error:
         return await _meaning(settings, host, port, error)
-    return await _ask(settings, connection)
 
 
-async def _ask(settings: Settings, connection: AIOKafkaConnection) -> tuple[str, str]:
+@asynccontextmanager
+async def _connected(host: str, port: int, **access: Any) -> AsyncIterator[AIOKafkaConnection]:
+    """A connection of its own, which is gone when the block ends, whatever the other side does."""
+    connection = AIOKafkaConnection(host, port, request_timeout_ms=int(ANSWER_WITHIN_S * 1000), **access)
+    try:
+        await connection.connect()
+        yield connection
+    finally:
+        closed = connection.close()
+        transport = getattr(connection._protocol, "_transport", None)
+        if transport is not None:
+            transport.abort()  # it would wait for the other side to say good-bye to TLS
+            await asyncio.wait([closed], timeout=_CLOSED_WITHIN_S)
+        else:
+            await asyncio.sleep(0)  # what broke in the handshake is closed by the loop's next turn
+
+
+async def _ask(settings: Settings, connection: AIOKafkaConnection) -> tuple[str, str] | None:
     """We are in; a port that wants a login lets us ask for its version, and nothing else."""
     try:
         await connection.send(MetadataRequest([]))
@@ -77,9 +96,7 @@ async def _ask(settings: Settings, connection: AIOKafkaConnection) -> tuple[str,
             "it wants a login",
             f"set KAFKA_SECURITY_PROTOCOL to {login}, and KAFKA_SASL_MECHANISM, _USERNAME and _PASSWORD",
         )
-    finally:
-        connection.close()
-    raise KafkaConnectionError("it answered at the second attempt")
+    return None
 
 
 async def _meaning(
@@ -136,20 +153,21 @@ async def _speaks_tls(host: str, port: int) -> bool:
     try:
         async with asyncio.timeout(ANSWER_WITHIN_S):
             _, writer = await asyncio.open_connection(host, port, ssl=context)
+            writer.transport.abort()
+            with suppress(OSError):
+                await writer.wait_closed()
     except (OSError, TimeoutError):
         return False
-    writer.close()
     return True
 
 
 async def _speaks_plainly(host: str, port: int) -> bool:
     """Whether a broker says its version without TLS."""
     try:
-        connection = await create_conn(host, port, request_timeout_ms=int(ANSWER_WITHIN_S * 1000))
+        async with _connected(host, port):
+            return True
     except (OSError, KafkaError, TimeoutError):
         return False
-    connection.close()
-    return True
 
 
 def _ssl_errors(error: BaseException | None) -> Iterator[ssl.SSLError]:

@@ -5,6 +5,7 @@ A topic that is hidden from us looks like one that is not there, unless it is as
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final, Literal
@@ -18,8 +19,8 @@ from movie_stream.kafka.access import user_of
 from movie_stream.kafka.identity import Seen, look_at
 from movie_stream.settings import Settings
 
-Operation = Literal["Read", "Write", "Delete", "Describe"]
-_BITS: Final[Mapping[Operation, int]] = {"Read": 3, "Write": 4, "Delete": 6, "Describe": 8}
+Operation = Literal["Read", "Write", "Delete"]
+_BITS: Final[Mapping[Operation, int]] = {"Read": 3, "Write": 4, "Delete": 6}
 """Kafka's numbers of its operations."""
 
 
@@ -28,13 +29,13 @@ async def lacking(admin: AIOKafkaAdminClient, needs: Mapping[str, Sequence[Opera
     found = await look_at(admin, list(needs))
     if found is None:
         return []
-    _, topics = found
-    lacking = []
+    _, seen = found
+    topics: defaultdict[str, list[str]] = defaultdict(list)
     for topic, operations in needs.items():
-        missing = [operation for operation in operations if not _allows(topics.get(topic), operation)]
+        missing = [operation for operation in operations if not _allows(seen.get(topic), operation)]
         if missing:
-            lacking.append(f"{', '.join(missing)} on the topic {topic}")
-    return lacking
+            topics[", ".join(missing)].append(topic)
+    return [f"{words} on the topic{'s'[: len(those) > 1]} {', '.join(those)}" for words, those in topics.items()]
 
 
 def _allows(seen: Seen | None, operation: Operation) -> bool:
@@ -55,7 +56,7 @@ async def lacking_on_group(admin: AIOKafkaAdminClient, group: str) -> list[str]:
     return [f"Read on the group {group}"] if GroupAuthorizationFailedError.errno in codes else []
 
 
-async def insist_on_seeing(settings: Settings, admin: AIOKafkaAdminClient, topics: Sequence[str]) -> None:
-    """Raises BrokerForbids where one of the topics, which seem not to be there, is only hidden from us."""
-    if hidden := await lacking(admin, {topic: ["Describe"] for topic in topics}):
-        raise BrokerForbids(user=user_of(settings), what=hidden)
+async def insist(settings: Settings, admin: AIOKafkaAdminClient, needs: Mapping[str, Sequence[Operation]]) -> None:
+    """Raises BrokerForbids where we may not do all of it; also where a topic seems not to be there, but is hidden."""
+    if missing := await lacking(admin, needs):
+        raise BrokerForbids(user=user_of(settings), what=missing)

@@ -116,7 +116,7 @@ async def describe(settings: Settings) -> Topology:
         with client.explained(settings, "looking at the topics"):
             partitions = await partitions_of(admin, topics.all)
             if missing := [topic for topic in topics.all if topic not in partitions]:
-                await permissions.insist_on_seeing(settings, admin, missing)
+                await permissions.insist(settings, admin, topics.needs)
                 raise TopicMissing(topic=missing[0], servers=settings.require_broker())
             return Topology(partitions, await topic_identity(admin, topics.events))
 

@@ -17,10 +17,10 @@ from movie_stream.settings import Settings
 
 ROLE: Final = "readWrite"
 _URI: Final = re.compile(r"(mongodb(?:\+srv)?://)(?:[^/?]*@)?([^/?]*)(?:/[^?]*)?(?:\?(.*))?")
-_UNAUTHORIZED: Final = 13
-_OF_ONE_USER: Final = frozenset(
-    {"authsource", "authmechanism", "authmechanismproperties", "tlscertificatekeyfile", "tlscertificatekeyfilepassword"}
-)
+_UNAUTHORIZED: Final = frozenset({13, 8000})
+"""Unauthorized, AtlasError."""
+_LOGIN: Final = frozenset({"authsource", "authmechanism", "authmechanismproperties"})
+_CERTIFICATE: Final = frozenset({"tlscertificatekeyfile", "tlscertificatekeyfilepassword"})
 """Options of a URI, in lower case, that belong to who logs in."""
 
 
@@ -85,27 +85,27 @@ def worker_uri(uri: str, user: str, database: str) -> str:
     >>> worker_uri("mongodb://root:hunter2@a:1,b:2/admin?authSource=admin&replicaSet=rs0", "movies", "movies_db")
     'mongodb://movies:***@a:1,b:2/?replicaSet=rs0&authSource=movies_db'
     """
-    return _rewritten(uri, f"{user}:{MASK}@", {"authSource": database})
+    return _rewritten(uri, f"{user}:{MASK}@", {"authSource": database}, without=_LOGIN | _CERTIFICATE)
 
 
-def _rewritten(uri: str, login: str, more: dict[str, str]) -> str:
-    """The URI with another login, and without the options of its own."""
+def _rewritten(uri: str, login: str, more: dict[str, str], *, without: frozenset[str]) -> str:
+    """The URI with another login and `more` options, `without` some of its own."""
     match = _URI.fullmatch(uri)
     assert match is not None, "a client was made of it"
     scheme, hosts, given = match.groups(default="")
-    options = [(name, text) for name, text in parse_qsl(given) if name.lower() not in _OF_ONE_USER]
+    options = [(name, text) for name, text in parse_qsl(given) if name.lower() not in without]
     query = urlencode([*options, *more.items()], safe="/:,")
     return f"{scheme}{login}{hosts}/" + (f"?{query}" if query else "")
 
 
 async def _lets_anyone_in(settings: Settings) -> bool:
     """Whether the database can be looked at without a login."""
-    stranger = SecretStr(_rewritten(settings.require_mongodb(), "", {}))
+    stranger = SecretStr(_rewritten(settings.require_mongodb(), "", {}, without=_LOGIN))
     async with opened(settings.model_copy(update={"mongodb_uri": stranger})) as db:
         try:
             await db.command("listCollections", nameOnly=True)
         except OperationFailure as error:
-            if error.code != _UNAUTHORIZED:
+            if error.code not in _UNAUTHORIZED:
                 raise
             return False
     return True

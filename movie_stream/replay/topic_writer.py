@@ -36,7 +36,7 @@ from aiokafka.errors import (
 from movie_stream.errors import BrokerUnreachable, MovieStreamError, TopicMissing
 from movie_stream.kafka import client
 from movie_stream.kafka.diagnosis import why_closed
-from movie_stream.kafka.permissions import insist_on_seeing
+from movie_stream.kafka.permissions import insist
 from movie_stream.logs import unlogged
 from movie_stream.partitioner import partitions_of
 from movie_stream.settings import Settings
@@ -175,7 +175,7 @@ async def open_topic(
             partitions = (await producer.client.fetch_all_metadata()).partitions_for_topic(topic)
         if not partitions:
             async with client.admin(settings) as admin:
-                await insist_on_seeing(settings, admin, [topic])
+                await insist(settings, admin, {topic: ["Write"]})
             raise TopicMissing(topic=topic, servers=settings.require_broker())
         writer = TopicWriter(producer, settings, topic, len(partitions), ack_timeout)
         try:
