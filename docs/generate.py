@@ -1,4 +1,4 @@
-"""Writes what the documentation says of the code: tables in README.md, and settings.md. `make docs` runs it."""
+"""Writes what the documentation says of the code: tables in README.md and security.md, and all of settings.md."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from movie_stream.aggregates.fields import Key
 from movie_stream.aggregates.results import RESULTS, Result
 from movie_stream.cli import app
 from movie_stream.event import RULES
+from movie_stream.kafka.topics import Topics
 from movie_stream.settings import Settings, expectation_of, variable_of, written
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 SETTINGS = ROOT / "docs" / "settings.md"
+SECURITY = ROOT / "docs" / "security.md"
 _HALF_PAST_TWO_MS = 1_730_385_000_000
 """2024-10-31T14:30:00Z, for the examples."""
 
@@ -63,6 +65,17 @@ def results() -> str:
     return _table(("collection", "a document for each", "`_id`", "fields"), rows)
 
 
+def acls() -> str:
+    """What Kafka has to allow whom, with the default names."""
+    names, group = Topics.of(Settings()), f"`{Settings().kafka_group}`"
+    operations = {topic: [*names.needs[topic], *["Delete"] * (topic in names.deleted)] for topic in names.needs}
+    rows = [("a worker, `rebuild`, `doctor`", "Read", f"group {group}")]
+    rows += [("the same", ", ".join(words), f"topic `{topic}`") for topic, words in operations.items()]
+    rows.append(("a producer, `produce`", "Write", f"topic `{names.events}`"))
+    rows += [("`init`", "Create, DescribeConfigs", f"topic `{topic}`") for topic in names.all]
+    return _table(("who", "operations", "on"), rows)
+
+
 def settings() -> str:
     """The whole of settings.md."""
     rows = [
@@ -83,9 +96,10 @@ def settings() -> str:
     )
 
 
-def filled(text: str) -> str:
-    """The text with the tables between its marks as they are now. Raises ValueError where a mark is missing."""
-    for name, made in (("commands", commands), ("events", events), ("results", results)):
+def filled(page: Path) -> str:
+    """The page's text with the tables between its marks as they are now. Raises ValueError where a mark is missing."""
+    text = page.read_text(encoding="utf-8")
+    for name, made in TABLES[page.name].items():
         begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
         before, _, rest = text.partition(begin)
         _, found, after = rest.partition(end)
@@ -116,6 +130,14 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
 
 
+TABLES = {
+    README.name: {"commands": commands, "events": events, "results": results},
+    SECURITY.name: {"acls": acls},
+}
+"""By page and mark, what makes each table."""
+
+
 if __name__ == "__main__":
-    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in (README, SECURITY):
+        page.write_text(filled(page), encoding="utf-8")
     SETTINGS.write_text(settings(), encoding="utf-8")

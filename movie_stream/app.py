@@ -81,10 +81,13 @@ class ChunkSchema(faust.Schema):
         return message.value
 
 
-class WithoutWeb(BootStrategy):
-    """Faust's web server would take port 6066, once a host; the `faust` script asks for it whatever the app says."""
+class OurBoot(BootStrategy):
+    """Without Faust's web server, which would take port 6066, once a host, and which the `faust` script asks for
+    whatever the app says; and without Faust's producer, since ours sends all.
+    """
 
     enable_web = False
+    enable_kafka_producer = False
 
 
 class NoTables(TableManager):
@@ -120,7 +123,7 @@ class FaustWorker(faust.Worker):
 class MovieStream(faust.App):
     """Faust's app with a worker of ours in it."""
 
-    BootStrategy = WithoutWeb
+    BootStrategy = OurBoot
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(
@@ -148,6 +151,7 @@ class MovieStream(faust.App):
         transport.client_options = client.options(settings)
         transport.restore = lambda assigned: or_die(self.worker.restore(assigned))
         transport.finished = self.worker.finished
+        transport.refuse = die
         transport.cut = cut
         self.transport = transport
         for topic in (settings.kafka_topic, settings.kafka_partials_topic):

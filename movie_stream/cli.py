@@ -115,13 +115,25 @@ def services() -> None:
     _end(run(load_settings()))
 
 
-@app.command(epilog=_examples("movie-stream init"))
-def init() -> None:
+@app.command(
+    epilog=_examples("movie-stream init", "MONGODB_WORKER_USERNAME=movies movie-stream init --create-user"),
+)
+def init(
+    create_user: Annotated[
+        bool,
+        typer.Option(
+            "--create-user",
+            help="Also make the MongoDB user for the workers, who may read and write the one database and nothing "
+            "else, or set its password anew. MONGODB_WORKER_USERNAME and MONGODB_WORKER_PASSWORD (or ..._FILE) say "
+            "which; MONGODB_URI is an administrator's.",
+        ),
+    ] = False,
+) -> None:
     """Create topics, collections, validators, indexes and views; may be run any number of times."""
     from movie_stream.commands.init import init as run
     from movie_stream.settings import load_settings
 
-    _end(run(load_settings()))
+    _end(run(load_settings(), create_user=create_user))
 
 
 @app.command(epilog=_examples("movie-stream worker", "movie-stream worker --until-end"))

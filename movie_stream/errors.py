@@ -5,13 +5,19 @@ Each class is built from keyword arguments, so that no message forgets what was 
 do.
 """
 
+from collections.abc import Iterable
 from typing import ClassVar
 
-from movie_stream.masking import masked
+from movie_stream.masking import masked, printable
+
+_LONGEST = 4_000
+"""Characters of a line; causes may quote what others sent."""
+_LONGEST_QUOTE = 80
+"""Characters of what came instead of what was expected."""
 
 
 class MovieStreamError(Exception):
-    r"""Base of all of them. `str(error)` is one line without passwords.
+    r"""Base of all of them. `str(error)` is one line without passwords, and without what a terminal would obey.
 
     >>> str(MovieStreamError("first line\nand ana:hunter2@db"))
     'first line and ana:***@db'
@@ -20,7 +26,8 @@ class MovieStreamError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, sentence: str) -> None:
-        super().__init__(masked(" ".join(sentence.split())))
+        line = masked(printable(" ".join(sentence.split())))
+        super().__init__(line if len(line) <= _LONGEST else line[:_LONGEST] + "...")
 
 
 class SettingsError(MovieStreamError):
@@ -70,6 +77,32 @@ class BrokerUnreachable(MovieStreamError):
         )
 
 
+class BrokerClosed(MovieStreamError):
+    """A broker answers at `address`, but there is no way in: TLS, a certificate or a login is wrong.
+
+    >>> str(BrokerClosed(address="kafka:9093", cause="it speaks TLS", remedy="set KAFKA_SECURITY_PROTOCOL to SSL"))
+    'no way in at the Kafka broker kafka:9093: it speaks TLS; set KAFKA_SECURITY_PROTOCOL to SSL'
+    """
+
+    def __init__(self, *, address: str, cause: str, remedy: str) -> None:
+        super().__init__(f"no way in at the Kafka broker {address}: {cause}{_and(remedy)}")
+
+
+class BrokerForbids(MovieStreamError):
+    """The broker knows the user, but its ACLs do not allow something; `doing` completes "while ...".
+
+    >>> str(BrokerForbids(user="ana", what=["Read on the topic a", "Write on the topic b"]))[:79]
+    'the Kafka user ana lacks permissions: Read on the topic a, Write on the topic b'
+    """
+
+    def __init__(self, *, user: str, what: Iterable[str], doing: str = "") -> None:
+        while_doing = f" while {doing}" if doing else ""
+        super().__init__(
+            f"the Kafka user {user} lacks permissions{while_doing}: {', '.join(what)}; have its ACLs "
+            "set as docs/security.md lists them"
+        )
+
+
 class BrokerRefused(MovieStreamError):
     """The broker answers, but does not do what it was asked; `doing` completes "while ...".
 
@@ -91,21 +124,31 @@ class TopicMissing(MovieStreamError):
 class MongoUnreachable(MovieStreamError):
     """No MongoDB answers at `uri` (passwords in it are masked here)."""
 
-    def __init__(self, *, uri: str, cause: object = "") -> None:
+    def __init__(self, *, uri: str, cause: object = "", remedy: str = "") -> None:
         super().__init__(
-            f"no MongoDB answers at {uri}{_because(cause)}; start one "
-            "(for trying out: movie-stream services) or correct MONGODB_URI"
+            f"no MongoDB answers at {uri}{_because(cause)}; "
+            + (remedy or "start one (for trying out: movie-stream services) or correct MONGODB_URI")
         )
 
 
 class MongoRefused(MovieStreamError):
-    """MongoDB answers, but does not let this user in or do this."""
+    """MongoDB answers, but does not let this user in."""
 
     def __init__(self, *, uri: str, cause: object = "") -> None:
         super().__init__(
             f"MongoDB at {uri} refuses the user{_because(cause)}; correct user and password in MONGODB_URI "
-            "(and authSource, where the user is defined in another database), or give the user the roles "
-            "readWrite and dbAdmin on MONGODB_DATABASE"
+            "(percent-encoded), and authSource, which names the database that the user is defined in"
+        )
+
+
+class MongoForbids(MongoRefused):
+    """MongoDB knows this user, or nobody has logged in, but does not allow this."""
+
+    def __init__(self, *, uri: str, cause: object = "") -> None:
+        MovieStreamError.__init__(
+            self,
+            f"MongoDB at {uri} does not allow this{_because(cause)}; on MONGODB_DATABASE the user of MONGODB_URI needs "
+            "the role readWrite, init also dbAdmin where it changes validators, and init --create-user userAdmin",
         )
 
 
@@ -185,7 +228,10 @@ class WorkerFailed(MovieStreamError):
 
 
 def _expectation(expected: str, got: str | None) -> str:
-    return f"expected {expected}" if got is None else f"expected {expected}, got {got!r}"
+    if got is None:
+        return f"expected {expected}"
+    shown = got if len(got) <= _LONGEST_QUOTE else got[:_LONGEST_QUOTE] + "..."
+    return f"expected {expected}, got {shown!r}"
 
 
 def _because(cause: object) -> str:

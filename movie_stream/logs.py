@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
+from movie_stream.masking import masked, printable
+
 _FORMAT: Final = "%(asctime)s %(levelname)-7s %(message)s"
 _OURS: Final = "movie_stream"
 _LIBRARIES: Final[Mapping[str, str]] = {"DEBUG": "INFO", "INFO": "WARNING"}
@@ -22,7 +24,7 @@ _FAUST_IN_OUR_NAME: Final = ("movie_stream.app", "movie_stream.kafka.transport")
 
 
 class UtcFormatter(logging.Formatter):
-    """One line a message, with the time in UTC.
+    """One line a message, with the time in UTC; a message of several lines becomes one.
 
     >>> record = logging.makeLogRecord({"created": 0, "levelname": "INFO", "msg": "ready"})
     >>> UtcFormatter().format(record)
@@ -33,6 +35,13 @@ class UtcFormatter(logging.Formatter):
 
     def __init__(self) -> None:
         super().__init__(_FORMAT, "%Y-%m-%dT%H:%M:%SZ")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (the name that it has in logging)
+        return printable(super().formatMessage(record))
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Whoever logs: no password, and outside of a traceback no line break that was not ours."""
+        return masked(super().format(record))
 
 
 FAUST: Final[Mapping[str, Any]] = {

@@ -22,13 +22,18 @@ from pydantic_settings import (
 )
 
 from movie_stream.errors import SettingMissing, SettingsError
+from movie_stream.masking import keep_secret, keep_uri_secret
 
 _UNIT_MS = {"ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"([0-9]{1,15})(ms|s|min|h|d)")
 _LONGEST_DAYS = 36_500
 _DEAD_LETTERS = "-dead-letters"
+_VALUE_BYTES = 64 << 10
+"""The most that a file with one value may have."""
+_DOTENV_BYTES = 1 << 20
 
 A_DURATION = "a whole number and a unit (ms, s, min, h or d), such as 24h, 30min or 500ms"
+A_PEM = "the path of a file in PEM format"
 A_TOPIC = "1 to 200 letters, digits, dots, dashes or underscores, and no dot first"
 
 
@@ -89,12 +94,23 @@ def _check_uri(uri: SecretStr) -> SecretStr:
 
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
 
+_SASL = ("kafka_sasl_mechanism", "kafka_sasl_username", "kafka_sasl_password")
+_TLS = ("kafka_tls_ca", "kafka_tls_certificate", "kafka_tls_key", "kafka_tls_key_password")
+_NEEDS = {
+    "kafka_tls_certificate": "kafka_tls_key",
+    "kafka_tls_key": "kafka_tls_certificate",
+    "kafka_tls_key_password": "kafka_tls_key",
+}
+"""Which setting is of no use without which."""
+
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}$")]
-LogLevel = Annotated[
-    Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
-    BeforeValidator(lambda level: level.upper() if isinstance(level, str) else level),
-]
+_in_capitals = BeforeValidator(lambda word: word.upper() if isinstance(word, str) else word)
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], _in_capitals]
+
+
+Protocol = Annotated[Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], _in_capitals]
+Mechanism = Annotated[Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"], _in_capitals]
 
 
 def _setting(default: object, *, expected: str, meaning: str) -> Any:
@@ -113,6 +129,32 @@ class Settings(BaseSettings):
 
     kafka_bootstrap_servers: Annotated[str, AfterValidator(_check_servers)] | None = _setting(
         None, expected="host:port, several with commas between", meaning="Kafka brokers"
+    )
+    kafka_security_protocol: Protocol = _setting(
+        "PLAINTEXT",
+        expected="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL",
+        meaning="how to speak to the brokers: with TLS (SSL), as a user (SASL), with both, or with neither",
+    )
+    kafka_sasl_mechanism: Mechanism | None = _setting(
+        None, expected="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", meaning="how the Kafka user logs in"
+    )
+    kafka_sasl_username: Annotated[str, Field(min_length=1)] | None = _setting(
+        None, expected="the name of a Kafka user", meaning="Kafka user"
+    )
+    kafka_sasl_password: SecretStr | None = _setting(
+        None, expected="the password of the Kafka user", meaning="password of the Kafka user"
+    )
+    kafka_tls_ca: str | None = _setting(
+        None,
+        expected=A_PEM,
+        meaning="certificates that the brokers' are signed with; without it those that the system trusts",
+    )
+    kafka_tls_certificate: str | None = _setting(
+        None, expected=A_PEM, meaning="certificate that we show the brokers (mutual TLS)"
+    )
+    kafka_tls_key: str | None = _setting(None, expected=A_PEM, meaning="private key of that certificate")
+    kafka_tls_key_password: SecretStr | None = _setting(
+        None, expected="the password of the private key", meaning="password of that key, where it has one"
     )
     kafka_topic: Topic = _setting("movie-events", expected=A_TOPIC, meaning="topic of the views")
     kafka_partials_topic: Topic = _setting(
@@ -135,6 +177,14 @@ class Settings(BaseSettings):
         "movies_db",
         expected='1 to 63 characters without spaces or any of /\\."$*<>:|?',
         meaning="database of the results",
+    )
+    mongodb_worker_username: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,128}$")] | None = _setting(
+        None,
+        expected="1 to 128 letters, digits, dots, dashes or underscores",
+        meaning="MongoDB user that init --create-user makes for the workers",
+    )
+    mongodb_worker_password: SecretStr | None = _setting(
+        None, expected="the password for that user", meaning="password that it gives that user"
     )
     log_level: LogLevel = _setting(
         "INFO", expected="DEBUG, INFO, WARNING, ERROR or CRITICAL", meaning="how much the worker logs"
@@ -192,10 +242,23 @@ class Settings(BaseSettings):
         return self.mongodb_uri.get_secret_value()
 
     def with_services(self, *, bootstrap_servers: str, mongodb_uri: str) -> Self:
-        """These settings with another broker and MongoDB."""
+        """These settings with another broker and MongoDB, which let anyone in."""
+        access = {name: type(self).model_fields[name].default for name in ("kafka_security_protocol", *_SASL, *_TLS)}
         return self.model_copy(
-            update={"kafka_bootstrap_servers": bootstrap_servers, "mongodb_uri": SecretStr(mongodb_uri)}
+            update={"kafka_bootstrap_servers": bootstrap_servers, "mongodb_uri": SecretStr(mongodb_uri), **access}
         )
+
+    def keep_secrets(self) -> None:
+        """Has the secrets masked in all that this process shows from now on."""
+        for name, user in (
+            ("kafka_sasl_password", self.kafka_sasl_username),
+            ("kafka_tls_key_password", None),
+            ("mongodb_worker_password", self.mongodb_worker_username),
+        ):
+            if (secret := getattr(self, name)) is not None:
+                keep_secret(secret.get_secret_value(), user=user or "")
+        if self.mongodb_uri is not None:
+            keep_uri_secret(self.mongodb_uri.get_secret_value())
 
     def environment(self) -> dict[str, str]:
         """The variables, secrets included, that give a child process these very settings."""
@@ -214,6 +277,30 @@ class Settings(BaseSettings):
                 got=self.kafka_partials_topic,
             )
         return self
+
+    @model_validator(mode="after")
+    def _access_is_complete(self) -> Self:
+        """What is set of TLS and of a login fits the protocol: a password that nothing uses is an error too."""
+        protocol = self.kafka_security_protocol
+        self._check_fit(_SASL, used=protocol.startswith("SASL_"), protocols="SASL_SSL or SASL_PLAINTEXT")
+        self._check_fit(_TLS, used=protocol.endswith("SSL"), protocols="SSL or SASL_SSL")
+        needed = {name: f"KAFKA_SECURITY_PROTOCOL is {protocol}" for name in _SASL if protocol.startswith("SASL_")}
+        for name, other in _NEEDS.items():
+            if getattr(self, name) is not None:
+                needed[other] = f"{variable_of(name)} is set"
+        for name, why in needed.items():
+            if getattr(self, name) is None:
+                raise SettingMissing(variable=variable_of(name), remedy=f"but {why}; set it to {expectation_of(name)}")
+        return self
+
+    def _check_fit(self, names: tuple[str, ...], *, used: bool, protocols: str) -> None:
+        for name in names:
+            if not used and getattr(self, name) is not None:
+                raise SettingsError(
+                    variable="KAFKA_SECURITY_PROTOCOL",
+                    expected=f"{protocols}, since {variable_of(name)} is set",
+                    got=self.kafka_security_protocol,
+                )
 
     @classmethod
     def settings_customise_sources(
@@ -248,7 +335,13 @@ class _Layer(PydanticBaseSettingsSource):
         if variable is None:
             return None, field_name, False
         value = self._variables[variable] or ""
-        return (_content(variable, value) if variable.endswith("_FILE") else value.strip()), field_name, False
+        if variable.endswith("_FILE"):
+            return _content(variable, value), field_name, False
+        if any(
+            "\ud800" <= char <= "\udfff" for char in value
+        ):  # how Python reads bytes of the environment that are not
+            raise SettingsError(variable=variable, expected="text in UTF-8")
+        return value.strip(), field_name, False
 
     def __call__(self) -> dict[str, Any]:
         values = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
@@ -264,12 +357,14 @@ def load_settings(**overrides: Any) -> Settings:
     Raises SettingsError, which names the variable, what was expected and what came (a secret's value never).
     """
     try:
-        return Settings(**overrides)
+        settings = Settings(**overrides)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         name = str(fault["loc"][0])
         got = None if name in secret_names() else written(fault["input"])
         raise SettingsError(variable=variable_of(name), expected=expectation_of(name), got=got) from error
+    settings.keep_secrets()
+    return settings
 
 
 def origin_of(name: str) -> str:
@@ -314,14 +409,42 @@ def written(value: object) -> str:
 
 def _layers() -> tuple[_Layer, ...]:
     try:
+        if Path(".env").exists():
+            read_text(Path(".env"), at_most_bytes=_DOTENV_BYTES)  # it is read without a limit below
         dotenv = DotEnvSettingsSource(Settings, env_file=".env", env_file_encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(variable=".env", expected="a readable text file in UTF-8", remedy=str(error)) from error
+    except (OSError, ValueError) as error:
+        raise SettingsError(variable=".env", expected="a readable text file in UTF-8", remedy=_why(error)) from error
     return _Layer("environment", EnvSettingsSource(Settings)), _Layer(".env", dotenv)
 
 
 def _content(variable: str, path: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(variable=variable, expected="the path of a readable text file", got=path) from error
+        return read_text(Path(path), at_most_bytes=_VALUE_BYTES).strip()
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            variable=variable, expected="the path of a readable text file", got=path, remedy=_why(error)
+        ) from error
+
+
+def read_text(path: Path, *, at_most_bytes: int) -> str:
+    """The text of a file in UTF-8. Raises OSError, and ValueError where it is too large or no file: a pipe that
+    nobody writes to would be waited for without an end, and a device may have none.
+    """
+    if not path.is_file():
+        path.stat()  # says it best where there is nothing
+        raise ValueError("it is no regular file")
+    with path.open("rb") as file:
+        content = file.read(at_most_bytes + 1)
+    if len(content) > at_most_bytes:
+        raise ValueError(f"it has more than {at_most_bytes:,} bytes")
+    return content.decode("utf-8")
+
+
+def _why(error: OSError | ValueError) -> str:
+    match error:
+        case OSError():
+            return error.strerror or str(error)
+        case UnicodeDecodeError():
+            return "it is not UTF-8"  # the error itself quotes the bytes, of a secret maybe
+        case _:
+            return str(error)

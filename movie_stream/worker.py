@@ -23,9 +23,11 @@ from movie_stream.agents.owner import Owner
 from movie_stream.agents.publish import Publish
 from movie_stream.aggregates.accumulator import Rules
 from movie_stream.aggregates.results import RESULTS
-from movie_stream.errors import BrokerRefused, BrokerUnreachable, RunMismatch, TopicMissing, WorkerFailed
+from movie_stream.errors import BrokerForbids, BrokerRefused, BrokerUnreachable, RunMismatch, TopicMissing, WorkerFailed
 from movie_stream.event import MICRO
-from movie_stream.kafka import client, offsets, topics
+from movie_stream.kafka import client, offsets, permissions, topics
+from movie_stream.kafka.access import user_of
+from movie_stream.kafka.diagnosis import why_closed
 from movie_stream.kafka.log import Broker
 from movie_stream.kafka.topics import Topics, Topology
 from movie_stream.metrics import Figures, PartitionFigures
@@ -71,6 +73,11 @@ class FaustGroup:
     def pause(self, topic: str, partition: int, paused: bool) -> None:
         place = {TP(topic, partition)}
         (self._consumer.pause_partitions if paused else self._consumer.resume_partitions)(place)
+
+    def refusal(self) -> BaseException | None:
+        """Why it does not take us, if it does not."""
+        refusal: BaseException | None = self._consumer.refusal()
+        return refusal
 
     async def settle(self) -> None:
         """Waits for the commit that is under way, for a bounded time."""
@@ -164,11 +171,15 @@ class Worker:
         self._stack = AsyncExitStack()
         self.told = asyncio.Event()
         """Set once the group knows how far the partitions that this worker was given are counted in this run."""
+        self._changed = False
+        """Whether the topics were others than ours when they were looked at last."""
 
     async def start(self, consumer: Any) -> None:
         """Connects and finds the run. Raises what the settings, the broker or MongoDB make impossible."""
         self._group = FaustGroup(consumer)
+        self._admin = await self._stack.enter_async_context(client.admin(self.settings))
         self._topology = await topics.describe(self.settings)
+        await self._check_permissions()
         if wrong := topics.disagreements(self.settings, self._topology.partitions):
             raise BrokerRefused(
                 doing="checking the topics",
@@ -179,7 +190,6 @@ class Worker:
         self._run = run = await open_run(self.settings, db, self._topology)
         producer = await client.start_producer(self.settings, linger_ms=5, max_batch_size=1 << 20)
         self._stack.push_async_callback(producer.stop)
-        self._admin = await self._stack.enter_async_context(client.admin(self.settings))
         broker = Broker(self.settings, producer, self._admin)
         text = f"{run.number}:{hashlib.sha256(json.dumps(run.fingerprint, sort_keys=True).encode()).hexdigest()[:16]}"
         rules = rules_of(self.settings)
@@ -198,6 +208,14 @@ class Worker:
         logger.info(
             "run %s of %s, %s partitions", run.number, self.topics.events, self._topology.partitions[self.topics.events]
         )
+
+    async def _check_permissions(self) -> None:
+        """Raises BrokerForbids: Faust would go on without what it may not read, and say nothing."""
+        with client.explained(self.settings, "asking what is allowed"):
+            lacking = await permissions.lacking(self._admin, self.topics.needs)
+            lacking += await permissions.lacking_on_group(self._admin, self.settings.kafka_group)
+        if lacking:
+            raise BrokerForbids(user=user_of(self.settings), what=lacking)
 
     @property
     def _owners(self) -> tuple[tuple[str, Owner[Any]], ...]:
@@ -250,30 +268,39 @@ class Worker:
         return {TP(topic, p): offset for topic, owner in self._owners for p, offset in owner.finished.items()}
 
     async def watch(self) -> None:
-        """Raises WorkerFailed when an assigned partition has records to read but does not move, BrokerUnreachable when
-        the broker has been away for too long, RunMismatch or TopicMissing when topics are changed under the worker.
+        """Raises WorkerFailed when an assigned partition has records to read but does not move, BrokerUnreachable or
+        BrokerClosed when the broker has been away for too long, BrokerForbids or BrokerRefused when the group does not
+        take us, RunMismatch or TopicMissing when topics are changed under the worker.
         """
-        heard_s, changed = monotonic(), False
+        heard_s = monotonic()
         while True:
             await asyncio.sleep(WATCH_EVERY_S)
-            try:
-                async with asyncio.timeout(ANSWER_WITHIN_S):
-                    await self._look_at_topics()
-                heard_s, changed = monotonic(), False
-            except (RunMismatch, TopicMissing):
-                if changed:  # twice: a broker that is just starting may not know all of its topics yet
-                    raise
-                changed = True
-            except (BrokerRefused, BrokerUnreachable):
-                if monotonic() - heard_s > BROKER_AWAY_AT_MOST_S:
-                    raise
-            except TimeoutError as error:
-                if monotonic() - heard_s > BROKER_AWAY_AT_MOST_S:
-                    raise BrokerUnreachable(servers=self.settings.require_broker(), cause="no answer") from error
+            if await self._broker_answers():
+                heard_s = monotonic()
+            elif monotonic() - heard_s > BROKER_AWAY_AT_MOST_S:
+                raise await why_closed(self.settings)
+            with client.explained(self.settings, f"joining the group {self.settings.kafka_group}"):
+                if refusal := self._group.refusal():
+                    raise refusal
             for topic, owner in self._owners:
                 stalled = owner.stalled()
                 if stalled is not None:
                     raise WorkerFailed(what=f"{topic}, partition {stalled}, is assigned but does not move")
+
+    async def _broker_answers(self) -> bool:
+        """Whether it does, and the topics are what they were. Raises RunMismatch, TopicMissing, BrokerForbids."""
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                await self._look_at_topics()
+        except (RunMismatch, TopicMissing):
+            if self._changed:  # twice: a broker that is just starting may not know all of its topics yet
+                raise
+            self._changed = True
+            return True
+        except (BrokerRefused, BrokerUnreachable, TimeoutError):
+            return False
+        self._changed = False
+        return True
 
     async def flush(self) -> None:
         """Runs the flushes of both agents, for ever."""

@@ -60,7 +60,8 @@ class KafkaServer:
     """One broker, its own controller; runs within a `with` block, on data in `folder`.
 
     `properties` come on top of its configuration, `format_arguments` go to the formatting of its storage. Clients are
-    told to connect to `advertised`, a port of 127.0.0.1, where that is not its own.
+    told to connect to `advertised`, a port of 127.0.0.1, where that is not its own. `ports` are more of its own, by the
+    name of the listener; clients are told to connect to these at localhost.
     """
 
     def __init__(
@@ -70,9 +71,11 @@ class KafkaServer:
         properties: Mapping[str, str] | None = None,
         format_arguments: Sequence[str] = (),
         advertised: int | None = None,
+        ports: Mapping[str, int] | None = None,
     ) -> None:
         self._folder, self._format_arguments = folder, format_arguments
         self.port, self._controller_port = free_port(), free_port()
+        self._ports = ports or {}
         self._properties = {**self._defaults(advertised or self.port), **(properties or {})}
         self.process: GuardedProcess
 
@@ -82,12 +85,13 @@ class KafkaServer:
         return f"127.0.0.1:{self.port}"
 
     def _defaults(self, advertised: int) -> dict[str, str]:
+        more = "".join(f",{name}://localhost:{port}" for name, port in self._ports.items())
         return {
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
-            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller_port}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{advertised}",
+            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller_port}{more}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{advertised}{more}",
             "controller.listener.names": "CONTROLLER",
             "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL",
             "inter.broker.listener.name": "PLAINTEXT",

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from movie_stream.agents import accumulate as module
 from movie_stream.agents.accumulate import Accumulate
 from movie_stream.agents.owner import Owned, Pace
 from movie_stream.agents.publish import Publish
@@ -40,12 +41,19 @@ class Broker:
         self.open = asyncio.Event()
         self.open.set()
         self.sent: list[bytes] = []
+        self.letters: list[bytes] = []
         self.settings = Settings(kafka_bootstrap_servers="127.0.0.1:1")
 
     async def send(self, topic: str, partition: int, values: Sequence[bytes]) -> list[int]:
         await self.open.wait()
         self.sent += values
         return list(range(len(values)))
+
+    async def send_record(self, topic: str, partition: int, key: bytes, value: bytes, headers: object) -> Any:
+        self.letters.append(value)
+        sent: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        sent.set_result(None)
+        return sent
 
     async def delete_before(self, topic: str, partition: int, offset: int) -> None:
         pass
@@ -208,3 +216,18 @@ async def test_what_the_store_refuses_stays_in_memory(monkeypatch: pytest.Monkey
     assert owned.table.state.watermarks, "so that old windows are left behind"
     await agent._flush(0, owned)
     assert len(owned.table.state) == rows
+
+
+async def test_dead_letters_are_bounded_by_their_bytes_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LETTER_BYTES_AT_MOST", 1_000)
+    broker, group, log = Broker(), Group(), MemoryLog()
+    agent = accumulate(broker, group)
+    owned = own(agent, log)
+    agent.apply(chunk_of(0, 0, [b"x" * 400, b"y" * 400]))
+    assert (group.paused, agent.urgent(0)) == ([], False)
+    agent.apply(chunk_of(0, 2, [b"z" * 400]))
+    agent.apply(chunk_of(0, 3, [b"z" * 400]))
+    assert (group.paused, agent.urgent(0)) == ([(0, True)], True)
+    await agent._flush(0, owned)
+    assert [value[:1] for value in broker.letters] == [b"x", b"y", b"z", b"z"]
+    assert (group.paused, agent.urgent(0)) == ([(0, True), (0, False)], False)

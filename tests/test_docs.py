@@ -20,13 +20,14 @@ from movie_stream.aggregates.window import DAY, HOUR
 from movie_stream.cli import app
 from movie_stream.mongo.client import opened
 from movie_stream.mongo.schema import ensure
-from movie_stream.settings import Settings
+from movie_stream.settings import Settings, variable_of
 from tests.whole_path import command, database, succeed
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
-PAGES = (README, ARCHITECTURE)
+SECURITY = ROOT / "docs" / "security.md"
+PAGES = (README, ARCHITECTURE, SECURITY)
 FILE = re.compile(r"[\w.-]+(?:/[\w.-]+)*(?:\.(?:py|md|csv|svg|toml|lock|yaml)|/)|Makefile|LICENSE|\.env\.example")
 
 
@@ -46,19 +47,23 @@ def block(remark: str) -> str:
 # ---- what is made from the code ------------------------------------------------------------------------------------
 
 
-def test_the_tables_of_the_readme_are_current() -> None:
-    text = README.read_text("utf-8")
-    assert text == generate.filled(text), "make them anew with: make docs"
-    assert text.count("| `movie-stream ") == len(generate.named_commands(app))
+@pytest.mark.parametrize("page", [README, SECURITY], ids=lambda page: page.name)
+def test_the_tables_of_a_page_are_current(page: Path) -> None:
+    assert page.read_text("utf-8") == generate.filled(page), "make them anew with: make docs"
+
+
+def test_the_readme_has_every_command() -> None:
+    assert README.read_text("utf-8").count("| `movie-stream ") == len(generate.named_commands(app))
 
 
 def test_the_page_of_settings_is_current() -> None:
     assert generate.SETTINGS.read_text("utf-8") == generate.settings(), "make it anew with: make docs"
 
 
-def test_a_mark_that_is_missing_is_named() -> None:
+def test_a_mark_that_is_missing_is_named(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# Nothing")
     with pytest.raises(ValueError, match="<!-- commands -->"):
-        generate.filled("# Nothing")
+        generate.filled(tmp_path / "README.md")
 
 
 # ---- what is named -------------------------------------------------------------------------------------------------
@@ -70,7 +75,7 @@ def test_every_path_exists(page: Path) -> None:
     quoted = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
     named = {name for name in quoted if FILE.fullmatch(name.partition("::")[0])}
     named |= {path for path in re.findall(r"\]\(([^)]+)\)", text) if "://" not in path}
-    assert len(named) > 5
+    assert len(named) > 1
     places = (page.parent, ROOT, ROOT / "movie_stream")
     missing = [
         name
@@ -78,6 +83,13 @@ def test_every_path_exists(page: Path) -> None:
         if not any((place / name.partition("::")[0].partition("#")[0]).exists() for place in places)
     ]
     assert sorted(set(missing) - {"tests/test_daily_movies.py"}) == []
+
+
+@pytest.mark.parametrize("page", [README, SECURITY], ids=lambda page: page.name)
+def test_every_variable_is_a_setting(page: Path) -> None:
+    named = re.findall(r"^export (\w+)=", page.read_text("utf-8"), re.MULTILINE)
+    assert len(named) > 1
+    assert {name.removesuffix("_FILE") for name in named} <= set(map(variable_of, Settings.model_fields))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -25,3 +25,11 @@ def test_every_error_is_one_line_without_passwords(kind: Callable[..., MovieStre
 
 def test_a_cause_without_a_text_is_named_by_its_class() -> None:
     assert "(TimeoutError)" in str(errors.MongoUnreachable(uri="mongodb://h", cause=TimeoutError()))
+
+
+def test_what_a_stranger_wrote_moves_no_cursor_and_fills_no_screen() -> None:
+    error = errors.BrokerRefused(doing="asking", cause="\x1b[2J\x9b1;1H\u202e" + "a" * 100_000)
+    assert str(error).isprintable()
+    assert len(str(error)) < 5_000
+    got = errors.InputError(path="a.csv", expected="a header", got="b" * 1_000)
+    assert len(str(got)) < 150

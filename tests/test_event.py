@@ -458,3 +458,9 @@ def test_where_picks_rows_of_all_columns() -> None:
     assert picked.title == ["t1", "t3"]
     assert picked.rating_micro.tolist() == [1_000_000, 3_000_000]
     assert picked.index.tolist() == [1, 3]
+
+
+@given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode) | st.just(b'{"title":"' + b"\\u001b" * 5_000))
+def test_no_reason_grows_with_what_came(value: bytes) -> None:
+    reasons = [refusal.reason for refusal in decode([value], None, 0).refusals]
+    assert all(len(reason) < 300 and reason.isprintable() for reason in reasons)

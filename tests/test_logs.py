@@ -43,3 +43,27 @@ def test_ours_is_shown_from_its_level_on_and_what_libraries_say_where_it_matters
     libraries = ("aiokafka.consumer", *LIBRARIES) if level == "DEBUG" else LIBRARIES
     wanted += [f"{at:<7} {at} of {name}" for name in libraries for at in theirs]
     assert said == [*wanted, "ERROR   another", "ERROR   expected no more"]
+
+
+SAY_WHAT_STRANGERS_WROTE = """
+import logging
+from movie_stream import logs, masking
+logs.set_up("INFO")
+masking.keep_secret("hunter2!", user="ana")
+log = logging.getLogger("movie_stream.worker")
+log.error("%s left out", "Alien\\x1b[2J\\x9b1;1H\\n2026-11-23T21:25:14Z INFO    all is fine")
+try:
+    raise ValueError("ana with hunter2!")
+except ValueError:
+    log.exception("failed with %r", b"ana\\0hunter2!")
+"""
+
+
+def test_a_message_is_a_line_and_holds_neither_secrets_nor_what_a_terminal_obeys() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SAY_WHAT_STRANGERS_WROTE], capture_output=True, text=True, timeout=60, check=True
+    )
+    first, second, *trace = done.stdout.splitlines()
+    assert first.endswith("Alien\ufffd[2J\ufffd1;1H\ufffd2026-11-23T21:25:14Z INFO    all is fine left out")
+    assert second.endswith(r"failed with b'ana\x00***'")
+    assert trace[-1] == "ValueError: ana with ***"

@@ -18,7 +18,7 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
-from movie_stream.errors import MongoDiskFull, MongoRefused, MongoUnreachable, SettingsError
+from movie_stream.errors import MongoDiskFull, MongoForbids, MongoRefused, MongoUnreachable, SettingsError
 from movie_stream.mongo.failures import MongoAway, MongoFailed, meaning_of
 
 ADDRESS = "mongodb://db:27017"
@@ -50,8 +50,8 @@ def bulk(write: list[int], concern: list[int]) -> BulkWriteError:
         (bulk([], [64]), MongoAway),
         (bulk([112, 189], [64]), MongoAway),
         (OperationFailure("Authentication failed.", 18), MongoRefused),
-        (OperationFailure("not authorized on movies_db", 13), MongoRefused),
-        (bulk([13], []), MongoRefused),
+        (OperationFailure("not authorized on movies_db", 13), MongoForbids),
+        (bulk([13], []), MongoForbids),
         (OperationFailure("out of disk", 14031), MongoDiskFull),
         (WriteError("28: No space left on device", 8), MongoDiskFull),
         (AutoReconnect("No space left on device"), MongoDiskFull),

@@ -79,3 +79,8 @@ def test_headers_that_are_none(first_line: str, words: str) -> None:
     assert words in error
     assert error.startswith("views.csv, line 1: expected ")
     assert len(error) < 500
+
+
+def test_a_header_without_an_end_is_neither_quoted_nor_searched() -> None:
+    names = ["!" * 100_000 + "timestamp", *(f"timestam{n}" for n in range(100_000))]
+    assert len(header_error(",".join([*NAMES[:4], *names]))) < 400

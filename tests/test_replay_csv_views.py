@@ -5,6 +5,7 @@ import gc
 import os
 import threading
 import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -243,3 +244,19 @@ def test_a_pipe_is_copied(tmp_path: Path) -> None:
 
 def test_an_empty_chunk_has_no_rows() -> None:
     assert len(ViewChunk([], [], np.empty(0, np.int64), np.empty(0, np.int64), [])) == 0
+
+
+def test_a_line_without_an_end_takes_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "views.csv"
+    with path.open("wb") as file:
+        file.write(f"{HEADER_LINE}\n{GOOD}\n".encode())
+        file.truncate(200 << 20)  # one line of zeros, which takes no room on the disk
+    tracemalloc.start()
+    try:
+        with ViewsFile(path) as views:
+            chunks = list(views.chunks(0))
+        assert tracemalloc.get_traced_memory()[1] < 40 << 20
+    finally:
+        tracemalloc.stop()
+    assert [len(chunk) for chunk in chunks] == [1]
+    assert [(row.line, row.reason[:34]) for row in chunks[0].refused] == [(3, "a row is longer than 1048576 chara")]

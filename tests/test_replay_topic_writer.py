@@ -25,6 +25,11 @@ PARTITIONS = 3
 SOON = timedelta(seconds=2)
 
 
+def at(servers: str) -> Settings:
+    """Settings of a broker that lets anyone in."""
+    return Settings(kafka_bootstrap_servers=servers)
+
+
 async def create_topic(servers: str, topic: str) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=servers)
     await admin.start()
@@ -68,7 +73,7 @@ async def test_each_record_is_in_its_keys_partition_and_in_order(settings: Setti
     await create_topic(servers, settings.kafka_topic)
     keys = [b"user_%d" % (number % 37) for number in range(5_000)]
     values = [b"%d" % number + b"x" * (number % 700) for number in range(5_000)]
-    async with open_topic(servers, settings.kafka_topic) as writer:
+    async with open_topic(settings, settings.kafka_topic) as writer:
         for start in range(0, 5_000, 500):
             await writer.write(keys[start : start + 500], values[start : start + 500])
         await writer.finish()
@@ -86,7 +91,7 @@ async def test_more_than_a_batch_holds_and_a_record_larger_than_one(
     servers = settings.require_broker()
     await create_topic(servers, settings.kafka_topic)
     values = [b"a" * 9_000, b"b" * 9_000, b"c" * 50_000, b"d", b"e" * 100_000]
-    async with open_topic(servers, settings.kafka_topic) as writer:
+    async with open_topic(settings, settings.kafka_topic) as writer:
         await writer.write([b"u1"] * len(values), values)
         await writer.finish()
     found = await read_topic(servers, settings.kafka_topic)
@@ -96,19 +101,19 @@ async def test_more_than_a_batch_holds_and_a_record_larger_than_one(
 async def test_a_topic_that_does_not_exist_is_not_created(settings: Settings) -> None:
     for _ in range(2):
         with pytest.raises(TopicMissing, match="create it with: movie-stream init"):
-            async with open_topic(settings.require_broker(), settings.kafka_topic):
+            async with open_topic(settings, settings.kafka_topic):
                 pass
 
 
 async def test_no_broker() -> None:
     with pytest.raises(BrokerUnreachable, match="no connection"):
-        async with open_topic(f"127.0.0.1:{free_port()}", "views"):
+        async with open_topic(at(f"127.0.0.1:{free_port()}"), "views"):
             pass
 
 
 async def write_without_end(servers: str, then: Callable[[], None]) -> None:
     """Writes, calls `then` once it is acknowledged, and goes on writing."""
-    async with open_topic(servers, "views", SOON) as writer:
+    async with open_topic(at(servers), "views", SOON) as writer:
         await writer.write([b"u1"] * 300, [b"x"] * 300)
         await writer.finish()
         then()
@@ -135,7 +140,7 @@ async def test_a_broker_that_hangs(own_broker: tuple[GuardedProcess, str]) -> No
 
 async def test_leaving_with_records_under_way_ends_at_once(own_broker: tuple[GuardedProcess, str]) -> None:
     process, servers = own_broker
-    async with open_topic(servers, "views") as writer:
+    async with open_topic(at(servers), "views") as writer:
         os.kill(process.pid, signal.SIGSTOP)
         await writer.write([b"u1"], [b"x"])
     os.kill(process.pid, signal.SIGCONT)
@@ -146,7 +151,7 @@ async def test_cancelled_while_it_waits(own_broker: tuple[GuardedProcess, str]) 
     waiting = asyncio.Event()
 
     async def write() -> None:
-        async with open_topic(servers, "views") as writer:
+        async with open_topic(at(servers), "views") as writer:
             os.kill(process.pid, signal.SIGSTOP)
             await writer.write([b"u1"], [b"x"])
             waiting.set()
@@ -169,5 +174,5 @@ async def test_cancelled_while_it_waits(own_broker: tuple[GuardedProcess, str]) 
     ],
 )
 def test_errors_are_worded(cause: Exception, error: type[MovieStreamError]) -> None:
-    with pytest.raises(error, match="localhost:9092"), worded_errors("localhost:9092", "views"):
+    with pytest.raises(error, match="localhost:9092"), worded_errors(at("localhost:9092"), "views"):
         raise cause

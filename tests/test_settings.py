@@ -1,5 +1,7 @@
+import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -71,6 +73,9 @@ def test_a_duration_is_a_whole_number_and_a_unit_or_refused(text: str) -> None:
         ("KAFKA_PARTITIONS", "three"),
         ("MONGODB_DATABASE", "a/b"),
         ("LOG_LEVEL", "LOUD"),
+        ("KAFKA_SECURITY_PROTOCOL", "TLS"),
+        ("KAFKA_SASL_MECHANISM", "GSSAPI"),
+        ("MONGODB_WORKER_USERNAME", "a@b"),
         ("ALLOWED_LATENESS", "24"),
         ("SESSION_GAP", "half an hour"),
         ("TIMEZONE", "Mars/Olympus"),
@@ -93,7 +98,10 @@ def test_a_bad_secret_is_refused_without_being_shown(monkeypatch: pytest.MonkeyP
     with pytest.raises(SettingsError, match="MONGODB_URI: expected mongodb") as refusal:
         load_settings()
     assert "hunter2" not in str(refusal.value)
-    assert secret_names() == {"mongodb_uri"}
+    assert secret_names() == {
+        *("mongodb_uri", "mongodb_worker_password"),
+        *("kafka_sasl_password", "kafka_tls_key_password"),
+    }
 
 
 def test_topics_must_differ() -> None:
@@ -143,6 +151,12 @@ def test_a_value_from_a_file_that_is_not_there(monkeypatch: pytest.MonkeyPatch) 
         load_settings()
 
 
+def test_a_value_that_is_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MONGODB_WORKER_PASSWORD", "secret\udcff")
+    with pytest.raises(SettingsError, match=r"^MONGODB_WORKER_PASSWORD: expected text in UTF-8$"):
+        load_settings()
+
+
 def test_a_dotenv_that_is_no_text(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"KAFKA_TOPIC=\xff\xfe\n")
     with pytest.raises(SettingsError, match=r"^\.env: expected a readable text file in UTF-8"):
@@ -167,6 +181,89 @@ def test_a_child_process_gets_the_very_same_settings(monkeypatch: pytest.MonkeyP
     for variable, value in settings.environment().items():
         monkeypatch.setenv(variable, value)
     assert load_settings() == settings
+
+
+LOGIN = {"kafka_sasl_mechanism": "plain", "kafka_sasl_username": "ana", "kafka_sasl_password": "hunter22"}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            {"kafka_security_protocol": "SASL_SSL"},
+            "KAFKA_SASL_MECHANISM is not set: but KAFKA_SECURITY_PROTOCOL is SASL_SSL; set it to PLAIN, SCRAM-SHA-256",
+        ),
+        (
+            {**LOGIN, "kafka_security_protocol": "SASL_SSL", "kafka_sasl_password": None},
+            "KAFKA_SASL_PASSWORD is not set: but KAFKA_SECURITY_PROTOCOL is SASL_SSL; set it to the password",
+        ),
+        (LOGIN, "KAFKA_SECURITY_PROTOCOL: expected SASL_SSL or SASL_PLAINTEXT, since KAFKA_SASL_MECHANISM is set, got"),
+        (
+            {"kafka_security_protocol": "ssl", "kafka_sasl_password": "hunter22"},
+            "KAFKA_SECURITY_PROTOCOL: expected SASL_SSL or SASL_PLAINTEXT, since KAFKA_SASL_PASSWORD is set, got 'SSL'",
+        ),
+        ({"kafka_tls_ca": "ca.pem"}, "expected SSL or SASL_SSL, since KAFKA_TLS_CA is set, got 'PLAINTEXT'"),
+        (
+            {"kafka_security_protocol": "SSL", "kafka_tls_certificate": "c.pem"},
+            "KAFKA_TLS_KEY is not set: but KAFKA_TLS_CERTIFICATE is set; set it to the path of a file in PEM format",
+        ),
+        (
+            {"kafka_security_protocol": "SSL", "kafka_tls_key": "k.pem"},
+            "KAFKA_TLS_CERTIFICATE is not set: but KAFKA_TLS_KEY is set",
+        ),
+        (
+            {"kafka_security_protocol": "SSL", "kafka_tls_key_password": "hunter22"},
+            "KAFKA_TLS_KEY is not set: but KAFKA_TLS_KEY_PASSWORD is set",
+        ),
+    ],
+)
+def test_access_that_is_not_whole_is_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        load_settings(**given)
+    assert said in str(refusal.value)
+    assert "hunter22" not in str(refusal.value)
+
+
+def test_the_embedded_pair_lets_anyone_in() -> None:
+    settings = load_settings(**LOGIN, kafka_security_protocol="SASL_SSL", kafka_tls_ca="ca.pem")
+    assert settings.kafka_sasl_mechanism == "PLAIN"
+    plain = settings.with_services(bootstrap_servers="localhost:1", mongodb_uri="mongodb://localhost:2")
+    assert Settings(**plain.model_dump()) == plain
+    assert plain.kafka_security_protocol == "PLAINTEXT"
+
+
+@pytest.mark.parametrize(
+    ("path", "why"), [("/dev/zero", "it is no regular file"), ("pipe", "it is no regular file"), ("large", "65,536")]
+)
+def test_a_file_without_an_end_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, why: str
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(10 << 30)  # takes no room on the disk
+    monkeypatch.setenv("KAFKA_TOPIC_FILE", path)
+    with pytest.raises(SettingsError, match="KAFKA_TOPIC_FILE: expected the path of a readable text file") as refusal:
+        load_settings()
+    assert why in str(refusal.value)
+
+
+def test_a_dotenv_without_an_end_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / ".env").open("wb") as file:
+        file.truncate(10 << 30)
+    with pytest.raises(SettingsError, match=r"^\.env: .*it has more than 1,048,576 bytes"):
+        load_settings()
+    (tmp_path / ".env").unlink()
+    os.mkfifo(tmp_path / ".env")
+    with pytest.raises(SettingsError, match=r"^\.env: .*it is no regular file"):
+        load_settings()
+
+
+def test_what_came_is_quoted_in_short_and_without_what_a_terminal_obeys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_TOPIC", "\x1b[2J" + "a" * 100_000)
+    with pytest.raises(SettingsError) as refusal:
+        load_settings()
+    assert len(str(refusal.value)) < 300
+    assert str(refusal.value).isprintable()
 
 
 def test_every_setting_is_explained() -> None:

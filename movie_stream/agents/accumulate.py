@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 LETTERS_AT_MOST: Final = 10_000
 """Dead letters of a partition that may wait for a flush."""
+LETTER_BYTES_AT_MOST: Final = 32 << 20
+"""Keys and values of these, beyond which the partition is not read on."""
 
 
 class Accumulate(Owner[Accumulator]):
@@ -42,6 +44,7 @@ class Accumulate(Owner[Accumulator]):
         self._sources, self._targets = topology.partitions[topics.events], topology.partitions[topics.partials]
         self._topic_identity = topology.identities[topics.events]
         self._letters: defaultdict[int, list[DeadLetter]] = defaultdict(list)
+        self._letter_bytes: Counter[int] = Counter()
         self._warned_of_misplaced = False
         self.refused: Counter[tuple[str, str]] = Counter()
         """Records that were refused since the start of the process, by kind ("bad", "late") and kind of the reason."""
@@ -56,12 +59,17 @@ class Accumulate(Owner[Accumulator]):
 
     def new_state(self, partition: int) -> Accumulator:
         self._letters.pop(partition, None)
+        self._letter_bytes.pop(partition, None)
         return Accumulator(partition, self._sources, self._rules, self._run_number, topic=self._topic_identity)
 
     def receive(self, owned: Owned[Accumulator], chunk: Chunk) -> None:
         state = owned.table.state
         letters = state.apply(chunk)
         self._letters[chunk.partition] += letters
+        self._letter_bytes[chunk.partition] += sum(map(_size, letters))
+        if self._letter_bytes[chunk.partition] > LETTER_BYTES_AT_MOST and chunk.partition not in self.paused:
+            self.paused.add(chunk.partition)
+            self._group.pause(self.topic, chunk.partition, True)
         self.refused.update((letter.kind, kind_of(letter.reason)) for letter in letters if letter.refused)
         self.copies.update(letter.kind for letter in letters if not letter.refused)
         if state.misplaced and not self._warned_of_misplaced:
@@ -87,7 +95,7 @@ class Accumulate(Owner[Accumulator]):
             )
 
     def urgent(self, partition: int) -> bool:
-        return len(self._letters[partition]) > LETTERS_AT_MOST
+        return len(self._letters[partition]) > LETTERS_AT_MOST or partition in self.paused
 
     async def flush(self, partition: int, owned: Owned[Accumulator], checkpoint: bool) -> None:
         """The order of a flush, from one instant's copy:
@@ -100,6 +108,7 @@ class Accumulate(Owner[Accumulator]):
         table, state = owned.table, owned.table.state
         partials = state.partials(self._targets)
         letters = self._letters.pop(partition, [])
+        self._letter_bytes.pop(partition, None)
         frozen = table.freeze() if checkpoint else None
         by_target: defaultdict[int, list[bytes]] = defaultdict(list)
         for target, message in partials:
@@ -108,6 +117,9 @@ class Accumulate(Owner[Accumulator]):
             *(self._broker.send(self._topics.partials, target, messages) for target, messages in by_target.items()),
             self._send_letters(letters),
         )
+        if partition in self.paused:
+            self.paused.remove(partition)
+            self._group.pause(self.topic, partition, False)
         if frozen is not None:
             await table.checkpoint(frozen)  # 2, 3
             self._finish(partition, owned, frozen.position)  # 4
@@ -142,3 +154,8 @@ class Accumulate(Owner[Accumulator]):
         if letter.original is not None:
             headers.append(("original-offset", str(letter.original).encode()))
         return headers
+
+
+def _size(letter: DeadLetter) -> int:
+    """In bytes, of what its record held."""
+    return len(letter.key or b"") + len(letter.value or b"")

@@ -21,8 +21,10 @@ from movie_stream import logs
 from movie_stream.embedded.broker import broker
 from movie_stream.embedded.mongod import mongod
 from movie_stream.errors import EmbeddedUnavailable, MovieStreamError, SettingMissing
-from movie_stream.kafka import client, rewind, topics
+from movie_stream.kafka import client, permissions, rewind, topics
+from movie_stream.kafka.access import access_in_words, user_of
 from movie_stream.kafka.progress import progress_of
+from movie_stream.masking import printable
 from movie_stream.mongo import runs, schema
 from movie_stream.mongo.client import Database, address_of, guarded, opened
 from movie_stream.settings import Settings
@@ -61,9 +63,9 @@ def _print(rows: list[Row]) -> None:
     table.add_column("state", no_wrap=True)
     table.add_column("what, and what to do", overflow="fold")
     for row in rows:
-        what = Text(row.what)
+        what = Text(printable(row.what))
         if row.remedy:
-            what.append(f"\n-> {row.remedy}", style="yellow")
+            what.append(f"\n-> {printable(row.remedy)}", style="yellow")
         table.add_row(row.check, Text(row.state, _STYLES[row.state]), what)
     console = Console(highlight=False)
     if not console.is_terminal or console.width > _WIDTH:
@@ -164,15 +166,36 @@ async def _kafka(settings: Settings, findings: _Findings) -> None:
         with client.explained(settings, "looking at the cluster"):
             cluster = await admin.describe_cluster()
             findings.add("ok", f"{servers}: cluster {cluster['cluster_id']}, brokers: {len(cluster['brokers'])}")
+            findings.check = "Kafka access"
+            findings.add("ok", access_in_words(settings))
             findings.check = "topics"
             there = await topics.partitions_of(admin, names.all)
             missing = [name for name in names.all if name not in there]
             if missing:
+                await permissions.insist(settings, admin, names.needs)
                 findings.add("fail", f"missing: {', '.join(missing)}", "movie-stream init")
                 return
             sizes = [await topics.max_record_bytes(admin, name) for name in (names.events, names.dead_letters)]
         _topics(settings, findings, there, *sizes)
+        with client.explained(settings, "asking what is allowed"):
+            await _permissions(settings, findings, admin, names)
         await _group(settings, findings, admin, there[names.events])
+
+
+async def _permissions(
+    settings: Settings, findings: _Findings, admin: AIOKafkaAdminClient, names: topics.Topics
+) -> None:
+    findings.check = "Kafka ACLs"
+    lacking = await permissions.lacking(admin, names.needs)
+    lacking += await permissions.lacking_on_group(admin, settings.kafka_group)
+    growing = await permissions.lacking(admin, {topic: ["Delete"] for topic in names.deleted})
+    user, remedy = user_of(settings), "have them set as docs/security.md lists them"
+    if lacking:
+        findings.add("fail", f"a worker of the Kafka user {user} lacks: {', '.join(lacking)}", remedy)
+    elif growing:
+        findings.add("warn", f"without {', '.join(growing)}, which only grow then", remedy)
+    else:
+        findings.add("ok", "all that a worker needs is allowed")
 
 
 def _topics(

@@ -11,34 +11,49 @@ from rich.text import Text
 
 from movie_stream import logs
 from movie_stream.kafka import topics
-from movie_stream.mongo import schema
+from movie_stream.masking import MASK
+from movie_stream.mongo import schema, users
 from movie_stream.mongo.client import address_of, opened
 from movie_stream.settings import Settings
 
 _STYLES = {"created": "bold green", "changed": "bold yellow", "there": "dim"}
 
 
-def init(settings: Settings) -> None:
-    """Ensures all of it and prints each thing in one line.
+def init(settings: Settings, *, create_user: bool = False) -> None:
+    """Ensures all of it and prints each thing in one line; with `create_user` the MongoDB user of the workers too.
 
     Raises SettingMissing before anything is made, then what the broker or MongoDB has against it.
     """
     settings.require_broker()
     settings.require_mongodb()
+    if create_user:
+        users.credentials(settings)
     logs.leave_to_us()
-    asyncio.run(_init(settings, Console(highlight=False, soft_wrap=True)))
+    asyncio.run(_init(settings, Console(highlight=False, soft_wrap=True), create_user))
 
 
-async def _init(settings: Settings, console: Console) -> None:
+async def _init(settings: Settings, console: Console, create_user: bool) -> None:
     created = await topics.ensure(settings)
     _head(console, f"Kafka at {settings.require_broker()}")
     for topic in topics.Topics.of(settings).all:
         _line(console, "created" if topic in created else "there", "topic", topic)
     async with opened(settings) as db:
         ensured = await schema.ensure(db)
+        if create_user:
+            ensured.append(await users.ensure_user(settings, db))
         _head(console, f"MongoDB at {address_of(db)}, database {db.name}")
     for thing in ensured:
         _line(console, thing.state, thing.kind, thing.name)
+    if create_user:
+        _hand_over(settings, console)
+
+
+def _hand_over(settings: Settings, console: Console) -> None:
+    """What the workers are to be given."""
+    user, _ = users.credentials(settings)
+    _head(console, f"For the workers, with the password of {user}, percent-encoded, in place of {MASK}")
+    uri = users.worker_uri(settings.require_mongodb(), user, settings.mongodb_database)
+    console.print(f"  MONGODB_URI={uri}", markup=False)
 
 
 def _head(console: Console, text: str) -> None:

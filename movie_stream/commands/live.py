@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from movie_stream.commands.watch import Snapshot
+from movie_stream.masking import printable
 
 _RATE_OVER_S: Final = 5.0
 _LINE_EVERY_S: Final = 2.0
@@ -335,4 +336,4 @@ def _shown(value: object) -> str:
         case int():
             return f"{value:,}"
         case _:
-            return "".join(char if char.isprintable() else "\ufffd" for char in str(value))
+            return printable(str(value))

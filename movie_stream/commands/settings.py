@@ -3,11 +3,12 @@
 import sys
 
 import orjson
+from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from movie_stream.masking import masked
+from movie_stream.masking import MASK, masked
 from movie_stream.settings import Settings, expectation_of, origin_of, variable_of, written
 
 
@@ -33,7 +34,7 @@ def example() -> str:
     """A `.env` to start from: every setting with its help and default, commented out.
 
     >>> print(example().splitlines()[6])
-    # KAFKA_TOPIC=movie-events
+    # KAFKA_SECURITY_PROTOCOL=PLAINTEXT
     """
     lines = ["# Copy to .env; a variable of the environment wins. NAME_FILE=/path reads the value from a file."]
     for name, field in Settings.model_fields.items():
@@ -59,4 +60,7 @@ def _as_json(settings: Settings) -> str:
 
 
 def _shown(settings: Settings, name: str) -> str:
-    return masked(written(getattr(settings, name)))
+    value = getattr(settings, name)
+    if isinstance(value, SecretStr) and name != "mongodb_uri":  # a URI has other parts, which may be seen
+        return MASK
+    return masked(written(value))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from movie_stream.errors import UsageError
+from movie_stream.masking import printable
 from movie_stream.mongo import read
 from movie_stream.mongo.client import Database, opened
 from movie_stream.settings import Settings
@@ -40,7 +42,7 @@ def show(settings: Settings, *, what: str, limit: int | None = None, as_json: bo
     shown = SHOWN[what]
     rows = asyncio.run(_ask(settings, shown, limit or shown.limit))
     if as_json:
-        sys.stdout.write(orjson.dumps(rows, option=orjson.OPT_UTC_Z).decode() + "\n")
+        sys.stdout.write(_json(rows) + "\n")
         return
     console = Console(highlight=False)
     if not rows:
@@ -94,6 +96,16 @@ class Shown:
         ]
 
 
+def _json(rows: Sequence[Row]) -> str:
+    r"""JSON without the control characters above ASCII, which terminals obey too and orjson leaves as they are.
+
+    >>> _json([{"title": "Alien\x1b[2J\x9b2J"}])
+    '[{"title":"Alien\\u001b[2J\\u009b2J"}]'
+    """
+    text = orjson.dumps(rows, option=orjson.OPT_UTC_Z).decode()
+    return re.sub("[\x7f-\x9f]", lambda control: f"\\u{ord(control[0]):04x}", text)
+
+
 async def _ask(settings: Settings, shown: Shown, limit: int) -> list[Row]:
     async with opened(settings) as db:
         return list(await shown.query(db, limit))
@@ -112,7 +124,7 @@ def _table(columns: Sequence[Column], rows: Sequence[Row], width: int) -> Table:
 def _widths(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int) -> list[int]:
     """How wide each column is: text gives way, the widest first, and figures never do."""
     widths = [max(map(cell_len, (column.header, *texts))) for column, texts in zip(columns, cells, strict=True)]
-    text = [n for n, column in enumerate(columns) if column.shown is _text]
+    text = [n for n, column in enumerate(columns) if column.shown is printable]
     excess = sum(widths) + _GAP * (len(widths) - 1) - width
     for _ in range(excess):
         widest = max(text, key=widths.__getitem__, default=None)
@@ -130,15 +142,6 @@ def _number(number: float | None) -> str:
     return "-" if number is None else f"{number:,.2f}"
 
 
-def _text(text: str) -> str:
-    r"""Without what a terminal would obey.
-
-    >>> _text("Alien\x1b[2J")
-    'Alien\ufffd[2J'
-    """
-    return "".join(char if char.isprintable() else "\ufffd" for char in text)
-
-
 def _minute(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M}"
 
@@ -147,7 +150,7 @@ def _day(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d}"
 
 
-def _label(header: str, field: str, shown: Callable[[Any], str] = _text) -> Column:
+def _label(header: str, field: str, shown: Callable[[Any], str] = printable) -> Column:
     return Column(header, field, shown, "left")
 
 

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final
+from time import monotonic
+from typing import Any, Final, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, NodeNotReadyError, UnknownError
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    NodeNotReadyError,
+    NotCoordinatorForGroupError,
+    TopicAuthorizationFailedError,
+    UnknownError,
+)
 
-from movie_stream.errors import BrokerRefused, BrokerUnreachable, MovieStreamError
+from movie_stream.errors import BrokerForbids, BrokerRefused, BrokerUnreachable, MovieStreamError
+from movie_stream.kafka import inflate
+from movie_stream.kafka.access import access_options, user_of
+from movie_stream.kafka.diagnosis import why_closed
 from movie_stream.logs import unlogged
 from movie_stream.settings import Settings
 
@@ -18,22 +35,63 @@ MAX_REQUEST_BYTES: Final = 64 << 20
 """Above anything that a record of ours, or the original in a dead letter, can need; the broker's own limits decide."""
 
 
+T = TypeVar("T")
+
+inflate.bound()
+
+_COORDINATED_WITHIN_S: Final = 15.0
+_ASK_AGAIN_S: Final = 0.2
+_FORBIDDEN: Final = {
+    TopicAuthorizationFailedError: "the topic",
+    GroupAuthorizationFailedError: "the group",
+    ClusterAuthorizationFailedError: "the cluster",
+}
+
+
 def options(settings: Settings) -> dict[str, Any]:
-    """What every client of aiokafka is given."""
-    return {"bootstrap_servers": settings.require_broker(), "client_id": "movie-stream"}
+    """What every client of aiokafka is given. Raises SettingMissing and SettingsError."""
+    return {
+        "bootstrap_servers": settings.require_broker(),
+        "client_id": "movie-stream",
+        **access_options(settings),
+    }
 
 
 @contextmanager
 def explained(settings: Settings, doing: str) -> Iterator[None]:
-    """Turns what aiokafka raises into BrokerUnreachable or BrokerRefused; `doing` completes "while ..."."""
+    """Turns what aiokafka raises into BrokerUnreachable, BrokerForbids or BrokerRefused; `doing` completes
+    "while ...".
+    """
     try:
         yield
     except MovieStreamError:
         raise
     except (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, OSError) as error:
         raise BrokerUnreachable(servers=settings.require_broker(), cause=f"while {doing}: {error}") from error
+    except tuple(_FORBIDDEN) as error:
+        raise forbidden(settings, error, doing) from error
     except KafkaError as error:
         raise BrokerRefused(doing=doing, cause=error) from error
+
+
+def forbidden(settings: Settings, error: KafkaError, doing: str) -> BrokerForbids:
+    """What an authorization that failed means to the user."""
+    kind = next(words for kind, words in _FORBIDDEN.items() if isinstance(error, kind))
+    named = ", ".join(map(str, error.args))
+    return BrokerForbids(user=user_of(settings), what=[f"some on {kind} {named}".rstrip()], doing=doing)
+
+
+@asynccontextmanager
+async def connecting(settings: Settings) -> AsyncIterator[None]:
+    """For a client's start: whatever keeps it from a broker is looked into, and named.
+
+    Raises BrokerClosed, BrokerUnreachable, BrokerForbids, BrokerRefused.
+    """
+    try:
+        with explained(settings, "connecting"):
+            yield
+    except BrokerUnreachable as error:
+        raise await why_closed(settings) from error
 
 
 @asynccontextmanager
@@ -41,11 +99,36 @@ async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     """An admin client for the time of the block."""
     client = AIOKafkaAdminClient(**options(settings))
     try:
-        with explained(settings, "connecting"):
+        async with connecting(settings):
             await client.start()
+        await _reach_advertised(settings, client)
         yield client
     finally:
         await client.close()
+
+
+async def coordinated(ask: Callable[[], Awaitable[T]]) -> T:
+    """What a group's coordinator answers, which a young cluster appoints only when it is asked for; awaited for a
+    bounded time. Raises what `ask` raises.
+    """
+    deadline_s = monotonic() + _COORDINATED_WITHIN_S
+    while True:
+        try:
+            return await ask()
+        except (GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError, GroupLoadInProgressError):
+            if monotonic() > deadline_s:
+                raise
+            await asyncio.sleep(_ASK_AGAIN_S)
+
+
+async def _reach_advertised(settings: Settings, client: AIOKafkaAdminClient) -> None:
+    """The brokers that we were told of must let us in too; the address that they advertise may be another."""
+    node = client._client.get_random_node()
+    if node is None or await client._client.ready(node):
+        return
+    broker = client._client.cluster.broker_metadata(node)
+    host = f"[{broker.host}]" if ":" in broker.host else broker.host
+    raise await why_closed(settings, f"{host}:{broker.port}")
 
 
 @asynccontextmanager
@@ -61,7 +144,7 @@ async def reader(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
         max_partition_fetch_bytes=8 << 20,
     )
     try:
-        with explained(settings, "connecting"):
+        async with connecting(settings):
             await consumer.start()
         yield consumer
     finally:
@@ -71,7 +154,7 @@ async def reader(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
 async def start_producer(settings: Settings, **tuning: Any) -> AIOKafkaProducer:
     """A started producer that waits for all replicas; idempotent where the broker can be (Tansu 0.6 cannot)."""
     shared = {**options(settings), "acks": "all", "max_request_size": MAX_REQUEST_BYTES, **tuning}
-    with explained(settings, "connecting"):
+    async with connecting(settings):
         try:
             with unlogged("aiokafka.producer.sender", "InitProducerIdRequest"):
                 return await _started(AIOKafkaProducer(**shared, enable_idempotence=True))

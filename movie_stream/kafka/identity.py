@@ -1,4 +1,5 @@
-"""Which topic it is, not only how it is called: the id that a broker gives a topic when it is created.
+"""Which topic it is, not only how it is called: the id that a broker gives a topic when it is created. And what this
+client may do with it.
 
 Metadata v10 (KIP-516) carries it; aiokafka stops at v5, so the request is spelled out here, in aiokafka's own terms.
 """
@@ -6,7 +7,8 @@ Metadata v10 (KIP-516) carries it; aiokafka stops at v5, so the request is spell
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -21,6 +23,8 @@ from aiokafka.protocol.types import (
     Schema,
     TaggedFields,
 )
+
+_NOT_SAID: Final = -(1 << 31)
 
 
 class _Uuid:
@@ -101,8 +105,31 @@ class _MetadataRequest(Request[_MetadataRequestStruct]):
         self._topics = topics
 
     def build(self, request_struct_class: type[_MetadataRequestStruct]) -> _MetadataRequestStruct:
-        wanted: list[Any] = [(bytes(16), topic, {}) for topic in self._topics]
-        return request_struct_class(wanted, False, False, False, {})
+        tags: dict[int, bytes] = {}
+        topics = [(bytes(16), topic, tags) for topic in self._topics]
+        return request_struct_class(topics, False, False, True, tags)  # creates none, and says what we may do with each
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the broker tells us of a topic."""
+
+    error_code: int
+    topic_id: UUID
+    operations: int | None
+    """What we may do with it, a bit for each of Kafka's operations; None where the broker does not say."""
+
+
+async def look_at(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> tuple[str, dict[str, Seen]] | None:
+    """The cluster's id, and what is seen of each topic; None where the broker is too old to be asked so."""
+    try:
+        response: Struct = await admin._send_request(_MetadataRequest(topics))
+    except NotImplementedError:  # how aiokafka says that the broker does not know this version
+        return None
+    return response.cluster_id, {
+        name: Seen(code, UUID(bytes=topic_id), None if operations == _NOT_SAID else operations)
+        for code, name, topic_id, _, _, operations, _ in response.topics
+    }
 
 
 async def identities(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> dict[str, str]:
@@ -110,9 +137,9 @@ async def identities(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> dict[
 
     A topic that is not there has an id of zeros.
     """
-    try:
-        response: Struct = await admin._send_request(_MetadataRequest(topics))
-    except NotImplementedError:  # how aiokafka says that the broker does not know this version
+    seen = await look_at(admin, topics)
+    if seen is None:
         cluster = (await admin.describe_cluster())["cluster_id"]
         return {topic: f"{cluster}/{topic}" for topic in topics}
-    return {entry[1]: f"{response.cluster_id}/{UUID(bytes=entry[2])}" for entry in response.topics}
+    cluster, found = seen
+    return {topic: f"{cluster}/{found[topic].topic_id}" for topic in topics}

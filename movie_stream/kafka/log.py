@@ -68,7 +68,11 @@ class Broker:
         except KafkaError as error:
             self._not_deleted += 1
             if self._not_deleted == DELETION_ATTEMPTS and not self._deleted:
-                logger.warning("the broker does not delete records (%s): the topics of this group only grow", error)
+                logger.warning(
+                    "the broker does not delete records (%s): the topics of this group only grow; "
+                    "where it has ACLs, give this worker's user Delete on %s",
+                    *(error, topic),
+                )
             else:
                 logger.info("not deleted before %s in %s, the next checkpoint will: %s", offset, topic, error)
         else:

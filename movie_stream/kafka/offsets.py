@@ -24,8 +24,8 @@ async def ends(reader: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> Of
     while True:
         try:
             return await _ends(reader, places)
-        except OffsetOutOfRangeError:  # the last record was deleted before it was fetched: ask again
-            continue
+        except OffsetOutOfRangeError:
+            continue  # a worker has just deleted what it had finished: look again from where it begins now
 
 
 async def _ends(reader: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> Offsets:

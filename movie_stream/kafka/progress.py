@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -78,6 +79,6 @@ async def progress_of(
 
 
 async def _progress(admin: AIOKafkaAdminClient, group: str, ends: dict[TopicPartition, int]) -> Progress:
-    committed = await admin.list_consumer_group_offsets(group, partitions=list(ends))
+    committed = await client.coordinated(partial(admin.list_consumer_group_offsets, group, partitions=list(ends)))
     done = {place: max(committed[place].offset, 0) if place in committed else 0 for place in ends}
     return Progress(sum(ends.values()), sum(min(done[place], end) for place, end in ends.items()))

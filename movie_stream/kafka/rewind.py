@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from functools import partial
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -32,7 +33,7 @@ async def members(settings: Settings) -> int:
     """How many workers the group has, as far as the broker knows; Tansu 0.6 also counts one that has ended."""
     async with client.admin(settings) as admin:
         with client.explained(settings, f"looking at the group {settings.kafka_group}"):
-            [answer] = await admin.describe_consumer_groups([settings.kafka_group])
+            [answer] = await client.coordinated(partial(admin.describe_consumer_groups, [settings.kafka_group]))
     return sum(len(group[_MEMBERS]) for group in answer.groups)
 
 
@@ -56,7 +57,7 @@ async def rewind(settings: Settings) -> None:
     doing, share = f"setting the group {settings.kafka_group} back", _Share()
     consumer.subscribe([names.events, names.partials], listener=share)
     try:
-        with client.explained(settings, doing):
+        async with client.connecting(settings):
             await consumer.start()
         try:
             async with asyncio.timeout(_JOINED_WITHIN_S):

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import for_code
+from aiokafka.errors import ClusterAuthorizationFailedError, TopicAuthorizationFailedError, for_code
 
-from movie_stream.errors import BrokerRefused, TopicMissing
-from movie_stream.kafka import client
+from movie_stream.errors import BrokerForbids, BrokerRefused, TopicMissing
+from movie_stream.kafka import client, permissions
+from movie_stream.kafka.access import user_of
 from movie_stream.kafka.identity import identities
 from movie_stream.settings import Settings
 
 _ALREADY_EXISTS: Final = 36
+_FORBIDDEN: Final = (TopicAuthorizationFailedError.errno, ClusterAuthorizationFailedError.errno)
 _DEFAULT_MAX_RECORD_BYTES: Final = 1_048_588
 ENVELOPE_BYTES: Final = 1 << 16
 """Room for what a dead letter says besides the original bytes."""
@@ -51,6 +53,20 @@ class Topics:
     def all(self) -> tuple[str, ...]:
         """All of them."""
         return self.events, self.dead_letters, self.partials, self.accumulate_changelog, self.publish_changelog
+
+    @property
+    def needs(self) -> Mapping[str, Sequence[permissions.Operation]]:
+        """What a worker must be allowed to do with each; without Delete (see `deleted`) it works too."""
+        return {
+            self.events: ["Read"],
+            self.dead_letters: ["Write"],
+            **{topic: ["Read", "Write"] for topic in self.deleted},
+        }
+
+    @property
+    def deleted(self) -> tuple[str, ...]:
+        """Those whose finished records a worker deletes; else they only grow."""
+        return self.partials, self.accumulate_changelog, self.publish_changelog
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +105,9 @@ async def ensure(settings: Settings) -> list[str]:
             if not missing:
                 return []
             response = await admin.create_topics(missing)
+            if forbidden := [name for name, code, *_ in response.topic_errors if code in _FORBIDDEN]:
+                what = f"Create on the topics {', '.join(forbidden)}"
+                raise BrokerForbids(user=user_of(settings), what=[what])
             for name, code, *message in response.topic_errors:
                 if code not in (0, _ALREADY_EXISTS):
                     raise BrokerRefused(doing=f"creating the topic {name}", cause=message[0] or for_code(code).__name__)
@@ -96,16 +115,19 @@ async def ensure(settings: Settings) -> list[str]:
 
 
 async def describe(settings: Settings, admin: AIOKafkaAdminClient | None = None) -> Topology:
-    """Partition counts and identities; by a connection of its own where none is given. Raises TopicMissing."""
+    """Partition counts and identities; by a connection of its own where none is given.
+
+    Raises TopicMissing, and BrokerForbids where one is hidden from us.
+    """
     if admin is None:
         async with client.admin(settings) as own:
             return await describe(settings, own)
     topics = Topics.of(settings)
     with client.explained(settings, "looking at the topics"):
         partitions = await partitions_of(admin, topics.all)
-        for topic in topics.all:
-            if topic not in partitions:
-                raise TopicMissing(topic=topic, servers=settings.require_broker())
+        if missing := [topic for topic in topics.all if topic not in partitions]:
+            await permissions.insist(settings, admin, topics.needs)
+            raise TopicMissing(topic=missing[0], servers=settings.require_broker())
         return Topology(partitions, await identities(admin, topics.counted))
 
 

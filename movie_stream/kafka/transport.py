@@ -24,6 +24,8 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from movie_stream.errors import MovieStreamError
+from movie_stream.kafka.inflate import BatchTooLarge
 from movie_stream.kafka.leaving import leave_group
 from movie_stream.kafka.unpack import chunk
 
@@ -70,7 +72,11 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         if consumer._closed or consumer._fetcher._closed:
             raise ConsumerStoppedError()
         with consumer._fetcher._subscriptions.fetch_context():
-            fetched = await consumer._fetcher.fetched_records(active_partitions, timeout=timeout, max_records=None)
+            try:
+                fetched = await consumer._fetcher.fetched_records(active_partitions, timeout=timeout, max_records=None)
+            except BatchTooLarge as error:
+                self.consumer.transport.refuse(error)
+                raise
         assignment = consumer._subscription.subscription.assignment
         if assignment is None:
             return {}
@@ -145,6 +151,17 @@ class ChunkConsumer(driver.Consumer):
                 ),
             )
 
+    def refusal(self) -> BaseException | None:
+        """Why the group does not take us, if it does not; aiokafka keeps it for who polls, which Faust does not do
+        as long as it has no partitions.
+        """
+        consumer = self._thread._consumer
+        coordinator = consumer._coordinator if consumer is not None else None
+        if coordinator is None:
+            return None
+        task = coordinator._coordination_task
+        return coordinator._pending_exception or (task.exception() if task.done() and not task.cancelled() else None)
+
     def ack(self, message: Any) -> bool:
         message.acked = True
         self._unacked_messages.discard(message)
@@ -181,5 +198,7 @@ class ChunkTransport(driver.Transport):
     """Restores the tables of the assigned partitions; where to go on in each."""
     finished: Callable[[], Mapping[TP, int]]
     """The positions that the group may be told."""
+    refuse: Callable[[MovieStreamError], None]
+    """Called when records cannot be unpacked."""
     cut: Callable[[TP, int, int], None]
     """Called when records from one offset to before another were deleted before they could be fetched."""

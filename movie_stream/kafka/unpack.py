@@ -16,6 +16,7 @@ from aiokafka.errors import CorruptRecordException
 from numpy.typing import NDArray
 
 from movie_stream.chunk import REPLAY_OF, Chunk
+from movie_stream.kafka.inflate import MOST_RECORDS, BatchTooLarge
 
 
 class Run(NamedTuple):
@@ -48,7 +49,9 @@ def unpack_as_usual(topic: str) -> None:
 
 
 def _unpack(self: Any) -> Iterator[Any]:
-    """PartitionRecords._unpack_records with one Run a batch; what it skips and raises is the same."""
+    """PartitionRecords._unpack_records with one Run a batch; what it skips and raises is the same, but for
+    BatchTooLarge.
+    """
     if self._tp.topic not in _topics:
         yield from _unpack_records(self)
         return
@@ -67,16 +70,32 @@ def _unpack(self: Any) -> Iterator[Any]:
         if batch.is_control_batch:
             self.next_fetch_offset = batch.next_offset
             continue
-        first = self.next_fetch_offset
-        with_headers: list[Any] = []
-        note: Callable[[Any], object] = with_headers.append  # returns None; a second look at every record costs more
-        unpacked = [
-            (r.offset, r.timestamp, r.key, r.value) for r in batch if r.offset >= first and not (r.headers and note(r))
-        ]
+        unpacked, with_headers = _records(batch, self.next_fetch_offset, self._tp)
         self.next_fetch_offset = batch.next_offset
         if unpacked:
             offsets, times_ms, keys, values = map(list, zip(*unpacked, strict=True))
             yield Run(offsets, times_ms, keys, values, _replays(with_headers))
+
+
+def _records(
+    batch: Any, first: int, tp: Any
+) -> tuple[list[tuple[int, int | None, bytes | None, bytes | None]], list[Any]]:
+    """Offset, time, key and value of the batch's records from an offset on; and the few of them with headers.
+
+    Raises BatchTooLarge.
+    """
+    with_headers: list[Any] = []
+    note: Callable[[Any], object] = with_headers.append  # returns None; a second look at every record costs more
+    try:
+        base = getattr(batch, "base_offset", batch.next_offset)  # the oldest formats have none, and larger records
+        if batch.next_offset - base > MOST_RECORDS:
+            raise BatchTooLarge(what=f"more than {MOST_RECORDS:,} records")
+        return [
+            (r.offset, r.timestamp, r.key, r.value) for r in batch if r.offset >= first and not (r.headers and note(r))
+        ], with_headers
+    except BatchTooLarge as error:
+        place = f"{tp.topic}, partition {tp.partition}, before offset {batch.next_offset}"
+        raise BatchTooLarge(what=error.what, place=place) from error
 
 
 def plain_runs(records: Sequence[Any]) -> list[Run]:

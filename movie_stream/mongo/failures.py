@@ -17,10 +17,22 @@ from pymongo.errors import (
     WriteConcernError,
 )
 
-from movie_stream.errors import MongoDiskFull, MongoRefused, MongoUnreachable, MovieStreamError, SettingsError
+from movie_stream.errors import (
+    MongoDiskFull,
+    MongoForbids,
+    MongoRefused,
+    MongoUnreachable,
+    MovieStreamError,
+    SettingsError,
+)
 
-_REFUSED: Final = frozenset({11, 13, 18, 8000})
-"""UserNotFound, Unauthorized, AuthenticationFailed, AtlasError."""
+_REFUSED: Final = frozenset({11, 18, 8000})
+"""UserNotFound, AuthenticationFailed, AtlasError."""
+_FORBIDDEN: Final = 13
+"""Unauthorized."""
+
+_COMMAND: Final = re.compile(r"to execute command \{ (\w+).*", re.DOTALL)
+"""How MongoDB quotes the command that it does not allow, all of it."""
 
 _DISK_FULL: Final = frozenset({14031})
 _NO_SPACE: Final = "no space left on device"
@@ -67,7 +79,7 @@ def meaning_of(error: PyMongoError, address: str) -> MovieStreamError:
     if _NO_SPACE in cause.lower():
         return MongoDiskFull(uri=address, cause=cause)
     if isinstance(error, ConnectionFailure | ExecutionTimeout | WriteConcernError):
-        return MongoAway(uri=address, cause=cause)
+        return MongoAway(uri=address, cause=cause, remedy=_remedy_of_tls(cause))
     if isinstance(error, OperationFailure):
         return _by_code(error.code, cause, address, retryable=error.has_error_label("RetryableWriteError"))
     return MongoFailed(uri=address, cause=f"{type(error).__name__}: {cause}")
@@ -97,9 +109,28 @@ def _by_code(code: int | None, cause: str, address: str, *, retryable: bool = Fa
         return MongoDiskFull(uri=address, cause=cause)
     if code in _REFUSED:
         return MongoRefused(uri=address, cause=cause)
+    if code == _FORBIDDEN:
+        return MongoForbids(uri=address, cause=_COMMAND.sub(r"to execute \1", cause))
     if code in _AWAY or retryable:
         return MongoAway(uri=address, cause=cause)
     return MongoFailed(uri=address, cause=f"code {code}, {cause}" if code is not None else cause)
+
+
+def _remedy_of_tls(cause: str) -> str:
+    """What to do where it is not the network that fails; empty where it may be.
+
+    >>> _remedy_of_tls("db:1: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate")
+    'set tlsCAFile in MONGODB_URI to the certificate of the authority that signed its certificate'
+    """
+    if "mismatch" in cause or "is not valid for" in cause:
+        return "name the host in MONGODB_URI as its certificate does"
+    if "CERTIFICATE_VERIFY_FAILED" in cause:
+        return "set tlsCAFile in MONGODB_URI to the certificate of the authority that signed its certificate"
+    if "SSL handshake failed" in cause:
+        return "see whether it speaks TLS, and whether it wants a certificate (tlsCertificateKeyFile in MONGODB_URI)"
+    if "connection closed" in cause:
+        return "if it wants TLS, add tls=true to the options in MONGODB_URI"
+    return ""
 
 
 def _short(error: PyMongoError) -> str:

@@ -19,7 +19,7 @@ from movie_stream.mongo.partials import PARTIALS
 from movie_stream.mongo.runs import RUNS
 
 Schema = Mapping[str, Any]
-Kind = Literal["collection", "index", "view"]
+Kind = Literal["collection", "index", "view", "user"]
 State = Literal["created", "changed", "there"]
 
 _NAMESPACE_EXISTS: Final = 48

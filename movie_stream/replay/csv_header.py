@@ -29,6 +29,9 @@ OTHER_FORMATS: Final = (
     (b"SQLite format 3", "an SQLite database", "export a table as CSV (UTF-8)"),
 )
 DELIMITERS: Final = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+NAMES_COMPARED: Final = 1_000
+NAME_CHARACTERS: Final = 64
+"""Names beyond these are not looked at for what may have been meant."""
 NUMBER: Final = re.compile(r"\s*-?\d+(\.\d*)?\s*")
 
 
@@ -97,7 +100,8 @@ def _unusable(path: Path | str, line: int, names: list[str], missing: list[str])
     if len(missing) == len(REQUIRED) and any(map(NUMBER.fullmatch, names)):
         remedy = f"put a header above it, with your columns in their order, such as: {HEADER_LINE}"
         return InputError(path=path, line=line, expected=A_HEADER, got=shown, remedy=remedy)
-    plain = {_plain(name): name for name in names if name not in REQUIRED}
+    likely = [name for name in names[:NAMES_COMPARED] if len(name) <= NAME_CHARACTERS and name not in REQUIRED]
+    plain = {_plain(name): name for name in likely}
     hints = []
     for name in missing:
         near = get_close_matches(_plain(name), plain, n=1, cutoff=0.75)

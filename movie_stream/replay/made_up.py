@@ -33,7 +33,7 @@ async def send_made_up(
     `wrote` is told how many, each time some were handed over. Returns once all are acknowledged. Raises
     BrokerUnreachable, TopicMissing, WriteRefused.
     """
-    async with open_topic(settings.require_broker(), settings.kafka_topic) as writer:
+    async with open_topic(settings, settings.kafka_topic) as writer:
         pace = Pace(rate, time.monotonic())
         rows = generate_rows(count, seed, end=end, span=span, chunk_rows=ROWS_AT_ONCE)
         async with aclosing(in_background(_records(rows))) as coming:

@@ -91,7 +91,7 @@ async def replay(
     """
     if not 0 <= rate < math.inf:
         raise UsageError(argument="--rate", expected="a number of events/s, or 0 for as fast as it goes", got=str(rate))
-    async with open_topic(settings.require_broker(), settings.kafka_topic, ack_timeout) as writer:
+    async with open_topic(settings, settings.kafka_topic, ack_timeout) as writer:
         with await _open(file) as views:
             run = _Replay(views, settings.future_tolerance // timedelta(milliseconds=1), progress or _untold)
             in_order = await run.survey(strict)

@@ -20,20 +20,26 @@ import numpy as np
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
     IncompatibleBrokerVersion,
     KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
     NodeNotReadyError,
     RequestTimedOutError,
+    TopicAuthorizationFailedError,
     UnknownError,
     UnknownTopicOrPartitionError,
     UnsupportedVersionError,
 )
 
 from movie_stream.errors import BrokerUnreachable, MovieStreamError, TopicMissing
+from movie_stream.kafka import client
+from movie_stream.kafka.diagnosis import why_closed
+from movie_stream.kafka.permissions import insist
 from movie_stream.logs import unlogged
 from movie_stream.partitioner import partitions_of
+from movie_stream.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +64,7 @@ NOT_IDEMPOTENT: Final = (
     ClusterAuthorizationFailedError,
 )
 """What brokers answer that cannot, or may not, number a producer's records."""
+FORBIDDEN: Final = (TopicAuthorizationFailedError, GroupAuthorizationFailedError, ClusterAuthorizationFailedError)
 
 
 class WriteRefused(MovieStreamError):
@@ -70,19 +77,20 @@ class WriteRefused(MovieStreamError):
 class TopicWriter:
     """Writes to a topic that exists; got from `open_topic`.
 
-    Raises BrokerUnreachable, TopicMissing or WriteRefused from any method when a record was not acknowledged.
+    Raises BrokerUnreachable, BrokerForbids, TopicMissing or WriteRefused from any method when a record was not
+    acknowledged.
     """
 
     def __init__(
         self,
         producer: AIOKafkaProducer,
-        servers: str,
+        settings: Settings,
         topic: str,
         partition_count: int,
         ack_timeout: timedelta,
     ) -> None:
         self._producer = producer
-        self._servers = servers
+        self._settings = settings
         self._topic = topic
         self._partition_count = partition_count
         self._ack_timeout = ack_timeout.total_seconds()
@@ -139,7 +147,7 @@ class TopicWriter:
                     return
 
     def _worded_errors(self) -> AbstractContextManager[None]:
-        return worded_errors(self._servers, self._topic, self._acknowledged)
+        return worded_errors(self._settings, self._topic, self._acknowledged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,19 +161,23 @@ class _Sent:
 
 
 @asynccontextmanager
-async def open_topic(servers: str, topic: str, ack_timeout: timedelta = ACK_TIMEOUT) -> AsyncIterator[TopicWriter]:
+async def open_topic(
+    settings: Settings, topic: str, ack_timeout: timedelta = ACK_TIMEOUT
+) -> AsyncIterator[TopicWriter]:
     """A writer to a topic; what is unacknowledged when the `with` ends is given up.
 
-    Raises BrokerUnreachable where no broker answers, TopicMissing where the topic does not exist: it is never
-    created by this.
+    Raises BrokerUnreachable where no broker answers, BrokerClosed where none lets us in, BrokerForbids where the topic
+    is not for us, TopicMissing where it does not exist: it is never created by this.
     """
-    producer = await _start(servers, topic, ack_timeout)
+    producer = await _start(settings, topic, ack_timeout)
     try:
-        with worded_errors(servers, topic):
+        with worded_errors(settings, topic):
             partitions = (await producer.client.fetch_all_metadata()).partitions_for_topic(topic)
         if not partitions:
-            raise TopicMissing(topic=topic, servers=servers)
-        writer = TopicWriter(producer, servers, topic, len(partitions), ack_timeout)
+            async with client.admin(settings) as admin:
+                await insist(settings, admin, {topic: ["Write"]})
+            raise TopicMissing(topic=topic, servers=settings.require_broker())
+        writer = TopicWriter(producer, settings, topic, len(partitions), ack_timeout)
         try:
             yield writer
         finally:
@@ -175,8 +187,9 @@ async def open_topic(servers: str, topic: str, ack_timeout: timedelta = ACK_TIME
 
 
 @contextmanager
-def worded_errors(servers: str, topic: str, acknowledged: int = 0) -> Iterator[None]:
+def worded_errors(settings: Settings, topic: str, acknowledged: int = 0) -> Iterator[None]:
     """Turns the client's errors into ours; `acknowledged` events were written before."""
+    servers = settings.require_broker()
     try:
         yield
     except UnknownTopicOrPartitionError as error:
@@ -186,27 +199,39 @@ def worded_errors(servers: str, topic: str, acknowledged: int = 0) -> Iterator[N
         what = "it does not answer in time" if late else "no connection"
         so_far = f"; {acknowledged} events were acknowledged until then" if acknowledged else ""
         raise BrokerUnreachable(servers=servers, cause=what + so_far) from error
+    except FORBIDDEN as error:
+        raise client.forbidden(settings, error, f"writing to {topic}") from error
     except KafkaError as error:
         raise WriteRefused(topic=topic, servers=servers, cause=error) from error
 
 
-async def _start(servers: str, topic: str, ack_timeout: timedelta) -> AIOKafkaProducer:
+async def _start(settings: Settings, topic: str, ack_timeout: timedelta) -> AIOKafkaProducer:
     """A started producer, idempotent where the broker can do that."""
-    with worded_errors(servers, topic):
-        try:
-            with unlogged("aiokafka.producer.sender", "InitProducerIdRequest"):
-                return await _started(servers, ack_timeout, idempotent=True)
-        except NOT_IDEMPOTENT:
-            log.info("the broker at %s has no idempotent producers: a lost acknowledgement is final", servers)
-            producer = await _started(servers, ack_timeout, idempotent=False)
-            # The client would send a batch again whose acknowledgement was lost, and so double it.
-            producer._message_accumulator._batch_ttl = -1
-            return producer
+    try:
+        with worded_errors(settings, topic):
+            return await _idempotent_if_possible(settings, ack_timeout)
+    except BrokerUnreachable as error:
+        raise await why_closed(settings) from error
 
 
-async def _started(servers: str, ack_timeout: timedelta, *, idempotent: bool) -> AIOKafkaProducer:
+async def _idempotent_if_possible(settings: Settings, ack_timeout: timedelta) -> AIOKafkaProducer:
+    try:
+        with unlogged("aiokafka.producer.sender", "InitProducerIdRequest"):
+            return await _started(settings, ack_timeout, idempotent=True)
+    except NOT_IDEMPOTENT:
+        log.info(
+            "the broker at %s has no idempotent producers: a lost acknowledgement is final",
+            settings.require_broker(),
+        )
+        producer = await _started(settings, ack_timeout, idempotent=False)
+        # The client would send a batch again whose acknowledgement was lost, and so double it.
+        producer._message_accumulator._batch_ttl = -1
+        return producer
+
+
+async def _started(settings: Settings, ack_timeout: timedelta, *, idempotent: bool) -> AIOKafkaProducer:
     producer = AIOKafkaProducer(
-        bootstrap_servers=servers,
+        **client.options(settings),
         acks="all",
         enable_idempotence=idempotent,
         max_batch_size=BATCH_BYTES,

@@ -149,9 +149,7 @@ class Producer:
         began = time.monotonic()
         while not self._stopped.is_set():
             try:
-                async with open_topic(
-                    self._settings.require_broker(), self._settings.kafka_topic, timedelta(seconds=60)
-                ) as writer:
+                async with open_topic(self._settings, self._settings.kafka_topic, timedelta(seconds=60)) as writer:
                     await self._send_from(writer, self.sent // ROWS * ROWS, began)
                     return
             except MovieStreamError:
