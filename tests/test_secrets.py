@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
+from urllib.request import urlopen
 
 import psutil
 import pytest
 from pydantic import SecretStr
 
+from movie_stream.embedded.launch import free_port
 from movie_stream.settings import Settings
 from tests.mongo_server import MongoServer
 from tests.secured_kafka import PASSWORDS, SecuredKafka, secured_kafka
@@ -101,10 +103,12 @@ def test_commands_that_work(place: Place, settings: Settings, tmp_path: Path) ->
 
 
 def test_a_worker_at_its_most_talkative(place: Place, settings: Settings, tmp_path: Path) -> None:
-    """`faust -l debug` has aiokafka print every request, the login among them; and the command line is for all to
-    read.
+    """`faust -l debug` has aiokafka print every request, the login among them; and the command line and the metrics
+    are for all to read.
     """
-    administrator = place.kafka.settings(settings, "PLAIN", "admin", mongodb_uri=place.mongo.uri)
+    administrator = place.kafka.settings(
+        settings, "PLAIN", "admin", mongodb_uri=place.mongo.uri, metrics_port=free_port()
+    )
     said_by(administrator, "init")
     log = tmp_path / "log"
     with log.open("wb") as output:
@@ -118,6 +122,10 @@ def test_a_worker_at_its_most_talkative(place: Place, settings: Settings, tmp_pa
             wait_for(log, "goes on at offset")
             for running in [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]:
                 assert_no_secret(" ".join(running.cmdline()))
+            with urlopen(f"http://127.0.0.1:{administrator.metrics_port}/metrics", timeout=PATIENCE_S) as answer:
+                metrics = answer.read().decode()
+            assert "movie_stream_events_total" in metrics
+            assert_no_secret(metrics)
         finally:
             process.terminate()
             process.wait(PATIENCE_S)
