@@ -37,6 +37,7 @@ def temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(folder))
         patch.setattr(tempfile, "tempdir", str(folder))
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         for name in Settings.model_fields:
             patch.delenv(variable_of(name), raising=False)
             patch.delenv(f"{variable_of(name)}_FILE", raising=False)
