@@ -23,7 +23,7 @@ from movie_stream.errors import FileRefused
 
 RESTART: Final = "send all of it from the beginning, also what stands in the topic already, with --restart"
 ELSEWHERE: Final = "make room, or name another folder in XDG_STATE_HOME"
-NAME_LENGTH: Final = 60
+NAME_LENGTH: Final = 40
 """So much of the file's own name is in that of its bookmark, for whoever looks into the folder."""
 
 Mode = Literal["start", "resume", "restart"]
@@ -126,7 +126,7 @@ def bookmark_of(file: Path, mode: Mode) -> Iterator[BookmarkFile]:
     Raises FileRefused where another process is sending the file, where an earlier run of it was interrupted and `mode`
     does not say what is to happen, and where the bookmark cannot be used; OSError where none can be kept here.
     """
-    name = f"{file.name[:NAME_LENGTH]}-{blake2b(_full_name(file).encode(), digest_size=8).hexdigest()}"
+    name = f"{file.resolve().name[:NAME_LENGTH]}-{blake2b(_full_name(file).encode(), digest_size=8).hexdigest()}"
     folder = state_folder()
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder / f"{name}.lock", file):
