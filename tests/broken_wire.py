@@ -29,7 +29,7 @@ class BrokenWire:
         self._fault: Fault | None = None
         self._requests_until = 0
         self._stack = AsyncExitStack()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._connections: dict[asyncio.Task[None], tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = {}
 
     async def __aenter__(self) -> Self:
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -55,15 +55,17 @@ class BrokenWire:
 
     async def _stop(self, server: asyncio.Server) -> None:
         server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._connections:
+            for writers in self._connections.values():
+                for writer in writers:
+                    writer.close()
+            await asyncio.wait(self._connections, timeout=1)
 
     async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._tasks.add(task)
         broker, to_broker = await asyncio.open_connection("127.0.0.1", self.target)
+        self._connections[task] = (to_client, to_broker)
         unanswered: list[int] = []
         pumps = [
             asyncio.create_task(self._requests(client, to_broker, unanswered)),
@@ -79,7 +81,7 @@ class BrokenWire:
                 writer.close()
                 with suppress(*GONE):
                     await writer.wait_closed()
-            self._tasks.discard(task)
+            del self._connections[task]
 
     async def _requests(
         self, client: asyncio.StreamReader, broker: asyncio.StreamWriter, unanswered: list[int]

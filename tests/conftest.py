@@ -84,7 +84,7 @@ def nothing_left_behind(request: pytest.FixtureRequest, temporary_folder: Path) 
     for thread in left_threads:
         thread.join(_SETTLE_S)
     left = {
-        "processes": [process.info for process in left_processes],
+        "processes": [str(process) for process in left_processes],
         "threads": [thread.name for thread in left_threads if thread.is_alive()],
         "files": sorted(str(file) for file in set(temporary_folder.iterdir()) - files),
         "variables": sorted(name for name, _ in environment ^ _environment()),

@@ -255,10 +255,17 @@ async def _stop(producer: AIOKafkaProducer) -> None:
     producer._closed = True
     waiting = producer._message_accumulator
     for batch in [*waiting._pending_batches, *chain.from_iterable(waiting._batches.values())]:
-        batch.future.cancel()
+        # Not cancelled: of one that it would try again the sender complains, with a traceback.
+        batch.future.add_done_callback(_heed)
     waiting._batches.clear()
     sender = producer._sender.sender_task
     while sender is not None and not sender.done():
         sender.cancel()  # the first time it waits for the answer that is under way, then no more
         await asyncio.wait([sender], timeout=CLOSE_SECONDS)
     await producer.client.close()
+
+
+def _heed(future: asyncio.Future[Any]) -> None:
+    """Takes note of how it ended, which asyncio insists on; the caller was told of an error by the first of them."""
+    if not future.cancelled():
+        future.exception()
