@@ -160,8 +160,9 @@ def produce(
 ) -> None:
     """Send the views of a CSV to the topic, in time order.
 
-    Ctrl-C or SIGTERM stops it within a second or so, with exit code 130 or 143; --resume then goes on. After kill -9
-    or a crash too: what has arrived is looked up in the topic, so that no view is missing, and none is sent twice.
+    Ctrl-C or SIGTERM stops it within about a second (exit code 130 or 143).
+    --resume goes on, also after kill -9 or a lost connection: it looks up in
+    the topic what has arrived, so that no view is missing or sent twice.
     """
     from movie_stream.commands.produce import produce as run
     from movie_stream.settings import load_settings
