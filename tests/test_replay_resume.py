@@ -19,11 +19,12 @@ from typing import Any
 import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.protocol.admin import CreateAclsRequest
 
 from movie_stream.embedded.broker import broker
 from movie_stream.embedded.launch import launch
 from movie_stream.embedded.services import EmbeddedServices
-from movie_stream.errors import BrokerUnreachable, FileRefused
+from movie_stream.errors import BrokerRefused, BrokerUnreachable, FileRefused
 from movie_stream.kafka import client, offsets
 from movie_stream.partitioner import partitions_of
 from movie_stream.replay import topic_writer
@@ -50,7 +51,11 @@ def _own_bookmarks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
-    with KafkaServer(tmp_path_factory.mktemp("kafka")) as server:
+    rules = {
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "allow.everyone.if.no.acl.found": "true",
+    }
+    with KafkaServer(tmp_path_factory.mktemp("kafka"), properties=rules) as server:
         yield server
 
 
@@ -401,6 +406,32 @@ async def test_an_open_transaction_hides_nothing(kafka: KafkaServer, settings: S
                     msgspec.json.decode(record.value)["title"] for record in records if record.key != b"other"
                 ]
     assert list(found.values()) == [[title for _, _, title in events] for events in expected(path)]
+
+
+async def may_only_write(settings: Settings) -> None:
+    """Lets everybody write to the topic, and so nobody read it."""
+    topic, literal, write, allow = 2, 3, 4, 3  # in the codes of Kafka's protocol
+    async with client.admin(settings) as admin:
+        rule = CreateAclsRequest(topic, settings.kafka_topic, literal, "User:*", "*", write, allow)
+        response = await admin._send_request(rule)
+    assert [code for code, _ in response.creation_responses] == [0]
+
+
+async def test_who_may_only_write_can_send_and_is_told_what_resuming_needs(
+    kafka: KafkaServer, settings: Settings, tmp_path: Path
+) -> None:
+    there = settings.model_copy(update={"kafka_bootstrap_servers": kafka.bootstrap_servers})
+    await create_topic(kafka.bootstrap_servers, there.kafka_topic)
+    path = views_file(tmp_path, 4_000)
+    assert (await send(there, path)).sent == 3_996
+    await may_only_write(there)
+    bookmark = await interrupted(there, path, 1_000, "restart")
+    assert sum(place.next_offset for place in bookmark.places) == 3_996 + bookmark.views
+    with pytest.raises(
+        BrokerRefused, match=r"reading back .*; resuming takes the permission to read the topic \(READ\)"
+    ):
+        await send(there, path)
+    assert (await send(there, path, "restart")).sent == 3_996
 
 
 async def test_the_same_file_sent_before_is_not_taken_for_this_time(settings: Settings, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from datetime import timedelta
 from typing import Final, Self
 
@@ -21,7 +22,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError, TopicAuthorizationFailedError
 
 from movie_stream import __version__
-from movie_stream.errors import FileRefused, MovieStreamError
+from movie_stream.errors import BrokerRefused, FileRefused, MovieStreamError
 from movie_stream.kafka import client, offsets
 from movie_stream.kafka.identity import topic_identity
 from movie_stream.partitioner import partitions_of
@@ -186,7 +187,7 @@ class Resumption:
 
     async def _open_topic(self) -> None:
         """Prepares to read on behind what is known to stand in each partition, up to its present end."""
-        with client.explained(self._settings, f"reading back what has arrived in {self._topic}"):
+        with self._reading():
             self._reader = await self._stack.enter_async_context(client.reader(self._settings, committed=False))
             oldest = await offsets.beginnings(self._reader, self._partitions)
             self._ends = await offsets.ends(self._reader, self._partitions, committed=False)
@@ -224,7 +225,7 @@ class Resumption:
 
     async def _read(self, place: TopicPartition, arrivals: Arrivals) -> bool:
         """Reads on in a partition; False at its end."""
-        with client.explained(self._settings, f"reading back what has arrived in {self._topic}"):
+        with self._reading():
             if await self._reader.position(place) >= self._ends[place]:
                 return False
             try:
@@ -233,6 +234,16 @@ class Resumption:
                 raise self._lost(place, arrivals.next_offset, "it was cut meanwhile") from error
         arrivals.add((record.offset, record.key, record.value) for record in records if not record.headers)
         return True
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        doing = f"reading back what has arrived in {self._topic}"
+        with client.explained(self._settings, doing):
+            try:
+                yield
+            except TopicAuthorizationFailedError as error:
+                remedy = "resuming takes the permission to read the topic (READ), which sending does not"
+                raise BrokerRefused(doing=doing, cause=error, remedy=remedy) from error
 
     def _mismatch(self, earlier: Bookmark) -> tuple[str, str, str] | None:
         """What was expected, what came, and what to do about it; None where the bookmark is of this file and topic."""
