@@ -43,7 +43,7 @@ def produce(settings: Settings, *, file: Path, rate: float, strict: bool, resume
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     report = _Report(console, file, resume)
     command = ["movie-stream", "produce", "--file", str(file), "--resume"]
-    command += ["--rate", f"{rate:g}"] if rate else []
+    command += ["--rate", f"{rate:.15g}"] if rate else []
     command += ["--strict"] if strict else []
     with ExitStack() as stack:
         bookmark = _bookmark(stack, file, mode, report)
