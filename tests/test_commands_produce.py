@@ -134,23 +134,33 @@ def started(environment: dict[str, str], *options: str, cwd: Path) -> subprocess
     return process
 
 
+STOPPED = re.compile(
+    r"Stopped: ([\d,]+) views are known to stand in the topic; "
+    r"go on with: (movie-stream produce --file views.csv --resume --rate 500 --strict)\n"
+)
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_told_to_stop_it_says_how_to_go_on(environment: dict[str, str], tmp_path: Path, number: int, code: int) -> None:
-    csv_file(tmp_path, *(view(user, START_MS + user) for user in range(2_000)))
+    csv_file(tmp_path, *(view(user, START_MS + user) for user in range(20_000)))
     with started(environment, "--file", "views.csv", "--rate", "500", "--strict", cwd=tmp_path) as process:
-        second = run(environment, "--file", "views.csv", "--resume", cwd=tmp_path)
-        assert second.returncode == 1
-        assert second.stderr.startswith(
-            f"error: views.csv: another movie-stream produce is sending it (process {process.pid});"
-        )
         process.send_signal(number)
         said, complained = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, said) == (code, "")
-    stopped = re.fullmatch(
-        r"Stopped: ([\d,]+) views are known to stand in the topic; "
-        r"go on with: (movie-stream produce --file views.csv --resume --rate 500 --strict)\n",
-        complained,
+    assert STOPPED.fullmatch(complained), complained
+
+
+def test_after_an_interruption_only_resuming_goes_on(environment: dict[str, str], tmp_path: Path) -> None:
+    csv_file(tmp_path, *(view(user, START_MS + user) for user in range(20_000)))
+    with started(environment, "--file", "views.csv", "--rate", "500", "--strict", cwd=tmp_path) as process:
+        second = run(environment, "--file", "views.csv", "--resume", cwd=tmp_path)
+        process.terminate()
+        _, complained = process.communicate(timeout=PATIENCE_S)
+    assert second.returncode == 1
+    assert second.stderr.startswith(
+        f"error: views.csv: another movie-stream produce is sending it (process {process.pid});"
     )
+    stopped = STOPPED.fullmatch(complained)
     assert stopped, complained
 
     started_over = run(environment, "--file", "views.csv", cwd=tmp_path)
@@ -161,15 +171,22 @@ def test_told_to_stop_it_says_how_to_go_on(environment: dict[str, str], tmp_path
     assert "go on with --resume, or send all of it from the beginning" in started_over.stderr
     assert started_over.stderr.count("\n") == 1
 
+    whole = (tmp_path / "views.csv").read_text()
+    (tmp_path / "views.csv").write_text(whole + view(1, START_MS + 99_999))
+    other = run(environment, "--file", "views.csv", "--resume", cwd=tmp_path)
+    assert other.returncode == 1
+    assert re.fullmatch(r"error: views.csv: an earlier run .* expected the file of then, .* --restart\n", other.stderr)
+    (tmp_path / "views.csv").write_text(whole)
+
     done = run(environment, "--file", "views.csv", "--resume", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     before = int(stopped[1].replace(",", ""))
-    assert done.stdout.startswith(f"Sent {2_000 - before:,} views to the topic ")
+    assert done.stdout.startswith(f"Sent {20_000 - before:,} views to the topic ")
     assert done.stdout.endswith(f"/s), {before:,} before; 0 rows refused.\n")
 
     again = run(environment, "--file", "views.csv", "--resume", cwd=tmp_path)
     topic = environment["KAFKA_TOPIC"]
-    assert again.stdout == f"Nothing was left to send: all 2,000 views stand in the topic {topic}.\n"
+    assert again.stdout == f"Nothing was left to send: all 20,000 views stand in the topic {topic}.\n"
 
 
 def test_nothing_to_resume_is_said(environment: dict[str, str], tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ def test_killed_again_and_again(either: Settings, tmp_path: Path) -> None:
     chance = random.Random(seed)
     path = views_file(tmp_path, 80_000, shuffled=chance.choice([None, seed]))
     for _ in range(KILLS):
-        assert run_until_killed(either, path, chance, rate=chance.choice([1_000, 5_000]))
+        assert run_until_killed(either, path, chance, rate=chance.choice([500, 2_500]))
     while run_until_killed(either, path, chance, rate=0):  # with as much under way as there can be
         pass
     assert asyncio.run(standing(either)) == expected(path)

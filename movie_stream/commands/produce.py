@@ -19,7 +19,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from movie_stream import logs
 from movie_stream.commands.signals import cancelled_by
 from movie_stream.errors import FileRefused, MovieStreamError, UsageError
-from movie_stream.replay.bookmark import ELSEWHERE, BookmarkFile, Mode, bookmark_of
+from movie_stream.replay.bookmark import ELSEWHERE, Bookmark, BookmarkFile, Mode, bookmark_of
 from movie_stream.replay.csv_rows import RefusedRow
 from movie_stream.replay.send import ReplayProgress, ReplayResult, replay
 from movie_stream.settings import Settings
@@ -51,12 +51,13 @@ def produce(settings: Settings, *, file: Path, rate: float, strict: bool, resume
             try:
                 stopped, result = asyncio.run(_replay(settings, file, rate, strict, report.update, bookmark))
             except MovieStreamError:
-                report.go_on(bookmark, shlex.join(command))
+                report.go_on(bookmark.saved if bookmark else None, shlex.join(command))
                 raise
         if result is not None:
             report.end(result, settings.kafka_topic)
             return 0
-        if not report.go_on(bookmark, shlex.join(command)):
+        reached = (bookmark.saved or bookmark.earlier) if bookmark else None
+        if not report.go_on(reached, shlex.join(command)):
             report.stopped(bookmark)
         return 128 + stopped
 
@@ -170,9 +171,8 @@ class _Report:
             line = f"Nothing was left to send: all {result.sent_before:,} views stand in the topic {topic}."
         Console(highlight=False, soft_wrap=True).print(line, markup=False)
 
-    def go_on(self, bookmark: BookmarkFile | None, command: str) -> bool:
+    def go_on(self, reached: Bookmark | None, command: str) -> bool:
         """Says how far an unfinished run came, and how to go on; False where there is nothing to go on from."""
-        reached = bookmark and (bookmark.saved or bookmark.earlier)
         if not reached or reached.finished:
             return False
         line = f"Stopped: {reached.views:,} views are known to stand in the topic; go on with: {command}"
@@ -181,7 +181,9 @@ class _Report:
 
     def stopped(self, bookmark: BookmarkFile | None) -> None:
         """Says what it means that there is nothing to go on from."""
-        sent = "nothing was sent yet" if bookmark else "what was sent stays sent, and this cannot be resumed"
+        sent = "what was sent stays sent, and this cannot be resumed"
+        if bookmark:
+            sent = "but all was sent" if bookmark.saved else "nothing was sent yet"
         self._console.print(f"Stopped: {sent}.")
 
     def _name(self, row: RefusedRow) -> None:

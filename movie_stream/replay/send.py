@@ -49,7 +49,7 @@ class ReplayProgress:
     far_off: FarOff | None = None
     """Rows far off the rest, told once, before the first event is sent."""
     nothing_to_resume: bool = False
-    """Told once, where the caller would have the replay resumed."""
+    """Told once, where the bookmark is that of no run to go on from."""
 
 
 @dataclass(frozen=True, slots=True)
