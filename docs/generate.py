@@ -73,6 +73,7 @@ def acls() -> str:
     rows += [("the same", ", ".join(words), f"topic `{topic}`") for topic, words in operations.items()]
     rows.append(("`dead-letters` besides", "Read", f"topic `{names.dead_letters}`"))
     rows.append(("a producer, `produce`, `dead-letters replay`", "Write", f"topic `{names.events}`"))
+    rows.append(("`produce --resume`", "Read, Write", f"topic `{names.events}`"))
     rows += [("`init`", "Create, DescribeConfigs", f"topic `{topic}`") for topic in names.all]
     return _table(("who", "operations", "on"), rows)
 

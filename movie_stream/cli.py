@@ -150,7 +150,11 @@ def worker(
 
 
 @app.command(
-    epilog=_examples("movie-stream produce --file data/movies.csv", "movie-stream produce --file views.csv --rate 500")
+    epilog=_examples(
+        "movie-stream produce --file data/movies.csv",
+        "movie-stream produce --file views.csv --rate 500",
+        "movie-stream produce --file views.csv --resume",
+    )
 )
 def produce(
     file: Annotated[Path, typer.Option("--file", "-f", help="The CSV to replay.")],
@@ -159,12 +163,23 @@ def produce(
         typer.Option("--rate", "-r", min=0, metavar="EVENTS/S", help="Events per second; 0 is as fast as it goes."),
     ] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad line.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where an earlier run of this file was interrupted, if one was.")
+    ] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Send all of it, also what an interrupted run has sent already.")
+    ] = False,
 ) -> None:
-    """Send the views of a CSV to the topic, in time order."""
+    """Send the views of a CSV to the topic, in time order.
+
+    Ctrl-C or SIGTERM stops it within about a second (exit code 130 or 143).
+    --resume goes on, also after kill -9 or a lost connection: it looks up in
+    the topic what has arrived, so that no view is missing or sent twice.
+    """
     from movie_stream.commands.produce import produce as run
     from movie_stream.settings import load_settings
 
-    _end(run(load_settings(), file=file, rate=rate, strict=strict))
+    _end(run(load_settings(), file=file, rate=rate, strict=strict, resume=resume, restart=restart))
 
 
 @app.command(epilog=_examples("movie-stream generate --output views.csv --count 100000 --seed 7"))

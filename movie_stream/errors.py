@@ -182,6 +182,18 @@ class InputError(MovieStreamError):
         super().__init__(f"{place}: {_expectation(expected, got)}{_and(remedy)}")
 
 
+class FileRefused(InputError):
+    """The content of a file, or of one of its lines, cannot be used; `why` is a sentence already.
+
+    >>> str(FileRefused(path="a.csv", why="none of the 2 rows can be used", remedy="correct the file"))
+    'a.csv: none of the 2 rows can be used; correct the file'
+    """
+
+    def __init__(self, *, path: object, why: str, remedy: str, line: int | None = None) -> None:
+        place = f"{path}, line {line}" if line is not None else str(path)
+        MovieStreamError.__init__(self, f"{place}: {why}; {remedy}")
+
+
 class EmbeddedUnavailable(MovieStreamError):
     """The embedded program (`what`: "Kafka broker" or "mongod") is not installed or cannot be run here."""
 

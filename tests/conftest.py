@@ -37,6 +37,7 @@ def temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(folder))
         patch.setattr(tempfile, "tempdir", str(folder))
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         for name in Settings.model_fields:
             patch.delenv(variable_of(name), raising=False)
             patch.delenv(f"{variable_of(name)}_FILE", raising=False)
@@ -83,7 +84,7 @@ def nothing_left_behind(request: pytest.FixtureRequest, temporary_folder: Path) 
     for thread in left_threads:
         thread.join(_SETTLE_S)
     left = {
-        "processes": [process.info for process in left_processes],
+        "processes": [str(process) for process in left_processes],
         "threads": [thread.name for thread in left_threads if thread.is_alive()],
         "files": sorted(str(file) for file in set(temporary_folder.iterdir()) - files),
         "variables": sorted(name for name, _ in environment ^ _environment()),

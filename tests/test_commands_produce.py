@@ -3,23 +3,29 @@
 import asyncio
 import os
 import pty
+import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from movie_stream.embedded.launch import free_port
+from movie_stream.replay.bookmark import state_folder
 from movie_stream.settings import Settings
 from tests.test_replay_send import START_MS, csv_file, view
 from tests.test_replay_topic_writer import create_topic
 
+PATIENCE_S = 60.0
 COMMAND = [sys.executable, "-c", "from movie_stream.cli import main; main()", "produce"]
 
 
 @pytest.fixture
-def environment(settings: Settings) -> dict[str, str]:
-    """The variables that name a broker and a topic that are there."""
+def environment(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The variables that name a broker and a topic that are there, and bookmarks of the test's own."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     asyncio.run(create_topic(settings.require_broker(), settings.kafka_topic))
     servers = {"KAFKA_BOOTSTRAP_SERVERS": settings.require_broker(), "KAFKA_TOPIC": settings.kafka_topic}
     return {**os.environ, **servers}
@@ -113,6 +119,116 @@ def test_a_terminal_gets_a_bar(environment: dict[str, str], tmp_path: Path) -> N
     assert process.returncode == 0
     for words in (b"sending", b"100 sent", b"1 refused", b"views.csv, line 102: expected 8 cells"):
         assert words in shown
+
+
+def started(environment: dict[str, str], *options: str, cwd: Path) -> subprocess.Popen[str]:
+    """The command, once its first views stand in the topic: then its bookmark is saved."""
+    process = subprocess.Popen(
+        [*COMMAND, *options], env=environment, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + PATIENCE_S
+    while not list(state_folder().glob("views.csv-*.json")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return process
+
+
+STOPPED = re.compile(
+    r"Stopped: ([\d,]+) views are known to stand in the topic; "
+    r"go on with: (movie-stream produce --file views.csv --resume --rate 500 --strict)\n"
+)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_told_to_stop_it_says_how_to_go_on(environment: dict[str, str], tmp_path: Path, number: int, code: int) -> None:
+    csv_file(tmp_path, *(view(user, START_MS + user) for user in range(20_000)))
+    with started(environment, "--file", "views.csv", "--rate", "500", "--strict", cwd=tmp_path) as process:
+        process.send_signal(number)
+        said, complained = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, said) == (code, "")
+    assert STOPPED.fullmatch(complained), complained
+
+
+def test_after_an_interruption_only_resuming_goes_on(environment: dict[str, str], tmp_path: Path) -> None:
+    csv_file(tmp_path, *(view(user, START_MS + user) for user in range(20_000)))
+    with started(environment, "--file", "views.csv", "--rate", "500", "--strict", cwd=tmp_path) as process:
+        second = run(environment, "--file", "views.csv", "--resume", cwd=tmp_path)
+        process.terminate()
+        _, complained = process.communicate(timeout=PATIENCE_S)
+    assert second.returncode == 1
+    assert second.stderr.startswith(
+        f"error: views.csv: another movie-stream produce is sending it (process {process.pid});"
+    )
+    stopped = STOPPED.fullmatch(complained)
+    assert stopped, complained
+
+    started_over = run(environment, "--file", "views.csv", cwd=tmp_path)
+    assert started_over.returncode == 1
+    assert started_over.stderr.startswith(
+        f"error: views.csv: an earlier run was interrupted; {stopped[1]} of its views are known to stand in the topic "
+    )
+    assert "go on with --resume, or send all of it from the beginning" in started_over.stderr
+    assert started_over.stderr.count("\n") == 1
+
+    whole = (tmp_path / "views.csv").read_text()
+    (tmp_path / "views.csv").write_text(whole + view(1, START_MS + 99_999))
+    other = run(environment, "--file", "views.csv", "--resume", cwd=tmp_path)
+    assert other.returncode == 1
+    assert re.fullmatch(r"error: views.csv: an earlier run .* expected the file of then, .* --restart\n", other.stderr)
+    (tmp_path / "views.csv").write_text(whole)
+
+    done = run(environment, "--file", "views.csv", "--resume", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    before = int(stopped[1].replace(",", ""))
+    assert done.stdout.startswith(f"Sent {20_000 - before:,} views to the topic ")
+    assert done.stdout.endswith(f"/s), {before:,} before; 0 rows refused.\n")
+
+    again = run(environment, "--file", "views.csv", "--resume", cwd=tmp_path)
+    topic = environment["KAFKA_TOPIC"]
+    assert again.stdout == f"Nothing was left to send: all 20,000 views stand in the topic {topic}.\n"
+
+
+def test_nothing_to_resume_is_said(environment: dict[str, str], tmp_path: Path) -> None:
+    csv_file(tmp_path, view(1, START_MS))
+    done = run(environment, "--file", "views.csv", "--resume", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "views.csv: nothing to resume, it is sent from its beginning\n")
+    assert done.stdout.startswith("Sent 1 views")
+
+
+def test_where_no_bookmark_can_be_kept(environment: dict[str, str], tmp_path: Path) -> None:
+    csv_file(tmp_path, view(1, START_MS))
+    (tmp_path / "state").touch()
+    why = f"views.csv: no bookmark can be kept (Not a directory: {tmp_path}/state/movie-stream/produce)"
+    done = run(environment, "--file", "views.csv", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stderr == (
+        f"{why}, so this run cannot be resumed; make room, or name another folder in XDG_STATE_HOME\n"
+    )
+    refused = run(environment, "--file", "views.csv", "--resume", cwd=tmp_path)
+    assert refused.returncode == 1
+    assert refused.stderr == f"error: {why}; make room, or name another folder in XDG_STATE_HOME\n"
+
+
+def test_a_pipe_can_be_sent_but_not_resumed(environment: dict[str, str], tmp_path: Path) -> None:
+    csv = csv_file(tmp_path, view(1, START_MS)).read_text()
+    arguments = [*COMMAND, "--file", "/dev/stdin"]
+    sent = subprocess.run(arguments, env=environment, input=csv, capture_output=True, text=True, check=False)
+    assert (sent.returncode, sent.stderr) == (0, "")
+    refused = subprocess.run(
+        [*arguments, "--resume"], env=environment, input=csv, capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        "error: --resume: expected a file, which can be read again from its beginning, "
+        "got '/dev/stdin, which cannot'; write the views to a file, and send that\n"
+    )
+
+
+def test_resume_and_restart_exclude_each_other(environment: dict[str, str], tmp_path: Path) -> None:
+    done = run(environment, "--file", "views.csv", "--resume", "--restart", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "error: --resume: expected only one of --resume and --restart, got 'both'\n"
 
 
 def _read(terminal: int) -> bytes:

@@ -20,6 +20,7 @@ from rich.console import Console
 
 from movie_stream import logs
 from movie_stream.commands.live import Run, Screen, results, screen
+from movie_stream.commands.signals import cancelled_by
 from movie_stream.commands.watch import watching
 from movie_stream.commands.worker_process import WorkerProcess
 from movie_stream.embedded.services import EmbeddedServices
@@ -109,7 +110,7 @@ class _Demo:
 
     async def run(self, console: Console, *, once: bool) -> bool:
         """Runs until all is counted (`once`) or it is told to stop; returns whether all is counted."""
-        _cancelled_by(signal.SIGINT, signal.SIGTERM)
+        cancelled_by(signal.SIGINT, signal.SIGTERM)
         try:
             with screen(console) as shown:
                 await _first_of(self._all(once=once), self._refresh(shown))
@@ -201,9 +202,7 @@ class _Demo:
 
     def _replayed(self, progress: ReplayProgress) -> None:
         run = self._run
-        run.phase = {"checking": "checking the file", "sorting": "sorting the file", "sending": "replaying"}[
-            progress.step
-        ]
+        run.phase = {"checking": "checking the file", "sorting": "sorting the file"}.get(progress.step, "replaying")
         run.sent, run.refused = progress.sent, progress.refused
         if progress.step == "sending":
             run.sending_s = run.sending_s or time.monotonic()
@@ -224,20 +223,6 @@ class _Demo:
             self._embedded.stop()
         if self._worker is not None:
             self._worker.stop()
-
-
-def _cancelled_by(*signals: signal.Signals) -> None:
-    """Has this task cancelled by the first of the signals that comes; more of them would only disturb the ending."""
-    task, told = asyncio.current_task(), asyncio.Event()
-    assert task is not None
-
-    def tell() -> None:
-        if not told.is_set():
-            told.set()
-            task.cancel()
-
-    for number in signals:
-        asyncio.get_running_loop().add_signal_handler(number, tell)
 
 
 async def _first_of(work: Coroutine[Any, Any, None], *others: Coroutine[Any, Any, Any]) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
+import signal
 from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +16,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from movie_stream import logs
+from movie_stream.commands.signals import cancelled_by
+from movie_stream.errors import FileRefused, MovieStreamError, UsageError
 from movie_stream.reasons import kind_of
+from movie_stream.replay.bookmark import ELSEWHERE, Bookmark, BookmarkFile, Mode, bookmark_of
 from movie_stream.replay.csv_rows import RefusedRow
 from movie_stream.replay.send import ReplayProgress, ReplayResult, replay
 from movie_stream.settings import Settings
@@ -22,28 +29,83 @@ NAMED_ROWS: Final = 20
 KINDS_SHOWN: Final = 10
 
 
-def produce(settings: Settings, *, file: Path, rate: float, strict: bool) -> None:
-    """Sends the file's views at `rate` events/s; 0 is as fast as it goes.
+def produce(settings: Settings, *, file: Path, rate: float, strict: bool, resume: bool, restart: bool) -> int:
+    """Sends the file's views at `rate` events/s; 0 is as fast as it goes. `resume`: only those that have not arrived.
 
-    Bad rows are named on standard error and left out. Raises what `replay` raises.
+    Bad rows are named on standard error and left out. Returns the exit code: 130 after Ctrl-C, 143 after SIGTERM.
+    Raises what `replay` and `bookmark_of` raise, and UsageError for what cannot be resumed.
     """
+    if resume and restart:
+        raise UsageError(argument="--resume", expected="only one of --resume and --restart", got="both")
+    mode: Mode = "resume" if resume else "restart" if restart else "start"
     logs.leave_to_us()
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    report = _Report(console, str(file))
-    with report.bar:
-        result = asyncio.run(replay(settings, file, rate, strict, report.update))
-    report.end(result, settings.kafka_topic)
+    report = _Report(console, file, resume)
+    command = ["movie-stream", "produce", "--file", str(file), "--resume"]
+    command += ["--rate", f"{rate:.15g}"] if rate else []
+    command += ["--strict"] if strict else []
+    with ExitStack() as stack:
+        bookmark = _bookmark(stack, file, mode, report)
+        with report.bar:
+            try:
+                stopped, result = asyncio.run(_replay(settings, file, rate, strict, report.update, bookmark))
+            except MovieStreamError:
+                report.go_on(bookmark.saved if bookmark else None, shlex.join(command))
+                raise
+        if result is not None:
+            report.end(result, settings.kafka_topic)
+            return 0
+        reached = (bookmark.saved or bookmark.earlier) if bookmark else None
+        if not report.go_on(reached, shlex.join(command)):
+            report.stopped(bookmark)
+        return 128 + stopped
+
+
+async def _replay(
+    settings: Settings,
+    file: Path,
+    rate: float,
+    strict: bool,
+    tell: Callable[[ReplayProgress], None],
+    bookmark: BookmarkFile | None,
+) -> tuple[int, ReplayResult | None]:
+    """The replay's result, or the signal that stopped it, and none."""
+    came = cancelled_by(signal.SIGINT, signal.SIGTERM)
+    try:
+        return 0, await replay(settings, file, rate, strict, tell, bookmark=bookmark)
+    except asyncio.CancelledError:
+        if not came:
+            raise
+        return came[0], None
+
+
+def _bookmark(stack: ExitStack, file: Path, mode: Mode, report: _Report) -> BookmarkFile | None:
+    """The file's bookmark, locked; None where there can be none."""
+    try:
+        if not file.is_file():
+            if mode == "resume" and file.exists() and not file.is_dir():
+                expected, got = "a file, which can be read again from its beginning", f"{file}, which cannot"
+                remedy = "write the views to a file, and send that"
+                raise UsageError(argument="--resume", expected=expected, got=got, remedy=remedy)
+            return None
+        return stack.enter_context(bookmark_of(file, mode))
+    except OSError as error:
+        why = f"no bookmark can be kept ({error.strerror}: {error.filename})"
+        if mode == "resume":
+            raise FileRefused(path=file, why=why, remedy=ELSEWHERE) from error
+        report.warn(f"{file}: {why}, so this run cannot be resumed; {ELSEWHERE}")
+        return None
 
 
 class _Report:
     """What the user sees: a bar while it goes on, the first bad rows, and a summary."""
 
-    def __init__(self, console: Console, file: str) -> None:
+    def __init__(self, console: Console, file: Path, resume: bool) -> None:
         self.bar = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(),
             TaskProgressColumn(),
-            TextColumn("{task.fields[sent]:,} sent, {task.fields[rate]:,.0f} events/s"),
+            TextColumn("{task.fields[before]}{task.fields[sent]:,} sent, {task.fields[rate]:,.0f} events/s"),
             TextColumn("[yellow]{task.fields[refused]}"),
             TimeRemainingColumn(),
             console=console,
@@ -51,7 +113,8 @@ class _Report:
         )
         self._console = console
         self._file = file
-        self._task = self.bar.add_task("checking", total=None, sent=0, rate=0.0, refused="")
+        self._resume = resume
+        self._task = self.bar.add_task("checking", total=None, before="", sent=0, rate=0.0, refused="")
         self._step = "checking"
         self._named = 0
         self._not_named: Counter[str] = Counter()
@@ -59,7 +122,9 @@ class _Report:
     def update(self, progress: ReplayProgress) -> None:
         """Shows the progress and names what was refused."""
         if progress.far_off:
-            self._warn(f"{self._file}: {progress.far_off}")
+            self.warn(f"{self._file}: {progress.far_off}")
+        if progress.nothing_to_resume and self._resume:
+            self._console.print(f"{self._file}: nothing to resume, it is sent from its beginning", markup=False)
         for row in progress.refused_rows:
             self._name(row)
         if progress.step != self._step:
@@ -70,6 +135,7 @@ class _Report:
             description=progress.step,
             completed=progress.done_bytes,
             total=progress.total_bytes,
+            before=f"{progress.sent_before:,} before, " if progress.sent_before else "",
             sent=progress.sent,
             rate=progress.sent / (self.bar.tasks[0].elapsed or 1),
             refused=f"{progress.refused:,} refused" if progress.refused else "",
@@ -78,23 +144,42 @@ class _Report:
     def end(self, result: ReplayResult, topic: str) -> None:
         """Counts the bad rows that were not named, and sums up."""
         for kind, rows in self._not_named.most_common(KINDS_SHOWN):
-            self._warn(f"{self._file}: {rows:,} more refused: {kind}")
+            self.warn(f"{self._file}: {rows:,} more refused: {kind}")
         others = len(self._not_named) - KINDS_SHOWN
         if others > 0:
-            self._warn(f"{self._file}: and more, for {others:,} other reasons")
+            self.warn(f"{self._file}: and more, for {others:,} other reasons")
         rate = result.sent / max(result.seconds, 0.001)
-        Console(highlight=False, soft_wrap=True).print(
+        before = f", {result.sent_before:,} before" if result.sent_before else ""
+        line = (
             f"Sent {result.sent:,} views to the topic {topic} in {result.seconds:,.1f} s "
-            f"({rate:,.0f}/s); {result.refused:,} rows refused.",
-            markup=False,
+            f"({rate:,.0f}/s){before}; {result.refused:,} rows refused."
         )
+        if not result.sent:
+            line = f"Nothing was left to send: all {result.sent_before:,} views stand in the topic {topic}."
+        Console(highlight=False, soft_wrap=True).print(line, markup=False)
+
+    def go_on(self, reached: Bookmark | None, command: str) -> bool:
+        """Says how far an unfinished run came, and how to go on; False where there is nothing to go on from."""
+        if not reached or reached.finished:
+            return False
+        line = f"Stopped: {reached.views:,} views are known to stand in the topic; go on with: {command}"
+        self._console.print(line, markup=False)
+        return True
+
+    def stopped(self, bookmark: BookmarkFile | None) -> None:
+        """Says what it means that there is nothing to go on from."""
+        sent = "what was sent stays sent, and this cannot be resumed"
+        if bookmark:
+            sent = "but all was sent" if bookmark.saved else "nothing was sent yet"
+        self._console.print(f"Stopped: {sent}.")
 
     def _name(self, row: RefusedRow) -> None:
         if self._named < NAMED_ROWS:
             self._named += 1
-            self._warn(f"{self._file}, line {row.line}: {row.reason}")
+            self.warn(f"{self._file}, line {row.line}: {row.reason}")
         else:
             self._not_named[kind_of(row.reason)] += 1
 
-    def _warn(self, line: str) -> None:
+    def warn(self, line: str) -> None:
+        """Prints a line that stands out."""
         self._console.print(f"[yellow]{escape(line)}[/yellow]")

@@ -132,14 +132,17 @@ async def _reach_advertised(settings: Settings, client: AIOKafkaAdminClient) -> 
 
 
 @asynccontextmanager
-async def reader(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
-    """A consumer without a group, for the time of the block: for offsets and whole partitions."""
+async def reader(settings: Settings, *, committed: bool = True) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer without a group, for the time of the block: for offsets and whole partitions.
+
+    Where it is not to read `committed` records alone, no open transaction of others hides what stands behind it.
+    """
     consumer = AIOKafkaConsumer(
         **options(settings),
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="none",
-        isolation_level="read_committed",
+        isolation_level="read_committed" if committed else "read_uncommitted",
         fetch_max_wait_ms=100,
         max_partition_fetch_bytes=8 << 20,
     )

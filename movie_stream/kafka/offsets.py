@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
@@ -15,20 +16,23 @@ async def beginnings(reader: AIOKafkaConsumer, places: Sequence[TopicPartition])
     return dict(await reader.beginning_offsets(list(places)))
 
 
-async def ends(reader: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> Offsets:
-    """The offset after the last record that may be read now (transactions that are still open not included).
+async def ends(reader: AIOKafkaConsumer, places: Sequence[TopicPartition], *, committed: bool = True) -> Offsets:
+    """The offset after the last record that may be read now.
 
+    Where it is to be `committed`, transactions that are still open, and what stands behind them, are not included.
     Taken from the answer to a fetch: asked for the end, Tansu 0.6 names the start of the last record batch plus one.
     Changes what the reader is assigned.
     """
     while True:
         try:
-            return await _ends(reader, places)
+            return await _ends(reader, places, reader.last_stable_offset if committed else reader.highwater)
         except OffsetOutOfRangeError:
             continue  # a worker has just deleted what it had finished: look again from where it begins now
 
 
-async def _ends(reader: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> Offsets:
+async def _ends(
+    reader: AIOKafkaConsumer, places: Sequence[TopicPartition], end_of: Callable[[TopicPartition], Any]
+) -> Offsets:
     about = await reader.end_offsets(list(places))
     oldest = await reader.beginning_offsets(list(places))
     filled = [place for place in places if about[place] > oldest[place]]
@@ -36,6 +40,6 @@ async def _ends(reader: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> O
         reader.assign(filled)
         for place in filled:
             reader.seek(place, about[place] - 1)
-        while any(reader.last_stable_offset(place) is None for place in filled):
+        while any(end_of(place) is None for place in filled):
             await reader.getmany(timeout_ms=100)
-    return {place: reader.last_stable_offset(place) if place in filled else about[place] for place in places}
+    return {place: end_of(place) if place in filled else about[place] for place in places}

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import compress
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Self
@@ -31,6 +32,8 @@ from movie_stream.replay.temporary import temporary_file
 
 TEXTS: Final = ("movie_id", "title", "genre", "user_id")
 BUFFER_BYTES: Final = 1 << 18
+HASHED_BYTES: Final = 1 << 22
+"""As much of a file is hashed at once."""
 
 
 class Record(msgspec.Struct, omit_defaults=True, gc=False):
@@ -77,6 +80,8 @@ class ViewsFile:
         """How far the file has been read this time."""
         self.line = 0
         """The same in physical lines."""
+        self.now_ms = time.time_ns() // 1_000_000
+        """What lies in the future is decided by this moment, so that it is the same each time the file is read."""
         self._file = _open(path)
         try:
             self.size_bytes = self._file.seek(0, os.SEEK_END)
@@ -107,7 +112,7 @@ class ViewsFile:
     def chunks(self, future_tolerance_ms: int, last_line: int | None = None) -> Iterator[ViewChunk]:
         """The views of the whole file, or of its physical lines up to `last_line`.
 
-        A view that lies more than `future_tolerance_ms` ahead of now is refused, as the worker would.
+        A view that lies more than `future_tolerance_ms` ahead of `now_ms` is refused, as the worker would.
         """
         for rows in self._rows(last_line):
             yield self._views(rows, future_tolerance_ms)
@@ -122,6 +127,16 @@ class ViewsFile:
                 whole = [type(time_ms) is int for time_ms in column]
                 column, lines = list(compress(column, whole)), lines[whole]
             yield np.array(column, np.int64), lines
+
+    def hashes(self) -> Iterator[str]:
+        """The BLAKE2b hash of more and more of the file, last of its `size_bytes`."""
+        made = blake2b(digest_size=16)
+        with os.fdopen(os.dup(self._file.fileno()), "rb", 0) as own:
+            own.seek(0)
+            for start in range(0, self.size_bytes, HASHED_BYTES):
+                made.update(own.read(min(HASHED_BYTES, self.size_bytes - start)))
+                self.position_bytes = own.tell()
+                yield made.hexdigest()
 
     def _read_header(self) -> Header:
         with closing(self._open_rows(None)) as rows:
@@ -155,8 +170,7 @@ class ViewsFile:
         if not_utf8:
             refused |= {int(kept[row]): reason for row, reason in not_utf8.items()}
             kept = np.delete(kept, list(not_utf8))
-        now_ms = np.full(len(values), time.time_ns() // 1_000_000, np.int64)
-        decoded = decode(values, now_ms, future_tolerance_ms)
+        decoded = decode(values, np.full(len(values), self.now_ms, np.int64), future_tolerance_ms)
         if decoded.refusals:
             refused |= {int(kept[refusal.index]): refusal.reason for refusal in decoded.refusals}
             kept = kept[decoded.views.index]
@@ -195,7 +209,13 @@ class ViewsFile:
         return columns, refused
 
 
-def _pick(column: Sequence[Any], rows: NDArray[np.int64]) -> list[Any]:
+def picked(chunk: ViewChunk, rows: NDArray[np.intp]) -> ViewChunk:
+    """Those of the good rows alone."""
+    keys, values = _pick(chunk.keys, rows), _pick(chunk.values, rows)
+    return ViewChunk(keys, values, chunk.timestamp_ms[rows], chunk.lines[rows], [])
+
+
+def _pick(column: Sequence[Any], rows: NDArray[np.intp]) -> list[Any]:
     return [column[row] for row in rows.tolist()]
 
 

@@ -33,12 +33,16 @@ async def send_made_up(
     `wrote` is told how many, each time some were handed over. Returns once all are acknowledged. Raises
     BrokerUnreachable, TopicMissing, WriteRefused.
     """
+
+    async def told(events: int) -> None:
+        wrote(events)
+
     async with open_topic(settings, settings.kafka_topic) as writer:
         pace = Pace(rate, time.monotonic())
         rows = generate_rows(count, seed, end=end, span=span, chunk_rows=ROWS_AT_ONCE)
         async with aclosing(in_background(_records(rows))) as coming:
             async for keys, values in coming:
-                await write_paced(writer, pace, keys, values, wrote)
+                await write_paced(writer, pace, keys, values, told)
         await writer.finish()
 
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Sequence
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
-from movie_stream.errors import InputError, MovieStreamError, UsageError
+from movie_stream.errors import FileRefused, InputError, UsageError
+from movie_stream.replay.bookmark import BookmarkFile
 from movie_stream.replay.csv_rows import RefusedRow
 from movie_stream.replay.csv_views import ViewChunk, ViewsFile
 from movie_stream.replay.pace import Pace
+from movie_stream.replay.resume import Resumption
 from movie_stream.replay.sorted_runs import SortedRuns
 from movie_stream.replay.temporary import temporary_file
 from movie_stream.replay.time_order import FarOff, TimeSurvey
@@ -23,18 +25,9 @@ from movie_stream.replay.topic_writer import ACK_TIMEOUT, TopicWriter, open_topi
 from movie_stream.settings import Settings
 
 Item = TypeVar("Item")
-Step = Literal["checking", "sorting", "sending"]
-
+Step = Literal["checking", "sorting", "resuming", "sending"]
 
 CORRECT: Final = "correct it, or leave out --strict"
-
-
-class FileRefused(InputError):
-    """The content of a file, or of one of its lines, cannot be used; `why` is a sentence already."""
-
-    def __init__(self, *, path: Path | str, why: str, remedy: str, line: int | None = None) -> None:
-        place = f"{path}, line {line}" if line is not None else str(path)
-        MovieStreamError.__init__(self, f"{place}: {why}; {remedy}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +39,17 @@ class ReplayProgress:
     """Of `total_bytes`, in this step. A sorted file's bytes while sending are in proportion to its rows."""
     total_bytes: int
     sent: int
-    """Events so far."""
+    """Events so far, by this run."""
+    sent_before: int
+    """By earlier runs, of the rows so far."""
     refused: int
     """Rows so far."""
     refused_rows: Sequence[RefusedRow] = ()
     """Those that are new since the last call."""
     far_off: FarOff | None = None
     """Rows far off the rest, told once, before the first event is sent."""
+    nothing_to_resume: bool = False
+    """Told once, where the bookmark is that of no run to go on from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +58,14 @@ class ReplayResult:
 
     sent: int
     """Events, all of them acknowledged."""
+    sent_before: int
+    """Events that had arrived by earlier runs."""
     refused: int
     """Rows."""
     seconds: float
     """From the first event to the last acknowledgement."""
     first_timestamp_ms: int
-    """Of the events that were sent, the oldest."""
+    """Of the events that were sent, the oldest; 0 where none was."""
     last_timestamp_ms: int
     """The newest."""
 
@@ -78,40 +77,57 @@ async def replay(
     strict: bool = False,
     progress: Callable[[ReplayProgress], None] | None = None,
     ack_timeout: timedelta = ACK_TIMEOUT,
+    bookmark: BookmarkFile | None = None,
 ) -> ReplayResult:
     """Sends the views of a CSV to the topic, at `rate` events/s (0: as fast as it goes), in time order.
 
     The file is read twice: first for the order of its rows. If they are not in time order they are sorted,
     on disk if they are many. Bad rows are left out and told to `progress`; with `strict` the whole file is
     checked first, and nothing is sent if there is one, or one that lies far off the rest. Can be cancelled at
-    any moment.
+    any moment; it then takes up to a second.
 
-    Raises InputError where nothing in the file (with `strict`: not everything) can be used,
-    BrokerUnreachable, TopicMissing, WriteRefused, and UsageError for a rate that is none.
+    With a `bookmark` it goes on where that says, and leaves one behind from which the next can go on, whatever becomes
+    of this process.
+
+    Raises InputError where nothing in the file (with `strict`: not everything) can be used, or the bookmark cannot,
+    BrokerUnreachable, BrokerRefused, TopicMissing, WriteRefused, and UsageError for a rate that is none.
     """
     if not 0 <= rate < math.inf:
         raise UsageError(argument="--rate", expected="a number of events/s, or 0 for as fast as it goes", got=str(rate))
-    async with open_topic(settings, settings.kafka_topic, ack_timeout) as writer:
-        with await _open(file) as views:
-            run = _Replay(views, settings.future_tolerance // timedelta(milliseconds=1), progress or _untold)
-            in_order = await run.survey(strict)
-            if strict:
-                await run.insist()
-            if in_order:
-                return await run.send(writer, rate, run.views_to_send())
-            with temporary_file(file) as scratch:
-                runs = SortedRuns(scratch)
-                await run.sort(runs)
-                return await run.send(writer, rate, runs.merged())
+    async with AsyncExitStack() as stack:
+        writer = await stack.enter_async_context(open_topic(settings, settings.kafka_topic, ack_timeout))
+        views = stack.enter_context(await _open(file))
+        run = _Replay(views, writer, settings.future_tolerance // timedelta(milliseconds=1), progress or _untold)
+        if bookmark:
+            resumption = await Resumption.begin(settings, bookmark, views, await run.hash(), writer)
+            if resumption.earlier and resumption.earlier.finished:
+                return ReplayResult(0, resumption.earlier.views, 0, 0.0, 0, 0)
+            run.resumed_by(await stack.enter_async_context(resumption))
+        in_order = await run.survey(strict)
+        if strict:
+            await run.insist()
+        if in_order:
+            return await run.send(rate, run.views_to_send())
+        runs = SortedRuns(stack.enter_context(temporary_file(file)))
+        await run.sort(runs)
+        return await run.send(rate, runs.merged())
 
 
 class _Replay:
     """One replay: what it has found and sent so far."""
 
-    def __init__(self, views: ViewsFile, tolerance_ms: int, tell: Callable[[ReplayProgress], None]) -> None:
+    def __init__(
+        self,
+        views: ViewsFile,
+        writer: TopicWriter,
+        tolerance_ms: int,
+        tell: Callable[[ReplayProgress], None],
+    ) -> None:
         self._views = views
+        self._writer = writer
         self._tolerance_ms = tolerance_ms
         self._tell = tell
+        self._resumption: Resumption | None = None
         self._lines = 0
         self._to_sort = 0
         self._sent = 0
@@ -119,13 +135,28 @@ class _Replay:
         self._first_refused: RefusedRow | None = None
         self._oldest_ms = self._newest_ms = 0
 
+    async def hash(self) -> str:
+        """The hash of the whole file."""
+        made = ""
+        async with aclosing(in_background(self._views.hashes())) as hashes:
+            async for so_far in hashes:
+                made = so_far
+                self._progress("checking")
+        return made
+
+    def resumed_by(self, resumption: Resumption) -> None:
+        """Goes on where this says, and lets it know how far it is."""
+        self._resumption = resumption
+        self._tolerance_ms = resumption.future_tolerance_ms
+        self._progress("checking", nothing_to_resume=resumption.earlier is None)
+
     async def survey(self, strict: bool) -> bool:
         """Whether the rows are in time order; names those that lie far off the rest."""
         survey = TimeSurvey()
 
         def look() -> Iterator[bool]:
             for times_ms, lines in self._views.times():
-                latest_ms = time.time_ns() // 1_000_000 + self._tolerance_ms
+                latest_ms = self._views.now_ms + self._tolerance_ms
                 possible = (times_ms > 0) & (times_ms <= latest_ms)  # the others will be refused
                 survey.add(times_ms[possible], lines[possible])
                 yield True
@@ -166,24 +197,45 @@ class _Replay:
                 self._to_sort += len(chunk)
                 self._refuse("sorting", chunk.refused)
 
-    async def send(self, writer: TopicWriter, rate: float, chunks: Iterator[ViewChunk]) -> ReplayResult:
+    async def send(self, rate: float, chunks: Iterator[ViewChunk]) -> ReplayResult:
         """Sends what is in the chunks on a smooth schedule and waits for all acknowledgements."""
+        if self._resumption:
+            await self._resumption.start()
+        started = await self._send(rate, chunks)
+        seconds = time.monotonic() - started
+        if self._resumption:
+            await self._resumption.finish()
+        if not self._sent + self._sent_before:
+            raise self._nothing_usable()
+        counts = self._sent, self._sent_before, self._refused
+        return ReplayResult(*counts, seconds, self._oldest_ms, self._newest_ms)
+
+    async def _send(self, rate: float, chunks: Iterator[ViewChunk]) -> float:
+        """Sends it; when it began with it, in seconds of the monotonic clock."""
+        pace: Pace | None = None
         started = time.monotonic()
-        pace = Pace(rate, started)
         async with aclosing(in_background(chunks)) as coming:
             async for chunk in coming:
-                self._refuse("sending", chunk.refused)
-                await write_paced(writer, pace, chunk.keys, chunk.values, self._note_sent)
-                self._note_times(chunk)
-        await writer.finish()
-        if not self._sent:
-            raise self._nothing_usable()
-        seconds = time.monotonic() - started
-        return ReplayResult(self._sent, self._refused, seconds, self._oldest_ms, self._newest_ms)
+                self._refuse("sending" if pace or not self._resumption else "resuming", chunk.refused)
+                left = await self._resumption.missing(chunk) if self._resumption else chunk
+                if len(left):
+                    if pace is None:
+                        started = time.monotonic()
+                        pace = Pace(rate, started)
+                    await write_paced(self._writer, pace, left.keys, left.values, self._note_sent)
+                    self._note_times(left)
+        await self._writer.finish()
+        return started
 
-    def _note_sent(self, events: int) -> None:
+    @property
+    def _sent_before(self) -> int:
+        return self._resumption.views_before if self._resumption else 0
+
+    async def _note_sent(self, events: int) -> None:
         self._sent += events
         self._progress("sending")
+        if self._resumption:
+            await self._resumption.save_now_and_then()
 
     def _note_times(self, chunk: ViewChunk) -> None:
         if len(chunk):
@@ -196,12 +248,19 @@ class _Replay:
             self._first_refused = rows[0]
         self._progress(step, rows)
 
-    def _progress(self, step: Step, refused_rows: Sequence[RefusedRow] = (), far_off: FarOff | None = None) -> None:
+    def _progress(
+        self,
+        step: Step,
+        refused_rows: Sequence[RefusedRow] = (),
+        far_off: FarOff | None = None,
+        nothing_to_resume: bool = False,
+    ) -> None:
         total = self._views.size_bytes
         done = self._views.position_bytes
-        if step == "sending" and self._to_sort:
-            done = total * self._sent // self._to_sort
-        self._tell(ReplayProgress(step, done, total, self._sent, self._refused, refused_rows, far_off))
+        if step in ("resuming", "sending") and self._to_sort:
+            done = total * (self._sent + self._sent_before) // self._to_sort
+        counts = self._sent, self._sent_before, self._refused
+        self._tell(ReplayProgress(step, done, total, *counts, refused_rows, far_off, nothing_to_resume))
 
     def _nothing_usable(self) -> InputError:
         first = self._first_refused
@@ -216,7 +275,7 @@ async def write_paced(
     pace: Pace,
     keys: Sequence[bytes],
     values: Sequence[bytes],
-    wrote: Callable[[int], None],
+    wrote: Callable[[int], Awaitable[None]],
 ) -> None:
     """Writes records when their time comes; `wrote` is told how many, each time some were handed over."""
     start = 0
@@ -224,7 +283,7 @@ async def write_paced(
         end = start + pace.slice_events(len(keys) - start)
         await asyncio.sleep(pace.delay(end - start, time.monotonic()))
         await writer.write(keys[start:end], values[start:end])
-        wrote(end - start)
+        await wrote(end - start)
         start = end
 
 

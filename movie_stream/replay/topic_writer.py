@@ -1,6 +1,8 @@
 """Writes records to one topic: to the partition of their key, in order, and only what is acknowledged counts.
 
-Records are put into batches here instead of being handed over one by one, which is several times as fast.
+Records are put into batches here instead of being handed over one by one, which is several times as fast. A
+partition is given its next batch when the last is acknowledged: what arrives there is then a beginning of what was
+written, without a gap, wherever it is cut off.
 """
 
 from __future__ import annotations
@@ -8,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -45,7 +46,6 @@ log = logging.getLogger(__name__)
 
 BATCH_BYTES: Final = 1 << 19
 """Half of what a broker accepts by default."""
-MOST_BATCHES_UNACKNOWLEDGED: Final = 32
 ACK_TIMEOUT: Final = timedelta(seconds=30)
 CLOSE_SECONDS: Final = 0.5
 
@@ -74,6 +74,23 @@ class WriteRefused(MovieStreamError):
         super().__init__(f"the broker at {servers} does not take records for the topic {topic}: {cause}")
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What of a writer's records is acknowledged in one partition."""
+
+    records: int = 0
+    next_offset: int | None = None
+    """The offset after the last of them; None where there are none, or where the broker did not say."""
+
+    def and_then(self, records: int, base_offset: int) -> Written:
+        """With a batch more, which stands from `base_offset` on, negative where the broker does not know it any more.
+
+        >>> Written(3, 7).and_then(2, 9), Written(3, 7).and_then(2, -1)
+        (Written(records=5, next_offset=11), Written(records=5, next_offset=None))
+        """
+        return Written(self.records + records, base_offset + records if base_offset >= 0 else None)
+
+
 class TopicWriter:
     """Writes to a topic that exists; got from `open_topic`.
 
@@ -89,17 +106,22 @@ class TopicWriter:
         partition_count: int,
         ack_timeout: timedelta,
     ) -> None:
+        self.partition_count = partition_count
         self._producer = producer
         self._settings = settings
         self._topic = topic
-        self._partition_count = partition_count
         self._ack_timeout = ack_timeout.total_seconds()
-        self._unacknowledged: deque[_Sent] = deque()
-        self._acknowledged = 0
+        self._under_way: dict[int, _Sent] = {}
+        self._written = [Written()] * partition_count
+
+    @property
+    def written(self) -> Sequence[Written]:
+        """What is known to be acknowledged, by partition: a beginning of what was written to each."""
+        return self._written
 
     async def write(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
-        """Hands records over, stamped with the present; waits while too many are not yet acknowledged."""
-        partitions = partitions_of(keys, self._partition_count)
+        """Hands records over, stamped with the present; waits while those before them are not yet acknowledged."""
+        partitions = partitions_of(keys, self.partition_count)
         now_ms = time.time_ns() // 1_000_000
         for partition in np.unique(partitions).tolist():
             rows = np.flatnonzero(partitions == partition).tolist()
@@ -113,41 +135,45 @@ class TopicWriter:
 
     async def finish(self) -> None:
         """Waits until everything is acknowledged."""
-        await self._wait_for_acknowledgements(0)
+        await self._wait_for(range(self.partition_count))
 
     def forget(self) -> None:
         """Gives up what is not acknowledged."""
-        for sent in self._unacknowledged:
+        for sent in self._under_way.values():
             sent.future.cancel()
-        self._unacknowledged.clear()
+        self._under_way.clear()
 
     async def _send(self, batch: Any, partition: int) -> None:
-        await self._wait_for_acknowledgements(MOST_BATCHES_UNACKNOWLEDGED - 1)
+        await self._wait_for([partition])
         records = batch.record_count()
         with self._worded_errors():
             async with asyncio.timeout(self._ack_timeout):
                 future = await self._producer.send_batch(batch, self._topic, partition=partition)
-        self._unacknowledged.append(_Sent(future, records, time.monotonic() + self._ack_timeout))
+        self._under_way[partition] = _Sent(future, records, time.monotonic() + self._ack_timeout)
 
-    async def _wait_for_acknowledgements(self, most: int) -> None:
-        """Waits until at most `most` batches are not acknowledged; looks at those that are in any case."""
-        while self._unacknowledged:
-            sent = self._unacknowledged[0]
-            rest = sent.deadline - time.monotonic()
+    async def _wait_for(self, partitions: Collection[int]) -> None:
+        """Waits until nothing is under way to these partitions; looks at the others in any case."""
+        while True:
+            self._look()
+            waiting = [sent for partition, sent in self._under_way.items() if partition in partitions]
+            if not waiting:
+                return
+            rest = min(sent.deadline for sent in waiting) - time.monotonic()
+            await asyncio.wait([sent.future for sent in waiting], timeout=rest, return_when=asyncio.FIRST_COMPLETED)
+
+    def _look(self) -> None:
+        """Counts what is acknowledged."""
+        for partition, sent in list(self._under_way.items()):
             with self._worded_errors():
                 if sent.future.done():
-                    sent.future.result()
-                    self._acknowledged += sent.records
-                    self._unacknowledged.popleft()
-                elif rest <= 0:
+                    base_offset = sent.future.result().offset
+                    self._written[partition] = self._written[partition].and_then(sent.records, base_offset)
+                    del self._under_way[partition]
+                elif sent.deadline <= time.monotonic():
                     raise TimeoutError
-                elif len(self._unacknowledged) > most:
-                    await asyncio.wait([sent.future], timeout=rest)
-                else:
-                    return
 
     def _worded_errors(self) -> AbstractContextManager[None]:
-        return worded_errors(self._settings, self._topic, self._acknowledged)
+        return worded_errors(self._settings, self._topic, sum(written.records for written in self._written))
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,10 +280,17 @@ async def _stop(producer: AIOKafkaProducer) -> None:
     producer._closed = True
     waiting = producer._message_accumulator
     for batch in [*waiting._pending_batches, *chain.from_iterable(waiting._batches.values())]:
-        batch.future.cancel()
+        # Not cancelled: of one that it would try again the sender complains, with a traceback.
+        batch.future.add_done_callback(_heed)
     waiting._batches.clear()
     sender = producer._sender.sender_task
     while sender is not None and not sender.done():
         sender.cancel()  # the first time it waits for the answer that is under way, then no more
         await asyncio.wait([sender], timeout=CLOSE_SECONDS)
     await producer.client.close()
+
+
+def _heed(future: asyncio.Future[Any]) -> None:
+    """Takes note of how it ended, which asyncio insists on; the caller was told of an error by the first of them."""
+    if not future.cancelled():
+        future.exception()
