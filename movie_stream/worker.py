@@ -36,7 +36,7 @@ from movie_stream.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Of what stands in changelogs, partials and `_partials`; another format is another run."""
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from movie_stream.aggregates import partial
 from movie_stream.aggregates.batch import Batch, Numbers
-from movie_stream.aggregates.columns import Array, Ints
+from movie_stream.aggregates.columns import Array, Column, Ints
 from movie_stream.aggregates.groups import Block, Groups, compact
 from movie_stream.aggregates.interner import Interner
 from movie_stream.aggregates.local_time import LocalHours
@@ -24,6 +24,9 @@ from movie_stream.partitioner import partitions_of
 
 _BEFORE_ALL: Final = -(2**62)
 _SPELLINGS_KEPT: Final = 20_000
+_UNKNOWN: Final = -1
+_ELSEWHERE: Final = 0
+"""Where a user belongs, in Accumulator._placed: elsewhere, here (1), or not asked yet."""
 
 Entry = Block | UsersBlock | UserDaysBlock
 _ENCODER = msgspec.msgpack.Encoder()
@@ -81,9 +84,9 @@ class Accumulator:
         """Views whose user belongs into another partition, since the start of this process."""
         self._slugs, self._movies = Interner(), Interner()
         self._spellings, self._slug_ids, self._spelled = Interner(), list[int](), list[str]()
-        self._misplaced_users = np.zeros(0, np.bool_)
+        self._placed = Column(np.int8, fill=_UNKNOWN)
         self.users = Users(self._results, self._rules.session_gap_ms)
-        names = {"genre": self._slugs, "movie_id": self._movies, "user_id": self.users.names, None: None}
+        names = {"genre": self._slugs, "movie_id": self._movies, None: None}
         self._of_views = [
             Groups(result, names[result.grouped_by], live=True) for result in self._results if not result.of_users
         ]
@@ -175,12 +178,12 @@ class Accumulator:
         return np.array(self._slug_ids, np.int64)[ids], spelled_by_id[ids]
 
     def _count_misplaced(self, users: Ints) -> None:
-        known = len(self._misplaced_users)
-        fresh = [name.encode() for name in self.users.names.names[known:]]
-        if fresh:
-            elsewhere = partitions_of(fresh, self._partitions) != self.partition
-            self._misplaced_users = np.concatenate([self._misplaced_users, elsewhere])
-        self.misplaced += int(np.count_nonzero(self._misplaced_users[users]))
+        self._placed.grow(len(self.users))
+        placed = self._placed.values
+        fresh = np.unique(users[placed[users] == _UNKNOWN])
+        if len(fresh):
+            placed[fresh] = partitions_of(self.users.names.utf8(fresh), self._partitions) == self.partition
+        self.misplaced += int(np.count_nonzero(placed[users] == _ELSEWHERE))
 
     def partials(self, targets: int) -> list[tuple[int, bytes]]:
         """What changed since the last call, for each partition of `movie-partials`; the watermark comes last."""
@@ -236,7 +239,7 @@ class Accumulator:
             groups.unsent.values[:] = False
             groups.unsaved.values[:] = False
         self.users.settle()
-        self._misplaced_users = np.zeros(0, np.bool_)
+        self._placed = Column(np.int8, fill=_UNKNOWN)
         self.forget()
 
     def forget(self) -> None:
