@@ -21,6 +21,7 @@ from faust.tables.manager import TableManager
 from faust.types import TP, StreamT
 
 from movie_stream import logs
+from movie_stream.allocator import give_back
 from movie_stream.chunk import Chunk
 from movie_stream.errors import MovieStreamError, WorkerFailed
 from movie_stream.kafka import client
@@ -178,6 +179,7 @@ class MovieStream(faust.App):
 
 def create_app(settings: Settings) -> MovieStream:
     """The app for these settings. Raises SettingMissing."""
+    give_back()
     created = MovieStream(settings)
     movie_events = created.topic(settings.kafka_topic, schema=ChunkSchema())
     movie_partials = created.topic(settings.kafka_partials_topic, schema=ChunkSchema())

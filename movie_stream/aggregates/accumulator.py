@@ -180,7 +180,7 @@ class Accumulator:
     def _count_misplaced(self, users: Ints) -> None:
         self._placed.grow(len(self.users))
         placed = self._placed.values
-        fresh = np.unique(users[placed[users] == _UNKNOWN])
+        fresh = users[placed[users] == _UNKNOWN]
         if len(fresh):
             placed[fresh] = partitions_of(self.users.names.utf8(fresh), self._partitions) == self.partition
         self.misplaced += int(np.count_nonzero(placed[users] == _ELSEWHERE))

@@ -144,8 +144,8 @@ class PairIndex:
 
 def _hashes(a: AnyInts, b: AnyInts) -> NDArray[np.uint64]:
     """32 well-mixed bits of each pair, the same whatever type its halves are held in."""
-    mixed = a.astype(np.int64).view(np.uint64) * _MIX_A
-    mixed ^= b.astype(np.int64).view(np.uint64) * _MIX_B
+    mixed = np.asarray(a, np.int64).view(np.uint64) * _MIX_A
+    mixed ^= np.asarray(b, np.int64).view(np.uint64) * _MIX_B
     mixed ^= mixed >> np.uint64(29)
     mixed *= _MIX_A
     mixed >>= np.uint64(32)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from movie_stream.aggregates.columns import Bools, Column, Ints
+from movie_stream.aggregates.columns import AnyInts, Bools, Column, Ints
 from movie_stream.aggregates.interner import hash64
 from movie_stream.aggregates.slots import Slots
 
@@ -40,18 +40,19 @@ class PackedNames:
     ([0, 1, 0], ['\u00e9t\u00e9', 'a'], 2)
     """
 
-    __slots__ = ("_ends", "_hashes", "_slots", "_tags", "_text")
+    __slots__ = ("_begins", "_hashes", "_slots", "_tags", "_text")
 
     def __init__(self) -> None:
         self._text = Column(np.uint8)
         self._text.grow(_WORD)
-        self._ends = Column(np.int64)  # where each ends in _text
+        self._begins = Column(np.int64)  # of each in _text, and of the next one to come
+        self._begins.grow(1)
         self._tags = Column(np.uint32)
         self._hashes = Column(np.uint64)
         self._slots = Slots()
 
     def __len__(self) -> int:
-        return len(self._ends.values)
+        return len(self._begins.values) - 1
 
     def ids(self, names: Sequence[str]) -> Ints:
         """The number of each string; a new string gets a new number."""
@@ -87,10 +88,9 @@ class PackedNames:
             self._hashes.values[known:] = np.fromiter(map(hash64, fresh), np.uint64, len(fresh))
         return self._hashes.values[ids]
 
-    def _bounds(self, ids: NDArray[Any]) -> tuple[Ints, Ints]:
+    def _bounds(self, ids: AnyInts) -> tuple[Ints, Ints]:
         """Where these strings begin and end."""
-        ends = self._ends.values
-        return np.where(ids > 0, ends[ids - 1], 0), ends[ids]
+        return self._begins.values[ids], self._begins.values[ids + 1]
 
     def _joined(self, ids: Ints) -> tuple[bytes, Iterator[tuple[int, int]]]:
         """These strings one after the other, and where each begins and ends in there."""
@@ -104,26 +104,26 @@ class PackedNames:
         count, used = len(self), len(self._text.values) - _WORD
         self._text.grow(len(self._text.values) + len(fresh.text) - _WORD)
         self._text.values[used:] = fresh.text
-        self._ends.grow(count + len(fresh.begins))
-        self._ends.values[count:] = used + fresh.begins + fresh.lengths
+        self._begins.grow(count + len(fresh.begins) + 1)
+        self._begins.values[count + 1 :] = used + fresh.begins + fresh.lengths
         self._tags.grow(len(self))
         self._tags.values[count:] = fresh.tags
         self._slots.extend(count, len(self), lambda part: self._tags.values[part])
 
-    def _same(self, numbers: NDArray[Any], asked: _Packed, places: Ints) -> Bools:
+    def _same(self, numbers: Ints, asked: _Packed, places: Ints | slice) -> Bools:
         """Whether each of our strings is the one asked for at a place: of the same tag, length and bytes."""
         same: Bools = self._tags.values[numbers] == asked.tags[places]
         rows = np.flatnonzero(same)
         mine, ends = self._bounds(numbers[rows])
-        theirs, left = asked.begins[places[rows]], asked.lengths[places[rows]]
+        theirs, left = asked.begins[places][rows], asked.lengths[places][rows]
         of_mine, of_theirs = _words(self._text.values), _words(asked.text)
-        differ = ends - mine != left
+        alike = ends - mine == left
         while len(rows):  # a word of all that are left
-            differ |= (of_mine[mine] ^ of_theirs[theirs]) & _FIRST_BYTES[np.minimum(left, _WORD)] != 0
-            same[rows[differ]] = False
-            go_on = ~differ & (left > _WORD)
-            rows, mine, theirs, left = rows[go_on], mine[go_on] + _WORD, theirs[go_on] + _WORD, left[go_on] - _WORD
-            differ = np.zeros(len(rows), np.bool_)
+            alike &= (of_mine[mine] ^ of_theirs[theirs]) & _FIRST_BYTES[np.minimum(left, _WORD)] == 0
+            same[rows[~alike]] = False
+            more = np.flatnonzero(alike & (left > _WORD))
+            rows, mine, theirs, left = rows[more], mine[more] + _WORD, theirs[more] + _WORD, left[more] - _WORD
+            alike = np.ones(len(rows), np.bool_)
         return same
 
 

@@ -34,31 +34,37 @@ class Slots:
     [2, -1]
     """
 
-    __slots__ = ("_slots",)
+    __slots__ = ("_slots", "_used")
 
     def __init__(self) -> None:
-        self._slots = np.full(_FEWEST, _FREE, np.int32)
+        self._slots, self._used = np.full(_FEWEST, _FREE, np.int32), 0
 
-    def find(self, hashes: NDArray[Any], same: Callable[[NDArray[Any], Ints], Bools]) -> Ints:
+    def find(self, hashes: NDArray[Any], same: Callable[[Ints, Ints | slice], Bools]) -> Ints:
         """The number of each thing asked for, -1 where it is not known.
 
-        `same(numbers, places)` compares known things with those asked for at these places, one by one.
+        `same(numbers, places)` compares known things with those asked for at these places, one by one; of a number -1
+        it may say anything.
         """
-        found = np.full(len(hashes), -1, np.int64)
         mask = len(self._slots) - 1
-        pending, slots, step = np.arange(len(hashes)), (hashes & mask).astype(np.int64), 0
+        slots = (hashes & mask).astype(np.int64)
+        found = self._slots[slots].astype(np.int64)
+        if not self._used:
+            return found
+        hit = same(found, slice(None))
+        pending = np.flatnonzero((found != _FREE) & ~hit)
+        slots, step = slots[pending], 1
         while len(pending):
-            number = self._slots[slots]
-            known = number != _FREE
-            pending, slots, number = pending[known], slots[known], number[known]
+            slots = (slots + step) & mask
+            number = self._slots[slots].astype(np.int64)
+            found[pending] = number
             hit = same(number, pending)
-            found[pending[hit]] = number[hit]
-            step += 1
-            pending, slots = pending[~hit], (slots[~hit] + step) & mask
+            left = np.flatnonzero((number != _FREE) & ~hit)
+            pending, slots, step = pending[left], slots[left], step + 1
         return found
 
     def extend(self, start: int, end: int, hashes_of: HashesOf) -> None:
         """Takes in the things numbered from `start` to before `end`, which are new and all different."""
+        self._used = end
         if 3 * end > 2 * len(self._slots):
             self.rebuild(end, hashes_of)
         else:
@@ -66,6 +72,7 @@ class Slots:
 
     def rebuild(self, length: int, hashes_of: HashesOf) -> None:
         """Forgets everything and takes in the things numbered from 0 to before `length`."""
+        self._used = length
         self._slots = np.full(max(_FEWEST, 1 << (3 * length // 2).bit_length()), _FREE, np.int32)
         self._place_all(0, length, hashes_of)
 

@@ -102,3 +102,11 @@ class Chain:
         del self._entries  # of forks: whatever comes of them later has no parent that counts
         self._entries = {}
         return Counted(record, [entries[index] for index in range(record.entries)])
+
+    def wrote(self, cursor: Cursor) -> None:
+        """Takes a whole checkpoint, whose parent is the last that counted, and whose records are the next in the log.
+
+        What stands there is known, so it need not be read.
+        """
+        assert cursor.parent == self.last, "it was made by this chain"
+        self.last, self._entries = cursor.id, {}

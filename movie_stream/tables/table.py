@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from movie_stream.tables.checkpoint import Chain, CheckpointId, Cursor, EntryRecord, encode
 from movie_stream.tables.log import Log, LogCut
@@ -24,6 +24,9 @@ class State(Protocol):
 
 
 S = TypeVar("S", bound=State)
+
+SENT_AT_ONCE: Final = 4 << 20
+"""Bytes of entries, about, that are on their way to the log at one time, besides the copy that they are made of."""
 
 
 class Overtaken(RuntimeError):
@@ -104,15 +107,18 @@ class Table(Generic[S]):
             len(frozen.entries),
             self._run,
         )
-        entries = [encode(EntryRecord(this, index, payload)) for index, payload in enumerate(frozen.entries)]
-        offsets = await self._log.append(entries) if entries else []
+        offsets: list[int] = []
+        for portion in _portions(frozen.entries):
+            offsets += await self._log.append(
+                [encode(EntryRecord(this, index, frozen.entries[index])) for index in portion]
+            )
         offsets += await self._log.append([encode(cursor)])
-        alone = await self._read_back(entries, cursor, offsets)
+        alone = await self._read_back(cursor, offsets)
         self._weigh(frozen.snapshot, frozen.entries)
         if frozen.snapshot and alone:
             await self._log.delete_before(offsets[0])
 
-    async def _read_back(self, entries: Sequence[bytes], cursor: Cursor, offsets: list[int]) -> bool:
+    async def _read_back(self, cursor: Cursor, offsets: list[int]) -> bool:
         """Makes sure that the cursor counts; says whether no foreign record stands between its first entry and it.
 
         Offsets that follow one another from the last known end on are known to be ours alone, without reading.
@@ -120,8 +126,7 @@ class Table(Generic[S]):
         expected = list(range(self._next_offset or 0, (self._next_offset or 0) + len(offsets)))
         foreign = 0
         if offsets == expected:
-            for record in (*entries, encode(cursor)):
-                self._chain.read(record)
+            self._chain.wrote(cursor)
         else:
             try:
                 async for offset, value in self._log.read(self._next_offset, offsets[-1] + 1):
@@ -140,3 +145,17 @@ class Table(Generic[S]):
             self._snapshot_bytes, self._delta_bytes = size, 0
         else:
             self._delta_bytes += size
+
+
+def _portions(entries: Sequence[bytes]) -> Iterator[range]:
+    """The indices of entries that are sent at once, portion by portion.
+
+    >>> list(_portions([bytes(3 << 20), bytes(2 << 20), b"", bytes(5 << 20)]))
+    [range(0, 2), range(2, 4)]
+    """
+    start = size = 0
+    for index, payload in enumerate(entries):
+        size += len(payload)
+        if size >= SENT_AT_ONCE or index == len(entries) - 1:
+            yield range(start, index + 1)
+            start, size = index + 1, 0
