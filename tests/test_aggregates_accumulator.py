@@ -141,7 +141,7 @@ def test_a_chunk_of_bad_records_only_moves_the_position_alone() -> None:
     state = Accumulator(0, 1, Rules())
     assert [letter.offset for letter in state.apply(chunk_of(0, 0, [b"", None]))] == [0, 1]
     assert (state.position, state.watermark_ms, state.partials(2)) == (2, None, [])
-    assert state.freeze(snapshot=True) == []
+    assert list(state.freeze(snapshot=True)) == []
 
 
 def test_views_of_users_in_the_wrong_partition_are_counted() -> None:

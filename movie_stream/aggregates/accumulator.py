@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 import msgspec
@@ -214,15 +215,17 @@ class Accumulator:
             target = np.array([of_start[start] for start in starts], np.int64)
         return [(t, rows[target == t]) for t in range(targets)]
 
-    def freeze(self, snapshot: bool) -> list[bytes]:
-        """The entries of a checkpoint: what changed since the last call, or everything."""
-        entries: list[bytes] = []
+    def freeze(self, snapshot: bool) -> Iterator[bytes]:
+        """The entries of a checkpoint: what changed since the last call, or everything.
+
+        The copy is made now; it is put into the form of entries one by one, when they are asked for.
+        """
+        blocks: list[Block] = []
         for groups in self._groups.values():
             rows = np.arange(len(groups)) if snapshot else np.flatnonzero(groups.unsaved.values)
-            entries.extend(map(_ENCODER.encode, groups.blocks(rows)))
+            blocks.extend(groups.blocks(rows))
             groups.unsaved.values[:] = False
-        entries.extend(map(_ENCODER.encode, self.users.blocks(snapshot)))
-        return entries
+        return map(_ENCODER.encode, chain(blocks, self.users.freeze(snapshot)))
 
     def load(self, entry: bytes) -> None:
         """Takes over an entry of a checkpoint; they come in the order of the log."""

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 from movie_stream.aggregates.batch import Batch
-from movie_stream.aggregates.columns import Column, Ints, PairIndex, segmented_maximum
+from movie_stream.aggregates.columns import AnyInts, Column, Ints, PairIndex, segmented_maximum
 from movie_stream.aggregates.fields import NEW_USERS, SESSION_MS, SESSIONS, TOTAL_USERS, TopUsers
 from movie_stream.aggregates.groups import Groups
 from movie_stream.aggregates.packed_names import PackedNames
@@ -203,28 +203,26 @@ class Users:
             past = (figures.starts + _DAY_MS <= threshold_ms) & (figures.starts < open_since)
             figures.drop(past & ~figures.unsent.values)
 
-    def blocks(self, snapshot: bool) -> Iterator[UsersBlock | UserDaysBlock]:
-        """What changed since the last call, or everything; the figures of days are not part of it."""
+    def freeze(self, snapshot: bool) -> Iterator[UsersBlock | UserDaysBlock]:
+        """What changed since the last call, or everything; the figures of days are not part of it.
+
+        The columns are copied now; the names, which never change, are looked up when a block is asked for.
+        """
+        copied: list[tuple[type[UsersBlock | UserDaysBlock], AnyInts, list[bytes]]] = []
         users = np.arange(len(self._unsaved.values)) if snapshot else np.flatnonzero(self._unsaved.values)
-        for part in _cut(users):
+        for part in _cut(users.astype(np.int32)):
             found = self._sessions.find(part)
-            order = np.lexsort((found.start, found.user))
-            yield UsersBlock(
-                self.names.texts(part),
-                self._first.values[part].tobytes(),
-                np.bincount(np.searchsorted(part, found.user), minlength=len(part)).astype(np.int32).tobytes(),
-                found.start[order].tobytes(),
-                found.end[order].tobytes(),
-            )
+            order = np.argsort(found.user, kind="stable")
+            count = np.bincount(np.searchsorted(part, found.user), minlength=len(part))
+            columns = [self._first.values[part], count.astype(np.int32), found.start[order], found.end[order]]
+            copied.append((UsersBlock, part, [column.tobytes() for column in columns]))
         rows = np.arange(len(self._days)) if snapshot else np.flatnonzero(self._day_unsaved.values)
         for part in _cut(rows):
-            yield UserDaysBlock(
-                self.names.texts(self._days.pairs[1][part]),
-                self._days.pairs[0][part].tobytes(),
-                self._day_views.values[part].tobytes(),
-                self._day_minutes.values[part].tobytes(),
-            )
+            day, user = (half[part] for half in self._days.pairs)
+            columns = [day, self._day_views.values[part], self._day_minutes.values[part]]
+            copied.append((UserDaysBlock, user, [column.tobytes() for column in columns]))
         self.settle()
+        return (block(self.names.texts(user), *columns) for block, user, columns in copied)
 
     def settle(self) -> None:
         """What is held now is saved already."""
@@ -232,7 +230,7 @@ class Users:
         self._day_unsaved.values[:] = False
 
     def load(self, block: UsersBlock | UserDaysBlock) -> None:
-        """Takes over what `blocks` gave."""
+        """Takes over what `freeze` gave."""
         user = self.names.ids(block.names)
         self._first.grow(len(self.names))
         self._unsaved.grow(len(self.names))
@@ -252,6 +250,6 @@ class Users:
         self._sessions.put(Intervals(owner[order], starts[order], ends[order]))
 
 
-def _cut(rows: Ints) -> Iterator[Ints]:
+def _cut(rows: AnyInts) -> Iterator[AnyInts]:
     for at in range(0, len(rows), _USERS_IN_BLOCK):
         yield rows[at : at + _USERS_IN_BLOCK]

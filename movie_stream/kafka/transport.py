@@ -27,7 +27,7 @@ from movie_stream.kafka.unpack import chunk
 
 SESSION_TIMEOUT_MS = 6_000
 """Brokers refuse less by default; Tansu holds the first to join back for half of it."""
-FETCH_BYTES = 2 << 20
+FETCH_BYTES = 1 << 20
 
 
 class ChunkThread(driver.AIOKafkaConsumerThread):

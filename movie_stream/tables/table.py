@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -18,7 +18,7 @@ class State(Protocol):
     watermark_ms: int | None
 
     def reset(self) -> None: ...
-    def freeze(self, snapshot: bool) -> list[bytes]: ...
+    def freeze(self, snapshot: bool) -> Iterable[bytes]: ...
     def load(self, entry: bytes) -> None: ...
     def loaded(self, position: int, watermark_ms: int | None) -> None: ...
 
@@ -38,7 +38,8 @@ class Frozen:
     """One instant's copy of what the next checkpoint holds."""
 
     snapshot: bool
-    entries: Sequence[bytes]
+    entries: Iterable[bytes]
+    """To be gone through once: they may be put together only then."""
     position: int
     watermark_ms: int | None
 
@@ -75,7 +76,7 @@ class Table(Generic[S]):
                         for payload in counted.payloads:
                             self.state.load(payload)
                         position, watermark_ms = counted.cursor.position, counted.cursor.watermark_ms
-                        self._weigh(counted.cursor.snapshot, counted.payloads)
+                        self._weigh(counted.cursor.snapshot, sum(map(len, counted.payloads)))
             except LogCut:
                 continue
             self.state.loaded(position, watermark_ms)
@@ -98,23 +99,24 @@ class Table(Generic[S]):
         """
         self._sequence += 1
         this = CheckpointId(self._writer, self._sequence)
+        offsets: list[int] = []
+        size = 0
+        for portion in _portions(frozen.entries):
+            records = [encode(EntryRecord(this, index, payload)) for index, payload in enumerate(portion, len(offsets))]
+            offsets += await self._log.append(records)
+            size += sum(map(len, portion))
         cursor = Cursor(
             this,
             self._chain.last,
             frozen.snapshot,
             frozen.position,
             frozen.watermark_ms,
-            len(frozen.entries),
+            len(offsets),
             self._run,
         )
-        offsets: list[int] = []
-        for portion in _portions(frozen.entries):
-            offsets += await self._log.append(
-                [encode(EntryRecord(this, index, frozen.entries[index])) for index in portion]
-            )
         offsets += await self._log.append([encode(cursor)])
         alone = await self._read_back(cursor, offsets)
-        self._weigh(frozen.snapshot, frozen.entries)
+        self._weigh(frozen.snapshot, size)
         if frozen.snapshot and alone:
             await self._log.delete_before(offsets[0])
 
@@ -139,23 +141,26 @@ class Table(Generic[S]):
             raise Overtaken(f"checkpoint {cursor.id.sequence} of this writer does not count: another writer came first")
         return not foreign
 
-    def _weigh(self, snapshot: bool, payloads: Sequence[bytes]) -> None:
-        size = sum(map(len, payloads))
+    def _weigh(self, snapshot: bool, size: int) -> None:
         if snapshot:
             self._snapshot_bytes, self._delta_bytes = size, 0
         else:
             self._delta_bytes += size
 
 
-def _portions(entries: Sequence[bytes]) -> Iterator[range]:
-    """The indices of entries that are sent at once, portion by portion.
+def _portions(entries: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """The entries that are sent at once, portion by portion.
 
-    >>> list(_portions([bytes(3 << 20), bytes(2 << 20), b"", bytes(5 << 20)]))
-    [range(0, 2), range(2, 4)]
+    >>> [list(map(len, portion)) for portion in _portions([bytes(3 << 20), bytes(2 << 20), b"", bytes(5 << 20)])]
+    [[3145728, 2097152], [0, 5242880]]
     """
-    start = size = 0
-    for index, payload in enumerate(entries):
+    portion: list[bytes] = []
+    size = 0
+    for payload in entries:
+        portion.append(payload)
         size += len(payload)
-        if size >= SENT_AT_ONCE or index == len(entries) - 1:
-            yield range(start, index + 1)
-            start, size = index + 1, 0
+        if size >= SENT_AT_ONCE:
+            yield portion
+            portion, size = [], 0
+    if portion:
+        yield portion
