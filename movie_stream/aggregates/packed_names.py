@@ -14,6 +14,7 @@ from movie_stream.aggregates.interner import hash64
 from movie_stream.aggregates.slots import Slots
 
 Bytes = NDArray[np.uint8]
+_hash: Final = hash
 _WORD: Final = 8
 _FIRST_BYTES: Final = np.array([(1 << 8 * count) - 1 for count in range(_WORD + 1)], np.uint64)
 """Masks that leave so many of a little-endian word's bytes."""
@@ -132,7 +133,7 @@ def _pack(names: Sequence[str]) -> _Packed:
     lengths = np.fromiter(
         map(len, names) if joined.isascii() else (len(name.encode()) for name in names), np.int64, len(names)
     )
-    tags = np.fromiter(map(hash, names), np.int64, len(names)).astype(np.uint32)
+    tags = np.fromiter(map(_hash, names), np.int64, len(names)).astype(np.uint32)
     text = np.frombuffer(joined.encode() + bytes(_WORD), np.uint8)
     return _Packed(text, np.cumsum(lengths) - lengths, lengths, tags)
 

@@ -1,0 +1,34 @@
+"""Freed arrays go back to the system; without the limits most of their memory would stay with the process."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import sys
+import numpy as np
+import psutil
+from movie_stream.allocator import LARGE_BYTES, give_back
+
+if sys.argv[1] == "yes":
+    give_back()
+np.ones(16 << 20, np.uint8)  # freed at once: glibc takes it as a sign that such arrays come and go
+arrays = [np.ones(2 * LARGE_BYTES, np.uint8) for _ in range(200)]
+del arrays[:-1]  # the last one stands above all the others in a heap
+print(psutil.Process().memory_info().rss >> 20)
+"""
+
+
+def held_mb(limits: str) -> int:
+    """What a process holds after it has freed a hundred megabytes."""
+    ran = subprocess.run([sys.executable, "-c", PROGRAM, limits], capture_output=True, text=True, check=True)
+    return int(ran.stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have limits of their own")
+def test_freed_arrays_are_given_back() -> None:
+    assert held_mb("yes") < held_mb("no") - 50
