@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from sys import intern
 from typing import Any, ClassVar, Final, Protocol
 
 import numpy as np
@@ -244,14 +245,26 @@ class Members:
         return count_distinct(values, self.lg_k)
 
 
+class TextColumn(Column):
+    """Strings, or None. Equal ones are one object: a film's title stands in every hour, a spelling in every minute."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(object, fill=None)
+
+    def load(self, rows: Ints, exported: Any, picked: Ints) -> None:
+        super().load(rows, [text and intern(text) for text in exported], picked)
+
+
 @dataclass(frozen=True, slots=True)
 class SmallestSpelling:
     """The smallest spelling of the genre in code-point order, trimmed and collapsed."""
 
     name: ClassVar[str] = "spelling"
 
-    def column(self, live: bool) -> Column:
-        return Column(object, fill=None)
+    def column(self, live: bool) -> TextColumn:
+        return TextColumn()
 
     def update(self, column: Column, rows: Ints, batch: Batch) -> None:
         held, spelling = column.values, batch.texts["spelling"]
@@ -270,7 +283,7 @@ class TitleColumn:
     __slots__ = ("newest", "title")
 
     def __init__(self) -> None:
-        self.newest, self.title = Column(np.int64, fill=_UNSEEN), Column(object, fill=None)
+        self.newest, self.title = Column(np.int64, fill=_UNSEEN), TextColumn()
 
     def grow(self, length: int) -> None:
         self.newest.grow(length)
@@ -320,7 +333,7 @@ class NewestTitle:
         titles = batch.texts["title"][candidates]
         groups = rows[candidates]
         untitled = held[groups] == None  # noqa: E711  (elementwise)
-        held[groups[untitled]] = titles[untitled]
+        held[groups[untitled]] = np.fromiter(map(intern, titles[untitled]), object, np.count_nonzero(untitled))
         for i in np.flatnonzero(held[groups] != titles).tolist():  # ties in time
             held[groups[i]] = min(held[groups[i]], titles[i])
 
