@@ -88,7 +88,7 @@ def test_every_test_exists(page: Path) -> None:
 
 
 ORDER = (
-    {"settings", "errors", "masking", "logs", "event", "chunk", "partitioner"},
+    {"settings", "errors", "masking", "logs", "allocator", "event", "chunk", "partitioner"},
     {"aggregates", "tables"},
     {"kafka", "mongo", "replay", "embedded"},
     {"agents"},
