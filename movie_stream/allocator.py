@@ -1,4 +1,4 @@
-"""Has the C library's allocator give the memory of large arrays back to the system when they are freed."""
+"""Has the C library's allocator give memory back to the system when it is freed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ _MMAP_THRESHOLD: Final = -3
 _ARENA_MAX: Final = -8
 """What mallopt(3) calls its parameters."""
 
+_GLIBC: Final = ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
+
 LARGE_BYTES: Final = 256 << 10
 """From this size on an array has pages of its own; the arrays that are made of a chunk are mostly smaller."""
 
@@ -20,7 +22,12 @@ def give_back() -> None:
     Left alone, glibc raises the first whenever a larger array is freed, up to 32 MB, and keeps eight heaps a core for
     threads: a worker that takes copies of its columns for each checkpoint then holds twice the memory that it uses.
     """
-    if platform.libc_ver()[0] == "glibc":
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_MMAP_THRESHOLD, LARGE_BYTES)
-        mallopt(_ARENA_MAX, 2)
+    if _GLIBC is not None:
+        _GLIBC.mallopt(_MMAP_THRESHOLD, LARGE_BYTES)
+        _GLIBC.mallopt(_ARENA_MAX, 2)
+
+
+def trim() -> None:
+    """Gives back what is free in between what is used, which takes some milliseconds: for after very much was freed."""
+    if _GLIBC is not None:
+        _GLIBC.malloc_trim(0)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
+from movie_stream.allocator import trim
 from movie_stream.tables.checkpoint import Chain, CheckpointId, Cursor, EntryRecord, encode
 from movie_stream.tables.log import Log, LogCut
 
@@ -27,6 +28,9 @@ S = TypeVar("S", bound=State)
 
 SENT_AT_ONCE: Final = 4 << 20
 """Bytes of entries, about, that are on their way to the log at one time, besides the copy that they are made of."""
+
+MUCH: Final = 8 << 20
+"""Bytes of entries after which it is worth the while to look for memory that can be given back."""
 
 
 class Overtaken(RuntimeError):
@@ -80,6 +84,8 @@ class Table(Generic[S]):
             except LogCut:
                 continue
             self.state.loaded(position, watermark_ms)
+            if self._snapshot_bytes + self._delta_bytes >= MUCH:
+                trim()
             return
 
     @property
@@ -119,6 +125,8 @@ class Table(Generic[S]):
         self._weigh(frozen.snapshot, size)
         if frozen.snapshot and alone:
             await self._log.delete_before(offsets[0])
+        if size >= MUCH:
+            trim()
 
     async def _read_back(self, cursor: Cursor, offsets: list[int]) -> bool:
         """Makes sure that the cursor counts; says whether no foreign record stands between its first entry and it.
