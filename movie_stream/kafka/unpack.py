@@ -28,6 +28,11 @@ class Run(NamedTuple):
     values: list[bytes | None]
 
 
+RECORDS_AT_ONCE = 8_000
+"""In a chunk. A fetch of compressed records brings many more; but nothing else has its turn while a chunk is applied,
+and what is made of its records is in memory all at once.
+"""
+
 _topics: set[str] = set()
 _unpack_records = fetcher.PartitionRecords._unpack_records
 
@@ -84,8 +89,16 @@ def plain_runs(records: Sequence[Any]) -> list[Run]:
     ]
 
 
-def chunk(partition: int, start: int, end: int, runs: Sequence[Run]) -> Chunk:
-    """Joins runs to the chunk that covers start <= offset < end."""
+def chunks(partition: int, start: int, end: int, runs: Sequence[Run]) -> Iterator[Chunk]:
+    """Joins runs to chunks that together cover start <= offset < end: one at least, of RECORDS_AT_ONCE at most."""
+    groups = list(_groups(runs))
+    ends = [*(group[0].offsets[0] for group in groups[1:]), end]
+    for group, until in zip(groups, ends, strict=True):
+        yield _chunk(partition, start, until, group)
+        start = until
+
+
+def _chunk(partition: int, start: int, end: int, runs: Sequence[Run]) -> Chunk:
     return Chunk(
         partition,
         start,
@@ -95,6 +108,24 @@ def chunk(partition: int, start: int, end: int, runs: Sequence[Run]) -> Chunk:
         [key for run in runs for key in run.keys],
         [value for run in runs for value in run.values],
     )
+
+
+def _groups(runs: Sequence[Run]) -> Iterator[list[Run]]:
+    """The same records in groups of RECORDS_AT_ONCE, the last of what is left."""
+    group: list[Run] = []
+    room = RECORDS_AT_ONCE
+    for offsets, times_ms, keys, values in runs:
+        at = 0
+        while at < len(offsets):
+            part = slice(at, at + room)
+            group.append(Run(offsets[part], times_ms[part], keys[part], values[part]))
+            at += len(group[-1].offsets)
+            room -= len(group[-1].offsets)
+            if not room:
+                yield group
+                group, room = [], RECORDS_AT_ONCE
+    if group or not runs:
+        yield group
 
 
 def _integers(columns: Sequence[Sequence[int | None]]) -> NDArray[np.int64]:
