@@ -21,6 +21,7 @@ from faust.tables.manager import TableManager
 from faust.types import TP, StreamT
 
 from movie_stream import logs, metrics
+from movie_stream.allocator import give_back
 from movie_stream.chunk import Chunk
 from movie_stream.errors import MovieStreamError, WorkerFailed
 from movie_stream.kafka import client
@@ -138,7 +139,7 @@ class MovieStream(faust.App):
             topic_disable_leader=True,
             table_standby_replicas=0,
             stream_wait_empty=False,  # nothing may wait without a limit in a rebalance: it would stop the group
-            stream_buffer_maxsize=4,
+            stream_buffer_maxsize=2,
             broker_session_timeout=SESSION_TIMEOUT_MS / 1000,
             broker_request_timeout=300,
             broker_commit_interval=1.0,
@@ -193,6 +194,7 @@ class MovieStream(faust.App):
 
 def create_app(settings: Settings) -> MovieStream:
     """The app for these settings. Raises SettingMissing."""
+    give_back()
     created = MovieStream(settings)
     movie_events = created.topic(settings.kafka_topic, schema=ChunkSchema())
     movie_partials = created.topic(settings.kafka_partials_topic, schema=ChunkSchema())

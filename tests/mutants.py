@@ -94,7 +94,7 @@ def cursor_of_another_instant(patch: pytest.MonkeyPatch) -> None:
 
 
 def not_read_back(patch: pytest.MonkeyPatch) -> None:
-    async def read_back(self: Table[Any], entries: object, cursor: Cursor, offsets: list[int]) -> bool:
+    async def read_back(self: Table[Any], cursor: Cursor, offsets: list[int]) -> bool:
         self._chain.last, self._next_offset = cursor.id, offsets[-1] + 1
         return True
 

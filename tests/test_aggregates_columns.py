@@ -28,7 +28,7 @@ class PairIndexMachine(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        self.index, self.model = PairIndex(), dict[Pair, int]()
+        self.index, self.model = PairIndex(np.int64, np.int64), dict[Pair, int]()
 
     @rule(some=pairs | many)
     def add(self, some: list[Pair]) -> None:
@@ -63,7 +63,7 @@ TestPairIndex.settings = settings(max_examples=60, stateful_step_count=12)
 
 
 def test_pairs_that_all_want_one_place_are_told_apart() -> None:
-    index, some = PairIndex(), [(0, 0), *((1 << 63 - bit, 0) for bit in range(1, 63))]
+    index, some = PairIndex(np.int64, np.int64), [(0, 0), *((1 << 63 - bit, 0) for bit in range(1, 63))]
     assert index.add(*halves([pair for pair in some if pair[0] < 2**63])).tolist() == list(range(63))
     assert index.find(*halves(some[::-1])).tolist() == list(range(63))[::-1]
 

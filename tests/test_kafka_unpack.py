@@ -217,13 +217,37 @@ def test_runs_join_to_a_chunk_and_records_without_a_time_have_minus_one() -> Non
         Batch(((0, b"c", None),), gap=2, magic=0),
     ]
     data, _, end = log_of(oldest, 10)
-    joined = unpack.chunk(IN_RUNS.partition, 10, end, list(partition_records(IN_RUNS, data, [], 10)))
-    plain = unpack.chunk(IN_RUNS.partition, 10, end, unpack.plain_runs(list(partition_records(AS_USUAL, data, [], 10))))
-    for chunk in (joined, plain):
+    joined = unpack.chunks(IN_RUNS.partition, 10, end, list(partition_records(IN_RUNS, data, [], 10)))
+    usual = list(partition_records(AS_USUAL, data, [], 10))
+    plain = unpack.chunks(IN_RUNS.partition, 10, end, unpack.plain_runs(usual))
+    for chunk in (*joined, *plain):
         assert (chunk.partition, chunk.start, chunk.end) == (3, 10, 15)
         assert np.array_equal(chunk.offsets, [10, 11, 14])
         assert np.array_equal(chunk.times_ms, [-1, -1, -1])
         assert (list(chunk.keys), list(chunk.values)) == ([b"a", None, b"c"], [b"1", b"2", None])
+
+
+@given(st.lists(st.integers(1, 12), max_size=6), st.integers(1, 7), st.data())
+def test_chunks_are_of_a_bounded_size_and_cover_everything(sizes: list[int], at_once: int, data: st.DataObject) -> None:
+    runs, offset = [], 10
+    for size in sizes:  # with holes in and between runs
+        offsets = [offset := offset + data.draw(st.integers(1, 3)) for _ in range(size)]
+        values: list[bytes | None] = [b"%d" % at for at in offsets]
+        replays = {at: b"original" for at in offsets if at % 3 == 0}
+        runs.append(unpack.Run(offsets, [None] * size, [None] * size, values, replays))
+    end = offset + data.draw(st.integers(1, 3))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(unpack, "RECORDS_AT_ONCE", at_once)
+        chunks = list(unpack.chunks(3, 10, end, runs))
+    assert [chunk.start for chunk in chunks] == [10, *(chunk.end for chunk in chunks[:-1])]
+    assert chunks[-1].end == end
+    assert all(chunk.start <= offset < chunk.end for chunk in chunks for offset in chunk.offsets.tolist())
+    assert [value for chunk in chunks for value in chunk.values] == [value for run in runs for value in run.values]
+    for chunk in chunks:
+        assert set(chunk.replays) == {offset for offset in chunk.offsets.tolist() if offset % 3 == 0}
+    assert all(len(chunk) == at_once for chunk in chunks[:-1])
+    assert len(chunks[-1]) <= at_once
+    assert len(chunks) == 1 or len(chunks[-1]) > 0
 
 
 async def test_what_a_real_broker_sends_is_read_alike(settings: Settings) -> None:
@@ -249,7 +273,7 @@ async def test_what_a_real_broker_sends_is_read_alike(settings: Settings) -> Non
     finally:
         unpack.unpack_as_usual(place.topic)
     assert [record for run in runs for record in rows(run)] == wanted
-    joined = unpack.chunk(0, 40, 150, runs)
+    [joined] = unpack.chunks(0, 40, 150, runs)
     assert joined.replays == {offset: header for offset, *_, header in wanted if header is not None}
     assert unpack.plain_runs(await _fetched(settings, place, 150))[0].replays == joined.replays
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +15,21 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from movie_stream.aggregates.accumulator import Accumulator, Rules
 from movie_stream.chunk import chunk_of
+from movie_stream.tables import table as tables
 from movie_stream.tables.checkpoint import BrokenChangelog, Chain, CheckpointId, Cursor, EntryRecord, encode
 from movie_stream.tables.table import Frozen, Overtaken, Table
 from tests.memory_log import Driven, MemoryLog, at_once, one_turn, run
 from tests.reference import views
 
 RUN = "run"
+
+
+@pytest.fixture(autouse=True)
+def small_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint of more than two entries is sent in several portions."""
+    monkeypatch.setattr(tables, "SENT_AT_ONCE", 20)
+
+
 _DECODER: msgspec.msgpack.Decoder[EntryRecord | Cursor] = msgspec.msgpack.Decoder(EntryRecord | Cursor)
 
 
@@ -346,6 +356,14 @@ def test_a_log_that_others_have_cut_is_noticed_unless_a_whole_snapshot_is_left(s
             restored(log)
 
 
+def test_a_log_of_which_entries_are_left_but_no_cursor_is_noticed() -> None:
+    log = MemoryLog()
+    run(log.append([encode(EntryRecord(CheckpointId("w", 1), index, b"{}")) for index in range(3)]))
+    log.start = 1
+    with pytest.raises(BrokenChangelog, match="records before offset 1 were deleted"):
+        restored(log)
+
+
 def test_a_log_of_which_nothing_is_left_is_noticed() -> None:
     log = MemoryLog()
     written(log, restored(log), 5)
@@ -432,6 +450,28 @@ def test_a_cursor_counts_once() -> None:
     assert chain.read(cursor) is None
     itself = encode(Cursor(first, first, True, 9, None, 0, RUN))
     assert chain.read(itself) is None
+
+
+class Unread(MemoryLog):
+    """A log that says how often it was read."""
+
+    reads = 0
+
+    def read(self, start: int | None, until: int | None) -> AsyncIterator[tuple[int, bytes | None]]:
+        self.reads += 1
+        return super().read(start, until)
+
+
+def test_what_a_writer_has_written_alone_is_not_read_back() -> None:
+    log = Unread()
+    table = restored(log)
+    for _ in range(20):
+        written(log, table, 5)
+    assert log.reads == 1
+    log.put(encode(Cursor(CheckpointId("other", 1), None, False, 0, None, 0, RUN)))
+    written(log, table, 5)
+    assert log.reads == 2
+    assert restored(log).state.values == fold(table.state.position)[0]
 
 
 def test_an_empty_state_has_a_position_too() -> None:

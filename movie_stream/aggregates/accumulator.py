@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 import msgspec
@@ -11,7 +12,7 @@ import numpy as np
 
 from movie_stream.aggregates import partial
 from movie_stream.aggregates.batch import Batch, Numbers
-from movie_stream.aggregates.columns import Array, Ints
+from movie_stream.aggregates.columns import Array, Column, Ints
 from movie_stream.aggregates.groups import Block, Groups, compact
 from movie_stream.aggregates.interner import Interner
 from movie_stream.aggregates.local_time import LocalHours
@@ -25,6 +26,9 @@ from movie_stream.partitioner import partitions_of
 
 _BEFORE_ALL: Final = -(2**62)
 _SPELLINGS_KEPT: Final = 20_000
+_UNKNOWN: Final = -1
+_ELSEWHERE: Final = 0
+"""Where a user belongs, in Accumulator._placed: elsewhere, here (1), or not asked yet."""
 
 Entry = Block | UsersBlock | UserDaysBlock | RefusedBlock
 _ENCODER = msgspec.msgpack.Encoder()
@@ -97,10 +101,10 @@ class Accumulator:
         """Views whose user belongs into another partition, since the start of this process."""
         self._slugs, self._movies = Interner(), Interner()
         self._spellings, self._slug_ids, self._spelled = Interner(), list[int](), list[str]()
-        self._misplaced_users = np.zeros(0, np.bool_)
+        self._placed = Column(np.int8, fill=_UNKNOWN)
         self.users = Users(self._results, self._rules.session_gap_ms)
         self._refused = Refused()
-        names = {"genre": self._slugs, "movie_id": self._movies, "user_id": self.users.names, None: None}
+        names = {"genre": self._slugs, "movie_id": self._movies, None: None}
         self._of_views = [
             Groups(result, names[result.grouped_by], live=True) for result in self._results if not result.of_users
         ]
@@ -244,12 +248,12 @@ class Accumulator:
         return np.array(self._slug_ids, np.int64)[ids], spelled_by_id[ids]
 
     def _count_misplaced(self, users: Ints) -> None:
-        known = len(self._misplaced_users)
-        fresh = [name.encode() for name in self.users.names.names[known:]]
-        if fresh:
-            elsewhere = partitions_of(fresh, self._partitions) != self.partition
-            self._misplaced_users = np.concatenate([self._misplaced_users, elsewhere])
-        self.misplaced += int(np.count_nonzero(self._misplaced_users[users]))
+        self._placed.grow(len(self.users))
+        placed = self._placed.values
+        fresh = users[placed[users] == _UNKNOWN]
+        if len(fresh):
+            placed[fresh] = partitions_of(self.users.names.utf8(fresh), self._partitions) == self.partition
+        self.misplaced += int(np.count_nonzero(placed[users] == _ELSEWHERE))
 
     def partials(self, targets: int) -> list[tuple[int, bytes]]:
         """What changed since the last call, for each partition of `movie-partials`; the watermark comes last."""
@@ -280,16 +284,18 @@ class Accumulator:
             target = np.array([of_start[start] for start in starts], np.int64)
         return [(t, rows[target == t]) for t in range(targets)]
 
-    def freeze(self, snapshot: bool) -> list[bytes]:
-        """The entries of a checkpoint: what changed since the last call, or everything."""
-        entries: list[bytes] = []
+    def freeze(self, snapshot: bool) -> Iterator[bytes]:
+        """The entries of a checkpoint: what changed since the last call, or everything.
+
+        The copy is made now; it is put into the form of entries one by one, when they are asked for.
+        """
+        blocks: list[Block] = []
         for groups in self._groups.values():
             rows = np.arange(len(groups)) if snapshot else np.flatnonzero(groups.unsaved.values)
-            entries.extend(map(_ENCODER.encode, groups.blocks(rows)))
+            blocks.extend(groups.blocks(rows))
             groups.unsaved.values[:] = False
-        entries.extend(map(_ENCODER.encode, self.users.blocks(snapshot)))
-        entries.extend(map(_ENCODER.encode, self._refused.blocks(snapshot)))
-        return entries
+        refused = list(self._refused.blocks(snapshot))
+        return map(_ENCODER.encode, chain(blocks, self.users.freeze(snapshot), refused))
 
     def load(self, entry: bytes) -> None:
         """Takes over an entry of a checkpoint; they come in the order of the log."""
@@ -309,7 +315,7 @@ class Accumulator:
             groups.unsaved.values[:] = False
         self.users.settle()
         self._refused.loaded(position)
-        self._misplaced_users = np.zeros(0, np.bool_)
+        self._placed = Column(np.int8, fill=_UNKNOWN)
         self.forget()
 
     def forget(self) -> None:

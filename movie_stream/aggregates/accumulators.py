@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final, Protocol
 import numpy as np
 
 from movie_stream.aggregates.batch import Batch
-from movie_stream.aggregates.columns import Column, Ints
+from movie_stream.aggregates.columns import AnyInts, Column, Ints
 from movie_stream.aggregates.sketch import SketchColumn, count_distinct, pack_hashes
 
 _LOW: Final = np.int64(0xFFFF_FFFF)
@@ -244,14 +244,37 @@ class Members:
         return count_distinct(values, self.lg_k)
 
 
+class TextColumn(Column):
+    """Strings, or None. Equal ones are one object: a film's title stands in every hour, a spelling in every minute."""
+
+    __slots__ = ("_once",)
+
+    def __init__(self) -> None:
+        super().__init__(object, fill=None)
+        self._once: dict[str | None, str | None] = {}
+
+    def once(self, texts: Sequence[str | None]) -> list[str | None]:
+        """The same strings, as the objects that are held already where there are such."""
+        if len(self._once) > 2 * len(self.values) + 1_000:  # most of them are in no row any more
+            self._once = {text: text for text in self.values.tolist()}
+        return [self._once.setdefault(text, text) for text in texts]
+
+    def keep(self, rows: AnyInts) -> None:
+        super().keep(rows)
+        self._once = {text: text for text in self.values.tolist()}
+
+    def load(self, rows: Ints, exported: Any, picked: Ints) -> None:
+        super().load(rows, self.once(exported), picked)
+
+
 @dataclass(frozen=True, slots=True)
 class SmallestSpelling:
     """The smallest spelling of the genre in code-point order, trimmed and collapsed."""
 
     name: ClassVar[str] = "spelling"
 
-    def column(self, live: bool) -> Column:
-        return Column(object, fill=None)
+    def column(self, live: bool) -> TextColumn:
+        return TextColumn()
 
     def update(self, column: Column, rows: Ints, batch: Batch) -> None:
         held, spelling = column.values, batch.texts["spelling"]
@@ -270,7 +293,7 @@ class TitleColumn:
     __slots__ = ("newest", "title")
 
     def __init__(self) -> None:
-        self.newest, self.title = Column(np.int64, fill=_UNSEEN), Column(object, fill=None)
+        self.newest, self.title = Column(np.int64, fill=_UNSEEN), TextColumn()
 
     def grow(self, length: int) -> None:
         self.newest.grow(length)
@@ -320,7 +343,7 @@ class NewestTitle:
         titles = batch.texts["title"][candidates]
         groups = rows[candidates]
         untitled = held[groups] == None  # noqa: E711  (elementwise)
-        held[groups[untitled]] = titles[untitled]
+        held[groups[untitled]] = column.title.once(titles[untitled].tolist())
         for i in np.flatnonzero(held[groups] != titles).tolist():  # ties in time
             held[groups[i]] = min(held[groups[i]], titles[i])
 

@@ -8,13 +8,19 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from movie_stream.aggregates.slots import Slots
+
 Array = NDArray[Any]
 Ints = NDArray[np.int64]
+AnyInts = NDArray[Any]
+"""Integers of whatever width."""
 Bools = NDArray[np.bool_]
 
 
 class Column:
     """An array that grows at its end in amortised constant time; `values` is the part in use.
+
+    What is kept in reserve is not written to, so that a large column costs no more memory than what is in use.
 
     >>> column = Column(np.int64, fill=-1)
     >>> column.grow(3)
@@ -27,26 +33,22 @@ class Column:
 
     def __init__(self, dtype: Any, fill: object = 0, width: tuple[int, ...] = ()) -> None:
         self.fill = fill
-        self._array: Array = np.full((16, *width), fill, dtype)
+        self._array: Array = np.empty((16, *width), dtype)
         self.values: Array = self._array[:0]
 
     def grow(self, length: int) -> None:
         """Makes it `length` long; what is new holds `fill`."""
-        capacity = len(self._array)
+        held, capacity = len(self.values), len(self._array)
         if length > capacity:
-            grown = np.full(
-                (max(length, capacity + capacity // 2), *self._array.shape[1:]), self.fill, self._array.dtype
-            )
-            grown[:capacity] = self._array
+            grown = np.empty((max(length, capacity + capacity // 2), *self._array.shape[1:]), self._array.dtype)
+            grown[:held] = self.values
             self._array = grown
         self.values = self._array[:length]
+        self.values[held:] = self.fill
 
-    def keep(self, rows: Ints) -> None:
+    def keep(self, rows: AnyInts) -> None:
         """Leaves only these rows, in this order."""
-        kept = self.values[rows]
-        self._array = np.full((max(16, len(rows)), *self._array.shape[1:]), self.fill, self._array.dtype)
-        self._array[: len(rows)] = kept
-        self.values = self._array[: len(rows)]
+        self._array = self.values = self.values[rows]
 
     def export(self, rows: Ints) -> bytes | list[Any]:
         """The values of these rows in a form that msgpack knows: bytes, or a list where they are objects."""
@@ -62,50 +64,45 @@ class Column:
         self.values[rows[picked]] = values[picked]
 
 
-_FREE: Final = -1
 _MIX_A: Final = np.uint64(0x9E3779B97F4A7C15)
 _MIX_B: Final = np.uint64(0xC2B2AE3D27D4EB4F)
 
 
 class PairIndex:
-    """Numbers pairs of int64 in the order in which they first come: an open-addressing hash table on whole arrays.
+    """Numbers pairs of integers in the order in which they first come: a hash table on whole arrays.
 
-    >>> index = PairIndex()
+    The types are what the halves are held in; who asks for narrow ones knows that all of them fit.
+
+    >>> index = PairIndex(np.int64, np.int32)
     >>> index.add(np.array([5, 5, 6]), np.array([1, 1, 1])).tolist(), len(index)
     ([0, 0, 1], 2)
     >>> index.find(np.array([6, 7]), np.array([1, 1])).tolist()
     [1, -1]
     """
 
-    __slots__ = ("_a", "_b", "_bits", "_slots", "length")
+    __slots__ = ("_a", "_b", "_slots", "length")
 
-    def __init__(self) -> None:
+    def __init__(self, first: Any, second: Any) -> None:
         self.length = 0
-        self._a, self._b = Column(np.int64), Column(np.int64)
-        self._resize(6)
+        self._a, self._b = Column(first), Column(second)
+        self._slots = Slots()
 
     def __len__(self) -> int:
         return self.length
 
     @property
-    def pairs(self) -> tuple[Ints, Ints]:
+    def pairs(self) -> tuple[AnyInts, AnyInts]:
         """The pairs by number."""
         return self._a.values, self._b.values
 
-    def find(self, a: Ints, b: Ints) -> Ints:
+    def find(self, a: AnyInts, b: AnyInts) -> Ints:
         """The number of each pair, -1 where it is not known."""
-        found = np.full(len(a), -1, np.int64)
-        pending, slots = np.arange(len(a)), self._home(a, b)
-        while len(pending):
-            number = self._slots[slots]
-            known = number != _FREE
-            pending, slots, number = pending[known], slots[known], number[known]
-            same = (self._a.values[number] == a[pending]) & (self._b.values[number] == b[pending])
-            found[pending[same]] = number[same]
-            pending, slots = pending[~same], (slots[~same] + 1) & (len(self._slots) - 1)
-        return found
+        return self._slots.find(
+            _hashes(a, b),
+            lambda numbers, places: (self._a.values[numbers] == a[places]) & (self._b.values[numbers] == b[places]),
+        )
 
-    def add(self, a: Ints, b: Ints) -> Ints:
+    def add(self, a: AnyInts, b: AnyInts) -> Ints:
         """The number of each pair; those not yet known are numbered from the present length on, in the order given."""
         numbers = self.find(a, b)
         unknown = np.flatnonzero(numbers < 0)
@@ -127,41 +124,32 @@ class PairIndex:
         self._a.keep(numbers)
         self._b.keep(numbers)
         self.length = len(numbers)
-        self._resize(max(6, int(2 * self.length).bit_length()))
+        self._slots.rebuild(self.length, self._hashes_of)
 
-    def replace_second(self, change: Callable[[Ints], Ints]) -> None:
+    def replace_second(self, change: Callable[[AnyInts], AnyInts]) -> None:
         """Gives every pair another second half; the numbers stay."""
         self._b.values[:] = change(self._b.values)
-        self._resize(self._bits)
+        self._slots.rebuild(self.length, self._hashes_of)
 
-    def _append(self, a: Ints, b: Ints) -> None:
+    def _append(self, a: AnyInts, b: AnyInts) -> None:
         start, self.length = self.length, self.length + len(a)
         for column, values in ((self._a, a), (self._b, b)):
             column.grow(self.length)
             column.values[start:] = values
-        if 2 * self.length > len(self._slots):
-            self._resize(int(2 * self.length).bit_length() + 1)
-        else:
-            self._place(np.arange(start, self.length))
+        self._slots.extend(start, self.length, self._hashes_of)
 
-    def _resize(self, bits: int) -> None:
-        self._bits = bits
-        self._slots: Ints = np.full(1 << bits, _FREE, np.int64)
-        self._place(np.arange(self.length))
+    def _hashes_of(self, part: slice) -> NDArray[np.uint64]:
+        return _hashes(self._a.values[part], self._b.values[part])
 
-    def _place(self, numbers: Ints) -> None:
-        """Puts pairs that are all different, and not there yet, into free slots."""
-        slots = self._home(self._a.values[numbers], self._b.values[numbers])
-        while len(numbers):
-            free = self._slots[slots] == _FREE
-            self._slots[slots[free]] = numbers[free]  # of several that want one slot, the last gets it
-            lost = self._slots[slots] != numbers
-            numbers, slots = numbers[lost], (slots[lost] + 1) & (len(self._slots) - 1)
 
-    def _home(self, a: Ints, b: Ints) -> Ints:
-        mixed = a.view(np.uint64) * _MIX_A ^ b.view(np.uint64) * _MIX_B
-        mixed ^= mixed >> np.uint64(29)
-        return (mixed * _MIX_A >> np.uint64(64 - self._bits)).view(np.int64)
+def _hashes(a: AnyInts, b: AnyInts) -> NDArray[np.uint64]:
+    """32 well-mixed bits of each pair, the same whatever type its halves are held in."""
+    mixed = np.asarray(a, np.int64).view(np.uint64) * _MIX_A
+    mixed ^= np.asarray(b, np.int64).view(np.uint64) * _MIX_B
+    mixed ^= mixed >> np.uint64(29)
+    mixed *= _MIX_A
+    mixed >>= np.uint64(32)
+    return mixed
 
 
 def segmented_maximum(values: Ints, segment: Ints) -> Ints:

@@ -17,6 +17,10 @@ BLOCK_BYTES = 600_000
 """Blocks are cut to about this size, well below what a Kafka record may hold."""
 
 
+ROWS_IN_BLOCK = 4_000
+"""No more rows are looked at at once, so that the copies that are made on the way stay small."""
+
+
 class Block(msgspec.Struct, array_like=True, tag="groups"):
     """Rows of groups on their way: to `movie-partials`, a changelog or MongoDB. Columns are little-endian bytes."""
 
@@ -49,7 +53,7 @@ class Groups:
 
     def clear(self) -> None:
         """Forgets everything."""
-        self.index = PairIndex()
+        self.index = PairIndex(np.int64, np.int32)  # (start, name)
         self.label = Column(np.int64, fill=-1)
         self.unsent, self.unsaved = Column(np.bool_), Column(np.bool_)
         self.held: dict[str, Any] = {held.name: held.column(self._live) for held in self.result.held}
@@ -95,8 +99,10 @@ class Groups:
 
     def blocks(self, rows: Ints) -> Iterator[Block]:
         """The rows as blocks of a bounded size."""
-        if not len(rows):
-            return
+        for at in range(0, len(rows), ROWS_IN_BLOCK):
+            yield from self._cut(rows[at : at + ROWS_IN_BLOCK])
+
+    def _cut(self, rows: Ints) -> Iterator[Block]:
         block = Block(
             self.result.collection,
             self.starts[rows].tobytes(),
@@ -106,8 +112,8 @@ class Groups:
         )
         if len(rows) > 1 and len(_ENCODER.encode(block)) > BLOCK_BYTES:
             half = len(rows) // 2
-            yield from self.blocks(rows[:half])
-            yield from self.blocks(rows[half:])
+            yield from self._cut(rows[:half])
+            yield from self._cut(rows[half:])
         else:
             yield block
 

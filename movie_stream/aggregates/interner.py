@@ -47,10 +47,10 @@ class Interner(dict[str, int]):
         known = len(self._hashes.values)
         if known < len(self.names):
             self._hashes.grow(len(self.names))
-            self._hashes.values[known:] = [hash64(name) for name in self.names[known:]]
+            self._hashes.values[known:] = [hash64(name.encode()) for name in self.names[known:]]
         return self._hashes.values[ids]
 
 
-def hash64(name: str) -> int:
-    """64 bits of BLAKE2b of the UTF-8 form."""
-    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little")
+def hash64(utf8: bytes) -> int:
+    """64 bits of BLAKE2b of a string in UTF-8."""
+    return int.from_bytes(blake2b(utf8, digest_size=8).digest(), "little")

@@ -162,7 +162,8 @@ class Merger:
         """The document that each row belongs to."""
         collection, starts = groups.result.collection, groups.starts[rows].tolist()
         if not groups.result.by_genre or groups.names is None:
-            return [DocumentKey(collection, start, "") for start in starts]
+            keys = {start: DocumentKey(collection, start, "") for start in set(starts)}
+            return [keys[start] for start in starts]
         slugs = [groups.names.names[i] for i in groups.ids[rows].tolist()]
         return [DocumentKey(collection, start, slug) for start, slug in zip(starts, slugs, strict=True)]
 

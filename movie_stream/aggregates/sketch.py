@@ -143,7 +143,7 @@ class SketchColumn:
 
     def _forget_seen(self) -> None:
         """`_seen` has (row, hash) of the members of the rows that are `_indexed`: those with views of late."""
-        self._seen, self._indexed = PairIndex(), Column(np.bool_)
+        self._seen, self._indexed = PairIndex(np.int32, np.int64), Column(np.bool_)
         self._indexed.grow(len(self._members))
 
 

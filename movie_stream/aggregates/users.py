@@ -3,6 +3,9 @@
 Everything is exact because a user's views all stand in one partition. A session is a maximal run of one user's views in
 which each starts no later than the gap after the furthest end so far; it is kept as an interval, [first start, furthest
 end], since that is all that a further view needs to join, extend or bridge it.
+
+All that is held of a user, who is never forgotten, is a name, a hash, a first view and a chain of open sessions: about
+50 bytes, and 20 for each open session; besides 25 for each day that is still open and on which there was a view.
 """
 
 from __future__ import annotations
@@ -15,11 +18,12 @@ import msgspec
 import numpy as np
 
 from movie_stream.aggregates.batch import Batch
-from movie_stream.aggregates.columns import Column, Ints, PairIndex, segmented_maximum
+from movie_stream.aggregates.columns import AnyInts, Column, Ints, PairIndex, segmented_maximum
 from movie_stream.aggregates.fields import NEW_USERS, SESSION_MS, SESSIONS, TOTAL_USERS, TopUsers
 from movie_stream.aggregates.groups import Groups
-from movie_stream.aggregates.interner import Interner
+from movie_stream.aggregates.packed_names import PackedNames
 from movie_stream.aggregates.results import Result
+from movie_stream.aggregates.sessions import Intervals, Sessions
 from movie_stream.aggregates.window import DAY
 
 _NEVER: Final = np.iinfo(np.int64).max
@@ -35,7 +39,7 @@ class UsersBlock(msgspec.Struct, array_like=True, tag="users"):
     first_ms: bytes
     """The first view ever, int64."""
     sessions: bytes
-    """How many intervals each has, int64; they follow one user after the other."""
+    """How many intervals each has, int32; they follow one user after the other."""
     starts_ms: bytes
     ends_ms: bytes
 
@@ -44,9 +48,12 @@ class UserDaysBlock(msgspec.Struct, array_like=True, tag="days"):
     """The views and minutes of users by day, in a changelog."""
 
     names: list[str]
-    days_ms: bytes
+    days: bytes
+    """Days since 1970, int32."""
     views: bytes
+    """int32: a partition that brings nothing but one user's views needs ten hours to fill a day with so many."""
     minutes: bytes
+    """int64."""
 
 
 class Users:
@@ -54,11 +61,11 @@ class Users:
 
     def __init__(self, results: tuple[Result, ...], gap_ms: int) -> None:
         self._gap_ms = gap_ms
-        self.names = Interner()
+        self.names = PackedNames()
         self._first, self._unsaved = Column(np.int64, fill=_NEVER), Column(np.bool_)
-        self._sessions = _Sessions(gap_ms)
-        self._days = PairIndex()  # (day, user)
-        self._day_views, self._day_minutes, self._day_unsaved = Column(np.int64), Column(np.int64), Column(np.bool_)
+        self._sessions = Sessions(gap_ms)
+        self._days = PairIndex(np.int32, np.int32)  # (day since 1970, user)
+        self._day_views, self._day_minutes, self._day_unsaved = Column(np.int32), Column(np.int64), Column(np.bool_)
         self.figures = [Groups(result, None, live=True) for result in results if result.of_users]
 
     def __len__(self) -> int:
@@ -97,20 +104,24 @@ class Users:
 
     def _count(self, user: Ints, day: Ints, minutes: Ints) -> None:
         known = len(self._days)
-        rows = self._days.add(day, user)
+        rows = self._days.add(day // _DAY_MS, user)
         for column in (self._day_views, self._day_minutes, self._day_unsaved):
             column.grow(len(self._days))
         np.add.at(self._day_views.values, rows, 1)
         np.add.at(self._day_minutes.values, rows, minutes)
         self._day_unsaved.values[rows] = True
-        self._add(TOTAL_USERS.name, self._days.pairs[0][known:], 1)
+        self._add(TOTAL_USERS.name, self._starts(slice(known, None)), 1)
         touched = np.unique(rows)
-        days = self._days.pairs[0][touched]
+        days = self._starts(touched)
         for figures in self.figures:
             for field in figures.result.fields.values():
                 if isinstance(field, TopUsers):
                     for start in np.unique(days).tolist():
                         self._rank(figures, field.limit, start, touched[days == start])
+
+    def _starts(self, rows: Ints | slice) -> Ints:
+        """When the days of these rows begin, in Unix milliseconds."""
+        return self._days.pairs[0][rows].astype(np.int64) * _DAY_MS
 
     def _rank(self, figures: Groups, limit: int, day: int, touched: Ints) -> None:
         """Brings a day's list up to date: only users who were on it or had a view now can be on it."""
@@ -118,13 +129,13 @@ class Users:
         at = int(figures.find(np.array([day]))[0])
         views = self._day_views.values
         before = self.names.ids([user for _, _, user in held[at] or ()])
-        listed = self._days.find(np.full(len(before), day), before)
+        listed = self._days.find(np.full(len(before), day // _DAY_MS), before)
         if len(listed) == limit:
             touched = touched[views[touched] >= views[listed].min()]
         rows = np.unique(np.concatenate([listed, touched]))
         if len(rows) > limit:
             rows = rows[views[rows] >= np.partition(views[rows], -limit)[-limit]]
-        names = [self.names.names[i] for i in self._days.pairs[1][rows].tolist()]
+        names = self.names.texts(self._days.pairs[1][rows])
         ranked = zip(views[rows].tolist(), self._day_minutes.values[rows].tolist(), names, strict=True)
         held[at] = tuple(heapq.nsmallest(limit, ranked, key=lambda entry: (-entry[0], entry[2])))
 
@@ -159,7 +170,7 @@ class Users:
         other_user = np.diff(user, prepend=-1) != 0
         furthest = np.roll(segmented_maximum(end, np.cumsum(other_user) - 1), 1)
         begins = np.flatnonzero(other_user | (start > furthest + self._gap_ms))
-        new = _Intervals(user[begins], start[begins], np.maximum.reduceat(end, begins))
+        new = Intervals(user[begins], start[begins], np.maximum.reduceat(end, begins))
         sessions.put(new)
         for intervals, sign in ((old, -1), (new, 1)):
             day = DAY.starts(intervals.start)
@@ -167,7 +178,7 @@ class Users:
             self._add(SESSION_MS.name, day, sign * (intervals.end - intervals.start))
         self._touch_spanned(new, np.maximum.reduceat(offset, begins))
 
-    def _touch_spanned(self, sessions: _Intervals, label: Ints) -> None:
+    def _touch_spanned(self, sessions: Intervals, label: Ints) -> None:
         """A session over several days may have begun on any of them before its last view came."""
         day, last = DAY.starts(sessions.start), DAY.starts(sessions.end)
         long = (day < last) & (label >= 0)
@@ -181,7 +192,7 @@ class Users:
     def forget(self, threshold_ms: int) -> None:
         """Drops what no view at or after the threshold can change, if all of it was sent."""
         self._sessions.forget(threshold_ms)
-        gone = self._days.pairs[0] + _DAY_MS <= threshold_ms
+        gone = self._days.pairs[0] < threshold_ms // _DAY_MS
         if 8 * np.count_nonzero(gone) >= max(len(gone), 1):
             kept = np.flatnonzero(~gone)
             self._days.keep(kept)
@@ -192,28 +203,26 @@ class Users:
             past = (figures.starts + _DAY_MS <= threshold_ms) & (figures.starts < open_since)
             figures.drop(past & ~figures.unsent.values)
 
-    def blocks(self, snapshot: bool) -> Iterator[UsersBlock | UserDaysBlock]:
-        """What changed since the last call, or everything; the figures of days are not part of it."""
+    def freeze(self, snapshot: bool) -> Iterator[UsersBlock | UserDaysBlock]:
+        """What changed since the last call, or everything; the figures of days are not part of it.
+
+        The columns are copied now; the names, which never change, are looked up when a block is asked for.
+        """
+        copied: list[tuple[type[UsersBlock | UserDaysBlock], AnyInts, list[bytes]]] = []
         users = np.arange(len(self._unsaved.values)) if snapshot else np.flatnonzero(self._unsaved.values)
-        for part in _cut(users):
+        for part in _cut(users.astype(np.int32)):
             found = self._sessions.find(part)
-            order = np.lexsort((found.start, found.user))
-            yield UsersBlock(
-                [self.names.names[i] for i in part.tolist()],
-                self._first.values[part].tobytes(),
-                np.bincount(np.searchsorted(part, found.user), minlength=len(part)).astype(np.int64).tobytes(),
-                found.start[order].tobytes(),
-                found.end[order].tobytes(),
-            )
+            order = np.argsort(found.user, kind="stable")
+            count = np.bincount(np.searchsorted(part, found.user), minlength=len(part))
+            columns = [self._first.values[part], count.astype(np.int32), found.start[order], found.end[order]]
+            copied.append((UsersBlock, part, [column.tobytes() for column in columns]))
         rows = np.arange(len(self._days)) if snapshot else np.flatnonzero(self._day_unsaved.values)
         for part in _cut(rows):
-            yield UserDaysBlock(
-                [self.names.names[i] for i in self._days.pairs[1][part].tolist()],
-                self._days.pairs[0][part].tobytes(),
-                self._day_views.values[part].tobytes(),
-                self._day_minutes.values[part].tobytes(),
-            )
+            day, user = (half[part] for half in self._days.pairs)
+            columns = [day, self._day_views.values[part], self._day_minutes.values[part]]
+            copied.append((UserDaysBlock, user, [column.tobytes() for column in columns]))
         self.settle()
+        return (block(self.names.texts(user), *columns) for block, user, columns in copied)
 
     def settle(self) -> None:
         """What is held now is saved already."""
@@ -221,110 +230,26 @@ class Users:
         self._day_unsaved.values[:] = False
 
     def load(self, block: UsersBlock | UserDaysBlock) -> None:
-        """Takes over what `blocks` gave."""
+        """Takes over what `freeze` gave."""
         user = self.names.ids(block.names)
         self._first.grow(len(self.names))
         self._unsaved.grow(len(self.names))
         self._sessions.grow_users(len(self.names))
         if isinstance(block, UserDaysBlock):
-            rows = self._days.add(np.frombuffer(block.days_ms, np.int64), user)
+            rows = self._days.add(np.frombuffer(block.days, np.int32), user)
             for column in (self._day_views, self._day_minutes, self._day_unsaved):
                 column.grow(len(self._days))
-            self._day_views.values[rows] = np.frombuffer(block.views, np.int64)
+            self._day_views.values[rows] = np.frombuffer(block.views, np.int32)
             self._day_minutes.values[rows] = np.frombuffer(block.minutes, np.int64)
             return
         self._first.values[user] = np.frombuffer(block.first_ms, np.int64)
         self._sessions.take(user, threshold_ms=0)
-        owner = np.repeat(user, np.frombuffer(block.sessions, np.int64))
+        owner = np.repeat(user, np.frombuffer(block.sessions, np.int32))
         starts, ends = np.frombuffer(block.starts_ms, np.int64), np.frombuffer(block.ends_ms, np.int64)
         order = np.argsort(owner, kind="stable")
-        self._sessions.put(_Intervals(owner[order], starts[order], ends[order]))
+        self._sessions.put(Intervals(owner[order], starts[order], ends[order]))
 
 
-def _cut(rows: Ints) -> Iterator[Ints]:
+def _cut(rows: AnyInts) -> Iterator[AnyInts]:
     for at in range(0, len(rows), _USERS_IN_BLOCK):
         yield rows[at : at + _USERS_IN_BLOCK]
-
-
-class _Intervals(msgspec.Struct, gc=False):
-    """Sessions as columns."""
-
-    user: Ints
-    start: Ints
-    end: Ints
-
-
-class _Sessions:
-    """The open sessions: a chain of intervals a user, all chains in the same columns."""
-
-    def __init__(self, gap_ms: int) -> None:
-        self._gap_ms = gap_ms
-        self._head = Column(np.int64, fill=-1)  # by user: the first interval of the chain
-        self._user, self._next = Column(np.int64, fill=-1), Column(np.int64, fill=-1)
-        self._start, self._end = Column(np.int64), Column(np.int64)
-        self._length = 0
-
-    def grow_users(self, count: int) -> None:
-        """Makes room for users; new ones have no session."""
-        self._head.grow(count)
-
-    def find(self, users: Ints) -> _Intervals:
-        """The intervals of these users, in no order."""
-        return self._at(self._walk(users))
-
-    def take(self, users: Ints, threshold_ms: int) -> _Intervals:
-        """Removes the intervals of these users; returns those that a view at or after the threshold can still reach."""
-        taken = self._walk(users)
-        self._head.values[users] = -1
-        found = self._at(taken)
-        self._user.values[taken] = -1
-        open_still = found.end + self._gap_ms >= threshold_ms
-        return _Intervals(found.user[open_still], found.start[open_still], found.end[open_still])
-
-    def put(self, new: _Intervals) -> None:
-        """Adds intervals, sorted by user, of users that have none."""
-        first, self._length = self._length, self._length + len(new.user)
-        for column in (self._user, self._start, self._end, self._next):
-            column.grow(self._length)
-        self._user.values[first:], self._start.values[first:], self._end.values[first:] = new.user, new.start, new.end
-        self._link(first)
-
-    def forget(self, threshold_ms: int) -> None:
-        """Drops the intervals that no view at or after the threshold can reach, once they are half of all."""
-        live = (self._user.values >= 0) & (self._end.values + self._gap_ms >= threshold_ms)
-        if 2 * np.count_nonzero(live) > len(live):
-            return
-        kept = np.flatnonzero(live)
-        kept = kept[np.argsort(self._user.values[kept], kind="stable")]
-        for column in (self._user, self._start, self._end, self._next):
-            column.keep(kept)
-        self._length = len(kept)
-        self._head.values[:] = -1
-        self._link(0)
-
-    def oldest_start(self, threshold_ms: int) -> int:
-        """When the oldest session that is still open began."""
-        live = (self._user.values >= 0) & (self._end.values + self._gap_ms >= threshold_ms)
-        return int(self._start.values[live].min(initial=_NEVER))
-
-    def _at(self, places: Ints) -> _Intervals:
-        return _Intervals(self._user.values[places], self._start.values[places], self._end.values[places])
-
-    def _walk(self, users: Ints) -> Ints:
-        """Follows all chains at once."""
-        found, place = [np.zeros(0, np.int64)], self._head.values[users]
-        while len(place := place[place >= 0]):
-            found.append(place)
-            place = self._next.values[place]
-        return np.concatenate(found)
-
-    def _link(self, first: int) -> None:
-        """Chains the intervals from `first` on, which are sorted by user."""
-        user = self._user.values[first:]
-        if not len(user):
-            return
-        last = np.flatnonzero(np.diff(user, append=-1) != 0)
-        self._next.values[first:] = np.arange(first + 1, first + 1 + len(user))
-        self._next.values[first + last] = -1
-        begins = np.flatnonzero(np.diff(user, prepend=-1) != 0)
-        self._head.values[user[begins]] = first + begins

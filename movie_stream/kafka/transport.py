@@ -2,7 +2,7 @@
 
 What Faust 0.15 does otherwise, and why it is overridden here:
 
-* It yields an event a record. An event here is a Chunk: all records that one fetch brought of one partition.
+* It yields an event a record. An event here is a Chunk: thousands of records that one fetch brought of a partition.
 * It seeks to the group's committed offsets. Here the tables say where to go on.
 * It acknowledges a chunk even if the agent raised, and expands a gap in the offsets into a list. Here the
   tables say what is finished, and nothing else is ever committed.
@@ -24,14 +24,16 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from movie_stream.chunk import Chunk
 from movie_stream.errors import MovieStreamError
 from movie_stream.kafka.inflate import BatchTooLarge
 from movie_stream.kafka.leaving import leave_group
-from movie_stream.kafka.unpack import chunk
+from movie_stream.kafka.unpack import chunks
 
 SESSION_TIMEOUT_MS = 6_000
 """Brokers refuse less by default; Tansu holds the first to join back for half of it."""
-FETCH_BYTES = 2 << 20
+FETCH_BYTES = 1 << 19
+"""Of a partition at once, as it is compressed; what it is unpacked to waits in memory."""
 
 
 class ChunkThread(driver.AIOKafkaConsumerThread):
@@ -122,8 +124,6 @@ class ChunkConsumer(driver.Consumer):
         fetched, _ = await self._wait_next_records(timeout)
         generation = self.app.consumer_generation_id
         for tp, (end, runs) in (fetched or {}).items():
-            if self.should_stop or not self.flow_active or self.app.consumer_generation_id != generation:
-                return
             start = self._next.get(tp)
             if start is None or end <= start:
                 continue
@@ -131,25 +131,28 @@ class ChunkConsumer(driver.Consumer):
                 oldest = (await self.earliest_offsets(tp))[tp]
                 if oldest > start:  # aiokafka has gone on at the oldest record without a word
                     self.transport.cut(tp, start, oldest)
-            self._next[tp] = end
-            yield (
-                tp,
-                ConsumerMessage(
-                    topic=tp.topic,
-                    partition=tp.partition,
-                    offset=end - 1,
-                    timestamp=0.0,
-                    timestamp_type=0,
-                    headers=(),
-                    key=None,
-                    value=chunk(tp.partition, start, end, runs),
-                    checksum=None,
-                    serialized_key_size=0,
-                    serialized_value_size=0,
-                    tp=tp,
-                    generation_id=generation,
-                ),
-            )
+            for chunk in chunks(tp.partition, start, end, runs):
+                if self.should_stop or not self.flow_active or self.app.consumer_generation_id != generation:
+                    return
+                self._next[tp] = chunk.end
+                yield tp, self._message(tp, chunk, generation)
+
+    def _message(self, tp: TP, chunk: Chunk, generation: int) -> ConsumerMessage:
+        return ConsumerMessage(
+            topic=tp.topic,
+            partition=tp.partition,
+            offset=chunk.end - 1,
+            timestamp=0.0,
+            timestamp_type=0,
+            headers=(),
+            key=None,
+            value=chunk,
+            checksum=None,
+            serialized_key_size=0,
+            serialized_value_size=0,
+            tp=tp,
+            generation_id=generation,
+        )
 
     def refusal(self) -> BaseException | None:
         """Why the group does not take us, if it does not; aiokafka keeps it for who polls, which Faust does not do

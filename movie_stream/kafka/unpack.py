@@ -31,6 +31,11 @@ class Run(NamedTuple):
     """The header REPLAY_OF of the few records that have it, by offset."""
 
 
+RECORDS_AT_ONCE = 8_000
+"""In a chunk. A fetch of compressed records brings many more; but nothing else has its turn while a chunk is applied,
+and what is made of its records is in memory all at once.
+"""
+
 _topics: set[str] = set()
 _unpack_records = fetcher.PartitionRecords._unpack_records
 
@@ -115,8 +120,16 @@ def _replays(records: Sequence[Any]) -> dict[int, bytes]:
     return {r.offset: value or b"" for r in records for name, value in r.headers if name == REPLAY_OF}
 
 
-def chunk(partition: int, start: int, end: int, runs: Sequence[Run]) -> Chunk:
-    """Joins runs to the chunk that covers start <= offset < end."""
+def chunks(partition: int, start: int, end: int, runs: Sequence[Run]) -> Iterator[Chunk]:
+    """Joins runs to chunks that together cover start <= offset < end: one at least, of RECORDS_AT_ONCE at most."""
+    groups = list(_groups(runs))
+    ends = [*(group[0].offsets[0] for group in groups[1:]), end]
+    for group, until in zip(groups, ends, strict=True):
+        yield _chunk(partition, start, until, group)
+        start = until
+
+
+def _chunk(partition: int, start: int, end: int, runs: Sequence[Run]) -> Chunk:
     return Chunk(
         partition,
         start,
@@ -127,6 +140,30 @@ def chunk(partition: int, start: int, end: int, runs: Sequence[Run]) -> Chunk:
         [value for run in runs for value in run.values],
         {offset: original for run in runs for offset, original in run.replays.items()},
     )
+
+
+def _groups(runs: Sequence[Run]) -> Iterator[list[Run]]:
+    """The same records in groups of RECORDS_AT_ONCE, the last of what is left."""
+    group: list[Run] = []
+    room = RECORDS_AT_ONCE
+    for run in runs:
+        at = 0
+        while at < len(run.offsets):
+            part = _part(run, slice(at, at + room))
+            group.append(part)
+            at += len(part.offsets)
+            room -= len(part.offsets)
+            if not room:
+                yield group
+                group, room = [], RECORDS_AT_ONCE
+    if group or not runs:
+        yield group
+
+
+def _part(run: Run, rows: slice) -> Run:
+    offsets = run.offsets[rows]
+    replays = {offset: run.replays[offset] for offset in offsets if offset in run.replays} if run.replays else {}
+    return Run(offsets, run.times_ms[rows], run.keys[rows], run.values[rows], replays)
 
 
 def _integers(columns: Sequence[Sequence[int | None]]) -> NDArray[np.int64]:

@@ -114,8 +114,22 @@ class Chain:
         self._entries = {}
         return Counted(record, [entries[index] for index in range(record.entries)])
 
+    def ends(self) -> None:
+        """Says that all of the log was read. Raises BrokenChangelog where it was cut and holds no cursor."""
+        if self._cut_at is not None:
+            raise BrokenChangelog(f"records before offset {self._cut_at} were deleted that are still needed")
+
     def _check_cut(self, first: Cursor, entries: int) -> None:
         """Writers delete only what is before the first entry of a snapshot that counted, with nothing else in it."""
         if self._cut_at is not None and not (first.snapshot and entries == first.entries):
             raise BrokenChangelog(f"records before offset {self._cut_at} were deleted that are still needed")
         self._cut_at = None
+
+    def wrote(self, cursor: Cursor) -> None:
+        """Takes a whole checkpoint, whose parent is the last that counted, and whose records are the next in the log.
+
+        What stands there is known, so it need not be read.
+        """
+        assert cursor.parent == self.last, "it was made by this chain"
+        assert self._cut_at is None, "nothing is written to a log that was found cut"
+        self.last, self._entries = cursor.id, {}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
+from movie_stream.allocator import trim
 from movie_stream.tables.checkpoint import BrokenChangelog, Chain, CheckpointId, Cursor, EntryRecord, encode
 from movie_stream.tables.log import Log, LogCut
 
@@ -18,12 +19,18 @@ class State(Protocol):
     watermark_ms: int | None
 
     def reset(self) -> None: ...
-    def freeze(self, snapshot: bool) -> list[bytes]: ...
+    def freeze(self, snapshot: bool) -> Iterable[bytes]: ...
     def load(self, entry: bytes) -> None: ...
     def loaded(self, position: int, watermark_ms: int | None) -> None: ...
 
 
 S = TypeVar("S", bound=State)
+
+SENT_AT_ONCE: Final = 4 << 20
+"""Bytes of entries, about, that are on their way to the log at one time, besides the copy that they are made of."""
+
+MUCH: Final = 8 << 20
+"""Bytes of entries after which it is worth the while to look for memory that can be given back."""
 
 
 class Overtaken(RuntimeError):
@@ -35,7 +42,8 @@ class Frozen:
     """One instant's copy of what the next checkpoint holds."""
 
     snapshot: bool
-    entries: Sequence[bytes]
+    entries: Iterable[bytes]
+    """To be gone through once: they may be put together only then."""
     position: int
     watermark_ms: int | None
 
@@ -64,6 +72,8 @@ class Table(Generic[S]):
                 await self._read_all()
             except LogCut:
                 continue
+            if self._snapshot_bytes + self._delta_bytes >= MUCH:
+                trim()
             return
 
     async def _read_all(self) -> None:
@@ -82,7 +92,8 @@ class Table(Generic[S]):
                 for payload in counted.payloads:
                     self._load(payload)
                 position, watermark_ms = counted.cursor.position, counted.cursor.watermark_ms
-                self._weigh(counted.cursor.snapshot, counted.payloads)
+                self._weigh(counted.cursor.snapshot, sum(map(len, counted.payloads)))
+        self._chain.ends()
         if self._next_offset is None and (oldest := await self._log.oldest()):
             raise BrokenChangelog(f"nothing: all records before offset {oldest} were deleted")
         self.state.loaded(position, watermark_ms)
@@ -110,24 +121,30 @@ class Table(Generic[S]):
         """
         self._sequence += 1
         this = CheckpointId(self._writer, self._sequence)
+        offsets: list[int] = []
+        size = 0
+        for portion in _portions(frozen.entries):
+            records = [encode(EntryRecord(this, index, payload)) for index, payload in enumerate(portion, len(offsets))]
+            offsets += await self._log.append(records)
+            size += sum(map(len, portion))
         cursor = Cursor(
             this,
             self._chain.last,
             frozen.snapshot,
             frozen.position,
             frozen.watermark_ms,
-            len(frozen.entries),
+            len(offsets),
             self._run,
         )
-        entries = [encode(EntryRecord(this, index, payload)) for index, payload in enumerate(frozen.entries)]
-        offsets = await self._log.append(entries) if entries else []
         offsets += await self._log.append([encode(cursor)])
-        alone = await self._read_back(entries, cursor, offsets)
-        self._weigh(frozen.snapshot, frozen.entries)
+        alone = await self._read_back(cursor, offsets)
+        self._weigh(frozen.snapshot, size)
         if frozen.snapshot and alone:
             await self._log.delete_before(offsets[0])
+        if size >= MUCH:
+            trim()
 
-    async def _read_back(self, entries: Sequence[bytes], cursor: Cursor, offsets: list[int]) -> bool:
+    async def _read_back(self, cursor: Cursor, offsets: list[int]) -> bool:
         """Makes sure that the cursor counts; says whether no foreign record stands between its first entry and it.
 
         Offsets that follow one another from the last known end on are known to be ours alone, without reading.
@@ -135,8 +152,7 @@ class Table(Generic[S]):
         expected = list(range(self._next_offset or 0, (self._next_offset or 0) + len(offsets)))
         foreign = 0
         if offsets == expected:
-            for record in (*entries, encode(cursor)):
-                self._chain.read(record)
+            self._chain.wrote(cursor)
         else:
             try:
                 async for offset, value in self._log.read(self._next_offset, offsets[-1] + 1):
@@ -149,9 +165,26 @@ class Table(Generic[S]):
             raise Overtaken(f"checkpoint {cursor.id.sequence} of this writer does not count: another writer came first")
         return not foreign
 
-    def _weigh(self, snapshot: bool, payloads: Sequence[bytes]) -> None:
-        size = sum(map(len, payloads))
+    def _weigh(self, snapshot: bool, size: int) -> None:
         if snapshot:
             self._snapshot_bytes, self._delta_bytes = size, 0
         else:
             self._delta_bytes += size
+
+
+def _portions(entries: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """The entries that are sent at once, portion by portion.
+
+    >>> [list(map(len, portion)) for portion in _portions([bytes(3 << 20), bytes(2 << 20), b"", bytes(5 << 20)])]
+    [[3145728, 2097152], [0, 5242880]]
+    """
+    portion: list[bytes] = []
+    size = 0
+    for payload in entries:
+        portion.append(payload)
+        size += len(payload)
+        if size >= SENT_AT_ONCE:
+            yield portion
+            portion, size = [], 0
+    if portion:
+        yield portion

@@ -1,0 +1,33 @@
+"""Has the C library's allocator give memory back to the system when it is freed."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+from typing import Final
+
+_MMAP_THRESHOLD: Final = -3
+_ARENA_MAX: Final = -8
+"""What mallopt(3) calls its parameters."""
+
+_GLIBC: Final = ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
+
+LARGE_BYTES: Final = 256 << 10
+"""From this size on an array has pages of its own; the arrays that are made of a chunk are mostly smaller."""
+
+
+def give_back() -> None:
+    """Sets two limits of glibc's malloc, before there are many threads; elsewhere the library's own ways are kept.
+
+    Left alone, glibc raises the first whenever a larger array is freed, up to 32 MB, and keeps eight heaps a core for
+    threads: a worker that takes copies of its columns for each checkpoint then holds twice the memory that it uses.
+    """
+    if _GLIBC is not None:
+        _GLIBC.mallopt(_MMAP_THRESHOLD, LARGE_BYTES)
+        _GLIBC.mallopt(_ARENA_MAX, 2)
+
+
+def trim() -> None:
+    """Gives back what is free in between what is used, which takes some milliseconds: for after very much was freed."""
+    if _GLIBC is not None:
+        _GLIBC.malloc_trim(0)

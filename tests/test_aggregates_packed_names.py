@@ -1,0 +1,68 @@
+"""Packed names against a dict: any Unicode, equal hashes, very many."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from movie_stream.aggregates import packed_names
+from movie_stream.aggregates.interner import Interner
+from movie_stream.aggregates.packed_names import PackedNames
+
+anything = st.text(st.characters(codec="utf-8"), max_size=20)
+alike = st.sampled_from(
+    ["", "\0", "\0\0", "a", "a\0", "aaaaaaaa", "aaaaaaaab", "aaaaaaaaa", "a" * 128, "a" * 127 + "b"]
+)
+wide = st.sampled_from(["\u00e9", "e\u0301", "\U0001f3ac" * 128, "\U0001f3ac" * 127, "\uffff", "\U0010ffff"])
+names = st.lists(anything | alike | wide | st.integers(0, 99).map(lambda n: f"user_{n}"), max_size=40)
+
+
+def check(rounds: list[list[str]]) -> None:
+    """What an Interner says, a PackedNames says too."""
+    packed, model = PackedNames(), Interner()
+    for some in rounds:
+        ids = packed.ids(some)
+        assert ids.tolist() == model.ids(some).tolist()
+        assert packed.texts(ids) == some
+        assert packed.utf8(ids) == [name.encode() for name in some]
+        assert packed.hashes(ids).tolist() == model.hashes(ids).tolist()
+        assert len(packed) == len(model)
+    assert packed.texts(np.arange(len(model))) == model.names
+    assert packed.ids(model.names).tolist() == list(range(len(model)))
+
+
+@given(st.lists(names, max_size=6))
+def test_names_are_told_apart_and_come_back(rounds: list[list[str]]) -> None:
+    check(rounds)
+
+
+@pytest.mark.parametrize("same", [0, -1, 2**61 - 1])
+def test_equal_hashes_are_no_equal_names(monkeypatch: pytest.MonkeyPatch, same: int) -> None:
+    monkeypatch.setattr(packed_names, "_hash", lambda name: same)
+    lengths, numbers = ["a" * length for length in range(40)], [f"{'x' * 8}{i}" for i in range(200)]
+    check([["b", "a", ""], lengths * 2, numbers, ["", "b"]])
+
+
+@settings(max_examples=20)
+@given(st.lists(names, max_size=4), st.integers(1, 5))
+def test_few_hashes_and_every_length(rounds: list[list[str]], few: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packed_names, "_hash", lambda name: len(name) % few)
+        check(rounds)
+
+
+def test_very_many_names_cost_little_besides_their_text() -> None:
+    packed = PackedNames()
+    for start in range(0, 300_000, 10_000):
+        fresh = [f"user_{i}" for i in range(start, start + 10_000)]
+        assert packed.ids(fresh[::-1]).tolist() == list(range(start, start + 10_000))
+    some = ["user_7", "user_299999", "user_150000"]
+    assert packed.texts(packed.ids(some)) == some
+    assert packed.ids([f"user_{i}" for i in range(0, 300_000, 7)]).tolist() == [
+        i - i % 10_000 + 9_999 - i % 10_000 for i in range(0, 300_000, 7)
+    ]
+    arrays = [packed._text.values, packed._begins.values, packed._tags.values, packed._slots._slots]
+    text = sum(map(len, packed.utf8(np.arange(300_000))))
+    assert sum(array.nbytes for array in arrays) < text + 25 * 300_000

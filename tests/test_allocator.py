@@ -1,0 +1,38 @@
+"""Freed arrays go back to the system; without the limits most of their memory would stay with the process."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import sys
+import numpy as np
+import psutil
+from movie_stream.allocator import LARGE_BYTES, give_back, trim
+
+if "give back" in sys.argv:
+    give_back()
+np.ones(16 << 20, np.uint8)  # freed at once: glibc takes it as a sign that such arrays come and go
+size = LARGE_BYTES // 2 if "small" in sys.argv else 2 * LARGE_BYTES
+arrays = [np.ones(size, np.uint8) for _ in range(100_000_000 // size)]
+del arrays[:-1]  # the last one stands above all the others in a heap
+if "trim" in sys.argv:
+    trim()
+print(psutil.Process().memory_info().rss >> 20)
+"""
+
+
+def held_mb(*how: str) -> int:
+    """What a process holds after it has freed a hundred megabytes."""
+    ran = subprocess.run([sys.executable, "-c", PROGRAM, *how], capture_output=True, text=True, check=True)
+    return int(ran.stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have limits of their own")
+def test_freed_arrays_are_given_back() -> None:
+    assert held_mb("give back") < held_mb() - 50
+    assert held_mb("small", "give back", "trim") < held_mb("small", "give back") - 50
