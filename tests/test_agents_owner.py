@@ -140,6 +140,20 @@ async def test_leaving_saves_and_tells_the_group() -> None:
     assert restored.state.position == 1
 
 
+async def test_nothing_is_applied_after_the_last_flush_has_begun() -> None:
+    broker, group, log = Broker(), Group(), MemoryLog()
+    agent = accumulate(broker, group)
+    own(agent, log)
+    agent.apply(chunk_of(0, 0, [json.dumps(VIEW).encode()]))
+    broker.open.clear()
+    leaving = asyncio.create_task(agent.leave([0]))
+    await asyncio.sleep(0)
+    agent.apply(chunk_of(0, 1, [json.dumps(VIEW).encode()]))
+    broker.open.set()
+    await leaving
+    assert agent.applied == 1, "the next owner counts it, and this one has not"
+
+
 async def test_another_owners_checkpoint_ends_the_worker_that_still_holds_the_partition() -> None:
     broker, group, log = Broker(), Group(), MemoryLog()
     agent = accumulate(broker, group)

@@ -14,8 +14,6 @@ from tests.schedules import World, wrong_in
 BATCHES, SIZE = 10, 10
 """How many schedules are tried; more with: python -m tests.schedules 1000 500."""
 NOTICED_WITHIN = 60
-FIRST_SEEDS = {"evicted although changed": 49}
-"""Where the search begins for what needs many coincidences."""
 
 
 @pytest.fixture(autouse=True)
@@ -36,8 +34,7 @@ def test_every_document_is_right(first: int) -> None:
 @pytest.mark.parametrize("rule", MUTANTS)
 def test_a_broken_rule_is_noticed(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     MUTANTS[rule](monkeypatch)
-    first = FIRST_SEEDS.get(rule, 0)
-    assert any(wrong_in(seed) is not None for seed in range(first, first + NOTICED_WITHIN))
+    assert any(wrong_in(seed) is not None for seed in range(NOTICED_WITHIN))
 
 
 def test_a_seed_is_a_trace() -> None:
@@ -52,7 +49,7 @@ def test_a_seed_is_a_trace() -> None:
 def test_the_storm_is_one() -> None:
     """What the schedules are there for happens in them."""
     traces, stored = list[str](), 0
-    for seed in range(12):
+    for seed in range(24):
         world = World(seed)
         world.check()
         traces += world.trace

@@ -67,6 +67,8 @@ class Owned(Generic[S]):
     """The position of the last checkpoint that counts."""
     moved_at_s: float
     """When the position moved last, by the monotonic clock."""
+    leaving: bool = False
+    """Whether its last flush is under way, after which nothing more may be applied."""
 
 
 class Owner(ABC, Generic[S]):
@@ -140,7 +142,7 @@ class Owner(ABC, Generic[S]):
     def apply(self, chunk: Chunk) -> None:
         """Applies a chunk, if its partition is (still) ours."""
         owned = self.owned.get(chunk.partition)
-        if owned is not None:
+        if owned is not None and not owned.leaving:
             self.receive(owned, chunk)
             owned.moved_at_s = monotonic()
             self.applied += len(chunk)
@@ -214,6 +216,8 @@ class Owner(ABC, Generic[S]):
     async def leave(self, partitions: Iterable[int]) -> None:
         """Flushes partitions that go, all at once and for a bounded time, and drops their state."""
         going = [(p, self.owned[p]) for p in partitions if p in self.owned]
+        for _, owned in going:
+            owned.leaving = True
         try:
             async with asyncio.timeout(LEAVE_WITHIN_S):
                 await asyncio.gather(*(self._flush_last(partition, owned) for partition, owned in going))

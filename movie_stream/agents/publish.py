@@ -33,8 +33,8 @@ OTHER_RUN: Final = (
     "(KAFKA_GROUP, KAFKA_PARTIALS_TOPIC) and count afresh with: movie-stream rebuild"
 )
 DOCUMENTS_AT_ONCE: Final = 500
-ROWS_IN_MEMORY: Final = 200_000
-"""Rows of partials beyond which old windows are moved into MongoDB."""
+ROWS_IN_MEMORY: Final = 60_000
+"""Rows of partials of a partition beyond which old windows are moved into MongoDB; with a sketch one has 2 kB or so."""
 DIRTY_AT_MOST: Final = 100_000
 """Documents waiting for MongoDB beyond which a partition is not read on."""
 RETRY_AT_FIRST_S: Final = 0.25
