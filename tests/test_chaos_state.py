@@ -6,6 +6,7 @@ And then the way back: `movie-stream rebuild` counts the topic afresh.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +144,7 @@ def test_a_topic_is_deleted_and_made_again(kind: Kind, which: str, running: bool
         administered(stage, lambda admin: admin.delete_topics([topic]))
         stage.command("init")
         if running:
-            [worker] = stage.fleet.alive
+            worker = stage.fleet.all[-1]
             until(lambda: not worker.alive, "the worker has noticed")
             [line] = [line for line in worker.text.splitlines() if line.startswith("error: ")]
             stage.say(f"the worker said: {line}")
@@ -212,7 +213,8 @@ def _committed(stage: Stage) -> int:
     place = TopicPartition(stage.settings.kafka_topic, 0)
 
     async def ask(admin: AIOKafkaAdminClient) -> int:
-        told = await admin.list_consumer_group_offsets(stage.settings.kafka_group, partitions=[place])
+        ask_group = partial(admin.list_consumer_group_offsets, stage.settings.kafka_group, partitions=[place])
+        told = await client.coordinated(ask_group)
         return int(told[place].offset) if place in told else 0
 
     return int(administered(stage, ask))
