@@ -32,7 +32,7 @@ test: install check ## check, then run every test
 
 chaos: install ## the fault suite: what dies, hangs or is spoilt, on both brokers; about an hour; writes docs/reliability.md
 	rm -f .chaos/results.jsonl
-	$(BIN)/pytest -m 'chaos or not chaos' -rs tests/test_chaos_*.py
+	$(BIN)/pytest -m 'chaos or not chaos' --numprocesses=2 tests/test_chaos_*.py
 	$(BIN)/python -m tests.chaos.record
 
 check: install ## style, format and types
