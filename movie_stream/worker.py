@@ -3,47 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import logging
 from collections import Counter
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass
-from datetime import timedelta
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Final
 
-import numpy as np
 from aiokafka import TopicPartition
 from faust.types import TP
 
 from movie_stream.agents.accumulate import Accumulate
 from movie_stream.agents.owner import Owner
 from movie_stream.agents.publish import Publish
-from movie_stream.aggregates.accumulator import Rules
-from movie_stream.aggregates.results import RESULTS
 from movie_stream.errors import BrokerForbids, BrokerRefused, BrokerUnreachable, RunMismatch, TopicMissing, WorkerFailed
-from movie_stream.event import MICRO
 from movie_stream.kafka import client, offsets, permissions, topics
 from movie_stream.kafka.access import user_of
 from movie_stream.kafka.diagnosis import why_closed
 from movie_stream.kafka.log import Broker
-from movie_stream.kafka.topics import Topics, Topology
+from movie_stream.kafka.topics import Topics
 from movie_stream.metrics import Figures, PartitionFigures
-from movie_stream.mongo import runs
-from movie_stream.mongo.client import Database, opened
+from movie_stream.mongo.client import opened
 from movie_stream.mongo.partials import PartialsStore
 from movie_stream.mongo.sink import Sink
 from movie_stream.reasons import summed
+from movie_stream.run import changes, fingerprint, open_run, rules_of, text_of
 from movie_stream.settings import Settings
 from movie_stream.tables.table import State
 
 logger = logging.getLogger(__name__)
-
-FORMAT: Final = 2
-"""Of what stands in changelogs, partials and `_partials`; another format is another run."""
-
 
 TOLD_WITHIN_S: Final = 0.5
 """The longest that leaving waits for the group's last commit."""
@@ -83,52 +71,6 @@ class FaustGroup:
         """Waits for the commit that is under way, for a bounded time."""
         if self._committing is not None:
             await asyncio.wait([self._committing], timeout=TOLD_WITHIN_S)
-
-
-def rules_of(settings: Settings) -> Rules:
-    """The settings that change figures, in the units of the core."""
-    return Rules(
-        allowed_lateness_ms=settings.allowed_lateness // timedelta(milliseconds=1),
-        future_tolerance_ms=settings.future_tolerance // timedelta(milliseconds=1),
-        session_gap_ms=settings.session_gap // timedelta(milliseconds=1),
-        timezone=settings.timezone,
-        revenue_per_view_micro=int(np.rint(settings.revenue_per_view * MICRO)),
-    )
-
-
-def fingerprint(settings: Settings, topology: Topology) -> dict[str, Any]:
-    """All that figures depend on besides the log: a run is the counting of one log under one of these."""
-    names = Topics.of(settings)
-    results = repr([(of.collection, of.window, of.grouped_by, of.prefix, of.fields, of.held) for of in RESULTS])
-    return {
-        "format": FORMAT,
-        "topic": topology.identities[names.events],
-        "partitions": topology.partitions[names.events],
-        "partials_topic": topology.identities[names.partials],
-        "partials_partitions": topology.partitions[names.partials],
-        "accumulate_changelog": topology.identities[names.accumulate_changelog],
-        "publish_changelog": topology.identities[names.publish_changelog],
-        **{name.upper(): value for name, value in asdict(rules_of(settings)).items()},
-        "results": hashlib.sha256(results.encode()).hexdigest()[:16],
-    }
-
-
-def changes(run: runs.Run, ours: Mapping[str, Any]) -> str:
-    """What a run counts otherwise than we would, as "X was 3, is 4; ..."; empty where it is the same."""
-    return "; ".join(
-        f"{name} was {run.fingerprint.get(name)}, is {ours.get(name)}"
-        for name in sorted(ours.keys() | run.fingerprint.keys())
-        if run.fingerprint.get(name) != ours.get(name)
-    )
-
-
-async def open_run(settings: Settings, db: Database, topology: Topology) -> runs.Run:
-    """The run that counts. Raises RunMismatch if it counts something else than we would."""
-    ours = fingerprint(settings, topology)
-    run = await runs.open_run(db, settings.kafka_group, ours)
-    if changed := changes(run, ours):
-        raise RunMismatch(where=f"what stands in MongoDB ({settings.mongodb_database})", what=changed)
-    return run
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +133,7 @@ class Worker:
         producer = await client.start_producer(self.settings, linger_ms=5, max_batch_size=1 << 20)
         self._stack.push_async_callback(producer.stop)
         broker = Broker(self.settings, producer, self._admin)
-        text = f"{run.number}:{hashlib.sha256(json.dumps(run.fingerprint, sort_keys=True).encode()).hexdigest()[:16]}"
+        text = text_of(run)
         rules = rules_of(self.settings)
         self.accumulate = Accumulate(broker, self.topics, self._topology, rules, text, run.number, self._group)
         self.publish = Publish(

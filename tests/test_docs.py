@@ -103,7 +103,7 @@ ORDER = (
     {"settings", "errors", "masking", "logs", "reasons", "bits", "allocator", "event", "chunk", "partitioner"},
     {"aggregates", "tables"},
     {"kafka", "mongo", "replay", "embedded", "metrics"},
-    {"agents"},
+    {"agents", "run"},
     {"worker"},
     {"app"},
     {"commands"},

@@ -21,8 +21,8 @@ from movie_stream.kafka import client, offsets, topics
 from movie_stream.kafka.progress import wait_until_counted
 from movie_stream.kafka.topics import Topics
 from movie_stream.mongo.client import opened
+from movie_stream.run import open_run
 from movie_stream.settings import Settings
-from movie_stream.worker import open_run
 from tests import reference
 from tests.whole_path import COMMAND, PATIENCE_S, database, documents, environment, log_of, records, started, succeed
 

@@ -21,8 +21,8 @@ from movie_stream.kafka import client
 from movie_stream.kafka.letters import Letter, Selection
 from movie_stream.kafka.watermarks import watermarks
 from movie_stream.replay.copies import LATE, Copy, Judge, rewritten
+from movie_stream.run import changes, fingerprint, rules_of
 from movie_stream.settings import Settings
-from movie_stream.worker import changes, fingerprint, rules_of
 
 _AT_ONCE: Final = 1_000
 """Letters that are held in memory, judged and sent together."""

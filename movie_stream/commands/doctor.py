@@ -27,8 +27,8 @@ from movie_stream.kafka.progress import progress_of
 from movie_stream.masking import printable
 from movie_stream.mongo import runs, schema
 from movie_stream.mongo.client import Database, address_of, guarded, opened
+from movie_stream.run import changes, fingerprint
 from movie_stream.settings import Settings
-from movie_stream.worker import changes, fingerprint
 
 OLDEST_PYTHON: Final = (3, 11)
 SCRATCH: Final = "_doctor"

@@ -17,8 +17,8 @@ from movie_stream.kafka.progress import span
 from movie_stream.mongo import runs, schema
 from movie_stream.mongo.client import opened
 from movie_stream.mongo.partials import PARTIALS
+from movie_stream.run import changes, fingerprint
 from movie_stream.settings import Settings
-from movie_stream.worker import changes, fingerprint
 
 _DECLINED = 1
 

@@ -1,0 +1,76 @@
+"""Which run we belong to: what figures depend on besides the log, and whether that is what MongoDB was counted by."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any, Final
+
+import numpy as np
+
+from movie_stream.aggregates.accumulator import Rules
+from movie_stream.aggregates.results import RESULTS
+from movie_stream.errors import RunMismatch
+from movie_stream.event import MICRO
+from movie_stream.kafka.topics import Topics, Topology
+from movie_stream.mongo import runs
+from movie_stream.mongo.client import Database
+from movie_stream.settings import Settings
+
+FORMAT: Final = 2
+"""Of what stands in changelogs, partials and `_partials`; another format is another run."""
+
+
+def rules_of(settings: Settings) -> Rules:
+    """The settings that change figures, in the units of the core."""
+    return Rules(
+        allowed_lateness_ms=settings.allowed_lateness // timedelta(milliseconds=1),
+        future_tolerance_ms=settings.future_tolerance // timedelta(milliseconds=1),
+        session_gap_ms=settings.session_gap // timedelta(milliseconds=1),
+        timezone=settings.timezone,
+        revenue_per_view_micro=int(np.rint(settings.revenue_per_view * MICRO)),
+    )
+
+
+def fingerprint(settings: Settings, topology: Topology) -> dict[str, Any]:
+    """All that figures depend on besides the log: a run is the counting of one log under one of these."""
+    names = Topics.of(settings)
+    results = repr([(of.collection, of.window, of.grouped_by, of.prefix, of.fields, of.held) for of in RESULTS])
+    return {
+        "format": FORMAT,
+        "topic": topology.identities[names.events],
+        "partitions": topology.partitions[names.events],
+        "partials_topic": topology.identities[names.partials],
+        "partials_partitions": topology.partitions[names.partials],
+        "accumulate_changelog": topology.identities[names.accumulate_changelog],
+        "publish_changelog": topology.identities[names.publish_changelog],
+        **{name.upper(): value for name, value in asdict(rules_of(settings)).items()},
+        "results": hashlib.sha256(results.encode()).hexdigest()[:16],
+    }
+
+
+def changes(run: runs.Run, ours: Mapping[str, Any]) -> str:
+    """What a run counts otherwise than we would, as "X was 3, is 4; ..."; empty where it is the same."""
+    return "; ".join(
+        f"{name} was {run.fingerprint.get(name)}, is {ours.get(name)}"
+        for name in sorted(ours.keys() | run.fingerprint.keys())
+        if run.fingerprint.get(name) != ours.get(name)
+    )
+
+
+async def open_run(settings: Settings, db: Database, topology: Topology) -> runs.Run:
+    """The run that counts. Raises RunMismatch if it counts something else than we would."""
+    ours = fingerprint(settings, topology)
+    run = await runs.open_run(db, settings.kafka_group, ours)
+    if changed := changes(run, ours):
+        raise RunMismatch(where=f"what stands in MongoDB ({settings.mongodb_database})", what=changed)
+    return run
+
+
+def text_of(run: runs.Run) -> str:
+    """The run as cursors name it."""
+    content = json.dumps(run.fingerprint, sort_keys=True)
+    return f"{run.number}:{hashlib.sha256(content.encode()).hexdigest()[:16]}"
