@@ -6,13 +6,10 @@ Its jars come from Maven Central into `.kafka/`, once; where there is no `java` 
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
-import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -21,6 +18,7 @@ import pytest
 
 from movie_stream.embedded.launch import free_port
 from movie_stream.embedded.process import GuardedProcess
+from tests.server_process import ServerProcess
 
 POM: Final = Path(__file__).parent / "kafka" / "pom.xml"
 JARS: Final = Path(__file__).parents[1] / ".kafka" / "4.1.1"
@@ -56,7 +54,7 @@ def jars() -> Path:
     return JARS
 
 
-class KafkaServer:
+class KafkaServer(ServerProcess):
     """One broker, its own controller; runs within a `with` block, on data in `folder`.
 
     `properties` come on top of its configuration, `format_arguments` go to the formatting of its storage. Clients are
@@ -77,7 +75,6 @@ class KafkaServer:
         self.port, self._controller_port = free_port(), free_port()
         self._ports = ports or {}
         self._properties = {**self._defaults(advertised or self.port), **(properties or {})}
-        self.process: GuardedProcess
 
     @property
     def bootstrap_servers(self) -> str:
@@ -147,17 +144,3 @@ class KafkaServer:
             assert self.process.exit_code() is None, log[-2000:]
             assert time.monotonic() < deadline, log[-2000:]
             time.sleep(0.05)
-
-    def kill(self) -> None:
-        """kill -9, and wait until it is gone."""
-        os.kill(self.process.pid, signal.SIGKILL)
-        self.process.stop()
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """It answers nobody, and closes no connection."""
-        os.kill(self.process.pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.kill(self.process.pid, signal.SIGCONT)

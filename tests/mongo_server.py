@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,11 +14,12 @@ from pymongo import MongoClient
 from movie_stream.embedded.launch import free_port
 from movie_stream.embedded.mongod import mongod
 from movie_stream.embedded.process import GuardedProcess
+from tests.server_process import ServerProcess
 
 _READY_LIMIT_MS = 60_000
 
 
-class MongoServer:
+class MongoServer(ServerProcess):
     """Runs within a `with` block; `replica_set` makes it a set of one, which has elections and a majority.
 
     With `administrator` (a name and a password) nobody comes in without a login; with `tls` (the file of a certificate
@@ -39,7 +38,6 @@ class MongoServer:
         self._replica_set = replica_set
         self._administrator, self._tls = administrator, tls
         self.port = free_port()
-        self.process: GuardedProcess
 
     @property
     def uri(self) -> str:
@@ -87,20 +85,6 @@ class MongoServer:
         with self.client(self.uri) as client:
             client.admin.command("hello")
             client["ready"]["ready"].insert_one({})
-
-    def kill(self) -> None:
-        """kill -9, and wait until it is gone."""
-        os.kill(self.process.pid, signal.SIGKILL)
-        self.process.stop()
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """It answers nobody, and closes no connection."""
-        os.kill(self.process.pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.kill(self.process.pid, signal.SIGCONT)
 
     @contextmanager
     def failing(self, command: str, **how: Any) -> Iterator[None]:

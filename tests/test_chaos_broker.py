@@ -29,11 +29,7 @@ def test_the_broker_is_killed_and_started_again(kind: Kind, tmp_path: Path) -> N
             stage.kafka.start()
             stage.kafka.wait_until_ready()
             stage.fleet.fill(2)
-        views.wait()
-        stage.fleet.fill(2)
-        stage.recover()
-        stage.leave()
-        stage.verdict()
+        stage.end(views)
 
 
 @on_both_when_asked
@@ -49,11 +45,7 @@ def test_the_network_to_the_broker_is_cut(kind: Kind, how: str, tmp_path: Path) 
             stage.pause(AWAY_S, AWAY_S + 1)
         stage.fault("it is back")
         stage.fleet.fill(2)
-        views.wait()
-        stage.fleet.fill(2)
-        stage.recover()
-        stage.leave()
-        stage.verdict()
+        stage.end(views)
 
 
 @on_kafka_when_asked
@@ -68,8 +60,4 @@ def test_the_broker_hangs(kind: Kind, tmp_path: Path) -> None:
             with stage.kafka.paused():
                 stage.pause(5, 12)
             stage.fault("SIGCONT of the broker")
-        views.wait()
-        stage.fleet.fill(2)
-        stage.recover()
-        stage.leave()
-        stage.verdict()
+        stage.end(views)

@@ -34,10 +34,7 @@ def test_mongod_is_killed_and_started_again(kind: Kind, tmp_path: Path) -> None:
             stage.mongod.start()
             stage.mongod.wait_until_ready()
             stage.fleet.fill(2)
-        views.wait()
-        stage.recover()
-        stage.leave()
-        stage.verdict()
+        stage.end(views)
 
 
 @on_both_when_asked

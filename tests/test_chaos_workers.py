@@ -44,11 +44,7 @@ def test_kill_9_again_and_again(kind: Kind, kills: int, tmp_path: Path) -> None:
                 stage.fault(f"kill -9 of {worker.name}")
                 worker.kill()
             stage.fleet.fill(stage.rng.randint(1, 3))
-        views.wait()
-        stage.fleet.fill(2)
-        stage.recover()
-        stage.leave()
-        stage.verdict()
+        stage.end(views)
 
 
 @on_both_when_asked
@@ -88,11 +84,7 @@ def test_a_zombie_spoils_nothing(kind: Kind, tmp_path: Path) -> None:
             worker.go_on()
             if len(stage.fleet.alive) > 2:
                 stage.leave_one(next(other for other in stage.fleet.alive if other is not worker))
-        views.wait()
-        stage.fleet.fill(1)
-        stage.recover()
-        stage.leave()
-        stage.verdict()
+        stage.end(views, workers=1)
 
 
 @on_both_when_asked
@@ -112,10 +104,7 @@ def test_workers_come_and_go_under_load(kind: Kind, tmp_path: Path) -> None:
         began = time.monotonic()
         until(stage.owned, "the idle ones have taken over")
         stage.say(f"the idle ones have taken over after {time.monotonic() - began:.1f} s")
-        views.wait()
-        stage.recover()
-        stage.leave()
-        stage.verdict()
+        stage.end(views)
 
 
 @on_both_when_asked

@@ -164,6 +164,14 @@ class Stage:
         wrong += [f"dead letter {letter}: not expected" for letter in sorted(letters - wanted.dead_letters)]
         return wrong, sum(map(len, events))
 
+    def end(self, views: Producer, workers: int = 2) -> int:
+        """The stream comes to its end, all of it is counted, the workers leave, and everything is right."""
+        views.wait()
+        self.fleet.fill(workers)
+        self.recover()
+        self.leave()
+        return self.verdict()
+
     def verdict(self) -> int:
         """All documents and dead letters must be those of the reference; returns the number of events."""
         wrong, events = self.differences()
