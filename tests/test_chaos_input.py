@@ -60,14 +60,14 @@ def test_idle_partitions_wake_up_after_days(kind: Kind, tmp_path: Path) -> None:
     The windows that it belongs to have left the memory long ago.
     """
     with Stage("two of three partitions idle for days", kind, tmp_path) as stage:
-        users = [user for user in range(600) if partitions_of([b"user_%d" % user], 3)[0] == 0]
+        users = [f"user_{n}" for n in range(600) if _partition(f"user_{n}") == 0]
+        sleepers = [f"sleeper_{n}" for n in range(3_000) if _partition(f"sleeper_{n}") != 0]
         stage.fleet.start(crashing())  # without a crash; it keeps few rows in memory
-        sleepers = [_view(f"sleeper_{n}", BEGIN_MS + 3_600_000 + n * 1_000) for n in range(2_000)]
-        asyncio.run(_send_by_user(stage, sleepers))
+        views = [_view(user, BEGIN_MS + 3_600_000 + n * 1_000) for n, user in enumerate(sleepers)]
+        asyncio.run(_send_by_user(stage, views))
         days = 6
         busy = [
-            _view(f"user_{users[n % len(users)]}", BEGIN_MS + 3_600_000 + n * days * DAY_MS // 300_000)
-            for n in range(300_000)
+            _view(users[n % len(users)], BEGIN_MS + 3_600_000 + n * days * DAY_MS // 300_000) for n in range(300_000)
         ]
         sizes = []
         for at in range(0, len(busy), 100_000):
@@ -78,14 +78,18 @@ def test_idle_partitions_wake_up_after_days(kind: Kind, tmp_path: Path) -> None:
         stage.fault("kill -9")
         stage.fleet.alive[0].kill()
         stage.fleet.start(crashing())
-        wake = [_view(f"sleeper_{n}", BEGIN_MS + 3_600_000 + n * 1_700) for n in range(0, 2_000, 7)]
-        asyncio.run(_send_by_user(stage, wake))
+        views = [_view(user, BEGIN_MS + 3_600_000 + n * 1_700) for n, user in enumerate(sleepers) if n % 7 == 0]
+        asyncio.run(_send_by_user(stage, views))
         stage.recover()
         stage.leave()
         stage.verdict()
         assert sizes[2] < sizes[1] * 1.3 + 20, "memory grows with the days"
         letters = records(stage.settings, stage.settings.dead_letters_topic)
         assert not any(letters), "the views of those who slept were in time"
+
+
+def _partition(user: str) -> int:
+    return int(partitions_of([user.encode()], 3)[0])
 
 
 def _view(user: str, time_ms: int) -> dict[str, object]:
