@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import faust
 from faust.app.base import BootStrategy
@@ -38,12 +38,22 @@ STOP_WITHIN_S: Final = 15.0
 
 def die(error: BaseException) -> None:
     """Ends the process with one line. Death is always safe here: the next worker goes on at the last checkpoint."""
-    if not isinstance(error, MovieStreamError):
-        logger.error("this is a bug in movie-stream", exc_info=error)
-    sys.stderr.write(f"error: {error if str(error) else repr(error)}\n")
-    sys.stderr.flush()
-    logging.shutdown()
-    os._exit(error.exit_code if isinstance(error, MovieStreamError) else 1)
+    try:
+        if not isinstance(error, MovieStreamError):
+            logger.error("this is a bug in movie-stream", exc_info=error)
+        sys.stderr.write(f"error: {error if str(error) else repr(error)}\n")
+    finally:  # also where nobody reads what is written any more
+        end(error.exit_code if isinstance(error, MovieStreamError) else 1)
+
+
+def end(exit_code: int) -> NoReturn:
+    """Ends the process now: the interpreter would wait for threads of a driver whose server does not answer."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        logging.shutdown()
+    finally:
+        os._exit(exit_code)
 
 
 @contextmanager
@@ -108,6 +118,13 @@ class FaustWorker(faust.Worker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{**kwargs, "redirect_stdouts": False})
         self.spinner = None
+
+    def execute_from_commandline(self) -> NoReturn:
+        try:
+            super().execute_from_commandline()
+        except SystemExit as ended:
+            end(int(ended.code or 0))
+        end(0)
 
     def _flag_as_shutdown_by_signal(self) -> None:
         super()._flag_as_shutdown_by_signal()

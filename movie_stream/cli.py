@@ -271,7 +271,7 @@ def list_letters(
     name="replay",
     epilog=_examples(
         "movie-stream dead-letters replay --dry-run",
-        "movie-stream dead-letters replay --reason 'rating: expected' --through 'jq -c \".rating |= tonumber\"'",
+        "movie-stream dead-letters replay --reason 'rating:' --through 'jq -c \".rating |= (tonumber? // .)\"'",
         "movie-stream dead-letters replay --kind late --through 'jq -c \".timestamp *= 1000\"'",
     ),
 )

@@ -239,6 +239,10 @@ class WorkerFailed(MovieStreamError):
         super().__init__(f"the worker stops: {what}{_because(cause)}{_and(remedy)}")
 
 
+class LogTruncated(WorkerFailed):
+    """The broker has lost records that it had acknowledged, and that were counted."""
+
+
 def _expectation(expected: str, got: str | None) -> str:
     if got is None:
         return f"expected {expected}"

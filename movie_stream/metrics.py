@@ -143,7 +143,8 @@ def served(host: str, port: int, ask: Callable[[], Figures], registry: Collector
         except OSError as error:
             raise _worded(host, port, error) from error
         try:
-            logger.info("metrics: http://%s:%s/metrics", host, server.server_port)
+            address = f"[{host}]" if ":" in host else host
+            logger.info("metrics: http://%s:%s/metrics", address, server.server_port)
             yield server.server_port
         finally:
             server.shutdown()

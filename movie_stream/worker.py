@@ -5,25 +5,36 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Final
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.types import TP
 
 from movie_stream.agents.accumulate import Accumulate
 from movie_stream.agents.owner import Owner
 from movie_stream.agents.publish import Publish
-from movie_stream.errors import BrokerForbids, BrokerRefused, BrokerUnreachable, RunMismatch, TopicMissing, WorkerFailed
+from movie_stream.errors import (
+    BrokerForbids,
+    BrokerRefused,
+    BrokerUnreachable,
+    LogTruncated,
+    RunMismatch,
+    TopicMissing,
+    WorkerFailed,
+)
 from movie_stream.kafka import client, offsets, permissions, topics
 from movie_stream.kafka.access import user_of
 from movie_stream.kafka.diagnosis import why_closed
 from movie_stream.kafka.log import Broker
 from movie_stream.kafka.topics import Topics
 from movie_stream.metrics import Figures, PartitionFigures
+from movie_stream.mongo import runs
 from movie_stream.mongo.client import opened
+from movie_stream.mongo.failures import MongoAway, MongoFailed
 from movie_stream.mongo.partials import PartialsStore
 from movie_stream.mongo.sink import Sink
 from movie_stream.reasons import summed
@@ -38,6 +49,8 @@ TOLD_WITHIN_S: Final = 0.5
 REPORT_EVERY_S: Final = 5.0
 WATCH_EVERY_S: Final = 5.0
 ANSWER_WITHIN_S: Final = 10.0
+ALL_KNOWN_WITHIN_S: Final = 10.0
+ASK_AGAIN_S: Final = 0.5
 BROKER_AWAY_AT_MOST_S: Final = 45.0
 """A broker that restarts is back by then; a worker that ends is started again by whoever runs it."""
 
@@ -128,7 +141,7 @@ class Worker:
                 cause="; ".join(wrong),
                 remedy="delete these topics, and make them anew with: movie-stream init",
             )
-        db = await self._stack.enter_async_context(opened(self.settings))
+        self._db = db = await self._stack.enter_async_context(opened(self.settings))
         self._run = run = await open_run(self.settings, db, self._topology)
         producer = await client.start_producer(self.settings, linger_ms=5, max_batch_size=1 << 20)
         self._stack.push_async_callback(producer.stop)
@@ -179,12 +192,16 @@ class Worker:
             with client.explained(self.settings, "asking for offsets"):
                 oldest = await offsets.beginnings(reader, asked)
             tables = await asyncio.gather(*(owners[tp.topic].restore(tp.partition) for tp in places))
-            with client.explained(self.settings, "asking for offsets"):
-                ends = await offsets.ends(reader, asked)
-        positions = {
-            tp: owners[tp.topic].take(tp.partition, table, oldest[at], ends[at])
-            for tp, table, at in zip(places, tables, asked, strict=True)
-        }
+            reached = {at: table.state.position for at, table in zip(asked, tables, strict=True)}
+            ends = await self._ends(reader, reached)
+        try:
+            positions = {
+                tp: owners[tp.topic].take(tp.partition, table, oldest[at], ends[at])
+                for tp, table, at in zip(places, tables, asked, strict=True)
+            }
+        except LogTruncated as error:  # once it is filled again, nobody would notice
+            await runs.spoil(self._db, self._run, self.settings.kafka_group, str(error))
+            raise
         self._group.commit_soon()  # what the group was told last may be of another run
         self._telling = asyncio.create_task(self._tell())
         return positions
@@ -192,6 +209,16 @@ class Worker:
     async def _tell(self) -> None:
         await self._group.settle()
         self.told.set()
+
+    async def _ends(self, reader: AIOKafkaConsumer, reached: Mapping[TopicPartition, int]) -> offsets.Offsets:
+        """Where partitions end. A broker that has just become the leader may for a moment not know all that it has."""
+        deadline_s = monotonic() + ALL_KNOWN_WITHIN_S
+        while True:
+            with client.explained(self.settings, "asking for offsets"):
+                ends = await offsets.ends(reader, list(reached))
+            if monotonic() > deadline_s or all(ends[at] >= position for at, position in reached.items()):
+                return ends
+            await asyncio.sleep(ASK_AGAIN_S)
 
     async def _look_at_topics(self) -> None:
         """Raises RunMismatch or TopicMissing where they are not what they were when this worker was started."""
@@ -221,6 +248,7 @@ class Worker:
                 heard_s = monotonic()
             elif monotonic() - heard_s > BROKER_AWAY_AT_MOST_S:
                 raise await why_closed(self.settings)
+            await self._look_at_run()
             with client.explained(self.settings, f"joining the group {self.settings.kafka_group}"):
                 if refusal := self._group.refusal():
                     raise refusal
@@ -228,6 +256,17 @@ class Worker:
                 stalled = owner.stalled()
                 if stalled is not None:
                     raise WorkerFailed(what=f"{topic}, partition {stalled}, is assigned but does not move")
+
+    async def _look_at_run(self) -> None:
+        """Raises RunMismatch where MongoDB, if it answers, no longer has the run that we count."""
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                run = await runs.current(self._db, self.settings.kafka_group)
+        except (MongoAway, MongoFailed, TimeoutError):
+            return  # whoever writes deals with that
+        if run is None or run.number != self._run.number:
+            now = f"run {run.number}" if run else "none: was the database deleted?"
+            raise RunMismatch(where="what this worker counts", what=f"it was run {self._run.number}, is {now}")
 
     async def _broker_answers(self) -> bool:
         """Whether it does, and the topics are what they were. Raises RunMismatch, TopicMissing, BrokerForbids."""

@@ -12,7 +12,7 @@ from typing import Final, Generic
 
 from movie_stream.agents.group import Group
 from movie_stream.chunk import Chunk
-from movie_stream.errors import ChangelogError, WorkerFailed
+from movie_stream.errors import ChangelogError, LogTruncated, WorkerFailed
 from movie_stream.kafka.log import Broker, KafkaLog
 from movie_stream.tables.checkpoint import BrokenChangelog
 from movie_stream.tables.table import Overtaken, S, Table
@@ -124,10 +124,10 @@ class Owner(ABC, Generic[S]):
         state = table.state
         checkpointed = state.position
         if state.position > end:
-            raise WorkerFailed(
+            raise LogTruncated(
                 what=f"{self.topic}, partition {partition}, ends at offset {end}, before {state.position}, up to which "
-                "it has been counted",
-                remedy="if the topic was made anew, count it afresh with: movie-stream rebuild",
+                "it has been counted: the broker has lost records",
+                remedy="count what it has afresh with: movie-stream rebuild",
             )
         if state.position < oldest:
             self.missed(partition, state.position, oldest)

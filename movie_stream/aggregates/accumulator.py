@@ -294,6 +294,7 @@ class Accumulator:
             rows = np.arange(len(groups)) if snapshot else np.flatnonzero(groups.unsaved.values)
             blocks.extend(groups.blocks(rows))
             groups.unsaved.values[:] = False
+        self._refused.start(self.position)  # a checkpoint may come before the first record
         refused = list(self._refused.blocks(snapshot))
         return map(_ENCODER.encode, chain(blocks, self.users.freeze(snapshot), refused))
 

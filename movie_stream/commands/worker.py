@@ -12,8 +12,11 @@ from movie_stream.kafka.progress import wait_until_counted
 from movie_stream.settings import Settings
 
 
-def work(settings: Settings, *, until_end: bool) -> int:
-    """Runs a worker in the foreground until it is told to stop; with `until_end` until all that is there is counted."""
+def work(settings: Settings, *, until_end: bool) -> None:
+    """Runs a worker in the foreground until it is told to stop; with `until_end` until all that is there is counted.
+
+    Ends the process.
+    """
     settings.require_broker()
     settings.require_mongodb()
     logs.set_up(settings.log_level)
@@ -31,8 +34,4 @@ def work(settings: Settings, *, until_end: bool) -> int:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     worker.loop = loop
-    try:
-        worker.execute_from_commandline()
-    except SystemExit as ended:
-        return int(ended.code or 0)
-    return 0
+    worker.execute_from_commandline()

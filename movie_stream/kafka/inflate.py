@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from movie_stream.errors import MovieStreamError
 
-LARGEST_BYTES: Final = 64 << 20
+LARGEST_BYTES: Final = 16 << 20
 """Of one batch, unpacked. Kafka's limit for a batch as it is sent is 1 MB, unless a topic sets another."""
 
 MOST_RECORDS: Final = 1_000_000

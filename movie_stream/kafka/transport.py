@@ -7,7 +7,8 @@ What Faust 0.15 does otherwise, and why it is overridden here:
 * It acknowledges a chunk even if the agent raised, and expands a gap in the offsets into a list. Here the
   tables say what is finished, and nothing else is ever committed.
 * It stops fetching for a second when every stream's buffer is full. Here a full buffer just makes the fetcher wait.
-* It does not say when a partition was cut under the consumer. Here a hole at a chunk's beginning is looked into.
+* It does not say when a partition was cut under the consumer. Here a hole at a chunk's beginning is looked into, and
+  so is a position that moved although no record came.
 * It ends the process when a commit comes too late in a rebalance. Commits are only for lag and monitoring here.
 * It waits for the end of a rebalance before it leaves the group. Here it leaves at once.
 """
@@ -55,6 +56,9 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
             rebalance_timeout_ms=60_000,
             max_poll_interval_ms=600_000,
         )
+
+    async def _keepalive2(self) -> None:
+        """Faust would complain of a thread that was only busy, or paused along with the process."""
 
     async def on_thread_stop(self) -> None:
         if self._consumer is not None:
@@ -127,7 +131,7 @@ class ChunkConsumer(driver.Consumer):
             start = self._next.get(tp)
             if start is None or end <= start:
                 continue
-            if runs and runs[0].offsets[0] > start:
+            if not runs or runs[0].offsets[0] > start:
                 oldest = (await self.earliest_offsets(tp))[tp]
                 if oldest > start:  # aiokafka has gone on at the oldest record without a word
                     self.transport.cut(tp, start, oldest)

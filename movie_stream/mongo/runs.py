@@ -62,6 +62,18 @@ async def start_new(db: Database, name: str, fingerprint: Fingerprint) -> Run:
     return await _update(db, name, [{"$set": {"number": number, "fingerprint": {"$literal": _text(fingerprint)}}}])
 
 
+async def spoil(db: Database, run: Run, name: str, why: str) -> None:
+    """Notes that this run counts a log that is no more, so that nobody goes on with it.
+
+    Raises what `current` raises.
+    """
+    spoilt = {"fingerprint": _text({**run.fingerprint, "log": why})}
+    try:
+        await guarded(db, RUNS).update_one({"_id": name, "number": Int64(run.number)}, {"$set": spoilt})
+    except PyMongoError as error:
+        raise explain(error, db) from error
+
+
 async def delete_older(db: Database, collections: Iterable[str], run: int) -> int:
     """Deletes the documents of earlier runs; returns how many there were. Raises what `current` raises."""
     older = {"_run": {"$lt": Int64(run)}}
