@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -144,6 +145,20 @@ def test_a_chunk_of_bad_records_only_moves_the_position_alone() -> None:
     assert (state.position, state.watermark_ms, state.partials(2)) == (2, None, [])
     assert len(list(state.freeze(snapshot=True))) == 1, "that they were refused"
     assert list(state.freeze(snapshot=False)) == []
+
+
+def test_a_checkpoint_before_the_first_record_says_where_counting_began() -> None:
+    """Else a restart would take what was refused before this run for what it has counted."""
+    state = Accumulator(0, 1, Rules(), topic="t")
+    state.position = 500
+    entries = list(state.freeze(snapshot=True))
+    again = Accumulator(0, 1, Rules(), topic="t")
+    for entry in entries:
+        again.load(entry)
+    again.loaded(500, None)
+    [(_, _, view)] = views({})
+    letters = again.apply(replace(chunk_of(0, 500, [view]), replays={500: named("t", 0, 7)}))
+    assert [letter.kind for letter in letters] == ["counted"]
 
 
 def test_views_of_users_in_the_wrong_partition_are_counted() -> None:

@@ -6,6 +6,7 @@ And then the way back: `movie-stream rebuild` counts the topic afresh.
 from __future__ import annotations
 
 import asyncio
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from tests.whole_path import database, documents, log_of
 pytestmark = pytest.mark.timeout(TIMEOUT_S)
 
 REBUILD = "movie-stream rebuild"
+MISSING = re.compile(r"partition (\d+): the records from (\d+) to before (\d+) were deleted before they were counted")
 
 
 def counted(stage: Stage) -> Topics:
@@ -182,11 +184,12 @@ def test_partitions_are_added_while_workers_run(kind: Kind, tmp_path: Path) -> N
 def test_retention_overtakes_a_stopped_worker(kind: Kind, tmp_path: Path) -> None:
     """What was never counted is named by its offsets; everything else is counted."""
     with Stage("retention overtakes a stopped worker", kind, tmp_path) as stage:
-        with stage.producing(stage.stream(), 0) as views:
+        with stage.producing(stage.stream(), 15_000) as views:
             stage.fleet.fill(1)
-            views.wait(0.3)
+            views.wait(0.2)
             until(lambda: _committed(stage) > 0, "something is counted")
             stage.leave()
+            views.rush()
             views.wait()
         before = log_of(stage.settings)
         position = _committed(stage)
@@ -207,6 +210,63 @@ def test_retention_overtakes_a_stopped_worker(kind: Kind, tmp_path: Path) -> Non
         with database(stage.settings) as db:
             wrong = reference.same(documents(db), wanted.documents)
         stage.keep(wrong, sum(map(len, left)))
+
+
+@on_kafka_when_asked
+def test_retention_overtakes_a_running_worker(kind: Kind, tmp_path: Path) -> None:
+    """It was paused, and all that came meanwhile is gone when it wakes up: its position moves, and no record comes."""
+    with Stage("retention overtakes a running worker", kind, tmp_path) as stage:
+        with stage.producing(stage.stream(), 20_000) as views:
+            worker = stage.fleet.start()
+            until(stage.owned, "all partitions are owned")
+            views.wait(0.3)
+            stage.fault("SIGSTOP of the worker")
+            worker.pause()
+            views.rush()
+            views.wait()
+        before = log_of(stage.settings)
+        stage.fault("all records deleted")
+        for partition, records in enumerate(before):
+            place = TopicPartition(stage.settings.kafka_topic, partition)
+            cut = partial(_delete, place, records[-1][0] + 1)
+            administered(stage, cut)
+        worker.go_on()
+        until(lambda: not worker.alive, "the worker has noticed")
+        assert "were deleted before they were read" in worker.text
+        again = stage.fleet.start()
+        stage.recover()
+        stage.leave()
+        missing = {int(p): (int(a), int(b)) for p, a, b in MISSING.findall(again.text)}
+        stage.say(f"missing, by partition: {missing}")
+        left = [
+            [r for r in records if not missing[p][0] <= r[0] < missing[p][1]] if p in missing else records
+            for p, records in enumerate(before)
+        ]
+        rules = reference.Rules(allowed_lateness_ms=2 * 3_600_000)
+        with database(stage.settings) as db:
+            wrong = reference.same(documents(db), reference.expected(left, rules).documents)
+        stage.keep(wrong, sum(map(len, left)))
+
+
+async def _delete(place: TopicPartition, before: int, admin: AIOKafkaAdminClient) -> None:
+    await admin.delete_records({place: RecordsToDelete(before_offset=before)})
+
+
+@on_both_when_asked
+def test_the_database_is_deleted_under_a_worker(kind: Kind, tmp_path: Path) -> None:
+    """It notices, and who comes after it counts all of the topic again."""
+    with Stage("the database deleted", kind, tmp_path) as stage, stage.producing(stage.stream(), 20_000) as views:
+        worker = stage.fleet.start()
+        until(stage.owned, "all partitions are owned")
+        views.wait(0.5)
+        stage.fault("dropDatabase")
+        with database(stage.settings) as db:
+            db.client.drop_database(db.name)
+        until(lambda: not worker.alive, "the worker has noticed")
+        [line] = [line for line in worker.text.splitlines() if line.startswith("error: ")]
+        assert "was the database deleted?" in line
+        stage.command("init")
+        stage.end(views, workers=1)
 
 
 def _committed(stage: Stage) -> int:

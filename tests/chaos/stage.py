@@ -155,10 +155,12 @@ class Stage:
         wanted = reference.expected(events, reference.Rules(allowed_lateness_ms=lateness_ms))
         with database(self.settings) as db:
             wrong = reference.same(documents(db), wanted.documents)
+            [run] = db["_runs"].find()
         letters = {
             (int(headers["source-partition"]), int(headers["source-offset"]), headers["kind"].decode())
             for partition in records(self.settings, self.settings.dead_letters_topic)
             for _, headers in partition
+            if int(headers["run"]) == run["number"]
         }
         wrong += [f"dead letter {letter}: missing" for letter in sorted(wanted.dead_letters - letters)]
         wrong += [f"dead letter {letter}: not expected" for letter in sorted(letters - wanted.dead_letters)]
