@@ -18,10 +18,13 @@ from movie_stream.event import MICRO
 from movie_stream.kafka.topics import Topics, Topology
 from movie_stream.mongo import runs
 from movie_stream.mongo.client import Database
+from movie_stream.mongo.partials import PARTIALS
 from movie_stream.settings import Settings
 
 FORMAT: Final = 2
 """Of what stands in changelogs, partials and `_partials`; another format is another run."""
+COLLECTIONS: Final = (*(result.collection for result in RESULTS), PARTIALS)
+"""Those whose documents carry the number of their run."""
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -62,11 +65,16 @@ def changes(run: runs.Run, ours: Mapping[str, Any]) -> str:
 
 
 async def open_run(settings: Settings, db: Database, topology: Topology) -> runs.Run:
-    """The run that counts. Raises RunMismatch if it counts something else than we would."""
+    """The run that counts, without what a rebuild that was cut off has left of earlier ones.
+
+    Raises RunMismatch if it counts something else than we would.
+    """
     ours = fingerprint(settings, topology)
     run = await runs.open_run(db, settings.kafka_group, ours)
     if changed := changes(run, ours):
         raise RunMismatch(where=f"what stands in MongoDB ({settings.mongodb_database})", what=changed)
+    if not run.cleared:
+        await runs.clear(db, settings.kafka_group, run, COLLECTIONS)
     return run
 
 

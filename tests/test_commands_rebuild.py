@@ -51,6 +51,18 @@ def test_a_changed_setting_needs_a_rebuild_which_counts_everything_anew(counted:
         assert db["movies_aggregates"].distinct("_run") == db["hourly_metrics"].distinct("_run") == [run]
 
 
+def test_what_a_rebuild_that_was_killed_has_left_is_deleted_by_the_first_worker(counted: Settings) -> None:
+    with database(counted) as db:
+        stale = {**db["category_stats"].find_one(), "_id": "genre_stats_gone"}
+        db["category_stats"].insert_one(stale)
+        # As it stands where the process dies right after the new run has begun.
+        db["_runs"].update_one({}, {"$inc": {"number": 1}, "$set": {"cleared": False}})
+        succeed(counted, "worker", "--until-end")
+        assert db["category_stats"].count_documents({"_id": "genre_stats_gone"}) == 0
+        assert sum(document["total_views"] for document in db["category_stats"].find()) == VIEWS
+        assert db["_runs"].find_one()["cleared"] is True
+
+
 def test_it_refuses_while_a_worker_runs(settings: Settings, tmp_path: Path) -> None:
     log = tmp_path / "log"
     succeed(settings, "init")

@@ -10,14 +10,12 @@ import typer
 from rich.console import Console
 
 from movie_stream import logs
-from movie_stream.aggregates.results import RESULTS
 from movie_stream.errors import BrokerRefused, UsageError
 from movie_stream.kafka import client, rewind, topics
 from movie_stream.kafka.progress import span
 from movie_stream.mongo import runs, schema
 from movie_stream.mongo.client import opened
-from movie_stream.mongo.partials import PARTIALS
-from movie_stream.run import changes, fingerprint
+from movie_stream.run import COLLECTIONS, changes, fingerprint
 from movie_stream.settings import Settings
 
 _DECLINED = 1
@@ -86,12 +84,12 @@ async def _prospect(settings: Settings) -> _Prospect:
 
 
 async def _rebuild(settings: Settings, console: Console) -> None:
-    """In this order: cut off after any step, the run that counts goes on, and this can be done again."""
+    """In this order: cut off before the new run begins, the old one goes on; after it, a worker does the rest."""
     await rewind.rewind(settings)
     topology = await topics.describe(settings)
     async with opened(settings) as db:
         await schema.ensure(db)
         run = await runs.start_new(db, settings.kafka_group, fingerprint(settings, topology))
-        deleted = await runs.delete_older(db, [*(result.collection for result in RESULTS), PARTIALS], run.number)
+        deleted = await runs.clear(db, settings.kafka_group, run, COLLECTIONS)
     console.print(f"Run {run.number} has begun; {deleted:,} documents of earlier runs are deleted.", markup=False)
     console.print("Count the topic now with: movie-stream worker", markup=False)

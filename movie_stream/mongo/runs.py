@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
@@ -31,6 +31,8 @@ class Run:
     one in Kafka is never taken for the other's.
     """
     fingerprint: Fingerprint
+    cleared: bool = field(default=False, compare=False)
+    """Whether nothing is left of earlier runs, see `clear`."""
 
 
 async def current(db: Database, name: str) -> Run | None:
@@ -52,14 +54,17 @@ async def open_run(db: Database, name: str, fingerprint: Fingerprint) -> Run:
 
     Any number of processes that ask at the same time get the same run. Raises what `current` raises.
     """
-    return await _update(db, name, {"$setOnInsert": {"number": _now(), "fingerprint": _text(fingerprint)}})
+    return await _update(
+        db, name, {"$setOnInsert": {"number": _now(), "fingerprint": _text(fingerprint), "cleared": False}}
+    )
 
 
 async def start_new(db: Database, name: str, fingerprint: Fingerprint) -> Run:
     """A run that outranks all before it. Raises what `current` raises."""
     following = {"$add": [{"$ifNull": ["$number", 0]}, Int64(1)]}
     number = {"$max": [following, _now()]}
-    return await _update(db, name, [{"$set": {"number": number, "fingerprint": {"$literal": _text(fingerprint)}}}])
+    fresh = {"number": number, "fingerprint": {"$literal": _text(fingerprint)}, "cleared": False}
+    return await _update(db, name, [{"$set": fresh}])
 
 
 async def spoil(db: Database, run: Run, name: str, why: str) -> None:
@@ -72,6 +77,21 @@ async def spoil(db: Database, run: Run, name: str, why: str) -> None:
         await guarded(db, RUNS).update_one({"_id": name, "number": Int64(run.number)}, {"$set": spoilt})
     except PyMongoError as error:
         raise explain(error, db) from error
+
+
+async def clear(db: Database, name: str, run: Run, collections: Iterable[str]) -> int:
+    """Deletes what is left of earlier runs, and notes that; returns how many documents there were.
+
+    Whoever began the run may have died in the middle of it: whoever finds that it is not noted does it again.
+
+    Raises what `current` raises.
+    """
+    deleted = await delete_older(db, collections, run.number)
+    try:
+        await guarded(db, RUNS).update_one({"_id": name, "number": Int64(run.number)}, {"$set": {"cleared": True}})
+    except PyMongoError as error:
+        raise explain(error, db) from error
+    return deleted
 
 
 async def delete_older(db: Database, collections: Iterable[str], run: int) -> int:
@@ -110,7 +130,7 @@ def _now() -> Int64:
 
 
 def _run(found: Mapping[str, Any]) -> Run:
-    return Run(int(found["number"]), orjson.loads(found["fingerprint"]))
+    return Run(int(found["number"]), orjson.loads(found["fingerprint"]), bool(found.get("cleared")))
 
 
 def _text(fingerprint: Fingerprint) -> str:
