@@ -1,7 +1,9 @@
 """Reports."""
 
 from pathlib import Path
+
 from rich.console import Console
+
 from bench.results import ROOT
 
 PAGE = ROOT / "docs" / "performance.md"

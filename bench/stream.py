@@ -120,7 +120,7 @@ async def create(servers: str, topic: str, partitions: int) -> None:
     await admin.start()
     try:
         await admin.create_topics([NewTopic(topic, partitions, 1, topic_configs={"retention.ms": "-1"})])
-        while await _leaderless(admin, topic, partitions):
+        while await _leaderless(admin, topic, partitions):  # noqa: ASYNC110  (nobody tells)
             await asyncio.sleep(0.05)
     finally:
         await admin.close()

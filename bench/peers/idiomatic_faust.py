@@ -26,8 +26,8 @@ class View(faust.Record, serializer="json"):
     duration: int
 
 
-def seconds(view: View) -> float:
-    return view.timestamp / 1000
+def seconds(event: Any) -> float:
+    return float(event.value.timestamp / 1000)
 
 
 app = faust.App(
@@ -55,7 +55,7 @@ async def count(stream: Any) -> None:
 
 
 def tell(mark: str, **more: int) -> None:
-    print(json.dumps({"mark": mark, **more}), file=sys.__stdout__, flush=True)  # noqa: T201
+    print(json.dumps({"mark": mark, **more}), file=sys.__stdout__, flush=True)
 
 
 if __name__ == "__main__":
