@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -21,6 +22,7 @@ SAMPLE_EVERY_S: Final = 0.1
 """So often memory is looked at."""
 FAMILY_EVERY_S: Final = 0.5
 """So often we look for new children."""
+GONE_WITHIN_S: Final = 5.0
 LAST_WORDS: Final = 1500
 
 FIRST: Final = "first"
@@ -120,6 +122,10 @@ class Meter:
         self._over.set()
         self._thread.join()
         self.process.stop()
+        for one in self._family:  # Spark's JVM takes its time when the script that has started it is gone
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+        psutil.wait_procs(self._family, timeout=GONE_WITHIN_S)
 
     @property
     def marks(self) -> Sequence[Mark]:
@@ -193,11 +199,11 @@ class Meter:
         """Looks at the whole family."""
         if now_s - self._looked_at_s >= FAMILY_EVERY_S:
             self._looked_at_s = now_s
-            try:
+            known = dict.fromkeys(one for one in self._family if one.is_running())
+            with contextlib.suppress(psutil.NoSuchProcess):
                 top = psutil.Process(self.process.pid)
-                self._family = [top, *top.children(recursive=True)]
-            except psutil.NoSuchProcess:
-                self._family = []
+                known |= dict.fromkeys([top, *top.children(recursive=True)])
+            self._family = list(known)
         cpu_s, rss = 0.0, 0
         for one in self._family:
             try:

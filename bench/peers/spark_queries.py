@@ -21,6 +21,7 @@ def main(jars: str, servers: str, topic: str, events: int) -> None:
         .config("spark.driver.memory", "4g")
         .config("spark.sql.shuffle.partitions", "3")
         .config("spark.ui.enabled", "false")
+        .config("spark.ui.showConsoleProgress", "false")
         .config("spark.driver.host", "127.0.0.1")
         .config("spark.driver.bindAddress", "127.0.0.1")
         .getOrCreate()
