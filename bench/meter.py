@@ -173,12 +173,13 @@ class Meter:
         while not self._over.is_set():
             ended = self.process.exit_code() is not None
             now_s = time.monotonic()
-            if ended or now_s - sampled_s >= SAMPLE_EVERY_S:
+            if ended:
+                self._count_all_that_ended()
+            elif now_s - sampled_s >= SAMPLE_EVERY_S:
                 self._sample(now_s)
                 sampled_s = now_s
             self._look(now_s)
             if ended:
-                self._count_all_that_ended()
                 self._ended_s = now_s
                 return
             self._over.wait(LOOK_EVERY_S)

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pymongo import MongoClient
 
-from bench.meter import FIRST, LAST, Measured, Meter, PeerFailed, environment
+from bench.meter import FIRST, LAST, LOOK_EVERY_S, Measured, Meter, PeerFailed, environment
 from bench.services import Services
 from bench.stream import delete
 from movie_stream.kafka.topics import Topics
@@ -113,9 +113,10 @@ def rates(events: int, wall_s: float, cpu_s: float, with_start: tuple[float, flo
     >>> rates(3_000_000, 10.0, 12.0)["cpu_us_per_event"]
     4.0
     """
+    wall_s = max(wall_s, LOOK_EVERY_S)  # a mark is no more exact
     figures = {
         "events_per_s": events / wall_s,
-        "events_per_cpu_s": events / cpu_s if cpu_s else 0.0,
+        "events_per_cpu_s": events / max(cpu_s, 0.01),
         "cpu_us_per_event": 1e6 * cpu_s / events,
         "wall_s": wall_s,
         "cpu_s": cpu_s,

@@ -107,19 +107,26 @@ def load(path: Path = RESULTS) -> list[Result]:
 
 
 def newest(results: Iterable[Result]) -> list[Result]:
-    """Of each part and subject, only what its last run found; a run in which it was skipped counts if it is the only.
+    """Of each part and subject only one run: of those with most events the last. A small try so replaces no full run.
 
-    >>> old, new = (Result("worker", "1 worker", run, 1, 10, "Tansu", {"x": 1.0}) for run in ("2026-01", "2026-02"))
-    >>> [result.run for result in newest([old, new])]
-    ['2026-02']
+    >>> full, tried, again = (
+    ...     Result("worker", "1 worker", run, 1, events, "Tansu", {"x": 1.0})
+    ...     for run, events in (("2026-01", 9), ("2026-02", 1), ("2026-03", 9))
+    ... )
+    >>> [result.run for result in newest([full, tried])], [result.run for result in newest([full, tried, again])]
+    (['2026-01'], ['2026-03'])
     """
-    last: dict[tuple[str, str], str] = {}
+    best: dict[tuple[str, str], tuple[bool, int, str]] = {}
     for result in (kept := list(results)):
-        if not result.skipped:
-            last[result.part, result.subject] = max(result.run, last.get((result.part, result.subject), ""))
-    for result in kept:
-        last.setdefault((result.part, result.subject), result.run)
-    return [result for result in kept if last[result.part, result.subject] == result.run]
+        subject = result.part, result.subject
+        best[subject] = max(_worth(result), best.get(subject, (False, 0, "")))
+    chosen = {subject: run for subject, (_, _, run) in best.items()}
+    return [result for result in kept if chosen[result.part, result.subject] == result.run]
+
+
+def _worth(result: Result) -> tuple[bool, int, str]:
+    """What comes first: measured before skipped, then events, then the date."""
+    return not result.skipped, result.events, result.run
 
 
 @dataclass(frozen=True)
@@ -128,6 +135,7 @@ class Summary:
 
     part: str
     subject: str
+    run: str
     events: int
     rounds: int
     figures: Mapping[str, float]
@@ -137,18 +145,36 @@ class Summary:
     skipped: str
 
 
-def summaries(results: Iterable[Result]) -> list[Summary]:
-    """The newest rounds by part and subject, in the order in which they came first.
+class Found:
+    """All that was measured, in medians: of each part and subject the run that counts, see `newest`.
 
     >>> rounds = [Result("worker", "1 worker", "2026-01", n, 10, "Tansu", {"x": float(n)}) for n in (1, 2, 6)]
-    >>> [one] = summaries(rounds)
+    >>> one = Found(rounds).get("worker", "1 worker")
     >>> one.rounds, one.figures["x"], one.spread["x"]
     (3, 2.0, (1.0, 6.0))
     """
-    groups: dict[tuple[str, str], list[Result]] = {}
-    for result in newest(results):
-        groups.setdefault((result.part, result.subject), []).append(result)
-    return [_summary(group) for group in groups.values()]
+
+    def __init__(self, results: Iterable[Result]) -> None:
+        groups: dict[tuple[str, str, str], list[Result]] = {}
+        for result in (kept := list(results)):
+            groups.setdefault((result.part, result.subject, result.run), []).append(result)
+        self._all = {at: _summary(group) for at, group in groups.items()}
+        self.results = newest(kept)
+        """Those that count."""
+        self._runs = {(result.part, result.subject): result.run for result in self.results}
+
+    def get(self, part: str, subject: str) -> Summary | None:
+        """The subject in the run that counts, if it was measured at all."""
+        run = self._runs.get((part, subject))
+        return self._all[part, subject, run] if run is not None else None
+
+    def beside(self, other: Summary, subject: str) -> Summary | None:
+        """The subject as it was measured in the same run as the other; None where it was not."""
+        return self._all.get((other.part, subject, other.run))
+
+    def part(self, part: str) -> list[Summary]:
+        """All subjects of a part, in the order in which they came first."""
+        return [self._all[of, subject, run] for (of, subject), run in self._runs.items() if of == part]
 
 
 def _summary(group: list[Result]) -> Summary:
@@ -158,6 +184,7 @@ def _summary(group: list[Result]) -> Summary:
     return Summary(
         group[-1].part,
         group[-1].subject,
+        group[-1].run,
         group[-1].events,
         len(measured),
         {name: median(values) for name, values in columns.items()},

@@ -78,7 +78,7 @@ class Run:
         nth: int,
         subjects: str | tuple[str, ...],
         do: Callable[[], list[Mapping[str, float]]],
-        **more: str,
+        note: str = "",
     ) -> None:
         """Keeps what `do` finds of each subject ("" is left out) in this round; what fails is skipped with a word."""
         named = (subjects,) if isinstance(subjects, str) else subjects
@@ -92,9 +92,7 @@ class Run:
         for subject, figures in zip(named, found or [{}] * len(named), strict=True):
             if subject:
                 counted = int(figures.get("events", events))
-                result = Result(
-                    part, subject, self.name, nth, counted, self.services.broker, figures, skipped=reason, **more
-                )
+                result = Result(part, subject, self.name, nth, counted, self.services.broker, figures, note, reason)
                 keep(result, self.results)
                 self.kept.append(result)
                 self.say(f"{part}, round {nth + 1}: {subject}: {in_words(result)}")

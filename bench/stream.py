@@ -197,7 +197,7 @@ def all_records(stream: Stream) -> Records:
 
     >>> keys, values = all_records(Stream(2))
     >>> keys, values[0][:54]
-    ([b'user_47245', b'user_31254'], b'{"movie_id":"2","title":"Movie Title 2","genre":"Drama"')
+    ([b'user_47245', b'user_31254'], b'{"movie_id":"2","title":"Movie Title 2","genre":"Drama')
     """
     keys, values = zip(*stream.chunks(), strict=True)
     return list(chain.from_iterable(keys)), list(chain.from_iterable(values))

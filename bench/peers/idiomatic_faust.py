@@ -16,7 +16,7 @@ sys.argv = [sys.argv[0], "worker", "--without-web", "--loglevel", "error"]
 import faust  # noqa: E402  (it reads sys.argv)
 
 
-class View(faust.Record, serializer="json"):
+class View(faust.Record, serializer="json"):  # type: ignore[call-arg]
     movie_id: str
     title: str
     genre: str

@@ -49,7 +49,7 @@ def time_of(view: Any, headers: Any, timestamp: float, timestamp_type: Any) -> i
 
 
 def tell(mark: str, **more: int) -> None:
-    print(json.dumps({"mark": mark, **more}), flush=True)  # noqa: T201
+    print(json.dumps({"mark": mark, **more}), flush=True)
 
 
 if __name__ == "__main__":
