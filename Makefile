@@ -1,7 +1,10 @@
 # Every recipe of the project; CI calls nothing else. `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install demo test chaos check coverage docs picture lock clean
+.PHONY: help install demo test chaos bench check coverage docs picture lock clean
+
+# What `make bench` measures: all, worker, peers, latency, produce, scale or profile.
+PART ?= all
 
 # The first Python that is new enough; name another with: make PYTHON=/path/to/python3.12 …
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -34,6 +37,10 @@ chaos: install ## the fault suite: what dies, hangs or is spoilt, on both broker
 	rm -f .chaos/results.jsonl
 	$(BIN)/pytest -m 'chaos or not chaos' --numprocesses=2 tests/test_chaos_*.py
 	$(BIN)/python -m tests.chaos.record
+
+bench: install ## measure speed, beside other stream processors, for an hour or two; writes docs/performance.md
+	$(BIN)/python -m bench $(PART) $(if $(EVENTS),--events $(EVENTS)) $(if $(ROUNDS),--rounds $(ROUNDS))
+	$(BIN)/python -m bench.report
 
 check: install ## style, format and types
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """An Apache Kafka of a test's own, which may be killed, paused and started again on the same data.
 
-Its jars come from Maven Central into `.kafka/`, once; where there is no `java` or no `mvn` the test is skipped.
+Its jars come from Maven Central into `.kafka/`, once; where there is no `java` or no `mvn` the test is skipped. The
+benchmark uses it too, so nothing here needs pytest.
 """
 
 from __future__ import annotations
@@ -9,12 +10,11 @@ import fcntl
 import shutil
 import subprocess
 import time
+import unittest
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
-
-import pytest
 
 from movie_stream.embedded.launch import free_port
 from movie_stream.embedded.process import GuardedProcess
@@ -39,9 +39,9 @@ def missing() -> str | None:
 
 
 def jars() -> Path:
-    """The folder of the jars, which Maven fills the first time. Skips the test where it cannot be had."""
+    """The folder of the jars, which Maven fills the first time. Raises SkipTest where it cannot be had."""
     if reason := missing():
-        pytest.skip(reason)
+        raise unittest.SkipTest(reason)  # pytest takes it as its own
     JARS.parent.mkdir(exist_ok=True)
     with (JARS.parent / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # tests run side by side

@@ -1,0 +1,15 @@
+"""The benchmark: movie-stream beside other stream processors, on one machine, one topic, in turn. `make bench` runs it.
+
+Where to start reading, in this order:
+
+1.  goals.py     what is to be reached, in one table
+2.  stream.py    the views that everybody counts, and how they get into a topic
+3.  services.py  the broker and the MongoDB
+4.  meter.py     wall time, CPU time and memory of a process and all that it starts
+5.  ours.py      one measured run of `movie-stream worker`, however many workers
+6.  peers/       the others: each is what its own documentation would have a user write
+7.  worker.py    and its like (compare.py, latency.py, produce.py, scale.py, profile.py): the parts of the benchmark
+8.  results.py   what was measured, a line each in `.bench/results.jsonl`
+9.  report.py    docs/performance.md and its plot, made from these
+10. cli.py       the command line
+"""

@@ -1,0 +1,175 @@
+"""`python -m bench`: the command line of the benchmark."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Final, NoReturn
+
+import typer
+from rich.console import Console
+
+from bench import compare, report, worker
+from bench import latency as latency_part
+from bench import produce as produce_part
+from bench import scale as scale_part
+from bench.peers.catalogue import PEERS
+from bench.results import RESULTS
+from bench.running import Run
+from bench.services import APACHE_KAFKA, Services
+
+EVENTS: Final = 3_000_000
+
+app = typer.Typer(
+    help="Measure movie-stream, and others beside it, on this machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+Events = Annotated[int, typer.Option(min=1_000, help="Events in each topic.")]
+Rounds = Annotated[int, typer.Option(min=1, help="So often everything is measured, in turn; medians count.")]
+Embedded = Annotated[bool, typer.Option("--embedded", help="Use the embedded broker, even where Apache Kafka can run.")]
+Results = Annotated[Path, typer.Option(help="What was measured is added to this file.")]
+Page = Annotated[Path | None, typer.Option(help="Also make the tables of this page anew.")]
+Only = Annotated[list[str] | None, typer.Option("--only", help=f"One of: {', '.join(p.key for p in PEERS)}; or more.")]
+
+
+@contextmanager
+def running(events: int, rounds: int, embedded: bool, results: Path, page: Path | None) -> Iterator[Run]:
+    """A run, whose results are reported at the end, however it ends."""
+    console = Console(highlight=False)
+    try:
+        with Services(embedded=embedded) as services:
+            run = Run(services, events, rounds, results, console)
+            why = "" if services.broker == APACHE_KAFKA else f": {services.why}"
+            run.say(f"broker: {services.broker}{why}")
+            with run.progress:
+                yield run
+    finally:
+        if results.exists():
+            report.write(results, console, page)
+
+
+@app.command("worker")
+def worker_command(
+    events: Events = EVENTS,
+    rounds: Rounds = 3,
+    only: Annotated[str, typer.Option(help="Only the variants whose name contains this.")] = "",
+    embedded: Embedded = False,
+    results: Results = RESULTS,
+    page: Page = None,
+) -> None:
+    """Count a backlog: one worker, two, few and many users and films, lz4 and zstd; and the time to the first event.
+
+    python -m bench worker --events 200000 --rounds 1 --only "1 worker"
+    """
+    with running(events, rounds, embedded, results, page) as run:
+        worker.measure(run, only)
+
+
+@app.command()
+def peers(
+    events: Events = EVENTS,
+    rounds: Rounds = 3,
+    only: Only = None,
+    embedded: Embedded = False,
+    results: Results = RESULTS,
+    page: Page = None,
+) -> None:
+    """Compare with other stream processors on the same topic, in turn.
+
+    python -m bench peers --only flink --only getmany --events 200000 --rounds 1
+    """
+    check_names(only)
+    with running(events, rounds, embedded, results, page) as run:
+        compare.measure(run, only or ())
+
+
+@app.command()
+def latency(
+    seconds: Annotated[float, typer.Option(min=1, help="How long probes are sent.")] = 65.0,
+    rounds: Rounds = 1,
+    embedded: Embedded = False,
+    results: Results = RESULTS,
+    page: Page = None,
+) -> None:
+    """Measure how long it takes from a view being sent until MongoDB shows it, at 20,000 events/s.
+
+    python -m bench latency --seconds 10
+    """
+    with running(round(seconds * latency_part.RATE), rounds, embedded, results, page) as run:
+        latency_part.measure(run, seconds)
+
+
+@app.command()
+def produce(
+    events: Events = EVENTS,
+    rounds: Rounds = 3,
+    embedded: Embedded = False,
+    results: Results = RESULTS,
+    page: Page = None,
+) -> None:
+    """Make a CSV with `movie-stream generate`, and send it with `movie-stream produce`.
+
+    python -m bench produce --events 200000 --rounds 1
+    """
+    with running(events, rounds, embedded, results, page) as run:
+        produce_part.measure(run)
+
+
+@app.command()
+def scale(
+    events: Events = EVENTS,
+    rounds: Rounds = 3,
+    embedded: Embedded = False,
+    results: Results = RESULTS,
+    page: Page = None,
+) -> None:
+    """Count twelve partitions with one worker and with four, and find out what an event costs at each place.
+
+    python -m bench scale --events 200000 --rounds 1
+    """
+    with running(events, rounds, embedded, results, page) as run:
+        scale_part.measure(run)
+
+
+@app.command("all")
+def everything(
+    events: Events = EVENTS,
+    rounds: Rounds = 3,
+    seconds: Annotated[float, typer.Option(min=1, help="How long probes are sent.")] = 65.0,
+    embedded: Embedded = False,
+    results: Results = RESULTS,
+    page: Page = None,
+) -> None:
+    """Run all parts, one after the other, with the same services.
+
+    python -m bench all --events 100000 --rounds 1 --seconds 10
+    """
+    with running(events, rounds, embedded, results, page) as run:
+        compare.measure(run)
+        worker.measure(run)
+        produce_part.measure(run)
+        scale_part.measure(run)
+        latency_part.measure(run, seconds)
+
+
+def check_names(only: list[str] | None) -> None:
+    """Ends with a usage error where a peer does not exist."""
+    if unknown := set(only or ()) - {peer.key for peer in PEERS}:
+        raise typer.BadParameter(f"no such peer: {', '.join(sorted(unknown))}", param_hint="--only")
+
+
+def main() -> NoReturn:
+    """Runs the command line. Ctrl-C and SIGTERM end everything that was started."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        app(prog_name="python -m bench")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)

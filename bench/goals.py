@@ -1,0 +1,52 @@
+"""What is to be reached, in one table: as ratios in one run on one machine where speed itself is a machine's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+OURS: Final = "movie-stream"
+"""One worker, all seven results, from Kafka to MongoDB."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A figure and what it must be: at least, or at most, `bound`."""
+
+    what: str
+    figure: str
+    """Its name in `results.py`: of `subject`, or as a ratio of `subject` to `against`."""
+    bound: float
+    sense: Literal[">=", "<="]
+    part: str
+    subject: str = OURS
+    against: str | None = None
+    unit: str = "x"
+
+    def met(self, value: float) -> bool:
+        """Whether a value is good enough."""
+        return value >= self.bound if self.sense == ">=" else value <= self.bound
+
+
+# fmt: off
+GOALS: Final = (
+    Goal("events/s, to bare aiokafka getmany", "events_per_s", 1.0, ">=", "peers", against="aiokafka getmany"),
+    Goal("events/s, to bare aiokafka getmany: stretch", "events_per_s", 1.5, ">=", "peers", against="aiokafka getmany"),
+    Goal("events per CPU-second, to Flink, warm", "events_per_cpu_s", 1.0, ">=", "peers", against="Flink, warm"),
+    Goal("events per CPU-second, to Flink, cold", "events_per_cpu_s", 1.5, ">=", "peers", against="Flink, cold"),
+    Goal("events per CPU-second, to Kafka Streams, cold", "events_per_cpu_s", 2.0, ">=", "peers", against="Kafka Streams, cold"),  # noqa: E501
+    Goal("events per CPU-second, to Kafka Streams, warm", "events_per_cpu_s", 2.0, ">=", "peers", against="Kafka Streams, warm"),  # noqa: E501
+    Goal("events/s, to Spark local[2]", "events_per_s", 8.0, ">=", "peers", against="Spark"),
+    Goal("events/s, to idiomatic Faust", "events_per_s", 100.0, ">=", "peers", against="Faust"),
+    Goal("events per CPU-second, two workers to one", "events_per_cpu_s", 0.9, ">=", "worker", "2 workers", "1 worker"),
+    Goal("CPU an event, 1,000,000 users to 10,000", "cpu_us_per_event", 1.3, "<=", "worker", "1,000,000 users", "10,000 users"),  # noqa: E501
+    Goal("CPU an event, 100,000 films to 1,000", "cpu_us_per_event", 1.3, "<=", "worker", "100,000 films", "1,000 films"),  # noqa: E501
+    Goal("latency at 20,000 events/s, p50", "p50_ms", 400, "<=", "latency", unit="ms"),
+    Goal("latency at 20,000 events/s, p99", "p99_ms", 1000, "<=", "latency", unit="ms"),
+    Goal("memory of a worker", "peak_rss_mb", 300, "<=", "worker", "1 worker", unit="MB"),
+    Goal("memory of a worker, 1,000,000 users", "peak_rss_mb", 500, "<=", "worker", "1,000,000 users", unit="MB"),
+    Goal("start to first event applied", "first_event_s", 3.0, "<=", "worker", "start", unit="s"),
+    Goal("produce, a CSV to Kafka", "events_per_s", 150_000, ">=", "produce", "produce", unit="events/s"),
+    Goal("generate", "events_per_s", 300_000, ">=", "produce", "generate", unit="rows/s"),
+)
+# fmt: on

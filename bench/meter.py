@@ -1,0 +1,230 @@
+"""Wall time, CPU time and memory of a process and of all that it starts, at the moments that it tells of."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Final, Self
+
+import psutil
+
+from movie_stream.embedded.process import GuardedProcess
+
+LOOK_EVERY_S: Final = 0.01
+"""So exact are the times of marks."""
+SAMPLE_EVERY_S: Final = 0.1
+"""So often memory is looked at."""
+FAMILY_EVERY_S: Final = 0.5
+"""So often we look for new children."""
+GONE_WITHIN_S: Final = 5.0
+LAST_WORDS: Final = 1500
+
+FIRST: Final = "first"
+"""The first event is there."""
+LAST: Final = "last"
+"""All are counted."""
+
+
+class PeerFailed(Exception):
+    """A measured process ended with an error, or not in time; the message has its last words."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A moment that a process told of, with what it had used until then."""
+
+    name: str
+    at_s: float
+    """By the monotonic clock."""
+    cpu_s: float
+    said: Mapping[str, Any] = field(default_factory=dict)
+    """Whatever else it told."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A process that has ended."""
+
+    began_s: float
+    """By the monotonic clock; so are the times of `marks`."""
+    ended_s: float
+    cpu_s: float
+    """User and system time, from its start to its end, of it and all that it started."""
+    peak_rss_bytes: int
+    """The most that they had in memory together, by samples."""
+    marks: tuple[Mark, ...]
+    log: str
+
+    @property
+    def wall_s(self) -> float:
+        """From its start to its end."""
+        return self.ended_s - self.began_s
+
+    def mark(self, name: str, nth: int = 0) -> Mark:
+        """The nth mark of that name. Raises PeerFailed where it never came to that."""
+        found = [mark for mark in self.marks if mark.name == name]
+        if not -len(found) <= nth < len(found):
+            raise PeerFailed(f"it never told of {name!r}; it said: {self.log[-LAST_WORDS:]}")
+        return found[nth]
+
+
+Notice = Callable[[str], tuple[str, Mapping[str, Any]] | None]
+"""What a line of a log tells of: the name of a mark, and more; None for nothing."""
+
+
+def json_mark(line: str) -> tuple[str, Mapping[str, Any]] | None:
+    """How the peers tell: with an object a line.
+
+    >>> json_mark('{"mark": "last", "events": 20000}')
+    ('last', {'events': 20000})
+    >>> json_mark("[INFO] starting")
+    """
+    if not line.startswith('{"mark"'):
+        return None
+    said = json.loads(line)
+    return said.pop("mark"), said
+
+
+class Meter:
+    """Runs a command within a `with` block and measures it; whatever happens, nothing of it is left at the end.
+
+    Its working directory is a folder of its own, which is removed with it. `variables` are its whole environment.
+    """
+
+    def __init__(
+        self, what: str, command: Sequence[str], variables: Mapping[str, str], notice: Notice = json_mark
+    ) -> None:
+        self._what, self._notice = what, notice
+        self.began_s = time.monotonic()
+        self.process = GuardedProcess(what, command, variables)
+        self._guard = psutil.Process(psutil.Process(self.process.pid).ppid())
+        self._family: list[psutil.Process] = []
+        self._cpu_s, self._peak_rss, self._looked_at_s = 0.0, 0, 0.0
+        self._marks: list[Mark] = []
+        self._read, self._rest = 0, ""
+        self._ended_s: float | None = None
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name=f"meter of {what}", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+        self.process.stop()
+        for one in self._family:  # Spark's JVM takes its time when the script that has started it is gone
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+        psutil.wait_procs(self._family, timeout=GONE_WITHIN_S)
+
+    @property
+    def marks(self) -> Sequence[Mark]:
+        """Those that have come so far."""
+        return self._marks
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._ended_s is None
+
+    @property
+    def cpu_s(self) -> float:
+        """What it has used so far."""
+        return self._cpu_s
+
+    def wait(self, within_s: float, code: int = 0) -> Measured:
+        """Waits for its end, which must be a good one. Raises PeerFailed."""
+        deadline = self.began_s + within_s
+        while self.running:
+            if time.monotonic() > deadline:
+                raise PeerFailed(f"{self._what} did not end within {within_s:g} s: {self.process.log()[-LAST_WORDS:]}")
+            time.sleep(LOOK_EVERY_S)
+        self._thread.join()
+        log = self.process.log()
+        if self.process.exit_code() != code:
+            raise PeerFailed(f"{self._what} ended with {self.process.exit_code()}: {log[-LAST_WORDS:]}")
+        assert self._ended_s is not None
+        return Measured(self.began_s, self._ended_s, self._cpu_s, self._peak_rss, tuple(self._marks), log)
+
+    def until(self, mark: str, within_s: float, nth: int = 1) -> Measured:
+        """Waits until the nth such mark; what was used until then. The command may go on. Raises PeerFailed."""
+        deadline = self.began_s + within_s
+        while len(found := [one for one in self._marks if one.name == mark]) < nth:
+            if not self.running:
+                raise PeerFailed(f"{self._what} ended before it was done: {self.process.log()[-LAST_WORDS:]}")
+            if time.monotonic() > deadline:
+                raise PeerFailed(f"{self._what} was not done within {within_s:g} s: {self.process.log()[-LAST_WORDS:]}")
+            time.sleep(LOOK_EVERY_S)
+        at = found[nth - 1]
+        return Measured(self.began_s, at.at_s, at.cpu_s, self._peak_rss, tuple(self._marks), self.process.log())
+
+    def _watch(self) -> None:
+        sampled_s = 0.0
+        while not self._over.is_set():
+            ended = self.process.exit_code() is not None
+            now_s = time.monotonic()
+            if ended:
+                self._count_all_that_ended()
+            elif now_s - sampled_s >= SAMPLE_EVERY_S:
+                self._sample(now_s)
+                sampled_s = now_s
+            self._look(now_s)
+            if ended:
+                self._ended_s = now_s
+                return
+            self._over.wait(LOOK_EVERY_S)
+
+    def _look(self, now_s: float) -> None:
+        """Reads what it has printed since."""
+        with (self.process.folder / "log").open("rb") as log:
+            log.seek(self._read)
+            fresh = log.read()
+        self._read += len(fresh)
+        *lines, self._rest = (self._rest + fresh.decode("utf-8", "replace")).split("\n")
+        for line in lines:
+            if told := self._notice(line):
+                self._sample(now_s)
+                self._marks.append(Mark(told[0], now_s, self._cpu_s, told[1]))
+
+    def _sample(self, now_s: float) -> None:
+        """Looks at the whole family."""
+        if now_s - self._looked_at_s >= FAMILY_EVERY_S:
+            self._looked_at_s = now_s
+            known = dict.fromkeys(one for one in self._family if one.is_running())
+            with contextlib.suppress(psutil.NoSuchProcess):
+                top = psutil.Process(self.process.pid)
+                known |= dict.fromkeys([top, *top.children(recursive=True)])
+            self._family = list(known)
+        cpu_s, rss = 0.0, 0
+        for one in self._family:
+            try:
+                with one.oneshot():
+                    cpu_s += sum(one.cpu_times()[:4])  # its own, and that of its children that have ended
+                    rss += one.memory_info().rss
+            except psutil.NoSuchProcess:
+                continue
+        self._cpu_s = max(self._cpu_s, cpu_s)  # one that has ended may not be in anybody's account yet
+        self._peak_rss = max(self._peak_rss, rss)
+
+    def _count_all_that_ended(self) -> None:
+        """The guard is still there, and has the account of what it waited for."""
+        try:
+            times = self._guard.cpu_times()
+        except psutil.NoSuchProcess:
+            return
+        self._cpu_s = max(self._cpu_s, times.children_user + times.children_system)
+
+
+def environment(without: Sequence[str] = (), **more: str) -> dict[str, str]:
+    """Our own environment for a child, less some variables, and with others."""
+    return {**{name: value for name, value in os.environ.items() if name not in without}, **more}

@@ -1,0 +1,194 @@
+"""What was measured: a line of JSON each in `.bench/results.jsonl`, with the machine that it was measured on."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+import psutil
+
+import movie_stream
+
+ROOT: Final = Path(__file__).parents[1]
+MADE: Final = ROOT / ".bench"
+"""Everything that the benchmark makes and keeps."""
+RESULTS: Final = MADE / "results.jsonl"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One round of one subject of one part; or why there was none (`skipped`).
+
+    `figures` have their unit in their name: `events_per_s`, `events_per_cpu_s` and `cpu_us_per_event` are from the
+    first event to the last document; `..._with_start` those of the whole process.
+    """
+
+    part: str
+    subject: str
+    run: str
+    """When the run began (UTC): rounds of one run were measured in turn."""
+    round: int
+    events: int
+    broker: str
+    figures: Mapping[str, float] = field(default_factory=dict)
+    note: str = ""
+    skipped: str = ""
+    machine: Mapping[str, Any] = field(default_factory=dict)
+
+
+@cache
+def machine() -> Mapping[str, Any]:
+    """What figures depend on: the machine, and the versions."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 2**30),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "java": _java(),
+        "movie_stream": movie_stream.__version__,
+        "commit": _commit(),
+    }
+
+
+def _cpu_model() -> str:
+    """Its name, where the system tells."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        if names:
+            return names[0]
+    return platform.processor() or platform.machine()
+
+
+def _java() -> str:
+    return _said(["java", "-version"]).partition("\n")[0]
+
+
+def _commit() -> str:
+    return _said(["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude=*"]).strip()
+
+
+def _said(command: list[str]) -> str:
+    """What a command prints; nothing where it cannot be run."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout or done.stderr
+
+
+def now() -> str:
+    """The present, as a run is named."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def keep(result: Result, path: Path = RESULTS) -> None:
+    """Adds a line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(asdict(result) | {"machine": dict(machine())}) + "\n")
+
+
+def load(path: Path = RESULTS) -> list[Result]:
+    """All that was kept, oldest first."""
+    if not path.exists():
+        return []
+    return [Result(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def newest(results: Iterable[Result]) -> list[Result]:
+    """Of each part and subject only one run: of those with most events the last. A small try so replaces no full run.
+
+    >>> full, tried, again = (
+    ...     Result("worker", "1 worker", run, 1, events, "Tansu", {"x": 1.0})
+    ...     for run, events in (("2026-01", 9), ("2026-02", 1), ("2026-03", 9))
+    ... )
+    >>> [result.run for result in newest([full, tried])], [result.run for result in newest([full, tried, again])]
+    (['2026-01'], ['2026-03'])
+    """
+    best: dict[tuple[str, str], tuple[bool, int, str]] = {}
+    for result in (kept := list(results)):
+        subject = result.part, result.subject
+        best[subject] = max(_worth(result), best.get(subject, (False, 0, "")))
+    chosen = {subject: run for subject, (_, _, run) in best.items()}
+    return [result for result in kept if chosen[result.part, result.subject] == result.run]
+
+
+def _worth(result: Result) -> tuple[bool, int, str]:
+    """What comes first: measured before skipped, then events, then the date."""
+    return not result.skipped, result.events, result.run
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The rounds of one subject, in medians."""
+
+    part: str
+    subject: str
+    run: str
+    events: int
+    rounds: int
+    figures: Mapping[str, float]
+    spread: Mapping[str, tuple[float, float]]
+    """The least and the most of each figure."""
+    note: str
+    skipped: str
+
+
+class Found:
+    """All that was measured, in medians: of each part and subject the run that counts, see `newest`.
+
+    >>> rounds = [Result("worker", "1 worker", "2026-01", n, 10, "Tansu", {"x": float(n)}) for n in (1, 2, 6)]
+    >>> one = Found(rounds).get("worker", "1 worker")
+    >>> one.rounds, one.figures["x"], one.spread["x"]
+    (3, 2.0, (1.0, 6.0))
+    """
+
+    def __init__(self, results: Iterable[Result]) -> None:
+        groups: dict[tuple[str, str, str], list[Result]] = {}
+        for result in (kept := list(results)):
+            groups.setdefault((result.part, result.subject, result.run), []).append(result)
+        self._all = {at: _summary(group) for at, group in groups.items()}
+        self.results = newest(kept)
+        """Those that count."""
+        self._runs = {(result.part, result.subject): result.run for result in self.results}
+
+    def get(self, part: str, subject: str) -> Summary | None:
+        """The subject in the run that counts, if it was measured at all."""
+        run = self._runs.get((part, subject))
+        return self._all[part, subject, run] if run is not None else None
+
+    def beside(self, other: Summary, subject: str) -> Summary | None:
+        """The subject as it was measured in the same run as the other; None where it was not."""
+        return self._all.get((other.part, subject, other.run))
+
+    def part(self, part: str) -> list[Summary]:
+        """All subjects of a part, in the order in which they came first."""
+        return [self._all[of, subject, run] for (of, subject), run in self._runs.items() if of == part]
+
+
+def _summary(group: list[Result]) -> Summary:
+    measured = [result for result in group if not result.skipped]
+    names = dict.fromkeys(name for result in measured for name in result.figures)
+    columns = {name: [r.figures[name] for r in measured if name in r.figures] for name in names}
+    return Summary(
+        group[-1].part,
+        group[-1].subject,
+        group[-1].run,
+        group[-1].events,
+        len(measured),
+        {name: median(values) for name, values in columns.items()},
+        {name: (min(values), max(values)) for name, values in columns.items()},
+        group[-1].note,
+        "" if measured else group[-1].skipped,
+    )

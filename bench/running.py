@@ -1,0 +1,135 @@
+"""What all parts of a run share: the services, topics that are filled once, the results, and what the person sees."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from bench.installs import NotInstalled
+from bench.meter import PeerFailed
+from bench.results import RESULTS, Result, keep, now
+from bench.services import Services
+from bench.stream import Compression, Stream, fill
+
+WORDS: Final = 60
+"""Of a reason, as much as is shown in a table."""
+
+
+@dataclass
+class Run:
+    """One run of the benchmark: `events` in each topic, `rounds` of everything."""
+
+    services: Services
+    events: int
+    rounds: int
+    results: Path = RESULTS
+    console: Console = field(default_factory=lambda: Console(highlight=False))
+    name: str = field(default_factory=now)
+    _topics: dict[object, str] = field(default_factory=dict)
+    kept: list[Result] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+        )
+
+    def topic(self, stream: Stream, partitions: int = 3, compression: Compression = "none") -> str:
+        """The name of a topic with these views, filled the first time that it is asked for."""
+        what = (stream, partitions, compression)
+        if what not in self._topics:
+            name = f"views-{len(self._topics)}"
+            began_s = time.monotonic()
+            with self.step(f"filling a topic with {stream.events:,} events", stream.events) as advance:
+                servers = self.services.bootstrap_servers
+                fill(servers, name, stream, partitions=partitions, compression=compression, wrote=advance)
+            took_s = time.monotonic() - began_s
+            self.say(f"filled {name}: {stream.events:,} events in {took_s:.1f} s, {stream.users:,} users,")
+            self.say(f"  {stream.films:,} films, {partitions} partitions, compression {compression}")
+            self._topics[what] = name
+        return self._topics[what]
+
+    @contextmanager
+    def step(self, what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+        """Shows what is being done, and how far it is."""
+        task = self.progress.add_task(what, total=total)
+        try:
+            yield lambda more: self.progress.advance(task, more)
+        finally:
+            self.progress.remove_task(task)
+
+    def measure(
+        self,
+        part: str,
+        nth: int,
+        subjects: str | tuple[str, ...],
+        do: Callable[[], list[Mapping[str, float]]],
+        note: str = "",
+    ) -> None:
+        """Keeps what `do` finds of each subject ("" is left out) in this round; what fails is skipped with a word."""
+        named = (subjects,) if isinstance(subjects, str) else subjects
+        reason, found = "", list[Mapping[str, float]]()
+        events = self.events
+        with self.step(f"round {nth + 1} of {self.rounds}: {named[0]}"):
+            try:
+                found = do()
+            except (NotInstalled, PeerFailed) as error:
+                reason = " ".join(str(error).split())
+        for subject, figures in zip(named, found or [{}] * len(named), strict=True):
+            if subject:
+                counted = int(figures.get("events", events))
+                result = Result(part, subject, self.name, nth, counted, self.services.broker, figures, note, reason)
+                keep(result, self.results)
+                self.kept.append(result)
+                self.say(f"{part}, round {nth + 1}: {subject}: {in_words(result)}")
+
+    def say(self, line: str) -> None:
+        """Prints a line above the bars."""
+        self.console.print(escape(line), soft_wrap=True)
+
+
+def in_words(result: Result) -> str:
+    """What was measured, in a line.
+
+    >>> in_words(Result("peers", "Flink", "", 0, 1_000, "", {"events_per_s": 250_000.4, "peak_rss_mb": 900.0}))
+    '250,000 events/s, 900 MB'
+    """
+    if result.skipped:
+        return f"skipped: {result.skipped}"
+    return ", ".join(words.format(result.figures[name]) for name, words in _WORDS.items() if name in result.figures)
+
+
+_WORDS: Final = {
+    "events_per_s": "{:,.0f} events/s",
+    "events_per_cpu_s": "{:,.0f} a CPU-second",
+    "p50_ms": "p50 {:,.0f} ms",
+    "p99_ms": "p99 {:,.0f} ms",
+    "max_ms": "max {:,.0f} ms",
+    "first_event_s": "{:.2f} s",
+    "peak_rss_mb": "{:,.0f} MB",
+    "documents": "{:,.0f} documents",
+}
+
+
+def table_of(title: str, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
+    """A table for the screen; the first column is text, the others are figures."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for index, name in enumerate(header):
+        table.add_column(name, justify="right" if index else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    return table

@@ -1,0 +1,89 @@
+"""The broker and the MongoDB of a benchmark: Apache Kafka where Java and Maven exist, else the embedded broker."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import psutil
+
+from movie_stream.embedded.broker import broker
+from movie_stream.embedded.launch import launch
+from movie_stream.embedded.mongod import mongod
+from movie_stream.embedded.process import GuardedProcess
+from movie_stream.settings import Settings
+from tests.kafka_server import KafkaServer, missing
+
+APACHE_KAFKA: Final = "Apache Kafka"
+EMBEDDED: Final = "the embedded broker (Tansu)"
+
+
+class Services:
+    """Both run within a `with` block, and nothing of them is left after it.
+
+    `broker` says which one it is; `why` why it is not Apache Kafka. With `embedded` it is the embedded one anyway.
+    """
+
+    def __init__(self, *, embedded: bool = False) -> None:
+        self._stack = ExitStack()
+        self.why = "it was asked for" if embedded else missing()
+        self.broker = APACHE_KAFKA if self.why is None else EMBEDDED
+        self.bootstrap_servers = self.mongodb_uri = ""
+        self._kafka_data: Path | None = None
+
+    def __enter__(self) -> Self:
+        with self._stack as stack:
+            if self.broker == APACHE_KAFKA:
+                try:
+                    self._broker_process = self._start_kafka(stack)
+                except subprocess.SubprocessError as error:
+                    self.broker, self.why = EMBEDDED, f"Maven could not get it: {error}"
+            if self.broker == EMBEDDED:
+                self._broker_process, port = asyncio.run(launch(broker(), stack))
+                self.bootstrap_servers = f"127.0.0.1:{port}"
+            self._mongod_process, port = asyncio.run(launch(mongod(), stack))
+            self.mongodb_uri = f"mongodb://127.0.0.1:{port}"
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def _start_kafka(self, stack: ExitStack) -> GuardedProcess:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="movie-stream-bench-")))
+        kafka = stack.enter_context(KafkaServer(folder))
+        self.bootstrap_servers, self._kafka_data = kafka.bootstrap_servers, folder / "data"
+        return kafka.process
+
+    def settings(self, **more: object) -> Settings:
+        """Settings with these services; a developer's `.env` has no say."""
+        defaults = {name: field.default for name, field in Settings.model_fields.items()}
+        services = {"kafka_bootstrap_servers": self.bootstrap_servers, "mongodb_uri": self.mongodb_uri}
+        return Settings(**defaults | services | more)
+
+    def cpu_s(self) -> dict[str, float]:
+        """What the two have used since their start: user and system time by name, "broker" and "mongod"."""
+        processes = {"broker": self._broker_process, "mongod": self._mongod_process}
+        return {name: sum(psutil.Process(process.pid).cpu_times()[:2]) for name, process in processes.items()}
+
+    def stored_bytes(self, topic: str) -> int | None:
+        """The bytes of all that was ever written to a topic, as it lies on disk; None where that is not known.
+
+        Records that were deleted count as long as their segment (1 GiB) is not full: Kafka keeps it until then.
+        """
+        if self._kafka_data is None:
+            return None
+        segments = self._kafka_data.glob(f"{topic}-[0-9]*/*.log")
+        return sum(_end_of(segment) for segment in segments)
+
+
+def _end_of(segment: Path) -> int:
+    """How far a segment is written; the file itself may have been made longer beforehand."""
+    return segment.stat().st_size

@@ -1,0 +1,87 @@
+"""The part `worker`: a backlog counted by one worker and by two, of few and many users and films, compressed or not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from bench.meter import Meter, PeerFailed
+from bench.ours import COMMAND, fresh, variables, work, worker_mark
+from bench.running import Run
+from bench.stream import Compression, Stream
+from movie_stream.embedded.launch import free_port
+
+PART: Final = "worker"
+START_EVENTS: Final = 3_000
+START_WITHIN_S: Final = 60.0
+COUNTED: Final = "movie_stream_events_total "
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to count a backlog."""
+
+    subject: str
+    users: int = 50_000
+    films: int = 5_000
+    compression: Compression = "none"
+    workers: int = 1
+
+
+VARIANTS: Final = (
+    Variant("1 worker"),
+    Variant("2 workers", workers=2),
+    Variant("10,000 users", users=10_000),
+    Variant("1,000,000 users", users=1_000_000),
+    Variant("1,000 films", films=1_000),
+    Variant("100,000 films", films=100_000),
+    Variant("lz4", compression="lz4"),
+    Variant("zstd", compression="zstd"),
+)
+
+
+def measure(run: Run, only: str = "") -> None:
+    """Everything in turn, round by round; with `only` those whose name contains it."""
+    chosen = [variant for variant in VARIANTS if only in variant.subject]
+    topics = {
+        variant: run.topic(Stream(run.events, variant.users, variant.films), compression=variant.compression)
+        for variant in chosen
+    }
+    for nth in range(run.rounds):
+        for variant, topic in topics.items():
+            run.measure(PART, nth, variant.subject, lambda v=variant, t=topic: [backlog(run, t, v.workers)])  # type: ignore[misc]
+        if only in "start":
+            run.measure(PART, nth, "start", lambda: [start(run)])
+
+
+def backlog(run: Run, topic: str, workers: int = 1) -> Mapping[str, float]:
+    """Counts a topic from nothing to its end. Raises PeerFailed."""
+    with fresh(run.services, topic) as settings:
+        return work(settings, run.events, workers).figures()
+
+
+def start(run: Run) -> Mapping[str, float]:
+    """How long it takes from the start of the process until its first event is applied, with an empty state."""
+    topic = run.topic(Stream(START_EVENTS))
+    with fresh(run.services, topic, metrics_port=free_port()) as settings:
+        url = f"http://127.0.0.1:{settings.metrics_port}/metrics"
+        with Meter("a worker", [*COMMAND, "worker"], variables(settings), worker_mark) as meter:
+            while not _counted(url):
+                if time.monotonic() - meter.began_s > START_WITHIN_S or not meter.running:
+                    raise PeerFailed(f"no event was applied: {meter.process.log()[-500:]}")
+                time.sleep(0.01)
+            return {"first_event_s": time.monotonic() - meter.began_s, "events": START_EVENTS}
+
+
+def _counted(url: str) -> bool:
+    """Whether the worker's metrics tell of an event."""
+    try:
+        with urlopen(url, timeout=5) as answer:
+            text = answer.read().decode()
+    except (URLError, ConnectionError, TimeoutError):
+        return False
+    return any(float(line.split()[-1]) > 0 for line in text.splitlines() if line.startswith(COUNTED))
