@@ -8,7 +8,7 @@ from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import Final
 
-from movie_stream.replay.csv_views import ENCODER, Record
+from movie_stream.replay.csv_records import ENCODER, Record
 from movie_stream.replay.generate import GeneratedRows, generate_rows
 from movie_stream.replay.pace import Pace
 from movie_stream.replay.send import in_background, write_paced

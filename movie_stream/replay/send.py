@@ -14,8 +14,9 @@ from typing import Any, Final, Literal, TypeVar
 
 from movie_stream.errors import FileRefused, InputError, UsageError
 from movie_stream.replay.bookmark import BookmarkFile
+from movie_stream.replay.csv_records import ViewChunk
 from movie_stream.replay.csv_rows import RefusedRow
-from movie_stream.replay.csv_views import ViewChunk, ViewsFile
+from movie_stream.replay.csv_views import ViewsFile
 from movie_stream.replay.pace import Pace
 from movie_stream.replay.resume import Resumption
 from movie_stream.replay.sorted_runs import SortedRuns
