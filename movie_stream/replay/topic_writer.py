@@ -52,6 +52,8 @@ RECORD_BYTES: Final = 21
 """What a batch, and at most a record, has beside keys and values; none has headers."""
 ACK_TIMEOUT: Final = timedelta(seconds=30)
 CLOSE_SECONDS: Final = 0.5
+TURNS: Final = 5
+"""So often the client gets a turn, so that batches handed over are on the wire when the caller takes its time."""
 
 AWAY: Final = (
     KafkaConnectionError,
@@ -135,6 +137,8 @@ class TopicWriter:
                 batch = self._producer.create_batch()
                 _fill(batch, [keys[row] for row in picked], [values[row] for row in picked], now_ms)
                 await self._send(batch, partition)
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
 
     async def finish(self) -> None:
         """Waits until everything is acknowledged."""
