@@ -114,6 +114,20 @@ def test_a_bad_row_is_refused_and_the_rest_goes_on(row: bytes, reason: str) -> N
     assert lines == [2, 4]
 
 
+@pytest.mark.parametrize(
+    ("rows", "refused"),
+    [
+        (b"1,2\n3,4,5,6\n", [2, 3]),
+        (b"1\x1f2,3\n4,5,6\n", [2]),
+        (b'1,"2",3\n4,"5\n6",7\n', []),
+        (b'1,"2",3\n4,"5\n6,7,8\n9,"0",1\n', [3]),
+        (b"1,2,3\r\n4,5\r,6\r\n", [3]),
+    ],
+)
+def test_what_only_looks_like_a_row_a_line(rows: bytes, refused: list[int]) -> None:
+    assert [line for line, _ in read(rows)[2]] == refused
+
+
 def test_blank_lines_are_skipped() -> None:
     assert read(b"\n1,2,3\n\r\n   \n4,5,6\n\n")[:2] == ([["1", "2", "3"], ["4", "5", "6"]], [3, 6])
 

@@ -50,7 +50,7 @@ class Parts(dict[str, bytes]):
 
 
 class QuickRecords:
-    """Makes of rows what `plain` would, in a third of the time where they are as most are."""
+    """Makes of rows what `plain` would, in two fifths of the time where they are as most are."""
 
     def __init__(self, plain: PlainRecords) -> None:
         self._plain = plain
@@ -128,12 +128,10 @@ def _places_in_example(field: str) -> tuple[int, int]:
     >>> [EXAMPLE_JSON[start : len(EXAMPLE_JSON) - rest] for start, rest in map(_places_in_example, ("title", "price"))]
     [b',"title":"t"', b'']
     """
-    starts = [
-        max(EXAMPLE_JSON.find(f'"{name}":'.encode()), 1) - 1 if name in EXAMPLE else len(EXAMPLE_JSON) - 1
-        for name in Record.__struct_fields__
-    ]
-    place = Record.__struct_fields__.index(field)
-    return starts[place], len(EXAMPLE_JSON) - [*starts, len(EXAMPLE_JSON) - 1][place + 1]
+    fields, end = Record.__struct_fields__, len(EXAMPLE_JSON) - 1
+    starts = [EXAMPLE_JSON.index(f'"{name}":'.encode()) - 1 if name in EXAMPLE else end for name in fields]
+    place = fields.index(field)
+    return starts[place], len(EXAMPLE_JSON) - (*starts, end)[place + 1]
 
 
 def _are_simple(texts: Sequence[str]) -> bool:
