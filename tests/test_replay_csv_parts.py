@@ -178,6 +178,9 @@ def test_only_so_many_cells_are_remembered_and_no_long_ones(monkeypatch: pytest.
     assert set(parts) == {"b", "d"}
     assert parts.column(["b", "bad"]) is None
     assert parts.column(["x" * 601]) is None
+    monkeypatch.setattr(csv_parts, "LEARNT_AT_ONCE", 1)
+    assert parts.column(["e", "f"]) is None
+    assert len({"e", "f"} & set(parts)) == 1
     assert not {"bad", "x" * 601} & set(parts)
 
 

@@ -9,11 +9,11 @@ that have anything unusual.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain, repeat
+from dataclasses import replace
+from itertools import chain, islice, repeat
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from movie_stream.replay.csv_cells import LONGEST_REMEMBERED, REMEMBERED, even_timestamps
 from movie_stream.replay.csv_records import ENCODER, PlainRecords, Record, ViewChunk, in_order_of_lines
@@ -22,6 +22,8 @@ from movie_stream.replay.csv_rows import RefusedRow, Rows
 EXAMPLE: Final = {"movie_id": "m", "title": "t", "genre": "g", "user_id": "u", "timestamp": "1"}
 """Cells of a good row; those that are not here are empty."""
 EXAMPLE_JSON: Final = ENCODER.encode(Record("m", "t", "g", "u", 1))
+LEARNT_AT_ONCE: Final = 500
+"""Cells of one column; where a chunk has more new ones there may be no end of them, and learning is the slowest way."""
 FEW_VALUES: Final = tuple(field for field in Record.__struct_fields__ if field not in ("user_id", "timestamp"))
 
 Learn = Callable[[str, Sequence[str]], list[bytes | None]]
@@ -35,18 +37,24 @@ class Parts(dict[str, bytes]):
         self._learn = learn
 
     def column(self, cells: Sequence[str]) -> list[bytes] | None:
-        """The parts of a column, whose cells are learnt where they are new; None where one is not good, or too long."""
+        """The parts of a column, whose cells are learnt where they are new; None where one stays unknown.
+
+        That is one that is not good, or too long to be remembered, or one of too many new ones.
+        """
         try:
             return list(map(self.__getitem__, cells))
         except KeyError:
             unknown = set(cells).difference(self)
-        if len(self) + len(unknown) > REMEMBERED:
+        if len(self) + min(len(unknown), LEARNT_AT_ONCE) > REMEMBERED:
             self.clear()
             unknown = set(cells)
-        new = [cell for cell in unknown if len(cell) <= LONGEST_REMEMBERED]
+        new = [cell for cell in islice(unknown, LEARNT_AT_ONCE) if len(cell) <= LONGEST_REMEMBERED]
         learnt = zip(new, self._learn(self._field, new), strict=True)
         self.update((cell, part) for cell, part in learnt if part is not None)
-        return list(map(self.__getitem__, cells)) if unknown.issubset(self) else None
+        try:
+            return list(map(self.__getitem__, cells))
+        except KeyError:
+            return None
 
 
 class QuickRecords:
@@ -66,6 +74,8 @@ class QuickRecords:
             known = parts.column(cells)
             if known is None:
                 odd.update(row for row, cell in enumerate(cells) if cell not in parts)
+                if len(odd) > len(rows) // 2:
+                    return self._plain.views(rows, now_ms, future_tolerance_ms)
             else:
                 columns[field] = known
         if odd:
@@ -77,8 +87,8 @@ class QuickRecords:
         """The records of rows of which some are odd: these the plain way."""
         is_odd = np.zeros(len(rows), np.bool_)
         is_odd[list(odd)] = True
-        plain = self._plain.views(rows.where(np.flatnonzero(is_odd)), now_ms, future_tolerance_ms)
-        quick = self.views(rows.where(np.flatnonzero(~is_odd)), now_ms, future_tolerance_ms)
+        plain = self._plain.views(rows.where(is_odd), now_ms, future_tolerance_ms)
+        quick = self.views(rows.where(~is_odd), now_ms, future_tolerance_ms)
         return _merged(plain, quick, rows.refused)
 
     def _joined(
@@ -140,16 +150,16 @@ def _are_simple(texts: Sequence[str]) -> bool:
     return together.isprintable() and '"' not in together and "\\" not in together
 
 
-def _merged(one: ViewChunk, other: ViewChunk, refused: Sequence[RefusedRow]) -> ViewChunk:
+def _merged(few: ViewChunk, many: ViewChunk, refused: Sequence[RefusedRow]) -> ViewChunk:
     """Both in the order of the file, and what was refused before."""
+    all_refused = in_order_of_lines([*refused, *few.refused, *many.refused])
+    if not len(few):
+        return replace(many, refused=all_refused)
     both = ViewChunk(
-        one.keys + other.keys,
-        one.values + other.values,
-        np.concatenate([one.timestamp_ms, other.timestamp_ms]),
-        np.concatenate([one.lines, other.lines]),
+        many.keys + few.keys,
+        many.values + few.values,
+        np.concatenate([many.timestamp_ms, few.timestamp_ms]),
+        np.concatenate([many.lines, few.lines]),
         [],
     )
-    order: NDArray[np.intp] = np.argsort(both.lines)
-    merged = both.where(order)
-    merged.refused.extend(in_order_of_lines([*refused, *one.refused, *other.refused]))
-    return merged
+    return replace(both.where(np.argsort(both.lines)), refused=all_refused)

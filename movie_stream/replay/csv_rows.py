@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO, TextIOWrapper
-from itertools import chain
+from itertools import chain, compress
 from typing import BinaryIO, Final
 
 import numpy as np
@@ -60,10 +60,10 @@ class Rows:
     def __len__(self) -> int:
         return len(self.lines)
 
-    def where(self, rows: NDArray[np.intp]) -> Rows:
-        """Those of the rows alone, and nothing refused."""
-        picked = rows.tolist()
-        return Rows([[column[row] for row in picked] for column in self.columns], self.lines[rows], [])
+    def where(self, keep: NDArray[np.bool_]) -> Rows:
+        """The rows at which `keep` is true, and nothing refused."""
+        kept = keep.tolist()
+        return Rows([list(compress(column, kept)) for column in self.columns], self.lines[keep], [])
 
 
 class CsvRows:
