@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from movie_stream.replay import csv_rows
-from movie_stream.replay.csv_rows import BAD_QUOTES, CHUNK_ROWS, CsvRows
+from movie_stream.replay.csv_rows import BAD_QUOTES, CHUNK, CsvRows
 
 CELLS = st.text(st.one_of(st.sampled_from('a,"\n\r;\0 é\u2028'), st.characters(codec="utf-8")), max_size=6)
 DIALECTS = st.sampled_from(
@@ -30,7 +30,7 @@ def read(data: bytes, last_line: int | None = None) -> tuple[list[list[str]], li
     chunks = list(rows.chunks(WIDTH))
     rows.close()
     return (
-        [cells for chunk in chunks for cells in chunk.cells],
+        [list(cells) for chunk in chunks for cells in zip(*chunk.columns, strict=True)],
         [line for chunk in chunks for line in chunk.lines.tolist()],
         [(row.line, row.reason) for chunk in chunks for row in chunk.refused],
     )
@@ -114,16 +114,31 @@ def test_a_bad_row_is_refused_and_the_rest_goes_on(row: bytes, reason: str) -> N
     assert lines == [2, 4]
 
 
+@pytest.mark.parametrize(
+    ("rows", "refused"),
+    [
+        (b"1,2\n3,4,5,6\n", [2, 3]),
+        (b"1\x1f2,3\n4,5,6\n", [2]),
+        (b'1,"2",3\n4,"5\n6",7\n', []),
+        (b'1,"2",3\n4,"5\n6,7,8\n9,"0",1\n', [3]),
+        (b"1,2,3\r\n4,5\r,6\r\n", [3]),
+    ],
+)
+def test_what_only_looks_like_a_row_a_line(rows: bytes, refused: list[int]) -> None:
+    assert [line for line, _ in read(rows)[2]] == refused
+
+
 def test_blank_lines_are_skipped() -> None:
     assert read(b"\n1,2,3\n\r\n   \n4,5,6\n\n")[:2] == ([["1", "2", "3"], ["4", "5", "6"]], [3, 6])
 
 
 def test_rows_that_cross_the_border_of_a_chunk() -> None:
-    data = b"1,2,3\n" * (CHUNK_ROWS - 1) + b'"x\ny\nz",2,3\n' + b"1,2,3\n" * CHUNK_ROWS
+    before = CHUNK // len(b"1,2,3\n")
+    data = b"1,2,3\n" * before + b'"x\ny\nz",2,3\n' + b"1,2,3\n" * before
     cells, lines, refused = read(data)
-    assert len(cells) == 2 * CHUNK_ROWS
-    assert cells[CHUNK_ROWS - 1][0] == "x\ny\nz"
-    assert lines[CHUNK_ROWS - 1 : CHUNK_ROWS + 1] == [CHUNK_ROWS + 1, CHUNK_ROWS + 4]
+    assert len(cells) == 2 * before + 1
+    assert cells[before][0] == "x\ny\nz"
+    assert lines[before : before + 2] == [before + 2, before + 5]
     assert refused == []
 
 
@@ -132,10 +147,10 @@ def test_reading_ends_at_the_last_line_asked_for() -> None:
 
 
 def test_a_chunk_of_long_rows_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_rows, "MAX_CHUNK", 1_000)
+    monkeypatch.setattr(csv_rows, "CHUNK", 1_000)
     rows = CsvRows(io.BytesIO(HEADER + b"1,2,3\n" * 1_000))
     rows.first()
-    assert max(len(chunk.cells) for chunk in rows.chunks(WIDTH)) <= 1_000 // 6 + 1
+    assert max(len(chunk) for chunk in rows.chunks(WIDTH)) <= 1_000 // 6 + 1
     rows.close()
 
 

@@ -1,6 +1,7 @@
 """Made-up views: always the same for a seed, in time order, valid, and with the shapes of real ones."""
 
 import csv
+import hashlib
 import io
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,19 @@ def test_the_same_seed_makes_the_same_views_in_any_chunks(count: int, seed: int,
     rows = table(count, seed)
     assert len(rows) == count
     assert table(count, seed, chunk_rows=chunk_rows) == rows
+
+
+@pytest.mark.parametrize(
+    ("seed", "sha256"),
+    [
+        (0, "a90c4884c0d97bd585c0fb2605c18781640cb81b7ebc363d583372aaf94d9d79"),
+        (1, "fc40edc1a253ff5acd449e74a98e561f5818268d976571a05156cf387160f368"),
+        (7, "7f19da2b58cfe859359826f1de325d7dcf2abd89cec414fe42ab6607f8cfc0c0"),
+    ],
+)
+def test_a_seed_makes_the_same_bytes_in_every_version(seed: int, sha256: str) -> None:
+    text = "".join(rows.to_csv() for rows in generate_rows(25_000, seed))
+    assert hashlib.sha256(text.encode()).hexdigest() == sha256
 
 
 def test_another_seed_makes_other_views() -> None:

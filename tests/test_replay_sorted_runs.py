@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from movie_stream.replay import sorted_runs
-from movie_stream.replay.csv_views import ViewChunk
+from movie_stream.replay.csv_records import ViewChunk
 from movie_stream.replay.sorted_runs import SortedRuns
 
 Row = tuple[int, int, bytes, bytes]

@@ -7,10 +7,14 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
+import numpy as np
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
+from aiokafka.producer.message_accumulator import BatchBuilder
+from hypothesis import given
+from hypothesis import strategies as st
 
 from movie_stream.embedded.broker import broker
 from movie_stream.embedded.launch import free_port, launch
@@ -18,7 +22,15 @@ from movie_stream.embedded.process import GuardedProcess
 from movie_stream.errors import BrokerUnreachable, MovieStreamError, TopicMissing
 from movie_stream.partitioner import partitions_of
 from movie_stream.replay import topic_writer
-from movie_stream.replay.topic_writer import WriteRefused, open_topic, worded_errors
+from movie_stream.replay.topic_writer import (
+    HEADER_BYTES,
+    RECORD_BYTES,
+    WriteRefused,
+    _batches,
+    _fill,
+    open_topic,
+    worded_errors,
+)
 from movie_stream.settings import Settings
 
 PARTITIONS = 3
@@ -96,6 +108,27 @@ async def test_more_than_a_batch_holds_and_a_record_larger_than_one(
         await writer.finish()
     found = await read_topic(servers, settings.kafka_topic)
     assert [[value for _, value, _ in found[n]] for n in range(PARTITIONS) if found[n]] == [values]
+
+
+@given(st.lists(st.integers(0, 300), min_size=1, max_size=40), st.integers(0, 500))
+def test_a_batch_holds_what_the_client_would_put_in(sizes: list[int], room: int) -> None:
+    keys, values = [b"k" * (size % 7) for size in sizes], [b"v" * size for size in sizes]
+    lengths = np.array([len(key) + len(value) + RECORD_BYTES for key, value in zip(keys, values, strict=True)])
+    parts = list(_batches(lengths, room))
+    assert [size for part in parts for size in sizes[part]] == sizes
+    for part in parts:
+        ours, theirs = (BatchBuilder(room + HEADER_BYTES, 0) for _ in range(2))
+        _fill(ours, keys[part], values[part], 1_730_383_200_000)
+        for key, value in zip(keys[part], values[part], strict=True):
+            assert theirs.append(timestamp=1_730_383_200_000, key=key, value=value)
+        assert (ours.record_count(), ours.size()) == (theirs.record_count(), theirs.size())
+        assert ours._build() == theirs._build()
+        assert len(ours._build()) <= room + HEADER_BYTES or ours.record_count() == 1
+
+
+def test_a_batch_without_room_is_no_quiet_loss() -> None:
+    with pytest.raises(AssertionError, match="no room for record 1 of 2"):
+        _fill(BatchBuilder(150, 0), [b"k", b"k"], [b"v" * 50, b"v" * 50], 0)
 
 
 async def test_a_topic_that_does_not_exist_is_not_created(settings: Settings) -> None:

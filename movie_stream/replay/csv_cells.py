@@ -10,12 +10,19 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from movie_stream.event import RULES
 
-WHOLE: Final = re.compile(r"(-?[0-9]{1,18})(?:\.0*)?")
+DIGITS: Final = 18
+"""As many a whole number may have, which 64 bits hold in any case."""
+WHOLE: Final = re.compile(rf"(-?[0-9]{{1,{DIGITS}}})(?:\.0*)?")
 DECIMAL: Final = re.compile(r"-?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?")
 REMEMBERED: Final = 100_000
-"""Cells of one column whose number is remembered; there are few ratings and durations."""
+"""Cells of one column that are remembered; there are few ratings and durations."""
+LONGEST_REMEMBERED: Final = 600
+"""Characters; a longer cell is not remembered."""
 
 
 class NoNumber:
@@ -39,7 +46,9 @@ class Numbers(dict[str, float | int | NoNumber | None]):
     def __missing__(self, cell: str) -> float | int | NoNumber | None:
         if len(self) >= REMEMBERED:
             self.clear()
-        number = self[cell] = self._parse(cell)
+        number = self._parse(cell)
+        if len(cell) <= LONGEST_REMEMBERED:
+            self[cell] = number
         return number
 
     def column(self, cells: Sequence[str]) -> list[float | int | NoNumber | None]:
@@ -69,12 +78,26 @@ def parse_decimal(cell: str) -> float | NoNumber | None:
     return number if math.isfinite(number) else NO_NUMBER
 
 
+def even_timestamps(cells: Sequence[str]) -> NDArray[np.int64] | None:
+    """A column of timestamps that all have the same number of digits and nothing else; None where it is none.
+
+    >>> even_timestamps(["1730383200000", "1730383200001"]), even_timestamps(["12", "7"]), even_timestamps(["07"])
+    (array([1730383200000, 1730383200001]), None, None)
+    """
+    together = "".join(cells)
+    width = len(cells[0]) if cells else 0
+    if not 1 <= width <= DIGITS or not together.isascii() or not together.isdigit() or set(map(len, cells)) != {width}:
+        return None
+    digits = np.frombuffer(together.encode(), np.uint8).reshape(len(cells), width) - ord("0")
+    if width > 1 and not digits[:, 0].all():
+        return None
+    return digits.astype(np.int64) @ 10 ** np.arange(width - 1, -1, -1, dtype=np.int64)
+
+
 def timestamps(cells: Sequence[str]) -> list[int | NoNumber | None]:
     """A column of timestamps, of which hardly two are alike."""
-    together = "".join(cells)
-    if together.isascii() and together.isdigit() and "" not in cells and max(map(len, cells)) <= 18:
-        return list(map(int, cells))
-    return [parse_whole(cell) for cell in cells]
+    even = even_timestamps(cells)
+    return [parse_whole(cell) for cell in cells] if even is None else even.tolist()
 
 
 def refusal(field: str, cell: str) -> str:

@@ -1,26 +1,34 @@
-"""The rows of a CSV file: physical lines in, lists of cells out, a chunk at a time and in bounded memory.
+"""The rows of a CSV file: physical lines in, columns of cells out, a chunk at a time and in bounded memory.
 
-A row that cannot be cut into cells costs exactly the physical line it begins on: reading goes on with the
-next line. So a quote that is opened and never closed does not swallow the rest of the file.
+A chunk is cut in one of three ways, which give the same cells: split at its commas where each of its lines is a row, as
+most are; by Python's CSV reader where it has more quotes; and row by row where something is wrong with it.
+
+A row that cannot be cut into cells costs exactly the physical line it begins on: reading goes on with the next line. So
+a quote that is opened and never closed does not swallow the rest of the file.
 """
 
 from __future__ import annotations
 
 import csv
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
+from itertools import chain, compress
 from typing import BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-CHUNK_ROWS: Final = 5_000
-MAX_CHUNK: Final = 1 << 23
-"""Characters; a chunk of long rows ends here."""
+CHUNK: Final = 1 << 18
+"""Characters; a chunk ends with the line that this one belongs to. About as much as the processor's cache holds."""
 MAX_ROW: Final = 1 << 20
 """Characters; a longer row is refused, and not kept in memory."""
+
+CELL_END: Final = "\x1f"
+"""ASCII's unit separator: stands between cells while a chunk is cut; one that has it already is cut otherwise."""
+LONGEST_CELL: Final = csv.field_size_limit()
+"""Characters."""
 
 BAD_QUOTES: Final = "a quote is opened and not closed, or stands inside a cell without being doubled"
 CSV_REASONS: Final = {
@@ -44,9 +52,18 @@ class RefusedRow:
 class Rows:
     """Neighbouring rows, the line each began on, and what between them could not be cut into cells."""
 
-    cells: list[list[str]]
+    columns: Sequence[Sequence[str]]
+    """As many as the header has, each with one cell a row."""
     lines: NDArray[np.int64]
     refused: list[RefusedRow]
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def where(self, keep: NDArray[np.bool_]) -> Rows:
+        """The rows at which `keep` is true, and nothing refused."""
+        kept = keep.tolist()
+        return Rows([list(compress(column, kept)) for column in self.columns], self.lines[keep], [])
 
 
 class CsvRows:
@@ -94,15 +111,20 @@ class CsvRows:
         """All rows that are left, which shall have `width` cells each, a few thousand at a time."""
         while True:
             first_line = self.line + 1
-            lines = self._next_lines(CHUNK_ROWS)
-            if not lines:
+            text = self._next_lines()
+            if not text:
                 return
-            yield _cut_simply(lines, first_line, width) or self._cut_carefully(lines, width)
+            columns = _cut_at_commas(text, width) or _cut_by_reader(text, width)
+            if columns:
+                lines = np.arange(first_line, first_line + len(columns[0]), dtype=np.int64)
+                yield Rows(columns, lines, [])
+            else:
+                yield self._cut_carefully(text, width)
 
-    def _cut_carefully(self, lines: list[str], width: int) -> Rows:
+    def _cut_carefully(self, text: str, width: int) -> Rows:
         """The rows that begin in these lines, which may end in later ones, one row at a time."""
-        self._waiting.extendleft(reversed(lines))
-        last = self.line + len(lines)
+        last = self.line
+        self._waiting.extend(_lines(text))
         cells: list[list[str]] = []
         numbers: list[int] = []
         refused: list[RefusedRow] = []
@@ -128,46 +150,125 @@ class CsvRows:
             # What follows the line of a broken row may well be good rows.
             self._waiting.extendleft(reversed(self._taken[1:]))
             reader = csv.reader(self._take_lines(), strict=True)
-        return Rows(cells, np.array(numbers, np.int64), refused)
+        columns = list(zip(*cells, strict=True)) or [()] * width
+        return Rows(columns, np.array(numbers, np.int64), refused)
 
     def _take_lines(self) -> Iterator[str]:
         """One line after the other, remembered until the next row begins."""
-        while lines := self._next_lines(1):
-            self._taken += lines
-            self._taken_size += len(lines[0])
+        while line := self._next_line():
+            self._taken.append(line)
+            self._taken_size += len(line)
             if self._taken_size > MAX_ROW:
                 raise csv.Error(f"a row is longer than {MAX_ROW} characters; is a quote not closed?")
-            yield lines[0]
+            yield line
 
     def _forget_taken(self) -> None:
         self._taken.clear()
         self._taken_size = 0
 
-    def _next_lines(self, count: int) -> list[str]:
-        """Up to `count` lines, those that wait first; fewer at the end, then none."""
+    def _next_lines(self) -> str:
+        """The next lines, whole: all that wait, else about as many characters as a chunk has; "" at the end."""
         if self._waiting:
-            waiting = self._waiting
-            return [waiting.popleft() for _ in range(min(count, len(waiting)))]
-        if self._last_line is not None:
-            count = min(count, self._last_line - self._read_lines)
-        readline = self._text.readline
-        lines: list[str] = []
-        size = 0
-        while len(lines) < count and size < MAX_CHUNK and (line := readline(MAX_ROW + 1)):
-            if len(line) > MAX_ROW and line[-1] != "\n":
-                self._skip_line()
-            lines.append(line)
-            size += len(line)
-        self._read_lines += len(lines)
-        return lines
+            text = "".join(self._waiting)
+            self._waiting.clear()
+            return text
+        if self._read_lines == self._last_line:
+            return ""
+        text = self._text.read(CHUNK)
+        if text and text[-1] != "\n":
+            begun = text.rfind("\n") + 1
+            text = text[:begun] + self._whole_line(text[begun:])
+        read = text.count("\n") + (text[-1:] not in ("", "\n"))
+        if self._last_line is not None and self._read_lines + read > self._last_line:
+            read = self._last_line - self._read_lines
+            text = "".join(_lines(text)[:read])
+        self._read_lines += read
+        return text
+
+    def _next_line(self) -> str:
+        """The next line, one that waits first; "" at the end."""
+        if self._waiting:
+            return self._waiting.popleft()
+        if self._read_lines == self._last_line:
+            return ""
+        line = self._whole_line("")
+        self._read_lines += bool(line)
+        return line
+
+    def _whole_line(self, begun: str) -> str:
+        """A line that is `begun`, and the rest of it; cut off somewhere behind MAX_ROW."""
+        line = begun + self._text.readline(MAX_ROW + 1)
+        if len(line) > MAX_ROW and line[-1] != "\n":
+            self._skip_line()
+            return line + "\n"
+        return line
 
     def _skip_line(self) -> None:
         while (rest := self._text.readline(MAX_ROW)) and rest[-1] != "\n":
             pass
 
 
-def _cut_simply(lines: list[str], first_line: int, width: int) -> Rows | None:
-    """The rows of lines that are one good row each; None where any is not."""
+def _lines(text: str) -> list[str]:
+    """The physical lines, each with its line feed; nothing else ends one."""
+    return list(StringIO(text, newline="\n"))
+
+
+def _cut_at_commas(text: str, width: int) -> list[list[str]] | None:
+    """The columns of lines that are one good row each; None where one may be none, or where most have quotes."""
+    if "\r" in text:
+        text = text.replace("\r\n", "\n")
+    if text[-1] != "\n":
+        text += "\n"
+    rows = text.count("\n")
+    if "\r" in text or CELL_END in text or text.count('"') > rows or _may_have_long_line(text):
+        return None
+    bare = _without_quotes(text)
+    if bare is None:
+        return None
+    # Each line feed becomes a cell of its own. There are as many as rows; if one stands behind the last cell of each
+    # row, then none stands elsewhere.
+    cells = bare.replace("\n", f"{CELL_END}\n{CELL_END}").split(CELL_END)
+    del cells[-1]
+    if len(cells) != rows * (width + 1) or cells[width :: width + 1].count("\n") != rows:
+        return None
+    return [cells[place :: width + 1] for place in range(width)]
+
+
+def _may_have_long_line(text: str) -> bool:
+    """Whether a line may be longer than a cell may be: such a one fills a window of half that length."""
+    window = LONGEST_CELL // 2
+    return any(text.find("\n", start, start + window) < 0 for start in range(0, len(text) - window + 1, window))
+
+
+def _without_quotes(text: str) -> str | None:
+    r"""The lines with CELL_END between the cells, and these unquoted; None where a line is not one good row.
+
+    >>> _without_quotes('1,"2,3"\n').split(CELL_END)
+    ['1', '2,3\n']
+    """
+    quote = text.find('"')
+    between: list[str] = []
+    quoted: list[str] = []
+    end = 0
+    while quote >= 0:
+        start = text.rfind("\n", 0, quote) + 1
+        between.append(text[end:start].replace(",", CELL_END))
+        end = text.find("\n", quote) + 1
+        quoted.append(text[start:end])
+        quote = text.find('"', end)
+    try:
+        cells = list(csv.reader(quoted, strict=True))
+    except csv.Error:
+        return None
+    if len(cells) != len(quoted):
+        return None
+    bare = [CELL_END.join(row) + "\n" for row in cells]
+    return "".join(chain.from_iterable(zip(between, bare, strict=True))) + text[end:].replace(",", CELL_END)
+
+
+def _cut_by_reader(text: str, width: int) -> list[tuple[str, ...]] | None:
+    """The columns of lines that are one good row each; None where one is none."""
+    lines = _lines(text)
     if max(map(len, lines)) > MAX_ROW:
         return None
     try:
@@ -176,7 +277,7 @@ def _cut_simply(lines: list[str], first_line: int, width: int) -> Rows | None:
         return None
     if len(cells) != len(lines) or set(map(len, cells)) != {width}:
         return None
-    return Rows(cells, np.arange(first_line, first_line + len(lines), dtype=np.int64), [])
+    return list(zip(*cells, strict=True))
 
 
 def _is_blank(cells: list[str]) -> bool:

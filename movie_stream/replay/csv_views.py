@@ -1,9 +1,4 @@
-"""Reading a CSV of views: a good row becomes a record of the topic, a bad one a line number and a reason.
-
-Whether a row is good is decided by `movie_stream.event.decode` on the finished records, the very function
-that the worker uses; here only what JSON cannot express is refused: a text where a number belongs, and bytes
-that are not UTF-8.
-"""
+"""Reading a CSV of views: a good row becomes a record of the topic, a bad one a line number and a reason."""
 
 from __future__ import annotations
 
@@ -11,61 +6,27 @@ import csv
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import compress
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Self
+from typing import BinaryIO, Final, Self
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from movie_stream.errors import InputError
-from movie_stream.event import decode
-from movie_stream.replay.csv_cells import NO_NUMBER, Numbers, parse_decimal, parse_whole, refusal, timestamps
+from movie_stream.replay.csv_cells import even_timestamps, timestamps
 from movie_stream.replay.csv_header import BYTE_ORDER_MARK, Header, check_beginning, read_header
-from movie_stream.replay.csv_rows import BAD_QUOTES, CsvRows, RefusedRow, Rows
+from movie_stream.replay.csv_parts import QuickRecords
+from movie_stream.replay.csv_records import PlainRecords, ViewChunk
+from movie_stream.replay.csv_rows import BAD_QUOTES, CsvRows, Rows
 from movie_stream.replay.temporary import temporary_file
 
-TEXTS: Final = ("movie_id", "title", "genre", "user_id")
 BUFFER_BYTES: Final = 1 << 18
 HASHED_BYTES: Final = 1 << 22
 """As much of a file is hashed at once."""
-
-
-class Record(msgspec.Struct, omit_defaults=True, gc=False):
-    """A view as it is written to the topic; what is null is left out."""
-
-    movie_id: str
-    title: str
-    genre: str
-    user_id: str
-    timestamp: int
-    rating: float | None = None
-    duration: int | None = None
-    price: float | None = None
-
-
-ENCODER: Final = msgspec.json.Encoder()
-
-
-@dataclass(frozen=True, slots=True)
-class ViewChunk:
-    """Some thousand rows: the good ones as records, in columns of equal length, and the refused ones."""
-
-    keys: list[bytes]
-    """The users, as the records' keys."""
-    values: list[bytes]
-    timestamp_ms: NDArray[np.int64]
-    lines: NDArray[np.int64]
-    """The first physical line of each row; the header stands in line 1."""
-    refused: list[RefusedRow]
-
-    def __len__(self) -> int:
-        return len(self.keys)
 
 
 class ViewsFile:
@@ -93,11 +54,7 @@ class ViewsFile:
         except BaseException:
             self._file.close()
             raise
-        self._numbers = {
-            "rating": Numbers(parse_decimal),
-            "duration": Numbers(parse_whole),
-            "price": Numbers(parse_decimal),
-        }
+        self._records = QuickRecords(PlainRecords(self._header))
 
     def __enter__(self) -> Self:
         return self
@@ -115,14 +72,18 @@ class ViewsFile:
         A view that lies more than `future_tolerance_ms` ahead of `now_ms` is refused, as the worker would.
         """
         for rows in self._rows(last_line):
-            yield self._views(rows, future_tolerance_ms)
+            yield self._records.views(rows, self.now_ms, future_tolerance_ms)
 
     def times(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """Timestamps (ms) and lines of the rows that have a whole number there, whatever else they have."""
         place = self._header.position["timestamp"]
         for rows in self._rows(None):
-            column = timestamps([row[place] for row in rows.cells])
-            lines = rows.lines
+            cells, lines = rows.columns[place], rows.lines
+            even = even_timestamps(cells)
+            if even is not None:
+                yield even, lines
+                continue
+            column = timestamps(cells)
             if not all(type(time_ms) is int for time_ms in column):
                 whole = [type(time_ms) is int for time_ms in column]
                 column, lines = list(compress(column, whole)), lines[whole]
@@ -158,92 +119,6 @@ class ViewsFile:
                 self.position_bytes, self.line = rows.position_bytes, rows.line
                 yield chunk
             self.line = rows.line
-
-    def _views(self, rows: Rows, future_tolerance_ms: int) -> ViewChunk:
-        """The records of these rows, and why the others are none."""
-        columns, refused = self._columns(rows)
-        kept = np.arange(len(rows.cells))
-        if refused:
-            kept = np.delete(kept, list(refused))
-            columns = [_pick(column, kept) for column in columns]
-        values, not_utf8 = _encode(columns)
-        if not_utf8:
-            refused |= {int(kept[row]): reason for row, reason in not_utf8.items()}
-            kept = np.delete(kept, list(not_utf8))
-        decoded = decode(values, np.full(len(values), self.now_ms, np.int64), future_tolerance_ms)
-        if decoded.refusals:
-            refused |= {int(kept[refusal.index]): refusal.reason for refusal in decoded.refusals}
-            kept = kept[decoded.views.index]
-            values = _pick(values, decoded.views.index)
-        reasons = [RefusedRow(int(rows.lines[row]), reason) for row, reason in refused.items()]
-        return ViewChunk(
-            [user_id.encode() for user_id in decoded.views.user_id],
-            values,
-            decoded.views.timestamp_ms,
-            rows.lines[kept],
-            sorted(rows.refused + reasons, key=lambda row: row.line),
-        )
-
-    def _columns(self, rows: Rows) -> tuple[list[Sequence[Any]], dict[int, str]]:
-        """The cells as the fields of `Record`, and by the row why one of its cells cannot be used."""
-        raw = list(zip(*rows.cells, strict=True)) or [()] * self._header.width
-        columns: list[Sequence[Any]] = []
-        refused: dict[int, str] = {}
-        for field in Record.__struct_fields__:
-            place = self._header.position.get(field)
-            if place is None:
-                columns.append([None] * len(rows.cells))
-                continue
-            cells: Sequence[str] = raw[place]
-            column: Sequence[Any] = cells
-            unusable: Sequence[object] = [""]
-            if field == "timestamp":
-                column, unusable = timestamps(cells), [None, NO_NUMBER]
-            elif field in self._numbers:
-                column, unusable = self._numbers[field].column(cells), [NO_NUMBER]
-            columns.append(column)
-            if any(value in column for value in unusable):
-                for row, value in enumerate(column):
-                    if value in unusable:
-                        refused.setdefault(row, refusal(field, cells[row]))
-        return columns, refused
-
-
-def picked(chunk: ViewChunk, rows: NDArray[np.intp]) -> ViewChunk:
-    """Those of the good rows alone."""
-    keys, values = _pick(chunk.keys, rows), _pick(chunk.values, rows)
-    return ViewChunk(keys, values, chunk.timestamp_ms[rows], chunk.lines[rows], [])
-
-
-def _pick(column: Sequence[Any], rows: NDArray[np.intp]) -> list[Any]:
-    return [column[row] for row in rows.tolist()]
-
-
-def _encode(columns: list[Sequence[Any]]) -> tuple[list[bytes], dict[int, str]]:
-    """The records as JSON, without those that are not UTF-8, and by the row the reason why these are not."""
-    records = list(map(Record, *columns))
-    try:
-        return ENCODER.encode_lines(records).split(b"\n")[: len(records)], {}
-    except UnicodeEncodeError:
-        values: list[bytes] = []
-        refused: dict[int, str] = {}
-        for row, record in enumerate(records):
-            try:
-                values.append(ENCODER.encode(record))
-            except UnicodeEncodeError:
-                refused[row] = _not_utf8(record)
-        return values, refused
-
-
-def _not_utf8(record: Record) -> str:
-    """Names the first byte that is not UTF-8; the reading left it as a lone surrogate."""
-    field, byte = next(
-        (field, ord(char) - 0xDC00)
-        for field in TEXTS
-        for char in getattr(record, field)
-        if "\udc80" <= char <= "\udcff"
-    )
-    return f"{field}: not UTF-8 (byte 0x{byte:02x}); save the file as UTF-8"
 
 
 def _open(path: Path | str) -> BinaryIO:

@@ -7,10 +7,11 @@ in any chunks, in constant memory.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -63,10 +64,10 @@ class GeneratedRows:
 
     def to_csv(self) -> str:
         """The rows as lines of a CSV, without a header."""
-        text = StringIO(newline="")
-        columns: list[list[Any]] = [getattr(self, name) for name in COLUMNS]
-        csv.writer(text, lineterminator="\n").writerows(zip(*columns, strict=True))
-        return text.getvalue()
+        film = [_cells(column) for column in (self.movie_id, self.title, self.genre)]
+        numbers = [_cells(column) for column in (self.rating, self.duration, self.price)]
+        lines = map(",".join, zip(*film, self.user_id, map(str, self.timestamp), *numbers, strict=True))
+        return "\n".join(chain(lines, [""]))
 
 
 def generate_rows(
@@ -80,6 +81,25 @@ def generate_rows(
     maker = _Maker(count, seed, end, span)
     for start in range(0, count, chunk_rows):
         yield maker.rows(np.arange(start, min(start + chunk_rows, count), dtype=np.uint64))
+
+
+class _Cells(dict[Any, str]):
+    """What stands in a CSV for each value of a column."""
+
+    def __missing__(self, value: str | float | None) -> str:
+        text = StringIO(newline="")
+        csv.writer(text, lineterminator="").writerow([value, None])
+        cell = self[value] = text.getvalue().removesuffix(",")
+        return cell
+
+
+def _cells(column: Sequence[str | float | None]) -> Iterator[str]:
+    """The cells of a column of few values.
+
+    >>> list(_cells(["Heat", "Days, Nights", None]))
+    ['Heat', '"Days, Nights"', '']
+    """
+    return map(_Cells().__getitem__, column)
 
 
 class _Maker:

@@ -8,10 +8,10 @@ from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import Final
 
-from movie_stream.replay.csv_views import ENCODER, Record
+from movie_stream.replay.csv_records import ENCODER, Record
 from movie_stream.replay.generate import GeneratedRows, generate_rows
 from movie_stream.replay.pace import Pace
-from movie_stream.replay.send import in_background, write_paced
+from movie_stream.replay.send import in_turns, write_paced
 from movie_stream.replay.topic_writer import open_topic
 from movie_stream.settings import Settings
 
@@ -40,7 +40,7 @@ async def send_made_up(
     async with open_topic(settings, settings.kafka_topic) as writer:
         pace = Pace(rate, time.monotonic())
         rows = generate_rows(count, seed, end=end, span=span, chunk_rows=ROWS_AT_ONCE)
-        async with aclosing(in_background(_records(rows))) as coming:
+        async with aclosing(in_turns(_records(rows))) as coming:
             async for keys, values in coming:
                 await write_paced(writer, pace, keys, values, told)
         await writer.finish()

@@ -28,7 +28,8 @@ from movie_stream.kafka.identity import identities
 from movie_stream.partitioner import partitions_of
 from movie_stream.replay.arrivals import Arrivals
 from movie_stream.replay.bookmark import RESTART, Bookmark, BookmarkFile, Place, utc_now
-from movie_stream.replay.csv_views import ViewChunk, ViewsFile, picked
+from movie_stream.replay.csv_records import ViewChunk
+from movie_stream.replay.csv_views import ViewsFile
 from movie_stream.replay.topic_writer import TopicWriter
 from movie_stream.settings import Settings
 
@@ -132,10 +133,10 @@ class Resumption:
             rows = np.flatnonzero(partitions == number)
             skipped = min(self._to_skip[number], len(rows))
             self._to_skip[number] -= skipped
-            arrived = skipped + await self._arrived(number, picked(chunk, rows[skipped:]))
+            arrived = skipped + await self._arrived(number, chunk.where(rows[skipped:]))
             self.views_before += arrived
             left.append(rows[arrived:])
-        return picked(chunk, np.sort(np.concatenate(left)))
+        return chunk.where(np.sort(np.concatenate(left)))
 
     async def save_now_and_then(self) -> None:
         """Saves the bookmark if that was last done a while ago."""

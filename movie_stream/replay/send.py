@@ -10,12 +10,13 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 from movie_stream.errors import FileRefused, InputError, UsageError
 from movie_stream.replay.bookmark import BookmarkFile
+from movie_stream.replay.csv_records import ViewChunk
 from movie_stream.replay.csv_rows import RefusedRow
-from movie_stream.replay.csv_views import ViewChunk, ViewsFile
+from movie_stream.replay.csv_views import ViewsFile
 from movie_stream.replay.pace import Pace
 from movie_stream.replay.resume import Resumption
 from movie_stream.replay.sorted_runs import SortedRuns
@@ -138,7 +139,7 @@ class _Replay:
     async def hash(self) -> str:
         """The hash of the whole file."""
         made = ""
-        async with aclosing(in_background(self._views.hashes())) as hashes:
+        async with aclosing(in_turns(self._views.hashes())) as hashes:
             async for so_far in hashes:
                 made = so_far
                 self._progress("checking")
@@ -161,7 +162,7 @@ class _Replay:
                 survey.add(times_ms[possible], lines[possible])
                 yield True
 
-        async with aclosing(in_background(look())) as looks:
+        async with aclosing(in_turns(look())) as looks:
             async for _ in looks:
                 self._progress("checking")
         self._lines = self._views.line
@@ -178,7 +179,7 @@ class _Replay:
 
     async def insist(self) -> None:
         """Raises FileRefused at the first row that is refused."""
-        async with aclosing(in_background(self.views_to_send())) as chunks:
+        async with aclosing(in_turns(self.views_to_send())) as chunks:
             async for chunk in chunks:
                 for row in chunk.refused:
                     raise FileRefused(path=self._views.path, line=row.line, why=row.reason, remedy=CORRECT)
@@ -192,7 +193,7 @@ class _Replay:
                 runs.add(chunk)
                 yield chunk
 
-        async with aclosing(in_background(add())) as chunks:
+        async with aclosing(in_turns(add())) as chunks:
             async for chunk in chunks:
                 self._to_sort += len(chunk)
                 self._refuse("sorting", chunk.refused)
@@ -214,7 +215,7 @@ class _Replay:
         """Sends it; when it began with it, in seconds of the monotonic clock."""
         pace: Pace | None = None
         started = time.monotonic()
-        async with aclosing(in_background(chunks)) as coming:
+        async with aclosing(in_turns(chunks)) as coming:
             async for chunk in coming:
                 self._refuse("sending" if pace or not self._resumption else "resuming", chunk.refused)
                 left = await self._resumption.missing(chunk) if self._resumption else chunk
@@ -302,19 +303,17 @@ def _close(opened: asyncio.Future[ViewsFile]) -> None:
         opened.result().close()
 
 
-async def in_background(items: Iterator[Item]) -> AsyncGenerator[Item]:
-    """The items, each made in a thread while the one before it is dealt with."""
-    loop = asyncio.get_running_loop()
-    done: Any = object()
-    ahead = loop.run_in_executor(None, next, items, done)
+async def in_turns(items: Iterator[Item]) -> AsyncGenerator[Item]:
+    """The items, with a turn for everybody else after each.
+
+    They are made in between, not in a thread: making them is all Python, so that a thread would only take turns at the
+    interpreter's lock with whoever deals with them, and lose what is in the processor's cache with each.
+    """
     try:
-        while (item := await asyncio.shield(ahead)) is not done:
-            ahead = loop.run_in_executor(None, next, items, done)
+        for item in items:
             yield item
+            await asyncio.sleep(0)
     finally:
-        await asyncio.wait([ahead])  # the thread must be through before its file is closed
-        if not ahead.cancelled():
-            ahead.exception()
         if isinstance(items, Generator):
             items.close()
 

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from movie_stream.replay.csv_views import ViewChunk
+from movie_stream.replay.csv_records import ViewChunk
 
 RUN_ROWS: Final = 200_000
 RUN_BYTES: Final = 1 << 26
