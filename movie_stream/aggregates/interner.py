@@ -51,10 +51,10 @@ class Interner(dict[str, int]):
         known = len(self._hashes.values)
         if known < len(self.names):
             self._hashes.grow(len(self.names))
-            self._hashes.values[known:] = [hash64(name.encode()) for name in self.names[known:]]
+            self._hashes.values[known:] = hashes64([name.encode() for name in self.names[known:]])
         return self._hashes.values[ids]
 
 
-def hash64(utf8: bytes) -> int:
-    """64 bits of BLAKE2b of a string in UTF-8."""
-    return int.from_bytes(blake2b(utf8, digest_size=8).digest(), "little")
+def hashes64(utf8: Sequence[bytes]) -> NDArray[np.uint64]:
+    """64 bits of BLAKE2b of each string in UTF-8."""
+    return np.frombuffer(b"".join([blake2b(text, digest_size=8).digest() for text in utf8]), "<u8")

@@ -118,7 +118,8 @@ class SketchColumn:
         members = self._members[row]
         if not members:
             return members
-        distinct = np.unique(np.frombuffer(members, np.uint64))
+        ordered = np.sort(np.frombuffer(members, np.uint64))
+        distinct = ordered[np.append(True, ordered[1:] != ordered[:-1])]
         if len(distinct) <= EXACT_UP_TO:
             if len(distinct) < len(members):
                 members = self._members[row] = array("Q", distinct.tobytes())

@@ -23,7 +23,7 @@ HashesOf = Callable[[slice], NDArray[Any]]
 class Slots:
     """Finds things that are numbered from 0 on by their hashes; who keeps the things says which are the same.
 
-    Four bytes a slot, of which a third to two thirds are in use. Those who want a slot that is taken try the ones 1, 3,
+    Four bytes a slot, of which a quarter to a half are in use. Those who want a slot that is taken try the ones 1, 3,
     6, 10, ... further on, which comes by every slot of a table whose length is a power of two.
 
     >>> things = np.array([7, 3, 9])
@@ -65,7 +65,7 @@ class Slots:
     def extend(self, start: int, end: int, hashes_of: HashesOf) -> None:
         """Takes in the things numbered from `start` to before `end`, which are new and all different."""
         self._used = end
-        if 3 * end > 2 * len(self._slots):
+        if 2 * end > len(self._slots):
             self.rebuild(end, hashes_of)
         else:
             self._place_all(start, end, hashes_of)
@@ -73,7 +73,7 @@ class Slots:
     def rebuild(self, length: int, hashes_of: HashesOf) -> None:
         """Forgets everything and takes in the things numbered from 0 to before `length`."""
         self._used = length
-        self._slots = np.full(max(_FEWEST, 1 << (3 * length // 2).bit_length()), _FREE, np.int32)
+        self._slots = np.full(max(_FEWEST, 1 << (2 * length).bit_length()), _FREE, np.int32)
         self._place_all(0, length, hashes_of)
 
     def _place_all(self, start: int, end: int, hashes_of: HashesOf) -> None:

@@ -17,8 +17,8 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from movie_stream.aggregates.batch import Batch
-from movie_stream.aggregates.columns import AnyInts, Column, Ints, PairIndex, segmented_maximum
+from movie_stream.aggregates.batch import Batch, Cut
+from movie_stream.aggregates.columns import AnyInts, Column, Ints, PairIndex, order_of, segmented_maximum
 from movie_stream.aggregates.fields import NEW_USERS, SESSION_MS, SESSIONS, TOTAL_USERS, TopUsers
 from movie_stream.aggregates.groups import Groups
 from movie_stream.aggregates.results import Result
@@ -74,16 +74,16 @@ class Users:
 
     def apply(self, batch: Batch, threshold_ms: int) -> None:
         """Adds the views of a batch; no valid view will ever be older than `threshold_ms`."""
-        user, day = batch.ids["user_id"], DAY.starts(batch.timestamp_ms)
+        user = batch.ids["user_id"]
         self._first.grow(len(self.names))
         self._unsaved.grow(len(self.names))
         self._unsaved.values[user] = True
-        minutes = np.maximum(batch.numbers["duration"], 0)  # MISSING is below
+        cut = Cut(batch, DAY, "user_id")
         for figures in self.figures:
-            figures.touch(figures.rows(day, None), batch.offset)
-        self._count(user, day, minutes)
+            figures.touch(figures.rows(cut.starts, None), cut.label)
+        self._count(cut)
         self._see_first(user, batch.timestamp_ms, batch.offset)
-        self._join_sessions(user, batch.timestamp_ms, minutes * _MINUTE_MS, batch.offset, threshold_ms)
+        self._join_sessions(batch, threshold_ms)
 
     def _add(self, figure: str, day: Ints, amount: Ints | int) -> None:
         """Adds to a figure of days that have a row."""
@@ -101,22 +101,22 @@ class Users:
                 rows = figures.find(day)
                 figures.touch(rows[rows >= 0], offset[rows >= 0])
 
-    def _count(self, user: Ints, day: Ints, minutes: Ints) -> None:
+    def _count(self, cut: Cut) -> None:
+        """Adds the views of each user on each day."""
         known = len(self._days)
-        rows = self._days.add(day // _DAY_MS, user)
+        rows = self._days.add(cut.starts // _DAY_MS, cut.keys)
         for column in (self._day_views, self._day_minutes, self._day_unsaved):
             column.grow(len(self._days))
-        np.add.at(self._day_views.values, rows, 1)
-        np.add.at(self._day_minutes.values, rows, minutes)
+        self._day_views.values[rows] += cut.counts.astype(np.int32)
+        self._day_minutes.values[rows] += cut.sum("duration")
         self._day_unsaved.values[rows] = True
         self._add(TOTAL_USERS.name, self._starts(slice(known, None)), 1)
-        touched = np.unique(rows)
-        days = self._starts(touched)
+        days = np.flatnonzero(np.diff(cut.starts, prepend=-1))
         for figures in self.figures:
             for field in figures.result.fields.values():
                 if isinstance(field, TopUsers):
-                    for start in np.unique(days).tolist():
-                        self._rank(figures, field.limit, start, touched[days == start])
+                    for begin, touched in zip(days.tolist(), np.split(rows, days[1:]), strict=True):
+                        self._rank(figures, field.limit, int(cut.starts[begin]), touched)
 
     def _starts(self, rows: Ints | slice) -> Ints:
         """When the days of these rows begin, in Unix milliseconds."""
@@ -140,7 +140,10 @@ class Users:
 
     def _see_first(self, user: Ints, timestamp_ms: Ints, offset: Ints) -> None:
         """Moves users between the days on which they are new, record by record as the log has them."""
-        order = np.argsort(user, kind="stable")
+        earlier = np.flatnonzero(timestamp_ms < self._first.values[user])  # by the other views nothing changes
+        if not len(earlier):
+            return
+        order = earlier[order_of(user[earlier])]
         user, time, offset = user[order], timestamp_ms[order], offset[order]
         begins = np.diff(user, prepend=-1) != 0
         before = np.roll(-segmented_maximum(-time, np.cumsum(begins) - 1), 1)
@@ -156,16 +159,20 @@ class Users:
         self._touch(old_day[other], offset[other])
         np.minimum.at(self._first.values, user, time)
 
-    def _join_sessions(self, user: Ints, start: Ints, length: Ints, offset: Ints, threshold_ms: int) -> None:
+    def _join_sessions(self, batch: Batch, threshold_ms: int) -> None:
         """Takes the open sessions of these users out, joins the new views to them, and puts the result back."""
         sessions = self._sessions
         sessions.grow_users(len(self.names))
-        old = sessions.take(np.unique(user), threshold_ms)
-        user = np.concatenate([old.user, user])
-        start, end = np.concatenate([old.start, start]), np.concatenate([old.end, start + length])
-        offset = np.concatenate([np.full(len(old.user), -1), offset])
-        order = np.lexsort((start, user))
-        user, start, end, offset = user[order], start[order], end[order], offset[order]
+        order = _by_user_and_time(batch.ids["user_id"], batch.timestamp_ms)
+        user, start, offset = (column[order] for column in (batch.ids["user_id"], batch.timestamp_ms, batch.offset))
+        end = start + np.maximum(batch.numbers["duration"][order], 0) * _MINUTE_MS  # MISSING is below
+        old = sessions.take(user[np.diff(user, prepend=-1) != 0], threshold_ms)
+        if len(old.user):
+            user = np.concatenate([old.user, user])
+            start, end = np.concatenate([old.start, start]), np.concatenate([old.end, end])
+            offset = np.concatenate([np.full(len(old.user), -1), offset])
+            order = _by_user_and_time(user, start)
+            user, start, end, offset = user[order], start[order], end[order], offset[order]
         other_user = np.diff(user, prepend=-1) != 0
         furthest = np.roll(segmented_maximum(end, np.cumsum(other_user) - 1), 1)
         begins = np.flatnonzero(other_user | (start > furthest + self._gap_ms))
@@ -247,6 +254,14 @@ class Users:
         starts, ends = np.frombuffer(block.starts_ms, np.int64), np.frombuffer(block.ends_ms, np.int64)
         order = np.argsort(owner, kind="stable")
         self._sessions.put(Intervals(owner[order], starts[order], ends[order]))
+
+
+def _by_user_and_time(user: AnyInts, time: Ints) -> Ints:
+    """Sorts views; those of one user at one time keep their order."""
+    if (np.diff(time) >= 0).all():
+        return order_of(user)
+    by_time = np.argsort(time, kind="stable")
+    return by_time[order_of(user[by_time])]
 
 
 def _cut(rows: AnyInts) -> Iterator[AnyInts]:

@@ -33,8 +33,10 @@ from movie_stream.kafka.unpack import chunks, runs
 
 SESSION_TIMEOUT_MS = 6_000
 """Brokers refuse less by default; Tansu holds the first to join back for half of it."""
-FETCH_BYTES = 1 << 19
-"""Of a partition at once, as it is compressed; what it is unpacked to waits in memory."""
+FETCH_BYTES = 3 << 20
+"""Of a partition at once, as it is compressed: enough for a whole chunk of records that are not."""
+FETCHES_BYTES = 8 << 20
+"""Of all partitions at once; what they are unpacked to waits in memory."""
 
 
 class ChunkThread(driver.AIOKafkaConsumerThread):
@@ -50,6 +52,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
             auto_offset_reset="earliest",
             isolation_level="read_committed",
             max_partition_fetch_bytes=FETCH_BYTES,
+            fetch_max_bytes=FETCHES_BYTES,
             fetch_max_wait_ms=500,
             session_timeout_ms=SESSION_TIMEOUT_MS,
             heartbeat_interval_ms=SESSION_TIMEOUT_MS // 5,

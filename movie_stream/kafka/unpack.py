@@ -58,7 +58,7 @@ class Fetched(NamedTuple):
     """How many it has."""
 
 
-RECORDS_AT_ONCE = 8_000
+RECORDS_AT_ONCE = 16_000
 """In a chunk. A fetch of compressed records brings many more; but nothing else has its turn while a chunk is applied,
 and what is made of its records is in memory all at once.
 """
@@ -131,14 +131,19 @@ def _fetched(data: memoryview, batch: Any, first: int, tp: Any) -> Fetched:
 
 
 def runs(fetched: Sequence[Fetched]) -> list[Run]:
-    """The records of consecutive batches, RECORDS_AT_ONCE in a run and in the last what is left. Raises BatchTooLarge,
+    """The records of consecutive batches, RECORDS_AT_ONCE in a run at most. Raises BatchTooLarge,
     and what aiokafka raises where a batch is damaged.
     """
     found = [run for group in _groups(fetched) for run in _whole(group)]
     found = [run for run in found if len(run.offsets)]
-    return [
-        run.part(slice(at, at + RECORDS_AT_ONCE)) for run in found for at in range(0, len(run.offsets), RECORDS_AT_ONCE)
-    ]
+    return [part for run in found for part in _cut(run)]
+
+
+def _cut(run: Run) -> Iterator[Run]:
+    """Parts of about one size."""
+    parts = -(-len(run.offsets) // RECORDS_AT_ONCE)
+    for part in range(parts):
+        yield run.part(slice(*(len(run.offsets) * edge // parts for edge in (part, part + 1))))
 
 
 def _groups(fetched: Sequence[Fetched]) -> Iterator[list[Fetched]]:
