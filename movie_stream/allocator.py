@@ -6,24 +6,30 @@ import ctypes
 import platform
 from typing import Final
 
+_TRIM_THRESHOLD: Final = -1
 _MMAP_THRESHOLD: Final = -3
 _ARENA_MAX: Final = -8
 """What mallopt(3) calls its parameters."""
 
 _GLIBC: Final = ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
 
-LARGE_BYTES: Final = 256 << 10
-"""From this size on an array has pages of its own; the arrays that are made of a chunk are mostly smaller."""
+LARGE_BYTES: Final = 4 << 20
+"""From this size on an array has pages of its own, which the system has to clear each time: the arrays that are made
+of a chunk are smaller.
+"""
+KEPT_BYTES: Final = 16 << 20
+"""What is free at the end of the heap and kept for the next chunk, for the same reason."""
 
 
 def give_back() -> None:
-    """Sets two limits of glibc's malloc, before there are many threads; elsewhere the library's own ways are kept.
+    """Sets three limits of glibc's malloc, before there are many threads; elsewhere the library's own ways are kept.
 
     Left alone, glibc raises the first whenever a larger array is freed, up to 32 MB, and keeps eight heaps a core for
     threads: a worker that takes copies of its columns for each checkpoint then holds twice the memory that it uses.
     """
     if _GLIBC is not None:
         _GLIBC.mallopt(_MMAP_THRESHOLD, LARGE_BYTES)
+        _GLIBC.mallopt(_TRIM_THRESHOLD, KEPT_BYTES)
         _GLIBC.mallopt(_ARENA_MAX, 2)
 
 

@@ -9,6 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from movie_stream.spans import Spans
+
 REPLAY_OF: Final = "movie-stream-replay-of"
 """The header of a copy of a refused record; it names the original. See aggregates/refused.py."""
 
@@ -26,8 +28,8 @@ class Chunk:
     offsets: NDArray[np.int64]
     times_ms: NDArray[np.int64]
     """The records' Kafka timestamps, negative where there is none."""
-    keys: Sequence[bytes | None]
-    values: Sequence[bytes | None]
+    keys: Spans
+    values: Spans
     replays: Mapping[int, bytes] = field(default_factory=dict)
     """The header REPLAY_OF of the few records that have it, by offset."""
 
@@ -59,15 +61,14 @@ class Chunk:
         if not offsets:
             return self
         rows = np.flatnonzero(~np.isin(self.offsets, list(offsets)))
-        picked = rows.tolist()
         return Chunk(
             self.partition,
             self.start,
             self.end,
             self.offsets[rows],
             self.times_ms[rows],
-            [self.keys[row] for row in picked],
-            [self.values[row] for row in picked],
+            self.keys.take(rows),
+            self.values.take(rows),
             {offset: original for offset, original in self.replays.items() if offset not in offsets},
         )
 
@@ -92,7 +93,7 @@ def chunk_of(
         start + count,
         np.arange(start, start + count, dtype=np.int64),
         np.full(count, -1, np.int64) if times_ms is None else np.array(times_ms, np.int64),
-        [None] * count if keys is None else keys,
-        values,
+        Spans.of([None] * count if keys is None else keys),
+        Spans.of(values),
         replays or {},
     )

@@ -32,6 +32,10 @@ LONG_RECORD: Final = 2 * MAX_DEPTH
 """A shorter record, in bytes, cannot be nested deeper than MAX_DEPTH."""
 
 
+LONGEST: Final = {"movie_id": 128, "title": 512, "genre": 64, "user_id": 128}
+"""In characters; of a genre without the blanks around it."""
+
+
 class View(msgspec.Struct, gc=False):
     """One view of a film, as one JSON object in the topic.
 
@@ -39,10 +43,10 @@ class View(msgspec.Struct, gc=False):
     'Alien'
     """
 
-    movie_id: Annotated[str, Meta(min_length=1, max_length=128)]
-    title: Annotated[str, Meta(min_length=1, max_length=512)]
+    movie_id: Annotated[str, Meta(min_length=1, max_length=LONGEST["movie_id"])]
+    title: Annotated[str, Meta(min_length=1, max_length=LONGEST["title"])]
     genre: str
-    user_id: Annotated[str, Meta(min_length=1, max_length=128)]
+    user_id: Annotated[str, Meta(min_length=1, max_length=LONGEST["user_id"])]
     timestamp: Annotated[int, Meta(ge=1, le=MAX_TIMESTAMP_MS)]
     rating: Annotated[float, Meta(ge=0, le=5)] | None = None
     duration: Annotated[int, Meta(ge=0, le=1440)] | None = None
@@ -150,7 +154,7 @@ def decode(
     else:
         columns = _columns(views, np.arange(len(views), dtype=np.int64))
     good = np.ones(len(columns), np.bool_)
-    blank = {genre for genre in set(columns.genre) if not 1 <= len(genre.strip()) <= 64}
+    blank = {genre for genre in set(columns.genre) if spelled(genre) is None}
     if blank:
         for row, genre in enumerate(columns.genre):
             if genre in blank:
@@ -172,6 +176,15 @@ def decode(
                 )
     refusals.sort(key=lambda refusal: refusal.index)
     return Decoded(columns.where(good), refusals)
+
+
+def spelled(genre: str) -> str | None:
+    """A genre as it is shown, without blanks around it and with single ones within; None where it breaks its rule.
+
+    >>> spelled(" Film  Noir "), spelled(" ")
+    ('Film Noir', None)
+    """
+    return " ".join(genre.split()) if 1 <= len(genre.strip()) <= LONGEST["genre"] else None
 
 
 def decode_one(value: bytes | None) -> View:

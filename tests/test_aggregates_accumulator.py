@@ -13,9 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from movie_stream.aggregates import accumulator as accumulator_module
 from movie_stream.aggregates import groups as groups_module
-from movie_stream.aggregates import partial, users
+from movie_stream.aggregates import partial, users, vocabulary
 from movie_stream.aggregates.accumulator import Accumulator, DeadLetter, OutOfStep, Rules
 from movie_stream.aggregates.accumulators import OfUsers, TopUsersOf
 from movie_stream.aggregates.fields import End, Key
@@ -25,6 +24,7 @@ from movie_stream.aggregates.results import RESULTS
 from movie_stream.aggregates.window import ALL_TIME
 from movie_stream.chunk import Chunk, chunk_of
 from movie_stream.partitioner import partitions_of
+from movie_stream.spans import Spans
 from tests import reference
 from tests.reference import Documents, Record, views
 
@@ -104,7 +104,8 @@ def test_a_dead_letter_is_the_record_and_a_reason() -> None:
     times = np.array([early, 5, -1, early - 2 * HOUR_MS])
     state = Accumulator(3, 4, Rules())
     state.position = 7
-    letters = state.apply(Chunk(3, 7, 12, np.array([7, 8, 10, 11]), times, [b"k", None, b"l", b"m"], values))
+    keys = Spans.of([b"k", None, b"l", b"m"])
+    letters = state.apply(Chunk(3, 7, 12, np.array([7, 8, 10, 11]), times, keys, Spans.of(values)))
     assert letters[0] == DeadLetter(
         3, 8, 5, None, values[1], "bad", "rating: expected a number from 0 to 5, or null, got 9"
     )
@@ -170,7 +171,7 @@ def test_views_of_users_in_the_wrong_partition_are_counted() -> None:
 
 
 def test_spellings_are_kept_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accumulator_module, "_SPELLINGS_KEPT", 3)
+    monkeypatch.setattr(vocabulary, "GENRES_KEPT", 3)
     state = Accumulator(0, 1, Rules())
     records = views(*({"genre": f" G{i % 9}" + " " * i} for i in range(30)))
     for at in range(0, 30, 2):
@@ -314,7 +315,7 @@ def test_names_that_no_group_uses_are_forgotten() -> None:
     state.apply(chunk(records[11_000:], 11_000))
     sent = state.partials(1)
     state.forget()
-    assert sorted(state._movies.names) == ["m10999", "m20000", "m3"]
+    assert sorted(state.vocabulary.movies.texts(np.arange(len(state.vocabulary.movies)))) == ["m10999", "m20000", "m3"]
     more = views(
         {"movie_id": "m3", "timestamp": START_MS + 9 * HOUR_MS}, {"movie_id": "m4", "timestamp": START_MS + 9 * HOUR_MS}
     )
@@ -387,7 +388,7 @@ def test_figures_of_users_are_not_made_of_single_views() -> None:
     batch: Any = None
     for figure in (OfUsers("users"), TopUsersOf(10)):
         with pytest.raises(TypeError, match=r"users\.py keeps"):
-            figure.update(figure.column(live=True), np.zeros(1, np.int64), batch)
+            figure.update(figure.column(live=None), np.zeros(1, np.int64), batch)
 
 
 def test_all_time_has_no_end() -> None:

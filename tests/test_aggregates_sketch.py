@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from movie_stream.aggregates.sketch import (
     EXACT_UP_TO,
     Hashes,
-    Registers,
     SketchColumn,
     count_distinct,
     estimate,
@@ -31,12 +31,17 @@ def members(count: int, seed: int = 0) -> Hashes:
     return np.random.default_rng(seed).integers(0, 2**64, count, np.uint64)
 
 
+def add(column: SketchColumn, rows: NDArray[np.int64], hashes: Hashes) -> None:
+    """A member to each of these rows."""
+    column.add(rows, np.ones(len(rows), np.int64), hashes)
+
+
 def sketch_of(hashes: Hashes, lg_k: int, sizes: Sequence[int] = ()) -> bytes:
     """The hashes added in pieces of these sizes, the rest at once; the sketch stands in the second of three rows."""
     column = SketchColumn(lg_k)
     column.grow(3)
     for piece in np.split(hashes, np.minimum(np.cumsum(np.array(sizes, np.int64)), len(hashes))):
-        column.add(np.ones(len(piece), np.int64), piece)
+        column.add(np.ones(1, np.int64), np.array([len(piece)]), piece)
     empty, sketch, other = column.export(np.arange(3))
     assert empty == other == b"S"
     return sketch
@@ -125,7 +130,7 @@ registers = st.builds(
 )
 
 
-def _registers(base: int, spread: int, far: int, seed: int) -> Registers:
+def _registers(base: int, spread: int, far: int, seed: int) -> NDArray[np.uint8]:
     rng = np.random.default_rng(seed)
     held = rng.integers(base, min(base + spread, 53) + 1, 1 << 12).astype(np.uint8)
     held[rng.integers(0, 1 << 12, far)] = 53
@@ -134,7 +139,7 @@ def _registers(base: int, spread: int, far: int, seed: int) -> Registers:
 
 @settings(max_examples=60)
 @given(registers)
-def test_registers_come_back(held: Registers) -> None:
+def test_registers_come_back(held: NDArray[np.uint8]) -> None:
     packed = pack_registers(held)
     assert unpack_registers(packed, 12).tolist() == held.tolist()
     assert len(packed) == 4 + (1 << 11) + 3 * int(np.count_nonzero(held - held.min() > 15))
@@ -177,7 +182,7 @@ def test_a_column_is_a_list_of_sets(steps: list[Step], rng: random.Random) -> No
         if what == "add":
             fresh = [rng.randrange(2**64) for _ in range(count)]
             rows = [rng.choice((row, 0)) for _ in fresh]
-            column.add(np.array(rows), np.array(fresh, np.uint64))
+            add(column, np.array(rows), np.array(fresh, np.uint64))
             for each, number in zip(rows, fresh, strict=True):
                 sets[each].add(number)
         elif what == "keep":  # some rows only, in another order; new ones at the end
@@ -203,12 +208,12 @@ def test_a_larger_sketch_replaces_a_smaller_one_when_it_is_loaded() -> None:
     for sketch in (small, large, sketch_of(members(900), 12)):
         column.load(np.array([0]), [sketch], np.array([0]))
         assert column.export(np.array([0])) == [sketch]
-    column.add(np.zeros(400, np.int64), members(400))
+    add(column, np.zeros(400, np.int64), members(400))
     assert column.export(np.array([0])) == [sketch_of(members(900), 12)]
 
 
-def test_an_index_that_starts_anew_counts_nobody_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("movie_stream.aggregates.sketch.SEEN_AT_MOST", 20)
+def test_members_that_come_again_and_again_count_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("movie_stream.aggregates.sketch.SETTLED_AT", 20)
     rng = np.random.default_rng(3)
     column = SketchColumn(lg_k=12)
     column.grow(4)
@@ -216,7 +221,7 @@ def test_an_index_that_starts_anew_counts_nobody_twice(monkeypatch: pytest.Monke
     for _ in range(50):
         rows = rng.integers(0, 4, 12)
         hashes = rng.integers(1, 70, 12).astype(np.uint64)
-        column.add(rows, hashes)
+        add(column, rows, hashes)
         for row, member in zip(rows.tolist(), hashes.tolist(), strict=True):
             added[row].add(member)
     assert [count_distinct(column.export(np.array([row])), 12) for row in range(4)] == list(map(len, added))

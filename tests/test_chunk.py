@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from movie_stream.chunk import Chunk, chunk_of
+from movie_stream.spans import Spans
 
 
 def test_a_chunk_without_holes() -> None:
@@ -14,11 +15,12 @@ def test_a_chunk_without_holes() -> None:
     assert chunk.offsets.tolist() == [5, 6]
     assert chunk.times_ms.tolist() == [-1, -1]
     assert chunk_of(0, 0, [b"a"], [7]).times_ms.tolist() == [7]
-    assert chunk_of(0, 0, [b"a"]).keys == [None]
+    assert list(chunk_of(0, 0, [b"a"]).keys) == [None]
 
 
 HOLES = Chunk(
-    *(0, 10, 20, np.array([11, 14, 15]), np.array([1, 4, 5]), [b"k", None, b"l"], [b"a", b"b", b"c"]),
+    *(0, 10, 20, np.array([11, 14, 15]), np.array([1, 4, 5])),
+    *(Spans.of([b"k", None, b"l"]), Spans.of([b"a", b"b", b"c"])),
     replays={14: b"of"},
 )
 
@@ -46,6 +48,6 @@ def test_the_part_from_an_offset_on(position: int, start: int, values: list[byte
 def test_all_but_some_records() -> None:
     part = HOLES.without({11, 15})
     assert (part.start, part.end, part.offsets.tolist(), part.times_ms.tolist()) == (10, 20, [14], [4])
-    assert (part.keys, part.values, part.replays) == ([None], [b"b"], {14: b"of"})
+    assert (list(part.keys), list(part.values), part.replays) == ([None], [b"b"], {14: b"of"})
     assert HOLES.without({14}).replays == {}
     assert HOLES.without(()) is HOLES

@@ -108,7 +108,7 @@ def log_of(batches: list[Batch], start: int) -> tuple[bytes, list[tuple[int, int
 def partition_records(
     place: TopicPartition, data: bytes, aborted: list[tuple[int, int]], at: int, isolation: int = READ_COMMITTED
 ) -> Any:
-    return PartitionRecords(place, MemoryRecords(data), list(aborted), at, None, None, True, isolation)
+    return PartitionRecords(place, fetcher.MemoryRecords(data), list(aborted), at, None, None, True, isolation)
 
 
 def as_usual(records: Any) -> Iterator[Record]:
@@ -118,16 +118,18 @@ def as_usual(records: Any) -> Iterator[Record]:
 
 
 def by_runs(records: Any) -> Iterator[Record]:
-    for run in records:
-        assert isinstance(run, unpack.Run)
-        assert records.next_fetch_offset > run.offsets[-1]
-        yield from rows(run)
+    for batch in records:
+        assert isinstance(batch, unpack.Fetched)
+        for run in unpack.runs([batch]):
+            yield from rows(run)
 
 
 def rows(run: unpack.Run) -> Iterator[Record]:
-    assert run.replays.keys() <= set(run.offsets)
-    replays = [run.replays.get(offset) for offset in run.offsets]
-    yield from zip(run.offsets, run.times_ms, run.keys, run.values, replays, strict=True)
+    offsets = run.offsets.tolist()
+    assert run.replays.keys() <= set(offsets)
+    times_ms = [None if time_ms < 0 else time_ms for time_ms in run.times_ms.tolist()]
+    replays = [run.replays.get(offset) for offset in offsets]
+    yield from zip(offsets, times_ms, run.keys, run.values, replays, strict=True)
 
 
 texts = st.none() | st.binary(max_size=40)
@@ -149,7 +151,11 @@ def test_runs_are_what_aiokafka_reads(log: list[Batch], start: int, skip: int, i
     data, aborted, _ = log_of(log, start)
     plain = partition_records(AS_USUAL, data, aborted, start + skip, isolation)
     ours = partition_records(IN_RUNS, data, aborted, start + skip, isolation)
-    assert list(by_runs(ours)) == list(as_usual(plain))
+    batches = list(ours)
+    wanted = list(as_usual(plain))
+    assert list(by_runs(batches)) == wanted
+    assert [record for run in unpack.runs(batches) for record in rows(run)] == wanted, "all at once, too"
+    assert list(rows(unpack.plain_run(batches))) == wanted
     assert ours.next_fetch_offset == plain.next_fetch_offset
 
 
@@ -203,12 +209,13 @@ def test_a_wrong_checksum_raises_after_what_stands_before_it() -> None:
 def test_other_topics_get_consumer_records_and_taking_it_back_restores_the_library() -> None:
     data, _, _ = log_of([Batch(((1, b"k", b"v"),))], 0)
     unpack.unpack_in_runs("another")
-    assert isinstance(next(partition_records(TopicPartition("another", 0), data, [], 0)), unpack.Run)
+    assert isinstance(next(partition_records(TopicPartition("another", 0), data, [], 0)), unpack.Fetched)
     unpack.unpack_as_usual("another")
     [record] = partition_records(TopicPartition("another", 0), data, [], 0)
     assert (record.topic, record.headers) == ("another", (("header", b"x"),))
     unpack.unpack_as_usual(IN_RUNS.topic)
     assert PartitionRecords._unpack_records is unpack._unpack_records
+    assert fetcher.MemoryRecords is MemoryRecords
 
 
 def test_runs_join_to_a_chunk_and_records_without_a_time_have_minus_one() -> None:
@@ -217,37 +224,33 @@ def test_runs_join_to_a_chunk_and_records_without_a_time_have_minus_one() -> Non
         Batch(((0, b"c", None),), gap=2, magic=0),
     ]
     data, _, end = log_of(oldest, 10)
-    joined = unpack.chunks(IN_RUNS.partition, 10, end, list(partition_records(IN_RUNS, data, [], 10)))
-    usual = list(partition_records(AS_USUAL, data, [], 10))
-    plain = unpack.chunks(IN_RUNS.partition, 10, end, unpack.plain_runs(usual))
-    for chunk in (*joined, *plain):
-        assert (chunk.partition, chunk.start, chunk.end) == (3, 10, 15)
-        assert np.array_equal(chunk.offsets, [10, 11, 14])
-        assert np.array_equal(chunk.times_ms, [-1, -1, -1])
-        assert (list(chunk.keys), list(chunk.values)) == ([b"a", None, b"c"], [b"1", b"2", None])
+    fetched = list(partition_records(IN_RUNS, data, [], 10))
+    [chunk] = unpack.chunks(IN_RUNS.partition, 10, end, unpack.runs(fetched))
+    assert (chunk.partition, chunk.start, chunk.end) == (3, 10, 15)
+    assert np.array_equal(chunk.offsets, [10, 11, 14])
+    assert np.array_equal(chunk.times_ms, [-1, -1, -1])
+    assert (list(chunk.keys), list(chunk.values)) == ([b"a", None, b"c"], [b"1", b"2", None])
 
 
 @given(st.lists(st.integers(1, 12), max_size=6), st.integers(1, 7), st.data())
 def test_chunks_are_of_a_bounded_size_and_cover_everything(sizes: list[int], at_once: int, data: st.DataObject) -> None:
-    runs, offset = [], 10
-    for size in sizes:  # with holes in and between runs
-        offsets = [offset := offset + data.draw(st.integers(1, 3)) for _ in range(size)]
-        values: list[bytes | None] = [b"%d" % at for at in offsets]
-        replays = {at: b"original" for at in offsets if at % 3 == 0}
-        runs.append(unpack.Run(offsets, [None] * size, [None] * size, values, replays))
-    end = offset + data.draw(st.integers(1, 3))
+    log, offset, values = b"", 10, list[bytes]()
+    for size in sizes:  # with holes between batches
+        offset += data.draw(st.integers(0, 3))
+        some = tuple((1, None, b"%d" % at) for at in range(offset, offset + size))
+        more, offset = encoded(Batch(some), offset)
+        log, values = log + more, values + [value for _, _, value in some]
+    end = offset + data.draw(st.integers(0, 3))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(unpack, "RECORDS_AT_ONCE", at_once)
-        chunks = list(unpack.chunks(3, 10, end, runs))
+        runs = unpack.runs(list(partition_records(IN_RUNS, log, [], 10)))
+    chunks = list(unpack.chunks(3, 10, end, runs))
     assert [chunk.start for chunk in chunks] == [10, *(chunk.end for chunk in chunks[:-1])]
     assert chunks[-1].end == end
     assert all(chunk.start <= offset < chunk.end for chunk in chunks for offset in chunk.offsets.tolist())
-    assert [value for chunk in chunks for value in chunk.values] == [value for run in runs for value in run.values]
-    for chunk in chunks:
-        assert set(chunk.replays) == {offset for offset in chunk.offsets.tolist() if offset % 3 == 0}
-    assert all(len(chunk) == at_once for chunk in chunks[:-1])
-    assert len(chunks[-1]) <= at_once
-    assert len(chunks) == 1 or len(chunks[-1]) > 0
+    assert [value for chunk in chunks for value in chunk.values] == values
+    assert all(len(chunk) <= at_once for chunk in chunks)
+    assert len(chunks) <= 1 or all(len(chunk) for chunk in chunks)
 
 
 async def test_what_a_real_broker_sends_is_read_alike(settings: Settings) -> None:
@@ -269,13 +272,12 @@ async def test_what_a_real_broker_sends_is_read_alike(settings: Settings) -> Non
     assert {header for *_, header in wanted} > {None, b"0", b"7", b"28"}
     unpack.unpack_in_runs(place.topic)
     try:
-        runs = await _fetched(settings, place, 150)
+        runs = unpack.runs(await _fetched(settings, place, 150))
     finally:
         unpack.unpack_as_usual(place.topic)
     assert [record for run in runs for record in rows(run)] == wanted
     [joined] = unpack.chunks(0, 40, 150, runs)
     assert joined.replays == {offset: header for offset, *_, header in wanted if header is not None}
-    assert unpack.plain_runs(await _fetched(settings, place, 150))[0].replays == joined.replays
 
 
 async def _fetched(settings: Settings, place: TopicPartition, end: int) -> list[Any]:

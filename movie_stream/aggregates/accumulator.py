@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
@@ -11,21 +11,22 @@ import msgspec
 import numpy as np
 
 from movie_stream.aggregates import partial
-from movie_stream.aggregates.batch import Batch, Numbers
-from movie_stream.aggregates.columns import Array, Column, Ints
+from movie_stream.aggregates.batch import Batch, Cut
+from movie_stream.aggregates.columns import Column, Ints
 from movie_stream.aggregates.groups import Block, Groups, compact
-from movie_stream.aggregates.interner import Interner
 from movie_stream.aggregates.local_time import LocalHours
+from movie_stream.aggregates.reader import Reader, Views
 from movie_stream.aggregates.refused import Origin, Refused, RefusedBlock, original_of
 from movie_stream.aggregates.results import RESULTS, Result
 from movie_stream.aggregates.users import UserDaysBlock, Users, UsersBlock
+from movie_stream.aggregates.vocabulary import Vocabulary
 from movie_stream.aggregates.window import moment
 from movie_stream.chunk import Chunk
-from movie_stream.event import MISSING, Views, decode
+from movie_stream.event import MISSING
 from movie_stream.partitioner import partitions_of
 
 _BEFORE_ALL: Final = -(2**62)
-_SPELLINGS_KEPT: Final = 20_000
+_EVER: Final = 2**62
 _UNKNOWN: Final = -1
 _ELSEWHERE: Final = 0
 """Where a user belongs, in Accumulator._placed: elsewhere, here (1), or not asked yet."""
@@ -99,14 +100,14 @@ class Accumulator:
         self.watermark_ms: int | None = None
         self.misplaced = 0
         """Views whose user belongs into another partition, since the start of this process."""
-        self._slugs, self._movies = Interner(), Interner()
-        self._spellings, self._slug_ids, self._spelled = Interner(), list[int](), list[str]()
         self._placed = Column(np.int8, fill=_UNKNOWN)
+        self.vocabulary = Vocabulary()
         self.users = Users(self._results, self._rules.session_gap_ms)
+        self._reader = Reader(self.vocabulary, self.users.names, self._rules.future_tolerance_ms)
         self._refused = Refused()
-        names = {"genre": self._slugs, "movie_id": self._movies, None: None}
+        names = {"genre": self.vocabulary.slugs, "movie_id": self.vocabulary.movies, None: None}
         self._of_views = [
-            Groups(result, names[result.grouped_by], live=True) for result in self._results if not result.of_users
+            Groups(result, names[result.grouped_by], self.vocabulary) for result in self._results if not result.of_users
         ]
         self._groups = {groups.result.collection: groups for groups in (*self._of_views, *self.users.figures)}
 
@@ -155,17 +156,15 @@ class Accumulator:
 
     def _apply(self, chunk: Chunk, copies: Mapping[int, int]) -> list[DeadLetter]:
         """Applies records, of which those in `copies` (offset to original) are copies of open originals."""
-        decoded = decode(chunk.values, chunk.times_ms, self._rules.future_tolerance_ms)
+        views, refusals = self._reader.read(chunk)
         refused = [
             self._dead_letter(chunk, bad.index, "bad", bad.reason, copies.get(int(chunk.offsets[bad.index])))
-            for bad in decoded.refusals
+            for bad in refusals
         ]
-        views, late = self._split_late(decoded.views, chunk, copies)
+        views, late = self._split_late(views, chunk, copies)
         if len(views):
             batch = self._batch(views, chunk.offsets[views.index])
-            for groups in self._of_views:
-                groups.apply(batch)
-            self.users.apply(batch, self.threshold_ms)
+            self._count(batch)
             self.watermark_ms = max(self.watermark_ms or 0, int(batch.timestamp_ms.max()))
             self._count_misplaced(batch.ids["user_id"])
         refused += late
@@ -175,6 +174,18 @@ class Accumulator:
         if copies:
             refused += self._close(chunk, views, copies)
         return sorted(refused, key=lambda letter: letter.offset)
+
+    def _count(self, batch: Batch) -> None:
+        """Adds the views to all results; those that are by the same column share the groups of the shortest window."""
+        by_genre = [groups for groups in self._of_views if groups.result.grouped_by in (None, "genre")]
+        by_movie = [groups for groups in self._of_views if groups.result.grouped_by == "movie_id"]
+        for by, some in (("genre", by_genre), ("movie_id", by_movie)):
+            if some:
+                shortest = min((groups.result.window for groups in some), key=lambda window: window.length_ms or _EVER)
+                cut = Cut(batch, shortest, by)
+                for groups in some:
+                    groups.apply(cut)
+        self.users.apply(batch, self.threshold_ms)
 
     def _close(self, chunk: Chunk, views: Views, copies: Mapping[int, int]) -> list[DeadLetter]:
         """Notes the copies that count."""
@@ -199,7 +210,7 @@ class Accumulator:
             )
             index = int(views.index[row])
             letters.append(self._dead_letter(chunk, index, "late", reason, copies.get(int(chunk.offsets[index]))))
-        return views.where(~late), letters
+        return views.take(~late) if late.any() else views, letters
 
     def _dead_letter(self, chunk: Chunk, index: int, kind: str, reason: str, original: int | None = None) -> DeadLetter:
         return DeadLetter(
@@ -214,38 +225,28 @@ class Accumulator:
         )
 
     def _batch(self, views: Views, offsets: Ints) -> Batch:
-        slugs, spelling = self._spell(views.genre)
-        movies, users = self._movies.ids(views.movie_id), self.users.names.ids(views.user_id)
+        users, movies = self._reader.users_of(views), views.ids["movie_id"]
+        spelling, slug = self.vocabulary.genres(views.ids["genre"])
+        price = views.numbers["price"]
         return Batch(
+            vocabulary=self.vocabulary,
             offset=offsets,
             timestamp_ms=views.timestamp_ms,
             local_hour=self._hours.of(views.timestamp_ms),
-            ids={"genre": slugs, "movie_id": movies, "user_id": users},
-            hashes={"movie_id": self._movies.hashes(movies), "user_id": self.users.names.hashes(users)},
-            numbers={
-                "rating": _numbers(views.rating_micro),
-                "duration": _numbers(views.duration_min),
-                "revenue": Numbers(
-                    None,
-                    np.where(views.price_micro == MISSING, self._rules.revenue_per_view_micro, views.price_micro),
-                ),
+            ids={
+                "genre": slug,
+                "spelling": spelling,
+                "movie_id": movies,
+                "title": views.ids["title"],
+                "user_id": users,
             },
-            texts={"title": np.fromiter(views.title, object, len(views)), "spelling": spelling},
+            hashes={"movie_id": self.vocabulary.movies.hashes(movies), "user_id": self.users.names.hashes(users)},
+            numbers={
+                "rating": views.numbers["rating"],
+                "duration": views.numbers["duration"],
+                "revenue": np.where(price == MISSING, self._rules.revenue_per_view_micro, price),
+            },
         )
-
-    def _spell(self, genres: Sequence[str]) -> tuple[Ints, Array]:
-        """The slug's number and the tidied spelling of each genre."""
-        if len(self._spellings) > _SPELLINGS_KEPT:
-            self._spellings.restart([])
-            self._slug_ids.clear()
-            self._spelled.clear()
-        ids = self._spellings.ids(genres)
-        for raw in self._spellings.names[len(self._spelled) :]:
-            spelled = " ".join(raw.split())
-            self._spelled.append(spelled)
-            self._slug_ids.append(self._slugs[spelled.lower()])
-        spelled_by_id = np.fromiter(self._spelled, object, len(self._spelled))
-        return np.array(self._slug_ids, np.int64)[ids], spelled_by_id[ids]
 
     def _count_misplaced(self, users: Ints) -> None:
         self._placed.grow(len(self.users))
@@ -274,7 +275,7 @@ class Accumulator:
     def _by_target(self, groups: Groups, rows: Ints, targets: int) -> list[tuple[int, Ints]]:
         collection, starts = groups.result.collection, groups.starts[rows].tolist()
         if groups.result.by_genre and groups.names is not None:
-            slugs = [groups.names.names[i] for i in groups.ids[rows].tolist()]
+            slugs = groups.names.texts(groups.ids[rows])
             target = np.array(
                 [partial.target(collection, start, slug, targets) for start, slug in zip(starts, slugs, strict=True)],
                 np.int64,
@@ -331,7 +332,8 @@ class Accumulator:
             if length is not None:
                 groups.drop((groups.starts + length <= threshold) & ~groups.unsent.values)
         self.users.forget(threshold)
-        compact(self._movies, self._of_views)
+        for names in self.vocabulary.of_groups:
+            compact(names, self._of_views)
 
 
 def _parts(chunk: Chunk, originals: Mapping[int, int]) -> Iterator[Chunk]:
@@ -343,8 +345,3 @@ def _parts(chunk: Chunk, originals: Mapping[int, int]) -> Iterator[Chunk]:
             start, within = offset, set()
         within.add(original)
     yield chunk.cut(start, chunk.end)
-
-
-def _numbers(column: Ints) -> Numbers:
-    present = column != MISSING
-    return Numbers(None, column) if present.all() else Numbers(np.flatnonzero(present), column[present])

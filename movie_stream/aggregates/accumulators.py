@@ -11,9 +11,11 @@ from typing import Any, ClassVar, Final, Protocol
 
 import numpy as np
 
-from movie_stream.aggregates.batch import Batch
+from movie_stream.aggregates.batch import Cut
 from movie_stream.aggregates.columns import AnyInts, Column, Ints
+from movie_stream.aggregates.packed_names import PackedNames
 from movie_stream.aggregates.sketch import SketchColumn, count_distinct, pack_hashes
+from movie_stream.aggregates.vocabulary import Vocabulary
 
 _LOW: Final = np.int64(0xFFFF_FFFF)
 _UNSEEN: Final = -1
@@ -37,12 +39,12 @@ class Accumulator(Protocol):
         """Names the column within its result, in partials and changelogs."""
         ...
 
-    def column(self, live: bool) -> Any:
-        """A new column; `live` if views will change it, else it only holds what was exported."""
+    def column(self, live: Vocabulary | None) -> Any:
+        """A new column; with a vocabulary if views will change it, else it only holds what was exported."""
         ...
 
-    def update(self, column: Any, rows: Ints, batch: Batch) -> None:
-        """Adds the views of the batch; `rows` is each view's group."""
+    def update(self, column: Any, rows: Ints, cut: Cut) -> None:
+        """Adds the views of a batch; `rows` has the row of each of its groups, some of which may share one."""
         ...
 
     def merge(self, values: Sequence[Any]) -> Any:
@@ -56,11 +58,11 @@ class Views:
 
     name: ClassVar[str] = "views"
 
-    def column(self, live: bool) -> Column:
+    def column(self, live: Vocabulary | None) -> Column:
         return Column(np.int64)
 
-    def update(self, column: Column, rows: Ints, batch: Batch) -> None:
-        np.add.at(column.values, rows, 1)
+    def update(self, column: Column, rows: Ints, cut: Cut) -> None:
+        np.add.at(column.values, rows, cut.counts)
 
     def merge(self, values: Sequence[Any]) -> int:
         return sum(map(int, values))
@@ -76,12 +78,11 @@ class SumOf:
     def name(self) -> str:
         return f"{self.number}.sum"
 
-    def column(self, live: bool) -> Column:
+    def column(self, live: Vocabulary | None) -> Column:
         return Column(np.int64)
 
-    def update(self, column: Column, rows: Ints, batch: Batch) -> None:
-        present, values = batch.numbers[self.number]
-        np.add.at(column.values, rows if present is None else rows[present], values)
+    def update(self, column: Column, rows: Ints, cut: Cut) -> None:
+        np.add.at(column.values, rows, cut.sum(self.number))
 
     def merge(self, values: Sequence[Any]) -> int:
         return sum(map(int, values))
@@ -99,14 +100,12 @@ class WideSumOf:
     def name(self) -> str:
         return f"{self.number}.wide_sum"
 
-    def column(self, live: bool) -> WideColumn:
+    def column(self, live: Vocabulary | None) -> WideColumn:
         return WideColumn()
 
-    def update(self, column: WideColumn, rows: Ints, batch: Batch) -> None:
-        present, values = batch.numbers[self.number]
-        rows = rows if present is None else rows[present]
-        np.add.at(column.values[:, 0], rows, values >> 32)
-        np.add.at(column.values[:, 1], rows, values & _LOW)
+    def update(self, column: WideColumn, rows: Ints, cut: Cut) -> None:
+        for half, sums in enumerate(cut.wide_sum(self.number)):
+            np.add.at(column.values[:, half], rows, sums)
 
     def merge(self, values: Sequence[Any]) -> int:
         return sum((int(high) << 32) + int(low) for high, low in values)
@@ -137,12 +136,11 @@ class CountOf:
     def name(self) -> str:
         return f"{self.number}.count"
 
-    def column(self, live: bool) -> Column:
+    def column(self, live: Vocabulary | None) -> Column:
         return Column(np.int64)
 
-    def update(self, column: Column, rows: Ints, batch: Batch) -> None:
-        present = batch.numbers[self.number].rows
-        np.add.at(column.values, rows if present is None else rows[present], 1)
+    def update(self, column: Column, rows: Ints, cut: Cut) -> None:
+        np.add.at(column.values, rows, cut.count(self.number))
 
     def merge(self, values: Sequence[Any]) -> int:
         return sum(map(int, values))
@@ -158,12 +156,11 @@ class LargestOf:
     def name(self) -> str:
         return f"{self.number}.max"
 
-    def column(self, live: bool) -> Column:
+    def column(self, live: Vocabulary | None) -> Column:
         return Column(np.int64, fill=_UNSEEN)
 
-    def update(self, column: Column, rows: Ints, batch: Batch) -> None:
-        present, values = batch.numbers[self.number]
-        np.maximum.at(column.values, rows if present is None else rows[present], values)
+    def update(self, column: Column, rows: Ints, cut: Cut) -> None:
+        np.maximum.at(column.values, rows, cut.largest(self.number))
 
     def merge(self, values: Sequence[Any]) -> int | None:
         return max((int(value) for value in values if value != _UNSEEN), default=None)
@@ -180,12 +177,11 @@ class SmallestOf:
     def name(self) -> str:
         return f"{self.number}.min"
 
-    def column(self, live: bool) -> Column:
+    def column(self, live: Vocabulary | None) -> Column:
         return Column(np.int64, fill=self._unseen)
 
-    def update(self, column: Column, rows: Ints, batch: Batch) -> None:
-        present, values = batch.numbers[self.number]
-        np.minimum.at(column.values, rows if present is None else rows[present], values)
+    def update(self, column: Column, rows: Ints, cut: Cut) -> None:
+        np.minimum.at(column.values, rows, cut.smallest(self.number))
 
     def merge(self, values: Sequence[Any]) -> int | None:
         return min((int(value) for value in values if value != self._unseen), default=None)
@@ -197,11 +193,11 @@ class NewestTime:
 
     name: ClassVar[str] = "newest"
 
-    def column(self, live: bool) -> Column:
+    def column(self, live: Vocabulary | None) -> Column:
         return Column(np.int64, fill=_UNSEEN)
 
-    def update(self, column: Column, rows: Ints, batch: Batch) -> None:
-        np.maximum.at(column.values, rows, batch.timestamp_ms)
+    def update(self, column: Column, rows: Ints, cut: Cut) -> None:
+        np.maximum.at(column.values, rows, cut.newest)
 
     def merge(self, values: Sequence[Any]) -> int:
         return max(map(int, values))
@@ -213,11 +209,11 @@ class ViewsByHour:
 
     name: ClassVar[str] = "views_by_hour"
 
-    def column(self, live: bool) -> Column:
+    def column(self, live: Vocabulary | None) -> Column:
         return Column(np.int64, width=(24,))
 
-    def update(self, column: Column, rows: Ints, batch: Batch) -> None:
-        np.add.at(column.values.reshape(-1), rows * 24 + batch.local_hour, 1)
+    def update(self, column: Column, rows: Ints, cut: Cut) -> None:
+        np.add.at(column.values.reshape(-1), cut.spread(rows * 24) + cut.batch.local_hour[cut.order], 1)
 
     def merge(self, values: Sequence[Any]) -> list[int]:
         return [int(count) for count in np.sum(values, axis=0)]
@@ -234,11 +230,11 @@ class Members:
     def name(self) -> str:
         return f"{self.member}.sketch{self.lg_k}"
 
-    def column(self, live: bool) -> SketchColumn | Column:
+    def column(self, live: Vocabulary | None) -> SketchColumn | Column:
         return SketchColumn(self.lg_k) if live else Column(object, fill=EMPTY_SKETCH)
 
-    def update(self, column: SketchColumn, rows: Ints, batch: Batch) -> None:
-        column.add(rows, batch.hashes[self.member])
+    def update(self, column: SketchColumn, rows: Ints, cut: Cut) -> None:
+        column.add(rows, cut.counts, cut.hashes(self.member), lambda: cut.registers(self.member, self.lg_k))
 
     def merge(self, values: Sequence[Any]) -> int:
         return count_distinct(values, self.lg_k)
@@ -267,21 +263,42 @@ class TextColumn(Column):
         super().load(rows, self.once(exported), picked)
 
 
+class NamesColumn:
+    """Strings of live groups, as numbers of names that they share; -1 for none."""
+
+    __slots__ = ("ids", "names")
+
+    def __init__(self, names: PackedNames) -> None:
+        self.names, self.ids = names, Column(np.int32, fill=_UNSEEN)
+
+    def grow(self, length: int) -> None:
+        self.ids.grow(length)
+
+    def keep(self, rows: AnyInts) -> None:
+        self.ids.keep(rows)
+
+    def export(self, rows: Ints) -> list[str]:
+        return self.names.texts(self.ids.values[rows])
+
+    def load(self, rows: Ints, exported: Any, picked: Ints) -> None:
+        self.ids.values[rows[picked]] = self.names.ids([exported[place] for place in picked.tolist()])
+
+
 @dataclass(frozen=True, slots=True)
 class SmallestSpelling:
     """The smallest spelling of the genre in code-point order, trimmed and collapsed."""
 
     name: ClassVar[str] = "spelling"
 
-    def column(self, live: bool) -> TextColumn:
-        return TextColumn()
+    def column(self, live: Vocabulary | None) -> TextColumn | NamesColumn:
+        return NamesColumn(live.spellings) if live else TextColumn()
 
-    def update(self, column: Column, rows: Ints, batch: Batch) -> None:
-        held, spelling = column.values, batch.texts["spelling"]
-        other = np.flatnonzero(held[rows] != spelling)
-        for row, text in set(zip(rows[other].tolist(), spelling[other].tolist(), strict=True)):
-            if held[row] is None or text < held[row]:
-                held[row] = text
+    def update(self, column: NamesColumn, rows: Ints, cut: Cut) -> None:
+        held, rank, smallest = column.ids.values, cut.batch.vocabulary.spellings.rank, cut.spelling
+        smaller = (held[rows] < 0) | (rank[smallest] < rank[held[rows]])
+        for row, spelling in zip(rows[smaller].tolist(), smallest[smaller].tolist(), strict=True):
+            if held[row] < 0 or rank[spelling] < rank[held[row]]:
+                held[row] = spelling
 
     def merge(self, values: Sequence[Any]) -> str:
         return str(min(values))
@@ -292,8 +309,8 @@ class TitleColumn:
 
     __slots__ = ("newest", "title")
 
-    def __init__(self) -> None:
-        self.newest, self.title = Column(np.int64, fill=_UNSEEN), TextColumn()
+    def __init__(self, title: TextColumn | NamesColumn) -> None:
+        self.newest, self.title = Column(np.int64, fill=_UNSEEN), title
 
     def grow(self, length: int) -> None:
         self.newest.grow(length)
@@ -322,7 +339,9 @@ class _Titles:
         self._column = column
 
     def __getitem__(self, row: int) -> tuple[int, str]:
-        return int(self._column.newest.values[row]), self._column.title.values[row]
+        title = self._column.title
+        assert isinstance(title, TextColumn), "live columns are exported, not merged"
+        return int(self._column.newest.values[row]), title.values[row]
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,21 +350,21 @@ class NewestTitle:
 
     name: ClassVar[str] = "title"
 
-    def column(self, live: bool) -> TitleColumn:
-        return TitleColumn()
+    def column(self, live: Vocabulary | None) -> TitleColumn:
+        return TitleColumn(NamesColumn(live.titles) if live else TextColumn())
 
-    def update(self, column: TitleColumn, rows: Ints, batch: Batch) -> None:
-        newest, held = column.newest.values, column.title.values
+    def update(self, column: TitleColumn, rows: Ints, cut: Cut) -> None:
+        assert isinstance(column.title, NamesColumn), "only live columns are updated"
+        newest, title, names = column.newest.values, column.title.ids.values, cut.batch.vocabulary.titles
         before = newest[rows]
-        np.maximum.at(newest, rows, batch.timestamp_ms)
-        candidates = np.flatnonzero(batch.timestamp_ms == newest[rows])
-        held[rows[candidates[before[candidates] < newest[rows[candidates]]]]] = None  # a newer one came
-        titles = batch.texts["title"][candidates]
-        groups = rows[candidates]
-        untitled = held[groups] == None  # noqa: E711  (elementwise)
-        held[groups[untitled]] = column.title.once(titles[untitled].tolist())
-        for i in np.flatnonzero(held[groups] != titles).tolist():  # ties in time
-            held[groups[i]] = min(held[groups[i]], titles[i])
+        np.maximum.at(newest, rows, cut.newest)
+        candidates = np.flatnonzero(cut.newest == newest[rows])
+        rows, titles = rows[candidates], cut.title[candidates]
+        title[rows[before[candidates] < newest[rows]]] = _UNSEEN  # a newer one came
+        untitled = title[rows] < 0
+        title[rows[untitled]] = titles[untitled]
+        for at in np.flatnonzero(title[rows] != titles).tolist():  # ties in time
+            title[rows[at]] = names.smaller(int(title[rows[at]]), int(titles[at]))
 
     def merge(self, values: Sequence[Any]) -> str:
         newest = max(time for time, _ in values)
@@ -358,10 +377,10 @@ class OfUsers:
 
     name: str
 
-    def column(self, live: bool) -> Column:
+    def column(self, live: Vocabulary | None) -> Column:
         return Column(np.int64)
 
-    def update(self, column: Column, rows: Ints, batch: Batch) -> None:
+    def update(self, column: Column, rows: Ints, cut: Cut) -> None:
         raise TypeError(f"{self.name} is not made of single views; users.py keeps it")
 
     def merge(self, values: Sequence[Any]) -> int:
@@ -375,10 +394,10 @@ class TopUsersOf:
     name: ClassVar[str] = "top_users"
     limit: int
 
-    def column(self, live: bool) -> Column:
+    def column(self, live: Vocabulary | None) -> Column:
         return Column(object, fill=None)
 
-    def update(self, column: Column, rows: Ints, batch: Batch) -> None:
+    def update(self, column: Column, rows: Ints, cut: Cut) -> None:
         raise TypeError("the most active users are not made of single views; users.py keeps them")
 
     def merge(self, values: Sequence[Any]) -> list[tuple[int, int, str]]:

@@ -1,40 +1,178 @@
-"""The valid, timely views of one chunk, as the columns that accumulators read."""
+"""The valid, timely views of one chunk as columns; and cut into groups, each figure of a group counted once for all."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
+from typing import Any, Final, TypeVar
 
-from movie_stream.aggregates.columns import Array, Ints
-from movie_stream.aggregates.sketch import Hashes
+import numpy as np
+
+from movie_stream.aggregates.columns import AnyInts, Ints, order_of
+from movie_stream.aggregates.sketch import Hashes, Registers, register_and_rank
+from movie_stream.aggregates.vocabulary import Vocabulary
+from movie_stream.aggregates.window import Window
+from movie_stream.event import MISSING
+
+T = TypeVar("T")
+
+_LOW: Final = np.int64(0xFFFF_FFFF)
+_NO_MINIMUM: Final = np.iinfo(np.int64).max
 
 
-class Numbers(NamedTuple):
-    """A column of numbers that may be missing."""
-
-    rows: Ints | None
-    """The rows of the batch that have a number; None: all of them."""
-    values: Ints
-    """The numbers of these rows."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Batch:
     """Columns of equal length, one row a view, in the order of the log."""
 
+    vocabulary: Vocabulary
     offset: Ints
     timestamp_ms: Ints
     local_hour: Ints
     """0 to 23, in TIMEZONE."""
     ids: Mapping[str, Ints]
-    """genre (by slug), movie_id, user_id: numbers of the partition's interners."""
+    """genre (by slug), movie_id, user_id, title, spelling (the genre trimmed): numbers in the vocabulary."""
     hashes: Mapping[str, Hashes]
     """movie_id, user_id."""
-    numbers: Mapping[str, Numbers]
-    """rating and revenue in millionths, duration in minutes."""
-    texts: Mapping[str, Array]
-    """title, and spelling (the genre trimmed and collapsed): objects."""
+    numbers: Mapping[str, Ints]
+    """rating and revenue in millionths, duration in minutes; MISSING where there is none."""
 
     def __len__(self) -> int:
         return len(self.offset)
+
+    @cached_property
+    def _registers(self) -> dict[tuple[str, int], Registers]:
+        return {}
+
+    def registers(self, member: str, lg_k: int) -> Registers:
+        """The register of a sketch of `2 ** lg_k` that each view's member falls into, and its rank there."""
+        key = member, lg_k
+        if key not in self._registers:
+            self._registers[key] = register_and_rank(self.hashes[member], lg_k)
+        return self._registers[key]
+
+
+class Cut:
+    """A batch cut into groups: one for each window and, if there is one, each value of a column.
+
+    Every figure has one row a group; it is made when it is first asked for, and serves all results whose windows and
+    columns these groups fit into.
+    """
+
+    def __init__(self, batch: Batch, window: Window, by: str | None) -> None:
+        self.batch, self._by = batch, by
+        length_ms = window.length_ms or _NO_MINIMUM
+        number = batch.timestamp_ms // length_ms
+        low = int(number.min(initial=0 if not len(number) else _NO_MINIMUM))
+        keys = batch.ids[by] if by else np.zeros(len(batch), np.int64)
+        values = int(keys.max(initial=0)) + 1
+        groups = (number - low) * values + keys
+        self.order = order_of(groups)
+        """The views, group by group, in each by the order of the log."""
+        groups = groups[self.order]
+        self.begins = np.flatnonzero(np.diff(groups, prepend=-1))
+        """Where each group begins in `order`."""
+        self.counts = np.diff(self.begins, append=len(batch))
+        """The number of views."""
+        groups = groups[self.begins]
+        self.starts = (groups // values + low) * length_ms
+        """The start of each group's window."""
+        self.keys = groups % values
+        """Its value of the column, 0 without one."""
+        self._figures: dict[tuple[str, str], Any] = {}
+
+    def __len__(self) -> int:
+        return len(self.begins)
+
+    @cached_property
+    def label(self) -> Ints:
+        """The offset of the last view."""
+        return self.batch.offset[self.order[self.begins + self.counts - 1]]
+
+    @cached_property
+    def newest(self) -> Ints:
+        """The newest timestamp."""
+        newest: Ints = np.maximum.reduceat(self.batch.timestamp_ms[self.order], self.begins)
+        return newest
+
+    def sum(self, number: str) -> Ints:
+        """The sum of a number over the views that have it."""
+        return self._made("sum", number, lambda: self._add(np.maximum(self._sorted(number), 0)))
+
+    def wide_sum(self, number: str) -> tuple[Ints, Ints]:
+        """The same as the sums of x >> 32 and x & 0xffffffff."""
+
+        def make() -> tuple[Ints, Ints]:
+            values = np.maximum(self._sorted(number), 0)
+            return self._add(values >> 32), self._add(values & _LOW)
+
+        return self._made("wide sum", number, make)
+
+    def count(self, number: str) -> Ints:
+        """How many views have a number."""
+        return self._made("count", number, lambda: self._add((self._sorted(number) != MISSING).astype(np.int64)))
+
+    def largest(self, number: str) -> Ints:
+        """The largest number, MISSING if no view has one."""
+        return self._made("largest", number, lambda: np.maximum.reduceat(self._sorted(number), self.begins))
+
+    def smallest(self, number: str) -> Ints:
+        """The smallest number, the largest integer if no view has one."""
+
+        def make() -> Ints:
+            values = self._sorted(number)
+            return np.minimum.reduceat(np.where(values == MISSING, _NO_MINIMUM, values), self.begins)
+
+        return self._made("smallest", number, make)
+
+    def hashes(self, member: str) -> Hashes:
+        """The hashes of the members of all views, in `order`."""
+        return self._made("hashes", member, lambda: self.batch.hashes[member][self.order])
+
+    def registers(self, member: str, lg_k: int) -> Registers:
+        """What register_and_rank says of these."""
+
+        def make() -> Registers:
+            register, rank = self.batch.registers(member, lg_k)
+            return register[self.order], rank[self.order]
+
+        return self._made(f"registers{lg_k}", member, make)
+
+    def spread(self, rows: AnyInts) -> Any:
+        """What stands for each group, for each of its views, in `order`."""
+        return np.repeat(rows, self.counts)
+
+    @cached_property
+    def spelling(self) -> Ints:
+        """The smallest spelling of the genre."""
+        spellings = self.batch.vocabulary.spellings
+        ranks = spellings.rank[self.batch.ids["spelling"][self.order]]
+        return spellings.by_rank[np.minimum.reduceat(ranks, self.begins)]
+
+    @cached_property
+    def title(self) -> Ints:
+        """The title of the newest view, of views at one time the smallest."""
+        times, titles = self.batch.timestamp_ms[self.order], self.batch.ids["title"][self.order]
+        newest = np.flatnonzero(times == self.spread(self.newest))
+        group = self.spread(np.arange(len(self)))[newest]
+        chosen = np.empty(len(self), np.int64)
+        chosen[group[::-1]] = titles[newest[::-1]]  # the first of each group, for now
+        names = self.batch.vocabulary.titles
+        for at in np.flatnonzero(titles[newest] != chosen[group]).tolist():
+            other, held = int(titles[newest[at]]), int(chosen[group[at]])
+            chosen[group[at]] = names.smaller(other, held)
+        return chosen
+
+    def _add(self, values: Ints) -> Ints:
+        sums: Ints = np.add.reduceat(values, self.begins)
+        return sums
+
+    def _sorted(self, number: str) -> Ints:
+        return self._made("sorted", number, lambda: self.batch.numbers[number][self.order])
+
+    def _made(self, figure: str, of: str, make: Callable[[], T]) -> T:
+        key = figure, of
+        if key not in self._figures:
+            self._figures[key] = make()
+        made: T = self._figures[key]
+        return made

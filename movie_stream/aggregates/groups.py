@@ -8,10 +8,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from movie_stream.aggregates.batch import Batch
+from movie_stream.aggregates.accumulators import NamesColumn, TitleColumn
+from movie_stream.aggregates.batch import Cut
 from movie_stream.aggregates.columns import Bools, Column, Ints, PairIndex
 from movie_stream.aggregates.interner import Interner
+from movie_stream.aggregates.packed_names import PackedNames
 from movie_stream.aggregates.results import Result
+from movie_stream.aggregates.vocabulary import Vocabulary
 
 BLOCK_BYTES = 600_000
 """Blocks are cut to about this size, well below what a Kafka record may hold."""
@@ -38,17 +41,18 @@ class Block(msgspec.Struct, array_like=True, tag="groups"):
         return len(self.starts) // 8
 
 
+Names = Interner | PackedNames
 _ENCODER = msgspec.msgpack.Encoder()
 
 
 class Groups:
     """All groups of one result that one source partition has.
 
-    `live` groups are changed by views (`apply`); the others hold what blocks brought (`merge`).
+    With a vocabulary they are live, changed by views (`apply`); the others hold what blocks brought (`merge`).
     """
 
-    def __init__(self, result: Result, names: Interner | None, live: bool) -> None:
-        self.result, self.names, self._live = result, names, live
+    def __init__(self, result: Result, names: Names | None, vocabulary: Vocabulary | None = None) -> None:
+        self.result, self.names, self._vocabulary = result, names, vocabulary
         self.clear()
 
     def clear(self) -> None:
@@ -56,7 +60,7 @@ class Groups:
         self.index = PairIndex(np.int64, np.int32)  # (start, name)
         self.label = Column(np.int64, fill=-1)
         self.unsent, self.unsaved = Column(np.bool_), Column(np.bool_)
-        self.held: dict[str, Any] = {held.name: held.column(self._live) for held in self.result.held}
+        self.held: dict[str, Any] = {held.name: held.column(self._vocabulary) for held in self.result.held}
 
     def __len__(self) -> int:
         return len(self.index)
@@ -89,13 +93,12 @@ class Groups:
         self.unsent.values[rows] = True
         self.unsaved.values[rows] = True
 
-    def apply(self, batch: Batch) -> None:
-        """Adds the views of a batch."""
-        by = self.result.grouped_by
-        rows = self.rows(self.result.window.starts(batch.timestamp_ms), batch.ids[by] if by else None)
-        self.touch(rows, batch.offset)
+    def apply(self, cut: Cut) -> None:
+        """Adds the views of a batch, cut into groups that fit into these."""
+        rows = self.rows(self.result.window.starts(cut.starts), cut.keys if self.result.grouped_by else None)
+        self.touch(rows, cut.label)
         for held in self.result.held:
-            held.update(self.held[held.name], rows, batch)
+            held.update(self.held[held.name], rows, cut)
 
     def blocks(self, rows: Ints) -> Iterator[Block]:
         """The rows as blocks of a bounded size."""
@@ -106,7 +109,7 @@ class Groups:
         block = Block(
             self.result.collection,
             self.starts[rows].tobytes(),
-            None if self.names is None else [self.names.names[i] for i in self.ids[rows].tolist()],
+            None if self.names is None else self.names.texts(self.ids[rows]),
             self.label.values[rows].tobytes(),
             [self.held[held.name].export(rows) for held in self.result.held],
         )
@@ -142,16 +145,31 @@ class Groups:
     def _columns(self) -> Iterable[Any]:
         return (self.label, self.unsent, self.unsaved, *self.held.values())
 
+    def names_in(self, names: Names) -> Iterator[Column]:
+        """The columns that hold numbers of these names."""
+        if self.names is names:
+            yield self.index.second
+        for held in self.held.values():
+            column = held.title if isinstance(held, TitleColumn) else held
+            if isinstance(column, NamesColumn) and column.names is names:
+                yield column.ids
 
-def compact(names: Interner, groups: Iterable[Groups]) -> None:
+
+def compact(names: Names, groups: Iterable[Groups]) -> None:
     """Forgets the names that no group uses any more, if most of them are not used."""
-    groups = [group for group in groups if group.names is names]
-    used = np.unique(np.concatenate([group.ids for group in groups] or [np.zeros(0, np.int64)]))
+    if len(names) <= 10_000:
+        return
+    groups = list(groups)
+    columns = [column for group in groups for column in group.names_in(names)]
+    used = np.unique(np.concatenate([column.values for column in columns] or [np.zeros(0, np.int64)]))
+    used = used[used >= 0]
     if len(names) <= 2 * len(used) + 10_000:
         return
-    renamed = np.full(len(names), -1, np.int64)
+    renamed = np.full(len(names) + 1, -1, np.int64)  # the last stands for -1
     renamed[used] = np.arange(len(used))
-    kept = [names.names[i] for i in used.tolist()]
-    names.restart(kept)
+    names.restart(names.texts(used))
+    for column in columns:
+        column.values[:] = renamed[column.values]
     for group in groups:
-        group.index.replace_second(lambda ids: renamed[ids])
+        if group.names is names:
+            group.index.rehash()

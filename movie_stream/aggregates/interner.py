@@ -35,6 +35,10 @@ class Interner(dict[str, int]):
         """The number of each string; a new string gets a new number."""
         return np.array(list(map(self.__getitem__, names)), np.int64)
 
+    def texts(self, ids: Ints) -> list[str]:
+        """The strings of these numbers."""
+        return [self.names[i] for i in ids.tolist()]
+
     def restart(self, names: Sequence[str]) -> None:
         """Forgets all names and numbers these anew."""
         self.clear()

@@ -155,7 +155,7 @@ class Merger:
         if groups is None:
             result = self._results[collection]
             names = self._names[result.grouped_by] if result.grouped_by else None
-            groups = self._held[collection, partition] = Groups(result, names, live=False)
+            groups = self._held[collection, partition] = Groups(result, names)
         return groups
 
     def _keys(self, groups: Groups, rows: Ints) -> list[DocumentKey]:
@@ -164,7 +164,7 @@ class Merger:
         if not groups.result.by_genre or groups.names is None:
             keys = {start: DocumentKey(collection, start, "") for start in set(starts)}
             return [keys[start] for start in starts]
-        slugs = [groups.names.names[i] for i in groups.ids[rows].tolist()]
+        slugs = groups.names.texts(groups.ids[rows])
         return [DocumentKey(collection, start, slug) for start, slug in zip(starts, slugs, strict=True)]
 
     def fetched(self, payloads: Mapping[DocumentKey, bytes], asked: Iterable[DocumentKey]) -> None:

@@ -10,22 +10,24 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from movie_stream.aggregates.columns import Column, Ints, PairIndex
+from movie_stream.aggregates.columns import Column, Ints
 
 Hashes = NDArray[np.uint64]
-Registers = NDArray[np.uint8]
+Ranks = NDArray[np.uint8]
+Registers = tuple[Ints, Ranks]
+"""Places of registers, and ranks there."""
 
 EXACT_UP_TO: Final = 300
 """The most members that are kept as hashes."""
 
-SEEN_AT_MOST: Final = 300_000
-"""Members of rows with views of late that are indexed, at about 40 bytes each; beyond it the index starts anew."""
+SETTLED_AT: Final = 450
+"""Hashes of a row, some of them equal, that are looked through for those that are not."""
 
 
 class SketchColumn:
@@ -33,25 +35,23 @@ class SketchColumn:
 
     >>> column = SketchColumn(lg_k=12)
     >>> column.grow(1)
-    >>> column.add(np.array([0, 0, 0]), np.array([7, 8, 7], np.uint64))
+    >>> column.add(np.array([0]), np.array([3]), np.array([7, 8, 7], np.uint64))
     >>> count_distinct(column.export(np.array([0])), lg_k=12)
     2
     """
 
-    __slots__ = ("_indexed", "_members", "_registers", "_seen", "_slot", "lg_k")
+    __slots__ = ("_members", "_registers", "_slot", "lg_k")
 
     def __init__(self, lg_k: int) -> None:
         self.lg_k = lg_k
-        self._members: list[array[int] | None] = []  # None: the row has registers
+        self._members: list[array[int] | None] = []  # some may stand there twice; None: the row has registers
         self._slot = Column(np.int64, fill=-1)  # the row's place in _registers
         self._registers = Column(np.uint8, width=(1 << lg_k,))
-        self._forget_seen()
 
     def grow(self, length: int) -> None:
         """Makes it `length` rows long; new sketches are empty."""
         self._members.extend(array("Q") for _ in range(length - len(self._members)))
         self._slot.grow(length)
-        self._indexed.grow(length)
 
     def keep(self, rows: Ints) -> None:
         """Leaves only these rows, in this order."""
@@ -61,22 +61,33 @@ class SketchColumn:
         dense = slots >= 0
         self._registers.keep(slots[dense])
         slots[dense] = np.arange(np.count_nonzero(dense))
-        self._forget_seen()
 
-    def add(self, rows: Ints, hashes: Hashes) -> None:
-        """Adds a member to each of the rows; a row may come more than once."""
-        dense = self._slot.values[rows] >= 0
+    def add(self, rows: Ints, counts: Ints, hashes: Hashes, registers: Callable[[], Registers] | None = None) -> None:
+        """Adds `counts` members to each of the rows, of which some may be the same; their hashes stand one row after
+        the other. `registers` gives what register_and_rank says of them, if that is known.
+        """
+        slots = self._slot.values[rows]
+        dense = slots >= 0
         if dense.any():
-            self._raise_registers(self._slot.values[rows[dense]], hashes[dense])
-            rows, hashes = rows[~dense], hashes[~dense]
-        if len(rows):
-            self._add_members(rows, hashes)
+            register, rank = registers() if registers else register_and_rank(hashes, self.lg_k)
+            place = np.repeat(slots << self.lg_k, counts) + register
+            if not dense.all():
+                picked = np.repeat(dense, counts)
+                place, rank = place[picked], rank[picked]
+            self._raise_registers(place, rank)
+        if not dense.all():
+            ends = np.cumsum(counts)
+            sparse = ~dense
+            for row, begin, end in zip(
+                rows[sparse].tolist(), (ends - counts)[sparse].tolist(), ends[sparse].tolist(), strict=True
+            ):
+                self._add_members(row, hashes[begin:end])
 
     def export(self, rows: Ints) -> list[bytes]:
         """The sketches of the rows as bytes."""
         out = []
         for row in rows.tolist():
-            members = self._members[row]
+            members = self._settle(row)
             if members is None:
                 out.append(pack_registers(self._registers.values[self._slot.values[row]]))
             else:
@@ -92,28 +103,33 @@ class SketchColumn:
             else:
                 slot = self._give_registers(row)
                 self._registers.values[slot] = unpack_registers(sketch, self.lg_k)
-        self._forget_seen()
 
-    def _add_members(self, rows: Ints, hashes: Hashes) -> None:
-        if len(self._seen) > SEEN_AT_MOST:
-            self._forget_seen()
-        self._index_members(np.unique(rows))
-        known = len(self._seen)
-        self._seen.add(rows, hashes.view(np.int64))
-        if len(self._seen) == known:
+    def _add_members(self, row: int, hashes: Hashes) -> None:
+        members = self._members[row]
+        if members is None:
+            self._raise_row(row, hashes)
             return
-        fresh_rows, fresh_hashes = (half[known:] for half in self._seen.pairs)
-        order = np.argsort(fresh_rows, kind="stable")
-        fresh_rows, fresh_hashes = fresh_rows[order], fresh_hashes[order].view(np.uint64)
-        starts = np.flatnonzero(np.diff(fresh_rows, prepend=-1))
-        for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(fresh_rows)], strict=True):
-            row = int(fresh_rows[start])
-            members = self._members[row]
-            assert members is not None
-            members.frombytes(fresh_hashes[start:end].tobytes())
-            if len(members) > EXACT_UP_TO:
-                slot = self._give_registers(row)
-                self._raise_registers(np.full(len(members), slot), np.frombuffer(members, np.uint64))
+        members.frombytes(hashes.tobytes())
+        if len(members) > SETTLED_AT:
+            self._settle(row)
+
+    def _settle(self, row: int) -> array[int] | None:
+        """Each member of the row once; None if there are so many that it has registers, from now on at the latest."""
+        members = self._members[row]
+        if not members:
+            return members
+        distinct = np.unique(np.frombuffer(members, np.uint64))
+        if len(distinct) <= EXACT_UP_TO:
+            if len(distinct) < len(members):
+                members = self._members[row] = array("Q", distinct.tobytes())
+            return members
+        self._give_registers(row)
+        self._raise_row(row, distinct)
+        return None
+
+    def _raise_row(self, row: int, hashes: Hashes) -> None:
+        register, rank = register_and_rank(hashes, self.lg_k)
+        self._raise_registers((int(self._slot.values[row]) << self.lg_k) + register, rank)
 
     def _give_registers(self, row: int) -> int:
         slot = int(self._slot.values[row])
@@ -124,30 +140,14 @@ class SketchColumn:
             self._members[row] = None
         return slot
 
-    def _raise_registers(self, slots: Ints, hashes: Hashes) -> None:
-        register, rank = register_and_rank(hashes, self.lg_k)
+    def _raise_registers(self, place: Ints, rank: Ranks) -> None:
         flat = self._registers.values.reshape(-1)
-        place = (slots << self.lg_k) + register
         higher = flat[place] < rank
         if higher.any():
             np.maximum.at(flat, place[higher], rank[higher])
 
-    def _index_members(self, rows: Ints) -> None:
-        """Brings the members of these rows into `_seen`."""
-        new = rows[~self._indexed.values[rows]]
-        self._indexed.values[new] = True
-        sparse = [(row, members) for row in new.tolist() if (members := self._members[row])]
-        if sparse:
-            owners = np.repeat([row for row, _ in sparse], [len(members) for _, members in sparse])
-            self._seen.add(owners, np.concatenate([np.frombuffer(members, np.int64) for _, members in sparse]))
 
-    def _forget_seen(self) -> None:
-        """`_seen` has (row, hash) of the members of the rows that are `_indexed`: those with views of late."""
-        self._seen, self._indexed = PairIndex(np.int32, np.int64), Column(np.bool_)
-        self._indexed.grow(len(self._members))
-
-
-def register_and_rank(hashes: Hashes, lg_k: int) -> tuple[Ints, Registers]:
+def register_and_rank(hashes: Hashes, lg_k: int) -> Registers:
     """The register that a hash falls into (its upper bits), and the position of the first one-bit in the rest."""
     rest_bits = 64 - lg_k
     rest = hashes & np.uint64((1 << rest_bits) - 1)
@@ -165,7 +165,7 @@ def unpack_hashes(sketch: bytes) -> Hashes:
     return np.frombuffer(sketch, np.uint64, offset=1)
 
 
-def pack_registers(registers: Registers) -> bytes:
+def pack_registers(registers: Ranks) -> bytes:
     """The form of a large sketch: about half a byte a register."""
     base = int(registers.min())
     above = registers - np.uint8(base)
@@ -177,7 +177,7 @@ def pack_registers(registers: Registers) -> bytes:
     )
 
 
-def unpack_registers(sketch: bytes, lg_k: int) -> Registers:
+def unpack_registers(sketch: bytes, lg_k: int) -> Ranks:
     """The inverse of pack_registers."""
     count, half = int.from_bytes(sketch[2:4], "little"), 1 << lg_k - 1
     packed = np.frombuffer(sketch, np.uint8, half, offset=4)

@@ -21,10 +21,11 @@ from movie_stream.aggregates.batch import Batch
 from movie_stream.aggregates.columns import AnyInts, Column, Ints, PairIndex, segmented_maximum
 from movie_stream.aggregates.fields import NEW_USERS, SESSION_MS, SESSIONS, TOTAL_USERS, TopUsers
 from movie_stream.aggregates.groups import Groups
-from movie_stream.aggregates.packed_names import PackedNames
 from movie_stream.aggregates.results import Result
 from movie_stream.aggregates.sessions import Intervals, Sessions
+from movie_stream.aggregates.vocabulary import Names, Vocabulary
 from movie_stream.aggregates.window import DAY
+from movie_stream.event import LONGEST
 
 _NEVER: Final = np.iinfo(np.int64).max
 _DAY_MS: Final = 86_400_000
@@ -61,12 +62,12 @@ class Users:
 
     def __init__(self, results: tuple[Result, ...], gap_ms: int) -> None:
         self._gap_ms = gap_ms
-        self.names = PackedNames()
+        self.names = Names(LONGEST["user_id"])
         self._first, self._unsaved = Column(np.int64, fill=_NEVER), Column(np.bool_)
         self._sessions = Sessions(gap_ms)
         self._days = PairIndex(np.int32, np.int32)  # (day since 1970, user)
         self._day_views, self._day_minutes, self._day_unsaved = Column(np.int32), Column(np.int64), Column(np.bool_)
-        self.figures = [Groups(result, None, live=True) for result in results if result.of_users]
+        self.figures = [Groups(result, None, Vocabulary()) for result in results if result.of_users]
 
     def __len__(self) -> int:
         return len(self.names)
@@ -77,9 +78,7 @@ class Users:
         self._first.grow(len(self.names))
         self._unsaved.grow(len(self.names))
         self._unsaved.values[user] = True
-        minutes = np.zeros(len(batch), np.int64)
-        present, values = batch.numbers["duration"]
-        minutes[slice(None) if present is None else present] = values
+        minutes = np.maximum(batch.numbers["duration"], 0)  # MISSING is below
         for figures in self.figures:
             figures.touch(figures.rows(day, None), batch.offset)
         self._count(user, day, minutes)

@@ -29,7 +29,7 @@ from movie_stream.chunk import Chunk
 from movie_stream.errors import MovieStreamError
 from movie_stream.kafka.inflate import BatchTooLarge
 from movie_stream.kafka.leaving import leave_group
-from movie_stream.kafka.unpack import chunks
+from movie_stream.kafka.unpack import chunks, runs
 
 SESSION_TIMEOUT_MS = 6_000
 """Brokers refuse less by default; Tansu holds the first to join back for half of it."""
@@ -80,6 +80,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         with consumer._fetcher._subscriptions.fetch_context():
             try:
                 fetched = await consumer._fetcher.fetched_records(active_partitions, timeout=timeout, max_records=None)
+                found = {tp: runs(batches) for tp, batches in fetched.items()}
             except BatchTooLarge as error:
                 self.consumer.transport.refuse(error)
                 raise
@@ -87,10 +88,10 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         if assignment is None:
             return {}
         after = {}
-        for tp in assignment.tps & {*active_partitions, *fetched}:
+        for tp in assignment.tps & {*active_partitions, *found}:
             state = assignment.state_value(tp)
             if state.has_valid_position:
-                after[TP(tp.topic, tp.partition)] = (state.position, fetched.get(tp, []))
+                after[TP(tp.topic, tp.partition)] = (state.position, found.get(tp, []))
         return after
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
@@ -127,15 +128,15 @@ class ChunkConsumer(driver.Consumer):
         """Yields chunks. What is dropped while the flow is stopped comes again: whoever resumes it seeks first."""
         fetched, _ = await self._wait_next_records(timeout)
         generation = self.app.consumer_generation_id
-        for tp, (end, runs) in (fetched or {}).items():
+        for tp, (end, found) in (fetched or {}).items():
             start = self._next.get(tp)
             if start is None or end <= start:
                 continue
-            if not runs or runs[0].offsets[0] > start:
+            if not found or found[0].offsets[0] > start:
                 oldest = (await self.earliest_offsets(tp))[tp]
                 if oldest > start:  # aiokafka has gone on at the oldest record without a word
                     self.transport.cut(tp, start, oldest)
-            for chunk in chunks(tp.partition, start, end, runs):
+            for chunk in chunks(tp.partition, start, end, found):
                 if self.should_stop or not self.flow_active or self.app.consumer_generation_id != generation:
                     return
                 self._next[tp] = chunk.end

@@ -1,49 +1,88 @@
 """Record batches unpacked into columns, without an object a record.
 
-This reaches into aiokafka (pinned in pyproject.toml) at one place: PartitionRecords._unpack_records, the generator
-that makes a ConsumerRecord of every record. For the topics that are registered here it yields one Run a record batch. A
-test compares it, record by record, with aiokafka's own, and fails when the library changes. `plain_runs` does without.
+This reaches into aiokafka (pinned in pyproject.toml) at two places: PartitionRecords._unpack_records, the generator
+that makes a ConsumerRecord of every record, and MemoryRecords, which it reads them from. For the topics that are
+registered here the one yields whole batches, which the other one shows as they came; `runs` makes columns of them. A
+test compares these, record by record, with aiokafka's own, and fails when the library changes. What is no batch of the
+present format goes through aiokafka, record by record.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+from aiokafka.codec import snappy_decode
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
-from numpy.typing import NDArray
+from aiokafka.record.memory_records import MemoryRecords
 
 from movie_stream.chunk import REPLAY_OF, Chunk
+from movie_stream.kafka import inflate
 from movie_stream.kafka.inflate import MOST_RECORDS, BatchTooLarge
+from movie_stream.kafka.record_batch import COUNT_AT, Malformed, RawBatch, records_of
+from movie_stream.spans import Ints, Spans
 
 
 class Run(NamedTuple):
     """Consecutive records of one partition, as columns of equal length, and the one header that matters."""
 
-    offsets: list[int]
-    times_ms: list[int | None]
-    """Kafka timestamps, where there are any."""
-    keys: list[bytes | None]
-    values: list[bytes | None]
+    offsets: Ints
+    times_ms: Ints
+    """Kafka timestamps, -1 where there is none."""
+    keys: Spans
+    values: Spans
     replays: dict[int, bytes]
     """The header REPLAY_OF of the few records that have it, by offset."""
+
+    def part(self, rows: slice | Ints) -> Run:
+        """Some of the records."""
+        offsets = self.offsets[rows]
+        replays = {o: self.replays[o] for o in offsets.tolist() if o in self.replays} if self.replays else {}
+        return Run(offsets, self.times_ms[rows], self.keys.take(rows), self.values.take(rows), replays)
+
+
+class Fetched(NamedTuple):
+    """A batch as it came."""
+
+    data: memoryview
+    first: int
+    """Records before this offset were read already."""
+    place: str
+    """For messages: the topic, partition and offset."""
+    magic: int
+    """Of its format."""
+    records: int
+    """How many it has."""
 
 
 RECORDS_AT_ONCE = 8_000
 """In a chunk. A fetch of compressed records brings many more; but nothing else has its turn while a chunk is applied,
 and what is made of its records is in memory all at once.
 """
+_DECOMPRESS: Final = (lambda body: body, inflate.gzip, snappy_decode, inflate.lz4, inflate.zstd)
+_LENGTH_AT, _LENGTH_FROM, _MAGIC_AT = 8, 12, 16
+_PRESENT: Final = 2
 
 _topics: set[str] = set()
 _unpack_records = fetcher.PartitionRecords._unpack_records
 
 
+class ShownRecords(MemoryRecords):
+    """aiokafka's, which show the bytes that they are read from."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.data = data
+
+
 def unpack_in_runs(topic: str) -> None:
-    """From now on, this process gets this topic's records from aiokafka as Runs."""
+    """From now on, this process gets this topic's records from aiokafka as batches, for `runs`."""
     _topics.add(topic)
     fetcher.PartitionRecords._unpack_records = _unpack
+    fetcher.MemoryRecords = ShownRecords
 
 
 def unpack_as_usual(topic: str) -> None:
@@ -51,18 +90,20 @@ def unpack_as_usual(topic: str) -> None:
     _topics.discard(topic)
     if not _topics:
         fetcher.PartitionRecords._unpack_records = _unpack_records
+        fetcher.MemoryRecords = MemoryRecords
 
 
 def _unpack(self: Any) -> Iterator[Any]:
-    """PartitionRecords._unpack_records with one Run a batch; what it skips and raises is the same, but for
-    BatchTooLarge.
-    """
+    """PartitionRecords._unpack_records with one Fetched a batch; what it skips and raises is the same."""
     if self._tp.topic not in _topics:
         yield from _unpack_records(self)
         return
-    records = self._records
+    records, at = self._records, 0
+    whole = memoryview(records.data)
     while records.has_next():
         batch = records.next_batch()
+        size = _LENGTH_FROM + int.from_bytes(whole[at + _LENGTH_AT : at + _LENGTH_FROM], "big")
+        data, at = whole[at : at + size], at + size
         if self._check_crcs and not batch.validate_crc():
             raise CorruptRecordException(f"Invalid CRC - {self._tp}")
         if self._isolation_level == fetcher.READ_COMMITTED and batch.producer_id is not None:
@@ -75,96 +116,89 @@ def _unpack(self: Any) -> Iterator[Any]:
         if batch.is_control_batch:
             self.next_fetch_offset = batch.next_offset
             continue
-        unpacked, with_headers = _records(batch, self.next_fetch_offset, self._tp)
+        yield _fetched(data, batch, self.next_fetch_offset, self._tp)
         self.next_fetch_offset = batch.next_offset
-        if unpacked:
-            offsets, times_ms, keys, values = map(list, zip(*unpacked, strict=True))
-            yield Run(offsets, times_ms, keys, values, _replays(with_headers))
 
 
-def _records(
-    batch: Any, first: int, tp: Any
-) -> tuple[list[tuple[int, int | None, bytes | None, bytes | None]], list[Any]]:
-    """Offset, time, key and value of the batch's records from an offset on; and the few of them with headers.
+def _fetched(data: memoryview, batch: Any, first: int, tp: Any) -> Fetched:
+    magic = data[_MAGIC_AT]
+    count = int.from_bytes(data[COUNT_AT : COUNT_AT + 4], "big") if magic == _PRESENT else 1
+    place = f"{tp.topic}, partition {tp.partition}, before offset {batch.next_offset}"
+    base = getattr(batch, "base_offset", batch.next_offset)  # the oldest formats have none
+    if max(batch.next_offset - base, count) > MOST_RECORDS:
+        raise BatchTooLarge(what=f"more than {MOST_RECORDS:,} records", place=place)
+    return Fetched(data, first, place, magic, count)
 
-    Raises BatchTooLarge.
+
+def runs(fetched: Sequence[Fetched]) -> list[Run]:
+    """The records of consecutive batches, RECORDS_AT_ONCE in a run and in the last what is left. Raises BatchTooLarge,
+    and what aiokafka raises where a batch is damaged.
     """
-    with_headers: list[Any] = []
-    note: Callable[[Any], object] = with_headers.append  # returns None; a second look at every record costs more
-    try:
-        base = getattr(batch, "base_offset", batch.next_offset)  # the oldest formats have none, and larger records
-        if batch.next_offset - base > MOST_RECORDS:
-            raise BatchTooLarge(what=f"more than {MOST_RECORDS:,} records")
-        return [
-            (r.offset, r.timestamp, r.key, r.value) for r in batch if r.offset >= first and not (r.headers and note(r))
-        ], with_headers
-    except BatchTooLarge as error:
-        place = f"{tp.topic}, partition {tp.partition}, before offset {batch.next_offset}"
-        raise BatchTooLarge(what=error.what, place=place) from error
-
-
-def plain_runs(records: Sequence[Any]) -> list[Run]:
-    """The same from aiokafka's ConsumerRecords."""
+    found = [run for group in _groups(fetched) for run in _whole(group)]
+    found = [run for run in found if len(run.offsets)]
     return [
-        Run(
-            [r.offset for r in records],
-            [r.timestamp for r in records],
-            [r.key for r in records],
-            [r.value for r in records],
-            _replays(records),
-        )
+        run.part(slice(at, at + RECORDS_AT_ONCE)) for run in found for at in range(0, len(run.offsets), RECORDS_AT_ONCE)
     ]
 
 
-def _replays(records: Sequence[Any]) -> dict[int, bytes]:
-    return {r.offset: value or b"" for r in records for name, value in r.headers if name == REPLAY_OF}
-
-
-def chunks(partition: int, start: int, end: int, runs: Sequence[Run]) -> Iterator[Chunk]:
-    """Joins runs to chunks that together cover start <= offset < end: one at least, of RECORDS_AT_ONCE at most."""
-    groups = list(_groups(runs))
-    ends = [*(group[0].offsets[0] for group in groups[1:]), end]
-    for group, until in zip(groups, ends, strict=True):
-        yield _chunk(partition, start, until, group)
-        start = until
-
-
-def _chunk(partition: int, start: int, end: int, runs: Sequence[Run]) -> Chunk:
-    return Chunk(
-        partition,
-        start,
-        end,
-        _integers([run.offsets for run in runs]),
-        _integers([run.times_ms for run in runs]),
-        [key for run in runs for key in run.keys],
-        [value for run in runs for value in run.values],
-        {offset: original for run in runs for offset, original in run.replays.items()},
-    )
-
-
-def _groups(runs: Sequence[Run]) -> Iterator[list[Run]]:
-    """The same records in groups of RECORDS_AT_ONCE, the last of what is left."""
-    group: list[Run] = []
-    room = RECORDS_AT_ONCE
-    for run in runs:
-        at = 0
-        while at < len(run.offsets):
-            part = _part(run, slice(at, at + room))
-            group.append(part)
-            at += len(part.offsets)
-            room -= len(part.offsets)
-            if not room:
+def _groups(fetched: Sequence[Fetched]) -> Iterator[list[Fetched]]:
+    """Batches of one kind, so many that there are RECORDS_AT_ONCE or somewhat more, but for the last."""
+    for _, alike in groupby(fetched, key=lambda batch: batch.magic == _PRESENT):
+        group, records = list[Fetched](), 0
+        for batch in alike:
+            group.append(batch)
+            records += batch.records
+            if records >= RECORDS_AT_ONCE:
                 yield group
-                group, room = [], RECORDS_AT_ONCE
-    if group or not runs:
-        yield group
+                group, records = [], 0
+        if group:
+            yield group
 
 
-def _part(run: Run, rows: slice) -> Run:
-    offsets = run.offsets[rows]
-    replays = {offset: run.replays[offset] for offset in offsets if offset in run.replays} if run.replays else {}
-    return Run(offsets, run.times_ms[rows], run.keys[rows], run.values[rows], replays)
+def _whole(group: Sequence[Fetched]) -> Iterator[Run]:
+    """The records of batches of one kind."""
+    if group[0].magic != _PRESENT:
+        yield plain_run(group)
+        return
+    raw = []
+    for batch in group:
+        try:
+            raw.append(RawBatch.of(batch.data, _DECOMPRESS))
+        except BatchTooLarge as error:
+            raise BatchTooLarge(what=error.what, place=batch.place) from error
+    try:
+        records = records_of(raw, REPLAY_OF)
+    except Malformed:
+        yield plain_run(group)
+        return
+    run = Run(records.offsets, records.times_ms, records.keys, records.values, records.marked)
+    unread = run.offsets >= np.repeat([batch.first for batch in group], [batch.records for batch in group])
+    yield run if unread.all() else run.part(np.flatnonzero(unread))
 
 
-def _integers(columns: Sequence[Sequence[int | None]]) -> NDArray[np.int64]:
-    return np.array([-1 if number is None else number for column in columns for number in column], np.int64)
+def plain_run(group: Sequence[Fetched]) -> Run:
+    """The same by aiokafka, record by record."""
+    records: list[tuple[int, int, bytes | None, bytes | None]] = []
+    replays: dict[int, bytes] = {}
+    for batch in group:
+        try:
+            for record in MemoryRecords(bytes(batch.data)).next_batch():
+                if record.offset >= batch.first:
+                    time_ms = -1 if record.timestamp is None else record.timestamp
+                    records.append((record.offset, time_ms, record.key, record.value))
+                    for name, value in record.headers:
+                        if name == REPLAY_OF:
+                            replays[record.offset] = value or b""
+        except BatchTooLarge as error:
+            raise BatchTooLarge(what=error.what, place=batch.place) from error
+    offsets, times_ms, keys, values = zip(*records, strict=True) if records else ((), (), (), ())
+    integers = np.array(offsets, np.int64), np.array(times_ms, np.int64)
+    return Run(*integers, Spans.of(keys), Spans.of(values), replays)
+
+
+def chunks(partition: int, start: int, end: int, found: Sequence[Run]) -> Iterator[Chunk]:
+    """Runs as chunks that together cover start <= offset < end: one at least."""
+    ends = [*(int(run.offsets[0]) for run in found[1:]), end]
+    for run, until in zip(found or [plain_run([])], ends, strict=True):
+        yield Chunk(partition, start, until, *run)
+        start = until

@@ -1,0 +1,239 @@
+"""The records of a batch as columns: format 2 of Kafka's record batches, parsed all at once instead of one by one.
+
+A record says how long it is, so where the next one begins is known only when it was read. Nearly all of ours end with
+the brace of a JSON object and the zero that means "no headers", though: these places are taken for ends, and the
+lengths prove it. A record ends where the next begins, all the way from the first to the last; where it does not, the
+records in between are read one by one.
+
+The format: https://kafka.apache.org/documentation/#recordbatch
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple, Self
+
+import numpy as np
+
+from movie_stream.spans import PAD, WORD, Bytes, Ints, Spans, Words, joined, words_of
+
+_HEADER: Final = struct.Struct(">qiibIhiqqqhii")
+_CODEC: Final = 7
+_LOG_APPEND_TIME: Final = 8
+"""Bits of a batch's attributes."""
+COUNT_AT: Final = _HEADER.size - 4
+"""Where a batch says, in four bytes, how many records it has."""
+
+_MORE: Final = np.uint64(0x8080808080808080)
+"""Set in every byte of a varint but its last."""
+_SEVEN: Final = np.uint64(0x7F7F7F7F7F7F7F7F)
+_ONE: Final = np.uint64(1)
+_END: Final = ord("}")
+
+
+class Malformed(ValueError):
+    """The records are not what the format says."""
+
+
+class RawBatch(NamedTuple):
+    """One batch with its records still packed."""
+
+    base_offset: int
+    records: int
+    """How many it has."""
+    first_time_ms: int
+    fixed_time_ms: int | None
+    """When the broker appended it, if the topic counts that; else each record has a time of its own."""
+    body: bytes | memoryview
+    """The records, no longer compressed."""
+
+    @classmethod
+    def of(cls, data: memoryview, decompress: Sequence[Callable[[memoryview], bytes | memoryview]]) -> Self:
+        """The batch that lies there; `decompress` has a function for each codec, by its number."""
+        base_offset, _, _, _, _, attributes, _, first_ms, largest_ms, _, _, _, count = _HEADER.unpack_from(data)
+        body = decompress[attributes & _CODEC](data[_HEADER.size :])
+        return cls(base_offset, count, first_ms, largest_ms if attributes & _LOG_APPEND_TIME else None, body)
+
+
+class Records(NamedTuple):
+    """Records in the order of the log, as columns of equal length."""
+
+    offsets: Ints
+    times_ms: Ints
+    keys: Spans
+    values: Spans
+    marked: dict[int, bytes]
+    """The value of the header that was asked for, by the offset of the few records that have it."""
+
+
+def records_of(batches: Sequence[RawBatch], header: str) -> Records:
+    """The records of these batches, and who of them has a certain header. Raises Malformed."""
+    text = joined(batch.body for batch in batches)
+    counts = np.array([batch.records for batch in batches], np.int64)
+    sizes = np.array([len(batch.body) for batch in batches], np.int64)
+    begins = _begins(text, int(counts.sum()))
+    firsts, filled = np.cumsum(counts) - counts, counts > 0
+    if not np.array_equal(begins[firsts[filled]], (len(PAD) + np.cumsum(sizes) - sizes)[filled]):
+        raise Malformed("a batch has other records than it says")
+    base = np.repeat(np.array([batch.base_offset for batch in batches], np.int64), counts)
+    times_ms = np.repeat(np.array([batch.first_time_ms for batch in batches], np.int64), counts)
+    length, at = varints(text, begins)
+    ends = at + length
+    later_ms, at = varints(text, at + 1)
+    times_ms += later_ms
+    further, at = varints(text, at)
+    keys, at = _strings(text, at)
+    values, at = _strings(text, at)
+    headers, at = varints(text, at)
+    if not ((at == ends) | ((headers > 0) & (at < ends))).all():
+        raise Malformed("a record is longer, or shorter, than what is in it")
+    for batch, first in zip(batches, firsts.tolist(), strict=True):
+        if batch.fixed_time_ms is not None:
+            times_ms[first : first + batch.records] = batch.fixed_time_ms
+    offsets = base + further
+    some = np.flatnonzero(headers)
+    if not len(some) or header.encode() not in text.tobytes():
+        return Records(offsets, times_ms, keys, values, {})
+    marked: dict[int, bytes] = {}
+    for row in some.tolist():
+        for name, value in _headers(text, int(at[row]), int(headers[row]), int(ends[row])):
+            if name == header.encode():
+                marked[int(offsets[row])] = value or b""
+    return Records(offsets, times_ms, keys, values, marked)
+
+
+def varints(text: Bytes, at: Ints) -> tuple[Ints, Ints]:
+    """The signed (zigzag) varint that begins at each place, and the place behind it. Raises Malformed.
+
+    >>> values, behind = varints(joined([bytes([1, 0x80, 2])]), np.array([16, 17]))
+    >>> values.tolist(), behind.tolist()
+    ([-1, 128], [17, 19])
+    """
+    if at.size and not (at.min() >= 0 and at.max() <= len(text) - WORD):
+        raise Malformed("a number lies outside of its batch")
+    word = words_of(text)[at]
+    ending = ~word & _MORE
+    last = ending & -ending  # the top bit of the varint's last byte
+    if (last == 0x80).all():
+        raw, behind = word & np.uint64(0x7F), at + 1
+    else:
+        if not last.all():
+            raise Malformed("a number has more than eight bytes")
+        raw, behind = _squeezed(word & ((last << _ONE) - _ONE)), at + (np.bitwise_count(last - _ONE) >> 3) + 1
+    return (raw >> _ONE).view(np.int64) ^ -(raw & _ONE).view(np.int64), behind
+
+
+def _squeezed(word: Words) -> Words:
+    """Seven bits of each byte, joined."""
+    word = word & _SEVEN
+    for step, mask in ((1, 0x007F007F007F007F), (2, 0x00003FFF00003FFF), (4, 0x000000000FFFFFFF)):
+        low = np.uint64(mask)
+        shifted = word >> np.uint64(step)
+        word = (word & low) | (shifted & (low << np.uint64(7 * step)))
+    return word
+
+
+def _strings(text: Bytes, at: Ints) -> tuple[Spans, Ints]:
+    """The string, or null, whose length stands at each place, and the place behind it."""
+    lengths, begins = varints(text, at)
+    if lengths.min(initial=0) < -1:
+        raise Malformed("a string has a length below 0")
+    behind = begins + np.maximum(lengths, 0)
+    if behind.max(initial=0) > len(text) - len(PAD):
+        raise Malformed("a string is longer than its batch")
+    return Spans(text, begins, lengths), behind
+
+
+def _begins(text: Bytes, count: int) -> Ints:
+    """Where each of `count` records begins, back to back from PAD to PAD."""
+    first, end = len(PAD), len(text) - len(PAD)
+    likely = np.flatnonzero((text[first : end - 1] == _END) & (text[first + 1 : end] == 0)) + first + 2
+    begins = np.concatenate([[first], likely[likely < end]])[: count if first < end else 0]
+    begins = _chained(text, begins, end)
+    if len(begins) != count:
+        raise Malformed(f"expected {count} records, got {len(begins)}")
+    return begins
+
+
+def _chained(text: Bytes, begins: Ints, end: int) -> Ints:
+    """The true beginnings, of which most are among these; the first one is."""
+    if not len(begins):
+        return begins
+    lengths, bodies = varints_or_none(text, begins)
+    ends = bodies + lengths
+    breaks = np.flatnonzero(ends != np.append(begins[1:], end))
+    if not len(breaks):
+        return begins
+    parts, done = list[Ints](), 0  # what is before `done` is in `parts`, or is none
+    for place in breaks.tolist():
+        if place < done:
+            continue
+        parts.append(begins[done : place + 1])
+        *missed, at = _one_by_one(text, int(ends[place]), end, begins[place + 1 :])
+        parts.append(np.array(missed, np.int64))
+        done = int(np.searchsorted(begins, at))
+    parts.append(begins[done:])
+    return np.concatenate(parts)
+
+
+def varints_or_none(text: Bytes, at: Ints) -> tuple[Ints, Ints]:
+    """Like varints; what is none has the length 0."""
+    try:
+        return varints(text, at)
+    except Malformed:
+        word = words_of(text)[at]
+        fits = (word & _MORE) != _MORE
+        lengths, behind = np.zeros(len(at), np.int64), at.copy()
+        lengths[fits], behind[fits] = varints(text, at[fits])
+        return lengths, behind
+
+
+def _one_by_one(text: Bytes, at: int, end: int, known: Ints) -> Iterator[int]:
+    """Beginnings from one on, until one is among the known ones, or is the end; that one comes last."""
+    where = 0
+    while at < end:
+        while where < len(known) and known[where] < at:
+            where += 1
+        if where < len(known) and known[where] == at:
+            break
+        yield at
+        length, body = _varint(text, at)
+        if length < 0:
+            raise Malformed("a record has a length below 0")
+        at = body + length
+    if at > end:
+        raise Malformed("a record is longer than its batch")
+    yield at
+
+
+def _varint(text: Bytes, at: int) -> tuple[int, int]:
+    """A single varint; the same as varints."""
+    raw = shift = 0
+    while True:
+        byte = int(text[at])
+        at += 1
+        raw |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return (raw >> 1) ^ -(raw & 1), at
+        shift += 7
+        if shift > 49:
+            raise Malformed("a number has more than eight bytes")
+
+
+def _headers(text: Bytes, at: int, count: int, end: int) -> Iterator[tuple[bytes | None, bytes | None]]:
+    """The names and values of so many headers, which end there."""
+    for _ in range(count):
+        name, at = _string(text, at, end)
+        value, at = _string(text, at, end)
+        yield name, value
+    if at != end:
+        raise Malformed("headers are longer, or shorter, than what is in them")
+
+
+def _string(text: Bytes, at: int, end: int) -> tuple[bytes | None, int]:
+    """A single string, or null; the same as _strings."""
+    length, at = _varint(text, at)
+    if not (-1 <= length <= end - at):
+        raise Malformed("a string is longer than its batch")
+    return (None, at) if length < 0 else (text[at : at + length].tobytes(), at + length)

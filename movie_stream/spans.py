@@ -1,0 +1,174 @@
+"""Columns of byte strings that lie in one buffer: what Kafka brings, without an object a string.
+
+A machine word can be read wherever a string begins or ends, so strings are hashed, compared and parsed word by word,
+whole columns at once.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bytes = NDArray[np.uint8]
+Words = NDArray[np.uint64]
+"""Eight bytes each, the first of them lowest."""
+Ints = NDArray[np.int64]
+
+WORD: Final = 8
+PAD: Final = bytes(2 * WORD)
+"""What a buffer begins and ends with, so that two words can be read before and behind every string."""
+NULL: Final = -1
+"""The length of what is no string."""
+FIRST_BYTES: Final = np.array([(1 << 8 * count) - 1 for count in range(WORD + 1)], np.uint64)
+"""Masks that leave so many bytes of a word."""
+
+_SECRET: Final = np.array([secrets.randbits(64) | 1 for _ in range(3)], np.uint64)
+_HALF: Final = np.uint64(32)
+
+
+class Spans(Sequence["bytes | None"]):
+    """Byte strings, or None, in one buffer; slices and picks share it.
+
+    >>> spans = Spans.of([b"user_1", None, b""])
+    >>> list(spans), list(spans[1:]), list(spans.take(np.array([0, 0])))
+    ([b'user_1', None, b''], [None, b''], [b'user_1', b'user_1'])
+    """
+
+    __slots__ = ("begins", "lengths", "text")
+
+    def __init__(self, text: Bytes, begins: Ints, lengths: Ints) -> None:
+        self.text = text
+        """The buffer, with PAD on both sides."""
+        self.begins = begins
+        self.lengths = lengths
+        """In bytes, or NULL."""
+
+    @classmethod
+    def of(cls, strings: Sequence[bytes | None]) -> Spans:
+        """These strings, in a buffer of their own."""
+        lengths = np.fromiter((NULL if string is None else len(string) for string in strings), np.int64, len(strings))
+        text = np.frombuffer(b"".join([PAD, *(string or b"" for string in strings), PAD]), np.uint8)
+        sizes = np.maximum(lengths, 0)
+        return cls(text, len(PAD) + np.cumsum(sizes) - sizes, lengths)
+
+    def __len__(self) -> int:
+        return len(self.begins)
+
+    @overload
+    def __getitem__(self, at: int) -> bytes | None: ...
+    @overload
+    def __getitem__(self, at: slice) -> Spans: ...
+    def __getitem__(self, at: int | slice) -> bytes | Spans | None:
+        if isinstance(at, slice):
+            return Spans(self.text, self.begins[at], self.lengths[at])
+        begin, length = int(self.begins[at]), int(self.lengths[at])
+        return None if length == NULL else self.text[begin : begin + length].tobytes()
+
+    def take(self, rows: slice | NDArray[Any]) -> Spans:
+        """The strings of these rows, in this order; a mask picks those at which it is true."""
+        return Spans(self.text, self.begins[rows], self.lengths[rows])
+
+    def tolist(self) -> list[bytes | None]:
+        """The strings as objects."""
+        buffer = self.text.tobytes()
+        ends = (self.begins + self.lengths).tolist()
+        return [
+            None if length == NULL else buffer[begin:end]
+            for begin, end, length in zip(self.begins.tolist(), ends, self.lengths.tolist(), strict=True)
+        ]
+
+    def and_then(self, others: Spans) -> Spans:
+        """These strings and then the others."""
+        if not len(others):
+            return self
+        if self.text is others.text:
+            text, behind = self.text, 0
+        else:
+            text, behind = np.concatenate([self.text, others.text]), len(self.text)
+        return Spans(
+            text,
+            np.concatenate([self.begins, others.begins + behind]),
+            np.concatenate([self.lengths, others.lengths]),
+        )
+
+    def hashes(self) -> Words:
+        """64 well-mixed bits of each string, by a secret of this process: nobody can make up strings that collide.
+
+        Not to be stored. The same strings have the same hash whatever buffer they lie in; None counts as empty.
+        """
+        words, at, left = words_of(self.text), self.begins, np.maximum(self.lengths, 0)
+        mixed = left.view(np.uint64) * _SECRET[0]
+        mixed = _mix(mixed, words[at] & FIRST_BYTES[np.minimum(left, WORD)])
+        rows = np.flatnonzero(left > WORD)
+        at, left = at[rows], left[rows]
+        while len(rows):
+            at, left = at + WORD, left - WORD
+            mixed[rows] = _mix(mixed[rows], words[at] & FIRST_BYTES[np.minimum(left, WORD)])
+            longer = left > WORD
+            rows, at, left = rows[longer], at[longer], left[longer]
+        return mixed
+
+
+def _mix(mixed: Words, word: Words) -> Words:
+    """Multiplies by a secret twice: what flips the top bit alone comes unchanged through once."""
+    mixed = (mixed ^ word) * _SECRET[1]
+    mixed ^= mixed >> _HALF
+    mixed *= _SECRET[2]
+    mixed ^= mixed >> _HALF
+    return mixed
+
+
+def words_of(text: Bytes) -> Words:
+    """The word that begins at each byte: a view, in which neighbours overlap."""
+    return np.ndarray((len(text) - WORD + 1,), "<u8", text.data, strides=(1,))
+
+
+def equal(text: Bytes, begins: Ints, lengths: Ints, others: Spans) -> NDArray[np.bool_]:
+    """Whether each of these strings is the other one of its row, byte by byte."""
+    mine, theirs = words_of(text), words_of(others.text)
+    same: NDArray[np.bool_] = lengths == others.lengths
+    rows = np.flatnonzero(same)
+    at, other, left = begins[rows], others.begins[rows], lengths[rows]
+    while len(rows):
+        alike = (mine[at] ^ theirs[other]) & FIRST_BYTES[np.minimum(left, WORD)] == 0
+        same[rows[~alike]] = False
+        more = np.flatnonzero(alike & (left > WORD))
+        rows, at, other, left = rows[more], at[more] + WORD, other[more] + WORD, left[more] - WORD
+    return same
+
+
+def joined(parts: Iterable[bytes | memoryview]) -> Bytes:
+    """The parts as one buffer, with PAD on both sides."""
+    return np.frombuffer(b"".join([PAD, *parts, PAD]), np.uint8)
+
+
+def all_in(spans: Spans, low: int, high: int, but: int) -> NDArray[np.bool_]:
+    r"""Which strings have nothing but bytes from `low` to `high`, both below 128, without `but`.
+
+    >>> all_in(Spans.of([b"abc", b"", b"abcdefghi", b"abz", b"\xe1", b"ab~"]), ord("a"), ord("z"), ord("i")).tolist()
+    [True, True, False, True, False, False]
+    """
+    words = words_of(spans.text)
+    good = spans.lengths >= 0
+    rows = np.flatnonzero(spans.lengths > 0)
+    at, left = spans.begins[rows], spans.lengths[rows]
+    while len(rows):
+        held = FIRST_BYTES[np.minimum(left, WORD)]
+        word = (words[at] & held) | (_every(low) & ~held)
+        other = word ^ _every(but)
+        # The top bit of a byte: 128 and more; less than low (borrows come from such a byte only); more than high; but.
+        odd = word | (word - _every(low)) | (word + _every(0x7F - high)) | ((other - _every(1)) & ~other)
+        fine = odd & _every(0x80) == 0
+        good[rows[~fine]] = False
+        longer = fine & (left > WORD)
+        rows, at, left = rows[longer], at[longer] + WORD, left[longer] - WORD
+    return good
+
+
+def _every(byte: int) -> np.uint64:
+    """A word of eight times this byte."""
+    return np.uint64(byte * 0x0101010101010101)
