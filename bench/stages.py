@@ -140,7 +140,7 @@ def install(clock: Clock) -> None:
 
 
 def by_thread() -> dict[str, float]:
-    """CPU seconds of each thread that still runs, by its name, and of all that have ended, Faust's consumer among them."""
+    """CPU seconds of each thread that still runs, by its name, and of those that have ended, as Faust's consumer."""
     names = {thread.native_id: thread.name for thread in threading.enumerate()}
     seconds: defaultdict[str, float] = defaultdict(float)
     for thread in psutil.Process().threads():
