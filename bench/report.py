@@ -72,8 +72,9 @@ def filled(text: str, kept: Sequence[Result]) -> str:
     }
     for name, made in parts.items():
         begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
-        before, rest = text.split(begin)
-        text = before + begin + made + end + rest.split(end)[1]
+        if begin in text:  # a page may have only some of them
+            before, rest = text.split(begin)
+            text = before + begin + made + end + rest.split(end)[1]
     return text
 
 
