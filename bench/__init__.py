@@ -8,7 +8,7 @@ Where to start reading, in this order:
 4.  meter.py     wall time, CPU time and memory of a process and all that it starts
 5.  ours.py      one measured run of `movie-stream worker`, however many workers
 6.  peers/       the others: each is what its own documentation would have a user write
-7.  worker.py    and its like (compare.py, latency.py, produce.py, scale.py, profile.py): the parts of the benchmark
+7.  worker.py    a part of the benchmark, like compare.py, latency.py, produce.py, scale.py, profile.py (with stages.py)
 8.  results.py   what was measured, a line each in `.bench/results.jsonl`
 9.  report.py    docs/performance.md and its plot, made from these
 10. cli.py       the command line

@@ -15,6 +15,7 @@ from rich.console import Console
 from bench import compare, report, worker
 from bench import latency as latency_part
 from bench import produce as produce_part
+from bench import profile as profile_part
 from bench import scale as scale_part
 from bench.peers.catalogue import PEERS
 from bench.results import RESULTS
@@ -138,6 +139,22 @@ def scale(
         scale_part.measure(run)
 
 
+@app.command()
+def profile(
+    events: Events = EVENTS,
+    rounds: Rounds = 1,
+    embedded: Embedded = False,
+    results: Results = RESULTS,
+    page: Page = None,
+) -> None:
+    """Show where the CPU time of a worker goes, in microseconds an event.
+
+    python -m bench profile --events 200000
+    """
+    with running(events, rounds, embedded, results, page) as run:
+        profile_part.measure(run)
+
+
 @app.command("all")
 def everything(
     events: Events = EVENTS,
@@ -157,6 +174,7 @@ def everything(
         produce_part.measure(run)
         scale_part.measure(run)
         latency_part.measure(run, seconds)
+        profile_part.measure(run)
 
 
 def check_names(only: list[str] | None) -> None:

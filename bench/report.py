@@ -15,6 +15,7 @@ from rich.console import Console
 from bench.goals import GOALS, OURS, Goal
 from bench.installs import NotInstalled, python_with
 from bench.peers.catalogue import PEERS
+from bench.profile import PREFIX, place
 from bench.results import RESULTS, ROOT, Found, Result, Summary, load
 from bench.running import table_of
 
@@ -65,13 +66,15 @@ def filled(text: str, kept: Sequence[Result]) -> str:
         "worker": worker_table(found),
         "latency": latency_table(found),
         "produce": produce_table(found),
+        "profile": profile_table(found),
         "scale": scale_table(found),
         "scaling": scaling_note(found),
     }
     for name, made in parts.items():
         begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
-        before, rest = text.split(begin)
-        text = before + begin + made + end + rest.split(end)[1]
+        if begin in text:  # a page may have only some of them
+            before, rest = text.split(begin)
+            text = before + begin + made + end + rest.split(end)[1]
     return text
 
 
@@ -175,6 +178,16 @@ def produce_table(found: Found) -> str:
     names = ("events_per_s", "said_events_per_s", "events_per_cpu_s", "peak_rss_mb")
     header = ("", "events/s", "events/s while sending", "events per CPU-second", "MB")
     return _plain("produce", names, header, found)
+
+
+def profile_table(found: Found) -> str:
+    """What each stage of a worker takes."""
+    one = found.get("profile", "stages")
+    if one is None or one.skipped:
+        return "Not measured yet.\n"
+    us = {name.removeprefix(PREFIX): value for name, value in one.figures.items() if name.startswith(PREFIX)}
+    rows = [(stage, f"{us[stage]:.2f}") for stage in sorted(us, key=place)]
+    return table(("stage", "µs CPU an event"), [*rows, ("all", f"{one.figures['cpu_us_per_event']:.2f}")])
 
 
 def scale_table(found: Found) -> str:

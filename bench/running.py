@@ -116,6 +116,7 @@ def in_words(result: Result) -> str:
 _WORDS: Final = {
     "events_per_s": "{:,.0f} events/s",
     "events_per_cpu_s": "{:,.0f} a CPU-second",
+    "cpu_us_per_event": "{:.2f} µs CPU an event",
     "p50_ms": "p50 {:,.0f} ms",
     "p99_ms": "p99 {:,.0f} ms",
     "max_ms": "max {:,.0f} ms",

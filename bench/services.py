@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import subprocess
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +13,7 @@ from typing import Final, Self
 
 import psutil
 
+from bench.results import MADE
 from movie_stream.embedded.broker import broker
 from movie_stream.embedded.launch import launch
 from movie_stream.embedded.mongod import mongod
@@ -57,7 +59,11 @@ class Services:
         self._stack.close()
 
     def _start_kafka(self, stack: ExitStack) -> GuardedProcess:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="movie-stream-bench-")))
+        folder = MADE / f"broker-{os.getpid()}"
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        for left in MADE.glob("broker-*"):  # of a run that was ended by force
+            if not psutil.pid_exists(int(left.name.removeprefix("broker-"))):
+                shutil.rmtree(left, ignore_errors=True)
         kafka = stack.enter_context(KafkaServer(folder))
         self.bootstrap_servers, self._kafka_data = kafka.bootstrap_servers, folder / "data"
         return kafka.process

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import doctest
 import json
 import re
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from time import thread_time
 from types import ModuleType
 from typing import Any
 
@@ -16,11 +18,12 @@ import psutil
 import pytest
 from rich.console import Console
 
-from bench import latency, meter, ours, report, results, running, stream
+from bench import latency, meter, ours, profile, report, results, running, stream
 from bench.goals import GOALS, OURS
 from bench.meter import FIRST, LAST, Meter, PeerFailed, environment
 from bench.peers.catalogue import FOLDER, PEERS
 from bench.results import Found, Result, load
+from bench.stages import Clock
 from bench.stream import GENRES, Stream, all_records
 from movie_stream.event import RULES
 from movie_stream.partitioner import partitions_of
@@ -137,12 +140,45 @@ def test_no_peer_is_told_where_things_come_from() -> None:
         assert {place for place in places if "maven.apache.org/POM" not in place} == set(), file
 
 
-@pytest.mark.parametrize("module", [latency, meter, ours, report, results, running, stream], ids=lambda m: m.__name__)
+@pytest.mark.parametrize(
+    "module", [latency, meter, ours, profile, report, results, running, stream], ids=lambda m: m.__name__
+)
 def test_the_examples_in_docstrings(module: ModuleType) -> None:
     # The peers cannot be imported here, so pytest does not collect the whole package.
     outcome = doctest.testmod(module)
     assert outcome.attempted > 0
     assert outcome.failed == 0
+
+
+def test_every_stage_of_the_profile_still_exists() -> None:
+    # In a process of its own: what is timed stays so.
+    install = "from bench.stages import Clock, install; install(Clock())"
+    done = subprocess.run([sys.executable, "-c", install], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+async def test_a_stage_has_its_own_time_only() -> None:
+    def spin(seconds: float) -> None:
+        end = thread_time() + seconds
+        while thread_time() < end:
+            pass
+
+    async def outer() -> int:
+        spin(0.05)
+        await asyncio.sleep(0)
+        await inner()
+        return 7
+
+    clock = Clock()
+    work = clock.of_function(spin, "inner of {0}")
+
+    async def inner() -> None:
+        await asyncio.sleep(0.01)
+        work(0.1)
+
+    assert await clock.of_function(outer, "outer")() == 7
+    assert 0.1 <= clock.seconds["inner of 0.1"] < 0.2
+    assert 0.05 <= clock.seconds["outer"] < 0.1
 
 
 # ---- one small run ---------------------------------------------------------------------------------------------------

@@ -1,0 +1,65 @@
+"""The part `profile`: where the CPU time of a worker goes, in microseconds an event. See stages.py."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from bench.meter import Meter
+from bench.ours import WITHIN_S, fresh, variables
+from bench.results import ROOT
+from bench.running import Run, table_of
+from bench.stages import STAGES
+from bench.stream import Stream
+
+PART: Final = "profile"
+TOLD: Final = "stages.json"
+REST: Final = "everything else"
+PREFIX: Final = "us: "
+"""How the figures of stages are called in the results."""
+LEAST_US: Final = 0.01
+
+
+def measure(run: Run) -> None:
+    """Round by round; a table each."""
+    topic = run.topic(Stream(run.events))
+    for nth in range(run.rounds):
+        run.measure(PART, nth, "stages", lambda: [stages(run, topic)])
+
+
+def stages(run: Run, topic: str) -> Mapping[str, float]:
+    """Microseconds of CPU time an event by stage. Raises PeerFailed."""
+    with tempfile.TemporaryDirectory(prefix="movie-stream-bench-") as folder, fresh(run.services, topic) as settings:
+        file = Path(folder) / TOLD
+        env = variables(settings) | {"PYTHONPATH": str(ROOT)}
+        with Meter("a timed worker", [sys.executable, "-m", "bench.stages", str(file)], env) as meter:
+            meter.wait(WITHIN_S)
+        told = json.loads(file.read_text(encoding="utf-8"))
+    us = {stage: 1e6 * seconds / run.events for stage, seconds in told["stages"].items()}
+    # What the interpreter and its imports take has nothing to do with events.
+    whole_us = 1e6 * (sum(told["threads"].values()) - told["start_s"]) / run.events
+    us[REST] = whole_us - sum(us.values())
+    rows: list[tuple[str, ...]] = [(stage, f"{us[stage]:.3f}") for stage in sorted(us, key=place)]
+    run.console.print(table_of("Stages", ("", "µs an event"), [*rows, ("all", f"{whole_us:.3f}")]))
+    threads = [(name, 1e6 * seconds / run.events) for name, seconds in told["threads"].items()]
+    shown: list[tuple[str, ...]] = [(name, f"{value:.3f}") for name, value in threads if value >= LEAST_US]
+    run.console.print(table_of("By thread, start included", ("", "µs an event"), shown))
+    return {"cpu_us_per_event": whole_us, "start_s": told["start_s"]} | {
+        f"{PREFIX}{stage}": value for stage, value in us.items()
+    }
+
+
+def place(stage: str) -> tuple[int, str]:
+    """Where it comes in a table: in the order of STAGES; a pattern stands for all that begin as it does.
+
+    >>> place("fetch: batches") < place("result: daily_stats") < place("result: top_movies") < place(REST)
+    True
+    """
+    for index, (pattern, _) in enumerate(STAGES):
+        if stage == pattern or ("{" in pattern and stage.startswith(pattern.partition("{")[0])):
+            return index, stage
+    return len(STAGES), stage
