@@ -27,6 +27,7 @@ from movie_stream.errors import MovieStreamError, WorkerFailed
 from movie_stream.kafka import client
 from movie_stream.kafka.transport import SESSION_TIMEOUT_MS, ChunkTransport
 from movie_stream.kafka.unpack import unpack_in_runs
+from movie_stream.layout import Layouts
 from movie_stream.settings import Settings, load_settings
 from movie_stream.worker import Worker
 
@@ -156,7 +157,7 @@ class MovieStream(faust.App):
             topic_disable_leader=True,
             table_standby_replicas=0,
             stream_wait_empty=False,  # nothing may wait without a limit in a rebalance: it would stop the group
-            stream_buffer_maxsize=2,
+            stream_buffer_maxsize=4,
             broker_session_timeout=SESSION_TIMEOUT_MS / 1000,
             broker_request_timeout=300,
             broker_commit_interval=1.0,
@@ -167,6 +168,7 @@ class MovieStream(faust.App):
         self._metrics = ExitStack()
         transport = ChunkTransport(self.conf.broker_consumer, self)
         transport.client_options = client.options(settings)
+        transport.layouts = {settings.kafka_topic: Layouts()}
         transport.restore = lambda assigned: or_die(self.worker.restore(assigned))
         transport.finished = self.worker.finished
         transport.refuse = die

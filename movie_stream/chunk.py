@@ -9,6 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from movie_stream.layout import Columns
+from movie_stream.decimals import Bools
 from movie_stream.spans import Spans
 
 REPLAY_OF: Final = "movie-stream-replay-of"
@@ -32,6 +34,8 @@ class Chunk:
     values: Spans
     replays: Mapping[int, bytes] = field(default_factory=dict)
     """The header REPLAY_OF of the few records that have it, by offset."""
+    by_layout: tuple[Columns, Bools] | None = None
+    """What layout.Layouts read of the values, if that was done already; parts of the chunk do without."""
 
     def __len__(self) -> int:
         return len(self.offsets)

@@ -38,7 +38,7 @@ class Spans(Sequence["bytes | None"]):
     ([b'user_1', None, b''], [None, b''], [b'user_1', b'user_1'])
     """
 
-    __slots__ = ("begins", "lengths", "text")
+    __slots__ = ("_hashes", "begins", "lengths", "text")
 
     def __init__(self, text: Bytes, begins: Ints, lengths: Ints) -> None:
         self.text = text
@@ -46,6 +46,7 @@ class Spans(Sequence["bytes | None"]):
         self.begins = begins
         self.lengths = lengths
         """In bytes, or NULL."""
+        self._hashes: Words | None = None
 
     @classmethod
     def of(cls, strings: Sequence[bytes | None]) -> Spans:
@@ -70,7 +71,10 @@ class Spans(Sequence["bytes | None"]):
 
     def take(self, rows: slice | NDArray[Any]) -> Spans:
         """The strings of these rows, in this order; a mask picks those at which it is true."""
-        return Spans(self.text, self.begins[rows], self.lengths[rows])
+        taken = Spans(self.text, self.begins[rows], self.lengths[rows])
+        if self._hashes is not None:
+            taken._hashes = self._hashes[rows]
+        return taken
 
     def tolist(self) -> list[bytes | None]:
         """The strings as objects."""
@@ -100,6 +104,11 @@ class Spans(Sequence["bytes | None"]):
 
         Not to be stored. The same strings have the same hash whatever buffer they lie in; None counts as empty.
         """
+        if self._hashes is None:
+            self._hashes = self._hashed()
+        return self._hashes
+
+    def _hashed(self) -> Words:
         words, at, left = words_of(self.text), self.begins, np.maximum(self.lengths, 0)
         mixed = left.view(np.uint64) * _SECRET[0]
         mixed = _mix(mixed, words[at] & FIRST_BYTES[np.minimum(left, WORD)])

@@ -80,9 +80,9 @@ class Reader:
 
     def _by_layout(self, chunk: Chunk) -> tuple[Views, Ints]:
         """What can be read so without doubt, and the indices of the other records."""
-        columns, read = self._layouts.read(chunk.values)
+        columns, read = chunk.by_layout or self._layouts.read(chunk.values)
         ahead_ms = columns.timestamp_ms - chunk.times_ms
-        read &= (ahead_ms <= self._future_tolerance_ms) | (chunk.times_ms < 0)
+        read = read & ((ahead_ms <= self._future_tolerance_ms) | (chunk.times_ms < 0))
         rows = np.flatnonzero(read)
         if len(rows) < len(read):
             columns = columns.take(rows)

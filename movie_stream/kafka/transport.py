@@ -15,6 +15,8 @@ What Faust 0.15 does otherwise, and why it is overridden here:
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
@@ -30,6 +32,9 @@ from movie_stream.errors import MovieStreamError
 from movie_stream.kafka.inflate import BatchTooLarge
 from movie_stream.kafka.leaving import leave_group
 from movie_stream.kafka.unpack import chunks, runs
+from movie_stream.layout import Layouts
+
+logger = logging.getLogger(__name__)
 
 SESSION_TIMEOUT_MS = 6_000
 """Brokers refuse less by default; Tansu holds the first to join back for half of it."""
@@ -37,6 +42,10 @@ FETCH_BYTES = 3 << 20
 """Of a partition at once, as it is compressed: enough for a whole chunk of records that are not."""
 FETCHES_BYTES = 8 << 20
 """Of all partitions at once; what they are unpacked to waits in memory."""
+
+
+FETCH_WITHIN_S = 0.2
+"""The longest that a fetch waits for records, and so a rebalance for a fetch."""
 
 
 class ChunkThread(driver.AIOKafkaConsumerThread):
@@ -75,7 +84,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         timeout: float | None = None,  # noqa: ASYNC109  (Faust's signature)
         max_records: int | None = None,
     ) -> dict[Any, Any]:
-        """Runs by partition with the position after them; without runs where only the position moved."""
+        """By partition: the position before the records (None without any), the one after them, and the runs."""
         if not self.consumer.flow_active:
             return {}
         if consumer._closed or consumer._fetcher._closed:
@@ -83,7 +92,8 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         with consumer._fetcher._subscriptions.fetch_context():
             try:
                 fetched = await consumer._fetcher.fetched_records(active_partitions, timeout=timeout, max_records=None)
-                found = {tp: runs(batches) for tp, batches in fetched.items()}
+                layouts = self.consumer.transport.layouts
+                found = {tp: runs(batches, layouts.get(tp.topic)) for tp, batches in fetched.items()}
             except BatchTooLarge as error:
                 self.consumer.transport.refuse(error)
                 raise
@@ -94,7 +104,8 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         for tp in assignment.tps & {*active_partitions, *found}:
             state = assignment.state_value(tp)
             if state.has_valid_position:
-                after[TP(tp.topic, tp.partition)] = (state.position, found.get(tp, []))
+                begin = fetched[tp][0].first if fetched.get(tp) else None
+                after[TP(tp.topic, tp.partition)] = (begin, state.position, found.get(tp, []))
         return after
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
@@ -117,21 +128,29 @@ class ChunkConsumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._next: dict[TP, int] = {}  # where the next chunk of a partition starts
+        self._ahead: asyncio.Task[Any] | None = None
 
     def _new_consumer_thread(self) -> ChunkThread:
         return ChunkThread(self, loop=self.loop, beacon=self.beacon)
 
     async def perform_seek(self) -> None:
         """Has the tables of the assigned partitions restored and goes on where they stand."""
+        await self._drop_ahead()
         positions = await self.transport.restore(self.assignment())
         await self.seek_wait(positions)
         self._next = dict(positions)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109
         """Yields chunks. What is dropped while the flow is stopped comes again: whoever resumes it seeks first."""
-        fetched, _ = await self._wait_next_records(timeout)
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)
+        ahead = self._ahead = self._ahead or asyncio.create_task(self._fetch())
+        fetched = await asyncio.shield(ahead)  # whoever cancels us may not cancel it: see _drop_ahead
+        if self._ahead is not ahead:
+            return
         generation = self.app.consumer_generation_id
-        for tp, (end, found) in (fetched or {}).items():
+        self._ahead = asyncio.create_task(self._fetch()) if fetched else None  # while these are worked on
+        for tp, (begin, end, found) in fetched.items():
             start = self._next.get(tp)
             if start is None or end <= start:
                 continue
@@ -139,11 +158,32 @@ class ChunkConsumer(driver.Consumer):
                 oldest = (await self.earliest_offsets(tp))[tp]
                 if oldest > start:  # aiokafka has gone on at the oldest record without a word
                     self.transport.cut(tp, start, oldest)
-            for chunk in chunks(tp.partition, start, end, found):
+            # A chunk says where its fetch began, so that a table notices if ever that is not where it stands.
+            for chunk in chunks(tp.partition, start if begin is None else begin, end, found):
                 if self.should_stop or not self.flow_active or self.app.consumer_generation_id != generation:
                     return
                 self._next[tp] = chunk.end
                 yield tp, self._message(tp, chunk, generation)
+
+    async def _fetch(self) -> dict[TP, Any]:
+        """The next records, if some come in time."""
+        partitions = self._get_active_partitions()
+        if not partitions or not self.flow_active:
+            await self.sleep(FETCH_WITHIN_S)
+            return {}
+        return await self._getmany(partitions, FETCH_WITHIN_S) or {}
+
+    async def _drop_ahead(self) -> None:
+        """Drops what is being fetched, after it has come to its end: it moves the positions until then."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            await asyncio.wait([ahead])
+            if not ahead.cancelled() and (error := ahead.exception()):
+                logger.info("what was fetched ahead did not come: %r", error)
+
+    async def on_stop(self) -> None:
+        await self._drop_ahead()
+        await super().on_stop()
 
     def _message(self, tp: TP, chunk: Chunk, generation: int) -> ConsumerMessage:
         return ConsumerMessage(
@@ -205,6 +245,8 @@ class ChunkTransport(driver.Transport):
     Consumer = ChunkConsumer
 
     client_options: dict[str, Any]
+    layouts: dict[str, Layouts]
+    """By topic: how its records are read beside the thread that counts, where they are views."""
     restore: Callable[[set[TP]], Awaitable[dict[TP, int]]]
     """Restores the tables of the assigned partitions; where to go on in each."""
     finished: Callable[[], Mapping[TP, int]]

@@ -23,6 +23,8 @@ from movie_stream.chunk import REPLAY_OF, Chunk
 from movie_stream.kafka import inflate
 from movie_stream.kafka.inflate import MOST_RECORDS, BatchTooLarge
 from movie_stream.kafka.record_batch import COUNT_AT, Malformed, RawBatch, records_of
+from movie_stream.layout import Columns, Layouts
+from movie_stream.decimals import Bools
 from movie_stream.spans import Ints, Spans
 
 
@@ -36,6 +38,8 @@ class Run(NamedTuple):
     values: Spans
     replays: dict[int, bytes]
     """The header REPLAY_OF of the few records that have it, by offset."""
+    by_layout: tuple[Columns, Bools] | None = None
+    """What the views among them hold, where that was read."""
 
     def part(self, rows: slice | Ints) -> Run:
         """Some of the records."""
@@ -130,13 +134,22 @@ def _fetched(data: memoryview, batch: Any, first: int, tp: Any) -> Fetched:
     return Fetched(data, first, place, magic, count)
 
 
-def runs(fetched: Sequence[Fetched]) -> list[Run]:
-    """The records of consecutive batches, RECORDS_AT_ONCE in a run at most. Raises BatchTooLarge,
-    and what aiokafka raises where a batch is damaged.
+def runs(fetched: Sequence[Fetched], layouts: Layouts | None = None) -> list[Run]:
+    """The records of consecutive batches, RECORDS_AT_ONCE in a run at most; read, too, if there are layouts.
+
+    Raises BatchTooLarge, and what aiokafka raises where a batch is damaged.
     """
     found = [run for group in _groups(fetched) for run in _whole(group)]
     found = [run for run in found if len(run.offsets)]
-    return [part for run in found for part in _cut(run)]
+    parts = [part for run in found for part in _cut(run)]
+    return parts if layouts is None else [_read(part, layouts) for part in parts]
+
+
+def _read(run: Run, layouts: Layouts) -> Run:
+    columns, read = layouts.read(run.values)
+    for text in columns.texts.values():
+        text.hashes()  # which it keeps
+    return run._replace(by_layout=(columns, read))
 
 
 def _cut(run: Run) -> Iterator[Run]:
