@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
@@ -31,7 +32,7 @@ from movie_stream.chunk import Chunk
 from movie_stream.errors import MovieStreamError
 from movie_stream.kafka.inflate import BatchTooLarge
 from movie_stream.kafka.leaving import leave_group
-from movie_stream.kafka.unpack import chunks, runs
+from movie_stream.kafka.unpack import Fetched, Run, chunks, in_groups, runs
 from movie_stream.layout import Layouts
 
 logger = logging.getLogger(__name__)
@@ -39,13 +40,20 @@ logger = logging.getLogger(__name__)
 SESSION_TIMEOUT_MS = 6_000
 """Brokers refuse less by default; Tansu holds the first to join back for half of it."""
 FETCH_BYTES = 3 << 20
-"""Of a partition at once, as it is compressed: enough for a whole chunk of records that are not."""
-FETCHES_BYTES = 8 << 20
-"""Of all partitions at once; what they are unpacked to waits in memory."""
+"""Of a partition at once: enough for a whole chunk of records that are not compressed."""
+FETCHES_BYTES = 9 << 20
+"""Of all partitions at once, compressed; it waits in memory."""
 
 
+FETCH_WAIT_MS = 100
+"""The longest that a broker waits for records. While it waits for those of an idle partition, aiokafka asks it for no
+others.
+"""
 FETCH_WITHIN_S = 0.2
 """The longest that a fetch waits for records, and so a rebalance for a fetch."""
+
+
+FetchedRuns = tuple[int | None, int, list[Run]]
 
 
 class ChunkThread(driver.AIOKafkaConsumerThread):
@@ -53,6 +61,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         self._assignor = RoundRobinPartitionAssignor
+        self._waiting: dict[Any, deque[tuple[list[Fetched], int]]] = {}  # batches, and the position behind them
         return aiokafka.AIOKafkaConsumer(
             **transport.client_options,
             group_id=self.app.conf.id,
@@ -62,7 +71,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
             isolation_level="read_committed",
             max_partition_fetch_bytes=FETCH_BYTES,
             fetch_max_bytes=FETCHES_BYTES,
-            fetch_max_wait_ms=500,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
             session_timeout_ms=SESSION_TIMEOUT_MS,
             heartbeat_interval_ms=SESSION_TIMEOUT_MS // 5,
             rebalance_timeout_ms=60_000,
@@ -84,29 +93,51 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         timeout: float | None = None,  # noqa: ASYNC109  (Faust's signature)
         max_records: int | None = None,
     ) -> dict[Any, Any]:
-        """By partition: the position before the records (None without any), the one after them, and the runs."""
+        """Records of one partition, by it: the position before them (None without any), the one after them, and runs.
+
+        A fetch may bring many more than are wanted in memory, once they are unpacked; the others wait as they came.
+        """
         if not self.consumer.flow_active:
             return {}
         if consumer._closed or consumer._fetcher._closed:
             raise ConsumerStoppedError()
-        with consumer._fetcher._subscriptions.fetch_context():
-            try:
-                fetched = await consumer._fetcher.fetched_records(active_partitions, timeout=timeout, max_records=None)
-                layouts = self.consumer.transport.layouts
-                found = {tp: runs(batches, layouts.get(tp.topic)) for tp, batches in fetched.items()}
-            except BatchTooLarge as error:
-                self.consumer.transport.refuse(error)
-                raise
         assignment = consumer._subscription.subscription.assignment
         if assignment is None:
             return {}
-        after = {}
-        for tp in assignment.tps & {*active_partitions, *found}:
+        if any(not assignment.state_value(tp).paused for tp in self._waiting):
+            return self._unpacked(assignment)
+        with consumer._fetcher._subscriptions.fetch_context():
+            fetched = await consumer._fetcher.fetched_records(active_partitions, timeout=timeout, max_records=None)
+        moved: dict[TP, FetchedRuns] = {}
+        for tp in assignment.tps & {*active_partitions, *fetched}:
             state = assignment.state_value(tp)
-            if state.has_valid_position:
-                begin = fetched[tp][0].first if fetched.get(tp) else None
-                after[TP(tp.topic, tp.partition)] = (begin, state.position, found.get(tp, []))
-        return after
+            if fetched.get(tp):
+                groups = list(in_groups(fetched[tp]))
+                ends = [*(group[0].first for group in groups[1:]), state.position]
+                self._waiting[tp] = deque(zip(groups, ends, strict=True))
+            elif state.has_valid_position:
+                moved[TP(tp.topic, tp.partition)] = (None, state.position, [])
+        return moved | self._unpacked(assignment)
+
+    def _unpacked(self, assignment: Any) -> dict[TP, FetchedRuns]:
+        """What has waited longest of a partition that is not paused."""
+        tp = next((tp for tp in self._waiting if not assignment.state_value(tp).paused), None)
+        if tp is None:
+            return {}
+        groups = self._waiting.pop(tp)
+        group, end = groups.popleft()
+        if groups:
+            self._waiting[tp] = groups  # behind the others
+        try:
+            found = runs(group, self.consumer.transport.layouts.get(tp.topic))
+        except BatchTooLarge as error:
+            self.consumer.transport.refuse(error)
+            raise
+        return {TP(tp.topic, tp.partition): (group[0].first, end, found)}
+
+    def forget(self) -> None:
+        """Drops what waits; only while nothing is being fetched."""
+        self._waiting.clear()
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         try:
@@ -180,6 +211,7 @@ class ChunkConsumer(driver.Consumer):
             await asyncio.wait([ahead])
             if not ahead.cancelled() and (error := ahead.exception()):
                 logger.info("what was fetched ahead did not come: %r", error)
+        self._thread.forget()
 
     async def on_stop(self) -> None:
         await self._drop_ahead()

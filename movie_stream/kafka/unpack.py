@@ -62,7 +62,7 @@ class Fetched(NamedTuple):
     """How many it has."""
 
 
-RECORDS_AT_ONCE = 16_000
+RECORDS_AT_ONCE = 24_000
 """In a chunk. A fetch of compressed records brings many more; but nothing else has its turn while a chunk is applied,
 and what is made of its records is in memory all at once.
 """
@@ -139,7 +139,7 @@ def runs(fetched: Sequence[Fetched], layouts: Layouts | None = None) -> list[Run
 
     Raises BatchTooLarge, and what aiokafka raises where a batch is damaged.
     """
-    found = [run for group in _groups(fetched) for run in _whole(group)]
+    found = [run for group in in_groups(fetched) for run in _whole(group)]
     found = [run for run in found if len(run.offsets)]
     parts = [part for run in found for part in _cut(run)]
     return parts if layouts is None else [_read(part, layouts) for part in parts]
@@ -159,18 +159,17 @@ def _cut(run: Run) -> Iterator[Run]:
         yield run.part(slice(*(len(run.offsets) * edge // parts for edge in (part, part + 1))))
 
 
-def _groups(fetched: Sequence[Fetched]) -> Iterator[list[Fetched]]:
-    """Batches of one kind, so many that there are RECORDS_AT_ONCE or somewhat more, but for the last."""
+def in_groups(fetched: Sequence[Fetched]) -> Iterator[list[Fetched]]:
+    """Batches of one kind, as many as have RECORDS_AT_ONCE together, or one that has more."""
     for _, alike in groupby(fetched, key=lambda batch: batch.magic == _PRESENT):
         group, records = list[Fetched](), 0
         for batch in alike:
-            group.append(batch)
-            records += batch.records
-            if records >= RECORDS_AT_ONCE:
+            if group and records + batch.records > RECORDS_AT_ONCE:
                 yield group
                 group, records = [], 0
-        if group:
-            yield group
+            group.append(batch)
+            records += batch.records
+        yield group
 
 
 def _whole(group: Sequence[Fetched]) -> Iterator[Run]:
