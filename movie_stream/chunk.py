@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from movie_stream.layout import Columns
 from movie_stream.decimals import Bools
+from movie_stream.layout import Columns
 from movie_stream.spans import Spans
 
 REPLAY_OF: Final = "movie-stream-replay-of"

@@ -8,7 +8,8 @@ from aiokafka.partitioner import murmur2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from movie_stream.partitioner import murmur2_many, partitions_of
+from movie_stream.partitioner import murmur2_many, partitions_of, partitions_of_spans
+from movie_stream.spans import Spans
 
 KEYS = st.lists(
     st.one_of(st.binary(max_size=12), st.binary(max_size=300), st.text(max_size=20).map(str.encode)),
@@ -28,6 +29,7 @@ def test_partition_equals_kafkas(keys: list[bytes], partition_count: int) -> Non
     partitions = partitions_of(keys, partition_count)
     assert partitions.dtype == np.int64
     assert partitions.tolist() == [(murmur2(key) & 0x7FFFFFFF) % partition_count for key in keys]
+    assert partitions_of_spans(Spans.of(keys), partition_count).tolist() == partitions.tolist()
 
 
 @pytest.mark.parametrize("key", [b"\0", b"a\0", b"a\0\0\0", b"\0\0\0\0\0", b"user\0\0"])

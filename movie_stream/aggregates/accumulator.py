@@ -23,7 +23,7 @@ from movie_stream.aggregates.vocabulary import Vocabulary
 from movie_stream.aggregates.window import moment
 from movie_stream.chunk import Chunk
 from movie_stream.event import MISSING
-from movie_stream.partitioner import partitions_of
+from movie_stream.partitioner import partitions_of_spans
 
 _BEFORE_ALL: Final = -(2**62)
 _EVER: Final = 2**62
@@ -253,7 +253,7 @@ class Accumulator:
         placed = self._placed.values
         fresh = users[placed[users] == _UNKNOWN]
         if len(fresh):
-            placed[fresh] = partitions_of(self.users.names.utf8(fresh), self._partitions) == self.partition
+            placed[fresh] = partitions_of_spans(self.users.names.spans(fresh), self._partitions) == self.partition
         self.misplaced += int(np.count_nonzero(placed[users] == _ELSEWHERE))
 
     def partials(self, targets: int) -> list[tuple[int, bytes]]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import blake2b
 
 import numpy as np
-from numpy.typing import NDArray
 
-from movie_stream.aggregates.columns import Column, Ints
+from movie_stream.aggregates.columns import Ints
 
 
 class Interner(dict[str, int]):
@@ -19,12 +17,11 @@ class Interner(dict[str, int]):
     ([0, 1, 0], ['a', 'b'])
     """
 
-    __slots__ = ("_hashes", "names")
+    __slots__ = ("names",)
 
     def __init__(self) -> None:
         super().__init__()
         self.names: list[str] = []
-        self._hashes = Column(np.uint64)
 
     def __missing__(self, name: str) -> int:
         number = self[name] = len(self.names)
@@ -43,18 +40,4 @@ class Interner(dict[str, int]):
         """Forgets all names and numbers these anew."""
         self.clear()
         self.names.clear()
-        self._hashes = Column(np.uint64)
         self.ids(names)
-
-    def hashes(self, ids: Ints) -> NDArray[np.uint64]:
-        """A 64-bit hash of each string, the same in every process; each string is hashed once."""
-        known = len(self._hashes.values)
-        if known < len(self.names):
-            self._hashes.grow(len(self.names))
-            self._hashes.values[known:] = hashes64([name.encode() for name in self.names[known:]])
-        return self._hashes.values[ids]
-
-
-def hashes64(utf8: Sequence[bytes]) -> NDArray[np.uint64]:
-    """64 bits of BLAKE2b of each string in UTF-8."""
-    return np.frombuffer(b"".join([blake2b(text, digest_size=8).digest() for text in utf8]), "<u8")

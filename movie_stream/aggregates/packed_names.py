@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movie_stream.aggregates.columns import AnyInts, Bools, Column, Ints
-from movie_stream.aggregates.interner import hashes64
 from movie_stream.aggregates.slots import Slots
 from movie_stream.spans import PAD, Spans, Words, equal
 
@@ -79,6 +78,11 @@ class PackedNames:
         text = joined.decode()
         return [text[begin:end] for begin, end in bounds]
 
+    def spans(self, ids: AnyInts) -> Spans:
+        """The strings of these numbers, in UTF-8, where they lie."""
+        begins, ends = self._bounds(ids)
+        return Spans(self._text.values, begins, ends - begins)
+
     def utf8(self, ids: Ints) -> list[bytes]:
         """The same in UTF-8."""
         joined, bounds = self._joined(ids)
@@ -89,7 +93,7 @@ class PackedNames:
         known = len(self._hashes.values)
         if known < len(self):
             self._hashes.grow(len(self))
-            self._hashes.values[known:] = hashes64(self.utf8(np.arange(known, len(self))))
+            self._hashes.values[known:] = self.spans(np.arange(known, len(self))).stable_hashes()
         return self._hashes.values[ids]
 
     def _bounds(self, ids: AnyInts) -> tuple[Ints, Ints]:

@@ -20,11 +20,11 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.record.memory_records import MemoryRecords
 
 from movie_stream.chunk import REPLAY_OF, Chunk
+from movie_stream.decimals import Bools
 from movie_stream.kafka import inflate
 from movie_stream.kafka.inflate import MOST_RECORDS, BatchTooLarge
 from movie_stream.kafka.record_batch import COUNT_AT, Malformed, RawBatch, records_of
 from movie_stream.layout import Columns, Layouts
-from movie_stream.decimals import Bools
 from movie_stream.spans import Ints, Spans
 
 
