@@ -61,11 +61,18 @@ class FaustGroup:
     def __init__(self, consumer: Any) -> None:
         self._consumer = consumer
         self._committing: asyncio.Task[Any] | None = None
+        self._uncommitted = False
 
     def commit_soon(self) -> None:
-        """Starts a commit unless one is under way; Faust's timer takes along what came meanwhile."""
+        """Starts a commit; if one is under way, another one after it takes along what came meanwhile."""
+        self._uncommitted = True
         if self._committing is None or self._committing.done():
-            self._committing = asyncio.create_task(self._consumer.commit())
+            self._committing = asyncio.create_task(self._commit())
+
+    async def _commit(self) -> None:
+        while self._uncommitted:
+            self._uncommitted = False
+            await self._consumer.commit()
 
     def highwater(self, topic: str, partition: int) -> int | None:
         place = TP(topic, partition)

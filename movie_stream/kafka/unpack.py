@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
+import google_crc32c
 import numpy as np
 from aiokafka.codec import snappy_decode
 from aiokafka.consumer import fetcher
@@ -67,7 +68,7 @@ RECORDS_AT_ONCE = 24_000
 and what is made of its records is in memory all at once.
 """
 _DECOMPRESS: Final = (lambda body: body, inflate.gzip, snappy_decode, inflate.lz4, inflate.zstd)
-_LENGTH_AT, _LENGTH_FROM, _MAGIC_AT = 8, 12, 16
+_LENGTH_AT, _LENGTH_FROM, _MAGIC_AT, _CRC_AT, _CRC_FROM = 8, 12, 16, 17, 21
 _PRESENT: Final = 2
 
 _topics: set[str] = set()
@@ -108,7 +109,7 @@ def _unpack(self: Any) -> Iterator[Any]:
         batch = records.next_batch()
         size = _LENGTH_FROM + int.from_bytes(whole[at + _LENGTH_AT : at + _LENGTH_FROM], "big")
         data, at = whole[at : at + size], at + size
-        if self._check_crcs and not batch.validate_crc():
+        if self._check_crcs and not _intact(data, batch):
             raise CorruptRecordException(f"Invalid CRC - {self._tp}")
         if self._isolation_level == fetcher.READ_COMMITTED and batch.producer_id is not None:
             self._consume_aborted_up_to(batch.base_offset)
@@ -122,6 +123,13 @@ def _unpack(self: Any) -> Iterator[Any]:
             continue
         yield _fetched(data, batch, self.next_fetch_offset, self._tp)
         self.next_fetch_offset = batch.next_offset
+
+
+def _intact(data: memoryview, batch: Any) -> bool:
+    """Whether its checksum, CRC-32C over all that comes behind it, is right."""
+    if data[_MAGIC_AT] != _PRESENT:
+        return bool(batch.validate_crc())
+    return int.from_bytes(data[_CRC_AT:_CRC_FROM], "big") == google_crc32c.value(bytes(data[_CRC_FROM:]))
 
 
 def _fetched(data: memoryview, batch: Any, first: int, tp: Any) -> Fetched:
