@@ -25,6 +25,11 @@ LEAVE_WITHIN_S: Final = 2.5
 STALLED_AFTER_S: Final = 60.0
 """A partition with records to read that has not moved for this long ends the process."""
 
+FLUSH_EVERY_S: Final = 0.15
+"""What a view waits for, twice, until it shows in MongoDB."""
+CHECKPOINT_EVERY_S: Final = 1.0
+"""What is counted again, at most, after a crash; more under backlog."""
+
 LOOK_EVERY_S: Final = 0.1
 """The longest that a flush which has become due is not seen."""
 
@@ -67,6 +72,8 @@ class Owned(Generic[S]):
     """The position of the last checkpoint that counts."""
     moved_at_s: float
     """When the position moved last, by the monotonic clock."""
+    flushed: int = -1
+    """The position when the last flush began."""
     leaving: bool = False
     """Whether its last flush is under way, after which nothing more may be applied."""
 
@@ -133,7 +140,7 @@ class Owner(ABC, Generic[S]):
             self.missed(partition, state.position, oldest)
             state.position = oldest
         self.owned[partition] = Owned(
-            table, asyncio.Lock(), Pace(0.25, 5.0), Pace(0.5, 10.0), checkpointed, monotonic()
+            table, asyncio.Lock(), Pace(FLUSH_EVERY_S, 5.0), Pace(CHECKPOINT_EVERY_S, 10.0), checkpointed, monotonic()
         )
         self.finished[partition] = checkpointed
         logger.info("%s, partition %s: goes on at offset %s", self.topic, partition, state.position)
@@ -173,8 +180,9 @@ class Owner(ABC, Generic[S]):
         return end is None or owned.table.state.position >= end
 
     async def _flush(self, partition: int, owned: Owned[S], leaving: bool = False) -> None:
-        began = monotonic()
-        checkpoint = leaving or began >= owned.checkpoint.due_s(self._caught_up(partition, owned))
+        began, position = monotonic(), owned.table.state.position
+        due = began >= owned.checkpoint.due_s(self._caught_up(partition, owned))
+        checkpoint = leaving or due or owned.flushed == position  # nothing comes at the moment
         try:
             await self.flush(partition, owned, checkpoint)
         except Overtaken as error:
@@ -187,6 +195,7 @@ class Owner(ABC, Generic[S]):
             self._drop(partition, owned)
             raise
         now = monotonic()
+        owned.flushed = position
         owned.flush.flushed(now, now - began)
         if checkpoint:
             owned.checkpoint.flushed(now, now - began)
