@@ -28,6 +28,8 @@ MOST_LAYOUTS: Final = 16
 """Known at a time; those that fitted last are kept."""
 LEARNT_AT_ONCE: Final = 4
 """New layouts in one chunk: one that has many of them is read faster record by record."""
+LONGEST_LAYOUT: Final = 1_000
+"""In bytes: each word of it is a comparison of its own, and nobody needs so many blanks."""
 WORTH_LEARNING: Final = 32
 """Records without a layout."""
 
@@ -125,7 +127,8 @@ def learn(value: bytes) -> Layout | None:
     else:
         return None
     whole = value[at - 1 :] == b"}" and {*TEXTS, "timestamp"} <= {*fields}
-    return Layout((*pieces, value[begin:]), tuple(fields)) if whole else None
+    layout = Layout((*pieces, value[begin:]), tuple(fields))
+    return layout if whole and layout.least <= LONGEST_LAYOUT else None
 
 
 class Layouts:

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from movie_stream import layout
 from movie_stream.aggregates.vocabulary import usable_texts
 from movie_stream.event import LONGEST, MISSING, Refused, decode_one
-from movie_stream.layout import LEARNT_AT_ONCE, MOST_LAYOUTS, OPTIONAL, TEXTS, Layout, Layouts, learn
+from movie_stream.layout import LEARNT_AT_ONCE, LONGEST_LAYOUT, MOST_LAYOUTS, OPTIONAL, TEXTS, Layout, Layouts, learn
 from movie_stream.spans import Spans
 from tests import odd_records
-from tests.odd_records import BLANKS, ORDERS, plain, written
+from tests.odd_records import BLANKS, MEMBERS, ORDERS, plain, written
 from tests.test_spans import elsewhere
 
 GOOD = plain()
@@ -124,7 +124,7 @@ def test_a_layout_is_learnt_from_enough_records_and_then_known(count: int) -> No
 
 def test_a_record_of_many_quotes_is_no_view() -> None:
     """The places of its quotes lie before where the blanks of a layout begin."""
-    wide = plain(blanks=("", "," + " " * 300, ":"))
+    wide = plain(blanks=("", "," + " " * 100, ":"))
     layouts = Layouts()
     assert layouts.read(Spans.of([wide] * 40))[1].all()
     learnt = learn(wide)
@@ -140,19 +140,27 @@ def test_a_record_of_many_quotes_is_no_view() -> None:
 
 def odd_blanks(number: int) -> bytes:
     """A view in a layout of its own."""
-    return GOOD.replace(b",", b"," + b" " * number)
+    return GOOD.replace(b":", b":" + b" " * (number % 100)).replace(b",", b"," + b" " * (number // 100))
 
 
 def test_layouts_without_end_are_neither_all_learnt_nor_all_kept() -> None:
     layouts = Layouts()
     layouts.read(Spans.of([GOOD] * 40))
-    for at in range(1, 4_000, 100):
+    for at in range(1, 801, 100):
         _, read = layouts.read(Spans.of([*(odd_blanks(number) for number in range(at, at + 100)), *[GOOD] * 40]))
         assert read[100:].all(), "what is usual is not forgotten for it"
         assert np.count_nonzero(read[:100]) <= LEARNT_AT_ONCE
         assert len(layouts._known) <= MOST_LAYOUTS
     assert not layouts.read(Spans.of([odd_blanks(1)]))[1].any()
-    assert layouts.read(Spans.of([odd_blanks(9_999)] * 40))[1].all(), "a new producer is read all the same"
+    assert layouts.read(Spans.of([plain(blanks=BLANKS[1])] * 40))[1].all(), "a new producer is read all the same"
+
+
+def test_a_layout_has_a_bounded_length() -> None:
+    """What is mostly blanks would be compared with them word by word."""
+    least = len(written([(name, b"") for name in MEMBERS], BLANKS[0]))
+    for length, wanted in ((LONGEST_LAYOUT, True), (LONGEST_LAYOUT + 1, False)):
+        value = GOOD[:-1] + b" " * (length - least) + b"}"
+        assert Layouts().read(Spans.of([value] * 40))[1].all() == wanted
 
 
 def test_a_layout_whose_numbers_are_odd_is_tried_once_a_chunk() -> None:
