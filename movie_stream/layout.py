@@ -9,6 +9,7 @@ to `event.decode`, whose verdict counts; whatever is read here is read there jus
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,8 +25,11 @@ TEXTS: Final = ("movie_id", "title", "genre", "user_id")
 OPTIONAL: Final = {"rating": (6, 5 * MICRO), "duration": (0, 1440), "price": (6, 1_000_000_000 * MICRO)}
 """How many decimals count, and the largest number that is valid, in units of the last of them."""
 MOST_LAYOUTS: Final = 16
+"""Known at a time; those that fitted last are kept."""
 LEARNT_AT_ONCE: Final = 4
 """New layouts in one chunk: one that has many of them is read faster record by record."""
+LONGEST_LAYOUT: Final = 1_000
+"""In bytes: each word of it is a comparison of its own, and nobody needs so many blanks."""
 WORTH_LEARNING: Final = 32
 """Records without a layout."""
 
@@ -123,7 +127,8 @@ def learn(value: bytes) -> Layout | None:
     else:
         return None
     whole = value[at - 1 :] == b"}" and {*TEXTS, "timestamp"} <= {*fields}
-    return Layout((*pieces, value[begin:]), tuple(fields)) if whole else None
+    layout = Layout((*pieces, value[begin:]), tuple(fields))
+    return layout if whole and layout.least <= LONGEST_LAYOUT else None
 
 
 class Layouts:
@@ -144,12 +149,15 @@ class Layouts:
         parts = list[tuple[Ints, Columns]]()
         quotes, first, count = _quotes(values)
         pending = np.flatnonzero(values.lengths > 0)
-        tried = 0
-        while tried < len(self._known) + LEARNT_AT_ONCE and len(pending):
-            if tried == len(self._known) and not self._learn(values, pending):
-                break
-            layout = self._known[tried]
-            tried += 1
+        fitting, others, untried, learnt = list[Layout](), list[Layout](), deque(self._known), 0
+        while len(pending):
+            if not untried:
+                fresh = _learnt(values, pending) if learnt < LEARNT_AT_ONCE else None
+                if fresh is None or fresh in fitting or fresh in others:
+                    break
+                untried.append(fresh)
+                learnt += 1
+            layout = untried.popleft()
             like = (count[pending] == layout.quotes) & (values.lengths[pending] >= layout.least)
             rows = pending if like.all() else pending[like]
             if len(rows):
@@ -161,18 +169,14 @@ class Layouts:
                 parts.append((rows, columns))
                 read[rows] = True
                 pending = pending[~read[pending]]
+            (fitting if len(rows) else others).append(layout)
+        self._known = [*fitting, *untried, *others][:MOST_LAYOUTS]
         return _together(values, parts), read
 
-    def _learn(self, values: Spans, pending: Ints) -> bool:
-        """Takes up the layout of one of these records; whether there is a new one."""
-        if len(pending) < WORTH_LEARNING:
-            return False
-        value = values[int(pending[len(pending) // 2])]
-        layout = learn(value or b"")
-        if layout is None or layout in self._known:
-            return False
-        self._known.append(layout)
-        return True
+
+def _learnt(values: Spans, pending: Ints) -> Layout | None:
+    """The layout of one of these records, if there are enough of them."""
+    return learn(values[int(pending[len(pending) // 2])] or b"") if len(pending) >= WORTH_LEARNING else None
 
 
 def _after(text: Bytes, at: Ints, piece: bytes, ends: Ints, fits: Bools) -> Ints:

@@ -170,10 +170,10 @@ def words_of(text: Bytes) -> Words:
 
 
 def equal(text: Bytes, begins: Ints, lengths: Ints, others: Spans) -> NDArray[np.bool_]:
-    """Whether each of these strings is the other one of its row, byte by byte."""
+    """Whether each of these strings is the other one of its row, byte by byte; None is None."""
     mine, theirs = words_of(text), words_of(others.text)
     same: NDArray[np.bool_] = lengths == others.lengths
-    rows = np.flatnonzero(same)
+    rows = np.flatnonzero(same & (lengths > 0))
     at, other, left = begins[rows], others.begins[rows], lengths[rows]
     while len(rows):
         alike = (mine[at] ^ theirs[other]) & FIRST_BYTES[np.minimum(left, WORD)] == 0

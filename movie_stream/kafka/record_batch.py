@@ -16,7 +16,7 @@ from typing import Final, NamedTuple, Self
 
 import numpy as np
 
-from movie_stream.spans import PAD, WORD, Bytes, Ints, Spans, Words, joined, words_of
+from movie_stream.spans import NULL, PAD, WORD, Bytes, Ints, Spans, Words, equal, joined, words_of
 
 _HEADER: Final = struct.Struct(">qiibIhiqqqhii")
 _CODEC: Final = 7
@@ -30,6 +30,8 @@ _MORE: Final = np.uint64(0x8080808080808080)
 _SEVEN: Final = np.uint64(0x7F7F7F7F7F7F7F7F)
 _ONE: Final = np.uint64(1)
 _END: Final = ord("}")
+MOST_HEADERS: Final = 100
+"""Of a record; what has more is Malformed here, and left to who reads record by record."""
 
 
 class Malformed(ValueError):
@@ -72,9 +74,13 @@ def records_of(batches: Sequence[RawBatch], header: str) -> Records:
     text = joined(batch.body for batch in batches)
     counts = np.array([batch.records for batch in batches], np.int64)
     sizes = np.array([len(batch.body) for batch in batches], np.int64)
+    if counts.min(initial=0) < 0:
+        raise Malformed("a batch has less than no records")
     begins = _begins(text, int(counts.sum()))
     firsts, filled = np.cumsum(counts) - counts, counts > 0
-    if not np.array_equal(begins[firsts[filled]], (len(PAD) + np.cumsum(sizes) - sizes)[filled]):
+    if sizes[~filled].any() or not np.array_equal(
+        begins[firsts[filled]], (len(PAD) + np.cumsum(sizes) - sizes)[filled]
+    ):
         raise Malformed("a batch has other records than it says")
     base = np.repeat(np.array([batch.base_offset for batch in batches], np.int64), counts)
     times_ms = np.repeat(np.array([batch.first_time_ms for batch in batches], np.int64), counts)
@@ -86,21 +92,32 @@ def records_of(batches: Sequence[RawBatch], header: str) -> Records:
     keys, at = _strings(text, at)
     values, at = _strings(text, at)
     headers, at = varints(text, at)
-    if not ((at == ends) | ((headers > 0) & (at < ends))).all():
-        raise Malformed("a record is longer, or shorter, than what is in it")
     for batch, first in zip(batches, firsts.tolist(), strict=True):
         if batch.fixed_time_ms is not None:
             times_ms[first : first + batch.records] = batch.fixed_time_ms
     offsets = base + further
-    some = np.flatnonzero(headers)
-    if not len(some) or header.encode() not in text.tobytes():
-        return Records(offsets, times_ms, keys, values, {})
-    marked: dict[int, bytes] = {}
-    for row in some.tolist():
-        for name, value in _headers(text, int(at[row]), int(headers[row]), int(ends[row])):
-            if name == header.encode():
-                marked[int(offsets[row])] = value or b""
-    return Records(offsets, times_ms, keys, values, marked)
+    return Records(offsets, times_ms, keys, values, _marked(text, offsets, at, headers, ends, header))
+
+
+def _marked(text: Bytes, offsets: Ints, at: Ints, headers: Ints, ends: Ints, header: str) -> dict[int, bytes]:
+    """Of the records that have this header its last value, by offset; all headers of a record end where it ends."""
+    if headers.min(initial=0) < 0 or headers.max(initial=0) > MOST_HEADERS:
+        raise Malformed("a record has less than no headers, or very many")
+    wanted, marked = Spans.of([header.encode()]), dict[int, bytes]()
+    while True:
+        done = headers == 0
+        if not np.array_equal(at[done], ends[done]):
+            raise Malformed("a record is longer, or shorter, than what is in it")
+        if done.all():
+            return marked
+        offsets, at, headers, ends = (column[~done] for column in (offsets, at, headers - 1, ends))
+        names, at = _strings(text, at)
+        values, at = _strings(text, at)
+        if names.lengths.min() == NULL:
+            raise Malformed("a header has no name")
+        same = equal(text, names.begins, names.lengths, wanted.take(np.zeros(len(at), np.int64)))
+        for row in np.flatnonzero(same).tolist():
+            marked[int(offsets[row])] = values[row] or b""
 
 
 def varints(text: Bytes, at: Ints) -> tuple[Ints, Ints]:
@@ -170,6 +187,8 @@ def _chained(text: Bytes, begins: Ints, end: int) -> Ints:
         if place < done:
             continue
         parts.append(begins[done : place + 1])
+        if lengths[place] < 0:
+            raise Malformed("a record has a length below 0")
         *missed, at = _one_by_one(text, int(ends[place]), end, begins[place + 1 :])
         parts.append(np.array(missed, np.int64))
         done = int(np.searchsorted(begins, at))
@@ -219,21 +238,3 @@ def _varint(text: Bytes, at: int) -> tuple[int, int]:
         shift += 7
         if shift > 49:
             raise Malformed("a number has more than eight bytes")
-
-
-def _headers(text: Bytes, at: int, count: int, end: int) -> Iterator[tuple[bytes | None, bytes | None]]:
-    """The names and values of so many headers, which end there."""
-    for _ in range(count):
-        name, at = _string(text, at, end)
-        value, at = _string(text, at, end)
-        yield name, value
-    if at != end:
-        raise Malformed("headers are longer, or shorter, than what is in them")
-
-
-def _string(text: Bytes, at: int, end: int) -> tuple[bytes | None, int]:
-    """A single string, or null; the same as _strings."""
-    length, at = _varint(text, at)
-    if not (-1 <= length <= end - at):
-        raise Malformed("a string is longer than its batch")
-    return (None, at) if length < 0 else (text[at : at + length].tobytes(), at + length)

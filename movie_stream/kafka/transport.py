@@ -104,8 +104,8 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         assignment = consumer._subscription.subscription.assignment
         if assignment is None:
             return {}
-        if any(not assignment.state_value(tp).paused for tp in self._waiting):
-            return self._unpacked(assignment)
+        if any(tp in active_partitions for tp in self._waiting):
+            return self._unpacked(active_partitions)
         with consumer._fetcher._subscriptions.fetch_context():
             fetched = await consumer._fetcher.fetched_records(active_partitions, timeout=timeout, max_records=None)
         moved: dict[TP, FetchedRuns] = {}
@@ -114,14 +114,15 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
             if fetched.get(tp):
                 groups = list(in_groups(fetched[tp]))
                 ends = [*(group[0].first for group in groups[1:]), state.position]
-                self._waiting[tp] = deque(zip(groups, ends, strict=True))
-            elif state.has_valid_position:
+                # Behind what waits, if it was paused and is no more.
+                self._waiting.setdefault(tp, deque()).extend(zip(groups, ends, strict=True))
+            elif state.has_valid_position and tp not in self._waiting:
                 moved[TP(tp.topic, tp.partition)] = (None, state.position, [])
-        return moved | self._unpacked(assignment)
+        return moved | self._unpacked(active_partitions)
 
-    def _unpacked(self, assignment: Any) -> dict[TP, FetchedRuns]:
-        """What has waited longest of a partition that is not paused."""
-        tp = next((tp for tp in self._waiting if not assignment.state_value(tp).paused), None)
+    def _unpacked(self, active_partitions: set[TP]) -> dict[TP, FetchedRuns]:
+        """What has waited longest of a partition that is not paused: Faust pauses by asking for the others alone."""
+        tp = next((tp for tp in self._waiting if tp in active_partitions), None)
         if tp is None:
             return {}
         groups = self._waiting.pop(tp)
