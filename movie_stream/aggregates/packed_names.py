@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from movie_stream.aggregates.columns import AnyInts, Bools, Column, Ints
 from movie_stream.aggregates.slots import Slots
-from movie_stream.spans import PAD, Spans, Words, equal
+from movie_stream.spans import PAD, Spans, Words, equal, joined
 
 
 class PackedNames:
@@ -72,11 +72,29 @@ class PackedNames:
 
     def texts(self, ids: Ints) -> list[str]:
         """The strings of these numbers."""
-        joined, bounds = self._joined(ids)
-        if not joined.isascii():
-            return [joined[begin:end].decode() for begin, end in bounds]
-        text = joined.decode()
+        utf8, bounds = self._joined(ids)
+        if not utf8.isascii():
+            return [utf8[begin:end].decode() for begin, end in bounds]
+        text = utf8.decode()
         return [text[begin:end] for begin, end in bounds]
+
+    def pack(self, ids: AnyInts) -> tuple[bytes, bytes]:
+        """The strings of these numbers one after the other, in UTF-8, and their lengths in bytes, as int32."""
+        begins, ends = self._bounds(ids)
+        return _joined(self._text.values, begins, ends)[0], (ends - begins).astype(np.int32).tobytes()
+
+    def unpack(self, text: bytes, lengths: bytes) -> Ints:
+        """The number of each string that `pack` gave, by whichever names. Raises ValueError on what it never gives.
+
+        >>> names = PackedNames()
+        >>> names.unpack(*names.pack(names.ids(["a", "b", "a"]))).tolist()
+        [0, 1, 0]
+        """
+        sizes = np.frombuffer(lengths, np.int32).astype(np.int64)
+        if sizes.min(initial=0) < 0 or sizes.sum() != len(text):
+            raise ValueError(f"expected names of {sizes.sum()} bytes together, got {len(text)}")
+        spans = Spans(joined([text]), len(PAD) + np.cumsum(sizes) - sizes, sizes)
+        return self.add(spans, self.find(spans))
 
     def spans(self, ids: AnyInts) -> Spans:
         """The strings of these numbers, in UTF-8, where they lie."""
@@ -85,8 +103,8 @@ class PackedNames:
 
     def utf8(self, ids: Ints) -> list[bytes]:
         """The same in UTF-8."""
-        joined, bounds = self._joined(ids)
-        return [joined[begin:end] for begin, end in bounds]
+        text, bounds = self._joined(ids)
+        return [text[begin:end] for begin, end in bounds]
 
     def hashes(self, ids: Ints) -> NDArray[np.uint64]:
         """A 64-bit hash of each string, the same in every process; each string is hashed once."""

@@ -36,7 +36,10 @@ _USERS_IN_BLOCK: Final = 8_000
 class UsersBlock(msgspec.Struct, array_like=True, tag="users"):
     """Users in a changelog: everything known of each, but their views by day."""
 
-    names: list[str]
+    names: bytes
+    """One after the other, in UTF-8."""
+    lengths: bytes
+    """Of the names in bytes, int32."""
     first_ms: bytes
     """The first view ever, int64."""
     sessions: bytes
@@ -48,7 +51,8 @@ class UsersBlock(msgspec.Struct, array_like=True, tag="users"):
 class UserDaysBlock(msgspec.Struct, array_like=True, tag="days"):
     """The views and minutes of users by day, in a changelog."""
 
-    names: list[str]
+    names: bytes
+    lengths: bytes
     days: bytes
     """Days since 1970, int32."""
     views: bytes
@@ -228,7 +232,7 @@ class Users:
             columns = [day, self._day_views.values[part], self._day_minutes.values[part]]
             copied.append((UserDaysBlock, user, [column.tobytes() for column in columns]))
         self.settle()
-        return (block(self.names.texts(user), *columns) for block, user, columns in copied)
+        return (block(*self.names.pack(user), *columns) for block, user, columns in copied)
 
     def settle(self) -> None:
         """What is held now is saved already."""
@@ -237,7 +241,7 @@ class Users:
 
     def load(self, block: UsersBlock | UserDaysBlock) -> None:
         """Takes over what `freeze` gave."""
-        user = self.names.ids(block.names)
+        user = self.names.unpack(block.names, block.lengths)
         self._first.grow(len(self.names))
         self._unsaved.grow(len(self.names))
         self._sessions.grow_users(len(self.names))
