@@ -100,7 +100,8 @@ def test_every_test_exists(page: Path) -> None:
 
 
 ORDER = (
-    {"settings", "errors", "masking", "logs", "reasons", "bits", "allocator", "event", "chunk", "partitioner"},
+    {"settings", "errors", "masking", "logs", "reasons", "bits", "allocator"},
+    {"event", "spans", "decimals", "layout", "chunk", "partitioner"},
     {"aggregates", "tables"},
     {"kafka", "mongo", "replay", "embedded", "metrics"},
     {"agents", "run"},
