@@ -41,7 +41,9 @@ def dataflow(servers: str, topic: str, events: int) -> Dataflow:
     by_genre = op.map("by_genre", views, parsed)
     clock = win.EventClock(ts_getter=time_of, wait_for_system_duration=GRACE)
     minutes = win.TumblingWindower(length=timedelta(minutes=1), align_to=datetime(2024, 1, 1, tzinfo=UTC))
-    folded = win.fold_window("folded", by_genre, clock, minutes, lambda: [0, 0.0, 0.0, 5.0, 0], add, merge)
+    folded = win.fold_window(
+        "folded", by_genre, clock, minutes, lambda: [0, 0.0, 0.0, 5.0, 0], add, merge, ordered=False
+    )
     op.output("out", folded.down, TestingSink([]))
     return flow
 

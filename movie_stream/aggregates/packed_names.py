@@ -72,7 +72,7 @@ class PackedNames:
 
     def texts(self, ids: Ints) -> list[str]:
         """The strings of these numbers."""
-        utf8, bounds = self._joined(ids)
+        utf8, bounds = _joined(self._text.values, *self._bounds(ids))
         if not utf8.isascii():
             return [utf8[begin:end].decode() for begin, end in bounds]
         text = utf8.decode()
@@ -101,11 +101,6 @@ class PackedNames:
         begins, ends = self._bounds(ids)
         return Spans(self._text.values, begins, ends - begins)
 
-    def utf8(self, ids: Ints) -> list[bytes]:
-        """The same in UTF-8."""
-        text, bounds = self._joined(ids)
-        return [text[begin:end] for begin, end in bounds]
-
     def hashes(self, ids: Ints) -> NDArray[np.uint64]:
         """A 64-bit hash of each string, the same in every process; each string is hashed once."""
         known = len(self._hashes.values)
@@ -117,10 +112,6 @@ class PackedNames:
     def _bounds(self, ids: AnyInts) -> tuple[Ints, Ints]:
         """Where these strings begin and end."""
         return self._begins.values[ids], self._begins.values[ids + 1]
-
-    def _joined(self, ids: Ints) -> tuple[bytes, Iterator[tuple[int, int]]]:
-        """These strings one after the other, and where each begins and ends in there."""
-        return _joined(self._text.values, *self._bounds(ids))
 
     def _find(self, spans: Spans, tags: NDArray[np.uint32]) -> Ints:
         """First by their tags alone, then all are compared at once: hardly ever do two strings have the same tag."""

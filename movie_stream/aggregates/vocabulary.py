@@ -136,7 +136,7 @@ class Vocabulary:
 
 def usable_texts(texts: Spans, longest: int) -> NDArray[np.bool_]:
     r"""Which texts of JSON, of up to `longest` characters and not empty, stand for themselves: without escapes, in
-    UTF-8, and without what has to be escaped.
+    UTF-8, and without what has to be escaped. A quote would have ended the text; it is not looked for.
 
     >>> usable_texts(Spans.of([b"user_1", b"", b"a\\n", "\u00e9".encode(), b"\xff", b"12345678901"]), 10).tolist()
     [True, False, False, True, False, False]

@@ -1,0 +1,110 @@
+"""A batch cut into groups against dictionaries of lists, figure by figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from movie_stream.aggregates.batch import Batch, Cut
+from movie_stream.aggregates.columns import order_of
+from movie_stream.aggregates.sketch import register_and_rank
+from movie_stream.aggregates.vocabulary import Vocabulary
+from movie_stream.aggregates.window import ALL_TIME, DAY, HOUR, Window
+from movie_stream.event import MISSING
+
+LARGEST = np.iinfo(np.int64).max
+
+
+class View(NamedTuple):
+    time_ms: int
+    key: int
+    title: str
+    spelling: str
+    price: int
+
+
+views = st.builds(
+    View,
+    st.integers(1, 4).map(lambda hour: 1_730_332_800_000 + hour * 1_800_000) | st.integers(1, 253_402_214_399_999),
+    st.integers(0, 3) | st.sampled_from([65_535, 65_536, 2**31 - 1]),
+    st.sampled_from(["Alien", "Zulu", "alien", "\uffff", "\U00010000"]),
+    st.sampled_from(["Drama", "drama", "DRAMA"]),
+    st.just(MISSING) | st.integers(0, 10**15) | st.sampled_from([0, 2**32 - 1, 2**32]),
+)
+
+
+def batch_of(some: Sequence[View]) -> Batch:
+    words = Vocabulary()
+    times, keys, prices = (np.array([view[at] for view in some], np.int64) for at in (0, 1, 4))
+    return Batch(
+        words,
+        np.arange(len(some)) * 2 + 5,
+        times,
+        times % 24,
+        {
+            "movie_id": keys,
+            "title": words.titles.ids([view.title for view in some]),
+            "spelling": words.spellings.ids([view.spelling for view in some]),
+        },
+        {"user_id": keys.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)},
+        {"price": prices},
+    )
+
+
+@given(st.lists(views, min_size=1, max_size=40), st.sampled_from([HOUR, DAY, ALL_TIME]), st.booleans())
+def test_every_figure_of_every_group(some: list[View], window: Window, by_key: bool) -> None:
+    batch = batch_of(some)
+    cut = Cut(batch, window, "movie_id" if by_key else None)
+    groups: dict[tuple[int, int], list[int]] = {}
+    for row, view in enumerate(some):
+        start = 0 if window.length_ms is None else view.time_ms - view.time_ms % window.length_ms
+        groups.setdefault((start, view.key if by_key else 0), []).append(row)
+    ordered = sorted(groups)
+    rows = [groups[group] for group in ordered]
+    assert list(zip(cut.starts.tolist(), cut.keys.tolist(), strict=True)) == ordered
+    assert (len(cut), cut.counts.tolist()) == (len(rows), [*map(len, rows)])
+    assert cut.order.tolist() == [row for group in rows for row in group], "in each by the order of the log"
+    assert cut.label.tolist() == [group[-1] * 2 + 5 for group in rows]
+    assert cut.spread(np.arange(len(cut))).tolist() == [at for at, group in enumerate(rows) for _ in group]
+    newest = [max(some[row].time_ms for row in group) for group in rows]
+    assert cut.newest.tolist() == newest
+    titles = [
+        min(some[row].title for row in group if some[row].time_ms == time)
+        for group, time in zip(rows, newest, strict=True)
+    ]
+    assert batch.vocabulary.titles.texts(cut.title) == titles
+    assert batch.vocabulary.spellings.texts(cut.spelling) == [min(some[r].spelling for r in group) for group in rows]
+    prices = [[some[row].price for row in group if some[row].price != MISSING] for group in rows]
+    for _ in range(2):  # the second time they are remembered
+        assert cut.sum("price").tolist() == [*map(sum, prices)]
+        high, low = (half.tolist() for half in cut.wide_sum("price"))
+        assert [(upper << 32) + lower for upper, lower in zip(high, low, strict=True)] == [*map(sum, prices)]
+        assert cut.count("price").tolist() == [*map(len, prices)]
+        assert cut.largest("price").tolist() == [max(of, default=MISSING) for of in prices]
+        assert cut.smallest("price").tolist() == [min(of, default=LARGEST) for of in prices]
+        hashes = batch.hashes["user_id"][[row for group in rows for row in group]]
+        assert cut.hashes("user_id").tolist() == hashes.tolist()
+        for lg_k in (12, 14):
+            found, wanted = cut.registers("user_id", lg_k), register_and_rank(hashes, lg_k)
+            assert (found[0].tolist(), found[1].tolist()) == (wanted[0].tolist(), wanted[1].tolist())
+
+
+keys = st.integers(0, 3) | st.sampled_from([65_535, 65_536, 2**31 - 1])
+wide = keys | st.sampled_from([2**32 - 1, 2**32, 2**48 - 1, 2**48, 2**63 - 1]) | st.integers(0, 2**63 - 1)
+
+
+@given(st.lists(wide, max_size=60))
+def test_order_is_stable(values: list[int]) -> None:
+    assert order_of(np.array(values, np.int64)).tolist() == sorted(range(len(values)), key=values.__getitem__)
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.int64, np.uint32])
+def test_order_of_narrow_integers(kind: Any) -> None:
+    values: NDArray[Any] = np.array([2**31 - 1, 0, 65_536, 65_535, 0, 2**31 - 1], kind)
+    assert order_of(values).tolist() == [1, 4, 3, 2, 0, 5]
