@@ -236,7 +236,7 @@ def machine_line(found: Found) -> str:
         f"Measured up to {last.run[:10]} on {machine['cores']} cores of {machine['cpu']} with "
         f"{machine['memory_gb']} GB, which also ran the broker ({last.broker}) and mongod; "
         f"Python {machine['python']}, {machine['java'] or 'no Java'}. "
-        f"Medians of {rounds} rounds in which everything was measured in turn.\n"
+        f"Medians of up to {rounds} rounds in which everything was measured in turn.\n"
     )
 
 
