@@ -153,6 +153,7 @@ def test_runs_are_what_aiokafka_reads(log: list[Batch], start: int, skip: int, i
     ours = partition_records(IN_RUNS, data, aborted, start + skip, isolation)
     batches = list(ours)
     wanted = list(as_usual(plain))
+    assert not batches or batches[0].begin == start + skip, "whatever was passed over before it"
     assert list(by_runs(batches)) == wanted
     assert [record for run in unpack.runs(batches) for record in rows(run)] == wanted, "all at once, too"
     assert list(rows(unpack.plain_run(batches))) == wanted
@@ -183,6 +184,17 @@ def test_aborted_transactions_are_skipped_and_control_batches_are_never_seen(iso
     ours = partition_records(IN_RUNS, data, aborted, 0, isolation)
     assert [value for *_, value, _ in by_runs(ours)] == seen
     assert ours.next_fetch_offset == end == 6, "the position goes on past control batches"
+
+
+def test_what_is_passed_over_before_records_belongs_to_them() -> None:
+    def of(value: bytes, marker: bool | None = None) -> Batch:
+        return Batch(((1, b"k", value),), 0, 7, True, marker)
+
+    data, _, end = log_of([of(b"", marker=True), of(b"a"), of(b"", marker=True), of(b"b")], start=5)
+    fetched = list(partition_records(IN_RUNS, data, [], 5))
+    assert [batch.begin for batch in fetched] == [5, 7], "a chunk that left the markers out would leave a hole"
+    [chunk] = unpack.chunks(3, fetched[0].begin, end, unpack.runs(fetched))
+    assert (chunk.start, chunk.end, chunk.offsets.tolist()) == (5, 9, [6, 8])
 
 
 def test_the_hand_made_markers_are_what_aiokafka_takes_for_markers() -> None:

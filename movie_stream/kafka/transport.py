@@ -113,7 +113,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
             state = assignment.state_value(tp)
             if fetched.get(tp):
                 groups = list(in_groups(fetched[tp]))
-                ends = [*(group[0].first for group in groups[1:]), state.position]
+                ends = [*(group[0].begin for group in groups[1:]), state.position]
                 # Behind what waits, if it was paused and is no more.
                 self._waiting.setdefault(tp, deque()).extend(zip(groups, ends, strict=True))
             elif state.has_valid_position and tp not in self._waiting:
@@ -134,7 +134,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         except BatchTooLarge as error:
             self.consumer.transport.refuse(error)
             raise
-        return {TP(tp.topic, tp.partition): (group[0].first, end, found)}
+        return {TP(tp.topic, tp.partition): (group[0].begin, end, found)}
 
     def forget(self) -> None:
         """Drops what waits; only while nothing is being fetched."""
@@ -177,7 +177,11 @@ class ChunkConsumer(driver.Consumer):
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
         ahead = self._ahead = self._ahead or asyncio.create_task(self._fetch())
-        fetched = await asyncio.shield(ahead)  # whoever cancels us may not cancel it: see _drop_ahead
+        try:
+            fetched = await asyncio.shield(ahead)  # whoever cancels us may not cancel it: see _drop_ahead
+        except Exception:
+            self._ahead = None if self._ahead is ahead else self._ahead  # it failed: the next is another one
+            raise
         if self._ahead is not ahead:
             return
         generation = self.app.consumer_generation_id

@@ -55,6 +55,8 @@ class Fetched(NamedTuple):
     data: memoryview
     first: int
     """Records before this offset were read already."""
+    begin: int
+    """The position before it, and before the batches without records for us that were passed over on the way to it."""
     place: str
     """For messages: the topic, partition and offset."""
     magic: int
@@ -103,7 +105,7 @@ def _unpack(self: Any) -> Iterator[Any]:
     if self._tp.topic not in _topics:
         yield from _unpack_records(self)
         return
-    records, at = self._records, 0
+    records, at, begin = self._records, 0, self.next_fetch_offset
     whole = memoryview(records.data)
     while records.has_next():
         batch = records.next_batch()
@@ -121,8 +123,8 @@ def _unpack(self: Any) -> Iterator[Any]:
         if batch.is_control_batch:
             self.next_fetch_offset = batch.next_offset
             continue
-        yield _fetched(data, batch, self.next_fetch_offset, self._tp)
-        self.next_fetch_offset = batch.next_offset
+        yield _fetched(data, batch, self.next_fetch_offset, begin, self._tp)
+        self.next_fetch_offset = begin = batch.next_offset
 
 
 def _intact(data: memoryview, batch: Any) -> bool:
@@ -132,14 +134,14 @@ def _intact(data: memoryview, batch: Any) -> bool:
     return int.from_bytes(data[_CRC_AT:_CRC_FROM], "big") == google_crc32c.value(bytes(data[_CRC_FROM:]))
 
 
-def _fetched(data: memoryview, batch: Any, first: int, tp: Any) -> Fetched:
+def _fetched(data: memoryview, batch: Any, first: int, begin: int, tp: Any) -> Fetched:
     magic = data[_MAGIC_AT]
     count = int.from_bytes(data[COUNT_AT : COUNT_AT + 4], "big") if magic == _PRESENT else 1
     place = f"{tp.topic}, partition {tp.partition}, before offset {batch.next_offset}"
     base = getattr(batch, "base_offset", batch.next_offset)  # the oldest formats have none
     if max(batch.next_offset - base, count) > MOST_RECORDS:
         raise BatchTooLarge(what=f"more than {MOST_RECORDS:,} records", place=place)
-    return Fetched(data, first, place, magic, count)
+    return Fetched(data, first, begin, place, magic, count)
 
 
 def runs(fetched: Sequence[Fetched], layouts: Layouts | None = None) -> list[Run]:
