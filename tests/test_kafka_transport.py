@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from aiokafka import TopicPartition
 from faust.types import TP
 
 from movie_stream.aggregates.accumulator import Accumulator, OutOfStep, Rules
+from movie_stream.app import create_app
 from movie_stream.chunk import Chunk
 from movie_stream.kafka import client, topics, unpack
 from movie_stream.kafka.transport import ChunkConsumer, ChunkThread
@@ -43,7 +45,7 @@ class Consumer(ChunkConsumer):
         self.app = SimpleNamespace(consumer_generation_id=1)
         self.transport = SimpleNamespace(layouts={}, restore=self.restored, cut=None)
         self.positions = dict.fromkeys(self.assignment(), 0)
-        self._next, self._ahead = {}, None
+        self._next, self._ahead, self._told = {}, None, {}
         self._active_partitions, self._paused_partitions = self.assignment(), set[TP]()
         self._thread = Thread(self)
 
@@ -212,3 +214,36 @@ async def test_a_partition_that_is_resumed_while_others_are_fetched_loses_nothin
         monkeypatch.setattr(fetcher, "fetched_records", resumed_within)
         await until_all(opened, found)
     assert_once(found)
+
+
+async def test_a_commit_that_failed_is_made_again(settings: Settings) -> None:
+    """Faust notes what it was to commit as committed whether it was or not."""
+    place, told = TP(settings.kafka_topic, 0), list[Mapping[TP, int]]()
+    answers = iter([False, True])
+
+    class OnceRefusing(ChunkConsumer):
+        """Without a thread, and so without a broker."""
+
+        def _new_consumer_thread(self) -> Any:
+            return SimpleNamespace(commit=self.answered, beacon=None)
+
+        async def answered(self, offsets: Mapping[TP, int]) -> bool:
+            told.append(offsets)
+            return next(answers)
+
+        def assignment(self) -> set[TP]:
+            return {place}
+
+    async def never(*_: Any) -> None:
+        raise AssertionError("nothing comes")
+
+    transport = create_app(settings).transport
+    transport.finished = lambda: {place: 7}
+    faust_consumer = OnceRefusing(transport, never, never, never, loop=asyncio.get_running_loop())
+    try:
+        for _ in range(3):
+            await faust_consumer.commit()
+        assert told == [{place: 7}, {place: 7}]
+    finally:
+        unpack.unpack_as_usual(settings.kafka_topic)
+        unpack.unpack_as_usual(settings.kafka_partials_topic)

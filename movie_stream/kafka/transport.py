@@ -9,7 +9,8 @@ What Faust 0.15 does otherwise, and why it is overridden here:
 * It stops fetching for a second when every stream's buffer is full. Here a full buffer just makes the fetcher wait.
 * It does not say when a partition was cut under the consumer. Here a hole at a chunk's beginning is looked into, and
   so is a position that moved although no record came.
-* It ends the process when a commit comes too late in a rebalance. Commits are only for lag and monitoring here.
+* It ends the process when a commit comes too late in a rebalance, and never repeats one that failed. Commits tell here
+  who watches how far we are, so none but the last matters, but that one does.
 * It waits for the end of a rebalance before it leaves the group. Here it leaves at once.
 """
 
@@ -161,6 +162,7 @@ class ChunkConsumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self._next: dict[TP, int] = {}  # where the next chunk of a partition starts
         self._ahead: asyncio.Task[Any] | None = None
+        self._told: dict[TP, int] = {}  # the positions that the group knows
 
     def _new_consumer_thread(self) -> ChunkThread:
         return ChunkThread(self, loop=self.loop, beacon=self.beacon)
@@ -168,6 +170,7 @@ class ChunkConsumer(driver.Consumer):
     async def perform_seek(self) -> None:
         """Has the tables of the assigned partitions restored and goes on where they stand."""
         await self._drop_ahead()
+        self._told.clear()  # others may have told it something else meanwhile
         positions = await self.transport.restore(self.assignment())
         await self.seek_wait(positions)
         self._next = dict(positions)
@@ -270,7 +273,13 @@ class ChunkConsumer(driver.Consumer):
     def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
         """Only what the tables have finished, and each position once."""
         finished = self.transport.finished()
-        return {tp: finished[tp] for tp in tps if tp in finished and finished[tp] != self._committed_offset[tp]}
+        return {tp: finished[tp] for tp in tps if tp in finished and finished[tp] != self._told.get(tp)}
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        committed = await super()._commit(offsets)
+        if committed:
+            self._told.update(offsets)
+        return committed
 
     async def verify_all_partitions_active(self) -> None:
         """The tables watch their own progress."""
