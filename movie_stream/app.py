@@ -7,6 +7,7 @@ positions and commits are ours (worker.py, tables/).
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -185,6 +186,7 @@ class MovieStream(faust.App):
         with fatal():
             self._serve_metrics()
         await super().on_start()
+        gc.freeze()  # the modules stay: looking at all of them again and again takes a collection most of its time
         self._background = [
             asyncio.create_task(or_die(work))
             for work in (self.worker.flush(), self.worker.watch(), self.worker.report())

@@ -19,7 +19,7 @@ import numpy as np
 
 from movie_stream.decimals import Bools, decimals, whole_numbers
 from movie_stream.event import MAX_TIMESTAMP_MS, MICRO, MISSING
-from movie_stream.spans import FIRST_BYTES, WORD, Bytes, Ints, Spans, words_of
+from movie_stream.spans import Bytes, Ints, Spans, pieces_of
 
 TEXTS: Final = ("movie_id", "title", "genre", "user_id")
 OPTIONAL: Final = {"rating": (6, 5 * MICRO), "duration": (0, 1440), "price": (6, 1_000_000_000 * MICRO)}
@@ -184,26 +184,26 @@ def _after(text: Bytes, at: Ints, piece: bytes, ends: Ints, fits: Bools) -> Ints
     latest = ends - len(piece)
     fits &= at <= latest
     at = np.minimum(at, latest)
-    words = words_of(text)
-    other = np.zeros(len(at), np.uint64)
-    for begin in range(0, len(piece), WORD):
-        part = piece[begin : begin + WORD]
-        differ = words[at + begin] ^ np.uint64(int.from_bytes(part, "little"))
-        other |= differ if len(part) == WORD else differ & FIRST_BYTES[len(part)]
-    fits &= other == 0
+    fits &= pieces_of(text, len(piece))[at] == np.void(piece)
     return at + len(piece)
 
 
 def _quotes(values: Spans) -> tuple[Ints, Ints, Ints]:
     """Where quotes stand in the buffer; of each value the place in there of its first one, and how many it has."""
-    if not len(values):
+    count = len(values)
+    if not count:
         nothing = np.zeros(0, np.int64)
         return nothing, nothing, nothing
-    ends = values.begins + np.maximum(values.lengths, 0)
-    begin, end = int(values.begins.min()), int(ends.max())
+    begins, ends = values.begins, values.begins + np.maximum(values.lengths, 0)
+    begin, end = int(begins.min()), int(ends.max())
     quotes = np.flatnonzero(values.text[begin:end] == _QUOTE)
     quotes += begin
-    first = np.searchsorted(quotes, values.begins)
+    each, others = divmod(len(quotes), count)
+    if each and not others and (begins[1:] >= ends[:-1]).all():  # it may be as many in each of them, as is usual
+        first = np.arange(0, len(quotes), each)
+        if (quotes[first] >= begins).all() and (quotes[first + each - 1] < ends).all():
+            return quotes, first, np.full(count, each)
+    first = np.searchsorted(quotes, begins)
     return quotes, first, np.searchsorted(quotes, ends) - first
 
 

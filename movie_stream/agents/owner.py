@@ -30,6 +30,8 @@ FLUSH_EVERY_S: Final = 0.15
 CHECKPOINT_EVERY_S: Final = 1.0
 """What is counted again, at most, after a crash; more under backlog."""
 
+FLUSHES_AT_ONCE: Final = 4
+"""Of one agent; each holds in memory what it writes."""
 LOOK_EVERY_S: Final = 0.1
 """The longest that a flush which has become due is not seen."""
 
@@ -89,6 +91,7 @@ class Owner(ABC, Generic[S]):
         self.owned: dict[int, Owned[S]] = {}
         self.finished: dict[int, int] = {}
         self.paused: set[int] = set()
+        self._flushing = asyncio.Semaphore(FLUSHES_AT_ONCE)
         self.applied = 0
         """Records applied since the start of the process."""
 
@@ -155,16 +158,19 @@ class Owner(ABC, Generic[S]):
             self.applied += len(chunk)
 
     async def flush_for_ever(self) -> None:
-        """Flushes every partition when it is due."""
+        """Flushes every partition when it is due, some side by side: most of a flush is waiting."""
         while True:
             now = monotonic()
             due = [self._due_s(partition, owned) for partition, owned in self.owned.items()]
             await asyncio.sleep(min(max(min(due, default=now + LOOK_EVERY_S) - now, 0.01), LOOK_EVERY_S))
-            for partition, owned in list(self.owned.items()):
-                if monotonic() >= self._due_s(partition, owned) and not self.idle(owned):
-                    async with owned.lock:
-                        if self.holds(partition, owned):
-                            await self._flush(partition, owned)
+            await asyncio.gather(*(self._flush_if_due(partition, owned) for partition, owned in self.owned.items()))
+
+    async def _flush_if_due(self, partition: int, owned: Owned[S]) -> None:
+        async with self._flushing:
+            if monotonic() >= self._due_s(partition, owned) and not self.idle(owned):
+                async with owned.lock:
+                    if self.holds(partition, owned):
+                        await self._flush(partition, owned)
 
     def urgent(self, partition: int) -> bool:
         """Whether so much waits for a flush that it is due whatever the pace."""

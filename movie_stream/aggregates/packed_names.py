@@ -116,8 +116,11 @@ class PackedNames:
     def _find(self, spans: Spans, tags: NDArray[np.uint32]) -> Ints:
         """First by their tags alone, then all are compared at once: hardly ever do two strings have the same tag."""
         found = self._slots.find(tags, lambda numbers, places: self._tags.values[numbers] == tags[places])
-        likely = np.flatnonzero(found >= 0)
-        other = likely[~self._same(found[likely], spans.take(likely))]
+        if (found >= 0).all():
+            other = np.flatnonzero(~self._same(found, spans))
+        else:
+            likely = np.flatnonzero(found >= 0)
+            other = likely[~self._same(found[likely], spans.take(likely))]
         if len(other):
             asked = spans.take(other)
             found[other] = self._slots.find(
