@@ -1,4 +1,4 @@
-"""The made-up films that generated views are of: always the same ones, a few popular and many rare."""
+"""The films that generated views are of; the made-up ones are always the same, a few popular and many rare."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 FILMS: Final = 400
 SEED: Final = 1895
@@ -90,21 +90,42 @@ PEOPLE: Final = ["Margaret", "Ishaan", "Lucía", "Tomasz", "Adaeze", "Henrik", "
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All films, in columns of equal length."""
+    """All films, at least one, in columns of equal length."""
 
     movie_id: list[str]
     title: list[str]
     genre: list[str]
     popularity: NDArray[np.float64]
-    """For each film, the share of the views that go to it or to one before it; rising to 1."""
+    """For each film, the share of the views that go to it or to one before it, rising to 1: see `cumulative`."""
     quality: NDArray[np.float64]
-    """The rating, in stars, that its viewers give on average."""
+    """The rating, in stars, that its viewers give on average; NaN where none is known: its views have none."""
     minutes: NDArray[np.int64]
+    """How long it is; 0 where that is not known: its views have no duration."""
     price: NDArray[np.float64]
+    """What a view costs; NaN where there is no price."""
+
+    def __len__(self) -> int:
+        return len(self.movie_id)
+
+
+def cumulative(weights: ArrayLike) -> NDArray[np.float64]:
+    """A catalogue's `popularity`, where each film has views in proportion to its weight.
+
+    >>> cumulative([2, 1, 1, 0]).tolist()
+    [0.5, 0.75, 1.0, 1.0]
+
+    Raises ValueError where a weight is negative or no number, or none is above 0.
+    """
+    weight = np.asarray(weights, np.float64)
+    if not (np.isfinite(weight).all() and (weight >= 0).all() and (weight > 0).any()):
+        raise ValueError("expected weights from 0 on, and one above 0")
+    popularity: NDArray[np.float64] = np.minimum(np.cumsum(weight) / weight.sum(), 1.0)
+    popularity[np.flatnonzero(weight)[-1] :] = 1.0  # what rounding has left
+    return popularity
 
 
 def catalogue() -> Catalogue:
-    """The films.
+    """The made-up films.
 
     >>> films = catalogue()
     >>> len(films.title), len(set(films.title)), films.movie_id[0]
@@ -115,13 +136,11 @@ def catalogue() -> Catalogue:
     genre = chance.choice([name for name, _ in GENRES], FILMS, p=shares / shares.sum())
     weight = 1.0 / np.arange(1, FILMS + 1) ** POPULARITY_FALL
     weight = chance.permutation(weight)
-    popularity = np.cumsum(weight) / weight.sum()
-    popularity[-1] = 1.0
     return Catalogue(
         movie_id=[f"tt{number:07d}" for number in range(1, FILMS + 1)],
         title=chance.permutation(_titles())[:FILMS].tolist(),
         genre=genre.tolist(),
-        popularity=popularity,
+        popularity=cumulative(weight),
         quality=np.clip(chance.normal(3.4, 0.6, FILMS), 1.5, 4.8),
         minutes=np.clip(chance.normal(112, 18, FILMS), 74, 196).astype(np.int64),
         price=chance.choice(PRICES, FILMS),
