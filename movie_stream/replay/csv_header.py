@@ -25,6 +25,7 @@ OTHER_FORMATS: Final = (
     (b"\xfd7zXZ\0", "an xz archive", "unpack it with unxz"),
     (b"BZh", "a bzip2 archive", "unpack it with bunzip2"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it"),
+    (b"\x1f\x8b", "an archive within an archive", "unpack it"),
     (b"PK\x03\x04", "an archive within an archive", "unpack it"),
     (b"PAR1", "a Parquet file", "export it as CSV (UTF-8)"),
     (b"SQLite format 3", "an SQLite database", "export a table as CSV (UTF-8)"),

@@ -231,14 +231,18 @@ class CsvRows:
         return self._looked_at(line)
 
     def _looked_at(self, text: str) -> str:
-        """The text without zeros, which no text has a use for; notes what characters it has."""
+        """The text without bytes of zero in its rows, for which no text has a use; notes what characters it has."""
         if not text.isascii():
             self.has_odd_bytes = self.has_odd_bytes or ODD_BYTE.search(text) is not None
             self.has_wide_characters = self.has_wide_characters or WIDE_CHARACTER.search(text) is not None
-        if "\0" in text:
-            self.mended[ZEROS] += sum("\0" in line for line in _lines(text))
-            text = text.replace("\0", "")
-        return text
+        return "".join(map(self._without_zeros, _lines(text))) if "\0" in text else text
+
+    def _without_zeros(self, line: str) -> str:
+        """A line without zeros, unless it has nothing else, or has no end: what that was nobody knows."""
+        if "\0" not in line or len(line) > MAX_ROW or not line.strip("\0\r\n"):
+            return line
+        self.mended[ZEROS] += 1
+        return line.replace("\0", "")
 
     def _whole_line(self, begun: str) -> str:
         """A line that is `begun`, and the rest of it; cut off somewhere behind MAX_ROW."""

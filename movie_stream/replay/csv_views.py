@@ -6,7 +6,7 @@ import csv
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from hashlib import blake2b
 from pathlib import Path
@@ -14,20 +14,22 @@ from typing import Final, Self
 
 from movie_stream.errors import InputError, UsageError
 from movie_stream.replay.csv_cells import even_timestamps, in_milliseconds
-from movie_stream.replay.csv_header import A_HEADER, BYTE_ORDER_MARK, check_beginning, read_header
+from movie_stream.replay.csv_header import BYTE_ORDER_MARK, check_beginning, read_header
 from movie_stream.replay.csv_rows import BAD_QUOTES, UTF8, CsvRows, Rows
 from movie_stream.replay.formats import FORMATS, named, recognised
 from movie_stream.replay.formats.format import Format, ViewsFormat
 from movie_stream.replay.formats.native import Native
-from movie_stream.replay.opened import BUFFER_BYTES, Archive, Opened, Told, opened
+from movie_stream.replay.opened import BUFFER_BYTES, Archive, Told, opened
 from movie_stream.replay.views import Views
 
 HASHED_BYTES: Final = 1 << 22
 """As much of a file is hashed at once."""
 MILLISECOND_DIGITS: Final = 13
+OFFICE: Final = "[Content_Types].xml"
+"""In each such document, which are zip archives."""
+OTHER_ENCODING: Final = "file in Windows-1252 or Latin-1 instead of UTF-8"
 WINDOWS: Final = "cp1252"
 HEADERS: Final = "headers in the middle, which are left out"
-OTHER_ENCODING: Final = "the file is not in UTF-8, and was read as Windows-1252 (or Latin-1)"
 
 
 class CsvFile:
@@ -57,6 +59,11 @@ class CsvFile:
         except BaseException:
             self.opened.close()
             raise
+
+    @property
+    def what(self) -> str:
+        """What it is, for people."""
+        return f"{self.kind.title} (format {self.kind.name})"
 
     def open_rows(self, last_line: int | None = None, encoding: str = UTF8) -> CsvRows:
         """Its rows, from the header on."""
@@ -100,19 +107,17 @@ class CsvFile:
 class ViewsFile(Views):
     """An open file in which a row is a view; use it in a `with`."""
 
-    def __init__(
-        self, path: Path | str, *, format_name: str | None = None, movies: Path | None = None, csv_file: CsvFile | None = None
-    ) -> None:
-        self._csv = csv_file or CsvFile(path, format_name)
+    def __init__(self, file: CsvFile | Path | str, movies: Path | None = None) -> None:
+        self._csv = file if isinstance(file, CsvFile) else CsvFile(file)
         try:
             if not issubclass(self._csv.kind, ViewsFormat):
-                raise InputError(path=path, expected="a file of views", got=self._csv.kind.title)
+                raise InputError(path=self._csv.path, expected="a file of views", got=self._csv.kind.title)
             self._format = self._csv.kind(self._csv.names, self._csv.opened, movies)
         except BaseException:
             self._csv.opened.close()
             raise
         super().__init__(self._format.header)
-        self.path, self.size, self.what = self._csv.path, self._csv.size_bytes, self._format.title
+        self.path, self.size, self.what = self._csv.path, self._csv.size_bytes, self._csv.what
         self.position = self.line = 0
         self.now_ms = time.time_ns() // 1_000_000
         self.mended = Counter()
@@ -135,6 +140,8 @@ class ViewsFile(Views):
         with closing(self._csv.open_rows(last_line, self.encoding)) as rows:
             rows.first()
             self.mended = rows.mended
+            if self.encoding != UTF8:
+                self.mended[OTHER_ENCODING] += 1
             for chunk in rows.chunks(len(names), self._least):
                 self.position, self.line = rows.position_bytes, rows.line
                 yield self._in_milliseconds(self._format.native(self._without_headers(chunk)))
@@ -145,7 +152,8 @@ class ViewsFile(Views):
                     self.encoding = WINDOWS  # nothing in it is UTF-8 beyond ASCII
 
     def hashes(self) -> Iterator[str]:
-        for self.position, made in self._csv.hashes(self._format.part_of_hash):
+        for done, made in self._csv.hashes(self._format.part_of_hash):
+            self.position = done
             yield made
 
     def _without_headers(self, rows: Rows) -> Rows:
@@ -154,8 +162,7 @@ class ViewsFile(Views):
         if names[self._header_shows] not in rows.columns[self._header_shows]:
             return rows
         same = [
-            [cell.strip().removeprefix("\ufeff") for cell in row] == names
-            for row in zip(*rows.columns, strict=True)
+            [cell.strip().removeprefix("\ufeff") for cell in row] == names for row in zip(*rows.columns, strict=True)
         ]
         self.mended[HEADERS] += sum(same)
         return rows.without(same)
@@ -189,6 +196,9 @@ def _chooser(member: str | None) -> Callable[[Archive], str]:
                 raise UsageError(argument="--member", expected=f"one of {', '.join(names)}", got=member)
             return found[0]
         found = names if len(names) == 1 else [name for name in names if _is_known(archive, name)]
+        if OFFICE in names:
+            got, remedy = "a spreadsheet, or another office document", "export the sheet as CSV (UTF-8)"
+            raise InputError(path=archive.path, expected="a CSV, or an archive with one", got=got, remedy=remedy)
         if len(found) != 1:
             raise InputError(
                 path=archive.path,

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol
+from typing import IO, BinaryIO, Final, Protocol
 
 import zstandard
 
@@ -41,7 +41,7 @@ class Archive:
     """A zip file, in which files stand beside each other as in a folder."""
 
     def __init__(self, path: Path | str, file: BinaryIO) -> None:
-        self.path = path
+        self.path, self.file = path, file
         try:
             self._zip = zipfile.ZipFile(file)
         except zipfile.BadZipFile as error:
@@ -57,7 +57,7 @@ class Archive:
         with self._opened(name) as member:
             return member.read(size)
 
-    def copy(self, name: str, to: BinaryIO, told: Told) -> None:
+    def copy(self, name: str, to: IO[bytes], told: Told) -> None:
         """Unpacks a file."""
         with self._opened(name) as member:
             _copy(self.path, member, to, lambda: told(to.tell(), self._zip.getinfo(name).file_size))
@@ -84,7 +84,7 @@ class Opened:
         if self._archive:
             wanted = self._member.rpartition("/")[0]
             full = f"{wanted}/{name}" if wanted else name
-            return _unpacked(self._archive, full, _untold) if full in self._archive.names else None
+            return _copy_of(self._archive, full) if full in self._archive.names else None
         if self._folder is None:
             return None
         found = [self._folder / (name + suffix) for suffix in SUFFIXES if (self._folder / (name + suffix)).is_file()]
@@ -93,6 +93,8 @@ class Opened:
     def close(self) -> None:
         """Closes it."""
         self.file.close()
+        if self._archive:
+            self._archive.file.close()
 
     def __enter__(self) -> Opened:
         return self
@@ -119,29 +121,64 @@ def opened(path: Path | str, choose: Chosen = only_member, told: Told = _untold)
     Raises InputError where there is none to read, or it is damaged.
     """
     with ExitStack() as stack:
-        file = stack.enter_context(_raw(path))
-        if not file.seekable():
-            file = stack.enter_context(_copied(path, file, file, told, 0))
+        file = stack.enter_context(_seekable(path, told))
         head = file.read(len(ZIP))
         file.seek(0)
         size = os.fstat(file.fileno()).st_size
         if head == ZIP:
-            stack.pop_all()  # the archive needs it for what stands beside
             archive = Archive(path, file)
-            return _unpacked(archive, choose(archive), told)
+            found = _unpacked(archive, choose(archive), told)
+            stack.pop_all()  # the archive needs it for what stands beside
+            return found
         if head == ZSTD:
-            reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
-            return Opened(path, _copied(path, reader, file, told, size))
+            return Opened(path, _copied(path, _ZstdReader(file), file, told, size))
         if head.startswith(GZIP):
             return Opened(path, _copied(path, gzip.GzipFile(fileobj=file), file, told, size))
         stack.pop_all()
         return Opened(path, file)
 
 
+class _ZstdReader:
+    """Unpacks one frame after the other. The library's own reader takes a file that is cut off for a whole one."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._rest = file, b""
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, about as many as `size` packed ones make; none at the end."""
+        while packed := self._rest or self._file.read(size // 8):
+            if self._frame.eof:
+                self._frame = zstandard.ZstdDecompressor().decompressobj()
+            made = self._frame.decompress(packed)
+            self._rest = self._frame.unused_data
+            if made:
+                return made
+        if not self._frame.eof:
+            raise EOFError("it is cut off")
+        return b""
+
+
+def _seekable(path: Path | str, told: Told) -> BinaryIO:
+    """The file as it is, or a copy of what comes down a pipe."""
+    file = _raw(path)
+    if file.seekable():
+        return file
+    with file:
+        return _copied(path, file, file, told, 0)
+
+
 def _unpacked(archive: Archive, name: str, told: Told) -> Opened:
     with temporary_file(archive.path) as copy:
-        archive.copy(name, copy, told)  # type: ignore[arg-type]
+        archive.copy(name, copy, told)
         return Opened(f"{archive.path}: {name}", _own(copy.fileno()), archive, name)
+
+
+def _copy_of(archive: Archive, name: str) -> Opened:
+    """Another file of an archive that stays open."""
+    with temporary_file(archive.path) as copy:
+        archive.copy(name, copy, _untold)
+        return Opened(f"{archive.path}: {name}", _own(copy.fileno()))
 
 
 def _raw(path: Path | str) -> BinaryIO:
@@ -162,11 +199,11 @@ def _raw(path: Path | str) -> BinaryIO:
 def _copied(path: Path | str, readable: _Readable, raw: BinaryIO, told: Told, size: int) -> BinaryIO:
     """What comes out of `readable`, in a nameless file; `raw` is what it reads from."""
     with temporary_file(path) as copy:
-        _copy(path, readable, copy, lambda: told(raw.tell() if size else copy.tell(), size))  # type: ignore[arg-type]
+        _copy(path, readable, copy, lambda: told(raw.tell() if size else copy.tell(), size))
         return _own(copy.fileno())
 
 
-def _copy(path: Path | str, readable: _Readable, to: BinaryIO, told: Callable[[], None]) -> None:
+def _copy(path: Path | str, readable: _Readable, to: IO[bytes], told: Callable[[], None]) -> None:
     try:
         while block := readable.read(COPIED_AT_ONCE):
             to.write(block)

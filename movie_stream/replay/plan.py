@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from movie_stream.errors import UsageError
 from movie_stream.replay.time_order import TimeSurvey
-from movie_stream.replay.time_range import EVER, TimeRange
+from movie_stream.replay.time_range import EVER, NOW, TimeRange, moment_ms
 
 Anchor = Literal["first", "last"]
 REAL_TIME: Final = 1.0
@@ -90,3 +90,36 @@ class Plan:
 
 
 AS_IT_IS: Final = Plan()
+
+
+def plan_of(
+    *,
+    start: str | None = None,
+    end: str | None = None,
+    shift_to: str | None = None,
+    rate: float = 0,
+    speed: float | None = None,
+    strict: bool = False,
+    sort: bool = True,
+    limit: int | None = None,
+    anchor: Anchor | None = None,
+    loop: bool = False,
+) -> Plan:
+    """The plan, with moments as a user writes them. Raises UsageError."""
+    between = TimeRange(
+        None if start is None else moment_ms("--start", start), None if end is None else moment_ms("--end", end)
+    )
+    if between.start_ms is not None and between.end_ms is not None and between.start_ms >= between.end_ms:
+        raise UsageError(argument="--end", expected=f"a time after --start {start}", got=end)
+    return Plan(
+        rate=rate,
+        speed=speed,
+        strict=strict,
+        sort=sort,
+        limit=limit,
+        between=between,
+        shift_to_now=shift_to == NOW,
+        shift_to_ms=None if shift_to in (None, NOW) else moment_ms("--shift-to", shift_to or ""),
+        anchor=anchor,
+        loop=loop,
+    )

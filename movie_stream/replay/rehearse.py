@@ -63,7 +63,7 @@ def rehearse(
     for row in views.refused:
         done.refuse(row)
     first = ViewChunk([], [], np.empty(0, np.int64), np.empty(0, np.int64), [])
-    for chunk in views.chunks(-1 if plan.live else future_tolerance_ms):
+    for chunk in views.chunks(None if plan.live else future_tolerance_ms):
         for row in chunk.refused:
             done.refuse(row)
         if len(chunk):

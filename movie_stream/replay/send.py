@@ -22,7 +22,7 @@ from movie_stream.replay.pace import Clock, Pace, Schedule
 from movie_stream.replay.plan import AS_IT_IS, Plan
 from movie_stream.replay.resume import Resumption
 from movie_stream.replay.sorted_runs import SortedRuns
-from movie_stream.replay.source import Source
+from movie_stream.replay.source import ViewsSource
 from movie_stream.replay.temporary import temporary_file
 from movie_stream.replay.time_order import FarOff, TimeSurvey
 from movie_stream.replay.time_range import EVER
@@ -42,7 +42,7 @@ class ReplayProgress:
 
     step: Step
     done: int
-    """Of `total`, in this step, be it bytes or views. Of a sorted file while sending it is in proportion to its rows."""
+    """Of `total`, in this step, be it bytes or views; while a sorted file is sent, in proportion to its rows."""
     total: int
     sent: int
     """Events so far, by this run."""
@@ -82,7 +82,7 @@ class ReplayResult:
 
 async def replay(
     settings: Settings,
-    source: Source,
+    source: ViewsSource,
     plan: Plan = AS_IT_IS,
     progress: Callable[[ReplayProgress], None] | None = None,
     ack_timeout: timedelta = ACK_TIMEOUT,
@@ -174,7 +174,7 @@ class _Replay:
         self._progress("checking", nothing_to_resume=resumption.earlier is None)
 
     async def survey(self) -> bool:
-        """Whether the rows are in time order; names those that lie far off the rest, and finds how far all are moved."""
+        """Whether the rows are in time order; names those far off the rest, and finds how far all are moved."""
         survey = TimeSurvey()
         self._views.between = self._plan.between
 
@@ -201,7 +201,7 @@ class _Replay:
     def _views_to_send(self) -> Iterator[ViewChunk]:
         """The file's views, up to where the survey saw its end."""
         # What comes just at its time is not ahead of it, however long that takes from now.
-        return self._views.chunks(-1 if self._plan.live else self._tolerance_ms, self._lines)
+        return self._views.chunks(None if self._plan.live else self._tolerance_ms, self._lines)
 
     async def insist(self) -> None:
         """Raises FileRefused at the first row that is refused."""

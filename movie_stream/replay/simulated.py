@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -54,7 +53,7 @@ class SimulatedViews(Views):
             first = self.refused[0] if self.refused else RefusedRow(1, "nothing stands below the header")
             raise FileRefused(path=self.path, line=first.line, why=first.reason, remedy="correct the file")
         self._catalogue = catalogue_of(films)
-        self.what = f"{len(films):,} {csv_file.kind.title}; {simulation.count:,} views of them are made up"
+        self.what = f"{len(films):,} {csv_file.what}; {simulation.count:,} views of them are made up"
 
     def __enter__(self) -> SimulatedViews:
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from movie_stream.replay.views import Views
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ViewsSource:
     """A file, `-` being standard input, and what the user says of it."""
 
     path: Path | str
@@ -44,7 +45,7 @@ class Source:
                     expected="a catalogue of films, of which views are made up",
                     got=f"{self.path} with {csv_file.kind.title}",
                 )
-            return ViewsFile(self.path, movies=self.movies, csv_file=csv_file)
+            return ViewsFile(csv_file, self.movies)
         except BaseException:
             csv_file.opened.close()
             raise
@@ -57,6 +58,30 @@ class Source:
         except asyncio.CancelledError:
             opening.add_done_callback(_close)
             raise
+
+
+def source_of(
+    path: Path,
+    format_name: str | None = None,
+    movies: Path | None = None,
+    member: str | None = None,
+    *,
+    views: int | None = None,
+    users: int | None = None,
+    days: int | None = None,
+    seed: int | None = None,
+) -> ViewsSource:
+    """The source; a simulation is asked for where one of its figures is."""
+    if all(figure is None for figure in (views, users, days, seed)):
+        return ViewsSource(path, format_name, movies, member)
+    usual = Simulation()
+    simulation = Simulation(
+        usual.count if views is None else views,
+        usual.seed if seed is None else seed,
+        users,
+        usual.span if days is None else timedelta(days=days),
+    )
+    return ViewsSource(path, format_name, movies, member, simulation)
 
 
 def _close(opened: asyncio.Future[Views]) -> None:

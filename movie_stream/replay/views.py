@@ -63,14 +63,14 @@ class Views(ABC):
     def close(self) -> None:
         """Closes what is open."""
 
-    def chunks(self, future_tolerance_ms: int, last_line: int | None = None) -> Iterator[ViewChunk]:
+    def chunks(self, future_tolerance_ms: int | None, last_line: int | None = None) -> Iterator[ViewChunk]:
         """The views, or those of the physical lines up to `last_line`.
 
-        One that lies more than `future_tolerance_ms` ahead of `now_ms` is refused, as the worker would; with a
-        negative tolerance none.
+        One that lies more than `future_tolerance_ms` ahead of `now_ms` is refused, as the worker would; None: none is.
         """
+        now = (-1, 0) if future_tolerance_ms is None else (self.now_ms, future_tolerance_ms)
         for rows in self.rows(last_line):
-            yield self._records.views(self._moved(self._chosen(rows)), self.now_ms, future_tolerance_ms)
+            yield self._records.views(self._moved(self._chosen(rows)), *now)
 
     def times(self) -> Iterator[Times]:
         """Times (ms) and lines of the rows that have a whole number there, whatever else they have; not moved."""
