@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing
@@ -12,12 +11,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
-from movie_stream.errors import FileRefused, InputError, UsageError
+from movie_stream.errors import FileRefused, InputError
 from movie_stream.replay.bookmark import BookmarkFile
 from movie_stream.replay.csv_records import ViewChunk
 from movie_stream.replay.csv_rows import RefusedRow
 from movie_stream.replay.csv_views import ViewsFile
-from movie_stream.replay.pace import Pace
+from movie_stream.replay.pace import Pace, check_rate
 from movie_stream.replay.resume import Resumption
 from movie_stream.replay.sorted_runs import SortedRuns
 from movie_stream.replay.temporary import temporary_file
@@ -93,8 +92,7 @@ async def replay(
     Raises InputError where nothing in the file (with `strict`: not everything) can be used, or the bookmark cannot,
     BrokerUnreachable, BrokerRefused, TopicMissing, WriteRefused, and UsageError for a rate that is none.
     """
-    if not 0 <= rate < math.inf:
-        raise UsageError(argument="--rate", expected="a number of events/s, or 0 for as fast as it goes", got=str(rate))
+    check_rate(rate)
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(open_topic(settings, settings.kafka_topic, ack_timeout))
         views = stack.enter_context(await _open(file))
