@@ -370,16 +370,97 @@ def produce(
     _end(run(load_settings(), source, plan, resume=resume, restart=restart, again=again))
 
 
-@app.command(epilog=_examples("movie-stream generate --output views.csv --count 100000 --seed 7"))
-def generate(
-    output: Annotated[Path, typer.Option("--output", "-o", help="The CSV to write.")],
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many views.")] = 10_000,
-    seed: Annotated[int, typer.Option("--seed", "-s", help="The same seed makes the same file.")] = 0,
-) -> None:
-    """Make a realistic CSV: a daily rhythm, popular and rare films."""
-    from movie_stream.commands.generate import generate as run
+class FileFormat(StrEnum):
+    """What `generate` can write."""
 
-    _end(run(output=output, count=count, seed=seed))
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
+@app.command(
+    epilog=_examples(
+        "movie-stream generate --output views.csv --count 100000 --seed 7",
+        "movie-stream generate --output views.jsonl --days 30 --films 5000",
+        "movie-stream generate --to-topic --rate 2000 --end now --late-fraction 0.01 --bad-fraction 0.01",
+    )
+)
+def generate(
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE|-", help="The file to write; - is standard output."),
+    ] = None,
+    to_topic: Annotated[bool, typer.Option("--to-topic", help="Send them to the topic instead of a file.")] = False,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            *("--rate", "-r"),
+            min=0,
+            metavar="EVENTS/S",
+            help="With --to-topic: events per second; 0 is as fast as it goes.",
+            show_default="0",
+        ),
+    ] = None,
+    file_format: Annotated[
+        FileFormat | None,
+        typer.Option("--format", help="jsonl: the records of the topic, one a line.", show_default="by FILE's ending"),
+    ] = None,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many views.")] = 10_000,
+    seed: Annotated[int, typer.Option("--seed", "-s", help="The same options and seed make the same views.")] = 0,
+    users: Annotated[
+        int | None,
+        typer.Option("--users", min=1, help="How many users there are at most.", show_default="a tenth of --count"),
+    ] = None,
+    films: Annotated[int, typer.Option("--films", min=1, max=1_000_000, help="How many films there are.")] = 400,
+    days: Annotated[float, typer.Option("--days", help="The time that they are spread over.")] = 2,
+    end: Annotated[
+        str | None,
+        typer.Option(
+            "--end",
+            metavar="TIME|now",
+            help="When that time ends (UTC). With `now` the same seed makes other times each run.",
+            show_default="2024-11-01",
+        ),
+    ] = None,
+    no_price: Annotated[bool, typer.Option("--no-price", help="No view has a price.")] = False,
+    late_fraction: Annotated[
+        float,
+        typer.Option(
+            "--late-fraction",
+            min=0,
+            max=1,
+            help="The share of views that stand days behind their time, so that a worker refuses them as late. "
+            "`produce` puts a file in order, and so makes up for it, except with --no-sort.",
+        ),
+    ] = 0,
+    bad_fraction: Annotated[
+        float,
+        typer.Option(
+            "--bad-fraction",
+            min=0,
+            max=1,
+            help="The share of views that are spoilt, in one of six ways, so that they are refused as bad.",
+        ),
+    ] = 0,
+) -> None:
+    """Make views up: a daily rhythm, popular and rare films, regular and rare users; to a file or to the topic.
+
+    Ctrl-C ends it with exit code 130: an unfinished file is removed, what was sent to the topic stays there.
+    """
+    from movie_stream.commands.generate import generate as run
+    from movie_stream.commands.generate import made_up_views
+
+    views = made_up_views(
+        count=count,
+        seed=seed,
+        users=users,
+        films=films,
+        days=days,
+        end=end,
+        prices=not no_price,
+        late_fraction=late_fraction,
+        bad_fraction=bad_fraction,
+    )
+    _end(run(views, output=output, to_topic=to_topic, file_format=file_format and file_format.value, rate=rate))
 
 
 @app.command(epilog=_examples("movie-stream show genres", "movie-stream show top-movies --limit 3 --json"))

@@ -141,6 +141,14 @@ def films(*weights: float) -> Catalogue:
     )
 
 
+@pytest.mark.parametrize("count", [1, 400, 788, 789, 100_000])
+def test_as_many_films_as_wanted_each_with_a_title_of_its_own(count: int) -> None:
+    films = catalogue(count)
+    assert len(set(films.movie_id)) == len(set(films.title)) == len(films.genre) == count
+    assert max(map(len, films.title)) < 100
+    assert films.popularity[-1] == 1
+
+
 def test_what_is_not_known_of_a_film_is_not_made_up() -> None:
     rows = table(4_000, 1, films=films(1, 1))
     for column in (5, 6, 7):

@@ -30,10 +30,11 @@ from movie_stream.kafka.progress import records_held, wait_until_counted
 from movie_stream.mongo import schema
 from movie_stream.mongo.client import address_of, opened
 from movie_stream.replay.generate import END, SPAN
-from movie_stream.replay.made_up import send_made_up
+from movie_stream.replay.made_up import MadeUp
 from movie_stream.replay.plan import Plan
 from movie_stream.replay.sample import SAMPLE_VIEWS, sample
 from movie_stream.replay.send import ReplayProgress, replay
+from movie_stream.replay.send_made_up import send_made_up
 from movie_stream.replay.source import ViewsSource
 from movie_stream.settings import Settings
 
@@ -192,12 +193,13 @@ class _Demo:
         run.phase = "replaying"
         run.sending_s = time.monotonic()
         if source.count >= SAMPLE_VIEWS:
-            self._wrote((await replay(settings, ViewsSource(sample()))).sent)
+            self._arrived((await replay(settings, ViewsSource(sample()))).sent)
         made_up = source.count - run.sent
         if made_up:
-            await send_made_up(settings, made_up, source.rate, self._wrote, seed=_SEED, end=END + SPAN, span=SPAN)
+            views = MadeUp(count=made_up, seed=_SEED, end=END + SPAN)
+            await send_made_up(settings, views, source.rate, self._arrived)
 
-    def _wrote(self, events: int) -> None:
+    def _arrived(self, events: int) -> None:
         self._run.sent += events
         self._run.sent_share = self._run.sent / self._source.count
 

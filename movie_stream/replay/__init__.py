@@ -4,5 +4,6 @@ Reading order: csv_rows.py (lines and quotes), csv_header.py (which column is wh
 becomes numbers), csv_records.py (rows become records), csv_parts.py (the same, a column at a time), csv_views.py
 (a file of them), time_order.py and sorted_runs.py (the order of time), pace.py and topic_writer.py (when and where
 to), send.py (all of it together: `replay`), bookmark.py, arrivals.py and resume.py (going on where a replay was cut
-off), generate.py (made-up views).
+off), generate.py (made-up views), catalogue.py (their films), faults.py and damage.py (what may be wrong with them),
+send_made_up.py (to the topic).
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -107,6 +107,10 @@ class Catalogue:
     def __len__(self) -> int:
         return len(self.movie_id)
 
+    def without_prices(self) -> Catalogue:
+        """The same films, of which none has a price."""
+        return replace(self, price=np.full(len(self), np.nan))
+
 
 def cumulative(weights: ArrayLike) -> NDArray[np.float64]:
     """A catalogue's `popularity`, where each film has views in proportion to its weight.
@@ -124,34 +128,39 @@ def cumulative(weights: ArrayLike) -> NDArray[np.float64]:
     return popularity
 
 
-def catalogue() -> Catalogue:
-    """The made-up films.
+def catalogue(count: int = FILMS) -> Catalogue:
+    """Made-up films, always the same for their number.
 
     >>> films = catalogue()
-    >>> len(films.title), len(set(films.title)), films.movie_id[0]
+    >>> len(films), len(set(films.title)), films.movie_id[0]
     (400, 400, 'tt0000001')
     """
-    chance = np.random.default_rng(SEED)
+    random = np.random.default_rng(SEED)
     shares = np.array([share for _, share in GENRES], np.float64)
-    genre = chance.choice([name for name, _ in GENRES], FILMS, p=shares / shares.sum())
-    weight = 1.0 / np.arange(1, FILMS + 1) ** POPULARITY_FALL
-    weight = chance.permutation(weight)
+    genre = random.choice([name for name, _ in GENRES], count, p=shares / shares.sum())
+    weight = random.permutation(1.0 / np.arange(1, count + 1) ** POPULARITY_FALL)
+    titles = _titles(count)
     return Catalogue(
-        movie_id=[f"tt{number:07d}" for number in range(1, FILMS + 1)],
-        title=chance.permutation(_titles())[:FILMS].tolist(),
+        movie_id=[f"tt{number:07d}" for number in range(1, count + 1)],
+        title=[titles[place] for place in random.permutation(len(titles))[:count].tolist()],
         genre=genre.tolist(),
         popularity=cumulative(weight),
-        quality=np.clip(chance.normal(3.4, 0.6, FILMS), 1.5, 4.8),
-        minutes=np.clip(chance.normal(112, 18, FILMS), 74, 196).astype(np.int64),
-        price=chance.choice(PRICES, FILMS),
+        quality=np.clip(random.normal(3.4, 0.6, count), 1.5, 4.8),
+        minutes=np.clip(random.normal(112, 18, count), 74, 196).astype(np.int64),
+        price=random.choice(PRICES, count),
     )
 
 
-def _titles() -> list[str]:
-    """More than enough titles, some with a comma or quotes in them as real ones have."""
-    titles = [f"The {quality} {thing}" for quality in QUALITIES for thing in THINGS]
+def _titles(at_least: int) -> list[str]:
+    """Titles that all differ, some with a comma or quotes in them as real ones have; first the short ones."""
+    things = [f"{quality} {thing}" for quality in QUALITIES for thing in THINGS]
+    titles = [f"The {thing}" for thing in things]
     titles += [f"{thing} of {place}" for thing in THINGS for place in PLACES]
     titles += [f"{person} and the {thing}" for person in PEOPLE for thing in THINGS]
     titles += [f"{quality} Days, {quality} Nights" for quality in QUALITIES]
     titles += [f'They Called Her "{person}"' for person in PEOPLE]
-    return titles
+    if len(titles) < at_least:
+        titles += [f"The {thing} of {place}" for thing in things for place in PLACES]
+        titles += [f"{person} and the {thing} of {place}" for person in PEOPLE for thing in things for place in PLACES]
+    parts = -(-at_least // len(titles))
+    return titles + [f"{title} {part}" for part in range(2, parts + 1) for title in titles]

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movie_stream.replay.catalogue import Catalogue, catalogue
+from movie_stream.replay.chance import chance
 
 CHUNK_ROWS: Final = 10_000
 COLUMNS: Final = ("movie_id", "title", "genre", "user_id", "timestamp", "rating", "duration", "price")
@@ -42,8 +43,6 @@ INCLUDED: Final = 0.6
 """Share of the views that are included in a subscription and so have no price."""
 QUOTED: Final = frozenset(',"\r\n')
 """A cell that holds one of these stands in quotes."""
-MASK: Final = 0xFFFF_FFFF_FFFF_FFFF
-"""64 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +61,26 @@ class GeneratedRows:
     def __len__(self) -> int:
         return len(self.movie_id)
 
-    def to_csv(self) -> str:
-        """The rows as lines of a CSV, without a header."""
+    @property
+    def columns(self) -> tuple[list[Any], ...]:
+        """In the order of COLUMNS."""
+        film = self.movie_id, self.title, self.genre
+        return *film, self.user_id, self.timestamp, self.rating, self.duration, self.price
+
+    def only(self, row: int) -> GeneratedRows:
+        """The one row."""
+        return GeneratedRows(*([column[row]] for column in self.columns))
+
+    def csv_lines(self, columns: int = len(COLUMNS)) -> Iterator[str]:
+        """The rows as lines of a CSV, without their ends, of so many of the columns."""
         film = [_cells(column) for column in (self.movie_id, self.title, self.genre)]
         numbers = [_cells(column) for column in (self.rating, self.duration, self.price)]
-        lines = map(",".join, zip(*film, self.user_id, map(str, self.timestamp), *numbers, strict=True))
-        return "\n".join(chain(lines, [""]))
+        cells = *film, self.user_id, map(str, self.timestamp), *numbers
+        return map(",".join, zip(*cells[:columns], strict=True))
+
+    def to_csv(self) -> str:
+        """The rows as lines of a CSV, without a header."""
+        return "\n".join(chain(self.csv_lines(), [""]))
 
 
 def generate_rows(
@@ -177,16 +190,8 @@ class _Maker:
         return _or_none(price, (self._chance(3, number) < INCLUDED) | np.isnan(price))
 
     def _chance(self, stream: int, number: NDArray[np.uint64]) -> NDArray[np.float64]:
-        """A number from 0 up to 1 for each view, always the same for a seed; `stream` says what it is for.
-
-        The output function of SplitMix64 over the view's number.
-        """
-        offset = (self._seed * 0xD1342543DE82EF95 + stream * 0xA0761D6478BD642F) & MASK
-        bits = (number + np.uint64(offset)) * np.uint64(0x9E3779B97F4A7C15)
-        bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        bits = (bits ^ (bits >> np.uint64(31))) >> np.uint64(11)
-        return bits.astype(np.float64) * 2.0**-53
+        """A number from 0 up to 1 for each view."""
+        return chance(self._seed, stream, number)
 
 
 def _rhythm(end: datetime, span: timedelta) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

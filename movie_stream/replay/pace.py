@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from movie_stream.errors import UsageError
+
 SLICE_SECONDS: Final = 0.05
 MOST_BEHIND_SECONDS: Final = 0.25
 """Of a longer delay only so much is made up for; the rest is given up, since catching up is a burst."""
+
+
+def check_rate(rate: float) -> None:
+    """Raises UsageError where this is no number of events/s."""
+    if not 0 <= rate < math.inf:
+        raise UsageError(argument="--rate", expected="a number of events/s, or 0 for as fast as it goes", got=str(rate))
 
 
 class Schedule(Protocol):

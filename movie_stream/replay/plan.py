@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from movie_stream.errors import UsageError
+from movie_stream.replay.pace import check_rate
 from movie_stream.replay.time_order import TimeSurvey
 from movie_stream.replay.time_range import EVER, NOW, TimeRange, moment_ms
 
@@ -38,9 +39,7 @@ class Plan:
     """Begin again at the end, each time later by the file's length."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.rate < math.inf:
-            expected = "a number of events/s, or 0 for as fast as it goes"
-            raise UsageError(argument="--rate", expected=expected, got=str(self.rate))
+        check_rate(self.rate)
         if self.speed is not None and not 0 < self.speed < math.inf:
             raise UsageError(argument="--speed", expected="a number above 0", got=str(self.speed))
         if self.speed is not None and self.rate:

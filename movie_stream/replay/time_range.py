@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movie_stream.errors import UsageError
+from movie_stream.moment import moment_of
 
 NOW: Final = "now"
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -48,9 +49,8 @@ def moment_ms(argument: str, text: str) -> int:
     Raises UsageError.
     """
     try:
-        moment = datetime.fromisoformat(text)
+        moment = moment_of(text)
     except ValueError as error:
         expected = "a time (UTC) such as 2024-10-31 or 2024-10-31T14:00"
         raise UsageError(argument=argument, expected=expected, got=text) from error
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return (moment - EPOCH) // timedelta(milliseconds=1)
