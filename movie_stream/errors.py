@@ -197,8 +197,8 @@ class FileRefused(InputError):
 class EventRefused(MovieStreamError):
     """A view breaks the contract, and is not sent; `reason` names the field, what was expected and what came.
 
-    >>> str(EventRefused(reason="rating: expected a number from 0 to 5, or null, got 7", place="item 3 of the source"))
-    'item 3 of the source cannot be sent: rating: expected a number from 0 to 5, or null, got 7; correct it or leave it out'
+    >>> str(EventRefused(reason="rating: expected a number from 0 to 5, or null, got 7"))
+    'this view cannot be sent: rating: expected a number from 0 to 5, or null, got 7; correct it or leave it out'
     """
 
     def __init__(self, *, reason: str, place: str = "this view") -> None:

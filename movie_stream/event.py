@@ -166,8 +166,8 @@ def decode(
         if early.any():
             good &= ~early
             for row in np.flatnonzero(early).tolist():
-                reason = ahead_of_time(int(columns.timestamp_ms[row]), int(times[row]), future_tolerance_ms)
-                refusals.append(Refusal(int(columns.index[row]), reason))
+                why = ahead_of_time(int(columns.timestamp_ms[row]), int(times[row]), future_tolerance_ms)
+                refusals.append(Refusal(int(columns.index[row]), why))
     refusals.sort(key=lambda refusal: refusal.index)
     return Decoded(columns.where(good), refusals)
 

@@ -108,7 +108,7 @@ characters; correct it or leave it out
 
 def _milliseconds(when: datetime) -> int:
     if when.utcoffset() is None:
-        raise EventRefused(reason=f"timestamp: expected a datetime with a time zone, got {when.isoformat()} without one")
+        raise EventRefused(reason=f"timestamp: expected a datetime with a time zone, got {when.isoformat()}")
     return (when - EPOCH) // MILLISECOND
 
 
@@ -129,4 +129,8 @@ _NO_JSON: Final = (TypeError, ValueError, OverflowError, RecursionError)
 
 
 def _unwritable(name: str, came: object) -> EventRefused:
-    return EventRefused(reason=f"{name}: expected {RULES[name]}, got {repr(came)[:_LONGEST_QUOTE]}")
+    try:
+        shown = repr(came)[:_LONGEST_QUOTE]
+    except (ValueError, RecursionError):  # a number of thousands of digits, a list thousands deep
+        shown = type(came).__name__
+    return EventRefused(reason=f"{name}: expected {RULES[name]}, got {shown}")
