@@ -17,6 +17,8 @@ from movie_stream.mongo.client import Database, explain, opened
 from movie_stream.settings import Settings, settings_with
 
 T = TypeVar("T")
+
+
 class Results:
     """The results, for as long as the `async with` block runs.
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any, Final, Self
 
 from movie_stream.errors import EventRefused
 from movie_stream.event import RULES, Refused, View, decode_checked
-from movie_stream.replay.csv_records import ENCODER
+from movie_stream.replay.csv_records import ENCODER, Record
 
 FIELDS: Final = View.__struct_fields__
+_VALUES: Final = attrgetter(*FIELDS)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND: Final = timedelta(milliseconds=1)
 _LONGEST_QUOTE: Final = 60
@@ -47,8 +49,6 @@ got ""; correct it or leave it out
     duration: int | None
     """Minutes."""
     price: float | None
-    value: bytes = field(init=False, repr=False, compare=False)
-    """The record's value: the view as JSON, without what is null."""
 
     def __init__(
         self,
@@ -89,13 +89,18 @@ characters; correct it or leave it out
         event._become(fields)
         return event
 
+    @property
+    def value(self) -> bytes:
+        """The value of its record: the view as JSON, without what is null."""
+        return ENCODER.encode(Record(*_VALUES(self)))
+
     def _become(self, fields: Mapping[str, Any]) -> None:
         given = {name: came for name in FIELDS if (came := fields.get(name)) is not None}
         if isinstance(given.get("timestamp"), datetime):
             given["timestamp"] = _milliseconds(given["timestamp"])
-        value = _encoded(given)
+        json = _json(given)
         try:
-            view = decode_checked(value)
+            view = decode_checked(json)
         except Refused as error:
             raise EventRefused(reason=str(error)) from error
         for name in FIELDS:
@@ -103,7 +108,6 @@ characters; correct it or leave it out
             if read != given.get(name):
                 raise _unwritable(name, given[name])  # NaN, or bytes, which JSON turns into something else
             object.__setattr__(self, name, read)
-        object.__setattr__(self, "value", value)
 
 
 def _milliseconds(when: datetime) -> int:
@@ -112,7 +116,7 @@ def _milliseconds(when: datetime) -> int:
     return (when - EPOCH) // MILLISECOND
 
 
-def _encoded(given: Mapping[str, Any]) -> bytes:
+def _json(given: Mapping[str, Any]) -> bytes:
     """The fields as JSON. Raises EventRefused where JSON has no such value."""
     try:
         return ENCODER.encode(given)
