@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -218,7 +219,8 @@ async def test_a_rate_that_is_none(topic: Settings, rate: float) -> None:
 # ---- where nothing can be sent -------------------------------------------------------------------------------------
 
 
-async def test_settings_that_are_none() -> None:
+async def test_settings_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where there is no .env
     with pytest.raises(SettingsError, match="KAFKA_TOPIC: expected"):
         ViewProducer(topic="no topic")
     with pytest.raises(SettingMissing, match="KAFKA_BOOTSTRAP_SERVERS is not set"):
