@@ -26,7 +26,7 @@ from movie_stream.replay.topic_writer import open_topic
 from movie_stream.settings import Settings
 from tests.test_replay_topic_writer import PARTITIONS, SOON, create_topic, own_broker, read_topic
 
-__all__ = ["own_broker"]
+__all__ = ["own_broker"]  # a fixture
 
 START_MS = 1_730_383_200_000
 

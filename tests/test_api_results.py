@@ -15,29 +15,17 @@ from movie_stream import Results
 from movie_stream.embedded.launch import free_port
 from movie_stream.errors import MongoUnreachable, SettingMissing, SettingsError, UsageError
 from movie_stream.event import slug_of
-from movie_stream.mongo.client import Database, opened
-from movie_stream.mongo.schema import ensure
+from movie_stream.mongo.client import Database
 from movie_stream.settings import Settings
-from tests.reference import Documents, expected, views
+from tests.reference import Documents
 from tests.stored import store
-from tests.test_mongo_read import EVENTS, T
+from tests.test_mongo_read import EVENTS, T, db, documents
+
+__all__ = ["db", "documents"]  # fixtures
 
 START = datetime.fromtimestamp(T / 1000, UTC)
 DAY = timedelta(days=1)
 ALL = 10_000
-
-
-@pytest.fixture
-def documents() -> Documents:
-    return expected([views(*EVENTS)]).documents
-
-
-@pytest.fixture
-async def db(settings: Settings, documents: Documents) -> AsyncIterator[Database]:
-    async with opened(settings) as db:
-        await ensure(db)
-        await store(db, documents)
-        yield db
 
 
 @pytest.fixture
