@@ -85,15 +85,6 @@ async def test_many_senders_at_once_lose_nothing(topic: Settings, monkeypatch: p
     assert longest == 10
 
 
-async def test_a_loop_of_sends_is_fast(topic: Settings) -> None:
-    views = [view(number, f"u{number % 1_000}") for number in range(40_000)]
-    started = time.monotonic()
-    async with ViewProducer(topic) as producer:
-        for event in views:
-            await producer.send(event)
-    assert len(views) / (time.monotonic() - started) > 10_000
-
-
 async def test_flushed_is_there_before_the_end(topic: Settings) -> None:
     async with ViewProducer(bootstrap_servers=topic.require_broker(), topic=topic.kafka_topic) as producer:
         await producer.flush()
