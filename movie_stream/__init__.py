@@ -12,8 +12,32 @@ Where to start reading, in this order:
 8.  mongo/                the outside world, MongoDB: schema, and writes that only ever move forward
 9.  replay/               CSV files and generated streams, as a producer
 10. embedded/             a broker and a mongod of one's own, for trying out and for the tests
-11. commands/             one module for each command
-12. cli.py                the command line: names, options and help
+11. api/                  the same from Python: views in, results out; its names are to be had from here
+12. commands/             one module for each command
+13. cli.py                the command line: names, options and help
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from movie_stream.api.producer import ViewProducer
+    from movie_stream.api.results import Results
+    from movie_stream.api.view_event import ViewEvent
+else:
+
+    def __getattr__(name: str) -> object:
+        """Imports a name of the Python API when it is first used: the clients of Kafka and MongoDB take their time."""
+        if name not in _PLACES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(_PLACES[name]), name)
+
+
+__all__ = ["Results", "ViewEvent", "ViewProducer"]
 __version__ = "0.1.0"
+
+_PLACES: Final = {
+    "Results": "movie_stream.api.results",
+    "ViewEvent": "movie_stream.api.view_event",
+    "ViewProducer": "movie_stream.api.producer",
+}

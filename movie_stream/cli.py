@@ -4,6 +4,7 @@ Those modules are imported when their command runs, so that `--help` and shell c
 """
 
 import os
+import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -39,6 +40,17 @@ class What(StrEnum):
     HOURS = "hours"
     DAYS = "days"
 
+
+class Anchor(StrEnum):
+    """The view that is moved to a given time, and all others with it."""
+
+    FIRST = "first"
+    LAST = "last"
+
+
+_FILE, _CATALOGUE, _WHICH, _WHEN = "The file", "For catalogues", "Which views", "When"
+"""Groups of options."""
+_HOW = ("--resume", "--restart")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
@@ -152,17 +164,168 @@ def worker(
 @app.command(
     epilog=_examples(
         "movie-stream produce --file data/movies.csv",
-        "movie-stream produce --file views.csv --rate 500",
+        "movie-stream produce --file ml-latest-small.zip --dry-run",
+        "movie-stream produce --file ml-20m/ratings.csv --shift-to now --speed 3600",
+        "movie-stream produce --file netflix_titles.csv --views 50000 --rate 500",
+        "gunzip -c views.csv.gz | movie-stream produce --file -",
         "movie-stream produce --file views.csv --resume",
     )
 )
 def produce(
-    file: Annotated[Path, typer.Option("--file", "-f", help="The CSV to replay.")],
+    file: Annotated[
+        Path,
+        typer.Option("--file", "-f", help="The file to replay, also as .gz, .zst or .zip; - is standard input."),
+    ],
+    format_name: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="native|movielens|tmdb|netflix",
+            help="What kind of file it is.",
+            show_default="found by its header",
+            rich_help_panel=_FILE,
+        ),
+    ] = None,
+    movies: Annotated[
+        Path | None,
+        typer.Option(
+            "--movies",
+            help="MovieLens' movies.csv.",
+            show_default="the one beside the ratings",
+            rich_help_panel=_FILE,
+        ),
+    ] = None,
+    member: Annotated[
+        str | None,
+        typer.Option(
+            "--member",
+            metavar="NAME",
+            help="Which file of an archive.",
+            show_default="the one of a known format",
+            rich_help_panel=_FILE,
+        ),
+    ] = None,
+    views: Annotated[
+        int | None,
+        typer.Option(
+            "--views",
+            min=1,
+            help="How many views are made up of a catalogue's films.",
+            show_default="100,000",
+            rich_help_panel=_CATALOGUE,
+        ),
+    ] = None,
+    users: Annotated[
+        int | None,
+        typer.Option(
+            "--users",
+            min=1,
+            help="By how many users.",
+            show_default="a tenth of the views",
+            rich_help_panel=_CATALOGUE,
+        ),
+    ] = None,
+    days: Annotated[
+        int | None,
+        typer.Option(
+            "--days", min=1, help="Over how many days, up to now.", show_default="2", rich_help_panel=_CATALOGUE
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed", "-s", help="The same seed makes the same views.", show_default="0", rich_help_panel=_CATALOGUE
+        ),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--start",
+            metavar="TIME",
+            help="Only views from this time (UTC) on, by the file's own times.",
+            show_default=False,
+            rich_help_panel=_WHICH,
+        ),
+    ] = None,
+    end: Annotated[
+        str | None,
+        typer.Option(
+            "--end",
+            metavar="TIME",
+            help="Only views before this time (UTC).",
+            show_default=False,
+            rich_help_panel=_WHICH,
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            "-l",
+            min=1,
+            help="Only the first so many of these.",
+            show_default=False,
+            rich_help_panel=_WHICH,
+        ),
+    ] = None,
+    no_sort: Annotated[
+        bool,
+        typer.Option("--no-sort", help="Keep the file's order instead of that of time.", rich_help_panel=_WHICH),
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Send nothing if there is a bad row.", rich_help_panel=_WHICH)
+    ] = False,
     rate: Annotated[
         float,
-        typer.Option("--rate", "-r", min=0, metavar="EVENTS/S", help="Events per second; 0 is as fast as it goes."),
+        typer.Option(
+            *("--rate", "-r"),
+            min=0,
+            metavar="EVENTS/S",
+            help="Events per second; 0 is as fast as it goes.",
+            rich_help_panel=_WHEN,
+        ),
     ] = 0,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad line.")] = False,
+    speed: Annotated[
+        float | None,
+        typer.Option(
+            "--speed",
+            metavar="FACTOR",
+            help="As they happened, so many times as fast: with 60 an hour takes a minute.",
+            show_default=False,
+            rich_help_panel=_WHEN,
+        ),
+    ] = None,
+    shift_to: Annotated[
+        str | None,
+        typer.Option(
+            "--shift-to",
+            metavar="now|TIME",
+            help="Move all views in time, so that the last one is then.",
+            show_default=False,
+            rich_help_panel=_WHEN,
+        ),
+    ] = None,
+    anchor: Annotated[
+        Anchor | None,
+        typer.Option(
+            "--anchor",
+            help="Or so that the first one is.",
+            show_default="last; first with --speed 1",
+            rich_help_panel=_WHEN,
+        ),
+    ] = None,
+    loop: Annotated[
+        bool,
+        typer.Option(
+            "--loop",
+            help="Begin again at the end, each time later by the file's length.",
+            rich_help_panel=_WHEN,
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", "-n", help="Only show the first views, and what is wrong with which rows."),
+    ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where an earlier run of this file was interrupted, if one was.")
     ] = False,
@@ -170,28 +333,134 @@ def produce(
         bool, typer.Option("--restart", help="Send all of it, also what an interrupted run has sent already.")
     ] = False,
 ) -> None:
-    """Send the views of a CSV to the topic, in time order.
+    """Send the views of a file to the topic, in time order.
+
+    Our own CSV, MovieLens' ratings, and the films of TMDB 5000 and Netflix, of
+    which views are made up, are known by their headers.
 
     Ctrl-C or SIGTERM stops it within about a second (exit code 130 or 143).
     --resume goes on, also after kill -9 or a lost connection: it looks up in
     the topic what has arrived, so that no view is missing or sent twice.
     """
-    from movie_stream.commands.produce import produce as run
+    from movie_stream.replay.plan import plan_of
+    from movie_stream.replay.source import source_of
     from movie_stream.settings import load_settings
 
-    _end(run(load_settings(), file=file, rate=rate, strict=strict, resume=resume, restart=restart))
+    source = source_of(file, format_name, movies, member, views=views, users=users, days=days, seed=seed)
+    plan = plan_of(
+        rate=rate,
+        speed=speed,
+        strict=strict,
+        sort=not no_sort,
+        limit=limit,
+        start=start,
+        end=end,
+        shift_to=shift_to,
+        anchor=anchor.value if anchor else None,
+        loop=loop,
+    )
+    if dry_run:
+        from movie_stream.commands.dry_run import dry_run as rehearse
+
+        _end(rehearse(load_settings(), source, plan))
+        return
+    from movie_stream.commands.produce import produce as run
+
+    again = shlex.join(["movie-stream", *(word for word in sys.argv[1:] if word not in _HOW), "--resume"])
+    _end(run(load_settings(), source, plan, resume=resume, restart=restart, again=again))
 
 
-@app.command(epilog=_examples("movie-stream generate --output views.csv --count 100000 --seed 7"))
+class FileFormat(StrEnum):
+    """What `generate` can write."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
+@app.command(
+    epilog=_examples(
+        "movie-stream generate --output views.csv --count 100000 --seed 7",
+        "movie-stream generate --output views.jsonl --days 30 --films 5000",
+        "movie-stream generate --to-topic --rate 2000 --end now --late-fraction 0.01 --bad-fraction 0.01",
+    )
+)
 def generate(
-    output: Annotated[Path, typer.Option("--output", "-o", help="The CSV to write.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE|-", help="The file to write; - is standard output."),
+    ] = None,
+    to_topic: Annotated[bool, typer.Option("--to-topic", help="Send them to the topic instead of a file.")] = False,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            *("--rate", "-r"),
+            min=0,
+            metavar="EVENTS/S",
+            help="With --to-topic: events per second; 0 is as fast as it goes.",
+            show_default="0",
+        ),
+    ] = None,
+    file_format: Annotated[
+        FileFormat | None,
+        typer.Option("--format", help="jsonl: the records of the topic, one a line.", show_default="by FILE's ending"),
+    ] = None,
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many views.")] = 10_000,
-    seed: Annotated[int, typer.Option("--seed", "-s", help="The same seed makes the same file.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", "-s", help="The same options and seed make the same views.")] = 0,
+    users: Annotated[
+        int | None,
+        typer.Option("--users", min=1, help="How many users there are at most.", show_default="a tenth of --count"),
+    ] = None,
+    films: Annotated[int, typer.Option("--films", min=1, max=1_000_000, help="How many films there are.")] = 400,
+    days: Annotated[float, typer.Option("--days", help="The time that they are spread over.")] = 2,
+    end: Annotated[
+        str | None,
+        typer.Option(
+            "--end",
+            metavar="TIME|now",
+            help="When that time ends (UTC). With `now` the same seed makes other times each run.",
+            show_default="2024-11-01",
+        ),
+    ] = None,
+    no_price: Annotated[bool, typer.Option("--no-price", help="No view has a price.")] = False,
+    late_fraction: Annotated[
+        float,
+        typer.Option(
+            "--late-fraction",
+            min=0,
+            max=1,
+            help="The share of views that stand days behind their time, so that a worker refuses them as late. "
+            "`produce` puts a file in order, and so makes up for it, except with --no-sort.",
+        ),
+    ] = 0,
+    bad_fraction: Annotated[
+        float,
+        typer.Option(
+            "--bad-fraction",
+            min=0,
+            max=1,
+            help="The share of views that are spoilt, in one of six ways, so that they are refused as bad.",
+        ),
+    ] = 0,
 ) -> None:
-    """Make a realistic CSV: a daily rhythm, popular and rare films."""
-    from movie_stream.commands.generate import generate as run
+    """Make views up: a daily rhythm, popular and rare films, regular and rare users; to a file or to the topic.
 
-    _end(run(output=output, count=count, seed=seed))
+    Ctrl-C ends it with exit code 130: an unfinished file is removed, what was sent to the topic stays there.
+    """
+    from movie_stream.commands.generate import generate as run
+    from movie_stream.commands.generate import made_up_views
+
+    views = made_up_views(
+        count=count,
+        seed=seed,
+        users=users,
+        films=films,
+        days=days,
+        end=end,
+        prices=not no_price,
+        late_fraction=late_fraction,
+        bad_fraction=bad_fraction,
+    )
+    _end(run(views, output=output, to_topic=to_topic, file_format=file_format and file_format.value, rate=rate))
 
 
 @app.command(epilog=_examples("movie-stream show genres", "movie-stream show top-movies --limit 3 --json"))

@@ -194,6 +194,18 @@ class FileRefused(InputError):
         MovieStreamError.__init__(self, f"{place}: {why}; {remedy}")
 
 
+class EventRefused(MovieStreamError):
+    """A view breaks the contract, and is not sent; `reason` names the field, what was expected and what came.
+
+    >>> str(EventRefused(reason="rating: expected a number from 0 to 5, or null, got 7"))
+    'this view cannot be sent: rating: expected a number from 0 to 5, or null, got 7; correct it or leave it out'
+    """
+
+    def __init__(self, *, reason: str, place: str = "this view") -> None:
+        super().__init__(f"{place} cannot be sent: {reason}; correct it or leave it out")
+        self.reason = reason
+
+
 class EmbeddedUnavailable(MovieStreamError):
     """The embedded program (`what`: "Kafka broker" or "mongod") is not installed or cannot be run here."""
 

@@ -166,16 +166,23 @@ def decode(
         if early.any():
             good &= ~early
             for row in np.flatnonzero(early).tolist():
-                ahead = (int(columns.timestamp_ms[row]) - int(times[row])) / 1000
-                refusals.append(
-                    Refusal(
-                        int(columns.index[row]),
-                        f"timestamp: lies {ahead:,.0f} s after the record itself was written, "
-                        f"more than the {future_tolerance_ms / 1000:,.0f} s of FUTURE_TOLERANCE",
-                    )
-                )
+                why = ahead_of_time(int(columns.timestamp_ms[row]), int(times[row]), future_tolerance_ms)
+                refusals.append(Refusal(int(columns.index[row]), why))
     refusals.sort(key=lambda refusal: refusal.index)
     return Decoded(columns.where(good), refusals)
+
+
+def ahead_of_time(timestamp_ms: int, record_time_ms: int, future_tolerance_ms: int) -> str:
+    """Why a view is refused that lies further ahead of its record's Kafka timestamp than it may.
+
+    >>> ahead_of_time(7_200_000, 0, 3_600_000)
+    'timestamp: lies 7,200 s after the record itself was written, more than the 3,600 s of FUTURE_TOLERANCE'
+    """
+    ahead_ms = timestamp_ms - record_time_ms
+    return (
+        f"timestamp: lies {ahead_ms / 1000:,.0f} s after the record itself was written, "
+        f"more than the {future_tolerance_ms / 1000:,.0f} s of FUTURE_TOLERANCE"
+    )
 
 
 def spelled(genre: str) -> str | None:
@@ -185,6 +192,23 @@ def spelled(genre: str) -> str | None:
     ('Film Noir', None)
     """
     return " ".join(genre.split()) if 1 <= len(genre.strip()) <= LONGEST["genre"] else None
+
+
+def slug_of(genre: str) -> str:
+    """What a genre that keeps its rule is grouped by, however it is written.
+
+    >>> slug_of(" Film  Noir "), slug_of("film noir")
+    ('film noir', 'film noir')
+    """
+    return " ".join(genre.split()).lower()
+
+
+def decode_checked(value: bytes | None) -> View:
+    """Decodes one record and checks its genre too, so that only the future is left open; raises Refused."""
+    view = decode_one(value)
+    if spelled(view.genre) is None:
+        raise Refused(_reason("genre", view.genre))
+    return view
 
 
 def decode_one(value: bytes | None) -> View:

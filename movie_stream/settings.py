@@ -367,6 +367,20 @@ def load_settings(**overrides: Any) -> Settings:
     return settings
 
 
+def settings_with(settings: Settings | None, **overrides: Any) -> Settings:
+    """These settings, or those of this process, with the `overrides` (by field name) that are not None.
+
+    >>> settings_with(load_settings(kafka_topic="a"), kafka_topic=None, kafka_partitions=7).kafka_topic
+    'a'
+
+    Raises SettingsError.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    if settings is None:
+        return load_settings(**given)
+    return load_settings(**dict(settings) | given) if given else settings
+
+
 def origin_of(name: str) -> str:
     """Where the named setting's value comes from: "environment", ".env" or "default"; NAME_FILE is named."""
     for layer in _layers():

@@ -19,6 +19,7 @@ from tests.test_replay_send import START_MS, csv_file, view
 from tests.test_replay_topic_writer import create_topic
 
 PATIENCE_S = 60.0
+FOUND = "views.csv: views (format native)\n"
 COMMAND = [sys.executable, "-c", "from movie_stream.cli import main; main()", "produce"]
 
 
@@ -32,7 +33,10 @@ def environment(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def run(environment: dict[str, str], *options: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *options], env=environment, cwd=cwd, capture_output=True, text=True, check=False)
+    """What it ended with; without the line that says what the file is."""
+    done = subprocess.run([*COMMAND, *options], env=environment, cwd=cwd, capture_output=True, text=True, check=False)
+    done.stderr = done.stderr.replace(FOUND, "", 1)
+    return done
 
 
 def test_it_sums_up_in_plain_lines(environment: dict[str, str], tmp_path: Path) -> None:
@@ -40,7 +44,7 @@ def test_it_sums_up_in_plain_lines(environment: dict[str, str], tmp_path: Path) 
     done = run(environment, "--file", "views.csv", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"Sent 1,500 views to the topic {environment['KAFKA_TOPIC']} in ")
-    assert done.stdout.endswith("/s); 0 rows refused.\n")
+    assert done.stdout.endswith("/s); 0 rows refused. They are of 2024-10-31 14:00:00 to 2024-10-31 14:00:01 UTC.\n")
     assert "\x1b" not in done.stdout
 
 
@@ -136,7 +140,7 @@ def started(environment: dict[str, str], *options: str, cwd: Path) -> subprocess
 
 STOPPED = re.compile(
     r"Stopped: ([\d,]+) views are known to stand in the topic; "
-    r"go on with: (movie-stream produce --file views.csv --resume --rate 500 --strict)\n"
+    r"go on with: (movie-stream produce --file views.csv --rate 500 --strict --resume)\n"
 )
 
 
@@ -147,7 +151,8 @@ def test_told_to_stop_it_says_how_to_go_on(environment: dict[str, str], tmp_path
         process.send_signal(number)
         said, complained = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, said) == (code, "")
-    assert STOPPED.fullmatch(complained), complained
+    assert complained.startswith(FOUND)
+    assert STOPPED.fullmatch(complained.removeprefix(FOUND)), complained
 
 
 def test_after_an_interruption_only_resuming_goes_on(environment: dict[str, str], tmp_path: Path) -> None:
@@ -160,7 +165,7 @@ def test_after_an_interruption_only_resuming_goes_on(environment: dict[str, str]
     assert second.stderr.startswith(
         f"error: views.csv: another movie-stream produce is sending it (process {process.pid});"
     )
-    stopped = STOPPED.fullmatch(complained)
+    stopped = STOPPED.fullmatch(complained.removeprefix(FOUND))
     assert stopped, complained
 
     started_over = run(environment, "--file", "views.csv", cwd=tmp_path)
@@ -182,7 +187,7 @@ def test_after_an_interruption_only_resuming_goes_on(environment: dict[str, str]
     assert (done.returncode, done.stderr) == (0, "")
     before = int(stopped[1].replace(",", ""))
     assert done.stdout.startswith(f"Sent {20_000 - before:,} views to the topic ")
-    assert done.stdout.endswith(f"/s), {before:,} before; 0 rows refused.\n")
+    assert f"/s), {before:,} before; 0 rows refused. They are of " in done.stdout
 
     again = run(environment, "--file", "views.csv", "--resume", cwd=tmp_path)
     topic = environment["KAFKA_TOPIC"]
@@ -214,7 +219,7 @@ def test_a_pipe_can_be_sent_but_not_resumed(environment: dict[str, str], tmp_pat
     csv = csv_file(tmp_path, view(1, START_MS)).read_text()
     arguments = [*COMMAND, "--file", "/dev/stdin"]
     sent = subprocess.run(arguments, env=environment, input=csv, capture_output=True, text=True, check=False)
-    assert (sent.returncode, sent.stderr) == (0, "")
+    assert (sent.returncode, sent.stderr) == (0, FOUND.replace("views.csv", "/dev/stdin"))
     refused = subprocess.run(
         [*arguments, "--resume"], env=environment, input=csv, capture_output=True, text=True, check=False
     )

@@ -6,6 +6,8 @@ import ast
 import doctest
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,8 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 SECURITY = ROOT / "docs" / "security.md"
-PAGES = (README, ARCHITECTURE, SECURITY)
+API = ROOT / "docs" / "api.md"
+PAGES = (README, ARCHITECTURE, SECURITY, API)
 FILE = re.compile(r"[\w.-]+(?:/[\w.-]+)*(?:\.(?:py|md|csv|svg|toml|lock|yaml)|/)|Makefile|LICENSE|\.env\.example")
 
 
@@ -69,6 +72,10 @@ def test_a_mark_that_is_missing_is_named(tmp_path: Path) -> None:
 # ---- what is named -------------------------------------------------------------------------------------------------
 
 
+OF_OTHERS = ("movies.csv", "ratings.csv", "netflix_titles.csv", "tmdb_5000_movies.csv")
+"""Data that is not ours."""
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_path_exists(page: Path) -> None:
     text = page.read_text("utf-8")
@@ -82,7 +89,7 @@ def test_every_path_exists(page: Path) -> None:
         for name in named
         if not any((place / name.partition("::")[0].partition("#")[0]).exists() for place in places)
     ]
-    assert sorted(set(missing) - {"tests/test_daily_movies.py"}) == []
+    assert sorted(set(missing) - {"tests/test_daily_movies.py", *OF_OTHERS}) == []
 
 
 @pytest.mark.parametrize("page", [README, SECURITY], ids=lambda page: page.name)
@@ -100,13 +107,13 @@ def test_every_test_exists(page: Path) -> None:
 
 
 ORDER = (
-    {"settings", "errors", "masking", "logs", "reasons", "bits", "allocator", "spans"},
+    {"settings", "errors", "masking", "logs", "moment", "reasons", "bits", "allocator", "spans"},
     {"decimals", "event", "partitioner"},
     {"layout"},
     {"chunk"},
     {"aggregates", "tables"},
     {"kafka", "mongo", "replay", "embedded", "metrics"},
-    {"agents", "run"},
+    {"agents", "run", "api"},
     {"worker"},
     {"app"},
     {"commands"},
@@ -124,6 +131,13 @@ def test_imports_point_one_way() -> None:
         imported = re.findall(r"^\s*(?:from|import) movie_stream\.(\w+)", path.read_text("utf-8"), re.MULTILINE)
         backwards += [f"{path.name}: {other}" for other in imported if part != "__init__" and rank[other] > rank[part]]
     assert backwards == []
+
+
+def test_a_view_is_checked_without_kafka_or_mongodb() -> None:
+    loaded = "import sys, movie_stream; movie_stream.ViewEvent; print(*sys.modules)"
+    names = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout.split()
+    assert "movie_stream.api.view_event" in names
+    assert not {"aiokafka", "motor", "pymongo", "pydantic_settings", "faust"} & set(names)
 
 
 def test_the_pure_part_imports_nothing_of_the_outside() -> None:

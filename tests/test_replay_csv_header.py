@@ -28,8 +28,8 @@ def header_error(first_line: str) -> str:
         (b" \r\n\n", "an empty file"),
         ("movie_id".encode("utf-16"), "a file in UTF-16"),
         ("movie_id".encode("utf-16-be"), "bytes of zero in the first line"),
-        (b"\x1f\x8b\x08", "unpack it with gunzip"),
-        (b"PK\x03\x04", "export the sheet as CSV"),
+        (b"\x1f\x8b\x08", "an archive within an archive"),
+        (b"BZh91AY", "unpack it with bunzip2"),
         (b"movie_id,title\rtt1,Heat\r", "tr '\\r' '\\n' < views.csv"),
     ],
 )

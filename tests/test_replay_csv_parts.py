@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from movie_stream.replay import csv_cells, csv_parts, csv_rows, csv_views
+from movie_stream.replay import csv_cells, csv_parts, csv_rows, csv_views, views
 from movie_stream.replay.csv_header import OPTIONAL, REQUIRED, Header
 from movie_stream.replay.csv_parts import Parts, QuickRecords
 from movie_stream.replay.csv_records import PlainRecords, ViewChunk
@@ -103,9 +103,10 @@ def check_both_ways(path: Path) -> None:
         in_other_chunks = all_of(path)
         for way in ("_cut_at_commas", "_cut_by_reader"):
             patch.setattr(csv_rows, way, lambda *_: None)
-        patch.setattr(csv_views, "QuickRecords", lambda plain: plain)
+        patch.setattr(views, "QuickRecords", lambda plain: plain)
         patch.setattr(csv_cells, "even_timestamps", lambda _: None)
         patch.setattr(csv_views, "even_timestamps", lambda _: None)
+        patch.setattr(views, "even_timestamps", lambda _: None)
         plain = all_of(path)
     assert quick == plain
     assert in_other_chunks == plain

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from movie_stream.replay import csv_rows
 from movie_stream.replay.csv_rows import BAD_QUOTES, CHUNK, CsvRows
 
-CELLS = st.text(st.one_of(st.sampled_from('a,"\n\r;\0 é\u2028'), st.characters(codec="utf-8")), max_size=6)
+CELLS = st.text(
+    st.one_of(st.sampled_from('a,"\n\r; é\u2028'), st.characters(codec="utf-8", exclude_characters="\0")), max_size=6
+)
 DIALECTS = st.sampled_from(
     [
         {"lineterminator": "\r\n"},

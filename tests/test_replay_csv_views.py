@@ -46,14 +46,18 @@ def read_text(folder: Path, text: str | bytes) -> tuple[list[dict[str, Any]], li
 DIALECTS = st.sampled_from(
     [{"lineterminator": "\r\n"}, {"lineterminator": "\n", "quoting": csv.QUOTE_ALL}],
 )
-TEXTS = st.text(st.one_of(st.sampled_from(',"\n\r;\0é\u2028'), st.characters(codec="utf-8")), min_size=1, max_size=20)
+TEXTS = st.text(
+    st.one_of(st.sampled_from(',"\n\r;é\u2028'), st.characters(codec="utf-8", exclude_characters="\0")),
+    min_size=1,
+    max_size=20,
+)
 VIEWS = st.fixed_dictionaries(
     {
         "movie_id": TEXTS,
         "title": TEXTS,
         "genre": TEXTS.filter(lambda genre: bool(genre.strip())),
         "user_id": TEXTS,
-        "timestamp": st.integers(1, 1_700_000_000_000),
+        "timestamp": st.integers(1, 999_999_999) | st.integers(10_000_000_000, 1_700_000_000_000),  # between: seconds
         "rating": st.none() | st.floats(0, 5),
         "duration": st.none() | st.integers(0, 1440),
         "price": st.none() | st.floats(0, 1e9),
@@ -198,7 +202,7 @@ def test_times_are_those_of_all_rows_that_have_one(tmp_path: Path) -> None:
     with ViewsFile(path) as file:
         ((times_ms, lines),) = file.times()
         assert (times_ms.tolist(), lines.tolist()) == ([1730383200000] * 2, [2, 4])
-        assert (file.line, file.position_bytes) == (4, path.stat().st_size)
+        assert (file.line, file.position) == (4, path.stat().st_size)
 
 
 def test_a_file_can_be_read_again_and_left_half_read(tmp_path: Path) -> None:

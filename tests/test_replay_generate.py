@@ -3,17 +3,19 @@
 import csv
 import hashlib
 import io
+import math
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from movie_stream.replay.catalogue import catalogue
+from movie_stream.replay.catalogue import Catalogue, catalogue, cumulative
 from movie_stream.replay.csv_views import ViewsFile
 from movie_stream.replay.generate import COLUMNS, END, SPAN, generate_rows
 
@@ -119,3 +121,69 @@ def test_another_span() -> None:
 @pytest.mark.parametrize("count", [0, 1])
 def test_few(count: int) -> None:
     assert len(table(count, 0)) == count
+
+
+# ---- other films -----------------------------------------------------------------------------------------------------
+
+
+def films(*weights: float) -> Catalogue:
+    """A film for each weight; the first has all that can be known of a film, the others nothing."""
+    count = len(weights)
+    unknown = [math.nan] * (count - 1)
+    return Catalogue(
+        movie_id=[f"m,{number}" for number in range(count)],
+        title=[f'A "{number}"\nand more' for number in range(count)],
+        genre=["Drama"] * count,
+        popularity=cumulative(weights),
+        quality=np.array([4.0, *unknown]),
+        minutes=np.array([90, *[0] * (count - 1)]),
+        price=np.array([2.5, *unknown]),
+    )
+
+
+@pytest.mark.parametrize("count", [1, 400, 788, 789, 100_000])
+def test_as_many_films_as_wanted_each_with_a_title_of_its_own(count: int) -> None:
+    films = catalogue(count)
+    assert len(set(films.movie_id)) == len(set(films.title)) == len(films.genre) == count
+    assert max(map(len, films.title)) < 100
+    assert films.popularity[-1] == 1
+
+
+def test_what_is_not_known_of_a_film_is_not_made_up() -> None:
+    rows = table(4_000, 1, films=films(1, 1))
+    for column in (5, 6, 7):
+        known = [row[column] is not None for row in rows if row[0] == "m,0"]
+        assert any(known)
+        assert not any(row[column] is not None for row in rows if row[0] == "m,1")
+
+
+def test_films_are_watched_by_their_weight() -> None:
+    seen = Counter(row[0] for row in table(40_000, 1, films=films(0, 3, 1, 0)))
+    assert set(seen) == {"m,1", "m,2"}
+    assert 0.72 < seen["m,1"] / 40_000 < 0.78
+
+
+def test_names_of_any_kind_survive_the_csv() -> None:
+    (rows,) = generate_rows(200, 5, films=films(1, 1, 1))
+    parsed = list(csv.reader(io.StringIO(rows.to_csv(), newline="")))
+    assert [row[:3] for row in parsed] == [list(row[:3]) for row in table(200, 5, films=films(1, 1, 1))]
+
+
+@pytest.mark.parametrize("users", [1, 3])
+def test_as_many_users_as_wanted(users: int) -> None:
+    assert {row[3] for row in table(1_000, 1, users=users)} == {f"user_{number:06d}" for number in range(users)}
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=50).filter(any))
+def test_popularity_rises_to_1(weights: list[float]) -> None:
+    popularity = cumulative(weights)
+    assert popularity.tolist() == sorted(popularity)
+    assert popularity[-1] == 1
+    watched = np.searchsorted(popularity, np.linspace(0, 1, 1_000, endpoint=False), "right")
+    assert all(weights[film] for film in watched.tolist())
+
+
+@pytest.mark.parametrize("weights", [[], [0, 0], [1, -1], [1, math.nan], [math.inf]])
+def test_weights_that_are_none(weights: list[float]) -> None:
+    with pytest.raises(ValueError, match="expected weights from 0 on, and one above 0"):
+        cumulative(weights)

@@ -30,7 +30,9 @@ from movie_stream.partitioner import partitions_of
 from movie_stream.replay import topic_writer
 from movie_stream.replay.bookmark import Bookmark, Mode, Place, bookmark_of
 from movie_stream.replay.csv_header import HEADER_LINE
+from movie_stream.replay.plan import Plan
 from movie_stream.replay.send import ReplayProgress, ReplayResult, replay
+from movie_stream.replay.source import ViewsSource
 from movie_stream.settings import Settings
 from tests.broken_wire import BrokenWire, Fault
 from tests.kafka_server import KafkaServer
@@ -115,8 +117,9 @@ async def standing(settings: Settings) -> Events:
 
 
 async def send(settings: Settings, path: Path, mode: Mode = "resume", **options: Any) -> ReplayResult:
+    how = {name: options.pop(name) for name in ("rate", "strict") if name in options}
     with bookmark_of(path, mode) as bookmark:
-        return await replay(settings, path, bookmark=bookmark, **options)
+        return await replay(settings, ViewsSource(path), Plan(**how), bookmark=bookmark, **options)
 
 
 async def interrupted(
@@ -208,7 +211,7 @@ async def test_told_to_stop_it_leaves_nothing_to_look_up(topic: Settings, tmp_pa
     assert (result.sent, result.sent_before) == (5_994 - bookmark.views, bookmark.views)
     assert result.refused == 6
     sending = [progress for progress in seen if progress.step == "sending"]
-    assert sending[0].done_bytes >= sending[0].total_bytes * bookmark.views // 6_000
+    assert sending[0].done >= sending[0].total * bookmark.views // 6_000
     assert not any(progress.sent for progress in seen if progress.step == "resuming")
 
 

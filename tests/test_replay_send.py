@@ -14,7 +14,9 @@ from movie_stream.partitioner import partitions_of
 from movie_stream.replay import sorted_runs
 from movie_stream.replay.csv_header import HEADER_LINE
 from movie_stream.replay.generate import COLUMNS, generate_rows
+from movie_stream.replay.plan import Plan
 from movie_stream.replay.send import ReplayProgress, ReplayResult, replay
+from movie_stream.replay.source import ViewsSource
 from movie_stream.settings import Settings
 from tests.test_replay_topic_writer import PARTITIONS, create_topic, read_topic
 
@@ -58,7 +60,7 @@ async def test_a_file_in_order_is_sent_as_it_stands(topic: Settings, tmp_path: P
     path = tmp_path / "views.csv"
     path.write_text(",".join(COLUMNS) + "\n" + "".join(rows.to_csv() for rows in generate_rows(12_000, 1)))
     seen: list[ReplayProgress] = []
-    result = await replay(topic, path, progress=seen.append)
+    result = await replay(topic, ViewsSource(path), progress=seen.append)
     events = await sent_to(topic)
     expected: list[list[tuple[str, int]]] = [[], [], []]
     for rows in generate_rows(12_000, 1):
@@ -70,7 +72,7 @@ async def test_a_file_in_order_is_sent_as_it_stands(topic: Settings, tmp_path: P
     assert (result.sent, result.refused) == (12_000, 0)
     assert (result.first_timestamp_ms, result.last_timestamp_ms) == (min(times), max(times))
     assert [progress.step for progress in seen][:: len(seen) - 1] == ["checking", "sending"]
-    assert (seen[-1].sent, seen[-1].done_bytes, seen[-1].total_bytes) == (12_000, *[path.stat().st_size] * 2)
+    assert (seen[-1].sent, seen[-1].done, seen[-1].total) == (12_000, *[path.stat().st_size] * 2)
 
 
 @pytest.mark.parametrize("run_rows", [200_000, 3_000])
@@ -83,7 +85,7 @@ async def test_a_file_out_of_order_is_sorted(
     random.Random(3).shuffle(rows)
     rows[7:7] = [view(1, START_MS, rating="lots")]
     seen: list[ReplayProgress] = []
-    result = await replay(topic, csv_file(tmp_path, *rows), progress=seen.append)
+    result = await replay(topic, ViewsSource(csv_file(tmp_path, *rows)), progress=seen.append)
     events = await sent_to(topic)
     assert result.sent == sum(map(len, events)) == 12_000
     for part in events:
@@ -93,13 +95,13 @@ async def test_a_file_out_of_order_is_sorted(
         (9, 'rating: expected a number from 0 to 5, or null, got "lots"')
     ]
     assert {progress.step for progress in seen} == {"checking", "sorting", "sending"}
-    assert seen[-1].done_bytes == seen[-1].total_bytes
+    assert seen[-1].done == seen[-1].total
 
 
 async def test_a_bad_row_is_told_and_left_out(topic: Settings, tmp_path: Path) -> None:
     path = csv_file(tmp_path, view(1, START_MS), view(1, START_MS, rating="abc"), view(2, START_MS + 1))
     seen: list[ReplayProgress] = []
-    result = await replay(topic, path, progress=seen.append)
+    result = await replay(topic, ViewsSource(path), progress=seen.append)
     assert (result.sent, result.refused) == (2, 1)
     assert [row.line for progress in seen for row in progress.refused_rows] == [3]
     assert sum(map(len, await sent_to(topic))) == 2
@@ -108,50 +110,50 @@ async def test_a_bad_row_is_told_and_left_out(topic: Settings, tmp_path: Path) -
 async def test_strict_sends_nothing_if_a_row_is_bad(topic: Settings, tmp_path: Path) -> None:
     path = csv_file(tmp_path, view(1, START_MS), view(1, START_MS, rating="abc"))
     with pytest.raises(InputError, match=r'line 3: rating: .*got "abc"; correct it, or leave out --strict'):
-        await replay(topic, path, strict=True)
+        await replay(topic, ViewsSource(path), Plan(strict=True))
     assert await sent_to(topic) == [[], [], []]
 
 
 async def test_strict_sends_a_good_file(topic: Settings, tmp_path: Path) -> None:
-    assert (await replay(topic, csv_file(tmp_path, view(1, START_MS)), strict=True)).sent == 1
+    assert (await replay(topic, ViewsSource(csv_file(tmp_path, view(1, START_MS))), Plan(strict=True))).sent == 1
 
 
 async def test_a_row_far_off_is_named_and_sent_last(topic: Settings, tmp_path: Path) -> None:
     path = csv_file(tmp_path, view(1, START_MS + YEAR_MS), *(view(1, START_MS + number) for number in range(9)))
     seen: list[ReplayProgress] = []
-    result = await replay(topic, path, progress=seen.append)
+    result = await replay(topic, ViewsSource(path), progress=seen.append)
     assert result.last_timestamp_ms == START_MS + YEAR_MS
     assert [progress.far_off.lines for progress in seen if progress.far_off] == [[2]]
     with pytest.raises(InputError, match="1 row lies more than a year after the rest"):
-        await replay(topic, path, strict=True)
+        await replay(topic, ViewsSource(path), Plan(strict=True))
 
 
 async def test_nothing_usable(topic: Settings, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="none of the 2 rows can be used; line 2: rating"):
-        await replay(topic, csv_file(tmp_path, *[view(1, START_MS, rating="9")] * 2))
+        await replay(topic, ViewsSource(csv_file(tmp_path, *[view(1, START_MS, rating="9")] * 2)))
     with pytest.raises(InputError, match="expected at least one view below the header, got 'none'"):
-        await replay(topic, csv_file(tmp_path))
+        await replay(topic, ViewsSource(csv_file(tmp_path)))
     with pytest.raises(InputError, match="no such file"):
-        await replay(topic, tmp_path / "nope.csv")
+        await replay(topic, ViewsSource(tmp_path / "nope.csv"))
 
 
 async def test_what_is_missing_is_said(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(TopicMissing):
-        await replay(settings, csv_file(tmp_path, view(1, START_MS)))
+        await replay(settings, ViewsSource(csv_file(tmp_path, view(1, START_MS))))
     with pytest.raises(SettingMissing):
-        await replay(settings.model_copy(update={"kafka_bootstrap_servers": None}), "views.csv")
+        await replay(settings.model_copy(update={"kafka_bootstrap_servers": None}), ViewsSource("views.csv"))
 
 
 @pytest.mark.parametrize("rate", [-1.0, float("nan"), float("inf")])
-async def test_a_rate_that_is_none(settings: Settings, rate: float) -> None:
+def test_a_rate_that_is_none(rate: float) -> None:
     with pytest.raises(UsageError, match="--rate: expected a number of events/s"):
-        await replay(settings, "views.csv", rate)
+        Plan(rate=rate)
 
 
 async def test_with_a_rate_it_sends_slice_by_slice(topic: Settings, tmp_path: Path) -> None:
     seen: list[ReplayProgress] = []
     path = csv_file(tmp_path, *(view(1, START_MS + number) for number in range(100)))
-    await replay(topic, path, rate=500, progress=seen.append)
+    await replay(topic, ViewsSource(path), Plan(rate=500), seen.append)
     assert [progress.sent for progress in seen if progress.sent] == [25, 50, 75, 100]
 
 
@@ -166,6 +168,8 @@ async def test_cancelled_at_any_moment(topic: Settings, tmp_path: Path, calls: i
         if len(seen) == calls:
             task.cancel()
 
-    task = asyncio.create_task(replay(topic, csv_file(tmp_path, *rows), 20_000, False, cancel_at, timedelta(seconds=9)))
+    task = asyncio.create_task(
+        replay(topic, ViewsSource(csv_file(tmp_path, *rows)), Plan(20_000), cancel_at, timedelta(seconds=9))
+    )
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from movie_stream.aggregates.columns import Bools, Column, Ints
 from movie_stream.aggregates.packed_names import PackedNames
-from movie_stream.event import LONGEST, spelled
+from movie_stream.event import LONGEST, slug_of, spelled
 from movie_stream.spans import Spans, all_in
 
 GENRES_KEPT: Final = 20_000
@@ -131,7 +131,7 @@ class Vocabulary:
         self._spelling.grow(len(self._genres))
         self._slug.grow(len(self._genres))
         self._spelling.values[known:] = self.spellings.ids(shown)
-        self._slug.values[known:] = self.slugs.ids([text.lower() for text in shown])
+        self._slug.values[known:] = self.slugs.ids([slug_of(text) for text in shown])
 
 
 def usable_texts(texts: Spans, longest: int) -> NDArray[np.bool_]:

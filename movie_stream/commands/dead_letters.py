@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer
@@ -16,6 +16,7 @@ from movie_stream.errors import UsageError
 from movie_stream.kafka import client, topics
 from movie_stream.kafka.letters import Extent, Letters, Scope, Selection
 from movie_stream.kafka.topics import Topology
+from movie_stream.moment import moment_of
 from movie_stream.mongo import runs
 from movie_stream.mongo.client import opened
 from movie_stream.settings import Settings
@@ -45,12 +46,11 @@ def _bound(option: str, text: str | None) -> int | datetime | None:
     if text.isascii() and text.isdigit() and len(text) < 19:
         return int(text)
     try:
-        moment = datetime.fromisoformat(text)
+        return moment_of(text)
     except ValueError as error:
         raise UsageError(
             argument=option, expected="an offset such as 120, or a time such as 2024-10-31T14:30 (UTC)", got=text
         ) from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)

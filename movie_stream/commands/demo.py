@@ -29,11 +29,13 @@ from movie_stream.kafka import topics
 from movie_stream.kafka.progress import records_held, wait_until_counted
 from movie_stream.mongo import schema
 from movie_stream.mongo.client import address_of, opened
-from movie_stream.replay.csv_views import ViewsFile
 from movie_stream.replay.generate import END, SPAN
-from movie_stream.replay.made_up import send_made_up
+from movie_stream.replay.made_up import MadeUp
+from movie_stream.replay.plan import Plan
 from movie_stream.replay.sample import SAMPLE_VIEWS, sample
 from movie_stream.replay.send import ReplayProgress, replay
+from movie_stream.replay.send_made_up import send_made_up
+from movie_stream.replay.source import ViewsSource
 from movie_stream.settings import Settings
 
 COUNT: Final = 100_000
@@ -74,7 +76,7 @@ def demo(
         raise UsageError(argument="--count", expected="no --file besides, which is replayed as a whole")
     _check_services(settings)
     if file is not None and (file.is_file() or not file.exists()):
-        ViewsFile(file).close()  # before anything is started for it
+        ViewsSource(file).open().close()  # before anything is started for it
     logs.leave_to_us()
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a title that the terminal has no letters for ends nothing
@@ -185,18 +187,19 @@ class _Demo:
         """Sends the file; or the sample, and made-up views of the days after it."""
         source, run = self._source, self._run
         if source.file is not None:
-            result = await replay(settings, source.file, source.rate, progress=self._replayed)
+            result = await replay(settings, ViewsSource(source.file), Plan(rate=source.rate), self._replayed)
             run.sent, run.refused, run.sent_share = result.sent, result.refused, 1.0
             return
         run.phase = "replaying"
         run.sending_s = time.monotonic()
         if source.count >= SAMPLE_VIEWS:
-            self._wrote((await replay(settings, sample())).sent)
+            self._arrived((await replay(settings, ViewsSource(sample()))).sent)
         made_up = source.count - run.sent
         if made_up:
-            await send_made_up(settings, made_up, source.rate, self._wrote, seed=_SEED, end=END + SPAN, span=SPAN)
+            views = MadeUp(count=made_up, seed=_SEED, end=END + SPAN)
+            await send_made_up(settings, views, source.rate, self._arrived)
 
-    def _wrote(self, events: int) -> None:
+    def _arrived(self, events: int) -> None:
         self._run.sent += events
         self._run.sent_share = self._run.sent / self._source.count
 
@@ -206,7 +209,7 @@ class _Demo:
         run.sent, run.refused = progress.sent, progress.refused
         if progress.step == "sending":
             run.sending_s = run.sending_s or time.monotonic()
-            run.sent_share = progress.done_bytes / max(progress.total_bytes, 1)
+            run.sent_share = progress.done / max(progress.total, 1)
 
     async def _refresh(self, shown: Screen) -> None:
         while True:

@@ -1,74 +1,110 @@
-"""`movie-stream generate`: writes a CSV of made-up views."""
+"""`movie-stream generate`: makes views up, for a file or for the topic."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TextIO
+from typing import Final
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from movie_stream.commands.generate_file import write_file
+from movie_stream.errors import UsageError
+from movie_stream.event import MAX_TIMESTAMP_MS
+from movie_stream.moment import moment_of
+from movie_stream.replay.catalogue import catalogue
+from movie_stream.replay.made_up import MadeUp
+from movie_stream.replay.pace import check_rate
+from movie_stream.settings import load_settings
 
-from movie_stream.errors import InputError, UsageError
-from movie_stream.replay.generate import COLUMNS, generate_rows
+NOW: Final = "now"
+DAY: Final = timedelta(days=1)
+MILLISECOND: Final = timedelta(milliseconds=1)
+MOST_DAYS: Final = 36_500
 
 
-def generate(*, output: Path, count: int, seed: int) -> None:
-    """Writes `count` views to a new file, or to standard output where `output` is `-`.
+def generate(
+    views: MadeUp,
+    *,
+    output: Path | None,
+    to_topic: bool = False,
+    file_format: str | None = None,
+    rate: float | None = None,
+) -> int:
+    """Writes the views to a file, or sends them to the topic at `rate` events/s; 0 is as fast as it goes.
 
-    Raises UsageError where the file exists already (a device or a pipe may), InputError where it cannot be
-    written.
+    The format is csv or jsonl; without one the file's ending says which. Returns the exit code. Raises UsageError
+    where not exactly one of the two is asked for, or an option belongs to the other, and what `write_file` and
+    `send_made_up` raise.
     """
-    if count < 0:
-        raise UsageError(argument="--count", expected="a whole number from 0", got=str(count))
-    try:
-        with _opened(output) as file, _bar(count) as progress:
-            task = progress.add_task("views", total=count)
-            file.write(",".join(COLUMNS) + "\n")
-            for rows in generate_rows(count, seed):
-                file.write(rows.to_csv())
-                progress.advance(task, len(rows))
-    except BrokenPipeError:
-        return  # who reads has seen enough, as in `... --output - | head`
-    except OSError as error:
-        raise InputError(path=output, expected="a file that can be written", got=error.strerror) from error
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"Wrote {count:,} views to {output}.", markup=False)
+    if (output is None) != to_topic:
+        got = "both" if to_topic else "none"
+        raise UsageError(argument="--output", expected="exactly one of --output and --to-topic", got=got)
+    if output is None:
+        if file_format is not None:
+            raise UsageError(argument="--format", expected="--output beside it, not --to-topic")
+        check_rate(rate or 0)
+        from movie_stream.commands.generate_to_topic import send
+
+        return send(load_settings(), views, rate or 0)
+    if rate is not None:
+        raise UsageError(argument="--rate", expected="--to-topic beside it, not --output")
+    write_file(views, output, file_format or ("jsonl" if output.suffix == ".jsonl" else "csv"))
+    return 0
 
 
-@contextmanager
-def _opened(output: Path) -> Iterator[TextIO]:
-    """The file to write to; a new one is removed again if it does not become complete."""
-    if str(output) == "-":
-        with open(sys.stdout.fileno(), "w", encoding="utf-8", newline="", closefd=False) as stdout:
-            yield stdout
-        return
-    special = output.exists() and not output.is_file() and not output.is_dir()
-    try:
-        file = output.open("w" if special else "x", encoding="utf-8", newline="")
-    except FileExistsError as error:
-        remedy = "remove it first, or name another"
+def made_up_views(
+    *,
+    count: int,
+    seed: int,
+    users: int | None,
+    films: int,
+    days: float,
+    end: str | None,
+    prices: bool,
+    late_fraction: float,
+    bad_fraction: float,
+) -> MadeUp:
+    """What the options ask for. Raises UsageError where there can be no such views."""
+    if not (late_fraction >= 0 and bad_fraction >= 0 and late_fraction + bad_fraction <= 1):
         raise UsageError(
-            argument="--output", expected="a file that does not exist yet", got=str(output), remedy=remedy
-        ) from error
-    try:
-        with file:
-            yield file
-    except BaseException:
-        if not special:
-            output.unlink(missing_ok=True)
-        raise
-
-
-def _bar(count: int) -> Progress:
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("[bold]{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=count == 0,
+            argument="--late-fraction",
+            expected="shares from 0 on, which with --bad-fraction make up 1 at most",
+            got=f"{late_fraction:g} and {bad_fraction:g}",
+        )
+    if not 0 < days <= MOST_DAYS:
+        raise UsageError(argument="--days", expected=f"a number above 0, of {MOST_DAYS:,} at most", got=f"{days:g}")
+    views = MadeUp(
+        count=count,
+        seed=seed,
+        films=catalogue(films),
+        users=users,
+        span=max(days * DAY, MILLISECOND),
+        prices=prices,
+        late=late_fraction,
+        bad=bad_fraction,
+        **({} if end is None else {"end": _end(end)}),
     )
+    _check_times(views)
+    return views
+
+
+def _end(text: str) -> datetime:
+    if text == NOW:
+        return datetime.now(UTC)
+    try:
+        return moment_of(text)
+    except ValueError as error:
+        expected = "a time such as 2024-11-01T20:00 (UTC), or now"
+        raise UsageError(argument="--end", expected=expected, got=text) from error
+
+
+def _check_times(views: MadeUp) -> None:
+    """All views lie where a timestamp may."""
+    end_ms = round(views.end.timestamp() * 1_000)
+    before = views.span + (views.faults.longest_delay if views.late else timedelta())
+    if not (before // MILLISECOND < end_ms <= MAX_TIMESTAMP_MS):
+        raise UsageError(
+            argument="--end",
+            expected="views after 1970-01-01 and before 9999-12-31",
+            got=f"{before / DAY:,.1f} days up to {views.end:%Y-%m-%dT%H:%M}",
+            remedy="name another end, or fewer --days",
+        )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 import signal
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +21,10 @@ from movie_stream.errors import FileRefused, MovieStreamError, UsageError
 from movie_stream.reasons import kind_of
 from movie_stream.replay.bookmark import ELSEWHERE, Bookmark, BookmarkFile, Mode, bookmark_of
 from movie_stream.replay.csv_rows import RefusedRow
+from movie_stream.replay.opened import STDIN
+from movie_stream.replay.plan import Plan
 from movie_stream.replay.send import ReplayProgress, ReplayResult, replay
+from movie_stream.replay.source import ViewsSource
 from movie_stream.settings import Settings
 
 NAMED_ROWS: Final = 20
@@ -29,61 +32,60 @@ NAMED_ROWS: Final = 20
 KINDS_SHOWN: Final = 10
 
 
-def produce(settings: Settings, *, file: Path, rate: float, strict: bool, resume: bool, restart: bool) -> int:
-    """Sends the file's views at `rate` events/s; 0 is as fast as it goes. `resume`: only those that have not arrived.
+def produce(settings: Settings, source: ViewsSource, plan: Plan, *, resume: bool, restart: bool, again: str) -> int:
+    """Sends the views of a file as planned; with `resume` only those that have not arrived, by the command `again`.
 
     Bad rows are named on standard error and left out. Returns the exit code: 130 after Ctrl-C, 143 after SIGTERM.
     Raises what `replay` and `bookmark_of` raise, and UsageError for what cannot be resumed.
     """
     if resume and restart:
         raise UsageError(argument="--resume", expected="only one of --resume and --restart", got="both")
+    if resume and plan.loop:
+        raise UsageError(argument="--resume", expected="no --loop besides, which has no end to come to")
     mode: Mode = "resume" if resume else "restart" if restart else "start"
     logs.leave_to_us()
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    report = _Report(console, file, resume)
-    command = ["movie-stream", "produce", "--file", str(file), "--resume"]
-    command += ["--rate", f"{rate:.15g}"] if rate else []
-    command += ["--strict"] if strict else []
+    file = Path(source.path)
+    report = Report(console, file, resume)
     with ExitStack() as stack:
-        bookmark = _bookmark(stack, file, mode, report)
+        bookmark = None if plan.loop else _bookmark(stack, file, mode, report)
         with report.bar:
             try:
-                stopped, result = asyncio.run(_replay(settings, file, rate, strict, report.update, bookmark))
+                stopped, result = asyncio.run(_replay(settings, source, plan, report.update, bookmark))
             except MovieStreamError:
-                report.go_on(bookmark.saved if bookmark else None, shlex.join(command))
+                report.go_on(bookmark.saved if bookmark else None, again)
                 raise
         if result is not None:
             report.end(result, settings.kafka_topic)
             return 0
         reached = (bookmark.saved or bookmark.earlier) if bookmark else None
-        if not report.go_on(reached, shlex.join(command)):
+        if not report.go_on(reached, again):
             report.stopped(bookmark)
         return 128 + stopped
 
 
 async def _replay(
     settings: Settings,
-    file: Path,
-    rate: float,
-    strict: bool,
+    source: ViewsSource,
+    plan: Plan,
     tell: Callable[[ReplayProgress], None],
     bookmark: BookmarkFile | None,
 ) -> tuple[int, ReplayResult | None]:
     """The replay's result, or the signal that stopped it, and none."""
     came = cancelled_by(signal.SIGINT, signal.SIGTERM)
     try:
-        return 0, await replay(settings, file, rate, strict, tell, bookmark=bookmark)
+        return 0, await replay(settings, source, plan, tell, bookmark=bookmark)
     except asyncio.CancelledError:
         if not came:
             raise
         return came[0], None
 
 
-def _bookmark(stack: ExitStack, file: Path, mode: Mode, report: _Report) -> BookmarkFile | None:
+def _bookmark(stack: ExitStack, file: Path, mode: Mode, report: Report) -> BookmarkFile | None:
     """The file's bookmark, locked; None where there can be none."""
     try:
         if not file.is_file():
-            if mode == "resume" and file.exists() and not file.is_dir():
+            if mode == "resume" and (str(file) == STDIN or (file.exists() and not file.is_dir())):
                 expected, got = "a file, which can be read again from its beginning", f"{file}, which cannot"
                 remedy = "write the views to a file, and send that"
                 raise UsageError(argument="--resume", expected=expected, got=got, remedy=remedy)
@@ -97,8 +99,8 @@ def _bookmark(stack: ExitStack, file: Path, mode: Mode, report: _Report) -> Book
         return None
 
 
-class _Report:
-    """What the user sees: a bar while it goes on, the first bad rows, and a summary."""
+class Report:
+    """What the user sees: what the file is, a bar while it goes on, the first bad rows, and a summary."""
 
     def __init__(self, console: Console, file: Path, resume: bool) -> None:
         self.bar = Progress(
@@ -121,6 +123,8 @@ class _Report:
 
     def update(self, progress: ReplayProgress) -> None:
         """Shows the progress and names what was refused."""
+        if progress.found:
+            self._console.print(f"{self._file}: {progress.found}", markup=False)
         if progress.far_off:
             self.warn(f"{self._file}: {progress.far_off}")
         if progress.nothing_to_resume and self._resume:
@@ -133,8 +137,8 @@ class _Report:
         self.bar.update(
             self._task,
             description=progress.step,
-            completed=progress.done_bytes,
-            total=progress.total_bytes,
+            completed=progress.done,
+            total=progress.total or None,
             before=f"{progress.sent_before:,} before, " if progress.sent_before else "",
             sent=progress.sent,
             rate=progress.sent / (self.bar.tasks[0].elapsed or 1),
@@ -145,6 +149,8 @@ class _Report:
         """Counts the bad rows that were not named, and sums up."""
         for kind, rows in self._not_named.most_common(KINDS_SHOWN):
             self.warn(f"{self._file}: {rows:,} more refused: {kind}")
+        if result.mended:
+            self._console.print(f"{self._file}: repaired: {mended(result.mended)}", markup=False)
         others = len(self._not_named) - KINDS_SHOWN
         if others > 0:
             self.warn(f"{self._file}: and more, for {others:,} other reasons")
@@ -156,6 +162,8 @@ class _Report:
         )
         if not result.sent:
             line = f"Nothing was left to send: all {result.sent_before:,} views stand in the topic {topic}."
+        elif result.first_timestamp_ms:
+            line += f" They are of {utc(result.first_timestamp_ms)} to {utc(result.last_timestamp_ms)} UTC."
         Console(highlight=False, soft_wrap=True).print(line, markup=False)
 
     def go_on(self, reached: Bookmark | None, command: str) -> bool:
@@ -183,3 +191,21 @@ class _Report:
     def warn(self, line: str) -> None:
         """Prints a line that stands out."""
         self._console.print(f"[yellow]{escape(line)}[/yellow]")
+
+
+def utc(time_ms: int) -> str:
+    """A moment as people read it.
+
+    >>> utc(1730383200000)
+    '2024-10-31 14:00:00'
+    """
+    return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def mended(what: Mapping[str, int]) -> str:
+    """What was repaired, most of all first.
+
+    >>> mended({"timestamps in seconds": 1200, "headers in the middle": 1})
+    '1,200 timestamps in seconds; 1 headers in the middle'
+    """
+    return "; ".join(f"{count:,} {name}" for name, count in sorted(what.items(), key=lambda item: -item[1]))

@@ -6,10 +6,11 @@ they are: use it within `client.opened`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypedDict, cast
 
+from movie_stream.event import slug_of
 from movie_stream.mongo.client import Database
 
 _SHOWN: Final = {"_rev": 0, "_run": 0}
@@ -117,6 +118,30 @@ class TopUsers(TypedDict):
     top_users: list[TopUser]
 
 
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which documents of a collection: those of a genre, however it is written, and of windows that begin in a time.
+
+    >>> Selection(genre="Film  Noir").filter("timestamp")
+    {'slug': 'film noir'}
+    """
+
+    genre: str | None = None
+    since: datetime | None = None
+    """The first start of a window, aware."""
+    until: datetime | None = None
+    """The first start that is too late, aware."""
+
+    def filter(self, start: str) -> dict[str, Any]:
+        """The query, for documents whose window begins at the field `start`."""
+        times = {operator: time for operator, time in (("$gte", self.since), ("$lt", self.until)) if time is not None}
+        query: dict[str, Any] = {} if self.genre is None else {"slug": slug_of(self.genre)}
+        return query | ({start: times} if times else {})
+
+
+ALL: Final = Selection()
+
+
 async def total_views(db: Database) -> int:
     """The number of views that are counted: the sum over all genres."""
     cursor = db["category_stats"].aggregate([{"$group": {"_id": None, "views": {"$sum": "$total_views"}}}])
@@ -124,63 +149,60 @@ async def total_views(db: Database) -> int:
     return int(found[0]["views"]) if found else 0
 
 
-async def windows(db: Database, limit: int) -> list[MinuteWindow]:
+async def windows(db: Database, limit: int, of: Selection = ALL) -> list[MinuteWindow]:
     """The newest minute windows, of one minute those with most views first."""
-    found = await _newest(db, "movies_aggregates", "window_start", "total_views", limit)
+    found = await _newest(db, "movies_aggregates", "window_start", "total_views", limit, of)
     return cast(list[MinuteWindow], found)
 
 
-async def genres(db: Database, limit: int) -> list[GenreStats]:
+async def genres(db: Database, limit: int, of: Selection = ALL) -> list[GenreStats]:
     """The genres with most views of all time."""
-    cursor = db["category_stats"].find({}, _SHOWN).sort([("total_views", -1), ("_id", 1)])
+    cursor = db["category_stats"].find(of.filter("timestamp"), _SHOWN).sort([("total_views", -1), ("_id", 1)])
     return cast(list[GenreStats], await cursor.limit(limit).to_list(limit))
 
 
-async def top_movies(db: Database, hours: int = 1) -> list[TopMovies]:
+async def top_movies(db: Database, hours: int = 1, of: Selection = ALL) -> list[TopMovies]:
     """The newest hours' lists of the films with most views."""
-    return cast(list[TopMovies], await _latest(db, "top_movies", hours))
+    return cast(list[TopMovies], await _latest(db, "top_movies", hours, of))
 
 
-async def active_users(db: Database, days: int) -> list[ActiveUsers]:
+async def active_users(db: Database, days: int, of: Selection = ALL) -> list[ActiveUsers]:
     """The newest days' users."""
-    return cast(list[ActiveUsers], await _latest(db, "active_users", days))
+    return cast(list[ActiveUsers], await _latest(db, "active_users", days, of))
 
 
-async def top_users(db: Database, days: int = 1) -> list[TopUsers]:
+async def top_users(db: Database, days: int = 1, of: Selection = ALL) -> list[TopUsers]:
     """The newest days' lists of the users with most views."""
-    return cast(list[TopUsers], await _latest(db, "top_users", days))
+    return cast(list[TopUsers], await _latest(db, "top_users", days, of))
 
 
-async def hours(db: Database, limit: int) -> list[Hour]:
+async def hours(db: Database, limit: int, of: Selection = ALL) -> list[Hour]:
     """The newest hours."""
-    return cast(list[Hour], await _latest(db, "hourly_metrics", limit))
+    return cast(list[Hour], await _latest(db, "hourly_metrics", limit, of))
 
 
-async def days(db: Database, limit: int) -> list[GenreDay]:
+async def days(db: Database, limit: int, of: Selection = ALL) -> list[GenreDay]:
     """The newest days by genre, of one day the genres with most views first."""
-    return cast(list[GenreDay], await _newest(db, "daily_stats", "timestamp", "daily_views", limit))
+    return cast(list[GenreDay], await _newest(db, "daily_stats", "timestamp", "daily_views", limit, of))
 
 
-async def _latest(db: Database, collection: str, limit: int) -> list[dict[str, Any]]:
+async def _latest(db: Database, collection: str, limit: int, of: Selection) -> list[dict[str, Any]]:
     """The newest documents of a collection that has one for each `timestamp`."""
-    found: list[dict[str, Any]]
-    found = await db[collection].find({}, _SHOWN).sort("timestamp", -1).limit(limit).to_list(limit)
+    cursor = db[collection].find(of.filter("timestamp"), _SHOWN).sort("timestamp", -1)
+    found: list[dict[str, Any]] = await cursor.limit(limit).to_list(limit)
     return found
 
 
-async def _newest(db: Database, collection: str, start: str, views: str, limit: int) -> list[dict[str, Any]]:
+async def _newest(
+    db: Database, collection: str, start: str, views: str, limit: int, of: Selection
+) -> list[dict[str, Any]]:
     """The newest documents of a collection that has several for each `start`."""
     # No index serves a sort by three fields: what is at least as new as the last that is shown is sorted.
-    oldest = await db[collection].find({}, {start: 1}).sort(start, -1).limit(limit).to_list(limit)
+    wanted = of.filter(start)
+    oldest = await db[collection].find(wanted, {start: 1}).sort(start, -1).limit(limit).to_list(limit)
     if not oldest:
         return []
-    since: Mapping[str, Any] = {start: {"$gte": oldest[-1][start]}}
-    found: list[dict[str, Any]]
-    found = (
-        await db[collection]
-        .find(since, _SHOWN)
-        .sort([(start, -1), (views, -1), ("_id", 1)])
-        .limit(limit)
-        .to_list(limit)
-    )
+    newest = {**wanted, start: {**wanted.get(start, {}), "$gte": oldest[-1][start]}}
+    cursor = db[collection].find(newest, _SHOWN).sort([(start, -1), (views, -1), ("_id", 1)])
+    found: list[dict[str, Any]] = await cursor.limit(limit).to_list(limit)
     return found

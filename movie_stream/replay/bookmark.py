@@ -53,6 +53,8 @@ class Bookmark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """By partition."""
     finished: bool
     saved_at: str
+    plan: str = ""
+    """What of the file is sent, and how it is changed; empty where all is sent as it is."""
 
     @property
     def views(self) -> int:

@@ -1,12 +1,12 @@
-"""The made-up films that generated views are of: always the same ones, a few popular and many rare."""
+"""The films that generated views are of; the made-up ones are always the same, a few popular and many rare."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 FILMS: Final = 400
 SEED: Final = 1895
@@ -90,49 +90,77 @@ PEOPLE: Final = ["Margaret", "Ishaan", "Lucía", "Tomasz", "Adaeze", "Henrik", "
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All films, in columns of equal length."""
+    """All films, at least one, in columns of equal length."""
 
     movie_id: list[str]
     title: list[str]
     genre: list[str]
     popularity: NDArray[np.float64]
-    """For each film, the share of the views that go to it or to one before it; rising to 1."""
+    """For each film, the share of the views that go to it or to one before it, rising to 1: see `cumulative`."""
     quality: NDArray[np.float64]
-    """The rating, in stars, that its viewers give on average."""
+    """The rating, in stars, that its viewers give on average; NaN where none is known: its views have none."""
     minutes: NDArray[np.int64]
+    """How long it is; 0 where that is not known: its views have no duration."""
     price: NDArray[np.float64]
+    """What a view costs; NaN where there is no price."""
+
+    def __len__(self) -> int:
+        return len(self.movie_id)
+
+    def without_prices(self) -> Catalogue:
+        """The same films, of which none has a price."""
+        return replace(self, price=np.full(len(self), np.nan))
 
 
-def catalogue() -> Catalogue:
-    """The films.
+def cumulative(weights: ArrayLike) -> NDArray[np.float64]:
+    """A catalogue's `popularity`, where each film has views in proportion to its weight.
+
+    >>> cumulative([2, 1, 1, 0]).tolist()
+    [0.5, 0.75, 1.0, 1.0]
+
+    Raises ValueError where a weight is negative or no number, or none is above 0.
+    """
+    weight = np.asarray(weights, np.float64)
+    if not (np.isfinite(weight).all() and (weight >= 0).all() and (weight > 0).any()):
+        raise ValueError("expected weights from 0 on, and one above 0")
+    popularity: NDArray[np.float64] = np.minimum(np.cumsum(weight) / weight.sum(), 1.0)
+    popularity[np.flatnonzero(weight)[-1] :] = 1.0  # what rounding has left
+    return popularity
+
+
+def catalogue(count: int = FILMS) -> Catalogue:
+    """Made-up films, always the same for their number.
 
     >>> films = catalogue()
-    >>> len(films.title), len(set(films.title)), films.movie_id[0]
+    >>> len(films), len(set(films.title)), films.movie_id[0]
     (400, 400, 'tt0000001')
     """
-    chance = np.random.default_rng(SEED)
+    random = np.random.default_rng(SEED)
     shares = np.array([share for _, share in GENRES], np.float64)
-    genre = chance.choice([name for name, _ in GENRES], FILMS, p=shares / shares.sum())
-    weight = 1.0 / np.arange(1, FILMS + 1) ** POPULARITY_FALL
-    weight = chance.permutation(weight)
-    popularity = np.cumsum(weight) / weight.sum()
-    popularity[-1] = 1.0
+    genre = random.choice([name for name, _ in GENRES], count, p=shares / shares.sum())
+    weight = random.permutation(1.0 / np.arange(1, count + 1) ** POPULARITY_FALL)
+    titles = _titles(count)
     return Catalogue(
-        movie_id=[f"tt{number:07d}" for number in range(1, FILMS + 1)],
-        title=chance.permutation(_titles())[:FILMS].tolist(),
+        movie_id=[f"tt{number:07d}" for number in range(1, count + 1)],
+        title=[titles[place] for place in random.permutation(len(titles))[:count].tolist()],
         genre=genre.tolist(),
-        popularity=popularity,
-        quality=np.clip(chance.normal(3.4, 0.6, FILMS), 1.5, 4.8),
-        minutes=np.clip(chance.normal(112, 18, FILMS), 74, 196).astype(np.int64),
-        price=chance.choice(PRICES, FILMS),
+        popularity=cumulative(weight),
+        quality=np.clip(random.normal(3.4, 0.6, count), 1.5, 4.8),
+        minutes=np.clip(random.normal(112, 18, count), 74, 196).astype(np.int64),
+        price=random.choice(PRICES, count),
     )
 
 
-def _titles() -> list[str]:
-    """More than enough titles, some with a comma or quotes in them as real ones have."""
-    titles = [f"The {quality} {thing}" for quality in QUALITIES for thing in THINGS]
+def _titles(at_least: int) -> list[str]:
+    """Titles that all differ, some with a comma or quotes in them as real ones have; first the short ones."""
+    things = [f"{quality} {thing}" for quality in QUALITIES for thing in THINGS]
+    titles = [f"The {thing}" for thing in things]
     titles += [f"{thing} of {place}" for thing in THINGS for place in PLACES]
     titles += [f"{person} and the {thing}" for person in PEOPLE for thing in THINGS]
     titles += [f"{quality} Days, {quality} Nights" for quality in QUALITIES]
     titles += [f'They Called Her "{person}"' for person in PEOPLE]
-    return titles
+    if len(titles) < at_least:
+        titles += [f"The {thing} of {place}" for thing in things for place in PLACES]
+        titles += [f"{person} and the {thing} of {place}" for person in PEOPLE for thing in things for place in PLACES]
+    parts = -(-at_least // len(titles))
+    return titles + [f"{title} {part}" for part in range(2, parts + 1) for title in titles]

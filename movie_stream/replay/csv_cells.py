@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from movie_stream.event import RULES
 
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DIGITS: Final = 18
 """As many a whole number may have, which 64 bits hold in any case."""
 WHOLE: Final = re.compile(rf"(-?[0-9]{{1,{DIGITS}}})(?:\.0*)?")
@@ -98,6 +100,37 @@ def timestamps(cells: Sequence[str]) -> list[int | NoNumber | None]:
     """A column of timestamps, of which hardly two are alike."""
     even = even_timestamps(cells)
     return [parse_whole(cell) for cell in cells] if even is None else even.tolist()
+
+
+SECONDS: Final = re.compile(r"([1-9][0-9]{9})(?:\.([0-9]{1,9}))?")
+FINER: Final = re.compile(r"([1-9][0-9]{12})(?:([0-9]{3})|([0-9]{6}))")
+ISO: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?")
+IN_SECONDS: Final = "timestamps in seconds"
+IN_FINER: Final = "timestamps in microseconds or nanoseconds"
+IN_WORDS: Final = "timestamps as text (in UTC, where they do not say otherwise)"
+
+
+def in_milliseconds(cell: str) -> tuple[str, str | None]:
+    """A timestamp that is written in another way, in Unix milliseconds, and in which way it was; others as they are.
+
+    There is no doubt: as milliseconds these numbers would be in the first months of 1970, or after the year 9999.
+
+    >>> in_milliseconds("1260759144"), in_milliseconds("2024-10-31 14:00")[0], in_milliseconds("7")
+    (('1260759144000', 'timestamps in seconds'), '1730383200000', ('7', None))
+    """
+    text = cell.strip()
+    if found := SECONDS.fullmatch(text):
+        return f"{found[1]}{(found[2] or '')[:3]:0<3}", IN_SECONDS
+    if found := FINER.fullmatch(text):
+        return found[1], IN_FINER
+    if ISO.fullmatch(text):
+        try:
+            moment = datetime.fromisoformat(text.replace("UTC", "Z").replace(" Z", "Z").replace(",", "."))
+        except ValueError:
+            return cell, None
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return str((moment - EPOCH) // timedelta(milliseconds=1)), IN_WORDS
+    return cell, None
 
 
 def refusal(field: str, cell: str) -> str:

@@ -22,9 +22,11 @@ BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 OTHER_FORMATS: Final = (
     (b"\xff\xfe", "a file in UTF-16", "save it as UTF-8"),
     (b"\xfe\xff", "a file in UTF-16", "save it as UTF-8"),
-    (b"\x1f\x8b", "a gzip archive", "unpack it with gunzip"),
-    (b"PK\x03\x04", "a zip archive or spreadsheet", "unpack it, or export the sheet as CSV (UTF-8)"),
-    (b"\x28\xb5\x2f\xfd", "a zstd archive", "unpack it with unzstd"),
+    (b"\xfd7zXZ\0", "an xz archive", "unpack it with unxz"),
+    (b"BZh", "a bzip2 archive", "unpack it with bunzip2"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it"),
+    (b"\x1f\x8b", "an archive within an archive", "unpack it"),
+    (b"PK\x03\x04", "an archive within an archive", "unpack it"),
     (b"PAR1", "a Parquet file", "export it as CSV (UTF-8)"),
     (b"SQLite format 3", "an SQLite database", "export a table as CSV (UTF-8)"),
 )
@@ -65,8 +67,8 @@ def check_beginning(path: Path | str, head: bytes) -> None:
         )
 
 
-def read_header(path: Path | str, line: int, cells: list[str]) -> Header:
-    """Finds the columns by the names in the first row.
+def read_header(path: Path | str, line: int, cells: list[str], others: str = "") -> Header:
+    """Finds the columns by the names in the first row; `others` tells which other files there are.
 
     >>> read_header("a.csv", 1, ["rating", "movie_id", "title", "genre", "user_id", "timestamp"]).width
     6
@@ -76,7 +78,7 @@ def read_header(path: Path | str, line: int, cells: list[str]) -> Header:
     names = [cell.strip() for cell in cells]
     missing = [name for name in REQUIRED if name not in names]
     if missing:
-        raise _unusable(path, line, names, missing)
+        raise _unusable(path, line, names, missing, others)
     for name in (*REQUIRED, *OPTIONAL):
         if names.count(name) > 1:
             raise InputError(
@@ -89,7 +91,7 @@ def read_header(path: Path | str, line: int, cells: list[str]) -> Header:
     return Header(len(names), {name: names.index(name) for name in (*REQUIRED, *OPTIONAL) if name in names})
 
 
-def _unusable(path: Path | str, line: int, names: list[str], missing: list[str]) -> InputError:
+def _unusable(path: Path | str, line: int, names: list[str], missing: list[str], others: str) -> InputError:
     """The error that tells best why this is not the header."""
     first_row = ",".join(names)
     for delimiter, plural in DELIMITERS.items():
@@ -111,7 +113,7 @@ def _unusable(path: Path | str, line: int, names: list[str], missing: list[str])
         line=line,
         expected=f"the column{'s' if len(missing) > 1 else ''} {', '.join(missing)} in the header",
         got=shown,
-        remedy=", ".join(hints) or f"a complete header is: {HEADER_LINE}",
+        remedy=", ".join(hints) or f"a complete header is: {HEADER_LINE}{others}",
     )
 
 

@@ -75,7 +75,7 @@ class PlainRecords:
     def views(self, rows: Rows, now_ms: int, future_tolerance_ms: int) -> ViewChunk:
         """The records of these rows, and why the others are none.
 
-        One that lies more than `future_tolerance_ms` ahead of `now_ms` is none, unless that is negative.
+        One that lies more than `future_tolerance_ms` ahead of `now_ms` is none, unless that moment is negative.
         """
         columns, refused = self._columns(rows)
         kept = np.arange(len(rows))

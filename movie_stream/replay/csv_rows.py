@@ -10,7 +10,8 @@ a quote that is opened and never closed does not swallow the rest of the file.
 from __future__ import annotations
 
 import csv
-from collections import deque
+import re
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO, TextIOWrapper
@@ -24,6 +25,16 @@ CHUNK: Final = 1 << 18
 """Characters; a chunk ends with the line that this one belongs to. About as much as the processor's cache holds."""
 MAX_ROW: Final = 1 << 20
 """Characters; a longer row is refused, and not kept in memory."""
+
+UTF8: Final = "utf-8"
+ODD_BYTE: Final = re.compile("[\udc80-\udcff]")
+"""What stands in a text for a byte that its encoding does not have."""
+WIDE_CHARACTER: Final = re.compile("[\x80-\ud7ff\ue000-\U0010ffff]")
+
+ZEROS: Final = "rows with bytes of zero, which are left out"
+CELLS_MISSING: Final = "rows with too few cells, taken as empty ones at their end"
+CELLS_TOO_MANY: Final = "rows with empty cells too many at their end"
+"""What is repaired."""
 
 CELL_END: Final = "\x1f"
 """ASCII's unit separator: stands between cells while a chunk is cut; one that has it already is cut otherwise."""
@@ -65,16 +76,25 @@ class Rows:
         kept = keep.tolist()
         return Rows([list(compress(column, kept)) for column in self.columns], self.lines[keep], [])
 
+    def without(self, drop: Sequence[bool]) -> Rows:
+        """The rows at which `drop` is false, and all that was refused."""
+        kept = self.where(~np.array(drop, np.bool_))
+        return Rows(kept.columns, kept.lines, self.refused)
+
 
 class CsvRows:
     """Cuts a file into rows of cells; blank lines are skipped.
 
-    Bytes that are not UTF-8 come out as lone surrogates, for the caller to refuse the row that has them.
+    Bytes that the encoding does not have come out as lone surrogates, for the caller to refuse the row that has them.
     `last_line` ends the reading after that physical line. The file is closed by `close`.
     """
 
-    def __init__(self, file: BinaryIO, last_line: int | None = None) -> None:
-        self._text = TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="\n")
+    def __init__(self, file: BinaryIO, last_line: int | None = None, encoding: str = UTF8) -> None:
+        self.mended: Counter[str] = Counter()
+        """What was repaired, and how often."""
+        self.has_odd_bytes = self.has_wide_characters = False
+        """Whether there were bytes so far that the encoding does not have, and characters that ASCII does not have."""
+        self._text = TextIOWrapper(file, encoding=encoding, errors="surrogateescape", newline="\n")
         self._last_line = last_line
         self._read_lines = 0
         self._waiting: deque[str] = deque()
@@ -107,8 +127,11 @@ class CsvRows:
             self._forget_taken()
         return 0, []
 
-    def chunks(self, width: int) -> Iterator[Rows]:
-        """All rows that are left, which shall have `width` cells each, a few thousand at a time."""
+    def chunks(self, width: int, least: int | None = None) -> Iterator[Rows]:
+        """All rows that are left, which shall have `width` cells each, a few thousand at a time.
+
+        What a row has beyond that is cut off if it is empty; what is missing behind `least` cells is taken as empty.
+        """
         while True:
             first_line = self.line + 1
             text = self._next_lines()
@@ -119,9 +142,9 @@ class CsvRows:
                 lines = np.arange(first_line, first_line + len(columns[0]), dtype=np.int64)
                 yield Rows(columns, lines, [])
             else:
-                yield self._cut_carefully(text, width)
+                yield self._cut_carefully(text, width, width if least is None else least)
 
-    def _cut_carefully(self, text: str, width: int) -> Rows:
+    def _cut_carefully(self, text: str, width: int, least: int) -> Rows:
         """The rows that begin in these lines, which may end in later ones, one row at a time."""
         last = self.line
         self._waiting.extend(_lines(text))
@@ -141,6 +164,8 @@ class CsvRows:
             else:
                 if _is_blank(row):
                     continue
+                if len(row) != width:
+                    row = self._fitted(row, width, least)
                 if len(row) == width:
                     cells.append(row)
                     numbers.append(number)
@@ -152,6 +177,16 @@ class CsvRows:
             reader = csv.reader(self._take_lines(), strict=True)
         columns = list(zip(*cells, strict=True)) or [()] * width
         return Rows(columns, np.array(numbers, np.int64), refused)
+
+    def _fitted(self, row: list[str], width: int, least: int) -> list[str]:
+        """The row with as many cells as it shall have, if there is no doubt which these are."""
+        if least <= len(row) < width:
+            self.mended[CELLS_MISSING] += 1
+            return row + [""] * (width - len(row))
+        if len(row) > width and not "".join(row[width:]).strip():
+            self.mended[CELLS_TOO_MANY] += 1
+            return row[:width]
+        return row
 
     def _take_lines(self) -> Iterator[str]:
         """One line after the other, remembered until the next row begins."""
@@ -183,7 +218,7 @@ class CsvRows:
             read = self._last_line - self._read_lines
             text = "".join(_lines(text)[:read])
         self._read_lines += read
-        return text
+        return self._looked_at(text)
 
     def _next_line(self) -> str:
         """The next line, one that waits first; "" at the end."""
@@ -193,7 +228,21 @@ class CsvRows:
             return ""
         line = self._whole_line("")
         self._read_lines += bool(line)
-        return line
+        return self._looked_at(line)
+
+    def _looked_at(self, text: str) -> str:
+        """The text without bytes of zero in its rows, for which no text has a use; notes what characters it has."""
+        if not text.isascii():
+            self.has_odd_bytes = self.has_odd_bytes or ODD_BYTE.search(text) is not None
+            self.has_wide_characters = self.has_wide_characters or WIDE_CHARACTER.search(text) is not None
+        return "".join(map(self._without_zeros, _lines(text))) if "\0" in text else text
+
+    def _without_zeros(self, line: str) -> str:
+        """A line without zeros, unless it has nothing else, or has no end: what that was nobody knows."""
+        if "\0" not in line or len(line) > MAX_ROW or not line.strip("\0\r\n"):
+            return line
+        self.mended[ZEROS] += 1
+        return line.replace("\0", "")
 
     def _whole_line(self, begun: str) -> str:
         """A line that is `begun`, and the rest of it; cut off somewhere behind MAX_ROW."""

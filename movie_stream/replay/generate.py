@@ -6,18 +6,17 @@ in any chunks, in constant memory.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from io import StringIO
 from itertools import chain
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from movie_stream.replay.catalogue import catalogue
+from movie_stream.replay.catalogue import Catalogue, catalogue
+from movie_stream.replay.chance import chance
 
 CHUNK_ROWS: Final = 10_000
 COLUMNS: Final = ("movie_id", "title", "genre", "user_id", "timestamp", "rating", "duration", "price")
@@ -42,8 +41,8 @@ WATCHED_TO_THE_END: Final = 0.75
 UNKNOWN_DURATION: Final = 0.02
 INCLUDED: Final = 0.6
 """Share of the views that are included in a subscription and so have no price."""
-MASK: Final = 0xFFFF_FFFF_FFFF_FFFF
-"""64 bits."""
+QUOTED: Final = frozenset(',"\r\n')
+"""A cell that holds one of these stands in quotes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +61,47 @@ class GeneratedRows:
     def __len__(self) -> int:
         return len(self.movie_id)
 
-    def to_csv(self) -> str:
-        """The rows as lines of a CSV, without a header."""
+    @property
+    def columns(self) -> tuple[list[Any], ...]:
+        """In the order of COLUMNS."""
+        film = self.movie_id, self.title, self.genre
+        return *film, self.user_id, self.timestamp, self.rating, self.duration, self.price
+
+    def only(self, row: int) -> GeneratedRows:
+        """The one row."""
+        return GeneratedRows(*([column[row]] for column in self.columns))
+
+    def csv_lines(self, columns: int = len(COLUMNS)) -> Iterator[str]:
+        """The rows as lines of a CSV, without their ends, of so many of the columns."""
         film = [_cells(column) for column in (self.movie_id, self.title, self.genre)]
         numbers = [_cells(column) for column in (self.rating, self.duration, self.price)]
-        lines = map(",".join, zip(*film, self.user_id, map(str, self.timestamp), *numbers, strict=True))
-        return "\n".join(chain(lines, [""]))
+        cells = *film, self.user_id, map(str, self.timestamp), *numbers
+        return map(",".join, zip(*cells[:columns], strict=True))
+
+    def to_csv(self) -> str:
+        """The rows as lines of a CSV, without a header."""
+        return "\n".join(chain(self.csv_lines(), [""]))
 
 
 def generate_rows(
-    count: int, seed: int, *, end: datetime = END, span: timedelta = SPAN, chunk_rows: int = CHUNK_ROWS
+    count: int,
+    seed: int,
+    *,
+    end: datetime = END,
+    span: timedelta = SPAN,
+    chunk_rows: int = CHUNK_ROWS,
+    films: Catalogue | None = None,
+    users: int | None = None,
 ) -> Iterator[GeneratedRows]:
     """`count` views in time order, spread over `span` up to `end` with the rhythm of the day.
+
+    They are of the given films, or of made-up ones, and by as many users at most, or by one for every ten views.
 
     >>> [len(rows) for rows in generate_rows(25, seed=1, chunk_rows=10)]
     [10, 10, 5]
     """
-    maker = _Maker(count, seed, end, span)
+    users = max(FEWEST_USERS, count // VIEWS_A_USER) if users is None else users
+    maker = _Maker(count, seed, end, span, catalogue() if films is None else films, users)
     for start in range(0, count, chunk_rows):
         yield maker.rows(np.arange(start, min(start + chunk_rows, count), dtype=np.uint64))
 
@@ -87,9 +110,10 @@ class _Cells(dict[Any, str]):
     """What stands in a CSV for each value of a column."""
 
     def __missing__(self, value: str | float | None) -> str:
-        text = StringIO(newline="")
-        csv.writer(text, lineterminator="").writerow([value, None])
-        cell = self[value] = text.getvalue().removesuffix(",")
+        cell = "" if value is None else str(value)
+        if not QUOTED.isdisjoint(cell):
+            cell = '"' + cell.replace('"', '""') + '"'
+        self[value] = cell
         return cell
 
 
@@ -105,14 +129,14 @@ def _cells(column: Sequence[str | float | None]) -> Iterator[str]:
 class _Maker:
     """Makes the views of the given numbers."""
 
-    def __init__(self, count: int, seed: int, end: datetime, span: timedelta) -> None:
+    def __init__(self, count: int, seed: int, end: datetime, span: timedelta, films: Catalogue, users: int) -> None:
         self._count = count
         self._seed = seed
-        self._films = catalogue()
+        self._films = films
         self._film_columns = [
             np.array(names, object) for names in (self._films.movie_id, self._films.title, self._films.genre)
         ]
-        self._users = max(FEWEST_USERS, count // VIEWS_A_USER)
+        self._users = users
         self._lanes = np.uint64(max(FEWEST_AT_ONCE, round(count * (BETWEEN_VIEWS / span))))
         self._edges_ms, self._elapsed = _rhythm(end, span)
 
@@ -129,7 +153,7 @@ class _Maker:
             self._timestamps_ms(number).tolist(),
             self._ratings(number, film),
             self._durations(number, film),
-            _or_none(self._films.price[film], self._chance(3, number) < INCLUDED),
+            self._prices(number, film),
         )
 
     def _timestamps_ms(self, number: NDArray[np.uint64]) -> NDArray[np.int64]:
@@ -153,24 +177,21 @@ class _Maker:
     def _ratings(self, number: NDArray[np.uint64], film: NDArray[np.intp]) -> list[float | None]:
         bell = self._chance(6, number) + self._chance(7, number) + self._chance(8, number) - 1.5
         stars = np.clip(np.rint((self._films.quality[film] + 1.6 * bell) * 2) / 2, 0.5, 5)
-        return _or_none(stars, self._chance(9, number) < UNRATED)
+        return _or_none(stars, (self._chance(9, number) < UNRATED) | np.isnan(stars))
 
     def _durations(self, number: NDArray[np.uint64], film: NDArray[np.intp]) -> list[int | None]:
         watched = np.minimum(1, self._chance(10, number) / (1 - WATCHED_TO_THE_END))
-        minutes = np.maximum(1, self._films.minutes[film] * watched).astype(np.int64)
-        return _or_none(minutes, self._chance(11, number) < UNKNOWN_DURATION)
+        minutes = self._films.minutes[film]
+        seen = np.maximum(1, minutes * watched).astype(np.int64)
+        return _or_none(seen, (self._chance(11, number) < UNKNOWN_DURATION) | (minutes == 0))
+
+    def _prices(self, number: NDArray[np.uint64], film: NDArray[np.intp]) -> list[float | None]:
+        price = self._films.price[film]
+        return _or_none(price, (self._chance(3, number) < INCLUDED) | np.isnan(price))
 
     def _chance(self, stream: int, number: NDArray[np.uint64]) -> NDArray[np.float64]:
-        """A number from 0 up to 1 for each view, always the same for a seed; `stream` says what it is for.
-
-        The output function of SplitMix64 over the view's number.
-        """
-        offset = (self._seed * 0xD1342543DE82EF95 + stream * 0xA0761D6478BD642F) & MASK
-        bits = (number + np.uint64(offset)) * np.uint64(0x9E3779B97F4A7C15)
-        bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        bits = (bits ^ (bits >> np.uint64(31))) >> np.uint64(11)
-        return bits.astype(np.float64) * 2.0**-53
+        """A number from 0 up to 1 for each view."""
+        return chance(self._seed, stream, number)
 
 
 def _rhythm(end: datetime, span: timedelta) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

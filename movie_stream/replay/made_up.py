@@ -1,57 +1,69 @@
-"""Sends made-up views straight to the topic, as many as wanted, without a file between."""
+"""Made-up views as they are asked for: how many, of what, when, and with which faults."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import aclosing
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
 
+from movie_stream.replay.catalogue import Catalogue, catalogue
 from movie_stream.replay.csv_records import ENCODER, Record
-from movie_stream.replay.generate import GeneratedRows, generate_rows
-from movie_stream.replay.pace import Pace
-from movie_stream.replay.send import in_turns, write_paced
-from movie_stream.replay.topic_writer import open_topic
-from movie_stream.settings import Settings
-
-ROWS_AT_ONCE: Final = 1_000
+from movie_stream.replay.faults import Faults, FaultyRows
+from movie_stream.replay.generate import CHUNK_ROWS, COLUMNS, END, SPAN, GeneratedRows, generate_rows
 
 
-async def send_made_up(
-    settings: Settings,
-    count: int,
-    rate: float,
-    wrote: Callable[[int], None],
-    *,
-    seed: int,
-    end: datetime,
-    span: timedelta,
-) -> None:
-    """Sends `count` generated views in time order, at `rate` events/s (0: as fast as it goes).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeUp:
+    """`count` views, spread over `span` up to `end`; the same ones whenever they are made."""
 
-    `wrote` is told how many, each time some were handed over. Returns once all are acknowledged. Raises
-    BrokerUnreachable, TopicMissing, WriteRefused.
-    """
+    count: int
+    seed: int = 0
+    end: datetime = END
+    span: timedelta = SPAN
+    films: Catalogue | None = None
+    """Made-up ones, where nobody says."""
+    users: int | None = None
+    """A tenth of the views, where nobody says."""
+    prices: bool = True
+    """Whether views may have one."""
+    late: float = 0.0
+    """The share that comes too late, in the order that they come in."""
+    bad: float = 0.0
+    """The share that is spoilt."""
 
-    async def told(events: int) -> None:
-        wrote(events)
+    @property
+    def has_faults(self) -> bool:
+        """Whether any are asked for."""
+        return self.late > 0 or self.bad > 0
 
-    async with open_topic(settings, settings.kafka_topic) as writer:
-        pace = Pace(rate, time.monotonic())
-        rows = generate_rows(count, seed, end=end, span=span, chunk_rows=ROWS_AT_ONCE)
-        async with aclosing(in_turns(_records(rows))) as coming:
-            async for keys, values in coming:
-                await write_paced(writer, pace, keys, values, told)
-        await writer.finish()
+    @property
+    def faults(self) -> Faults:
+        """What is wrong with some of them."""
+        return Faults(self.late, self.bad, self.count, self.seed, self.span)
 
+    def chunks(self, chunk_rows: int = CHUNK_ROWS) -> Iterator[FaultyRows]:
+        """The views, so many at once.
 
-def _records(chunks: Iterator[GeneratedRows]) -> Iterator[tuple[list[bytes], list[bytes]]]:
-    """The keys and values of each chunk's records."""
-    for rows in chunks:
-        columns = (
-            *(rows.movie_id, rows.title, rows.genre, rows.user_id),
-            *(rows.timestamp, rows.rating, rows.duration, rows.price),
+        >>> [(len(rows), len(rows.damages)) for rows in MadeUp(count=25, bad=1).chunks(10)]
+        [(10, 10), (10, 10), (5, 5)]
+        """
+        films = catalogue() if self.films is None else self.films
+        rows = generate_rows(
+            *(self.count, self.seed),
+            end=self.end,
+            span=self.span,
+            chunk_rows=chunk_rows,
+            films=films if self.prices else films.without_prices(),
+            users=self.users,
         )
-        values = [ENCODER.encode(Record(*row)) for row in zip(*columns, strict=True)]
-        yield [user.encode() for user in rows.user_id], values
+        return self.faults.among(rows)
+
+
+def csv_lines(rows: GeneratedRows, columns: int = len(COLUMNS)) -> list[bytes]:
+    """The rows as lines of a CSV, without their ends, of so many of the columns."""
+    return [line.encode() for line in rows.csv_lines(columns)]
+
+
+def records(rows: GeneratedRows) -> list[bytes]:
+    """The rows as the records of the topic, which are lines of JSON."""
+    return ENCODER.encode_lines(map(Record, *rows.columns)).split(b"\n")[: len(rows)]

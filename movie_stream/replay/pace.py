@@ -1,12 +1,34 @@
-"""The rate of a replay: a smooth schedule instead of bursts."""
+"""The schedule of a replay, which is smooth instead of bursts: so many events a second, or by the events' own times."""
 
 from __future__ import annotations
 
-from typing import Final
+import math
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movie_stream.errors import UsageError
 
 SLICE_SECONDS: Final = 0.05
 MOST_BEHIND_SECONDS: Final = 0.25
 """Of a longer delay only so much is made up for; the rest is given up, since catching up is a burst."""
+
+
+def check_rate(rate: float) -> None:
+    """Raises UsageError where this is no number of events/s."""
+    if not 0 <= rate < math.inf:
+        raise UsageError(argument="--rate", expected="a number of events/s, or 0 for as fast as it goes", got=str(rate))
+
+
+class Schedule(Protocol):
+    """When to send how many."""
+
+    def slice_events(self, available: int) -> int:
+        """How many events to send at once, of those that there are."""
+
+    def delay(self, events: int, now: float) -> float:
+        """Takes the next `events` into the schedule; the seconds from `now` until they are to be sent."""
 
 
 class Pace:
@@ -32,3 +54,35 @@ class Pace:
         due = max(self._due, now - MOST_BEHIND_SECONDS)
         self._due = due + events / self._rate
         return max(0.0, due - now)
+
+
+class Clock:
+    """Sends each event when its own time has come, on a clock that runs `speed` times as fast as ours.
+
+    >>> clock = Clock(60, start=10.0, first_ms=0)
+    >>> hour = clock.over(np.array([0, 1_000, 3_600_000]))
+    >>> hour.slice_events(3), hour.delay(2, now=10.0), hour.slice_events(1), hour.delay(1, now=10.0)
+    (2, 0.0, 1, 60.0)
+    """
+
+    def __init__(self, speed: float, start: float, first_ms: int) -> None:
+        self._speed, self._start, self._first_ms = speed, start, first_ms
+
+    def over(self, times_ms: NDArray[np.int64]) -> Schedule:
+        """The schedule of events of these times, which are sent in this order."""
+        return _Over(self._start + (times_ms - self._first_ms) / (1000 * self._speed))
+
+
+class _Over:
+    """The schedule of some events that are due at these moments."""
+
+    def __init__(self, due: NDArray[np.float64]) -> None:
+        self._due = due
+
+    def slice_events(self, available: int) -> int:
+        later = self._due[-available:] > self._due[-available] + SLICE_SECONDS
+        return int(later.argmax()) if later.any() else available
+
+    def delay(self, events: int, now: float) -> float:
+        due, self._due = self._due[0], self._due[events:]
+        return max(0.0, float(due) - now)

@@ -29,8 +29,8 @@ from movie_stream.partitioner import partitions_of
 from movie_stream.replay.arrivals import Arrivals
 from movie_stream.replay.bookmark import RESTART, Bookmark, BookmarkFile, Place, utc_now
 from movie_stream.replay.csv_records import ViewChunk
-from movie_stream.replay.csv_views import ViewsFile
 from movie_stream.replay.topic_writer import TopicWriter
+from movie_stream.replay.views import Views
 from movie_stream.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,14 @@ class Resumption:
     """
 
     def __init__(
-        self, settings: Settings, file: BookmarkFile, views: ViewsFile, blake2b: str, writer: TopicWriter, identity: str
+        self,
+        settings: Settings,
+        file: BookmarkFile,
+        views: Views,
+        blake2b: str,
+        plan: str,
+        writer: TopicWriter,
+        identity: str,
     ) -> None:
         self.views_before = 0
         """How many of the rows so far had arrived by earlier runs."""
@@ -56,6 +63,7 @@ class Resumption:
         self._file = file
         self._views = views
         self._blake2b = blake2b
+        self._plan = plan
         self._writer = writer
         self._identity = identity
         self._stack = AsyncExitStack()
@@ -70,16 +78,18 @@ class Resumption:
 
     @classmethod
     async def begin(
-        cls, settings: Settings, file: BookmarkFile, views: ViewsFile, blake2b: str, writer: TopicWriter
+        cls, settings: Settings, file: BookmarkFile, views: Views, blake2b: str, plan: str, writer: TopicWriter
     ) -> Self:
         """Looks which topic it is and, where there is a bookmark to go on from, whether it fits; `blake2b`: the file's.
+
+        `plan` says what of the file is sent, and how it is changed.
 
         A finished one that does not fit is none: the file was sent to its end, and now there is another.
         """
         async with client.admin(settings) as admin:
             with client.explained(settings, f"looking at the topic {settings.kafka_topic}"):
                 [identity] = (await identities(admin, [settings.kafka_topic])).values()
-        made = cls(settings, file, views, blake2b, writer, identity)
+        made = cls(settings, file, views, blake2b, plan, writer, identity)
         if file.earlier and (mismatch := made._mismatch(file.earlier)):
             if not file.earlier.finished:
                 raise made._unfit(*mismatch)
@@ -155,8 +165,9 @@ class Resumption:
         bookmark = Bookmark(
             movie_stream=__version__,
             file=self._file.full_name,
-            size_bytes=self._views.size_bytes,
+            size_bytes=self._views.size,
             blake2b=self._blake2b,
+            plan=self._plan,
             topic=self._topic,
             topic_identity=self._identity,
             now_ms=self._views.now_ms,
@@ -258,11 +269,13 @@ class Resumption:
             return f"the topic {self._topic} of then ({earlier.topic_identity})", f"another ({self._identity})", broker
         if len(earlier.places) != count:
             return f"{len(earlier.places)} partitions of {self._topic}", str(count), broker
-        size_bytes = self._views.size_bytes
+        size_bytes = self._views.size
         if earlier.size_bytes != size_bytes:
             return f"the file of then, {earlier.size_bytes:,} bytes", f"{size_bytes:,} bytes", "restore it"
         if earlier.blake2b != self._blake2b:
             return "the file of then", "other content of the same size", "restore it"
+        if earlier.plan != self._plan:
+            return f"the options of then ({earlier.plan or 'none'})", self._plan or "none", "give the same ones"
         return None
 
     def _unfit(self, expected: str, got: str, remedy: str) -> FileRefused:

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Sequence
-from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, closing
+from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import Final, Literal, TypeVar
 
-from movie_stream.errors import FileRefused, InputError, UsageError
+import numpy as np
+from numpy.typing import NDArray
+
+from movie_stream.errors import FileRefused, InputError
 from movie_stream.replay.bookmark import BookmarkFile
 from movie_stream.replay.csv_records import ViewChunk
 from movie_stream.replay.csv_rows import RefusedRow
-from movie_stream.replay.csv_views import ViewsFile
-from movie_stream.replay.pace import Pace
+from movie_stream.replay.opened import Told
+from movie_stream.replay.pace import Clock, Pace, Schedule
+from movie_stream.replay.plan import AS_IT_IS, Plan
 from movie_stream.replay.resume import Resumption
 from movie_stream.replay.sorted_runs import SortedRuns
+from movie_stream.replay.source import ViewsSource
 from movie_stream.replay.temporary import temporary_file
 from movie_stream.replay.time_order import FarOff, TimeSurvey
+from movie_stream.replay.time_range import EVER
 from movie_stream.replay.topic_writer import ACK_TIMEOUT, TopicWriter, open_topic
+from movie_stream.replay.views import Views
 from movie_stream.settings import Settings
 
 Item = TypeVar("Item")
-Step = Literal["checking", "sorting", "resuming", "sending"]
+Step = Literal["unpacking", "checking", "sorting", "resuming", "sending"]
 
 CORRECT: Final = "correct it, or leave out --strict"
 
@@ -36,9 +41,9 @@ class ReplayProgress:
     """How far a replay is."""
 
     step: Step
-    done_bytes: int
-    """Of `total_bytes`, in this step. A sorted file's bytes while sending are in proportion to its rows."""
-    total_bytes: int
+    done: int
+    """Of `total`, in this step, be it bytes or views; while a sorted file is sent, in proportion to its rows."""
+    total: int
     sent: int
     """Events so far, by this run."""
     sent_before: int
@@ -51,6 +56,8 @@ class ReplayProgress:
     """Rows far off the rest, told once, before the first event is sent."""
     nothing_to_resume: bool = False
     """Told once, where the bookmark is that of no run to go on from."""
+    found: str = ""
+    """What the file is, told once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,49 +76,52 @@ class ReplayResult:
     """Of the events that were sent, the oldest; 0 where none was."""
     last_timestamp_ms: int
     """The newest."""
+    mended: Mapping[str, int] = field(default_factory=dict)
+    """What was repaired, and how often."""
 
 
 async def replay(
     settings: Settings,
-    file: Path | str,
-    rate: float = 0,
-    strict: bool = False,
+    source: ViewsSource,
+    plan: Plan = AS_IT_IS,
     progress: Callable[[ReplayProgress], None] | None = None,
     ack_timeout: timedelta = ACK_TIMEOUT,
     bookmark: BookmarkFile | None = None,
 ) -> ReplayResult:
-    """Sends the views of a CSV to the topic, at `rate` events/s (0: as fast as it goes), in time order.
+    """Sends the views of a file to the topic, as planned: by default as fast as it goes, and in time order.
 
-    The file is read twice: first for the order of its rows. If they are not in time order they are sorted,
-    on disk if they are many. Bad rows are left out and told to `progress`; with `strict` the whole file is
-    checked first, and nothing is sent if there is one, or one that lies far off the rest. Can be cancelled at
-    any moment; it then takes up to a second.
+    The file is read twice: first for the order of its rows. If they are not in time order they are sorted, on disk if
+    they are many. Bad rows are left out and told to `progress`; where the plan is strict the whole file is checked
+    first, and nothing is sent if there is one, or one that lies far off the rest. Can be cancelled at any moment; it
+    then takes up to a second.
 
     With a `bookmark` it goes on where that says, and leaves one behind from which the next can go on, whatever becomes
     of this process.
 
-    Raises InputError where nothing in the file (with `strict`: not everything) can be used, or the bookmark cannot,
-    BrokerUnreachable, BrokerRefused, TopicMissing, WriteRefused, and UsageError for a rate that is none.
+    Raises InputError where nothing in the file (if strict: not everything) can be used, or the bookmark cannot,
+    UsageError, BrokerUnreachable, BrokerRefused, TopicMissing, and WriteRefused.
     """
-    if not 0 <= rate < math.inf:
-        raise UsageError(argument="--rate", expected="a number of events/s, or 0 for as fast as it goes", got=str(rate))
+    tell = progress or _untold
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(open_topic(settings, settings.kafka_topic, ack_timeout))
-        views = stack.enter_context(await _open(file))
-        run = _Replay(views, writer, settings.future_tolerance // timedelta(milliseconds=1), progress or _untold)
+        views = stack.enter_context(closing(await source.opened(unpacking(tell))))
+        run = _Replay(views, writer, plan, settings.future_tolerance // timedelta(milliseconds=1), tell)
+        run.begin()
         if bookmark:
-            resumption = await Resumption.begin(settings, bookmark, views, await run.hash(), writer)
+            told = await run.hash(), plan.what_is_sent
+            resumption = await Resumption.begin(settings, bookmark, views, *told, writer)
             if resumption.earlier and resumption.earlier.finished:
                 return ReplayResult(0, resumption.earlier.views, 0, 0.0, 0, 0)
             run.resumed_by(await stack.enter_async_context(resumption))
-        in_order = await run.survey(strict)
-        if strict:
+        in_order = await run.survey()
+        if plan.strict:
             await run.insist()
-        if in_order:
-            return await run.send(rate, run.views_to_send())
-        runs = SortedRuns(stack.enter_context(temporary_file(file)))
-        await run.sort(runs)
-        return await run.send(rate, runs.merged())
+        return await run.send(sort=plan.sort and not in_order)
+
+
+def unpacking(tell: Callable[[ReplayProgress], None]) -> Told:
+    """Tells how far a file is unpacked as the progress of a replay."""
+    return lambda done, total: tell(ReplayProgress("unpacking", done, total, 0, 0, 0))
 
 
 class _Replay:
@@ -119,14 +129,21 @@ class _Replay:
 
     def __init__(
         self,
-        views: ViewsFile,
+        views: Views,
         writer: TopicWriter,
+        plan: Plan,
         tolerance_ms: int,
         tell: Callable[[ReplayProgress], None],
     ) -> None:
         self._views = views
         self._writer = writer
+        self._plan = plan
         self._tolerance_ms = tolerance_ms
+        self._round_ms = self._rounds = 0
+        self._left = plan.limit
+        self._started_s = 0.0
+        self._clock: Clock | None = None
+        self._pace: Pace | None = None
         self._tell = tell
         self._resumption: Resumption | None = None
         self._lines = 0
@@ -135,6 +152,11 @@ class _Replay:
         self._refused = 0
         self._first_refused: RefusedRow | None = None
         self._oldest_ms = self._newest_ms = 0
+
+    def begin(self) -> None:
+        """Tells what the file is, and what was of no use in it already when it was opened."""
+        self._progress("checking", found=self._views.what)
+        self._refuse("checking", self._views.refused)
 
     async def hash(self) -> str:
         """The hash of the whole file."""
@@ -151,14 +173,15 @@ class _Replay:
         self._tolerance_ms = resumption.future_tolerance_ms
         self._progress("checking", nothing_to_resume=resumption.earlier is None)
 
-    async def survey(self, strict: bool) -> bool:
-        """Whether the rows are in time order; names those that lie far off the rest."""
+    async def survey(self) -> bool:
+        """Whether the rows are in time order; names those far off the rest, and finds how far all are moved."""
         survey = TimeSurvey()
+        self._views.between = self._plan.between
 
         def look() -> Iterator[bool]:
             for times_ms, lines in self._views.times():
                 latest_ms = self._views.now_ms + self._tolerance_ms
-                possible = (times_ms > 0) & (times_ms <= latest_ms)  # the others will be refused
+                possible = (times_ms > 0) & (self._plan.shifts | (times_ms <= latest_ms))  # others will be refused
                 survey.add(times_ms[possible], lines[possible])
                 yield True
 
@@ -166,67 +189,96 @@ class _Replay:
             async for _ in looks:
                 self._progress("checking")
         self._lines = self._views.line
+        self._views.shift_ms = self._plan.shift_ms(survey, self._views.now_ms)
+        self._round_ms = survey.round_ms
         far_off = survey.far_off()
         if far_off:
-            if strict:
+            if self._plan.strict:
                 raise FileRefused(path=self._views.path, why=str(far_off), remedy=CORRECT)
             self._progress("checking", far_off=far_off)
         return survey.in_order
 
-    def views_to_send(self) -> Iterator[ViewChunk]:
+    def _views_to_send(self) -> Iterator[ViewChunk]:
         """The file's views, up to where the survey saw its end."""
-        return self._views.chunks(self._tolerance_ms, self._lines)
+        # What comes just at its time is not ahead of it, however long that takes from now.
+        return self._views.chunks(None if self._plan.live else self._tolerance_ms, self._lines)
 
     async def insist(self) -> None:
         """Raises FileRefused at the first row that is refused."""
-        async with aclosing(in_turns(self.views_to_send())) as chunks:
+        async with aclosing(in_turns(self._views_to_send())) as chunks:
             async for chunk in chunks:
                 for row in chunk.refused:
                     raise FileRefused(path=self._views.path, line=row.line, why=row.reason, remedy=CORRECT)
                 self._progress("checking")
 
-    async def sort(self, runs: SortedRuns) -> None:
-        """Puts the good rows into `runs`."""
-
-        def add() -> Iterator[ViewChunk]:
-            for chunk in self.views_to_send():
-                runs.add(chunk)
-                yield chunk
-
-        async with aclosing(in_turns(add())) as chunks:
-            async for chunk in chunks:
-                self._to_sort += len(chunk)
-                self._refuse("sorting", chunk.refused)
-
-    async def send(self, rate: float, chunks: Iterator[ViewChunk]) -> ReplayResult:
-        """Sends what is in the chunks on a smooth schedule and waits for all acknowledgements."""
-        if self._resumption:
-            await self._resumption.start()
-        started = await self._send(rate, chunks)
-        seconds = time.monotonic() - started
+    async def send(self, *, sort: bool) -> ReplayResult:
+        """Sends everything on a smooth schedule and waits for all acknowledgements; in rounds, if that is the plan."""
+        while True:
+            async with AsyncExitStack() as stack:
+                chunks = await self._sorted(stack) if sort else self._views_to_send()
+                if self._resumption and not self._rounds:
+                    await self._resumption.start()
+                before = self._sent
+                await self._send(chunks)
+            self._rounds += 1
+            if not self._plan.loop or self._sent == before or self._left == 0:
+                break
+            self._views.shift_ms += self._round_ms
+        seconds = time.monotonic() - self._started_s if self._started_s else 0.0
         if self._resumption:
             await self._resumption.finish()
         if not self._sent + self._sent_before:
             raise self._nothing_usable()
         counts = self._sent, self._sent_before, self._refused
-        return ReplayResult(*counts, seconds, self._oldest_ms, self._newest_ms)
+        return ReplayResult(*counts, seconds, self._oldest_ms, self._newest_ms, dict(self._views.mended))
 
-    async def _send(self, rate: float, chunks: Iterator[ViewChunk]) -> float:
-        """Sends it; when it began with it, in seconds of the monotonic clock."""
-        pace: Pace | None = None
-        started = time.monotonic()
+    async def _sorted(self, stack: AsyncExitStack) -> Iterator[ViewChunk]:
+        """The file's views in the order of time."""
+        runs = SortedRuns(stack.enter_context(temporary_file(self._views.path)))
+
+        def add() -> Iterator[ViewChunk]:
+            for chunk in self._views_to_send():
+                runs.add(chunk)
+                yield chunk
+
+        self._to_sort = 0
+        async with aclosing(in_turns(add())) as chunks:
+            async for chunk in chunks:
+                self._to_sort += len(chunk)
+                self._refuse("sorting", chunk.refused)
+        return runs.merged()
+
+    async def _send(self, chunks: Iterator[ViewChunk]) -> None:
+        """Sends it."""
         async with aclosing(in_turns(chunks)) as coming:
             async for chunk in coming:
-                self._refuse("sending" if pace or not self._resumption else "resuming", chunk.refused)
-                left = await self._resumption.missing(chunk) if self._resumption else chunk
+                self._refuse("sending" if self._started_s or not self._resumption else "resuming", chunk.refused)
+                wanted = self._limited(chunk)
+                left = await self._resumption.missing(wanted) if self._resumption else wanted
                 if len(left):
-                    if pace is None:
-                        started = time.monotonic()
-                        pace = Pace(rate, started)
-                    await write_paced(self._writer, pace, left.keys, left.values, self._note_sent)
+                    schedule = self._schedule(left.timestamp_ms)
+                    await write_paced(self._writer, schedule, left.keys, left.values, self._note_sent)
                     self._note_times(left)
+                if self._left == 0:
+                    break
         await self._writer.finish()
-        return started
+
+    def _schedule(self, times_ms: NDArray[np.int64]) -> Schedule:
+        """When events of these times are sent."""
+        self._started_s = self._started_s or time.monotonic()
+        if self._plan.speed is None:
+            self._pace = self._pace or Pace(self._plan.rate, self._started_s)
+            return self._pace
+        self._clock = self._clock or Clock(self._plan.speed, self._started_s, int(times_ms[0]))
+        return self._clock.over(times_ms)
+
+    def _limited(self, chunk: ViewChunk) -> ViewChunk:
+        """What of the chunk is within the limit."""
+        if self._left is None:
+            return chunk
+        kept = min(self._left, len(chunk))
+        self._left -= kept
+        return chunk if kept == len(chunk) else chunk.where(np.arange(kept))
 
     @property
     def _sent_before(self) -> int:
@@ -244,6 +296,8 @@ class _Replay:
             self._newest_ms = int(chunk.timestamp_ms[-1])
 
     def _refuse(self, step: Step, rows: Sequence[RefusedRow]) -> None:
+        if self._rounds:
+            rows = ()  # they were told of the first time
         self._refused += len(rows)
         if rows and not self._first_refused:
             self._first_refused = rows[0]
@@ -255,25 +309,30 @@ class _Replay:
         refused_rows: Sequence[RefusedRow] = (),
         far_off: FarOff | None = None,
         nothing_to_resume: bool = False,
+        found: str = "",
     ) -> None:
-        total = self._views.size_bytes
-        done = self._views.position_bytes
-        if step in ("resuming", "sending") and self._to_sort:
-            done = total * (self._sent + self._sent_before) // self._to_sort
+        total, done = self._views.size, self._views.position
+        if step in ("resuming", "sending"):
+            sent = self._sent + self._sent_before
+            if self._plan.limit is not None:
+                done, total = sent, self._plan.limit
+            elif self._to_sort:
+                done = total * sent // self._to_sort
         counts = self._sent, self._sent_before, self._refused
-        self._tell(ReplayProgress(step, done, total, *counts, refused_rows, far_off, nothing_to_resume))
+        self._tell(ReplayProgress(step, done, total, *counts, refused_rows, far_off, nothing_to_resume, found))
 
     def _nothing_usable(self) -> InputError:
         first = self._first_refused
         if first is None:
-            return InputError(path=self._views.path, expected="at least one view below the header", got="none")
+            where = "below the header" if self._plan.between == EVER else "between --start and --end"
+            return InputError(path=self._views.path, expected=f"at least one view {where}", got="none")
         why = f"none of the {self._refused} rows can be used; line {first.line}: {first.reason}"
         return FileRefused(path=self._views.path, why=why, remedy="correct the file")
 
 
 async def write_paced(
     writer: TopicWriter,
-    pace: Pace,
+    pace: Schedule,
     keys: Sequence[bytes],
     values: Sequence[bytes],
     wrote: Callable[[int], Awaitable[None]],
@@ -286,21 +345,6 @@ async def write_paced(
         await writer.write(keys[start:end], values[start:end])
         await wrote(end - start)
         start = end
-
-
-async def _open(file: Path | str) -> ViewsFile:
-    """Opens the file in a thread, where a slow pipe holds nobody up."""
-    opening = asyncio.get_running_loop().run_in_executor(None, ViewsFile, file)
-    try:
-        return await asyncio.shield(opening)
-    except asyncio.CancelledError:
-        opening.add_done_callback(_close)
-        raise
-
-
-def _close(opened: asyncio.Future[ViewsFile]) -> None:
-    if not opened.cancelled() and not opened.exception():
-        opened.result().close()
 
 
 async def in_turns(items: Iterator[Item]) -> AsyncGenerator[Item]:

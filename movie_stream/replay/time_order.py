@@ -49,7 +49,8 @@ class TimeSurvey:
     def __init__(self) -> None:
         self.rows = 0
         self.in_order = True
-        self._newest_ms = -1
+        self.oldest_ms: int | None = None
+        self.newest_ms = -1
         self._days: dict[int, _Day] = {}
 
     def add(self, timestamp_ms: NDArray[np.int64], lines: NDArray[np.int64]) -> None:
@@ -57,9 +58,11 @@ class TimeSurvey:
         if not len(timestamp_ms):
             return
         self.rows += len(timestamp_ms)
-        if timestamp_ms[0] < self._newest_ms or (timestamp_ms[1:] < timestamp_ms[:-1]).any():
+        if timestamp_ms[0] < self.newest_ms or (timestamp_ms[1:] < timestamp_ms[:-1]).any():
             self.in_order = False
-        self._newest_ms = max(self._newest_ms, int(timestamp_ms.max()))
+        oldest_ms = int(timestamp_ms.min())
+        self.oldest_ms = oldest_ms if self.oldest_ms is None else min(self.oldest_ms, oldest_ms)
+        self.newest_ms = max(self.newest_ms, int(timestamp_ms.max()))
         days = timestamp_ms // DAY_MS
         by_day = np.argsort(days, kind="stable")
         found, starts, counts = np.unique(days[by_day], return_index=True, return_counts=True)
@@ -68,6 +71,12 @@ class TimeSurvey:
             day.rows += count
             wanted = min(count, NAMED_LINES - len(day.lines))
             day.lines += lines[by_day[start : start + wanted]].tolist()
+
+    @property
+    def round_ms(self) -> int:
+        """How much later the file begins once more, if it is to go on without a pause."""
+        span_ms = self.newest_ms - (self.oldest_ms or 0) if self.rows else 0
+        return span_ms + max(1, span_ms // max(1, self.rows - 1))
 
     def far_off(self) -> FarOff | None:
         """The rows more than 366 days after the file's 99.9th percentile, to the day; None if there are none.

@@ -7,21 +7,22 @@ import orjson
 
 from movie_stream.kafka import topics
 from movie_stream.replay.generate import END
-from movie_stream.replay.made_up import send_made_up
+from movie_stream.replay.made_up import MadeUp
+from movie_stream.replay.send_made_up import send_made_up
 from movie_stream.settings import Settings
 from tests.whole_path import log_of
 
 
 def test_all_of_them_arrive(settings: Settings) -> None:
-    written: list[int] = []
+    arrived: list[int] = []
 
     async def send() -> None:
         await topics.ensure(settings)
-        await send_made_up(settings, 2_500, 0, written.append, seed=3, end=END, span=timedelta(days=1))
+        await send_made_up(settings, MadeUp(count=2_500, seed=3, span=timedelta(days=1)), 0, arrived.append)
 
     asyncio.run(send())
     partitions = [[orjson.loads(value) for _, _, value in partition if value] for partition in log_of(settings)]
-    assert sum(written) == sum(map(len, partitions)) == 2_500
+    assert sum(arrived) == sum(map(len, partitions)) == 2_500
     users = [{view["user_id"] for view in partition} for partition in partitions]
     assert not set.intersection(*users)
     for partition in partitions:

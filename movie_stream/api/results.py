@@ -1,0 +1,152 @@
+"""Reads the results from MongoDB, as the documents that they are stored as."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import AsyncExitStack
+from datetime import datetime
+from types import TracebackType
+from typing import Self, TypeVar
+
+from pymongo.errors import PyMongoError
+
+from movie_stream.errors import UsageError
+from movie_stream.mongo import read
+from movie_stream.mongo.client import Database, explain, opened
+from movie_stream.settings import Settings, settings_with
+
+T = TypeVar("T")
+
+
+class Results:
+    """The results, for as long as the `async with` block runs.
+
+        async with Results() as results:
+            for window in await results.latest_windows(10, genre="Sci-Fi"):
+                print(window["window_start"], window["total_views"])
+
+    Settings are those of this process, unless `settings` are given; `mongodb_uri` and `database` win over both.
+
+    Each method returns documents, newest or largest first, `limit` of them at most, whose types are in
+    `movie_stream.mongo.read`. `since` and `until` choose windows by their start, the latter exclusive, both aware;
+    `genre` is found however it is written.
+
+    All of them raise MongoUnreachable, MongoRefused, MongoFailed, and UsageError for arguments that cannot be meant;
+    entering raises SettingsError.
+    """
+
+    def __init__(
+        self, settings: Settings | None = None, *, mongodb_uri: str | None = None, database: str | None = None
+    ) -> None:
+        self._settings = settings_with(settings, mongodb_uri=mongodb_uri, mongodb_database=database)
+        self._db: Database | None = None
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            self._db = await stack.enter_async_context(opened(self._settings))
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._db = None
+        await self._stack.aclose()
+
+    async def total_views(self) -> int:
+        """How many views are counted."""
+        return await self._asked(read.total_views(self._opened()))
+
+    async def latest_windows(
+        self,
+        limit: int = 20,
+        *,
+        genre: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> list[read.MinuteWindow]:
+        """The newest minutes by genre, of one minute the genres with most views first."""
+        selection = _selection(limit, genre, since, until)
+        return await self._asked(read.windows(self._opened(), limit, selection))
+
+    async def changes(
+        self, limit: int = 100, *, genre: str | None = None, every_s: float = 1.0
+    ) -> AsyncGenerator[read.MinuteWindow]:
+        """Of the `limit` newest minutes by genre each as it is now, and again each time it is found changed or new.
+
+        MongoDB is asked every `every_s` seconds: of several changes in between the last one is seen. Older windows,
+        which late views change, are not. It does not end by itself.
+        """
+        if not every_s > 0:
+            raise UsageError(argument="every_s", expected="a number of seconds above 0", got=str(every_s))
+        known: dict[str, read.MinuteWindow] = {}
+        while True:
+            windows = await self.latest_windows(limit, genre=genre)
+            before, known = known, {window["_id"]: window for window in windows}
+            for window in reversed(windows):
+                if before.get(window["_id"]) != window:
+                    yield window
+            await asyncio.sleep(every_s)
+
+    async def top_movies(
+        self, limit: int = 1, *, since: datetime | None = None, until: datetime | None = None
+    ) -> list[read.TopMovies]:
+        """The newest hours, each with the ten films with most views."""
+        selection = _selection(limit, None, since, until)
+        return await self._asked(read.top_movies(self._opened(), limit, selection))
+
+    async def genres(self, limit: int = 20, *, genre: str | None = None) -> list[read.GenreStats]:
+        """The genres with most views of all time, or the one."""
+        return await self._asked(read.genres(self._opened(), limit, _selection(limit, genre, None, None)))
+
+    async def active_users(
+        self, limit: int = 7, *, since: datetime | None = None, until: datetime | None = None
+    ) -> list[read.ActiveUsers]:
+        """The newest days, each with how many users there were, and how long they stayed."""
+        selection = _selection(limit, None, since, until)
+        return await self._asked(read.active_users(self._opened(), limit, selection))
+
+    async def hours(
+        self, limit: int = 24, *, since: datetime | None = None, until: datetime | None = None
+    ) -> list[read.Hour]:
+        """The newest hours."""
+        return await self._asked(read.hours(self._opened(), limit, _selection(limit, None, since, until)))
+
+    async def days(
+        self,
+        limit: int = 20,
+        *,
+        genre: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> list[read.GenreDay]:
+        """The newest days by genre, of one day the genres with most views first."""
+        return await self._asked(read.days(self._opened(), limit, _selection(limit, genre, since, until)))
+
+    async def top_users(
+        self, limit: int = 1, *, since: datetime | None = None, until: datetime | None = None
+    ) -> list[read.TopUsers]:
+        """The newest days, each with the ten users with most views."""
+        selection = _selection(limit, None, since, until)
+        return await self._asked(read.top_users(self._opened(), limit, selection))
+
+    async def _asked(self, answer: Awaitable[T]) -> T:
+        try:
+            return await answer
+        except PyMongoError as error:
+            raise explain(error, self._opened()) from error
+
+    def _opened(self) -> Database:
+        if self._db is None:
+            raise RuntimeError("Results are read in an `async with` block")
+        return self._db
+
+
+def _selection(limit: int, genre: str | None, since: datetime | None, until: datetime | None) -> read.Selection:
+    if limit < 1:
+        raise UsageError(argument="limit", expected="a whole number from 1", got=str(limit))
+    for argument, time in (("since", since), ("until", until)):
+        if time is not None and time.utcoffset() is None:
+            raise UsageError(argument=argument, expected="a datetime with a time zone", got=time.isoformat())
+    return read.Selection(genre, since, until)

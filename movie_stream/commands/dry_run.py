@@ -1,0 +1,87 @@
+"""`movie-stream produce --dry-run`: what would be sent, without sending it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import timedelta
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from movie_stream.commands.produce import KINDS_SHOWN, mended, utc
+from movie_stream.masking import printable
+from movie_stream.replay.csv_records import Record
+from movie_stream.replay.plan import Plan
+from movie_stream.replay.rehearse import Rehearsal, rehearse
+from movie_stream.replay.source import ViewsSource
+from movie_stream.settings import Settings
+
+EXAMPLES = 10
+
+
+def dry_run(settings: Settings, source: ViewsSource, plan: Plan) -> int:
+    """Shows the first views and how many rows are refused for which reason. Needs no broker.
+
+    Raises InputError where nothing would be sent, UsageError.
+    """
+    told = Console(stderr=True, highlight=False, soft_wrap=True)
+    bar = Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=told,
+        disable=not told.is_terminal,
+        transient=True,
+    )
+    tolerance_ms = settings.future_tolerance // timedelta(milliseconds=1)
+    with bar:
+        task = bar.add_task("unpacking", total=None)
+
+        def tell(step: str, done: int, total: int) -> None:
+            bar.update(task, description=step, completed=done, total=total or None)
+
+        with closing(source.open(lambda done, total: tell("unpacking", done, total))) as views:
+            rehearsal = rehearse(views, plan, tolerance_ms, EXAMPLES, tell)
+    _show(Console(highlight=False), str(views.path), views.what, rehearsal)
+    return 0
+
+
+def _show(console: Console, path: str, what: str, rehearsal: Rehearsal) -> None:
+    def say(line: str, style: str = "") -> None:
+        console.print(Text(printable(line), style), soft_wrap=True)
+
+    say(f"{path}: {what}", "bold")
+    console.print(_table(rehearsal.first))
+    order = "; they are sorted by time first" if rehearsal.sorted else ""
+    say(
+        f"Nothing was sent. It would be {rehearsal.views:,} views, of {utc(rehearsal.oldest_ms)} to "
+        f"{utc(rehearsal.newest_ms)} UTC{order}."
+    )
+    if rehearsal.mended:
+        say(f"Repaired: {mended(rehearsal.mended)}.")
+    if rehearsal.far_off:
+        say(str(rehearsal.far_off), "yellow")
+    say(f"{rehearsal.refused:,} rows refused{':' if rehearsal.refused else '.'}", "yellow" if rehearsal.refused else "")
+    for kind, rows in rehearsal.reasons.most_common(KINDS_SHOWN):
+        say(f"{rows:>9,}  {kind}")
+    if len(rehearsal.reasons) > KINDS_SHOWN:
+        say(f"           and {len(rehearsal.reasons) - KINDS_SHOWN:,} other reasons")
+    if rehearsal.first_refused:
+        say(f"The first is in line {rehearsal.first_refused.line}: {rehearsal.first_refused.reason}")
+
+
+def _table(first: list[Record]) -> Table:
+    table = Table(box=None, header_style="dim", pad_edge=False, expand=False)
+    table.add_column("time (UTC)", no_wrap=True, min_width=19)
+    for name, width in (("user", 11), ("film", 21), ("genre", 11)):
+        table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=width)
+    for name, width in (("stars", 5), ("min", 4)):
+        table.add_column(name, justify="right", no_wrap=True, min_width=width)
+    for view in first:
+        texts = (view.user_id, view.title, view.genre)
+        numbers = ("" if number is None else f"{number:g}" for number in (view.rating, view.duration))
+        table.add_row(utc(view.timestamp), *(Text(printable(text)) for text in texts), *numbers)
+    return table

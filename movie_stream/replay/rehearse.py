@@ -1,0 +1,100 @@
+"""What a replay would send, without a broker."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+
+from movie_stream.errors import FileRefused, InputError
+from movie_stream.reasons import kind_of
+from movie_stream.replay.csv_records import Record, ViewChunk
+from movie_stream.replay.csv_rows import RefusedRow
+from movie_stream.replay.plan import Plan
+from movie_stream.replay.sorted_runs import in_time_order
+from movie_stream.replay.time_order import FarOff, TimeSurvey
+from movie_stream.replay.views import Views
+
+
+@dataclass(slots=True)
+class Rehearsal:
+    """What would be sent."""
+
+    views: int = 0
+    first: list[Record] = field(default_factory=list)
+    oldest_ms: int = 0
+    newest_ms: int = 0
+    refused: int = 0
+    """Rows."""
+    first_refused: RefusedRow | None = None
+    reasons: Counter[str] = field(default_factory=Counter)
+    """By kind, how many rows are refused for it."""
+    mended: dict[str, int] = field(default_factory=dict)
+    """What would be repaired, and how often."""
+    far_off: FarOff | None = None
+    sorted: bool = False
+    """Whether the file is in another order than it would be sent in."""
+
+    def refuse(self, row: RefusedRow) -> None:
+        """Counts a row that is refused."""
+        self.refused += 1
+        self.first_refused = self.first_refused or row
+        self.reasons[kind_of(row.reason)] += 1
+
+
+def rehearse(
+    views: Views, plan: Plan, future_tolerance_ms: int, examples: int, tell: Callable[[str, int, int], None]
+) -> Rehearsal:
+    """Goes through all of the views; `tell` hears what is done and how far it is.
+
+    Raises InputError where nothing would be sent.
+    """
+    views.between = plan.between
+    survey = TimeSurvey()
+    for times_ms, lines in views.times():
+        possible = (times_ms > 0) & (plan.shifts | (times_ms <= views.now_ms + future_tolerance_ms))
+        survey.add(times_ms[possible], lines[possible])
+        tell("checking", views.position, views.size)
+    views.shift_ms = plan.shift_ms(survey, views.now_ms)
+    done = Rehearsal(far_off=survey.far_off(), sorted=plan.sort and not survey.in_order)
+    for row in views.refused:
+        done.refuse(row)
+    first = ViewChunk([], [], np.empty(0, np.int64), np.empty(0, np.int64), [])
+    for chunk in views.chunks(None if plan.live else future_tolerance_ms):
+        for row in chunk.refused:
+            done.refuse(row)
+        if len(chunk):
+            oldest, newest = int(chunk.timestamp_ms.min()), int(chunk.timestamp_ms.max())
+            done.oldest_ms, done.newest_ms = min(done.oldest_ms or oldest, oldest), max(done.newest_ms, newest)
+            done.views += len(chunk)
+            if done.sorted or len(first) < examples:
+                both = in_time_order([first, chunk]) if done.sorted else _joined(first, chunk)
+                first = both.where(np.arange(min(examples, len(both))))
+        tell("rehearsing", views.position, views.size)
+    if plan.limit is not None:
+        done.views = min(done.views, plan.limit)
+    if not done.views:
+        raise _nothing(views, done)
+    decode = msgspec.json.Decoder(Record).decode
+    done.first, done.mended = [decode(value) for value in first.values[: done.views]], dict(views.mended)
+    return done
+
+
+def _joined(one: ViewChunk, other: ViewChunk) -> ViewChunk:
+    return ViewChunk(
+        one.keys + other.keys,
+        one.values + other.values,
+        np.concatenate([one.timestamp_ms, other.timestamp_ms]),
+        np.concatenate([one.lines, other.lines]),
+        [],
+    )
+
+
+def _nothing(views: Views, done: Rehearsal) -> InputError:
+    if done.first_refused is None:
+        return InputError(path=views.path, expected="at least one view", got="none")
+    why = f"none of the {done.refused:,} rows can be used; line {done.first_refused.line}: {done.first_refused.reason}"
+    return FileRefused(path=views.path, why=why, remedy="correct the file")

@@ -1,0 +1,50 @@
+"""Sends made-up views straight to the topic, as many as wanted, without a file between."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Final
+
+from movie_stream.replay.faults import Tally
+from movie_stream.replay.made_up import MadeUp, records
+from movie_stream.replay.pace import Pace, check_rate
+from movie_stream.replay.send import in_turns, write_paced
+from movie_stream.replay.topic_writer import open_topic
+from movie_stream.settings import Settings
+
+ROWS_AT_ONCE: Final = 1_000
+
+
+async def send_made_up(settings: Settings, views: MadeUp, rate: float, arrived: Callable[[int], None]) -> Tally:
+    """Sends the views, keyed by their users, at `rate` events/s (0: as fast as it goes).
+
+    `arrived` is told how many, each time more of them are acknowledged. Once all are, it returns how many had faults.
+    Raises BrokerUnreachable, BrokerForbids, TopicMissing, WriteRefused, and UsageError for a rate that is none.
+    """
+    check_rate(rate)
+    tally = Tally()
+    told = 0
+
+    def tell() -> None:
+        nonlocal told
+        acknowledged = sum(written.records for written in writer.written)
+        arrived(acknowledged - told)
+        told = acknowledged
+
+    async def wrote(_: int) -> None:
+        tell()
+
+    async with open_topic(settings, settings.kafka_topic) as writer:
+        try:
+            pace = Pace(rate, time.monotonic())
+            async with aclosing(in_turns(views.chunks(ROWS_AT_ONCE))) as coming:
+                async for faulty in coming:
+                    keys = [user.encode() for user in faulty.rows.user_id]
+                    await write_paced(writer, pace, keys, faulty.lines(records), wrote)
+                    tally.add(faulty)
+            await writer.finish()
+        finally:
+            tell()
+    return tally

@@ -1,0 +1,135 @@
+"""Views made up from a catalogue: its films are real, who watches them when is not."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import numpy as np
+
+from movie_stream.errors import FileRefused
+from movie_stream.event import LONGEST
+from movie_stream.replay.catalogue import Catalogue, cumulative
+from movie_stream.replay.csv_rows import UTF8, RefusedRow, Rows
+from movie_stream.replay.csv_views import WINDOWS, CsvFile
+from movie_stream.replay.formats.format import VIEW, CatalogueFormat, Film
+from movie_stream.replay.generate import COLUMNS, GeneratedRows, generate_rows
+from movie_stream.replay.views import Views
+
+POPULARITY_FALL: Final = 0.8
+"""Exponent of Zipf's law, for films of which nobody says how often they are seen."""
+SHUFFLED_BY: Final = 1895
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """How many views are made up, of how many users, and over which time up to the present."""
+
+    count: int = 100_000
+    seed: int = 0
+    users: int | None = None
+    """A tenth of the views, where nobody says."""
+    span: timedelta = timedelta(days=2)
+
+
+class SimulatedViews(Views):
+    """Views of the films of a catalogue; use it in a `with`. Raises FileRefused where none of its films is usable."""
+
+    def __init__(self, csv_file: CsvFile, simulation: Simulation) -> None:
+        super().__init__(VIEW)
+        self._csv, self._simulation = csv_file, simulation
+        self.path = csv_file.path
+        self.size, self.position, self.line = simulation.count, 0, 0
+        self.now_ms = time.time_ns() // 1_000_000
+        self.mended = Counter()
+        assert issubclass(csv_file.kind, CatalogueFormat)
+        films = self._films(csv_file.kind())
+        if not films:
+            first = self.refused[0] if self.refused else RefusedRow(1, "nothing stands below the header")
+            raise FileRefused(path=self.path, line=first.line, why=first.reason, remedy="correct the file")
+        self._catalogue = catalogue_of(films)
+        self.what = f"{len(films):,} {csv_file.what}; {simulation.count:,} views of them are made up"
+
+    def __enter__(self) -> SimulatedViews:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._csv.opened.close()
+
+    def rows(self, last_line: int | None = None) -> Iterator[Rows]:
+        end = datetime.fromtimestamp(self.now_ms / 1000, UTC)
+        simulation = self._simulation
+        self.position = 0
+        made = generate_rows(
+            *(simulation.count, simulation.seed),
+            end=end,
+            span=simulation.span,
+            films=self._catalogue,
+            users=simulation.users,
+        )
+        for part in made:
+            lines = np.arange(self.position + 1, self.position + len(part) + 1, dtype=np.int64)
+            self.position = self.line = self.position + len(part)
+            yield Rows(_cells(part), lines, [])
+
+    def hashes(self) -> Iterator[str]:
+        for _, made in self._csv.hashes(repr(self._simulation).encode()):
+            yield made
+
+    def _films(self, kind: CatalogueFormat, encoding: str = UTF8) -> list[Film]:
+        films, refused = list[Film](), list[RefusedRow]()
+        with closing(self._csv.open_rows(encoding=encoding)) as rows:
+            rows.first()
+            for chunk in rows.chunks(len(self._csv.names)):
+                refused += chunk.refused
+                for line, row in zip(chunk.lines.tolist(), zip(*chunk.columns, strict=True), strict=True):
+                    try:
+                        films.append(_checked(kind.film(dict(zip(self._csv.names, row, strict=True)))))
+                    except ValueError as error:
+                        refused.append(RefusedRow(line, str(error)))
+            if encoding == UTF8 and rows.has_odd_bytes and not rows.has_wide_characters:
+                return self._films(kind, WINDOWS)
+        self.refused = refused
+        return films
+
+
+def _checked(film: Film) -> Film:
+    """The film, if its texts can be those of a view."""
+    for name, text in (("movie_id", film.movie_id), ("title", film.title), ("genre", film.genre)):
+        if not 0 < len(text) <= LONGEST[name]:
+            raise ValueError(f"{name}: expected 1 to {LONGEST[name]} characters, got {len(text)}")
+        if any("\udc80" <= char <= "\udcff" for char in text):
+            raise ValueError(f"{name}: not UTF-8; save the file as UTF-8")
+    return film
+
+
+def catalogue_of(films: Sequence[Film]) -> Catalogue:
+    """The films as columns; where none says how often it is seen, few are seen often and many seldom."""
+    if all(film.weight is None for film in films):
+        ranks = np.random.default_rng(SHUFFLED_BY).permutation(len(films)) + 1
+        weights = 1.0 / ranks**POPULARITY_FALL
+    else:
+        weights = np.array([film.weight or 0.0 for film in films])
+        weights = np.maximum(weights, (weights[weights > 0].min() if weights.any() else 1.0) / 2)  # each is seen
+    return Catalogue(
+        movie_id=[film.movie_id for film in films],
+        title=[film.title for film in films],
+        genre=[film.genre for film in films],
+        popularity=cumulative(weights),
+        quality=np.array([np.nan if film.stars is None else film.stars for film in films]),
+        minutes=np.array([film.minutes for film in films], np.int64),
+        price=np.full(len(films), np.nan),
+    )
+
+
+def _cells(part: GeneratedRows) -> list[list[str]]:
+    """The columns as the text of cells."""
+    return [["" if value is None else str(value) for value in getattr(part, name)] for name in COLUMNS]
