@@ -6,8 +6,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import typer
-
 from movie_stream.errors import MovieStreamError
 
 
@@ -17,7 +15,7 @@ def in_a_line() -> Iterator[None]:
     try:
         yield
     except MovieStreamError as error:
-        typer.echo(f"error: {error}", err=True)
+        sys.stderr.write(f"error: {error}\n")  # few imports: Ctrl-C during those here would print a traceback
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
