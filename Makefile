@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help install demo test chaos bench check coverage docs picture lock clean
 
-# What `make bench` measures: all, worker, peers, latency, produce, scale or profile.
+# What `make bench` measures: all, worker, peers, latency, produce, scale or profile; of so many EVENTS, in so many ROUNDS.
 PART ?= all
 
 # The first Python that is new enough; name another with: make PYTHON=/path/to/python3.12 …
@@ -38,7 +38,7 @@ chaos: install ## the fault suite: what dies, hangs or is spoilt, on both broker
 	$(BIN)/pytest -m 'chaos or not chaos' --numprocesses=2 tests/test_chaos_*.py
 	$(BIN)/python -m tests.chaos.record
 
-bench: install ## measure speed, beside other stream processors, for an hour or two; writes docs/performance.md
+bench: install ## measure speed, beside other stream processors, for an hour or two; a full run writes docs/performance.md
 	$(BIN)/python -m bench $(PART) $(if $(EVENTS),--events $(EVENTS)) $(if $(ROUNDS),--rounds $(ROUNDS))
 	$(BIN)/python -m bench.report
 

@@ -1,5 +1,8 @@
 """`python -m bench`."""
 
-from bench.cli import main
+from bench.ending import in_a_line
 
-main()
+with in_a_line():  # Ctrl-C while the rest is imported, too
+    from bench.cli import main
+
+    main()

@@ -18,7 +18,7 @@ from bench import produce as produce_part
 from bench import profile as profile_part
 from bench import scale as scale_part
 from bench.peers.catalogue import PEERS
-from bench.results import RESULTS
+from bench.results import RESULTS, Found, load
 from bench.running import Run
 from bench.services import APACHE_KAFKA, Services
 
@@ -34,6 +34,7 @@ app = typer.Typer(
 
 Events = Annotated[int, typer.Option(min=1_000, help="Events in each topic.")]
 Rounds = Annotated[int, typer.Option(min=1, help="So often everything is measured, in turn; medians count.")]
+Seconds = Annotated[float, typer.Option(min=1, help="How long probes are sent.")]
 Embedded = Annotated[bool, typer.Option("--embedded", help="Use the embedded broker, even where Apache Kafka can run.")]
 Results = Annotated[Path, typer.Option(help="What was measured is added to this file.")]
 Page = Annotated[Path | None, typer.Option(help="Also make the tables of this page anew.")]
@@ -44,16 +45,17 @@ Only = Annotated[list[str] | None, typer.Option("--only", help=f"One of: {', '.j
 def running(events: int, rounds: int, embedded: bool, results: Path, page: Path | None) -> Iterator[Run]:
     """A run, whose results are reported at the end, however it ends."""
     console = Console(highlight=False)
-    try:
-        with Services(embedded=embedded) as services:
-            run = Run(services, events, rounds, results, console)
-            why = "" if services.broker == APACHE_KAFKA else f": {services.why}"
-            run.say(f"broker: {services.broker}{why}")
+    with Services(embedded=embedded) as services:
+        run = Run(services, events, rounds, results, console)
+        why = "" if services.broker == APACHE_KAFKA else f": {services.why}"
+        run.say(f"broker: {services.broker}{why}")
+        try:
             with run.progress:
                 yield run
-    finally:
-        if results.exists():
-            report.write(results, console, page)
+        finally:
+            report.show("Goals, in this run", Found(run.kept), console)
+            if page is not None and run.kept:
+                report.fill(page, load(results), console)
 
 
 @app.command("worker")
@@ -69,6 +71,9 @@ def worker_command(
 
     python -m bench worker --events 200000 --rounds 1 --only "1 worker"
     """
+    if not any(only in subject for subject in worker.SUBJECTS):
+        names = ", ".join(f'"{subject}"' for subject in worker.SUBJECTS)
+        raise typer.BadParameter(f"expected part of one of {names}, got {only!r}", param_hint="--only")
     with running(events, rounds, embedded, results, page) as run:
         worker.measure(run, only)
 
@@ -93,7 +98,8 @@ def peers(
 
 @app.command()
 def latency(
-    seconds: Annotated[float, typer.Option(min=1, help="How long probes are sent.")] = 65.0,
+    seconds: Seconds = 65.0,
+    events: Annotated[int | None, typer.Option(min=1_000, help="So many events, instead of --seconds.")] = None,
     rounds: Rounds = 1,
     embedded: Embedded = False,
     results: Results = RESULTS,
@@ -103,6 +109,8 @@ def latency(
 
     python -m bench latency --seconds 10
     """
+    if events is not None:
+        seconds = max(events / latency_part.RATE, 1.0)
     with running(round(seconds * latency_part.RATE), rounds, embedded, results, page) as run:
         latency_part.measure(run, seconds)
 
@@ -159,7 +167,7 @@ def profile(
 def everything(
     events: Events = EVENTS,
     rounds: Rounds = 3,
-    seconds: Annotated[float, typer.Option(min=1, help="How long probes are sent.")] = 65.0,
+    seconds: Seconds = 65.0,
     embedded: Embedded = False,
     results: Results = RESULTS,
     page: Page = None,
@@ -186,8 +194,5 @@ def check_names(only: list[str] | None) -> None:
 def main() -> NoReturn:
     """Runs the command line. Ctrl-C and SIGTERM end everything that was started."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        app(prog_name="python -m bench")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    app(prog_name="python -m bench")
     sys.exit(0)

@@ -14,6 +14,7 @@ from bench.stream import Stream
 from bench.worker import backlog
 
 PART: Final = "peers"
+SUBJECTS: Final = (OURS, *(subject for peer in PEERS for subject in peer.subjects if subject))
 WITHIN_S: Final = 120.0
 SLOWEST: Final = 500.0
 """Events/s: who is slower is stopped."""

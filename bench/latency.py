@@ -19,6 +19,7 @@ import numpy as np
 from pymongo import MongoClient
 from pymongo.collection import Collection
 
+from bench.goals import OURS
 from bench.meter import FIRST, Meter, PeerFailed
 from bench.ours import COMMAND, fresh, variables, worker_mark
 from bench.running import Run
@@ -27,6 +28,7 @@ from movie_stream.partitioner import partitions_of
 from movie_stream.settings import Settings
 
 PART: Final = "latency"
+SUBJECTS: Final = (OURS,)
 RATE: Final = 20_000
 """Events/s."""
 TICK_S: Final = 0.05
@@ -43,7 +45,7 @@ WARM_UP_S: Final = 2.0
 def measure(run: Run, seconds: float) -> None:
     """Round by round."""
     for nth in range(run.rounds):
-        run.measure(PART, nth, "movie-stream", lambda: [live(run, seconds)])
+        run.measure(PART, nth, OURS, lambda: [live(run, seconds)])
 
 
 def live(run: Run, seconds: float) -> Mapping[str, float]:

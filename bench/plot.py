@@ -25,7 +25,7 @@ def main(path: str) -> None:
         axis.set_title(title, loc="left")
         axis.margins(x=0.25)
         axis.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, metadata={"Date": None})
+    figure.savefig(path, format="svg", metadata={"Date": None})
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from bench.running import Run
 from bench.stream import create, delete
 
 PART: Final = "produce"
+SUBJECTS: Final = ("generate", "produce")
 WITHIN_S: Final = 600.0
 _SENT: Final = re.compile(r"Sent ([\d,]+) views to the topic .* in ([\d,.]+) s")
 

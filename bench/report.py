@@ -12,56 +12,53 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
+from bench.compare import SUBJECTS
+from bench.ending import in_a_line
 from bench.goals import GOALS, OURS, Goal
 from bench.installs import NotInstalled, python_with
-from bench.peers.catalogue import PEERS
 from bench.profile import PREFIX, place
-from bench.results import RESULTS, ROOT, Found, Result, Summary, load
+from bench.replacing import replaced
+from bench.results import FULL, RESULTS, ROOT, Found, Result, Summary, load, of_full_runs
 from bench.running import table_of
 
 PAGE: Final = ROOT / "docs" / "performance.md"
-PLOT: Final = ROOT / "docs" / "performance.svg"
 SCRIPT: Final = Path(__file__).with_name("plot.py")
 AIM: Final = 1_000_000
 """Events/s that the note on scaling is computed for."""
 LOAD: Final = 0.7
 """The share of its time that a worker should be busy at most, so that it can catch up."""
-SHOWN: Final = (OURS, *(subject for peer in PEERS for subject in peer.subjects))
-"""The order of the peers."""
+PARTS: Final = ("peers", "worker", "latency", "produce", "profile", "scale")
+RATES: Final = ("events_per_s", "events_per_cpu_s")
+RATES_HEADER: Final = ("events/s", "least to most", "events per CPU-second")
+GOALS_HEADER: Final = ("figure", "goal", "found", "met")
 WORDS: Final = 90
 """Of the reason why something was skipped."""
 
 
-def write(results: Path, console: Console, page: Path | None = None, *, plot: bool = False) -> None:
-    """Shows the goals on the screen; fills the page and draws the plot where that is asked for."""
-    kept = load(results)
-    found = Found(kept)
-    show(found, console)
-    if page is not None:
-        text = (page if page.exists() else PAGE).read_text(encoding="utf-8")
-        page.write_text(filled(text, kept), encoding="utf-8")
-        console.print(f"wrote {page}", soft_wrap=True)
-    if plot:
-        try:
-            draw(found, PLOT)
-            console.print(f"drew {PLOT}", soft_wrap=True)
-        except NotInstalled as error:
-            console.print(f"no plot: {error}", soft_wrap=True)
-
-
-def show(found: Found, console: Console) -> None:
+def show(title: str, found: Found, console: Console) -> None:
     """The goals that something was measured for."""
     rows: list[tuple[str, ...]] = [(goal.what, *row) for goal in GOALS if (row := verdict(goal, found))]
     if rows:
-        console.print(table_of("Goals", ("", "goal", "found", "met"), rows))
+        console.print(table_of(title, ("", "goal", "found", "met"), rows))
+
+
+def fill(page: Path, kept: Sequence[Result], console: Console) -> None:
+    """Makes the tables of the page anew; one that does not exist begins as ours. Raises InputError."""
+    with replaced(page) as unfinished:
+        text = (page if page.exists() else PAGE).read_text(encoding="utf-8")
+        unfinished.write_text(filled(text, kept), encoding="utf-8")
+    console.print(f"wrote {page}", soft_wrap=True)
 
 
 def filled(text: str, kept: Sequence[Result]) -> str:
-    """The page with all that is generated made anew, each part between `<!-- name -->` and `<!-- end of name -->`."""
+    """The page with what was measured, each part between `<!-- name -->` and `<!-- end of name -->`.
+
+    A part that nothing was measured for stays as it is.
+    """
     found = Found(kept)
     parts = {
         "machine": machine_line(found),
-        "goals": goals_table(found),
+        "goals": goals_table(found, section(text, "goals")),
         "peers": peers_table(found),
         "worker": worker_table(found),
         "latency": latency_table(found),
@@ -71,11 +68,27 @@ def filled(text: str, kept: Sequence[Result]) -> str:
         "scaling": scaling_note(found),
     }
     for name, made in parts.items():
-        begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
-        if begin in text:  # a page may have only some of them
+        if made and (begin := _begin(name)) in text:  # a page may have only some of them
             before, rest = text.split(begin)
-            text = before + begin + made + end + rest.split(end)[1]
+            text = before + begin + made + _end(name) + rest.split(_end(name))[1]
     return text
+
+
+def section(text: str, name: str) -> str:
+    r"""What a page has between `<!-- name -->` and `<!-- end of name -->`; nothing where it has no such part.
+
+    >>> section("<!-- a -->\nb\n<!-- end of a -->", "a")
+    'b\n'
+    """
+    return text.partition(_begin(name))[2].partition(_end(name))[0]
+
+
+def _begin(name: str) -> str:
+    return f"<!-- {name} -->\n"
+
+
+def _end(name: str) -> str:
+    return f"<!-- end of {name} -->"
 
 
 def value_of(goal: Goal, found: Found) -> float | None:
@@ -121,48 +134,61 @@ def written(value: float) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of Markdown.
+    """A table of Markdown; nothing where it has no rows.
 
     >>> print(table(("a", "b"), [("1", "")]), end="")
     | a | b |
     | --- | --- |
     | 1 |  |
     """
-    lines = [header, ["---"] * len(header), *rows]
+    lines = [header, ["---"] * len(header), *rows] if rows else []
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def goals_table(found: Found) -> str:
-    """All goals; one that was not measured says so."""
+def goals_table(found: Found, before: str = "") -> str:
+    """All goals, if one was measured; the others have the row of the table before, or say that they were not."""
+    if not any(verdict(goal, found) for goal in GOALS):
+        return ""
+    known = {tuple(row[:2]): row for line in before.splitlines() if len(row := _cells(line)) == len(GOALS_HEADER)}
     rows = []
     for goal in GOALS:
-        wanted, value, met = verdict(goal, found) or (
-            f"{goal.sense} {_with_unit(goal.bound, goal)}",
-            "not measured",
-            "",
+        wanted = f"{goal.sense} {_with_unit(goal.bound, goal)}"
+        measured = verdict(goal, found)
+        rows.append(
+            (goal.what, *measured)
+            if measured
+            else known.get((goal.what, wanted), (goal.what, wanted, "not measured", ""))
         )
-        rows.append((goal.what, wanted, value, met))
-    return table(("figure", "goal", "found", "met"), rows)
+    return table(GOALS_HEADER, rows)
+
+
+def _cells(line: str) -> tuple[str, ...]:
+    """The cells of a row of Markdown.
+
+    >>> _cells("| a |  | b |")
+    ('a', '', 'b')
+    """
+    return tuple(cell.strip() for cell in line.split("|")[1:-1])
 
 
 def peers_table(found: Found) -> str:
     """Everybody, and how many times as much ours is."""
     rows = []
-    for one in sorted(found.part("peers"), key=lambda one: SHOWN.index(one.subject)):
-        names = ("events_per_s", "events_per_cpu_s")
-        times = [None if one.subject == OURS else ratio(found, one, OURS, name) for name in names]
-        figures = [_figure(one, name) for name in (*names, "peak_rss_mb")]
+    for one in sorted(_measured("peers", found), key=lambda one: SUBJECTS.index(one.subject)):
+        ours = [None if one.subject == OURS else ratio(found, one, OURS, name) for name in RATES]
+        times = ("" if x is None else written(x) for x in ours)
         does = one.note if not one.skipped else _skipped(one)
-        rows.append((one.subject, does, *figures, *("" if x is None else written(x) for x in times)))
-    header = ("", "does", "events/s", "events per CPU-second", "MB", "ours: x events/s", "ours: x a CPU-second")
-    return table(header, rows)
+        rows.append((one.subject, does, *_rates(one), _figure(one, "peak_rss_mb"), *times))
+    return table(("", "does", *RATES_HEADER, "MB", "ours: x events/s", "ours: x a CPU-second"), rows)
 
 
 def worker_table(found: Found) -> str:
     """One worker and its variants."""
-    names = ("events_per_s", "events_per_cpu_s", "cpu_us_per_event", "peak_rss_mb", "documents", "first_event_s")
-    header = ("", "events/s", "events per CPU-second", "µs CPU an event", "MB", "documents", "s to the first event")
-    return _plain("worker", names, header, found)
+    names = ("cpu_us_per_event", "peak_rss_mb", "documents", "first_event_s")
+    rows = [
+        (_subject(one), *_rates(one), *(_figure(one, name) for name in names)) for one in _measured("worker", found)
+    ]
+    return table(("", *RATES_HEADER, "µs CPU an event", "MB", "documents", "s to the first event"), rows)
 
 
 def latency_table(found: Found) -> str:
@@ -184,7 +210,7 @@ def profile_table(found: Found) -> str:
     """What each stage of a worker takes."""
     one = found.get("profile", "stages")
     if one is None or one.skipped:
-        return "Not measured yet.\n"
+        return ""
     us = {name.removeprefix(PREFIX): value for name, value in one.figures.items() if name.startswith(PREFIX)}
     rows = [(stage, f"{us[stage]:.2f}") for stage in sorted(us, key=place)]
     return table(("stage", "µs CPU an event"), [*rows, ("all", f"{one.figures['cpu_us_per_event']:.2f}")])
@@ -206,14 +232,17 @@ def scale_table(found: Found) -> str:
 
 def _plain(part: str, names: Sequence[str], header: Sequence[str], found: Found) -> str:
     """A row for each subject of a part."""
-    rows = [
-        (
-            one.subject if not one.skipped else f"{one.subject} ({_skipped(one)})",
-            *(_figure(one, name) for name in names),
-        )
-        for one in found.part(part)
-    ]
-    return table(header, rows)
+    return table(header, [(_subject(one), *(_figure(one, name) for name in names)) for one in _measured(part, found)])
+
+
+def _measured(part: str, found: Found) -> list[Summary]:
+    """The subjects of a part, if one of them was not skipped."""
+    subjects = found.part(part)
+    return [] if all(one.skipped for one in subjects) else subjects
+
+
+def _subject(one: Summary) -> str:
+    return f"{one.subject} ({_skipped(one)})" if one.skipped else one.subject
 
 
 def _skipped(one: Summary) -> str:
@@ -226,25 +255,38 @@ def _figure(one: Summary, name: str) -> str:
     return written(one.figures[name]) if name in one.figures else ""
 
 
+def _rates(one: Summary) -> tuple[str, str, str]:
+    """As in RATES_HEADER."""
+    wall, cpu = RATES
+    least_to_most = "–".join(map(written, one.spread[wall])) if wall in one.spread and one.rounds > 1 else ""
+    return _figure(one, wall), least_to_most, _figure(one, cpu)
+
+
 def machine_line(found: Found) -> str:
     """Where, when and with what it was measured."""
     if not (used := found.results):
-        return "Not measured yet.\n"
+        return ""
     last = max(used, key=lambda result: result.run)
     machine, rounds = last.machine, max(result.round for result in used) + 1
-    return (
+    in_turn = "in which everything of a part was measured in turn"
+    sentences = [
         f"Measured up to {last.run[:10]} on {machine['cores']} cores of {machine['cpu']} with "
         f"{machine['memory_gb']} GB, which also ran the broker ({last.broker}) and mongod; "
-        f"Python {machine['python']}, {machine['java'] or 'no Java'}. "
-        f"Medians of up to {rounds} rounds in which everything was measured in turn.\n"
-    )
+        f"Python {machine['python']}, {machine['java'] or 'no Java'}.",
+        f"Medians of up to {rounds} rounds {in_turn}." if rounds > 1 else f"One round {in_turn}.",
+    ]
+    if len({result.machine.get("commit") for result in used}) > 1:
+        sentences.append("The code changed between some of the parts.")
+    if older := [part for part in PARTS if not found.part(part)]:
+        sentences.append(f"Not measured then, so older or of another machine: {', '.join(older)}.")
+    return " ".join(sentences) + "\n"
 
 
 def scaling_note(found: Found) -> str:
     """What AIM events/s need, from what one worker with twelve partitions needed for each."""
     one = found.get("scale", "12 partitions, 1 worker")
     if one is None or one.skipped:
-        return "Not measured yet.\n"
+        return ""
     figures = one.figures
     most = 1e6 / figures["cpu_us_per_event"]
     workers = math.ceil(AIM / (LOAD * most))
@@ -281,38 +323,53 @@ def _mb_s(bytes_per_event: float) -> str:
     return f"{value:,.0f} MB/s" if value >= 10 else f"{value:.1f} MB/s"
 
 
-def draw(found: Found, to: Path) -> None:
-    """Draws the peers, with matplotlib, which is installed for it alone. Raises NotInstalled."""
-    bars = [
-        (one.subject, one.figures["events_per_s"], one.figures["events_per_cpu_s"])
-        for one in found.part("peers")
-        if not one.skipped
-    ]
-    interpreter = python_with(SCRIPT.with_suffix(".txt"))
+def draw(found: Found, to: Path, console: Console) -> None:
+    """Draws the peers, if some were measured, with matplotlib, which is installed for it alone. Raises InputError."""
+    bars = [(one.subject, *(one.figures[name] for name in RATES)) for one in found.part("peers") if not one.skipped]
+    if not bars:
+        return
     try:
-        subprocess.run(
-            [str(interpreter), "-P", str(SCRIPT), str(to)],
-            input=json.dumps({"ours": OURS, "bars": bars}),
-            text=True,
-            check=True,
-            capture_output=True,
-            timeout=120,
-        )
-    except subprocess.SubprocessError as error:
-        raise NotInstalled(f"matplotlib failed: {getattr(error, 'stderr', error)}") from error
+        interpreter = python_with(SCRIPT.with_suffix(".txt"))
+        with replaced(to) as unfinished:
+            subprocess.run(
+                [str(interpreter), "-P", str(SCRIPT), str(unfinished)],
+                input=json.dumps({"ours": OURS, "bars": bars}),
+                text=True,
+                check=True,
+                capture_output=True,
+                timeout=120,
+            )
+    except subprocess.CalledProcessError as error:
+        last = str(error.stderr).strip().rpartition("\n")[2]  # of a traceback
+        console.print(f"no plot: {last}", soft_wrap=True)
+    except (NotInstalled, subprocess.TimeoutExpired) as error:
+        console.print(f"no plot: {error}", soft_wrap=True)
+    else:
+        console.print(f"drew {to}", soft_wrap=True)
 
 
 def main(
     results: Annotated[Path, typer.Option(help="What was measured.")] = RESULTS,
-    page: Annotated[Path, typer.Option(help="The page to fill; one that does not exist begins as ours.")] = PAGE,
-    plot: Annotated[bool, typer.Option(help="Draw docs/performance.svg too.")] = True,
+    page: Annotated[
+        Path | None,
+        typer.Option(help="Fill this page, of small runs too, and draw its plot beside it; a new one begins as ours."),
+    ] = None,
+    plot: Annotated[bool, typer.Option(help="Draw the plot too.")] = True,
 ) -> None:
-    """Write docs/performance.md and its plot anew.
+    """Show the goals, and write docs/performance.md and its plot anew, of runs of a million events and more.
 
     python -m bench.report --no-plot
     """
-    write(results, Console(highlight=False), page, plot=plot)
+    console, kept = Console(highlight=False), load(results)
+    show(f"Goals, by all of {results.name}", Found(kept), console)
+    if page is None and not (kept := of_full_runs(kept)):
+        console.print(f"{PAGE.name} stays as it is: no run had {FULL:,} events. Small ones fill the file of --page.")
+        return
+    fill(page or PAGE, kept, console)
+    if plot:
+        draw(Found(kept), (page or PAGE).with_suffix(".svg"), console)
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    with in_a_line():
+        typer.run(main)

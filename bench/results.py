@@ -15,13 +15,17 @@ from statistics import median
 from typing import Any, Final
 
 import psutil
+import typer
 
 import movie_stream
+from movie_stream.errors import InputError
 
 ROOT: Final = Path(__file__).parents[1]
 MADE: Final = ROOT / ".bench"
 """Everything that the benchmark makes and keeps."""
 RESULTS: Final = MADE / "results.jsonl"
+FULL: Final = 1_000_000
+"""Events that are counted in a run whose figures say something; one with fewer shows that the benchmark works."""
 
 
 @dataclass(frozen=True)
@@ -93,17 +97,55 @@ def now() -> str:
 
 
 def keep(result: Result, path: Path = RESULTS) -> None:
-    """Adds a line."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(result) | {"machine": dict(machine())}) + "\n")
+    """Adds a line. Raises InputError where the file cannot be written."""
+    line = json.dumps(asdict(result) | {"machine": dict(machine())}).encode() + b"\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab+") as file:
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(end - 1, 0))
+            whole = file.read(1) in (b"", b"\n")  # else a line was cut short: this one is not to be spoilt by it
+            file.write(line if whole else b"\n" + line)
+    except OSError as error:
+        raise _unusable(path, "a file that results can be added to", error) from error
 
 
 def load(path: Path = RESULTS) -> list[Result]:
-    """All that was kept, oldest first."""
-    if not path.exists():
-        return []
-    return [Result(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+    """All that was kept, oldest first. Lines that cannot be read are left out, with a word on the standard error.
+
+    Raises InputError where the file itself cannot be read.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n") if path.exists() else []
+    except OSError as error:
+        raise _unusable(path, "a file with results", error) from error
+    found = list[Result]()
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                found.append(Result(**json.loads(line)))
+            except (ValueError, TypeError):
+                typer.echo(f"{path}, line {number}: expected a result, left it out: got {line[:40]!r}", err=True)
+    return found
+
+
+def _unusable(path: Path, expected: str, error: OSError) -> InputError:
+    remedy = "correct that, or name another file with --results"
+    return InputError(path=path, expected=expected, got=error.strerror or str(error), remedy=remedy)
+
+
+def of_full_runs(results: Iterable[Result]) -> list[Result]:
+    """The results of runs in which somebody counted FULL events.
+
+    >>> from dataclasses import replace
+    >>> slow = Result("peers", "Faust", "2026-01", 0, 20_000, "Tansu")
+    >>> full, tried = replace(slow, subject="Spark", events=FULL), replace(slow, run="2026-02")
+    >>> of_full_runs([slow, full, tried]) == [slow, full]
+    True
+    """
+    kept = list(results)
+    runs = {result.run for result in kept if result.events >= FULL}
+    return [result for result in kept if result.run in runs]
 
 
 def newest(results: Iterable[Result]) -> list[Result]:

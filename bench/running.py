@@ -36,6 +36,7 @@ class Run:
     name: str = field(default_factory=now)
     _topics: dict[object, str] = field(default_factory=dict)
     kept: list[Result] = field(default_factory=list)
+    """What was measured so far."""
 
     def __post_init__(self) -> None:
         self.progress = Progress(
@@ -80,7 +81,10 @@ class Run:
         do: Callable[[], list[Mapping[str, float]]],
         note: str = "",
     ) -> None:
-        """Keeps what `do` finds of each subject ("" is left out) in this round; what fails is skipped with a word."""
+        """Keeps what `do` finds of each subject ("" is left out) in this round; what fails is skipped with a word.
+
+        Raises InputError where the results cannot be kept.
+        """
         named = (subjects,) if isinstance(subjects, str) else subjects
         reason, found = "", list[Mapping[str, float]]()
         events = self.events
@@ -93,9 +97,9 @@ class Run:
             if subject:
                 counted = int(figures.get("events", events))
                 result = Result(part, subject, self.name, nth, counted, self.services.broker, figures, note, reason)
-                keep(result, self.results)
                 self.kept.append(result)
                 self.say(f"{part}, round {nth + 1}: {subject}: {in_words(result)}")
+                keep(result, self.results)
 
     def say(self, line: str) -> None:
         """Prints a line above the bars."""

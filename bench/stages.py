@@ -27,6 +27,8 @@ STAGES: Final = (
     ("unpack", "movie_stream.kafka.unpack:_unpack"),
     ("unpack", "movie_stream.kafka.unpack:runs"),
     ("unpack", "movie_stream.kafka.unpack:chunks"),
+    ("decode by layout", "movie_stream.layout:Layouts.read"),
+    ("hash names", "movie_stream.kafka.unpack:_read"),
     ("decode, validate", "movie_stream.aggregates.reader:Reader.read"),
     ("decode, validate: record by record", "movie_stream.event:decode"),
     ("names to numbers: users", "movie_stream.aggregates.reader:Reader.users_of"),

@@ -42,10 +42,12 @@ VARIANTS: Final = (
     Variant("lz4", compression="lz4"),
     Variant("zstd", compression="zstd"),
 )
+START: Final = "start"
+SUBJECTS: Final = (*(variant.subject for variant in VARIANTS), START)
 
 
 def measure(run: Run, only: str = "") -> None:
-    """Everything in turn, round by round; with `only` those whose name contains it."""
+    """Everything in turn, round by round; with `only` those of SUBJECTS whose name contains it."""
     chosen = [variant for variant in VARIANTS if only in variant.subject]
     topics = {
         variant: run.topic(Stream(run.events, variant.users, variant.films), compression=variant.compression)
@@ -54,8 +56,8 @@ def measure(run: Run, only: str = "") -> None:
     for nth in range(run.rounds):
         for variant, topic in topics.items():
             run.measure(PART, nth, variant.subject, lambda v=variant, t=topic: [backlog(run, t, v.workers)])  # type: ignore[misc]
-        if only in "start":
-            run.measure(PART, nth, "start", lambda: [start(run)])
+        if only in START:
+            run.measure(PART, nth, START, lambda: [start(run)])
 
 
 def backlog(run: Run, topic: str, workers: int = 1) -> Mapping[str, float]:

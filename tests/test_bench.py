@@ -1,36 +1,50 @@
-"""The benchmark: its stream, meter, results and report; and one small run, of which only that it works is checked."""
+"""The benchmark: its stream, meter, results and report; and small runs, of which only that they work is checked."""
 
 from __future__ import annotations
 
 import asyncio
 import doctest
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 from time import thread_time
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 import psutil
 import pytest
 from rich.console import Console
 
-from bench import latency, meter, ours, profile, report, results, running, stream
+from bench import compare, latency, meter, ours, produce, profile, report, results, running, stream, worker
 from bench.goals import GOALS, OURS
 from bench.meter import FIRST, LAST, Meter, PeerFailed, environment
-from bench.peers.catalogue import FOLDER, PEERS
-from bench.results import Found, Result, load
+from bench.peers.catalogue import FOLDER
+from bench.replacing import replaced
+from bench.results import FULL, Found, Result, keep, load
+from bench.running import Run
+from bench.services import Services
 from bench.stages import Clock
 from bench.stream import GENRES, Stream, all_records
+from movie_stream.errors import InputError
 from movie_stream.event import RULES
 from movie_stream.partitioner import partitions_of
 
 ROOT = Path(__file__).parents[1]
 MACHINE = {"cores": 2, "cpu": "a CPU", "memory_gb": 24, "python": "3.11.7", "java": ""}
 RESULT = Result("peers", OURS, "2026-01", 0, 100, "Tansu", {"events_per_s": 300.0}, machine=MACHINE)
+PRODUCED = replace(RESULT, part="produce", subject="produce")
+BACKLOGS = {variant.subject for variant in worker.VARIANTS}
+
+
+def python(*arguments: str, within_s: float = 100.0) -> subprocess.CompletedProcess[str]:
+    """A program of the benchmark, to its end."""
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=within_s, check=False)
 
 
 # ---- the stream ------------------------------------------------------------------------------------------------------
@@ -111,20 +125,99 @@ def test_medians_are_over_the_rounds_and_what_was_skipped_says_why() -> None:
     rounds = [replace(RESULT, round=n, figures={"events_per_s": value}) for n, value in enumerate((900.0, 1.0, 300.0))]
     skipped = replace(RESULT, subject="Spark", figures={}, skipped="needs java, not found on PATH")
     table = report.peers_table(Found([*rounds, skipped]))
-    assert "| movie-stream |  | 300 |" in table
+    assert "| movie-stream |  | 300 | 1.00–900 |" in table
     assert "| Spark | skipped: needs java, not found on PATH |" in table
 
 
-def test_every_goal_can_be_measured() -> None:
-    subjects = {OURS, *(subject for peer in PEERS for subject in peer.subjects)}
-    assert {goal.against for goal in GOALS if goal.part == "peers"} <= subjects
+def test_every_goal_is_of_subjects_that_are_measured() -> None:
+    measured = {part.PART: part.SUBJECTS for part in (compare, worker, latency, produce)}
+    for goal in GOALS:
+        assert goal.subject in measured[goal.part], goal
+        assert goal.against is None or goal.against in measured[goal.part], goal
     assert len({goal.what for goal in GOALS}) == len(GOALS)
 
 
-def test_a_report_can_be_made_of_nothing_and_of_itself() -> None:
-    once = report.filled(report.PAGE.read_text(encoding="utf-8"), [])
-    assert once.count("not measured") == len(GOALS)
-    assert report.filled(once, []) == once
+def test_what_was_not_measured_stays_on_the_page() -> None:
+    page = report.PAGE.read_text(encoding="utf-8")
+    assert report.filled(page, []) == page
+    one = replace(RESULT, part="worker", subject="1 worker", figures={"events_per_s": 7.0, "peak_rss_mb": 5.0})
+    skipped = replace(RESULT, part="scale", subject="12 partitions, 1 worker", figures={}, skipped="no room")
+    filled = report.filled(page, [one, skipped])
+    assert report.section(filled, "worker").count("\n") == 3
+    for name in ("peers", "latency", "produce", "profile", "scale", "scaling"):
+        assert report.section(filled, name) == report.section(page, name), name
+    goals, before = (report.section(text, "goals").splitlines() for text in (filled, page))
+    assert [row for row in goals if row not in before] == ["| memory of a worker | <= 300 MB | 5.00 MB | yes |"]
+    assert len(goals) == len(before)
+    assert "Not measured then, so older or of another machine: peers, latency, " in report.section(filled, "machine")
+    assert "One round " in report.section(filled, "machine")
+
+
+def test_a_goal_that_changed_has_no_figure_until_it_is_measured() -> None:
+    page = report.PAGE.read_text(encoding="utf-8").replace("| memory of a worker | <= 300 MB |", "| memory | <= 1 MB |")
+    assert "| memory of a worker | <= 300 MB | not measured |  |" in report.filled(page, [RESULT, PRODUCED])
+
+
+def test_small_runs_are_on_a_page_only_where_that_is_asked_for(tmp_path: Path) -> None:
+    kept, page = tmp_path / "results.jsonl", tmp_path / "page.md"
+    ours = report.PAGE.read_bytes()
+    keep(replace(PRODUCED, events=FULL - 1), kept)
+    done = python("-m", "bench.report", "--results", str(kept))
+    assert done.returncode == 0, done.stderr
+    assert "performance.md stays as it is" in done.stdout
+    assert report.PAGE.read_bytes() == ours
+    done = python("-m", "bench.report", "--results", str(kept), "--page", str(page))
+    assert done.returncode == 0, done.stderr
+    assert "| produce | 300 |" in page.read_text(encoding="utf-8")
+    assert [file.name for file in tmp_path.iterdir() if file.suffix == ".svg"] == []  # no peers, no bars
+    assert report.PAGE.read_bytes() == ours
+
+
+def test_a_line_that_was_cut_short_spoils_no_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kept = tmp_path / "results.jsonl"
+    keep(RESULT, kept)
+    with kept.open("a") as file:
+        file.write('[]\n{"part": "worker", "subj')
+    keep(PRODUCED, kept)
+    assert [(result.part, result.figures) for result in load(kept)] == [
+        ("peers", RESULT.figures),
+        ("produce", PRODUCED.figures),
+    ]
+    said = capsys.readouterr().err.splitlines()
+    assert [line.partition(": expected")[0] for line in said] == [f"{kept}, line 2", f"{kept}, line 3"]
+
+
+def test_results_that_cannot_be_kept_are_one_line(tmp_path: Path) -> None:
+    run = Run(Services(embedded=True), 1_000, 1, Path("/dev/full"), Console(record=True, width=200))
+    with pytest.raises(InputError, match=r"^/dev/full: expected a file that results can be added to, got 'No space"):
+        run.measure("peers", 0, OURS, lambda: [{"events_per_s": 300.0}])
+    assert "300 events/s" in run.console.export_text()
+    done = python("-m", "bench.report", "--results", str(tmp_path), "--no-plot")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: {tmp_path}: expected a file with results, got 'Is a directory'; ")
+
+
+def test_a_page_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- peers -->\nold\n<!-- end of peers -->")
+    page.with_name("page.md.new").mkdir()
+    with pytest.raises(InputError, match="expected a file that can be written, got 'Is a directory'"):
+        report.fill(page, [RESULT], Console(quiet=True))
+    assert "\nold\n" in page.read_text()
+
+
+def test_a_page_that_is_not_finished_replaces_nothing(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("old")
+
+    def interrupted() -> None:
+        with replaced(page) as unfinished:
+            unfinished.write_text("half of it")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("page.md", "old")]
 
 
 def test_the_reading_order_names_files_that_exist() -> None:
@@ -153,7 +246,7 @@ def test_the_examples_in_docstrings(module: ModuleType) -> None:
 def test_every_stage_of_the_profile_still_exists() -> None:
     # In a process of its own: what is timed stays so.
     install = "from bench.stages import Clock, install; install(Clock())"
-    done = subprocess.run([sys.executable, "-c", install], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = python("-c", install)
     assert done.returncode == 0, done.stderr
 
 
@@ -181,24 +274,110 @@ async def test_a_stage_has_its_own_time_only() -> None:
     assert 0.05 <= clock.seconds["outer"] < 0.1
 
 
-# ---- one small run ---------------------------------------------------------------------------------------------------
+DECODED: Final = """
+import json
+from time import thread_time
+from bench.stages import Clock, install
+clock = Clock()
+install(clock)
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from bench.stream import Stream, all_records
+from movie_stream.kafka.unpack import Fetched, runs
+from movie_stream.layout import Layouts
+batch = DefaultRecordBatchBuilder(2, 0, False, -1, -1, 0, 1 << 24)
+for offset, (key, value) in enumerate(zip(*all_records(Stream(20_000)))):
+    batch.append(offset, 0, key, value, [])
+began = thread_time()
+runs([Fetched(memoryview(bytes(batch.build())), 0, 0, "here", 2, 20_000)], Layouts())
+print(json.dumps({"whole": thread_time() - began, **clock.seconds}))
+"""
+
+
+def test_decoding_and_hashing_are_no_part_of_unpacking() -> None:
+    done = python("-c", DECODED)
+    assert done.returncode == 0, done.stderr
+    seconds = json.loads(done.stdout)
+    whole = seconds.pop("whole")
+    assert set(seconds) == {"unpack", "decode by layout", "hash names"}
+    assert min(seconds.values()) > 0
+    assert sum(seconds.values()) <= whole
+
+
+# ---- small runs ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("worker", "--only", "zzz"), 'expected part of one of "1 worker", "2 workers"'),
+        (("peers", "--only", "zzz"), "no such peer: zzz"),
+    ],
+)
+def test_a_name_that_does_not_exist_is_refused(arguments: tuple[str, ...], says: str) -> None:
+    done = python("-m", "bench", *arguments)
+    assert done.returncode == 2
+    assert says in " ".join(re.sub("[│╭╮╰╯─]", " ", done.stderr).split())
+
+
+def test_ctrl_c_while_it_is_imported_prints_nothing(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+    env = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "worker"], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_ctrl_c_before_anything_was_measured_shows_no_older_figures(tmp_path: Path) -> None:
+    kept = tmp_path / "results.jsonl"
+    keep(replace(PRODUCED, events=FULL), kept)
+    command = [sys.executable, "-m", "bench", "produce", "--embedded", "--results", str(kept)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline().startswith("broker: ")
+        run.send_signal(signal.SIGINT)
+        rest, errors = run.communicate(timeout=60)
+    assert (run.returncode, rest, errors) == (130, "", "")
+
+
+@pytest.mark.parametrize(
+    ("part", "only"), [("worker", ("--only", worker.START)), ("produce", ()), ("latency", ()), ("profile", ())]
+)
+def test_a_part_leaves_what_the_page_and_the_goals_need(part: str, only: tuple[str, ...], tmp_path: Path) -> None:
+    kept, page = tmp_path / "results.jsonl", tmp_path / "page.md"
+    arguments = ["--events", "20000", "--rounds", "1", "--embedded", "--results", str(kept), "--page", str(page)]
+    done = python("-m", "bench", part, *only, *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    measured = {result.subject: result for result in load(kept)}
+    assert measured
+    for goal in GOALS:
+        if goal.part == part and goal.subject in measured:
+            assert goal.figure in measured[goal.subject].figures, goal
+    assert {goal.subject for goal in GOALS if goal.part == part} <= {*measured, *BACKLOGS}
+    made, ours = (report.section(file.read_text(encoding="utf-8"), part) for file in (page, report.PAGE))
+    assert made.splitlines()[:2] == ours.splitlines()[:2]
+    assert made != ours
+    assert all(subject in made for subject in measured if part != profile.PART)
+    assert part != profile.PART or "| decode by layout |" in made
 
 
 def test_a_small_run(tmp_path: Path) -> None:
     """With the embedded broker, beside a bare consumer."""
     kept, page = tmp_path / "results.jsonl", tmp_path / "performance.md"
-    command = [sys.executable, "-m", "bench", "peers", "--only", "getmany", "--events", "20000", "--rounds", "1"]
-    command += ["--embedded", "--results", str(kept), "--page", str(page)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    command = ["peers", "--only", "getmany", "--events", "20000", "--rounds", "1", "--embedded"]
+    done = python("-m", "bench", *command, "--results", str(kept), "--page", str(page))
     assert done.returncode == 0, done.stdout + done.stderr
-    worker, peer = load(kept)
-    assert not worker.skipped, worker.skipped
+    ours, peer = load(kept)
+    assert not ours.skipped, ours.skipped
     assert not peer.skipped, peer.skipped
-    assert (worker.subject, peer.subject) == (OURS, "aiokafka getmany")
-    for result in (worker, peer):
+    assert (ours.subject, peer.subject) == (OURS, "aiokafka getmany")
+    for result in (ours, peer):
         assert result.events >= 20_000
         assert _positive(result.figures, "events_per_s", "events_per_cpu_s", "cpu_us_per_event", "peak_rss_mb")
-    assert _positive(worker.figures, "documents", "events_per_s_with_start")
+    assert _positive(ours.figures, "documents", "events_per_s_with_start")
+    assert {goal.figure for goal in GOALS if goal.part == compare.PART} <= peer.figures.keys() & ours.figures.keys()
+    # The variants of the part `worker` are measured just as ours is here.
+    assert {goal.figure for goal in GOALS if goal.subject in BACKLOGS} <= ours.figures.keys()
     assert "| aiokafka getmany | fetches, and does nothing else |" in page.read_text(encoding="utf-8")
 
 
@@ -208,5 +387,5 @@ def _positive(figures: Any, *names: str) -> bool:
 
 def test_the_report_is_shown_in_80_columns() -> None:
     console = Console(width=80, record=True)
-    report.show(Found([RESULT, replace(RESULT, subject="Spark", figures={"events_per_s": 30.0})]), console)
+    report.show("Goals", Found([RESULT, replace(RESULT, subject="Spark", figures={"events_per_s": 30.0})]), console)
     assert "10.0 x" in console.export_text()
