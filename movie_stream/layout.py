@@ -1,7 +1,7 @@
 """Views read as columns, without an object a view: by the layout that their producer writes them in.
 
 A producer writes the same members in the same order with the same blanks again and again; only the values differ. Such
-a layout is learnt from one record. In others it is recognised word by word, a whole column at once, and what stands
+a layout is learnt from one record. In others it is recognised piece by piece, a whole column at once, and what stands
 between its fixed pieces are the values. What fits no layout, or holds a value that is not of the plainest form, is left
 to `event.decode`, whose verdict counts; whatever is read here is read there just so.
 """
@@ -29,7 +29,7 @@ MOST_LAYOUTS: Final = 16
 LEARNT_AT_ONCE: Final = 4
 """New layouts in one chunk: one that has many of them is read faster record by record."""
 LONGEST_LAYOUT: Final = 1_000
-"""In bytes: each word of it is a comparison of its own, and nobody needs so many blanks."""
+"""In bytes: all of them are compared in each record, and nobody needs so many blanks."""
 WORTH_LEARNING: Final = 32
 """Records without a layout."""
 
@@ -91,8 +91,9 @@ class Layout:
             behind = behind + piece.count(b'"')
             quote = following.find(b'"')
             end = ends - len(following) if quote < 0 else quotes[behind] - quote
-            found[field] = Spans(values.text, at, end - at)
             fits &= end >= at
+            end = np.maximum(end, at)  # with more in front of a quote than in this record it may lie before the buffer
+            found[field] = Spans(values.text, at, end - at)
             at = end
         at = _after(values.text, at, self.pieces[-1], ends, fits)
         fits &= at == ends
@@ -180,7 +181,9 @@ def _learnt(values: Spans, pending: Ints) -> Layout | None:
 
 
 def _after(text: Bytes, at: Ints, piece: bytes, ends: Ints, fits: Bools) -> Ints:
-    """The places behind a piece that stands at these places; takes those out of `fits` where it does not."""
+    """The places behind a piece that stands at these places, none of which lies before its record; takes those out of
+    `fits` where it does not.
+    """
     latest = ends - len(piece)
     fits &= at <= latest
     at = np.minimum(at, latest)

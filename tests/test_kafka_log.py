@@ -6,9 +6,11 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import TopicAuthorizationFailedError
 
 from movie_stream.errors import BrokerUnreachable
 from movie_stream.kafka import client, offsets, topics
@@ -113,10 +115,27 @@ async def test_a_broker_that_cannot_delete_is_asked_a_few_times_and_goes_on(
                 await asyncio.gather(*(log.delete_before(1) for log in logs))
         [warning] = [record.message for record in caplog.records if record.name.startswith("movie_stream")]
         assert warning.startswith("the broker does not delete records (")
+        assert warning.endswith("closed): the topics of this group only grow"), "it did not ask for a right"
         monkeypatch.setattr(broker, "admin", None)
         await logs[0].delete_before(1)
         assert await logs[0].append([b"c"]) == [2]
         assert await read(logs[0]) == [(0, b"a"), (1, b"b"), (2, b"c")]
+
+
+async def test_a_worker_that_may_not_delete_says_what_right_it_lacks(caplog: pytest.LogCaptureFixture) -> None:
+    class Refusing:
+        """As Apache Kafka answers; the embedded broker has no ACLs."""
+
+        async def delete_records(self, _: object) -> None:
+            raise TopicAuthorizationFailedError()
+
+    nothing: Any = None
+    refusing: Any = Refusing()
+    broker = Broker(Settings(), nothing, refusing)
+    for _ in range(DELETION_ATTEMPTS):
+        await broker.delete_before("views", 0, 1)
+    [warning] = [record.message for record in caplog.records if record.levelno == logging.WARNING]
+    assert warning.endswith("only grow; give this worker's user Delete on views")
 
 
 async def test_reading_from_before_the_oldest_record_is_a_cut_log(

@@ -24,6 +24,8 @@ from tests.odd_records import plain
 PARTITIONS = (0, 1, 2)
 BATCHES, IN_BATCH = 6, 5
 END = BATCHES * IN_BATCH
+BOUNDS = {"RECORDS_AT_ONCE": IN_BATCH, "BYTES_AT_ONCE": len(plain()) * (IN_BATCH - 1)}
+"""Of a chunk."""
 
 
 class Thread(ChunkThread):
@@ -75,9 +77,11 @@ class Consumer(ChunkConsumer):
 
 
 @asynccontextmanager
-async def consumer(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Consumer]:
-    """Of a topic with a few batches in each partition; one of them makes a whole chunk."""
-    monkeypatch.setattr(unpack, "RECORDS_AT_ONCE", IN_BATCH)
+async def consumer(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, bound: str = "RECORDS_AT_ONCE"
+) -> AsyncIterator[Consumer]:
+    """Of a topic with a few batches in each partition; one of them makes a whole chunk, or more than one."""
+    monkeypatch.setattr(unpack, bound, BOUNDS[bound])
     await topics.ensure(settings)
     producer = await client.start_producer(settings)
     try:
@@ -127,20 +131,23 @@ def assert_once(found: list[Chunk]) -> None:
     assert [state.position for state in count(found).values()] == [END] * len(PARTITIONS)
 
 
-async def test_all_records_come_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with consumer(settings, monkeypatch) as opened:
+@pytest.mark.parametrize("bound", BOUNDS)
+async def test_all_records_come_once(settings: Settings, monkeypatch: pytest.MonkeyPatch, bound: str) -> None:
+    async with consumer(settings, monkeypatch, bound) as opened:
         found: list[Chunk] = []
         await until_all(opened, found)
     assert_once(found)
-    assert all(len(chunk) <= IN_BATCH for chunk in found)
+    most = IN_BATCH if bound == "RECORDS_AT_ONCE" else IN_BATCH - 1
+    assert all(len(chunk) <= most for chunk in found)
 
 
+@pytest.mark.parametrize("bound", BOUNDS)
 async def test_what_was_fetched_ahead_is_dropped_at_a_seek_and_comes_again(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, bound: str
 ) -> None:
-    async with consumer(settings, monkeypatch) as opened:
+    async with consumer(settings, monkeypatch, bound) as opened:
         states = {TP(settings.kafka_topic, p): Accumulator(p, len(PARTITIONS), Rules()) for p in PARTITIONS}
-        for _ in range(10 * BATCHES):
+        for _ in range(20 * BATCHES):
             async with aclosing(opened.chunks()) as chunks:
                 async for chunk in chunks:
                     if len(chunk):

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import inspect
 import struct
-from collections.abc import Iterator
+import tracemalloc
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.codec import snappy_encode
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import READ_COMMITTED, READ_UNCOMMITTED, PartitionRecords
 from aiokafka.errors import CorruptRecordException
@@ -22,8 +25,10 @@ from aiokafka.record.util import calc_crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 
-from movie_stream.chunk import REPLAY_OF
+from movie_stream.chunk import REPLAY_OF, Chunk
 from movie_stream.kafka import client, topics, unpack
+from movie_stream.kafka.record_batch import Malformed
+from movie_stream.layout import Layouts
 from movie_stream.settings import Settings
 
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
@@ -68,7 +73,7 @@ def in_runs() -> Iterator[None]:
 def encoded(batch: Batch, offset: int) -> tuple[bytes, int]:
     """The batch as it lies on the wire from this offset on, and the offset after it."""
     if batch.magic < 2:
-        builder = LegacyRecordBatchBuilder(batch.magic, batch.codec, 1 << 20)
+        builder = LegacyRecordBatchBuilder(batch.magic, batch.codec, 16 << 20)
         for relative, (time_ms, key, value) in enumerate(batch.records):
             at = offset + relative if batch.codec == 0 else relative
             builder.append(at, time_ms if batch.magic else None, key, value)
@@ -79,7 +84,7 @@ def encoded(batch: Batch, offset: int) -> tuple[bytes, int]:
     records = batch.records
     if batch.marker is not None:
         records = ((batch.records[0][0], struct.pack(">hh", 0, int(batch.marker)), b""),)
-    builder = DefaultRecordBatchBuilder(2, batch.codec, batch.transactional, batch.producer, 0, 0, 1 << 20)
+    builder = DefaultRecordBatchBuilder(2, batch.codec, batch.transactional, batch.producer, 0, 0, 16 << 20)
     for relative, (time_ms, key, value) in enumerate(records):
         builder.append(relative, time_ms, key, value, HEADERS[relative % len(HEADERS)])
     data = bytearray(builder.build())
@@ -120,8 +125,17 @@ def as_usual(records: Any) -> Iterator[Record]:
 def by_runs(records: Any) -> Iterator[Record]:
     for batch in records:
         assert isinstance(batch, unpack.Fetched)
-        for run in unpack.runs([batch]):
+        for run in all_runs([batch]):
             yield from rows(run)
+
+
+def all_runs(batches: Iterable[unpack.Fetched]) -> list[unpack.Run]:
+    waiting, found = deque(batches), list[unpack.Run]()
+    while waiting:
+        before = len(waiting)
+        found += unpack.take_runs(waiting)
+        assert len(waiting) < before
+    return found
 
 
 def rows(run: unpack.Run) -> Iterator[Record]:
@@ -155,7 +169,7 @@ def test_runs_are_what_aiokafka_reads(log: list[Batch], start: int, skip: int, i
     wanted = list(as_usual(plain))
     assert not batches or batches[0].begin == start + skip, "whatever was passed over before it"
     assert list(by_runs(batches)) == wanted
-    assert [record for run in unpack.runs(batches) for record in rows(run)] == wanted, "all at once, too"
+    assert [record for run in all_runs(batches) for record in rows(run)] == wanted, "all at once, too"
     assert list(rows(unpack.plain_run(batches))) == wanted
     assert ours.next_fetch_offset == plain.next_fetch_offset
 
@@ -193,7 +207,7 @@ def test_what_is_passed_over_before_records_belongs_to_them() -> None:
     data, _, end = log_of([of(b"", marker=True), of(b"a"), of(b"", marker=True), of(b"b")], start=5)
     fetched = list(partition_records(IN_RUNS, data, [], 5))
     assert [batch.begin for batch in fetched] == [5, 7], "a chunk that left the markers out would leave a hole"
-    [chunk] = unpack.chunks(3, fetched[0].begin, end, unpack.runs(fetched))
+    [chunk] = unpack.chunks(3, fetched[0].begin, end, all_runs(fetched))
     assert (chunk.start, chunk.end, chunk.offsets.tolist()) == (5, 9, [6, 8])
 
 
@@ -237,7 +251,7 @@ def test_runs_join_to_a_chunk_and_records_without_a_time_have_minus_one() -> Non
     ]
     data, _, end = log_of(oldest, 10)
     fetched = list(partition_records(IN_RUNS, data, [], 10))
-    [chunk] = unpack.chunks(IN_RUNS.partition, 10, end, unpack.runs(fetched))
+    [chunk] = unpack.chunks(IN_RUNS.partition, 10, end, all_runs(fetched))
     assert (chunk.partition, chunk.start, chunk.end) == (3, 10, 15)
     assert np.array_equal(chunk.offsets, [10, 11, 14])
     assert np.array_equal(chunk.times_ms, [-1, -1, -1])
@@ -255,7 +269,7 @@ def test_chunks_are_of_a_bounded_size_and_cover_everything(sizes: list[int], at_
     end = offset + data.draw(st.integers(0, 3))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(unpack, "RECORDS_AT_ONCE", at_once)
-        runs = unpack.runs(list(partition_records(IN_RUNS, log, [], 10)))
+        runs = all_runs(partition_records(IN_RUNS, log, [], 10))
     chunks = list(unpack.chunks(3, 10, end, runs))
     assert [chunk.start for chunk in chunks] == [10, *(chunk.end for chunk in chunks[:-1])]
     assert chunks[-1].end == end
@@ -263,6 +277,80 @@ def test_chunks_are_of_a_bounded_size_and_cover_everything(sizes: list[int], at_
     assert [value for chunk in chunks for value in chunk.values] == values
     assert all(len(chunk) <= at_once for chunk in chunks)
     assert len(chunks) <= 1 or all(len(chunk) for chunk in chunks)
+
+
+sizes_and_codecs = st.tuples(
+    st.lists(st.sampled_from([0, 1, 40, 90, 100, 101, 250]), min_size=1, max_size=6), st.sampled_from([0, 1, 2])
+)
+
+
+@pytest.mark.parametrize("magic", [1, 2])
+@given(log=st.lists(sizes_and_codecs, max_size=8))
+def test_chunks_are_of_bounded_bytes(magic: int, log: list[tuple[list[int], int]]) -> None:
+    """Nor is more unpacked for them than one of them may have, and one batch."""
+    batches = [Batch(tuple((1, None, b"x" * n) for n in sizes), codec, magic=magic) for sizes, codec in log]
+    data, _, end = log_of(batches, 10)
+    waiting = deque(partition_records(IN_RUNS, data, [], 10))
+    chunks, offset = list[Chunk](), 10
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(unpack, "BYTES_AT_ONCE", 100)
+        while waiting:
+            runs = unpack.take_runs(waiting)
+            assert sum(run.values.lengths.sum() for run in runs) <= 100 + max(sum(sizes) for sizes, _ in log)
+            until = waiting[0].begin if waiting else end
+            chunks += unpack.chunks(3, offset, until, runs)
+            offset = until
+    assert [chunk.start for chunk in chunks] == [10, *(chunk.end for chunk in chunks)][: len(chunks)]
+    assert offset == end
+    assert [len(value or b"") for chunk in chunks for value in chunk.values] == [n for sizes, _ in log for n in sizes]
+    assert all(len(chunk) == 1 or chunk.values.lengths.sum() <= 100 for chunk in chunks)
+
+
+@pytest.mark.parametrize("codec", ["gzip", "lz4", "zstd"])
+@pytest.mark.parametrize("damage", [False, True], ids=["as columns", "record by record"])
+def test_many_batches_that_are_each_within_the_bound_are_not_unpacked_at_once(codec: str, damage: bool) -> None:
+    """Forty of them have 160 MB, and have come in a few kB."""
+    batch = Batch(tuple((1, b"k", b" " * 400_000) for _ in range(10)), CODECS[codec])
+    data, _, end = log_of([batch] * 40, 0)
+    assert len(data) < 1 << 20
+    waiting = deque(partition_records(IN_RUNS, data, [], 0))
+    offset, most = 0, 0
+    with pytest.MonkeyPatch.context() as patch:
+        if damage:
+            patch.setattr(unpack, "records_of", malformed)
+        tracemalloc.start()
+        try:
+            while waiting:
+                for run in unpack.take_runs(waiting, Layouts()):
+                    assert run.offsets.tolist() == list(range(offset, offset + len(run.offsets)))
+                    offset += len(run.offsets)
+                most = max(most, tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+    assert offset == end == 400
+    assert most < 6 * unpack.BYTES_AT_ONCE
+
+
+def malformed(*_: object) -> None:
+    raise Malformed("for all that this test knows")
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_batch_without_records_is_passed_over(codec: str) -> None:
+    """Compaction leaves some behind; not every codec can unpack what another one makes of nothing."""
+    of = encoded(Batch(((1, b"k", b"first"),)), 5)[0], encoded(Batch(((1, b"k", b"last"),)), 9)[0]
+    for body in (b"", snappy_encode(b"")):
+        empty = bytearray(encoded(Batch(((1, b"k", b"v"),) * 3), 6)[0][:_HEADER_END] + body)
+        struct.pack_into(">i", empty, 8, len(empty) - 12)
+        struct.pack_into(">h", empty, _ATTRIBUTES_AT, CODECS[codec])
+        struct.pack_into(">i", empty, _HEADER_END - 4, 0)
+        struct.pack_into(">I", empty, _CRC_AT, calc_crc32c(bytes(empty[_ATTRIBUTES_AT:])))
+        records = partition_records(IN_RUNS, of[0] + bytes(empty) + of[1], [], 5)
+        batches = list(records)
+        assert [batch.begin for batch in batches] == [5, 6], "it belongs to what comes behind it"
+        assert [record[3] for record in by_runs(batches)] == [b"first", b"last"]
+        alone = partition_records(IN_RUNS, bytes(empty), [], 6)
+        assert (list(alone), alone.next_fetch_offset) == ([], 9)
 
 
 async def test_what_a_real_broker_sends_is_read_alike(settings: Settings) -> None:
@@ -284,7 +372,7 @@ async def test_what_a_real_broker_sends_is_read_alike(settings: Settings) -> Non
     assert {header for *_, header in wanted} > {None, b"0", b"7", b"28"}
     unpack.unpack_in_runs(place.topic)
     try:
-        runs = unpack.runs(await _fetched(settings, place, 150))
+        runs = all_runs(await _fetched(settings, place, 150))
     finally:
         unpack.unpack_as_usual(place.topic)
     assert [record for run in runs for record in rows(run)] == wanted

@@ -138,6 +138,29 @@ def test_a_record_of_many_quotes_is_no_view() -> None:
             assert not read[1][0]
 
 
+@pytest.mark.parametrize("wide", ['"movie_id"', '"user_id"', "}"])
+@pytest.mark.parametrize("behind", [b"", plain()])
+def test_blanks_that_stand_elsewhere_than_in_a_layout_are_no_places_outside_of_the_buffer(
+    wide: str, behind: bytes
+) -> None:
+    """Of a record as long as the layout, at the beginning of the buffer: what a layout expects may lie before both."""
+    many = b" " * 880
+    layouts, rest = Layouts(), b'"movie_id":"m","title":"T","genre":"G","user_id":"u"'
+    before = (b'{"timestamp":1730383200000,' + rest + b"}").replace(wide.encode(), many + wide.encode())
+    assert layouts.read(Spans.of([before] * 40))[1].all()
+    learnt = learn(before)
+    assert learnt is not None
+    for begun in (b"{" + rest + b',"timestamp":1730383200000', b'{"timestamp":1,' + rest, b'{"timestamp":1' + rest):
+        for size in (learnt.least, learnt.least + 1):
+            value = begun + b" " * (size - len(begun) - 1) + b"}"
+            values = [value, behind] if behind else [value]
+            alone = Layouts()
+            alone._known = [learnt]
+            columns, read = alone.read(Spans.of(values))
+            assert not read.any()
+            assert all(len(text.hashes()) == len(values) for text in columns.texts.values())
+
+
 def odd_blanks(number: int) -> bytes:
     """A view in a layout of its own."""
     return GOOD.replace(b":", b":" + b" " * (number % 100)).replace(b",", b"," + b" " * (number // 100))
@@ -156,7 +179,7 @@ def test_layouts_without_end_are_neither_all_learnt_nor_all_kept() -> None:
 
 
 def test_a_layout_has_a_bounded_length() -> None:
-    """What is mostly blanks would be compared with them word by word."""
+    """What is mostly blanks would be compared with them, byte by byte."""
     least = len(written([(name, b"") for name in MEMBERS], BLANKS[0]))
     for length, wanted in ((LONGEST_LAYOUT, True), (LONGEST_LAYOUT + 1, False)):
         value = GOOD[:-1] + b" " * (length - least) + b"}"

@@ -11,7 +11,7 @@ from typing import Final
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError, TopicAuthorizationFailedError
 
 from movie_stream.kafka import client, offsets
 from movie_stream.settings import Settings
@@ -68,10 +68,10 @@ class Broker:
         except KafkaError as error:
             self._not_deleted += 1
             if self._not_deleted == DELETION_ATTEMPTS and not self._deleted:
+                refused = isinstance(error, TopicAuthorizationFailedError)
                 logger.warning(
-                    "the broker does not delete records (%s): the topics of this group only grow; "
-                    "where it has ACLs, give this worker's user Delete on %s",
-                    *(error, topic),
+                    "the broker does not delete records (%s): the topics of this group only grow%s",
+                    *(error, f"; give this worker's user Delete on {topic}" if refused else ""),
                 )
             else:
                 logger.info("not deleted before %s in %s, the next checkpoint will: %s", offset, topic, error)

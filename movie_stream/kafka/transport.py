@@ -33,7 +33,7 @@ from movie_stream.chunk import Chunk
 from movie_stream.errors import MovieStreamError
 from movie_stream.kafka.inflate import BatchTooLarge
 from movie_stream.kafka.leaving import leave_group
-from movie_stream.kafka.unpack import Fetched, Run, chunks, in_groups, runs
+from movie_stream.kafka.unpack import Fetched, Run, chunks, take_runs
 from movie_stream.layout import Layouts
 
 logger = logging.getLogger(__name__)
@@ -55,6 +55,8 @@ FETCH_WITHIN_S = 0.2
 
 
 FetchedRuns = tuple[int | None, int, list[Run]]
+Waiting = tuple[deque[Fetched], int]
+"""Batches of one fetch, one at least, and the position behind them."""
 
 
 class ChunkThread(driver.AIOKafkaConsumerThread):
@@ -62,7 +64,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         self._assignor = RoundRobinPartitionAssignor
-        self._waiting: dict[Any, deque[tuple[list[Fetched], int]]] = {}  # batches, and the position behind them
+        self._waiting: dict[Any, deque[Waiting]] = {}
         return aiokafka.AIOKafkaConsumer(
             **transport.client_options,
             group_id=self.app.conf.id,
@@ -113,10 +115,8 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         for tp in assignment.tps & {*active_partitions, *fetched}:
             state = assignment.state_value(tp)
             if fetched.get(tp):
-                groups = list(in_groups(fetched[tp]))
-                ends = [*(group[0].begin for group in groups[1:]), state.position]
                 # Behind what waits, if it was paused and is no more.
-                self._waiting.setdefault(tp, deque()).extend(zip(groups, ends, strict=True))
+                self._waiting.setdefault(tp, deque()).append((deque(fetched[tp]), state.position))
             elif state.has_valid_position and tp not in self._waiting:
                 moved[TP(tp.topic, tp.partition)] = (None, state.position, [])
         return moved | self._unpacked(active_partitions)
@@ -126,16 +126,21 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         tp = next((tp for tp in self._waiting if tp in active_partitions), None)
         if tp is None:
             return {}
-        groups = self._waiting.pop(tp)
-        group, end = groups.popleft()
-        if groups:
-            self._waiting[tp] = groups  # behind the others
+        fetches = self._waiting.pop(tp)
+        batches, end = fetches[0]
+        begin = batches[0].begin
         try:
-            found = runs(group, self.consumer.transport.layouts.get(tp.topic))
+            found = take_runs(batches, self.consumer.transport.layouts.get(tp.topic))
         except BatchTooLarge as error:
             self.consumer.transport.refuse(error)
             raise
-        return {TP(tp.topic, tp.partition): (group[0].begin, end, found)}
+        if batches:
+            end = batches[0].begin
+        else:
+            fetches.popleft()
+        if fetches:
+            self._waiting[tp] = fetches  # behind the others
+        return {TP(tp.topic, tp.partition): (begin, end, found)}
 
     def forget(self) -> None:
         """Drops what waits; only while nothing is being fetched."""

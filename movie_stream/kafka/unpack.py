@@ -2,15 +2,15 @@
 
 This reaches into aiokafka (pinned in pyproject.toml) at two places: PartitionRecords._unpack_records, the generator
 that makes a ConsumerRecord of every record, and MemoryRecords, which it reads them from. For the topics that are
-registered here the one yields whole batches, which the other one shows as they came; `runs` makes columns of them. A
-test compares these, record by record, with aiokafka's own, and fails when the library changes. What is no batch of the
-present format goes through aiokafka, record by record.
+registered here the one yields whole batches, which the other one shows as they came; `take_runs` makes columns of them,
+as many as are wanted in memory. A test compares these, record by record, with aiokafka's own, and fails when the
+library changes. What is no batch of the present format goes through aiokafka, record by record.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import google_crc32c
@@ -69,6 +69,8 @@ RECORDS_AT_ONCE = 24_000
 """In a chunk. A fetch of compressed records brings many more; but nothing else has its turn while a chunk is applied,
 and what is made of its records is in memory all at once.
 """
+BYTES_AT_ONCE: Final = 8 << 20
+"""In a chunk, unpacked, unless one batch has more, or one record: a fetch of a few kB may hold gigabytes."""
 _DECOMPRESS: Final = (lambda body: body, inflate.gzip, snappy_decode, inflate.lz4, inflate.zstd)
 _LENGTH_AT, _LENGTH_FROM, _MAGIC_AT, _CRC_AT, _CRC_FROM = 8, 12, 16, 17, 21
 _PRESENT: Final = 2
@@ -101,7 +103,10 @@ def unpack_as_usual(topic: str) -> None:
 
 
 def _unpack(self: Any) -> Iterator[Any]:
-    """PartitionRecords._unpack_records with one Fetched a batch; what it skips and raises is the same."""
+    """PartitionRecords._unpack_records with one Fetched a batch; what it skips and raises is the same.
+
+    But for batches without records: what some codecs make of nothing cannot be unpacked.
+    """
     if self._tp.topic not in _topics:
         yield from _unpack_records(self)
         return
@@ -120,7 +125,7 @@ def _unpack(self: Any) -> Iterator[Any]:
             if batch.is_transactional and batch.producer_id in self._aborted_producers:
                 self.next_fetch_offset = batch.next_offset
                 continue
-        if batch.is_control_batch:
+        if batch.is_control_batch or _is_empty(data):
             self.next_fetch_offset = batch.next_offset
             continue
         yield _fetched(data, batch, self.next_fetch_offset, begin, self._tp)
@@ -134,6 +139,10 @@ def _intact(data: memoryview, batch: Any) -> bool:
     return int.from_bytes(data[_CRC_AT:_CRC_FROM], "big") == google_crc32c.value(bytes(data[_CRC_FROM:]))
 
 
+def _is_empty(data: memoryview) -> bool:
+    return data[_MAGIC_AT] == _PRESENT and not any(data[COUNT_AT : COUNT_AT + 4])
+
+
 def _fetched(data: memoryview, batch: Any, first: int, begin: int, tp: Any) -> Fetched:
     magic = data[_MAGIC_AT]
     count = int.from_bytes(data[COUNT_AT : COUNT_AT + 4], "big") if magic == _PRESENT else 1
@@ -144,14 +153,13 @@ def _fetched(data: memoryview, batch: Any, first: int, begin: int, tp: Any) -> F
     return Fetched(data, first, begin, place, magic, count)
 
 
-def runs(fetched: Sequence[Fetched], layouts: Layouts | None = None) -> list[Run]:
-    """The records of consecutive batches, RECORDS_AT_ONCE in a run at most; read, too, if there are layouts.
+def take_runs(waiting: deque[Fetched], layouts: Layouts | None = None) -> list[Run]:
+    """Takes a few batches from the left, one at least, and unpacks them: as many as fit into a chunk together.
 
-    Raises BatchTooLarge, and what aiokafka raises where a batch is damaged.
+    None of the runs has more than a chunk may have; there is none where all records were read already. They are read,
+    too, if there are layouts. Raises BatchTooLarge, and what aiokafka raises where a batch is damaged.
     """
-    found = [run for group in in_groups(fetched) for run in _whole(group)]
-    found = [run for run in found if len(run.offsets)]
-    parts = [part for run in found for part in _cut(run)]
+    parts = list(_cut(_taken(waiting)))
     return parts if layouts is None else [_read(part, layouts) for part in parts]
 
 
@@ -163,61 +171,77 @@ def _read(run: Run, layouts: Layouts) -> Run:
 
 
 def _cut(run: Run) -> Iterator[Run]:
-    """Parts of about one size."""
-    parts = -(-len(run.offsets) // RECORDS_AT_ONCE)
-    for part in range(parts):
-        yield run.part(slice(*(len(run.offsets) * edge // parts for edge in (part, part + 1))))
-
-
-def in_groups(fetched: Sequence[Fetched]) -> Iterator[list[Fetched]]:
-    """Batches of one kind, as many as have RECORDS_AT_ONCE together, or one that has more."""
-    for _, alike in groupby(fetched, key=lambda batch: batch.magic == _PRESENT):
-        group, records = list[Fetched](), 0
-        for batch in alike:
-            if group and records + batch.records > RECORDS_AT_ONCE:
-                yield group
-                group, records = [], 0
-            group.append(batch)
-            records += batch.records
-        yield group
-
-
-def _whole(group: Sequence[Fetched]) -> Iterator[Run]:
-    """The records of batches of one kind."""
-    if group[0].magic != _PRESENT:
-        yield plain_run(group)
+    """Parts of about one size, or of one record that is larger."""
+    count = len(run.offsets)
+    if not count:
         return
-    raw = []
-    for batch in group:
-        try:
-            raw.append(RawBatch.of(batch.data, _DECOMPRESS))
-        except BatchTooLarge as error:
-            raise BatchTooLarge(what=error.what, place=batch.place) from error
+    most = -(-count // -(-count // RECORDS_AT_ONCE))
+    if count == most and len(run.values.text) <= BYTES_AT_ONCE:
+        yield run
+        return
+    behind = np.cumsum(np.maximum(run.keys.lengths, 0) + np.maximum(run.values.lengths, 0))
+    begin = before = 0
+    while begin < count:
+        full = int(np.searchsorted(behind, before + BYTES_AT_ONCE, "right"))
+        end = min(max(full, begin + 1), begin + most, count)
+        yield run.part(slice(begin, end))
+        begin, before = end, int(behind[end - 1])
+
+
+def _taken(waiting: deque[Fetched]) -> Run:
+    """The records of the batches that make up the next chunk."""
+    batches, raw = _unpacked(waiting)
     try:
-        records = records_of(raw, REPLAY_OF)
+        if batches:
+            return _as_columns(batches, raw)
     except Malformed:
-        yield plain_run(group)
-        return
+        waiting.extendleft(reversed(batches))
+    return plain_run(waiting.popleft() for _ in range(len(waiting)))
+
+
+def _unpacked(waiting: deque[Fetched]) -> tuple[list[Fetched], list[RawBatch]]:
+    """Batches of the present format, as long as the next one will have room if it is no larger than the last."""
+    batches, raw, records, size = list[Fetched](), list[RawBatch](), 0, 0
+    while waiting and waiting[0].magic == _PRESENT:
+        records += waiting[0].records
+        if batches and (records > RECORDS_AT_ONCE or size + len(raw[-1].body) > BYTES_AT_ONCE):
+            break
+        batches.append(waiting.popleft())
+        try:
+            raw.append(RawBatch.of(batches[-1].data, _DECOMPRESS))
+        except BatchTooLarge as error:
+            raise BatchTooLarge(what=error.what, place=batches[-1].place) from error
+        size += len(raw[-1].body)
+    return batches, raw
+
+
+def _as_columns(batches: Sequence[Fetched], raw: Sequence[RawBatch]) -> Run:
+    """All of their records that were not read yet. Raises Malformed."""
+    records = records_of(raw, REPLAY_OF)
     run = Run(records.offsets, records.times_ms, records.keys, records.values, records.marked)
-    unread = run.offsets >= np.repeat([batch.first for batch in group], [batch.records for batch in group])
-    yield run if unread.all() else run.part(np.flatnonzero(unread))
+    unread = run.offsets >= np.repeat([batch.first for batch in batches], [batch.records for batch in batches])
+    return run if unread.all() else run.part(np.flatnonzero(unread))
 
 
-def plain_run(group: Sequence[Fetched]) -> Run:
-    """The same by aiokafka, record by record."""
+def plain_run(batches: Iterable[Fetched]) -> Run:
+    """The same by aiokafka, record by record; takes no more batches than make up a chunk."""
     records: list[tuple[int, int, bytes | None, bytes | None]] = []
     replays: dict[int, bytes] = {}
-    for batch in group:
+    size = 0
+    for batch in batches:
         try:
             for record in MemoryRecords(bytes(batch.data)).next_batch():
                 if record.offset >= batch.first:
                     time_ms = -1 if record.timestamp is None else record.timestamp
                     records.append((record.offset, time_ms, record.key, record.value))
+                    size += len(record.key or b"") + len(record.value or b"")
                     for name, value in record.headers:
                         if name == REPLAY_OF:
                             replays[record.offset] = value or b""
         except BatchTooLarge as error:
             raise BatchTooLarge(what=error.what, place=batch.place) from error
+        if len(records) >= RECORDS_AT_ONCE or size >= BYTES_AT_ONCE:
+            break
     offsets, times_ms, keys, values = zip(*records, strict=True) if records else ((), (), (), ())
     integers = np.array(offsets, np.int64), np.array(times_ms, np.int64)
     return Run(*integers, Spans.of(keys), Spans.of(values), replays)
