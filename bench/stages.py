@@ -25,7 +25,7 @@ STAGES: Final = (
     ("fetch: batches", "aiokafka.consumer.fetcher:Fetcher._proc_fetch_request"),
     ("fetch: batches", "aiokafka.consumer.fetcher:Fetcher.fetched_records"),
     ("unpack", "movie_stream.kafka.unpack:_unpack"),
-    ("unpack", "movie_stream.kafka.unpack:runs"),
+    ("unpack", "movie_stream.kafka.unpack:take_runs"),
     ("unpack", "movie_stream.kafka.unpack:chunks"),
     ("decode by layout", "movie_stream.layout:Layouts.read"),
     ("hash names", "movie_stream.kafka.unpack:_read"),

@@ -231,6 +231,7 @@ def decode_one(value: bytes | None) -> View:
 
 _DECODER: Final = msgspec.json.Decoder(View)
 _ANY: Final = msgspec.json.Decoder()
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 
 
@@ -296,11 +297,11 @@ def _depth(value: bytes) -> int:
     3
     """
     depth = deepest = 0
-    for char in _STRINGS.sub(b"", value):
-        if char in b"[{":
+    for bracket in _STRINGS.sub(b"", value).translate(None, _NO_BRACKETS):
+        if bracket in b"[{":
             depth += 1
             deepest = max(deepest, depth)
-        elif char in b"]}":
+        else:
             depth -= 1
     return deepest
 

@@ -276,19 +276,20 @@ async def test_a_stage_has_its_own_time_only() -> None:
 
 DECODED: Final = """
 import json
+from collections import deque
 from time import thread_time
 from bench.stages import Clock, install
 clock = Clock()
 install(clock)
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from bench.stream import Stream, all_records
-from movie_stream.kafka.unpack import Fetched, runs
+from movie_stream.kafka.unpack import Fetched, take_runs
 from movie_stream.layout import Layouts
 batch = DefaultRecordBatchBuilder(2, 0, False, -1, -1, 0, 1 << 24)
 for offset, (key, value) in enumerate(zip(*all_records(Stream(20_000)))):
     batch.append(offset, 0, key, value, [])
 began = thread_time()
-runs([Fetched(memoryview(bytes(batch.build())), 0, 0, "here", 2, 20_000)], Layouts())
+take_runs(deque([Fetched(memoryview(bytes(batch.build())), 0, 0, "here", 2, 20_000)]), Layouts())
 print(json.dumps({"whole": thread_time() - began, **clock.seconds}))
 """
 
