@@ -31,7 +31,7 @@ demo: install ## start a broker and MongoDB, replay a sample, show the results l
 	@$(BIN)/movie-stream demo
 
 test: install check ## check, then run every test
-	$(BIN)/pytest --numprocesses=2 --dist=loadfile --durations=10
+	$(BIN)/pytest --numprocesses=3 --dist=loadfile --durations=10
 
 chaos: install ## the fault suite: what dies, hangs or is spoilt, on both brokers; about an hour; writes docs/reliability.md
 	rm -f .chaos/results.jsonl

@@ -318,7 +318,7 @@ def produce(
         bool,
         typer.Option(
             "--loop",
-            help="Begin again at the end, each time later by the file's length.",
+            help="Begin again at the end, each time later by the file's length, until that lies in the future.",
             rich_help_panel=_WHEN,
         ),
     ] = False,

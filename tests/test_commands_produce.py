@@ -230,6 +230,33 @@ def test_a_pipe_can_be_sent_but_not_resumed(environment: dict[str, str], tmp_pat
     )
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_told_to_stop_while_a_pipe_brings_nothing(environment: dict[str, str], number: int, code: int) -> None:
+    command = [*COMMAND, "--file", "-"]
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write("movie_id,title\n")
+        process.stdin.flush()
+        until_reading(process.pid)
+        process.send_signal(number)
+        assert process.wait(PATIENCE_S) == code
+        assert process.stderr is not None
+        assert process.stderr.read() == "Stopped: what was sent stays sent, and this cannot be resumed.\n"
+
+
+def until_reading(process_id: int) -> None:
+    """Waits until the thread is there that opens the file, as late as its loop is."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        names = [task.read_text() for task in Path(f"/proc/{process_id}/task").glob("*/wchan")]
+        if any("pipe" in name for name in names):
+            return
+        assert time.monotonic() < deadline, names
+        time.sleep(0.02)
+
+
 def test_resume_and_restart_exclude_each_other(environment: dict[str, str], tmp_path: Path) -> None:
     done = run(environment, "--file", "views.csv", "--resume", "--restart", cwd=tmp_path)
     assert done.returncode == 2

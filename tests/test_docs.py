@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import doctest
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 import movie_stream
 from docs import generate
@@ -22,6 +24,7 @@ from movie_stream.aggregates.window import DAY, HOUR
 from movie_stream.cli import app
 from movie_stream.mongo.client import opened
 from movie_stream.mongo.schema import ensure
+from movie_stream.replay.plan import plan_of
 from movie_stream.settings import Settings, variable_of
 from tests.whole_path import command, database, succeed
 
@@ -67,6 +70,20 @@ def test_a_mark_that_is_missing_is_named(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("# Nothing")
     with pytest.raises(ValueError, match="<!-- commands -->"):
         generate.filled(tmp_path / "README.md")
+
+
+@pytest.mark.parametrize("page", [README, API], ids=lambda page: page.name)
+def test_commands_of_a_page_have_their_options(page: Path) -> None:
+    """And those of `produce` can be meant together."""
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    lines = [line for _, code in blocks(page, "sh") for line in code.splitlines()]
+    words = [shlex.split(line, comments=True) for line in lines if line.startswith("movie-stream ")]
+    assert words
+    for _, name, *arguments in words:
+        context = commands[name].make_context(name, arguments)
+        if name == "produce":
+            given = {key: context.params[key] for key in ("rate", "speed", "limit", "start", "end", "shift_to", "loop")}
+            plan_of(**given)
 
 
 # ---- what is named -------------------------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ VIEWS = st.fixed_dictionaries(
         "title": TEXTS,
         "genre": TEXTS.filter(lambda genre: bool(genre.strip())),
         "user_id": TEXTS,
-        "timestamp": st.integers(1, 999_999_999) | st.integers(10_000_000_000, 1_700_000_000_000),  # between: seconds
+        "timestamp": st.integers(1, 99_999_999) | st.integers(10_000_000_000, 1_700_000_000_000),  # between: seconds
         "rating": st.none() | st.floats(0, 5),
         "duration": st.none() | st.integers(0, 1440),
         "price": st.none() | st.floats(0, 1e9),

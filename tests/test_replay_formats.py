@@ -91,8 +91,35 @@ def test_the_films_may_lie_elsewhere_or_be_missing(movielens: Path) -> None:
     with pytest.raises(InputError, match=r"expected movies\.csv beside it, .* or name it with: --movies"):
         ViewsSource(movielens).open()
     elsewhere.write_text("id,name\n")
-    with pytest.raises(InputError, match="expected the header movieId,title,genres, got 'id,name'"):
+    with pytest.raises(InputError, match="expected the columns movieId, title, genres in the header, got 'id,name'"):
         ViewsSource(movielens, movies=elsewhere).open()
+
+
+def test_the_films_may_be_written_in_other_ways(movielens: Path) -> None:
+    films = movielens.parent / "movies.csv"
+    accented = MOVIES.replace("Sudden", "Soud\u00e9n")
+    wider = "\n".join(f"{line},x" for line in accented.replace("movieId", "movieId").splitlines())
+    for data in (("\ufeff" + accented).encode(), accented.encode("cp1252"), wider.encode()):
+        films.write_bytes(data)
+        records, refused, _ = read(ViewsSource(movielens))
+        assert (records[2]["title"], refused) == ("Soud\u00e9n (no year)", [])
+    films.rename(movielens.parent / "Movies.CSV")
+    assert len(read(ViewsSource(movielens))[0]) == 3
+    for data, words in (
+        (b'"movieId,title', "a quote is opened"),
+        (b"\0\1\2,\0", "bytes of zero"),
+        (b"", "an empty file"),
+    ):
+        (movielens.parent / "Movies.CSV").write_bytes(data)
+        with pytest.raises(InputError, match=words):
+            ViewsSource(movielens).open()
+
+
+def test_ratings_whose_times_are_milliseconds_already(movielens: Path) -> None:
+    movielens.write_text("\n".join(RATINGS.replace("9144\n", "9144000\n").replace("6703\n", "6703000\n").splitlines()))
+    records, refused, _ = read(ViewsSource(movielens))
+    assert [record["timestamp"] for record in records] == [1260759144000, 851866703000, 1260759179000]
+    assert refused == []
 
 
 def as_gzip(text: str) -> bytes:
@@ -125,7 +152,7 @@ def test_packed_files_are_read_as_they_are(tmp_path: Path, pack: Callable[[str],
 def test_a_packed_file_that_is_cut_off_says_so(tmp_path: Path, pack: Callable[[str], bytes]) -> None:
     packed = pack(NATIVE * 50)
     (tmp_path / "views").write_bytes(packed[: len(packed) - 20])
-    with pytest.raises(InputError, match=r"got 'one that cannot be unpacked .*; get it again"):
+    with pytest.raises(InputError, match=r"got 'one that cannot be unpacked .*; get it again, or unpack it yourself"):
         ViewsSource(tmp_path / "views").open()
 
 
@@ -140,6 +167,35 @@ def test_of_an_archive_the_file_of_a_known_format_is_read(tmp_path: Path) -> Non
     with pytest.raises(InputError, match=r"got '2 among data/one\.csv, data/two\.csv'; name it with: --member"):
         ViewsSource(archive).open()
     assert len(read(ViewsSource(archive, member="two.csv"))[0]) == 1
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_archive_says_so_in_one_line(tmp_path: Path, method: int) -> None:
+    """Whichever byte it is; where that does no harm, the file is read."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", method) as archive:
+        archive.writestr("links.csv", "movieId,imdbId\n1,2\n" * 9)
+        archive.writestr("views.csv", NATIVE * 9)
+    whole, told = made.getvalue(), 0
+    for place in range(4, len(whole), 3):
+        (tmp_path / "views.zip").write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        try:
+            ViewsSource(tmp_path / "views.zip").open().close()
+        except InputError:
+            told += 1
+    assert told > 20
+
+
+def test_an_archive_with_a_password_or_without_files(tmp_path: Path) -> None:
+    packed = bytearray(as_zip(views=NATIVE))
+    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        packed[packed.index(signature) + flags] |= 1
+    (tmp_path / "views.zip").write_bytes(packed)
+    with pytest.raises(InputError, match=r"is encrypted, password requir.*; get it again, or unpack it yourself"):
+        ViewsSource(tmp_path / "views.zip").open()
+    (tmp_path / "views.zip").write_bytes(as_zip())
+    with pytest.raises(InputError, match=r"expected one file in the archive .*, got '0 among none'"):
+        ViewsSource(tmp_path / "views.zip").open()
 
 
 def test_a_spreadsheet_is_no_archive_of_views(tmp_path: Path) -> None:
@@ -184,6 +240,22 @@ def test_titles_of_netflix_become_made_up_views(tmp_path: Path) -> None:
     assert longest == {"Dick Johnson Is Dead": 90, "Blood & Water": 0, "Louis C.K. 2017": 74}
 
 
+def test_a_film_with_an_impossible_length_is_refused_by_its_line(tmp_path: Path) -> None:
+    long = TMDB.splitlines()[1].replace(",162,", ",1e300,"), TMDB.splitlines()[1].replace(",162,", ",99999,")
+    (tmp_path / "films").write_text(TMDB + "\n".join(long))
+    _, refused, _ = read(source_of(tmp_path / "films", views=100))
+    assert [line for line, _ in refused] == [4, 5, 6]
+    assert refused[2][1] == "minutes: expected a number from 0 to 1440, got 99999"
+
+
+def test_what_is_repaired_in_a_catalogue_is_told(tmp_path: Path) -> None:
+    (tmp_path / "films").write_bytes((TMDB.replace("Avatar", "\u00c1vatar").splitlines()[0] + "\n").encode())
+    with (tmp_path / "films").open("ab") as file:
+        file.write(TMDB.replace("Avatar", "\u00c1vatar").splitlines()[1].encode("latin-1") + b",,,\n")
+    _, _, mended = read(source_of(tmp_path / "films", views=10))
+    assert sorted(mended.values()) == [1, 1]
+
+
 def test_a_catalogue_without_films_says_why(tmp_path: Path) -> None:
     (tmp_path / "films").write_text(TMDB.splitlines()[0] + "\n0,not json,6,0.5,90,Broken,5,1\n")
     with pytest.raises(InputError, match="line 2: genres: expected a list of objects"):
@@ -198,6 +270,10 @@ def test_the_format_can_be_named(tmp_path: Path) -> None:
         ViewsSource(tmp_path / "views.csv", "movielens").open()
     with pytest.raises(UsageError, match="expected a catalogue of films, of which views are made up"):
         source_of(tmp_path / "views.csv", views=5).open()
+    with pytest.raises(UsageError, match="--movies: expected MovieLens ratings, got"):
+        ViewsSource(tmp_path / "views.csv", movies=tmp_path / "none").open()
+    with pytest.raises(UsageError, match="--member: expected an archive, got"):
+        ViewsSource(tmp_path / "views.csv", member="views.csv").open()
     (tmp_path / "views.csv").write_text("a,b\n1,2\n")
     with pytest.raises(InputError, match=r"other formats: MovieLens ratings \(movielens\)"):
         ViewsSource(tmp_path / "views.csv").open()
@@ -214,6 +290,19 @@ def test_standard_input(tmp_path: Path) -> None:
     for data in (NATIVE.encode(), as_gzip(NATIVE), as_zip(views=NATIVE)):
         done = subprocess.run(arguments, input=data, capture_output=True, check=True)
         assert b"It would be 1 views, of 2024-10-31 14:00:00" in done.stdout
+
+
+def test_standard_input_that_is_closed() -> None:
+    code = "from movie_stream.cli import main; main()"
+    command = f"exec {sys.executable} -c '{code}' produce --file - --dry-run <&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "error: -: expected standard input, got 'none: it is closed'\n")
+
+
+def test_seconds_before_2001_have_nine_digits(tmp_path: Path) -> None:
+    records, refused, mended = native(tmp_path, HEADER + GOOD.replace("1730383200000", "835355493"))
+    assert ([record["timestamp"] for record in records], refused) == ([835355493000], [])
+    assert mended == {"timestamps in seconds": 1}
 
 
 HEADER = "movie_id,title,genre,user_id,timestamp,rating,duration,price\n"

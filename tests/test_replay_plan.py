@@ -20,6 +20,7 @@ from movie_stream.replay.pace import SLICE_SECONDS, Clock
 from movie_stream.replay.plan import Plan, plan_of
 from movie_stream.replay.send import ReplayProgress, ReplayResult, replay
 from movie_stream.replay.source import ViewsSource, source_of
+from movie_stream.replay.survey import Ends
 from movie_stream.replay.time_range import moment_ms
 from movie_stream.settings import Settings
 from tests.test_replay_send import START_MS, csv_file, topic, view
@@ -87,6 +88,37 @@ async def test_live_each_view_is_sent_when_its_new_time_has_come(topic: Settings
     assert max(ahead_ms) <= 1000 * SLICE_SECONDS
 
 
+async def test_a_bad_row_is_no_anchor(topic: Settings, tmp_path: Path) -> None:
+    bad = [view(1, START_MS - 7_200_000, rating="11"), view(1, START_MS + 7_200_000, rating="11")]
+    path = csv_file(tmp_path, *bad, view(1, START_MS), view(1, START_MS + 50))
+    before_ms = time.time_ns() // 1_000_000
+    await replay(topic, ViewsSource(path), plan_of(shift_to="now"))
+    await replay(topic, ViewsSource(path), plan_of(shift_to="now", speed=1))
+    after_ms = time.time_ns() // 1_000_000
+    found = await read_topic(topic.require_broker(), topic.kafka_topic)
+    times = [msgspec.json.decode(value)["timestamp"] for records in found.values() for _, value, _ in records]
+    assert len(times) == 4
+    assert before_ms - 50 <= min(times)
+    assert max(times) <= after_ms + 1000 * SLICE_SECONDS
+
+
+async def test_of_a_limited_replay_the_last_view_that_is_sent_is_the_anchor(topic: Settings, tmp_path: Path) -> None:
+    path = one_user(tmp_path, *(START_MS + number for number in (9, 1, 4, 0)))
+    _, stand = await sent(topic, path, plan_of(shift_to="2020-02-02", limit=2))
+    assert stand == [moment_ms("", "2020-02-02") - 1, moment_ms("", "2020-02-02")]
+
+
+@pytest.mark.parametrize("sort", [True, False])
+@given(st.lists(st.lists(st.integers(1, 99), max_size=5), max_size=5), st.none() | st.integers(1, 9))
+def test_the_ends_are_those_of_what_is_sent(sort: bool, chunks: list[list[int]], limit: int | None) -> None:
+    ends = Ends(limit, sort=sort)
+    for chunk in chunks:
+        ends.add(np.array(chunk, np.int64))
+    times = [time_ms for chunk in chunks for time_ms in chunk]
+    sent_ones = (sorted(times) if sort else times)[:limit]
+    assert (ends.oldest_ms, ends.newest_ms) == ((min(sent_ones), max(sent_ones)) if sent_ones else (None, None))
+
+
 async def test_in_a_loop_each_round_follows_the_last(topic: Settings, tmp_path: Path) -> None:
     path = one_user(tmp_path, START_MS + 20, START_MS, START_MS + 10)
     result, stand = await sent(topic, path, Plan(loop=True, limit=8))
@@ -99,7 +131,7 @@ async def test_a_loop_ends_where_the_future_begins(topic: Settings, tmp_path: Pa
     now_ms = time.time_ns() // 1_000_000
     path = one_user(tmp_path, now_ms - 3 * day_ms, now_ms - 2 * day_ms)
     result, stand = await sent(topic, path, Plan(loop=True))
-    assert result.sent == len(stand) == 4
+    assert (result.sent, len(stand), result.rounds) == (4, 4, 3)
     assert max(stand) <= now_ms + day_ms
 
 
@@ -143,6 +175,12 @@ def test_what_cannot_be_meant(options: dict[str, object], words: str) -> None:
         plan_of(**options)  # type: ignore[arg-type]
 
 
+async def test_a_catalogue_has_no_end_to_go_on_from(topic: Settings, tmp_path: Path) -> None:
+    (tmp_path / "films").write_text("show_id,type,title,rating,duration,listed_in\ns1,Movie,Heat,R,170 min,Crime\n")
+    with pytest.raises(UsageError, match="--loop: expected a file of views, got 'a catalogue"):
+        await replay(topic, ViewsSource(tmp_path / "films"), Plan(loop=True))
+
+
 def test_a_loop_may_go_on_live() -> None:
     assert plan_of(loop=True, shift_to="now", speed=1).live
 
@@ -170,6 +208,10 @@ def test_a_dry_run_shows_what_would_be_sent_and_needs_no_broker(tmp_path: Path) 
     ]
     assert max(map(len, lines[:12])) <= 80
     assert done.stderr == ""
+    limited = subprocess.run(
+        [*arguments, "--limit", "3"], cwd=tmp_path, capture_output=True, text=True, check=True, env={"COLUMNS": "80"}
+    )
+    assert "It would be 3 views, of 2024-10-31 13:59:49 to 2024-10-31 13:59:51 UTC" in limited.stdout
 
 
 def test_a_dry_run_of_nothing_but_bad_rows_fails(tmp_path: Path) -> None:
@@ -199,9 +241,12 @@ async def test_a_catalogue_is_resumed_where_it_stopped(
         task = asyncio.create_task(replay(topic, source, Plan(rate=10_000), cancel, bookmark=bookmark))
         with pytest.raises(asyncio.CancelledError):
             await task
-    other = r"expected the options of then \(none\), got limit: 9; give the same ones"
+    other = r"expected the options of then \(views: 20000, .*, seed: 0\), got views: .*, limit: 9; give the same ones"
     with bookmark_of(path, "resume") as bookmark, pytest.raises(InputError, match=other):
         await replay(topic, source, Plan(limit=9), bookmark=bookmark)
+    other = r"expected the options of then .*, got views: 20000, users: 500, days: 2, seed: 1; give the same ones"
+    with bookmark_of(path, "resume") as bookmark, pytest.raises(InputError, match=other):
+        await replay(topic, source_of(path, views=20_000, users=500, seed=1), bookmark=bookmark)
     with bookmark_of(path, "resume") as bookmark:
         result = await replay(topic, source, bookmark=bookmark)
     found = await read_topic(topic.require_broker(), topic.kafka_topic)

@@ -7,7 +7,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -139,7 +139,8 @@ class Report:
             description=progress.step,
             completed=progress.done,
             total=progress.total or None,
-            before=f"{progress.sent_before:,} before, " if progress.sent_before else "",
+            before=(f"{progress.sent_before:,} before, " if progress.sent_before else "")
+            + (f"next in {timedelta(seconds=round(progress.next_in_s))}, " if progress.next_in_s else ""),
             sent=progress.sent,
             rate=progress.sent / (self.bar.tasks[0].elapsed or 1),
             refused=f"{progress.refused:,} refused" if progress.refused else "",
@@ -164,6 +165,8 @@ class Report:
             line = f"Nothing was left to send: all {result.sent_before:,} views stand in the topic {topic}."
         elif result.first_timestamp_ms:
             line += f" They are of {utc(result.first_timestamp_ms)} to {utc(result.last_timestamp_ms)} UTC."
+        if result.rounds:
+            line += f" It was {result.rounds:,} rounds; what would follow lies in the future, where workers refuse it."
         Console(highlight=False, soft_wrap=True).print(line, markup=False)
 
     def go_on(self, reached: Bookmark | None, command: str) -> bool:

@@ -102,7 +102,7 @@ def timestamps(cells: Sequence[str]) -> list[int | NoNumber | None]:
     return [parse_whole(cell) for cell in cells] if even is None else even.tolist()
 
 
-SECONDS: Final = re.compile(r"([1-9][0-9]{9})(?:\.([0-9]{1,9}))?")
+SECONDS: Final = re.compile(r"([1-9][0-9]{8,9})(?:\.([0-9]{1,9}))?")
 FINER: Final = re.compile(r"([1-9][0-9]{12})(?:([0-9]{3})|([0-9]{6}))")
 ISO: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?")
 IN_SECONDS: Final = "timestamps in seconds"

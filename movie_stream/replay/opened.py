@@ -6,12 +6,14 @@ What cannot be read twice as it is (a pipe, a compressed file) is copied to a te
 from __future__ import annotations
 
 import gzip
+import lzma
 import os
+import struct
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO, Final, Protocol
 
@@ -23,8 +25,13 @@ from movie_stream.replay.temporary import temporary_file
 BUFFER_BYTES: Final = 1 << 18
 COPIED_AT_ONCE: Final = 1 << 20
 STDIN: Final = "-"
-GZIP, ZSTD, ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04"
+GZIP, ZSTD, ZIP, EMPTY_ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"PK\x05\x06"
 """What such files begin with."""
+DAMAGED: Final = (
+    *(EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, zstandard.ZstdError),
+    *(OSError, RuntimeError, NotImplementedError, IndexError, ValueError, struct.error),
+)
+"""What the libraries raise where a file is damaged, has a password, or is packed in a way that they do not know."""
 SUFFIXES: Final = ("", ".gz", ".zst")
 
 Told = Callable[[int, int], None]
@@ -42,10 +49,8 @@ class Archive:
 
     def __init__(self, path: Path | str, file: BinaryIO) -> None:
         self.path, self.file = path, file
-        try:
+        with intact(path):
             self._zip = zipfile.ZipFile(file)
-        except zipfile.BadZipFile as error:
-            raise damaged(path, "a zip archive", error) from error
 
     @property
     def names(self) -> list[str]:
@@ -54,19 +59,33 @@ class Archive:
 
     def beginning(self, name: str, size: int) -> bytes:
         """The first bytes of a file."""
-        with self._opened(name) as member:
+        with intact(f"{self.path}: {name}"), self._zip.open(name) as member:
             return member.read(size)
 
     def copy(self, name: str, to: IO[bytes], told: Told) -> None:
         """Unpacks a file."""
-        with self._opened(name) as member:
-            _copy(self.path, member, to, lambda: told(to.tell(), self._zip.getinfo(name).file_size))
+        path = f"{self.path}: {name}"
+        with intact(path):
+            member = self._zip.open(name)
+        with member:
+            _copy(path, member, to, lambda: told(to.tell(), self._zip.getinfo(name).file_size))
 
-    def _opened(self, name: str) -> BinaryIO:
-        try:
-            return self._zip.open(name)  # type: ignore[return-value]
-        except (RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:  # the first where it has a password
-            raise damaged(self.path, f"{name} in the archive", error) from error
+
+@contextmanager
+def intact(path: Path | str) -> Iterator[None]:
+    """Raises InputError where something cannot be unpacked."""
+    try:
+        yield
+    except DAMAGED as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path | str, error: Exception) -> InputError:
+    got, remedy = (
+        f"one that cannot be unpacked ({error or type(error).__name__})",
+        "get it again, or unpack it yourself",
+    )
+    return InputError(path=path, expected="a whole file, packed by gzip, zstd or zip", got=got, remedy=remedy)
 
 
 class Opened:
@@ -79,15 +98,23 @@ class Opened:
         self._folder = None if archive or str(path) == STDIN else Path(path).parent
         self._archive, self._member = archive, member
 
+    @property
+    def in_archive(self) -> bool:
+        """Whether it is a file of an archive."""
+        return self._archive is not None
+
     def beside(self, name: str) -> Opened | None:
-        """The file of this name in the same folder or archive, packed or not."""
+        """The file of this name, however written, in the same folder or archive, packed or not."""
+        wanted = {name + suffix for suffix in SUFFIXES}
         if self._archive:
-            wanted = self._member.rpartition("/")[0]
-            full = f"{wanted}/{name}" if wanted else name
-            return _copy_of(self._archive, full) if full in self._archive.names else None
+            folder = self._member.rpartition("/")[0]
+            for other in self._archive.names:
+                if other.rpartition("/")[0] == folder and other.rpartition("/")[2].lower() == name:
+                    return _copy_of(self._archive, other)
+            return None
         if self._folder is None:
             return None
-        found = [self._folder / (name + suffix) for suffix in SUFFIXES if (self._folder / (name + suffix)).is_file()]
+        found = sorted(other for other in self._folder.iterdir() if other.name.lower() in wanted and other.is_file())
         return opened(found[0]) if found else None
 
     def close(self) -> None:
@@ -103,7 +130,7 @@ class Opened:
         self.close()
 
 
-def _untold(_: int, __: int) -> None:
+def untold(_: int, __: int) -> None:
     """Nobody wants to know."""
 
 
@@ -115,7 +142,7 @@ def only_member(archive: Archive) -> str:
     return names[0]
 
 
-def opened(path: Path | str, choose: Chosen = only_member, told: Told = _untold) -> Opened:
+def opened(path: Path | str, choose: Chosen = only_member, told: Told = untold) -> Opened:
     """Opens a file, `-` being standard input; of an archive the member that `choose` names.
 
     Raises InputError where there is none to read, or it is damaged.
@@ -125,7 +152,7 @@ def opened(path: Path | str, choose: Chosen = only_member, told: Told = _untold)
         head = file.read(len(ZIP))
         file.seek(0)
         size = os.fstat(file.fileno()).st_size
-        if head == ZIP:
+        if head in (ZIP, EMPTY_ZIP):
             archive = Archive(path, file)
             found = _unpacked(archive, choose(archive), told)
             stack.pop_all()  # the archive needs it for what stands beside
@@ -177,12 +204,14 @@ def _unpacked(archive: Archive, name: str, told: Told) -> Opened:
 def _copy_of(archive: Archive, name: str) -> Opened:
     """Another file of an archive that stays open."""
     with temporary_file(archive.path) as copy:
-        archive.copy(name, copy, _untold)
+        archive.copy(name, copy, untold)
         return Opened(f"{archive.path}: {name}", _own(copy.fileno()))
 
 
 def _raw(path: Path | str) -> BinaryIO:
     if str(path) == STDIN:
+        if sys.stdin is None:
+            raise InputError(path=path, expected="standard input", got="none: it is closed")
         return os.fdopen(os.dup(sys.stdin.fileno()), "rb", BUFFER_BYTES)
     try:
         return Path(path).open("rb", BUFFER_BYTES)
@@ -204,20 +233,16 @@ def _copied(path: Path | str, readable: _Readable, raw: BinaryIO, told: Told, si
 
 
 def _copy(path: Path | str, readable: _Readable, to: IO[bytes], told: Callable[[], None]) -> None:
-    try:
-        while block := readable.read(COPIED_AT_ONCE):
-            to.write(block)
-            told()
-    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, zstandard.ZstdError) as error:
-        raise damaged(path, "a whole compressed file", error) from error
+    while True:
+        with intact(path):
+            block = readable.read(COPIED_AT_ONCE)
+        if not block:
+            break
+        to.write(block)
+        told()
     to.flush()
     to.seek(0)
 
 
 def _own(descriptor: int) -> BinaryIO:
     return os.fdopen(os.dup(descriptor), "rb", BUFFER_BYTES)
-
-
-def damaged(path: Path | str, expected: str, error: Exception) -> InputError:
-    """The error for what cannot be unpacked."""
-    return InputError(path=path, expected=expected, got=f"one that cannot be unpacked ({error})", remedy="get it again")

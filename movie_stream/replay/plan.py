@@ -8,7 +8,6 @@ from typing import Final, Literal
 
 from movie_stream.errors import UsageError
 from movie_stream.replay.pace import check_rate
-from movie_stream.replay.time_order import TimeSurvey
 from movie_stream.replay.time_range import EVER, NOW, TimeRange, moment_ms
 
 Anchor = Literal["first", "last"]
@@ -69,12 +68,12 @@ class Plan:
         slow = self.speed is not None and self.speed <= REAL_TIME
         return slow and self.shift_to_now and self.anchored == "first"
 
-    def shift_ms(self, survey: TimeSurvey, now_ms: int) -> int:
-        """How far the views are moved."""
-        if not self.shifts or survey.oldest_ms is None:
+    def shift_ms(self, oldest_ms: int | None, newest_ms: int | None, now_ms: int) -> int:
+        """How far the views are moved, of which these are the oldest and the newest that are sent."""
+        at_ms = oldest_ms if self.anchored == "first" else newest_ms
+        if not self.shifts or at_ms is None:
             return 0
-        to_ms = now_ms if self.shift_to_ms is None else self.shift_to_ms
-        return to_ms - (survey.oldest_ms if self.anchored == "first" else survey.newest_ms)
+        return (now_ms if self.shift_to_ms is None else self.shift_to_ms) - at_ms
 
     @property
     def what_is_sent(self) -> str:

@@ -15,7 +15,8 @@ from movie_stream.replay.csv_records import Record, ViewChunk
 from movie_stream.replay.csv_rows import RefusedRow
 from movie_stream.replay.plan import Plan
 from movie_stream.replay.sorted_runs import in_time_order
-from movie_stream.replay.time_order import FarOff, TimeSurvey
+from movie_stream.replay.survey import Ends, Survey
+from movie_stream.replay.time_order import FarOff
 from movie_stream.replay.views import Views
 
 
@@ -52,14 +53,11 @@ def rehearse(
 
     Raises InputError where nothing would be sent.
     """
-    views.between = plan.between
-    survey = TimeSurvey()
-    for times_ms, lines in views.times():
-        possible = (times_ms > 0) & (plan.shifts | (times_ms <= views.now_ms + future_tolerance_ms))
-        survey.add(times_ms[possible], lines[possible])
+    survey = Survey(views, plan, future_tolerance_ms)
+    for _ in survey.look():
         tell("checking", views.position, views.size)
-    views.shift_ms = plan.shift_ms(survey, views.now_ms)
-    done = Rehearsal(far_off=survey.far_off(), sorted=plan.sort and not survey.in_order)
+    done = Rehearsal(far_off=survey.far_off(), sorted=survey.sorts)
+    ends = Ends(plan.limit, sort=survey.sorts)
     for row in views.refused:
         done.refuse(row)
     first = ViewChunk([], [], np.empty(0, np.int64), np.empty(0, np.int64), [])
@@ -67,8 +65,7 @@ def rehearse(
         for row in chunk.refused:
             done.refuse(row)
         if len(chunk):
-            oldest, newest = int(chunk.timestamp_ms.min()), int(chunk.timestamp_ms.max())
-            done.oldest_ms, done.newest_ms = min(done.oldest_ms or oldest, oldest), max(done.newest_ms, newest)
+            ends.add(chunk.timestamp_ms)
             done.views += len(chunk)
             if done.sorted or len(first) < examples:
                 both = in_time_order([first, chunk]) if done.sorted else _joined(first, chunk)
@@ -78,6 +75,7 @@ def rehearse(
         done.views = min(done.views, plan.limit)
     if not done.views:
         raise _nothing(views, done)
+    done.oldest_ms, done.newest_ms = ends.oldest_ms or 0, ends.newest_ms or 0
     decode = msgspec.json.Decoder(Record).decode
     done.first, done.mended = [decode(value) for value in first.values[: done.views]], dict(views.mended)
     return done

@@ -165,7 +165,7 @@ class Resumption:
         bookmark = Bookmark(
             movie_stream=__version__,
             file=self._file.full_name,
-            size_bytes=self._views.size,
+            size_bytes=self._views.file_bytes,
             blake2b=self._blake2b,
             plan=self._plan,
             topic=self._topic,
@@ -269,7 +269,7 @@ class Resumption:
             return f"the topic {self._topic} of then ({earlier.topic_identity})", f"another ({self._identity})", broker
         if len(earlier.places) != count:
             return f"{len(earlier.places)} partitions of {self._topic}", str(count), broker
-        size_bytes = self._views.size
+        size_bytes = self._views.file_bytes
         if earlier.size_bytes != size_bytes:
             return f"the file of then, {earlier.size_bytes:,} bytes", f"{size_bytes:,} bytes", "restore it"
         if earlier.blake2b != self._blake2b:

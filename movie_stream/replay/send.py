@@ -13,7 +13,7 @@ from typing import Final, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from movie_stream.errors import FileRefused, InputError
+from movie_stream.errors import FileRefused, InputError, UsageError
 from movie_stream.replay.bookmark import BookmarkFile
 from movie_stream.replay.csv_records import ViewChunk
 from movie_stream.replay.csv_rows import RefusedRow
@@ -23,8 +23,9 @@ from movie_stream.replay.plan import AS_IT_IS, Plan
 from movie_stream.replay.resume import Resumption
 from movie_stream.replay.sorted_runs import SortedRuns
 from movie_stream.replay.source import ViewsSource
+from movie_stream.replay.survey import Survey
 from movie_stream.replay.temporary import temporary_file
-from movie_stream.replay.time_order import FarOff, TimeSurvey
+from movie_stream.replay.time_order import FarOff
 from movie_stream.replay.time_range import EVER
 from movie_stream.replay.topic_writer import ACK_TIMEOUT, TopicWriter, open_topic
 from movie_stream.replay.views import Views
@@ -33,6 +34,7 @@ from movie_stream.settings import Settings
 Item = TypeVar("Item")
 Step = Literal["unpacking", "checking", "sorting", "resuming", "sending"]
 
+LONG_WAIT_S: Final = 2.0
 CORRECT: Final = "correct it, or leave out --strict"
 
 
@@ -58,6 +60,8 @@ class ReplayProgress:
     """Told once, where the bookmark is that of no run to go on from."""
     found: str = ""
     """What the file is, told once."""
+    next_in_s: float = 0.0
+    """How long it is until the next view, where that is long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,8 @@ class ReplayResult:
     """The newest."""
     mended: Mapping[str, int] = field(default_factory=dict)
     """What was repaired, and how often."""
+    rounds: int = 0
+    """Of a loop that has come to the future, where it ends; else 0."""
 
 
 async def replay(
@@ -106,17 +112,22 @@ async def replay(
         writer = await stack.enter_async_context(open_topic(settings, settings.kafka_topic, ack_timeout))
         views = stack.enter_context(closing(await source.opened(unpacking(tell))))
         run = _Replay(views, writer, plan, settings.future_tolerance // timedelta(milliseconds=1), tell)
+        if plan.loop and views.made_of and not plan.live:
+            expected, remedy = "a file of views", "make more views of its films with: --views"
+            raise UsageError(
+                argument="--loop", expected=expected, got="a catalogue, whose views end now", remedy=remedy
+            )
         run.begin()
         if bookmark:
-            told = await run.hash(), plan.what_is_sent
-            resumption = await Resumption.begin(settings, bookmark, views, *told, writer)
+            what_is_sent = ", ".join(filter(None, [views.made_of, plan.what_is_sent]))
+            resumption = await Resumption.begin(settings, bookmark, views, await run.hash(), what_is_sent, writer)
             if resumption.earlier and resumption.earlier.finished:
                 return ReplayResult(0, resumption.earlier.views, 0, 0.0, 0, 0)
             run.resumed_by(await stack.enter_async_context(resumption))
-        in_order = await run.survey()
+        await run.look()
         if plan.strict:
             await run.insist()
-        return await run.send(sort=plan.sort and not in_order)
+        return await run.send()
 
 
 def unpacking(tell: Callable[[ReplayProgress], None]) -> Told:
@@ -139,14 +150,15 @@ class _Replay:
         self._writer = writer
         self._plan = plan
         self._tolerance_ms = tolerance_ms
-        self._round_ms = self._rounds = 0
+        self._rounds = 0
+        self._survey: Survey
         self._left = plan.limit
+        self._coming_ms: NDArray[np.int64] = np.empty(0, np.int64)
         self._started_s = 0.0
         self._clock: Clock | None = None
         self._pace: Pace | None = None
         self._tell = tell
         self._resumption: Resumption | None = None
-        self._lines = 0
         self._to_sort = 0
         self._sent = 0
         self._refused = 0
@@ -173,35 +185,22 @@ class _Replay:
         self._tolerance_ms = resumption.future_tolerance_ms
         self._progress("checking", nothing_to_resume=resumption.earlier is None)
 
-    async def survey(self) -> bool:
-        """Whether the rows are in time order; names those far off the rest, and finds how far all are moved."""
-        survey = TimeSurvey()
-        self._views.between = self._plan.between
-
-        def look() -> Iterator[bool]:
-            for times_ms, lines in self._views.times():
-                latest_ms = self._views.now_ms + self._tolerance_ms
-                possible = (times_ms > 0) & (self._plan.shifts | (times_ms <= latest_ms))  # others will be refused
-                survey.add(times_ms[possible], lines[possible])
-                yield True
-
-        async with aclosing(in_turns(look())) as looks:
+    async def look(self) -> None:
+        """Looks through the file; names rows that lie far off the rest."""
+        survey = self._survey = Survey(self._views, self._plan, self._tolerance_ms)
+        async with aclosing(in_turns(survey.look())) as looks:
             async for _ in looks:
                 self._progress("checking")
-        self._lines = self._views.line
-        self._views.shift_ms = self._plan.shift_ms(survey, self._views.now_ms)
-        self._round_ms = survey.round_ms
         far_off = survey.far_off()
         if far_off:
             if self._plan.strict:
                 raise FileRefused(path=self._views.path, why=str(far_off), remedy=CORRECT)
             self._progress("checking", far_off=far_off)
-        return survey.in_order
 
     def _views_to_send(self) -> Iterator[ViewChunk]:
         """The file's views, up to where the survey saw its end."""
         # What comes just at its time is not ahead of it, however long that takes from now.
-        return self._views.chunks(None if self._plan.live else self._tolerance_ms, self._lines)
+        return self._views.chunks(None if self._plan.live else self._tolerance_ms, self._survey.lines)
 
     async def insist(self) -> None:
         """Raises FileRefused at the first row that is refused."""
@@ -211,11 +210,11 @@ class _Replay:
                     raise FileRefused(path=self._views.path, line=row.line, why=row.reason, remedy=CORRECT)
                 self._progress("checking")
 
-    async def send(self, *, sort: bool) -> ReplayResult:
+    async def send(self) -> ReplayResult:
         """Sends everything on a smooth schedule and waits for all acknowledgements; in rounds, if that is the plan."""
         while True:
             async with AsyncExitStack() as stack:
-                chunks = await self._sorted(stack) if sort else self._views_to_send()
+                chunks = await self._sorted(stack) if self._survey.sorts else self._views_to_send()
                 if self._resumption and not self._rounds:
                     await self._resumption.start()
                 before = self._sent
@@ -223,14 +222,15 @@ class _Replay:
             self._rounds += 1
             if not self._plan.loop or self._sent == before or self._left == 0:
                 break
-            self._views.shift_ms += self._round_ms
+            self._views.shift_ms += self._survey.round_ms
         seconds = time.monotonic() - self._started_s if self._started_s else 0.0
         if self._resumption:
             await self._resumption.finish()
         if not self._sent + self._sent_before:
             raise self._nothing_usable()
         counts = self._sent, self._sent_before, self._refused
-        return ReplayResult(*counts, seconds, self._oldest_ms, self._newest_ms, dict(self._views.mended))
+        rounds = self._rounds if self._plan.loop and self._left != 0 else 0
+        return ReplayResult(*counts, seconds, self._oldest_ms, self._newest_ms, dict(self._views.mended), rounds)
 
     async def _sorted(self, stack: AsyncExitStack) -> Iterator[ViewChunk]:
         """The file's views in the order of time."""
@@ -257,7 +257,8 @@ class _Replay:
                 left = await self._resumption.missing(wanted) if self._resumption else wanted
                 if len(left):
                     schedule = self._schedule(left.timestamp_ms)
-                    await write_paced(self._writer, schedule, left.keys, left.values, self._note_sent)
+                    self._coming_ms = left.timestamp_ms
+                    await write_paced(self._writer, schedule, left.keys, left.values, self._note_sent, self._note_wait)
                     self._note_times(left)
                 if self._left == 0:
                     break
@@ -269,7 +270,11 @@ class _Replay:
         if self._plan.speed is None:
             self._pace = self._pace or Pace(self._plan.rate, self._started_s)
             return self._pace
-        self._clock = self._clock or Clock(self._plan.speed, self._started_s, int(times_ms[0]))
+        if self._clock is None:
+            began_s, first_ms = self._started_s, int(times_ms[0])
+            if self._plan.live:  # its clock began when the file was opened, and stands still for nobody
+                began_s, first_ms = time.monotonic() - (time.time() - self._views.now_ms / 1000), self._views.now_ms
+            self._clock = Clock(self._plan.speed, began_s, first_ms)
         return self._clock.over(times_ms)
 
     def _limited(self, chunk: ViewChunk) -> ViewChunk:
@@ -284,8 +289,13 @@ class _Replay:
     def _sent_before(self) -> int:
         return self._resumption.views_before if self._resumption else 0
 
+    def _note_wait(self, seconds: float) -> None:
+        if seconds > LONG_WAIT_S:
+            self._progress("sending", next_in_s=seconds)
+
     async def _note_sent(self, events: int) -> None:
         self._sent += events
+        self._coming_ms = self._coming_ms[events:]
         self._progress("sending")
         if self._resumption:
             await self._resumption.save_now_and_then()
@@ -310,16 +320,22 @@ class _Replay:
         far_off: FarOff | None = None,
         nothing_to_resume: bool = False,
         found: str = "",
+        next_in_s: float = 0.0,
     ) -> None:
         total, done = self._views.size, self._views.position
         if step in ("resuming", "sending"):
             sent = self._sent + self._sent_before
             if self._plan.limit is not None:
                 done, total = sent, self._plan.limit
+            elif self._plan.speed is not None:
+                left = self._survey.share(int(self._coming_ms[0])) if len(self._coming_ms) else 1.0
+                done = int(left * total)
             elif self._to_sort:
                 done = total * sent // self._to_sort
         counts = self._sent, self._sent_before, self._refused
-        self._tell(ReplayProgress(step, done, total, *counts, refused_rows, far_off, nothing_to_resume, found))
+        self._tell(
+            ReplayProgress(step, done, total, *counts, refused_rows, far_off, nothing_to_resume, found, next_in_s)
+        )
 
     def _nothing_usable(self) -> InputError:
         first = self._first_refused
@@ -336,12 +352,18 @@ async def write_paced(
     keys: Sequence[bytes],
     values: Sequence[bytes],
     wrote: Callable[[int], Awaitable[None]],
+    waits: Callable[[float], None] = lambda _: None,
 ) -> None:
-    """Writes records when their time comes; `wrote` is told how many, each time some were handed over."""
+    """Writes records when their time comes; `wrote` is told how many, each time some were handed over.
+
+    `waits` hears for how many seconds it now does nothing.
+    """
     start = 0
     while start < len(keys):
         end = start + pace.slice_events(len(keys) - start)
-        await asyncio.sleep(pace.delay(end - start, time.monotonic()))
+        seconds = pace.delay(end - start, time.monotonic())
+        waits(seconds)
+        await asyncio.sleep(seconds)
         await writer.write(keys[start:end], values[start:end])
         await wrote(end - start)
         start = end

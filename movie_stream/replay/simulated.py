@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -14,9 +13,10 @@ import numpy as np
 
 from movie_stream.errors import FileRefused
 from movie_stream.event import LONGEST
+from movie_stream.layout import OPTIONAL
 from movie_stream.replay.catalogue import Catalogue, cumulative
-from movie_stream.replay.csv_rows import UTF8, RefusedRow, Rows
-from movie_stream.replay.csv_views import WINDOWS, CsvFile
+from movie_stream.replay.csv_file import CsvFile
+from movie_stream.replay.csv_rows import RefusedRow, Rows
 from movie_stream.replay.formats.format import VIEW, CatalogueFormat, Film
 from movie_stream.replay.generate import COLUMNS, GeneratedRows, generate_rows
 from movie_stream.replay.views import Views
@@ -24,6 +24,7 @@ from movie_stream.replay.views import Views
 POPULARITY_FALL: Final = 0.8
 """Exponent of Zipf's law, for films of which nobody says how often they are seen."""
 SHUFFLED_BY: Final = 1895
+LONGEST_MINUTES: Final = OPTIONAL["duration"][1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +41,20 @@ class Simulation:
 class SimulatedViews(Views):
     """Views of the films of a catalogue; use it in a `with`. Raises FileRefused where none of its films is usable."""
 
-    def __init__(self, csv_file: CsvFile, simulation: Simulation) -> None:
+    def __init__(self, csv_file: CsvFile, kind: type[CatalogueFormat], simulation: Simulation) -> None:
         super().__init__(VIEW)
         self._csv, self._simulation = csv_file, simulation
-        self.path = csv_file.path
+        self.path, self.file_bytes = csv_file.path, csv_file.size_bytes
         self.size, self.position, self.line = simulation.count, 0, 0
         self.now_ms = time.time_ns() // 1_000_000
-        self.mended = Counter()
-        assert issubclass(csv_file.kind, CatalogueFormat)
-        films = self._films(csv_file.kind())
+        films, self.refused, self.mended = _films(csv_file, kind())
         if not films:
             first = self.refused[0] if self.refused else RefusedRow(1, "nothing stands below the header")
             raise FileRefused(path=self.path, line=first.line, why=first.reason, remedy="correct the file")
         self._catalogue = catalogue_of(films)
-        self.what = f"{len(films):,} {csv_file.what}; {simulation.count:,} views of them are made up"
+        self.what = f"{len(films):,} {kind.described()}; {simulation.count:,} views of them are made up"
+        self.made_of = f"views: {simulation.count}, users: {simulation.users or 'a tenth'}, "
+        self.made_of += f"days: {simulation.span.days}, seed: {simulation.seed}"
 
     def __enter__(self) -> SimulatedViews:
         return self
@@ -62,7 +63,7 @@ class SimulatedViews(Views):
         self.close()
 
     def close(self) -> None:
-        self._csv.opened.close()
+        self._csv.close()
 
     def rows(self, last_line: int | None = None) -> Iterator[Rows]:
         end = datetime.fromtimestamp(self.now_ms / 1000, UTC)
@@ -81,24 +82,22 @@ class SimulatedViews(Views):
             yield Rows(_cells(part), lines, [])
 
     def hashes(self) -> Iterator[str]:
-        for _, made in self._csv.hashes(repr(self._simulation).encode()):
+        for _, made in self._csv.hashes(b""):
             yield made
 
-    def _films(self, kind: CatalogueFormat, encoding: str = UTF8) -> list[Film]:
-        films, refused = list[Film](), list[RefusedRow]()
-        with closing(self._csv.open_rows(encoding=encoding)) as rows:
-            rows.first()
-            for chunk in rows.chunks(len(self._csv.names)):
-                refused += chunk.refused
-                for line, row in zip(chunk.lines.tolist(), zip(*chunk.columns, strict=True), strict=True):
-                    try:
-                        films.append(_checked(kind.film(dict(zip(self._csv.names, row, strict=True)))))
-                    except ValueError as error:
-                        refused.append(RefusedRow(line, str(error)))
-            if encoding == UTF8 and rows.has_odd_bytes and not rows.has_wide_characters:
-                return self._films(kind, WINDOWS)
-        self.refused = refused
-        return films
+
+def _films(file: CsvFile, kind: CatalogueFormat) -> tuple[list[Film], list[RefusedRow], Counter[str]]:
+    """The films, the rows that are none, and what was repaired."""
+    chunks, mended = file.whole()
+    films, refused = list[Film](), list[RefusedRow]()
+    for chunk in chunks:
+        refused += chunk.refused
+        for line, row in zip(chunk.lines.tolist(), zip(*chunk.columns, strict=True), strict=True):
+            try:
+                films.append(_checked(kind.film(dict(zip(file.names, row, strict=True)))))
+            except ValueError as error:
+                refused.append(RefusedRow(line, str(error)))
+    return films, refused, mended
 
 
 def _checked(film: Film) -> Film:
@@ -108,6 +107,8 @@ def _checked(film: Film) -> Film:
             raise ValueError(f"{name}: expected 1 to {LONGEST[name]} characters, got {len(text)}")
         if any("\udc80" <= char <= "\udcff" for char in text):
             raise ValueError(f"{name}: not UTF-8; save the file as UTF-8")
+    if film.minutes > LONGEST_MINUTES:
+        raise ValueError(f"minutes: expected a number from 0 to {LONGEST_MINUTES}, got {film.minutes:.6g}")
     return film
 
 

@@ -11,7 +11,7 @@ from typing import IO
 
 from movie_stream.errors import InputError
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+NO_ROOM = (errno.ENOENT, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 
 @contextmanager
@@ -20,8 +20,9 @@ def temporary_file(path: Path | str) -> Iterator[IO[bytes]]:
 
     Raises InputError about the input `path` where the folder of temporary files has no room for it.
     """
-    folder = tempfile.gettempdir()
+    folder = "the folder of temporary files"
     try:
+        folder = tempfile.gettempdir()
         with tempfile.TemporaryFile(prefix="movie-stream-") as file:
             yield file
     except OSError as error:

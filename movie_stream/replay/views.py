@@ -32,8 +32,12 @@ class Views(ABC):
     """Where they come from, for messages."""
     what: str
     """What they are, for people."""
+    file_bytes: int
+    """How large the file is."""
+    made_of: str = ""
+    """What they depend on besides the file."""
     size: int
-    """What there is to read, in bytes or rows."""
+    """What there is to read, in bytes or views."""
     position: int
     """How much of it was read this time."""
     line: int

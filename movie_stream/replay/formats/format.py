@@ -7,14 +7,14 @@ which a row is a view, and catalogues, in which a row is a film; of their films 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
 
+from movie_stream.replay.csv_file import CsvFile
 from movie_stream.replay.csv_header import OPTIONAL, REQUIRED, Header
 from movie_stream.replay.csv_rows import Rows
-from movie_stream.replay.opened import Opened
 
 UNKNOWN_GENRE: Final = "Unknown"
 FIELDS: Final = (*REQUIRED, *OPTIONAL)
@@ -47,13 +47,18 @@ class Format(ABC):
     columns: ClassVar[tuple[str, ...]]
     """Names that the header has; what has all of them is of this format."""
 
+    @classmethod
+    def described(cls) -> str:
+        """What such a file is, for people."""
+        return f"{cls.title} (format {cls.name})"
+
 
 class ViewsFormat(Format):
     """A row is a view."""
 
     @abstractmethod
-    def __init__(self, names: Sequence[str], source: Opened, movies: Path | None) -> None:
-        """`names` are those in the header; `movies` is a file of films, where the user named one.
+    def __init__(self, file: CsvFile, movies: Path | None) -> None:
+        """`movies` is a file of films, where the user named one.
 
         Raises InputError where a file beside it is missing or unusable.
         """

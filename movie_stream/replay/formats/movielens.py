@@ -5,8 +5,6 @@ https://files.grouplens.org/datasets/movielens/ml-20m-README.html
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import closing
 from hashlib import blake2b
 from pathlib import Path
 from typing import ClassVar, Final
@@ -14,12 +12,14 @@ from typing import ClassVar, Final
 import numpy as np
 
 from movie_stream.errors import InputError
-from movie_stream.replay.csv_rows import CsvRows, RefusedRow, Rows
+from movie_stream.replay.csv_file import CsvFile
+from movie_stream.replay.csv_rows import RefusedRow, Rows
 from movie_stream.replay.formats.format import UNKNOWN_GENRE, VIEW, ViewsFormat
 from movie_stream.replay.opened import Opened, opened
 
 FILMS: Final = "movies.csv"
-FILM_COLUMNS: Final = ["movieId", "title", "genres"]
+FILM_COLUMNS: Final = ("movieId", "title", "genres")
+SECOND_DIGITS: Final = 10
 NO_GENRES: Final = "(no genres listed)"
 
 
@@ -31,11 +31,11 @@ class MovieLens(ViewsFormat):
     columns: ClassVar[tuple[str, ...]] = ("userId", "movieId", "rating", "timestamp")
     header = VIEW
 
-    def __init__(self, names: Sequence[str], source: Opened, movies: Path | None) -> None:
-        self._places = [names.index(name) for name in self.columns]
-        with _films(source, movies) as films:
+    def __init__(self, file: CsvFile, movies: Path | None) -> None:
+        self._places = [file.names.index(name) for name in self.columns]
+        with _films(file.opened, movies) as films:
             self._films_path = films.path
-            self._titles, self._genres = _read(films)
+            self._titles, self._genres = _read(CsvFile(films))
         told = repr(sorted(self._titles.items())) + repr(sorted(self._genres.items()))
         self.part_of_hash = blake2b(told.encode("utf-8", "surrogatepass")).digest()
 
@@ -65,8 +65,12 @@ class MovieLens(ViewsFormat):
 
 
 def _milliseconds(seconds: str) -> str:
-    """What the format has in seconds."""
-    return f"{seconds}000" if seconds.isdigit() else seconds
+    """What the format has in seconds; in other hands it may have become something else.
+
+    >>> _milliseconds("851866703"), _milliseconds("1260759144000")
+    ('851866703000', '1260759144000')
+    """
+    return f"{seconds}000" if len(seconds) <= SECOND_DIGITS and seconds.isdigit() else seconds
 
 
 def _films(source: Opened, movies: Path | None) -> Opened:
@@ -81,19 +85,21 @@ def _films(source: Opened, movies: Path | None) -> Opened:
     return found
 
 
-def _read(films: Opened) -> tuple[dict[str, str], dict[str, str]]:
-    """Titles and first genres by id. Raises InputError where it is another file, or has nothing."""
-    with closing(CsvRows(films.file)) as rows:
-        line, names = rows.first()
-        if names != FILM_COLUMNS:
-            raise InputError(
-                path=films.path, line=line, expected=f"the header {','.join(FILM_COLUMNS)}", got=",".join(names)
-            )
-        titles, genres = dict[str, str](), dict[str, str]()
-        for chunk in rows.chunks(len(names)):
-            ids, names_of, listed = chunk.columns
-            titles.update(zip(ids, names_of, strict=True))
-            genres.update(zip(ids, map(_first_genre, listed), strict=True))
+def _read(films: CsvFile) -> tuple[dict[str, str], dict[str, str]]:
+    """Titles and first genres by id. Raises InputError where it is another file."""
+    if not set(FILM_COLUMNS) <= set(films.names):
+        raise InputError(
+            path=films.path,
+            line=films.line,
+            expected=f"the columns {', '.join(FILM_COLUMNS)} in the header",
+            got=",".join(films.names)[:200],
+        )
+    places = [films.names.index(name) for name in FILM_COLUMNS]
+    titles, genres = dict[str, str](), dict[str, str]()
+    for chunk in films.whole()[0]:
+        ids, names, listed = (chunk.columns[place] for place in places)
+        titles.update(zip(ids, names, strict=True))
+        genres.update(zip(ids, map(_first_genre, listed), strict=True))
     return titles, genres
 
 
