@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from time import monotonic
-from typing import Final, Generic
+from typing import ClassVar, Final, Generic
 
 from movie_stream.agents.group import Group
 from movie_stream.chunk import Chunk
@@ -30,8 +30,6 @@ FLUSH_EVERY_S: Final = 0.15
 CHECKPOINT_EVERY_S: Final = 1.0
 """What is counted again, at most, after a crash; more under backlog."""
 
-FLUSHES_AT_ONCE: Final = 4
-"""Of one agent; each holds in memory what it writes."""
 LOOK_EVERY_S: Final = 0.1
 """The longest that a flush which has become due is not seen."""
 
@@ -85,13 +83,15 @@ class Owner(ABC, Generic[S]):
 
     topic: str
     changelog: str
+    flushes_at_once: ClassVar[int] = 1
+    """Each holds in memory what it writes."""
 
     def __init__(self, broker: Broker, run: str, group: Group) -> None:
         self._broker, self._run, self._group = broker, run, group
         self.owned: dict[int, Owned[S]] = {}
         self.finished: dict[int, int] = {}
         self.paused: set[int] = set()
-        self._flushing = asyncio.Semaphore(FLUSHES_AT_ONCE)
+        self._flushing = asyncio.Semaphore(self.flushes_at_once)
         self.applied = 0
         """Records applied since the start of the process."""
 
@@ -158,7 +158,7 @@ class Owner(ABC, Generic[S]):
             self.applied += len(chunk)
 
     async def flush_for_ever(self) -> None:
-        """Flushes every partition when it is due, some side by side: most of a flush is waiting."""
+        """Flushes every partition when it is due, `flushes_at_once` side by side: much of a flush is waiting."""
         while True:
             now = monotonic()
             due = [self._due_s(partition, owned) for partition, owned in self.owned.items()]

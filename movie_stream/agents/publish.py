@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterable, Awaitable, Callable
 from functools import partial
-from typing import Final, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 import msgspec
 
@@ -43,6 +43,8 @@ RETRY_AT_MOST_S: Final = 10.0
 
 class Publish(Owner[Merger]):
     """Owns partitions of `movie-partials`."""
+
+    flushes_at_once: ClassVar[int] = 4  # nearly all of such a flush is waiting for MongoDB
 
     def __init__(
         self,
