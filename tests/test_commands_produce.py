@@ -1,14 +1,17 @@
 """`movie-stream produce` as a user runs it."""
 
 import asyncio
+import fcntl
 import os
 import pty
 import re
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -239,21 +242,18 @@ def test_told_to_stop_while_a_pipe_brings_nothing(environment: dict[str, str], n
         assert process.stdin is not None
         process.stdin.write("movie_id,title\n")
         process.stdin.flush()
-        until_reading(process.pid)
+        until_read(process.stdin)
         process.send_signal(number)
         assert process.wait(PATIENCE_S) == code
         assert process.stderr is not None
         assert process.stderr.read() == "Stopped: what was sent stays sent, and this cannot be resumed.\n"
 
 
-def until_reading(process_id: int) -> None:
-    """Waits until the thread is there that opens the file, as late as its loop is."""
+def until_read(pipe: IO[str]) -> None:
+    """Waits until all that was written to the pipe has been read."""
     deadline = time.monotonic() + PATIENCE_S
-    while True:
-        names = [task.read_text() for task in Path(f"/proc/{process_id}/task").glob("*/wchan")]
-        if any("pipe" in name for name in names):
-            return
-        assert time.monotonic() < deadline, names
+    while any(fcntl.ioctl(pipe.fileno(), termios.FIONREAD, bytes(4))):
+        assert time.monotonic() < deadline
         time.sleep(0.02)
 
 

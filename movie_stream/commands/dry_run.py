@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from datetime import timedelta
 
 from rich.console import Console
@@ -43,7 +42,7 @@ def dry_run(settings: Settings, source: ViewsSource, plan: Plan) -> int:
         def tell(step: str, done: int, total: int) -> None:
             bar.update(task, description=step, completed=done, total=total or None)
 
-        with closing(source.open(lambda done, total: tell("unpacking", done, total))) as views:
+        with source.open(lambda done, total: tell("unpacking", done, total)) as views:
             rehearsal = rehearse(views, plan, tolerance_ms, EXAMPLES, tell)
     _show(Console(highlight=False), str(views.path), views.what, rehearsal)
     return 0

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 from movie_stream.errors import InputError
 from movie_stream.replay.csv_cells import even_timestamps, in_milliseconds
@@ -23,7 +23,7 @@ HEADERS: Final = "headers in the middle, which are left out"
 
 
 class ViewsFile(Views):
-    """An open file in which a row is a view; use it in a `with`. Closes the file also where that is not so.
+    """An open file in which a row is a view. Closes the file also where that is not so.
 
     Raises InputError where it is not usable.
     """
@@ -49,12 +49,6 @@ class ViewsFile(Views):
         self.mended = Counter()
         self._header_shows = names.index(self._format.columns[-1])
         self._least = 1 + max(names.index(name) for name in self._format.columns if name != "rating")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         self._csv.close()

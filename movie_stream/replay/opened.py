@@ -110,7 +110,7 @@ class Opened:
             folder = self._member.rpartition("/")[0]
             for other in self._archive.names:
                 if other.rpartition("/")[0] == folder and other.rpartition("/")[2].lower() == name:
-                    return _copy_of(self._archive, other)
+                    return Opened(f"{self._archive.path}: {other}", _unpacked(self._archive, other, untold))
             return None
         if self._folder is None:
             return None
@@ -154,7 +154,8 @@ def opened(path: Path | str, choose: Chosen = only_member, told: Told = untold) 
         size = os.fstat(file.fileno()).st_size
         if head in (ZIP, EMPTY_ZIP):
             archive = Archive(path, file)
-            found = _unpacked(archive, choose(archive), told)
+            name = choose(archive)
+            found = Opened(f"{path}: {name}", _unpacked(archive, name, told), archive, name)
             stack.pop_all()  # the archive needs it for what stands beside
             return found
         if head == ZSTD:
@@ -195,17 +196,10 @@ def _seekable(path: Path | str, told: Told) -> BinaryIO:
         return _copied(path, file, file, told, 0)
 
 
-def _unpacked(archive: Archive, name: str, told: Told) -> Opened:
+def _unpacked(archive: Archive, name: str, told: Told) -> BinaryIO:
     with temporary_file(archive.path) as copy:
         archive.copy(name, copy, told)
-        return Opened(f"{archive.path}: {name}", _own(copy.fileno()), archive, name)
-
-
-def _copy_of(archive: Archive, name: str) -> Opened:
-    """Another file of an archive that stays open."""
-    with temporary_file(archive.path) as copy:
-        archive.copy(name, copy, untold)
-        return Opened(f"{archive.path}: {name}", _own(copy.fileno()))
+        return _own(copy.fileno())
 
 
 def _raw(path: Path | str) -> BinaryIO:

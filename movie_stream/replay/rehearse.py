@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
-from movie_stream.errors import FileRefused, InputError
 from movie_stream.reasons import kind_of
 from movie_stream.replay.csv_records import Record, ViewChunk
 from movie_stream.replay.csv_rows import RefusedRow
 from movie_stream.replay.plan import Plan
 from movie_stream.replay.sorted_runs import in_time_order
-from movie_stream.replay.survey import Ends, Survey
+from movie_stream.replay.survey import Ends, Survey, nothing_usable
 from movie_stream.replay.time_order import FarOff
 from movie_stream.replay.views import Views
 
@@ -74,7 +73,7 @@ def rehearse(
     if plan.limit is not None:
         done.views = min(done.views, plan.limit)
     if not done.views:
-        raise _nothing(views, done)
+        raise nothing_usable(views, done.refused, done.first_refused)
     done.oldest_ms, done.newest_ms = ends.oldest_ms or 0, ends.newest_ms or 0
     decode = msgspec.json.Decoder(Record).decode
     done.first, done.mended = [decode(value) for value in first.values[: done.views]], dict(views.mended)
@@ -89,10 +88,3 @@ def _joined(one: ViewChunk, other: ViewChunk) -> ViewChunk:
         np.concatenate([one.lines, other.lines]),
         [],
     )
-
-
-def _nothing(views: Views, done: Rehearsal) -> InputError:
-    if done.first_refused is None:
-        return InputError(path=views.path, expected="at least one view", got="none")
-    why = f"none of the {done.refused:,} rows can be used; line {done.first_refused.line}: {done.first_refused.reason}"
-    return FileRefused(path=views.path, why=why, remedy="correct the file")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing, closing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, Literal, TypeVar
@@ -13,7 +13,7 @@ from typing import Final, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from movie_stream.errors import FileRefused, InputError, UsageError
+from movie_stream.errors import FileRefused, UsageError
 from movie_stream.replay.bookmark import BookmarkFile
 from movie_stream.replay.csv_records import ViewChunk
 from movie_stream.replay.csv_rows import RefusedRow
@@ -23,10 +23,9 @@ from movie_stream.replay.plan import AS_IT_IS, Plan
 from movie_stream.replay.resume import Resumption
 from movie_stream.replay.sorted_runs import SortedRuns
 from movie_stream.replay.source import ViewsSource
-from movie_stream.replay.survey import Survey
+from movie_stream.replay.survey import Survey, nothing_usable
 from movie_stream.replay.temporary import temporary_file
 from movie_stream.replay.time_order import FarOff
-from movie_stream.replay.time_range import EVER
 from movie_stream.replay.topic_writer import ACK_TIMEOUT, TopicWriter, open_topic
 from movie_stream.replay.views import Views
 from movie_stream.settings import Settings
@@ -110,7 +109,7 @@ async def replay(
     tell = progress or _untold
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(open_topic(settings, settings.kafka_topic, ack_timeout))
-        views = stack.enter_context(closing(await source.opened(unpacking(tell))))
+        views = stack.enter_context(await source.opened(unpacking(tell)))
         run = _Replay(views, writer, plan, settings.future_tolerance // timedelta(milliseconds=1), tell)
         if plan.loop and views.made_of and not plan.live:
             expected, remedy = "a file of views", "make more views of its films with: --views"
@@ -227,7 +226,7 @@ class _Replay:
         if self._resumption:
             await self._resumption.finish()
         if not self._sent + self._sent_before:
-            raise self._nothing_usable()
+            raise nothing_usable(self._views, self._refused, self._first_refused)
         counts = self._sent, self._sent_before, self._refused
         rounds = self._rounds if self._plan.loop and self._left != 0 else 0
         return ReplayResult(*counts, seconds, self._oldest_ms, self._newest_ms, dict(self._views.mended), rounds)
@@ -327,23 +326,14 @@ class _Replay:
             sent = self._sent + self._sent_before
             if self._plan.limit is not None:
                 done, total = sent, self._plan.limit
-            elif self._plan.speed is not None:
-                left = self._survey.share(int(self._coming_ms[0])) if len(self._coming_ms) else 1.0
-                done = int(left * total)
+            elif self._plan.speed is not None and len(self._coming_ms):
+                done = int(total * self._survey.share(int(self._coming_ms[0])))
             elif self._to_sort:
                 done = total * sent // self._to_sort
         counts = self._sent, self._sent_before, self._refused
         self._tell(
             ReplayProgress(step, done, total, *counts, refused_rows, far_off, nothing_to_resume, found, next_in_s)
         )
-
-    def _nothing_usable(self) -> InputError:
-        first = self._first_refused
-        if first is None:
-            where = "below the header" if self._plan.between == EVER else "between --start and --end"
-            return InputError(path=self._views.path, expected=f"at least one view {where}", got="none")
-        why = f"none of the {self._refused} rows can be used; line {first.line}: {first.reason}"
-        return FileRefused(path=self._views.path, why=why, remedy="correct the file")
 
 
 async def write_paced(

@@ -39,7 +39,7 @@ class Simulation:
 
 
 class SimulatedViews(Views):
-    """Views of the films of a catalogue; use it in a `with`. Raises FileRefused where none of its films is usable."""
+    """Views of the films of a catalogue. Raises FileRefused where none of its films is usable."""
 
     def __init__(self, csv_file: CsvFile, kind: type[CatalogueFormat], simulation: Simulation) -> None:
         super().__init__(VIEW)
@@ -55,12 +55,6 @@ class SimulatedViews(Views):
         self.what = f"{len(films):,} {kind.described()}; {simulation.count:,} views of them are made up"
         self.made_of = f"views: {simulation.count}, users: {simulation.users or 'a tenth'}, "
         self.made_of += f"days: {simulation.span.days}, seed: {simulation.seed}"
-
-    def __enter__(self) -> SimulatedViews:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         self._csv.close()

@@ -7,8 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from movie_stream.errors import FileRefused, InputError
+from movie_stream.replay.csv_rows import RefusedRow
 from movie_stream.replay.plan import Plan
 from movie_stream.replay.time_order import FarOff, TimeSurvey
+from movie_stream.replay.time_range import EVER
 from movie_stream.replay.views import Views
 
 
@@ -93,3 +96,12 @@ class Ends:
     def newest_ms(self) -> int | None:
         """None where there are none."""
         return int(self._kept.max()) if len(self._kept) else None
+
+
+def nothing_usable(views: Views, refused: int, first: RefusedRow | None) -> InputError:
+    """The error where nothing is left to send: of so many rows that were refused, this was the first."""
+    if first is None:
+        where = "below the header" if views.between == EVER else "between --start and --end"
+        return InputError(path=views.path, expected=f"at least one view {where}", got="none")
+    why = f"none of the {refused:,} rows can be used; line {first.line}: {first.reason}"
+    return FileRefused(path=views.path, why=why, remedy="correct the file")

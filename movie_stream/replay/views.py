@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import compress
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ Times = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 class Views(ABC):
-    """Views that can be read several times, each time the same ones.
+    """Views that can be read several times, each time the same ones; use them in a `with`.
 
     Of these, only those within `between` count, which looks at the times that the rows have; what comes out is moved
     by `shift_ms`.
@@ -66,6 +67,12 @@ class Views(ABC):
     @abstractmethod
     def close(self) -> None:
         """Closes what is open."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def chunks(self, future_tolerance_ms: int | None, last_line: int | None = None) -> Iterator[ViewChunk]:
         """The views, or those of the physical lines up to `last_line`.
