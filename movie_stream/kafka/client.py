@@ -27,6 +27,7 @@ from aiokafka.errors import (
 from movie_stream.errors import BrokerForbids, BrokerRefused, BrokerUnreachable, MovieStreamError
 from movie_stream.kafka import inflate
 from movie_stream.kafka.access import access_options, user_of
+from movie_stream.kafka.admin import Admin
 from movie_stream.kafka.diagnosis import why_closed
 from movie_stream.logs import unlogged
 from movie_stream.settings import Settings
@@ -97,7 +98,7 @@ async def connecting(settings: Settings) -> AsyncIterator[None]:
 @asynccontextmanager
 async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     """An admin client for the time of the block."""
-    client = AIOKafkaAdminClient(**options(settings))
+    client = Admin(**options(settings))
     try:
         async with connecting(settings):
             await client.start()

@@ -116,6 +116,7 @@ class Seen:
 
     error_code: int
     topic_id: UUID
+    partitions: int
     operations: int | None
     """What we may do with it, a bit for each of Kafka's operations; None where the broker does not say."""
 
@@ -127,8 +128,8 @@ async def look_at(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> tuple[st
     except NotImplementedError:  # how aiokafka says that the broker does not know this version
         return None
     return response.cluster_id, {
-        name: Seen(code, UUID(bytes=topic_id), None if operations == _NOT_SAID else operations)
-        for code, name, topic_id, _, _, operations, _ in response.topics
+        name: Seen(code, UUID(bytes=topic_id), len(partitions), None if operations == _NOT_SAID else operations)
+        for code, name, topic_id, _, partitions, operations, _ in response.topics
     }
 
 
