@@ -140,7 +140,7 @@ def _registers(base: int, spread: int, far: int, seed: int) -> NDArray[np.uint8]
 @settings(max_examples=60)
 @given(registers)
 def test_registers_come_back(held: NDArray[np.uint8]) -> None:
-    packed = pack_registers(held)
+    [packed] = pack_registers(held[None])
     assert unpack_registers(packed, 12).tolist() == held.tolist()
     assert len(packed) == 4 + (1 << 11) + 3 * int(np.count_nonzero(held - held.min() > 15))
 
@@ -155,7 +155,13 @@ def test_extreme_registers_come_back(lg_k: int) -> None:
         np.arange(size) % 16,
         np.arange(size) % 17,
     ):
-        assert unpack_registers(pack_registers(held.astype(np.uint8)), lg_k).tolist() == held.tolist()
+        [packed] = pack_registers(held.astype(np.uint8)[None])
+        assert unpack_registers(packed, lg_k).tolist() == held.tolist()
+
+
+@given(st.lists(registers, min_size=1, max_size=5))
+def test_many_are_packed_as_one_by_one(held: list[NDArray[np.uint8]]) -> None:
+    assert pack_registers(np.stack(held)) == [packed for one in held for packed in pack_registers(one[None])]
 
 
 @given(st.lists(st.integers(0, 2**64 - 1), unique=True, max_size=40))

@@ -53,6 +53,8 @@ class Groups:
 
     def __init__(self, result: Result, names: Names | None, vocabulary: Vocabulary | None = None) -> None:
         self.result, self.names, self._vocabulary = result, names, vocabulary
+        self._row_bytes = 1.0
+        """What a row had in the block that was made last: rows that do not fit are packed for nothing."""
         self.clear()
 
     def clear(self) -> None:
@@ -102,8 +104,12 @@ class Groups:
 
     def blocks(self, rows: Ints) -> Iterator[Block]:
         """The rows as blocks of a bounded size."""
-        for at in range(0, len(rows), ROWS_IN_BLOCK):
-            yield from self._cut(rows[at : at + ROWS_IN_BLOCK])
+        at = 0
+        while at < len(rows):
+            fitting = int(BLOCK_BYTES / self._row_bytes)
+            some = rows[at : at + min(max(fitting, 1), ROWS_IN_BLOCK)]
+            yield from self._cut(some)
+            at += len(some)
 
     def _cut(self, rows: Ints) -> Iterator[Block]:
         block = Block(
@@ -113,7 +119,9 @@ class Groups:
             self.label.values[rows].tobytes(),
             [self.held[held.name].export(rows) for held in self.result.held],
         )
-        if len(rows) > 1 and len(_ENCODER.encode(block)) > BLOCK_BYTES:
+        size = len(_ENCODER.encode(block))
+        self._row_bytes = size / len(rows)
+        if len(rows) > 1 and size > BLOCK_BYTES:
             half = len(rows) // 2
             yield from self._cut(rows[:half])
             yield from self._cut(rows[half:])

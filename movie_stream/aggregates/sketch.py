@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -28,6 +29,11 @@ EXACT_UP_TO: Final = 300
 
 SETTLED_AT: Final = 450
 """Hashes of a row, some of them equal, that are looked through for those that are not."""
+
+PACKED_AT_ONCE: Final = 32
+"""Large sketches, so that their registers stay in the processor's cache."""
+_HIGHEST: Final = np.uint8(15)
+"""Rank above a sketch's base that fits into four bits."""
 
 
 class SketchColumn:
@@ -85,14 +91,14 @@ class SketchColumn:
 
     def export(self, rows: Ints) -> list[bytes]:
         """The sketches of the rows as bytes."""
-        out = []
-        for row in rows.tolist():
-            members = self._settle(row)
-            if members is None:
-                out.append(pack_registers(self._registers.values[self._slot.values[row]]))
-            else:
-                out.append(pack_hashes(np.frombuffer(members, np.uint64)))
-        return out
+        members = [self._settle(row) for row in rows.tolist()]
+        slots = self._slot.values[rows]
+        slots = slots[slots >= 0]
+        large = chain.from_iterable(
+            pack_registers(self._registers.values[slots[at : at + PACKED_AT_ONCE]])
+            for at in range(0, len(slots), PACKED_AT_ONCE)
+        )
+        return [next(large) if some is None else pack_hashes(np.frombuffer(some, np.uint64)) for some in members]
 
     def load(self, rows: Ints, exported: Sequence[bytes], picked: Ints) -> None:
         """Replaces the sketches of `rows` by what `export` gave, at the `picked` places only."""
@@ -166,27 +172,33 @@ def unpack_hashes(sketch: bytes) -> Hashes:
     return np.frombuffer(sketch, np.uint64, offset=1)
 
 
-def pack_registers(registers: Ranks) -> bytes:
-    """The form of a large sketch: about half a byte a register."""
-    base = int(registers.min())
-    above = registers - np.uint8(base)
-    far = np.flatnonzero(above > 15).astype(np.uint16)
-    nibbles = np.minimum(above, 15)
-    packed = nibbles[0::2] << 4 | nibbles[1::2]
-    return b"".join(
-        (b"D", bytes([base]), len(far).to_bytes(2, "little"), packed.tobytes(), far.tobytes(), registers[far].tobytes())
-    )
+def pack_registers(registers: Ranks) -> list[bytes]:
+    """The form of large sketches, of which each row has the registers of one: about half a byte a register."""
+    base = registers.min(axis=1)
+    above = registers - base[:, None]
+    far = np.flatnonzero(above > _HIGHEST)
+    above.reshape(-1)[far] = _HIGHEST
+    count, m = registers.shape
+    behind = np.searchsorted(far, m * np.arange(1, count + 1)).tolist()
+    places, ranks = (far % m).astype(np.uint16).tobytes(), registers.reshape(-1)[far].tobytes()
+    pairs = above.view("<u2")
+    packed = (pairs << np.uint16(4) | pairs >> np.uint16(8)).astype(np.uint8)  # the first of two is the upper one
+    return [
+        b"".join((b"D", b, (end - at).to_bytes(2, "little"), half.tobytes(), places[2 * at : 2 * end], ranks[at:end]))
+        for b, half, at, end in zip(map(np.uint8.tobytes, base), packed, [0, *behind], behind, strict=False)
+    ]
 
 
 def unpack_registers(sketch: bytes, lg_k: int) -> Ranks:
     """The inverse of pack_registers."""
     count, half = int.from_bytes(sketch[2:4], "little"), 1 << lg_k - 1
     packed = np.frombuffer(sketch, np.uint8, half, offset=4)
-    registers = np.empty(1 << lg_k, np.uint8)
-    registers[0::2], registers[1::2] = packed >> 4, packed & 15
+    pairs = packed.astype("<u2")
+    registers = (pairs >> np.uint16(4) | (pairs & _HIGHEST) << np.uint16(8)).view(np.uint8)
     registers += np.uint8(sketch[1])
-    far = np.frombuffer(sketch, np.uint16, count, offset=4 + half)
-    registers[far] = np.frombuffer(sketch, np.uint8, count, offset=4 + half + 2 * count)
+    if count:
+        far = np.frombuffer(sketch, np.uint16, count, offset=4 + half)
+        registers[far] = np.frombuffer(sketch, np.uint8, count, offset=4 + half + 2 * count)
     return registers
 
 

@@ -262,8 +262,12 @@ class Users:
 
 def _by_user_and_time(user: AnyInts, time: Ints) -> Ints:
     """Sorts views; those of one user at one time keep their order."""
+    order = order_of(user)
     if (np.diff(time) >= 0).all():
-        return order_of(user)
+        return order
+    ordered = (np.diff(time[order]) >= 0) | (np.diff(user[order]) != 0)
+    if ordered.all():  # each user's are, as a session has mostly begun before the next view
+        return order
     by_time = np.argsort(time, kind="stable")
     return by_time[order_of(user[by_time])]
 
