@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Final
@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.types import TP
 
 from movie_stream.agents.accumulate import Accumulate
-from movie_stream.agents.owner import Owner
+from movie_stream.agents.owner import LIVE, Owner
 from movie_stream.agents.publish import Publish
 from movie_stream.errors import (
     BrokerForbids,
@@ -30,6 +30,7 @@ from movie_stream.kafka import client, offsets, permissions, topics
 from movie_stream.kafka.access import user_of
 from movie_stream.kafka.diagnosis import why_closed
 from movie_stream.kafka.log import Broker
+from movie_stream.kafka.progress import ASK_EVERY_S
 from movie_stream.kafka.topics import Topics
 from movie_stream.metrics import Figures, PartitionFigures
 from movie_stream.mongo import runs
@@ -62,6 +63,8 @@ class FaustGroup:
         self._consumer = consumer
         self._committing: asyncio.Task[Any] | None = None
         self._uncommitted = False
+        self.told = asyncio.Event()
+        """Set after each commit."""
 
     def commit_soon(self) -> None:
         """Starts a commit; if one is under way, another one after it takes along what came meanwhile."""
@@ -73,6 +76,7 @@ class FaustGroup:
         while self._uncommitted:
             self._uncommitted = False
             await self._consumer.commit()
+            self.told.set()
 
     def highwater(self, topic: str, partition: int) -> int | None:
         place = TP(topic, partition)
@@ -131,6 +135,8 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         self.settings, self.topics = settings, Topics.of(settings)
         self._stack = AsyncExitStack()
+        self.cadence = LIVE
+        """Of both agents; to be set before the start."""
         self.told = asyncio.Event()
         """Set once the group knows how far the partitions that this worker was given are counted in this run."""
         self._changed = False
@@ -167,6 +173,7 @@ class Worker:
             Sink(db),
             PartialsStore(db),
         )
+        self.accumulate.cadence = self.publish.cadence = self.cadence
         logger.info(
             "run %s of %s, %s partitions", run.number, self.topics.events, self._topology.partitions[self.topics.events]
         )
@@ -212,6 +219,13 @@ class Worker:
         self._group.commit_soon()  # what the group was told last may be of another run
         self._telling = asyncio.create_task(self._tell())
         return positions
+
+    async def group_told(self) -> None:
+        """Waits until the group was told more since the last call, for a bounded time: others may have told it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ASK_EVERY_S):
+                await self._group.told.wait()
+        self._group.told.clear()
 
     async def _tell(self) -> None:
         await self._group.settle()

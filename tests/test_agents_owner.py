@@ -11,7 +11,7 @@ import pytest
 
 from movie_stream.agents import accumulate as module
 from movie_stream.agents.accumulate import Accumulate
-from movie_stream.agents.owner import Owned, Pace
+from movie_stream.agents.owner import LIVE, UNTIL_END, Cadence, Owned, Pace
 from movie_stream.agents.publish import Publish
 from movie_stream.aggregates.accumulator import Accumulator, Rules
 from movie_stream.chunk import chunk_of
@@ -124,6 +124,20 @@ async def test_a_state_whose_flush_was_cut_off_is_never_saved() -> None:
     assert agent.owned == {}
     assert agent.finished == {}
     assert group.commits == 0
+
+
+@pytest.mark.parametrize(("cadence", "checkpoints"), [(LIVE, 1), (UNTIL_END, 2)])
+async def test_a_worker_that_ends_then_checkpoints_whatever_is_caught_up(cadence: Cadence, checkpoints: int) -> None:
+    group, log = Group(), MemoryLog()
+    agent = accumulate(Broker(), group)
+    agent.cadence = cadence
+    agent.take(0, Table(agent.new_state(0), log, "run"), oldest=0, end=2)
+    owned = agent.owned[0]
+    for offset in (0, 1):
+        agent.apply(chunk_of(0, offset, [json.dumps(VIEW).encode()]))
+        await agent._flush(0, owned)
+    assert group.commits == checkpoints, "a live worker's second checkpoint waits for more to come"
+    assert agent.finished == {0: checkpoints}
 
 
 async def test_leaving_saves_and_tells_the_group() -> None:

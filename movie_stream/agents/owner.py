@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from time import monotonic
-from typing import ClassVar, Final, Generic
+from typing import ClassVar, Final, Generic, NamedTuple
 
 from movie_stream.agents.group import Group
 from movie_stream.chunk import Chunk
@@ -25,10 +25,19 @@ LEAVE_WITHIN_S: Final = 2.5
 STALLED_AFTER_S: Final = 60.0
 """A partition with records to read that has not moved for this long ends the process."""
 
-FLUSH_EVERY_S: Final = 0.15
-"""What a view waits for, twice, until it shows in MongoDB."""
-CHECKPOINT_EVERY_S: Final = 1.0
-"""What is counted again, at most, after a crash; more under backlog."""
+
+class Cadence(NamedTuple):
+    """How long the next flush, and the next checkpoint, wait for more to come once all that is there is counted."""
+
+    flush_s: float
+    """What a view waits for, twice, until it shows in MongoDB."""
+    checkpoint_s: float
+    """What is counted again, at most, after a crash; more under backlog."""
+
+
+LIVE: Final = Cadence(flush_s=0.15, checkpoint_s=1.0)
+UNTIL_END: Final = Cadence(flush_s=0.03, checkpoint_s=0.0)
+"""Of a worker that ends then, as everybody waits for it."""
 
 LOOK_EVERY_S: Final = 0.1
 """The longest that a flush which has become due is not seen."""
@@ -40,10 +49,10 @@ class Pace:
     >>> pace = Pace(base_s=0.25, at_most_s=5.0)
     >>> pace.flushed(now_s=10.0, took_s=0.05)
     >>> pace.due_s(caught_up=True), pace.due_s(caught_up=False)
-    (10.25, 10.5)
+    (10.25, 11.0)
     """
 
-    SHARE: Final = 10
+    SHARE: Final = 20
     """Under backlog a flush may take about one part in so many of the time."""
 
     def __init__(self, base_s: float, at_most_s: float) -> None:
@@ -85,6 +94,7 @@ class Owner(ABC, Generic[S]):
     changelog: str
     flushes_at_once: ClassVar[int] = 1
     """Each holds in memory what it writes."""
+    cadence: Cadence = LIVE
 
     def __init__(self, broker: Broker, run: str, group: Group) -> None:
         self._broker, self._run, self._group = broker, run, group
@@ -142,9 +152,8 @@ class Owner(ABC, Generic[S]):
         if state.position < oldest:
             self.missed(partition, state.position, oldest)
             state.position = oldest
-        self.owned[partition] = Owned(
-            table, asyncio.Lock(), Pace(FLUSH_EVERY_S, 5.0), Pace(CHECKPOINT_EVERY_S, 10.0), checkpointed, monotonic()
-        )
+        flush, checkpoint = Pace(self.cadence.flush_s, 5.0), Pace(self.cadence.checkpoint_s, 10.0)
+        self.owned[partition] = Owned(table, asyncio.Lock(), flush, checkpoint, checkpointed, monotonic())
         self.finished[partition] = checkpointed
         logger.info("%s, partition %s: goes on at offset %s", self.topic, partition, state.position)
         return state.position

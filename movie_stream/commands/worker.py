@@ -8,6 +8,7 @@ import signal
 import sys
 
 from movie_stream import logs
+from movie_stream.agents.owner import UNTIL_END
 from movie_stream.kafka.progress import wait_until_counted
 from movie_stream.settings import Settings
 
@@ -25,10 +26,11 @@ def work(settings: Settings, *, until_end: bool) -> None:
 
     async def end_at_the_end() -> None:
         await app.worker.told.wait()
-        await or_die(wait_until_counted(settings))
+        await or_die(wait_until_counted(settings, pause=app.worker.group_told))
         os.kill(os.getpid(), signal.SIGTERM)
 
     if until_end:
+        app.worker.cadence = UNTIL_END
         app.task(end_at_the_end)
     worker = app.Worker(quiet=True, override_logging=False)
     loop = asyncio.new_event_loop()

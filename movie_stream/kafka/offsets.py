@@ -21,7 +21,7 @@ async def ends(reader: AIOKafkaConsumer, places: Sequence[TopicPartition], *, co
 
     Where it is to be `committed`, transactions that are still open, and what stands behind them, are not included.
     Taken from the answer to a fetch: asked for the end, Tansu 0.6 names the start of the last record batch plus one.
-    Changes what the reader is assigned.
+    Takes from the reader what it is assigned.
     """
     while True:
         try:
@@ -42,4 +42,6 @@ async def _ends(
             reader.seek(place, about[place] - 1)
         while any(end_of(place) is None for place in filled):
             await reader.getmany(timeout_ms=100)
-    return {place: end_of(place) if place in filled else about[place] for place in places}
+    found = {place: end_of(place) if place in filled else about[place] for place in places}
+    reader.unsubscribe()  # it would fetch on, and what is asked next would wait until records come, or do not
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -15,7 +15,7 @@ from movie_stream.kafka import client, offsets
 from movie_stream.kafka.topics import Topics, describe
 from movie_stream.settings import Settings
 
-_ASK_EVERY_S: Final = 0.2
+ASK_EVERY_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,21 @@ class Progress:
         return self.end - self.done
 
 
-async def wait_until_counted(settings: Settings, seen: Callable[[Progress, bool], None] | None = None) -> None:
+async def _a_while() -> None:
+    await asyncio.sleep(ASK_EVERY_S)
+
+
+async def wait_until_counted(
+    settings: Settings,
+    seen: Callable[[Progress, bool], None] | None = None,
+    pause: Callable[[], Awaitable[None]] = _a_while,
+) -> None:
     """Returns once all that is in the topic now is in MongoDB.
 
     First the ends of the events; once the group's commits have reached them in all partitions, the ends of the
     partials; once these are reached too, every document is written. Positions are compared, not records: control
-    records have offsets too. `seen` is told of the progress, and whether it is that of the partials.
+    records have offsets too. `seen` is told of the progress, and whether it is that of the partials; `pause` is what is
+    done until it is worth while to ask again.
     """
     topics = Topics.of(settings)
     counts = (await describe(settings)).partitions
@@ -50,7 +59,7 @@ async def wait_until_counted(settings: Settings, seen: Callable[[Progress, bool]
                 while (progress := await _progress(admin, settings.kafka_group, ends)).lag:
                     if seen is not None:
                         seen(progress, topic == topics.partials)
-                    await asyncio.sleep(_ASK_EVERY_S)
+                    await pause()
 
 
 async def records_held(settings: Settings, topic: str) -> int:
