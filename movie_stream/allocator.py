@@ -13,11 +13,11 @@ _ARENA_MAX: Final = -8
 
 _GLIBC: Final = ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
 
-LARGE_BYTES: Final = 4 << 20
+LARGE_BYTES: Final = 6 << 20
 """From this size on an array has pages of its own, which the system has to clear each time: the arrays that are made
 of a chunk are smaller.
 """
-KEPT_BYTES: Final = 16 << 20
+KEPT_BYTES: Final = 24 << 20
 """What is free at the end of the heap and kept for the next chunk, for the same reason."""
 
 

@@ -26,6 +26,7 @@ from movie_stream.allocator import give_back
 from movie_stream.chunk import Chunk
 from movie_stream.errors import MovieStreamError, WorkerFailed
 from movie_stream.kafka import client
+from movie_stream.kafka.frames import receive_in_place
 from movie_stream.kafka.transport import SESSION_TIMEOUT_MS, ChunkTransport
 from movie_stream.kafka.unpack import unpack_in_runs
 from movie_stream.layout import Layouts
@@ -175,6 +176,7 @@ class MovieStream(faust.App):
         transport.refuse = die
         transport.cut = cut
         self.transport = transport
+        receive_in_place()
         for topic in (settings.kafka_topic, settings.kafka_partials_topic):
             unpack_in_runs(topic)
 

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -32,6 +33,8 @@ LONGEST_LAYOUT: Final = 1_000
 """In bytes: all of them are compared in each record, and nobody needs so many blanks."""
 WORTH_LEARNING: Final = 32
 """Records without a layout."""
+AT_ONCE = 24_000
+"""Records: the places of all their quotes are in memory, so more of them are read part by part."""
 
 _QUOTE: Final = ord('"')
 _MEMBER: Final = re.compile(
@@ -56,6 +59,17 @@ class Columns(NamedTuple):
             {name: text.take(rows) for name, text in self.texts.items()},
             self.timestamp_ms[rows],
             {name: number[rows] for name, number in self.numbers.items()},
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Columns]) -> Columns:
+        """The rows of all these parts, one at least, whose texts share a buffer."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            {name: Spans.joined([part.texts[name] for part in parts]) for name in TEXTS},
+            np.concatenate([part.timestamp_ms for part in parts]),
+            {name: np.concatenate([part.numbers[name] for part in parts]) for name in OPTIONAL},
         )
 
 
@@ -146,6 +160,13 @@ class Layouts:
 
     def read(self, values: Spans) -> tuple[Columns, Bools]:
         """The values of the records that a layout fits, and which these are; in other rows stands what says nothing."""
+        count = len(values)
+        parts = max(-(-count // AT_ONCE), 1)
+        bounds = [count * part // parts for part in range(parts + 1)]
+        columns, read = zip(*(self._read(values[slice(*ends)]) for ends in pairwise(bounds)), strict=True)
+        return Columns.joined(columns), np.concatenate(read) if parts > 1 else read[0]
+
+    def _read(self, values: Spans) -> tuple[Columns, Bools]:
         read = np.zeros(len(values), np.bool_)
         parts = list[tuple[Ints, Columns]]()
         quotes, first, count = _quotes(values)

@@ -94,6 +94,15 @@ class Spans(Sequence["bytes | None"]):
             for begin, end, length in zip(self.begins.tolist(), ends, self.lengths.tolist(), strict=True)
         ]
 
+    @classmethod
+    def joined(cls, parts: Sequence[Spans]) -> Spans:
+        """The strings of all these parts, which share a buffer."""
+        return cls(
+            parts[0].text,
+            np.concatenate([part.begins for part in parts]),
+            np.concatenate([part.lengths for part in parts]),
+        )
+
     def and_then(self, others: Spans) -> Spans:
         """These strings and then the others."""
         if not len(others):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from types import SimpleNamespace
@@ -33,7 +34,7 @@ class Thread(ChunkThread):
 
     def __init__(self, consumer: Any) -> None:
         self.consumer = consumer
-        self._waiting = {}
+        self._waiting, self._one_at_a_time = {}, asyncio.Lock()
 
 
 class Consumer(ChunkConsumer):
@@ -47,7 +48,7 @@ class Consumer(ChunkConsumer):
         self.app = SimpleNamespace(consumer_generation_id=1)
         self.transport = SimpleNamespace(layouts={}, restore=self.restored, cut=None)
         self.positions = dict.fromkeys(self.assignment(), 0)
-        self._next, self._ahead, self._told = {}, None, {}
+        self._next, self._ahead, self._told = {}, deque(), {}
         self._active_partitions, self._paused_partitions = self.assignment(), set[TP]()
         self._thread = Thread(self)
 
@@ -152,14 +153,14 @@ async def test_what_was_fetched_ahead_is_dropped_at_a_seek_and_comes_again(
                 async for chunk in chunks:
                     if len(chunk):
                         break
-            assert opened._ahead is not None, "the next ones are being fetched"
+            assert opened._ahead, "the next ones are being fetched"
             state = states[TP(settings.kafka_topic, chunk.partition)]
             state.apply(chunk)
             opened.positions = {place: state.position for place, state in states.items()}
             if sum(opened.positions.values()) == END * len(PARTITIONS):
                 break
             await opened.perform_seek()
-            assert opened._ahead is None
+            assert not opened._ahead
         assert set(opened.positions.values()) == {END}
         assert [len(state.users) for state in states.values()] == [END] * len(PARTITIONS), "one user a view"
 

@@ -40,9 +40,9 @@ logger = logging.getLogger(__name__)
 
 SESSION_TIMEOUT_MS = 6_000
 """Brokers refuse less by default; Tansu holds the first to join back for half of it."""
-FETCH_BYTES = 3 << 20
+FETCH_BYTES = 5 << 20
 """Of a partition at once: enough for a whole chunk of records that are not compressed."""
-FETCHES_BYTES = 9 << 20
+FETCHES_BYTES = 12 << 20
 """Of all partitions at once, compressed; it waits in memory."""
 
 
@@ -54,6 +54,9 @@ FETCH_WITHIN_S = 0.2
 """The longest that a fetch waits for records, and so a rebalance for a fetch."""
 
 
+AHEAD = 2
+"""Fetches under way while another one's records are worked on."""
+
 FetchedRuns = tuple[int | None, int, list[Run]]
 Waiting = tuple[deque[Fetched], int]
 """Batches of one fetch, one at least, and the position behind them."""
@@ -62,9 +65,13 @@ Waiting = tuple[deque[Fetched], int]
 class ChunkThread(driver.AIOKafkaConsumerThread):
     """The thread that fetches."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._waiting: dict[Any, deque[Waiting]] = {}
+        self._one_at_a_time = asyncio.Lock()  # and in the order in which they were asked for
+
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         self._assignor = RoundRobinPartitionAssignor
-        self._waiting: dict[Any, deque[Waiting]] = {}
         return aiokafka.AIOKafkaConsumer(
             **transport.client_options,
             group_id=self.app.conf.id,
@@ -107,10 +114,20 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         assignment = consumer._subscription.subscription.assignment
         if assignment is None:
             return {}
-        if any(tp in active_partitions for tp in self._waiting):
+        async with self._one_at_a_time:
+            return await self._fetched(consumer, assignment, active_partitions, timeout)
+
+    async def _fetched(
+        self,
+        consumer: aiokafka.AIOKafkaConsumer,
+        assignment: Any,
+        active_partitions: set[TP],
+        within_s: float | None,
+    ) -> dict[Any, Any]:
+        if self.waits_for(active_partitions):
             return self._unpacked(active_partitions)
         with consumer._fetcher._subscriptions.fetch_context():
-            fetched = await consumer._fetcher.fetched_records(active_partitions, timeout=timeout, max_records=None)
+            fetched = await consumer._fetcher.fetched_records(active_partitions, timeout=within_s, max_records=None)
         moved: dict[TP, FetchedRuns] = {}
         for tp in assignment.tps & {*active_partitions, *fetched}:
             state = assignment.state_value(tp)
@@ -142,6 +159,10 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
             self._waiting[tp] = fetches  # behind the others
         return {TP(tp.topic, tp.partition): (begin, end, found)}
 
+    def waits_for(self, partitions: set[TP]) -> bool:
+        """Whether records of these have come that are still to be unpacked; may be asked in any thread."""
+        return any(tp in self._waiting for tp in partitions)
+
     def forget(self) -> None:
         """Drops what waits; only while nothing is being fetched."""
         self._waiting.clear()
@@ -166,7 +187,7 @@ class ChunkConsumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._next: dict[TP, int] = {}  # where the next chunk of a partition starts
-        self._ahead: asyncio.Task[Any] | None = None
+        self._ahead: deque[asyncio.Task[Any]] = deque()  # what is being fetched, in this order
         self._told: dict[TP, int] = {}  # the positions that the group knows
 
     def _new_consumer_thread(self) -> ChunkThread:
@@ -184,16 +205,10 @@ class ChunkConsumer(driver.Consumer):
         """Yields chunks. What is dropped while the flow is stopped comes again: whoever resumes it seeks first."""
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
-        ahead = self._ahead = self._ahead or asyncio.create_task(self._fetch())
-        try:
-            fetched = await asyncio.shield(ahead)  # whoever cancels us may not cancel it: see _drop_ahead
-        except Exception:
-            self._ahead = None if self._ahead is ahead else self._ahead  # it failed: the next is another one
-            raise
-        if self._ahead is not ahead:
-            return
+        fetched = await self._fetched()
         generation = self.app.consumer_generation_id
-        self._ahead = asyncio.create_task(self._fetch()) if fetched else None  # while these are worked on
+        if fetched:
+            self._fetch_ahead()  # while these are worked on
         for tp, (begin, end, found) in fetched.items():
             start = self._next.get(tp)
             if start is None or end <= start:
@@ -209,6 +224,20 @@ class ChunkConsumer(driver.Consumer):
                 self._next[tp] = chunk.end
                 yield tp, self._message(tp, chunk, generation)
 
+    def _fetch_ahead(self) -> None:
+        """Begins to fetch; what has come already is unpacked further ahead, so that a flush holds nobody up."""
+        while not self._ahead or (len(self._ahead) < AHEAD and self._thread.waits_for(self._get_active_partitions())):
+            self._ahead.append(asyncio.create_task(self._fetch()))
+
+    async def _fetched(self) -> dict[TP, FetchedRuns]:
+        """The first of what is being fetched; nothing if it was dropped meanwhile."""
+        self._fetch_ahead()
+        ahead = self._ahead[0]
+        await asyncio.wait([ahead])  # whoever cancels us may not cancel it, nor take what it brings away
+        if not self._ahead or self._ahead[0] is not ahead:
+            return {}
+        return self._ahead.popleft().result()
+
     async def _fetch(self) -> dict[TP, Any]:
         """The next records, if some come in time."""
         partitions = self._get_active_partitions()
@@ -219,8 +248,8 @@ class ChunkConsumer(driver.Consumer):
 
     async def _drop_ahead(self) -> None:
         """Drops what is being fetched, after it has come to its end: it moves the positions until then."""
-        ahead, self._ahead = self._ahead, None
-        if ahead is not None:
+        while self._ahead:
+            ahead = self._ahead.popleft()
             await asyncio.wait([ahead])
             if not ahead.cancelled() and (error := ahead.exception()):
                 logger.info("what was fetched ahead did not come: %r", error)

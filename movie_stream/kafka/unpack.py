@@ -65,7 +65,7 @@ class Fetched(NamedTuple):
     """How many it has."""
 
 
-RECORDS_AT_ONCE = 24_000
+RECORDS_AT_ONCE = 36_000
 """In a chunk. A fetch of compressed records brings many more; but nothing else has its turn while a chunk is applied,
 and what is made of its records is in memory all at once.
 """

@@ -1,0 +1,144 @@
+"""Large responses of a broker received in place, a whole one in few turns of the loop.
+
+asyncio's StreamReader receives 256 kB at a time, appends them to a buffer that grows, has its transport pause and go on
+in between, and copies the whole in the end. A thread that is busy with records has too few turns for that: the next
+fetch then arrives when it is needed, not before.
+
+This reaches into aiokafka (pinned in pyproject.toml) at one place, the protocol of its connections, and is used by
+those that are made after `receive_in_place`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final, cast
+
+import numpy as np
+from aiokafka import conn
+
+LARGE_BYTES: Final = 64 << 10
+"""What is smaller is copied once more."""
+
+
+class FrameReader(asyncio.StreamReader):
+    """A StreamReader that has only `readexactly`, and knows what that is waiting for."""
+
+    def begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        """To be called before anything is read."""
+        self._on = loop
+        self._come = bytearray()  # and not read yet
+        self._place = memoryview(b"")  # for large frames, one after the other
+        self._room = memoryview(b"")  # what is free of the frame that is being received
+        self._over = False
+        self._failure: Exception | None = None
+        self._woken: asyncio.Future[None] | None = None
+
+    async def readexactly(self, n: int) -> Any:
+        """The next `n` bytes; if there are many, at a place that is theirs until the next call.
+
+        Raises IncompleteReadError, and what the transport has failed with.
+        """
+        if n > max(LARGE_BYTES, len(self._come)):
+            return await self._in_place(n)
+        while len(self._come) < n:
+            if self._over:
+                raise asyncio.IncompleteReadError(self._taken(len(self._come)), n)
+            await self._more()
+        return self._taken(n)
+
+    async def _in_place(self, n: int) -> memoryview:
+        if len(self._place) < n:
+            self._place = memoryview(np.empty(n, np.uint8)).cast("B")  # type: ignore[arg-type]  # has a buffer
+        begun = len(self._come)
+        self._place[:begun] = self._taken(begun)
+        self._room = self._place[begun:n]
+        try:
+            while self._room:
+                if self._over:
+                    raise asyncio.IncompleteReadError(bytes(self._place[: n - len(self._room)]), n)
+                await self._more()
+        finally:
+            self._room = memoryview(b"")
+        return self._place[:n]
+
+    def _taken(self, n: int) -> bytes:
+        taken = bytes(memoryview(self._come)[:n])
+        del self._come[:n]
+        return taken
+
+    async def _more(self) -> None:
+        """Waits until something happens."""
+        if self._failure is not None:
+            raise self._failure
+        self._woken = self._on.create_future()
+        try:
+            await self._woken
+        finally:
+            self._woken = None
+        if self._failure is not None:
+            raise self._failure
+
+    def _wake(self) -> None:
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
+
+    @property
+    def room(self) -> memoryview:
+        """Where what comes next has its place; empty where that is not known."""
+        return self._room
+
+    def received(self, count: int) -> None:
+        """So many bytes have come there."""
+        self._room = self._room[count:]
+        if not self._room:
+            self._wake()
+
+    def feed_data(self, data: Any) -> None:
+        """See asyncio.StreamReader."""
+        self._come += data
+        self._wake()
+
+    def feed_eof(self) -> None:
+        """See asyncio.StreamReader."""
+        self._over = True
+        self._wake()
+
+    def at_eof(self) -> bool:
+        """See asyncio.StreamReader."""
+        return self._over and not self._come
+
+    def set_exception(self, exc: Exception) -> None:
+        """See asyncio.StreamReader."""
+        self._failure = exc
+        self._wake()
+
+    def exception(self) -> Exception | None:
+        """See asyncio.StreamReader."""
+        return self._failure
+
+
+class FrameProtocol(conn.AIOKafkaProtocol, asyncio.BufferedProtocol):
+    """aiokafka's protocol, which has the transport write to where the bytes are to be."""
+
+    def __init__(self, closed: asyncio.Future[None], reader: asyncio.StreamReader, *, loop: Any) -> None:
+        reader.__class__ = FrameReader
+        self._frames = cast(FrameReader, reader)
+        self._frames.begin(loop)
+        self._small = memoryview(bytearray(LARGE_BYTES))
+        super().__init__(closed, reader, loop=loop)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """See asyncio.BufferedProtocol; never empty."""
+        return self._frames.room or self._small
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """See asyncio.BufferedProtocol."""
+        if self._frames.room:
+            self._frames.received(nbytes)
+        else:
+            self._frames.feed_data(self._small[:nbytes])
+
+
+def receive_in_place() -> None:
+    """From now on, this process receives large responses so."""
+    conn.AIOKafkaProtocol = FrameProtocol
