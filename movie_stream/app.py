@@ -159,7 +159,7 @@ class MovieStream(faust.App):
             topic_disable_leader=True,
             table_standby_replicas=0,
             stream_wait_empty=False,  # nothing may wait without a limit in a rebalance: it would stop the group
-            stream_buffer_maxsize=4,
+            stream_buffer_maxsize=1,
             broker_session_timeout=SESSION_TIMEOUT_MS / 1000,
             broker_request_timeout=300,
             broker_commit_interval=1.0,

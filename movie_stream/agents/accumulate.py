@@ -110,13 +110,8 @@ class Accumulate(Owner[Accumulator]):
         letters = self._letters.pop(partition, [])
         self._letter_bytes.pop(partition, None)
         frozen = table.freeze() if checkpoint else None
-        by_target: defaultdict[int, list[bytes]] = defaultdict(list)
-        for target, message in partials:
-            by_target[target].append(message)
-        await asyncio.gather(  # 1
-            *(self._broker.send(self._topics.partials, target, messages) for target, messages in by_target.items()),
-            self._send_letters(letters),
-        )
+        await asyncio.gather(self._send_partials(partials), self._send_letters(letters))  # 1
+        partials.clear()  # the entries need the memory
         if partition in self.paused:
             self.paused.remove(partition)
             self._group.pause(self.topic, partition, False)
@@ -124,6 +119,14 @@ class Accumulate(Owner[Accumulator]):
             await table.checkpoint(frozen)  # 2, 3
             self._finish(partition, owned, frozen.position)  # 4
             state.forget()
+
+    async def _send_partials(self, partials: list[tuple[int, bytes]]) -> None:
+        by_target: defaultdict[int, list[bytes]] = defaultdict(list)
+        for target, message in partials:
+            by_target[target].append(message)
+        await asyncio.gather(
+            *(self._broker.send(self._topics.partials, target, messages) for target, messages in by_target.items())
+        )
 
     async def _send_letters(self, letters: list[DeadLetter]) -> None:
         with client.explained(self._broker.settings, f"writing to {self._topics.dead_letters}"):

@@ -263,8 +263,7 @@ class Accumulator:
             rows = np.flatnonzero(groups.unsent.values)
             for target, part in self._by_target(groups, rows, targets):
                 messages.extend(
-                    (target, partial.encode(partial.Partial(self._run, self.partition, block)))
-                    for block in groups.blocks(part)
+                    (target, partial.encode_block(self._run, self.partition, block)) for block in groups.blocks(part)
                 )
             groups.unsent.values[:] = False
         if self.watermark_ms is not None:
@@ -288,16 +287,16 @@ class Accumulator:
     def freeze(self, snapshot: bool) -> Iterator[bytes]:
         """The entries of a checkpoint: what changed since the last call, or everything.
 
-        The copy is made now; it is put into the form of entries one by one, when they are asked for.
+        The copy is made now; that of the users is put into the form of entries one by one, when they are asked for.
         """
-        blocks: list[Block] = []
+        blocks: list[bytes] = []
         for groups in self._groups.values():
             rows = np.arange(len(groups)) if snapshot else np.flatnonzero(groups.unsaved.values)
             blocks.extend(groups.blocks(rows))
             groups.unsaved.values[:] = False
         self._refused.start(self.position)  # a checkpoint may come before the first record
         refused = list(self._refused.blocks(snapshot))
-        return map(_ENCODER.encode, chain(blocks, self.users.freeze(snapshot), refused))
+        return chain(_released(blocks), map(_ENCODER.encode, chain(self.users.freeze(snapshot), refused)))
 
     def load(self, entry: bytes) -> None:
         """Takes over an entry of a checkpoint; they come in the order of the log."""
@@ -345,3 +344,10 @@ def _parts(chunk: Chunk, originals: Mapping[int, int]) -> Iterator[Chunk]:
             start, within = offset, set()
         within.add(original)
     yield chunk.cut(start, chunk.end)
+
+
+def _released(entries: list[bytes]) -> Iterator[bytes]:
+    """The entries, each of which is out of memory as soon as it was used."""
+    entries.reverse()
+    while entries:
+        yield entries.pop()

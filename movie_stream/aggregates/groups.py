@@ -102,8 +102,8 @@ class Groups:
         for held in self.result.held:
             held.update(self.held[held.name], rows, cut)
 
-    def blocks(self, rows: Ints) -> Iterator[Block]:
-        """The rows as blocks of a bounded size."""
+    def blocks(self, rows: Ints) -> Iterator[bytes]:
+        """The rows as blocks of a bounded size, each of them packed by msgpack."""
         at = 0
         while at < len(rows):
             fitting = int(BLOCK_BYTES / self._row_bytes)
@@ -111,7 +111,7 @@ class Groups:
             yield from self._cut(some)
             at += len(some)
 
-    def _cut(self, rows: Ints) -> Iterator[Block]:
+    def _cut(self, rows: Ints) -> Iterator[bytes]:
         block = Block(
             self.result.collection,
             self.starts[rows].tobytes(),
@@ -119,14 +119,14 @@ class Groups:
             self.label.values[rows].tobytes(),
             [self.held[held.name].export(rows) for held in self.result.held],
         )
-        size = len(_ENCODER.encode(block))
-        self._row_bytes = size / len(rows)
-        if len(rows) > 1 and size > BLOCK_BYTES:
+        packed = _ENCODER.encode(block)
+        self._row_bytes = len(packed) / len(rows)
+        if len(rows) > 1 and len(packed) > BLOCK_BYTES:
             half = len(rows) // 2
             yield from self._cut(rows[:half])
             yield from self._cut(rows[half:])
         else:
-            yield block
+            yield packed
 
     def merge(self, block: Block) -> Ints:
         """Takes the rows of a block that are newer than those held (by label; ties keep the old); returns them."""

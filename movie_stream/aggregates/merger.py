@@ -275,7 +275,7 @@ class Merger:
         for key, rows in rows_by_key.items():
             if key not in self.dirty:
                 blocks = [
-                    HeldBlock(partition, block)
+                    _held(partition, block)
                     for partition, of_it in rows.items()
                     for block in parts[partition].blocks(np.array(of_it, np.int64))
                 ]
@@ -330,7 +330,7 @@ class Merger:
             entries.append(_ENCODER.encode(Watermarks(self.watermarks)))
         for (_, partition), groups in self._held.items():
             rows = np.arange(len(groups)) if snapshot else np.flatnonzero(groups.unsaved.values)
-            entries.extend(_ENCODER.encode(HeldBlock(partition, block)) for block in groups.blocks(rows))
+            entries.extend(_ENCODER.encode(_held(partition, block)) for block in groups.blocks(rows))
             groups.unsaved.values[:] = False
         self._evictions, self._watermarks_changed = {}, False
         return entries
@@ -352,6 +352,11 @@ class Merger:
         self.position = position
         for groups in self._held.values():
             groups.unsaved.values[:] = False
+
+
+def _held(partition: int, block: bytes) -> HeldBlock:
+    """Of a block that is packed already; to be encoded."""
+    return HeldBlock(partition, msgspec.Raw(block))  # type: ignore[arg-type]
 
 
 def _merged(result: Result, parts: Sequence[tuple[Groups, int]]) -> dict[str, Any]:

@@ -34,6 +34,11 @@ def encode(message: Partial | Watermark) -> bytes:
     return _ENCODER.encode(message)
 
 
+def encode_block(run: int, partition: int, block: bytes) -> bytes:
+    """A Partial of a block that is packed already, as a Kafka record's value."""
+    return _ENCODER.encode(Partial(run, partition, msgspec.Raw(block)))  # type: ignore[arg-type]
+
+
 def decode(value: bytes) -> Partial | Watermark:
     """The inverse of encode. Raises msgspec.DecodeError."""
     return _DECODER.decode(value)

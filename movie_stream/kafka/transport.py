@@ -42,7 +42,7 @@ SESSION_TIMEOUT_MS = 6_000
 """Brokers refuse less by default; Tansu holds the first to join back for half of it."""
 FETCH_BYTES = 5 << 20
 """Of a partition at once: enough for a whole chunk of records that are not compressed."""
-FETCHES_BYTES = 12 << 20
+FETCHES_BYTES = 8 << 20
 """Of all partitions at once, compressed; it waits in memory."""
 
 
