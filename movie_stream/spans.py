@@ -231,19 +231,24 @@ def all_in(spans: Spans, low: int, high: int, but: int) -> NDArray[np.bool_]:
     >>> all_in(Spans.of([b"abc", b"", b"abcdefghi", b"abz", b"\xe1", b"ab~"]), ord("a"), ord("z"), ord("i")).tolist()
     [True, True, False, True, False, False]
     """
-    words = words_of(spans.text)
-    good = spans.lengths >= 0
-    rows = np.flatnonzero(spans.lengths > 0)
-    at, left = spans.begins[rows], spans.lengths[rows]
-    while len(rows):
-        held = FIRST_BYTES[np.minimum(left, WORD)]
-        word = (words[at] & held) | (_every(low) & ~held)
+
+    def fine(word: Words, held: Words) -> NDArray[np.bool_]:
+        word = word & held | _every(low) & ~held
         other = word ^ _every(but)
         # The top bit of a byte: 128 and more; less than low (borrows come from such a byte only); more than high; but.
         odd = word | (word - _every(low)) | (word + _every(0x7F - high)) | ((other - _every(1)) & ~other)
-        fine = odd & _every(0x80) == 0
-        good[rows[~fine]] = False
-        longer = fine & (left > WORD)
+        plain: NDArray[np.bool_] = odd & _every(0x80) == 0
+        return plain
+
+    words, lengths = words_of(spans.text), spans.lengths
+    both = fine(spans.heads(), _OF_TWO.take(np.clip(lengths, 0, 2 * WORD), axis=0))
+    good: NDArray[np.bool_] = (lengths >= 0) & both[:, 0] & both[:, 1]
+    rows = np.flatnonzero(good & (lengths > 2 * WORD))
+    at, left = spans.begins[rows] + 2 * WORD, lengths[rows] - 2 * WORD
+    while len(rows):
+        alike = fine(words[at], FIRST_BYTES[np.minimum(left, WORD)])
+        good[rows[~alike]] = False
+        longer = alike & (left > WORD)
         rows, at, left = rows[longer], at[longer] + WORD, left[longer] - WORD
     return good
 

@@ -106,7 +106,8 @@ class PairIndex:
         numbers = self.find(a, b)
         unknown = np.flatnonzero(numbers < 0)
         if len(unknown):
-            order = np.lexsort((unknown, b[unknown], a[unknown]))
+            order = order_of(b[unknown].astype(np.int64) - b[unknown].min())
+            order = order[np.argsort(a[unknown[order]], kind="stable")]
             rows = unknown[order]
             first = np.ones(len(rows), np.bool_)
             first[1:] = (a[rows[1:]] != a[rows[:-1]]) | (b[rows[1:]] != b[rows[:-1]])

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from movie_stream.aggregates.columns import AnyInts, Bools, Column, Ints
+from movie_stream.aggregates.columns import AnyInts, Bools, Column, Ints, order_of
 from movie_stream.aggregates.slots import Slots
 from movie_stream.spans import PAD, Spans, Words, equal, joined
 
@@ -63,7 +63,7 @@ class PackedNames:
         found = found.copy()
         hashes = spans.take(unknown).hashes()
         while len(unknown):  # once, but for different strings with equal hashes
-            first = np.sort(np.unique(hashes, return_index=True)[1])  # their order in the log
+            first = _first_of_each(hashes)
             self._append(spans.take(unknown[first]), _tags(hashes[first]))
             numbers = self._find(spans.take(unknown), _tags(hashes))
             found[unknown] = numbers
@@ -154,3 +154,18 @@ def _joined(text: NDArray[np.uint8], begins: Ints, ends: Ints) -> tuple[bytes, I
 
 def _tags(hashes: Words) -> NDArray[np.uint32]:
     return (hashes >> np.uint64(32)).astype(np.uint32)
+
+
+def _first_of_each(hashes: Words) -> Ints:
+    """Where each hash comes first, in this order.
+
+    >>> _first_of_each(np.array([9, 7, 9, 8 << 32, 7], np.uint64)).tolist()
+    [0, 1, 3]
+    """
+    tags = _tags(hashes)
+    order = order_of(tags)  # counting 32 bits is much faster than sorting 64
+    tags, hashes_in_order = tags[order], hashes[order]
+    again = tags[1:] == tags[:-1]
+    if (hashes_in_order[1:][again] != hashes_in_order[:-1][again]).any():
+        return np.sort(np.unique(hashes, return_index=True)[1])
+    return np.sort(order[np.append(True, ~again)])
