@@ -33,7 +33,7 @@ LONGEST_LAYOUT: Final = 1_000
 """In bytes: all of them are compared in each record, and nobody needs so many blanks."""
 WORTH_LEARNING: Final = 32
 """Records without a layout."""
-AT_ONCE = 24_000
+READ_AT_ONCE: Final = 24_000
 """Records: the places of all their quotes are in memory, so more of them are read part by part."""
 
 _QUOTE: Final = ord('"')
@@ -161,7 +161,7 @@ class Layouts:
     def read(self, values: Spans) -> tuple[Columns, Bools]:
         """The values of the records that a layout fits, and which these are; in other rows stands what says nothing."""
         count = len(values)
-        parts = max(-(-count // AT_ONCE), 1)
+        parts = max(-(-count // READ_AT_ONCE), 1)
         bounds = [count * part // parts for part in range(parts + 1)]
         columns, read = zip(*(self._read(values[slice(*ends)]) for ends in pairwise(bounds)), strict=True)
         return Columns.joined(columns), np.concatenate(read) if parts > 1 else read[0]

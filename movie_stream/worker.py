@@ -63,8 +63,8 @@ class FaustGroup:
         self._consumer = consumer
         self._committing: asyncio.Task[Any] | None = None
         self._uncommitted = False
-        self.told = asyncio.Event()
-        """Set after each commit."""
+        self.committed = asyncio.Event()
+        """Set after each commit that was tried."""
 
     def commit_soon(self) -> None:
         """Starts a commit; if one is under way, another one after it takes along what came meanwhile."""
@@ -76,7 +76,7 @@ class FaustGroup:
         while self._uncommitted:
             self._uncommitted = False
             await self._consumer.commit()
-            self.told.set()
+            self.committed.set()
 
     def highwater(self, topic: str, partition: int) -> int | None:
         place = TP(topic, partition)
@@ -224,8 +224,8 @@ class Worker:
         """Waits until the group was told more since the last call, for a bounded time: others may have told it."""
         with suppress(TimeoutError):
             async with asyncio.timeout(ASK_EVERY_S):
-                await self._group.told.wait()
-        self._group.told.clear()
+                await self._group.committed.wait()
+        self._group.committed.clear()
 
     async def _tell(self) -> None:
         await self._group.settle()

@@ -13,12 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from movie_stream.kafka import client, frames, topics
-from movie_stream.kafka.frames import LARGE_BYTES, FrameProtocol, FrameReader
+from movie_stream.kafka.frames import IN_PLACE_FROM_BYTES, FrameProtocol, FrameReader
 from movie_stream.settings import Settings
 
-LARGE = 3 * LARGE_BYTES
-sizes = st.lists(st.sampled_from([0, 1, 4, 100, LARGE_BYTES, LARGE_BYTES + 1, LARGE]), min_size=1, max_size=6)
-cuts = st.lists(st.sampled_from([1, 3, 1_000, LARGE_BYTES, LARGE]), min_size=1, max_size=20)
+LARGE = 3 * IN_PLACE_FROM_BYTES
+sizes = st.lists(
+    st.sampled_from([0, 1, 4, 100, IN_PLACE_FROM_BYTES, IN_PLACE_FROM_BYTES + 1, LARGE]), min_size=1, max_size=6
+)
+cuts = st.lists(st.sampled_from([1, 3, 1_000, IN_PLACE_FROM_BYTES, LARGE]), min_size=1, max_size=20)
 
 
 class Wire:
@@ -60,6 +62,23 @@ def test_what_is_read_is_what_was_sent(sizes: list[int], cuts: list[int]) -> Non
 
     sent = filled(sizes)
     assert asyncio.run(read_all()) == sent
+
+
+async def test_a_length_below_0_is_refused() -> None:
+    wire = Wire()
+    await wire.feed(b"abcdefgh", [8])
+    with pytest.raises(ValueError, match="expected a length of 0 or more, got -3"):
+        await wire.reader.readexactly(-3)
+    assert await wire.reader.readexactly(8) == b"abcdefgh"
+
+
+async def test_a_very_large_place_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frames, "KEPT_BYTES", LARGE)
+    wire, sent = Wire(), filled([4 * LARGE, LARGE, LARGE // 2])
+    feeding = asyncio.create_task(wire.feed(b"".join(sent), [LARGE]))
+    assert [bytes(await wire.reader.readexactly(len(frame))) for frame in sent] == sent
+    await feeding
+    assert len(wire.reader._place) == LARGE
 
 
 @pytest.mark.parametrize("size", [10, LARGE])

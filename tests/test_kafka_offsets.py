@@ -33,7 +33,8 @@ async def test_ends_are_right_whatever_the_last_batch_holds(settings: Settings) 
         assert await offsets.ends(reader, places[:1]) == {empty: 0}
         assert await offsets.ends(reader, places) == {empty: 0, one: 1, many: 40, both: 16}, "a reader may ask again"
         assert await offsets.beginnings(reader, places) == dict.fromkeys(places, 0)
-        assert reader.assignment() == set(), "nothing is fetched in the background"
+        assert reader.paused() == {one, many, both}, "nothing is fetched in the background"
+        assert reader._client._topics == {place.topic for place in places}, "nor is metadata of other topics"
 
 
 async def test_ends_are_right_though_the_last_record_is_deleted_meanwhile(

@@ -104,6 +104,28 @@ def test_what_is_read_is_what_json_means(
             assert columns.numbers[name][row] == (MISSING if number is None else round(number * 10**scale))
 
 
+@given(st.lists(odd_records.records, max_size=40), st.sampled_from([1, 7, 33]))
+def test_what_is_read_in_parts_is_what_is_read_at_once(odd: list[bytes | None], at_once: int) -> None:
+    usual = [plain(number=number) for number in range(40)]
+    values = Spans.of([*usual, *odd, *usual])
+    known = Layouts()
+    known.read(Spans.of(usual))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layout, "LEARNT_AT_ONCE", 0)  # each part would learn its own
+        whole, read_at_once = known.read(values)
+        patch.setattr(layout, "READ_AT_ONCE", at_once)
+        columns, read = known.read(values)
+    assert read.tolist() == read_at_once.tolist()
+    assert read[:40].all()
+    assert read[-40:].all()
+    rows = np.flatnonzero(read)
+    for name in TEXTS:
+        assert list(columns.texts[name].take(rows)) == list(whole.texts[name].take(rows))
+    assert columns.timestamp_ms[rows].tolist() == whole.timestamp_ms[rows].tolist()
+    for name in OPTIONAL:
+        assert columns.numbers[name][rows].tolist() == whole.numbers[name][rows].tolist()
+
+
 def test_in_rows_that_were_not_read_stands_what_can_be_looked_at() -> None:
     values = [b"", None, GOOD, b"{}", b'"' * 500]
     for count in (1, 50):

@@ -54,7 +54,7 @@ class Groups:
     def __init__(self, result: Result, names: Names | None, vocabulary: Vocabulary | None = None) -> None:
         self.result, self.names, self._vocabulary = result, names, vocabulary
         self._row_bytes = 1.0
-        """What a row had in the block that was made last: rows that do not fit are packed for nothing."""
+        """What a row had in the block that was made last: a guess of how many fit, as others are packed for nothing."""
         self.clear()
 
     def clear(self) -> None:

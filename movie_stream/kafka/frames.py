@@ -16,8 +16,10 @@ from typing import Any, Final, cast
 import numpy as np
 from aiokafka import conn
 
-LARGE_BYTES: Final = 64 << 10
+IN_PLACE_FROM_BYTES: Final = 64 << 10
 """What is smaller is copied once more."""
+KEPT_BYTES: Final = 16 << 20
+"""The largest place that is kept for the next frame."""
 
 
 class FrameReader(asyncio.StreamReader):
@@ -36,9 +38,12 @@ class FrameReader(asyncio.StreamReader):
     async def readexactly(self, n: int) -> Any:
         """The next `n` bytes; if there are many, at a place that is theirs until the next call.
 
-        Raises IncompleteReadError, and what the transport has failed with.
+        aiokafka copies what it keeps of a response before that call, but for tokens of a handshake, which are small.
+        Raises ValueError, IncompleteReadError, and what the transport has failed with.
         """
-        if n > max(LARGE_BYTES, len(self._come)):
+        if n < 0:
+            raise ValueError(f"expected a length of 0 or more, got {n}")
+        if n > max(IN_PLACE_FROM_BYTES, len(self._come)):
             return await self._in_place(n)
         while len(self._come) < n:
             if self._over:
@@ -47,7 +52,7 @@ class FrameReader(asyncio.StreamReader):
         return self._taken(n)
 
     async def _in_place(self, n: int) -> memoryview:
-        if len(self._place) < n:
+        if not n <= len(self._place) <= max(n, KEPT_BYTES):
             self._place = memoryview(np.empty(n, np.uint8)).cast("B")  # type: ignore[arg-type]  # has a buffer
         begun = len(self._come)
         self._place[:begun] = self._taken(begun)
@@ -124,7 +129,7 @@ class FrameProtocol(conn.AIOKafkaProtocol, asyncio.BufferedProtocol):
         reader.__class__ = FrameReader
         self._frames = cast(FrameReader, reader)
         self._frames.begin(loop)
-        self._small = memoryview(bytearray(LARGE_BYTES))
+        self._small = memoryview(bytearray(IN_PLACE_FROM_BYTES))
         super().__init__(closed, reader, loop=loop)
 
     def get_buffer(self, sizehint: int) -> memoryview:

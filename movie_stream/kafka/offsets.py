@@ -21,7 +21,7 @@ async def ends(reader: AIOKafkaConsumer, places: Sequence[TopicPartition], *, co
 
     Where it is to be `committed`, transactions that are still open, and what stands behind them, are not included.
     Taken from the answer to a fetch: asked for the end, Tansu 0.6 names the start of the last record batch plus one.
-    Takes from the reader what it is assigned.
+    Changes what the reader is assigned, and leaves it paused.
     """
     while True:
         try:
@@ -43,5 +43,7 @@ async def _ends(
         while any(end_of(place) is None for place in filled):
             await reader.getmany(timeout_ms=100)
     found = {place: end_of(place) if place in filled else about[place] for place in places}
-    reader.unsubscribe()  # it would fetch on, and what is asked next would wait until records come, or do not
+    # It would fetch on, and what is asked next would wait until records come, or do not. An end of the subscription is
+    # none for aiokafka: it then asks for the metadata of all topics, and may hang when it is stopped meanwhile.
+    reader.pause(*filled)
     return found

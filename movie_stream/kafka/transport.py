@@ -20,7 +20,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import aiokafka
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
@@ -43,7 +43,7 @@ SESSION_TIMEOUT_MS = 6_000
 FETCH_BYTES = 5 << 20
 """Of a partition at once: enough for a whole chunk of records that are not compressed."""
 FETCHES_BYTES = 8 << 20
-"""Of all partitions at once, compressed; it waits in memory."""
+"""Of all partitions at once, compressed; it waits in memory. What one partition leaves is for the others."""
 
 
 FETCH_WAIT_MS = 100
@@ -54,8 +54,10 @@ FETCH_WITHIN_S = 0.2
 """The longest that a fetch waits for records, and so a rebalance for a fetch."""
 
 
-AHEAD = 2
-"""Fetches under way while another one's records are worked on."""
+AHEAD: Final = 2
+"""Fetches under way while another one's records are worked on. Faust's thread does two things at a time: a commit
+would have to wait for them both, were the second one begun before there is something that it can take.
+"""
 
 FetchedRuns = tuple[int | None, int, list[Run]]
 Waiting = tuple[deque[Fetched], int]
@@ -107,6 +109,12 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
 
         A fetch may bring many more than are wanted in memory, once they are unpacked; the others wait as they came.
         """
+        async with self._one_at_a_time:
+            return await self._next_records(consumer, active_partitions, timeout)
+
+    async def _next_records(
+        self, consumer: aiokafka.AIOKafkaConsumer, active_partitions: set[TP], within_s: float | None
+    ) -> dict[Any, Any]:
         if not self.consumer.flow_active:
             return {}
         if consumer._closed or consumer._fetcher._closed:
@@ -114,16 +122,6 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         assignment = consumer._subscription.subscription.assignment
         if assignment is None:
             return {}
-        async with self._one_at_a_time:
-            return await self._fetched(consumer, assignment, active_partitions, timeout)
-
-    async def _fetched(
-        self,
-        consumer: aiokafka.AIOKafkaConsumer,
-        assignment: Any,
-        active_partitions: set[TP],
-        within_s: float | None,
-    ) -> dict[Any, Any]:
         if self.waits_for(active_partitions):
             return self._unpacked(active_partitions)
         with consumer._fetcher._subscriptions.fetch_context():
@@ -225,7 +223,7 @@ class ChunkConsumer(driver.Consumer):
                 yield tp, self._message(tp, chunk, generation)
 
     def _fetch_ahead(self) -> None:
-        """Begins to fetch; what has come already is unpacked further ahead, so that a flush holds nobody up."""
+        """Has one fetch under way, and AHEAD where it is only to unpack what has come: a flush then holds nobody up."""
         while not self._ahead or (len(self._ahead) < AHEAD and self._thread.waits_for(self._get_active_partitions())):
             self._ahead.append(asyncio.create_task(self._fetch()))
 
