@@ -45,6 +45,8 @@ GOALS: Final = (
     Goal("latency at 20,000 events/s, p99", "p99_ms", 1000, "<=", "latency", unit="ms"),
     Goal("memory of a worker", "peak_rss_mb", 300, "<=", "worker", "1 worker", unit="MB"),
     Goal("memory of a worker, 1,000,000 users", "peak_rss_mb", 500, "<=", "worker", "1,000,000 users", unit="MB"),
+    Goal("memory of a worker, 100,000 films", "peak_rss_mb", 300, "<=", "worker", "100,000 films", unit="MB"),
+    Goal("memory of a worker, zstd", "peak_rss_mb", 300, "<=", "worker", "zstd", unit="MB"),
     Goal("start to first event applied", "first_event_s", 3.0, "<=", "worker", "start", unit="s"),
     Goal("produce, a CSV to Kafka", "events_per_s", 150_000, ">=", "produce", "produce", unit="events/s"),
     Goal("generate", "events_per_s", 300_000, ">=", "produce", "generate", unit="rows/s"),
