@@ -246,9 +246,9 @@ def all_in(spans: Spans, low: int, high: int, but: int) -> NDArray[np.bool_]:
     rows = np.flatnonzero(good & (lengths > 2 * WORD))
     at, left = spans.begins[rows] + 2 * WORD, lengths[rows] - 2 * WORD
     while len(rows):
-        alike = fine(words[at], FIRST_BYTES[np.minimum(left, WORD)])
-        good[rows[~alike]] = False
-        longer = alike & (left > WORD)
+        clean = fine(words[at], FIRST_BYTES[np.minimum(left, WORD)])
+        good[rows[~clean]] = False
+        longer = clean & (left > WORD)
         rows, at, left = rows[longer], at[longer] + WORD, left[longer] - WORD
     return good
 
