@@ -11,15 +11,13 @@ those that are made after `receive_in_place`.
 from __future__ import annotations
 
 import asyncio
+from io import BytesIO
 from typing import Any, Final, cast
 
-import numpy as np
 from aiokafka import conn
 
 IN_PLACE_FROM_BYTES: Final = 64 << 10
 """What is smaller is copied once more."""
-KEPT_BYTES: Final = 16 << 20
-"""The largest place that is kept for the next frame."""
 
 
 class FrameReader(asyncio.StreamReader):
@@ -29,18 +27,13 @@ class FrameReader(asyncio.StreamReader):
         """To be called before anything is read."""
         self._on = loop
         self._come = bytearray()  # and not read yet
-        self._place = memoryview(b"")  # for large frames, one after the other
         self._room = memoryview(b"")  # what is free of the frame that is being received
         self._over = False
         self._failure: Exception | None = None
         self._woken: asyncio.Future[None] | None = None
 
-    async def readexactly(self, n: int) -> Any:
-        """The next `n` bytes; if there are many, at a place that is theirs until the next call.
-
-        aiokafka copies what it keeps of a response before that call, but for tokens of a handshake, which are small.
-        Raises ValueError, IncompleteReadError, and what the transport has failed with.
-        """
+    async def readexactly(self, n: int) -> bytes:
+        """The next `n` bytes. Raises ValueError, IncompleteReadError, and what the transport has failed with."""
         if n < 0:
             raise ValueError(f"expected a length of 0 or more, got {n}")
         if n > max(IN_PLACE_FROM_BYTES, len(self._come)):
@@ -51,20 +44,23 @@ class FrameReader(asyncio.StreamReader):
             await self._more()
         return self._taken(n)
 
-    async def _in_place(self, n: int) -> memoryview:
-        if not n <= len(self._place) <= max(n, KEPT_BYTES):
-            self._place = memoryview(np.empty(n, np.uint8)).cast("B")  # type: ignore[arg-type]  # has a buffer
-        begun = len(self._come)
-        self._place[:begun] = self._taken(begun)
-        self._room = self._place[begun:n]
+    async def _in_place(self, n: int) -> bytes:
+        """A BytesIO can be written to, hands out the bytes it has, and takes bytes (aiokafka's next step) uncopied."""
+        frame = BytesIO()
+        frame.seek(n - 1)
+        frame.write(b"\0")
+        begun = self._taken(len(self._come))
+        self._room = frame.getbuffer()
         try:
+            self._room[: len(begun)] = begun
+            self._room = self._room[len(begun) :]
             while self._room:
                 if self._over:
-                    raise asyncio.IncompleteReadError(bytes(self._place[: n - len(self._room)]), n)
+                    raise asyncio.IncompleteReadError(frame.getvalue()[: n - len(self._room)], n)
                 await self._more()
         finally:
-            self._room = memoryview(b"")
-        return self._place[:n]
+            self._room = memoryview(b"")  # no view of the frame may be left, else it is copied
+        return frame.getvalue()
 
     def _taken(self, n: int) -> bytes:
         taken = bytes(memoryview(self._come)[:n])
