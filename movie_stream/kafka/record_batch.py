@@ -30,6 +30,8 @@ _MORE: Final = np.uint64(0x8080808080808080)
 _SEVEN: Final = np.uint64(0x7F7F7F7F7F7F7F7F)
 _ONE: Final = np.uint64(1)
 _END: Final = ord("}")
+_BYTES_AT_ONCE: Final = 1 << 18
+"""Of the text, when ends are looked for."""
 MOST_HEADERS: Final = 100
 """Of a record; what has more is Malformed here, and left to who reads record by record."""
 
@@ -165,12 +167,18 @@ def _strings(text: Bytes, at: Ints) -> tuple[Spans, Ints]:
 def _begins(text: Bytes, count: int) -> Ints:
     """Where each of `count` records begins, back to back from PAD to PAD."""
     first, end = len(PAD), len(text) - len(PAD)
-    likely = np.flatnonzero((text[first : end - 1] == _END) & (text[first + 1 : end] == 0)) + first + 2
-    begins = np.concatenate([[first], likely[likely < end]])[: count if first < end else 0]
+    begins = np.concatenate([[first], *_likely(text, first, end)])[: count if first < end else 0]
     begins = _chained(text, begins, end)
     if len(begins) != count:
         raise Malformed(f"expected {count} records, got {len(begins)}")
     return begins
+
+
+def _likely(text: Bytes, first: int, end: int) -> Iterator[Ints]:
+    """What is behind a brace and a zero, and is not the end; a piece at a time, to stay in the cache."""
+    for at in range(first, end - 2, _BYTES_AT_ONCE):
+        until = min(at + _BYTES_AT_ONCE, end - 2)
+        yield np.flatnonzero((text[at:until] == _END) & (text[at + 1 : until + 1] == 0)) + (at + 2)
 
 
 def _chained(text: Bytes, begins: Ints, end: int) -> Ints:
