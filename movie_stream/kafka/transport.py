@@ -41,11 +41,7 @@ logger = logging.getLogger(__name__)
 SESSION_TIMEOUT_MS = 6_000
 """Brokers refuse less by default; Tansu holds the first to join back for half of it."""
 FETCH_BYTES = 5 << 20
-"""Of a partition at once: enough for a whole chunk of records that are not compressed."""
-FETCHES_BYTES = 8 << 20
-"""Of all partitions at once, compressed; it waits in memory. What one partition leaves is for the others."""
-
-
+"""Of one partition, or several, at once: enough for a whole chunk of records that are not compressed."""
 FETCH_WAIT_MS = 100
 """The longest that a broker waits for records. While it waits for those of an idle partition, aiokafka asks it for no
 others.
@@ -82,7 +78,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
             auto_offset_reset="earliest",
             isolation_level="read_committed",
             max_partition_fetch_bytes=FETCH_BYTES,
-            fetch_max_bytes=FETCHES_BYTES,
+            fetch_max_bytes=FETCH_BYTES,
             fetch_max_wait_ms=FETCH_WAIT_MS,
             session_timeout_ms=SESSION_TIMEOUT_MS,
             heartbeat_interval_ms=SESSION_TIMEOUT_MS // 5,
