@@ -14,6 +14,7 @@ from aiokafka.errors import TopicAuthorizationFailedError
 
 from movie_stream.errors import BrokerUnreachable
 from movie_stream.kafka import client, offsets, topics
+from movie_stream.kafka import log as log_module
 from movie_stream.kafka.log import DELETION_ATTEMPTS, Broker, KafkaLog
 from movie_stream.kafka.topics import Topics
 from movie_stream.settings import Settings
@@ -56,6 +57,32 @@ async def test_what_is_appended_is_read_in_that_order_at_these_offsets(settings:
         assert await read(log, 100, 102) == [(100, b"100"), (101, b"101")]
         assert await read(log, 500, 500) == []
         assert await read(KafkaLog(broker, Topics.of(settings).accumulate_changelog, 0)) == []
+
+
+async def test_no_more_than_some_is_on_its_way(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_module, "SENT_AT_ONCE", 40)
+    values = [b"%d" % n for n in range(500)]
+    async with connected(settings) as broker:
+        under_way, most = 0, 0
+        send = broker.producer.send
+
+        async def counted(topic: str, value: bytes, **more: Any) -> asyncio.Future[Any]:
+            nonlocal under_way, most
+            acknowledged = await send(topic, value, **more)
+            under_way, most = under_way + len(value), max(most, under_way + len(value))
+
+            def done(_: object) -> None:
+                nonlocal under_way
+                under_way -= len(value)
+
+            acknowledged.add_done_callback(done)
+            return acknowledged
+
+        monkeypatch.setattr(broker.producer, "send", counted)
+        log = KafkaLog(broker, Topics.of(settings).accumulate_changelog, 1)
+        assert await log.append(values) == list(range(500))
+        assert await read(log) == list(enumerate(values))
+    assert 10 < most < 50
 
 
 async def test_several_writers_and_readers_of_one_log_see_the_same(settings: Settings) -> None:

@@ -44,7 +44,7 @@ RETRY_AT_MOST_S: Final = 10.0
 class Publish(Owner[Merger]):
     """Owns partitions of `movie-partials`."""
 
-    flushes_at_once: ClassVar[int] = 4  # nearly all of such a flush is waiting for MongoDB
+    flushes_at_once: ClassVar[int] = 2  # nearly all of such a flush is waiting for MongoDB
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ import numpy as np
 from movie_stream.aggregates import partial
 from movie_stream.aggregates.batch import Batch, Cut
 from movie_stream.aggregates.columns import Column, Ints
-from movie_stream.aggregates.groups import Block, Groups, compact
+from movie_stream.aggregates.groups import Block, Groups, compact, released
 from movie_stream.aggregates.local_time import LocalHours
 from movie_stream.aggregates.reader import Reader, Views
 from movie_stream.aggregates.refused import Origin, Refused, RefusedBlock, original_of
@@ -296,7 +296,7 @@ class Accumulator:
             groups.unsaved.values[:] = False
         self._refused.start(self.position)  # a checkpoint may come before the first record
         refused = list(self._refused.blocks(snapshot))
-        return chain(_released(blocks), map(_ENCODER.encode, chain(self.users.freeze(snapshot), refused)))
+        return chain(released(blocks), map(_ENCODER.encode, chain(self.users.freeze(snapshot), refused)))
 
     def load(self, entry: bytes) -> None:
         """Takes over an entry of a checkpoint; they come in the order of the log."""
@@ -344,10 +344,3 @@ def _parts(chunk: Chunk, originals: Mapping[int, int]) -> Iterator[Chunk]:
             start, within = offset, set()
         within.add(original)
     yield chunk.cut(start, chunk.end)
-
-
-def _released(entries: list[bytes]) -> Iterator[bytes]:
-    """The entries, each of which is out of memory as soon as it was used."""
-    entries.reverse()
-    while entries:
-        yield entries.pop()

@@ -163,6 +163,13 @@ class Groups:
                 yield column.ids
 
 
+def released(packed: list[bytes]) -> Iterator[bytes]:
+    """What is packed, each of which is out of memory as soon as it was used."""
+    packed.reverse()
+    while packed:
+        yield packed.pop()
+
+
 def compact(names: Names, groups: Iterable[Groups]) -> None:
     """Forgets the names that no group uses any more, if most of them are not used."""
     if len(names) <= 10_000:

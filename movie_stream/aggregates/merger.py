@@ -19,7 +19,7 @@ import numpy as np
 from movie_stream.aggregates import partial
 from movie_stream.aggregates.columns import Ints
 from movie_stream.aggregates.fields import Key
-from movie_stream.aggregates.groups import Block, Groups, compact
+from movie_stream.aggregates.groups import Block, Groups, compact, released
 from movie_stream.aggregates.interner import Interner
 from movie_stream.aggregates.results import RESULTS, Result
 from movie_stream.chunk import Chunk
@@ -133,6 +133,7 @@ class Merger:
                 raise OtherRun(f"run {message.run} has begun; this worker belongs to run {self._run}")
             if message.run == self._run:
                 self._take(message)
+            del message  # the next one needs the memory
         self.position = chunk.end
 
     def _take(self, message: partial.Partial | partial.Watermark) -> None:
@@ -321,8 +322,11 @@ class Merger:
                 groups.unsaved.values[groups.starts < before] = True
         compact(self._names["movie_id"], self._held.values())
 
-    def freeze(self, snapshot: bool) -> list[bytes]:
-        """The entries of a checkpoint: what changed since the last call, or everything. All keys must be fetched."""
+    def freeze(self, snapshot: bool) -> Iterator[bytes]:
+        """The entries of a checkpoint: what changed since the last call, or everything. All keys must be fetched.
+
+        The copy is made now.
+        """
         assert not self.unfetched, "a key's older part has to be fetched before the key is saved"
         evictions = self._evicted_before if snapshot else self._evictions
         entries = [_ENCODER.encode(Eviction(collection, before)) for collection, before in evictions.items()]
@@ -333,7 +337,7 @@ class Merger:
             entries.extend(_ENCODER.encode(_held(partition, block)) for block in groups.blocks(rows))
             groups.unsaved.values[:] = False
         self._evictions, self._watermarks_changed = {}, False
-        return entries
+        return released(entries)
 
     def load(self, entry: bytes) -> None:
         """Takes over an entry of a checkpoint; they come in the order of the log."""

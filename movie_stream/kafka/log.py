@@ -15,10 +15,12 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError, TopicAuthorizatio
 
 from movie_stream.kafka import client, offsets
 from movie_stream.settings import Settings
-from movie_stream.tables.log import LogCut
+from movie_stream.tables.log import LogCut, portions
 
 logger = logging.getLogger(__name__)
 
+SENT_AT_ONCE: Final = 1 << 20
+"""Bytes of records, about, that are on their way to a partition at one time: the producer holds two copies of them."""
 DELETION_ATTEMPTS: Final = 3
 """A broker that has deleted nothing by then cannot; one that is only away for a moment can."""
 
@@ -37,9 +39,12 @@ class Broker:
 
     async def send(self, topic: str, partition: int, values: Sequence[bytes]) -> list[int]:
         """Sends records in this order; returns their offsets when all are acknowledged. A lost one raises."""
+        found: list[int] = []
         with client.explained(self.settings, f"writing to {topic}"):
-            sent = [await self.producer.send(topic, value, partition=partition) for value in values]
-            return [acknowledged.offset for acknowledged in await asyncio.gather(*sent)]
+            for portion in portions(values, SENT_AT_ONCE):
+                sent = [await self.producer.send(topic, value, partition=partition) for value in portion]
+                found.extend(acknowledged.offset for acknowledged in await asyncio.gather(*sent))
+        return found
 
     async def send_record(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Protocol
 
 
@@ -31,3 +31,21 @@ class Log(Protocol):
 
 class LogCut(RuntimeError):
     """The log was deleted under its reader: it has to start over."""
+
+
+def portions(values: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
+    """The values that are appended at once, portion by portion: each is full when it has `size` bytes or more.
+
+    >>> [list(map(len, portion)) for portion in portions([bytes(3), bytes(2), b"", bytes(5)], 4)]
+    [[3, 2], [0, 5]]
+    """
+    portion: list[bytes] = []
+    held = 0
+    for value in values:
+        portion.append(value)
+        held += len(value)
+        if held >= size:
+            yield portion
+            portion, held = [], 0
+    if portion:
+        yield portion

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
 from movie_stream.allocator import trim
 from movie_stream.tables.checkpoint import BrokenChangelog, Chain, CheckpointId, Cursor, EntryRecord, encode
-from movie_stream.tables.log import Log, LogCut
+from movie_stream.tables.log import Log, LogCut, portions
 
 
 class State(Protocol):
@@ -26,10 +26,10 @@ class State(Protocol):
 
 S = TypeVar("S", bound=State)
 
-SENT_AT_ONCE: Final = 4 << 20
+SENT_AT_ONCE: Final = 1 << 18
 """Bytes of entries, about, that are on their way to the log at one time, besides the copy that they are made of."""
 
-MUCH: Final = 8 << 20
+MUCH: Final = 1 << 20
 """Bytes of entries after which it is worth the while to look for memory that can be given back."""
 
 
@@ -123,7 +123,7 @@ class Table(Generic[S]):
         this = CheckpointId(self._writer, self._sequence)
         offsets: list[int] = []
         size = 0
-        for portion in _portions(frozen.entries):
+        for portion in portions(frozen.entries, SENT_AT_ONCE):
             records = [encode(EntryRecord(this, index, payload)) for index, payload in enumerate(portion, len(offsets))]
             offsets += await self._log.append(records)
             size += sum(map(len, portion))
@@ -170,21 +170,3 @@ class Table(Generic[S]):
             self._snapshot_bytes, self._delta_bytes = size, 0
         else:
             self._delta_bytes += size
-
-
-def _portions(entries: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """The entries that are sent at once, portion by portion.
-
-    >>> [list(map(len, portion)) for portion in _portions([bytes(3 << 20), bytes(2 << 20), b"", bytes(5 << 20)])]
-    [[3145728, 2097152], [0, 5242880]]
-    """
-    portion: list[bytes] = []
-    size = 0
-    for payload in entries:
-        portion.append(payload)
-        size += len(payload)
-        if size >= SENT_AT_ONCE:
-            yield portion
-            portion, size = [], 0
-    if portion:
-        yield portion
