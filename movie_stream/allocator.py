@@ -1,10 +1,15 @@
-"""Has the C library's allocator give memory back to the system when it is freed."""
+"""Has memory go back to the system when it is freed."""
 
 from __future__ import annotations
 
 import ctypes
+import mmap
 import platform
-from typing import Final
+from math import prod
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 _TRIM_THRESHOLD: Final = -1
 _MMAP_THRESHOLD: Final = -3
@@ -20,20 +25,39 @@ of a chunk are smaller.
 KEPT_BYTES: Final = 24 << 20
 """What is free at the end of the heap and kept for the next chunk, for the same reason."""
 
+PAGES_FROM_BYTES: Final = 128 << 10
+"""From this size on an array that lasts has pages of its own."""
+
 
 def give_back() -> None:
     """Sets three limits of glibc's malloc, before there are many threads; elsewhere the library's own ways are kept.
 
     Left alone, glibc raises the first whenever a larger array is freed, up to 32 MB, and keeps eight heaps a core for
-    threads: a worker that takes copies of its columns for each checkpoint then holds twice the memory that it uses.
+    threads, each with holes of its own: a worker that takes copies of its columns for each checkpoint then holds twice
+    the memory that it uses.
     """
     if _GLIBC is not None:
         _GLIBC.mallopt(_MMAP_THRESHOLD, LARGE_BYTES)
         _GLIBC.mallopt(_TRIM_THRESHOLD, KEPT_BYTES)
-        _GLIBC.mallopt(_ARENA_MAX, 2)
+        _GLIBC.mallopt(_ARENA_MAX, 1)
 
 
 def trim() -> None:
     """Gives back what is free in between what is used, which takes some milliseconds: for after very much was freed."""
     if _GLIBC is not None:
         _GLIBC.malloc_trim(0)
+
+
+def lasting(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """An array to be filled, which stays until a larger one takes its place.
+
+    Among the arrays that come and go with every chunk, those would leave holes that fit nothing else. What is not
+    written to of a large one costs no memory.
+
+    >>> lasting((100_000, 2), np.dtype(np.int32)).shape
+    (100000, 2)
+    """
+    size = prod(shape) * dtype.itemsize
+    if size < PAGES_FROM_BYTES or dtype.hasobject or not hasattr(mmap, "MAP_ANONYMOUS"):
+        return np.empty(shape, dtype)
+    return np.ndarray(shape, dtype, mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))

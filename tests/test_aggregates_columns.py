@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from movie_stream.aggregates.columns import Column, Ints, PairIndex, segmented_maximum
+from movie_stream.allocator import PAGES_FROM_BYTES
 
 Pair = tuple[int, int]
 extremes = st.sampled_from([0, 1, -1, 2**63 - 1, -(2**63), 86_400_000, 1 << 32])
@@ -123,3 +124,36 @@ def test_objects_and_numbers_travel(objects: list[object]) -> None:
         loaded.load(every, column.export(every), every[::2])
         assert loaded.values[::2].tolist() == values[::2]
         assert loaded.export(every[:0]) in ([], b"")
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 3 * PAGES_FROM_BYTES // 8), st.booleans()), max_size=6),
+    st.sampled_from([(), (3,)]),
+    st.integers(0, 1_000),
+)
+def test_a_column_is_like_an_array_however_large(
+    steps: list[tuple[int, bool]], width: tuple[int, ...], seed: int
+) -> None:
+    chance = np.random.default_rng(seed)
+    column, wanted = Column(np.int64, fill=-1, width=width), np.empty((0, *width), np.int64)
+    for more, keeps in steps:
+        held = len(wanted)
+        column.grow(held + more)
+        assert (column.values[held:] == -1).all()
+        column.values[held:] = np.arange(more).reshape(-1, *[1] * len(width))
+        wanted = np.concatenate([wanted, column.values[held:]])
+        if keeps:
+            rows = chance.permutation(len(wanted))[: chance.integers(0, len(wanted), endpoint=True)]
+            column.keep(rows)
+            wanted = wanted[rows]
+        assert np.array_equal(column.values, wanted)
+
+
+def test_objects_stay_objects() -> None:
+    column = Column(object, fill=None)
+    column.grow(PAGES_FROM_BYTES)
+    column.values[-1] = "last"
+    column.keep(np.arange(PAGES_FROM_BYTES))
+    assert column.values[-1] == "last"
+    assert column.values[0] is None

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movie_stream.aggregates.slots import Slots
+from movie_stream.allocator import lasting
 
 Array = NDArray[Any]
 Ints = NDArray[np.int64]
@@ -39,7 +40,7 @@ class Column:
         """Makes it `length` long; what is new holds `fill`."""
         held, capacity = len(self.values), len(self._array)
         if length > capacity:
-            grown = np.empty((max(length, capacity + capacity // 2), *self._array.shape[1:]), self._array.dtype)
+            grown = lasting((max(length, capacity + capacity // 2), *self._array.shape[1:]), self._array.dtype)
             grown[:held] = self.values
             self._array = grown
         self.values = self._array[:length]
@@ -47,7 +48,9 @@ class Column:
 
     def keep(self, rows: AnyInts) -> None:
         """Leaves only these rows, in this order."""
-        self._array = self.values = self.values[rows]
+        kept = lasting((len(rows), *self._array.shape[1:]), self._array.dtype)
+        np.take(self.values, rows, axis=0, out=kept, mode="clip")  # which, unlike "raise", makes no other copy
+        self._array = self.values = kept
 
     def export(self, rows: Ints) -> bytes | list[Any]:
         """The values of these rows in a form that msgpack knows: bytes, or a list where they are objects."""

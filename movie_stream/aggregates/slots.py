@@ -8,6 +8,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from movie_stream.allocator import lasting
+
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
@@ -73,7 +75,8 @@ class Slots:
     def rebuild(self, length: int, hashes_of: HashesOf) -> None:
         """Forgets everything and takes in the things numbered from 0 to before `length`."""
         self._used = length
-        self._slots = np.full(max(_FEWEST, 1 << (2 * length).bit_length()), _FREE, np.int32)
+        self._slots = lasting((max(_FEWEST, 1 << (2 * length).bit_length()),), np.dtype(np.int32))
+        self._slots[:] = _FREE
         self._place_all(0, length, hashes_of)
 
     def _place_all(self, start: int, end: int, hashes_of: HashesOf) -> None:
