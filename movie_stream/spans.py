@@ -87,10 +87,11 @@ class Spans(Sequence["bytes | None"]):
 
     def tolist(self) -> list[bytes | None]:
         """The strings as objects."""
-        buffer = self.text.tobytes()
+        few = len(self) < len(self.text) >> 8
+        buffer = self.text.data if few else self.text.tobytes()
         ends = (self.begins + self.lengths).tolist()
         return [
-            None if length == NULL else buffer[begin:end]
+            None if length == NULL else bytes(buffer[begin:end])
             for begin, end, length in zip(self.begins.tolist(), ends, self.lengths.tolist(), strict=True)
         ]
 

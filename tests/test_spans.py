@@ -48,6 +48,11 @@ def test_strings_come_back_and_parts_share_the_buffer(values: list[bytes | None]
         assert part.hashes().tolist() == Spans.of(wanted).hashes().tolist()
 
 
+@given(columns)
+def test_a_few_strings_of_a_large_buffer_come_back(values: list[bytes | None]) -> None:
+    assert elsewhere(values, bytes(10_000)).tolist() == values
+
+
 @given(columns, columns, st.booleans())
 def test_one_after_the_other(values: list[bytes | None], others: list[bytes | None], same_buffer: bool) -> None:
     both = Spans.of([*values, *others])

@@ -52,10 +52,11 @@ def guarded_update(document: GuardedDocument, encoded: bytes) -> UpdateOne:
     """Replaces what is stored if that is older, leaves it as it is otherwise.
 
     Matched on `_id` alone: with the condition in the filter, an upsert that finds it false inserts, and loses
-    races.
+    races. It is encoded already: as objects, the condition takes more memory than the document.
     """
     replaced = {"$cond": [_is_newer(document.rev, document.run), {"$literal": RawBSONDocument(encoded)}, "$$ROOT"]}
-    return UpdateOne({"_id": document.id}, [{"$replaceWith": replaced}], upsert=True)
+    stage = RawBSONDocument(bson.encode({"$replaceWith": replaced}))
+    return UpdateOne({"_id": document.id}, [stage], upsert=True)
 
 
 def compare(mine: Sequence[int], theirs: Sequence[int]) -> Order:
