@@ -17,7 +17,8 @@ from tests.chaos.stage import Kind, Stage
 pytestmark = pytest.mark.timeout(TIMEOUT_S)
 
 PLACES = 6
-MOST_MB = 500
+MOST_MB = 600
+"""Of a state like that: a million users, and a day of views that later ones can still change."""
 
 
 class Memory:
@@ -73,4 +74,5 @@ def test_five_million_events_of_a_million_users(kind: Kind, tmp_path: Path) -> N
         stage.recover()
         stage.leave()
         stage.verdict()
-        assert max(memory.seen) < MOST_MB
+        assert max(quarters) < MOST_MB
+        assert quarters[-1] < 1.1 * quarters[-2], "it grows with what has been counted"
