@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import platform
+import sys
 from math import prod
 from typing import Any, Final
 
@@ -43,7 +44,10 @@ def give_back() -> None:
 
 
 def trim() -> None:
-    """Gives back what is free in between what is used, which takes some milliseconds: for after very much was freed."""
+    """Gives back all that is free, also what is kept and what lies between what is used: for after much was freed.
+
+    It takes some milliseconds, and a few more until the next chunk has its memory again.
+    """
     if _GLIBC is not None:
         _GLIBC.malloc_trim(0)
 
@@ -52,12 +56,16 @@ def lasting(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     """An array to be filled, which stays until a larger one takes its place.
 
     Among the arrays that come and go with every chunk, those would leave holes that fit nothing else. What is not
-    written to of a large one costs no memory.
+    written to of a large one costs no memory. Raises MemoryError.
 
     >>> lasting((100_000, 2), np.dtype(np.int32)).shape
     (100000, 2)
     """
     size = prod(shape) * dtype.itemsize
-    if size < PAGES_FROM_BYTES or dtype.hasobject or not hasattr(mmap, "MAP_ANONYMOUS"):
+    if size < PAGES_FROM_BYTES or dtype.hasobject or sys.platform == "win32":
         return np.empty(shape, dtype)
-    return np.ndarray(shape, dtype, mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+    try:
+        pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except OSError as error:
+        raise MemoryError(f"no {size:,} bytes for an array of {shape}: {error}") from error
+    return np.ndarray(shape, dtype, pages)

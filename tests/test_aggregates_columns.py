@@ -150,6 +150,14 @@ def test_a_column_is_like_an_array_however_large(
         assert np.array_equal(column.values, wanted)
 
 
+@pytest.mark.parametrize("rows", [[-1, 2], [2, 5]])
+def test_rows_that_are_not_there_cannot_be_kept(rows: list[int]) -> None:
+    column = Column(np.int64)
+    column.grow(5)
+    with pytest.raises(IndexError, match="expected rows from 0 to before 5"):
+        column.keep(np.array(rows))
+
+
 def test_objects_stay_objects() -> None:
     column = Column(object, fill=None)
     column.grow(PAGES_FROM_BYTES)

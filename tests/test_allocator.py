@@ -6,7 +6,10 @@ import platform
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from movie_stream.allocator import lasting
 
 PROGRAM = """
 import sys
@@ -36,3 +39,8 @@ def held_mb(*how: str) -> int:
 def test_freed_arrays_are_given_back() -> None:
     assert held_mb("give back") < held_mb() - 50
     assert held_mb("small", "give back", "trim") < held_mb("small", "give back") - 50
+
+
+def test_an_array_that_is_too_large_is_a_memory_error() -> None:
+    with pytest.raises(MemoryError):
+        lasting((1 << 62,), np.dtype(np.int8))

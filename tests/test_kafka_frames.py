@@ -88,6 +88,23 @@ async def test_a_large_frame_is_in_memory_once() -> None:
     assert len(sent) < peak_bytes < 1.5 * len(sent)
 
 
+@pytest.mark.parametrize("said", [0x48545450, 0x15030300])  # "HTTP", and an alert of TLS
+async def test_what_is_said_to_be_huge_takes_the_memory_of_what_comes(said: int) -> None:
+    wire = Wire()
+    tracemalloc.start()
+    try:
+        reading = asyncio.create_task(wire.reader.readexactly(said))
+        await wire.feed(b"/1.1 400 Bad Request", [20])
+        wire.protocol.eof_received()
+        with pytest.raises(asyncio.IncompleteReadError) as caught:
+            await reading
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert caught.value.partial == b"/1.1 400 Bad Request"
+    assert peak_bytes < 1 << 20
+
+
 @pytest.mark.parametrize("size", [10, LARGE])
 async def test_a_connection_that_ends_within_a_frame(size: int) -> None:
     wire = Wire()

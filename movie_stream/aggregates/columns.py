@@ -47,9 +47,11 @@ class Column:
         self.values[held:] = self.fill
 
     def keep(self, rows: AnyInts) -> None:
-        """Leaves only these rows, in this order."""
+        """Leaves only these rows, in this order. Raises IndexError."""
+        if len(rows) and not 0 <= rows.min() <= rows.max() < len(self.values):
+            raise IndexError(f"expected rows from 0 to before {len(self.values)}, got {rows.min()} to {rows.max()}")
         kept = lasting((len(rows), *self._array.shape[1:]), self._array.dtype)
-        np.take(self.values, rows, axis=0, out=kept, mode="clip")  # which, unlike "raise", makes no other copy
+        np.take(self.values, rows, axis=0, out=kept, mode="clip")  # none is clipped; "raise" makes a copy
         self._array = self.values = kept
 
     def export(self, rows: Ints) -> bytes | list[Any]:

@@ -325,7 +325,7 @@ class Merger:
     def freeze(self, snapshot: bool) -> Iterator[bytes]:
         """The entries of a checkpoint: what changed since the last call, or everything. All keys must be fetched.
 
-        The copy is made now.
+        The copy is made now; each is out of memory when the next one is asked for.
         """
         assert not self.unfetched, "a key's older part has to be fetched before the key is saved"
         evictions = self._evicted_before if snapshot else self._evictions

@@ -18,6 +18,8 @@ from aiokafka import conn
 
 IN_PLACE_FROM_BYTES: Final = 64 << 10
 """What is smaller is copied once more."""
+IN_PLACE_UP_TO_BYTES: Final = 64 << 20
+"""What is said to be larger gets memory as it comes only: a peer that speaks no Kafka says a length of gigabytes."""
 
 
 class FrameReader(asyncio.StreamReader):
@@ -36,7 +38,7 @@ class FrameReader(asyncio.StreamReader):
         """The next `n` bytes. Raises ValueError, IncompleteReadError, and what the transport has failed with."""
         if n < 0:
             raise ValueError(f"expected a length of 0 or more, got {n}")
-        if n > max(IN_PLACE_FROM_BYTES, len(self._come)):
+        if max(IN_PLACE_FROM_BYTES, len(self._come)) < n <= IN_PLACE_UP_TO_BYTES:
             return await self._in_place(n)
         while len(self._come) < n:
             if self._over:
@@ -56,7 +58,7 @@ class FrameReader(asyncio.StreamReader):
             self._room = self._room[len(begun) :]
             while self._room:
                 if self._over:
-                    raise asyncio.IncompleteReadError(frame.getvalue()[: n - len(self._room)], n)
+                    raise asyncio.IncompleteReadError(bytes(frame.getbuffer()[: n - len(self._room)]), n)
                 await self._more()
         finally:
             self._room = memoryview(b"")  # no view of the frame may be left, else it is copied

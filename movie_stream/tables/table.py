@@ -26,7 +26,7 @@ class State(Protocol):
 
 S = TypeVar("S", bound=State)
 
-SENT_AT_ONCE: Final = 1 << 18
+SENT_AT_ONCE: Final = 1 << 20
 """Bytes of entries, about, that are on their way to the log at one time, besides the copy that they are made of."""
 
 MUCH: Final = 1 << 20
