@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 LEAVE_WITHIN_S: Final = 2.5
 """The longest that the flush of partitions that go may take; after it their state is dropped, which is safe."""
 
+LEFT_AT_ONCE: Final = 2
+"""Each of the partitions that go holds in memory what it writes."""
+
 STALLED_AFTER_S: Final = 60.0
 """A partition with records to read that has not moved for this long ends the process."""
 
@@ -102,6 +105,7 @@ class Owner(ABC, Generic[S]):
         self.finished: dict[int, int] = {}
         self.paused: set[int] = set()
         self._flushing = asyncio.Semaphore(self.flushes_at_once)
+        self._leaving = asyncio.Semaphore(LEFT_AT_ONCE)
         self.applied = 0
         """Records applied since the start of the process."""
 
@@ -238,7 +242,7 @@ class Owner(ABC, Generic[S]):
             self._drop(partition, owned)
 
     async def leave(self, partitions: Iterable[int]) -> None:
-        """Flushes partitions that go, all at once and for a bounded time, and drops their state."""
+        """Flushes partitions that go, LEFT_AT_ONCE side by side and for a bounded time, and drops their state."""
         going = [(p, self.owned[p]) for p in partitions if p in self.owned]
         for _, owned in going:
             owned.leaving = True
@@ -252,7 +256,7 @@ class Owner(ABC, Generic[S]):
 
     async def _flush_last(self, partition: int, owned: Owned[S]) -> None:
         owned.table.in_a_hurry = True
-        async with owned.lock:
+        async with self._leaving, owned.lock:
             if self.holds(partition, owned) and not self.idle(owned):
                 await self._flush(partition, owned, leaving=True)
 
