@@ -61,11 +61,64 @@ def lasting(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     >>> lasting((100_000, 2), np.dtype(np.int32)).shape
     (100000, 2)
     """
-    size = prod(shape) * dtype.itemsize
-    if size < PAGES_FROM_BYTES or dtype.hasobject or sys.platform == "win32":
-        return np.empty(shape, dtype)
-    try:
-        pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    except OSError as error:
-        raise MemoryError(f"no {size:,} bytes for an array of {shape}: {error}") from error
-    return np.ndarray(shape, dtype, pages)
+    return Room(shape, dtype).array
+
+
+class Room:
+    """Room for an array that lasts, and becomes longer where it lies: its pages are given to it, none are copied.
+
+    >>> room = Room((100_000,), np.dtype(np.int32))
+    >>> room.array[-1] = 7
+    >>> room.extend(200_000)
+    >>> room.array[99_999], len(room.array)
+    (7, 200000)
+    """
+
+    __slots__ = ("_pages", "array")
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        """Raises MemoryError."""
+        size = prod(shape) * dtype.itemsize
+        self._pages: mmap.mmap | None = None
+        self.array: NDArray[Any]
+        if size < PAGES_FROM_BYTES or dtype.hasobject or sys.platform == "win32":
+            self.array = np.empty(shape, dtype)
+            return
+        try:
+            self._pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        except OSError as error:
+            raise MemoryError(f"no {size:,} bytes for an array of {shape}: {error}") from error
+        self.array = self._seen(shape, dtype)
+
+    def extend(self, rows: int) -> None:
+        """Makes `array` so long; what others hold of it is from now on a copy. Raises MemoryError."""
+        shape, dtype = (rows, *self.array.shape[1:]), self.array.dtype
+        if not self._stretched(shape, dtype):
+            longer = Room(shape, dtype)
+            longer.array[: len(self.array)] = self.array
+            self._pages, self.array = longer._pages, longer.array
+
+    def _stretched(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
+        """Gives the array more pages, unless it has none of its own, or someone else holds a part of it."""
+        if self._pages is None or sys.platform != "linux":
+            return False
+        before = self.array.shape
+        self.array = _NOTHING
+        try:
+            self._pages.resize(prod(shape) * dtype.itemsize)
+        except BufferError:  # someone does
+            self.array = self._seen(before, dtype)
+            return False
+        except OSError as error:
+            self.array = self._seen(before, dtype)
+            raise MemoryError(f"no more bytes for an array of {shape}: {error}") from error
+        self.array = self._seen(shape, dtype)
+        return True
+
+    def _seen(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+        """The pages as an array; while it, or a part of it, is held they stay where they are."""
+        assert self._pages is not None
+        return np.frombuffer(self._pages, dtype, prod(shape)).reshape(shape)
+
+
+_NOTHING: Final = np.empty(0)

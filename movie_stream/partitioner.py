@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from movie_stream.spans import FIRST_BYTES, Spans, words_of
+from movie_stream.spans import FIRST_BYTES, HEAD_BYTES, Spans, words_of
 
 SEED: Final = np.uint32(0x9747B28C)
 MULTIPLIER: Final = np.uint32(0x5BD1E995)
@@ -39,18 +39,24 @@ def partitions_of_spans(keys: Spans, partition_count: int) -> NDArray[np.int64]:
     ... ).tolist()
     True
     """
-    words, lengths = words_of(keys.text), keys.lengths
+    words, lengths, heads = words_of(keys.text), keys.lengths, keys.heads()
     hashes = SEED ^ lengths.astype(np.uint32)
     for at in range(0, int(lengths.max(initial=0)), WORD):
         left = np.clip(lengths - at, 0, WORD)
-        rows = np.flatnonzero(left)
-        left = left[rows]
-        word = (words[keys.begins[rows] + at] & FIRST_BYTES[left]).astype(np.uint32)
+        if at < HEAD_BYTES:
+            half = heads[:, at // 8] >> np.uint64(at % 8 * 8)
+        else:
+            half = words[np.where(left, keys.begins + at, 0)] & FIRST_BYTES[left]
+        word = half.astype(np.uint32)
         mixed = word * MULTIPLIER
         mixed ^= mixed >> np.uint32(24)
         mixed *= MULTIPLIER
-        mixed ^= hashes[rows] * MULTIPLIER
-        hashes[rows] = np.where(left == WORD, mixed, (hashes[rows] ^ word) * MULTIPLIER)
+        mixed ^= hashes * MULTIPLIER
+        if (left == WORD).all():
+            hashes = mixed
+        else:
+            rest = np.where(left, (hashes ^ word) * MULTIPLIER, hashes)
+            hashes = np.where(left == WORD, mixed, rest)
     return (_finished(hashes) & np.uint32(0x7FFFFFFF)).astype(np.int64) % partition_count
 
 

@@ -19,7 +19,9 @@ Words = NDArray[np.uint64]
 Ints = NDArray[np.int64]
 
 WORD: Final = 8
-PAD: Final = bytes(2 * WORD)
+HEAD_BYTES: Final = 2 * WORD
+"""Of each string, that are looked at together: see Spans.heads."""
+PAD: Final = bytes(HEAD_BYTES)
 """What a buffer begins and ends with, so that two words can be read before and behind every string."""
 NULL: Final = -1
 """The length of what is no string."""
@@ -46,14 +48,15 @@ class Spans(Sequence["bytes | None"]):
 
     __slots__ = ("_hashes", "_heads", "begins", "lengths", "text")
 
-    def __init__(self, text: Bytes, begins: Ints, lengths: Ints) -> None:
+    def __init__(self, text: Bytes, begins: Ints, lengths: Ints, heads: Words | None = None) -> None:
+        """`heads` is what the method gives, where that is known."""
         self.text = text
         """The buffer, with PAD on both sides."""
         self.begins = begins
         self.lengths = lengths
         """In bytes, or NULL."""
         self._hashes: Words | None = None
-        self._heads: Words | None = None
+        self._heads = heads
 
     @classmethod
     def of(cls, strings: Sequence[bytes | None]) -> Spans:
@@ -158,10 +161,13 @@ class Spans(Sequence["bytes | None"]):
         >>> [f"{value:016x}" for value in names.stable_hashes().tolist()]
         ['9ca066f1a4ab2eea', '9008ed15cf7d40c2', '234f8f1a94c6f66b']
         """
-        words, at, left = words_of(self.text), self.begins, np.maximum(self.lengths, 0)
-        mixed = _finalized((left.view(np.uint64) + _ONE) * _GOLDEN ^ words[at] & FIRST_BYTES[np.minimum(left, WORD)])
-        rows = np.flatnonzero(left > WORD)
-        at, left = at[rows], left[rows]
+        two, left = self.heads(), np.maximum(self.lengths, 0)
+        mixed = _finalized((left.view(np.uint64) + _ONE) * _GOLDEN ^ two[:, 0])
+        longer = left > WORD
+        if longer.any():
+            mixed = np.where(longer, _finalized((mixed + _GOLDEN) ^ two[:, 1]), mixed)
+        words, rows = words_of(self.text), np.flatnonzero(left > 2 * WORD)
+        at, left = self.begins[rows] + WORD, left[rows] - WORD
         while len(rows):
             at, left = at + WORD, left - WORD
             word = words[at] & FIRST_BYTES[np.minimum(left, WORD)]

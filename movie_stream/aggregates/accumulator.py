@@ -27,9 +27,8 @@ from movie_stream.partitioner import partitions_of_spans
 
 _BEFORE_ALL: Final = -(2**62)
 _EVER: Final = 2**62
-_UNKNOWN: Final = -1
-_ELSEWHERE: Final = 0
-"""Where a user belongs, in Accumulator._placed: elsewhere, here (1), or not asked yet."""
+_ASKED_AT_ONCE: Final = 1 << 16
+"""Users of whom is asked where they belong, so that what is made of their names stays small."""
 
 Entry = Block | UsersBlock | UserDaysBlock | RefusedBlock
 _ENCODER = msgspec.msgpack.Encoder()
@@ -100,7 +99,7 @@ class Accumulator:
         self.watermark_ms: int | None = None
         self.misplaced = 0
         """Views whose user belongs into another partition, since the start of this process."""
-        self._placed = Column(np.int8, fill=_UNKNOWN)
+        self._elsewhere, self._some_elsewhere = Column(np.bool_), False
         self.vocabulary = Vocabulary()
         self.users = Users(self._results, self._rules.session_gap_ms)
         self._reader = Reader(self.vocabulary, self.users.names, self._rules.future_tolerance_ms)
@@ -249,12 +248,14 @@ class Accumulator:
         )
 
     def _count_misplaced(self, users: Ints) -> None:
-        self._placed.grow(len(self.users))
-        placed = self._placed.values
-        fresh = users[placed[users] == _UNKNOWN]
-        if len(fresh):
-            placed[fresh] = partitions_of_spans(self.users.names.spans(fresh), self._partitions) == self.partition
-        self.misplaced += int(np.count_nonzero(placed[users] == _ELSEWHERE))
+        elsewhere, names = self._elsewhere, self.users.names
+        while (known := len(elsewhere.values)) < len(names):
+            fresh = np.arange(known, min(known + _ASKED_AT_ONCE, len(names)))
+            elsewhere.grow(known + len(fresh))
+            elsewhere.values[fresh] = partitions_of_spans(names.spans(fresh), self._partitions) != self.partition
+            self._some_elsewhere |= bool(elsewhere.values[fresh].any())
+        if self._some_elsewhere:
+            self.misplaced += int(np.count_nonzero(elsewhere.values[users]))
 
     def partials(self, targets: int) -> list[tuple[int, bytes]]:
         """What changed since the last call, for each partition of `movie-partials`; the watermark comes last."""
@@ -316,7 +317,7 @@ class Accumulator:
             groups.unsaved.values[:] = False
         self.users.settle()
         self._refused.loaded(position)
-        self._placed = Column(np.int8, fill=_UNKNOWN)
+        self._elsewhere, self._some_elsewhere = Column(np.bool_), False
         self.forget()
 
     def forget(self) -> None:

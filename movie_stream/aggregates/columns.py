@@ -7,8 +7,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from movie_stream.aggregates.slots import Slots
-from movie_stream.allocator import lasting
+from movie_stream.aggregates.slots import Hashes, Slots
+from movie_stream.allocator import Room
 
 Array = NDArray[Any]
 Ints = NDArray[np.int64]
@@ -29,30 +29,29 @@ class Column:
     [-1, 7, -1]
     """
 
-    __slots__ = ("_array", "fill", "values")
+    __slots__ = ("_room", "fill", "values")
 
     def __init__(self, dtype: Any, fill: object = 0, width: tuple[int, ...] = ()) -> None:
         self.fill = fill
-        self._array: Array = np.empty((16, *width), dtype)
-        self.values: Array = self._array[:0]
+        self._room = Room((16, *width), np.dtype(dtype))
+        self.values: Array = self._room.array[:0]
 
     def grow(self, length: int) -> None:
         """Makes it `length` long; what is new holds `fill`."""
-        held, capacity = len(self.values), len(self._array)
+        held, capacity = len(self.values), len(self._room.array)
         if length > capacity:
-            grown = lasting((max(length, capacity + capacity // 2), *self._array.shape[1:]), self._array.dtype)
-            grown[:held] = self.values
-            self._array = grown
-        self.values = self._array[:length]
+            self.values = self.values[:0].copy()  # who holds the array keeps it where it is
+            self._room.extend(max(length, capacity + capacity // 2))
+        self.values = self._room.array[:length]
         self.values[held:] = self.fill
 
     def keep(self, rows: AnyInts) -> None:
         """Leaves only these rows, in this order. Raises IndexError."""
         if len(rows) and not 0 <= rows.min() <= rows.max() < len(self.values):
             raise IndexError(f"expected rows from 0 to before {len(self.values)}, got {rows.min()} to {rows.max()}")
-        kept = lasting((len(rows), *self._array.shape[1:]), self._array.dtype)
-        np.take(self.values, rows, axis=0, out=kept, mode="clip")  # none is clipped; "raise" makes a copy
-        self._array = self.values = kept
+        kept = Room((len(rows), *self.values.shape[1:]), self.values.dtype)
+        np.take(self.values, rows, axis=0, out=kept.array, mode="clip")  # none is clipped; "raise" makes a copy
+        self._room, self.values = kept, kept.array
 
     def export(self, rows: Ints) -> bytes | list[Any]:
         """The values of these rows in a form that msgpack knows: bytes, or a list where they are objects."""
@@ -61,10 +60,10 @@ class Column:
 
     def load(self, rows: Ints, exported: Any, picked: Ints) -> None:
         """Replaces the values of `rows` by what `export` gave, at the `picked` places only."""
-        if self._array.dtype == object:
+        if self.values.dtype == object:
             values = np.fromiter(exported, object, len(exported))
         else:
-            values = np.frombuffer(exported, self._array.dtype).reshape(-1, *self._array.shape[1:])
+            values = np.frombuffer(exported, self.values.dtype).reshape(-1, *self.values.shape[1:])
         self.values[rows[picked]] = values[picked]
 
 
@@ -114,13 +113,10 @@ class PairIndex:
             order = order_of(b[unknown].astype(np.int64) - b[unknown].min())
             order = order[np.argsort(a[unknown[order]], kind="stable")]
             rows = unknown[order]
-            first = np.ones(len(rows), np.bool_)
-            first[1:] = (a[rows[1:]] != a[rows[:-1]]) | (b[rows[1:]] != b[rows[:-1]])
-            fresh = np.sort(rows[first])  # their order in the log
-            number_of = np.empty(len(rows), np.int64)
-            number_of[first] = self.length + np.searchsorted(fresh, rows[first])
-            heads = np.flatnonzero(first)
-            numbers[rows] = number_of[heads[np.cumsum(first) - 1]]
+            begins = np.append(True, (a[rows[1:]] != a[rows[:-1]]) | (b[rows[1:]] != b[rows[:-1]]))
+            first, which = first_of_each(order, begins)
+            fresh = unknown[first]
+            numbers[unknown] = self.length + which
             self._append(a[fresh], b[fresh])
         return numbers
 
@@ -145,20 +141,38 @@ class PairIndex:
         for column, values in ((self._a, a), (self._b, b)):
             column.grow(self.length)
             column.values[start:] = values
-        self._slots.extend(start, self.length, self._hashes_of)
+        self._slots.extend(start, self._hashes_of(slice(start, None)))
 
-    def _hashes_of(self, part: slice) -> NDArray[np.uint64]:
+    def _hashes_of(self, part: slice) -> Hashes:
         return _hashes(self._a.values[part], self._b.values[part])
 
 
-def _hashes(a: AnyInts, b: AnyInts) -> NDArray[np.uint64]:
+def _hashes(a: AnyInts, b: AnyInts) -> Hashes:
     """32 well-mixed bits of each pair, the same whatever type its halves are held in."""
     mixed = np.asarray(a, np.int64).view(np.uint64) * _MIX_A
     mixed ^= np.asarray(b, np.int64).view(np.uint64) * _MIX_B
     mixed ^= mixed >> np.uint64(29)
     mixed *= _MIX_A
     mixed >>= np.uint64(32)
-    return mixed
+    return mixed.astype(np.uint32)
+
+
+def first_of_each(order: Ints, begins: Bools) -> tuple[Ints, Ints]:
+    """Numbers kinds of things by where each comes first: where these are, and the number of each thing.
+
+    `order` sorts the things, those of one kind by where they come; `begins` says where, in it, another kind begins.
+
+    >>> things = np.array([7, 3, 7, 9])
+    >>> order = np.argsort(things, kind="stable")
+    >>> [numbers.tolist() for numbers in first_of_each(order, np.diff(things[order], prepend=-1) != 0)]
+    [[0, 1, 3], [0, 1, 0, 2]]
+    """
+    first = order[begins]
+    is_first = np.zeros(len(order), np.bool_)
+    is_first[first] = True
+    numbers = np.empty(len(order), np.int64)
+    numbers[order] = (np.cumsum(is_first) - 1)[first][np.cumsum(begins) - 1]
+    return np.flatnonzero(is_first), numbers
 
 
 def order_of(keys: AnyInts) -> Ints:

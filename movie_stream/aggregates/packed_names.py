@@ -1,23 +1,28 @@
-"""Very many strings as small integers: the users, who are never forgotten, at about 30 bytes each besides the text."""
+"""Very many strings as small integers: the users, who are never forgotten, at 40 to 56 bytes each up to 16 of text."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from movie_stream.aggregates.columns import AnyInts, Bools, Column, Ints, order_of
+from movie_stream.aggregates.columns import AnyInts, Bools, Column, Ints, first_of_each, order_of
 from movie_stream.aggregates.slots import Slots
-from movie_stream.spans import PAD, Spans, Words, equal, joined
+from movie_stream.spans import FIRST_BYTES, PAD, WORD, Spans, Words, joined, words_of
+
+_HEAD: Final = 2
+"""Words of each string that stand together, zeros behind its end."""
 
 
 class PackedNames:
     """Numbers strings in the order in which they first come, without an object a string.
 
     The hash that finds them has a secret of the process in it, so nobody can make up ids that all collide. It is never
-    stored, and never taken for the string: strings are compared byte by byte.
+    stored, and never taken for the string: strings are compared byte by byte. Most fit into two words, and are compared
+    by these alone, at one place in memory each.
 
     >>> names = PackedNames()
     >>> names.ids(["a", "\u00e9t\u00e9", "a"]).tolist(), names.texts(np.array([1, 0])), len(names)
@@ -26,25 +31,23 @@ class PackedNames:
     [-1, 0]
     """
 
-    __slots__ = ("_begins", "_hashes", "_slots", "_tags", "_text")
+    __slots__ = ("_hashes", "_heads", "_lengths", "_rest", "_slots", "_words")
 
     def __init__(self) -> None:
         self.restart([])
 
     def restart(self, names: Sequence[str]) -> None:
         """Forgets all names and numbers these anew."""
-        self._text = Column(np.uint8)  # all strings one after the other as UTF-8, with PAD on both sides
-        self._text.grow(2 * len(PAD))
-        self._begins = Column(np.int64)  # of each in _text, and of the next one to come
-        self._begins.grow(1)
-        self._begins.values[0] = len(PAD)
-        self._tags = Column(np.uint32)
+        self._heads = Column(np.uint64, width=(_HEAD,))
+        self._lengths = Column(np.int32)  # in bytes
+        self._rest = Column(np.uint32)  # of a string longer than its head, where in _words (32 GB) the rest begins
+        self._words = Column(np.uint64)  # each rest from a word of its own on, zeros behind its end
         self._hashes = Column(np.uint64)
         self._slots = Slots()
         self.ids(names)
 
     def __len__(self) -> int:
-        return len(self._begins.values) - 1
+        return len(self._lengths.values)
 
     def ids(self, names: Sequence[str]) -> Ints:
         """The number of each string; a new string gets a new number."""
@@ -53,26 +56,30 @@ class PackedNames:
 
     def find(self, spans: Spans) -> Ints:
         """The number of each string (as UTF-8), -1 where it is not known."""
-        return self._find(spans, _tags(spans.hashes()))
+        return self._slots.find(
+            _tags(spans.hashes()), lambda numbers, places: self._same(numbers, spans.take(places))
+        )
 
     def add(self, spans: Spans, found: Ints) -> Ints:
         """The number of each string, of which `find` gave `found`; those not yet known get new numbers."""
         unknown = np.flatnonzero(found < 0)
-        if not len(unknown):
-            return found
-        found = found.copy()
-        hashes = spans.take(unknown).hashes()
+        found = found.copy() if len(unknown) else found
         while len(unknown):  # once, but for different strings with equal hashes
-            first = _first_of_each(hashes)
-            self._append(spans.take(unknown[first]), _tags(hashes[first]))
-            numbers = self._find(spans.take(unknown), _tags(hashes))
+            strings, known = spans.take(unknown), len(self)
+            first, which = _first_of_each(strings.hashes())
+            self._append(strings.take(first))
+            numbers = known + which
+            again = np.ones(len(unknown), np.bool_)
+            again[first] = False
+            other = np.flatnonzero(again)
+            other = other[~self._same(numbers[other], strings.take(other))]
             found[unknown] = numbers
-            unknown, hashes = unknown[numbers < 0], hashes[numbers < 0]
+            unknown = unknown[other]
         return found
 
-    def texts(self, ids: Ints) -> list[str]:
+    def texts(self, ids: AnyInts) -> list[str]:
         """The strings of these numbers."""
-        utf8, bounds = _joined(self._text.values, *self._bounds(ids))
+        utf8, bounds = _joined(self.spans(ids))
         if not utf8.isascii():
             return [utf8[begin:end].decode() for begin, end in bounds]
         text = utf8.decode()
@@ -80,8 +87,7 @@ class PackedNames:
 
     def pack(self, ids: AnyInts) -> tuple[bytes, bytes]:
         """The strings of these numbers one after the other, in UTF-8, and their lengths in bytes, as int32."""
-        begins, ends = self._bounds(ids)
-        return _joined(self._text.values, begins, ends)[0], (ends - begins).astype(np.int32).tobytes()
+        return _joined(self.spans(ids))[0], self._lengths.values[ids].tobytes()
 
     def unpack(self, text: bytes, lengths: bytes) -> Ints:
         """The number of each string that `pack` gave, by whichever names. Raises ValueError on what it never gives.
@@ -97,9 +103,20 @@ class PackedNames:
         return self.add(spans, self.find(spans))
 
     def spans(self, ids: AnyInts) -> Spans:
-        """The strings of these numbers, in UTF-8, where they lie."""
-        begins, ends = self._bounds(ids)
-        return Spans(self._text.values, begins, ends - begins)
+        """The strings of these numbers, in UTF-8, in a buffer of their own."""
+        lengths, pad = self._lengths.values[ids].astype(np.int64), len(PAD) // WORD
+        rest = _words_of_rest(lengths)
+        ends = pad + np.cumsum(_HEAD + rest)
+        begins = ends - rest - _HEAD
+        words = np.zeros((ends[-1] if len(ends) else pad) + pad, np.uint64)
+        heads = self._heads.values.take(ids, axis=0)
+        for word in range(_HEAD):
+            words[begins + word] = heads[:, word]
+        long = np.flatnonzero(rest)
+        words[_ranges(begins[long] + _HEAD, rest[long])] = self._words.values[
+            _ranges(self._rest.values[ids[long]], rest[long])
+        ]
+        return Spans(words.view(np.uint8), begins * WORD, lengths, heads)
 
     def hashes(self, ids: Ints) -> NDArray[np.uint64]:
         """A 64-bit hash of each string, the same in every process; each string is hashed once."""
@@ -109,63 +126,74 @@ class PackedNames:
             self._hashes.values[known:] = self.spans(np.arange(known, len(self))).stable_hashes()
         return self._hashes.values[ids]
 
-    def _bounds(self, ids: AnyInts) -> tuple[Ints, Ints]:
-        """Where these strings begin and end."""
-        return self._begins.values[ids], self._begins.values[ids + 1]
-
-    def _find(self, spans: Spans, tags: NDArray[np.uint32]) -> Ints:
-        """First by their tags alone, then all are compared at once: hardly ever do two strings have the same tag."""
-        found = self._slots.find(tags, lambda numbers, places: self._tags.values[numbers] == tags[places])
-        if (found >= 0).all():
-            other = np.flatnonzero(~self._same(found, spans))
-        else:
-            likely = np.flatnonzero(found >= 0)
-            other = likely[~self._same(found[likely], spans.take(likely))]
-        if len(other):
-            asked = spans.take(other)
-            found[other] = self._slots.find(
-                tags[other], lambda numbers, places: self._same(numbers, asked.take(places)) & (numbers >= 0)
-            )
-        return found
-
     def _same(self, numbers: Ints, asked: Spans) -> Bools:
-        begins, ends = self._bounds(numbers)
-        return equal(self._text.values, begins, ends - begins, asked)
+        """Whether each of these strings is the one asked for, byte by byte."""
+        differ = self._heads.values.take(numbers, axis=0)
+        differ ^= asked.heads()
+        same: Bools = ((differ[:, 0] | differ[:, 1]) == 0) & (self._lengths.values[numbers] == asked.lengths)
+        rows = np.flatnonzero(same & (asked.lengths > _HEAD * WORD))
+        mine, theirs = self._rest.values[numbers[rows]], asked.begins[rows] + _HEAD * WORD
+        left = asked.lengths[rows] - _HEAD * WORD
+        while len(rows):
+            alike = self._words.values[mine] == words_of(asked.text)[theirs] & FIRST_BYTES[np.minimum(left, WORD)]
+            same[rows[~alike]] = False
+            more = np.flatnonzero(alike & (left > WORD))
+            rows, mine, theirs, left = rows[more], mine[more] + 1, theirs[more] + WORD, left[more] - WORD
+        return same
 
-    def _append(self, fresh: Spans, tags: NDArray[np.uint32]) -> None:
-        count, used = len(self), int(self._begins.values[-1])
-        text, _ = _joined(fresh.text, fresh.begins, fresh.begins + fresh.lengths)
-        self._text.grow(used + len(text) + len(PAD))
-        self._text.values[used : used + len(text)] = np.frombuffer(text, np.uint8)
-        self._begins.grow(count + len(fresh) + 1)
-        self._begins.values[count + 1 :] = used + np.cumsum(fresh.lengths)
-        self._tags.grow(len(self))
-        self._tags.values[count:] = tags
-        self._slots.extend(count, len(self), lambda part: self._tags.values[part])
+    def _append(self, fresh: Spans) -> None:
+        known, used = len(self), len(self._words.values)
+        for column in (self._heads, self._lengths, self._rest):
+            column.grow(known + len(fresh))
+        self._heads.values[known:], self._lengths.values[known:] = fresh.heads(), fresh.lengths
+        rest = _words_of_rest(fresh.lengths)
+        ends = np.cumsum(rest)
+        self._rest.values[known:] = used + ends - rest
+        long = np.flatnonzero(rest)
+        if len(long):
+            self._words.grow(used + int(ends[-1]))
+            within = _ranges(np.zeros(len(long), np.int64), rest[long]) * WORD + _HEAD * WORD  # bytes into the string
+            left = np.repeat(fresh.lengths[long], rest[long]) - within
+            words = words_of(fresh.text)[np.repeat(fresh.begins[long], rest[long]) + within]
+            self._words.values[used:] = words & FIRST_BYTES[np.minimum(left, WORD)]
+        self._slots.extend(known, _tags(fresh.hashes()))
 
 
-def _joined(text: NDArray[np.uint8], begins: Ints, ends: Ints) -> tuple[bytes, Iterator[tuple[int, int]]]:
-    """Pieces of a text one after the other, and where each begins and ends in there."""
-    lengths = ends - begins
-    until = np.cumsum(lengths)
-    places = np.repeat(ends - until, lengths) + np.arange(until[-1] if len(until) else 0)
-    return text[places].tobytes(), pairwise([0, *until.tolist()])
+def _words_of_rest(lengths: Ints) -> Ints:
+    """How many words each string has besides its head."""
+    return np.maximum(lengths - (_HEAD * WORD - WORD + 1), 0) // WORD
+
+
+def _ranges(starts: Ints, counts: Ints) -> Ints:
+    """So many numbers from each start on.
+
+    >>> _ranges(np.array([5, 20]), np.array([3, 2])).tolist()
+    [5, 6, 7, 20, 21]
+    """
+    ends = np.cumsum(counts)
+    return np.repeat(starts - ends + counts, counts) + np.arange(ends[-1] if len(ends) else 0)
+
+
+def _joined(strings: Spans) -> tuple[bytes, Iterator[tuple[int, int]]]:
+    """The strings one after the other, and where each begins and ends in there."""
+    places = _ranges(strings.begins, strings.lengths)
+    return strings.text[places].tobytes(), pairwise([0, *np.cumsum(strings.lengths).tolist()])
 
 
 def _tags(hashes: Words) -> NDArray[np.uint32]:
     return (hashes >> np.uint64(32)).astype(np.uint32)
 
 
-def _first_of_each(hashes: Words) -> Ints:
-    """Where each hash comes first, in this order.
+def _first_of_each(hashes: Words) -> tuple[Ints, Ints]:
+    """See columns.first_of_each.
 
-    >>> _first_of_each(np.array([9, 7, 9, 8 << 32, 7], np.uint64)).tolist()
-    [0, 1, 3]
+    >>> [numbers.tolist() for numbers in _first_of_each(np.array([9, 7, 9, 8 << 32, 7], np.uint64))]
+    [[0, 1, 3], [0, 1, 0, 2, 1]]
     """
     tags = _tags(hashes)
     order = order_of(tags)  # counting 32 bits is much faster than sorting 64
-    tags, hashes_in_order = tags[order], hashes[order]
-    again = tags[1:] == tags[:-1]
-    if (hashes_in_order[1:][again] != hashes_in_order[:-1][again]).any():
-        return np.sort(np.unique(hashes, return_index=True)[1])
-    return np.sort(order[np.append(True, ~again)])
+    begins = np.append(True, np.diff(hashes[order]) != 0)
+    if (begins[1:] & (np.diff(tags[order]) == 0)).any():
+        order = np.argsort(hashes, kind="stable")
+        begins = np.append(True, np.diff(hashes[order]) != 0)
+    return first_of_each(order, begins)

@@ -18,11 +18,12 @@ import msgspec
 import numpy as np
 
 from movie_stream.aggregates.batch import Batch, Cut
-from movie_stream.aggregates.columns import AnyInts, Column, Ints, PairIndex, order_of, segmented_maximum
+from movie_stream.aggregates.columns import AnyInts, Column, Ints, order_of, segmented_maximum
 from movie_stream.aggregates.fields import NEW_USERS, SESSION_MS, SESSIONS, TOTAL_USERS, TopUsers
 from movie_stream.aggregates.groups import Groups
 from movie_stream.aggregates.results import Result
 from movie_stream.aggregates.sessions import Intervals, Sessions
+from movie_stream.aggregates.user_days import UserDays
 from movie_stream.aggregates.vocabulary import Names, Vocabulary
 from movie_stream.aggregates.window import DAY
 from movie_stream.event import LONGEST
@@ -69,8 +70,7 @@ class Users:
         self.names = Names(LONGEST["user_id"])
         self._first, self._unsaved = Column(np.int64, fill=_NEVER), Column(np.bool_)
         self._sessions = Sessions(gap_ms)
-        self._days = PairIndex(np.int32, np.int32)  # (day since 1970, user)
-        self._day_views, self._day_minutes, self._day_unsaved = Column(np.int32), Column(np.int64), Column(np.bool_)
+        self._days = UserDays()
         self.figures = [Groups(result, None, Vocabulary()) for result in results if result.of_users]
 
     def __len__(self) -> int:
@@ -87,16 +87,17 @@ class Users:
             figures.touch(figures.rows(cut.starts, None), cut.label)
         self._count(cut)
         self._see_first(user, batch.timestamp_ms, batch.offset)
-        self._join_sessions(batch, threshold_ms)
+        self._join_sessions(batch, cut, threshold_ms)
 
     def _add(self, figure: str, day: Ints, amount: Ints | int) -> None:
         """Adds to a figure of days that have a row."""
+        days, sums = _by_day(day, amount)
         for figures in self.figures:
             if figure in figures.held:
-                rows = figures.find(day)
+                rows = figures.find(days)
                 if rows.min(initial=0) < 0:
                     raise AssertionError("the figures of a day were forgotten although they can still change")
-                np.add.at(figures.held[figure].values, rows, amount)
+                figures.held[figure].values[rows] += sums
 
     def _touch(self, day: Ints, offset: Ints) -> None:
         """Notes that records changed the figures of days other than their own, where these have any."""
@@ -108,12 +109,11 @@ class Users:
     def _count(self, cut: Cut) -> None:
         """Adds the views of each user on each day."""
         known = len(self._days)
+        self._days.grow_users(len(self.names))
         rows = self._days.add(cut.starts // _DAY_MS, cut.keys)
-        for column in (self._day_views, self._day_minutes, self._day_unsaved):
-            column.grow(len(self._days))
-        self._day_views.values[rows] += cut.counts.astype(np.int32)
-        self._day_minutes.values[rows] += cut.sum("duration")
-        self._day_unsaved.values[rows] = True
+        self._days.views[rows] += cut.counts.astype(np.int32)
+        self._days.minutes[rows] += cut.sum("duration")
+        self._days.unsaved[rows] = True
         self._add(TOTAL_USERS.name, self._starts(slice(known, None)), 1)
         days = np.flatnonzero(np.diff(cut.starts, prepend=-1))
         for figures in self.figures:
@@ -124,13 +124,13 @@ class Users:
 
     def _starts(self, rows: Ints | slice) -> Ints:
         """When the days of these rows begin, in Unix milliseconds."""
-        return self._days.pairs[0][rows].astype(np.int64) * _DAY_MS
+        return self._days.day[rows].astype(np.int64) * _DAY_MS
 
     def _rank(self, figures: Groups, limit: int, day: int, touched: Ints) -> None:
         """Brings a day's list up to date: only users who were on it or had a view now can be on it."""
         held = figures.held["top_users"].values
         at = int(figures.find(np.array([day]))[0])
-        views = self._day_views.values
+        views = self._days.views
         before = self.names.ids([user for _, _, user in held[at] or ()])
         listed = self._days.find(np.full(len(before), day // _DAY_MS), before)
         if len(listed) == limit:
@@ -138,8 +138,8 @@ class Users:
         rows = np.unique(np.concatenate([listed, touched]))
         if len(rows) > limit:
             rows = rows[views[rows] >= np.partition(views[rows], -limit)[-limit]]
-        names = self.names.texts(self._days.pairs[1][rows])
-        ranked = zip(views[rows].tolist(), self._day_minutes.values[rows].tolist(), names, strict=True)
+        names = self.names.texts(self._days.user[rows])
+        ranked = zip(views[rows].tolist(), self._days.minutes[rows].tolist(), names, strict=True)
         held[at] = tuple(heapq.nsmallest(limit, ranked, key=lambda entry: (-entry[0], entry[2])))
 
     def _see_first(self, user: Ints, timestamp_ms: Ints, offset: Ints) -> None:
@@ -147,27 +147,31 @@ class Users:
         earlier = np.flatnonzero(timestamp_ms < self._first.values[user])  # by the other views nothing changes
         if not len(earlier):
             return
-        order = earlier[order_of(user[earlier])]
+        order = earlier[order_of(user[earlier] - user[earlier].min())]  # most are new, and have numbers near each other
         user, time, offset = user[order], timestamp_ms[order], offset[order]
         begins = np.diff(user, prepend=-1) != 0
-        before = np.roll(-segmented_maximum(-time, np.cumsum(begins) - 1), 1)
+        first = -segmented_maximum(-time, np.cumsum(begins) - 1)
+        before = np.roll(first, 1)
         before[begins] = _NEVER
         before = np.minimum(before, self._first.values[user])
         moved = time < before
         old, new, offset = before[moved], time[moved], offset[moved]
-        fresh = old == _NEVER
-        old_day, new_day = DAY.starts(old), DAY.starts(new)
-        other = ~fresh & (old_day != new_day)
-        self._add(NEW_USERS.name, new_day[fresh | other], 1)
+        new_day, again = DAY.starts(new), np.flatnonzero(old != _NEVER)
+        self._add(NEW_USERS.name, new_day[old == _NEVER], 1)
+        old_day = DAY.starts(old[again])
+        other = old_day != new_day[again]
+        self._add(NEW_USERS.name, new_day[again[other]], 1)
         self._add(NEW_USERS.name, old_day[other], -1)
-        self._touch(old_day[other], offset[other])
-        np.minimum.at(self._first.values, user, time)
+        self._touch(old_day[other], offset[again[other]])
+        last = np.roll(begins, -1)
+        self._first.values[user[last]] = first[last]
 
-    def _join_sessions(self, batch: Batch, threshold_ms: int) -> None:
+    def _join_sessions(self, batch: Batch, cut: Cut, threshold_ms: int) -> None:
         """Takes the open sessions of these users out, joins the new views to them, and puts the result back."""
         sessions = self._sessions
         sessions.grow_users(len(self.names))
-        order = _by_user_and_time(batch.ids["user_id"], batch.timestamp_ms)
+        by_user = cut.order if cut.starts[0] == cut.starts[-1] else None  # they are cut by the day, then the user
+        order = _by_user_and_time(batch.ids["user_id"], batch.timestamp_ms, by_user)
         user, start, offset = (column[order] for column in (batch.ids["user_id"], batch.timestamp_ms, batch.offset))
         end = start + np.maximum(batch.numbers["duration"][order], 0) * _MINUTE_MS  # MISSING is below
         old = sessions.take(user[np.diff(user, prepend=-1) != 0], threshold_ms)
@@ -202,12 +206,9 @@ class Users:
     def forget(self, threshold_ms: int) -> None:
         """Drops what no view at or after the threshold can change, if all of it was sent."""
         self._sessions.forget(threshold_ms)
-        gone = self._days.pairs[0] < threshold_ms // _DAY_MS
+        gone = self._days.day < threshold_ms // _DAY_MS
         if 8 * np.count_nonzero(gone) >= max(len(gone), 1):
-            kept = np.flatnonzero(~gone)
-            self._days.keep(kept)
-            for column in (self._day_views, self._day_minutes, self._day_unsaved):
-                column.keep(kept)
+            self._days.keep(np.flatnonzero(~gone))
         open_since = DAY.start_of(self._sessions.oldest_start(threshold_ms))
         for figures in self.figures:
             past = (figures.starts + _DAY_MS <= threshold_ms) & (figures.starts < open_since)
@@ -226,18 +227,17 @@ class Users:
             count = np.bincount(np.searchsorted(part, found.user), minlength=len(part))
             columns = [self._first.values[part], count.astype(np.int32), found.start[order], found.end[order]]
             copied.append((UsersBlock, part, [column.tobytes() for column in columns]))
-        rows = np.arange(len(self._days)) if snapshot else np.flatnonzero(self._day_unsaved.values)
+        rows = np.arange(len(self._days)) if snapshot else np.flatnonzero(self._days.unsaved)
         for part in _cut(rows):
-            day, user = (half[part] for half in self._days.pairs)
-            columns = [day, self._day_views.values[part], self._day_minutes.values[part]]
-            copied.append((UserDaysBlock, user, [column.tobytes() for column in columns]))
+            columns = [self._days.day[part], self._days.views[part], self._days.minutes[part]]
+            copied.append((UserDaysBlock, self._days.user[part], [column.tobytes() for column in columns]))
         self.settle()
         return (block(*self.names.pack(user), *columns) for block, user, columns in copied)
 
     def settle(self) -> None:
         """What is held now is saved already."""
         self._unsaved.values[:] = False
-        self._day_unsaved.values[:] = False
+        self._days.unsaved[:] = False
 
     def load(self, block: UsersBlock | UserDaysBlock) -> None:
         """Takes over what `freeze` gave."""
@@ -246,11 +246,10 @@ class Users:
         self._unsaved.grow(len(self.names))
         self._sessions.grow_users(len(self.names))
         if isinstance(block, UserDaysBlock):
+            self._days.grow_users(len(self.names))
             rows = self._days.add(np.frombuffer(block.days, np.int32), user)
-            for column in (self._day_views, self._day_minutes, self._day_unsaved):
-                column.grow(len(self._days))
-            self._day_views.values[rows] = np.frombuffer(block.views, np.int32)
-            self._day_minutes.values[rows] = np.frombuffer(block.minutes, np.int64)
+            self._days.views[rows] = np.frombuffer(block.views, np.int32)
+            self._days.minutes[rows] = np.frombuffer(block.minutes, np.int64)
             return
         self._first.values[user] = np.frombuffer(block.first_ms, np.int64)
         self._sessions.take(user, threshold_ms=0)
@@ -260,9 +259,24 @@ class Users:
         self._sessions.put(Intervals(owner[order], starts[order], ends[order]))
 
 
-def _by_user_and_time(user: AnyInts, time: Ints) -> Ints:
-    """Sorts views; those of one user at one time keep their order."""
-    order = order_of(user)
+def _by_day(day: Ints, amount: Ints | int) -> tuple[Ints, Ints]:
+    """Each day once, and the sum of its amounts.
+
+    >>> [sums.tolist() for sums in _by_day(np.array([3, 5, 3]), np.array([1, 10, 100]))]
+    [[3, 5], [101, 10]]
+    """
+    amounts = np.broadcast_to(np.asarray(amount), len(day))
+    if len(day) and (day == day[0]).all():  # as it mostly is
+        return day[:1], amounts.sum(keepdims=True)
+    days, which = np.unique(day, return_inverse=True)
+    sums = np.zeros(len(days), np.int64)
+    np.add.at(sums, which, amounts)
+    return days, sums
+
+
+def _by_user_and_time(user: AnyInts, time: Ints, by_user: Ints | None = None) -> Ints:
+    """Sorts views, of which the order by user may be known; those of one user at one time keep their order."""
+    order = order_of(user) if by_user is None else by_user
     if (np.diff(time) >= 0).all():
         return order
     ordered = (np.diff(time[order]) >= 0) | (np.diff(user[order]) != 0)

@@ -47,9 +47,9 @@ class Names(PackedNames):
             usable[unknown] = usable_texts(texts.take(unknown), self._longest)
         return found, usable
 
-    def _append(self, fresh: Spans, tags: NDArray[np.uint32]) -> None:
+    def _append(self, fresh: Spans) -> None:
         known = len(self)
-        super()._append(fresh, tags)
+        super()._append(fresh)
         self._usable.grow(len(self))
         self._usable.values[known:] = usable_texts(fresh, self._longest)
 
@@ -76,8 +76,8 @@ class Spellings(PackedNames):
         """The place of each number there."""
         self.rank[self.by_rank] = np.arange(count)
 
-    def _append(self, fresh: Spans, tags: NDArray[np.uint32]) -> None:
-        super()._append(fresh, tags)
+    def _append(self, fresh: Spans) -> None:
+        super()._append(fresh)
         self._ranked(len(self))
 
 

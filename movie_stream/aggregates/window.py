@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import numpy as np
+
 from movie_stream.aggregates.columns import Ints
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -26,7 +28,9 @@ class Window:
 
     def starts(self, timestamp_ms: Ints) -> Ints:
         """The start of each timestamp's window, in Unix milliseconds."""
-        return timestamp_ms * 0 if self.length_ms is None else timestamp_ms - timestamp_ms % self.length_ms
+        if self.length_ms is None:
+            return np.zeros_like(timestamp_ms)
+        return timestamp_ms // self.length_ms * self.length_ms  # numpy divides several at once, but for the remainder
 
     def start_of(self, timestamp_ms: int) -> int:
         """The start of one timestamp's window."""
