@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from movie_stream.allocator import lasting
+from movie_stream.allocator import PAGES_FROM_BYTES, Room, lasting
 
 PROGRAM = """
 import sys
@@ -44,3 +44,25 @@ def test_freed_arrays_are_given_back() -> None:
 def test_an_array_that_is_too_large_is_a_memory_error() -> None:
     with pytest.raises(MemoryError):
         lasting((1 << 62,), np.dtype(np.int8))
+
+
+def test_room_that_is_too_large_is_a_memory_error_and_changes_nothing() -> None:
+    room = Room((PAGES_FROM_BYTES,), np.dtype(np.int8))
+    room.array[:] = 7
+    with pytest.raises(MemoryError):
+        room.extend(1 << 62)
+    assert (room.array == 7).all()
+    room.extend(2 * PAGES_FROM_BYTES)
+    assert (room.array[:PAGES_FROM_BYTES] == 7).all()
+
+
+@pytest.mark.parametrize("rows", [10, 2 * PAGES_FROM_BYTES])
+def test_what_is_held_of_an_array_is_still_there_when_it_was_made_longer(rows: int) -> None:
+    room = Room((rows, 2), np.dtype(np.int16))
+    room.array[:] = np.arange(2 * rows).reshape(rows, 2)
+    part, wanted = room.array[5:8], room.array[5:8].tolist()
+    for _ in range(3):
+        room.extend(len(room.array) * 4)
+        room.array[5:8] *= -1
+        assert part.tolist() == wanted, "what is held is a copy from then on"
+    assert room.array[5:8].tolist() == (-np.array(wanted, np.int16)).tolist()

@@ -1,0 +1,68 @@
+"""Chains of users' days against a dict, whatever comes and is forgotten in whatever order."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from movie_stream.aggregates.columns import Ints
+from movie_stream.aggregates.user_days import UserDays
+
+Pair = tuple[int, int]
+pairs = st.lists(st.tuples(st.integers(0, 4) | st.integers(0, 80_000), st.integers(0, 9)), max_size=20)
+
+
+def halves(some: list[Pair]) -> tuple[Ints, Ints]:
+    return np.array([day for day, _ in some], np.int64), np.array([user for _, user in some], np.int64)
+
+
+class UserDaysMachine(RuleBasedStateMachine):
+    """The rows, and the list that they must be like."""
+
+    @initialize()
+    def start(self) -> None:
+        self.days, self.model = UserDays(), dict[Pair, int]()
+        self.days.grow_users(10)
+
+    @rule(some=pairs.map(lambda some: list(dict.fromkeys(some))), views=st.integers(1, 5))
+    def add(self, some: list[Pair], views: int) -> None:
+        known = len(self.days)
+        rows = self.days.add(*halves(some))
+        for pair in some:
+            self.model.setdefault(pair, 0)
+            self.model[pair] += views
+        assert rows.tolist() == [list(self.model).index(pair) for pair in some]
+        assert not self.days.views[known:].any()
+        assert not self.days.minutes[known:].any()
+        assert not self.days.unsaved[known:].any()
+        self.days.views[rows] += views
+        self.days.minutes[rows] += 60 * views
+        self.days.unsaved[rows] = True
+
+    @rule(some=pairs)
+    def find(self, some: list[Pair]) -> None:
+        held = {pair: row for row, pair in enumerate(self.model)}
+        assert self.days.find(*halves(some)).tolist() == [held.get(pair, -1) for pair in some]
+
+    @rule(rng=st.randoms(use_true_random=False))
+    def keep(self, rng: random.Random) -> None:
+        kept = rng.sample(list(self.model.items()), rng.randint(0, len(self.model)))
+        held = {pair: row for row, pair in enumerate(self.model)}
+        self.days.keep(np.array([held[pair] for pair, _ in kept], np.int64))
+        self.model = dict(kept)
+
+    @invariant()
+    def is_the_same(self) -> None:
+        days, users = self.days.day.tolist(), self.days.user.tolist()
+        assert list(zip(days, users, strict=True)) == list(self.model)
+        assert self.days.views.tolist() == list(self.model.values())
+        assert self.days.minutes.tolist() == [60 * views for views in self.model.values()]
+        assert self.days.unsaved.all()
+
+
+TestUserDays = UserDaysMachine.TestCase
+TestUserDays.settings = settings(max_examples=80, stateful_step_count=12)
