@@ -69,5 +69,5 @@ def test_very_many_names_cost_little_besides_their_text() -> None:
         i - i % 10_000 + 9_999 - i % 10_000 for i in range(0, 300_000, 7)
     ]
     arrays = [packed._heads.values, packed._lengths.values, packed._rest.values, packed._slots._slots]
-    
+
     assert sum(array.nbytes for array in arrays) <= 56 * 300_000 + packed._words.values.nbytes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 
 from movie_stream.aggregates.columns import AnyInts, Bools, Column, Ints, first_of_each, order_of
 from movie_stream.aggregates.slots import Slots
-from movie_stream.spans import FIRST_BYTES, PAD, WORD, Spans, Words, joined, words_of
+from movie_stream.spans import FIRST_BYTES, HEAD_BYTES, PAD, WORD, Spans, Words, joined, words_of
 
-_HEAD: Final = 2
+_HEAD: Final = HEAD_BYTES // WORD
 """Words of each string that stand together, zeros behind its end."""
+_AT_ONCE: Final = 1 << 16
+"""Strings of which copies are made at once."""
+_IN_HEAD: Final = np.arange(HEAD_BYTES) < np.arange(HEAD_BYTES + 1)[:, np.newaxis]
+"""By the length of a string, which bytes of its head it has."""
 
 
 class PackedNames:
@@ -56,9 +60,7 @@ class PackedNames:
 
     def find(self, spans: Spans) -> Ints:
         """The number of each string (as UTF-8), -1 where it is not known."""
-        return self._slots.find(
-            _tags(spans.hashes()), lambda numbers, places: self._same(numbers, spans.take(places))
-        )
+        return self._slots.find(_tags(spans.hashes()), lambda numbers, places: self._same(numbers, spans.take(places)))
 
     def add(self, spans: Spans, found: Ints) -> Ints:
         """The number of each string, of which `find` gave `found`; those not yet known get new numbers."""
@@ -79,7 +81,7 @@ class PackedNames:
 
     def texts(self, ids: AnyInts) -> list[str]:
         """The strings of these numbers."""
-        utf8, bounds = _joined(self.spans(ids))
+        utf8, bounds = self._joined(ids), pairwise([0, *np.cumsum(self._lengths.values[ids]).tolist()])
         if not utf8.isascii():
             return [utf8[begin:end].decode() for begin, end in bounds]
         text = utf8.decode()
@@ -87,7 +89,7 @@ class PackedNames:
 
     def pack(self, ids: AnyInts) -> tuple[bytes, bytes]:
         """The strings of these numbers one after the other, in UTF-8, and their lengths in bytes, as int32."""
-        return _joined(self.spans(ids))[0], self._lengths.values[ids].tobytes()
+        return self._joined(ids), self._lengths.values[ids].tobytes()
 
     def unpack(self, text: bytes, lengths: bytes) -> Ints:
         """The number of each string that `pack` gave, by whichever names. Raises ValueError on what it never gives.
@@ -120,20 +122,28 @@ class PackedNames:
 
     def hashes(self, ids: Ints) -> NDArray[np.uint64]:
         """A 64-bit hash of each string, the same in every process; each string is hashed once."""
-        known = len(self._hashes.values)
-        if known < len(self):
-            self._hashes.grow(len(self))
-            self._hashes.values[known:] = self.spans(np.arange(known, len(self))).stable_hashes()
+        while (known := len(self._hashes.values)) < len(self):
+            fresh = np.arange(known, min(known + _AT_ONCE, len(self)))
+            self._hashes.grow(known + len(fresh))
+            self._hashes.values[fresh] = self.spans(fresh).stable_hashes()
         return self._hashes.values[ids]
+
+    def _joined(self, ids: AnyInts) -> bytes:
+        """The strings one after the other."""
+        lengths = self._lengths.values[ids]
+        if (lengths <= HEAD_BYTES).all():
+            return self._heads.values.take(ids, axis=0).view(np.uint8)[_IN_HEAD.take(lengths, axis=0)].tobytes()
+        strings = self.spans(ids)
+        return strings.text[_ranges(strings.begins, strings.lengths)].tobytes()
 
     def _same(self, numbers: Ints, asked: Spans) -> Bools:
         """Whether each of these strings is the one asked for, byte by byte."""
         differ = self._heads.values.take(numbers, axis=0)
         differ ^= asked.heads()
         same: Bools = ((differ[:, 0] | differ[:, 1]) == 0) & (self._lengths.values[numbers] == asked.lengths)
-        rows = np.flatnonzero(same & (asked.lengths > _HEAD * WORD))
-        mine, theirs = self._rest.values[numbers[rows]], asked.begins[rows] + _HEAD * WORD
-        left = asked.lengths[rows] - _HEAD * WORD
+        rows = np.flatnonzero(same & (asked.lengths > HEAD_BYTES))
+        mine, theirs = self._rest.values[numbers[rows]], asked.begins[rows] + HEAD_BYTES
+        left = asked.lengths[rows] - HEAD_BYTES
         while len(rows):
             alike = self._words.values[mine] == words_of(asked.text)[theirs] & FIRST_BYTES[np.minimum(left, WORD)]
             same[rows[~alike]] = False
@@ -152,7 +162,7 @@ class PackedNames:
         long = np.flatnonzero(rest)
         if len(long):
             self._words.grow(used + int(ends[-1]))
-            within = _ranges(np.zeros(len(long), np.int64), rest[long]) * WORD + _HEAD * WORD  # bytes into the string
+            within = _ranges(np.zeros(len(long), np.int64), rest[long]) * WORD + HEAD_BYTES  # bytes into the string
             left = np.repeat(fresh.lengths[long], rest[long]) - within
             words = words_of(fresh.text)[np.repeat(fresh.begins[long], rest[long]) + within]
             self._words.values[used:] = words & FIRST_BYTES[np.minimum(left, WORD)]
@@ -161,7 +171,7 @@ class PackedNames:
 
 def _words_of_rest(lengths: Ints) -> Ints:
     """How many words each string has besides its head."""
-    return np.maximum(lengths - (_HEAD * WORD - WORD + 1), 0) // WORD
+    return np.maximum(lengths - (HEAD_BYTES - WORD + 1), 0) // WORD
 
 
 def _ranges(starts: Ints, counts: Ints) -> Ints:
@@ -172,12 +182,6 @@ def _ranges(starts: Ints, counts: Ints) -> Ints:
     """
     ends = np.cumsum(counts)
     return np.repeat(starts - ends + counts, counts) + np.arange(ends[-1] if len(ends) else 0)
-
-
-def _joined(strings: Spans) -> tuple[bytes, Iterator[tuple[int, int]]]:
-    """The strings one after the other, and where each begins and ends in there."""
-    places = _ranges(strings.begins, strings.lengths)
-    return strings.text[places].tobytes(), pairwise([0, *np.cumsum(strings.lengths).tolist()])
 
 
 def _tags(hashes: Words) -> NDArray[np.uint32]:

@@ -83,9 +83,10 @@ class Users:
         self._unsaved.grow(len(self.names))
         self._unsaved.values[user] = True
         cut = Cut(batch, DAY, "user_id")
+        days = np.flatnonzero(np.diff(cut.starts, prepend=-1))  # where each begins among the groups
         for figures in self.figures:
-            figures.touch(figures.rows(cut.starts, None), cut.label)
-        self._count(cut)
+            figures.touch(figures.rows(cut.starts[days], None), np.maximum.reduceat(cut.label, days))
+        self._count(cut, days)
         self._see_first(user, batch.timestamp_ms, batch.offset)
         self._join_sessions(batch, cut, threshold_ms)
 
@@ -106,7 +107,7 @@ class Users:
                 rows = figures.find(day)
                 figures.touch(rows[rows >= 0], offset[rows >= 0])
 
-    def _count(self, cut: Cut) -> None:
+    def _count(self, cut: Cut, days: Ints) -> None:
         """Adds the views of each user on each day."""
         known = len(self._days)
         self._days.grow_users(len(self.names))
@@ -115,7 +116,6 @@ class Users:
         self._days.minutes[rows] += cut.sum("duration")
         self._days.unsaved[rows] = True
         self._add(TOTAL_USERS.name, self._starts(slice(known, None)), 1)
-        days = np.flatnonzero(np.diff(cut.starts, prepend=-1))
         for figures in self.figures:
             for field in figures.result.fields.values():
                 if isinstance(field, TopUsers):
