@@ -11,7 +11,6 @@ import numpy as np
 from movie_stream.aggregates.accumulators import NamesColumn, TitleColumn
 from movie_stream.aggregates.batch import Cut
 from movie_stream.aggregates.columns import Bools, Column, Ints, PairIndex
-from movie_stream.aggregates.interner import Interner
 from movie_stream.aggregates.packed_names import PackedNames
 from movie_stream.aggregates.results import Result
 from movie_stream.aggregates.vocabulary import Vocabulary
@@ -41,7 +40,6 @@ class Block(msgspec.Struct, array_like=True, tag="groups"):
         return len(self.starts) // 8
 
 
-Names = Interner | PackedNames
 _ENCODER = msgspec.msgpack.Encoder()
 
 
@@ -51,7 +49,7 @@ class Groups:
     With a vocabulary they are live, changed by views (`apply`); the others hold what blocks brought (`merge`).
     """
 
-    def __init__(self, result: Result, names: Names | None, vocabulary: Vocabulary | None = None) -> None:
+    def __init__(self, result: Result, names: PackedNames | None, vocabulary: Vocabulary | None = None) -> None:
         self.result, self.names, self._vocabulary = result, names, vocabulary
         self._row_bytes = 1.0
         """What a row had in the block that was made last: a guess of how many fit, as others are packed for nothing."""
@@ -74,7 +72,7 @@ class Groups:
 
     @property
     def ids(self) -> Ints:
-        """The interner's number of each row's name, 0 without names."""
+        """The number of each row's name, 0 without names."""
         return self.index.pairs[1]
 
     def rows(self, starts: Ints, ids: Ints | None) -> Ints:
@@ -153,7 +151,7 @@ class Groups:
     def _columns(self) -> Iterable[Any]:
         return (self.label, self.unsent, self.unsaved, *self.held.values())
 
-    def names_in(self, names: Names) -> Iterator[Column]:
+    def names_in(self, names: PackedNames) -> Iterator[Column]:
         """The columns that hold numbers of these names."""
         if self.names is names:
             yield self.index.second
@@ -170,7 +168,7 @@ def released(packed: list[bytes]) -> Iterator[bytes]:
         yield packed.pop()
 
 
-def compact(names: Names, groups: Iterable[Groups]) -> None:
+def compact(names: PackedNames, groups: Iterable[Groups]) -> None:
     """Forgets the names that no group uses any more, if most of them are not used."""
     if len(names) <= 10_000:
         return

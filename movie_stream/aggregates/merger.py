@@ -20,7 +20,7 @@ from movie_stream.aggregates import partial
 from movie_stream.aggregates.columns import Ints
 from movie_stream.aggregates.fields import Key
 from movie_stream.aggregates.groups import Block, Groups, compact, released
-from movie_stream.aggregates.interner import Interner
+from movie_stream.aggregates.packed_names import PackedNames
 from movie_stream.aggregates.results import RESULTS, Result
 from movie_stream.chunk import Chunk
 
@@ -108,7 +108,7 @@ class Merger:
         """Keys that changed since their document was made, in the order of their first change."""
         self.unfetched: set[DocumentKey] = set()
         """Dirty keys of which an older part may lie in the store."""
-        self._names = {"genre": Interner(), "movie_id": Interner()}
+        self._names = {"genre": PackedNames(), "movie_id": PackedNames()}
         self._held: dict[tuple[str, int], Groups] = {}
         self._evicted_before: dict[str, int] = {}
         self._evictions: dict[str, int] = {}  # since the last checkpoint
@@ -228,13 +228,12 @@ class Merger:
         members, which = np.unique(ids, return_inverse=True)
         total = np.zeros(len(members), np.int64)
         np.add.at(total, which, views)
-        limit, names = result.top.limit, self._names[result.top.of].names
+        limit = result.top.limit
         if len(members) > limit:
             best = total >= np.partition(total, -limit)[-limit]
             members, total = members[best], total[best]
-        ranked = heapq.nsmallest(
-            limit, zip((-total).tolist(), [names[i] for i in members.tolist()], members.tolist(), strict=True)
-        )
+        names = self._names[result.top.of].texts(members)
+        ranked = heapq.nsmallest(limit, zip((-total).tolist(), names, members.tolist(), strict=True))
         components = []
         for _, name, member in ranked:
             held = [(groups, row) for groups, rows in found for row in rows[groups.ids[rows] == member].tolist()]

@@ -29,7 +29,7 @@ HashesOf = Callable[[slice], Hashes]
 class Slots:
     """Finds things that are numbered from 0 on by their hashes; who keeps the things says which are the same.
 
-    Eight bytes a slot, of which a quarter to a half are in use: the hash, 32 bits, and the number. Those who want a
+    Eight bytes a slot, of which a third to two thirds are in use: the hash, 32 bits, and the number. Those who want a
     slot that is taken try the ones 1, 3, 6, 10, ... further on, which comes by every slot of a table whose length is a
     power of two.
 
@@ -94,7 +94,7 @@ class Slots:
 
     def extend(self, start: int, hashes: Hashes) -> None:
         """Takes in things that are new and all different, numbered from `start` on, which is how many are held."""
-        if 2 * (start + len(hashes)) > len(self._slots):
+        if 3 * (start + len(hashes)) > 2 * len(self._slots):
             before = self._slots
             self._clear(start + len(hashes))
             for at in range(0, len(before), _AT_ONCE):
@@ -110,7 +110,7 @@ class Slots:
 
     def _clear(self, length: int) -> None:
         """Makes a table for so many things, of which it has none."""
-        self._slots = lasting((max(_FEWEST, 1 << (2 * length).bit_length()),), np.dtype(np.int64))
+        self._slots = lasting((max(_FEWEST, 1 << (3 * length // 2).bit_length()),), np.dtype(np.int64))
         self._slots[:] = _FREE
 
     def _number(self, start: int, hashes: Hashes) -> None:
