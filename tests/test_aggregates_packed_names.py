@@ -69,4 +69,4 @@ def test_very_many_names_cost_little_besides_their_text() -> None:
     ]
     arrays = [packed._heads.values, packed._lengths.values, packed._rest.values, packed._slots._slots]
 
-    assert sum(array.nbytes for array in arrays) <= 56 * 300_000 + packed._words.values.nbytes
+    assert sum(array.nbytes for array in arrays) <= 48 * 300_000 + packed._words.values.nbytes

@@ -1,4 +1,4 @@
-"""Very many strings as small integers: the users, who are never forgotten, at 40 to 56 bytes each up to 16 of text."""
+"""Very many strings as small integers: users, never forgotten, at 36 to 48 bytes each and what is longer than 16."""
 
 from __future__ import annotations
 
