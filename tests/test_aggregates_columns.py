@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from movie_stream.aggregates.columns import Column, Ints, PairIndex, segmented_maximum
+from movie_stream.aggregates.columns import Column, Ints, PairIndex, first_of_each, segmented_maximum
 from movie_stream.allocator import PAGES_FROM_BYTES
 
 Pair = tuple[int, int]
@@ -62,6 +62,17 @@ class PairIndexMachine(RuleBasedStateMachine):
 
 TestPairIndex = PairIndexMachine.TestCase
 TestPairIndex.settings = settings(max_examples=60, stateful_step_count=12)
+
+
+def test_halves_as_far_apart_as_can_be_are_told_apart() -> None:
+    index = PairIndex(np.int64, np.int64)
+    assert index.add(*halves([(0, 0), (0, -(2**63)), (0, 0), (0, 2**63 - 1), (0, -(2**63))])).tolist() == [
+        0,
+        1,
+        0,
+        2,
+        1,
+    ]
 
 
 def test_pairs_that_all_want_one_place_are_told_apart() -> None:
@@ -156,6 +167,27 @@ def test_rows_that_are_not_there_cannot_be_kept(rows: list[int]) -> None:
     column.grow(5)
     with pytest.raises(IndexError, match="expected rows from 0 to before 5"):
         column.keep(np.array(rows))
+
+
+@pytest.mark.parametrize("rows", [10, PAGES_FROM_BYTES])
+def test_a_column_that_cannot_grow_is_as_it_was(rows: int) -> None:
+    column = Column(np.int64)
+    column.grow(rows)
+    column.values[:] = np.arange(rows)
+    with pytest.raises((MemoryError, ValueError)):
+        column.grow(1 << 58)
+    assert np.array_equal(column.values, np.arange(rows))
+    column.grow(2 * rows)
+    assert np.array_equal(column.values, [*range(rows), *[0] * rows])
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=30))
+def test_kinds_are_numbered_by_where_they_first_come(things: list[int]) -> None:
+    order = np.argsort(things, kind="stable")
+    first, numbers = first_of_each(order, np.diff(np.array(things)[order], prepend=-1) != 0)
+    model = dict[int, int]()
+    assert numbers.tolist() == [model.setdefault(thing, len(model)) for thing in things]
+    assert first.tolist() == [things.index(thing) for thing in model]
 
 
 def test_objects_stay_objects() -> None:

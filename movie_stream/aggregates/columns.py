@@ -20,7 +20,8 @@ Bools = NDArray[np.bool_]
 class Column:
     """An array that grows at its end in amortised constant time; `values` is the part in use.
 
-    What is kept in reserve is not written to, so that a large column costs no more memory than what is in use.
+    What is kept in reserve is not written to, so that a large column costs no more memory than what is in use. When it
+    grows, `values` is another array: nobody keeps it over that, and writes to the old one.
 
     >>> column = Column(np.int64, fill=-1)
     >>> column.grow(3)
@@ -37,11 +38,14 @@ class Column:
         self.values: Array = self._room.array[:0]
 
     def grow(self, length: int) -> None:
-        """Makes it `length` long; what is new holds `fill`."""
+        """Makes it `length` long; what is new holds `fill`. Raises MemoryError, and is as it was then."""
         held, capacity = len(self.values), len(self._room.array)
         if length > capacity:
             self.values = self.values[:0].copy()  # who holds the array keeps it where it is
-            self._room.extend(max(length, capacity + capacity // 2))
+            try:
+                self._room.extend(max(length, capacity + capacity // 2))
+            finally:
+                self.values = self._room.array[:held]
         self.values = self._room.array[:length]
         self.values[held:] = self.fill
 
@@ -110,7 +114,8 @@ class PairIndex:
         numbers = self.find(a, b)
         unknown = np.flatnonzero(numbers < 0)
         if len(unknown):
-            order = order_of(b[unknown].astype(np.int64) - b[unknown].min())
+            above = b[unknown].astype(np.int64)
+            order = order_of((above - above.min()).view(np.uint64))  # also where they are too far apart for int64
             order = order[np.argsort(a[unknown[order]], kind="stable")]
             rows = unknown[order]
             begins = np.append(True, (a[rows[1:]] != a[rows[:-1]]) | (b[rows[1:]] != b[rows[:-1]]))
