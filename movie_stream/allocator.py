@@ -52,26 +52,17 @@ def trim() -> None:
         _GLIBC.malloc_trim(0)
 
 
-def lasting(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """An array to be filled, which stays until a larger one takes its place.
-
-    Among the arrays that come and go with every chunk, those would leave holes that fit nothing else. What is not
-    written to of a large one costs no memory. Raises MemoryError.
-
-    >>> lasting((100_000, 2), np.dtype(np.int32)).shape
-    (100000, 2)
-    """
-    return Room(shape, dtype).array
-
-
 class Room:
     """Room for an array that lasts, and becomes longer where it lies: its pages are given to it, none are copied.
+
+    Among the arrays that come and go with every chunk, those that last would leave holes that fit nothing else. What is
+    not written to of a large one costs no memory.
 
     >>> room = Room((100_000,), np.dtype(np.int32))
     >>> room.array[-1] = 7
     >>> room.extend(200_000)
-    >>> room.array[99_999], len(room.array)
-    (7, 200000)
+    >>> room.array[99_998:100_001].tolist()
+    [0, 7, 0]
     """
 
     __slots__ = ("_pages", "array")
@@ -86,12 +77,12 @@ class Room:
             return
         try:
             self._pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        except OSError as error:
+        except (OSError, OverflowError) as error:
             raise MemoryError(f"no {size:,} bytes for an array of {shape}: {error}") from error
-        self.array = self._seen(shape, dtype)
+        self.array = np.frombuffer(self._pages, dtype, prod(shape)).reshape(shape)
 
     def extend(self, rows: int) -> None:
-        """Makes `array` so long; what others hold of it is from now on a copy. Raises MemoryError."""
+        """Makes `array` so long. Who still holds it, or a part of it, has the old one then. Raises MemoryError."""
         shape, dtype = (rows, *self.array.shape[1:]), self.array.dtype
         if not self._stretched(shape, dtype):
             longer = Room(shape, dtype)
@@ -106,19 +97,14 @@ class Room:
         self.array = _NOTHING
         try:
             self._pages.resize(prod(shape) * dtype.itemsize)
+            before = shape
         except BufferError:  # someone does
-            self.array = self._seen(before, dtype)
             return False
-        except OSError as error:
-            self.array = self._seen(before, dtype)
+        except (OSError, OverflowError) as error:
             raise MemoryError(f"no more bytes for an array of {shape}: {error}") from error
-        self.array = self._seen(shape, dtype)
+        finally:
+            self.array = np.frombuffer(self._pages, dtype, prod(before)).reshape(before)
         return True
-
-    def _seen(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-        """The pages as an array; while it, or a part of it, is held they stay where they are."""
-        assert self._pages is not None
-        return np.frombuffer(self._pages, dtype, prod(shape)).reshape(shape)
 
 
 _NOTHING: Final = np.empty(0)

@@ -84,8 +84,11 @@ class Spans(Sequence["bytes | None"]):
         taken = Spans(self.text, self.begins[rows], self.lengths[rows])
         if self._hashes is not None:
             taken._hashes = self._hashes[rows]
-        if self._heads is not None and not isinstance(rows, slice):
-            taken._heads = self._heads.take(rows if rows.dtype != bool else np.flatnonzero(rows), axis=0)
+        if self._heads is not None:
+            if isinstance(rows, slice):
+                taken._heads = self._heads[rows]
+            else:
+                taken._heads = self._heads.take(rows if rows.dtype != bool else np.flatnonzero(rows), axis=0)
         return taken
 
     def tolist(self) -> list[bytes | None]:

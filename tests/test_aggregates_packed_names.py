@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from movie_stream.aggregates.packed_names import PackedNames
 from movie_stream.spans import Spans
@@ -51,6 +52,18 @@ def test_equal_hashes_are_no_equal_names(monkeypatch: pytest.MonkeyPatch, same: 
 
 @settings(max_examples=20)
 @given(st.lists(names, max_size=4), st.integers(1, 5))
+def test_equal_tags_of_different_hashes(rounds: list[list[str]], few: int) -> None:
+    def hashes(spans: Spans) -> NDArray[np.uint64]:
+        whole = spans.stable_hashes()
+        return whole % np.uint64(few) << np.uint64(32) | whole & np.uint64(0xFFFF_FFFF)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Spans, "hashes", hashes)
+        check(rounds)
+
+
+@settings(max_examples=20)
+@given(st.lists(names, max_size=4), st.integers(1, 5))
 def test_few_hashes_and_every_length(rounds: list[list[str]], few: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Spans, "hashes", lambda spans: (spans.lengths % few).astype(np.uint64))
@@ -68,5 +81,4 @@ def test_very_many_names_cost_little_besides_their_text() -> None:
         i - i % 10_000 + 9_999 - i % 10_000 for i in range(0, 300_000, 7)
     ]
     arrays = [packed._heads.values, packed._lengths.values, packed._rest.values, packed._slots._slots]
-
     assert sum(array.nbytes for array in arrays) <= 48 * 300_000 + packed._words.values.nbytes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,9 +23,11 @@ GAP = 30
 LATENESS_MS = 3 * DAY_MS
 
 
-def documents(records: Sequence[Record], sizes: Sequence[int], restored_at: Sequence[int] = ()) -> Documents:
+def documents(
+    records: Sequence[Record], sizes: Sequence[int], restored_at: Sequence[int] = (), lateness_ms: int = LATENESS_MS
+) -> Documents:
     """The documents of users after chunks of these sizes; snapshots and deltas are loaded at some of them."""
-    rules = Rules(allowed_lateness_ms=LATENESS_MS, session_gap_ms=GAP * MINUTE_MS)
+    rules = Rules(allowed_lateness_ms=lateness_ms, session_gap_ms=GAP * MINUTE_MS)
     state, merger, log = Accumulator(0, 1, rules), Merger(1), list[bytes]()
     position = at = 0
     for number, size in enumerate((*sizes, len(records))):
@@ -48,8 +51,8 @@ def documents(records: Sequence[Record], sizes: Sequence[int], restored_at: Sequ
     return found
 
 
-def wanted(records: Sequence[Record]) -> Documents:
-    rules = reference.Rules(allowed_lateness_ms=LATENESS_MS, session_gap_ms=GAP * MINUTE_MS)
+def wanted(records: Sequence[Record], lateness_ms: int = LATENESS_MS) -> Documents:
+    rules = reference.Rules(allowed_lateness_ms=lateness_ms, session_gap_ms=GAP * MINUTE_MS)
     all_of_them = reference.expected([records], rules).documents
     return {name: all_of_them[name] for name in ("active_users", "top_users")}
 
@@ -108,6 +111,15 @@ def test_figures_of_users_are_those_of_the_reference(
         some.sort(key=lambda view: int(view["timestamp"]))
     records = views(*some)
     assert reference.same(documents(records, sizes, sorted(restored_at)), wanted(records)) == []
+
+
+def test_users_with_very_many_open_days() -> None:
+    days = random.Random(5).sample(range(300), 300)
+    records = views(*(at(day * MIDNIGHT + user, user=user) for day in (*days, *days[::-1]) for user in (1, 2)))
+    year_ms = 365 * DAY_MS
+    found = documents(records, [500], restored_at=[0], lateness_ms=year_ms)
+    assert reference.same(found, wanted(records, year_ms)) == []
+    assert len(found["top_users"]) == 300
 
 
 def test_the_list_of_users_changes_its_members() -> None:

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from movie_stream.allocator import PAGES_FROM_BYTES, Room, lasting
+from movie_stream.allocator import PAGES_FROM_BYTES, Room
 
 PROGRAM = """
 import sys
@@ -41,16 +41,21 @@ def test_freed_arrays_are_given_back() -> None:
     assert held_mb("small", "give back", "trim") < held_mb("small", "give back") - 50
 
 
-def test_an_array_that_is_too_large_is_a_memory_error() -> None:
+TOO_LARGE = [1 << 61, 1 << 64]
+
+
+@pytest.mark.parametrize("rows", TOO_LARGE)
+def test_an_array_that_is_too_large_is_a_memory_error(rows: int) -> None:
     with pytest.raises(MemoryError):
-        lasting((1 << 62,), np.dtype(np.int8))
+        Room((rows,), np.dtype(np.int8))
 
 
-def test_room_that_is_too_large_is_a_memory_error_and_changes_nothing() -> None:
+@pytest.mark.parametrize("rows", TOO_LARGE)
+def test_room_that_is_too_large_is_a_memory_error_and_changes_nothing(rows: int) -> None:
     room = Room((PAGES_FROM_BYTES,), np.dtype(np.int8))
     room.array[:] = 7
     with pytest.raises(MemoryError):
-        room.extend(1 << 62)
+        room.extend(rows)
     assert (room.array == 7).all()
     room.extend(2 * PAGES_FROM_BYTES)
     assert (room.array[:PAGES_FROM_BYTES] == 7).all()

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from movie_stream.allocator import lasting
+from movie_stream.allocator import Room
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -110,7 +110,7 @@ class Slots:
 
     def _clear(self, length: int) -> None:
         """Makes a table for so many things, of which it has none."""
-        self._slots = lasting((max(_FEWEST, 1 << (3 * length // 2).bit_length()),), np.dtype(np.int64))
+        self._slots = Room((max(_FEWEST, 1 << (3 * length // 2).bit_length()),), np.dtype(np.int64)).array
         self._slots[:] = _FREE
 
     def _number(self, start: int, hashes: Hashes) -> None:

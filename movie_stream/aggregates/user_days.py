@@ -14,8 +14,9 @@ _NONE: Final = -1
 class UserDays:
     """Rows of (day, user), in the order in which they first came, at 25 bytes each and 4 for each user.
 
-    Users are numbers from 0 on, days are those since 1970. No hash table is needed: a user has few open days, as many
-    as the allowed lateness has, and the newest, which most views belong to, is the first of the chain.
+    Users are numbers from 0 on, days are those since 1970. No hash table is needed: a user has few open days, and the
+    newest, which most views belong to, is the first of the chain. A look-up takes a step for each newer day, of which
+    there are at most as many as the allowed lateness has.
 
     >>> days = UserDays()
     >>> days.grow_users(3)

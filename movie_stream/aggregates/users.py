@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from itertools import chain
 from typing import Final
 
 import msgspec
@@ -119,20 +120,25 @@ class Users:
         for figures in self.figures:
             for field in figures.result.fields.values():
                 if isinstance(field, TopUsers):
-                    for begin, touched in zip(days.tolist(), np.split(rows, days[1:]), strict=True):
-                        self._rank(figures, field.limit, int(cut.starts[begin]), touched)
+                    self._rank(figures, field.limit, cut.starts[days], np.split(rows, days[1:]))
 
     def _starts(self, rows: Ints | slice) -> Ints:
         """When the days of these rows begin, in Unix milliseconds."""
         return self._days.day[rows].astype(np.int64) * _DAY_MS
 
-    def _rank(self, figures: Groups, limit: int, day: int, touched: Ints) -> None:
-        """Brings a day's list up to date: only users who were on it or had a view now can be on it."""
-        held = figures.held["top_users"].values
-        at = int(figures.find(np.array([day]))[0])
+    def _rank(self, figures: Groups, limit: int, days: Ints, touched: list[AnyInts]) -> None:
+        """Brings the lists of days up to date: only users who were on one or had a view now can be on it."""
+        held, rows = figures.held["top_users"].values, figures.find(days).tolist()
+        before = [[user for _, _, user in held[row] or ()] for row in rows]
+        lengths = np.fromiter(map(len, before), np.int64, len(before))
+        users = self.names.ids(list(chain.from_iterable(before)))
+        listed = np.split(self._days.find(np.repeat(days // _DAY_MS, lengths), users), np.cumsum(lengths)[:-1])
+        for row, old, new in zip(rows, listed, touched, strict=True):
+            held[row] = self._most(limit, old, new)
+
+    def _most(self, limit: int, listed: AnyInts, touched: AnyInts) -> tuple[tuple[int, int, str], ...]:
+        """Views, minutes and name of the users with most views, by name where these are equal."""
         views = self._days.views
-        before = self.names.ids([user for _, _, user in held[at] or ()])
-        listed = self._days.find(np.full(len(before), day // _DAY_MS), before)
         if len(listed) == limit:
             touched = touched[views[touched] >= views[listed].min()]
         rows = np.unique(np.concatenate([listed, touched]))
@@ -140,7 +146,7 @@ class Users:
             rows = rows[views[rows] >= np.partition(views[rows], -limit)[-limit]]
         names = self.names.texts(self._days.user[rows])
         ranked = zip(views[rows].tolist(), self._days.minutes[rows].tolist(), names, strict=True)
-        held[at] = tuple(heapq.nsmallest(limit, ranked, key=lambda entry: (-entry[0], entry[2])))
+        return tuple(heapq.nsmallest(limit, ranked, key=lambda entry: (-entry[0], entry[2])))
 
     def _see_first(self, user: Ints, timestamp_ms: Ints, offset: Ints) -> None:
         """Moves users between the days on which they are new, record by record as the log has them."""
