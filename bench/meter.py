@@ -214,6 +214,7 @@ class Meter:
             except psutil.NoSuchProcess:
                 continue
         self._cpu_s = max(self._cpu_s, cpu_s)  # one that has ended may not be in anybody's account yet
+        self._count_all_that_ended()  # or in the guard's, if it has ended since it told of a mark
         self._peak_rss = max(self._peak_rss, rss)
 
     def _count_all_that_ended(self) -> None:

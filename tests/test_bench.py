@@ -89,6 +89,14 @@ def test_children_count_too() -> None:
     assert done.peak_rss_bytes > 0
 
 
+def test_what_ends_between_a_mark_and_the_look_at_it_counts() -> None:
+    with Meter("busy", [sys.executable, "-c", BUSY], environment()) as busy:
+        done = busy.wait(60)
+        busy._cpu_s = 0.0
+        busy._sample(done.ended_s + 60)
+        assert busy.cpu_s == done.cpu_s > 0
+
+
 def test_a_failure_is_told_with_its_last_words() -> None:
     with (
         Meter("broken", [sys.executable, "-c", "raise SystemExit('no luck')"], environment()) as broken,
