@@ -341,7 +341,9 @@ def test_ctrl_c_before_anything_was_measured_shows_no_older_figures(tmp_path: Pa
     kept = tmp_path / "results.jsonl"
     keep(replace(PRODUCED, events=FULL), kept)
     command = [sys.executable, "-m", "bench", "produce", "--embedded", "--results", str(kept)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+    # In a folder of its own: where tempfile tries out a folder just then, its empty file stays there.
+    env = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
         assert run.stdout.readline().startswith("broker: ")
         run.send_signal(signal.SIGINT)
