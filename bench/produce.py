@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from bench.meter import Measured, PeerFailed
 from bench.ours import run as run_command
 from bench.running import Run
 from bench.stream import create, delete
+from bench.temporary import temporary_folder
 
 PART: Final = "produce"
 SUBJECTS: Final = ("generate", "produce")
@@ -24,8 +24,8 @@ _SENT: Final = re.compile(r"Sent ([\d,]+) views to the topic .* in ([\d,.]+) s")
 def measure(run: Run) -> None:
     """Round by round; a CSV of `events` rows."""
     for nth in range(run.rounds):
-        with tempfile.TemporaryDirectory(prefix="movie-stream-bench-") as folder:
-            file = Path(folder) / "views.csv"
+        with temporary_folder() as folder:
+            file = folder / "views.csv"
             run.measure(PART, nth, "generate", lambda f=file: [generate(run, f)])  # type: ignore[misc]
             run.measure(PART, nth, "produce", lambda f=file: [produce(run, f)])  # type: ignore[misc]
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
 from bench.meter import Meter
@@ -15,6 +13,7 @@ from bench.results import ROOT
 from bench.running import Run, table_of
 from bench.stages import STAGES
 from bench.stream import Stream
+from bench.temporary import temporary_folder
 
 PART: Final = "profile"
 TOLD: Final = "stages.json"
@@ -33,8 +32,8 @@ def measure(run: Run) -> None:
 
 def stages(run: Run, topic: str) -> Mapping[str, float]:
     """Microseconds of CPU time an event by stage. Raises PeerFailed."""
-    with tempfile.TemporaryDirectory(prefix="movie-stream-bench-") as folder, fresh(run.services, topic) as settings:
-        file = Path(folder) / TOLD
+    with temporary_folder() as folder, fresh(run.services, topic) as settings:
+        file = folder / TOLD
         env = variables(settings) | {"PYTHONPATH": str(ROOT)}
         with Meter("a timed worker", [sys.executable, "-m", "bench.stages", str(file)], env) as meter:
             meter.wait(WITHIN_S)

@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from time import thread_time
@@ -30,6 +31,7 @@ from bench.running import Run
 from bench.services import Services
 from bench.stages import Clock
 from bench.stream import GENRES, Stream, all_records
+from bench.temporary import temporary_folder
 from movie_stream.errors import InputError
 from movie_stream.event import RULES
 from movie_stream.partitioner import partitions_of
@@ -341,14 +343,33 @@ def test_ctrl_c_before_anything_was_measured_shows_no_older_figures(tmp_path: Pa
     kept = tmp_path / "results.jsonl"
     keep(replace(PRODUCED, events=FULL), kept)
     command = [sys.executable, "-m", "bench", "produce", "--embedded", "--results", str(kept)]
-    # In a folder of its own: where tempfile tries out a folder just then, its empty file stays there.
-    env = os.environ | {"TMPDIR": str(tmp_path)}
-    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
         assert run.stdout.readline().startswith("broker: ")
         run.send_signal(signal.SIGINT)
         rest, errors = run.communicate(timeout=60)
     assert (run.returncode, rest, errors) == (130, "", "")
+
+
+@pytest.mark.parametrize(("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_a_signal_while_a_folder_is_made_leaves_none(
+    number: signal.Signals, raised: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make(_suffix: object, prefix: str, _dir: object) -> str:
+        folder = tmp_path / prefix
+        folder.mkdir()
+        signal.raise_signal(number)
+        return str(folder)
+
+    monkeypatch.setattr(tempfile, "mkdtemp", make)
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        with pytest.raises(raised), temporary_folder():
+            pytest.fail("the signal was lost")
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
