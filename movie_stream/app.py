@@ -201,6 +201,12 @@ class MovieStream(faust.App):
             ask = metrics.asked_in(asyncio.get_running_loop(), self.worker.figures)
             self._metrics.enter_context(metrics.served(settings.metrics_host, settings.metrics_port, ask))
 
+    def _on_rebalance_when_stopped(self) -> None:
+        """Faust would close the consumer's connection, and in the wrong loop: the last commit may be under way in it.
+
+        Whoever stops the consumer leaves the group, rebalance or not.
+        """
+
     async def release(self, revoked: set[TP]) -> None:
         """Partitions go to another worker."""
         await or_die(self.worker.release(revoked))

@@ -253,6 +253,11 @@ class ChunkConsumer(driver.Consumer):
         await self._drop_ahead()
         await super().on_stop()
 
+    async def commit_and_end_transactions(self) -> None:
+        """The last flush has committed; Faust would wait for it without a limit, though the broker may answer only
+        when a rebalance is over.
+        """
+
     def _message(self, tp: TP, chunk: Chunk, generation: int) -> ConsumerMessage:
         return ConsumerMessage(
             topic=tp.topic,
