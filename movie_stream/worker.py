@@ -92,10 +92,9 @@ class FaustGroup:
         return refusal
 
     async def settle(self) -> None:
-        """Waits for the commit that is under way, for a bounded time, and gives it up then."""
+        """Waits for the commit that is under way, for a bounded time."""
         if self._committing is not None:
             await asyncio.wait([self._committing], timeout=TOLD_WITHIN_S)
-            self._committing.cancel()
 
 
 @dataclass(frozen=True, slots=True)
