@@ -204,8 +204,9 @@ class MovieStream(faust.App):
     def _on_rebalance_when_stopped(self) -> None:
         """Faust would close the consumer's connection, and in the wrong loop: the last commit may be under way in it.
 
-        Whoever stops the consumer leaves the group, rebalance or not.
+        Whoever stops the consumer leaves the group, rebalance or not. What comes with the rebalance is not for us.
         """
+        self.consumer.stop_flow()
 
     async def release(self, revoked: set[TP]) -> None:
         """Partitions go to another worker."""

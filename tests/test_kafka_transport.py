@@ -13,12 +13,13 @@ import aiokafka
 import pytest
 from aiokafka import TopicPartition
 from faust.types import TP
+from mode.utils.locks import Event
 
 from movie_stream.aggregates.accumulator import Accumulator, OutOfStep, Rules
 from movie_stream.app import create_app
 from movie_stream.chunk import Chunk
 from movie_stream.kafka import client, topics, unpack
-from movie_stream.kafka.transport import ChunkConsumer, ChunkThread
+from movie_stream.kafka.transport import FETCH_WITHIN_S, ChunkConsumer, ChunkThread
 from movie_stream.settings import Settings
 from tests.odd_records import plain
 
@@ -38,7 +39,7 @@ class Thread(ChunkThread):
 
 
 class Consumer(ChunkConsumer):
-    """The consumer without Faust around it: it has all partitions, and its flow never stops by itself."""
+    """The consumer without Faust around it: it has all partitions, and its flow stops only for a seek."""
 
     should_stop = False
     flow_active = True
@@ -48,7 +49,8 @@ class Consumer(ChunkConsumer):
         self.app = SimpleNamespace(consumer_generation_id=1)
         self.transport = SimpleNamespace(layouts={}, restore=self.restored, cut=None)
         self.positions = dict.fromkeys(self.assignment(), 0)
-        self._next, self._ahead, self._told = {}, deque(), {}
+        self._next, self._ahead, self._told, self._seeks = {}, deque(), {}, 0
+        self.can_resume_flow, self.suspend_flow = Event(), Event()
         self._active_partitions, self._paused_partitions = self.assignment(), set[TP]()
         self._thread = Thread(self)
 
@@ -69,6 +71,14 @@ class Consumer(ChunkConsumer):
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109
         return await self._thread._fetch_records(self.fetching, active_partitions or set(), timeout)
+
+    async def wait(self, *coros: Any, timeout: Any = None) -> Any:  # noqa: ASYNC109
+        await self.can_resume_flow.wait()
+
+    async def sought(self) -> None:
+        """Seeks as Faust does when partitions are assigned."""
+        await self.perform_seek()
+        self.resume_flow()
 
     async def chunks(self) -> AsyncGenerator[Chunk]:
         """What the agents get."""
@@ -99,7 +109,7 @@ async def consumer(
         async with client.reader(settings) as fetching:
             fetching.assign([TopicPartition(settings.kafka_topic, partition) for partition in PARTITIONS])
             opened = Consumer(fetching)
-            await opened.perform_seek()
+            await opened.sought()
             yield opened
             await opened._drop_ahead()
     finally:
@@ -159,10 +169,36 @@ async def test_what_was_fetched_ahead_is_dropped_at_a_seek_and_comes_again(
             opened.positions = {place: state.position for place, state in states.items()}
             if sum(opened.positions.values()) == END * len(PARTITIONS):
                 break
-            await opened.perform_seek()
+            await opened.sought()
             assert not opened._ahead
         assert set(opened.positions.values()) == {END}
         assert [len(state.users) for state in states.values()] == [END] * len(PARTITIONS), "one user a view"
+
+
+@pytest.mark.parametrize("asked", ["during the seek", "after it"])
+async def test_what_was_fetched_before_a_seek_is_not_handed_out_after_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    """Also where the flow runs on, as after a rebalance that came before the seek of the last was over."""
+    restored, found = Consumer.restored, list[Chunk]()
+    async with consumer(settings, monkeypatch, "BYTES_AT_ONCE") as opened, aclosing(opened.chunks()) as chunks:
+        first = await anext(chunks)  # of several that one fetch has brought
+        taken: list[asyncio.Task[Chunk]] = []
+
+        async def slowly(self: Consumer, assigned: set[TP]) -> Mapping[TP, int]:
+            taken.append(asyncio.create_task(anext(chunks)))
+            await asyncio.wait(taken, timeout=3 * FETCH_WITHIN_S)  # none comes, so there is nothing else to wait for
+            return await restored(self, assigned)
+
+        if asked == "during the seek":
+            monkeypatch.setattr(Consumer, "restored", slowly)
+            opened.transport.restore = opened.restored
+        await opened.sought()  # to the beginning
+        found += await asyncio.gather(*taken)
+        while {chunk.partition for chunk in found if chunk.end == END} != {*PARTITIONS}:
+            found.append(await anext(chunks))
+    assert first.start == 0
+    assert_once(found)
 
 
 async def test_a_chunk_that_was_passed_over_is_noticed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -183,12 +183,19 @@ class ChunkConsumer(driver.Consumer):
         self._next: dict[TP, int] = {}  # where the next chunk of a partition starts
         self._ahead: deque[asyncio.Task[Any]] = deque()  # what is being fetched, in this order
         self._told: dict[TP, int] = {}  # the positions that the group knows
+        self._seeks = 0
 
     def _new_consumer_thread(self) -> ChunkThread:
         return ChunkThread(self, loop=self.loop, beacon=self.beacon)
 
     async def perform_seek(self) -> None:
-        """Has the tables of the assigned partitions restored and goes on where they stand."""
+        """Has the tables of the assigned partitions restored and goes on where they stand.
+
+        Nothing may be fetched meanwhile; who resumes the flow afterwards is Faust. It does so too if the next
+        rebalance has begun during the seek, hence the flow is stopped here, and not only by that rebalance.
+        """
+        self.stop_flow()
+        self._seeks += 1
         await self._drop_ahead()
         self._told.clear()  # others may have told it something else meanwhile
         positions = await self.transport.restore(self.assignment())
@@ -200,7 +207,7 @@ class ChunkConsumer(driver.Consumer):
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
         fetched = await self._fetched()
-        generation = self.app.consumer_generation_id
+        generation, seeks = self._now
         if fetched:
             self._fetch_ahead()  # while these are worked on
         for tp, (begin, end, found) in fetched.items():
@@ -213,10 +220,15 @@ class ChunkConsumer(driver.Consumer):
                     self.transport.cut(tp, start, oldest)
             # A chunk says where its fetch began, so that a table notices if ever that is not where it stands.
             for chunk in chunks(tp.partition, start if begin is None else begin, end, found):
-                if self.should_stop or not self.flow_active or self.app.consumer_generation_id != generation:
+                if self.should_stop or not self.flow_active or (generation, seeks) != self._now:
                     return
                 self._next[tp] = chunk.end
                 yield tp, self._message(tp, chunk, generation)
+
+    @property
+    def _now(self) -> tuple[int, int]:
+        """The group's generation and how often we have sought: what was fetched before either changed is stale."""
+        return self.app.consumer_generation_id, self._seeks
 
     def _fetch_ahead(self) -> None:
         """Has one fetch under way, and AHEAD where it is only to unpack what has come: a flush then holds nobody up."""
@@ -254,8 +266,8 @@ class ChunkConsumer(driver.Consumer):
         await super().on_stop()
 
     async def commit_and_end_transactions(self) -> None:
-        """The last flush has committed; Faust would wait for it without a limit, though the broker may answer only
-        when a rebalance is over.
+        """Nothing is left to commit. Faust would wait for a commit under way, without a limit, though the broker may
+        answer it only when a rebalance is over.
         """
 
     def _message(self, tp: TP, chunk: Chunk, generation: int) -> ConsumerMessage:
