@@ -1,4 +1,4 @@
-"""A folder for as long as something is measured, which stays nowhere, whenever Ctrl-C comes."""
+"""A folder for as long as something is measured, of which nothing stays behind, whenever Ctrl-C comes."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
+from types import FrameType
+from typing import Any, Final
 
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A new empty folder, gone at the end with all that is in it."""
+    """A new empty folder, gone at the end with all that is in it. For the main thread alone, as signals are."""
     with ExitStack() as stack:
         with _held_back():
             made = stack.enter_context(tempfile.TemporaryDirectory(prefix="movie-stream-bench-"))
-        yield Path(made)
+        try:
+            yield Path(made)
+        finally:
+            with _held_back():
+                stack.close()
 
 
 @contextmanager
@@ -28,12 +33,24 @@ def _held_back() -> Iterator[None]:
     To block the signals in this thread is not enough: where another thread takes one, its handler runs in this all
     the same.
     """
+    before: dict[int, Any] = {}
     came: list[int] = []
-    before = {number: signal.signal(number, lambda late, _: came.append(late)) for number in _ENDING}
+    holds = True
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if holds:
+            came.append(number)
+        elif callable(before[number]):  # the block is over, and this handler not yet replaced
+            before[number](number, frame)
+
     try:
+        for number in _ENDING:
+            before[number] = signal.getsignal(number)
+            signal.signal(number, note)
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        holds = False
+        for replaced, handler in before.items():
+            signal.signal(replaced, handler)
         for late in came:
             signal.raise_signal(late)

@@ -20,35 +20,30 @@ from movie_stream.aggregates.accumulator import Accumulator, Rules
 from movie_stream.aggregates.merger import Merger
 from movie_stream.chunk import chunk_of
 from movie_stream.run import FORMAT
+from movie_stream.tables.checkpoint import CheckpointId, Cursor, EntryRecord, decode, encode
 from tests.reference import HOUR_MS, Record
 from tests.simulation import TOPIC, chunk_of_records, partitions_of_events
 
 PARTITIONS: Final = 3
+RUN: Final = "1:0123456789abcdef"
 RULES: Final = Rules(allowed_lateness_ms=6 * HOUR_MS, timezone="Europe/Berlin", revenue_per_view_micro=250_000)
 FILE: Final = Path(__file__).parent / "stored" / f"format-{FORMAT}.msgpack.xz"
 _START_MS: Final = 1_730_332_800_000  # 2024-10-31T00:00:00Z
 
 
-class Log(msgspec.Struct):
-    """A partition's changelog: the entries of a snapshot and of a checkpoint after it, and the last cursor's fields."""
-
-    entries: list[bytes]
-    position: int
-    watermark_ms: int | None
-
-
 class StoredState(msgspec.Struct):
     """The records of each source partition, the changelogs after part of them, and the partials not yet merged.
 
-    `copies` are those of refused records: partition, offset, and the original's offset.
+    `copies` are those of refused records: partition, offset, and the original's offset. A changelog holds a snapshot
+    and what changed since. `evicted` are payloads of `_partials` by `_id`.
     """
 
     records: list[list[Record]]
     copies: list[tuple[int, int, int]]
-    accumulate: list[Log]
-    publish: Log
+    accumulate: list[list[bytes]]
+    publish: list[bytes]
     partials: list[bytes]
-    evicted: list[tuple[tuple[str, int, str], bytes]]
+    evicted: dict[str, bytes]
 
 
 def load() -> StoredState:
@@ -61,25 +56,34 @@ def made() -> StoredState:
     records = partitions_of_events(_events(random.Random(5)), PARTITIONS)
     copies = [copy for p, of_it in enumerate(records) for copy in _copies(p, of_it)]
     states = [Accumulator(p, PARTITIONS, RULES, topic=TOPIC) for p in range(PARTITIONS)]
-    entries: list[list[bytes]] = [[] for _ in states]
+    logs: list[list[bytes]] = [[] for _ in states]
     merger, merged = Merger(PARTITIONS), list[bytes]()
-    store: dict[tuple[str, int, str], bytes] = {}
+    store: dict[str, bytes] = {}
     for part in (2, 3):  # fourths of the records
         sent: list[bytes] = []
         for p, state in enumerate(states):
             state.apply(chunk_of_records(p, records[p], state.position, len(records[p]) * part // 4))
             sent.extend(message for _, message in state.partials(1))
-            entries[p].extend(state.freeze(snapshot=part == 2))
+            _save(state, logs[p])
         if part == 2:
             merger.apply(chunk_of(0, 0, sent))
             merger.documents(10**9)
-            merged.extend(merger.freeze(snapshot=True))
+            _save(merger, merged)
             evicted = merger.evictable(RULES.allowed_lateness_ms, limit=0)
-            store.update({e.key: e.payload for e in evicted})
+            store.update({e.key.text: e.payload for e in evicted})
             merger.evict(evicted)
-            merged.extend(merger.freeze(snapshot=False))
-    accumulate = [Log(e, s.position, s.watermark_ms) for e, s in zip(entries, states, strict=True)]
-    return StoredState(records, copies, accumulate, Log(merged, merger.position, None), sent, list(store.items()))
+            _save(merger, merged)
+    return StoredState(records, copies, logs, merged, sent, store)
+
+
+def _save(state: Accumulator | Merger, log: list[bytes]) -> None:
+    """Writes a checkpoint; the first is a snapshot."""
+    last = decode(log[-1]).id if log else None
+    own = CheckpointId("writer", last.sequence + 1 if last else 1)
+    payloads = list(state.freeze(snapshot=last is None))
+    log.extend(encode(EntryRecord(own, index, payload)) for index, payload in enumerate(payloads))
+    cursor = Cursor(own, last, last is None, state.position, state.watermark_ms, len(payloads), RUN)
+    log.append(encode(cursor))
 
 
 def _events(rng: random.Random) -> list[dict[str, Any]]:

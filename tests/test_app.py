@@ -100,19 +100,20 @@ def stopping(settings: Settings, how: str, log: Path) -> Iterator[subprocess.Pop
         command = [sys.executable, "-c", WORKER + how, "worker"]
         process = subprocess.Popen(command, env=environment(settings), stdout=output, stderr=output)
     try:
-        until(lambda: log.read_text().count("goes on at") == 6 or process.poll() is not None)
+        # Where it has ended, it is for the test to say with what.
+        until(lambda: log.read_text().count("goes on at") >= 6 or process.poll() is not None, log)
         process.terminate()
-        until(lambda: "it stops" in log.read_text() or process.poll() is not None)
+        until(lambda: "it stops" in log.read_text() or process.poll() is not None, log)
         yield process
     finally:
         process.kill()
         process.wait()
 
 
-def until(holds: Callable[[], bool], within_s: float = 60.0) -> None:
+def until(holds: Callable[[], bool], log: Path, within_s: float = 60.0) -> None:
     deadline = time.monotonic() + within_s
     while not holds():
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.02)
 
 
@@ -121,7 +122,7 @@ def test_another_worker_comes_while_it_stops(settings: Settings, tmp_path: Path)
     with stopping(settings, STOPS_IN_A_REBALANCE, ours) as process, started(settings, "worker", log=other) as comes:
         assert process.wait(60) == 0, ours.read_text()
         assert "closes the connection" not in ours.read_text()
-        until(lambda: other.read_text().count("goes on at") >= 6)
+        until(lambda: other.read_text().count("goes on at") >= 6, other)
         comes.terminate()
         assert comes.wait(30) == 0, other.read_text()
 

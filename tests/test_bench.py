@@ -7,6 +7,7 @@ import doctest
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -351,24 +352,37 @@ def test_ctrl_c_before_anything_was_measured_shows_no_older_figures(tmp_path: Pa
     assert (run.returncode, rest, errors) == (130, "", "")
 
 
-@pytest.mark.parametrize(("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
-def test_a_signal_while_a_folder_is_made_leaves_none(
-    number: signal.Signals, raised: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("step", ["mkdtemp", "rmtree"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_a_folder_is_made_or_removed_leaves_none(
+    number: signal.Signals, step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def make(_suffix: object, prefix: str, _dir: object) -> str:
-        folder = tmp_path / prefix
-        folder.mkdir()
-        signal.raise_signal(number)
-        return str(folder)
+    def made(*arguments: Any, **options: Any) -> str:
+        folder = make(*arguments, **options)
+        if step == "mkdtemp":
+            signal.raise_signal(number)
+        return folder
 
-    monkeypatch.setattr(tempfile, "mkdtemp", make)
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    def removed(*arguments: Any, **options: Any) -> None:
+        if step == "rmtree":
+            signal.raise_signal(number)
+        remove(*arguments, **options)
+
+    def ends(*_: object) -> None:
+        raise SystemExit
+
+    make, remove = tempfile.mkdtemp, shutil.rmtree
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "mkdtemp", made)
+    monkeypatch.setattr(shutil, "rmtree", removed)
+    before = {other: signal.signal(other, ends) for other in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with pytest.raises(raised), temporary_folder():
-            pytest.fail("the signal was lost")
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        with pytest.raises(SystemExit), temporary_folder():
+            assert step == "rmtree", "the signal was lost"
+        assert {signal.getsignal(other) for other in before} == {ends}
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for other, handler in before.items():
+            signal.signal(other, handler)
     assert list(tmp_path.iterdir()) == []
 
 

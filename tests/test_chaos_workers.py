@@ -113,8 +113,9 @@ def test_a_crash_at_every_step_of_both_flushes(kind: Kind, tmp_path: Path) -> No
     with Stage("a crash at every step", kind, tmp_path) as stage, stage.producing(stage.stream(), 600) as views:
         steps = list(STEPS)
         stage.rng.shuffle(steps)
-        not_yet = [step for step in steps if not _crashes_at(stage, step)]  # so early there are no old windows
-        not_reached = [step for step in not_yet if not _crashes_at(stage, step)]
+        not_yet = [step for step in steps if not _crashes_at(stage, step)]
+        # Early in the test there are no old windows yet.
+        not_reached = [step for step in not_yet if "old windows" not in step or not _crashes_at(stage, step)]
         views.rush()
         views.wait()
         stage.fleet.start(crashing())

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from movie_stream.aggregates.accumulator import Accumulator
-from movie_stream.aggregates.merger import DocumentKey, Merger
+from movie_stream.aggregates.merger import Merger
 from movie_stream.aggregates.results import RESULTS
 from movie_stream.chunk import chunk_of
+from movie_stream.tables.checkpoint import Chain
 from tests import reference
 from tests.simulation import TOPIC, chunk_of_records
-from tests.stored_state import FILE, PARTITIONS, RULES, Log, StoredState, load
+from tests.stored_state import FILE, PARTITIONS, RULES, RUN, StoredState, load
 
 
 @pytest.fixture(scope="module")
@@ -21,10 +22,15 @@ def stored() -> StoredState:
     return load()
 
 
-def restored(state: Any, log: Log) -> Any:
-    for entry in log.entries:
-        state.load(entry)
-    state.loaded(log.position, log.watermark_ms)
+def restored(state: Any, log: list[bytes]) -> Any:
+    chain, position = Chain(RUN), 0
+    for record in log:
+        if counted := chain.read(record):
+            for payload in counted.payloads:
+                state.load(payload)
+            position, watermark_ms = counted.cursor.position, counted.cursor.watermark_ms
+    assert position
+    state.loaded(position, watermark_ms)
     return state
 
 
@@ -48,10 +54,10 @@ def test_an_earlier_state_is_counted_on_with(stored: StoredState) -> None:
     assert letters <= wanted.dead_letters
     assert {kind for _, _, kind in letters} == {"bad", "late", "counted", "again"}
     merger.apply(chunk_of(0, merger.position, messages))
-    store = {DocumentKey(*key): payload for key, payload in stored.evicted}
     asked = list(merger.unfetched)
-    assert store.keys() & set(asked), "views of windows whose keys lie in the store"
-    merger.fetched({key: store[key] for key in asked if key in store}, asked)
+    fetched = {key: stored.evicted[key.text] for key in asked if key.text in stored.evicted}
+    assert fetched, "there are views of windows whose keys lie in the store"
+    merger.fetched(fetched, asked)
     found: reference.Documents = {}
     for document in merger.documents(10**9):
         found.setdefault(document.key.collection, {})[document.id] = {"_id": document.id, **document.body}
