@@ -8,8 +8,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Lock, Thread
 from types import TracebackType
 from typing import Final, Self
 
@@ -21,6 +23,7 @@ LEFT_WITHIN_S: Final = 15.0
 """A worker that is told to leave has left by then; it takes 1 to 2 s where the machine has nothing else to do."""
 ROOT: Final = Path(__file__).parents[2]
 GOES_ON: Final = re.compile(r"(\S+), partition (\d+): goes on at offset (\d+)")
+OVERTAKEN: Final = "error: the worker stops: another worker has taken over"
 COUNTED: Final = re.compile(r"stops; counted ([\d,]+) events")
 Command = Sequence[str]
 
@@ -81,12 +84,13 @@ class WorkerUnderTest:
         self.process.kill()
         self.process.wait()
 
-    def terminate(self) -> float:
-        """SIGTERM; how many seconds it took to leave, which it must in good order."""
+    def terminate(self, overtaken: bool = False) -> float:
+        """SIGTERM; how many seconds it took to leave, which it must in good order; or find itself `overtaken`."""
         began = time.monotonic()
         self.process.terminate()
         code = self.process.wait(PATIENCE_S)
-        assert code == 0, f"{self.name} ended with {code}: {self.text[-2000:]}"
+        expected = code == 0 or (overtaken and OVERTAKEN in self.text)
+        assert expected, f"{self.name} ended with {code}: {self.text[-2000:]}"
         return time.monotonic() - began
 
     def pause(self) -> None:
@@ -107,6 +111,7 @@ class Fleet:
     def __init__(self, settings: Settings, folder: Path) -> None:
         self.settings, self._folder = settings, folder
         self.all: list[WorkerUnderTest] = []
+        self._starting = Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -124,15 +129,33 @@ class Fleet:
 
     def start(self, command: Command = PLAIN) -> WorkerUnderTest:
         """One more; does not wait until it does anything."""
-        name = f"worker{len(self.all)}"
-        worker = WorkerUnderTest(name, self.settings, self._folder / f"{name}.log", command)
-        self.all.append(worker)
-        return worker
+        with self._starting:
+            name = f"worker{len(self.all)}"
+            worker = WorkerUnderTest(name, self.settings, self._folder / f"{name}.log", command)
+            self.all.append(worker)
+            return worker
 
     def fill(self, count: int, command: Command = PLAIN) -> None:
         """Starts as many as are missing, as whoever runs workers would."""
         for _ in range(count - len(self.alive)):
             self.start(command)
+
+    @contextmanager
+    def kept(self, count: int) -> Iterator[None]:
+        """So many run during the block: whichever ends is replaced, though not at once."""
+        over = Event()
+
+        def keep() -> None:
+            while not over.wait(0.1):
+                self.fill(count)
+
+        keeper = Thread(target=keep, name="keeper of the fleet")
+        keeper.start()
+        try:
+            yield
+        finally:
+            over.set()
+            keeper.join()
 
     def owners(self, places: int) -> bool:
         """Whether all partitions (`places` of them, over both topics) have been taken over by those that run."""

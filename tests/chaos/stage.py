@@ -135,10 +135,10 @@ class Stage:
         self.say(f"all that was there is counted, after {took_s:.1f} s")
         return took_s
 
-    def leave_one(self, worker: WorkerUnderTest) -> None:
-        """Has a worker leave in good order, and in time."""
+    def leave_one(self, worker: WorkerUnderTest, overtaken: bool = False) -> None:
+        """Has a worker leave in good order, and in time; if it may be `overtaken` meanwhile, it ends with that."""
         worker.wait_for("run ")
-        took_s = worker.terminate()
+        took_s = worker.terminate(overtaken)
         self.say(f"{worker.name} left after {took_s:.1f} s")
         assert took_s < LEFT_WITHIN_S, worker.text[-2000:]
 
