@@ -7,7 +7,7 @@ record's bytes and its Kafka timestamp alone, never on the records around it, th
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
 
@@ -212,7 +212,11 @@ def decode_checked(value: bytes | None) -> View:
 
 
 def decode_one(value: bytes | None) -> View:
-    """Decodes one record; raises Refused. `genre` and the future are checked by `decode`."""
+    """Decodes one record; raises Refused. `genre` and the future are checked by `decode`.
+
+    Of a member that is given twice the last one counts, and what a member holds that is not of the contract does not
+    matter, as long as the whole is JSON in form.
+    """
     if value is None:
         raise Refused("no value: expected a JSON object, got a null record")
     try:
@@ -222,15 +226,20 @@ def decode_one(value: bytes | None) -> View:
         return _DECODER.decode(value)
     except UnicodeDecodeError as error:
         raise Refused(f"not UTF-8: byte {error.start} is {_show(value[error.start : error.start + 1])}") from error
-    except msgspec.ValidationError as error:
-        raise Refused(_explain(str(error), value)) from error
-    except msgspec.DecodeError as error:
-        detail = str(error).removeprefix("JSON is malformed: ")
-        raise Refused(f"not JSON: {detail}; the record begins with {_show(value)}") from error
+    except msgspec.MsgspecError:
+        return _decode_last(value)  # the decoder checks each member as it comes, and every string
 
 
 _DECODER: Final = msgspec.json.Decoder(View)
 _ANY: Final = msgspec.json.Decoder()
+_MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+"""Of names that come twice the last one stays."""
+_HALF_OR_WHOLE: Final = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL
+)
+"""An escape; as a group, if it is half a surrogate pair without its other half."""
+_STAND_INS: Final = (rb"\ufffd", rb"\ufffe")
+"""For such a half, of its length."""
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 
@@ -306,24 +315,47 @@ def _depth(value: bytes) -> int:
     return deepest
 
 
-def _explain(error: str, value: bytes) -> str:
+def _decode_last(value: bytes) -> View:
+    """Decodes what counts of a record that the decoder has refused as a whole; raises Refused."""
+    mended, otherwise = (_without_halves(value, stand_in) for stand_in in _STAND_INS)
+    try:
+        members = _MEMBERS.decode(mended)
+        others = members if mended == otherwise else _MEMBERS.decode(otherwise)
+    except msgspec.ValidationError as error:
+        raise Refused(f"expected a JSON object, got {_show(value)}") from error
+    except msgspec.DecodeError as error:
+        detail = str(error).removeprefix("JSON is malformed: ")
+        raise Refused(f"not JSON: {detail}; the record begins with {_show(value)}") from error
+    counting = {name: member for name, member in members.items() if name in RULES}
+    for name, member in counting.items():
+        if bytes(member) != bytes(others[name]):
+            raise Refused(f"{name}: expected {RULES[name]}, got text with half a surrogate pair in it")
+    try:
+        return _DECODER.decode(msgspec.json.encode(counting))
+    except msgspec.ValidationError as error:
+        raise Refused(_explain(str(error), counting)) from error
+
+
+def _without_halves(value: bytes, stand_in: bytes) -> bytes:
+    r"""The record with something else for each escape that is half a surrogate pair, which the decoder does not take.
+
+    >>> _without_halves(rb'"\\ud83d \ud83d \ud83d\ude00"', b"?")
+    b'"\\\\ud83d ? \\ud83d\\ude00"'
+    """
+    return _HALF_OR_WHOLE.sub(lambda escape: stand_in if escape[1] else escape[0], value)
+
+
+def _explain(error: str, members: Mapping[str, msgspec.Raw]) -> str:
     """Says which field is wrong, what it should be and what came."""
     missing = re.search(r"missing required field `(\w+)`", error)
     if missing:
         return f"{missing[1]}: missing; expected {RULES[missing[1]]}"
-    place = re.search(r"at `\$\.(\w+)`", error)
-    if place is None:
-        return f"expected a JSON object, got {_show(value)}"
-    field = place[1]
+    [field] = re.findall(r"at `\$\.(\w+)`", error)
     try:
-        event = _ANY.decode(value)
+        came = _ANY.decode(members[field])
     except (msgspec.MsgspecError, ValueError):  # a number that fits no double, for one
         return f"{field}: expected {RULES[field]}; {error.split(' - at ')[0].lower()}"
-    try:
-        _DECODER.decode(msgspec.json.encode(event))
-    except msgspec.ValidationError:
-        return _reason(field, event[field])
-    return f"{field}: expected {RULES[field]}, each time that it is given"  # the last one alone would do
+    return _reason(field, came)
 
 
 def _reason(field: str, came: object) -> str:

@@ -139,6 +139,19 @@ def dumped(draw: st.DrawFn) -> bytes:
 
 
 @st.composite
+def twofold(draw: st.DrawFn) -> bytes:
+    """A view some of whose members are given twice, or have halves of surrogate pairs."""
+    names = st.sampled_from([*MEMBERS, "unknown", "rat\\u0069ng", "\\ud83d"])
+    texts = st.sampled_from([b"Alien", b"", rb"\ud83d", rb"\ud83d\ude00", rb"\ude00\ufffd", rb"\\ud83d"])
+    value = draw(views())
+    for name in draw(st.lists(names, min_size=1, max_size=3)):
+        again = draw(st.sampled_from(NUMBERS[:20]) | texts.map(lambda text: b'"' + text + b'"'))
+        member = b'"' + name.encode() + b'":' + again
+        value = draw(st.sampled_from([value[:-1] + b"," + member + b"}", b"{" + member + b"," + value[1:]]))
+    return value
+
+
+@st.composite
 def spoilt(draw: st.DrawFn) -> bytes | None:
     """A record to which something happened."""
     value, other = draw(views()), draw(views())
@@ -184,5 +197,5 @@ def spoilt(draw: st.DrawFn) -> bytes | None:
     )[how]
 
 
-records: st.SearchStrategy[bytes | None] = st.one_of(views(), views(), views(), dumped(), spoilt())
+records: st.SearchStrategy[bytes | None] = st.one_of(views(), views(), views(), dumped(), twofold(), spoilt())
 chunks = st.lists(records, max_size=24)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -158,8 +158,9 @@ def parse(value: bytes | None) -> View:
     if value is None:
         raise BadRecord("no value")
     try:
+        text = value.decode("utf-8")
         event = json.loads(
-            value.decode("utf-8"),
+            text,
             parse_int=lambda text: Number(text, True),
             parse_float=lambda text: Number(text, False),
             parse_constant=refuse,
@@ -168,11 +169,8 @@ def parse(value: bytes | None) -> View:
         raise BadRecord("not JSON") from error
     if not isinstance(event, dict):
         raise BadRecord("not an object")
-    for depth, text in contents(event):
-        if depth > DEEPEST:
-            raise BadRecord("nested too deep")
-        if any(0xD800 <= ord(char) <= 0xDFFF for char in text):
-            raise BadRecord("a lone surrogate")
+    if deepest(text) > DEEPEST:
+        raise BadRecord("nested too deep")
     genre = string(event, "genre").strip()
     if not 1 <= len(genre) <= 64:
         raise BadRecord("genre")
@@ -196,19 +194,21 @@ def refuse(constant: str) -> NoReturn:
     raise BadRecord(constant)
 
 
-def contents(event: object) -> Iterator[tuple[int, str]]:
-    """Every object, list and string in there, keys included: how deep it is nested, and its text."""
-    to_look_at = [(event, 1)]
-    while to_look_at:
-        value, depth = to_look_at.pop()
-        if isinstance(value, dict):
-            yield depth, ""
-            to_look_at += [(item, depth + 1) for pair in value.items() for item in pair]
-        elif type(value) is list:
-            yield depth, ""
-            to_look_at += [(item, depth + 1) for item in value]
-        elif isinstance(value, str):
-            yield depth - 1, value
+def deepest(text: str) -> int:
+    """How deep the objects and lists of this JSON are nested."""
+    depth = found = 0
+    in_string = escaped = False
+    for char in text:
+        if in_string:
+            in_string, escaped = escaped or char != '"', char == "\\" and not escaped
+        elif char in "[{":
+            depth += 1
+            found = max(found, depth)
+        elif char in "]}":
+            depth -= 1
+        else:
+            in_string = char == '"'
+    return found
 
 
 def string(event: Mapping[str, object], field: str, longest: int | None = None) -> str:
@@ -217,6 +217,8 @@ def string(event: Mapping[str, object], field: str, longest: int | None = None) 
         raise BadRecord(field)
     if longest is not None and not 1 <= len(value) <= longest:
         raise BadRecord(field)
+    if any(0xD800 <= ord(char) <= 0xDFFF for char in value):
+        raise BadRecord("a lone surrogate")
     return value
 
 
