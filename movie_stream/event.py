@@ -230,6 +230,15 @@ def decode_one(value: bytes | None) -> View:
         return _decode_last(value)  # the decoder checks each member as it comes, and every string
 
 
+def without_halves(value: bytes, stand_in: bytes = rb"\ufffd") -> bytes:
+    r"""The record with something else for each escape that is half a surrogate pair, which the decoder does not take.
+
+    >>> without_halves(rb'"\\ud83d \ud83d \ud83d\ude00"', b"?")
+    b'"\\\\ud83d ? \\ud83d\\ude00"'
+    """
+    return _HALF_OR_WHOLE.sub(lambda escape: stand_in if escape[1] else escape[0], value)
+
+
 _DECODER: Final = msgspec.json.Decoder(View)
 _ANY: Final = msgspec.json.Decoder()
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -317,7 +326,7 @@ def _depth(value: bytes) -> int:
 
 def _decode_last(value: bytes) -> View:
     """Decodes what counts of a record that the decoder has refused as a whole; raises Refused."""
-    mended, otherwise = (_without_halves(value, stand_in) for stand_in in _STAND_INS)
+    mended, otherwise = (without_halves(value, stand_in) for stand_in in _STAND_INS)
     try:
         members = _MEMBERS.decode(mended)
         others = members if mended == otherwise else _MEMBERS.decode(otherwise)
@@ -334,15 +343,6 @@ def _decode_last(value: bytes) -> View:
         return _DECODER.decode(msgspec.json.encode(counting))
     except msgspec.ValidationError as error:
         raise Refused(_explain(str(error), counting)) from error
-
-
-def _without_halves(value: bytes, stand_in: bytes) -> bytes:
-    r"""The record with something else for each escape that is half a surrogate pair, which the decoder does not take.
-
-    >>> _without_halves(rb'"\\ud83d \ud83d \ud83d\ude00"', b"?")
-    b'"\\\\ud83d ? \\ud83d\\ude00"'
-    """
-    return _HALF_OR_WHOLE.sub(lambda escape: stand_in if escape[1] else escape[0], value)
 
 
 def _explain(error: str, members: Mapping[str, msgspec.Raw]) -> str:

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +19,7 @@ from movie_stream.cli import app
 from movie_stream.kafka import client
 from movie_stream.settings import Settings
 from tests import reference
+from tests.test_kafka_headers import send as send_as_is
 from tests.whole_path import COMMAND, PATIENCE_S, command, copies_of, database, documents, environment, log_of, succeed
 
 NOW_MS = time.time_ns() // 1_000_000
@@ -186,9 +188,16 @@ def test_what_cannot_be_meant_is_one_line(settings: Settings, options: list[str]
 def test_what_is_not_enough_is_said_and_nothing_is_sent(settings: Settings) -> None:
     succeed(settings, "init")
     assert "Nothing has been counted yet" in letters_command(settings, "list")
+    strange: Sequence[tuple[bytes, bytes | None]] = [(b"\xff\xfe", b"x"), (b"kind", b"\xff"), (b"kind", None)]
+    strangers = [(None, b"{}", strange), (None, None, [(b"n" * 20_000, None)] * 101), (b"k", b"{}", [])]
+    asyncio.run(send_as_is(settings, settings.dead_letters_topic, strangers))
+    note = f"3 records of {settings.dead_letters_topic} are no letters of a worker."
+    assert note in letters_command(settings, "list")
     send(settings, view(1), view(2, rating="4.5", timestamp=NOW_MS + 10 * HOUR_MS))
     succeed(settings, "worker", "--until-end")
-    assert "1  timestamp: lies" in letters_command(settings, "replay", "--through", THROUGH)
+    replayed = letters_command(settings, "replay", "--through", THROUGH)
+    assert "1  timestamp: lies" in replayed
+    assert note in replayed
     done = command(settings, "dead-letters", "replay", "--through", "echo no >&2; exit 1")
     assert done.returncode == 2
     assert done.stderr == (

@@ -61,6 +61,27 @@ def test_what_no_worker_says(wrong: str) -> None:
     assert letter_of(Record(0, [(name, b"\xff" if name == wrong else value) for name, value in headers])) is None
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("kind", b"good"),
+        ("kind", None),
+        ("reason", None),
+        ("source-offset", b"-1"),
+        ("source-offset", b"%d" % 2**63),
+        ("source-offset", b"9" * 5_000),
+        ("original-offset", b"-1"),
+        ("original-offset", None),
+        ("source-timestamp", b"%d" % 2**63),
+    ],
+)
+def test_what_a_stranger_says(name: str, value: bytes | None) -> None:
+    headers: list[tuple[str, Any]] = [*said("bad", 5, original=4), ("\\xff\\xfe", None)]
+    assert letter_of(Record(0, headers)) is not None, "other headers do not matter"
+    headers.append((name, value))
+    assert letter_of(Record(0, headers)) is None
+
+
 def opened(monkeypatch: pytest.MonkeyPatch, log: list[Record], scope: Scope) -> tuple[Letters, letters.Extent]:
     """The letters in a log in memory."""
 
@@ -127,6 +148,7 @@ async def test_only_this_run_of_this_topic_and_what_a_worker_wrote(monkeypatch: 
         assert (found.read, found.strange, found.elsewhere) == (7, 1, elsewhere)
         found, extent = opened(monkeypatch, log, Scope(TOPIC, run))
         assert [letter.original async for some in found.oldest_first(extent) for letter in some] == places[::-1]
+        assert (found.read, found.strange, found.elsewhere) == (14, 1, elsewhere), "which reads all of it twice"
 
 
 def test_a_selection() -> None:

@@ -36,6 +36,7 @@ from movie_stream.replay.source import ViewsSource
 from movie_stream.settings import Settings
 from tests.broken_wire import BrokenWire, Fault
 from tests.kafka_server import KafkaServer
+from tests.test_kafka_headers import send as send_as_is
 from tests.test_replay_topic_writer import PARTITIONS, create_topic, read_topic
 from tests.whole_path import COMMAND, environment
 
@@ -409,6 +410,19 @@ async def test_an_open_transaction_hides_nothing(kafka: KafkaServer, settings: S
                     msgspec.json.decode(record.value)["title"] for record in records if record.key != b"other"
                 ]
     assert list(found.values()) == [[title for _, _, title in events] for events in expected(path)]
+
+
+async def test_headers_of_any_name_hide_nothing(topic: Settings, tmp_path: Path) -> None:
+    path = views_file(tmp_path, 500)
+    odd = [(b"user_1", b"{}", [(b"\xff\xfe", None)] * count) for count in (1, 101)]
+    for _ in range(2):  # before its views and behind them
+        for partition in range(PARTITIONS):
+            await send_as_is(topic, topic.kafka_topic, odd, partition)
+        result = await send(topic, path)
+    assert (result.sent, result.sent_before) == (0, 500)
+    change(path, finished=False, places=[Place(0, 0)] * PARTITIONS)
+    result = await send(topic, path)
+    assert (result.sent, result.sent_before) == (0, 500)
 
 
 async def may_only_write(settings: Settings) -> None:

@@ -8,7 +8,7 @@ import sys
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import orjson
@@ -27,6 +27,8 @@ from movie_stream.settings import Settings
 _SHOWN_CHARACTERS: Final = 225
 """Of a record and of a reason: three lines."""
 _INDENT: Final = (0, 0, 0, 4)
+_LAST_MS: Final = 253_402_300_799_999
+"""The end of the year 9999."""
 _KIND_STYLES: Final = {"bad": "red", "late": "yellow"}
 
 
@@ -155,7 +157,8 @@ def shown_safely(value: bytes | None) -> str:
 
 
 def _moment(letter: Letter) -> datetime:
-    return datetime.fromtimestamp(letter.time_ms / 1000, UTC)
+    """Its time, or the last that there is: a record may say any, microseconds for milliseconds, say."""
+    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=min(letter.time_ms, _LAST_MS))
 
 
 def _print_letter(console: Console, letter: Letter) -> None:

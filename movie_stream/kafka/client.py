@@ -25,7 +25,7 @@ from aiokafka.errors import (
 )
 
 from movie_stream.errors import BrokerForbids, BrokerRefused, BrokerUnreachable, MovieStreamError
-from movie_stream.kafka import inflate
+from movie_stream.kafka import headers, inflate
 from movie_stream.kafka.access import access_options, user_of
 from movie_stream.kafka.admin import Admin
 from movie_stream.kafka.diagnosis import why_closed
@@ -39,6 +39,7 @@ MAX_REQUEST_BYTES: Final = 64 << 20
 T = TypeVar("T")
 
 inflate.bound()
+headers.take_any()
 
 _COORDINATED_WITHIN_S: Final = 15.0
 _ASK_AGAIN_S: Final = 0.2

@@ -22,6 +22,9 @@ from movie_stream.settings import Settings
 
 Scan = Callable[[AIOKafkaConsumer, TopicPartition, int, int], AsyncIterator[list[Any]]]
 REFUSED: Final = ("bad", "late")
+KINDS: Final = (*REFUSED, "counted", "again")
+_LARGEST: Final = 2**63 - 1
+"""Of an offset, and of a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +55,17 @@ def letter_of(record: Any) -> Letter | None:
     """What a record of the topic says; None where it is no letter of ours."""
     said: Mapping[str, bytes] = dict(record.headers)
     try:
-        offset, time_ms = int(said["source-offset"]), int(said["source-timestamp"])
+        kind, offset, time_ms = said["kind"].decode(), int(said["source-offset"]), int(said["source-timestamp"])
+        original = int(said.get("original-offset", offset))
+        if kind not in KINDS or not (min(offset, original) >= 0 and max(offset, original, time_ms) <= _LARGEST):
+            return None
         return Letter(
             at=record.offset,
             partition=record.partition,
-            original=int(said.get("original-offset", offset)),
+            original=original,
             offset=offset,
             time_ms=record.timestamp if time_ms < 0 else time_ms,
-            kind=said["kind"].decode(),
+            kind=kind,
             reason=said["reason"].decode(),
             run=int(said["run"]),
             topic=said["source-topic-id"].decode(),
@@ -132,9 +138,9 @@ class Letters:
     def __init__(self, settings: Settings, reader: AIOKafkaConsumer, scope: Scope) -> None:
         self._settings, self._reader, self._scope = settings, reader, scope
         self.read = 0
-        """Records read so far, letters or not."""
+        """Records read so far, letters or not, those that were read twice counted twice."""
         self.strange = 0
-        """Of these, how many are no letters of ours."""
+        """How many of the records are no letters of ours."""
         self.elsewhere = 0
         """And how many are letters outside of the scope."""
 
@@ -163,7 +169,7 @@ class Letters:
                     newest[letter.original] = letter.at
             yield []
         known = Bits()
-        async for letters in self._read(oldest_first, extent):
+        async for letters in self._read(oldest_first, extent, again=True):
             yield [
                 letter
                 for letter in letters
@@ -172,16 +178,14 @@ class Letters:
                 and known.add(letter.original)
             ]
 
-    async def _read(self, scan: Scan, extent: Extent) -> AsyncIterator[list[Letter]]:
-        """The letters of the scope, whatever they say."""
+    async def _read(self, scan: Scan, extent: Extent, *, again: bool = False) -> AsyncIterator[list[Letter]]:
+        """The letters of the scope, whatever they say; what is left out is counted, but not `again`."""
         with client.explained(self._settings, f"reading {extent.place.topic}"):
             async for records in scan(self._reader, extent.place, extent.start, extent.end):
-                yield self._within(records)
-
-    def _within(self, records: Sequence[Any]) -> list[Letter]:
-        found = [letter_of(record) for record in records]
-        within = [letter for letter in found if letter is not None and self._scope.holds(letter)]
-        self.read += len(records)
-        self.strange += found.count(None)
-        self.elsewhere += len(found) - found.count(None) - len(within)
-        return within
+                self.read += len(records)
+                found = [letter for record in records if (letter := letter_of(record)) is not None]
+                within = [letter for letter in found if self._scope.holds(letter)]
+                if not again:
+                    self.strange += len(records) - len(found)
+                    self.elsewhere += len(found) - len(within)
+                yield within

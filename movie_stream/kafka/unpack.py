@@ -18,11 +18,10 @@ import numpy as np
 from aiokafka.codec import snappy_decode
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
-from aiokafka.record.memory_records import MemoryRecords
 
 from movie_stream.chunk import REPLAY_OF, Chunk
 from movie_stream.decimals import Bools
-from movie_stream.kafka import inflate
+from movie_stream.kafka import headers, inflate
 from movie_stream.kafka.inflate import MOST_RECORDS, BatchTooLarge
 from movie_stream.kafka.record_batch import COUNT_AT, Malformed, RawBatch, records_of
 from movie_stream.layout import Columns, Layouts
@@ -76,30 +75,20 @@ _LENGTH_AT, _LENGTH_FROM, _MAGIC_AT, _CRC_AT, _CRC_FROM = 8, 12, 16, 17, 21
 _PRESENT: Final = 2
 
 _topics: set[str] = set()
-_unpack_records = fetcher.PartitionRecords._unpack_records
-
-
-class ShownRecords(MemoryRecords):
-    """aiokafka's, which show the bytes that they are read from."""
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data)
-        self.data = data
 
 
 def unpack_in_runs(topic: str) -> None:
     """From now on, this process gets this topic's records from aiokafka as batches, for `runs`."""
     _topics.add(topic)
     fetcher.PartitionRecords._unpack_records = _unpack
-    fetcher.MemoryRecords = ShownRecords
+    fetcher.MemoryRecords = headers.ShownRecords
 
 
 def unpack_as_usual(topic: str) -> None:
     """Takes `unpack_in_runs` back."""
     _topics.discard(topic)
     if not _topics:
-        fetcher.PartitionRecords._unpack_records = _unpack_records
-        fetcher.MemoryRecords = MemoryRecords
+        headers.take_any()
 
 
 def _unpack(self: Any) -> Iterator[Any]:
@@ -108,7 +97,7 @@ def _unpack(self: Any) -> Iterator[Any]:
     But for batches without records: what some codecs make of nothing cannot be unpacked.
     """
     if self._tp.topic not in _topics:
-        yield from _unpack_records(self)
+        yield from headers.unpack_records(self)
         return
     records, at, begin = self._records, 0, self.next_fetch_offset
     whole = memoryview(records.data)
@@ -230,7 +219,7 @@ def plain_run(batches: Iterable[Fetched]) -> Run:
     size = 0
     for batch in batches:
         try:
-            for record in MemoryRecords(bytes(batch.data)).next_batch():
+            for record in headers.one_by_one(batch.data):
                 if record.offset >= batch.first:
                     time_ms = -1 if record.timestamp is None else record.timestamp
                     records.append((record.offset, time_ms, record.key, record.value))

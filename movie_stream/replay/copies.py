@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from movie_stream.errors import UsageError
-from movie_stream.event import decode
+from movie_stream.event import decode, without_halves
 from movie_stream.kafka.letters import Letter
 from movie_stream.partitioner import partitions_of
 from movie_stream.reasons import kind_of
@@ -120,8 +120,8 @@ async def rewritten(
 def _line(value: bytes | None) -> bytes | None:
     r"""The value as one line; None where it cannot be one.
 
-    >>> _line(b"{}"), _line(None), _line(b'{\n "a": 1.50 }'), _line(b"not\nJSON")
-    (b'{}', b'null', b'{"a":1.50}', None)
+    >>> _line(b"{}"), _line(None), _line(b'{\n "a": 1.50 }'), _line(b"not\nJSON"), _line(b'{\n"a":"\\ud83d"}')
+    (b'{}', b'null', b'{"a":1.50}', None, b'{ "a":"\\ud83d"}')
     """
     if value is None:
         return b"null"
@@ -130,4 +130,9 @@ def _line(value: bytes | None) -> bytes | None:
     try:
         return msgspec.json.format(value, indent=-1)
     except msgspec.DecodeError:
+        whole = without_halves(value)
+    try:
+        msgspec.json.format(whole)
+    except msgspec.DecodeError:
         return None
+    return value.replace(b"\n", b" ")  # which JSON has between members alone
