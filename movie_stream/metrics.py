@@ -33,7 +33,7 @@ class PartitionFigures:
     partition: int
     position: int
     lag: int | None
-    """Records behind the end, as the last fetch told it."""
+    """Records that can be read and are not applied, as the last fetch told it."""
     watermark_ms: int | None
 
 

@@ -78,9 +78,9 @@ class FaustGroup:
             await self._consumer.commit()
             self.committed.set()
 
-    def highwater(self, topic: str, partition: int) -> int | None:
+    def end(self, topic: str, partition: int) -> int | None:
         place = TP(topic, partition)
-        return self._consumer.highwater(place) if place in self._consumer.assignment() else None
+        return self._consumer.end(place) if place in self._consumer.assignment() else None
 
     def pause(self, topic: str, partition: int, paused: bool) -> None:
         place = {TP(topic, partition)}
@@ -347,7 +347,7 @@ class Worker:
         )
 
     def _figures_of(self, topic: str, partition: int, state: State) -> PartitionFigures:
-        end = self._group.highwater(topic, partition)
+        end = self._group.end(topic, partition)
         lag = None if end is None else max(end - state.position, 0)
         return PartitionFigures(topic, partition, state.position, lag, state.watermark_ms)
 

@@ -220,7 +220,7 @@ class Group:
     def pause(self, topic: str, partition: int, pause: bool) -> None:
         """Nothing here is ever too much."""
 
-    def highwater(self, topic: str, partition: int) -> int | None:
+    def end(self, topic: str, partition: int) -> int | None:
         return self._world.log(topic, partition).end
 
 

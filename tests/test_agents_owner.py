@@ -67,7 +67,7 @@ class Group:
     def commit_soon(self) -> None:
         self.commits += 1
 
-    def highwater(self, topic: str, partition: int) -> int | None:
+    def end(self, topic: str, partition: int) -> int | None:
         return None
 
     def pause(self, topic: str, partition: int, paused: bool) -> None:

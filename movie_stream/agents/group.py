@@ -12,8 +12,11 @@ class Group(Protocol):
         """Has the finished positions committed; for lag and monitoring only."""
         ...
 
-    def highwater(self, topic: str, partition: int) -> int | None:
-        """The end of a partition as the last fetch told it, None before the first."""
+    def end(self, topic: str, partition: int) -> int | None:
+        """Up to where a partition can be read, as the last fetch told it, None before the first.
+
+        Records of a transaction that is open, and those behind its first, cannot be read yet.
+        """
         ...
 
     def pause(self, topic: str, partition: int, paused: bool) -> None:

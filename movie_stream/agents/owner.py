@@ -195,7 +195,7 @@ class Owner(ABC, Generic[S]):
         return owned.flush.due_s(self._caught_up(partition, owned))
 
     def _caught_up(self, partition: int, owned: Owned[S]) -> bool:
-        end = self._group.highwater(self.topic, partition)
+        end = self._group.end(self.topic, partition)
         return end is None or owned.table.state.position >= end
 
     async def _flush(self, partition: int, owned: Owned[S], leaving: bool = False) -> None:

@@ -174,10 +174,12 @@ class _Demo:
             async def count() -> None:
                 await self._send(settings)
                 self._run.phase = "all sent, counting the rest"
-                await wait_until_counted(settings)
+                held = await wait_until_counted(settings)
                 await look()
                 self._run.counted_s = time.monotonic()
-                self._run.phase = "all events counted"
+                hidden = sum(of.records for of in held)
+                but = f", but {hidden:,} behind a producer's open transaction" if held else ""
+                self._run.phase = f"all events counted{but}"
                 if not once:
                     await asyncio.Event().wait()
 

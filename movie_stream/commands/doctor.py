@@ -23,7 +23,8 @@ from movie_stream.embedded.mongod import mongod
 from movie_stream.errors import EmbeddedUnavailable, MovieStreamError, SettingMissing
 from movie_stream.kafka import client, permissions, rewind, topics
 from movie_stream.kafka.access import access_in_words, user_of
-from movie_stream.kafka.progress import progress_of
+from movie_stream.kafka.offsets import said_of
+from movie_stream.kafka.progress import held_for_long, progress_of
 from movie_stream.masking import printable
 from movie_stream.mongo import runs, schema
 from movie_stream.mongo.client import Database, address_of, guarded, opened
@@ -33,6 +34,10 @@ from movie_stream.settings import Settings
 OLDEST_PYTHON: Final = (3, 11)
 SCRATCH: Final = "_doctor"
 """A collection that is there only while a write is tried."""
+HANGING: Final = (
+    "its producer ends it, or the broker once its time is up; one that neither ends: "
+    "kafka-transactions.sh find-hanging, then abort"
+)
 _ANSWER_WITHIN_S: Final = 20.0
 _WIDTH: Final = 80
 _STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "bold red"}
@@ -224,11 +229,15 @@ async def _group(settings: Settings, findings: _Findings, admin: AIOKafkaAdminCl
     workers = await rewind.members(settings)
     async with client.reader(settings) as reader:
         progress = await progress_of(settings, reader, admin, settings.kafka_topic, partitions)
+        held = await held_for_long(settings, reader, settings.kafka_topic, partitions)
     what = f"{workers} running in the group {settings.kafka_group}; {progress.lag:,} of {progress.end:,} events wait"
     if progress.lag and not workers:
         findings.add("warn", what, "movie-stream worker")
     else:
         findings.add("ok", what)
+    if held:
+        findings.check = "transactions"
+        findings.add("warn", said_of(held), HANGING)
 
 
 async def _mongodb(settings: Settings, findings: _Findings) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
 
 from movie_stream import logs
 from movie_stream.agents.owner import UNTIL_END
+from movie_stream.kafka.offsets import said_of
 from movie_stream.kafka.progress import wait_until_counted
 from movie_stream.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 
 def work(settings: Settings, *, until_end: bool) -> None:
@@ -26,7 +30,9 @@ def work(settings: Settings, *, until_end: bool) -> None:
 
     async def end_at_the_end() -> None:
         await app.worker.told.wait()
-        await or_die(wait_until_counted(settings, pause=app.worker.group_told))
+        held = await or_die(wait_until_counted(settings, pause=app.worker.group_told))
+        if held:
+            logger.warning("ends, though not all is counted: %s", said_of(held))
         os.kill(os.getpid(), signal.SIGTERM)
 
     if until_end:

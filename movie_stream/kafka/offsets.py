@@ -1,14 +1,53 @@
-"""Where partitions begin and end."""
+"""Where partitions begin and end, and what stands behind transactions that are open."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
 Offsets = dict[TopicPartition, int]
+
+_NAMED: Final = 3
+"""Partitions with an open transaction that a line names."""
+
+
+class Ends(NamedTuple):
+    """The two ends of a partition, which are one where no transaction is open."""
+
+    stable: int
+    """The offset of the first record of an open transaction: whoever reads committed records gets no further."""
+    written: int
+    """The offset after the last record."""
+
+
+class Held(NamedTuple):
+    """Records that cannot be read yet, as they are of an open transaction, or stand behind its first record."""
+
+    place: TopicPartition
+    offset: int
+    """Where the transaction begins."""
+    records: int
+    """From there on, by offset."""
+
+    def __str__(self) -> str:
+        records = f"{self.records:,} record{'s' * (self.records != 1)}"
+        return f"{self.place.topic}, partition {self.place.partition}, from offset {self.offset} on: {records}"
+
+
+def said_of(held: Sequence[Held]) -> str:
+    """What cannot be read yet, in one line, and why.
+
+    >>> said_of([Held(TopicPartition("movie-events", 0), 10, 11)])
+    "a producer's transaction is open, and what stands behind its first record counts once it ends: movie-events, \
+partition 0, from offset 10 on: 11 records"
+    """
+    named = "; ".join(map(str, held[:_NAMED]))
+    others = f"; and {len(held) - _NAMED:,} more partitions" if len(held) > _NAMED else ""
+    why = "a producer's transaction is open, and what stands behind its first record counts once it ends"
+    return f"{why}: {named}{others}"
 
 
 async def beginnings(reader: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> Offsets:
@@ -23,27 +62,55 @@ async def ends(reader: AIOKafkaConsumer, places: Sequence[TopicPartition], *, co
     Taken from the answer to a fetch: asked for the end, Tansu 0.6 names the start of the last record batch plus one.
     Changes what the reader is assigned, and leaves it paused.
     """
+    found = await _asked(reader, places)
+    return {place: end.stable if committed else end.written for place, end in found.items()}
+
+
+async def both_ends(reader: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> dict[TopicPartition, Ends]:
+    """Both, for a reader of committed records; what is said of `ends` goes for it too."""
+    return await _asked(reader, places, hidden=True)
+
+
+async def held(reader: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> list[Held]:
+    """What cannot be read yet, by partition; what is said of `both_ends` goes for it too."""
+    found = await both_ends(reader, places)
+    return held_between({place: end.stable for place, end in found.items()}, {p: e.written for p, e in found.items()})
+
+
+def held_between(stable: Offsets, written: Offsets) -> list[Held]:
+    """What stands between two ends, where they differ."""
+    return [Held(place, at, written[place] - at) for place, at in stable.items() if at < written[place]]
+
+
+async def _asked(
+    reader: AIOKafkaConsumer, places: Sequence[TopicPartition], *, hidden: bool = False
+) -> dict[TopicPartition, Ends]:
     while True:
         try:
-            return await _ends(reader, places, reader.last_stable_offset if committed else reader.highwater)
+            return await _fetched(reader, places, hidden)
         except OffsetOutOfRangeError:
             continue  # a worker has just deleted what it had finished: look again from where it begins now
 
 
-async def _ends(
-    reader: AIOKafkaConsumer, places: Sequence[TopicPartition], end_of: Callable[[TopicPartition], Any]
-) -> Offsets:
+async def _fetched(
+    reader: AIOKafkaConsumer, places: Sequence[TopicPartition], hidden: bool
+) -> dict[TopicPartition, Ends]:
+    """Asks the partitions that hold something; if `hidden`, also those that may hold nothing but what is not stable."""
     about = await reader.end_offsets(list(places))
     oldest = await reader.beginning_offsets(list(places))
-    filled = [place for place in places if about[place] > oldest[place]]
-    if filled:
-        reader.assign(filled)
-        for place in filled:
-            reader.seek(place, about[place] - 1)
-        while any(end_of(place) is None for place in filled):
+    asked = [place for place in places if hidden or about[place] > oldest[place]]
+    if asked:
+        reader.assign(asked)
+        for place in asked:
+            reader.seek(place, max(about[place] - 1, oldest[place]))
+        while any(reader.highwater(place) is None for place in asked):
             await reader.getmany(timeout_ms=100)
-    found = {place: end_of(place) if place in filled else about[place] for place in places}
+    found = {place: Ends(about[place], about[place]) for place in places}
+    for place in asked:
+        stable, written = reader.last_stable_offset(place), reader.highwater(place)
+        # Who reads uncommitted records is told of none, and no broker before 0.11 knows one.
+        found[place] = Ends(written if stable is None or stable < 0 else stable, written)
     # It would fetch on, and what is asked next would wait until records come, or do not. An end of the subscription is
     # none for aiokafka: it then asks for the metadata of all topics, and may hang when it is stopped meanwhile.
-    reader.pause(*filled)
+    reader.pause(*asked)
     return found

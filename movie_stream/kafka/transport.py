@@ -153,6 +153,13 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
             self._waiting[tp] = fetches  # behind the others
         return {TP(tp.topic, tp.partition): (begin, end, found)}
 
+    def end(self, tp: TP) -> int | None:
+        """See agents.group.Group; may be asked in any thread. Faust knows only where a partition ends for writers."""
+        consumer, place = self._ensure_consumer(), driver.ensure_aiokafka_TP(tp)
+        stable: int | None = consumer.last_stable_offset(place)
+        written: int | None = consumer.highwater(place)
+        return written if stable is None or stable < 0 else stable
+
     def waits_for(self, partitions: set[TP]) -> bool:
         """Whether records of these have come that are still to be unpacked; may be asked in any thread."""
         return any(tp in self._waiting for tp in partitions)
@@ -286,6 +293,10 @@ class ChunkConsumer(driver.Consumer):
             tp=tp,
             generation_id=generation,
         )
+
+    def end(self, tp: TP) -> int | None:
+        """Up to where a partition can be read; see agents.group.Group."""
+        return self._thread.end(tp)
 
     def refusal(self) -> BaseException | None:
         """Why the group does not take us, if it does not; aiokafka keeps it for who polls, which Faust does not do

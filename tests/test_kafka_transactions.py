@@ -1,0 +1,210 @@
+"""Transactions of others in the topic: open, aborted, committed, in the middle and at the end of a partition."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+from typer.testing import CliRunner
+
+from movie_stream.cli import app
+from movie_stream.kafka import client, offsets, progress, topics
+from movie_stream.kafka.offsets import Ends, Held
+from movie_stream.kafka.progress import wait_until_counted
+from movie_stream.settings import Settings
+from tests.kafka_server import KafkaServer
+from tests.reference import A_VIEW
+from tests.whole_path import PATIENCE_S, database, environment, succeed
+
+IMPATIENT: Final = (
+    "from movie_stream import worker; from movie_stream.agents import owner; from movie_stream.kafka import progress; "
+    "owner.STALLED_AFTER_S, worker.WATCH_EVERY_S, progress.OPEN_AT_MOST_S = 0.5, 0.1, 0.1; "
+    "from movie_stream.cli import main; main()"
+)
+"""A worker that ends once a partition has not moved for half a second, and hardly waits for a transaction's end."""
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
+    with KafkaServer(tmp_path_factory.mktemp("kafka")) as server:
+        yield server
+
+
+@pytest.fixture
+def there(kafka: KafkaServer, settings: Settings) -> Settings:
+    """Settings for Apache Kafka: Tansu has no transactions."""
+    return settings.model_copy(update={"kafka_bootstrap_servers": kafka.bootstrap_servers})
+
+
+@asynccontextmanager
+async def transactional(settings: Settings, name: str = "t") -> AsyncIterator[AIOKafkaProducer]:
+    producer = AIOKafkaProducer(
+        bootstrap_servers=settings.require_broker(), transactional_id=f"{settings.kafka_group}-{name}"
+    )
+    await producer.start()
+    try:
+        yield producer
+    finally:
+        await producer.stop()
+
+
+def view(number: int) -> bytes:
+    return json.dumps({**A_VIEW, "user_id": f"u{number}"}).encode()
+
+
+async def views(settings: Settings, count: int) -> None:
+    """So many views outside of any transaction, in partition 0."""
+    producer = await client.start_producer(settings)
+    try:
+        for number in range(count):
+            await producer.send(settings.kafka_topic, view(number), key=b"k", partition=0)
+    finally:
+        await producer.stop()
+
+
+async def begin(producer: AIOKafkaProducer, settings: Settings, partition: int = 0, count: int = 1) -> None:
+    await producer.begin_transaction()
+    for number in range(count):
+        await producer.send_and_wait(settings.kafka_topic, view(1_000 + number), key=b"k", partition=partition)
+
+
+async def test_the_two_ends_of_a_partition(there: Settings) -> None:
+    await topics.ensure(there)
+    places = [TopicPartition(there.kafka_topic, partition) for partition in range(3)]
+    await views(there, 10)
+
+    async def both() -> list[Ends]:
+        async with client.reader(there) as reader:
+            found = await offsets.both_ends(reader, places)
+            return [found[place] for place in places]
+
+    async def become(*wanted: Ends) -> None:
+        """Waits for these; markers are written after the end of a transaction is acknowledged. Then asks otherwise."""
+        async with asyncio.timeout(PATIENCE_S):
+            while await both() != list(wanted):
+                pass
+        async with client.reader(there) as reader:
+            assert list((await offsets.ends(reader, places)).values()) == [end.stable for end in wanted]
+            held = [(at, end) for at, end in zip(places, wanted, strict=True) if end.stable < end.written]
+            assert await offsets.held(reader, places) == [
+                Held(at, end.stable, end.written - end.stable) for at, end in held
+            ]
+        async with client.reader(there, committed=False) as reader:
+            written = await offsets.ends(reader, places, committed=False)
+            assert list(written.values()) == [end.written for end in wanted]
+
+    await become(Ends(10, 10), Ends(0, 0), Ends(0, 0))
+    async with transactional(there, "a") as producer, transactional(there, "b") as other:
+        await begin(producer, there)
+        await begin(other, there, 1, count=3)
+        await views(there, 10)
+        assert await both() == [Ends(10, 21), Ends(0, 3), Ends(0, 0)], "nothing of the second can be read at all"
+        await become(Ends(10, 21), Ends(0, 3), Ends(0, 0))
+        await producer.commit_transaction()
+        await become(Ends(22, 22), Ends(0, 3), Ends(0, 0))  # a control record has an offset too
+        await other.abort_transaction()
+        await become(Ends(22, 22), Ends(4, 4), Ends(0, 0))
+
+
+def test_held_records_in_a_line() -> None:
+    of = [Held(TopicPartition("t", number), 5, number + 1) for number in range(5)]
+    assert offsets.said_of(of[:1]).endswith(": t, partition 0, from offset 5 on: 1 record")
+    assert offsets.said_of(of).endswith("; t, partition 2, from offset 5 on: 3 records; and 2 more partitions")
+
+
+async def test_the_end_of_a_transaction_is_waited_for_for_a_while(
+    there: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await topics.ensure(there)
+    await views(there, 10)
+    asked = asyncio.Event()
+
+    async def counted(admin: object, group: str, ends: offsets.Offsets) -> progress.Progress:
+        """As if everything were counted at once."""
+        asked.set()
+        return progress.Progress(sum(ends.values()), sum(ends.values()))
+
+    monkeypatch.setattr(progress, "_progress", counted)
+    async with transactional(there) as producer:
+        await begin(producer, there)
+        await views(there, 10)
+        place = TopicPartition(there.kafka_topic, 0)
+        monkeypatch.setattr(progress, "OPEN_AT_MOST_S", 0.1)
+        assert await wait_until_counted(there) == [Held(place, 10, 11)]
+        monkeypatch.setattr(progress, "OPEN_AT_MOST_S", PATIENCE_S)
+        asked.clear()
+        waiting = asyncio.create_task(wait_until_counted(there))
+        await asked.wait()
+        await producer.commit_transaction()
+        assert await waiting == [], "it went on with what could be read then"
+
+
+@contextmanager
+def impatient(settings: Settings, log: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", IMPATIENT, *arguments], env=environment(settings), stdout=output, stderr=output
+        )
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(PATIENCE_S)
+
+
+def counted(settings: Settings) -> int:
+    with database(settings) as db:
+        return sum(of["total_views"] for of in db["hourly_metrics"].find())
+
+
+def wait_for(what: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not what():
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.05)
+
+
+def live_on(process: subprocess.Popen[bytes], log: Path) -> None:
+    """For longer than a worker lives that takes itself to be stalled."""
+    until = time.monotonic() + 1.5
+    wait_for(lambda: time.monotonic() > until, process, log)
+
+
+async def test_what_stands_behind_an_open_transaction_counts_once_it_ends(there: Settings, tmp_path: Path) -> None:
+    """First an open one, then an aborted one at the very end, which nobody can read."""
+    log = tmp_path / "worker.log"
+    await asyncio.to_thread(succeed, there, "init")
+    await views(there, 10)
+    async with transactional(there) as producer:
+        await begin(producer, there)
+        await views(there, 10)
+        words = f"{there.kafka_topic}, partition 0, from offset 10 on: 11 records"
+        with impatient(there, log, "worker", "--until-end") as worker:
+            assert await asyncio.to_thread(worker.wait, PATIENCE_S) == 0, log.read_text()
+        assert [words in line for line in log.read_text().splitlines() if "not all is counted" in line] == [True]
+        assert counted(there) == 10
+        shown = await asyncio.to_thread(CliRunner().invoke, app, ["doctor"], env=environment(there))
+        said = " ".join(shown.stdout.split())
+        assert "0 of 10 events wait" in said
+        assert words in said
+        with impatient(there, log, "worker") as worker:
+            await asyncio.to_thread(wait_for, lambda: "goes on at offset 10" in log.read_text(), worker, log)
+            await asyncio.to_thread(live_on, worker, log)
+            await producer.commit_transaction()
+            await asyncio.to_thread(wait_for, lambda: counted(there) == 21, worker, log)
+            await begin(producer, there, count=5)
+            await producer.abort_transaction()
+            await asyncio.to_thread(live_on, worker, log)
+    ended = await asyncio.to_thread(succeed, there, "worker", "--until-end")
+    assert "not all is counted" not in ended
+    assert counted(there) == 21
