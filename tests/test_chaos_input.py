@@ -12,11 +12,14 @@ import pytest
 
 from movie_stream.kafka import client
 from movie_stream.partitioner import partitions_of
+from movie_stream.settings import Settings
+from tests import test_kafka_transactions as transactions
 from tests.chaos.fleet import crashing, until
 from tests.chaos.scenario import TIMEOUT_S, on_both_when_asked
 from tests.chaos.stage import Kind, Stage
 from tests.chaos.stream import BEGIN_MS
-from tests.whole_path import records, started
+from tests.kafka_server import KafkaServer
+from tests.whole_path import records, started, succeed
 
 pytestmark = pytest.mark.timeout(TIMEOUT_S)
 
@@ -138,3 +141,24 @@ def test_the_producer_is_killed_in_the_middle_of_a_file(kind: Kind, tmp_path: Pa
         stage.recover()
         stage.leave()
         assert stage.verdict() == stream.count, "views are missing, or were sent twice"
+
+
+@pytest.mark.chaos
+async def test_a_transaction_is_open_for_longer_than_a_partition_may_stand_still(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """Its records, and those behind it, count after its end; the worker is one as users run it."""
+    log = tmp_path / "worker.log"
+    with KafkaServer(tmp_path / "kafka") as kafka:
+        there = settings.model_copy(update={"kafka_bootstrap_servers": kafka.bootstrap_servers})
+        await asyncio.to_thread(succeed, there, "init")
+        await transactions.views(there, 10)
+        async with transactions.transactional(there) as producer:
+            with started(there, "worker", log=log) as worker:
+                await asyncio.to_thread(transactions.until, lambda: transactions.counted(there) == 10, worker, log)
+                await transactions.begin(producer, there)
+                await transactions.views(there, 10)
+                await asyncio.to_thread(transactions.live_on, worker, log, 100.0)
+                assert transactions.counted(there) == 10
+                await producer.commit_transaction()
+                await asyncio.to_thread(transactions.until, lambda: transactions.counted(there) == 21, worker, log)

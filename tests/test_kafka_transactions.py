@@ -27,10 +27,10 @@ from tests.whole_path import PATIENCE_S, database, environment, succeed
 
 IMPATIENT: Final = (
     "from movie_stream import worker; from movie_stream.agents import owner; from movie_stream.kafka import progress; "
-    "owner.STALLED_AFTER_S, worker.WATCH_EVERY_S, progress.OPEN_AT_MOST_S = 0.5, 0.1, 0.1; "
+    "owner.STALLED_AFTER_S, worker.WATCH_EVERY_S, progress.OPEN_AT_MOST_S = 2.0, 0.5, 0.1; "
     "from movie_stream.cli import main; main()"
 )
-"""A worker that ends once a partition has not moved for half a second, and hardly waits for a transaction's end."""
+"""A worker that ends once a partition has not moved for two seconds, and hardly waits for a transaction's end."""
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +47,11 @@ def there(kafka: KafkaServer, settings: Settings) -> Settings:
 
 @asynccontextmanager
 async def transactional(settings: Settings, name: str = "t") -> AsyncIterator[AIOKafkaProducer]:
+    """Of whom the broker aborts no transaction for a quarter of an hour, which is the longest by default."""
     producer = AIOKafkaProducer(
-        bootstrap_servers=settings.require_broker(), transactional_id=f"{settings.kafka_group}-{name}"
+        bootstrap_servers=settings.require_broker(),
+        transactional_id=f"{settings.kafka_group}-{name}",
+        transaction_timeout_ms=900_000,
     )
     await producer.start()
     try:
@@ -166,7 +169,8 @@ def counted(settings: Settings) -> int:
         return sum(of["total_views"] for of in db["hourly_metrics"].find())
 
 
-def wait_for(what: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
+def until(what: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
+    """Waits for it while the process lives."""
     deadline = time.monotonic() + PATIENCE_S
     while not what():
         assert process.poll() is None, log.read_text()
@@ -174,10 +178,11 @@ def wait_for(what: Callable[[], bool], process: subprocess.Popen[bytes], log: Pa
         time.sleep(0.05)
 
 
-def live_on(process: subprocess.Popen[bytes], log: Path) -> None:
-    """For longer than a worker lives that takes itself to be stalled."""
-    until = time.monotonic() + 1.5
-    wait_for(lambda: time.monotonic() > until, process, log)
+def live_on(process: subprocess.Popen[bytes], log: Path, seconds: float) -> None:
+    """The process does not end so soon."""
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    assert process.poll() is None, log.read_text()
 
 
 async def test_what_stands_behind_an_open_transaction_counts_once_it_ends(there: Settings, tmp_path: Path) -> None:
@@ -198,13 +203,13 @@ async def test_what_stands_behind_an_open_transaction_counts_once_it_ends(there:
         assert "0 of 10 events wait" in said
         assert words in said
         with impatient(there, log, "worker") as worker:
-            await asyncio.to_thread(wait_for, lambda: "goes on at offset 10" in log.read_text(), worker, log)
-            await asyncio.to_thread(live_on, worker, log)
+            await asyncio.to_thread(until, lambda: "goes on at offset 10" in log.read_text(), worker, log)
+            await asyncio.to_thread(live_on, worker, log, 3.5)
             await producer.commit_transaction()
-            await asyncio.to_thread(wait_for, lambda: counted(there) == 21, worker, log)
+            await asyncio.to_thread(until, lambda: counted(there) == 21, worker, log)
             await begin(producer, there, count=5)
             await producer.abort_transaction()
-            await asyncio.to_thread(live_on, worker, log)
+            await asyncio.to_thread(live_on, worker, log, 3.5)
     ended = await asyncio.to_thread(succeed, there, "worker", "--until-end")
     assert "not all is counted" not in ended
     assert counted(there) == 21
