@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from math import inf
 from time import monotonic
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ from movie_stream.errors import (
 from movie_stream.kafka import client, offsets, permissions, topics
 from movie_stream.kafka.access import user_of
 from movie_stream.kafka.diagnosis import why_closed
+from movie_stream.kafka.group_state import REMEDY, describe_group
 from movie_stream.kafka.log import Broker
 from movie_stream.kafka.progress import ASK_EVERY_S
 from movie_stream.kafka.topics import Topics
@@ -54,6 +56,11 @@ ALL_KNOWN_WITHIN_S: Final = 10.0
 ASK_AGAIN_S: Final = 0.5
 BROKER_AWAY_AT_MOST_S: Final = 45.0
 """A broker that restarts is back by then; a worker that ends is started again by whoever runs it."""
+STARVED_AFTER_S: Final = 60.0
+"""Where all members live, a rebalance is over by then: it is their rebalance timeout."""
+STARVED_AT_MOST_S: Final = 180.0
+"""The longest that a worker waits for its share of the partitions if it is to end at the end."""
+SAID_AGAIN_AFTER_S: Final = 300.0
 
 
 class FaustGroup:
@@ -81,6 +88,14 @@ class FaustGroup:
     def end(self, topic: str, partition: int) -> int | None:
         place = TP(topic, partition)
         return self._consumer.end(place) if place in self._consumer.assignment() else None
+
+    @property
+    def waiting_s(self) -> float:
+        """How long it has not come to the end of a rebalance, in seconds; 0 once this worker has its share, if only of
+        nothing.
+        """
+        waiting_s: float = self._consumer.waiting_s
+        return waiting_s
 
     def pause(self, topic: str, partition: int, paused: bool) -> None:
         place = {TP(topic, partition)}
@@ -137,6 +152,10 @@ class Worker:
         self._stack = AsyncExitStack()
         self.cadence = LIVE
         """Of both agents; to be set before the start."""
+        self.patience_s = inf
+        """How long it waits for its share of the partitions before it ends."""
+        self._starved_after_s = STARVED_AFTER_S
+        """After how long a wait it is said that there is no share."""
         self.told = asyncio.Event()
         """Set once the group knows how far the partitions that this worker was given are counted in this run."""
         self._changed = False
@@ -258,9 +277,10 @@ class Worker:
         return {TP(topic, p): offset for topic, owner in self._owners for p, offset in owner.finished.items()}
 
     async def watch(self) -> None:
-        """Raises WorkerFailed when an assigned partition has records to read but does not move, BrokerUnreachable or
-        BrokerClosed when the broker has been away for too long, BrokerForbids or BrokerRefused when the group does not
-        take us, RunMismatch or TopicMissing when topics are changed under the worker.
+        """Raises WorkerFailed when an assigned partition has records to read but does not move, or when no partitions
+        come for longer than this worker waits for them, BrokerUnreachable or BrokerClosed when the broker has been away
+        for too long, BrokerForbids or BrokerRefused when the group does not take us, RunMismatch or TopicMissing when
+        topics are changed under the worker.
         """
         heard_s = monotonic()
         while True:
@@ -273,10 +293,32 @@ class Worker:
             with client.explained(self.settings, f"joining the group {self.settings.kafka_group}"):
                 if refusal := self._group.refusal():
                     raise refusal
+            await self._look_at_share()
             for topic, owner in self._owners:
                 stalled = owner.stalled()
                 if stalled is not None:
                     raise WorkerFailed(what=f"{topic}, partition {stalled}, is assigned but does not move")
+
+    async def _look_at_share(self) -> None:
+        """Says now and then that this worker is given no share of the partitions, if the broker answers; raises
+        WorkerFailed at the end of its patience. More workers than partitions are no reason: their share is nothing.
+        """
+        waiting_s = self._group.waiting_s
+        if waiting_s < STARVED_AFTER_S:
+            self._starved_after_s = STARVED_AFTER_S
+        if waiting_s < min(self._starved_after_s, self.patience_s):
+            return
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                group = await describe_group(self.settings, self._admin)
+        except (BrokerRefused, BrokerUnreachable, TimeoutError):
+            return  # that the broker is away is looked at elsewhere
+        what = f"it has been given no partitions for {waiting_s:.0f} s"
+        cause = f"the group {self.settings.kafka_group}: {group}; likely, {group.why_nothing_is_shared_out}"
+        if waiting_s >= self.patience_s:
+            raise WorkerFailed(what=what, cause=cause, remedy=REMEDY)
+        logger.warning("this worker waits: %s (%s); %s", what, cause, REMEDY)
+        self._starved_after_s = waiting_s + SAID_AGAIN_AFTER_S
 
     async def _look_at_run(self) -> None:
         """Raises RunMismatch where MongoDB, if it answers, no longer has the run that we count."""

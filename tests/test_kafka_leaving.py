@@ -9,7 +9,9 @@ from collections.abc import Callable
 from aiokafka import AIOKafkaConsumer
 
 from movie_stream.kafka import client, topics
+from movie_stream.kafka.group_state import describe_group
 from movie_stream.kafka.leaving import leave_group
+from movie_stream.kafka.membership import Membership
 from movie_stream.settings import Settings
 
 SESSION_MS = 8_000
@@ -22,8 +24,8 @@ async def until(holds: Callable[[], object]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def member(settings: Settings) -> AIOKafkaConsumer:
-    """A consumer that begins to join the group."""
+async def member(settings: Settings) -> tuple[AIOKafkaConsumer, Membership]:
+    """A consumer that begins to join the group, and its membership."""
     consumer = AIOKafkaConsumer(
         **client.options(settings),
         group_id=settings.kafka_group,
@@ -32,8 +34,9 @@ async def member(settings: Settings) -> AIOKafkaConsumer:
         heartbeat_interval_ms=300,
     )
     await consumer.start()
+    membership = Membership(consumer)
     consumer.subscribe([settings.kafka_topic])
-    return consumer
+    return consumer, membership
 
 
 def joined(*members: AIOKafkaConsumer) -> Callable[[], bool]:
@@ -50,13 +53,13 @@ async def fall_silent(dead: AIOKafkaConsumer) -> None:
 
 async def test_a_member_leaves_in_the_middle_of_a_rebalance(settings: Settings) -> None:
     await topics.ensure(settings)
-    dead, leaver = await member(settings), await member(settings)
+    (dead, _), (leaver, membership) = await member(settings), await member(settings)
     await until(joined(dead, leaver))
     await fall_silent(dead)
-    third = await member(settings)
+    third, _ = await member(settings)
     await until(lambda: bool(leaver._coordinator._performed_join_prepare))
     began = time.monotonic()
-    await leave_group(leaver)
+    await leave_group(membership)
     await leaver.stop()
     left_after_s = time.monotonic() - began
     await until(joined(third))
@@ -64,10 +67,12 @@ async def test_a_member_leaves_in_the_middle_of_a_rebalance(settings: Settings) 
     assert left_after_s < SESSION_MS / 1000 / 2, "it has waited for the dead member"
 
 
-async def test_a_member_at_rest_leaves_as_usual(settings: Settings) -> None:
+async def test_a_member_at_rest_tells_the_group(settings: Settings) -> None:
     await topics.ensure(settings)
-    consumer = await member(settings)
+    consumer, membership = await member(settings)
     await until(joined(consumer))
-    await leave_group(consumer)
+    assert membership.waiting_s == 0
+    await leave_group(membership)
     await consumer.stop()
-    assert consumer._coordinator.member_id == "", "it has said good-bye"
+    async with client.admin(settings) as admin:
+        assert not (await describe_group(settings, admin)).members, "it has said good-bye"

@@ -21,8 +21,9 @@ from movie_stream import logs
 from movie_stream.embedded.broker import broker
 from movie_stream.embedded.mongod import mongod
 from movie_stream.errors import EmbeddedUnavailable, MovieStreamError, SettingMissing
-from movie_stream.kafka import client, permissions, rewind, topics
+from movie_stream.kafka import client, permissions, topics
 from movie_stream.kafka.access import access_in_words, user_of
+from movie_stream.kafka.group_state import REMEDY, settled_group
 from movie_stream.kafka.offsets import said_of
 from movie_stream.kafka.progress import held_for_long, progress_of
 from movie_stream.masking import printable
@@ -226,12 +227,16 @@ def _topics(
 
 async def _group(settings: Settings, findings: _Findings, admin: AIOKafkaAdminClient, partitions: int) -> None:
     findings.check = "workers"
-    workers = await rewind.members(settings)
+    group = await settled_group(settings, admin)
+    workers = len(group.members)
     async with client.reader(settings) as reader:
         progress = await progress_of(settings, reader, admin, settings.kafka_topic, partitions)
         held = await held_for_long(settings, reader, settings.kafka_topic, partitions)
     what = f"{workers} running in the group {settings.kafka_group}; {progress.lag:,} of {progress.end:,} events wait"
-    if progress.lag and not workers:
+    if not group.at_rest:
+        found = f"a rebalance does not come to its end ({group}); likely, {group.why_nothing_is_shared_out}"
+        findings.add("warn", f"{what}; {found}", REMEDY)
+    elif progress.lag and not workers:
         findings.add("warn", what, "movie-stream worker")
     else:
         findings.add("ok", what)

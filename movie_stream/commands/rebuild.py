@@ -1,4 +1,18 @@
-"""`movie-stream rebuild`: ends the run that counts and begins another, which counts the whole topic afresh."""
+"""`movie-stream rebuild`: ends the run that counts and begins another, which counts the whole topic afresh.
+
+In this order, so that nothing is deleted before all that could refuse has been asked, and that a rebuild may be cut off
+anywhere:
+
+1. what there is is looked at: topics, run, and that no worker runs; nothing is changed
+2. what would happen is said, and whoever is there is asked
+3. MongoDB takes writes: its collections are what they must be
+4. the group is joined, alone, and its offsets are set back; cut off here, the old run goes on, and the next worker
+   tells the group its own positions
+5. the new run begins, which outranks the old one; cut off here, a worker counts it, and deletes what 6 would have
+6. the documents of earlier runs are deleted, and that is noted
+
+Each step ends within bounds, and may be done again.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +70,7 @@ class _Prospect:
         """The same in words."""
         run = f"run {self.run.number} ends" if self.run else "there is no run yet"
         lines = [
-            f"{settings.mongodb_database}: {run}, and all results of earlier runs are deleted.",
+            f"{settings.mongodb_database}: {run}, and all results of earlier runs will be deleted.",
             f"{settings.kafka_topic}: the {self.held:,} records that it holds will be counted afresh.",
         ]
         if self.gone:
@@ -67,6 +81,7 @@ class _Prospect:
 
 
 async def _prospect(settings: Settings) -> _Prospect:
+    """Step 1."""
     topology = await topics.describe(settings)
     if wrong := topics.disagreements(settings, topology.partitions):
         raise BrokerRefused(
@@ -79,17 +94,19 @@ async def _prospect(settings: Settings) -> _Prospect:
         oldest, end = await span(settings, reader, topic, topology.partitions[topic])
     async with opened(settings) as db:
         run = await runs.current(db, settings.kafka_group)
+    await rewind.insist_on_nobody(settings)
     changed = changes(run, fingerprint(settings, topology)) if run else ""
     return _Prospect(run, changed, end - oldest, oldest)
 
 
 async def _rebuild(settings: Settings, console: Console) -> None:
-    """In this order: cut off before the new run begins, the old one goes on; after it, a worker does the rest."""
-    await rewind.rewind(settings)
-    topology = await topics.describe(settings)
+    """Steps 3 to 6."""
     async with opened(settings) as db:
-        await schema.ensure(db)
-        run = await runs.start_new(db, settings.kafka_group, fingerprint(settings, topology))
-        deleted = await runs.clear(db, settings.kafka_group, run, COLLECTIONS)
-    console.print(f"Run {run.number} has begun; {deleted:,} documents of earlier runs are deleted.", markup=False)
+        await schema.ensure(db)  # 3
+        await rewind.rewind(settings)  # 4
+        topology = await topics.describe(settings)
+        run = await runs.start_new(db, settings.kafka_group, fingerprint(settings, topology))  # 5
+        console.print(f"Run {run.number} has begun.", markup=False)
+        deleted = await runs.clear(db, settings.kafka_group, run, COLLECTIONS)  # 6
+    console.print(f"{deleted:,} documents of earlier runs are deleted.", markup=False)
     console.print("Count the topic now with: movie-stream worker", markup=False)

@@ -27,6 +27,7 @@ def work(settings: Settings, *, until_end: bool) -> None:
     logs.set_up(settings.log_level)
     sys.argv = sys.argv[:1]  # Faust reads it when it is imported
     from movie_stream.app import app, or_die
+    from movie_stream.worker import STARVED_AT_MOST_S
 
     async def end_at_the_end() -> None:
         await app.worker.told.wait()
@@ -36,7 +37,7 @@ def work(settings: Settings, *, until_end: bool) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     if until_end:
-        app.worker.cadence = UNTIL_END
+        app.worker.cadence, app.worker.patience_s = UNTIL_END, STARVED_AT_MOST_S
         app.task(end_at_the_end)
     worker = app.Worker(quiet=True, override_logging=False)
     loop = asyncio.new_event_loop()

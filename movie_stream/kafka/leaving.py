@@ -8,40 +8,54 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Final
+from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.group import LeaveGroupRequest
+
+from movie_stream.kafka.membership import Membership
 
 logger = logging.getLogger(__name__)
 
 AT_REST_WITHIN_S: Final = 0.3
-"""As long as leaving takes when nothing is under way."""
+"""As long as it takes to come to an end when nothing is under way."""
 TOLD_WITHIN_S: Final = 1.0
 
 
-async def leave_group(consumer: AIOKafkaConsumer) -> None:
-    """Has a consumer leave its group; `stop` is due afterwards all the same. Ends within about a second.
+async def leave_group(membership: Membership) -> None:
+    """Has a consumer leave its group; `stop` is due afterwards all the same. Ends within about two seconds.
 
     A broker answers the requests of a connection in turn, and the request to join is one of them: the group is told by
-    another connection.
+    another connection. It is not told where that would stop it, see `membership.py`.
     """
-    coordinator = consumer._coordinator
-    closing = asyncio.ensure_future(coordinator.close())
-    await asyncio.wait([closing], timeout=AT_REST_WITHIN_S)
-    if closing.done():
-        return closing.result()
+    coordinator = membership.coordinator
+    await _come_to_an_end(coordinator)
     member = coordinator.member_id
-    coordinator._coordination_task.cancel()
-    await asyncio.wait([closing], timeout=AT_REST_WITHIN_S)
-    closing.cancel()
+    if not member or coordinator.coordinator_id is None:
+        return
+    if await membership.would_haunt():
+        logger.info("leaves a group that forms without telling it, which would stop it; it finds out within seconds")
+    else:
+        try:
+            async with asyncio.timeout(TOLD_WITHIN_S):
+                await coordinator._client.send(
+                    coordinator.coordinator_id, LeaveGroupRequest(coordinator.group_id, member)
+                )
+        except (KafkaError, OSError, TimeoutError) as error:
+            logger.info("the group could not be told that a worker leaves, and finds out by itself: %r", error)
+    coordinator.reset_generation()
+
+
+async def _come_to_an_end(coordinator: Any) -> None:
+    """Neither joins any more nor says that it is alive."""
+    if not coordinator._closing.done():
+        coordinator._closing.set_result(None)
+    task = coordinator._coordination_task
+    await asyncio.wait([task], timeout=AT_REST_WITHIN_S)
+    if not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=AT_REST_WITHIN_S)
+    elif not task.cancelled() and (error := task.exception()):
+        logger.info("the group had been given up: %r", error)
     await coordinator._stop_heartbeat_task()
     await coordinator._stop_commit_offsets_refresh_task()
-    if not member or coordinator.coordinator_id is None:
-        return None
-    try:
-        async with asyncio.timeout(TOLD_WITHIN_S):
-            await consumer._client.send(coordinator.coordinator_id, LeaveGroupRequest(coordinator.group_id, member))
-    except (KafkaError, OSError, TimeoutError) as error:
-        logger.info("the group could not be told that a worker leaves, and finds out by itself: %r", error)

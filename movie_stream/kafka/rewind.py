@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from movie_stream.errors import BrokerRefused, MovieStreamError
 from movie_stream.kafka import client
+from movie_stream.kafka.group_state import REMEDY, describe_group
+from movie_stream.kafka.leaving import leave_group
+from movie_stream.kafka.membership import Membership
 from movie_stream.kafka.topics import Topics, describe
 from movie_stream.kafka.transport import SESSION_TIMEOUT_MS
 from movie_stream.settings import Settings
 
-_MEMBERS: Final = 5
-"""Place of the members in a group's description, whichever version of it the broker speaks."""
-_JOINED_WITHIN_S: Final = 30.0
+JOINED_WITHIN_S: Final = 30.0
+"""Longer than it takes until members that were killed are given up, and a leader that Tansu remembers."""
+_COMMITTED_WITHIN_S: Final = 15.0
 
 
 class WorkersRunning(MovieStreamError):
@@ -29,20 +32,34 @@ class WorkersRunning(MovieStreamError):
         super().__init__(f"workers of the group {group} are running; stop them all, then do this again")
 
 
-async def members(settings: Settings) -> int:
-    """How many workers the group has, as far as the broker knows; Tansu 0.6 also counts one that has ended."""
+async def insist_on_nobody(settings: Settings) -> None:
+    """Raises WorkersRunning where the group has members that live, BrokerRefused where nobody can tell."""
     async with client.admin(settings) as admin:
-        with client.explained(settings, f"looking at the group {settings.kafka_group}"):
-            [answer] = await client.coordinated(partial(admin.describe_consumer_groups, [settings.kafka_group]))
-    return sum(len(group[_MEMBERS]) for group in answer.groups)
+        group = await describe_group(settings, admin)
+    if group.members:
+        async with _alone(settings):
+            return  # those that are listed were killed
 
 
 async def rewind(settings: Settings) -> None:
-    """Commits offset 0 for every partition. Raises WorkersRunning, BrokerRefused, TopicMissing.
+    """Commits offset 0 for every partition. Raises WorkersRunning, BrokerRefused, TopicMissing; always ends.
 
-    By joining the group: not every broker takes a commit from outside (Tansu 0.6 does not). Who gets all partitions is
-    alone; a list of members would also have those that were killed (Tansu keeps them until another joins). Workers that
-    do run go on undisturbed after two rebalances.
+    By joining the group: not every broker takes a commit from outside (Tansu 0.6 does not).
+    """
+    async with _alone(settings) as (consumer, places):
+        try:
+            async with asyncio.timeout(_COMMITTED_WITHIN_S):
+                await consumer.commit({place: OffsetAndMetadata(0, "") for place in places})
+        except (KafkaError, TimeoutError) as error:
+            raise _refused(settings, error, "stop all workers, then do this again") from error
+
+
+@asynccontextmanager
+async def _alone(settings: Settings) -> AsyncIterator[tuple[AIOKafkaConsumer, set[TopicPartition]]]:
+    """The only member of the group, and all partitions, for the time of the block.
+
+    Who gets all partitions is alone; a list of members would also have those that were killed (Tansu keeps them until
+    another joins). Workers that do run go on undisturbed after two rebalances.
     """
     names, counts = Topics.of(settings), (await describe(settings)).partitions
     places = {TopicPartition(topic, p) for topic in (names.events, names.partials) for p in range(counts[topic])}
@@ -54,35 +71,35 @@ async def rewind(settings: Settings) -> None:
         session_timeout_ms=SESSION_TIMEOUT_MS,
         heartbeat_interval_ms=SESSION_TIMEOUT_MS // 5,
     )
-    doing, share = f"setting the group {settings.kafka_group} back", _Share()
-    consumer.subscribe([names.events, names.partials], listener=share)
     try:
         async with client.connecting(settings):
-            await consumer.start()
+            await consumer.start()  # who has subscribed before waits here for partitions, and without a limit
+        membership = Membership(consumer)
+        consumer.subscribe([names.events, names.partials])
         try:
-            async with asyncio.timeout(_JOINED_WITHIN_S):
-                assigned = await share.assigned
-        except TimeoutError as error:
-            raise WorkersRunning(group=settings.kafka_group) from error
-        if assigned != places:
-            raise WorkersRunning(group=settings.kafka_group)
-        try:
-            await consumer.commit({place: OffsetAndMetadata(0, "") for place in places})
-        except KafkaError as error:
-            raise BrokerRefused(doing=doing, cause=error, remedy="stop all workers, then do this again") from error
+            if await _share(settings, consumer) != places:
+                raise WorkersRunning(group=settings.kafka_group)
+            yield consumer, places
+        finally:
+            await leave_group(membership)
     finally:
         await consumer.stop()
 
 
-class _Share(ConsumerRebalanceListener):
-    """The partitions that the first rebalance gives us."""
+async def _share(settings: Settings, consumer: AIOKafkaConsumer) -> set[TopicPartition]:
+    """The partitions that the first rebalance gives us. Raises BrokerRefused where it does not end within bounds."""
+    try:
+        async with asyncio.timeout(JOINED_WITHIN_S):
+            with client.explained(settings, f"joining the group {settings.kafka_group}"):
+                await consumer._subscription.wait_for_assignment()
+    except TimeoutError as error:
+        async with client.admin(settings) as admin:
+            group = await describe_group(settings, admin)
+        cause = f"no partitions within {JOINED_WITHIN_S:.0f} s; {group}; likely, {group.why_nothing_is_shared_out}"
+        raise _refused(settings, cause, REMEDY) from error
+    assigned: set[TopicPartition] = consumer.assignment()
+    return assigned
 
-    def __init__(self) -> None:
-        self.assigned: asyncio.Future[set[TopicPartition]] = asyncio.get_running_loop().create_future()
 
-    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Nothing is kept of them."""
-
-    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        if not self.assigned.done():
-            self.assigned.set_result(set(assigned))
+def _refused(settings: Settings, cause: object, remedy: str) -> BrokerRefused:
+    return BrokerRefused(doing=f"setting the group {settings.kafka_group} back", cause=cause, remedy=remedy)

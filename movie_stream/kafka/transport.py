@@ -33,13 +33,14 @@ from movie_stream.chunk import Chunk
 from movie_stream.errors import MovieStreamError
 from movie_stream.kafka.inflate import BatchTooLarge
 from movie_stream.kafka.leaving import leave_group
+from movie_stream.kafka.membership import Membership
 from movie_stream.kafka.unpack import Fetched, Run, chunks, take_runs
 from movie_stream.layout import Layouts
 
 logger = logging.getLogger(__name__)
 
 SESSION_TIMEOUT_MS = 6_000
-"""Brokers refuse less by default; Tansu holds the first to join back for half of it."""
+"""Brokers refuse less by default; Tansu holds whoever joins back for half of it."""
 FETCH_BYTES = 5 << 20
 """Of one partition, or several, at once: enough for a whole chunk of records that are not compressed."""
 FETCH_WAIT_MS = 100
@@ -65,6 +66,8 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.membership: Membership | None = None
+        """None before the start."""
         self._waiting: dict[Any, deque[Waiting]] = {}
         self._one_at_a_time = asyncio.Lock()  # and in the order in which they were asked for
 
@@ -89,9 +92,13 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
     async def _keepalive2(self) -> None:
         """Faust would complain of a thread that was only busy, or paused along with the process."""
 
+    async def on_start(self) -> None:
+        await super().on_start()
+        self.membership = Membership(self._consumer)
+
     async def on_thread_stop(self) -> None:
-        if self._consumer is not None:
-            await leave_group(self._consumer)
+        if self.membership is not None:
+            await leave_group(self.membership)
         await super().on_thread_stop()
 
     async def _fetch_records(
@@ -308,6 +315,12 @@ class ChunkConsumer(driver.Consumer):
             return None
         task = coordinator._coordination_task
         return coordinator._pending_exception or (task.exception() if task.done() and not task.cancelled() else None)
+
+    @property
+    def waiting_s(self) -> float:
+        """How long no rebalance has come to its end, in seconds; may be asked in any thread."""
+        membership = self._thread.membership
+        return 0.0 if membership is None else membership.waiting_s
 
     def ack(self, message: Any) -> bool:
         message.acked = True

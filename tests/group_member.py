@@ -1,0 +1,82 @@
+"""A member of a consumer group that says what a test has it say, request by request, and nothing by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.errors import MemberIdRequired
+from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, SyncGroupRequest
+
+from movie_stream.kafka import client
+from movie_stream.kafka.topics import Topics
+from movie_stream.kafka.transport import SESSION_TIMEOUT_MS
+from movie_stream.settings import Settings
+
+HEARTBEAT_EVERY_S = 1.0
+
+
+class GroupMember:
+    """It subscribes as a worker does; `connection` may be shared, but a broker answers its requests in turn."""
+
+    def __init__(self, settings: Settings, connection: AIOKafkaClient) -> None:
+        self._group, self._client = settings.kafka_group, connection
+        names = Topics.of(settings)
+        self._metadata = RoundRobinPartitionAssignor.metadata({names.events, names.partials}).encode()
+        self.id, self.generation, self.leader = "", -1, ""
+
+    async def _send(self, request: Any) -> Any:
+        node = self._client.get_random_node()
+        return await self._client.send(node, request)
+
+    async def ask_for_id(self) -> Self:
+        """The first of two joins: it makes a member, with which the group forms anew."""
+        assert await self.join() == MemberIdRequired.errno
+        return self
+
+    async def join(self) -> int:
+        """The error code of a join."""
+        protocols = [(RoundRobinPartitionAssignor.name, self._metadata)]
+        answer = await self._send(
+            JoinGroupRequest(self._group, SESSION_TIMEOUT_MS, 60_000, self.id, None, "consumer", protocols)
+        )
+        self.id = answer.member_id or self.id
+        self.generation, self.leader = answer.generation_id, answer.leader_id
+        return int(answer.error_code)
+
+    async def lead(self) -> Self:
+        """Joins a group that has no other members, and leads it; it shares out nothing yet."""
+        await self.ask_for_id()
+        assert await self.join() == 0
+        assert self.leader == self.id
+        return self
+
+    async def share_out(self) -> None:
+        """Takes an empty share, as the leader and only member."""
+        answer = await self._send(SyncGroupRequest(self._group, self.generation, self.id, None, [(self.id, b"\0" * 10)]))
+        assert answer.error_code == 0
+
+    async def leave(self) -> None:
+        """Tells the group that it leaves."""
+        await self._send(LeaveGroupRequest(self._group, self.id))
+
+    async def stay(self) -> None:
+        """Says for ever that it is alive, whatever it is answered."""
+        while True:
+            await self._send(HeartbeatRequest(self._group, self.generation, self.id))
+            await asyncio.sleep(HEARTBEAT_EVERY_S)
+
+
+@asynccontextmanager
+async def connected(settings: Settings) -> AsyncIterator[AIOKafkaClient]:
+    """A connection of its own, for the time of the block."""
+    connection = AIOKafkaClient(**client.options(settings))
+    try:
+        await connection.bootstrap()
+        yield connection
+    finally:
+        await connection.close()
