@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Self
 
-from aiokafka.client import AIOKafkaClient
+from aiokafka.client import AIOKafkaClient, CoordinationType
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from aiokafka.errors import MemberIdRequired
+from aiokafka.errors import GroupLoadInProgressError, MemberIdRequired
 from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, SyncGroupRequest
 
 from movie_stream.kafka import client
@@ -30,12 +31,17 @@ class GroupMember:
         self.id, self.generation, self.leader = "", -1, ""
 
     async def _send(self, request: Any) -> Any:
-        node = self._client.get_random_node()
+        node = await client.coordinated(partial(self._client.coordinator_lookup, CoordinationType.GROUP, self._group))
         return await self._client.send(node, request)
 
     async def ask_for_id(self) -> Self:
         """The first of two joins: it makes a member, with which the group forms anew."""
-        assert await self.join() == MemberIdRequired.errno
+        while True:
+            code = await self.join()
+            if code != GroupLoadInProgressError.errno:
+                break
+            await asyncio.sleep(0.1)
+        assert code == MemberIdRequired.errno
         return self
 
     async def join(self) -> int:
@@ -57,7 +63,9 @@ class GroupMember:
 
     async def share_out(self) -> None:
         """Takes an empty share, as the leader and only member."""
-        answer = await self._send(SyncGroupRequest(self._group, self.generation, self.id, None, [(self.id, b"\0" * 10)]))
+        answer = await self._send(
+            SyncGroupRequest(self._group, self.generation, self.id, None, [(self.id, b"\0" * 10)])
+        )
         assert answer.error_code == 0
 
     async def leave(self) -> None:

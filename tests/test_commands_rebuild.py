@@ -70,7 +70,7 @@ def test_it_refuses_while_a_worker_runs(settings: Settings, tmp_path: Path) -> N
         while "goes on at offset" not in log.read_text(encoding="utf-8"):
             assert worker.poll() is None
         refused = command(settings, "rebuild", "--yes")
-        assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+        assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (1, "", 1), "nothing is announced"
         assert f"workers of the group {settings.kafka_group} are running; stop them all" in refused.stderr
     with database(settings) as db:
         assert f"run {db['_runs'].find_one()['number']} of" in log.read_text(encoding="utf-8")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from functools import partial
 from time import monotonic
 from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import for_code
 
 from movie_stream.kafka import client
 from movie_stream.settings import Settings
@@ -20,7 +20,7 @@ SETTLED_WITHIN_S: Final = 10.0
 _ASK_EVERY_S: Final = 0.5
 _AT_REST: Final = frozenset({"Stable", "Empty", "Dead"})
 _TANSUS_FORMING: Final = "Unknown"
-_ERROR_CODE, _STATE, _MEMBERS, _ID = 0, 2, 5, 0
+_ERROR_CODE, _NAME, _STATE, _MEMBERS, _ID = 0, 1, 2, 5, 0
 """Places in a group's description and in a member's, whichever version of it the broker speaks."""
 
 
@@ -59,8 +59,8 @@ class GroupState:
         return f"members {len(self.members)}, state {state}"
 
 
-def state_of(response: Any) -> GroupState | None:
-    """What a DescribeGroupsResponse about one group says; None where it says an error.
+def state_of(response: Any) -> GroupState:
+    """What a DescribeGroupsResponse about one group says. Raises KafkaError where that is an error.
 
     >>> from aiokafka.protocol.admin import DescribeGroupsResponse_v0
     >>> member = ("worker-1", "worker", "/127.0.0.1", b"", b"")
@@ -69,15 +69,19 @@ def state_of(response: Any) -> GroupState | None:
     """
     [group] = response.groups
     if group[_ERROR_CODE]:
-        return None
+        raise for_code(group[_ERROR_CODE])(group[_NAME])
     return GroupState(group[_STATE], frozenset(member[_ID] for member in group[_MEMBERS]))
 
 
 async def describe_group(settings: Settings, admin: AIOKafkaAdminClient) -> GroupState:
     """The group of these settings as it is now. Raises what `client.explained` makes of what the broker answers."""
+
+    async def ask() -> GroupState:
+        [answer] = await admin.describe_consumer_groups([settings.kafka_group])
+        return state_of(answer)
+
     with client.explained(settings, f"looking at the group {settings.kafka_group}"):
-        [answer] = await client.coordinated(partial(admin.describe_consumer_groups, [settings.kafka_group]))
-    return state_of(answer) or GroupState("Dead", frozenset())
+        return await client.coordinated(ask)
 
 
 async def settled_group(settings: Settings, admin: AIOKafkaAdminClient) -> GroupState:

@@ -103,14 +103,18 @@ class Membership:
             request._protocol_type,
             request._group_protocols,
         )
-        await self._ask(join, group=_APART)
+        await self._soon(join, group=_APART)
 
     async def _look(self) -> GroupState | None:
         """The group as it is now, if the broker tells."""
-        response = await self._ask(DescribeGroupsRequest([self.coordinator.group_id]))
-        return None if response is None else state_of(response)
+        response = await self._soon(DescribeGroupsRequest([self.coordinator.group_id]))
+        try:
+            return None if response is None else state_of(response)
+        except KafkaError as error:
+            logger.debug("the broker does not tell how the group is: %r", error)
+            return None
 
-    async def _ask(self, request: Any, **options: Any) -> Any:
+    async def _soon(self, request: Any, **options: Any) -> Any:
         """What the coordinator answers to a request by another connection than its own; None if not soon."""
         if self.coordinator.coordinator_id is None:
             return None
