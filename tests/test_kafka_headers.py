@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -45,8 +46,10 @@ def string(text: bytes | None) -> bytes:
     return varint(-1) if text is None else varint(len(text)) + text
 
 
-def batch(records: Sequence[Record], offset: int = 0, codec: int = 0, log_append_time: bool = False) -> bytes:
-    """A batch of the present format; its first record was made at 1,000 ms, each further one a millisecond later."""
+def batch(
+    records: Sequence[Record], offset: int = 0, codec: int = 0, log_append_time: bool = False, made_ms: int = 1_000
+) -> bytes:
+    """A batch of the present format; its first record was made at that time, each further one a millisecond later."""
     body = b""
     for n, (key, value, named) in enumerate(records):
         written = b"".join(string(name) + string(content) for name, content in named)
@@ -54,7 +57,7 @@ def batch(records: Sequence[Record], offset: int = 0, codec: int = 0, log_append
         body += varint(len(record)) + record
     builder = DefaultRecordBatchBuilder(2, codec, False, -1, -1, -1, 16 << 20)
     for n, _ in enumerate(records):
-        builder.append(n, 1_000 + n, b"", b"", [])
+        builder.append(n, made_ms + n, b"", b"", [])
     data = bytearray(builder.build()[:_BODY_AT] + compressed(body, codec))
     struct.pack_into(">qi", data, 0, offset, len(data) - 12)
     struct.pack_into(">h", data, _ATTRIBUTES_AT, codec | (_LOG_APPEND_TIME if log_append_time else 0))
@@ -182,7 +185,7 @@ async def send(settings: Settings, topic: str, records: Sequence[Record], partit
         made: Any = producer.create_batch()
         for key, value, _ in records:
             made.append(key=key, value=value, timestamp=None)
-        made._build = lambda: batch(records)
+        made._build = lambda: batch(records, made_ms=time.time_ns() // 1_000_000)
         await (await producer.send_batch(made, topic, partition=partition))
     finally:
         await producer.stop()
