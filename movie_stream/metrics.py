@@ -95,7 +95,7 @@ def _counter(name: str, meaning: str, count: int) -> Metric:
 def _gauges(partitions: tuple[PartitionFigures, ...]) -> Iterator[Metric]:
     labels = ("topic", "partition")
     position = GaugeMetricFamily("movie_stream_position", "The next offset to be applied.", labels=labels)
-    lag = GaugeMetricFamily("movie_stream_lag", "Records that are not applied yet.", labels=labels)
+    lag = GaugeMetricFamily("movie_stream_lag", "Records that can be read and are not applied yet.", labels=labels)
     watermark = GaugeMetricFamily(
         "movie_stream_watermark_seconds", "The newest view's timestamp, in Unix seconds.", labels=labels
     )

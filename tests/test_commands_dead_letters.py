@@ -16,7 +16,9 @@ import pytest
 from typer.testing import CliRunner
 
 from movie_stream.cli import app
+from movie_stream.commands.dead_letters_list import as_plain
 from movie_stream.kafka import client
+from movie_stream.kafka.letters import Letter
 from movie_stream.settings import Settings
 from tests import reference
 from tests.test_kafka_headers import send as send_as_is
@@ -205,3 +207,18 @@ def test_what_is_not_enough_is_said_and_nothing_is_sent(settings: Settings) -> N
         "got 'exit code 1: no'\n"
     )
     assert copies_of(settings) == {}
+
+
+@pytest.mark.parametrize(
+    ("time_ms", "shown"),
+    [
+        (1_730_383_200_001, "2024-10-31T14:00:00.001Z"),
+        (1_730_383_200_000_000, "9999-12-31T23:59:59.999Z"),
+        (2**63 - 1, "9999-12-31T23:59:59.999Z"),
+        (-1, "1970-01-01T00:00:00.000Z"),
+        (-(2**63), "1970-01-01T00:00:00.000Z"),
+    ],
+)
+def test_a_time_that_cannot_be_shown_is_the_nearest_that_can(time_ms: int, shown: str) -> None:
+    letter = Letter(0, 0, 0, 0, time_ms, "bad", "because", 7, "cluster/topic", None, b"{}")
+    assert as_plain(letter)["time"] == shown

@@ -157,8 +157,8 @@ def shown_safely(value: bytes | None) -> str:
 
 
 def _moment(letter: Letter) -> datetime:
-    """Its time, or the last that there is: a record may say any, microseconds for milliseconds, say."""
-    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=min(letter.time_ms, _LAST_MS))
+    """Its time, or the nearest that can be shown: a record may have any, microseconds for milliseconds, say."""
+    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=min(max(letter.time_ms, 0), _LAST_MS))
 
 
 def _print_letter(console: Console, letter: Letter) -> None:

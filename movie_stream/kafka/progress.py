@@ -19,7 +19,8 @@ from movie_stream.settings import Settings
 
 ASK_EVERY_S: Final = 0.2
 LOOK_AGAIN_AFTER_S: Final = 2.0
-OPEN_AT_MOST_S = 5.0
+"""A transaction that is still open then is worth a word; most last a moment."""
+OPEN_AT_MOST_S: Final = 5.0
 """The longest that the end of a transaction is waited for; its producer may take a quarter of an hour, or die of it."""
 
 
@@ -123,16 +124,14 @@ async def progress_of(
         return await _progress(admin, settings.kafka_group, await offsets.ends(reader, places))
 
 
-async def held_for_long(
-    settings: Settings, reader: AIOKafkaConsumer, topic: str, partitions: int, within_s: float = LOOK_AGAIN_AFTER_S
-) -> list[Held]:
-    """What of a topic cannot be read because of transactions that were open all the while; most last a moment only."""
+async def held_for_long(settings: Settings, reader: AIOKafkaConsumer, topic: str, partitions: int) -> list[Held]:
+    """What of a topic cannot be read because of transactions that stay open for LOOK_AGAIN_AFTER_S."""
     places = [TopicPartition(topic, partition) for partition in range(partitions)]
     with client.explained(settings, f"asking which transactions are open in {topic}"):
         before = {(of.place, of.offset) for of in await offsets.held(reader, places)}
         if not before:
             return []
-        await asyncio.sleep(within_s)
+        await asyncio.sleep(LOOK_AGAIN_AFTER_S)
         return [of for of in await offsets.held(reader, places) if (of.place, of.offset) in before]
 
 
