@@ -173,6 +173,7 @@ class MovieStream(faust.App):
         transport.layouts = {settings.kafka_topic: Layouts()}
         transport.restore = lambda assigned: or_die(self.worker.restore(assigned))
         transport.finished = self.worker.finished
+        transport.reachable = lambda: not self.worker.broker_lost
         transport.refuse = die
         transport.cut = cut
         self.transport = transport
@@ -191,7 +192,13 @@ class MovieStream(faust.App):
         gc.freeze()  # the modules stay: looking at all of them again and again takes a collection most of its time
         self._background = [
             asyncio.create_task(or_die(work))
-            for work in (self.worker.flush(), self.worker.watch(), self.worker.report())
+            for work in (
+                self.worker.flush(),
+                self.worker.watch(),
+                self.worker.look_at_group(),
+                self.worker.beat(),
+                self.worker.report(),
+            )
         ]
 
     def _serve_metrics(self) -> None:
@@ -244,6 +251,7 @@ def create_app(settings: Settings) -> MovieStream:
     @created.on_rebalance_complete.connect
     async def given_nothing(app: Any, **_: Any) -> None:
         if not created.consumer.assignment():
+            created.worker.given_nothing()
             created.worker.told.set()
 
     @created.on_before_shutdown.connect

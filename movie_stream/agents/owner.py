@@ -7,6 +7,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from time import monotonic
 from typing import ClassVar, Final, Generic, NamedTuple
 
@@ -108,6 +109,8 @@ class Owner(ABC, Generic[S]):
         self._leaving = asyncio.Semaphore(LEFT_AT_ONCE)
         self.applied = 0
         """Records applied since the start of the process."""
+        self.flushed_at: datetime | None = None
+        """When the last flush of any partition ended."""
 
     @abstractmethod
     def new_state(self, partition: int) -> S:
@@ -214,6 +217,7 @@ class Owner(ABC, Generic[S]):
             self._drop(partition, owned)
             raise
         now = monotonic()
+        self.flushed_at = datetime.now(UTC)
         owned.flushed = position
         owned.flush.flushed(now, now - began)
         if checkpoint:

@@ -7,6 +7,8 @@ import os
 import signal
 import sys
 
+from aiokafka import TopicPartition
+
 from movie_stream import logs
 from movie_stream.agents.owner import UNTIL_END
 from movie_stream.kafka.progress import wait_until_counted
@@ -24,9 +26,12 @@ def work(settings: Settings, *, until_end: bool) -> None:
     sys.argv = sys.argv[:1]  # Faust reads it when it is imported
     from movie_stream.app import app, or_die
 
+    def finished() -> dict[TopicPartition, int]:
+        return {TopicPartition(*place): offset for place, offset in app.worker.finished().items()}
+
     async def end_at_the_end() -> None:
         await app.worker.told.wait()
-        await or_die(wait_until_counted(settings, pause=app.worker.group_told))
+        await or_die(wait_until_counted(settings, pause=app.worker.group_told, finished=finished))
         os.kill(os.getpid(), signal.SIGTERM)
 
     if until_end:
