@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import InconsistentGroupProtocolError
 from faust.types import TP
 
@@ -29,7 +29,7 @@ from movie_stream.errors import (
     TopicMissing,
     WorkerFailed,
 )
-from movie_stream.kafka import client, members, offsets, permissions, topics
+from movie_stream.kafka import claims, client, members, offsets, permissions, topics
 from movie_stream.kafka.access import user_of
 from movie_stream.kafka.diagnosis import why_closed, why_silent
 from movie_stream.kafka.log import Broker
@@ -164,6 +164,7 @@ class Worker:
                 remedy="delete these topics, and make them anew with: movie-stream init",
             )
         self._db = db = await self._stack.enter_async_context(opened(self.settings))
+        await self._check_claims()
         self._run = run = await open_run(self.settings, db, self._topology)
         self._heartbeat = workers.Heartbeat(db, self._standing)
         producer = await client.start_producer(self.settings, linger_ms=5, max_batch_size=1 << 20)
@@ -185,6 +186,7 @@ class Worker:
             PartialsStore(db),
         )
         self.accumulate.cadence = self.publish.cadence = self.cadence
+        await self._claim(producer)
         logger.info(
             "run %s of %s, %s partitions", run.number, self.topics.events, self._topology.partitions[self.topics.events]
         )
@@ -196,6 +198,25 @@ class Worker:
             lacking += await permissions.lacking_on_group(self._admin, self.settings.kafka_group)
         if lacking:
             raise BrokerForbids(user=user_of(self.settings), what=lacking)
+
+    async def _check_claims(self) -> None:
+        """Raises TopicsShared or DatabaseShared where another deployment uses what is ours; before a run is begun.
+
+        Whether the topic of the views is one of views, its records say when they are counted.
+        """
+        await workers.insist_on_no_other_group(self._db, self.settings.kafka_group)
+        ours = await runs.claim_of(self._db, self.settings.kafka_group)
+        async with client.reader(self.settings) as reader:
+            self._claims = await claims.check(self.settings, reader, ours, self.topics.deleted)
+
+    async def _claim(self, producer: AIOKafkaProducer) -> None:
+        """Says whose the topics are, where that is not said yet of this run."""
+        ours = await runs.claim_of(self._db, self.settings.kafka_group)
+        there = self._claims.get(self.topics.partials)
+        if there is None or there.claim.run != ours.run:
+            there = (await claims.claim(self.settings, producer, ours))[self.topics.partials]
+        self.accumulate.claim = self.publish.claim = ours
+        self.publish.claimed_at = there.offset
 
     @property
     def _owners(self) -> tuple[tuple[str, Owner[Any]], ...]:

@@ -7,6 +7,8 @@ import asyncio
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from movie_stream.claim import Claim
+from movie_stream.claim import encode as encode_claim
 from movie_stream.errors import TopicMissing
 from movie_stream.kafka import client, topics
 from movie_stream.kafka.progress import Progress, Tables, records_held, wait_until_counted
@@ -125,6 +127,7 @@ async def test_a_cursor_of_another_run_or_of_a_zombie_hides_nothing(settings: Se
     await worker.reached(2)
     await worker.reached(7)
     await zombie.reached(4, parents={0: CheckpointId("w", 1)})
+    await append(settings, changelog, [[encode_claim(Claim(run.number, "g", "d", "a", "x"))]])
     await Writer(settings, changelog, runs.Run(run.number + 1, {}), "later").reached(9, 9)
     async with client.reader(settings) as reader:
         tables = Tables(settings, reader, events, 3)

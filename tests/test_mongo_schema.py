@@ -177,6 +177,8 @@ async def test_flat_views(db: Database) -> None:
 
 
 async def test_workers_that_are_not_heard_of_expire(db: Database) -> None:
+    await ensure(db, [COUNTS])
+    await db["_workers"].drop_index("seen_1")
     await db["_workers"].create_index([("seen", 1)], expireAfterSeconds=7)
     assert "_workers.seen_1" in await lacking(db, [COUNTS])
     await ensure(db, [COUNTS])

@@ -29,7 +29,9 @@ HELD = (
 
 async def eventually(holds: Callable[[], Any]) -> None:
     async with asyncio.timeout(PATIENCE_S):
-        while not await holds():
+        for _ in range(1_000_000):
+            if await holds():
+                return
             await asyncio.sleep(0.01)
 
 

@@ -13,6 +13,7 @@ from typing import ClassVar, Final, Generic, NamedTuple
 
 from movie_stream.agents.group import Group
 from movie_stream.chunk import Chunk
+from movie_stream.claim import Claim
 from movie_stream.errors import ChangelogError, LogTruncated, WorkerFailed
 from movie_stream.kafka.log import Broker, KafkaLog
 from movie_stream.tables.checkpoint import BrokenChangelog
@@ -99,6 +100,8 @@ class Owner(ABC, Generic[S]):
     flushes_at_once: ClassVar[int] = 1
     """Each holds in memory what it writes."""
     cadence: Cadence = LIVE
+    claim: Claim | None = None
+    """Whose the internal topics are; to be set before the first assignment."""
 
     def __init__(self, broker: Broker, run: str, group: Group) -> None:
         self._broker, self._run, self._group = broker, run, group
@@ -137,7 +140,9 @@ class Owner(ABC, Generic[S]):
 
     async def restore(self, partition: int) -> Table[S]:
         """The table of a partition that was assigned, as its changelog has it."""
-        table = Table(self.new_state(partition), KafkaLog(self._broker, self.changelog, partition), self._run)
+        table = Table(
+            self.new_state(partition), KafkaLog(self._broker, self.changelog, partition), self._run, self.claim
+        )
         try:
             await table.restore()
         except BrokenChangelog as error:

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from movie_stream import __version__, logs
 from movie_stream.commands.doctor_clocks import look_at_brokers_clock, look_at_mongodbs_clock
-from movie_stream.commands.doctor_workers import look_at_workers
+from movie_stream.commands.doctor_workers import look_at_claims, look_at_workers
 from movie_stream.commands.findings import Findings, Row
 from movie_stream.embedded.broker import broker
 from movie_stream.embedded.mongod import mongod
@@ -145,9 +145,13 @@ async def _services(settings: Settings) -> list[Row]:
     both = await asyncio.gather(kafka.of(_kafka(settings, kafka)), mongodb.of(_mongodb(settings, mongodb)))
     rows = [row for side in both for row in side]
     if not any(row.state == "fail" for row in rows):
-        run, counting = Findings("run"), Findings("workers")
-        both = await asyncio.gather(run.of(_run(settings, run)), counting.of(look_at_workers(settings, counting)))
-        rows += [row for side in both for row in side]
+        run, alone, counting = Findings("run"), Findings("ownership"), Findings("workers")
+        found = await asyncio.gather(
+            run.of(_run(settings, run)),
+            alone.of(look_at_claims(settings, alone)),
+            counting.of(look_at_workers(settings, counting)),
+        )
+        rows += [row for side in found for row in side]
     return rows
 
 

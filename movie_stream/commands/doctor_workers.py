@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from movie_stream import __version__
 from movie_stream.commands.findings import Findings, State
-from movie_stream.kafka import client, members, topics
+from movie_stream.kafka import claims, client, members, topics
 from movie_stream.kafka.progress import Tables
 from movie_stream.mongo import runs, workers
 from movie_stream.mongo.client import opened
@@ -42,6 +42,15 @@ async def look_at_workers(settings: Settings, findings: Findings) -> None:
         findings.add("ok", what)
     _heartbeats(findings, heard)
     _members(settings, findings, foreign, {place: at for place, at in committed.items() if run and at > reached[place]})
+
+
+async def look_at_claims(settings: Settings, findings: Findings) -> None:
+    """Whether the internal topics and the database are ours alone."""
+    async with opened(settings) as db, client.reader(settings) as reader:
+        ours = await runs.claim_of(db, settings.kafka_group)
+        found = await claims.check(settings, reader, ours)
+        await workers.insist_on_no_other_group(db, settings.kafka_group)
+    findings.add("ok", f"of {ours} alone" if found else "nobody has claimed the topics yet; init and workers do")
 
 
 async def _committed(

@@ -10,8 +10,9 @@ import typer
 from rich.console import Console
 
 from movie_stream import logs
+from movie_stream.claim import Claim
 from movie_stream.errors import BrokerRefused, UsageError
-from movie_stream.kafka import client, rewind, topics
+from movie_stream.kafka import claims, client, rewind, topics
 from movie_stream.kafka.progress import span
 from movie_stream.mongo import runs, schema
 from movie_stream.mongo.client import opened
@@ -90,6 +91,16 @@ async def _rebuild(settings: Settings, console: Console) -> None:
     async with opened(settings) as db:
         await schema.ensure(db)
         run = await runs.start_new(db, settings.kafka_group, fingerprint(settings, topology))
+        await _claim(settings, await runs.claim_of(db, settings.kafka_group))
         deleted = await runs.clear(db, settings.kafka_group, run, COLLECTIONS)
     console.print(f"Run {run.number} has begun; {deleted:,} documents of earlier runs are deleted.", markup=False)
     console.print("Count the topic now with: movie-stream worker", markup=False)
+
+
+async def _claim(settings: Settings, ours: Claim) -> None:
+    """Takes the topics over, whosever they were: workers of another deployment end when they read it."""
+    producer = await client.start_producer(settings)
+    try:
+        await claims.claim(settings, producer, ours)
+    finally:
+        await client.stop_producer(producer)

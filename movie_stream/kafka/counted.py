@@ -13,6 +13,7 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
+from movie_stream.claim import claim_in
 from movie_stream.errors import ChangelogError
 from movie_stream.kafka import client, offsets
 from movie_stream.kafka.scan import newest_first
@@ -77,6 +78,8 @@ class Checkpoints:
         found: list[Cursor] = []
         async for records in newest_first(self._reader, place, start, end, block=_AT_FIRST):
             for record in records:
+                if claim_in(record.value) is not None:
+                    continue
                 try:
                     entry = decode(record.value)
                 except BrokenChangelog as error:

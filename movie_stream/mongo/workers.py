@@ -11,7 +11,7 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
@@ -23,6 +23,7 @@ from pymongo.errors import PyMongoError
 from pymongo.read_preferences import ReadPreference
 
 from movie_stream import __version__
+from movie_stream.errors import MovieStreamError
 from movie_stream.mongo.client import Collection, Database, explain
 
 logger = logging.getLogger(__name__)
@@ -168,6 +169,24 @@ class Heartbeat:
                 for held in standing.partitions
             ],
         }
+
+
+class DatabaseShared(MovieStreamError):
+    """Workers of another group fill this database."""
+
+    def __init__(self, *, database: str, group: str, others: Sequence[WorkerSeen]) -> None:
+        theirs = ", ".join(sorted({worker.standing.group for worker in others}))
+        super().__init__(
+            f"the database {database} is being filled by the group {theirs} ({others[0]}), and cannot serve the group "
+            f"{group} too; give each group a MONGODB_DATABASE of its own, or stop the other's workers"
+        )
+
+
+async def insist_on_no_other_group(db: Database, group: str) -> None:
+    """Raises DatabaseShared where workers of another are running, and what `seen` raises."""
+    others = [worker for worker in await seen(db) if worker.standing.group != group and not worker.silent]
+    if others:
+        raise DatabaseShared(database=db.name, group=group, others=others)
 
 
 async def seen(db: Database, group: str | None = None) -> list[WorkerSeen]:
