@@ -10,6 +10,7 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import sys
 import threading
 from collections.abc import Coroutine, Iterator
@@ -24,7 +25,7 @@ from faust.types import TP, StreamT
 from movie_stream import logs, metrics
 from movie_stream.allocator import give_back
 from movie_stream.chunk import Chunk
-from movie_stream.errors import MovieStreamError, WorkerFailed
+from movie_stream.errors import MovieStreamError, OutOfDescriptors, WorkerFailed
 from movie_stream.kafka import client
 from movie_stream.kafka.frames import receive_in_place
 from movie_stream.kafka.transport import SESSION_TIMEOUT_MS, ChunkTransport
@@ -35,6 +36,8 @@ from movie_stream.worker import Worker
 
 logger = logging.getLogger(__name__)
 
+DESCRIPTORS_AT_LEAST: Final = 64
+"""Files and connections of a worker with few partitions; each one needs two more while its state is restored."""
 STOP_WITHIN_S: Final = 15.0
 """Clients that wait for a broker that is gone must not keep a worker from ending."""
 
@@ -230,7 +233,10 @@ class MovieStream(faust.App):
 
 
 def create_app(settings: Settings) -> MovieStream:
-    """The app for these settings. Raises SettingMissing."""
+    """The app for these settings. Raises SettingMissing and OutOfDescriptors."""
+    may_open = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if 0 <= may_open < DESCRIPTORS_AT_LEAST:  # clients that cannot connect would try again for ever, without a word
+        raise OutOfDescriptors(limit=may_open)
     give_back()
     created = MovieStream(settings)
     movie_events = created.topic(settings.kafka_topic, schema=ChunkSchema())

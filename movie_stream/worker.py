@@ -410,8 +410,10 @@ class Worker:
 
     async def release_all(self) -> None:
         """Flushes all that is owned, for a bounded time, and drops its state."""
+        if not self._owners:
+            return
         self._turned("stopping")
-        if self._owners and not await self._broker_reachable():
+        if not await self._broker_reachable():
             logger.warning(
                 "the broker at %s does not answer: ends without a last checkpoint; nothing is lost, the next "
                 "start goes on at the one before",

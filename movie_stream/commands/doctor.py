@@ -172,13 +172,13 @@ async def _kafka(settings: Settings, findings: Findings) -> None:
                 return
             sizes = [await topics.max_record_bytes(admin, name) for name in (names.events, names.dead_letters)]
             _topics(settings, findings, there, *sizes)
-            await _kept(findings, admin, names)
+            await look_at_retention(findings, admin, names)
         with client.explained(settings, "asking what is allowed"):
             await _permissions(settings, findings, admin, names)
         await look_at_brokers_clock(settings, findings, admin)
 
 
-async def _kept(findings: Findings, admin: AIOKafkaAdminClient, names: topics.Topics) -> None:
+async def look_at_retention(findings: Findings, admin: AIOKafkaAdminClient, names: topics.Topics) -> None:
     """What the broker does with old records."""
     findings.check = "retention"
     policies = {name: await topics.configs_of(admin, name) for name in (names.events, *names.deleted)}

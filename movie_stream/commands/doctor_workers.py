@@ -77,17 +77,14 @@ def _heartbeats(findings: Findings, heard: Sequence[workers.WorkerSeen]) -> None
     if silent:
         findings.add("warn", _some(silent), "see whether it still runs, and reaches MongoDB; a killed one is gone soon")
     if idle:
-        findings.add(
-            "warn", f"without partitions: {_some(idle)}", "no more workers are of use than there are partitions"
-        )
+        remedy = "no more workers are of use than there are partitions"
+        findings.add("warn", f"without partitions: {_some(idle)}", remedy)
     if others:
-        findings.add(
-            "warn", f"of another version than {__version__}: {_some(others)}", "run the same version everywhere"
-        )
+        what = f"of another version than {__version__}: {_some(others)}"
+        findings.add("warn", what, "run the same version everywhere")
     if not (silent or idle or others):
-        findings.add(
-            "ok", _some([f"{of}: {of.standing.state}, {len(of.standing.partitions)} partitions" for of in alive])
-        )
+        said = [f"{worker}: {worker.standing.state}, partitions: {len(worker.standing.partitions)}" for worker in alive]
+        findings.add("ok", _some(said))
 
 
 def _some(texts: Sequence[str]) -> str:
