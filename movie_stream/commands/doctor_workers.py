@@ -24,7 +24,7 @@ async def look_at_workers(settings: Settings, findings: Findings) -> None:
     """Who counts, how far that is, and who is in the group besides."""
     names = topics.Topics.of(settings)
     async with client.admin(settings) as admin, client.reader(settings) as reader, opened(settings) as db:
-        there = await topics.partitions_of(admin, names.all)
+        there = (await topics.describe(settings, admin)).partitions
         run = await runs.current(db, settings.kafka_group)
         group = await members.members_of(settings, admin)
         heard = await workers.seen(db, settings.kafka_group)

@@ -60,7 +60,8 @@ async def _check_claims(settings: Settings) -> None:
     names = topics.Topics.of(settings)
     async with client.admin(settings) as admin, opened(settings) as db:
         await workers.insist_on_no_other_group(db, settings.kafka_group)
-        there = await topics.partitions_of(admin, names.all)
+        with client.explained(settings, "looking at the topics"):
+            there = await topics.partitions_of(admin, names.all)
         if await _allowed(settings, admin):
             async with client.reader(settings) as reader:
                 await claims.check(settings, reader, await runs.claim_of(db, settings.kafka_group), there)
