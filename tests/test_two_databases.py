@@ -6,12 +6,20 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 from bson.int64 import Int64
 
+from movie_stream.claim import Claim
+from movie_stream.kafka import claims, client, topics
+from movie_stream.kafka.topics import Topics
 from movie_stream.settings import Settings
+from movie_stream.tables import checkpoint
+from movie_stream.tables.checkpoint import CheckpointId, Cursor
 from tests import reference
 from tests.whole_path import PATIENCE_S, command, database, documents, log_of, started, succeed
+
+CURSOR = Cursor(CheckpointId("w", 1), None, True, 7, None, 0, "1:x")
 
 
 def differences(settings: Settings) -> list[str]:
@@ -40,11 +48,10 @@ def with_another(settings: Settings, **changes: str) -> Settings:
 
 @pytest.mark.timeout(240)
 def test_one_group_fills_one_database_until_a_rebuild_takes_it_over(settings: Settings, tmp_path: Path) -> None:
-    other, views, log = with_another(settings), tmp_path / "views.csv", tmp_path / "worker.log"
+    other, log = with_another(settings), tmp_path / "worker.log"
     succeed(settings, "init")
     assert_both_named(refused(other, "init"), settings, other)
-    succeed(settings, "generate", "--output", str(views), "--count", "2000")
-    succeed(settings, "produce", "--file", str(views))
+    succeed(settings, "generate", "--to-topic", "--count", "500")
     succeed(settings, "worker", "--until-end")
     assert differences(settings) == []
     assert_both_named(refused(other, "worker"), settings, other)
@@ -82,18 +89,55 @@ def test_two_groups_with_one_topic_of_partials(settings: Settings, tmp_path: Pat
     assert f"of the group {other.kafka_group} with the database {other.mongodb_database}" in error
 
 
-def test_a_topic_of_views_is_no_topic_of_partials_and_the_other_way_round(settings: Settings) -> None:
-    succeed(settings, "init")
-    succeed(settings, "generate", "--to-topic", "--count", "30")
-    mine = with_another(settings, kafka_group=f"{settings.kafka_group}-other")
-    swapped = mine.model_copy(update={"kafka_topic": settings.kafka_partials_topic, "kafka_partials_topic": "p-other"})
-    line = refused(swapped, "init")
-    assert f"the topic {settings.kafka_partials_topic} holds what workers tell each other" in line
-    assert line.endswith("set KAFKA_TOPIC to another")
-    swapped = mine.model_copy(update={"kafka_topic": "e-other", "kafka_partials_topic": settings.kafka_topic})
-    line = refused(swapped, "init")
-    assert f"the topic {settings.kafka_topic} holds views" in line
-    assert line.endswith("set KAFKA_PARTIALS_TOPIC to another")
+async def test_topics_of_another_kind_are_named(settings: Settings) -> None:
+    names, ours = Topics.of(settings), Claim(1, settings.kafka_group, "movies", "mongodb://a:1", "x")
+    await topics.ensure(settings)
+    producer = await client.start_producer(settings)
+    try:
+        await claims.claim(settings, producer, ours)
+        await producer.send_and_wait(names.publish_changelog, checkpoint.encode(CURSOR), partition=0)
+        await producer.send_and_wait(names.events, b' {"movie_id": "m1"}', partition=0)
+    finally:
+        await client.stop_producer(producer)
+    async with client.reader(settings) as reader:
+        found = await claims.check(settings, reader, ours)
+        assert {topic: standing.claim for topic, standing in found.items()} == {
+            names.partials: ours,
+            names.accumulate_changelog: ours,
+        }
+        for changes, holds in (
+            ({"kafka_topic": names.partials}, "what workers tell each other; set KAFKA_TOPIC to another"),
+            ({"kafka_topic": names.publish_changelog}, "what workers tell each other; set KAFKA_TOPIC to another"),
+            ({"kafka_partials_topic": names.events}, "views; set KAFKA_PARTIALS_TOPIC to another"),
+            ({"kafka_partials_topic": names.publish_changelog}, "checkpoints; set KAFKA_PARTIALS_TOPIC to another"),
+        ):
+            with pytest.raises(claims.TopicOfAnotherKind) as caught:
+                await claims.check(settings.model_copy(update=changes), reader, ours)
+            assert str(caught.value) == f"the topic {next(iter(changes.values()))} holds {holds}"
+        for theirs in (
+            msgspec.structs.replace(ours, group="other"),
+            msgspec.structs.replace(ours, run=2, database="other", identity="y"),
+            msgspec.structs.replace(ours, run=0, address="mongodb://b:1", identity=""),
+        ):
+            with pytest.raises(claims.TopicsShared) as shared:
+                await claims.check(settings, reader, theirs)
+            assert str(ours) in str(shared.value)
+            assert str(theirs) in str(shared.value)
+
+
+async def test_a_cursor_bears_the_claim_where_the_first_one_is_deleted(settings: Settings) -> None:
+    ours = Claim(1, settings.kafka_group, "movies", "mongodb://a:1", "x")
+    await topics.ensure(settings)
+    cursor = msgspec.structs.replace(CURSOR, claim=ours)
+    producer = await client.start_producer(settings)
+    try:
+        await producer.send_and_wait(Topics.of(settings).accumulate_changelog, checkpoint.encode(cursor), partition=0)
+    finally:
+        await client.stop_producer(producer)
+    async with client.reader(settings) as reader:
+        assert list(await claims.check(settings, reader, ours)) == [Topics.of(settings).accumulate_changelog]
+        with pytest.raises(claims.TopicsShared):
+            await claims.check(settings, reader, msgspec.structs.replace(ours, run=3, database="other", identity="y"))
 
 
 def test_two_groups_with_one_database(settings: Settings) -> None:

@@ -100,6 +100,9 @@ async def _newest(
         kind = _kind_of(record.value)
         if kind == _VIEW:
             raise TopicOfAnotherKind(variable=variable, topic=topic, holds="views")
+        if kind not in kinds and kind in {*_PARTIALS, *_CHANGELOG}:
+            holds = "checkpoints" if kind in _CHANGELOG else "partial results"
+            raise TopicOfAnotherKind(variable=variable, topic=topic, holds=holds)
         if kind not in kinds:
             return None  # who reads it as a worker says what it thinks of that
         found = _cursors_claim(record.value) if kind == b"cursor" else claim_in(record.value)
