@@ -75,6 +75,9 @@ def acls() -> str:
     rows.append(("a producer, `produce`, `dead-letters replay`", "Write", f"topic `{names.events}`"))
     rows.append(("`produce --resume`", "Read, Write", f"topic `{names.events}`"))
     rows += [("`init`", "Create, DescribeConfigs", f"topic `{topic}`") for topic in names.all]
+    rows += [("`init`, to say whose it is", "Read, Write", f"topic `{topic}`") for topic in names.deleted]
+    rows += [("`doctor`, to look at retention", "DescribeConfigs", f"topic `{topic}`") for topic in names.counted]
+    rows.append(("`doctor`, to compare the broker's clock", "Describe", "the cluster"))
     return _table(("who", "operations", "on"), rows)
 
 

@@ -10,6 +10,7 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import sys
 import threading
 from collections.abc import Coroutine, Iterator
@@ -24,7 +25,7 @@ from faust.types import TP, StreamT
 from movie_stream import logs, metrics
 from movie_stream.allocator import give_back
 from movie_stream.chunk import Chunk
-from movie_stream.errors import MovieStreamError, WorkerFailed
+from movie_stream.errors import MovieStreamError, OutOfDescriptors, WorkerFailed
 from movie_stream.kafka import client
 from movie_stream.kafka.frames import receive_in_place
 from movie_stream.kafka.transport import SESSION_TIMEOUT_MS, ChunkTransport
@@ -35,6 +36,8 @@ from movie_stream.worker import Worker
 
 logger = logging.getLogger(__name__)
 
+DESCRIPTORS_AT_LEAST: Final = 64
+"""Files and connections of a worker with few partitions; each one needs two more while its state is restored."""
 STOP_WITHIN_S: Final = 15.0
 """Clients that wait for a broker that is gone must not keep a worker from ending."""
 
@@ -173,6 +176,7 @@ class MovieStream(faust.App):
         transport.layouts = {settings.kafka_topic: Layouts()}
         transport.restore = lambda assigned: or_die(self.worker.restore(assigned))
         transport.finished = self.worker.finished
+        transport.reachable = lambda: not self.worker.broker_lost
         transport.refuse = die
         transport.cut = cut
         self.transport = transport
@@ -191,7 +195,13 @@ class MovieStream(faust.App):
         gc.freeze()  # the modules stay: looking at all of them again and again takes a collection most of its time
         self._background = [
             asyncio.create_task(or_die(work))
-            for work in (self.worker.flush(), self.worker.watch(), self.worker.report())
+            for work in (
+                self.worker.flush(),
+                self.worker.watch(),
+                self.worker.look_at_group(),
+                self.worker.beat(),
+                self.worker.report(),
+            )
         ]
 
     def _serve_metrics(self) -> None:
@@ -223,7 +233,10 @@ class MovieStream(faust.App):
 
 
 def create_app(settings: Settings) -> MovieStream:
-    """The app for these settings. Raises SettingMissing."""
+    """The app for these settings. Raises SettingMissing and OutOfDescriptors."""
+    may_open = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if 0 <= may_open < DESCRIPTORS_AT_LEAST:  # clients that cannot connect would try again for ever, without a word
+        raise OutOfDescriptors(limit=may_open)
     give_back()
     created = MovieStream(settings)
     movie_events = created.topic(settings.kafka_topic, schema=ChunkSchema())
@@ -244,6 +257,7 @@ def create_app(settings: Settings) -> MovieStream:
     @created.on_rebalance_complete.connect
     async def given_nothing(app: Any, **_: Any) -> None:
         if not created.consumer.assignment():
+            created.worker.given_nothing()
             created.worker.told.set()
 
     @created.on_before_shutdown.connect

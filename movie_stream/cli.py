@@ -582,13 +582,15 @@ def replay_letters(
     _end(run(load_settings(), selection, through=through, dry_run=dry_run, misplaced=misplaced, all_runs=all_runs))
 
 
-@app.command(epilog=_examples("movie-stream doctor"))
-def doctor() -> None:
+@app.command(epilog=_examples("movie-stream doctor", "movie-stream doctor --json"))
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for scripts.")] = False,
+) -> None:
     """Check the broker, topics, MongoDB, versions and permissions, and say what to do."""
     from movie_stream.commands.doctor import doctor as run
     from movie_stream.settings import load_settings
 
-    _end(run(load_settings()))
+    _end(run(load_settings(), as_json=as_json))
 
 
 @app.command(epilog=_examples("movie-stream rebuild --yes"))

@@ -114,6 +114,31 @@ class BrokerRefused(MovieStreamError):
         super().__init__(f"Kafka refuses while {doing}{_because(cause)}{_and(remedy)}")
 
 
+class ClockWrong(BrokerRefused):
+    """The broker refuses a record for its time, which is that of the clock here, `now` in UTC."""
+
+    def __init__(self, *, doing: str, now: str) -> None:
+        super().__init__(
+            doing=doing,
+            cause=f"the time of a record, {now} by the clock of this host, is too far from the broker's",
+            remedy="set the clock that is wrong (movie-stream doctor compares them)",
+        )
+
+
+class OutOfDescriptors(MovieStreamError):
+    """No more files and connections may be opened; `limit` is what `ulimit -n` says of this process.
+
+    >>> str(OutOfDescriptors(limit=20))
+    'too many open files: this process may have 20 files and connections at a time (ulimit -n); allow it 1024 or more'
+    """
+
+    def __init__(self, *, limit: int) -> None:
+        super().__init__(
+            f"too many open files: this process may have {limit} files and connections at a time (ulimit -n); "
+            "allow it 1024 or more"
+        )
+
+
 class TopicMissing(MovieStreamError):
     """A topic is not there, or has no partitions."""
 

@@ -12,30 +12,33 @@ from math import inf
 from time import monotonic
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import InconsistentGroupProtocolError
 from faust.types import TP
 
 from movie_stream.agents.accumulate import Accumulate
-from movie_stream.agents.owner import LIVE, Owner
+from movie_stream.agents.owner import LIVE, UNTIL_END, Owner
 from movie_stream.agents.publish import Publish
+from movie_stream.embedded.broker import CLUSTER_PREFIX
 from movie_stream.errors import (
     BrokerForbids,
     BrokerRefused,
     BrokerUnreachable,
     LogTruncated,
+    MovieStreamError,
     RunMismatch,
     TopicMissing,
     WorkerFailed,
 )
-from movie_stream.kafka import client, offsets, permissions, topics
+from movie_stream.kafka import claims, client, members, offsets, permissions, topics
 from movie_stream.kafka.access import user_of
-from movie_stream.kafka.diagnosis import why_closed
+from movie_stream.kafka.diagnosis import why_closed, why_silent
 from movie_stream.kafka.group_state import REMEDY, describe_group
 from movie_stream.kafka.log import Broker
 from movie_stream.kafka.progress import ASK_EVERY_S
 from movie_stream.kafka.topics import Topics
 from movie_stream.metrics import Figures, PartitionFigures
-from movie_stream.mongo import runs
+from movie_stream.mongo import runs, workers
 from movie_stream.mongo.client import opened
 from movie_stream.mongo.failures import MongoAway, MongoFailed
 from movie_stream.mongo.partials import PartialsStore
@@ -51,9 +54,12 @@ TOLD_WITHIN_S: Final = 0.5
 """The longest that leaving waits for the group's last commit."""
 REPORT_EVERY_S: Final = 5.0
 WATCH_EVERY_S: Final = 5.0
+LOOK_EVERY_S: Final = 0.5
 ANSWER_WITHIN_S: Final = 10.0
 ALL_KNOWN_WITHIN_S: Final = 10.0
 ASK_AGAIN_S: Final = 0.5
+HELD_BY_OTHERS_AT_MOST_S: Final = 8.0
+"""A worker that is to end at the end, and has nothing to do, waits so long for what a stranger in the group holds."""
 BROKER_AWAY_AT_MOST_S: Final = 45.0
 """A broker that restarts is back by then; a worker that ends is started again by whoever runs it."""
 STARVED_AFTER_S: Final = 60.0
@@ -160,6 +166,9 @@ class Worker:
         """Set once the group knows how far the partitions that this worker was given are counted in this run."""
         self._changed = False
         """Whether the topics were others than ours when they were looked at last."""
+        self.broker_lost = False
+        """Whether no broker answers, as far as is known."""
+        self._state: workers.WorkerState = "starting"
 
     async def start(self, consumer: Any) -> None:
         """Connects and finds the run. Raises what the settings, the broker or MongoDB make impossible."""
@@ -174,10 +183,13 @@ class Worker:
                 remedy="delete these topics, and make them anew with: movie-stream init",
             )
         self._db = db = await self._stack.enter_async_context(opened(self.settings))
+        await self._check_claims()
         self._run = run = await open_run(self.settings, db, self._topology)
+        self._heartbeat = workers.Heartbeat(db, self._standing)
         producer = await client.start_producer(self.settings, linger_ms=5, max_batch_size=1 << 20)
-        self._stack.push_async_callback(producer.stop)
-        broker = Broker(self.settings, producer, self._admin)
+        self._stack.push_async_callback(client.stop_producer, producer)
+        embedded = self._topology.identities[self.topics.events].startswith(CLUSTER_PREFIX)
+        broker = Broker(self.settings, producer, self._admin, deletes=not embedded)  # Tansu closes the connection
         text = text_of(run)
         rules = rules_of(self.settings)
         self.accumulate = Accumulate(broker, self.topics, self._topology, rules, text, run.number, self._group)
@@ -193,6 +205,7 @@ class Worker:
             PartialsStore(db),
         )
         self.accumulate.cadence = self.publish.cadence = self.cadence
+        await self._claim(producer)
         logger.info(
             "run %s of %s, %s partitions", run.number, self.topics.events, self._topology.partitions[self.topics.events]
         )
@@ -204,6 +217,25 @@ class Worker:
             lacking += await permissions.lacking_on_group(self._admin, self.settings.kafka_group)
         if lacking:
             raise BrokerForbids(user=user_of(self.settings), what=lacking)
+
+    async def _check_claims(self) -> None:
+        """Raises TopicsShared or DatabaseShared where another deployment uses what is ours; before a run is begun.
+
+        Whether the topic of the views is one of views, its records say when they are counted.
+        """
+        await workers.insist_on_no_other_group(self._db, self.settings.kafka_group)
+        ours = await runs.claim_of(self._db, self.settings.kafka_group)
+        async with client.reader(self.settings) as reader:
+            self._claims = await claims.check(self.settings, reader, ours, self.topics.deleted)
+
+    async def _claim(self, producer: AIOKafkaProducer) -> None:
+        """Says whose the topics are, where that is not said yet of this run."""
+        ours = await runs.claim_of(self._db, self.settings.kafka_group)
+        there = self._claims.get(self.topics.partials)
+        if there is None or there.claim.run != ours.run:
+            there = (await claims.claim(self.settings, producer, ours))[self.topics.partials]
+        self.accumulate.claim = self.publish.claim = ours
+        self.publish.claimed_at = there.offset
 
     @property
     def _owners(self) -> tuple[tuple[str, Owner[Any]], ...]:
@@ -235,6 +267,7 @@ class Worker:
         except LogTruncated as error:  # once it is filled again, nobody would notice
             await runs.spoil(self._db, self._run, self.settings.kafka_group, str(error))
             raise
+        self._turned("running" if positions else "waiting for partitions")
         self._group.commit_soon()  # what the group was told last may be of another run
         self._telling = asyncio.create_task(self._tell())
         return positions
@@ -271,6 +304,12 @@ class Worker:
         await asyncio.gather(
             *(owner.leave([tp.partition for tp in revoked if tp.topic == topic]) for topic, owner in self._owners)
         )
+        self.given_nothing()
+
+    def given_nothing(self) -> None:
+        """The group has no partition for us at the moment."""
+        if self._state != "stopping":
+            self._turned("waiting for partitions")
 
     def finished(self) -> dict[TP, int]:
         """Up to where everything is in a checkpoint that counts."""
@@ -284,15 +323,14 @@ class Worker:
         """
         heard_s = monotonic()
         while True:
-            await asyncio.sleep(WATCH_EVERY_S)
+            await self._until_due_or_disconnected()
             if await self._broker_answers():
                 heard_s = monotonic()
             elif monotonic() - heard_s > BROKER_AWAY_AT_MOST_S:
                 raise await why_closed(self.settings)
+            await self._say_whether_broker_answers(heard_s)
             await self._look_at_run()
-            with client.explained(self.settings, f"joining the group {self.settings.kafka_group}"):
-                if refusal := self._group.refusal():
-                    raise refusal
+            await self._look_at_refusal()
             await self._look_at_share()
             for topic, owner in self._owners:
                 stalled = owner.stalled()
@@ -319,6 +357,68 @@ class Worker:
             raise WorkerFailed(what=what, cause=cause, remedy=REMEDY)
         logger.warning("this worker waits: %s (%s); %s", what, cause, REMEDY)
         self._starved_after_s = waiting_s + SAID_AGAIN_AFTER_S
+
+    async def _until_due_or_disconnected(self) -> None:
+        """Returns when it is time to ask the broker again, and at once when it is found to have hung up."""
+        for _ in range(round(WATCH_EVERY_S / LOOK_EVERY_S)):
+            await asyncio.sleep(LOOK_EVERY_S)
+            if not self.broker_lost and not self._admin.connected:
+                return
+
+    async def _say_whether_broker_answers(self, heard_s: float) -> None:
+        """Once when it is lost, and once when it is back."""
+        answers = monotonic() - heard_s < LOOK_EVERY_S
+        if answers and self.broker_lost:
+            logger.info("the broker at %s answers again", self.settings.require_broker())
+            self.broker_lost = False
+        elif not answers and not self.broker_lost and (why := await why_silent(self.settings)):
+            logger.warning(
+                "the broker at %s does not answer (%s): tries again for %.0f s, nothing is lost",
+                *(self.settings.require_broker(), why, BROKER_AWAY_AT_MOST_S),
+            )
+            self.broker_lost = True
+
+    async def look_at_group(self) -> None:
+        """Names once who is in the group without being a worker, for ever.
+
+        Raises WorkerFailed where such a one keeps a worker from the end at which it is to end.
+        """
+        named: list[members.Member] = []
+        idle_s, before = monotonic(), self.tally
+        while True:
+            await asyncio.sleep(WATCH_EVERY_S)
+            try:
+                async with asyncio.timeout(ANSWER_WITHIN_S):
+                    found = await self._strangers()
+            except (BrokerRefused, BrokerUnreachable, TimeoutError):
+                continue  # the watch deals with that
+            if found and found != named:
+                logger.warning("%s; %s", members.complaint(self.settings, found), members.REMEDY)
+            elif named and not found:
+                logger.info("in the group %s there are only workers now", self.settings.kafka_group)
+            if not found or self.tally != before:
+                idle_s, before = monotonic(), self.tally
+            elif self.cadence is UNTIL_END and monotonic() - idle_s > HELD_BY_OTHERS_AT_MOST_S:
+                raise WorkerFailed(what=members.complaint(self.settings, found), remedy=members.REMEDY)
+            named = found
+
+    async def _strangers(self) -> list[members.Member]:
+        return members.strangers(self.settings, await members.members_of(self.settings, self._admin))
+
+    async def _look_at_refusal(self) -> None:
+        """Raises why the group does not take us, if it does not; whoever is no worker there may be the cause."""
+        refusal = self._group.refusal()
+        if refusal is None:
+            return
+        if isinstance(refusal, InconsistentGroupProtocolError) and (found := await self._strangers()):
+            cause = f"the others there share out partitions in another way; {members.complaint(self.settings, found)}"
+            raise BrokerRefused(doing=self._joining, cause=cause, remedy=members.REMEDY) from refusal
+        with client.explained(self.settings, self._joining):
+            raise refusal
+
+    @property
+    def _joining(self) -> str:
+        return f"joining the group {self.settings.kafka_group}"
 
     async def _look_at_run(self) -> None:
         """Raises RunMismatch where MongoDB, if it answers, no longer has the run that we count."""
@@ -352,8 +452,34 @@ class Worker:
 
     async def release_all(self) -> None:
         """Flushes all that is owned, for a bounded time, and drops its state."""
+        if not self._owners:
+            return
+        self._turned("stopping")
+        if not await self._broker_reachable():
+            logger.warning(
+                "the broker at %s does not answer: ends without a last checkpoint; nothing is lost, the next "
+                "start goes on at the one before",
+                self.settings.require_broker(),
+            )
+            self.broker_lost = True
+            for _, owner in self._owners:
+                owner.drop_all()
+            return
         await asyncio.gather(*(owner.leave(list(owner.owned)) for _, owner in self._owners))
         await self._group.settle()
+
+    async def _broker_reachable(self) -> bool:
+        """Whether it is worth while to try a last flush."""
+        if self.broker_lost:
+            return False
+        try:
+            async with asyncio.timeout(TOLD_WITHIN_S):
+                await self._look_at_topics()
+        except (BrokerRefused, BrokerUnreachable, TimeoutError):
+            return False
+        except MovieStreamError:
+            return True  # it answers
+        return True
 
     @property
     def tally(self) -> Tally:
@@ -393,6 +519,33 @@ class Worker:
         lag = None if end is None else max(end - state.position, 0)
         return PartitionFigures(topic, partition, state.position, lag, state.watermark_ms)
 
+    async def beat(self) -> None:
+        """Tells MongoDB where we stand, for ever."""
+        await self._heartbeat.beat_for_ever()
+
+    def _turned(self, state: workers.WorkerState) -> None:
+        self._state = state
+        if self._owners:
+            self._heartbeat.beat_now()
+
+    def _standing(self) -> workers.Standing:
+        flushed = [owner.flushed_at for _, owner in self._owners if owner.flushed_at is not None]
+        held = (
+            self._figures_of(topic, partition, owned.table.state)
+            for topic, owner in self._owners
+            for partition, owned in owner.owned.items()
+        )
+        return workers.Standing(
+            self.settings.kafka_group,
+            self._state,
+            self._run.number,
+            max(flushed, default=None),
+            tuple(
+                workers.Holding(of.topic, of.partition, of.position, of.lag, workers.moment(of.watermark_ms))
+                for of in held
+            ),
+        )
+
     async def report(self) -> None:
         """Says every few seconds how it goes, while there is something to do."""
         before, before_s, refused_before = self.tally, monotonic(), Counter[str]()
@@ -408,4 +561,6 @@ class Worker:
     async def stop(self) -> None:
         """Disconnects."""
         logger.info("stops; %s", self.tally)
+        if self._owners:
+            await self._heartbeat.end()
         await self._stack.aclose()

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import NewTopic
 from bson.int64 import Int64
 
-from movie_stream.commands.doctor import SCRATCH
+from movie_stream import __version__
+from movie_stream.commands.doctor import SCRATCH, look_at_retention
+from movie_stream.commands.doctor_workers import look_at_workers
+from movie_stream.commands.findings import Findings
 from movie_stream.embedded.launch import free_port
+from movie_stream.kafka import client, topics
+from movie_stream.mongo import runs, schema
+from movie_stream.mongo.client import opened
 from movie_stream.settings import Settings
 from tests.whole_path import COMMAND, command, database, succeed
 
@@ -30,6 +39,18 @@ def test_what_is_not_set_is_a_row(tmp_path: Path) -> None:
     assert (found["broker"], found["MongoDB"]) == ("fail", "fail")
     assert "KAFKA_BOOTSTRAP_SERVERS is not set" in done.stdout
     assert "MONGODB_URI is not set" in done.stdout
+    done = subprocess.run([COMMAND, "doctor", "--json"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+    told = json.loads(done.stdout)
+    assert told.keys() == {"version", "failed", "to_look_at", "checks"}
+    assert (told["version"], told["failed"], told["to_look_at"]) == (__version__, 2, 0)
+    assert found.items() >= {check["check"]: check["state"] for check in told["checks"]}.items()
+    assert told["checks"][-1] == {
+        "check": "MongoDB",
+        "state": "fail",
+        "what": "MONGODB_URI is not set",
+        "remedy": "set it to your MongoDB, or start a broker and a MongoDB with: movie-stream services",
+    }
 
 
 def test_who_does_not_answer_is_a_row(settings: Settings) -> None:
@@ -76,3 +97,51 @@ def test_another_run_is_named(settings: Settings) -> None:
     assert done.returncode == 1
     assert states(done.stdout)["run"] == "fail"
     assert "movie-stream rebuild" in done.stdout
+
+
+async def test_topics_that_do_not_keep_what_is_needed_are_named(settings: Settings) -> None:
+    names = topics.Topics.of(settings)
+    async with client.admin(settings) as admin:
+        compacted, brief = {"cleanup.policy": "compact"}, {"cleanup.policy": "delete", "retention.ms": "1000"}
+        await admin.create_topics(
+            [
+                NewTopic(names.events, 3, 1, topic_configs=compacted),
+                NewTopic(names.partials, 3, 1, topic_configs=compacted),
+                NewTopic(names.publish_changelog, 3, 1, topic_configs=brief),
+            ]
+        )
+        await topics.ensure(settings)
+        findings = Findings("retention")
+        await look_at_retention(findings, admin, names)
+    rows = {row.what: row for row in findings.rows}
+    assert [(row.check, row.state) for row in findings.rows] == [
+        *(("retention", state) for state in ("warn", "fail", "warn"))
+    ]
+    assert rows[f"{names.events} is compacted, which keeps the newest view of a user: a rebuild would count less"]
+    assert rows[f"compacted, which takes no record of ours: {names.partials}"]
+    assert rows[f"records that are still needed are deleted after a time: {names.publish_changelog}"]
+
+
+async def test_what_a_stranger_has_committed_before_is_told(settings: Settings) -> None:
+    await topics.ensure(settings)
+    async with opened(settings) as db:
+        await schema.ensure(db)
+        await runs.open_run(db, settings.kafka_group, {})
+    stranger = AIOKafkaConsumer(
+        settings.kafka_topic, **client.options(settings), group_id=settings.kafka_group, enable_auto_commit=False
+    )
+    await stranger.start()
+    try:
+        while not stranger.assignment():
+            await stranger.getmany(timeout_ms=100)
+        await stranger.commit({TopicPartition(settings.kafka_topic, 1): 7_000})
+    finally:
+        await stranger.stop()
+    findings = Findings("workers")
+    await look_at_workers(settings, findings)
+    [row] = [row for row in findings.rows if row.check == "group"]
+    assert row.state == "warn"
+    assert row.what == (
+        f"somebody has committed in the group {settings.kafka_group} what is not counted: "
+        f"{settings.kafka_topic} 1 (at 7,000)"
+    )

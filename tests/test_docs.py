@@ -127,7 +127,7 @@ ORDER = (
     {"settings", "errors", "masking", "logs", "moment", "reasons", "bits", "allocator", "spans"},
     {"decimals", "event", "partitioner"},
     {"layout"},
-    {"chunk"},
+    {"chunk", "claim"},
     {"aggregates", "tables"},
     {"kafka", "mongo", "replay", "embedded", "metrics"},
     {"agents", "run", "api"},

@@ -13,7 +13,7 @@ import pytest
 
 from movie_stream.mongo.client import Database, opened
 from movie_stream.mongo.guard import GuardedDocument
-from movie_stream.mongo.schema import NameTaken, ensure
+from movie_stream.mongo.schema import NameTaken, ensure, lacking
 from movie_stream.mongo.sink import Sink
 from movie_stream.settings import Settings
 from tests.reference import expected, same, views
@@ -67,9 +67,9 @@ async def test_the_contract_is_there_afterwards(db: Database) -> None:
 
     everything = {found["name"]: found for found in await (await db.list_collections()).to_list(None)}
     collections = {name for name, found in everything.items() if found["type"] == "collection"}
-    assert collections >= {*INDEXES, "_partials", "_runs"}
+    assert collections >= {*INDEXES, "_partials", "_runs", "_workers"}
     assert {name for name, found in everything.items() if found["type"] == "view"} >= VIEWS
-    for name in (*INDEXES, "_partials", "_runs"):
+    for name in (*INDEXES, "_partials", "_runs", "_workers"):
         assert "$jsonSchema" in everything[name]["options"]["validator"]
         assert everything[name]["options"].get("validationAction", "error") == "error"
     for name, wanted in INDEXES.items():
@@ -109,10 +109,10 @@ async def test_a_changed_validator_and_a_changed_view_are_replaced(db: Database)
         items = {"bsonType": "object", "properties": {field: {"bsonType": "string"}}}
         return Result({"top": {"bsonType": "array", "items": items}})
 
-    assert await states(db, listing("title")) == {"created": 5}
-    assert await states(db, listing("title")) == {"there": 5}
-    assert await states(db, listing("name")) == {"changed": 2, "there": 3}
-    assert await states(db, listing("name")) == {"there": 5}
+    assert await states(db, listing("title")) == {"created": 7}
+    assert await states(db, listing("title")) == {"there": 7}
+    assert await states(db, listing("name")) == {"changed": 2, "there": 5}
+    assert await states(db, listing("name")) == {"there": 7}
     body = {"top": [{"name": "a"}, {"name": "b"}]}
     assert (await Sink(db).write([GuardedDocument("counts", "x", (1,), 1, body)])).parked == []
     assert await db["counts_flat"].find().sort("rank", 1).to_list(None) == [
@@ -124,8 +124,8 @@ async def test_a_changed_validator_and_a_changed_view_are_replaced(db: Database)
 async def test_a_collection_that_was_there_without_validator(db: Database) -> None:
     await db["counts"].insert_one({"_id": "old", "anything": 1})
     await db["counts"].create_index([("timestamp", 1)], name="by_time")
-    assert await states(db, COUNTS) == {"created": 2, "changed": 1, "there": 1}
-    assert await states(db, COUNTS) == {"there": 4}
+    assert await states(db, COUNTS) == {"created": 4, "changed": 1, "there": 1}
+    assert await states(db, COUNTS) == {"there": 6}
 
 
 async def test_many_at_the_same_time(db: Database, settings: Settings) -> None:
@@ -145,7 +145,7 @@ async def test_many_change_it_at_the_same_time(db: Database, settings: Settings)
             await ensure(own, [Result({"views": {"bsonType": "long"}})])
 
     await asyncio.gather(*(one() for _ in range(6)))
-    assert await states(db, Result({"views": {"bsonType": "long"}})) == {"there": 4}
+    assert await states(db, Result({"views": {"bsonType": "long"}})) == {"there": 6}
 
 
 async def test_a_name_that_something_else_has(db: Database) -> None:
@@ -174,3 +174,13 @@ async def test_flat_views(db: Database) -> None:
         {"_id": f"top_movies_x_{rank}", "timestamp": hour, "rank": rank, **film} for rank, film in enumerate(films, 1)
     ]
     assert await db["top_users_flat"].find().to_list(None) == [{"_id": "top_users_x_1", **day, "rank": 1, **users[0]}]
+
+
+async def test_workers_that_are_not_heard_of_expire(db: Database) -> None:
+    await ensure(db, [COUNTS])
+    await db["_workers"].drop_index("seen_1")
+    await db["_workers"].create_index([("seen", 1)], expireAfterSeconds=7)
+    assert "_workers.seen_1" in await lacking(db, [COUNTS])
+    await ensure(db, [COUNTS])
+    assert await lacking(db, [COUNTS]) == []
+    assert (await db["_workers"].index_information())["seen_1"]["expireAfterSeconds"] == 60

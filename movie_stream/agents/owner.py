@@ -7,11 +7,13 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from time import monotonic
 from typing import ClassVar, Final, Generic, NamedTuple
 
 from movie_stream.agents.group import Group
 from movie_stream.chunk import Chunk
+from movie_stream.claim import Claim
 from movie_stream.errors import ChangelogError, LogTruncated, WorkerFailed
 from movie_stream.kafka.log import Broker, KafkaLog
 from movie_stream.tables.checkpoint import BrokenChangelog
@@ -98,6 +100,8 @@ class Owner(ABC, Generic[S]):
     flushes_at_once: ClassVar[int] = 1
     """Each holds in memory what it writes."""
     cadence: Cadence = LIVE
+    claim: Claim | None = None
+    """Whose the internal topics are; to be set before the first assignment."""
 
     def __init__(self, broker: Broker, run: str, group: Group) -> None:
         self._broker, self._run, self._group = broker, run, group
@@ -108,6 +112,8 @@ class Owner(ABC, Generic[S]):
         self._leaving = asyncio.Semaphore(LEFT_AT_ONCE)
         self.applied = 0
         """Records applied since the start of the process."""
+        self.flushed_at: datetime | None = None
+        """When the last flush of any partition ended."""
 
     @abstractmethod
     def new_state(self, partition: int) -> S:
@@ -134,7 +140,9 @@ class Owner(ABC, Generic[S]):
 
     async def restore(self, partition: int) -> Table[S]:
         """The table of a partition that was assigned, as its changelog has it."""
-        table = Table(self.new_state(partition), KafkaLog(self._broker, self.changelog, partition), self._run)
+        table = Table(
+            self.new_state(partition), KafkaLog(self._broker, self.changelog, partition), self._run, self.claim
+        )
         try:
             await table.restore()
         except BrokenChangelog as error:
@@ -214,6 +222,7 @@ class Owner(ABC, Generic[S]):
             self._drop(partition, owned)
             raise
         now = monotonic()
+        self.flushed_at = datetime.now(UTC)
         owned.flushed = position
         owned.flush.flushed(now, now - began)
         if checkpoint:

@@ -14,6 +14,7 @@ from movie_stream.agents.group import Group
 from movie_stream.agents.owner import Owned, Owner
 from movie_stream.aggregates.merger import DocumentKey, Merger, OtherRun
 from movie_stream.chunk import Chunk
+from movie_stream.claim import PARTITION, encode
 from movie_stream.errors import ChangelogError, WorkerFailed
 from movie_stream.kafka.log import Broker
 from movie_stream.kafka.topics import Topics, Topology
@@ -29,9 +30,11 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 OTHER_RUN: Final = (
-    "start it again; if that run is of another database that the same group fills, give each a group of its own "
+    "start it again; if that run is of another database, which movie-stream doctor names, give each a group of its own "
     "(KAFKA_GROUP, KAFKA_PARTIALS_TOPIC) and count afresh with: movie-stream rebuild"
 )
+CLAIM_EVERY: Final = 500
+"""Records of `movie-partials` after which the claim on it is renewed, so that what stands before it may be deleted."""
 DOCUMENTS_AT_ONCE: Final = 500
 ROWS_IN_MEMORY: Final = 60_000
 """Rows of partials of a partition beyond which old windows are moved into MongoDB; with a sketch one has 2 kB or so."""
@@ -63,6 +66,8 @@ class Publish(Owner[Merger]):
         self.topic, self.changelog = topics.partials, topics.publish_changelog
         self._sources = topology.partitions[topics.events]
         self._sink, self._store = sink, store
+        self.claimed_at: int | None = None
+        """Where the claim on `movie-partials` stands, as far as is known; an older place only has more kept."""
         self.written = 0
         """Documents inserted or replaced, since the start of the process."""
         self.parked = 0
@@ -122,8 +127,16 @@ class Publish(Owner[Merger]):
         if frozen is not None:
             await table.checkpoint(frozen)  # 2, 3
             self._finish(partition, owned, frozen.position)  # 4
-            await self._broker.delete_before(self.topic, partition, frozen.position)
+            await self._broker.delete_before(self.topic, partition, await self._needless(partition, frozen.position))
             await self._evict(state, held)
+
+    async def _needless(self, partition: int, position: int) -> int:
+        """Up to which offset nobody needs the records: below the position, and below the claim."""
+        if partition != PARTITION or self.claim is None:
+            return position
+        if self.claimed_at is None or position - self.claimed_at > CLAIM_EVERY:
+            [self.claimed_at] = await self._broker.send(self.topic, partition, [encode(self.claim)])
+        return min(position, self.claimed_at)
 
     def idle(self, owned: Owned[Merger]) -> bool:
         return super().idle(owned) and not owned.table.state.dirty

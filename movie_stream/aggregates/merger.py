@@ -23,6 +23,7 @@ from movie_stream.aggregates.groups import Block, Groups, compact, released
 from movie_stream.aggregates.packed_names import PackedNames
 from movie_stream.aggregates.results import RESULTS, Result
 from movie_stream.chunk import Chunk
+from movie_stream.claim import Claim, claim_in
 
 
 class DocumentKey(NamedTuple):
@@ -128,10 +129,12 @@ class Merger:
         if chunk.start > self.position:
             raise RuntimeError(f"expected offset {self.position} of movie-partials, got {chunk.start}")
         for value in chunk.since(self.position).values:
-            message = partial.decode(value or b"")
+            claim = claim_in(value)
+            message = claim or partial.decode(value or b"")
             if message.run > self._run:
-                raise OtherRun(f"run {message.run} has begun; this worker belongs to run {self._run}")
-            if message.run == self._run:
+                whose = f", of {claim}," if claim else ""
+                raise OtherRun(f"run {message.run}{whose} has begun; this worker belongs to run {self._run}")
+            if not isinstance(message, Claim) and message.run == self._run:
                 self._take(message)
             del message  # the next one needs the memory
         self.position = chunk.end

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import platform
 import re
 import sys
 import uuid
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, requires, version
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final
 
 from aiokafka.admin import AIOKafkaAdminClient
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from movie_stream import logs
+from movie_stream import __version__, logs
+from movie_stream.commands.doctor_clocks import look_at_brokers_clock, look_at_mongodbs_clock
+from movie_stream.commands.doctor_workers import look_at_claims, look_at_workers
+from movie_stream.commands.findings import Findings, Row
 from movie_stream.embedded.broker import broker
 from movie_stream.embedded.mongod import mongod
-from movie_stream.errors import EmbeddedUnavailable, MovieStreamError, SettingMissing
+from movie_stream.errors import EmbeddedUnavailable
 from movie_stream.kafka import client, permissions, topics
 from movie_stream.kafka.access import access_in_words, user_of
-from movie_stream.kafka.group_state import REMEDY, settled_group
-from movie_stream.kafka.offsets import said_of
-from movie_stream.kafka.progress import held_for_long, progress_of
 from movie_stream.masking import printable
 from movie_stream.mongo import runs, schema
 from movie_stream.mongo.client import Database, address_of, guarded, opened
@@ -35,32 +35,39 @@ from movie_stream.settings import Settings
 OLDEST_PYTHON: Final = (3, 11)
 SCRATCH: Final = "_doctor"
 """A collection that is there only while a write is tried."""
-HANGING: Final = (
-    "its producer ends it, or the broker once its time is up; one that neither ends: "
-    "kafka-transactions.sh find-hanging, then abort"
-)
-_ANSWER_WITHIN_S: Final = 20.0
 _WIDTH: Final = 80
 _STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
-State = Literal["ok", "warn", "fail"]
 
-
-class Row(NamedTuple):
-    """One finding."""
-
-    check: str
-    state: State
-    what: str
-    remedy: str = ""
-
-
-def doctor(settings: Settings) -> int:
-    """Prints a table of the findings; the exit code is 1 if one of them is a failure, else 0."""
+def doctor(settings: Settings, *, as_json: bool = False) -> int:
+    """Prints the findings, as a table or `as_json`; the exit code is 1 if one of them is a failure, else 0."""
     logs.leave_to_us()
     rows = [*_installation(), *asyncio.run(_services(settings))]
-    _print(rows)
+    if as_json:
+        _print_json(rows)
+    else:
+        _print(rows)
     return 1 if any(row.state == "fail" for row in rows) else 0
+
+
+def _print_json(rows: list[Row]) -> None:
+    """One object, for scripts."""
+    states = [row.state for row in rows]
+    found = {
+        "version": __version__,
+        "failed": states.count("fail"),
+        "to_look_at": states.count("warn"),
+        "checks": [
+            {
+                "check": row.check,
+                "state": row.state,
+                "what": printable(row.what),
+                "remedy": printable(row.remedy) or None,
+            }
+            for row in rows
+        ],
+    }
+    sys.stdout.write(json.dumps(found, indent=2) + "\n")
 
 
 def _print(rows: list[Row]) -> None:
@@ -133,40 +140,22 @@ def _embedded(check: str, program: Callable[[], object]) -> Row:
     return Row(check, "ok", "installed")
 
 
-@dataclass
-class _Findings:
-    """What is found, and `check`, which is being looked at now."""
-
-    check: str
-    rows: list[Row] = field(default_factory=list)
-
-    def add(self, state: State, what: str, remedy: str = "") -> None:
-        self.rows.append(Row(self.check, state, what, remedy))
-
-    async def of(self, look: Coroutine[Any, Any, None]) -> list[Row]:
-        """All that is found, up to the first error, which is a finding too."""
-        try:
-            async with asyncio.timeout(_ANSWER_WITHIN_S):
-                await look
-        except SettingMissing as error:
-            self.add("fail", *str(error).split(": ", 1))
-        except MovieStreamError as error:
-            self.add("fail", *str(error).rsplit("; ", 1))
-        except TimeoutError:
-            self.add("fail", f"no answer within {_ANSWER_WITHIN_S:.0f} s", "see whether the network lets it through")
-        return self.rows
-
-
 async def _services(settings: Settings) -> list[Row]:
-    kafka, mongodb, run = _Findings("broker"), _Findings("MongoDB"), _Findings("run")
+    kafka, mongodb = Findings("broker"), Findings("MongoDB")
     both = await asyncio.gather(kafka.of(_kafka(settings, kafka)), mongodb.of(_mongodb(settings, mongodb)))
     rows = [row for side in both for row in side]
     if not any(row.state == "fail" for row in rows):
-        rows += await run.of(_run(settings, run))
+        run, alone, counting = Findings("run"), Findings("ownership"), Findings("workers")
+        found = await asyncio.gather(
+            run.of(_run(settings, run)),
+            alone.of(look_at_claims(settings, alone)),
+            counting.of(look_at_workers(settings, counting)),
+        )
+        rows += [row for side in found for row in side]
     return rows
 
 
-async def _kafka(settings: Settings, findings: _Findings) -> None:
+async def _kafka(settings: Settings, findings: Findings) -> None:
     servers, names = settings.require_broker(), topics.Topics.of(settings)
     async with client.admin(settings) as admin:
         with client.explained(settings, "looking at the cluster"):
@@ -182,14 +171,44 @@ async def _kafka(settings: Settings, findings: _Findings) -> None:
                 findings.add("fail", f"missing: {', '.join(missing)}", "movie-stream init")
                 return
             sizes = [await topics.max_record_bytes(admin, name) for name in (names.events, names.dead_letters)]
-        _topics(settings, findings, there, *sizes)
+            _topics(settings, findings, there, *sizes)
+            await look_at_retention(findings, admin, names)
         with client.explained(settings, "asking what is allowed"):
             await _permissions(settings, findings, admin, names)
-        await _group(settings, findings, admin, there[names.events])
+        await look_at_brokers_clock(settings, findings, admin)
+
+
+async def look_at_retention(findings: Findings, admin: AIOKafkaAdminClient, names: topics.Topics) -> None:
+    """What the broker does with old records."""
+    findings.check = "retention"
+    policies = {name: await topics.configs_of(admin, name) for name in (names.events, *names.deleted)}
+    compacted = [name for name, configs in policies.items() if "compact" in configs.get("cleanup.policy", "")]
+    forgetful = [name for name in names.deleted if int(policies[name].get("retention.ms", "-1")) >= 0]
+    if names.events in compacted:
+        findings.add(
+            "warn",
+            f"{names.events} is compacted, which keeps the newest view of a user: a rebuild would count less",
+            f"set cleanup.policy of {names.events} to delete",
+        )
+    if internal := [name for name in compacted if name != names.events]:
+        findings.add(
+            "fail",
+            f"compacted, which takes no record of ours: {', '.join(internal)}",
+            "set their cleanup.policy to delete",
+        )
+    if forgetful:
+        findings.add(
+            "warn",
+            f"records that are still needed are deleted after a time: {', '.join(forgetful)}",
+            "set their retention.ms to -1: workers delete what is done with",
+        )
+    if not compacted and not forgetful:
+        known = any("cleanup.policy" in configs for configs in policies.values())
+        findings.add("ok", "what is needed is kept" if known else "the broker does not tell how long it keeps records")
 
 
 async def _permissions(
-    settings: Settings, findings: _Findings, admin: AIOKafkaAdminClient, names: topics.Topics
+    settings: Settings, findings: Findings, admin: AIOKafkaAdminClient, names: topics.Topics
 ) -> None:
     findings.check = "Kafka ACLs"
     lacking = await permissions.lacking(admin, names.needs)
@@ -205,7 +224,7 @@ async def _permissions(
 
 
 def _topics(
-    settings: Settings, findings: _Findings, there: Mapping[str, int], event: int | None, letter: int | None
+    settings: Settings, findings: Findings, there: Mapping[str, int], event: int | None, letter: int | None
 ) -> None:
     if wrong := topics.disagreements(settings, there):
         remedy = "stop all workers, delete these topics; then: movie-stream init, and: movie-stream rebuild"
@@ -225,27 +244,7 @@ def _topics(
         findings.add("ok", f"records up to {event:,} bytes, dead letters up to {letter:,}")
 
 
-async def _group(settings: Settings, findings: _Findings, admin: AIOKafkaAdminClient, partitions: int) -> None:
-    findings.check = "workers"
-    group = await settled_group(settings, admin)
-    workers = len(group.members)
-    async with client.reader(settings) as reader:
-        progress = await progress_of(settings, reader, admin, settings.kafka_topic, partitions)
-        held = await held_for_long(settings, reader, settings.kafka_topic, partitions)
-    what = f"{workers} running in the group {settings.kafka_group}; {progress.lag:,} of {progress.end:,} events wait"
-    if not group.at_rest:
-        found = f"a rebalance does not come to its end ({group}); likely, {group.why_nothing_is_shared_out}"
-        findings.add("warn", f"{what}; {found}", REMEDY)
-    elif progress.lag and not workers:
-        findings.add("warn", what, "movie-stream worker")
-    else:
-        findings.add("ok", what)
-    if held:
-        findings.check = "transactions"
-        findings.add("warn", said_of(held), HANGING)
-
-
-async def _mongodb(settings: Settings, findings: _Findings) -> None:
+async def _mongodb(settings: Settings, findings: Findings) -> None:
     settings.require_mongodb()
     async with opened(settings) as db:
         hello = await db.client.admin.command("hello")
@@ -255,6 +254,7 @@ async def _mongodb(settings: Settings, findings: _Findings) -> None:
         kind = f"replica set {hello['setName']}" if "setName" in hello else hello.get("msg", "standalone")
         who = f"as {', '.join(users)}" if users else "without a login"
         findings.add("ok", f"{address_of(db)}: version {build['version']}, {kind}, {who}")
+        await look_at_mongodbs_clock(findings, db)
         findings.check = "write to MongoDB"
         await _write(db)
         findings.add("ok", f"{db.name}: written, confirmed by a majority, and deleted again")
@@ -274,7 +274,7 @@ async def _write(db: Database) -> None:
         await scratch.drop()
 
 
-async def _run(settings: Settings, findings: _Findings) -> None:
+async def _run(settings: Settings, findings: Findings) -> None:
     """Whether what stands in MongoDB was counted as a worker would count now; begins no run."""
     ours = fingerprint(settings, await topics.describe(settings))
     async with opened(settings) as db:

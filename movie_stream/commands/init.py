@@ -6,14 +6,15 @@ from __future__ import annotations
 
 import asyncio
 
+from aiokafka.admin import AIOKafkaAdminClient
 from rich.console import Console
 from rich.text import Text
 
 from movie_stream import logs
-from movie_stream.kafka import topics
+from movie_stream.kafka import claims, client, permissions, topics
 from movie_stream.masking import MASK
-from movie_stream.mongo import schema, users
-from movie_stream.mongo.client import address_of, opened
+from movie_stream.mongo import runs, schema, users, workers
+from movie_stream.mongo.client import Database, address_of, opened
 from movie_stream.settings import Settings
 
 _STYLES = {"created": "bold green", "changed": "bold yellow", "there": "dim"}
@@ -33,6 +34,7 @@ def init(settings: Settings, *, create_user: bool = False) -> None:
 
 
 async def _init(settings: Settings, console: Console, create_user: bool) -> None:
+    await _check_claims(settings)
     created = await topics.ensure(settings)
     _head(console, f"Kafka at {settings.require_broker()}")
     for topic in topics.Topics.of(settings).all:
@@ -42,10 +44,51 @@ async def _init(settings: Settings, console: Console, create_user: bool) -> None
         if create_user:
             ensured.append(await users.ensure_user(settings, db))
         _head(console, f"MongoDB at {address_of(db)}, database {db.name}")
+        claimed = await _claim(settings, db)
     for thing in ensured:
         _line(console, thing.state, thing.kind, thing.name)
+    if not claimed:
+        console.print("  Whose the topics are is not looked at, and not said: this Kafka user may not write to them.")
     if create_user:
         _hand_over(settings, console)
+
+
+async def _check_claims(settings: Settings) -> None:
+    """Raises TopicsShared or DatabaseShared where another deployment uses our topics or database, before anything is
+    made.
+    """
+    names = topics.Topics.of(settings)
+    async with client.admin(settings) as admin, opened(settings) as db:
+        await workers.insist_on_no_other_group(db, settings.kafka_group)
+        with client.explained(settings, "looking at the topics"):
+            there = await topics.partitions_of(admin, names.all)
+        if await _allowed(settings, admin):
+            async with client.reader(settings) as reader:
+                await claims.check(settings, reader, await runs.claim_of(db, settings.kafka_group), there)
+
+
+async def _claim(settings: Settings, db: Database) -> bool:
+    """Says whose the topics are, where nobody has; False where that is not allowed."""
+    async with client.admin(settings) as admin:
+        if not await _allowed(settings, admin):
+            return False
+    ours = await runs.claim_of(db, settings.kafka_group)
+    async with client.reader(settings) as reader:
+        found = await claims.check(settings, reader, ours)
+    if topics.Topics.of(settings).partials not in found:
+        producer = await client.start_producer(settings)
+        try:
+            await claims.claim(settings, producer, ours)
+        finally:
+            await client.stop_producer(producer)
+    return True
+
+
+async def _allowed(settings: Settings, admin: AIOKafkaAdminClient) -> bool:
+    """Whether we may read and write claims; whoever only makes topics may not."""
+    names = topics.Topics.of(settings)
+    with client.explained(settings, "asking what is allowed"):
+        return not await permissions.lacking(admin, {topic: names.needs[topic] for topic in names.deleted})
 
 
 def _hand_over(settings: Settings, console: Console) -> None:

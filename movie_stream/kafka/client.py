@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Final, TypeVar
 
@@ -15,6 +16,7 @@ from aiokafka.errors import (
     GroupAuthorizationFailedError,
     GroupCoordinatorNotAvailableError,
     GroupLoadInProgressError,
+    InvalidTimestampError,
     KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
@@ -24,7 +26,7 @@ from aiokafka.errors import (
     UnknownError,
 )
 
-from movie_stream.errors import BrokerForbids, BrokerRefused, BrokerUnreachable, MovieStreamError
+from movie_stream.errors import BrokerForbids, BrokerRefused, BrokerUnreachable, ClockWrong, MovieStreamError
 from movie_stream.kafka import headers, inflate
 from movie_stream.kafka.access import access_options, user_of
 from movie_stream.kafka.admin import Admin
@@ -36,6 +38,9 @@ MAX_REQUEST_BYTES: Final = 64 << 20
 """Above anything that a record of ours, or the original in a dead letter, can need; the broker's own limits decide."""
 
 
+CLIENT_ID: Final = "movie-stream"
+"""What all of our clients call themselves, workers with more behind it."""
+
 T = TypeVar("T")
 
 inflate.bound()
@@ -43,6 +48,7 @@ headers.take_any()
 
 _COORDINATED_WITHIN_S: Final = 15.0
 _ASK_AGAIN_S: Final = 0.2
+_SENT_WITHIN_S: Final = 0.5
 _FORBIDDEN: Final = {
     TopicAuthorizationFailedError: "the topic",
     GroupAuthorizationFailedError: "the group",
@@ -54,7 +60,7 @@ def options(settings: Settings) -> dict[str, Any]:
     """What every client of aiokafka is given. Raises SettingMissing and SettingsError."""
     return {
         "bootstrap_servers": settings.require_broker(),
-        "client_id": "movie-stream",
+        "client_id": CLIENT_ID,
         **access_options(settings),
     }
 
@@ -72,6 +78,8 @@ def explained(settings: Settings, doing: str) -> Iterator[None]:
         raise BrokerUnreachable(servers=settings.require_broker(), cause=f"while {doing}: {error}") from error
     except tuple(_FORBIDDEN) as error:
         raise forbidden(settings, error, doing) from error
+    except InvalidTimestampError as error:
+        raise ClockWrong(doing=doing, now=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}") from error
     except KafkaError as error:
         raise BrokerRefused(doing=doing, cause=error) from error
 
@@ -97,7 +105,7 @@ async def connecting(settings: Settings) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+async def admin(settings: Settings) -> AsyncIterator[Admin]:
     """An admin client for the time of the block."""
     client = Admin(**options(settings))
     try:
@@ -174,3 +182,14 @@ async def _started(producer: AIOKafkaProducer) -> AIOKafkaProducer:
         await producer.stop()
         raise
     return producer
+
+
+async def stop_producer(producer: AIOKafkaProducer) -> None:
+    """Sends what waits, for a bounded time, and disconnects; aiokafka would wait for a broker that is gone."""
+    stopping = asyncio.ensure_future(producer.stop())
+    await asyncio.wait([stopping], timeout=_SENT_WITHIN_S)
+    if not stopping.done():
+        stopping.cancel()
+        await asyncio.wait([stopping])
+        await producer._sender.close()
+        await producer.client.close()

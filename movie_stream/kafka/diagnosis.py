@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import resource
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import (
@@ -19,12 +21,15 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.metadata import MetadataRequest
 
-from movie_stream.errors import BrokerClosed, BrokerUnreachable, MovieStreamError
+from movie_stream.errors import BrokerClosed, BrokerUnreachable, MovieStreamError, OutOfDescriptors
 from movie_stream.kafka.access import access_options
 from movie_stream.settings import Settings, expectation_of
 
 ANSWER_WITHIN_S: Final = 5.0
 _CLOSED_WITHIN_S: Final = 1.0
+_Answer: TypeAlias = tuple[str, str] | OSError | KafkaError | TimeoutError | None
+"""What a broker has against us, and what to do; why there is no answer; or None, where it lets us in."""
+_NO_DESCRIPTOR: Final = frozenset({errno.EMFILE, errno.ENFILE})
 _EXPIRED: Final = 10
 _HOST_MISMATCH: Final = frozenset({62, 64})
 """Codes of OpenSSL's verification: the host's name, its address."""
@@ -32,21 +37,37 @@ _HOST_MISMATCH: Final = frozenset({62, 64})
 
 async def why_closed(settings: Settings, addresses: str | None = None) -> MovieStreamError:
     """The error that says best why `addresses` (by default the bootstrap servers) do not let us in: of the first that
-    answers at all. BrokerUnreachable if none does.
+    answers at all. BrokerUnreachable if none does, OutOfDescriptors if we could not even ask.
     """
     addresses = addresses or settings.require_broker()
+    causes: list[str] = []
+    async for address, found in _answers(settings, addresses):
+        if isinstance(found, tuple):
+            return BrokerClosed(address=address, cause=found[0], remedy=found[1])
+        if isinstance(found, OSError) and found.errno in _NO_DESCRIPTOR:
+            return OutOfDescriptors(limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        causes.append("it did not answer, and does now" if found is None else _short(found))
+    return BrokerUnreachable(servers=addresses, cause="; ".join(dict.fromkeys(causes)))
+
+
+async def why_silent(settings: Settings) -> str:
+    """Why none of the bootstrap servers answers, in words; empty where one does."""
     causes = []
+    async for _, found in _answers(settings, settings.require_broker()):
+        if not isinstance(found, Exception):
+            return ""
+        causes.append(_short(found))
+    return "; ".join(dict.fromkeys(causes))
+
+
+async def _answers(settings: Settings, addresses: str) -> AsyncIterator[tuple[str, _Answer]]:
+    """What comes of knocking at each address."""
     for address in addresses.split(","):
         host, _, port = address.rpartition(":")
         try:
-            found = await _knock(settings, host.strip("[]"), int(port))
+            yield address, await _knock(settings, host.strip("[]"), int(port))
         except (OSError, KafkaError, TimeoutError) as error:
-            causes.append(_short(error))
-        else:
-            if found is not None:
-                return BrokerClosed(address=address, cause=found[0], remedy=found[1])
-            causes.append("it did not answer, and does now")
-    return BrokerUnreachable(servers=addresses, cause="; ".join(dict.fromkeys(causes)))
+            yield address, error
 
 
 async def _knock(settings: Settings, host: str, port: int) -> tuple[str, str] | None:

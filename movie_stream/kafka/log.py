@@ -32,6 +32,8 @@ class Broker:
     settings: Settings
     producer: AIOKafkaProducer
     admin: AIOKafkaAdminClient
+    deletes: bool = True
+    """Whether it is worth while to ask it to delete records."""
     _deleted: bool = field(default=False, init=False)
     """Whether the broker has ever deleted records."""
     _not_deleted: int = field(default=0, init=False)
@@ -66,7 +68,7 @@ class Broker:
 
     async def delete_before(self, topic: str, partition: int, offset: int) -> None:
         """Deletes what is before an offset; without it nothing goes wrong, but the topic grows."""
-        if not self._deleted and self._not_deleted >= DELETION_ATTEMPTS:
+        if not self.deletes or (not self._deleted and self._not_deleted >= DELETION_ATTEMPTS):
             return
         try:
             await self.admin.delete_records({TopicPartition(topic, partition): RecordsToDelete(before_offset=offset)})

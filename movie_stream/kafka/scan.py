@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from movie_stream.kafka.unpack import single
+
 _BLOCK_BYTES: Final = 4 << 20
 _FIRST_BLOCK: Final = 100
 _LARGEST_BLOCK: Final = 20_000
@@ -22,7 +24,7 @@ async def oldest_first(
     reader.seek(place, start)
     while await reader.position(place) < end:
         fetched = (await reader.getmany(timeout_ms=500)).get(place, [])
-        yield [record for record in fetched if record.offset < end]
+        yield [record for record in single(fetched) if record.offset < end]
 
 
 async def newest_first(

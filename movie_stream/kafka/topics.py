@@ -50,6 +50,11 @@ class Topics:
         return self.events, self.partials, self.accumulate_changelog, self.publish_changelog
 
     @property
+    def changelogs(self) -> Mapping[str, str]:
+        """The changelog of each topic that has tables."""
+        return {self.events: self.accumulate_changelog, self.partials: self.publish_changelog}
+
+    @property
     def all(self) -> tuple[str, ...]:
         """All of them."""
         return self.events, self.dead_letters, self.partials, self.accumulate_changelog, self.publish_changelog
@@ -163,10 +168,17 @@ async def partitions_of(admin: AIOKafkaAdminClient, names: tuple[str, ...]) -> d
 
 async def max_record_bytes(admin: AIOKafkaAdminClient, topic: str) -> int | None:
     """The largest record that the topic takes, where the broker says so."""
+    limit = (await configs_of(admin, topic)).get("max.message.bytes")
+    return int(limit) if limit else None
+
+
+async def configs_of(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str]:
+    """How the topic is configured, defaults included, as far as the broker says so."""
+    found: dict[str, str] = {}
     for response in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)]):
         for resource in response.resources:
             entry: Any
             for entry in resource[4]:
-                if entry[0] == "max.message.bytes" and entry[1]:
-                    return int(entry[1])
-    return None
+                if entry[1]:
+                    found[entry[0]] = entry[1]
+    return found

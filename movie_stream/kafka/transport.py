@@ -31,14 +31,17 @@ from faust.types import TP, ConsumerMessage
 
 from movie_stream.chunk import Chunk
 from movie_stream.errors import MovieStreamError
+from movie_stream.kafka.client import CLIENT_ID
 from movie_stream.kafka.inflate import BatchTooLarge
-from movie_stream.kafka.leaving import leave_group
+from movie_stream.kafka.leaving import leave_group, stop_consumer
 from movie_stream.kafka.membership import Membership
 from movie_stream.kafka.unpack import Fetched, Run, chunks, take_runs
 from movie_stream.layout import Layouts
 
 logger = logging.getLogger(__name__)
 
+WORKER: Final = f"{CLIENT_ID}-worker"
+"""What a worker calls itself in the group."""
 SESSION_TIMEOUT_MS = 6_000
 """Brokers refuse less by default; Tansu holds whoever joins back for half of it."""
 FETCH_BYTES = 5 << 20
@@ -47,6 +50,7 @@ FETCH_WAIT_MS = 100
 """The longest that a broker waits for records. While it waits for those of an idle partition, aiokafka asks it for no
 others.
 """
+QUEUE_ENDS_WITHIN_S = 0.5
 FETCH_WITHIN_S = 0.2
 """The longest that a fetch waits for records, and so a rebalance for a fetch."""
 
@@ -74,7 +78,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         self._assignor = RoundRobinPartitionAssignor
         return aiokafka.AIOKafkaConsumer(
-            **transport.client_options,
+            **transport.client_options | {"client_id": WORKER},
             group_id=self.app.conf.id,
             partition_assignment_strategy=[RoundRobinPartitionAssignor],
             enable_auto_commit=False,
@@ -98,8 +102,11 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
 
     async def on_thread_stop(self) -> None:
         if self.membership is not None:
-            await leave_group(self.membership)
-        await super().on_thread_stop()
+            await leave_group(self.membership, reachable=self.consumer.transport.reachable())
+        queue = asyncio.ensure_future(super(driver.AIOKafkaConsumerThread, self).on_thread_stop())
+        await asyncio.wait([queue], timeout=QUEUE_ENDS_WITHIN_S)  # a commit waits for a broker that is gone
+        if self._consumer is not None:
+            await stop_consumer(self._consumer)
 
     async def _fetch_records(
         self,
@@ -364,6 +371,8 @@ class ChunkTransport(driver.Transport):
     """By topic: how its records are read beside the thread that counts, where they are views."""
     restore: Callable[[set[TP]], Awaitable[dict[TP, int]]]
     """Restores the tables of the assigned partitions; where to go on in each."""
+    reachable: Callable[[], bool]
+    """Whether the broker answers, as far as is known."""
     finished: Callable[[], Mapping[TP, int]]
     """The positions that the group may be told."""
     refuse: Callable[[MovieStreamError], None]

@@ -142,6 +142,15 @@ def _fetched(data: memoryview, batch: Any, first: int, begin: int, tp: Any) -> F
     return Fetched(data, first, begin, place, magic, count)
 
 
+def single(found: Iterable[Any]) -> Iterator[Any]:
+    """Records one by one, also of a topic whose records come to this process as batches: where only a few are read."""
+    for record in found:
+        if isinstance(record, Fetched):
+            yield from (one for one in headers.one_by_one(record.data) if one.offset >= record.first)
+        else:
+            yield record
+
+
 def take_runs(waiting: deque[Fetched], layouts: Layouts | None = None) -> list[Run]:
     """Takes a few batches from the left, one at least, and unpacks them: as many as fit into a chunk together.
 

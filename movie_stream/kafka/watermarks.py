@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import OffsetOutOfRangeError
+from aiokafka import AIOKafkaConsumer
 
-from movie_stream.errors import ChangelogError
-from movie_stream.kafka import client, offsets
-from movie_stream.kafka.scan import newest_first
+from movie_stream.kafka.counted import Checkpoints
 from movie_stream.kafka.topics import Topics
 from movie_stream.settings import Settings
-from movie_stream.tables.checkpoint import BrokenChangelog, Cursor, decode
 
 
 async def watermarks(settings: Settings, reader: AIOKafkaConsumer, partitions: int, run: int) -> dict[int, int]:
@@ -18,36 +14,9 @@ async def watermarks(settings: Settings, reader: AIOKafkaConsumer, partitions: i
 
     A forecast: counting may have gone on since. Changes what the reader is assigned. Raises ChangelogError.
     """
-    changelog = Topics.of(settings).accumulate_changelog
-    places = [TopicPartition(changelog, partition) for partition in range(partitions)]
-    found = {}
-    with client.explained(settings, f"reading {changelog}"):
-        for place in places:
-            watermark_ms = await _last(reader, place, run)
-            if watermark_ms is not None:
-                found[place.partition] = watermark_ms
-    return found
-
-
-async def _last(reader: AIOKafkaConsumer, place: TopicPartition, run: int) -> int | None:
-    while True:
-        start = (await offsets.beginnings(reader, [place]))[place]
-        end = (await offsets.ends(reader, [place]))[place]
-        try:
-            return await _last_before(reader, place, start, end, run)
-        except OffsetOutOfRangeError:  # a worker has cut its changelog meanwhile, behind a newer checkpoint
-            continue
-
-
-async def _last_before(reader: AIOKafkaConsumer, place: TopicPartition, start: int, end: int, run: int) -> int | None:
-    async for records in newest_first(reader, place, start, end, block=1):  # the last record is a cursor, mostly
-        for record in records:
-            try:
-                entry = decode(record.value)
-            except BrokenChangelog as error:
-                raise ChangelogError(
-                    topic=place.topic, partition=place.partition, expected="checkpoints", got=str(error)
-                ) from error
-            if isinstance(entry, Cursor) and entry.run.startswith(f"{run}:"):
-                return entry.watermark_ms
-    return None
+    checkpoints = Checkpoints(settings, reader, Topics.of(settings).accumulate_changelog, partitions)
+    return {
+        partition: cursor.watermark_ms
+        for partition, cursor in (await checkpoints.furthest(run)).items()
+        if cursor.watermark_ms is not None
+    }

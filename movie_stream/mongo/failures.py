@@ -79,7 +79,7 @@ def meaning_of(error: PyMongoError, address: str) -> MovieStreamError:
     if _NO_SPACE in cause.lower():
         return MongoDiskFull(uri=address, cause=cause)
     if isinstance(error, ConnectionFailure | ExecutionTimeout | WriteConcernError):
-        return MongoAway(uri=address, cause=cause, remedy=_remedy_of_tls(cause))
+        return MongoAway(uri=address, cause=cause, remedy=_remedy_of(cause))
     if isinstance(error, OperationFailure):
         return _by_code(error.code, cause, address, retryable=error.has_error_label("RetryableWriteError"))
     return MongoFailed(uri=address, cause=f"{type(error).__name__}: {cause}")
@@ -116,12 +116,14 @@ def _by_code(code: int | None, cause: str, address: str, *, retryable: bool = Fa
     return MongoFailed(uri=address, cause=f"code {code}, {cause}" if code is not None else cause)
 
 
-def _remedy_of_tls(cause: str) -> str:
+def _remedy_of(cause: str) -> str:
     """What to do where it is not the network that fails; empty where it may be.
 
-    >>> _remedy_of_tls("db:1: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate")
+    >>> _remedy_of("db:1: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate")
     'set tlsCAFile in MONGODB_URI to the certificate of the authority that signed its certificate'
     """
+    if "too many open files" in cause.lower():
+        return "allow this process 1024 open files and connections or more (ulimit -n)"
     if "mismatch" in cause or "is not valid for" in cause:
         return "name the host in MONGODB_URI as its certificate does"
     if "CERTIFICATE_VERIFY_FAILED" in cause:

@@ -14,7 +14,8 @@ from bson.int64 import Int64
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from movie_stream.mongo.client import WRITE_LIMIT_MS, Database, explain, guarded, newest
+from movie_stream.claim import Claim
+from movie_stream.mongo.client import WRITE_LIMIT_MS, Database, address_of, explain, guarded, newest
 
 RUNS: Final = "_runs"
 _DELETED_AT_ONCE: Final = 5_000
@@ -46,6 +47,17 @@ async def current(db: Database, name: str) -> Run | None:
     except PyMongoError as error:
         raise explain(error, db) from error
     return None if found is None else _run(found)
+
+
+async def claim_of(db: Database, name: str) -> Claim:
+    """Who we are for others that might use the same topics. Raises what `current` raises."""
+    try:
+        found = await (await db.list_collections(filter={"name": RUNS})).to_list(1)
+    except PyMongoError as error:
+        raise explain(error, db) from error
+    run = await current(db, name)
+    identity = found[0].get("info", {}).get("uuid", "") if found else ""
+    return Claim(run.number if run else 0, name, db.name, address_of(db), str(identity))
 
 
 async def open_run(db: Database, name: str, fingerprint: Fingerprint) -> Run:

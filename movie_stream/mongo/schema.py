@@ -17,6 +17,7 @@ from movie_stream.mongo.client import ACKNOWLEDGED, Database, explain
 from movie_stream.mongo.flat_views import flat_view
 from movie_stream.mongo.partials import PARTIALS
 from movie_stream.mongo.runs import RUNS
+from movie_stream.mongo.workers import EXPIRES_AFTER, WORKERS
 
 Schema = Mapping[str, Any]
 Kind = Literal["collection", "index", "view", "user"]
@@ -47,7 +48,26 @@ _INTERNAL: Final[Mapping[str, Schema]] = {
             "fingerprint": {"bsonType": "string"},
         },
     },
+    WORKERS: {
+        "bsonType": "object",
+        "required": ["_id", "host", "pid", "version", "group", "started", "seen", "state", "partitions"],
+        "properties": {
+            "_id": {"bsonType": "string"},
+            "host": {"bsonType": "string"},
+            "pid": {"bsonType": "int"},
+            "version": {"bsonType": "string"},
+            "group": {"bsonType": "string"},
+            "run": {"bsonType": ["long", "null"]},
+            "started": {"bsonType": "date"},
+            "seen": {"bsonType": "date"},
+            "last_flush": {"bsonType": ["date", "null"]},
+            "state": {"bsonType": "string"},
+            "partitions": {"bsonType": "array", "items": {"bsonType": "object"}},
+        },
+    },
 }
+_EXPIRING: Final[Mapping[str, tuple[str, int]]] = {WORKERS: ("seen", int(EXPIRES_AFTER.total_seconds()))}
+"""Collections whose documents MongoDB deletes so many seconds after the time in a field."""
 
 
 class Stored(Protocol):
@@ -97,6 +117,7 @@ async def ensure(db: Database, results: Iterable[Stored] = RESULTS) -> list[Ensu
     ensured: list[Ensured] = []
     try:
         ensured += [await _collection(db, name, schema) for name, schema in _INTERNAL.items()]
+        ensured += [await _index(db, name, {field: 1}, expires_s) for name, (field, expires_s) in _EXPIRING.items()]
         for result in results:
             schema = result.schema()
             ensured.append(await _collection(db, result.collection, _with_guard(schema)))
@@ -123,6 +144,7 @@ async def lacking(db: Database, results: Iterable[Stored] = RESULTS) -> list[str
 
         for name, schema in _INTERNAL.items():
             look("collection", name, _validator(schema))
+        lacking += [name for name in await _not_expiring(db) if name.split(".")[0] not in lacking]
         for result in results:
             schema = result.schema()
             look("collection", result.collection, _validator(_with_guard(schema)))
@@ -136,6 +158,16 @@ async def lacking(db: Database, results: Iterable[Stored] = RESULTS) -> list[str
     except PyMongoError as error:
         raise explain(error, db) from error
     return lacking
+
+
+async def _not_expiring(db: Database) -> list[str]:
+    """The indexes that are missing by which MongoDB deletes what is old."""
+    missing = []
+    for name, (field, expires_s) in _EXPIRING.items():
+        indexes = (await db[name].index_information()).values()
+        if not any(_is(index, {field: 1}, expires_s) for index in indexes):
+            missing.append(f"{name}.{_index_name({field: 1})}")
+    return missing
 
 
 def _validator(schema: Schema) -> dict[str, Any]:
@@ -188,15 +220,23 @@ def _includes(existing: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     return all({**defaults, **existing}.get(name) == value for name, value in stored.items())
 
 
-async def _index(db: Database, collection: str, keys: Mapping[str, int]) -> Ensured:
-    wanted = list(keys.items())
+async def _index(db: Database, collection: str, keys: Mapping[str, int], expires_s: int | None = None) -> Ensured:
+    """An index on these keys; where it `expires_s`, one that deletes documents so many seconds after their time."""
     name = _index_name(keys)
     indexes = await db[collection].index_information()
-    state: State = "there" if any(index["key"] == wanted for index in indexes.values()) else "created"
+    options: dict[str, Any] = {} if expires_s is None else {"expireAfterSeconds": expires_s}
+    state: State = "there" if any(_is(index, keys, expires_s) for index in indexes.values()) else "created"
     if state == "created":
         try:
-            await db[collection].create_index(wanted, name=name)
+            await db[collection].create_index(list(keys.items()), name=name, **options)
         except OperationFailure as error:
             if error.code != _SAME_INDEX_BY_ANOTHER_NAME:
                 raise
+            if expires_s is not None:
+                await db.command("collMod", collection, index={"keyPattern": dict(keys), **options})
+                state = "changed"
     return Ensured("index", f"{collection}.{name}", state)
+
+
+def _is(index: Mapping[str, Any], keys: Mapping[str, int], expires_s: int | None) -> bool:
+    return index["key"] == list(keys.items()) and (expires_s is None or index.get("expireAfterSeconds") == expires_s)

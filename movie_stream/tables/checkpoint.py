@@ -18,6 +18,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from movie_stream.claim import Claim, claim_in
+
 
 class CheckpointId(NamedTuple):
     """The writer (random, one for each time a partition is taken over) and its sequence number."""
@@ -46,6 +48,8 @@ class Cursor(msgspec.Struct, array_like=True, tag="cursor"):
     entries: int
     run: str
     """Fingerprint of everything that changes figures; see runs."""
+    claim: Claim | None = None
+    """Whose the changelog is; None before workers said so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,8 @@ class Chain:
 
     def read(self, value: bytes | None) -> Counted | None:
         """Takes the next record; the checkpoint that it completes, if it counts. Raises BrokenChangelog."""
+        if claim_in(value) is not None:
+            return None
         record = decode(value)
         if isinstance(record, EntryRecord):
             self._entries.setdefault(record.id, {})[record.index] = record.payload

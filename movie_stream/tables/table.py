@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
 from movie_stream.allocator import trim
+from movie_stream.claim import Claim
 from movie_stream.tables.checkpoint import BrokenChangelog, Chain, CheckpointId, Cursor, EntryRecord, encode
 from movie_stream.tables.log import Log, LogCut, portions
 
@@ -55,8 +56,8 @@ class Table(Generic[S]):
     acknowledged downstream, `await checkpoint(frozen)`; then again.
     """
 
-    def __init__(self, state: S, log: Log, run: str) -> None:
-        self.state, self._log, self._run = state, log, run
+    def __init__(self, state: S, log: Log, run: str, claim: Claim | None = None) -> None:
+        self.state, self._log, self._run, self._claim = state, log, run, claim
         self._writer = secrets.token_hex(8)
         self._sequence = 0
         self._chain = Chain(run)
@@ -135,6 +136,7 @@ class Table(Generic[S]):
             frozen.watermark_ms,
             len(offsets),
             self._run,
+            self._claim,
         )
         offsets += await self._log.append([encode(cursor)])
         alone = await self._read_back(cursor, offsets)

@@ -1,0 +1,65 @@
+"""Whose an internal topic is: one group that fills one database.
+
+Two deployments that share such a topic take each other's figures for their own, or stop each other. So whoever begins
+to use one writes a claim into it, and whoever finds another's there refuses. The topic is the one thing that both are
+sure to see; and a record of it needs nothing of the broker.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+PARTITION: Final = 0
+"""The partition of a topic that holds its claim."""
+
+
+class Claim(msgspec.Struct, array_like=True, tag="claim", frozen=True):
+    """One deployment. Records before the first of a run have `run` 0."""
+
+    run: int
+    group: str
+    database: str
+    address: str
+    """MongoDB's, without login."""
+    identity: str
+    """What the database's server calls the collection of its runs: the same by whichever address it is reached."""
+
+    def is_of(self, other: Claim) -> bool:
+        """Whether both are of one deployment: a database may have moved, or have been emptied, but not both.
+
+        >>> ours = Claim(7, "g", "movies", "mongodb://a:1", "x")
+        >>> ours.is_of(Claim(7, "g", "movies", "mongodb://b:1", "y")), ours.is_of(Claim(0, "g", "movies", "b:1", "x"))
+        (True, True)
+        >>> ours.is_of(Claim(9, "g", "movies", "mongodb://a:1", "z")), ours.is_of(Claim(9, "g", "movies", "b:1", "z"))
+        (True, False)
+        """
+        return self.group == other.group and (
+            (self.run == other.run and self.run > 0)
+            or (self.identity == other.identity and self.identity != "")
+            or (self.database, self.address) == (other.database, other.address)
+        )
+
+    def __str__(self) -> str:
+        return f"the group {self.group} with the database {self.database} at {self.address}"
+
+
+_TAG: Final = b"\xa5claim"
+"""A short string of msgpack: the tag that the array of a claim begins with."""
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(Claim)
+
+
+def encode(claim: Claim) -> bytes:
+    """The claim as a Kafka record's value."""
+    return _ENCODER.encode(claim)
+
+
+def claim_in(value: bytes | None) -> Claim | None:
+    """The claim that a record's value is; None where it is anything else. Raises msgspec.DecodeError.
+
+    >>> claim_in(encode(Claim(7, "g", "movies", "mongodb://a:1", "x"))).run, claim_in(b"..."), claim_in(None)
+    (7, None, None)
+    """
+    return _DECODER.decode(value) if value is not None and value[1 : 1 + len(_TAG)] == _TAG else None

@@ -1,0 +1,47 @@
+"""What `movie-stream doctor` finds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, NamedTuple
+
+from movie_stream.errors import MovieStreamError, SettingMissing
+
+_ANSWER_WITHIN_S: Final = 20.0
+
+State = Literal["ok", "warn", "fail"]
+
+
+class Row(NamedTuple):
+    """One finding."""
+
+    check: str
+    state: State
+    what: str
+    remedy: str = ""
+
+
+@dataclass
+class Findings:
+    """What is found, and `check`, which is being looked at now."""
+
+    check: str
+    rows: list[Row] = field(default_factory=list)
+
+    def add(self, state: State, what: str, remedy: str = "") -> None:
+        self.rows.append(Row(self.check, state, what, remedy))
+
+    async def of(self, look: Coroutine[Any, Any, None]) -> list[Row]:
+        """All that is found, up to the first error, which is a finding too."""
+        try:
+            async with asyncio.timeout(_ANSWER_WITHIN_S):
+                await look
+        except SettingMissing as error:
+            self.add("fail", *str(error).split(": ", 1))
+        except MovieStreamError as error:
+            self.add("fail", *str(error).rsplit("; ", 1))
+        except TimeoutError:
+            self.add("fail", f"no answer within {_ANSWER_WITHIN_S:.0f} s", "see whether the network lets it through")
+        return self.rows

@@ -1,0 +1,237 @@
+"""Which workers there are: each writes every few seconds where it stands, and who is interested reads it.
+
+Nothing that is counted depends on it. A worker that ends in order takes its document with it; that of one which was
+killed MongoDB deletes a minute later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal
+
+import pymongo
+from bson.int64 import Int64
+from pymongo import WriteConcern
+from pymongo.errors import PyMongoError
+from pymongo.read_preferences import ReadPreference
+
+from movie_stream import __version__
+from movie_stream.errors import MovieStreamError
+from movie_stream.mongo.client import Collection, Database, explain
+
+logger = logging.getLogger(__name__)
+
+WORKERS: Final = "_workers"
+BEAT_EVERY: Final = timedelta(seconds=5)
+SILENT_AFTER: Final = timedelta(seconds=15)
+"""A worker that has not been heard of for so long is stopped, cut off, or dead."""
+EXPIRES_AFTER: Final = timedelta(seconds=60)
+_WRITTEN_WITHIN_S: Final = 5.0
+_GONE_WITHIN_S: Final = 0.5
+
+WorkerState = Literal["starting", "running", "waiting for partitions", "stopping"]
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A partition in a worker's hands."""
+
+    topic: str
+    partition: int
+    position: int
+    """The next offset to be counted."""
+    lag: int | None
+    """Records that wait; None where that is not known yet."""
+    watermark: datetime | None
+    """The largest timestamp counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a worker stands, by itself."""
+
+    group: str
+    state: WorkerState
+    run: int | None = None
+    last_flush: datetime | None = None
+    partitions: tuple[Holding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSeen:
+    """A worker as it was last heard of."""
+
+    id: str
+    host: str
+    pid: int
+    version: str
+    started: datetime
+    """By the worker's own clock."""
+    seen: datetime
+    """By MongoDB's clock, like `age`."""
+    age: timedelta
+    """How long ago that was."""
+    standing: Standing
+
+    @property
+    def silent(self) -> bool:
+        """Whether it should have been heard of since."""
+        return self.age > SILENT_AFTER
+
+    def __str__(self) -> str:
+        return f"{self.host}, process {self.pid}"
+
+
+@dataclass
+class Heartbeat:
+    """What makes one worker known for as long as it runs."""
+
+    db: Database
+    look: Callable[[], Standing]
+    host: str = field(default_factory=socket.gethostname)
+    pid: int = field(default_factory=os.getpid)
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def __post_init__(self) -> None:
+        self.id = f"{self.host}-{self.pid}-{secrets.token_hex(4)}"
+        self._changed = asyncio.Event()
+        self._failed = False
+
+    def beat_now(self) -> None:
+        """The state has changed: the next beat is due at once."""
+        self._changed.set()
+
+    async def beat_for_ever(self) -> None:
+        """Writes where the worker stands, every few seconds. A MongoDB that is away is logged once, and no error."""
+        while True:
+            self._changed.clear()
+            await self._quietly(self._write, _WRITTEN_WITHIN_S, logging.WARNING)
+            try:
+                async with asyncio.timeout(BEAT_EVERY.total_seconds()):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    async def end(self) -> None:
+        """The worker ends in order; within half a second."""
+        await self._quietly(self._remove, _GONE_WITHIN_S, logging.DEBUG)
+
+    async def _quietly(self, do: Callable[[Collection], Awaitable[Any]], within_s: float, level: int) -> None:
+        try:
+            with pymongo.timeout(within_s):
+                await do(_collection(self.db))
+        except PyMongoError as error:
+            if not self._failed:
+                logger.log(
+                    level,
+                    "could not write to %s where this worker stands, which disturbs nothing else: %s",
+                    *(WORKERS, explain(error, self.db)),
+                )
+            self._failed = True
+        else:
+            self._failed = False
+
+    async def _write(self, collection: Collection) -> None:
+        document = self._document()
+        seen = {"$replaceWith": {"$mergeObjects": [{"$literal": document}, {"seen": "$$NOW"}]}}
+        await collection.update_one({"_id": self.id}, [seen], upsert=True)
+
+    async def _remove(self, collection: Collection) -> None:
+        await collection.delete_one({"_id": self.id})
+
+    def _document(self) -> dict[str, Any]:
+        standing = self.look()
+        return {
+            "_id": self.id,
+            "host": self.host,
+            "pid": self.pid,
+            "version": __version__,
+            "group": standing.group,
+            "run": None if standing.run is None else Int64(standing.run),
+            "started": self.started,
+            "last_flush": standing.last_flush,
+            "state": standing.state,
+            "partitions": [
+                {
+                    "topic": held.topic,
+                    "partition": held.partition,
+                    "position": Int64(held.position),
+                    "lag": None if held.lag is None else Int64(held.lag),
+                    "watermark": held.watermark,
+                }
+                for held in standing.partitions
+            ],
+        }
+
+
+class DatabaseShared(MovieStreamError):
+    """Workers of another group fill this database."""
+
+    def __init__(self, *, database: str, group: str, others: Sequence[WorkerSeen]) -> None:
+        theirs = ", ".join(sorted({worker.standing.group for worker in others}))
+        super().__init__(
+            f"the database {database} is being filled by the group {theirs} ({others[0]}), and cannot serve the group "
+            f"{group} too; give each group a MONGODB_DATABASE of its own, or stop the other's workers"
+        )
+
+
+async def insist_on_no_other_group(db: Database, group: str) -> None:
+    """Raises DatabaseShared where workers of another are running, and what `seen` raises."""
+    others = [worker for worker in await seen(db) if worker.standing.group != group and not worker.silent]
+    if others:
+        raise DatabaseShared(database=db.name, group=group, others=others)
+
+
+async def seen(db: Database, group: str | None = None) -> list[WorkerSeen]:
+    """The workers of a group, or of all that fill this database; the longest running first.
+
+    Raises MongoAway, MongoRefused, MongoFailed.
+    """
+    pipeline: list[Mapping[str, Any]] = [
+        {"$match": {} if group is None else {"group": group}},
+        {"$set": {"age_ms": {"$subtract": ["$$NOW", "$seen"]}}},
+        {"$sort": {"started": 1, "_id": 1}},
+    ]
+    try:
+        found = (
+            await db.get_collection(WORKERS, read_preference=ReadPreference.PRIMARY).aggregate(pipeline).to_list(None)
+        )
+    except PyMongoError as error:
+        raise explain(error, db) from error
+    return [_seen(document) for document in found]
+
+
+def _seen(document: Mapping[str, Any]) -> WorkerSeen:
+    return WorkerSeen(
+        document["_id"],
+        document["host"],
+        document["pid"],
+        document["version"],
+        document["started"],
+        document["seen"],
+        timedelta(milliseconds=int(document["age_ms"])),
+        Standing(
+            document["group"],
+            document["state"],
+            document["run"],
+            document["last_flush"],
+            tuple(Holding(**held) for held in document["partitions"]),
+        ),
+    )
+
+
+def moment(timestamp_ms: int | None) -> datetime | None:
+    """The Unix milliseconds of a view as a date."""
+    return None if timestamp_ms is None else datetime.fromtimestamp(timestamp_ms / 1000, UTC)
+
+
+def _collection(db: Database) -> Collection:
+    """Waits for no majority: a beat that is lost is followed by another."""
+    return db.get_collection(WORKERS, write_concern=WriteConcern(1))

@@ -1,0 +1,127 @@
+"""A consumer that is no worker in the workers' group: what it takes is never taken for counted, and it is named."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+
+from movie_stream.kafka import client, topics
+from movie_stream.kafka.members import Member, members_of, strangers
+from movie_stream.settings import Settings
+from tests.kafka_server import KafkaServer
+from tests.whole_path import PATIENCE_S, command, database, started, succeed
+
+BILLING = "billing"
+
+
+@contextmanager
+def in_the_group(settings: Settings, assignors: Sequence[Any] = (RoundRobinPartitionAssignor,)) -> Iterator[None]:
+    """A plain consumer with automatic commits is in the workers' group during the block, and reads on."""
+    joined, leaves = threading.Event(), threading.Event()
+
+    async def consume() -> None:
+        consumer = AIOKafkaConsumer(
+            settings.kafka_topic,
+            bootstrap_servers=settings.require_broker(),
+            client_id=BILLING,
+            group_id=settings.kafka_group,
+            auto_offset_reset="earliest",
+            auto_commit_interval_ms=100,
+            partition_assignment_strategy=assignors,
+            session_timeout_ms=6_000,
+            heartbeat_interval_ms=500,
+        )
+        await consumer.start()
+        try:
+            while not leaves.is_set():
+                await consumer.getmany(timeout_ms=100)
+                if consumer.assignment():
+                    joined.set()
+        finally:
+            await consumer.stop()
+
+    thread = threading.Thread(target=asyncio.run, args=[consume()], name=BILLING)
+    thread.start()
+    try:
+        assert joined.wait(PATIENCE_S)
+        yield
+    finally:
+        leaves.set()
+        thread.join()
+
+
+def with_views(settings: Settings) -> None:
+    succeed(settings, "init")
+    succeed(settings, "generate", "--to-topic", "--count", "100", "--films", "5")
+
+
+def test_a_worker_that_is_to_end_does_not_take_what_a_stranger_holds_for_counted(
+    settings: Settings, tmp_path: Path
+) -> None:
+    with_views(settings)
+    log = tmp_path / "worker.log"
+    with in_the_group(settings), started(settings, "worker", "--until-end", log=log) as worker:
+        assert worker.wait(PATIENCE_S) == 1, log.read_text()
+        told = log.read_text()
+        [error] = [line for line in told.splitlines() if line.startswith("error: ")]
+        [warning] = [line for line in told.splitlines() if "WARNING" in line and "the group" in line]
+        for line in (error, warning):
+            assert f"in the group {settings.kafka_group} there is a consumer that is no worker" in line
+            assert BILLING in line
+            assert line.endswith("; stop it, or give it a group of its own")
+
+
+def test_apache_kafka_tells_what_a_stranger_holds(settings: Settings, tmp_path: Path) -> None:
+    with KafkaServer(tmp_path / "kafka") as kafka:
+        there = settings.model_copy(update={"kafka_bootstrap_servers": kafka.bootstrap_servers})
+        with_views(there)
+        log = tmp_path / "worker.log"
+        with started(there, "worker", log=log) as worker, in_the_group(there):
+            deadline = time.monotonic() + PATIENCE_S
+            while "a consumer that is no worker" not in log.read_text():
+                assert worker.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.05)
+            found = asyncio.run(look(there))
+            assert len(found) == 2
+            [stranger] = strangers(there, found)
+            assert (stranger.client, stranger.host, stranger.topics) == (
+                BILLING,
+                "127.0.0.1",
+                frozenset({there.kafka_topic}),
+            )
+            assert {place.topic for place in stranger.partitions} == {there.kafka_topic}
+            assert str(stranger) in log.read_text()
+            done = command(there, "doctor")
+            assert done.returncode == 1
+            text = " ".join(done.stdout.split())
+            assert str(stranger) in text
+            assert f"{100 - counted(there)} of 100 events wait" in text, (
+                "those that the stranger has, whatever it commits"
+            )
+
+
+def counted(settings: Settings) -> int:
+    with database(settings) as db:
+        return sum(hour["total_views"] for hour in db["hourly_metrics"].find())
+
+
+async def look(settings: Settings) -> list[Member]:
+    async with client.admin(settings) as admin:
+        return await members_of(settings, admin)
+
+
+def test_a_worker_of_another_deployment_is_a_stranger(settings: Settings) -> None:
+    names = topics.Topics.of(settings)
+    ours = Member("movie-stream-worker", "", frozenset({names.events, names.partials}), ())
+    other = Member("movie-stream-worker", "h", frozenset({names.events, "p"}), (TopicPartition(names.events, 0),))
+    unknown = Member("movie-stream-worker", "", frozenset(), ())
+    assert strangers(settings, [ours, other, unknown]) == [other]
