@@ -26,7 +26,7 @@ from movie_stream.settings import Settings
 from tests.group_member import GroupMember, connected
 from tests.whole_path import environment
 
-PATIENCE_S = 60.0
+PATIENCE_S = 90.0
 
 
 async def prepare(settings: Settings) -> None:
