@@ -25,8 +25,8 @@ def test_first_everything_is_created_and_then_it_is_there(
     first = capsys.readouterr()
     wanted = {
         "topic": 5,
-        "collection": len(RESULTS) + len(("_partials", "_runs")),
-        "index": sum(len(result.indexes) for result in RESULTS),
+        "collection": len(RESULTS) + len(("_partials", "_runs", "_workers")),
+        "index": sum(len(result.indexes) for result in RESULTS) + len(("_workers",)),
         "view": sum(flat_view(result.schema()) is not None for result in RESULTS),
     }
     assert states(first.out) == {("created", kind): count for kind, count in wanted.items()}
