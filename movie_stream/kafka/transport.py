@@ -31,7 +31,7 @@ from faust.types import TP, ConsumerMessage
 
 from movie_stream.chunk import Chunk
 from movie_stream.errors import MovieStreamError
-from movie_stream.kafka.inflate import BatchTooLarge
+from movie_stream.kafka.inflate import BatchRefused
 from movie_stream.kafka.leaving import leave_group
 from movie_stream.kafka.unpack import Fetched, Run, chunks, take_runs
 from movie_stream.layout import Layouts
@@ -142,7 +142,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         begin = batches[0].begin
         try:
             found = take_runs(batches, self.consumer.transport.layouts.get(tp.topic))
-        except BatchTooLarge as error:
+        except BatchRefused as error:
             self.consumer.transport.refuse(error)
             raise
         if batches:
