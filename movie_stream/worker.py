@@ -45,6 +45,8 @@ from movie_stream.tables.table import State
 
 logger = logging.getLogger(__name__)
 
+BATCH_BYTES: Final = 1 << 20
+"""Of what is written at a time to a partition, where its topic takes so much."""
 TOLD_WITHIN_S: Final = 0.5
 """The longest that leaving waits for the group's last commit."""
 REPORT_EVERY_S: Final = 5.0
@@ -156,9 +158,7 @@ class Worker:
             )
         self._db = db = await self._stack.enter_async_context(opened(self.settings))
         self._run = run = await open_run(self.settings, db, self._topology)
-        producer = await client.start_producer(self.settings, linger_ms=5, max_batch_size=1 << 20)
-        self._stack.push_async_callback(producer.stop)
-        broker = Broker(self.settings, producer, self._admin)
+        broker = await self._broker_for_writing()
         text = text_of(run)
         rules = rules_of(self.settings)
         self.accumulate = Accumulate(broker, self.topics, self._topology, rules, text, run.number, self._group)
@@ -177,6 +177,19 @@ class Worker:
         logger.info(
             "run %s of %s, %s partitions", run.number, self.topics.events, self._topology.partitions[self.topics.events]
         )
+
+    async def _broker_for_writing(self) -> Broker:
+        """Connections that send no batch that is larger than its topic takes. Raises BrokerRefused."""
+        with client.explained(self.settings, "asking how large records may be"):
+            limits = await topics.limits(self._admin, self.topics.written)
+        topics.insist_on_limits(self.topics, limits)
+        known = [limit for limit in limits.values() if limit is not None]
+        batch_bytes = min([BATCH_BYTES, *known])
+        producer = await client.start_producer(self.settings, linger_ms=5, max_batch_size=batch_bytes)
+        self._stack.push_async_callback(producer.stop)
+        broker = Broker(self.settings, producer, self._admin, limits)
+        self._stack.push_async_callback(broker.large.stop)
+        return broker
 
     async def _check_permissions(self) -> None:
         """Raises BrokerForbids: Faust would go on without what it may not read, and say nothing."""

@@ -62,6 +62,7 @@ class Publish(Owner[Merger]):
         self._allowed_lateness_ms, self._run_number = allowed_lateness_ms, run_number
         self.topic, self.changelog = topics.partials, topics.publish_changelog
         self._sources = topology.partitions[topics.events]
+        self._block_bytes = broker.block_bytes(topics.publish_changelog)
         self._sink, self._store = sink, store
         self.written = 0
         """Documents inserted or replaced, since the start of the process."""
@@ -75,7 +76,7 @@ class Publish(Owner[Merger]):
             await asyncio.sleep(0)
 
     def new_state(self, partition: int) -> Merger:
-        return Merger(self._sources, self._run_number)
+        return Merger(self._sources, self._run_number, block_bytes=self._block_bytes)
 
     def receive(self, owned: Owned[Merger], chunk: Chunk) -> None:
         state = owned.table.state
