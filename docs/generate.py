@@ -74,7 +74,11 @@ def acls() -> str:
     rows.append(("`dead-letters` besides", "Read", f"topic `{names.dead_letters}`"))
     rows.append(("a producer, `produce`, `dead-letters replay`", "Write", f"topic `{names.events}`"))
     rows.append(("`produce --resume`", "Read, Write", f"topic `{names.events}`"))
+    rows += [
+        ("`worker`, where topics take small records", "DescribeConfigs", f"topic `{topic}`") for topic in names.written
+    ]
     rows += [("`init`", "Create, DescribeConfigs", f"topic `{topic}`") for topic in names.all]
+    rows.append(("`init`, to raise its `max.message.bytes`", "AlterConfigs", f"topic `{names.dead_letters}`"))
     rows += [("`init`, to say whose it is", "Read, Write", f"topic `{topic}`") for topic in names.deleted]
     rows += [("`doctor`, to look at retention", "DescribeConfigs", f"topic `{topic}`") for topic in names.counted]
     rows.append(("`doctor`, to compare the broker's clock", "Describe", "the cluster"))

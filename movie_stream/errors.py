@@ -139,6 +139,29 @@ class OutOfDescriptors(MovieStreamError):
         )
 
 
+class RecordTooLarge(BrokerRefused):
+    """A record of our own does not fit into its topic; `limit` is its max.message.bytes, where that is known.
+
+    >>> str(RecordTooLarge(topic="movie-partials", size=70_000, limit=65_536))[46:]
+    '(70,000 bytes, max.message.bytes is 65,536); raise max.message.bytes of movie-partials to 70,000 or more'
+    """
+
+    def __init__(self, *, topic: str, size: int, limit: int | None) -> None:
+        known = "" if limit is None else f", max.message.bytes is {limit:,}"
+        again = (
+            ""
+            if limit is not None
+            else (
+                ", or start again with a user who may DescribeConfigs on it: workers ask for the limit when they start"
+            )
+        )
+        super().__init__(
+            doing=f"writing to {topic}",
+            cause=f"{size:,} bytes{known}",
+            remedy=f"raise max.message.bytes of {topic} to {size:,} or more{again}",
+        )
+
+
 class TopicMissing(MovieStreamError):
     """A topic is not there, or has no partitions."""
 

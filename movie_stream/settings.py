@@ -31,6 +31,8 @@ _DEAD_LETTERS = "-dead-letters"
 _VALUE_BYTES = 64 << 10
 """The most that a file with one value may have."""
 _DOTENV_BYTES = 1 << 20
+_AT_ONCE_BYTES = 16 << 20
+"""What is unpacked of a batch as a whole, and so the least that may be allowed; see kafka/inflate.py."""
 
 A_DURATION = "a whole number and a unit (ms, s, min, h or d), such as 24h, 30min or 500ms"
 A_PEM = "the path of a file in PEM format"
@@ -185,6 +187,16 @@ class Settings(BaseSettings):
     )
     mongodb_worker_password: SecretStr | None = _setting(
         None, expected="the password for that user", meaning="password that it gives that user"
+    )
+    max_record_bytes: Annotated[int, Field(ge=_AT_ONCE_BYTES, le=1 << 30)] = _setting(
+        64 << 20,
+        expected=f"a whole number from {_AT_ONCE_BYTES} to {1 << 30}",
+        meaning="the largest record that is read, in bytes once it is unpacked; a worker has room for several",
+    )
+    max_batch_bytes: Annotated[int, Field(ge=_AT_ONCE_BYTES, le=1 << 40)] = _setting(
+        1 << 30,
+        expected=f"a whole number from {_AT_ONCE_BYTES} to {1 << 40}",
+        meaning="the largest record batch that is read, in bytes once it is unpacked; workers unpack it in pieces",
     )
     log_level: LogLevel = _setting(
         "INFO", expected="DEBUG, INFO, WARNING, ERROR or CRITICAL", meaning="how much the worker logs"

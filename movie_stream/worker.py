@@ -50,6 +50,8 @@ from movie_stream.tables.table import State
 
 logger = logging.getLogger(__name__)
 
+BATCH_BYTES: Final = 1 << 20
+"""Of what is written at a time to a partition, where its topic takes so much."""
 TOLD_WITHIN_S: Final = 0.5
 """The longest that leaving waits for the group's last commit."""
 REPORT_EVERY_S: Final = 5.0
@@ -186,10 +188,7 @@ class Worker:
         await self._check_claims()
         self._run = run = await open_run(self.settings, db, self._topology)
         self._heartbeat = workers.Heartbeat(db, self._standing)
-        producer = await client.start_producer(self.settings, linger_ms=5, max_batch_size=1 << 20)
-        self._stack.push_async_callback(client.stop_producer, producer)
-        embedded = self._topology.identities[self.topics.events].startswith(CLUSTER_PREFIX)
-        broker = Broker(self.settings, producer, self._admin, deletes=not embedded)  # Tansu closes the connection
+        broker = await self._broker_for_writing()
         text = text_of(run)
         rules = rules_of(self.settings)
         self.accumulate = Accumulate(broker, self.topics, self._topology, rules, text, run.number, self._group)
@@ -205,10 +204,25 @@ class Worker:
             PartialsStore(db),
         )
         self.accumulate.cadence = self.publish.cadence = self.cadence
-        await self._claim(producer)
+        await self._claim(broker.producer)
         logger.info(
             "run %s of %s, %s partitions", run.number, self.topics.events, self._topology.partitions[self.topics.events]
         )
+
+    async def _broker_for_writing(self) -> Broker:
+        """Connections that send no batch that is larger than its topic takes. Raises BrokerRefused."""
+        with client.explained(self.settings, "asking how large records may be"):
+            limits = await topics.limits(self._admin, self.topics.written)
+        topics.insist_on_limits(self.topics, limits)
+        known = [limit for limit in limits.values() if limit is not None]
+        batch_bytes = min([BATCH_BYTES, *known])
+        producer = await client.start_producer(self.settings, linger_ms=5, max_batch_size=batch_bytes)
+        self._stack.push_async_callback(client.stop_producer, producer)
+        embedded = self._topology.identities[self.topics.events].startswith(CLUSTER_PREFIX)
+        # Tansu closes the connection when it is asked to delete records.
+        broker = Broker(self.settings, producer, self._admin, limits, deletes=not embedded)
+        self._stack.push_async_callback(broker.large.stop)
+        return broker
 
     async def _check_permissions(self) -> None:
         """Raises BrokerForbids: Faust would go on without what it may not read, and say nothing."""

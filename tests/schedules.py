@@ -249,6 +249,9 @@ class FakeBroker:
     async def delete_before(self, topic: str, partition: int, offset: int) -> None:
         await self._world.log(topic, partition).delete_before(offset)
 
+    def block_bytes(self, *topics: str) -> int:
+        return 600_000
+
     def log(self, topic: str, partition: int) -> FakeLog:
         return FakeLog(self, self._world.log(topic, partition), topic, partition)
 

@@ -14,6 +14,7 @@ from movie_stream.agents.accumulate import Accumulate
 from movie_stream.agents.owner import LIVE, UNTIL_END, Cadence, Owned, Pace
 from movie_stream.agents.publish import Publish
 from movie_stream.aggregates.accumulator import Accumulator, Rules
+from movie_stream.aggregates.groups import BLOCK_BYTES
 from movie_stream.chunk import chunk_of
 from movie_stream.errors import WorkerFailed
 from movie_stream.kafka.topics import Topics, Topology
@@ -57,6 +58,9 @@ class Broker:
 
     async def delete_before(self, topic: str, partition: int, offset: int) -> None:
         pass
+
+    def block_bytes(self, *topics: str) -> int:
+        return BLOCK_BYTES
 
 
 class Group:

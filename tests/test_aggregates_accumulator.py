@@ -352,6 +352,42 @@ def test_blocks_are_cut_to_size(monkeypatch: pytest.MonkeyPatch) -> None:
     assert reference.same(merged(sent, restored.partials(1)), wanted.documents) == []
 
 
+@pytest.mark.parametrize("most", [None, 60_000])
+def test_blocks_of_long_names_are_cut_to_what_a_topic_takes(most: int | None) -> None:
+    """Thousands of users, films and titles of the longest names that there are."""
+    long = "\U0001f3ac"
+    records = views(
+        *(
+            {
+                "movie_id": f"{i:04}" + long * 124,
+                "title": f"{i:04}" + long * 508,
+                "user_id": f"{i:04}" + long * 124,
+                "timestamp": START_MS + i,
+            }
+            for i in range(2_500)
+        )
+    )
+    state = Accumulator(0, 1, Rules(), block_bytes=most)
+    state.apply(chunk([*records, (len(records), None, b"bad"), (600_000, None, b"bad")]))
+    entries = list(state.freeze(snapshot=True))
+    sent = [message for _, message in state.partials(1)]
+    assert max(map(len, (*entries, *sent))) < (most or groups_module.BLOCK_BYTES) + 2_000
+    restored = Accumulator(0, 1, Rules(), block_bytes=most)
+    for entry in entries:
+        restored.load(entry)
+    restored.loaded(state.position, state.watermark_ms)
+    assert list(restored.freeze(snapshot=True)) == entries
+    merger, again = Merger(1, block_bytes=most), Merger(1)
+    merger.apply(chunk_of(0, 0, sent))
+    merger.fetched({}, merger.unfetched)
+    held = list(merger.freeze(snapshot=True))
+    assert max(map(len, held)) < (most or groups_module.BLOCK_BYTES) + 2_000
+    for entry in held:
+        again.load(entry)
+    again.loaded(merger.position, None)
+    assert len(again) == len(merger)
+
+
 def test_each_key_has_one_target() -> None:
     rng = random.Random(7)
     records = views(

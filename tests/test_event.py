@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from movie_stream import event
 from movie_stream.event import (
     LONG_RECORD,
     MAX_DEPTH,
@@ -20,6 +21,7 @@ from movie_stream.event import (
     Refused,
     View,
     _decode_together,
+    _depth,
     decode,
     decode_one,
 )
@@ -532,7 +534,7 @@ def test_verdicts_are_those_of_the_reference(value: bytes | None) -> None:
         [GOOD, b"\n" + GOOD],
         [GOOD, None],
         [GOOD, b"x" * (LONG_RECORD + 1)],
-        [GOOD[:-1] + b',"x":"' + b"x" * LONG_RECORD + b'"}', GOOD],
+        [GOOD[:-1] + b',"x":"' + b"[" * LONG_RECORD + b'"}', GOOD],
         [GOOD[:-1] + b',"x":"\xff"}', GOOD],
         [GOOD[:-1] + b',"x":"\xc3', b'\xa9"}'],
         [GOOD + GOOD, GOOD[:-1] + b',"x":"{}', b'{}"}'],
@@ -545,8 +547,22 @@ def test_records_that_do_not_line_up_are_looked_at_one_by_one(values: list[bytes
     assert (views, refusals) == one_by_one(values, [1] * len(values))
 
 
+@given(
+    st.recursive(st.text('"\\[]{}a', max_size=4), lambda one: st.lists(one) | st.dictionaries(st.text(max_size=2), one))
+)
+def test_brackets_in_strings_do_not_nest(value: Any) -> None:
+    def depth(of: Any) -> int:
+        if isinstance(of, str):
+            return 0
+        return 1 + max(map(depth, of if isinstance(of, list) else of.values()), default=0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(event, "_LOOKED_AT", 5)
+        assert _depth(json.dumps(value).encode()) == depth(value)
+
+
 def test_good_records_are_decoded_together() -> None:
-    values = [record(title="\u00e9\u2028}\\n{"), GOOD, record(x=[{}, {"a": "}{"}])]
+    values = [record(title="\u00e9\u2028}\\n{"), GOOD, record(x=[{}, {"a": "}{"}]), record(x="long " * LONG_RECORD)]
     together = _decode_together(values)
     assert together == [decode_one(value) for value in values]
     assert _decode_together([]) == []

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from movie_stream.chunk import REPLAY_OF
-from movie_stream.kafka.record_batch import Malformed, RawBatch, records_of, varints
-from movie_stream.spans import joined
+from movie_stream.kafka.record_batch import Malformed, RawBatch, records_of, varints, whole_records
+from movie_stream.spans import PAD, joined
 
 _HEADER = ">qiibIhiqqqhii"
 _HEADER_SIZE = struct.calcsize(_HEADER)
@@ -205,3 +205,11 @@ def test_every_truncation() -> None:
             both(batch_of(body[:size], len(some)))
             with pytest.raises(Malformed):
                 by_columns(batch_of(body[:size], len(some)), batch_of(body, len(some)))
+
+
+@given(records, st.data())
+def test_records_that_lie_wholly_in_a_text_that_is_cut_off(some: list[Record], data: st.DataObject) -> None:
+    sizes = [len(body_of([record])) for record in some]
+    cut = data.draw(st.integers(0, sum(sizes)))
+    ends = [len(PAD) + sum(sizes[:count]) for count in range(len(some) + 1)]
+    assert whole_records(joined([body_of(some)[:cut]])).tolist() == [end for end in ends if end <= len(PAD) + cut]

@@ -26,7 +26,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from movie_stream.chunk import REPLAY_OF, Chunk
-from movie_stream.kafka import client, headers, topics, unpack
+from movie_stream.kafka import client, headers, inflate, topics, unpack
 from movie_stream.kafka.record_batch import Malformed
 from movie_stream.layout import Layouts
 from movie_stream.settings import Settings
@@ -84,7 +84,7 @@ def encoded(batch: Batch, offset: int) -> tuple[bytes, int]:
     records = batch.records
     if batch.marker is not None:
         records = ((batch.records[0][0], struct.pack(">hh", 0, int(batch.marker)), b""),)
-    builder = DefaultRecordBatchBuilder(2, batch.codec, batch.transactional, batch.producer, 0, 0, 16 << 20)
+    builder = DefaultRecordBatchBuilder(2, batch.codec, batch.transactional, batch.producer, 0, 0, 1 << 30)
     for relative, (time_ms, key, value) in enumerate(records):
         builder.append(relative, time_ms, key, value, HEADERS[relative % len(HEADERS)])
     data = bytearray(builder.build())
@@ -172,6 +172,64 @@ def test_runs_are_what_aiokafka_reads(log: list[Batch], start: int, skip: int, i
     assert [record for run in all_runs(batches) for record in rows(run)] == wanted, "all at once, too"
     assert list(rows(unpack.plain_run(batches))) == wanted
     assert ours.next_fetch_offset == plain.next_fetch_offset
+
+
+@given(st.lists(batches, max_size=8), st.integers(0, 5), st.integers(0, 40), st.integers(1, 4), st.integers(1, 60))
+def test_a_batch_in_pieces_is_what_aiokafka_reads(
+    log: list[Batch], start: int, skip: int, at_once: int, size: int
+) -> None:
+    data, aborted, end = log_of(log, start)
+    wanted = list(as_usual(partition_records(AS_USUAL, data, aborted, start + skip)))
+    waiting = deque(partition_records(IN_RUNS, data, aborted, start + skip))
+    found, position = list[Record](), start + skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(unpack, "RECORDS_AT_ONCE", at_once)
+        patch.setattr(unpack, "BYTES_AT_ONCE", size)
+        patch.setattr(inflate, "AT_ONCE_BYTES", size)
+        patch.setattr(inflate, "PIECE_BYTES", 7)
+        while waiting:
+            more = [record for run in unpack.take_runs(waiting) for record in rows(run)]
+            until = waiting[0].begin if waiting else max(end, position)
+            assert all(offset < until for offset, *_ in more), "who goes on there gets none twice"
+            position, found = until, found + more
+    assert found == wanted
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_batch_of_gigabytes_has_a_bounded_part_in_memory(codec: str) -> None:
+    """An eighth of one here; and a record that is larger than a piece stands in the middle."""
+    few = ((1, b"k", b'{"text":"' + b"x" * 16_000 + b'"}'),) * 4_000
+    batch = Batch((*few, (1, b"k", b"y" * 9_000_000), *few), CODECS[codec])
+    data, _, end = log_of([batch], 0)
+    waiting = deque(partition_records(IN_RUNS, data, [], 0))
+    offset = most = 0
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        while waiting:
+            for run in unpack.take_runs(waiting):
+                assert run.offsets.tolist() == list(range(offset, offset + len(run.offsets)))
+                offset += len(run.offsets)
+        most = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    assert offset == end == 8_001
+    assert most < 6 * unpack.BYTES_AT_ONCE
+
+
+@pytest.mark.parametrize("left_out", [-1, 1])
+@pytest.mark.parametrize("pieces", [True, False], ids=["in pieces", "at once"])
+def test_a_batch_with_other_records_than_it_says_is_named(left_out: int, pieces: bool) -> None:
+    data, _ = encoded(Batch(((1, b"k", b"v"),) * 5), 7)
+    said = bytearray(data)
+    struct.pack_into(">i", said, _HEADER_END - 4, 5 + left_out)
+    struct.pack_into(">I", said, _CRC_AT, calc_crc32c(bytes(said[_ATTRIBUTES_AT:])))
+    waiting = deque(partition_records(IN_RUNS, bytes(said), [], 7))
+    with pytest.MonkeyPatch.context() as patch:
+        if pieces:
+            patch.setattr(inflate, "AT_ONCE_BYTES", 10)
+        with pytest.raises(inflate.BatchDamaged, match="in-runs, partition 3, before offset 12: a record batch is dam"):
+            all_runs(waiting)
 
 
 @pytest.mark.parametrize("codec", CODECS)

@@ -13,6 +13,7 @@ from movie_stream.agents.owner import Owned, Owner
 from movie_stream.aggregates.accumulator import Accumulator, DeadLetter, Rules
 from movie_stream.chunk import Chunk
 from movie_stream.kafka import client
+from movie_stream.kafka.large_records import LARGE_BYTES
 from movie_stream.kafka.log import Broker
 from movie_stream.kafka.topics import Topics, Topology
 from movie_stream.reasons import kind_of
@@ -43,6 +44,7 @@ class Accumulate(Owner[Accumulator]):
         self.topic, self.changelog = topics.events, topics.accumulate_changelog
         self._sources, self._targets = topology.partitions[topics.events], topology.partitions[topics.partials]
         self._topic_identity = topology.identities[topics.events]
+        self._block_bytes = broker.block_bytes(topics.partials, topics.accumulate_changelog)
         self._letters: defaultdict[int, list[DeadLetter]] = defaultdict(list)
         self._letter_bytes: Counter[int] = Counter()
         self._warned_of_misplaced = False
@@ -60,7 +62,14 @@ class Accumulate(Owner[Accumulator]):
     def new_state(self, partition: int) -> Accumulator:
         self._letters.pop(partition, None)
         self._letter_bytes.pop(partition, None)
-        return Accumulator(partition, self._sources, self._rules, self._run_number, topic=self._topic_identity)
+        return Accumulator(
+            partition,
+            self._sources,
+            self._rules,
+            self._run_number,
+            topic=self._topic_identity,
+            block_bytes=self._block_bytes,
+        )
 
     def receive(self, owned: Owned[Accumulator], chunk: Chunk) -> None:
         state = owned.table.state
@@ -129,17 +138,19 @@ class Accumulate(Owner[Accumulator]):
         )
 
     async def _send_letters(self, letters: list[DeadLetter]) -> None:
-        with client.explained(self._broker.settings, f"writing to {self._topics.dead_letters}"):
-            sent = [
-                await self._broker.send_record(
-                    self._topics.dead_letters,
-                    letter.partition,
-                    letter.key,
-                    letter.value if letter.refused else None,
-                    headers=self._headers(letter),
-                )
-                for letter in letters
-            ]
+        """In their order: a large one is sent when all before it are acknowledged."""
+        topic, sent = self._topics.dead_letters, list[asyncio.Future[object]]()
+        with client.explained(self._broker.settings, f"writing to {topic}"):
+            for letter in letters:
+                key, value = letter.key, letter.value if letter.refused else None
+                if len(key or b"") + len(value or b"") <= LARGE_BYTES:
+                    sent.append(
+                        await self._broker.send_record(topic, letter.partition, key, value, self._headers(letter))
+                    )
+                else:
+                    await asyncio.gather(*sent)
+                    sent.clear()
+                    await self._broker.large.send_letter(letter.partition, key, value, self._headers(letter))
             await asyncio.gather(*sent)
 
     def _headers(self, letter: DeadLetter) -> list[tuple[str, bytes]]:

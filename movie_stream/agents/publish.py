@@ -65,6 +65,7 @@ class Publish(Owner[Merger]):
         self._allowed_lateness_ms, self._run_number = allowed_lateness_ms, run_number
         self.topic, self.changelog = topics.partials, topics.publish_changelog
         self._sources = topology.partitions[topics.events]
+        self._block_bytes = broker.block_bytes(topics.publish_changelog)
         self._sink, self._store = sink, store
         self.claimed_at: int | None = None
         """Where the claim on `movie-partials` stands, as far as is known; an older place only has more kept."""
@@ -80,7 +81,7 @@ class Publish(Owner[Merger]):
             await asyncio.sleep(0)
 
     def new_state(self, partition: int) -> Merger:
-        return Merger(self._sources, self._run_number)
+        return Merger(self._sources, self._run_number, block_bytes=self._block_bytes)
 
     def receive(self, owned: Owned[Merger], chunk: Chunk) -> None:
         state = owned.table.state

@@ -85,8 +85,13 @@ class Accumulator:
         run: int = 1,
         results: tuple[Result, ...] = RESULTS,
         topic: str = "",
+        block_bytes: int | None = None,
     ) -> None:
-        """`topic` is the identity of the source topic, by which copies of refused records name their originals."""
+        """`topic` is the identity of the source topic, by which copies of refused records name their originals.
+
+        Blocks on their way out have up to `block_bytes` (None: BLOCK_BYTES).
+        """
+        self._block_bytes = block_bytes
         self.partition, self._partitions, self._rules, self._run = partition, partitions, rules, run
         self._topic = topic
         self._hours = LocalHours(rules.timezone)
@@ -264,7 +269,8 @@ class Accumulator:
             rows = np.flatnonzero(groups.unsent.values)
             for target, part in self._by_target(groups, rows, targets):
                 messages.extend(
-                    (target, partial.encode_block(self._run, self.partition, block)) for block in groups.blocks(part)
+                    (target, partial.encode_block(self._run, self.partition, block))
+                    for block in groups.blocks(part, self._block_bytes)
                 )
             groups.unsent.values[:] = False
         if self.watermark_ms is not None:
@@ -293,11 +299,12 @@ class Accumulator:
         blocks: list[bytes] = []
         for groups in self._groups.values():
             rows = np.arange(len(groups)) if snapshot else np.flatnonzero(groups.unsaved.values)
-            blocks.extend(groups.blocks(rows))
+            blocks.extend(groups.blocks(rows, self._block_bytes))
             groups.unsaved.values[:] = False
         self._refused.start(self.position)  # a checkpoint may come before the first record
-        refused = list(self._refused.blocks(snapshot))
-        return chain(released(blocks), map(_ENCODER.encode, chain(self.users.freeze(snapshot), refused)))
+        refused = list(self._refused.blocks(snapshot, self._block_bytes))
+        users = self.users.freeze(snapshot, self._block_bytes)
+        return chain(released(blocks), map(_ENCODER.encode, chain(users, refused)))
 
     def load(self, entry: bytes) -> None:
         """Takes over an entry of a checkpoint; they come in the order of the log."""

@@ -100,16 +100,16 @@ class Groups:
         for held in self.result.held:
             held.update(self.held[held.name], rows, cut)
 
-    def blocks(self, rows: Ints) -> Iterator[bytes]:
-        """The rows as blocks of a bounded size, each of them packed by msgpack."""
-        at = 0
+    def blocks(self, rows: Ints, most: int | None = None) -> Iterator[bytes]:
+        """The rows as blocks of up to `most` bytes (None: BLOCK_BYTES), or one row, each packed by msgpack."""
+        at, most = 0, BLOCK_BYTES if most is None else min(most, BLOCK_BYTES)
         while at < len(rows):
-            fitting = int(BLOCK_BYTES / self._row_bytes)
+            fitting = int(most / self._row_bytes)
             some = rows[at : at + min(max(fitting, 1), ROWS_IN_BLOCK)]
-            yield from self._cut(some)
+            yield from self._cut(some, most)
             at += len(some)
 
-    def _cut(self, rows: Ints) -> Iterator[bytes]:
+    def _cut(self, rows: Ints, most: int) -> Iterator[bytes]:
         block = Block(
             self.result.collection,
             self.starts[rows].tobytes(),
@@ -119,10 +119,10 @@ class Groups:
         )
         packed = _ENCODER.encode(block)
         self._row_bytes = len(packed) / len(rows)
-        if len(rows) > 1 and len(packed) > BLOCK_BYTES:
+        if len(rows) > 1 and len(packed) > most:
             half = len(rows) // 2
-            yield from self._cut(rows[:half])
-            yield from self._cut(rows[half:])
+            yield from self._cut(rows[:half], most)
+            yield from self._cut(rows[half:], most)
         else:
             yield packed
 

@@ -96,8 +96,15 @@ _BLOCKS: msgspec.msgpack.Decoder[list[HeldBlock]] = msgspec.msgpack.Decoder(list
 class Merger:
     """The state of one partition of `movie-partials`; `position` is the next offset to apply."""
 
-    def __init__(self, partitions: int, run: int = 1, results: tuple[Result, ...] = RESULTS) -> None:
-        self._partitions, self._run = partitions, run
+    def __init__(
+        self,
+        partitions: int,
+        run: int = 1,
+        results: tuple[Result, ...] = RESULTS,
+        block_bytes: int | None = None,
+    ) -> None:
+        """Blocks on their way into the changelog have up to `block_bytes` (None: BLOCK_BYTES)."""
+        self._partitions, self._run, self._block_bytes = partitions, run, block_bytes
         self._results = {result.collection: result for result in results}
         self.reset()
 
@@ -336,7 +343,7 @@ class Merger:
             entries.append(_ENCODER.encode(Watermarks(self.watermarks)))
         for (_, partition), groups in self._held.items():
             rows = np.arange(len(groups)) if snapshot else np.flatnonzero(groups.unsaved.values)
-            entries.extend(_ENCODER.encode(_held(partition, block)) for block in groups.blocks(rows))
+            entries.extend(_ENCODER.encode(_held(partition, block)) for block in groups.blocks(rows, self._block_bytes))
             groups.unsaved.values[:] = False
         self._evictions, self._watermarks_changed = {}, False
         return released(entries)

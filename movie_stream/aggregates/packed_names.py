@@ -87,6 +87,10 @@ class PackedNames:
         text = utf8.decode()
         return [text[begin:end] for begin, end in bounds]
 
+    def sizes(self, ids: AnyInts) -> Ints:
+        """Of the strings of these numbers, in bytes of UTF-8."""
+        return self._lengths.values[ids].astype(np.int64)
+
     def pack(self, ids: AnyInts) -> tuple[bytes, bytes]:
         """The strings of these numbers one after the other, in UTF-8, and their lengths in bytes, as int32."""
         return self._joined(ids), self._lengths.values[ids].tobytes()

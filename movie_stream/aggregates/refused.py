@@ -14,11 +14,13 @@ from typing import Final
 
 import msgspec
 
-from movie_stream.bits import BITS, Bits
+from movie_stream.bits import BITS, WORD_BYTES, Bits
 
 REACH: Final = 1 << 26
 """How many offsets a copy may stand behind its original. What is older is forgotten: the state stays bounded."""
 _WORDS_IN_BLOCK: Final = 8_000
+_NUMBERED_BYTES: Final = 9 + WORD_BYTES
+"""Of a word and its number in a block."""
 
 
 class RefusedBlock(msgspec.Struct, array_like=True, tag="refused"):
@@ -105,14 +107,15 @@ class Refused:
         self._bits.drop_before(position - REACH)
         self._unsaved = {at for at in self._unsaved if at in self._bits.words}
 
-    def blocks(self, snapshot: bool) -> Iterator[RefusedBlock]:
-        """What changed since the last call, or everything, in blocks of a bounded size."""
+    def blocks(self, snapshot: bool, most: int | None = None) -> Iterator[RefusedBlock]:
+        """What changed since the last call, or everything, in blocks of a bounded size: of up to `most` bytes."""
+        words = _WORDS_IN_BLOCK if most is None else min(max(most // _NUMBERED_BYTES, 1), _WORDS_IN_BLOCK)
         changed = sorted(at for at, word in self._bits.words.items() if word) if snapshot else sorted(self._unsaved)
         self._unsaved.clear()
         if snapshot and not changed and self._begin:
             yield RefusedBlock(self._begin, [], b"")
-        for first in range(0, len(changed), _WORDS_IN_BLOCK):
-            part = changed[first : first + _WORDS_IN_BLOCK]
+        for first in range(0, len(changed), words):
+            part = changed[first : first + words]
             yield RefusedBlock(self._begin or 0, part, self._bits.exported(part))
 
     def load(self, block: RefusedBlock) -> None:

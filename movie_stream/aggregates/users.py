@@ -21,7 +21,7 @@ import numpy as np
 from movie_stream.aggregates.batch import Batch, Cut
 from movie_stream.aggregates.columns import AnyInts, Column, Ints, order_of, segmented_maximum
 from movie_stream.aggregates.fields import NEW_USERS, SESSION_MS, SESSIONS, TOTAL_USERS, TopUsers
-from movie_stream.aggregates.groups import Groups
+from movie_stream.aggregates.groups import BLOCK_BYTES, Groups
 from movie_stream.aggregates.results import Result
 from movie_stream.aggregates.sessions import Intervals, Sessions
 from movie_stream.aggregates.user_days import UserDays
@@ -33,6 +33,8 @@ _NEVER: Final = np.iinfo(np.int64).max
 _DAY_MS: Final = 86_400_000
 _MINUTE_MS: Final = 60_000
 _USERS_IN_BLOCK: Final = 8_000
+_USER_BYTES, _SESSION_BYTES, _DAY_BYTES = 16, 16, 20
+"""In a block, besides the name."""
 
 
 class UsersBlock(msgspec.Struct, array_like=True, tag="users"):
@@ -220,23 +222,31 @@ class Users:
             past = (figures.starts + _DAY_MS <= threshold_ms) & (figures.starts < open_since)
             figures.drop(past & ~figures.unsent.values)
 
-    def freeze(self, snapshot: bool) -> Iterator[UsersBlock | UserDaysBlock]:
+    def freeze(self, snapshot: bool, most: int | None = None) -> Iterator[UsersBlock | UserDaysBlock]:
         """What changed since the last call, or everything; the figures of days are not part of it.
 
-        The columns are copied now; the names, which never change, are looked up when a block is asked for.
+        In blocks of up to `most` bytes (None: BLOCK_BYTES), or of one user. The columns are copied now; the names,
+        which never change, are looked up when a block is asked for.
         """
+        most = BLOCK_BYTES if most is None else min(most, BLOCK_BYTES)
         copied: list[tuple[type[UsersBlock | UserDaysBlock], AnyInts, list[bytes]]] = []
         users = np.arange(len(self._unsaved.values)) if snapshot else np.flatnonzero(self._unsaved.values)
         for part in _cut(users.astype(np.int32)):
             found = self._sessions.find(part)
             order = np.argsort(found.user, kind="stable")
+            start, end = found.start[order], found.end[order]
             count = np.bincount(np.searchsorted(part, found.user), minlength=len(part))
-            columns = [self._first.values[part], count.astype(np.int32), found.start[order], found.end[order]]
-            copied.append((UsersBlock, part, [column.tobytes() for column in columns]))
-        rows = np.arange(len(self._days)) if snapshot else np.flatnonzero(self._days.unsaved)
-        for part in _cut(rows):
-            columns = [self._days.day[part], self._days.views[part], self._days.minutes[part]]
-            copied.append((UserDaysBlock, self._days.user[part], [column.tobytes() for column in columns]))
+            behind = np.concatenate([[0], np.cumsum(count)])
+            for rows in _fitting(self.names.sizes(part) + _USER_BYTES + _SESSION_BYTES * count, most):
+                some, sessions = part[rows], slice(behind[rows.start], behind[rows.stop])
+                columns = [self._first.values[some], count[rows].astype(np.int32), start[sessions], end[sessions]]
+                copied.append((UsersBlock, some, [column.tobytes() for column in columns]))
+        days = np.arange(len(self._days)) if snapshot else np.flatnonzero(self._days.unsaved)
+        for part in _cut(days):
+            for rows in _fitting(self.names.sizes(self._days.user[part]) + _DAY_BYTES, most):
+                some = part[rows]
+                columns = [self._days.day[some], self._days.views[some], self._days.minutes[some]]
+                copied.append((UserDaysBlock, self._days.user[some], [column.tobytes() for column in columns]))
         self.settle()
         return (block(*self.names.pack(user), *columns) for block, user, columns in copied)
 
@@ -295,3 +305,16 @@ def _by_user_and_time(user: AnyInts, time: Ints, by_user: Ints | None = None) ->
 def _cut(rows: AnyInts) -> Iterator[AnyInts]:
     for at in range(0, len(rows), _USERS_IN_BLOCK):
         yield rows[at : at + _USERS_IN_BLOCK]
+
+
+def _fitting(sizes: Ints, most: int) -> Iterator[slice]:
+    """Cuts rows of these sizes so that each part has up to `most` bytes, or one row.
+
+    >>> [(rows.start, rows.stop) for rows in _fitting(np.array([3, 3, 9, 1, 1]), 6)]
+    [(0, 2), (2, 3), (3, 5)]
+    """
+    behind, begin, before = np.cumsum(sizes), 0, 0
+    while begin < len(sizes):
+        end = max(int(np.searchsorted(behind, before + most, "right")), begin + 1)
+        yield slice(begin, end)
+        begin, before = end, int(behind[end - 1])

@@ -126,6 +126,8 @@ def as_plain(letter: Letter) -> dict[str, Any]:
         "run": letter.run,
         **_plain_bytes("key", letter.key),
         **_plain_bytes("value", letter.value),
+        **({"truncated": letter.truncated} if letter.truncated is not None else {}),
+        **({"truncated_key": letter.truncated_key} if letter.truncated_key is not None else {}),
     }
 
 
@@ -168,6 +170,20 @@ def _print_letter(console: Console, letter: Letter) -> None:
     console.print(head.append(letter.kind, _KIND_STYLES[letter.kind]))
     console.print(Padding(Text(shown_safely(letter.reason.encode())), _INDENT))
     console.print(Padding(Text(shown_safely(letter.value), "dim", overflow="fold"), _INDENT))
+    if not letter.is_whole:
+        console.print(Padding(Text(cut_off(letter), "yellow"), _INDENT))
+
+
+def cut_off(letter: Letter) -> str:
+    """What a letter lacks that was too large for its topic, and where all of it stands."""
+    parts = [
+        f"the first {len(kept or b''):,} of {whole:,} bytes of its {name}"
+        for name, kept, whole in (("key", letter.key, letter.truncated_key), ("value", letter.value, letter.truncated))
+        if whole is not None
+    ]
+    return (
+        f"cut off: {' and '.join(parts)}; the record stands whole in the source at {letter.partition}:{letter.offset}"
+    )
 
 
 def _print_reasons(reasons: Iterable[_Reason], as_json: bool) -> None:

@@ -18,9 +18,11 @@ from movie_stream.chunk import REPLAY_OF
 from movie_stream.commands.dead_letters import Opened, footnotes, narrow_console, open_letters, progress_bar
 from movie_stream.errors import RunMismatch, UsageError
 from movie_stream.kafka import client
+from movie_stream.kafka.large_records import LARGE_BYTES, LargeRecords
 from movie_stream.kafka.letters import Letter, Selection
+from movie_stream.kafka.originals import completed
 from movie_stream.kafka.watermarks import watermarks
-from movie_stream.replay.copies import LATE, Copy, Judge, rewritten
+from movie_stream.replay.copies import GONE, LATE, TOO_LARGE, Copy, Judge, rewritten
 from movie_stream.run import changes, fingerprint, rules_of
 from movie_stream.settings import Settings
 
@@ -59,7 +61,7 @@ async def _replay(
                         await replay.take([letter for letter in letters if selection.takes(letter)])
                     await replay.finish()
         finally:
-            await producer.stop()
+            await replay.stop()
         replay.sum_up()
         for note in footnotes(found.letters, settings, all_runs):
             Console(highlight=False, soft_wrap=True).print(Text(note, "dim"))
@@ -94,6 +96,7 @@ class _Replay:
         dry_run: bool,
     ) -> None:
         self._settings, self._producer, self._topic_identity = settings, producer, topic_identity
+        self._large = LargeRecords(settings, settings.kafka_topic, None)
         self._judge, self._through, self._dry_run = judge, through, dry_run
         self._waiting: list[Letter] = []
         self._waiting_bytes = 0
@@ -103,35 +106,44 @@ class _Replay:
         """Sends them, with those that come next."""
         for letter in letters:
             self._waiting.append(letter)
-            self._waiting_bytes += len(letter.value or b"")
+            self._waiting_bytes += letter.truncated or len(letter.value or b"")
             if len(self._waiting) >= _AT_ONCE or self._waiting_bytes >= _BYTES_AT_ONCE:
                 await self.finish()
 
     async def finish(self) -> None:
         """Sends what waits; all of it is acknowledged then."""
-        letters, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        letters = await completed(self._settings, self._waiting)
+        self._judge.kept[GONE] += len(self._waiting) - len(letters)
+        self._waiting, self._waiting_bytes = [], 0
         values: list[bytes | None] = [letter.value for letter in letters]
         if self._through is not None:
             letters, values = await rewritten(self._through, letters, self._judge.kept)
         copies = self._judge.copies(letters, values, time.time_ns() // 1_000_000)
-        if not self._dry_run:
-            await self._send(copies)
-        self._sent += len(copies)
+        self._sent += len(copies) if self._dry_run else await self._send(copies)
 
-    async def _send(self, copies: Sequence[Copy]) -> None:
-        topic = self._settings.kafka_topic
+    async def _send(self, copies: Sequence[Copy]) -> int:
+        """Sends them in their order; how many the topic has taken."""
+        topic, sent, too_large = self._settings.kafka_topic, list[asyncio.Future[object]](), 0
         with client.explained(self._settings, f"writing to {topic}"):
-            sent = [
-                await self._producer.send(
-                    topic,
-                    copy.value,
-                    key=copy.key,
-                    partition=copy.letter.partition,
-                    headers=[(REPLAY_OF, named(self._topic_identity, copy.letter.partition, copy.letter.original))],
-                )
-                for copy in copies
-            ]
+            for copy in copies:
+                partition = copy.letter.partition
+                headers = [(REPLAY_OF, named(self._topic_identity, partition, copy.letter.original))]
+                if len(copy.key) + len(copy.value) <= LARGE_BYTES:
+                    sent.append(
+                        await self._producer.send(topic, copy.value, key=copy.key, partition=partition, headers=headers)
+                    )
+                else:
+                    await asyncio.gather(*sent)
+                    sent.clear()
+                    too_large += not await self._large.send_whole(partition, copy.key, copy.value, headers)
             await asyncio.gather(*sent)
+        self._judge.kept[TOO_LARGE] += too_large
+        return len(copies) - too_large
+
+    async def stop(self) -> None:
+        """Disconnects."""
+        await self._producer.stop()
+        await self._large.stop()
 
     def sum_up(self) -> None:
         """Says what was done, and what stands in the way of the others."""

@@ -170,8 +170,9 @@ async def _kafka(settings: Settings, findings: Findings) -> None:
                 await permissions.insist(settings, admin, names.needs)
                 findings.add("fail", f"missing: {', '.join(missing)}", "movie-stream init")
                 return
-            sizes = [await topics.max_record_bytes(admin, name) for name in (names.events, names.dead_letters)]
-            _topics(settings, findings, there, *sizes)
+            limits = await topics.limits(admin, names.all)
+            _topics(settings, findings, there)
+            _record_sizes(findings, names, limits)
             await look_at_retention(findings, admin, names)
         with client.explained(settings, "asking what is allowed"):
             await _permissions(settings, findings, admin, names)
@@ -223,23 +224,29 @@ async def _permissions(
         findings.add("ok", "all that a worker needs is allowed")
 
 
-def _topics(
-    settings: Settings, findings: Findings, there: Mapping[str, int], event: int | None, letter: int | None
-) -> None:
+def _topics(settings: Settings, findings: Findings, there: Mapping[str, int]) -> None:
     if wrong := topics.disagreements(settings, there):
         remedy = "stop all workers, delete these topics; then: movie-stream init, and: movie-stream rebuild"
         findings.add("fail", "; ".join(wrong), remedy)
     else:
         findings.add("ok", f"all there; partitions of {settings.kafka_topic}: {there[settings.kafka_topic]}")
+
+
+def _record_sizes(findings: Findings, names: topics.Topics, limits: Mapping[str, int | None]) -> None:
+    """Whether what a worker writes fits into the topics."""
     findings.check = "record size"
+    event, letter = limits[names.events], limits[names.dead_letters]
+    for topic, size in topics.wanted_limits(names, limits).items():
+        found = limits[topic] or 0
+        what, remedy = f"{topics.LIMIT} of {topic} is {found:,}", f"movie-stream init, or set it to {size}"
+        if topic == names.dead_letters and found >= topics.LEAST_BYTES:
+            findings.add("warn", f"{what}, of {names.events} {event:,}: large dead letters may be cut off", remedy)
+        else:
+            findings.add("fail", f"{what}, too little for a worker", remedy)
+    if findings.rows[-1].check == findings.check:
+        return
     if event is None or letter is None:
         findings.add("ok", "the broker does not tell how large a record may be")
-    elif letter < event + topics.ENVELOPE_BYTES:
-        findings.add(
-            "warn",
-            f"a dead letter may have {letter:,} bytes, a record {event:,}: a bad one of that size stops the worker",
-            f"set max.message.bytes of {settings.dead_letters_topic} to {event + topics.ENVELOPE_BYTES}",
-        )
     else:
         findings.add("ok", f"records up to {event:,} bytes, dead letters up to {letter:,}")
 

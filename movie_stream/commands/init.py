@@ -36,9 +36,13 @@ def init(settings: Settings, *, create_user: bool = False) -> None:
 async def _init(settings: Settings, console: Console, create_user: bool) -> None:
     await _check_claims(settings)
     created = await topics.ensure(settings)
+    widened, too_narrow = await topics.widen(settings)
     _head(console, f"Kafka at {settings.require_broker()}")
     for topic in topics.Topics.of(settings).all:
-        _line(console, "created" if topic in created else "there", "topic", topic)
+        state = "created" if topic in created else "changed" if topic in widened else "there"
+        _line(console, state, "topic", topic)
+    for sentence in too_narrow:
+        console.print(Text(f"  {sentence}", style="yellow"))
     async with opened(settings) as db:
         ensured = await schema.ensure(db)
         if create_user:

@@ -57,7 +57,11 @@ _FORBIDDEN: Final = {
 
 
 def options(settings: Settings) -> dict[str, Any]:
-    """What every client of aiokafka is given. Raises SettingMissing and SettingsError."""
+    """What every client of aiokafka is given; from then on the bounds of the settings hold for what it unpacks.
+
+    Raises SettingMissing and SettingsError.
+    """
+    inflate.allow(inflate.Limits(settings.max_record_bytes, settings.max_batch_bytes))
     return {
         "bootstrap_servers": settings.require_broker(),
         "client_id": CLIENT_ID,
@@ -164,10 +168,14 @@ async def reader(settings: Settings, *, committed: bool = True) -> AsyncIterator
         await consumer.stop()
 
 
-async def start_producer(settings: Settings, **tuning: Any) -> AIOKafkaProducer:
-    """A started producer that waits for all replicas; idempotent where the broker can be (Tansu 0.6 cannot)."""
+async def start_producer(settings: Settings, *, idempotent: bool = True, **tuning: Any) -> AIOKafkaProducer:
+    """A started producer that waits for all replicas; idempotent, if it is to be, where the broker can (Tansu 0.6
+    cannot).
+    """
     shared = {**options(settings), "acks": "all", "max_request_size": MAX_REQUEST_BYTES, **tuning}
     async with connecting(settings):
+        if not idempotent:
+            return await _started(AIOKafkaProducer(**shared))
         try:
             with unlogged("aiokafka.producer.sender", "InitProducerIdRequest"):
                 return await _started(AIOKafkaProducer(**shared, enable_idempotence=True))

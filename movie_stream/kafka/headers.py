@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from aiokafka.codec import snappy_decode
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.memory_records import MemoryRecords
@@ -28,7 +27,6 @@ _LAST_OFFSET_AT: Final = 23
 _PRESENT: Final = 2
 """The only format with headers."""
 _INTEGER_BITS: Final = 64
-_DECOMPRESS: Final = (bytes, inflate.gzip, snappy_decode, inflate.lz4, inflate.zstd)
 
 _unpack_records = fetcher.PartitionRecords._unpack_records
 
@@ -110,7 +108,7 @@ def records_in(data: memoryview) -> Iterator[Record]:
 
     Raises CorruptRecordException, and what decompressing raises.
     """
-    batch = RawBatch.of(data, _DECOMPRESS)
+    batch = RawBatch.of(data, inflate.WHOLE)
     body, at = bytes(batch.body), 0
     try:
         for _ in range(batch.records):

@@ -1,86 +1,314 @@
-"""Compressed record batches unpacked within a bound: a batch of 1 MB may otherwise become gigabytes in memory.
+"""Compressed record batches unpacked within bounds: a batch of 1 MB may otherwise become gigabytes in memory.
 
-Brokers bound a batch as it was sent, compressed. aiokafka unpacks whatever comes; so the functions that it unpacks with
-(private, like what unpack.py reaches for; the version is pinned) are replaced by these.
+Brokers bound a batch as it was sent, compressed. What is small once it is unpacked is unpacked as a whole (`at_once`);
+what is larger comes piece by piece (`pieces`), up to the bounds that the settings name. aiokafka unpacks whatever
+comes; so the functions that it unpacks with (private, like what unpack.py reaches for; the version is pinned) are
+replaced by such as have a bound.
 """
 
 from __future__ import annotations
 
+import struct
 import sys
 import threading
 import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 import cramjam
 import numpy as np
+import zstandard
+from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
 from aiokafka.record import default_records, legacy_records
 from numpy.typing import NDArray
 
 from movie_stream.errors import MovieStreamError
 
-LARGEST_BYTES: Final = 16 << 20
-"""Of one batch, unpacked. Kafka's limit for a batch as it is sent is 1 MB, unless a topic sets another."""
+Packed = bytes | memoryview
 
-MOST_RECORDS: Final = 1_000_000
-"""Of one batch; the smallest have 7 bytes, and each becomes some hundred in memory."""
+AT_ONCE_BYTES = 16 << 20
+"""Of one batch, unpacked as a whole; what has more comes in pieces."""
+PIECE_BYTES = 1 << 20
+"""Of what is unpacked at a time, about; a block of lz4 has up to 4 MiB."""
+
+DAMAGE: Final = (
+    cramjam.DecompressionError,
+    zlib.error,
+    zstandard.ZstdError,
+    EOFError,
+    struct.error,
+    CorruptRecordException,
+    UnsupportedCodecError,
+)
+"""What is raised where a batch cannot be unpacked or read."""
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
+_FED_BYTES: Final = 64 << 10
+"""Of what is packed, to zlib at a time: it copies what it did not come to."""
 _NO_ROOM: Final = "failed to write whole buffer"
+_XERIAL: Final = b"\x82SNAPPY\x00"
+_XERIAL_HEADER_BYTES: Final = 16
+_LZ4_MAGIC: Final = 0x184D2204
+_LZ4_INDEPENDENT, _LZ4_BLOCK_SUMS, _LZ4_SIZE, _LZ4_SUM, _LZ4_DICTIONARY = 0x20, 0x10, 0x08, 0x04, 0x01
+_LZ4_BLOCK_BYTES: Final = 4 << 20
+_LZ4_AS_IT_IS: Final = 1 << 31
 _own = threading.local()
 
 
-class BatchTooLarge(MovieStreamError):
-    """A record batch unpacks to more than fits; `place` is the topic, partition and offset, where they are known."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The bounds that remain, in bytes once they are unpacked; the settings MAX_RECORD_BYTES and MAX_BATCH_BYTES."""
 
-    def __init__(self, *, what: str, place: str = "Kafka") -> None:
-        self.what = what
+    record: int = 64 << 20
+    batch: int = 1 << 30
+
+
+class BatchRefused(MovieStreamError):
+    """A record batch is not read; `place` is the topic, partition and offset, where they are known."""
+
+    def __init__(self, *, what: str, remedy: str = "", place: str = "Kafka") -> None:
+        self.what, self.remedy = what, remedy
         super().__init__(
-            f"{place}: a record batch unpacks to {what}, which no honest producer sends; have the topic's records up "
-            "to it deleted (kafka-delete-records.sh), then start again: what it held will be missing"
+            f"{place}: {what}; {remedy}have the topic's records up to it deleted (kafka-delete-records.sh), then "
+            "start again: what it held will be missing"
         )
+
+    def at(self, place: str) -> BatchRefused:
+        """The same, with its place."""
+        return type(self)(what=self.what, remedy=self.remedy, place=place)
+
+
+class BatchTooLarge(BatchRefused):
+    """It unpacks to more than a setting allows."""
+
+
+class BatchDamaged(BatchRefused):
+    """It cannot be unpacked, or holds other records than it says."""
+
+
+class TooLargeAtOnce(ValueError):
+    """It unpacks to more than AT_ONCE_BYTES."""
+
+
+class _Bounds:
+    limits = Limits()
 
 
 def bound() -> None:
-    """From now on this process unpacks no batch beyond LARGEST_BYTES; BatchTooLarge comes out of who reads one.
+    """From now on aiokafka unpacks no batch of this process beyond the limits; BatchTooLarge comes out of who reads
+    one.
 
-    Snappy needs no bound: by its format a byte becomes 22 at most.
+    Snappy needs no bound there: by its format a byte becomes 22 at most.
     """
     for module in _modules():
-        module.gzip_decode, module.lz4_decode, module.zstd_decode = gzip, lz4, zstd
+        _, module.gzip_decode, _, module.lz4_decode, module.zstd_decode = WHOLE
 
 
-def gzip(payload: bytes | memoryview) -> bytes:
-    """All members of a gzip file. Raises BatchTooLarge, and EOFError or zlib.error where it is damaged."""
-    rest, parts, room = bytes(payload), list[bytes](), LARGEST_BYTES
+def allow(limits: Limits) -> None:
+    """Sets the bounds of this process."""
+    _Bounds.limits = limits
+
+
+def limits() -> Limits:
+    """The bounds of this process."""
+    return _Bounds.limits
+
+
+def record_too_large(size: int) -> BatchTooLarge:
+    """A record of so many bytes is beyond its bound."""
+    return BatchTooLarge(
+        what=f"a record batch unpacks to a record of {size:,} bytes, more than MAX_RECORD_BYTES ({limits().record:,})",
+        remedy="if its producer is honest, raise MAX_RECORD_BYTES; else ",
+    )
+
+
+def plain(payload: Packed) -> Packed:
+    """What is not packed. Raises TooLargeAtOnce."""
+    if len(payload) > AT_ONCE_BYTES:
+        raise TooLargeAtOnce
+    return payload
+
+
+def gzip(payload: Packed) -> bytes:
+    """All members of a gzip file. Raises TooLargeAtOnce, and one of DAMAGE where it is damaged."""
+    rest, parts, room = bytes(payload), list[bytes](), AT_ONCE_BYTES
     while rest:
         member = zlib.decompressobj(_GZIP)
         parts.append(member.decompress(rest, room + 1))
         room -= len(parts[-1])
         if room < 0:
-            raise _too_large()
+            raise TooLargeAtOnce
         if not member.eof:
             raise EOFError("the gzip file ends too early")
         rest = member.unused_data
     return b"".join(parts)
 
 
-def lz4(payload: bytes | memoryview) -> bytes:
-    """Raises BatchTooLarge, and cramjam.DecompressionError where it is damaged."""
+def snappy(payload: Packed) -> bytes:
+    """With or without the frames of the xerial library. Raises TooLargeAtOnce, and one of DAMAGE."""
+    blocks = list(_snappy_blocks(payload))
+    if sum(map(cramjam.snappy.decompress_raw_len, blocks)) > AT_ONCE_BYTES:
+        raise TooLargeAtOnce
+    return b"".join(memoryview(cramjam.snappy.decompress_raw(block)) for block in blocks)
+
+
+def lz4(payload: Packed) -> bytes:
+    """Raises TooLargeAtOnce, and one of DAMAGE."""
     return _into_room(cramjam.lz4.decompress_into, payload)
 
 
-def zstd(payload: bytes | memoryview) -> bytes:
-    """Raises BatchTooLarge, and cramjam.DecompressionError where it is damaged."""
+def zstd(payload: Packed) -> bytes:
+    """Raises TooLargeAtOnce, and one of DAMAGE."""
     return _into_room(cramjam.zstd.decompress_into, payload)
 
 
-def _into_room(decompress_into: Any, payload: bytes | memoryview) -> bytes:
-    room = _room()
+AT_ONCE: Final[tuple[Callable[[Packed], Packed], ...]] = (plain, gzip, snappy, lz4, zstd)
+"""By the number of the codec."""
+
+
+def pieces(codec: int, payload: Packed) -> Iterator[Packed]:
+    """What is in there piece by piece, each of about PIECE_BYTES. Raises BatchTooLarge, and one of DAMAGE.
+
+    zstd does not say that it was cut off: what is missing then is for the reader to see.
+    """
+    size = 0
+    for piece in _PIECES[codec](payload):
+        size += len(piece)
+        if codec and size > limits().batch:
+            raise _too_large()
+        yield piece
+
+
+def _slices(payload: Packed) -> Iterator[Packed]:
+    view = memoryview(payload)
+    for at in range(0, len(view), PIECE_BYTES):
+        yield view[at : at + PIECE_BYTES]
+
+
+def _gzip_pieces(payload: Packed) -> Iterator[bytes]:
+    member, begun = zlib.decompressobj(_GZIP), False
+    for at in range(0, len(payload), _FED_BYTES):
+        rest, full = bytes(payload[at : at + _FED_BYTES]), False
+        while rest or full:
+            piece = member.decompress(rest, PIECE_BYTES)
+            rest, full, begun = member.unconsumed_tail, len(piece) == PIECE_BYTES, True
+            if piece:
+                yield piece
+            if member.eof:
+                rest, full, begun = member.unused_data, False, False
+                member = zlib.decompressobj(_GZIP)
+    if begun:
+        raise EOFError("the gzip file ends too early")
+
+
+def _snappy_pieces(payload: Packed) -> Iterator[Packed]:
+    """A block at a time; what has no frames is one block, which has to be unpacked as a whole."""
+    for block in _snappy_blocks(payload):
+        size = cramjam.snappy.decompress_raw_len(block)
+        if size > limits().batch:
+            raise _too_large()
+        if size > _most_of_snappy(block):
+            raise EOFError("a block of snappy is shorter than it says")
+        yield from _slices(memoryview(cramjam.snappy.decompress_raw(block)))
+
+
+def _most_of_snappy(block: Packed) -> int:
+    """Of what a block can hold: three bytes make 64 at most."""
+    return 22 * len(block)
+
+
+def _snappy_blocks(payload: Packed) -> Iterator[Packed]:
+    view = memoryview(payload)
+    if bytes(view[: len(_XERIAL)]) != _XERIAL:
+        yield view
+        return
+    at = _XERIAL_HEADER_BYTES
+    while at < len(view):
+        (size,) = struct.unpack_from(">i", view, at)
+        at += 4
+        if not 0 < size <= len(view) - at:
+            raise EOFError("a block of snappy has another length than it says")
+        yield view[at : at + size]
+        at += size
+
+
+def _lz4_pieces(payload: Packed) -> Iterator[Packed]:
+    """A block at a time; where one needs those before it, which Kafka forbids, all have to be unpacked as a whole."""
+    view, at = memoryview(payload), 0
+    room: Any = np.empty(_LZ4_BLOCK_BYTES, np.uint8)
+    while at < len(view):
+        (magic,) = struct.unpack_from("<I", view, at)
+        flags = view[at + 4] if at + 4 < len(view) else 0
+        if magic != _LZ4_MAGIC or not flags & _LZ4_INDEPENDENT:
+            yield from _slices(_lz4_whole(view[at:]))
+            return
+        at += 7 + 8 * bool(flags & _LZ4_SIZE) + 4 * bool(flags & _LZ4_DICTIONARY)
+        while True:
+            (size,) = struct.unpack_from("<I", view, at)
+            at += 4
+            if not size:
+                break
+            as_it_is, size = size & _LZ4_AS_IT_IS, size & ~_LZ4_AS_IT_IS
+            block = view[at : at + size]
+            if len(block) < size:
+                raise EOFError("the lz4 frame ends too early")
+            if as_it_is:
+                yield block
+            else:
+                yield room[: cramjam.lz4.decompress_block_into(block, room, output_len=len(room))].tobytes()
+            at += size + 4 * bool(flags & _LZ4_BLOCK_SUMS)
+        at += 4 * bool(flags & _LZ4_SUM)
+
+
+def _lz4_whole(payload: Packed) -> memoryview:
+    room: Any = np.empty(limits().record, np.uint8)
+    try:
+        return memoryview(room[: cramjam.lz4.decompress_into(payload, room)])
+    except cramjam.DecompressionError as error:
+        if str(error) == _NO_ROOM:
+            raise record_too_large(len(room) + 1) from error
+        raise
+
+
+def _zstd_pieces(payload: Packed) -> Iterator[bytes]:
+    with zstandard.ZstdDecompressor().stream_reader(payload, read_across_frames=True) as reader:
+        while piece := reader.read(PIECE_BYTES):
+            yield piece
+
+
+_PIECES: Final[tuple[Callable[[Packed], Iterator[Packed]], ...]] = (
+    _slices,
+    _gzip_pieces,
+    _snappy_pieces,
+    _lz4_pieces,
+    _zstd_pieces,
+)
+
+
+def _whole(codec: int) -> Callable[[Packed], Packed]:
+    """Unpacks a batch for aiokafka, however large it is within the bounds."""
+
+    def unpack(payload: Packed) -> Packed:
+        try:
+            return AT_ONCE[codec](payload)
+        except TooLargeAtOnce:
+            return b"".join(pieces(codec, payload))
+
+    return unpack
+
+
+WHOLE: Final = tuple(map(_whole, range(len(AT_ONCE))))
+"""By the number of the codec, what unpacks a batch however large it is within the bounds."""
+
+
+def _into_room(decompress_into: Any, payload: Packed) -> bytes:
+    room = _room()[:AT_ONCE_BYTES]
     try:
         size = decompress_into(payload, room)
     except cramjam.DecompressionError as error:
         if str(error) == _NO_ROOM:
-            raise _too_large() from error
+            raise TooLargeAtOnce from error
         raise
     return room[:size].tobytes()
 
@@ -88,13 +316,16 @@ def _into_room(decompress_into: Any, payload: bytes | memoryview) -> bytes:
 def _room() -> NDArray[np.uint8]:
     """A buffer of this thread's own; of its memory only what was ever written to is really there."""
     if not hasattr(_own, "room"):
-        _own.room = np.empty(LARGEST_BYTES, np.uint8)
+        _own.room = np.empty(AT_ONCE_BYTES, np.uint8)
     room: NDArray[np.uint8] = _own.room
     return room
 
 
 def _too_large() -> BatchTooLarge:
-    return BatchTooLarge(what=f"more than {LARGEST_BYTES:,} bytes")
+    return BatchTooLarge(
+        what=f"a record batch unpacks to more than MAX_BATCH_BYTES ({limits().batch:,})",
+        remedy="if its producer is honest, raise MAX_BATCH_BYTES; else ",
+    )
 
 
 def _modules() -> list[Any]:

@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from movie_stream.bits import Bits
 from movie_stream.kafka import client, offsets
+from movie_stream.kafka.large_records import TRUNCATED, TRUNCATED_KEY
 from movie_stream.kafka.scan import newest_first, oldest_first
 from movie_stream.settings import Settings
 
@@ -49,6 +50,15 @@ class Letter:
     """The identity of the source topic."""
     key: bytes | None
     value: bytes | None
+    truncated: int | None = None
+    """How many bytes the record's value has, where the letter has only its beginning."""
+    truncated_key: int | None = None
+    """The same of its key."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether key and value are those of the record."""
+        return self.truncated is None and self.truncated_key is None
 
 
 def letter_of(record: Any) -> Letter | None:
@@ -71,9 +81,15 @@ def letter_of(record: Any) -> Letter | None:
             topic=said["source-topic-id"].decode(),
             key=record.key,
             value=record.value,
+            truncated=_size_in(said, TRUNCATED),
+            truncated_key=_size_in(said, TRUNCATED_KEY),
         )
     except (KeyError, ValueError, TypeError, AttributeError):
         return None
+
+
+def _size_in(said: Mapping[str, bytes], name: str) -> int | None:
+    return int(said[name]) if name in said else None
 
 
 @dataclass(frozen=True, slots=True)

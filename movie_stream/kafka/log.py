@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError, TopicAuthorizationFailedError
+from aiokafka.errors import (
+    KafkaError,
+    MessageSizeTooLargeError,
+    OffsetOutOfRangeError,
+    TopicAuthorizationFailedError,
+)
 
+from movie_stream.aggregates.groups import BLOCK_BYTES
+from movie_stream.errors import RecordTooLarge
 from movie_stream.kafka import client, offsets
+from movie_stream.kafka.large_records import LargeRecords
+from movie_stream.kafka.one_record import WELL, OneRecord
 from movie_stream.settings import Settings
 from movie_stream.tables.log import LogCut, portions
 
@@ -21,6 +30,10 @@ logger = logging.getLogger(__name__)
 
 SENT_AT_ONCE: Final = 1 << 20
 """Bytes of records, about, that are on their way to a partition at one time: the producer holds two copies of them."""
+ALONE_BYTES: Final = 256
+"""What a batch of one record has besides its value, at most."""
+BESIDES_BYTES: Final = 2_048
+"""What a record has besides its block: in which message, of which batch."""
 DELETION_ATTEMPTS: Final = 3
 """A broker that has deleted nothing by then cannot; one that is only away for a moment can."""
 
@@ -32,6 +45,10 @@ class Broker:
     settings: Settings
     producer: AIOKafkaProducer
     admin: AIOKafkaAdminClient
+    limits: Mapping[str, int | None] = field(default_factory=dict)
+    """The most bytes that a batch may have, by topic, where the broker has said so."""
+    large: LargeRecords = field(init=False)
+    """Writes the dead letters that may not fit into their topic."""
     deletes: bool = True
     """Whether it is worth while to ask it to delete records."""
     _deleted: bool = field(default=False, init=False)
@@ -39,14 +56,40 @@ class Broker:
     _not_deleted: int = field(default=0, init=False)
     """How often it has not, before it ever did: Tansu 0.6 cannot, and closes the connection instead of saying so."""
 
+    def __post_init__(self) -> None:
+        letters = self.settings.dead_letters_topic
+        self.large = LargeRecords(self.settings, letters, self.limits.get(letters))
+
+    def block_bytes(self, *topics: str) -> int:
+        """How large blocks on their way to these topics may be."""
+        known = [limit - BESIDES_BYTES for topic in topics if (limit := self.limits.get(topic)) is not None]
+        return min([BLOCK_BYTES, *known])
+
     async def send(self, topic: str, partition: int, values: Sequence[bytes]) -> list[int]:
-        """Sends records in this order; returns their offsets when all are acknowledged. A lost one raises."""
+        """Sends records in this order; returns their offsets when all are acknowledged. A lost one raises.
+
+        Raises RecordTooLarge, and what `explained` makes of the broker's errors.
+        """
         found: list[int] = []
         with client.explained(self.settings, f"writing to {topic}"):
             for portion in portions(values, SENT_AT_ONCE):
-                sent = [await self.producer.send(topic, value, partition=partition) for value in portion]
-                found.extend(acknowledged.offset for acknowledged in await asyncio.gather(*sent))
+                try:
+                    sent = [await self._send_value(topic, partition, value) for value in portion]
+                    found.extend(acknowledged.offset for acknowledged in await asyncio.gather(*sent))
+                except MessageSizeTooLargeError as error:
+                    size = max(map(len, portion)) + ALONE_BYTES
+                    raise RecordTooLarge(topic=topic, size=size, limit=None) from error
         return found
+
+    async def _send_value(self, topic: str, partition: int, value: bytes) -> asyncio.Future[Any]:
+        """A value that is too large for its topic goes packed; the others do not, which would take longer."""
+        limit = self.limits.get(topic)
+        if limit is None or len(value) + ALONE_BYTES <= limit:
+            return await self.producer.send(topic, value, partition=partition)
+        batch = await asyncio.to_thread(OneRecord(None, value).packed, WELL)
+        if batch.size() > limit:
+            raise RecordTooLarge(topic=topic, size=batch.size(), limit=limit)
+        return await self.producer.send_batch(batch, topic, partition=partition)
 
     async def send_record(
         self,

@@ -24,6 +24,7 @@ _LOG_APPEND_TIME: Final = 8
 """Bits of a batch's attributes."""
 COUNT_AT: Final = _HEADER.size - 4
 """Where a batch says, in four bytes, how many records it has."""
+_ATTRIBUTES_AT: Final = 21
 
 _MORE: Final = np.uint64(0x8080808080808080)
 """Set in every byte of a varint but its last."""
@@ -58,6 +59,24 @@ class RawBatch(NamedTuple):
         base_offset, _, _, _, _, attributes, _, first_ms, largest_ms, _, _, _, count = _HEADER.unpack_from(data)
         body = decompress[attributes & _CODEC](data[_HEADER.size :])
         return cls(base_offset, count, first_ms, largest_ms if attributes & _LOG_APPEND_TIME else None, body)
+
+
+def codec_of(data: memoryview) -> int:
+    """The number of the codec that a batch's records are packed with."""
+    return data[_ATTRIBUTES_AT + 1] & _CODEC
+
+
+def packed_of(data: memoryview) -> memoryview:
+    """A batch's records as they came."""
+    return data[_HEADER.size :]
+
+
+def piece_of(data: memoryview, records: int, body: memoryview) -> memoryview:
+    """A batch of some of a batch's records, which are no longer packed."""
+    head = bytearray(data[: _HEADER.size])
+    head[_ATTRIBUTES_AT + 1] &= ~_CODEC
+    struct.pack_into(">i", head, COUNT_AT, records)
+    return memoryview(b"".join((head, body)))
 
 
 class Records(NamedTuple):
@@ -168,10 +187,39 @@ def _begins(text: Bytes, count: int) -> Ints:
     """Where each of `count` records begins, back to back from PAD to PAD."""
     first, end = len(PAD), len(text) - len(PAD)
     begins = np.concatenate([[first], *_likely(text, first, end)])[: count if first < end else 0]
-    begins = _chained(text, begins, end)
+    begins, behind = _chained(text, begins, end)
+    if behind > end:
+        raise Malformed("a record is longer than its batch")
     if len(begins) != count:
         raise Malformed(f"expected {count} records, got {len(begins)}")
     return begins
+
+
+def whole_records(text: Bytes) -> Ints:
+    r"""Where the records begin that lie wholly in a text, which may end within one, and where the last of them ends.
+
+    >>> whole_records(joined([b"\x02a\x04bc\x08de"])).tolist()
+    [16, 18, 21]
+
+    Raises Malformed.
+    """
+    first, end = len(PAD), len(text) - len(PAD)
+    if first == end:
+        return np.array([first])
+    begins, behind = _chained(text, np.concatenate([[first], *_likely(text, first, end)]), end)
+    return begins if behind > end else np.append(begins, behind)
+
+
+def size_of_first(text: Bytes) -> int:
+    """In bytes, of the record that a text begins with, which may be longer than the text. Raises Malformed."""
+    length, body = _varint(text, len(PAD))
+    return body - len(PAD) + _length(length)
+
+
+def _length(length: int) -> int:
+    if length < 0:
+        raise Malformed("a record has a length below 0")
+    return length
 
 
 def _likely(text: Bytes, first: int, end: int) -> Iterator[Ints]:
@@ -181,27 +229,34 @@ def _likely(text: Bytes, first: int, end: int) -> Iterator[Ints]:
         yield np.flatnonzero((text[at:until] == _END) & (text[at + 1 : until + 1] == 0)) + (at + 2)
 
 
-def _chained(text: Bytes, begins: Ints, end: int) -> Ints:
-    """The true beginnings, of which most are among these; the first one is."""
+def _chained(text: Bytes, begins: Ints, end: int) -> tuple[Ints, int]:
+    """The true beginnings, of which most are among these, as the first one is; and where the last record ends.
+
+    That is behind `end` where the text ends within it.
+    """
     if not len(begins):
-        return begins
+        return begins, end
     lengths, bodies = varints_or_none(text, begins)
-    ends = bodies + lengths
+    ends = bodies + np.maximum(lengths, 0)
     breaks = np.flatnonzero(ends != np.append(begins[1:], end))
     if not len(breaks):
-        return begins
-    parts, done = list[Ints](), 0  # what is before `done` is in `parts`, or is none
+        return begins, end
+    parts, done, at = list[Ints](), 0, end  # what is before `done` is in `parts`, or is none
     for place in breaks.tolist():
         if place < done:
             continue
         parts.append(begins[done : place + 1])
-        if lengths[place] < 0:
-            raise Malformed("a record has a length below 0")
-        *missed, at = _one_by_one(text, int(ends[place]), end, begins[place + 1 :])
+        body = int(bodies[place])
+        *missed, at = _one_by_one(text, _end(body, int(lengths[place]), end), end, begins[place + 1 :])
         parts.append(np.array(missed, np.int64))
         done = int(np.searchsorted(begins, at))
     parts.append(begins[done:])
-    return np.concatenate(parts)
+    return np.concatenate(parts), at if done == len(begins) else end
+
+
+def _end(body: int, length: int, end: int) -> int:
+    """Of a record; behind `end` where not even its length lies before that. Raises Malformed."""
+    return body if body > end else body + _length(length)
 
 
 def varints_or_none(text: Bytes, at: Ints) -> tuple[Ints, Ints]:
@@ -217,7 +272,7 @@ def varints_or_none(text: Bytes, at: Ints) -> tuple[Ints, Ints]:
 
 
 def _one_by_one(text: Bytes, at: int, end: int, known: Ints) -> Iterator[int]:
-    """Beginnings from one on, until one is among the known ones, or is the end; that one comes last."""
+    """Beginnings from one on, until one is among the known ones, or is not before the end; that one comes last."""
     where = 0
     while at < end:
         while where < len(known) and known[where] < at:
@@ -226,11 +281,7 @@ def _one_by_one(text: Bytes, at: int, end: int, known: Ints) -> Iterator[int]:
             break
         yield at
         length, body = _varint(text, at)
-        if length < 0:
-            raise Malformed("a record has a length below 0")
-        at = body + length
-    if at > end:
-        raise Malformed("a record is longer than its batch")
+        at = _end(body, length, end)
     yield at
 
 

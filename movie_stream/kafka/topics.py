@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import ClusterAuthorizationFailedError, TopicAuthorizationFailedError, for_code
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    IncompatibleBrokerVersion,
+    TopicAuthorizationFailedError,
+    for_code,
+)
 
 from movie_stream.errors import BrokerForbids, BrokerRefused, TopicMissing
-from movie_stream.kafka import client, permissions
+from movie_stream.kafka import client, configs, permissions
 from movie_stream.kafka.access import user_of
 from movie_stream.kafka.identity import identities, look_at
 from movie_stream.settings import Settings
@@ -19,8 +24,11 @@ from movie_stream.settings import Settings
 _ALREADY_EXISTS: Final = 36
 _FORBIDDEN: Final = (TopicAuthorizationFailedError.errno, ClusterAuthorizationFailedError.errno)
 _DEFAULT_MAX_RECORD_BYTES: Final = 1_048_588
-ENVELOPE_BYTES: Final = 1 << 16
-"""Room for what a dead letter says besides the original bytes."""
+LIMIT: Final = "max.message.bytes"
+"""What a topic calls the most bytes that a batch of its records may have, packed as it is."""
+LEAST_BYTES: Final = 1 << 16
+"""Of a record of our own topics, without which a worker does not start: the figures of one group must fit."""
+_ENVELOPE_BYTES: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +81,11 @@ class Topics:
         """Those whose finished records a worker deletes; else they only grow."""
         return self.partials, self.accumulate_changelog, self.publish_changelog
 
+    @property
+    def written(self) -> tuple[str, ...]:
+        """Those that a worker writes to."""
+        return self.dead_letters, *self.deleted
+
 
 @dataclass(frozen=True, slots=True)
 class Topology:
@@ -94,7 +107,7 @@ async def ensure(settings: Settings) -> list[str]:
             replicas = min(3, len((await admin.describe_cluster())["brokers"]))
             limit = await max_record_bytes(admin, topics.events) if topics.events in existing else None
             kept = {"cleanup.policy": "delete", "retention.ms": "-1"}
-            large = {"max.message.bytes": str((limit or _DEFAULT_MAX_RECORD_BYTES) + ENVELOPE_BYTES)}
+            large = {LIMIT: str(letter_bytes(limit or _DEFAULT_MAX_RECORD_BYTES))}
             wanted = {
                 topics.events: (sources, {}),
                 topics.dead_letters: (sources, {**kept, **large}),
@@ -117,6 +130,66 @@ async def ensure(settings: Settings) -> list[str]:
                 if code not in (0, _ALREADY_EXISTS):
                     raise BrokerRefused(doing=f"creating the topic {name}", cause=message[0] or for_code(code).__name__)
             return [topic.name for topic in missing]
+
+
+async def widen(settings: Settings) -> tuple[list[str], list[str]]:
+    """Has our own topics take what a worker writes, where theirs, or the source's, max.message.bytes was changed.
+
+    The names of those that were changed, and a sentence on each that could not be.
+    """
+    names = Topics.of(settings)
+    async with client.admin(settings) as admin:
+        with client.explained(settings, "looking at the limits of the topics"):
+            wanted = wanted_limits(names, await limits(admin, names.all))
+            failed = await configs.change(admin, LIMIT, {topic: str(size) for topic, size in wanted.items()})
+    sentences = [
+        f"{LIMIT} of {topic} should be {wanted[topic]:,}, but: {why}; set it by hand" for topic, why in failed.items()
+    ]
+    return [topic for topic in wanted if topic not in failed], sentences
+
+
+def wanted_limits(names: Topics, found: Mapping[str, int | None]) -> dict[str, int]:
+    """What max.message.bytes of our own topics has to be, where it is lower now; `found` is by topic.
+
+    >>> names = Topics("events", "letters", "partials", "changelog", "other")
+    >>> wanted_limits(names, {"events": 1_000_000, "letters": 1_000_000, "partials": 5_000, "changelog": None})
+    {'letters': 1125000, 'partials': 65536}
+    """
+    event = found.get(names.events)
+    least = dict.fromkeys(names.written, LEAST_BYTES)
+    if event is not None:
+        least[names.dead_letters] = letter_bytes(event)
+    return {topic: size for topic, size in least.items() if (now := found.get(topic)) is not None and now < size}
+
+
+def letter_bytes(event: int) -> int:
+    """The most bytes of a dead letter where a record may have `event`: it says more, and is packed by another."""
+    return event + max(_ENVELOPE_BYTES, event // 8)
+
+
+async def limits(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, int | None]:
+    """The most bytes of a batch of records that each topic takes; None where the broker does not say so."""
+    asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    found: dict[str, int | None] = dict.fromkeys(names)
+    try:
+        responses = await admin.describe_configs(asked)
+    except (IncompatibleBrokerVersion, NotImplementedError):  # it cannot be asked
+        return found
+    for response in responses:
+        for _, _, _, name, entries in response.resources:
+            found[name] = next((int(value) for setting, value, *_ in entries if setting == LIMIT and value), None)
+    return found
+
+
+def insist_on_limits(names: Topics, found: Mapping[str, int | None]) -> None:
+    """Raises BrokerRefused where a topic of ours takes too little for a worker."""
+    for topic in names.written:
+        if (limit := found.get(topic)) is not None and limit < LEAST_BYTES:
+            raise BrokerRefused(
+                doing="checking the topics",
+                cause=f"{LIMIT} of {topic} is {limit:,}",
+                remedy=f"set it to {LEAST_BYTES:,} or more, or have it set by: movie-stream init",
+            )
 
 
 async def describe(settings: Settings, admin: AIOKafkaAdminClient | None = None) -> Topology:
@@ -167,9 +240,8 @@ async def partitions_of(admin: AIOKafkaAdminClient, names: tuple[str, ...]) -> d
 
 
 async def max_record_bytes(admin: AIOKafkaAdminClient, topic: str) -> int | None:
-    """The largest record that the topic takes, where the broker says so."""
-    limit = (await configs_of(admin, topic)).get("max.message.bytes")
-    return int(limit) if limit else None
+    """The largest batch of records that the topic takes, where the broker says so."""
+    return (await limits(admin, [topic]))[topic]
 
 
 async def configs_of(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str]:
@@ -177,7 +249,6 @@ async def configs_of(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for response in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)]):
         for resource in response.resources:
-            entry: Any
             for entry in resource[4]:
                 if entry[1]:
                     found[entry[0]] = entry[1]

@@ -32,7 +32,7 @@ from faust.types import TP, ConsumerMessage
 from movie_stream.chunk import Chunk
 from movie_stream.errors import MovieStreamError
 from movie_stream.kafka.client import CLIENT_ID
-from movie_stream.kafka.inflate import BatchTooLarge
+from movie_stream.kafka.inflate import BatchRefused
 from movie_stream.kafka.leaving import leave_group, stop_consumer
 from movie_stream.kafka.membership import Membership
 from movie_stream.kafka.unpack import Fetched, Run, chunks, take_runs
@@ -156,7 +156,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         begin = batches[0].begin
         try:
             found = take_runs(batches, self.consumer.transport.layouts.get(tp.topic))
-        except BatchTooLarge as error:
+        except BatchRefused as error:
             self.consumer.transport.refuse(error)
             raise
         if batches:

@@ -24,6 +24,8 @@ from movie_stream.reasons import kind_of
 LATE: Final = "late: it would be late again, by ALLOWED_LATENESS"
 ELSEWHERE: Final = "its user belongs into another partition; see --misplaced"
 NO_LINE: Final = "no line to give to the command: it has line breaks and is no JSON"
+GONE: Final = "cut off, since it was too large, and its record no longer stands in the source"
+TOO_LARGE: Final = "too large for the topic of the views; see max.message.bytes"
 LEFT_OUT: Final = "left out by the command"
 _LAST_WORDS: Final = 200
 
