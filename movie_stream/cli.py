@@ -452,10 +452,11 @@ def generate(
 
 
 def _shown_names(incomplete: str) -> list[str]:
-    """What the shell may complete the word to."""
+    """What the shell may complete the word to, with dashes where it has some."""
     from movie_stream.commands.show import names
 
-    return [name for name in names() if name.startswith(incomplete.replace("-", "_"))]
+    spelled = [name.replace("_", "-") for name in names()] if "-" in incomplete else names()
+    return [name for name in spelled if name.startswith(incomplete)]
 
 
 @app.command(

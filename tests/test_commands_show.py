@@ -25,7 +25,6 @@ from movie_stream.embedded.launch import free_port
 from movie_stream.errors import MongoUnreachable, UsageError
 from movie_stream.mongo.client import opened
 from movie_stream.mongo.query import SHORT_NAMES, result_named
-from movie_stream.mongo.schema import ensure
 from movie_stream.settings import Settings
 from tests.reference import HOUR_MS, expected, views
 from tests.stored import store
@@ -50,7 +49,6 @@ def _narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def _fill(settings: Settings, *events: dict[str, Any]) -> None:
     async with opened(settings) as db:
-        await ensure(db)
         await store(db, expected([views(*events)]).documents)
 
 
@@ -71,6 +69,11 @@ def table(settings: Settings, capsys: pytest.CaptureFixture[str], what: str, **c
     return lines(capsys)
 
 
+def cells(header: str, row: str, first: int = 1) -> dict[str, str]:
+    """The cells by their headings, but for the first column, which has so many words."""
+    return dict(zip(header.replace("peak hour", "peak_hour").split()[1:], row.split()[first:], strict=True))
+
+
 @pytest.mark.parametrize("width", [80, 40])
 def test_a_table_fits(
     filled: Settings, width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -87,8 +90,10 @@ def test_a_table_fits(
 def test_windows_and_what_the_limit_leaves_out(filled: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     title, header, row, more = table(filled, capsys, "windows", limit=1)
     assert title == "movies_aggregates by minute and genre, newest first (UTC)"
-    assert header.split() == ["minute", "genre", "views", "users", "rating", "best", "worst", "minutes"]
-    assert row.split() == ["2024-10-31", "14:30", "Sci-Fi", "2", "2", "4.25", "4.50", "4.00", "117"]
+    assert header.startswith("minute            genre ")
+    assert row.startswith("2024-10-31 14:30  Sci-Fi ")
+    wanted = {"views": "2", "users": "2", "rating": "4.25", "best": "4.50", "worst": "4.00", "minutes": "117"}
+    assert cells(header, row, 2).items() >= wanted.items()
     assert more == "1 of more; --limit for more"
     assert len(table(filled, capsys, "windows", limit=4)) == 2 + 4
 
@@ -96,16 +101,27 @@ def test_windows_and_what_the_limit_leaves_out(filled: Settings, capsys: pytest.
 def test_genres_name_the_time_zone_of_the_peak_hour(filled: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     printed = table(filled.model_copy(update={"timezone": "Asia/Kolkata"}), capsys, "genres")
     assert [line.split()[0] for line in printed[2:4]] == ["Crime", "Sci-Fi"]
-    assert printed[3].split() == ["Sci-Fi", "2", "2", "2", "4.25", "1,234,567.89", "14:00"]
+    wanted = {
+        "views": "2",
+        "films": "2",
+        "users": "2",
+        "rating": "4.25",
+        "revenue": "1,234,567.89",
+        "peak_hour": "14:00",
+    }
+    assert cells(printed[1], printed[3]).items() >= wanted.items()
     assert "Asia/Kolkata" in printed[-1]
 
 
 def test_top_movies_of_the_latest_hour_or_of_several(filled: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     printed = table(filled, capsys, "top-movies")
     assert printed[0] == "top_movies of the hour 2024-10-31 14:00 UTC"
-    assert printed[2].split() == ["1", "m1", "Alien", "1", "4.00"]
-    assert printed[3].split()[:2] == ["2", f"{'m' * 29}\u2026"]
-    assert printed[3].split()[-2:] == ["1", "-"]
+    assert (
+        cells(printed[1], printed[2]).items()
+        >= {"film": "m1", "title": "Alien", "views": "1", "rating": "4.00"}.items()
+    )
+    rank, film, title, *_, rating = printed[3].split()
+    assert (rank, film[:9], film[-1], title, rating) == ("2", "m" * 9, "\u2026", "The", "-")
     assert printed[-1] == "1 hour of more; --limit for more"
 
     printed = table(filled, capsys, "top_movies", limit=2)
@@ -123,7 +139,9 @@ def test_a_narrow_terminal_says_what_has_no_room(
     monkeypatch.setenv("COLUMNS", "40")
     printed = table(filled, capsys, "windows", limit=100)
     assert printed[2].split() == ["minute", "genre", "views", "users"]
-    assert " ".join(" ".join(printed[-2:]).split()) == "No room here for: rating, best, worst, minutes"
+    said = " ".join(" ".join(printed[-2:]).split())
+    assert said.startswith("No room here for: ")
+    assert said.endswith("rating, best, worst, minutes")
 
 
 def test_by_genre_and_time(filled: Settings, capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,7 +171,11 @@ def test_nothing_there_yet(settings: Settings, capsys: pytest.CaptureFixture[str
 
 
 def test_an_empty_collection_says_how_to_fill_it(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
-    asyncio.run(_fill(settings))
+    async def make() -> None:
+        async with opened(settings) as db:
+            await db.create_collection("hourly_metrics")
+
+    asyncio.run(make())
     empty, remedy = table(settings, capsys, "hours", since="2h")
     assert empty == f"Nothing in hourly_metrics of {settings.mongodb_database} yet."
     assert "movie-stream worker" in remedy
@@ -161,7 +183,9 @@ def test_an_empty_collection_says_how_to_fill_it(settings: Settings, capsys: pyt
 
 def test_nothing_of_a_genre_or_time_says_what_there_is(filled: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     *nothing, newest, genres = table(filled, capsys, "days", genre="No\x1b[2J", until="2024-10-31T02:00+02:00")
-    assert " ".join(" ".join(nothing).split()).endswith(" of the genre 'No\\x1b[2J' before 2024-10-31 00:00 UTC.")
+    assert " ".join(" ".join(nothing).split()).endswith(
+        " of the genre 'No\\x1b[2J' that starts before 2024-10-31 00:00 UTC."
+    )
     assert newest == "Its newest day is 2024-10-31 UTC."
     assert genres.endswith("movie-stream show genres")
 
@@ -173,15 +197,16 @@ def test_json_is_one_array_of_documents_with_iso_dates(filled: Settings, capsys:
     show(filled, what="active-users", json=True)
     (line,) = lines(capsys)
     newest, oldest = json.loads(line)
-    assert newest == {
+    wanted = {
         "_id": "active_users_2024-10-31",
         "date": "2024-10-31",
         "timestamp": "2024-10-31T00:00:00Z",
         "total_users": 3,
         "new_users": 2,
         "returning_users": 1,
-        "avg_session_duration": newest["avg_session_duration"],
     }
+    assert newest.items() >= wanted.items()
+    assert set(newest) == {"_id", *result_named("active-users").fields}
     assert oldest["_id"] == "active_users_2024-10-30"
 
 

@@ -32,8 +32,8 @@ class Results:
     `movie_stream.mongo.read`. `since` and `until` choose windows by their start, the latter exclusive, both aware;
     `genre` is found however it is written.
 
-    All of them raise MongoUnreachable, MongoRefused, MongoFailed, and UsageError for arguments that cannot be meant;
-    entering raises SettingsError.
+    All of them raise MongoUnreachable, MongoRefused, MongoFailed, QueryTooSlow, and UsageError for arguments that
+    cannot be meant; entering raises SettingsError.
     """
 
     def __init__(

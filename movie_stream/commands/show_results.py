@@ -146,21 +146,31 @@ async def _nothing(db: Database, query: Query) -> str:
     name, window, start = query.result.collection, query.result.window, query.shape.start
     newest = await read.newest(db, name, 1)
     if newest:
-        asked = [f"of the genre {query.genre!r}"] if query.genre is not None else []
-        asked += [f"from {_minute(query.since)} on"] if query.since else []
-        asked += [f"before {_minute(query.until)}"] if query.until else []
-        lines = [f"{name} in {db.name} has nothing {' '.join(asked)}."]
+        lines = [f"{name} in {db.name} has nothing{_asked(query)}."]
         if start:
             lines.append(f"Its newest {window.name} is {newest[0][start].strftime(_format(window))} UTC.")
         if query.genre is not None:
             lines.append("Which genres there are: movie-stream show genres")
         return "\n".join(lines)
-    if name not in await db.list_collection_names(filter={"name": name}):
+    if name not in await db.list_collection_names(filter={"name": name}, maxTimeMS=read.LIMIT_MS):
         return f"{db.name} has no collection {name} yet.\nMake it with: movie-stream init"
     return (
         f"Nothing in {name} of {db.name} yet.\n"
         "Send views with: movie-stream produce, and count them with: movie-stream worker"
     )
+
+
+def _asked(query: Query) -> str:
+    """The choice in words.
+
+    >>> from movie_stream.mongo.query import result_named
+    >>> _asked(Query(result_named("days"), 1, genre="Drama", until=datetime(2024, 10, 31, tzinfo=UTC)))
+    " of the genre 'Drama' that starts before 2024-10-31 00:00 UTC"
+    """
+    genre = f" of the genre {query.genre!r}" if query.genre is not None else ""
+    bounds = [f"at {_minute(query.since)} or later"] if query.since else []
+    bounds += [f"before {_minute(query.until)}"] if query.until else []
+    return genre + (f" that starts {' and '.join(bounds)}" if bounds else "")
 
 
 def _minute(time: datetime) -> str:

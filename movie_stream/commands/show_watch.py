@@ -142,6 +142,8 @@ class _Again:
         if self._as_json:
             sys.stdout.buffer.write(as_json(answer))
             sys.stdout.buffer.flush()
+            if answer.more and (self._shown is None or self._shown.more != answer.more):
+                self._say(answer.more)
         else:
             if self._shown is not None:
                 self._console.print()
@@ -152,4 +154,8 @@ class _Again:
     def trouble(self, line: str) -> None:
         if not self._in_trouble:
             self._in_trouble = True
-            Console(stderr=True, highlight=False, soft_wrap=True).print(line, markup=False)
+            self._say(line)
+
+    @staticmethod
+    def _say(line: str) -> None:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(line, markup=False)

@@ -28,7 +28,7 @@ _FIELDS: Final = (
 
 
 async def answer(db: Database, settings: Settings, limit: int) -> Answer:
-    """The workers that were seen within the last minute, by MongoDB's clock."""
+    """The workers that were seen within the last minute, by MongoDB's clock; the longest running first."""
     found = await _seen(db, limit + 1)
     workers, now = found[:limit], found[0][_NOW] if found else None
     for worker in found:
@@ -52,7 +52,7 @@ async def _seen(db: Database, limit: int) -> list[dict[str, Any]]:
     since = {"$subtract": ["$$NOW", SEEN_WITHIN_S * 1_000]}
     pipeline: list[dict[str, Any]] = [
         {"$match": {"$expr": {"$gte": ["$seen", since]}}},
-        {"$sort": {"_id": 1}},
+        {"$sort": {"started": 1, "_id": 1}},
         {"$limit": limit},
         {"$set": {_NOW: "$$NOW"}},
     ]
