@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
@@ -16,17 +15,16 @@ from movie_stream.commands.show_answer import Answer
 from movie_stream.commands.show_results import MOST
 from movie_stream.commands.show_table import printed
 from movie_stream.commands.show_text import as_csv, as_json
-from movie_stream.commands.show_watch import watch
+from movie_stream.commands.show_watch import Look, watch
 from movie_stream.errors import UsageError
 from movie_stream.moment import A_MOMENT_OR_AGE, moment_or_age
 from movie_stream.mongo import query
-from movie_stream.mongo.client import Database, opened
+from movie_stream.mongo.client import opened
 from movie_stream.mongo.query import Query, check, result_named
 from movie_stream.settings import Settings
 
 WORKERS: Final = "workers"
 Form = Literal["table", "json", "csv"]
-Look = Callable[[Database], Awaitable[Answer]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ MOST: Final = 100_000
 """The largest limit: what is shown is held in memory."""
 _LIMIT: Final = 24
 """Documents, where nobody says how many: a day has as many hours."""
-_TOLD_OTHERWISE: Final = (Slug, Date)
+_REDUNDANT: Final = (Slug, Date)
 """Fields that a table does without: another column tells the same."""
 _MINUTE_FORMAT: Final = "%Y-%m-%d %H:%M"
 _DAY_FORMAT: Final = "%Y-%m-%d"
@@ -47,9 +47,11 @@ _HEADINGS: Final[Mapping[str, str]] = {
 
 
 def limit_of(result: Result) -> int:
-    """How many are shown where nobody says how many; see `answer` for what they are."""
+    """How many are shown where nobody says how many: of lists the newest one, and a single list as a whole."""
     shape = Shape.of(result)
-    return 1 if shape.entries and shape.start else _LIMIT
+    if not shape.entries:
+        return _LIMIT
+    return 1 if shape.start else MOST
 
 
 async def answer(db: Database, settings: Settings, query: Query) -> Answer:
@@ -97,7 +99,7 @@ def _is_shown(column: shapes.Column, shape: Shape) -> bool:
     """Of times, a table of documents has the window's start alone."""
     if column.kind == "time":
         return column.name == shape.start
-    return not isinstance(shape.result.fields[column.name], _TOLD_OTHERWISE)
+    return not isinstance(shape.result.fields[column.name], _REDUNDANT)
 
 
 def _column(column: shapes.Column, shape: Shape) -> Column:
@@ -144,9 +146,10 @@ def _format(window: Window) -> str:
 async def _nothing(db: Database, query: Query) -> str:
     """Why there is nothing, and what to do about it."""
     name, window, start = query.result.collection, query.result.window, query.shape.start
-    newest = await read.newest(db, name, 1)
+    chosen = _in_words(query)
+    newest = await read.newest(db, name, 1) if chosen else []
     if newest:
-        lines = [f"{name} in {db.name} has nothing{_asked(query)}."]
+        lines = [f"{name} in {db.name} has nothing{chosen}."]
         if start:
             lines.append(f"Its newest {window.name} is {newest[0][start].strftime(_format(window))} UTC.")
         if query.genre is not None:
@@ -160,11 +163,11 @@ async def _nothing(db: Database, query: Query) -> str:
     )
 
 
-def _asked(query: Query) -> str:
+def _in_words(query: Query) -> str:
     """The choice in words.
 
     >>> from movie_stream.mongo.query import result_named
-    >>> _asked(Query(result_named("days"), 1, genre="Drama", until=datetime(2024, 10, 31, tzinfo=UTC)))
+    >>> _in_words(Query(result_named("days"), 1, genre="Drama", until=datetime(2024, 10, 31, tzinfo=UTC)))
     " of the genre 'Drama' that starts before 2024-10-31 00:00 UTC"
     """
     genre = f" of the genre {query.genre!r}" if query.genre is not None else ""
