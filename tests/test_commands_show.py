@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bson import Decimal128, ObjectId
 from typer.testing import CliRunner
 
 from movie_stream import cli
@@ -186,7 +187,7 @@ def test_nothing_of_a_genre_or_time_says_what_there_is(filled: Settings, capsys:
     assert " ".join(" ".join(nothing).split()).endswith(
         " of the genre 'No\\x1b[2J' that starts before 2024-10-31 00:00 UTC."
     )
-    assert newest == "Its newest day is 2024-10-31 UTC."
+    assert newest == "The newest is of the day 2024-10-31 UTC."
     assert genres.endswith("movie-stream show genres")
 
 
@@ -288,6 +289,31 @@ def test_a_result_that_is_added_is_shown(
     )
     with pytest.raises(UsageError, match="--since: expected a result by minute, hour, day, got 'all_movies'"):
         show(settings, what="all_movies", choice=Choice(since="1h"))
+
+
+def test_documents_of_somebody_else_are_shown_as_far_as_they_go(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A database may hold what another program has written there before there were validators."""
+    odd = {"_id": ObjectId(), "timestamp": "2024-10-31\x1b[2J", "total_views": "many", "avg_rating": Decimal128("4.5")}
+    lists: list[Any] = [None, "none", [1, {"views": {}, "title": 7}]]
+
+    async def fill() -> None:
+        async with opened(settings) as db:
+            await db["hourly_metrics"].insert_one({**odd})
+            await db["top_movies"].insert_many([{"timestamp": 1.5, "top_movies": held} for held in lists])
+
+    asyncio.run(fill())
+    assert {"2024-10-31\ufffd[2J", "many", "4.5", "-"} == set(table(settings, capsys, "hours")[2].split())
+    shown = table(settings, capsys, "top_movies", limit=3)
+    assert [line for line in shown if line.startswith("top")] == ["top_movies of the hour 1.5 UTC"] * 3
+    assert sum("7" in line.split() for line in shown) == 1
+    show(settings, what="hours", json=True)
+    [document] = json.loads(lines(capsys)[0])
+    assert (document["_id"], document["avg_rating"]) == (str(odd["_id"]), "4.5")
+    for what in ("hours", "top_movies"):
+        show(settings, what=what, choice=Choice(limit=3), csv=True)
+        assert len(lines(capsys)) == 2
 
 
 # ---- what cannot be meant --------------------------------------------------------------------------------------------

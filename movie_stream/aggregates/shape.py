@@ -75,6 +75,11 @@ class Shape:
         """Whether no two documents have the same start."""
         return self.start is not None and not self.result.by_genre
 
+    def list_of(self, document: Document) -> list[Document]:
+        """The entries of a document's list; none where it is no list of them."""
+        entries = document.get(self.entries or "")
+        return [entry for entry in entries if isinstance(entry, Mapping)] if isinstance(entries, list) else []
+
     def rows(self, document: Document) -> Iterator[dict[str, Any]]:
         """The document as rows: itself, or one for each entry of its list, as the flat view has them.
 
@@ -84,7 +89,7 @@ class Shape:
         if self.entries is None:
             yield base
             return
-        for rank, entry in enumerate(document.get(self.entries) or (), 1):
+        for rank, entry in enumerate(self.list_of(document), 1):
             figures = {column.name: entry.get(column.name) for column in self.entry}
             yield {**base, "_id": f"{base['_id']}_{rank}", RANK: rank, **figures}
 

@@ -59,8 +59,8 @@ async def answer(db: Database, settings: Settings, query: Query) -> Answer:
     page, shape = await read.page(db, query), query.shape
     documents, more = page.documents, page.next is not None
     if shape.entries and query.result.window is ALL_TIME:
-        more = more or any(len(document[shape.entries]) > query.limit for document in documents)
-        documents = [{**document, shape.entries: document[shape.entries][: query.limit]} for document in documents]
+        more = more or any(len(shape.list_of(document)) > query.limit for document in documents)
+        documents = [{**document, shape.entries: shape.list_of(document)[: query.limit]} for document in documents]
     rows = [row for document in documents for row in shape.rows(document)]
     peak = any(isinstance(field, PeakHour) for field in query.result.fields.values())
     return Answer(
@@ -132,11 +132,16 @@ def _title(shape: Shape) -> str:
 
 
 def _title_of_list(shape: Shape, document: Mapping[str, Any]) -> str:
-    window = shape.result.window
     if shape.start:
-        return f"{shape.result.collection} of the {window.name} {document[shape.start].strftime(_format(window))} UTC"
-    newest = [document[column.name] for column in shape.fields if column.kind == "time"]
-    return shape.result.collection + "".join(f", up to {time.strftime(_MINUTE_FORMAT)} UTC" for time in newest)
+        return f"{shape.result.collection} of the {_window(shape, document)} UTC"
+    newest = [document.get(column.name) for column in shape.fields if column.kind == "time"]
+    return shape.result.collection + "".join(f", up to {show_table.time(_MINUTE_FORMAT)(time)} UTC" for time in newest)
+
+
+def _window(shape: Shape, document: Mapping[str, Any]) -> str:
+    """Which window a document is of, such as "day 2024-10-31"."""
+    window = shape.result.window
+    return f"{window.name} {show_table.time(_format(window))(document.get(str(shape.start)))}"
 
 
 def _format(window: Window) -> str:
@@ -145,13 +150,13 @@ def _format(window: Window) -> str:
 
 async def _nothing(db: Database, query: Query) -> str:
     """Why there is nothing, and what to do about it."""
-    name, window, start = query.result.collection, query.result.window, query.shape.start
+    name, shape = query.result.collection, query.shape
     chosen = _in_words(query)
     newest = await read.newest(db, name, 1) if chosen else []
     if newest:
         lines = [f"{name} in {db.name} has nothing{chosen}."]
-        if start:
-            lines.append(f"Its newest {window.name} is {newest[0][start].strftime(_format(window))} UTC.")
+        if shape.start:
+            lines.append(f"The newest is of the {_window(shape, newest[0])} UTC.")
         if query.genre is not None:
             lines.append("Which genres there are: movie-stream show genres")
         return "\n".join(lines)

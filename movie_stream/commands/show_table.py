@@ -31,38 +31,38 @@ def printed(answer: Answer) -> RenderableType:
     return Group(*parts)
 
 
-def text(value: str | None) -> str:
-    r"""Text without what a terminal would obey.
+def text(value: object) -> str:
+    r"""Text without what a terminal would obey; so are values of another type than the result has.
 
     >>> text("Alien\n"), text(None)
     ('Alien\ufffd', '-')
     """
-    return "-" if value is None else printable(value)
+    return "-" if value is None else printable(str(value))
 
 
-def count(number: int | None) -> str:
+def count(value: object) -> str:
     """A whole number, with its thousands apart.
 
-    >>> count(12345), count(None)
-    ('12,345', '-')
+    >>> count(12345), count(None), count("many")
+    ('12,345', '-', 'many')
     """
-    return "-" if number is None else f"{number:,}"
+    return f"{value:,}" if isinstance(value, int) else text(value)
 
 
-def number(value: float | None) -> str:
+def number(value: object) -> str:
     """A number with two decimals.
 
     >>> number(1234.567), number(None)
     ('1,234.57', '-')
     """
-    return "-" if value is None else f"{value:,.2f}"
+    return f"{value:,.2f}" if isinstance(value, int | float) else text(value)
 
 
-def time(pattern: str) -> Callable[[datetime | None], str]:
+def time(pattern: str) -> Callable[[object], str]:
     """A date as the pattern of strftime has it; all dates are UTC."""
 
-    def cell(value: datetime | None) -> str:
-        return "-" if value is None else value.strftime(pattern)
+    def cell(value: object) -> str:
+        return value.strftime(pattern) if isinstance(value, datetime) else text(value)
 
     return cell
 

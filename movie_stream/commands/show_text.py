@@ -16,12 +16,13 @@ from movie_stream.commands.show_answer import Answer
 def as_json(answer: Answer) -> bytes:
     r"""The documents as an array in one line; dates by RFC 3339, in UTC.
 
-    The control characters above ASCII are escaped, which terminals obey too and orjson leaves as they are.
+    Types of MongoDB that JSON has none for, which no result has, are text. The control characters above ASCII are
+    escaped, which terminals obey too and orjson leaves as they are.
 
     >>> as_json(Answer([{"title": "Alien\x1b[2J\x9b2J"}], (), (), ()))
     b'[{"title":"Alien\\u001b[2J\\u009b2J"}]\n'
     """
-    text = orjson.dumps(list(answer.documents), option=orjson.OPT_UTC_Z).decode()
+    text = orjson.dumps(list(answer.documents), str, orjson.OPT_UTC_Z).decode()
     return (re.sub("[\x7f-\x9f]", lambda control: f"\\u{ord(control[0]):04x}", text) + "\n").encode()
 
 
