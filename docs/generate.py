@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import typer
 
@@ -43,8 +43,7 @@ def named_commands(of: typer.Typer, *before: str) -> list[tuple[tuple[str, ...],
 
 def _command(words: Sequence[str], command: Any) -> tuple[str, str, str]:
     run = inspect.unwrap(command.callback)
-    types = get_type_hints(run)
-    choices = ["|".join(types[p.name]) for p in command.params if p.param_type_name == "argument"]
+    choices = [str(p.metavar) for p in command.params if p.param_type_name == "argument"]
     options = [f"`{p.opts[0]}`" for p in command.params if p.param_type_name == "option" and p.name != "help"]
     does = (run.__doc__ or "").splitlines()[0]
     return f"`{' '.join(['movie-stream', *words, *choices])}`", does, " ".join(options)

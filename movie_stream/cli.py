@@ -29,18 +29,6 @@ app = typer.Typer(
 )
 
 
-class What(StrEnum):
-    """The results that `show` can show."""
-
-    WINDOWS = "windows"
-    GENRES = "genres"
-    TOP_MOVIES = "top-movies"
-    ACTIVE_USERS = "active-users"
-    TOP_USERS = "top-users"
-    HOURS = "hours"
-    DAYS = "days"
-
-
 class Anchor(StrEnum):
     """The view that is moved to a given time, and all others with it."""
 
@@ -463,19 +451,80 @@ def generate(
     _end(run(views, output=output, to_topic=to_topic, file_format=file_format and file_format.value, rate=rate))
 
 
-@app.command(epilog=_examples("movie-stream show genres", "movie-stream show top-movies --limit 3 --json"))
+def _shown_names(incomplete: str) -> list[str]:
+    """What the shell may complete the word to, with dashes where it has some."""
+    from movie_stream.commands.show import names
+
+    spelled = [name.replace("_", "-") for name in names()] if "-" in incomplete else names()
+    return [name for name in spelled if name.startswith(incomplete)]
+
+
+@app.command(
+    epilog=_examples(
+        "movie-stream show genres",
+        "movie-stream show top-movies --limit 3 --json",
+        "movie-stream show windows --genre drama --since 2h --watch",
+        "movie-stream show days --since 2024-10-01 --limit 1000 --csv > days.csv",
+        "movie-stream show workers",
+    )
+)
 def show(
-    what: Annotated[What, typer.Argument(help="Which results.", show_default=False)],
-    limit: Annotated[
-        int | None, typer.Option("--limit", "-l", min=1, help="How many, the newest or largest first.")
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="RESULT",
+            help="A collection of the results (windows, genres, hours and days for short), or workers.",
+            show_default=False,
+            autocompletion=_shown_names,
+        ),
+    ],
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            metavar="TIME|AGO",
+            help="Only windows that start at this time (UTC) or later, or since so long ago: 30min, 2h, 3d.",
+            show_default=False,
+        ),
     ] = None,
-    as_json: AsJson = False,
+    until: Annotated[
+        str | None,
+        typer.Option("--until", metavar="TIME|AGO", help="Only windows that start before.", show_default=False),
+    ] = None,
+    genre: Annotated[
+        str | None, typer.Option("--genre", "-g", help="Only this genre, however it is written.", show_default=False)
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            "-l",
+            help="How many documents, the newest or largest first; of lists by hour or day, how many of these.",
+            show_default="24; of lists 1",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: an array of documents as stored.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, with a line for each entry of a list.")] = False,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", "-w", help="Ask again every second; with --json, print a line for each change."),
+    ] = False,
 ) -> None:
-    """Show results from MongoDB as a table."""
+    """Show a result from MongoDB, or the running workers, as a table, JSON or CSV.
+
+    JSON and CSV are UTF-8, with times in UTC and figures unrounded. Text
+    stands there as it came: a spreadsheet takes a cell that begins with =, +,
+    - or @ for a formula, unless it is told to import text.
+
+    What --limit leaves out is said; with JSON and CSV on standard error.
+    Ctrl-C ends --watch with exit code 0.
+    """
+    from movie_stream.commands.show import Choice
     from movie_stream.commands.show import show as run
     from movie_stream.settings import load_settings
 
-    _end(run(load_settings(), what=what.value, limit=limit, as_json=as_json))
+    choice = Choice(since, until, genre, limit)
+    _end(run(load_settings(), what=what, choice=choice, json=as_json, csv=as_csv, watching=watch))
 
 
 class Kind(StrEnum):

@@ -87,6 +87,18 @@ async def test_by_genre_and_time(results: Results, documents: Documents) -> None
     assert set(found[0]) == set(held[found[0]["_id"]])
 
 
+async def test_any_collection_by_its_name(results: Results, documents: Documents) -> None:
+    for name, held in documents.items():
+        assert named(await results.documents(name, ALL)) == sorted(held)
+    newest = await results.documents("daily_stats", 1, genre="drama", until=START + DAY)
+    assert newest == await results.days(1, genre="Drama", until=START + DAY)
+    assert await results.documents("hours", since=START + DAY, until=START) == []
+    with pytest.raises(UsageError, match=r"result: expected one of movies_aggregates, .* got 'films'"):
+        await results.documents("films")
+    with pytest.raises(UsageError, match=r"genre: expected a result by genre .* got 'top_movies'"):
+        await results.documents("top_movies", genre="Drama")
+
+
 async def test_how_many_views_are_counted(results: Results) -> None:
     assert await results.total_views() == len(EVENTS)
 

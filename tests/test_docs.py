@@ -251,6 +251,9 @@ def test_the_new_aggregation_is_counted_after_a_rebuild(settings: Settings, tmp_
             "Brazil",
         ]
         assert db["category_stats"].count_documents({"_run": db["_runs"].find_one()["number"]}) == 2
+    shown = succeed(settings, "show", "daily-movies", "--until", "2024-11-01", **new).splitlines()
+    assert shown[0] == "daily_movies of the day 2024-10-31 UTC"
+    assert shown[2].split() == ["1", "a", "Alien", "1", "5.00"]
 
 
 @pytest.mark.parametrize(

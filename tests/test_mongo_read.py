@@ -1,19 +1,26 @@
-"""The queries behind `show`, on documents of the contract."""
+"""Answers to queries of every result, on documents of the contract."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from datetime import timedelta
+from functools import total_ordering
 from typing import Any
 
 import pytest
 
+from movie_stream.aggregates.results import RESULTS
+from movie_stream.aggregates.shape import Shape
 from movie_stream.mongo import read
 from movie_stream.mongo.client import Database, opened
+from movie_stream.mongo.query import DOWN, UP, Order, Query, result_named
 from movie_stream.mongo.schema import ensure
 from movie_stream.settings import Settings
-from tests.reference import DAY_MS, MINUTE_MS, Documents, expected, views
+from tests.reference import DAY_MS, MINUTE_MS, Document, Documents, expected, views
 from tests.stored import store
 
+NAMES = [result.collection for result in RESULTS]
 T = 1_730_385_000_000
 GENRES = ("Crime", "Drama", "Action")
 EVENTS = [
@@ -27,12 +34,6 @@ EVENTS = [
     for day in range(3)
     for n in range(20)
 ]
-
-Query = Callable[[Database, int], Awaitable[Sequence[Any]]]
-QUERIES: tuple[Query, ...] = (
-    *(read.windows, read.genres, read.top_movies, read.active_users),
-    *(read.top_users, read.hours, read.days),
-)
 
 
 @pytest.fixture
@@ -48,55 +49,94 @@ async def db(settings: Settings, documents: Documents) -> AsyncIterator[Database
         yield db
 
 
+def order(query: Query) -> Callable[[Document], list[Any]]:
+    """A key that sorts documents as the query does."""
+
+    def key(document: Document) -> list[Any]:
+        return [_Place(document[field], direction) for field, direction in query.sort]
+
+    return key
+
+
+@total_ordering
+class _Place:
+    """A value in its direction; null is the smallest."""
+
+    def __init__(self, value: Any, direction: int) -> None:
+        self._key, self._direction = (value is not None, 0 if value is None else value), direction
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Place) and self._key == other._key
+
+    def __lt__(self, other: _Place) -> bool:
+        return self._key < other._key if self._direction > 0 else other._key < self._key
+
+
 async def test_nothing_there(settings: Settings) -> None:
     async with opened(settings) as db:
-        for query in QUERIES:
-            assert await query(db, 3) == []
+        for name in NAMES:
+            assert await read.page(db, Query(result_named(name), 3)) == read.Page([], None)
 
 
-async def test_windows_are_newest_first_and_by_views_within_a_minute(db: Database, documents: Documents) -> None:
-    wanted = sorted(
-        documents["movies_aggregates"].values(),
-        key=lambda d: (-d["window_start"].timestamp(), -d["total_views"], d["_id"]),
-    )
-    for limit in (1, 2, 7, 1_000):
-        assert await read.windows(db, limit) == wanted[:limit]
+async def test_what_is_there_in_order(db: Database, documents: Documents) -> None:
+    for name in NAMES:
+        query = Query(result_named(name), 1)
+        wanted = sorted(documents[name].values(), key=order(query))
+        for limit in (1, 2, 7, len(wanted), 1_000, 2**80):
+            page = await read.page(db, replace(query, limit=limit))
+            assert page.documents == wanted[:limit]
+            assert (page.next is None) == (limit >= len(wanted))
+        assert await read.newest(db, name, 2) == wanted[:2]
 
 
-async def test_days_by_genre(db: Database, documents: Documents) -> None:
-    wanted = sorted(
-        documents["daily_stats"].values(),
-        key=lambda d: (-d["timestamp"].timestamp(), -d["daily_views"], d["_id"]),
-    )
-    assert len({day["daily_views"] for day in wanted}) > 1
-    for limit in (1, 4, 1_000):
-        assert await read.days(db, limit) == wanted[:limit]
+ORDERS: list[tuple[str, Order]] = [
+    *((name, ()) for name in NAMES),
+    ("movies_aggregates", (("avg_rating", DOWN), ("genre", UP))),
+    ("movies_aggregates", (("max_rating", UP),)),
+    ("daily_stats", (("timestamp", UP), ("avg_daily_rating", DOWN))),
+    ("daily_stats", (("genre", DOWN), ("timestamp", DOWN))),
+    ("hourly_metrics", (("avg_rating", UP),)),
+]
 
 
-async def test_genres_with_most_views_first(db: Database, documents: Documents) -> None:
-    wanted = sorted(documents["category_stats"].values(), key=lambda d: (-d["total_views"], d["_id"]))
-    assert await read.genres(db, 10) == wanted
-    assert await read.genres(db, 2) == wanted[:2]
+async def test_page_after_page_is_all_of_it(db: Database, documents: Documents) -> None:
+    for name, by in ORDERS:
+        query = Query(result_named(name), 3, order=by)
+        found: list[Document] = []
+        while True:
+            page = await read.page(db, query)
+            found += page.documents
+            if page.next is None:
+                break
+            query = replace(query, after=page.next)
+        assert found == sorted(documents[name].values(), key=order(query)), (name, by)
 
 
-@pytest.mark.parametrize(
-    ("collection", "query"),
-    [
-        ("top_movies", read.top_movies),
-        ("active_users", read.active_users),
-        ("top_users", read.top_users),
-        ("hourly_metrics", read.hours),
-    ],
-)
-async def test_one_document_a_time_newest_first(
-    db: Database, documents: Documents, collection: str, query: Query
-) -> None:
-    wanted = sorted(documents[collection].values(), key=lambda d: d["timestamp"], reverse=True)
-    assert await query(db, 2) == wanted[:2]
-    assert await query(db, 1_000) == wanted
+async def test_a_time_within_a_millisecond_is_not_rounded_down(db: Database, documents: Documents) -> None:
+    newest = max(document["timestamp"] for document in documents["hourly_metrics"].values())
+    just_after = newest + timedelta(microseconds=1)
+    assert await read.newest(db, "hourly_metrics", 5, since=just_after) == []
+    assert (await read.newest(db, "hourly_metrics", 5, until=just_after))[0]["timestamp"] == newest
 
 
-async def test_the_newest_hour_is_what_one_gets_unasked(db: Database, documents: Documents) -> None:
-    newest = max(documents["top_movies"].values(), key=lambda d: d["timestamp"])
-    assert await read.top_movies(db) == [newest]
-    assert len(await read.top_users(db)) == 1
+async def test_rows_are_those_of_the_flat_view(db: Database) -> None:
+    for name in NAMES:
+        shape = Shape.of(result_named(name))
+        if shape.entries:
+            rows = [row for document in await read.newest(db, name, 1_000) for row in shape.rows(document)]
+            flat = await db[f"{name}_flat"].find().to_list(None)
+            assert sorted(rows, key=lambda row: row["_id"]) == sorted(flat, key=lambda row: row["_id"])
+            assert rows
+
+
+async def test_a_page_of_windows_looks_at_no_more_than_it_needs(db: Database, documents: Documents) -> None:
+    """The index on the windows' start serves it, however many there are behind."""
+    await db.command("profile", 2)
+    await read.newest(db, "movies_aggregates", 3)
+    await db.command("profile", 0)
+    seen = [
+        done["docsExamined"] async for done in db["system.profile"].find({"op": "query", "ns": {"$regex": "movies_a"}})
+    ]
+    assert len(seen) == 2
+    assert len(documents["movies_aggregates"]) > 20
+    assert max(seen) <= 6

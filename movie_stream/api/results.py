@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable
 from contextlib import AsyncExitStack
 from datetime import datetime
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from pymongo.errors import PyMongoError
 
@@ -32,8 +32,8 @@ class Results:
     `movie_stream.mongo.read`. `since` and `until` choose windows by their start, the latter exclusive, both aware;
     `genre` is found however it is written.
 
-    All of them raise MongoUnreachable, MongoRefused, MongoFailed, and UsageError for arguments that cannot be meant;
-    entering raises SettingsError.
+    All of them raise MongoUnreachable, MongoRefused, MongoFailed, QueryTooSlow, and UsageError for arguments that
+    cannot be meant; entering raises SettingsError.
     """
 
     def __init__(
@@ -56,7 +56,19 @@ class Results:
 
     async def total_views(self) -> int:
         """How many views are counted."""
-        return await self._asked(read.total_views(self._opened()))
+        return await self._answer(read.total_views(self._opened()))
+
+    async def documents(
+        self,
+        result: str,
+        limit: int = 20,
+        *,
+        genre: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> list[dict[str, Any]]:
+        """The newest documents of any collection of the results, by its name; of all time those with most views."""
+        return await self._asked(result, limit, genre=genre, since=since, until=until)
 
     async def latest_windows(
         self,
@@ -67,8 +79,7 @@ class Results:
         until: datetime | None = None,
     ) -> list[read.MinuteWindow]:
         """The newest minutes by genre, of one minute the genres with most views first."""
-        selection = _selection(limit, genre, since, until)
-        return await self._asked(read.windows(self._opened(), limit, selection))
+        return await self._asked("movies_aggregates", limit, genre=genre, since=since, until=until)
 
     async def changes(
         self, limit: int = 100, *, genre: str | None = None, every_s: float = 1.0
@@ -93,25 +104,23 @@ class Results:
         self, limit: int = 1, *, since: datetime | None = None, until: datetime | None = None
     ) -> list[read.TopMovies]:
         """The newest hours, each with the ten films with most views."""
-        selection = _selection(limit, None, since, until)
-        return await self._asked(read.top_movies(self._opened(), limit, selection))
+        return await self._asked("top_movies", limit, since=since, until=until)
 
     async def genres(self, limit: int = 20, *, genre: str | None = None) -> list[read.GenreStats]:
         """The genres with most views of all time, or the one."""
-        return await self._asked(read.genres(self._opened(), limit, _selection(limit, genre, None, None)))
+        return await self._asked("category_stats", limit, genre=genre)
 
     async def active_users(
         self, limit: int = 7, *, since: datetime | None = None, until: datetime | None = None
     ) -> list[read.ActiveUsers]:
         """The newest days, each with how many users there were, and how long they stayed."""
-        selection = _selection(limit, None, since, until)
-        return await self._asked(read.active_users(self._opened(), limit, selection))
+        return await self._asked("active_users", limit, since=since, until=until)
 
     async def hours(
         self, limit: int = 24, *, since: datetime | None = None, until: datetime | None = None
     ) -> list[read.Hour]:
         """The newest hours."""
-        return await self._asked(read.hours(self._opened(), limit, _selection(limit, None, since, until)))
+        return await self._asked("hourly_metrics", limit, since=since, until=until)
 
     async def days(
         self,
@@ -122,16 +131,18 @@ class Results:
         until: datetime | None = None,
     ) -> list[read.GenreDay]:
         """The newest days by genre, of one day the genres with most views first."""
-        return await self._asked(read.days(self._opened(), limit, _selection(limit, genre, since, until)))
+        return await self._asked("daily_stats", limit, genre=genre, since=since, until=until)
 
     async def top_users(
         self, limit: int = 1, *, since: datetime | None = None, until: datetime | None = None
     ) -> list[read.TopUsers]:
         """The newest days, each with the ten users with most views."""
-        selection = _selection(limit, None, since, until)
-        return await self._asked(read.top_users(self._opened(), limit, selection))
+        return await self._asked("top_users", limit, since=since, until=until)
 
-    async def _asked(self, answer: Awaitable[T]) -> T:
+    async def _asked(self, result: str, limit: int, **choice: Any) -> list[Any]:
+        return await self._answer(read.newest(self._opened(), result, limit, **choice))
+
+    async def _answer(self, answer: Awaitable[T]) -> T:
         try:
             return await answer
         except PyMongoError as error:
@@ -141,12 +152,3 @@ class Results:
         if self._db is None:
             raise RuntimeError("Results are read in an `async with` block")
         return self._db
-
-
-def _selection(limit: int, genre: str | None, since: datetime | None, until: datetime | None) -> read.Selection:
-    if limit < 1:
-        raise UsageError(argument="limit", expected="a whole number from 1", got=str(limit))
-    for argument, time in (("since", since), ("until", until)):
-        if time is not None and time.utcoffset() is None:
-            raise UsageError(argument=argument, expected="a datetime with a time zone", got=time.isoformat())
-    return read.Selection(genre, since, until)

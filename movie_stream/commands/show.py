@@ -1,262 +1,130 @@
-"""`movie-stream show`: results from MongoDB as tables within 80 columns, or as JSON."""
+"""`movie-stream show`: a result, or the workers that run, as a table within 80 columns, as JSON or as CSV."""
 
 from __future__ import annotations
 
 import asyncio
-import re
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final, Literal
+from datetime import UTC, datetime
+from typing import Final, Literal
 
-import orjson
-from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from movie_stream.commands import show_results, show_workers
+from movie_stream.commands.show_answer import Answer
+from movie_stream.commands.show_results import MOST
+from movie_stream.commands.show_table import printed
+from movie_stream.commands.show_text import as_csv, as_json
+from movie_stream.commands.show_watch import Look, watch
 from movie_stream.errors import UsageError
-from movie_stream.masking import printable
-from movie_stream.mongo import read
-from movie_stream.mongo.client import Database, opened
+from movie_stream.moment import A_MOMENT_OR_AGE, moment_or_age
+from movie_stream.mongo import query
+from movie_stream.mongo.client import opened
+from movie_stream.mongo.query import Query, check, result_named
 from movie_stream.settings import Settings
 
-Row = Mapping[str, Any]
-
-_GAP: Final = 2
-"""Characters between columns."""
-_NARROWEST: Final = 8
-"""Characters that are left of a text, at least."""
+WORKERS: Final = "workers"
+Form = Literal["table", "json", "csv"]
 
 
-def show(settings: Settings, *, what: str, limit: int | None = None, as_json: bool = False) -> None:
-    """Prints what there is of the named results: the newest or largest `limit`, or as many as suit them.
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What of it is asked for, as it stands on the command line."""
 
-    Raises UsageError for a `what` that is none of SHOWN, and what stands in the way of asking MongoDB.
+    since: str | None = None
+    until: str | None = None
+    genre: str | None = None
+    limit: int | None = None
+    """None: as many as suit what is shown."""
+
+
+ALL: Final = Choice()
+
+
+def show(
+    settings: Settings,
+    *,
+    what: str,
+    choice: Choice = ALL,
+    json: bool = False,
+    csv: bool = False,
+    watching: bool = False,
+) -> int:
+    """Prints it once, or again and again until Ctrl-C; the exit code is 0.
+
+    Raises UsageError for what cannot be meant, and what stands in the way of asking MongoDB.
     """
-    if what not in SHOWN:
-        raise UsageError(argument="WHAT", expected=f"one of {', '.join(SHOWN)}", got=what)
-    if limit is not None and limit < 1:
-        raise UsageError(argument="--limit", expected="a whole number from 1", got=str(limit))
-    shown = SHOWN[what]
-    rows = asyncio.run(_ask(settings, shown, limit or shown.limit))
-    if as_json:
-        sys.stdout.write(_json(rows) + "\n")
-        return
-    console = Console(highlight=False)
-    if not rows:
-        console.print(
-            Text(
-                f"No {shown.noun} in {settings.mongodb_database} yet. Send views with: movie-stream produce, "
-                "and count them with: movie-stream worker"
-            ),
-            soft_wrap=True,
+    form = _form(json=json, csv=csv, watching=watching)
+    look = _look(settings, what, choice)
+    if watching:
+        asyncio.run(watch(settings, look, as_json=form == "json"))
+    else:
+        _print(asyncio.run(_once(settings, look)), form)
+    return 0
+
+
+def names() -> list[str]:
+    """All that can be shown."""
+    return [*query.names(), WORKERS]
+
+
+def _form(*, json: bool, csv: bool, watching: bool) -> Form:
+    if json and csv:
+        raise UsageError(argument="--csv", expected="only one of --csv and --json", got="both")
+    if csv and watching:
+        raise UsageError(
+            argument="--watch", expected="no --csv besides", remedy="with --json it prints a line for each change"
         )
-    for title, entries in shown.tables(rows):
-        console.print(Text(title, style="bold"))
-        console.print(_table(shown.columns, entries, console.width))
-    if rows and shown.note:
-        console.print(Text(shown.note.format(timezone=settings.timezone), style="dim"))
+    return "json" if json else "csv" if csv else "table"
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a table: the field that it shows, and how."""
-
-    header: str
-    field: str
-    shown: Callable[[Any], str]
-    justify: Literal["left", "right"] = "right"
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """How one kind of result is asked for and laid out."""
-
-    noun: str
-    query: Callable[[Database, int], Awaitable[Sequence[Any]]]
-    limit: int
-    title: str
-    columns: tuple[Column, ...]
-    list_field: str = ""
-    """Where documents hold lists, each becomes a table of its own, named after the document's `timestamp`."""
-    note: str = ""
-
-    def tables(self, rows: Sequence[Row]) -> list[tuple[str, Sequence[Row]]]:
-        """(title, rows) of each table."""
-        if not self.list_field:
-            return [(self.title, rows)] if rows else []
-        return [
-            (
-                row["timestamp"].strftime(self.title),
-                [{"rank": rank, **entry} for rank, entry in enumerate(row[self.list_field], 1)],
-            )
-            for row in rows
-        ]
+def _look(settings: Settings, what: str, choice: Choice) -> Look:
+    """Asks MongoDB for it; raises UsageError at once for what cannot be asked."""
+    if choice.limit is not None and not 1 <= choice.limit <= MOST:
+        raise UsageError(argument="--limit", expected=f"a whole number from 1 to {MOST:,}", got=str(choice.limit))
+    if what == WORKERS:
+        _no_choice(choice)
+        return lambda db: show_workers.answer(db, settings, choice.limit or MOST)
+    _query(what, choice)
+    return lambda db: show_results.answer(db, settings, _query(what, choice))
 
 
-def _json(rows: Sequence[Row]) -> str:
-    r"""JSON without the control characters above ASCII, which terminals obey too and orjson leaves as they are.
-
-    >>> _json([{"title": "Alien\x1b[2J\x9b2J"}])
-    '[{"title":"Alien\\u001b[2J\\u009b2J"}]'
-    """
-    text = orjson.dumps(rows, option=orjson.OPT_UTC_Z).decode()
-    return re.sub("[\x7f-\x9f]", lambda control: f"\\u{ord(control[0]):04x}", text)
+def _no_choice(choice: Choice) -> None:
+    for name in ("since", "until", "genre"):
+        if getattr(choice, name) is not None:
+            raise UsageError(argument=f"--{name}", expected="a result", got=WORKERS)
 
 
-async def _ask(settings: Settings, shown: Shown, limit: int) -> list[Row]:
+def _query(what: str, choice: Choice) -> Query:
+    """The query at this moment, which times such as 2h count from."""
+    result, now = result_named(what, "RESULT", WORKERS), datetime.now(UTC)
+    since, until = _time("--since", choice.since, now), _time("--until", choice.until, now)
+    asked = Query(result, choice.limit or show_results.limit_of(result), choice.genre, since, until)
+    check(asked, "--")
+    if since and until and since >= until:
+        raise UsageError(argument="--until", expected=f"a time after --since {choice.since}", got=choice.until)
+    return asked
+
+
+def _time(option: str, text: str | None, now: datetime) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return moment_or_age(text, now)
+    except ValueError as error:
+        raise UsageError(argument=option, expected=A_MOMENT_OR_AGE, got=text) from error
+
+
+async def _once(settings: Settings, look: Look) -> Answer:
     async with opened(settings) as db:
-        return list(await shown.query(db, limit))
+        return await look(db)
 
 
-def _table(columns: Sequence[Column], rows: Sequence[Row], width: int) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold cyan")
-    cells = [[column.shown(row[column.field]) for row in rows] for column in columns]
-    for column, fitting in zip(columns, _widths(columns, cells, width), strict=True):
-        table.add_column(column.header, justify=column.justify, width=fitting, no_wrap=True, overflow="ellipsis")
-    for row in zip(*cells, strict=True):
-        table.add_row(*map(Text, row))
-    return table
-
-
-def _widths(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int) -> list[int]:
-    """How wide each column is: text gives way, the widest first, and figures never do."""
-    widths = [max(map(cell_len, (column.header, *texts))) for column, texts in zip(columns, cells, strict=True)]
-    text = [n for n, column in enumerate(columns) if column.shown is printable]
-    excess = sum(widths) + _GAP * (len(widths) - 1) - width
-    for _ in range(excess):
-        widest = max(text, key=widths.__getitem__, default=None)
-        if widest is None or widths[widest] <= _NARROWEST:
-            break
-        widths[widest] -= 1
-    return widths
-
-
-def _count(number: int) -> str:
-    return f"{number:,}"
-
-
-def _number(number: float | None) -> str:
-    return "-" if number is None else f"{number:,.2f}"
-
-
-def _minute(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M}"
-
-
-def _day(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d}"
-
-
-def _label(header: str, field: str, shown: Callable[[Any], str] = printable) -> Column:
-    return Column(header, field, shown, "left")
-
-
-_RANK: Final = Column("#", "rank", str)
-_USERS: Final = Column("users", "unique_users", _count)
-_RATING: Final = Column("rating", "avg_rating", _number)
-
-SHOWN: Final[Mapping[str, Shown]] = {
-    "windows": Shown(
-        "minute windows",
-        read.windows,
-        10,
-        "Minute windows, newest first (UTC)",
-        (
-            _label("minute", "window_start", _minute),
-            _label("genre", "genre"),
-            Column("views", "total_views", _count),
-            _USERS,
-            _RATING,
-            Column("best", "max_rating", _number),
-            Column("worst", "min_rating", _number),
-            Column("minutes", "total_duration", _count),
-        ),
-    ),
-    "genres": Shown(
-        "genres",
-        read.genres,
-        10,
-        "Genres of all time, most views first",
-        (
-            _label("genre", "genre"),
-            Column("views", "total_views", _count),
-            Column("films", "unique_movies", _count),
-            _USERS,
-            _RATING,
-            Column("revenue", "total_revenue", _number),
-            Column("peak hour", "peak_hour", str),
-        ),
-        note="Peak hour in {timezone}",
-    ),
-    "top-movies": Shown(
-        "hours with films",
-        read.top_movies,
-        1,
-        "Films with most views in the hour from %Y-%m-%d %H:%M UTC",
-        (
-            _RANK,
-            _label("title", "title"),
-            _label("film", "movie_id"),
-            Column("views", "views", _count),
-            _RATING,
-        ),
-        "top_movies",
-    ),
-    "active-users": Shown(
-        "days with users",
-        read.active_users,
-        7,
-        "Users by day, newest first (UTC)",
-        (
-            _label("day", "timestamp", _day),
-            Column("users", "total_users", _count),
-            Column("new", "new_users", _count),
-            Column("returning", "returning_users", _count),
-            Column("minutes a session", "avg_session_duration", _number),
-        ),
-    ),
-    "top-users": Shown(
-        "days with users",
-        read.top_users,
-        1,
-        "Users with most views on %Y-%m-%d (UTC)",
-        (
-            _RANK,
-            _label("user", "user_id"),
-            Column("views", "watch_count", _count),
-            Column("minutes", "watch_time", _count),
-        ),
-        "top_users",
-    ),
-    "hours": Shown(
-        "hours",
-        read.hours,
-        24,
-        "Hours, newest first (UTC)",
-        (
-            _label("hour", "timestamp", _minute),
-            Column("views", "total_views", _count),
-            _USERS,
-            _RATING,
-            Column("minutes", "total_duration", _count),
-        ),
-    ),
-    "days": Shown(
-        "days",
-        read.days,
-        10,
-        "Days by genre, newest first (UTC)",
-        (
-            _label("day", "timestamp", _day),
-            _label("genre", "genre"),
-            Column("views", "daily_views", _count),
-            _USERS,
-            Column("rating", "avg_daily_rating", _number),
-            Column("minutes", "total_watch_time", _count),
-        ),
-    ),
-}
-"""By what stands on the command line."""
+def _print(answer: Answer, form: Form) -> None:
+    if form == "table":
+        Console(highlight=False).print(printed(answer))
+        return
+    sys.stdout.flush()
+    sys.stdout.buffer.write(as_json(answer) if form == "json" else as_csv(answer))
+    if answer.more:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(answer.more, markup=False)

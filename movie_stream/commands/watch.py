@@ -68,16 +68,16 @@ class Watch:
             raise explain(error, self._db) from error
 
     async def _look(self, waiting: int) -> Snapshot:
-        films = await read.top_movies(self._db)
+        films = await read.newest(self._db, "top_movies", 1)
         return Snapshot(
             at_s=time.monotonic(),
             views=await read.total_views(self._db) - self._views,
             dead_letters=await self._dead_letters() - self._letters,
             waiting=waiting,
-            windows=await read.windows(self._db, _WINDOWS),
-            genres=await read.genres(self._db, _GENRES),
+            windows=await read.newest(self._db, "movies_aggregates", _WINDOWS),
+            genres=await read.newest(self._db, "category_stats", _GENRES),
             films=films[0] if films else None,
-            hours=await read.hours(self._db, _HOURS),
+            hours=await read.newest(self._db, "hourly_metrics", _HOURS),
         )
 
     async def _dead_letters(self) -> int:

@@ -1,19 +1,25 @@
-"""What people ask of the results: the newest windows, the largest genres. Nothing in here writes.
+"""Answers to queries: documents as they are stored, without `_rev` and `_run`. Nothing in here writes.
 
-Every query gives documents as they are stored, without `_rev` and `_run`, and raises the driver's errors as
-they are: use it within `client.opened`.
+Every function raises the driver's errors as they are: use it within `client.opened`.
+
+The typed dictionaries are for programs that read documents through `movie_stream.Results`; what a document has is
+declared in RESULTS, and a test compares the two.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, TypedDict, cast
+from typing import Any, Final, TypedDict
 
-from movie_stream.event import slug_of
+from pymongo.errors import ExecutionTimeout
+
+from movie_stream.errors import MovieStreamError
 from movie_stream.mongo.client import Database
+from movie_stream.mongo.query import DOWN, Filter, Position, Query, check, result_named
 
-_SHOWN: Final = {"_rev": 0, "_run": 0}
+LIMIT_MS: Final = 20_000
+"""How long MongoDB may work on one query."""
 
 
 class MinuteWindow(TypedDict):
@@ -119,90 +125,75 @@ class TopUsers(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
-    """Which documents of a collection: those of a genre, however it is written, and of windows that begin in a time.
+class Page:
+    """The documents that a query asks for, in its order."""
 
-    >>> Selection(genre="Film  Noir").filter("timestamp")
-    {'slug': 'film noir'}
-    """
-
-    genre: str | None = None
-    since: datetime | None = None
-    """The first start of a window, aware."""
-    until: datetime | None = None
-    """The first start that is too late, aware."""
-
-    def filter(self, start: str) -> dict[str, Any]:
-        """The query, for documents whose window begins at the field `start`."""
-        times = {operator: time for operator, time in (("$gte", self.since), ("$lt", self.until)) if time is not None}
-        query: dict[str, Any] = {} if self.genre is None else {"slug": slug_of(self.genre)}
-        return query | ({start: times} if times else {})
+    documents: list[dict[str, Any]]
+    next: Position | None
+    """What `Query.after` has to be for those that its limit has left out; None where there are no more."""
 
 
-ALL: Final = Selection()
+class QueryTooSlow(MovieStreamError):
+    """MongoDB did not answer a query within LIMIT_MS."""
+
+    def __init__(self, *, collection: str) -> None:
+        super().__init__(
+            f"MongoDB has not answered a query of {collection} within {LIMIT_MS // 1_000} s; ask for fewer documents, "
+            "or for less time, and see that the indexes are there: movie-stream init"
+        )
+
+
+async def page(db: Database, query: Query) -> Page:
+    """The documents of the query. Raises UsageError where it cannot be meant, and QueryTooSlow."""
+    check(query)
+    try:
+        found = await _found(db, query)
+    except ExecutionTimeout as error:
+        raise QueryTooSlow(collection=query.result.collection) from error
+    documents, more = found[: query.limit], found[query.limit :]
+    return Page(documents, query.position_of(documents[-1]) if more else None)
+
+
+async def newest(
+    db: Database,
+    result: str,
+    limit: int,
+    *,
+    genre: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> list[Any]:
+    """The first documents of the result of this name. Raises what `page` raises."""
+    return (await page(db, Query(result_named(result), limit, genre, since, until))).documents
 
 
 async def total_views(db: Database) -> int:
     """The number of views that are counted: the sum over all genres."""
-    cursor = db["category_stats"].aggregate([{"$group": {"_id": None, "views": {"$sum": "$total_views"}}}])
-    found = await cursor.to_list(1)
+    pipeline = [{"$group": {"_id": None, "views": {"$sum": "$total_views"}}}]
+    found = await db["category_stats"].aggregate(pipeline, maxTimeMS=LIMIT_MS).to_list(1)
     return int(found[0]["views"]) if found else 0
 
 
-async def windows(db: Database, limit: int, of: Selection = ALL) -> list[MinuteWindow]:
-    """The newest minute windows, of one minute those with most views first."""
-    found = await _newest(db, "movies_aggregates", "window_start", "total_views", limit, of)
-    return cast(list[MinuteWindow], found)
-
-
-async def genres(db: Database, limit: int, of: Selection = ALL) -> list[GenreStats]:
-    """The genres with most views of all time."""
-    cursor = db["category_stats"].find(of.filter("timestamp"), _SHOWN).sort([("total_views", -1), ("_id", 1)])
-    return cast(list[GenreStats], await cursor.limit(limit).to_list(limit))
-
-
-async def top_movies(db: Database, hours: int = 1, of: Selection = ALL) -> list[TopMovies]:
-    """The newest hours' lists of the films with most views."""
-    return cast(list[TopMovies], await _latest(db, "top_movies", hours, of))
-
-
-async def active_users(db: Database, days: int, of: Selection = ALL) -> list[ActiveUsers]:
-    """The newest days' users."""
-    return cast(list[ActiveUsers], await _latest(db, "active_users", days, of))
-
-
-async def top_users(db: Database, days: int = 1, of: Selection = ALL) -> list[TopUsers]:
-    """The newest days' lists of the users with most views."""
-    return cast(list[TopUsers], await _latest(db, "top_users", days, of))
-
-
-async def hours(db: Database, limit: int, of: Selection = ALL) -> list[Hour]:
-    """The newest hours."""
-    return cast(list[Hour], await _latest(db, "hourly_metrics", limit, of))
-
-
-async def days(db: Database, limit: int, of: Selection = ALL) -> list[GenreDay]:
-    """The newest days by genre, of one day the genres with most views first."""
-    return cast(list[GenreDay], await _newest(db, "daily_stats", "timestamp", "daily_views", limit, of))
-
-
-async def _latest(db: Database, collection: str, limit: int, of: Selection) -> list[dict[str, Any]]:
-    """The newest documents of a collection that has one for each `timestamp`."""
-    cursor = db[collection].find(of.filter("timestamp"), _SHOWN).sort("timestamp", -1)
-    found: list[dict[str, Any]] = await cursor.limit(limit).to_list(limit)
+async def _found(db: Database, query: Query) -> list[dict[str, Any]]:
+    """The documents, and one more where there are more."""
+    wanted = await _bounded(db, query)
+    cursor = db[query.result.collection].find(wanted, query.fields).sort(list(query.sort)).limit(query.one_more)
+    found: list[dict[str, Any]] = await cursor.max_time_ms(LIMIT_MS).to_list(query.one_more)
     return found
 
 
-async def _newest(
-    db: Database, collection: str, start: str, views: str, limit: int, of: Selection
-) -> list[dict[str, Any]]:
-    """The newest documents of a collection that has several for each `start`."""
-    # No index serves a sort by three fields: what is at least as new as the last that is shown is sorted.
-    wanted = of.filter(start)
-    oldest = await db[collection].find(wanted, {start: 1}).sort(start, -1).limit(limit).to_list(limit)
-    if not oldest:
-        return []
-    newest = {**wanted, start: {**wanted.get(start, {}), "$gte": oldest[-1][start]}}
-    cursor = db[collection].find(newest, _SHOWN).sort([(start, -1), (views, -1), ("_id", 1)])
-    found: list[dict[str, Any]] = await cursor.limit(limit).to_list(limit)
-    return found
+async def _bounded(db: Database, query: Query) -> Filter:
+    """The query's filter, without windows that lie behind the limit.
+
+    Only the start of the windows has an index. Where more fields sort, MongoDB would sort all documents; so the start
+    of the last one that is asked for is looked up first, and what lies behind it is left out.
+    """
+    wanted = query.filter()
+    (first, direction), *others = query.sort
+    if not others or first != query.shape.start:
+        return wanted
+    cursor = db[query.result.collection].find(wanted, {"_id": 0, first: 1}).sort(first, direction)
+    last = await cursor.skip(query.one_more - 1).limit(1).max_time_ms(LIMIT_MS).to_list(1)
+    if not last:
+        return wanted
+    return {"$and": [wanted, {first: {"$gte" if direction == DOWN else "$lte": last[0][first]}}]}

@@ -1,0 +1,117 @@
+"""What the documents of a result look like to those who read them: which field is the window's start, what kind of
+value each field has, and lists as rows. All of it follows from the result's entry in RESULTS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from movie_stream.aggregates.fields import Count, Schema, Start
+from movie_stream.aggregates.results import Result
+from movie_stream.aggregates.window import ALL_TIME
+
+Document = Mapping[str, Any]
+Kind = Literal["time", "count", "number", "text"]
+RANK = "rank"
+"""The field of a row that says which entry of its list it is, from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One field of a row."""
+
+    name: str
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The documents of one result.
+
+    >>> from movie_stream.aggregates.results import RESULTS
+    >>> shape = Shape.of(RESULTS[1])
+    >>> shape.start, shape.entries, [column.name for column in shape.row]
+    ('timestamp', 'top_movies', ['timestamp', 'rank', 'movie_id', 'title', 'views', 'avg_rating'])
+    """
+
+    result: Result
+    start: str | None
+    """The field with the start of the window; None where there is one window for all time."""
+    views: str | None
+    """The field that counts views, if there is one."""
+    fields: tuple[Column, ...]
+    """Those of the document but for `_id` and the list."""
+    entries: str | None
+    """The field with a list of entries, if there is one."""
+    entry: tuple[Column, ...]
+    """The fields of an entry of that list."""
+
+    @classmethod
+    def of(cls, result: Result) -> Self:
+        """The shape that the result's fields and their schemas amount to."""
+        schemas = {name: field.schema for name, field in result.fields.items()}
+        lists = {name: schema["items"]["properties"] for name, schema in schemas.items() if _is_list(schema)}
+        if len(lists) > 1:
+            raise ValueError(f"{result.collection}: a document can have one list, not {', '.join(lists)}")
+        entries, entry = next(iter(lists.items()), (None, {}))
+        return cls(
+            result,
+            None if result.window is ALL_TIME else _first(result, Start),
+            _first(result, Count),
+            tuple(Column(name, _kind(schema)) for name, schema in schemas.items() if name not in lists),
+            entries,
+            tuple(Column(name, _kind(schema)) for name, schema in entry.items()),
+        )
+
+    @property
+    def row(self) -> tuple[Column, ...]:
+        """The fields of a row, but for its `_id`: those of the flat view, where there is a list."""
+        return (*self.fields, Column(RANK, "count"), *self.entry) if self.entries else self.fields
+
+    @property
+    def one_a_window(self) -> bool:
+        """Whether no two documents have the same start."""
+        return self.start is not None and not self.result.by_genre
+
+    def list_of(self, document: Document) -> list[Document]:
+        """The entries of a document's list; none where it is no list of them."""
+        entries = document.get(self.entries or "")
+        return [entry for entry in entries if isinstance(entry, Mapping)] if isinstance(entries, list) else []
+
+    def rows(self, document: Document) -> Iterator[dict[str, Any]]:
+        """The document as rows: itself, or one for each entry of its list, as the flat view has them.
+
+        A field that a document of an older version does not have is None.
+        """
+        base = {"_id": document["_id"], **{column.name: document.get(column.name) for column in self.fields}}
+        if self.entries is None:
+            yield base
+            return
+        for rank, entry in enumerate(self.list_of(document), 1):
+            figures = {column.name: entry.get(column.name) for column in self.entry}
+            yield {**base, "_id": f"{base['_id']}_{rank}", RANK: rank, **figures}
+
+
+def _is_list(schema: Schema) -> bool:
+    return "properties" in schema.get("items", {})
+
+
+def _first(result: Result, kind: type) -> str | None:
+    return next((name for name, field in result.fields.items() if isinstance(field, kind)), None)
+
+
+def _kind(schema: Schema) -> Kind:
+    """What kind of value a schema allows, beside null.
+
+    >>> _kind({"bsonType": ["int", "long"]}), _kind({"bsonType": ["double", "null"]}), _kind({"bsonType": "date"})
+    ('count', 'number', 'time')
+    """
+    types = schema["bsonType"]
+    allowed = {types} if isinstance(types, str) else set(types)
+    if "date" in allowed:
+        return "time"
+    if "double" in allowed:
+        return "number"
+    return "count" if allowed & {"int", "long"} else "text"
