@@ -33,7 +33,7 @@ demo: install ## start a broker and MongoDB, replay a sample, show the results l
 test: install check ## check, then run every test
 	$(BIN)/pytest --numprocesses=3 --dist=loadfile --durations=10
 
-chaos: install ## the fault suite: what dies, hangs or is spoilt, on both brokers; about an hour; writes docs/reliability.md
+chaos: install ## the fault suite: what dies, hangs or is spoilt, on both brokers; an hour and a half; writes docs/reliability.md
 	rm -f .chaos/results.jsonl
 	$(BIN)/pytest -m 'chaos or not chaos' --numprocesses=2 tests/test_chaos_*.py
 	$(BIN)/python -m tests.chaos.record
