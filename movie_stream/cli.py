@@ -52,6 +52,9 @@ _FILE, _CATALOGUE, _WHICH, _WHEN = "The file", "For catalogues", "Which views", 
 """Groups of options."""
 _HOW = ("--resume", "--restart")
 
+LateAnyway = Annotated[
+    bool, typer.Option("--late-anyway", help="Send also views that the workers would refuse as late.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
@@ -322,6 +325,7 @@ def produce(
             rich_help_panel=_WHEN,
         ),
     ] = False,
+    late_anyway: LateAnyway = False,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", "-n", help="Only show the first views, and what is wrong with which rows."),
@@ -358,6 +362,7 @@ def produce(
         shift_to=shift_to,
         anchor=anchor.value if anchor else None,
         loop=loop,
+        late_anyway=late_anyway,
     )
     if dry_run:
         from movie_stream.commands.dry_run import dry_run as rehearse
@@ -441,6 +446,7 @@ def generate(
             help="The share of views that are spoilt, in one of six ways, so that they are refused as bad.",
         ),
     ] = 0,
+    late_anyway: LateAnyway = False,
 ) -> None:
     """Make views up: a daily rhythm, popular and rare films, regular and rare users; to a file or to the topic.
 
@@ -460,7 +466,16 @@ def generate(
         late_fraction=late_fraction,
         bad_fraction=bad_fraction,
     )
-    _end(run(views, output=output, to_topic=to_topic, file_format=file_format and file_format.value, rate=rate))
+    _end(
+        run(
+            views,
+            output=output,
+            to_topic=to_topic,
+            file_format=file_format and file_format.value,
+            rate=rate,
+            late_anyway=late_anyway,
+        )
+    )
 
 
 @app.command(epilog=_examples("movie-stream show genres", "movie-stream show top-movies --limit 3 --json"))

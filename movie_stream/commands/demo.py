@@ -177,7 +177,9 @@ class _Demo:
                 await wait_until_counted(settings)
                 await look()
                 self._run.counted_s = time.monotonic()
-                self._run.phase = "all events counted"
+                self._run.phase = (
+                    "all events counted" if not self._run.now.dead_letters else "all events counted or refused"
+                )
                 if not once:
                     await asyncio.Event().wait()
 

@@ -28,6 +28,7 @@ def generate(
     to_topic: bool = False,
     file_format: str | None = None,
     rate: float | None = None,
+    late_anyway: bool = False,
 ) -> int:
     """Writes the views to a file, or sends them to the topic at `rate` events/s; 0 is as fast as it goes.
 
@@ -44,7 +45,9 @@ def generate(
         check_rate(rate or 0)
         from movie_stream.commands.generate_to_topic import send
 
-        return send(load_settings(), views, rate or 0)
+        return send(load_settings(), views, rate or 0, late_anyway=late_anyway)
+    if late_anyway:
+        raise UsageError(argument="--late-anyway", expected="--to-topic beside it, not --output")
     if rate is not None:
         raise UsageError(argument="--rate", expected="--to-topic beside it, not --output")
     write_file(views, output, file_format or ("jsonl" if output.suffix == ".jsonl" else "csv"))

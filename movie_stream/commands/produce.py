@@ -127,6 +127,8 @@ class Report:
             self._console.print(f"{self._file}: {progress.found}", markup=False)
         if progress.far_off:
             self.warn(f"{self._file}: {progress.far_off}")
+        if progress.late:
+            self.warn(f"{self._file}: {progress.late}")
         if progress.nothing_to_resume and self._resume:
             self._console.print(f"{self._file}: nothing to resume, it is sent from its beginning", markup=False)
         for row in progress.refused_rows:

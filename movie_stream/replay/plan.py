@@ -36,6 +36,8 @@ class Plan:
     anchor: Anchor | None = None
     loop: bool = False
     """Begin again at the end, each time later by the file's length."""
+    late_anyway: bool = False
+    """Send also what the workers will refuse as late."""
 
     def __post_init__(self) -> None:
         check_rate(self.rate)
@@ -102,6 +104,7 @@ def plan_of(
     limit: int | None = None,
     anchor: Anchor | None = None,
     loop: bool = False,
+    late_anyway: bool = False,
 ) -> Plan:
     """The plan, with moments as a user writes them. Raises UsageError."""
     between = TimeRange(
@@ -120,4 +123,5 @@ def plan_of(
         shift_to_ms=None if shift_to in (None, NOW) else moment_ms("--shift-to", shift_to or ""),
         anchor=anchor,
         loop=loop,
+        late_anyway=late_anyway,
     )

@@ -13,10 +13,12 @@ from typing import Final, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from movie_stream.errors import FileRefused, UsageError
+from movie_stream.errors import BrokerForbids, FileRefused, UsageError
 from movie_stream.replay.bookmark import BookmarkFile
 from movie_stream.replay.csv_records import ViewChunk
 from movie_stream.replay.csv_rows import RefusedRow
+from movie_stream.replay.lateness import ELSEWHERE, MOVE, Lateness, LateViews, judged
+from movie_stream.replay.newest_views import newest_views
 from movie_stream.replay.opened import Told
 from movie_stream.replay.pace import Clock, Pace, Schedule
 from movie_stream.replay.plan import AS_IT_IS, Plan
@@ -34,6 +36,7 @@ Item = TypeVar("Item")
 Step = Literal["unpacking", "checking", "sorting", "resuming", "sending"]
 
 LONG_WAIT_S: Final = 2.0
+NOT_COMPARED: Final = "whether views would be late is not known, for the topic cannot be read"
 CORRECT: Final = "correct it, or leave out --strict"
 
 
@@ -59,6 +62,8 @@ class ReplayProgress:
     """Told once, where the bookmark is that of no run to go on from."""
     found: str = ""
     """What the file is, told once."""
+    late: str = ""
+    """What of it would be late, for what stands in the topic; told once, before the first event is sent."""
     next_in_s: float = 0.0
     """How long it is until the next view, where that is long."""
 
@@ -104,7 +109,8 @@ async def replay(
     of this process.
 
     Raises InputError where nothing in the file (if strict: not everything) can be used, or the bookmark cannot,
-    UsageError, BrokerUnreachable, BrokerRefused, TopicMissing, and WriteRefused.
+    LateViews where many would be late and the plan does not say that they are to be sent, UsageError,
+    BrokerUnreachable, BrokerRefused, TopicMissing, and WriteRefused.
     """
     tell = progress or _untold
     async with AsyncExitStack() as stack:
@@ -124,6 +130,7 @@ async def replay(
                 return ReplayResult(0, resumption.earlier.views, 0, 0.0, 0, 0)
             run.resumed_by(await stack.enter_async_context(resumption))
         await run.look()
+        await run.compare(settings)
         if plan.strict:
             await run.insist()
         return await run.send()
@@ -196,10 +203,37 @@ class _Replay:
                 raise FileRefused(path=self._views.path, why=str(far_off), remedy=CORRECT)
             self._progress("checking", far_off=far_off)
 
+    async def compare(self, settings: Settings) -> None:
+        """Compares the views with the newest ones of the topic; tells, or refuses, what would be late."""
+        partitions = self._writer.partition_count
+        try:
+            newest_ms = await newest_views(settings, partitions)
+        except BrokerForbids as error:  # whoever only sends need not be allowed to read
+            self._progress("checking", late=f"{NOT_COMPARED} ({error})")
+            return
+        earlier = self._resumption.earlier if self._resumption else None
+        sent = [place.views for place in earlier.places] if earlier else ()
+        lateness = Lateness(settings, partitions, newest_ms, sent=sent, own_newest_ms=self._survey.newest_ms)
+        if not lateness.possible(self._survey.oldest_ms):
+            return
+        async with aclosing(in_turns(judged(self._views, self._plan, self._survey, self._ahead_ms, lateness))) as looks:
+            async for _ in looks:
+                self._progress("checking")
+        late = lateness.found
+        if late and not self._plan.late_anyway and (late.is_much or self._plan.strict):
+            raise LateViews(what=self._views.path, late=late, remedy=f"{MOVE}, {ELSEWHERE}")
+        if late:
+            self._progress("checking", late=str(late))
+
+    @property
+    def _ahead_ms(self) -> int | None:
+        """How far ahead of the present a view may lie."""
+        # What comes just at its time is not ahead of it, however long that takes from now.
+        return None if self._plan.live else self._tolerance_ms
+
     def _views_to_send(self) -> Iterator[ViewChunk]:
         """The file's views, up to where the survey saw its end."""
-        # What comes just at its time is not ahead of it, however long that takes from now.
-        return self._views.chunks(None if self._plan.live else self._tolerance_ms, self._survey.lines)
+        return self._views.chunks(self._ahead_ms, self._survey.lines)
 
     async def insist(self) -> None:
         """Raises FileRefused at the first row that is refused."""
@@ -319,6 +353,7 @@ class _Replay:
         far_off: FarOff | None = None,
         nothing_to_resume: bool = False,
         found: str = "",
+        late: str = "",
         next_in_s: float = 0.0,
     ) -> None:
         total, done = self._views.size, self._views.position
@@ -332,7 +367,7 @@ class _Replay:
                 done = total * sent // self._to_sort
         counts = self._sent, self._sent_before, self._refused
         self._tell(
-            ReplayProgress(step, done, total, *counts, refused_rows, far_off, nothing_to_resume, found, next_in_s)
+            ReplayProgress(step, done, total, *counts, refused_rows, far_off, nothing_to_resume, found, late, next_in_s)
         )
 
 

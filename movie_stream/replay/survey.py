@@ -48,6 +48,22 @@ class Survey:
         return self._plan.sort and not self._times.in_order
 
     @property
+    def oldest_ms(self) -> int | None:
+        """When the first view is, as they are moved now; None where there is none."""
+        oldest_ms = self._times.oldest_ms
+        return None if oldest_ms is None else oldest_ms + self._views.shift_ms
+
+    @property
+    def newest_ms(self) -> int:
+        """When the last one is."""
+        return self._times.newest_ms + self._views.shift_ms
+
+    @property
+    def rows(self) -> int:
+        """How many there are, if all are good."""
+        return self._times.rows
+
+    @property
     def round_ms(self) -> int:
         """How much later they begin once more, if they are to go on without a pause."""
         return self._times.round_ms
