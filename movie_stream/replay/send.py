@@ -117,7 +117,7 @@ async def replay(
         writer = await stack.enter_async_context(open_topic(settings, settings.kafka_topic, ack_timeout))
         views = stack.enter_context(await source.opened(unpacking(tell)))
         run = _Replay(views, writer, plan, settings.future_tolerance // timedelta(milliseconds=1), tell)
-        if plan.loop and views.made_of and not plan.live:
+        if plan.loop and views.made_up and not plan.live:
             expected, remedy = "a file of views", "make more views of its films with: --views"
             raise UsageError(
                 argument="--loop", expected=expected, got="a catalogue, whose views end now", remedy=remedy
@@ -307,7 +307,8 @@ class _Replay:
             began_s, first_ms = self._started_s, int(times_ms[0])
             if self._plan.live:  # its clock began when the file was opened, and stands still for nobody
                 began_s, first_ms = time.monotonic() - (time.time() - self._views.now_ms / 1000), self._views.now_ms
-            self._clock = Clock(self._plan.speed, began_s, first_ms)
+            gap_s = self._plan.max_gap.total_seconds() if self._plan.max_gap else None
+            self._clock = Clock(self._plan.speed, began_s, first_ms, gap_s)
         return self._clock.over(times_ms)
 
     def _limited(self, chunk: ViewChunk) -> ViewChunk:
