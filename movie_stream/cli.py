@@ -438,12 +438,13 @@ class FileFormat(StrEnum):
 
     CSV = "csv"
     JSONL = "jsonl"
+    PARQUET = "parquet"
 
 
 @app.command(
     epilog=_examples(
         "movie-stream generate --output views.csv --count 100000 --seed 7",
-        "movie-stream generate --output views.jsonl --days 30 --films 5000",
+        "movie-stream generate --output views.jsonl.gz --days 30 --films 5000",
         "movie-stream generate --to-topic --rate 2000 --end now --late-fraction 0.01 --bad-fraction 0.01",
     )
 )

@@ -289,7 +289,7 @@ def test_standard_input(tmp_path: Path) -> None:
     arguments = [sys.executable, "-c", code, "produce", "--file", "-", "--dry-run"]
     for data in (NATIVE.encode(), as_gzip(NATIVE), as_zip(views=NATIVE)):
         done = subprocess.run(arguments, input=data, capture_output=True, check=True)
-        assert b"It would be 1 views, of 2024-10-31 14:00:00" in done.stdout
+        assert b"It would be 1 view, of 2024-10-31 14:00:00" in done.stdout
 
 
 def test_standard_input_that_is_closed() -> None:

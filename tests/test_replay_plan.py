@@ -220,7 +220,7 @@ def test_a_dry_run_of_nothing_but_bad_rows_fails(tmp_path: Path) -> None:
     arguments = [sys.executable, "-c", code, "produce", "--file", "views.csv", "--dry-run"]
     done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("error: views.csv: none of the 1 rows can be used; line 2: rating: expected")
+    assert done.stderr.startswith("error: views.csv: its 1 row cannot be used; line 2: rating: expected")
 
 
 async def test_a_catalogue_is_resumed_where_it_stopped(

@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from movie_stream import logs
-from movie_stream.commands.produce import KINDS_SHOWN, mended, utc
+from movie_stream.commands.produce import mended, utc
+from movie_stream.commands.refused_rows import KINDS_SHOWN
 from movie_stream.errors import MovieStreamError
 from movie_stream.kafka import client
 from movie_stream.kafka.topics import partitions_of
@@ -23,6 +24,7 @@ from movie_stream.replay.plan import Plan
 from movie_stream.replay.rehearse import Rehearsal, rehearse
 from movie_stream.replay.source import ViewsSource
 from movie_stream.settings import Settings
+from movie_stream.words import number_of
 
 EXAMPLES = 10
 
@@ -84,7 +86,7 @@ def _show(console: Console, path: str, what: str, rehearsal: Rehearsal) -> None:
     console.print(_table(rehearsal.first))
     order = "; they are sorted by time first" if rehearsal.sorted else ""
     say(
-        f"Nothing was sent. It would be {rehearsal.views:,} views, of {utc(rehearsal.oldest_ms)} to "
+        f"Nothing was sent. It would be {number_of(rehearsal.views, 'view')}, of {utc(rehearsal.oldest_ms)} to "
         f"{utc(rehearsal.newest_ms)} UTC{order}."
     )
     if rehearsal.mended:
@@ -93,7 +95,10 @@ def _show(console: Console, path: str, what: str, rehearsal: Rehearsal) -> None:
         say(str(rehearsal.far_off), "yellow")
     if rehearsal.late:
         say(f"Late: {rehearsal.late}; {MOVE}, {ELSEWHERE}.", "yellow")
-    say(f"{rehearsal.refused:,} rows refused{':' if rehearsal.refused else '.'}", "yellow" if rehearsal.refused else "")
+    say(
+        f"{number_of(rehearsal.refused, 'row')} refused{':' if rehearsal.refused else '.'}",
+        "yellow" if rehearsal.refused else "",
+    )
     for kind, rows in rehearsal.reasons.most_common(KINDS_SHOWN):
         say(f"{rows:>9,}  {kind}")
     if len(rehearsal.reasons) > KINDS_SHOWN:

@@ -8,6 +8,7 @@ import time
 
 from movie_stream import logs
 from movie_stream.commands.generate_progress import Bar, say
+from movie_stream.commands.produce import known
 from movie_stream.commands.signals import cancelled_by
 from movie_stream.errors import BrokerForbids
 from movie_stream.replay.faults import Tally
@@ -16,6 +17,7 @@ from movie_stream.replay.made_up import MadeUp
 from movie_stream.replay.send import NOT_COMPARED
 from movie_stream.replay.send_made_up import late_of_made_up, send_made_up
 from movie_stream.settings import Settings
+from movie_stream.words import number_of
 
 
 def send(settings: Settings, views: MadeUp, rate: float, *, late_anyway: bool = False) -> int:
@@ -29,11 +31,11 @@ def send(settings: Settings, views: MadeUp, rate: float, *, late_anyway: bool = 
         sending = _Sending(bar)
         stopped, tally = asyncio.run(sending.run(settings, views, rate, late_anyway))
     if tally is None:
-        say(f"Stopped: {sending.arrived:,} views are known to stand in the topic {settings.kafka_topic}.", error=True)
+        say(f"Stopped: {known(sending.arrived)} to stand in the topic {settings.kafka_topic}.", error=True)
         return 128 + stopped
     took = f"{sending.seconds:,.1f} s ({views.count / max(sending.seconds, 0.001):,.0f}/s)"
     faults = tally if views.has_faults else ""
-    say(f"Sent {views.count:,} views to the topic {settings.kafka_topic} in {took}{faults}.", error=False)
+    say(f"Sent {number_of(views.count, 'view')} to the topic {settings.kafka_topic} in {took}{faults}.", error=False)
     return 0
 
 

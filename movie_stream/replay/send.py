@@ -46,7 +46,8 @@ class ReplayProgress:
 
     step: Step
     done: int
-    """Of `total`, in this step, be it bytes or views; while a sorted file is sent, in proportion to its rows."""
+    """Of `total`, in this step: bytes while the file is looked through, and views while they are sent, or with `speed`
+    milliseconds of their time."""
     total: int
     sent: int
     """Events so far, by this run."""
@@ -168,6 +169,11 @@ class _Replay:
         self._to_sort = 0
         self._sent = 0
         self._refused = 0
+        self._refused_in_turn = 0
+        """Of these, rows that came when others of this round were sent."""
+        self._sent_in_rounds = 0
+        """Views of the rounds before this one."""
+        self._ended = False
         self._first_refused: RefusedRow | None = None
         self._oldest_ms = self._newest_ms = 0
 
@@ -256,7 +262,10 @@ class _Replay:
             if not self._plan.loop or self._sent == before or self._left == 0:
                 break
             self._views.shift_ms += self._survey.round_ms
+            self._sent_in_rounds, self._refused_in_turn = self._sent, 0
         seconds = time.monotonic() - self._started_s if self._started_s else 0.0
+        self._ended, self._coming_ms = True, self._coming_ms[:0]
+        self._progress("sending")
         if self._resumption:
             await self._resumption.finish()
         if not self._sent + self._sent_before:
@@ -342,10 +351,22 @@ class _Replay:
     def _refuse(self, step: Step, rows: Sequence[RefusedRow]) -> None:
         if self._rounds:
             rows = ()  # they were told of the first time
+        self._refused_in_turn += len(rows) if step in ("resuming", "sending") else 0
         self._refused += len(rows)
         if rows and not self._first_refused:
             self._first_refused = rows[0]
         self._progress(step, rows)
+
+    def _done_of(self) -> tuple[int, int]:
+        """How far the sending is, of what: all that is sent in this round is as much as there is to send."""
+        if self._plan.speed is not None and len(self._coming_ms):
+            return self._survey.elapsed(int(self._coming_ms[0]))
+        left_out = 0 if self._survey.sorts else self._refused_in_turn
+        done = self._sent + self._sent_before - self._sent_in_rounds + left_out
+        if self._ended:
+            return done, done
+        total = self._to_sort if self._survey.sorts else self._survey.rows
+        return done, max(total if self._plan.limit is None else min(total, self._plan.limit + left_out), done)
 
     def _progress(
         self,
@@ -359,13 +380,7 @@ class _Replay:
     ) -> None:
         total, done = self._views.size, self._views.position
         if step in ("resuming", "sending"):
-            sent = self._sent + self._sent_before
-            if self._plan.limit is not None:
-                done, total = sent, self._plan.limit
-            elif self._plan.speed is not None and len(self._coming_ms):
-                done = int(total * self._survey.share(int(self._coming_ms[0])))
-            elif self._to_sort:
-                done = total * sent // self._to_sort
+            done, total = self._done_of()
         counts = self._sent, self._sent_before, self._refused
         self._tell(
             ReplayProgress(step, done, total, *counts, refused_rows, far_off, nothing_to_resume, found, late, next_in_s)
