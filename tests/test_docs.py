@@ -89,7 +89,10 @@ def test_commands_of_a_page_have_their_options(page: Path) -> None:
 # ---- what is named -------------------------------------------------------------------------------------------------
 
 
-OF_OTHERS = ("movies.csv", "ratings.csv", "netflix_titles.csv", "tmdb_5000_movies.csv")
+OF_OTHERS = (
+    *("movies.csv", "ratings.csv", "netflix_titles.csv", "tmdb_5000_movies.csv"),
+    *("movies_metadata.csv", "TMDB_movie_dataset_v11.csv"),
+)
 """Data that is not ours."""
 
 

@@ -21,6 +21,7 @@ from movie_stream.replay.generate import COLUMNS, GeneratedRows, generate_rows
 from movie_stream.replay.genres import Choice, Chooser
 from movie_stream.replay.table import Table, whole
 from movie_stream.replay.views import Views
+from movie_stream.words import number_of
 
 POPULARITY_FALL: Final = 0.8
 """Exponent of Zipf's law, for films of which nobody says how often they are seen."""
@@ -58,7 +59,8 @@ class SimulatedViews(Views):
             raise FileRefused(path=self.path, line=first.line, why=first.reason, remedy="correct the file")
         self._catalogue = catalogue_of(films, genre)
         lacking = kind.lacking(csv_file.names)
-        self.what = f"{len(films):,} {kind.described()}{csv_file.kind}; {simulation.count:,} views of them are made up"
+        made_up = f"{number_of(simulation.count, 'view')} {'is' if simulation.count == 1 else 'are'} made up"
+        self.what = f"{kind.described()}{csv_file.kind}, {number_of(len(films), 'film')}; {made_up}"
         self.what += f"; {lacking}" if lacking else ""
         self.made_of = f"views: {simulation.count}, users: {simulation.users or 'a tenth'}, "
         self.made_of += f"days: {simulation.span.days}, seed: {simulation.seed}"
