@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import gzip
+import zipfile
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,20 @@ def test_other_formats_and_maps_in_json(tmp_path: Path) -> None:
     assert records(file(tmp_path, "r.jsonl", line))[0]["title"] == "Dangerous Minds (1995)"
     mapped = file(tmp_path, "m.jsonl", msgspec.json.encode(VIEW).replace(b'"genre"', b'"Category"'))
     assert records(mapped, mapping="genre=Category") == [VIEW]
+
+
+def test_of_an_archive_the_json_or_parquet_of_a_known_format_is_read(tmp_path: Path) -> None:
+    line = msgspec.json.encode(VIEW)
+    members = {"a/about.json": b'{"name": "views"}', "a/views.jsonl": line + b"\n", "a/read.txt": b"x"}
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    assert records(tmp_path / "a.zip") == [VIEW]
+    parquet.write_table(pyarrow.table({name: [value] for name, value in VIEW.items()}), tmp_path / "views.parquet")
+    with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:
+        archive.writestr("about.json", members["a/about.json"])
+        archive.write(tmp_path / "views.parquet", "views.parquet")
+    assert records(tmp_path / "p.zip") == [VIEW]
 
 
 def test_a_long_line_of_json_takes_no_memory_and_costs_itself(tmp_path: Path) -> None:

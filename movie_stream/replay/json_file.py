@@ -36,6 +36,18 @@ def _without_mark(head: bytes) -> bytes:
     return head[mark[1] :] if mark else head
 
 
+def members_of(head: bytes) -> list[str]:
+    """The members of the objects in the first lines, and those that any view may have; none where no object is."""
+    names: dict[str, None] = {}
+    for line in _without_mark(head).split(b"\n")[:LINES_LOOKED_AT]:
+        try:
+            names |= dict.fromkeys(_OBJECT.decode(line))
+        except (msgspec.MsgspecError, UnicodeError):
+            continue  # which is said of its row
+    found = list(names)
+    return found and found + [name for name in OPTIONAL if name not in meant(found, OPTIONAL, plain)]
+
+
 class JsonFile:
     """Of an opened file, which is closed with it. Closes it, and raises InputError, where it is not usable at all."""
 
@@ -62,19 +74,11 @@ class JsonFile:
                 got="a list of them",
                 remedy=f"convert it with: jq -c '.[]' {self.path} > views.jsonl",
             )
-        names: dict[str, None] = {}
-        for line in head.split(b"\n")[:LINES_LOOKED_AT]:
-            try:
-                names |= dict.fromkeys(_OBJECT.decode(line))
-            except (msgspec.MsgspecError, UnicodeError):
-                continue  # which is said of its row
+        names = members_of(head)
         if not names:
             remedy = "a record stands in one line; for others: jq -c . FILE > views.jsonl"
             raise InputError(path=self.path, expected="an object of JSON in each line", got="none", remedy=remedy)
-        found = [name.strip() for name in names]
-        return found + [
-            name for name in OPTIONAL if name not in meant(found, OPTIONAL, plain)
-        ]  # a view may leave them out
+        return names
 
     def close(self) -> None:
         """Closes the file."""

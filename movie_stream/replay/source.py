@@ -21,7 +21,7 @@ from movie_stream.replay.formats.format import FIELDS, CatalogueFormat, Format
 from movie_stream.replay.formats.movielens import MovieLens
 from movie_stream.replay.formats.native import Native
 from movie_stream.replay.genres import Choice, choice_of
-from movie_stream.replay.json_file import JsonFile, looks_like_json
+from movie_stream.replay.json_file import JsonFile, looks_like_json, members_of
 from movie_stream.replay.opened import BUFFER_BYTES, Archive, Opened, Told, opened, untold
 from movie_stream.replay.parquet_file import MAGIC, ParquetFile
 from movie_stream.replay.simulated import SimulatedViews, Simulation
@@ -30,8 +30,7 @@ from movie_stream.replay.views import Views
 
 OFFICE: Final = "[Content_Types].xml"
 """In each such document, which are zip archives."""
-JSON_ENDINGS: Final = (".jsonl", ".ndjson", ".json")
-ENDINGS: Final = (".csv", ".tsv", ".txt", *JSON_ENDINGS)
+ENDINGS: Final = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")
 SHOWN_CHARACTERS: Final = 200
 
 
@@ -231,8 +230,10 @@ def _is_known(archive: Archive, name: str) -> bool:
     if not name.lower().endswith(ENDINGS):
         return False
     beginning = archive.beginning(name, BUFFER_BYTES)
+    if beginning.startswith(MAGIC):
+        return True
     if looks_like_json(beginning):
-        return name.lower().endswith(JSON_ENDINGS)
+        return recognised(members_of(beginning)) is not None
     encoding, length = marked(beginning) or (UTF8, 0)
     text = beginning[length:].decode(encoding, "surrogateescape" if encoding == UTF8 else ODD)
     lines = text.split("\n", 2)
