@@ -264,8 +264,11 @@ class _Replay:
             self._views.shift_ms += self._survey.round_ms
             self._sent_in_rounds, self._refused_in_turn = self._sent, 0
         seconds = time.monotonic() - self._started_s if self._started_s else 0.0
-        self._ended, self._coming_ms = True, self._coming_ms[:0]
-        self._progress("sending")
+        self._coming_ms = self._coming_ms[:0]
+        done, total = self._done_of()
+        self._ended = True
+        if done < total:  # rows that were never good, or fewer than the limit
+            self._progress("sending")
         if self._resumption:
             await self._resumption.finish()
         if not self._sent + self._sent_before:
