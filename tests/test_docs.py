@@ -127,13 +127,13 @@ def test_every_test_exists(page: Path) -> None:
 
 
 ORDER = (
-    {"settings", "errors", "masking", "logs", "moment", "reasons", "bits", "allocator", "spans"},
+    {"settings", "errors", "masking", "logs", "moment", "reasons", "bits", "allocator", "spans", "words"},
     {"decimals", "event", "partitioner"},
     {"layout"},
     {"chunk"},
     {"aggregates", "tables"},
-    {"kafka", "mongo", "replay", "embedded", "metrics"},
-    {"agents", "run", "api"},
+    {"kafka", "mongo", "run", "replay", "embedded", "metrics"},
+    {"agents", "api"},
     {"worker"},
     {"app"},
     {"commands"},
