@@ -24,7 +24,7 @@ WITHIN_S: Final = 900.0
 INIT_WITHIN_S: Final = 60.0
 
 _GOES_ON: Final = re.compile(r"goes on at offset \d+")
-_COUNTED: Final = re.compile(r"stops; counted ([\d,]+) events, .* wrote ([\d,]+) documents")
+_COUNTED: Final = re.compile(r"stops; read ([\d,]+) events: .* wrote ([\d,]+) documents")
 _TOLD_TO_STOP: Final = re.compile(r"Signal received: ")
 TOLD: Final = "told"
 """All is counted and every document written, so the worker told itself to stop."""
@@ -35,7 +35,7 @@ def worker_mark(line: str) -> tuple[str, Mapping[str, Any]] | None:
 
     >>> worker_mark("2026-01-01T00:00:00Z INFO    movie-events, partition 0: goes on at offset 0")
     ('first', {})
-    >>> worker_mark("... stops; counted 1,000 events, 0 bad, 0 late; wrote 7 documents")
+    >>> worker_mark("... stops; read 1,000 events: 1,000 counted, 0 bad, 0 late; wrote 7 documents")
     ('last', {'events': 1000, 'documents': 7})
     """
     if _GOES_ON.search(line):

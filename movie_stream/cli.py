@@ -40,6 +40,49 @@ _FILE, _CATALOGUE, _WHICH, _WHEN = "The file", "For catalogues", "Which views", 
 """Groups of options."""
 _HOW = ("--resume", "--restart")
 
+EncodingOption = Annotated[
+    str | None,
+    typer.Option(
+        "--encoding",
+        metavar="NAME",
+        help="In which encoding the text is, such as windows-1251 or euc-kr.",
+        show_default="UTF-8, or Windows-1252 where there is no doubt",
+        rich_help_panel=_FILE,
+    ),
+]
+MapOption = Annotated[
+    str | None,
+    typer.Option(
+        "--map",
+        metavar="FIELD=COLUMN,...",
+        help="Which columns hold the fields of a view, where they have other names.",
+        show_default=False,
+        rich_help_panel=_FILE,
+    ),
+]
+GenreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--genre",
+        metavar="first|rarest",
+        help="Which one of a film's genres counts; the rarest is the one that the fewest films have.",
+        show_default="first",
+        rich_help_panel=_FILE,
+    ),
+]
+MaxGapOption = Annotated[
+    str | None,
+    typer.Option(
+        "--max-gap",
+        metavar="DURATION",
+        help="With --speed: wait at most so long between two views; their timestamps stay.",
+        show_default=False,
+        rich_help_panel=_WHEN,
+    ),
+]
+LateAnyway = Annotated[
+    bool, typer.Option("--late-anyway", help="Send also views that the workers would refuse as late.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
@@ -162,7 +205,11 @@ def worker(
 def produce(
     file: Annotated[
         Path,
-        typer.Option("--file", "-f", help="The file to replay, also as .gz, .zst or .zip; - is standard input."),
+        typer.Option(
+            "--file",
+            "-f",
+            help="The file to replay: CSV, lines of JSON or Parquet, also as .gz, .zst or .zip; - is standard input.",
+        ),
     ],
     format_name: Annotated[
         str | None,
@@ -174,6 +221,9 @@ def produce(
             rich_help_panel=_FILE,
         ),
     ] = None,
+    encoding: EncodingOption = None,
+    mapping: MapOption = None,
+    genre: GenreOption = None,
     movies: Annotated[
         Path | None,
         typer.Option(
@@ -283,6 +333,7 @@ def produce(
             rich_help_panel=_WHEN,
         ),
     ] = None,
+    max_gap: MaxGapOption = None,
     shift_to: Annotated[
         str | None,
         typer.Option(
@@ -310,6 +361,7 @@ def produce(
             rich_help_panel=_WHEN,
         ),
     ] = False,
+    late_anyway: LateAnyway = False,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", "-n", help="Only show the first views, and what is wrong with which rows."),
@@ -323,8 +375,8 @@ def produce(
 ) -> None:
     """Send the views of a file to the topic, in time order.
 
-    Our own CSV, MovieLens' ratings, and the films of TMDB 5000 and Netflix, of
-    which views are made up, are known by their headers.
+    Our own CSV, lines of JSON or Parquet, MovieLens' ratings, and the films of
+    TMDB and Netflix, of which views are made up, are known by their columns.
 
     Ctrl-C or SIGTERM stops it within about a second (exit code 130 or 143).
     --resume goes on, also after kill -9 or a lost connection: it looks up in
@@ -334,10 +386,20 @@ def produce(
     from movie_stream.replay.source import source_of
     from movie_stream.settings import load_settings
 
-    source = source_of(file, format_name, movies, member, views=views, users=users, days=days, seed=seed)
+    source = source_of(
+        *(file, format_name, movies, member),
+        views=views,
+        users=users,
+        days=days,
+        seed=seed,
+        encoding=encoding,
+        mapping=mapping,
+        genre=genre,
+    )
     plan = plan_of(
         rate=rate,
         speed=speed,
+        max_gap=max_gap,
         strict=strict,
         sort=not no_sort,
         limit=limit,
@@ -346,6 +408,7 @@ def produce(
         shift_to=shift_to,
         anchor=anchor.value if anchor else None,
         loop=loop,
+        late_anyway=late_anyway,
     )
     if dry_run:
         from movie_stream.commands.dry_run import dry_run as rehearse
@@ -363,12 +426,13 @@ class FileFormat(StrEnum):
 
     CSV = "csv"
     JSONL = "jsonl"
+    PARQUET = "parquet"
 
 
 @app.command(
     epilog=_examples(
         "movie-stream generate --output views.csv --count 100000 --seed 7",
-        "movie-stream generate --output views.jsonl --days 30 --films 5000",
+        "movie-stream generate --output views.jsonl.gz --days 30 --films 5000",
         "movie-stream generate --to-topic --rate 2000 --end now --late-fraction 0.01 --bad-fraction 0.01",
     )
 )
@@ -429,6 +493,7 @@ def generate(
             help="The share of views that are spoilt, in one of six ways, so that they are refused as bad.",
         ),
     ] = 0,
+    late_anyway: LateAnyway = False,
 ) -> None:
     """Make views up: a daily rhythm, popular and rare films, regular and rare users; to a file or to the topic.
 
@@ -448,7 +513,16 @@ def generate(
         late_fraction=late_fraction,
         bad_fraction=bad_fraction,
     )
-    _end(run(views, output=output, to_topic=to_topic, file_format=file_format and file_format.value, rate=rate))
+    _end(
+        run(
+            views,
+            output=output,
+            to_topic=to_topic,
+            file_format=file_format and file_format.value,
+            rate=rate,
+            late_anyway=late_anyway,
+        )
+    )
 
 
 def _shown_names(incomplete: str) -> list[str]:

@@ -80,5 +80,9 @@ async def open_run(settings: Settings, db: Database, topology: Topology) -> runs
 
 def text_of(run: runs.Run) -> str:
     """The run as cursors name it."""
-    content = json.dumps(run.fingerprint, sort_keys=True)
-    return f"{run.number}:{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+    return f"{run.number}:{hash_of(run.fingerprint)}"
+
+
+def hash_of(fingerprint: Mapping[str, Any]) -> str:
+    """A fingerprint as the runs that have it are named by cursors, behind their number."""
+    return hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()[:16]

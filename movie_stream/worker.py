@@ -125,28 +125,35 @@ class Tally:
     """What a worker has done since it was started."""
 
     events: int = 0
-    """Records of `movie-events`, the bad and late ones among them."""
+    """Records of `movie-events`, whatever became of them."""
     bad: int = 0
     late: int = 0
+    again: int = 0
+    """Copies of refused records of which one counts already."""
     documents: int = 0
     """Documents inserted or replaced."""
 
     def since(self, before: Tally, seconds: float) -> str:
         """In a line what it is now, and at which speed it came from `before`.
 
-        >>> Tally(1_250_000, 3, 1, 2_100).since(Tally(1_000_000, 3, 0, 2_000), seconds=5)
-        'counted 1,250,000 events (50,000/s), 3 bad, 1 late; 20 documents/s'
+        >>> Tally(1_250_000, 3, 1, documents=2_100).since(Tally(1_000_000, 3, documents=2_000), seconds=5)
+        'read 1,250,000 events (50,000/s): 1,249,996 counted, 3 bad, 1 late; 20 documents/s'
         """
         events, documents = (self.events - before.events) / seconds, (self.documents - before.documents) / seconds
-        return (
-            f"counted {self.events:,} events ({events:,.0f}/s), {self.bad:,} bad, {self.late:,} late; "
-            f"{documents:,.0f} documents/s"
-        )
+        return f"read {self.events:,} events ({events:,.0f}/s): {self._verdicts}; {documents:,.0f} documents/s"
 
     def __str__(self) -> str:
-        return (
-            f"counted {self.events:,} events, {self.bad:,} bad, {self.late:,} late; wrote {self.documents:,} documents"
-        )
+        return f"read {self.events:,} events: {self._verdicts}; wrote {self.documents:,} documents"
+
+    @property
+    def counted(self) -> int:
+        """Views that are in the results."""
+        return self.events - self.bad - self.late - self.again
+
+    @property
+    def _verdicts(self) -> str:
+        again = f", {self.again:,} copies of what counts already" if self.again else ""
+        return f"{self.counted:,} counted, {self.bad:,} bad, {self.late:,} late{again}"
 
 
 class Worker:
@@ -503,7 +510,8 @@ class Worker:
         refused = Counter[str]()
         for (kind, _), count in self.accumulate.refused.items():
             refused[kind] += count
-        return Tally(self.accumulate.applied, refused["bad"], refused["late"], self.publish.written)
+        again = self.accumulate.copies["again"]
+        return Tally(self.accumulate.applied, refused["bad"], refused["late"], again, self.publish.written)
 
     @property
     def _refused_by_reason(self) -> Counter[str]:

@@ -82,7 +82,8 @@ def test_a_file_goes_to_services_of_ones_own(settings: Settings, tmp_path: Path)
     csv_file(tmp_path, *(view(number, START_MS + number) for number in range(99)), view(1, START_MS, rating="abc"))
     done = command(settings, "demo", "--once", "--file", str(tmp_path / "views.csv"))
     assert (done.returncode, done.stderr) == (0, "")
-    assert "Events: 99 sent, 99 counted, 0 dead letters; 1 rows refused." in done.stdout
+    assert "Events: 99 sent, 99 counted, 0 dead letters; 1 row refused." in done.stdout
+    assert 'views.csv, line 101: rating: expected a number from 0 to 5, or null, got "abc"\n' in done.stdout
     with database(settings) as db:
         assert sum(genre["total_views"] for genre in db["category_stats"].find()) == 99
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import parquet
 
 from movie_stream.commands.generate_file import write_file
 from movie_stream.event import decode
@@ -21,6 +22,7 @@ from movie_stream.replay.csv_records import ENCODER, Record
 from movie_stream.replay.csv_views import ViewsFile
 from movie_stream.replay.generate import COLUMNS, generate_rows
 from movie_stream.replay.made_up import MadeUp
+from movie_stream.replay.source import source_of
 from movie_stream.settings import Settings
 from tests.test_replay_generate import table
 from tests.whole_path import PATIENCE_S, command, database, environment, log_of, records, started, succeed
@@ -276,3 +278,55 @@ def _read(terminal: int) -> bytes:
         return os.read(terminal, 65_536)
     except OSError:
         return b""
+
+
+@pytest.mark.parametrize("name", ["views.csv.gz", "views.jsonl.zst", "views.ndjson", "views.parquet", "views"])
+def test_what_it_writes_is_what_produce_reads(settings: Settings, tmp_path: Path, name: str) -> None:
+    options = "--count", "3000", "--seed", "7"
+    done = run("--output", name, *options, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, f"Wrote 3,000 views to {name}.\n")
+    with source_of(tmp_path / name).open() as views:
+        values = [value for chunk in views.chunks(3_600_000) for value in chunk.values]
+    assert values == [ENCODER.encode(Record(*row)) for row in table(3_000, 7)]
+
+
+def test_parquet_has_the_types_of_the_contract(tmp_path: Path) -> None:
+    run("--output", "views.parquet", "--count", "50", "--no-price", cwd=tmp_path)
+    schema = parquet.ParquetFile(tmp_path / "views.parquet").schema_arrow
+    kinds = dict(zip(schema.names, map(str, schema.types), strict=True))
+    texts = dict.fromkeys(("movie_id", "title", "genre", "user_id"), "string")
+    assert kinds == {**texts, "timestamp": "int64", "rating": "double", "duration": "int64"}
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (
+            ["-o", "a.xlsx"],
+            "--output: expected a name that ends in .csv, .jsonl or .parquet (the first two also in .gz or .zst), "
+            "got 'a.xlsx'; or say what it is: --format csv",
+        ),
+        (["-o", "a.json"], "--output: expected a name that ends in .csv, .jsonl or .parquet"),
+        (["-o", "a.parquet.gz"], "--output: expected a name without .gz and .zst for Parquet, which is packed anyway"),
+        (
+            ["-o", "a.parquet", "--bad-fraction", "0.1"],
+            "--bad-fraction: expected csv or jsonl for views that are spoilt, which Parquet cannot hold",
+        ),
+    ],
+)
+def test_another_kind_of_file_is_not_written_as_csv(tmp_path: Path, options: list[str], line: str) -> None:
+    done = run(*options, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(f"error: {line}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_pyarrow_is_not_installed_it_is_asked_for(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['pyarrow'] = None; from movie_stream.cli import main; main()"
+    command = [sys.executable, "-c", code, "generate", "-o", "views.parquet"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    expected = (
+        "error: views.parquet: Parquet takes pyarrow, which is not installed: pip install 'movie-stream[parquet]'\n"
+    )
+    assert (done.returncode, done.stderr) == (1, expected)
+    assert list(tmp_path.iterdir()) == []

@@ -201,7 +201,7 @@ def test_nothing_to_resume_is_said(environment: dict[str, str], tmp_path: Path) 
     csv_file(tmp_path, view(1, START_MS))
     done = run(environment, "--file", "views.csv", "--resume", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "views.csv: nothing to resume, it is sent from its beginning\n")
-    assert done.stdout.startswith("Sent 1 views")
+    assert done.stdout.startswith("Sent 1 view ")
 
 
 def test_where_no_bookmark_can_be_kept(environment: dict[str, str], tmp_path: Path) -> None:

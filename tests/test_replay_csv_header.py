@@ -24,10 +24,12 @@ def header_error(first_line: str) -> str:
     ("head", "words"),
     [
         (b"", "got 'an empty file'; the first line has to be movie_id,title,"),
-        (b"\xef\xbb\xbf", "an empty file"),
         (b" \r\n\n", "an empty file"),
-        ("movie_id".encode("utf-16"), "a file in UTF-16"),
-        ("movie_id".encode("utf-16-be"), "bytes of zero in the first line"),
+        ("movie_id".encode("utf-16-be"), "what looks like utf-16-be'; say so with: --encoding utf-16-be"),
+        ("movie_id".encode("utf-16-le"), "what looks like utf-16-le'; say so with: --encoding utf-16-le"),
+        ("movie_id".encode("utf-32-le"), "what looks like utf-32-le'"),
+        ("movie_id".encode("utf-32-be"), "what looks like utf-32-be'"),
+        (b"movie\0id,\0", "bytes of zero in the first line"),
         (b"\x1f\x8b\x08", "an archive within an archive"),
         (b"BZh91AY", "unpack it with bunzip2"),
         (b"movie_id,title\rtt1,Heat\r", "tr '\\r' '\\n' < views.csv"),
@@ -52,24 +54,20 @@ def test_columns_may_come_in_any_order_and_with_others() -> None:
 
 
 def test_optional_columns_may_be_missing() -> None:
-    assert set(read_header("views.csv", 1, NAMES[:6]).position) == set(NAMES[:6])
+    assert set(read_header("views.csv", 1, NAMES[:5]).position) == set(NAMES[:5])
 
 
 @pytest.mark.parametrize(
     ("first_line", "words"),
     [
-        (HEADER_LINE.replace(",", ";"), "expected commas between the cells, got 'semicolons'"),
-        (HEADER_LINE.replace(",", "\t"), "got 'tabs'"),
-        (HEADER_LINE.replace(",", "|"), "got 'vertical bars'"),
-        ("tt1;Heat;Crime;u1;1730383200000;4,5;170", "got 'semicolons'"),
         ("tt1,Heat,Crime,u1,1730383200000,4.5,170", "put a header above it"),
-        ("movie_id,title,genre,user_id,timestamp", "expected the column rating in the header"),
+        ("movie_id,title,genre,user_id,rating", "expected the column timestamp in the header"),
         ("userId,movieId,rating,timestamp", "rename 'movieId' to movie_id, rename 'userId' to user_id"),
         (
             "Movie ID,Title,GENRE,user-id,time_stamp,rating",
             "rename 'Movie ID' to movie_id, rename 'Title' to title",
         ),
-        ("a,b", "expected the columns movie_id, title, genre, user_id, timestamp, rating in the header"),
+        ("a,b", "expected the columns movie_id, title, genre, user_id, timestamp in the header"),
         (HEADER_LINE + ",rating", "expected one column rating, got '2 of them'"),
         ("x" * 500, "..."),
     ],

@@ -32,7 +32,7 @@ TMDB = (
     "budget,genres,id,popularity,runtime,title,vote_average,vote_count\n"
     '1,"[{""id"": 28, ""name"": ""Action""}, {""id"": 12, ""name"": ""Adventure""}]",19995,150.4,162,Avatar,7.2,11800\n'
     "0,[],5,150,,Nobody's,0,0\n"
-    "0,not json,6,0.5,90,Broken,5,1\n"
+    "0,[not json,6,0.5,90,Broken,5,1\n"
 )
 NETFLIX = (
     "show_id,type,title,director,cast,country,date_added,release_year,rating,duration,listed_in,description\r\n"
@@ -257,7 +257,7 @@ def test_what_is_repaired_in_a_catalogue_is_told(tmp_path: Path) -> None:
 
 
 def test_a_catalogue_without_films_says_why(tmp_path: Path) -> None:
-    (tmp_path / "films").write_text(TMDB.splitlines()[0] + "\n0,not json,6,0.5,90,Broken,5,1\n")
+    (tmp_path / "films").write_text(TMDB.splitlines()[0] + "\n0,[not json,6,0.5,90,Broken,5,1\n")
     with pytest.raises(InputError, match="line 2: genres: expected a list of objects"):
         ViewsSource(tmp_path / "films").open()
 
@@ -289,7 +289,7 @@ def test_standard_input(tmp_path: Path) -> None:
     arguments = [sys.executable, "-c", code, "produce", "--file", "-", "--dry-run"]
     for data in (NATIVE.encode(), as_gzip(NATIVE), as_zip(views=NATIVE)):
         done = subprocess.run(arguments, input=data, capture_output=True, check=True)
-        assert b"It would be 1 views, of 2024-10-31 14:00:00" in done.stdout
+        assert b"It would be 1 view, of 2024-10-31 14:00:00" in done.stdout
 
 
 def test_standard_input_that_is_closed() -> None:

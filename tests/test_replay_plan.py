@@ -6,7 +6,9 @@ import asyncio
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -106,6 +108,44 @@ async def test_of_a_limited_replay_the_last_view_that_is_sent_is_the_anchor(topi
     path = one_user(tmp_path, *(START_MS + number for number in (9, 1, 4, 0)))
     _, stand = await sent(topic, path, plan_of(shift_to="2020-02-02", limit=2))
     assert stand == [moment_ms("", "2020-02-02") - 1, moment_ms("", "2020-02-02")]
+
+
+async def test_a_long_pause_is_cut_and_the_times_stay(topic: Settings, tmp_path: Path) -> None:
+    times = [START_MS, START_MS + 50, START_MS + 365 * 86_400_000, START_MS + 365 * 86_400_000 + 20]
+    result, stand = await asyncio.wait_for(
+        sent(topic, one_user(tmp_path, *times), plan_of(speed=1, max_gap="200ms")), 60
+    )
+    assert stand == times
+    found = await read_topic(topic.require_broker(), topic.kafka_topic)
+    [written] = [[at_ms for _, _, at_ms in records] for records in found.values() if records]
+    assert written[2] - written[0] >= 245, "a shorter one is kept"
+    assert result.sent == 4
+
+
+@given(st.lists(st.integers(0, 100_000), min_size=1, max_size=20), st.integers(1, 50_000), st.integers(1, 19))
+def test_no_pause_is_longer_than_the_gap(times: list[int], gap_ms: int, at: int) -> None:
+    times_ms = np.array(sorted(times))
+    clock, dues = Clock(2, start=5.0, first_ms=int(times_ms[0]), max_gap_s=gap_ms / 1000), [5.0]
+    for part in (times_ms[:at], times_ms[at:]):
+        schedule = clock.over(part) if len(part) else None
+        dues += [schedule.delay(1, now=0.0) for _ in part] if schedule else []
+    for place, (before, after) in enumerate(pairwise(times_ms.tolist())):
+        wanted = min((after - before) / 2000, gap_ms / 1000)
+        assert dues[place + 2] - dues[place + 1] == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"max_gap": "1min"}, "--max-gap: expected --speed beside it, .*, got 'no --speed'"),
+        ({"max_gap": "1min", "speed": 1, "shift_to": "now"}, "got 'views that come when their time has come'"),
+        ({"max_gap": "1 minute", "speed": 60}, "--max-gap: expected a whole number and a unit"),
+        ({"max_gap": "0s", "speed": 60}, "--max-gap: expected a length of time above 0, got '0s'"),
+    ],
+)
+def test_a_gap_that_cannot_be_meant(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        plan_of(**options)
 
 
 @pytest.mark.parametrize("sort", [True, False])
@@ -220,7 +260,7 @@ def test_a_dry_run_of_nothing_but_bad_rows_fails(tmp_path: Path) -> None:
     arguments = [sys.executable, "-c", code, "produce", "--file", "views.csv", "--dry-run"]
     done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("error: views.csv: none of the 1 rows can be used; line 2: rating: expected")
+    assert done.stderr.startswith("error: views.csv: its 1 row cannot be used; line 2: rating: expected")
 
 
 async def test_a_catalogue_is_resumed_where_it_stopped(

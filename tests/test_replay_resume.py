@@ -251,7 +251,7 @@ async def test_a_file_of_which_nothing_can_be_used_is_not_in_the_way(topic: Sett
     path = tmp_path / "views.csv"
     path.write_text(f"{HEADER_LINE}\ntt1,Heat,Crime,user_1,1730383200999,lots,170,\n")
     for _ in range(2):
-        with pytest.raises(FileRefused, match="none of the 1 rows can be used"):
+        with pytest.raises(FileRefused, match="its 1 row cannot be used"):
             await send(topic, path, "start")
 
 

@@ -72,7 +72,7 @@ async def test_a_file_in_order_is_sent_as_it_stands(topic: Settings, tmp_path: P
     assert (result.sent, result.refused) == (12_000, 0)
     assert (result.first_timestamp_ms, result.last_timestamp_ms) == (min(times), max(times))
     assert [progress.step for progress in seen][:: len(seen) - 1] == ["checking", "sending"]
-    assert (seen[-1].sent, seen[-1].done, seen[-1].total) == (12_000, *[path.stat().st_size] * 2)
+    assert (seen[-1].sent, seen[-1].done, seen[-1].total) == (12_000, 12_000, 12_000)
 
 
 @pytest.mark.parametrize("run_rows", [200_000, 3_000])
@@ -155,6 +155,24 @@ async def test_with_a_rate_it_sends_slice_by_slice(topic: Settings, tmp_path: Pa
     path = csv_file(tmp_path, *(view(1, START_MS + number) for number in range(100)))
     await replay(topic, ViewsSource(path), Plan(rate=500), seen.append)
     assert [progress.sent for progress in seen if progress.sent] == [25, 50, 75, 100]
+
+
+@pytest.mark.parametrize("plan", [Plan(rate=2_000), Plan(rate=2_000, limit=150), Plan(rate=2_000, limit=9_999)])
+@pytest.mark.parametrize("sort", [True, False])
+async def test_the_bar_goes_with_what_is_sent(topic: Settings, tmp_path: Path, plan: Plan, sort: bool) -> None:
+    """Also of a file that is read at once, with bad rows in it, and of fewer views than the limit."""
+    rows = [view(1, START_MS + number * (1 if sort else -1)) for number in range(200)]
+    bad = [view(1, START_MS, rating="abc")] * 67
+    seen: list[ReplayProgress] = []
+    result = await replay(topic, ViewsSource(csv_file(tmp_path, *bad, *rows)), plan, seen.append)
+    sending = [progress for progress in seen if progress.step == "sending"]
+    assert {progress.total for progress in sending if progress.done < progress.total} <= {267, 217, 200, 150}
+    shares = [progress.done / progress.total for progress in sending if progress.sent]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+    for progress in sending[:-1]:
+        if 0 < progress.sent < result.sent:
+            assert 0 < progress.done / progress.total < 1
 
 
 @pytest.mark.parametrize("calls", [1, 2, 3, 5])

@@ -216,7 +216,7 @@ def test_the_faust_script_runs_the_same_worker(settings: Settings, tmp_path: Pat
     assert [line for line in lines if not LINE.match(line)] == []
     texts = [line.split(maxsplit=2)[2] for line in lines]
     assert re.fullmatch(rf"run \d+ of {settings.kafka_topic}, 3 partitions", texts[0])
-    assert texts[-1] == "stops; counted 0 events, 0 bad, 0 late; wrote 0 documents"
+    assert texts[-1] == "stops; read 0 events: 0 counted, 0 bad, 0 late; wrote 0 documents"
     assert len(texts) <= 2 + len(starts(logs[1])), "a person reads this"
 
 

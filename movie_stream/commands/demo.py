@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
+from rich.text import Text
 
 from movie_stream import logs
 from movie_stream.commands.live import Run, Screen, results, screen
+from movie_stream.commands.refused_rows import RefusedRows
 from movie_stream.commands.signals import cancelled_by
 from movie_stream.commands.watch import watching
 from movie_stream.commands.worker_process import WorkerProcess
@@ -27,6 +29,7 @@ from movie_stream.embedded.services import EmbeddedServices
 from movie_stream.errors import MovieStreamError, SettingMissing, UsageError
 from movie_stream.kafka import topics
 from movie_stream.kafka.progress import records_held, wait_until_counted
+from movie_stream.masking import printable
 from movie_stream.mongo import schema
 from movie_stream.mongo.client import address_of, opened
 from movie_stream.replay.generate import END, SPAN
@@ -104,6 +107,7 @@ class _Demo:
     def __init__(self, settings: Settings, source: Source) -> None:
         self._settings, self._source = settings, source
         self._embedded = EmbeddedServices() if settings.kafka_bootstrap_servers is None else None
+        self._refused = RefusedRows(source.file)
         self._worker: WorkerProcess | None = None
         self._run = Run(
             "embedded broker and MongoDB" if self._embedded else "your Kafka and MongoDB",
@@ -123,6 +127,8 @@ class _Demo:
             self._stop()
         if self._run.now.windows:
             console.print(results(self._run))
+        for remark in (*self._run.remarks, *self._refused.others()):
+            console.print(Text(printable(remark), "yellow"), soft_wrap=True)
         if self._run.sent:
             console.print(self._run.totals(), markup=False, soft_wrap=True)
         return self._run.finished
@@ -177,9 +183,10 @@ class _Demo:
                 held = await wait_until_counted(settings)
                 await look()
                 self._run.counted_s = time.monotonic()
+                refused = " or refused" if self._run.now.dead_letters else ""
                 hidden = sum(of.records for of in held)
                 but = f", but {hidden:,} behind a producer's open transaction" if held else ""
-                self._run.phase = f"all events counted{but}"
+                self._run.phase = f"all events counted{refused}{but}"
                 if not once:
                     await asyncio.Event().wait()
 
@@ -209,6 +216,9 @@ class _Demo:
         run = self._run
         run.phase = {"checking": "checking the file", "sorting": "sorting the file"}.get(progress.step, "replaying")
         run.sent, run.refused = progress.sent, progress.refused
+        remarks = filter(None, [progress.far_off and str(progress.far_off), progress.late])
+        run.remarks += [*(f"{self._source.file}: {remark}" for remark in remarks)]
+        run.remarks += self._refused.named(progress.refused_rows)
         if progress.step == "sending":
             run.sending_s = run.sending_s or time.monotonic()
             run.sent_share = progress.done / max(progress.total, 1)

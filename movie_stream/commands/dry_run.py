@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 from rich.console import Console
@@ -9,19 +10,29 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from movie_stream.commands.produce import KINDS_SHOWN, mended, utc
+from movie_stream import logs
+from movie_stream.commands.produce import mended, utc
+from movie_stream.commands.refused_rows import KINDS_SHOWN
+from movie_stream.errors import MovieStreamError
+from movie_stream.kafka import client
+from movie_stream.kafka.topics import partitions_of
 from movie_stream.masking import printable
 from movie_stream.replay.csv_records import Record
+from movie_stream.replay.lateness import ELSEWHERE, MOVE, Lateness
+from movie_stream.replay.newest_views import newest_views
 from movie_stream.replay.plan import Plan
 from movie_stream.replay.rehearse import Rehearsal, rehearse
 from movie_stream.replay.source import ViewsSource
 from movie_stream.settings import Settings
+from movie_stream.words import number_of
 
 EXAMPLES = 10
 
 
 def dry_run(settings: Settings, source: ViewsSource, plan: Plan) -> int:
-    """Shows the first views and how many rows are refused for which reason. Needs no broker.
+    """Shows the first views and how many rows are refused for which reason, and what would be late in the topic.
+
+    Needs no broker; where none is set, or it does not answer, nothing is said of the topic, or why.
 
     Raises InputError where nothing would be sent, UsageError.
     """
@@ -35,6 +46,7 @@ def dry_run(settings: Settings, source: ViewsSource, plan: Plan) -> int:
         disable=not told.is_terminal,
         transient=True,
     )
+    lateness = _lateness(settings, told)
     tolerance_ms = settings.future_tolerance // timedelta(milliseconds=1)
     with bar:
         task = bar.add_task("unpacking", total=None)
@@ -43,9 +55,27 @@ def dry_run(settings: Settings, source: ViewsSource, plan: Plan) -> int:
             bar.update(task, description=step, completed=done, total=total or None)
 
         with source.open(lambda done, total: tell("unpacking", done, total)) as views:
-            rehearsal = rehearse(views, plan, tolerance_ms, EXAMPLES, tell)
+            rehearsal = rehearse(views, plan, tolerance_ms, EXAMPLES, tell, lateness)
     _show(Console(highlight=False), str(views.path), views.what, rehearsal)
     return 0
+
+
+def _lateness(settings: Settings, told: Console) -> Lateness | None:
+    """What judges the views by what stands in the topic; None where there is no broker to ask, or no topic yet."""
+    if settings.kafka_bootstrap_servers is None:
+        return None
+    logs.leave_to_us()
+
+    async def look() -> Lateness | None:
+        async with client.admin(settings) as admin:
+            found = (await partitions_of(admin, (settings.kafka_topic,))).get(settings.kafka_topic)
+        return Lateness(settings, found, await newest_views(settings, found)) if found else None
+
+    try:
+        return asyncio.run(look())
+    except MovieStreamError as error:
+        told.print(Text(printable(f"The topic was not looked at: {error}"), "yellow"))
+        return None
 
 
 def _show(console: Console, path: str, what: str, rehearsal: Rehearsal) -> None:
@@ -56,14 +86,19 @@ def _show(console: Console, path: str, what: str, rehearsal: Rehearsal) -> None:
     console.print(_table(rehearsal.first))
     order = "; they are sorted by time first" if rehearsal.sorted else ""
     say(
-        f"Nothing was sent. It would be {rehearsal.views:,} views, of {utc(rehearsal.oldest_ms)} to "
+        f"Nothing was sent. It would be {number_of(rehearsal.views, 'view')}, of {utc(rehearsal.oldest_ms)} to "
         f"{utc(rehearsal.newest_ms)} UTC{order}."
     )
     if rehearsal.mended:
         say(f"Repaired: {mended(rehearsal.mended)}.")
     if rehearsal.far_off:
         say(str(rehearsal.far_off), "yellow")
-    say(f"{rehearsal.refused:,} rows refused{':' if rehearsal.refused else '.'}", "yellow" if rehearsal.refused else "")
+    if rehearsal.late:
+        say(f"Late: {rehearsal.late}; {MOVE}, {ELSEWHERE}.", "yellow")
+    say(
+        f"{number_of(rehearsal.refused, 'row')} refused{':' if rehearsal.refused else '.'}",
+        "yellow" if rehearsal.refused else "",
+    )
     for kind, rows in rehearsal.reasons.most_common(KINDS_SHOWN):
         say(f"{rows:>9,}  {kind}")
     if len(rehearsal.reasons) > KINDS_SHOWN:

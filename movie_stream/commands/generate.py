@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from movie_stream.commands.generate_file import write_file
+from movie_stream.commands.generate_file import format_of, write_file
 from movie_stream.errors import UsageError
 from movie_stream.event import MAX_TIMESTAMP_MS
 from movie_stream.moment import moment_of
@@ -28,12 +28,13 @@ def generate(
     to_topic: bool = False,
     file_format: str | None = None,
     rate: float | None = None,
+    late_anyway: bool = False,
 ) -> int:
     """Writes the views to a file, or sends them to the topic at `rate` events/s; 0 is as fast as it goes.
 
-    The format is csv or jsonl; without one the file's ending says which. Returns the exit code. Raises UsageError
-    where not exactly one of the two is asked for, or an option belongs to the other, and what `write_file` and
-    `send_made_up` raise.
+    The format is csv, jsonl or parquet; without one the file's ending says which. Returns the exit code. Raises
+    UsageError where not exactly one of the two is asked for, or an option belongs to the other, and what `write_file`
+    and `send` raise.
     """
     if (output is None) != to_topic:
         got = "both" if to_topic else "none"
@@ -44,10 +45,12 @@ def generate(
         check_rate(rate or 0)
         from movie_stream.commands.generate_to_topic import send
 
-        return send(load_settings(), views, rate or 0)
+        return send(load_settings(), views, rate or 0, late_anyway=late_anyway)
+    if late_anyway:
+        raise UsageError(argument="--late-anyway", expected="--to-topic beside it, not --output")
     if rate is not None:
         raise UsageError(argument="--rate", expected="--to-topic beside it, not --output")
-    write_file(views, output, file_format or ("jsonl" if output.suffix == ".jsonl" else "csv"))
+    write_file(views, output, format_of(output, file_format))
     return 0
 
 

@@ -20,6 +20,7 @@ from rich.text import Text
 
 from movie_stream.commands.watch import Snapshot
 from movie_stream.masking import printable
+from movie_stream.words import number_of
 
 _RATE_OVER_S: Final = 5.0
 _LINE_EVERY_S: Final = 2.0
@@ -50,6 +51,8 @@ class Run:
     """Of what will be sent, from 0 to 1."""
     refused: int = 0
     """Rows of a file that were not sent."""
+    remarks: list[str] = field(default_factory=list)
+    """What is to be said of a file, and of rows that were not sent, when all is over."""
     began_s: float = field(default_factory=time.monotonic)
     sending_s: float | None = None
     """When the first event was sent."""
@@ -94,8 +97,8 @@ class Run:
     def totals(self) -> str:
         """What was sent, refused and counted, in two lines."""
         return (
-            f"Events: {self.sent:,} sent, {self.now.views:,} counted, {self.now.dead_letters:,} dead letters; "
-            f"{self.refused:,} rows refused.\n"
+            f"Events: {self.sent:,} sent, {self.now.views:,} counted, "
+            f"{number_of(self.now.dead_letters, 'dead letter')}; {number_of(self.refused, 'row')} refused.\n"
             f"From the first sent to the last counted: {self.seconds:,.1f} s, {self.rate:,.0f} events/s."
         )
 

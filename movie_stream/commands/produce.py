@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from movie_stream import logs
+from movie_stream.commands.refused_rows import RefusedRows
 from movie_stream.commands.signals import cancelled_by
 from movie_stream.errors import FileRefused, MovieStreamError, UsageError
-from movie_stream.reasons import kind_of
 from movie_stream.replay.bookmark import ELSEWHERE, Bookmark, BookmarkFile, Mode, bookmark_of
-from movie_stream.replay.csv_rows import RefusedRow
 from movie_stream.replay.opened import STDIN
 from movie_stream.replay.plan import Plan
 from movie_stream.replay.send import ReplayProgress, ReplayResult, replay
 from movie_stream.replay.source import ViewsSource
 from movie_stream.settings import Settings
-
-NAMED_ROWS: Final = 20
-"""As many refused rows are shown one by one; the rest is counted by reason."""
-KINDS_SHOWN: Final = 10
+from movie_stream.words import number_of
 
 
 def produce(settings: Settings, source: ViewsSource, plan: Plan, *, resume: bool, restart: bool, again: str) -> int:
@@ -118,8 +112,7 @@ class Report:
         self._resume = resume
         self._task = self.bar.add_task("checking", total=None, before="", sent=0, rate=0.0, refused="")
         self._step = "checking"
-        self._named = 0
-        self._not_named: Counter[str] = Counter()
+        self._refused = RefusedRows(file)
 
     def update(self, progress: ReplayProgress) -> None:
         """Shows the progress and names what was refused."""
@@ -127,10 +120,12 @@ class Report:
             self._console.print(f"{self._file}: {progress.found}", markup=False)
         if progress.far_off:
             self.warn(f"{self._file}: {progress.far_off}")
+        if progress.late:
+            self.warn(f"{self._file}: {progress.late}")
         if progress.nothing_to_resume and self._resume:
             self._console.print(f"{self._file}: nothing to resume, it is sent from its beginning", markup=False)
-        for row in progress.refused_rows:
-            self._name(row)
+        for line in self._refused.named(progress.refused_rows):
+            self.warn(line)
         if progress.step != self._step:
             self._step = progress.step
             self.bar.reset(self._task)
@@ -148,32 +143,31 @@ class Report:
 
     def end(self, result: ReplayResult, topic: str) -> None:
         """Counts the bad rows that were not named, and sums up."""
-        for kind, rows in self._not_named.most_common(KINDS_SHOWN):
-            self.warn(f"{self._file}: {rows:,} more refused: {kind}")
+        for line in self._refused.others():
+            self.warn(line)
         if result.mended:
             self._console.print(f"{self._file}: repaired: {mended(result.mended)}", markup=False)
-        others = len(self._not_named) - KINDS_SHOWN
-        if others > 0:
-            self.warn(f"{self._file}: and more, for {others:,} other reasons")
         rate = result.sent / max(result.seconds, 0.001)
         before = f", {result.sent_before:,} before" if result.sent_before else ""
         line = (
-            f"Sent {result.sent:,} views to the topic {topic} in {result.seconds:,.1f} s "
-            f"({rate:,.0f}/s){before}; {result.refused:,} rows refused."
+            f"Sent {number_of(result.sent, 'view')} to the topic {topic} in {result.seconds:,.1f} s "
+            f"({rate:,.0f}/s){before}; {number_of(result.refused, 'row')} refused."
         )
         if not result.sent:
-            line = f"Nothing was left to send: all {result.sent_before:,} views stand in the topic {topic}."
+            all_views = f"all {result.sent_before:,} views stand" if result.sent_before != 1 else "the 1 view stands"
+            line = f"Nothing was left to send: {all_views} in the topic {topic}."
         elif result.first_timestamp_ms:
             line += f" They are of {utc(result.first_timestamp_ms)} to {utc(result.last_timestamp_ms)} UTC."
         if result.rounds:
-            line += f" It was {result.rounds:,} rounds; what would follow lies in the future, where workers refuse it."
+            line += f" It was {number_of(result.rounds, 'round')}; what would follow lies in the future, where workers "
+            line += "refuse it."
         Console(highlight=False, soft_wrap=True).print(line, markup=False)
 
     def go_on(self, reached: Bookmark | None, command: str) -> bool:
         """Says how far an unfinished run came, and how to go on; False where there is nothing to go on from."""
         if not reached or reached.finished:
             return False
-        line = f"Stopped: {reached.views:,} views are known to stand in the topic; go on with: {command}"
+        line = f"Stopped: {known(reached.views)} to stand in the topic; go on with: {command}"
         self._console.print(line, markup=False)
         return True
 
@@ -184,16 +178,18 @@ class Report:
             sent = "but all was sent" if bookmark.saved else "nothing was sent yet"
         self._console.print(f"Stopped: {sent}.")
 
-    def _name(self, row: RefusedRow) -> None:
-        if self._named < NAMED_ROWS:
-            self._named += 1
-            self.warn(f"{self._file}, line {row.line}: {row.reason}")
-        else:
-            self._not_named[kind_of(row.reason)] += 1
-
     def warn(self, line: str) -> None:
         """Prints a line that stands out."""
         self._console.print(f"[yellow]{escape(line)}[/yellow]")
+
+
+def known(views: int) -> str:
+    """How many views one knows of.
+
+    >>> known(1), known(2_000)
+    ('1 view is known', '2,000 views are known')
+    """
+    return f"{number_of(views, 'view')} {'is' if views == 1 else 'are'} known"
 
 
 def utc(time_ms: int) -> str:

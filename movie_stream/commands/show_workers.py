@@ -18,6 +18,7 @@ from movie_stream.settings import Settings
 _STATE_WIDTH: Final = 12
 _PARTITIONS_LEAST: Final = 18
 _NOW: Final = "now"
+_NOBODY: Final = "No worker of {} was seen within the last {:.0f} s.\nStart one with: movie-stream worker"
 _FIELDS: Final = (
     *("_id", "worker", "host", "pid", "version", "group", "run", "state", "started"),
     *("seen", "last_flush", "partitions", "lag", "watermark"),
@@ -39,9 +40,7 @@ async def answer(db: Database, settings: Settings, limit: int) -> Answer:
         rows,
         [Table(f"Workers of {db.name} (UTC)", _columns(with_group=bool(elsewhere)), rows)],
         more=f"{limit:,} of more; --limit for more" if len(found) > limit else "",
-        nothing=""
-        if workers
-        else f"No worker of {db.name} was seen within the last {EXPIRES_AFTER.total_seconds():.0f} s.\nStart one with: movie-stream worker",
+        nothing="" if workers else _NOBODY.format(db.name, EXPIRES_AFTER.total_seconds()),
     )
 
 

@@ -46,6 +46,7 @@ T = TypeVar("T")
 inflate.bound()
 headers.take_any()
 
+_FETCH_BYTES: Final = 8 << 20
 _COORDINATED_WITHIN_S: Final = 15.0
 _ASK_AGAIN_S: Final = 0.2
 _SENT_WITHIN_S: Final = 0.5
@@ -146,10 +147,13 @@ async def _reach_advertised(settings: Settings, client: AIOKafkaAdminClient) -> 
 
 
 @asynccontextmanager
-async def reader(settings: Settings, *, committed: bool = True) -> AsyncIterator[AIOKafkaConsumer]:
+async def reader(
+    settings: Settings, *, committed: bool = True, fetch_bytes: int = _FETCH_BYTES
+) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer without a group, for the time of the block: for offsets and whole partitions.
 
     Where it is not to read `committed` records alone, no open transaction of others hides what stands behind it.
+    `fetch_bytes`: as much comes of a partition at once, but at least a batch.
     """
     consumer = AIOKafkaConsumer(
         **options(settings),
@@ -158,7 +162,7 @@ async def reader(settings: Settings, *, committed: bool = True) -> AsyncIterator
         auto_offset_reset="none",
         isolation_level="read_committed" if committed else "read_uncommitted",
         fetch_max_wait_ms=100,
-        max_partition_fetch_bytes=8 << 20,
+        max_partition_fetch_bytes=fetch_bytes,
     )
     try:
         async with connecting(settings):

@@ -30,13 +30,15 @@ class Checkpoints:
     def __init__(self, settings: Settings, reader: AIOKafkaConsumer, changelog: str, partitions: int) -> None:
         self._settings, self._reader, self._changelog = settings, reader, changelog
         self._places = [TopicPartition(changelog, partition) for partition in range(partitions)]
-        self._run: int | None = None
+        self._run: int | str | None = None
         self._read_to: dict[TopicPartition, int] = {}
         self._furthest: dict[int, Cursor] = {}
         self._last: dict[int, CheckpointId] = {}
 
-    async def furthest(self, run: int) -> Mapping[int, Cursor]:
-        """By partition, the cursor of this run with the largest position. Changes what the reader is assigned.
+    async def furthest(self, run: int | str) -> Mapping[int, Cursor]:
+        """By partition, the cursor of this run (its number, or the hash of its fingerprint) with the largest position.
+
+        Changes what the reader is assigned.
 
         Raises ChangelogError, and what the broker has against it.
         """
@@ -57,7 +59,7 @@ class Checkpoints:
             for place in self._places
         }
 
-    async def _read(self, place: TopicPartition, end: int, run: int) -> None:
+    async def _read(self, place: TopicPartition, end: int, run: int | str) -> None:
         while True:
             oldest = (await offsets.beginnings(self._reader, [place]))[place]
             try:
@@ -73,7 +75,7 @@ class Checkpoints:
                 [*found, *([before] if before else [])], key=lambda cursor: cursor.position
             )
 
-    async def _since(self, place: TopicPartition, start: int, end: int, run: int) -> list[Cursor]:
+    async def _since(self, place: TopicPartition, start: int, end: int, run: int | str) -> list[Cursor]:
         """The cursors of this run from the last one back to its parent: one that does not count may stand behind it."""
         found: list[Cursor] = []
         async for records in newest_first(self._reader, place, start, end, block=_AT_FIRST):
@@ -86,9 +88,19 @@ class Checkpoints:
                     raise ChangelogError(
                         topic=place.topic, partition=place.partition, expected="checkpoints", got=str(error)
                     ) from error
-                if isinstance(entry, Cursor) and entry.run.startswith(f"{run}:"):
+                if isinstance(entry, Cursor) and _is_of(entry.run, run):
                     found.append(entry)
                     parent = found[0].parent
                     if parent is not None and parent in (entry.id, self._last.get(place.partition)):
                         return found
         return found
+
+
+def _is_of(text: str, run: int | str) -> bool:
+    """Whether a cursor that names its run so belongs to it.
+
+    >>> _is_of("17:c0ffee", 17), _is_of("17:c0ffee", "c0ffee"), _is_of("17:c0ffee", 1)
+    (True, True, False)
+    """
+    number, _, fingerprint = text.partition(":")
+    return str(run) in (number, fingerprint)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from aiokafka import AIOKafkaConsumer
 
 from movie_stream.kafka.counted import Checkpoints
 from movie_stream.kafka.topics import Topics
 from movie_stream.settings import Settings
+from movie_stream.tables.checkpoint import Cursor
 
 
 async def watermarks(settings: Settings, reader: AIOKafkaConsumer, partitions: int, run: int) -> dict[int, int]:
@@ -14,9 +17,15 @@ async def watermarks(settings: Settings, reader: AIOKafkaConsumer, partitions: i
 
     A forecast: counting may have gone on since. Changes what the reader is assigned. Raises ChangelogError.
     """
-    checkpoints = Checkpoints(settings, reader, Topics.of(settings).accumulate_changelog, partitions)
-    return {
-        partition: cursor.watermark_ms
-        for partition, cursor in (await checkpoints.furthest(run)).items()
-        if cursor.watermark_ms is not None
-    }
+    furthest = await last_cursors(settings, reader, partitions, run)
+    return {partition: at.watermark_ms for partition, at in furthest.items() if at.watermark_ms is not None}
+
+
+async def last_cursors(
+    settings: Settings, reader: AIOKafkaConsumer, partitions: int, run: int | str
+) -> Mapping[int, Cursor]:
+    """By source partition the furthest checkpoint of a run, or of all with a fingerprint, where there is one.
+
+    Changes what the reader is assigned. Raises ChangelogError.
+    """
+    return await Checkpoints(settings, reader, Topics.of(settings).accumulate_changelog, partitions).furthest(run)

@@ -104,7 +104,11 @@ def timestamps(cells: Sequence[str]) -> list[int | NoNumber | None]:
 
 SECONDS: Final = re.compile(r"([1-9][0-9]{8,9})(?:\.([0-9]{1,9}))?")
 FINER: Final = re.compile(r"([1-9][0-9]{12})(?:([0-9]{3})|([0-9]{6}))")
-ISO: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?")
+ISO: Final = re.compile(
+    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?: ?(?:Z|UTC|[+-]\d\d(?::?\d\d(?::?\d\d)?)?))?"
+)
+BEFORE_ZONE: Final = re.compile(r" (?=[ZU+-])")
+"""The blank that some write before the zone."""
 IN_SECONDS: Final = "timestamps in seconds"
 IN_FINER: Final = "timestamps in microseconds or nanoseconds"
 IN_WORDS: Final = "timestamps as text (in UTC, where they do not say otherwise)"
@@ -125,7 +129,7 @@ def in_milliseconds(cell: str) -> tuple[str, str | None]:
         return found[1], IN_FINER
     if ISO.fullmatch(text):
         try:
-            moment = datetime.fromisoformat(text.replace("UTC", "Z").replace(" Z", "Z").replace(",", "."))
+            moment = datetime.fromisoformat(BEFORE_ZONE.sub("", text).replace("UTC", "Z").replace(",", "."))
         except ValueError:
             return cell, None
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)

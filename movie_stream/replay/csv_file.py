@@ -4,44 +4,59 @@ from __future__ import annotations
 
 import csv
 import os
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from hashlib import blake2b
 from typing import Final
 
-from movie_stream.errors import InputError
-from movie_stream.replay.csv_header import BYTE_ORDER_MARK, check_beginning
-from movie_stream.replay.csv_rows import BAD_QUOTES, UTF8, CsvRows, Rows
+from movie_stream.errors import FileRefused, InputError
+from movie_stream.replay.csv_header import check_beginning, declared_delimiter, delimiter_of
+from movie_stream.replay.csv_rows import BAD_QUOTES, CsvRows
+from movie_stream.replay.encodings import UTF8, WESTERN, candidates, marked
 from movie_stream.replay.opened import BUFFER_BYTES, Opened
+from movie_stream.replay.table import TableRows, hashes
 
-HASHED_BYTES: Final = 1 << 22
-"""As much of a file is hashed at once."""
-WINDOWS: Final = "cp1252"
 OTHER_ENCODING: Final = "file in Windows-1252 or Latin-1 instead of UTF-8"
+NAMED: Final = 3
+"""Encodings that are named where there are several."""
 
 
 class CsvFile:
-    """Of an opened file, which is closed with it. Closes it, and raises InputError, where it is not usable at all."""
+    """Of an opened file, which is closed with it. Closes it, and raises InputError, where it is not usable at all.
 
-    def __init__(self, opened: Opened) -> None:
+    `encoding` is that which the user names, as `encoding_of` has it. Else a byte order mark says it, or it is UTF-8,
+    until `settle` finds that it is not.
+    """
+
+    kind = ""
+
+    def __init__(self, opened: Opened, encoding: str | None = None) -> None:
         self.opened, self.path = opened, opened.path
-        self.encoding = UTF8
-        """As far as is known; see `settle`."""
+        self._is_named = encoding is not None
         try:
-            self._start = self._look_at_beginning()
+            self._start = self._look_at_beginning(encoding)
             self.line, self.names = self._header()
         except BaseException:
             opened.close()
             raise
+        self.written_names = list(self.names)
+        """The names as the header has them; `names` may be changed to those that are meant."""
 
-    def _look_at_beginning(self) -> int:
-        """Where the text begins."""
+    def _look_at_beginning(self, named: str | None) -> int:
+        """Where the text begins; finds encoding and delimiter."""
         self.size_bytes = self.opened.file.seek(0, os.SEEK_END)
         self.opened.file.seek(0)
         head = self.opened.file.read(BUFFER_BYTES)
-        check_beginning(self.path, head)
-        return len(BYTE_ORDER_MARK) if head.startswith(BYTE_ORDER_MARK) else 0
+        mark = marked(head)
+        self.encoding = named or (mark[0] if mark else UTF8)
+        start = 0
+        if mark and mark[0].startswith(self.encoding):
+            self.encoding, start = mark
+        check_beginning(self.path, head[start:], self.encoding)
+        text = head[start:].decode(self.encoding, "ignore")
+        declared = declared_delimiter(text)
+        self._is_declared = declared is not None
+        self.delimiter = declared or delimiter_of(text)
+        return start
 
     def _header(self) -> tuple[int, list[str]]:
         """The line of the header, and its names."""
@@ -56,34 +71,49 @@ class CsvFile:
         """Closes the file."""
         self.opened.close()
 
+    def below_header(self, last_line: int | None = None) -> CsvRows:
+        """Its rows, below the header."""
+        rows = self.open_rows(last_line)
+        try:
+            rows.first()
+        except BaseException:
+            rows.close()
+            raise
+        return rows
+
     def open_rows(self, last_line: int | None = None) -> CsvRows:
         """Its rows, from the header on."""
         own = os.fdopen(os.dup(self.opened.file.fileno()), "rb", BUFFER_BYTES)
         own.seek(self._start)
-        rows = CsvRows(own, last_line, self.encoding)
-        if self.encoding != UTF8:
+        rows = CsvRows(own, last_line, self.encoding, self.delimiter, declared=self._is_declared)
+        if self.encoding == WESTERN and not self._is_named:
             rows.mended[OTHER_ENCODING] += 1
         return rows
 
-    def settle(self, rows: CsvRows) -> bool:
-        """Whether it has to be read again in another encoding, as its rows show, which were read to their end."""
-        if self.encoding == UTF8 and rows.has_odd_bytes and not rows.has_wide_characters:
-            self.encoding = WINDOWS  # nothing in it is UTF-8 beyond ASCII
-            return True
-        return False
+    def settle(self, rows: TableRows) -> bool:
+        """Whether it has to be read again in another encoding, as its rows show, which were read to their end.
 
-    def whole(self) -> tuple[list[Rows], Counter[str]]:
-        """All its rows, and what was repaired in them; for a file that is known to be small."""
-        with closing(self.open_rows()) as rows:
-            rows.first()
-            chunks = list(rows.chunks(len(self.names)))
-            return self.whole() if self.settle(rows) else (chunks, rows.mended)
+        Raises FileRefused where that is in doubt: it is not UTF-8, and could be one of several others. A file that is
+        mostly UTF-8 is taken for that, and its other rows are refused; but a few characters may be UTF-8 by chance.
+        """
+        if not isinstance(rows, CsvRows) or self._is_named or self.encoding != UTF8:
+            return False
+        if rows.odd_bytes <= rows.wide_characters:
+            return False
+        found = candidates(rows.odd_lines.encode(UTF8, "surrogateescape"))
+        if [candidate.name for candidate in found] != [WESTERN]:
+            could_be = " or ".join(map(str, found[:NAMED])) or "one that is not known here"
+            named = found[0].name if found else "NAME"
+            raise FileRefused(
+                path=self.path,
+                why=f"it is not UTF-8; it could be {could_be}",
+                remedy=f"say which, such as: --encoding {named}, or save it as UTF-8",
+            )
+        if rows.wide_characters:
+            return False
+        self.encoding = WESTERN
+        return True
 
     def hashes(self, first: bytes) -> Iterator[tuple[int, str]]:
         """How many bytes were read, and the BLAKE2b hash of `first` and these; last of all there are."""
-        made = blake2b(first, digest_size=16)
-        with os.fdopen(os.dup(self.opened.file.fileno()), "rb", 0) as own:
-            own.seek(0)
-            for start in range(0, self.size_bytes, HASHED_BYTES):
-                made.update(own.read(min(HASHED_BYTES, self.size_bytes - start)))
-                yield own.tell(), made.hexdigest()
+        return hashes(self.opened.file, self.size_bytes, first)

@@ -155,6 +155,8 @@ def _not_utf8(record: Record) -> str:
         (field, ord(char) - 0xDC00)
         for field in TEXTS
         for char in getattr(record, field)
-        if "\udc80" <= char <= "\udcff"
+        if "\udc00" <= char <= "\udcff"
     )
+    if not byte:
+        return f"{field}: not in the encoding of the file"
     return f"{field}: not UTF-8 (byte 0x{byte:02x}); save the file as UTF-8"

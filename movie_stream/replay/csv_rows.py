@@ -1,7 +1,7 @@
 """The rows of a CSV file: physical lines in, columns of cells out, a chunk at a time and in bounded memory.
 
-A chunk is cut in one of three ways, which give the same cells: split at its commas where each of its lines is a row, as
-most are; by Python's CSV reader where it has more quotes; and row by row where something is wrong with it.
+A chunk is cut in one of three ways, which give the same cells: split at its delimiters where each of its lines is a
+row, as most are; by Python's CSV reader where it has more quotes; and row by row where something is wrong with it.
 
 A row that cannot be cut into cells costs exactly the physical line it begins on: reading goes on with the next line. So
 a quote that is opened and never closed does not swallow the rest of the file.
@@ -21,13 +21,17 @@ from typing import BinaryIO, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from movie_stream.replay.encodings import ODD, UTF8
+
 CHUNK: Final = 1 << 18
 """Characters; a chunk ends with the line that this one belongs to. About as much as the processor's cache holds."""
+EXAMPLE_CHARACTERS: Final = 1 << 15
+"""Of lines with odd bytes so much is kept, to tell in which encoding they are."""
+MAX_LINE_SHOWN: Final = 1 << 10
 MAX_ROW: Final = 1 << 20
 """Characters; a longer row is refused, and not kept in memory."""
 
-UTF8: Final = "utf-8"
-ODD_BYTE: Final = re.compile("[\udc80-\udcff]")
+ODD_BYTE: Final = re.compile("[\udc00\udc80-\udcff]")
 """What stands in a text for a byte that its encoding does not have."""
 WIDE_CHARACTER: Final = re.compile("[\x80-\ud7ff\ue000-\U0010ffff]")
 
@@ -86,15 +90,30 @@ class CsvRows:
     """Cuts a file into rows of cells; blank lines are skipped.
 
     Bytes that the encoding does not have come out as lone surrogates, for the caller to refuse the row that has them.
-    `last_line` ends the reading after that physical line. The file is closed by `close`.
+    `last_line` ends the reading after that physical line. In a file where the delimiter is `declared`, the first line
+    does that, and is no row. The file is closed by `close`.
     """
 
-    def __init__(self, file: BinaryIO, last_line: int | None = None, encoding: str = UTF8) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        last_line: int | None = None,
+        encoding: str = UTF8,
+        delimiter: str = ",",
+        *,
+        declared: bool = False,
+    ) -> None:
         self.mended: Counter[str] = Counter()
         """What was repaired, and how often."""
-        self.has_odd_bytes = self.has_wide_characters = False
-        """Whether there were bytes so far that the encoding does not have, and characters that ASCII does not have."""
-        self._text = TextIOWrapper(file, encoding=encoding, errors="surrogateescape", newline="\n")
+        self.odd_bytes = self.wide_characters = 0
+        """How many bytes there were so far that the encoding does not have, and, about, characters that ASCII does not
+        have."""
+        self.odd_lines = ""
+        """The first lines with such bytes, as an example of all."""
+        self._delimiter = delimiter
+        self._declared = declared
+        errors = "surrogateescape" if encoding == UTF8 else ODD
+        self._text = TextIOWrapper(file, encoding=encoding, errors=errors, newline="\n")
         self._last_line = last_line
         self._read_lines = 0
         self._waiting: deque[str] = deque()
@@ -120,7 +139,9 @@ class CsvRows:
 
         Raises csv.Error if it cannot be cut into cells.
         """
-        reader = csv.reader(self._take_lines(), strict=True)
+        if self._declared:
+            self._next_line()
+        reader = csv.reader(self._take_lines(), strict=True, delimiter=self._delimiter)
         for cells in reader:
             if not _is_blank(cells):
                 return self.line - len(self._taken) + 1, cells
@@ -137,7 +158,7 @@ class CsvRows:
             text = self._next_lines()
             if not text:
                 return
-            columns = _cut_at_commas(text, width) or _cut_by_reader(text, width)
+            columns = _cut_at(self._delimiter, text, width) or _cut_by_reader(self._delimiter, text, width)
             if columns:
                 lines = np.arange(first_line, first_line + len(columns[0]), dtype=np.int64)
                 yield Rows(columns, lines, [])
@@ -151,7 +172,7 @@ class CsvRows:
         cells: list[list[str]] = []
         numbers: list[int] = []
         refused: list[RefusedRow] = []
-        reader = csv.reader(self._take_lines(), strict=True)
+        reader = csv.reader(self._take_lines(), strict=True, delimiter=self._delimiter)
         while self.line < last:
             number = self.line + 1
             self._forget_taken()
@@ -174,7 +195,7 @@ class CsvRows:
             refused.append(RefusedRow(number, reason))
             # What follows the line of a broken row may well be good rows.
             self._waiting.extendleft(reversed(self._taken[1:]))
-            reader = csv.reader(self._take_lines(), strict=True)
+            reader = csv.reader(self._take_lines(), strict=True, delimiter=self._delimiter)
         columns = list(zip(*cells, strict=True)) or [()] * width
         return Rows(columns, np.array(numbers, np.int64), refused)
 
@@ -233,9 +254,19 @@ class CsvRows:
     def _looked_at(self, text: str) -> str:
         """The text without bytes of zero in its rows, for which no text has a use; notes what characters it has."""
         if not text.isascii():
-            self.has_odd_bytes = self.has_odd_bytes or ODD_BYTE.search(text) is not None
-            self.has_wide_characters = self.has_wide_characters or WIDE_CHARACTER.search(text) is not None
+            self._note_characters(text)
         return "".join(map(self._without_zeros, _lines(text))) if "\0" in text else text
+
+    def _note_characters(self, text: str) -> None:
+        """Counts odd bytes; and wide characters exactly only where there are such, for else it is UTF-8 anyway."""
+        if ODD_BYTE.search(text) is None:
+            self.wide_characters += 1
+            return
+        self.odd_bytes += len(ODD_BYTE.findall(text))
+        self.wide_characters += len(WIDE_CHARACTER.findall(text))
+        if len(self.odd_lines) < EXAMPLE_CHARACTERS:
+            odd = "".join(line[:MAX_LINE_SHOWN] for line in _lines(text) if ODD_BYTE.search(line))
+            self.odd_lines += odd[:EXAMPLE_CHARACTERS]
 
     def _without_zeros(self, line: str) -> str:
         """A line without zeros, unless it has nothing else, or has no end: what that was nobody knows."""
@@ -262,7 +293,7 @@ def _lines(text: str) -> list[str]:
     return list(StringIO(text, newline="\n"))
 
 
-def _cut_at_commas(text: str, width: int) -> list[list[str]] | None:
+def _cut_at(delimiter: str, text: str, width: int) -> list[list[str]] | None:
     """The columns of lines that are one good row each; None where one may be none, or where most have quotes."""
     if "\r" in text:
         text = text.replace("\r\n", "\n")
@@ -271,7 +302,7 @@ def _cut_at_commas(text: str, width: int) -> list[list[str]] | None:
     rows = text.count("\n")
     if "\r" in text or CELL_END in text or text.count('"') > rows or _may_have_long_line(text):
         return None
-    bare = _without_quotes(text)
+    bare = _without_quotes(text, delimiter)
     if bare is None:
         return None
     # Each line feed becomes a cell of its own. There are as many as rows; if one stands behind the last cell of each
@@ -289,7 +320,7 @@ def _may_have_long_line(text: str) -> bool:
     return any(text.find("\n", start, start + window) < 0 for start in range(0, len(text) - window + 1, window))
 
 
-def _without_quotes(text: str) -> str | None:
+def _without_quotes(text: str, delimiter: str = ",") -> str | None:
     r"""The lines with CELL_END between the cells, and these unquoted; None where a line is not one good row.
 
     >>> _without_quotes('1,"2,3"\n').split(CELL_END)
@@ -301,27 +332,27 @@ def _without_quotes(text: str) -> str | None:
     end = 0
     while quote >= 0:
         start = text.rfind("\n", 0, quote) + 1
-        between.append(text[end:start].replace(",", CELL_END))
+        between.append(text[end:start].replace(delimiter, CELL_END))
         end = text.find("\n", quote) + 1
         quoted.append(text[start:end])
         quote = text.find('"', end)
     try:
-        cells = list(csv.reader(quoted, strict=True))
+        cells = list(csv.reader(quoted, strict=True, delimiter=delimiter))
     except csv.Error:
         return None
     if len(cells) != len(quoted):
         return None
     bare = [CELL_END.join(row) + "\n" for row in cells]
-    return "".join(chain.from_iterable(zip(between, bare, strict=True))) + text[end:].replace(",", CELL_END)
+    return "".join(chain.from_iterable(zip(between, bare, strict=True))) + text[end:].replace(delimiter, CELL_END)
 
 
-def _cut_by_reader(text: str, width: int) -> list[tuple[str, ...]] | None:
+def _cut_by_reader(delimiter: str, text: str, width: int) -> list[tuple[str, ...]] | None:
     """The columns of lines that are one good row each; None where one is none."""
     lines = _lines(text)
     if max(map(len, lines)) > MAX_ROW:
         return None
     try:
-        cells = list(csv.reader(lines, strict=True))
+        cells = list(csv.reader(lines, strict=True, delimiter=delimiter))
     except csv.Error:
         return None
     if len(cells) != len(lines) or set(map(len, cells)) != {width}:

@@ -15,7 +15,9 @@ from movie_stream.replay.csv_file import CsvFile
 from movie_stream.replay.csv_rows import Rows
 from movie_stream.replay.formats import format_of
 from movie_stream.replay.formats.format import Format, ViewsFormat
+from movie_stream.replay.genres import Choice
 from movie_stream.replay.opened import opened
+from movie_stream.replay.table import Table
 from movie_stream.replay.views import Views
 
 MILLISECOND_DIGITS: Final = 13
@@ -29,21 +31,25 @@ class ViewsFile(Views):
     """
 
     def __init__(
-        self, file: CsvFile | Path | str, kind: type[Format] | None = None, movies: Path | None = None
+        self,
+        file: Table | Path | str,
+        kind: type[Format] | None = None,
+        movies: Path | None = None,
+        genre: Choice = "first",
     ) -> None:
-        self._csv = file if isinstance(file, CsvFile) else CsvFile(opened(file))
+        self._csv = CsvFile(opened(file)) if isinstance(file, (str, Path)) else file
         try:
             kind = kind or format_of(self._csv)
             if not issubclass(kind, ViewsFormat):
                 raise InputError(path=self._csv.path, expected="a file of views", got=kind.title)
-            self._format = kind(self._csv, movies)
+            self._format = kind(self._csv, movies, genre)
         except BaseException:
             self._csv.close()
             raise
         super().__init__(self._format.header)
         names = self._csv.names
         self.path, self.size, self.file_bytes = self._csv.path, self._csv.size_bytes, self._csv.size_bytes
-        self.what = kind.described()
+        self.what = kind.described() + self._csv.kind
         self.position = self.line = 0
         self.now_ms = time.time_ns() // 1_000_000
         self.mended = Counter()
@@ -54,8 +60,7 @@ class ViewsFile(Views):
         self._csv.close()
 
     def rows(self, last_line: int | None = None) -> Iterator[Rows]:
-        with closing(self._csv.open_rows(last_line)) as rows:
-            rows.first()
+        with closing(self._csv.below_header(last_line)) as rows:
             self.mended = rows.mended
             for chunk in rows.chunks(len(self._csv.names), self._least):
                 self.position, self.line = rows.position_bytes, rows.line
@@ -71,7 +76,7 @@ class ViewsFile(Views):
 
     def _without_headers(self, rows: Rows) -> Rows:
         """The rows but those that are the header once more, as files have that were joined."""
-        names = self._csv.names
+        names = self._csv.written_names
         if names[self._header_shows] not in rows.columns[self._header_shows]:
             return rows
         same = [

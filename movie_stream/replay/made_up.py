@@ -37,6 +37,11 @@ class MadeUp:
         return self.late > 0 or self.bad > 0
 
     @property
+    def begins_ms(self) -> int:
+        """No view that is in time is older than this."""
+        return round((self.end - self.span).timestamp() * 1_000)
+
+    @property
     def faults(self) -> Faults:
         """What is wrong with some of them."""
         return Faults(self.late, self.bad, self.count, self.seed, self.span)

@@ -63,14 +63,26 @@ class Clock:
     >>> hour = clock.over(np.array([0, 1_000, 3_600_000]))
     >>> hour.slice_events(3), hour.delay(2, now=10.0), hour.slice_events(1), hour.delay(1, now=10.0)
     (2, 0.0, 1, 60.0)
+
+    A pause is at most `max_gap_s` long, on our clock; what follows comes so much earlier.
+
+    >>> Clock(60, start=10.0, first_ms=0, max_gap_s=5).over(np.array([3_600_000])).delay(1, now=10.0)
+    5.0
     """
 
-    def __init__(self, speed: float, start: float, first_ms: int) -> None:
+    def __init__(self, speed: float, start: float, first_ms: int, max_gap_s: float | None = None) -> None:
         self._speed, self._start, self._first_ms = speed, start, first_ms
+        self._max_gap_s = max_gap_s
+        self._last_ms, self._due_s = first_ms, start
 
     def over(self, times_ms: NDArray[np.int64]) -> Schedule:
         """The schedule of events of these times, which are sent in this order."""
-        return _Over(self._start + (times_ms - self._first_ms) / (1000 * self._speed))
+        if self._max_gap_s is None:
+            return _Over(self._start + (times_ms - self._first_ms) / (1000 * self._speed))
+        gaps_s = np.diff(times_ms, prepend=self._last_ms) / (1000 * self._speed)
+        due = self._due_s + np.cumsum(np.minimum(gaps_s, self._max_gap_s))
+        self._last_ms, self._due_s = int(times_ms[-1]), float(due[-1])
+        return _Over(due)
 
 
 class _Over:

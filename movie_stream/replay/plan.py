@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final, Literal
 
 from movie_stream.errors import UsageError
 from movie_stream.replay.pace import check_rate
 from movie_stream.replay.time_range import EVER, NOW, TimeRange, moment_ms
+from movie_stream.settings import A_DURATION, parse_duration
 
 Anchor = Literal["first", "last"]
 REAL_TIME: Final = 1.0
@@ -22,6 +24,8 @@ class Plan:
     """Events/s; 0 is as fast as it goes."""
     speed: float | None = None
     """How many times as fast as they happened; None where `rate` says how fast."""
+    max_gap: timedelta | None = None
+    """With `speed`, as long a pause between two views is at most when they are sent; their times stay what they are."""
     strict: bool = False
     """Whether one bad row is too many."""
     sort: bool = True
@@ -36,6 +40,8 @@ class Plan:
     anchor: Anchor | None = None
     loop: bool = False
     """Begin again at the end, each time later by the file's length."""
+    late_anyway: bool = False
+    """Send also what the workers will refuse as late."""
 
     def __post_init__(self) -> None:
         check_rate(self.rate)
@@ -43,6 +49,12 @@ class Plan:
             raise UsageError(argument="--speed", expected="a number above 0", got=str(self.speed))
         if self.speed is not None and self.rate:
             raise UsageError(argument="--speed", expected="only one of --speed and --rate", got="both")
+        if self.max_gap is not None and (self.speed is None or self.live):
+            raise UsageError(
+                argument="--max-gap",
+                expected="--speed beside it, and views that need not come at their own times",
+                got="no --speed" if self.speed is None else "views that come when their time has come",
+            )
         if self.anchor and not self.shifts:
             raise UsageError(argument="--anchor", expected="--shift-to besides, of which it says what is then")
         if self.loop and self.shifts and not self.live:
@@ -97,11 +109,13 @@ def plan_of(
     shift_to: str | None = None,
     rate: float = 0,
     speed: float | None = None,
+    max_gap: str | None = None,
     strict: bool = False,
     sort: bool = True,
     limit: int | None = None,
     anchor: Anchor | None = None,
     loop: bool = False,
+    late_anyway: bool = False,
 ) -> Plan:
     """The plan, with moments as a user writes them. Raises UsageError."""
     between = TimeRange(
@@ -112,6 +126,7 @@ def plan_of(
     return Plan(
         rate=rate,
         speed=speed,
+        max_gap=None if max_gap is None else _gap(max_gap),
         strict=strict,
         sort=sort,
         limit=limit,
@@ -120,4 +135,15 @@ def plan_of(
         shift_to_ms=None if shift_to in (None, NOW) else moment_ms("--shift-to", shift_to or ""),
         anchor=anchor,
         loop=loop,
+        late_anyway=late_anyway,
     )
+
+
+def _gap(text: str) -> timedelta:
+    try:
+        gap = parse_duration(text)
+    except ValueError as error:
+        raise UsageError(argument="--max-gap", expected=A_DURATION, got=text) from error
+    if not gap:
+        raise UsageError(argument="--max-gap", expected="a length of time above 0", got=text)
+    return gap

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -12,6 +12,7 @@ import numpy as np
 from movie_stream.reasons import kind_of
 from movie_stream.replay.csv_records import Record, ViewChunk
 from movie_stream.replay.csv_rows import RefusedRow
+from movie_stream.replay.lateness import Late, Lateness, judged
 from movie_stream.replay.plan import Plan
 from movie_stream.replay.sorted_runs import in_time_order
 from movie_stream.replay.survey import Ends, Survey, nothing_usable
@@ -37,18 +38,28 @@ class Rehearsal:
     far_off: FarOff | None = None
     sorted: bool = False
     """Whether the file is in another order than it would be sent in."""
+    late: Late | None = None
+    """What workers would refuse as late, for what stands in the topic."""
 
-    def refuse(self, row: RefusedRow) -> None:
-        """Counts a row that is refused."""
-        self.refused += 1
-        self.first_refused = self.first_refused or row
-        self.reasons[kind_of(row.reason)] += 1
+    def refuse(self, rows: Sequence[RefusedRow]) -> None:
+        """Counts rows that are refused."""
+        self.refused += len(rows)
+        if rows:
+            self.first_refused = self.first_refused or rows[0]
+        self.reasons.update(kind_of(row.reason) for row in rows)
 
 
 def rehearse(
-    views: Views, plan: Plan, future_tolerance_ms: int, examples: int, tell: Callable[[str, int, int], None]
+    views: Views,
+    plan: Plan,
+    future_tolerance_ms: int,
+    examples: int,
+    tell: Callable[[str, int, int], None],
+    lateness: Lateness | None = None,
 ) -> Rehearsal:
     """Goes through all of the views; `tell` hears what is done and how far it is.
+
+    `lateness` judges them by the topic, where that is known.
 
     Raises InputError where nothing would be sent.
     """
@@ -57,12 +68,11 @@ def rehearse(
         tell("checking", views.position, views.size)
     done = Rehearsal(far_off=survey.far_off(), sorted=survey.sorts)
     ends = Ends(plan.limit, sort=survey.sorts)
-    for row in views.refused:
-        done.refuse(row)
+    done.refuse(views.refused)
     first = ViewChunk([], [], np.empty(0, np.int64), np.empty(0, np.int64), [])
-    for chunk in views.chunks(None if plan.live else future_tolerance_ms):
-        for row in chunk.refused:
-            done.refuse(row)
+    ahead_ms = None if plan.live else future_tolerance_ms
+    for chunk in views.chunks(ahead_ms):
+        done.refuse(chunk.refused)
         if len(chunk):
             ends.add(chunk.timestamp_ms)
             done.views += len(chunk)
@@ -77,6 +87,10 @@ def rehearse(
     done.oldest_ms, done.newest_ms = ends.oldest_ms or 0, ends.newest_ms or 0
     decode = msgspec.json.Decoder(Record).decode
     done.first, done.mended = [decode(value) for value in first.values[: done.views]], dict(views.mended)
+    if lateness and lateness.possible(done.oldest_ms):
+        for _ in judged(views, plan, survey, ahead_ms, lateness):
+            tell("comparing", views.position, views.size)
+        done.late = lateness.found
     return done
 
 

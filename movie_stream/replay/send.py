@@ -13,10 +13,12 @@ from typing import Final, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from movie_stream.errors import FileRefused, UsageError
+from movie_stream.errors import BrokerForbids, FileRefused, UsageError
 from movie_stream.replay.bookmark import BookmarkFile
 from movie_stream.replay.csv_records import ViewChunk
 from movie_stream.replay.csv_rows import RefusedRow
+from movie_stream.replay.lateness import ELSEWHERE, MOVE, Lateness, LateViews, judged
+from movie_stream.replay.newest_views import newest_views
 from movie_stream.replay.opened import Told
 from movie_stream.replay.pace import Clock, Pace, Schedule
 from movie_stream.replay.plan import AS_IT_IS, Plan
@@ -34,6 +36,7 @@ Item = TypeVar("Item")
 Step = Literal["unpacking", "checking", "sorting", "resuming", "sending"]
 
 LONG_WAIT_S: Final = 2.0
+NOT_COMPARED: Final = "whether views would be late is not known, for the topic cannot be read"
 CORRECT: Final = "correct it, or leave out --strict"
 
 
@@ -43,7 +46,8 @@ class ReplayProgress:
 
     step: Step
     done: int
-    """Of `total`, in this step, be it bytes or views; while a sorted file is sent, in proportion to its rows."""
+    """Of `total`, in this step: bytes while the file is looked through, and views while they are sent, or with `speed`
+    milliseconds of their time."""
     total: int
     sent: int
     """Events so far, by this run."""
@@ -59,6 +63,8 @@ class ReplayProgress:
     """Told once, where the bookmark is that of no run to go on from."""
     found: str = ""
     """What the file is, told once."""
+    late: str = ""
+    """What of it would be late, for what stands in the topic; told once, before the first event is sent."""
     next_in_s: float = 0.0
     """How long it is until the next view, where that is long."""
 
@@ -104,14 +110,15 @@ async def replay(
     of this process.
 
     Raises InputError where nothing in the file (if strict: not everything) can be used, or the bookmark cannot,
-    UsageError, BrokerUnreachable, BrokerRefused, TopicMissing, and WriteRefused.
+    LateViews where many would be late and the plan does not say that they are to be sent, UsageError,
+    BrokerUnreachable, BrokerRefused, TopicMissing, and WriteRefused.
     """
     tell = progress or _untold
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(open_topic(settings, settings.kafka_topic, ack_timeout))
         views = stack.enter_context(await source.opened(unpacking(tell)))
         run = _Replay(views, writer, plan, settings.future_tolerance // timedelta(milliseconds=1), tell)
-        if plan.loop and views.made_of and not plan.live:
+        if plan.loop and views.made_up and not plan.live:
             expected, remedy = "a file of views", "make more views of its films with: --views"
             raise UsageError(
                 argument="--loop", expected=expected, got="a catalogue, whose views end now", remedy=remedy
@@ -124,6 +131,7 @@ async def replay(
                 return ReplayResult(0, resumption.earlier.views, 0, 0.0, 0, 0)
             run.resumed_by(await stack.enter_async_context(resumption))
         await run.look()
+        await run.compare(settings)
         if plan.strict:
             await run.insist()
         return await run.send()
@@ -161,6 +169,11 @@ class _Replay:
         self._to_sort = 0
         self._sent = 0
         self._refused = 0
+        self._refused_in_turn = 0
+        """Of these, rows that came when others of this round were sent."""
+        self._sent_in_rounds = 0
+        """Views of the rounds before this one."""
+        self._ended = False
         self._first_refused: RefusedRow | None = None
         self._oldest_ms = self._newest_ms = 0
 
@@ -196,10 +209,37 @@ class _Replay:
                 raise FileRefused(path=self._views.path, why=str(far_off), remedy=CORRECT)
             self._progress("checking", far_off=far_off)
 
+    async def compare(self, settings: Settings) -> None:
+        """Compares the views with the newest ones of the topic; tells, or refuses, what would be late."""
+        partitions = self._writer.partition_count
+        try:
+            newest_ms = await newest_views(settings, partitions)
+        except BrokerForbids as error:  # whoever only sends need not be allowed to read
+            self._progress("checking", late=f"{NOT_COMPARED} ({error})")
+            return
+        earlier = self._resumption.earlier if self._resumption else None
+        sent = [place.views for place in earlier.places] if earlier else ()
+        lateness = Lateness(settings, partitions, newest_ms, sent=sent, own_newest_ms=self._survey.newest_ms)
+        if not lateness.possible(self._survey.oldest_ms):
+            return
+        async with aclosing(in_turns(judged(self._views, self._plan, self._survey, self._ahead_ms, lateness))) as looks:
+            async for _ in looks:
+                self._progress("checking")
+        late = lateness.found
+        if late and not self._plan.late_anyway and (late.is_much or self._plan.strict):
+            raise LateViews(what=self._views.path, late=late, remedy=f"{MOVE}, {ELSEWHERE}")
+        if late:
+            self._progress("checking", late=str(late))
+
+    @property
+    def _ahead_ms(self) -> int | None:
+        """How far ahead of the present a view may lie."""
+        # What comes just at its time is not ahead of it, however long that takes from now.
+        return None if self._plan.live else self._tolerance_ms
+
     def _views_to_send(self) -> Iterator[ViewChunk]:
         """The file's views, up to where the survey saw its end."""
-        # What comes just at its time is not ahead of it, however long that takes from now.
-        return self._views.chunks(None if self._plan.live else self._tolerance_ms, self._survey.lines)
+        return self._views.chunks(self._ahead_ms, self._survey.lines)
 
     async def insist(self) -> None:
         """Raises FileRefused at the first row that is refused."""
@@ -222,7 +262,13 @@ class _Replay:
             if not self._plan.loop or self._sent == before or self._left == 0:
                 break
             self._views.shift_ms += self._survey.round_ms
+            self._sent_in_rounds, self._refused_in_turn = self._sent, 0
         seconds = time.monotonic() - self._started_s if self._started_s else 0.0
+        self._coming_ms = self._coming_ms[:0]
+        done, total = self._done_of()
+        self._ended = True
+        if done < total:  # rows that were never good, or fewer than the limit
+            self._progress("sending")
         if self._resumption:
             await self._resumption.finish()
         if not self._sent + self._sent_before:
@@ -273,7 +319,8 @@ class _Replay:
             began_s, first_ms = self._started_s, int(times_ms[0])
             if self._plan.live:  # its clock began when the file was opened, and stands still for nobody
                 began_s, first_ms = time.monotonic() - (time.time() - self._views.now_ms / 1000), self._views.now_ms
-            self._clock = Clock(self._plan.speed, began_s, first_ms)
+            gap_s = self._plan.max_gap.total_seconds() if self._plan.max_gap else None
+            self._clock = Clock(self._plan.speed, began_s, first_ms, gap_s)
         return self._clock.over(times_ms)
 
     def _limited(self, chunk: ViewChunk) -> ViewChunk:
@@ -307,10 +354,22 @@ class _Replay:
     def _refuse(self, step: Step, rows: Sequence[RefusedRow]) -> None:
         if self._rounds:
             rows = ()  # they were told of the first time
+        self._refused_in_turn += len(rows) if step in ("resuming", "sending") else 0
         self._refused += len(rows)
         if rows and not self._first_refused:
             self._first_refused = rows[0]
         self._progress(step, rows)
+
+    def _done_of(self) -> tuple[int, int]:
+        """How far the sending is, of what: all that is sent in this round is as much as there is to send."""
+        if self._plan.speed is not None and len(self._coming_ms):
+            return self._survey.elapsed(int(self._coming_ms[0]))
+        left_out = 0 if self._survey.sorts else self._refused_in_turn
+        done = self._sent + self._sent_before - self._sent_in_rounds + left_out
+        if self._ended:
+            return done, done
+        total = self._to_sort if self._survey.sorts else self._survey.rows
+        return done, max(total if self._plan.limit is None else min(total, self._plan.limit + left_out), done)
 
     def _progress(
         self,
@@ -319,20 +378,15 @@ class _Replay:
         far_off: FarOff | None = None,
         nothing_to_resume: bool = False,
         found: str = "",
+        late: str = "",
         next_in_s: float = 0.0,
     ) -> None:
         total, done = self._views.size, self._views.position
         if step in ("resuming", "sending"):
-            sent = self._sent + self._sent_before
-            if self._plan.limit is not None:
-                done, total = sent, self._plan.limit
-            elif self._plan.speed is not None and len(self._coming_ms):
-                done = int(total * self._survey.share(int(self._coming_ms[0])))
-            elif self._to_sort:
-                done = total * sent // self._to_sort
+            done, total = self._done_of()
         counts = self._sent, self._sent_before, self._refused
         self._tell(
-            ReplayProgress(step, done, total, *counts, refused_rows, far_off, nothing_to_resume, found, next_in_s)
+            ReplayProgress(step, done, total, *counts, refused_rows, far_off, nothing_to_resume, found, late, next_in_s)
         )
 
 

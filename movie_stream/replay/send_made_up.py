@@ -7,14 +7,42 @@ from collections.abc import Callable
 from contextlib import aclosing
 from typing import Final
 
+import numpy as np
+
+from movie_stream.kafka import client
+from movie_stream.kafka.topics import partitions_of
 from movie_stream.replay.faults import Tally
+from movie_stream.replay.lateness import Late, Lateness
 from movie_stream.replay.made_up import MadeUp, records
+from movie_stream.replay.newest_views import newest_views
 from movie_stream.replay.pace import Pace, check_rate
 from movie_stream.replay.send import in_turns, write_paced
 from movie_stream.replay.topic_writer import open_topic
 from movie_stream.settings import Settings
 
 ROWS_AT_ONCE: Final = 1_000
+
+
+async def late_of_made_up(settings: Settings, views: MadeUp) -> Late | None:
+    """What of them would be late, for what stands in the topic, without being meant to be; None where nothing would.
+
+    Raises BrokerUnreachable, BrokerForbids, TopicMissing.
+    """
+    topic = settings.kafka_topic
+    async with client.admin(settings) as admin:
+        with client.explained(settings, f"looking at the topic {topic}"):
+            partitions = (await partitions_of(admin, (topic,))).get(topic)
+    if not partitions:
+        return None  # which is said as soon as something is sent
+    lateness = Lateness(settings, partitions, await newest_views(settings, partitions))
+    if not lateness.possible(views.begins_ms):
+        return None
+    async with aclosing(in_turns(views.chunks())) as coming:
+        async for faulty in coming:
+            kept = np.setdiff1d(np.arange(len(faulty)), faulty.late)
+            times_ms = np.array(faulty.rows.timestamp, np.int64)[kept]
+            lateness.add([faulty.rows.user_id[row].encode() for row in kept.tolist()], times_ms)
+    return lateness.found
 
 
 async def send_made_up(settings: Settings, views: MadeUp, rate: float, arrived: Callable[[int], None]) -> Tally:

@@ -15,11 +15,13 @@ from movie_stream.errors import FileRefused
 from movie_stream.event import LONGEST
 from movie_stream.layout import OPTIONAL
 from movie_stream.replay.catalogue import Catalogue, cumulative
-from movie_stream.replay.csv_file import CsvFile
 from movie_stream.replay.csv_rows import RefusedRow, Rows
 from movie_stream.replay.formats.format import VIEW, CatalogueFormat, Film
 from movie_stream.replay.generate import COLUMNS, GeneratedRows, generate_rows
+from movie_stream.replay.genres import Choice, Chooser
+from movie_stream.replay.table import Table, whole
 from movie_stream.replay.views import Views
+from movie_stream.words import number_of
 
 POPULARITY_FALL: Final = 0.8
 """Exponent of Zipf's law, for films of which nobody says how often they are seen."""
@@ -41,7 +43,11 @@ class Simulation:
 class SimulatedViews(Views):
     """Views of the films of a catalogue. Raises FileRefused where none of its films is usable."""
 
-    def __init__(self, csv_file: CsvFile, kind: type[CatalogueFormat], simulation: Simulation) -> None:
+    made_up = True
+
+    def __init__(
+        self, csv_file: Table, kind: type[CatalogueFormat], simulation: Simulation, genre: Choice = "first"
+    ) -> None:
         super().__init__(VIEW)
         self._csv, self._simulation = csv_file, simulation
         self.path, self.file_bytes = csv_file.path, csv_file.size_bytes
@@ -51,8 +57,11 @@ class SimulatedViews(Views):
         if not films:
             first = self.refused[0] if self.refused else RefusedRow(1, "nothing stands below the header")
             raise FileRefused(path=self.path, line=first.line, why=first.reason, remedy="correct the file")
-        self._catalogue = catalogue_of(films)
-        self.what = f"{len(films):,} {kind.described()}; {simulation.count:,} views of them are made up"
+        self._catalogue = catalogue_of(films, genre)
+        lacking = kind.lacking(csv_file.names)
+        made_up = f"{number_of(simulation.count, 'view')} {'is' if simulation.count == 1 else 'are'} made up"
+        self.what = f"{kind.described()}{csv_file.kind}, {number_of(len(films), 'film')}; {made_up}"
+        self.what += f"; {lacking}" if lacking else ""
         self.made_of = f"views: {simulation.count}, users: {simulation.users or 'a tenth'}, "
         self.made_of += f"days: {simulation.span.days}, seed: {simulation.seed}"
 
@@ -80,11 +89,11 @@ class SimulatedViews(Views):
             yield made
 
 
-def _films(file: CsvFile, kind: CatalogueFormat) -> tuple[list[Film], list[RefusedRow], Counter[str]]:
+def _films(file: Table, kind: CatalogueFormat) -> tuple[list[Film], list[RefusedRow], Counter[str]]:
     """The films, the rows that are none, and what was repaired."""
-    chunks, mended = file.whole()
+    mended = Counter[str]()
     films, refused = list[Film](), list[RefusedRow]()
-    for chunk in chunks:
+    for chunk in whole(file, mended):
         refused += chunk.refused
         for line, row in zip(chunk.lines.tolist(), zip(*chunk.columns, strict=True), strict=True):
             try:
@@ -96,28 +105,33 @@ def _films(file: CsvFile, kind: CatalogueFormat) -> tuple[list[Film], list[Refus
 
 def _checked(film: Film) -> Film:
     """The film, if its texts can be those of a view."""
-    for name, text in (("movie_id", film.movie_id), ("title", film.title), ("genre", film.genre)):
+    texts = [("movie_id", film.movie_id), ("title", film.title), *(("genre", genre) for genre in film.genres)]
+    for name, text in texts:
         if not 0 < len(text) <= LONGEST[name]:
             raise ValueError(f"{name}: expected 1 to {LONGEST[name]} characters, got {len(text)}")
-        if any("\udc80" <= char <= "\udcff" for char in text):
+        if any("\udc00" <= char <= "\udcff" for char in text):
             raise ValueError(f"{name}: not UTF-8; save the file as UTF-8")
     if film.minutes > LONGEST_MINUTES:
         raise ValueError(f"minutes: expected a number from 0 to {LONGEST_MINUTES}, got {film.minutes:.6g}")
     return film
 
 
-def catalogue_of(films: Sequence[Film]) -> Catalogue:
-    """The films as columns; where none says how often it is seen, few are seen often and many seldom."""
+def catalogue_of(films: Sequence[Film], genre: Choice = "first") -> Catalogue:
+    """The films as columns, each with one of its genres.
+
+    Where none says how often it is seen, few are seen often and many seldom.
+    """
     if all(film.weight is None for film in films):
         ranks = np.random.default_rng(SHUFFLED_BY).permutation(len(films)) + 1
         weights = 1.0 / ranks**POPULARITY_FALL
     else:
         weights = np.array([film.weight or 0.0 for film in films])
         weights = np.maximum(weights, (weights[weights > 0].min() if weights.any() else 1.0) / 2)  # each is seen
+    genre_of = Chooser(genre, (film.genres for film in films))
     return Catalogue(
         movie_id=[film.movie_id for film in films],
         title=[film.title for film in films],
-        genre=[film.genre for film in films],
+        genre=[genre_of(film.genres) for film in films],
         popularity=cumulative(weights),
         quality=np.array([np.nan if film.stars is None else film.stars for film in films]),
         minutes=np.array([film.minutes for film in films], np.int64),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import csv
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from threading import Thread
@@ -12,18 +13,25 @@ from typing import Final
 
 from movie_stream.errors import InputError, UsageError
 from movie_stream.replay.csv_file import CsvFile
-from movie_stream.replay.csv_header import BYTE_ORDER_MARK
+from movie_stream.replay.csv_header import declared_delimiter, delimiter_of, meant
 from movie_stream.replay.csv_views import ViewsFile
+from movie_stream.replay.encodings import ODD, UTF8, encoding_of, marked
 from movie_stream.replay.formats import format_of, recognised
-from movie_stream.replay.formats.format import CatalogueFormat, Format
+from movie_stream.replay.formats.format import FIELDS, CatalogueFormat, Format
 from movie_stream.replay.formats.movielens import MovieLens
-from movie_stream.replay.opened import BUFFER_BYTES, Archive, Told, opened, untold
+from movie_stream.replay.formats.native import Native
+from movie_stream.replay.genres import Choice, choice_of
+from movie_stream.replay.json_file import JsonFile, looks_like_json, members_of
+from movie_stream.replay.opened import BUFFER_BYTES, Archive, Opened, Told, opened, untold
+from movie_stream.replay.parquet_file import MAGIC, ParquetFile
 from movie_stream.replay.simulated import SimulatedViews, Simulation
+from movie_stream.replay.table import Table
 from movie_stream.replay.views import Views
 
 OFFICE: Final = "[Content_Types].xml"
 """In each such document, which are zip archives."""
-ENDINGS: Final = (".csv", ".txt")
+ENDINGS: Final = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")
+SHOWN_CHARACTERS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,12 @@ class ViewsSource:
     """Of an archive."""
     simulation: Simulation | None = None
     """For catalogues; None is the usual one."""
+    encoding: str | None = None
+    """As in `--encoding`, as Python calls it; found where nobody says."""
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    """By a field, the column that holds it."""
+    genre: Choice | None = None
+    """Which one of several counts; the first where nobody says."""
 
     def open(self, told: Told = untold) -> Views:
         """Opens it; `told` hears how far it is unpacked.
@@ -47,15 +61,42 @@ class ViewsSource:
         """
         file = opened(self.path, self._choose, told)
         try:
-            csv_file = CsvFile(file)
-            kind = format_of(csv_file, self.format_name)
+            table = self._table(file)
+            rename(table, self.mapping)
+            kind = format_of(table, self.format_name or (Native.name if self.mapping else None))
             self._check(kind, in_archive=file.in_archive)
+            views: Views
             if issubclass(kind, CatalogueFormat):
-                return SimulatedViews(csv_file, kind, self.simulation or Simulation())
-            return ViewsFile(csv_file, kind, self.movies)
+                views = SimulatedViews(table, kind, self.simulation or Simulation(), self.genre or "first")
+            else:
+                views = ViewsFile(table, kind, self.movies, self.genre or "first")
+            views.made_of = ", ".join(filter(None, [views.made_of, self._read_as]))
+            return views
         except BaseException:
             file.close()
             raise
+
+    def _table(self, file: Opened) -> Table:
+        """The rows of a file, whatever they are written in."""
+        head = file.file.read(BUFFER_BYTES)
+        file.file.seek(0)
+        if head.startswith(MAGIC) or looks_like_json(head):
+            if self.encoding is not None:
+                raise UsageError(
+                    argument="--encoding", expected="a CSV", got=f"{file.path}, which has its own encoding"
+                )
+            return ParquetFile(file) if head.startswith(MAGIC) else JsonFile(file)
+        return CsvFile(file, self.encoding)
+
+    @property
+    def _read_as(self) -> str:
+        """What the user says of how it is read, so far as the views depend on it; empty where nothing is said."""
+        said = {
+            "encoding": self.encoding,
+            "map": ",".join(f"{name}={column}" for name, column in sorted(self.mapping.items())) or None,
+            "genre": None if self.genre == "first" else self.genre,
+        }
+        return ", ".join(f"{name}: {value}" for name, value in said.items() if value is not None)
 
     async def opened(self, told: Told) -> Views:
         """Opens it in a thread, where a slow pipe holds nobody up, not even the end of the process."""
@@ -93,6 +134,8 @@ class ViewsSource:
             raise self._unfit("--views, --users, --days and --seed", expected, kind)
         if self.movies is not None and kind is not MovieLens:
             raise self._unfit("--movies", "MovieLens ratings", kind)
+        if self.genre is not None and not kind.genres:
+            raise self._unfit("--genre", "films with several genres", kind)
         if self.member is not None and not in_archive:
             raise self._unfit("--member", "an archive", kind)
 
@@ -131,10 +174,11 @@ def source_of(
     users: int | None = None,
     days: int | None = None,
     seed: int | None = None,
+    encoding: str | None = None,
+    mapping: str | None = None,
+    genre: str | None = None,
 ) -> ViewsSource:
-    """The source; a simulation is asked for where one of its figures is."""
-    if all(figure is None for figure in (views, users, days, seed)):
-        return ViewsSource(path, format_name, movies, member)
+    """The source; a simulation is asked for where one of its figures is. Raises UsageError."""
     usual = Simulation()
     simulation = Simulation(
         usual.count if views is None else views,
@@ -142,17 +186,60 @@ def source_of(
         users,
         usual.span if days is None else timedelta(days=days),
     )
-    return ViewsSource(path, format_name, movies, member, simulation)
+    return ViewsSource(
+        *(path, format_name, movies, member),
+        None if all(figure is None for figure in (views, users, days, seed)) else simulation,
+        None if encoding is None else encoding_of(encoding),
+        mapping_of(mapping or ""),
+        None if genre is None else choice_of(genre),
+    )
+
+
+def mapping_of(text: str) -> dict[str, str]:
+    """The columns that a user names, by the field that they hold.
+
+    >>> mapping_of("genre=Category,user_id=User")
+    {'genre': 'Category', 'user_id': 'User'}
+
+    Raises UsageError.
+    """
+    found: dict[str, str] = {}
+    for part in filter(None, map(str.strip, text.split(","))):
+        name, _, column = (piece.strip() for piece in part.partition("="))
+        if name not in FIELDS or not column or name in found:
+            expected = f"FIELD=COLUMN,... with the fields {', '.join(FIELDS)}, each once"
+            raise UsageError(argument="--map", expected=expected, got=part)
+        found[name] = column
+    return found
+
+
+def rename(table: Table, mapping: Mapping[str, str]) -> None:
+    """Gives the columns that are mapped the names of their fields. Raises UsageError where there is no such column."""
+    names = meant(table.names, list(mapping.values()))
+    for column in mapping.values():
+        if names.count(column) != 1:
+            expected = f"one of the columns {', '.join(table.names)[:SHOWN_CHARACTERS]}"
+            raise UsageError(argument="--map", expected=expected, got=column)
+    by_column = {column: name for name, column in mapping.items()}
+    taken = [name if name not in mapping or name in by_column else f"{name} of the file" for name in names]
+    table.names = [by_column.get(column, name) for column, name in zip(names, taken, strict=True)]
 
 
 def _is_known(archive: Archive, name: str) -> bool:
     """Whether the header of this file is that of a known format."""
     if not name.lower().endswith(ENDINGS):
         return False
-    beginning = archive.beginning(name, BUFFER_BYTES).removeprefix(BYTE_ORDER_MARK)
-    line = beginning.decode("utf-8", "surrogateescape").split("\n", 1)[0]
+    beginning = archive.beginning(name, BUFFER_BYTES)
+    if beginning.startswith(MAGIC):
+        return True
+    if looks_like_json(beginning):
+        return recognised(members_of(beginning)) is not None
+    encoding, length = marked(beginning) or (UTF8, 0)
+    text = beginning[length:].decode(encoding, "surrogateescape" if encoding == UTF8 else ODD)
+    lines = text.split("\n", 2)
+    declared = declared_delimiter(text)
     try:
-        [names] = csv.reader([line], strict=True)
+        [names] = csv.reader([lines[1 if declared else 0]], strict=True, delimiter=declared or delimiter_of(text))
     except (csv.Error, ValueError):
         return False
     return recognised([cell.strip() for cell in names]) is not None

@@ -48,14 +48,31 @@ class Survey:
         return self._plan.sort and not self._times.in_order
 
     @property
+    def oldest_ms(self) -> int | None:
+        """When the first view is, as they are moved now; None where there is none."""
+        oldest_ms = self._times.oldest_ms
+        return None if oldest_ms is None else oldest_ms + self._views.shift_ms
+
+    @property
+    def newest_ms(self) -> int:
+        """When the last one is."""
+        return self._times.newest_ms + self._views.shift_ms
+
+    @property
+    def rows(self) -> int:
+        """How many there are, if all are good."""
+        return self._times.rows
+
+    @property
     def round_ms(self) -> int:
         """How much later they begin once more, if they are to go on without a pause."""
         return self._times.round_ms
 
-    def share(self, timestamp_ms: int) -> float:
-        """How much of the time from the first view to the last lies before this moment, as they are moved now."""
-        first_ms = (self._times.oldest_ms or 0) + self._views.shift_ms
-        return min(max((timestamp_ms - first_ms) / max(self._times.newest_ms - (self._times.oldest_ms or 0), 1), 0), 1)
+    def elapsed(self, timestamp_ms: int) -> tuple[int, int]:
+        """How much of the time (ms) from the first view to the last lies before this moment, and how much there is."""
+        first_ms = self.oldest_ms or 0
+        span_ms = max(self.newest_ms - first_ms, 1)
+        return min(max(timestamp_ms - first_ms, 0), span_ms), span_ms
 
     def far_off(self) -> FarOff | None:
         """Those that lie far off the rest."""
@@ -103,5 +120,6 @@ def nothing_usable(views: Views, refused: int, first: RefusedRow | None) -> Inpu
     if first is None:
         where = "below the header" if views.between == EVER else "between --start and --end"
         return InputError(path=views.path, expected=f"at least one view {where}", got="none")
-    why = f"none of the {refused:,} rows can be used; line {first.line}: {first.reason}"
+    which = "its 1 row cannot" if refused == 1 else f"none of the {refused:,} rows can"
+    why = f"{which} be used; line {first.line}: {first.reason}"
     return FileRefused(path=views.path, why=why, remedy="correct the file")

@@ -37,6 +37,8 @@ class Views(ABC):
     """How large the file is."""
     made_of: str = ""
     """What they depend on besides the file."""
+    made_up: bool = False
+    """Whether they end at the present, whatever the file."""
     size: int
     """What there is to read, in bytes or views."""
     position: int

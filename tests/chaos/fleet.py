@@ -24,7 +24,7 @@ LEFT_WITHIN_S: Final = 15.0
 ROOT: Final = Path(__file__).parents[2]
 GOES_ON: Final = re.compile(r"(\S+), partition (\d+): goes on at offset (\d+)")
 OVERTAKEN: Final = "error: the worker stops: another worker has taken over"
-COUNTED: Final = re.compile(r"stops; counted ([\d,]+) events")
+COUNTED: Final = re.compile(r"stops; read ([\d,]+) events")
 Command = Sequence[str]
 
 PLAIN: Final[Command] = (COMMAND, "worker")

@@ -6,16 +6,27 @@ from collections.abc import Sequence
 from typing import Final
 
 from movie_stream.errors import InputError, UsageError
-from movie_stream.replay.csv_file import CsvFile
-from movie_stream.replay.csv_header import read_header
+from movie_stream.replay.csv_header import meant, read_header
 from movie_stream.replay.formats.format import Format
-from movie_stream.replay.formats.movielens import MovieLens
+from movie_stream.replay.formats.movielens import FILM_COLUMNS, MovieLens
 from movie_stream.replay.formats.native import Native
 from movie_stream.replay.formats.netflix import Netflix
 from movie_stream.replay.formats.tmdb import Tmdb
+from movie_stream.replay.table import Table
 
 FORMATS: Final[tuple[type[Format], ...]] = (Native, MovieLens, Tmdb, Netflix)
 """In the order in which a header is tried."""
+OF_NO_USE: Final = (
+    (FILM_COLUMNS, "the films of MovieLens, without views", "send the ratings.csv that belongs to it"),
+    (("movieId", "imdbId", "tmdbId"), "the links of MovieLens, without views", "send the ratings.csv beside it"),
+    (("userId", "movieId", "tag", "timestamp"), "the tags of MovieLens", "send the ratings.csv beside it"),
+    (("movieId", "tagId", "relevance"), "the tag genome of MovieLens", "send the ratings.csv beside it"),
+    (("tagId", "tag"), "the tag genome of MovieLens", "send the ratings.csv beside it"),
+    (("movie_id", "title", "cast", "crew"), "the credits of TMDB 5000", "send the tmdb_5000_movies.csv beside it"),
+    (("cast", "crew", "id"), "the credits of The Movies Dataset", "send the movies_metadata.csv beside it"),
+    (("id", "keywords"), "the keywords of The Movies Dataset", "send the movies_metadata.csv beside it"),
+)
+"""Files that are known and hold neither views nor what they can be made of: columns, what it is, what to send."""
 
 
 def recognised(names: Sequence[str]) -> type[Format] | None:
@@ -24,24 +35,23 @@ def recognised(names: Sequence[str]) -> type[Format] | None:
     >>> recognised(["userId", "movieId", "rating", "timestamp"]).title
     'MovieLens ratings'
     """
-    return next((kind for kind in FORMATS if set(kind.columns) <= set(names)), None)
+    return next((kind for kind in FORMATS if not kind.missing(names)), None)
 
 
-def format_of(file: CsvFile, name: str | None = None) -> type[Format]:
-    """The format that `--format` calls so, else the one that the header is of.
+def format_of(file: Table, name: str | None = None) -> type[Format]:
+    """The format that `--format` calls so, else the one that the header is of; the file's names become those of it.
 
     Raises UsageError where there is no such format, InputError where the file is not of it, or of none.
     """
-    if name is None:
-        found = recognised(file.names)
-        if found is None:
-            others = ", ".join(f"{kind.title} ({kind.name})" for kind in FORMATS[1:])
-            read_header(file.path, file.line, file.names, f"; other formats: {others}")  # which knows what is missing
-        return found or Native
-    kind = next((kind for kind in FORMATS if kind.name == name), None)
+    kind = recognised(file.names) if name is None else next((kind for kind in FORMATS if kind.name == name), None)
+    if name is None and kind is None:
+        _check_use(file)
+        others = ", ".join(f"{kind.title} ({kind.name})" for kind in FORMATS[1:])
+        # which knows what is missing
+        read_header(file.path, file.line, Native.meant(file.names), f"; other formats: {others}")
     if kind is None:
         raise UsageError(argument="--format", expected=", ".join(kind.name for kind in FORMATS), got=name)
-    if missing := [column for column in kind.columns if column not in file.names]:
+    if missing := kind.missing(file.names):
         raise InputError(
             path=file.path,
             line=file.line,
@@ -49,4 +59,12 @@ def format_of(file: CsvFile, name: str | None = None) -> type[Format]:
             got=",".join(file.names)[:200],
             remedy="leave out --format, which then is found by the header",
         )
+    file.names = kind.meant(file.names)
     return kind
+
+
+def _check_use(file: Table) -> None:
+    """Raises InputError where it is a file that is known, and of no use."""
+    for columns, got, remedy in OF_NO_USE:
+        if set(columns) <= set(meant(file.names, columns)):
+            raise InputError(path=file.path, line=file.line, expected="views, or films", got=got, remedy=remedy)

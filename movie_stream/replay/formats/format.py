@@ -7,16 +7,16 @@ which a row is a view, and catalogues, in which a row is a film; of their films 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
 
-from movie_stream.replay.csv_file import CsvFile
-from movie_stream.replay.csv_header import OPTIONAL, REQUIRED, Header
+from movie_stream.replay.csv_header import OPTIONAL, REQUIRED, Header, meant
 from movie_stream.replay.csv_rows import Rows
+from movie_stream.replay.genres import Choice
+from movie_stream.replay.table import Table
 
-UNKNOWN_GENRE: Final = "Unknown"
 FIELDS: Final = (*REQUIRED, *OPTIONAL)
 VIEW: Final = Header(len(FIELDS), {name: place for place, name in enumerate(FIELDS)})
 """Rows that have all the columns of a view, in this order."""
@@ -28,7 +28,8 @@ class Film:
 
     movie_id: str
     title: str
-    genre: str
+    genres: tuple[str, ...]
+    """In the order of the catalogue; none where it names none."""
     minutes: int = 0
     """0 where that is not known."""
     stars: float | None = None
@@ -46,6 +47,20 @@ class Format(ABC):
     """For people."""
     columns: ClassVar[tuple[str, ...]]
     """Names that the header has; what has all of them is of this format."""
+    others: ClassVar[tuple[str, ...]] = ()
+    """Names that it may have."""
+    genres: ClassVar[bool] = False
+    """Whether a film has several, of which one is chosen."""
+
+    @classmethod
+    def meant(cls, names: Sequence[str]) -> list[str]:
+        """The names of a header, where they are those of the format but for case as these."""
+        return meant(names, (*cls.columns, *cls.others))
+
+    @classmethod
+    def missing(cls, names: Sequence[str]) -> list[str]:
+        """The columns that such names lack."""
+        return [column for column in cls.columns if column not in cls.meant(names)]
 
     @classmethod
     def described(cls) -> str:
@@ -57,8 +72,8 @@ class ViewsFormat(Format):
     """A row is a view."""
 
     @abstractmethod
-    def __init__(self, file: CsvFile, movies: Path | None) -> None:
-        """`movies` is a file of films, where the user named one.
+    def __init__(self, file: Table, movies: Path | None, genre: Choice) -> None:
+        """`movies` is a file of films, where the user named one; `genre` says which one of several counts.
 
         Raises InputError where a file beside it is missing or unusable.
         """
@@ -74,7 +89,20 @@ class ViewsFormat(Format):
 
 
 class CatalogueFormat(Format):
-    """A row is a film."""
+    """A row is a film, which may have several genres.
+
+    The columns in `others` may be missing; then `without` says what follows from that.
+    """
+
+    genres: ClassVar[bool] = True
+    without: ClassVar[Mapping[str, str]] = {}
+    """By a column, what no view has where it is missing."""
+
+    @classmethod
+    def lacking(cls, names: Sequence[str]) -> str:
+        """What a file with these names lacks, for people; empty where it is complete."""
+        parts = [f"no {column}, so {what}" for column, what in cls.without.items() if column not in cls.meant(names)]
+        return "; ".join(parts)
 
     @abstractmethod
     def film(self, cells: Mapping[str, str]) -> Film:

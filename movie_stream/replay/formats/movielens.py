@@ -5,52 +5,86 @@ https://files.grouplens.org/datasets/movielens/ml-20m-README.html
 
 from __future__ import annotations
 
+from collections import Counter
+from contextlib import closing
 from hashlib import blake2b
 from pathlib import Path
 from typing import ClassVar, Final
 
 import numpy as np
 
-from movie_stream.errors import InputError
+from movie_stream.errors import InputError, UsageError
 from movie_stream.replay.csv_file import CsvFile
+from movie_stream.replay.csv_header import meant
 from movie_stream.replay.csv_rows import RefusedRow, Rows
-from movie_stream.replay.formats.format import UNKNOWN_GENRE, VIEW, ViewsFormat
+from movie_stream.replay.formats.format import VIEW, ViewsFormat
+from movie_stream.replay.genres import Choice, Chooser
 from movie_stream.replay.opened import Opened, opened
+from movie_stream.replay.table import Table, settled, whole
 
 FILMS: Final = "movies.csv"
 FILM_COLUMNS: Final = ("movieId", "title", "genres")
+MERGED: Final = ("title", "genres")
+"""Columns that ratings have with which somebody has merged the films."""
 SECOND_DIGITS: Final = 10
 NO_GENRES: Final = "(no genres listed)"
 
 
 class MovieLens(ViewsFormat):
-    """A rating counts as a view at the time when it was given."""
+    """A rating counts as a view at the time when it was given.
+
+    Titles and genres come from the films beside it, or stand in the same row, where somebody has merged them.
+    """
 
     name: ClassVar[str] = "movielens"
     title: ClassVar[str] = "MovieLens ratings"
     columns: ClassVar[tuple[str, ...]] = ("userId", "movieId", "rating", "timestamp")
+    others: ClassVar[tuple[str, ...]] = MERGED
+    genres: ClassVar[bool] = True
     header = VIEW
 
-    def __init__(self, file: CsvFile, movies: Path | None) -> None:
+    def __init__(self, file: Table, movies: Path | None, genre: Choice) -> None:
         self._places = [file.names.index(name) for name in self.columns]
+        self._merged = [file.names.index(name) for name in MERGED if name in file.names]
+        if len(self._merged) == len(MERGED):
+            if movies is not None:
+                expected = "ratings without titles and genres, which these have"
+                raise UsageError(argument="--movies", expected=expected, got=str(file.path))
+            self._genre_of = Chooser(genre, _films_of(file) if genre == "rarest" else ())
+            self._genres_known: dict[str, str] = {}
+            return
+        self._merged = []
         with _films(file.opened, movies) as films:
             self._films_path = films.path
-            self._titles, self._genres = _read(CsvFile(films))
+            self._titles, self._genres = _read(CsvFile(films), genre)
         told = repr(sorted(self._titles.items())) + repr(sorted(self._genres.items()))
         self.part_of_hash = blake2b(told.encode("utf-8", "surrogatepass")).digest()
 
     def native(self, rows: Rows) -> Rows:
+        if self._merged:
+            of_films, listed = (rows.columns[place] for place in self._merged)
+            return self._view(rows, list(of_films), list(map(self._known, listed)))
         movies = rows.columns[self._places[1]]
         unknown = {movie for movie in set(movies) if movie not in self._titles}
         if unknown:
             rows = self._without(rows, unknown)
             movies = rows.columns[self._places[1]]
-        users, _, ratings, times = (rows.columns[place] for place in self._places)
-        nothing = [""] * len(rows)
         titles, genres = map(self._titles.__getitem__, movies), map(self._genres.__getitem__, movies)
+        return self._view(rows, list(titles), list(genres))
+
+    def _view(self, rows: Rows, titles: list[str], genres: list[str]) -> Rows:
+        users, movies, ratings, times = (rows.columns[place] for place in self._places)
+        nothing = [""] * len(rows)
         times_ms = [_milliseconds(time) for time in times]
-        columns = [movies, list(titles), list(genres), users, times_ms, ratings, nothing, nothing]
+        columns = [movies, titles, genres, users, times_ms, ratings, nothing, nothing]
         return Rows(columns, rows.lines, rows.refused)
+
+    def _known(self, listed: str) -> str:
+        """The genre of a cell that lists some; there are few such cells."""
+        known = self._genres_known
+        if listed not in known:
+            known[listed] = self._genre_of(_listed(listed))
+        return known[listed]
 
     def _without(self, rows: Rows, unknown: set[str]) -> Rows:
         """The rows but those of films that nobody knows."""
@@ -85,29 +119,43 @@ def _films(source: Opened, movies: Path | None) -> Opened:
     return found
 
 
-def _read(films: CsvFile) -> tuple[dict[str, str], dict[str, str]]:
-    """Titles and first genres by id. Raises InputError where it is another file."""
-    if not set(FILM_COLUMNS) <= set(films.names):
+def _read(films: CsvFile, genre: Choice) -> tuple[dict[str, str], dict[str, str]]:
+    """Titles and genres by id. Raises InputError where it is another file."""
+    names = meant(films.names, FILM_COLUMNS)
+    if not set(FILM_COLUMNS) <= set(names):
         raise InputError(
             path=films.path,
             line=films.line,
             expected=f"the columns {', '.join(FILM_COLUMNS)} in the header",
             got=",".join(films.names)[:200],
         )
-    places = [films.names.index(name) for name in FILM_COLUMNS]
-    titles, genres = dict[str, str](), dict[str, str]()
-    for chunk in films.whole()[0]:
-        ids, names, listed = (chunk.columns[place] for place in places)
-        titles.update(zip(ids, names, strict=True))
-        genres.update(zip(ids, map(_first_genre, listed), strict=True))
-    return titles, genres
+    places = [names.index(name) for name in FILM_COLUMNS]
+    titles, genres = dict[str, str](), dict[str, tuple[str, ...]]()
+    for chunk in whole(films, Counter()):
+        ids, of_films, listed = (chunk.columns[place] for place in places)
+        titles.update(zip(ids, of_films, strict=True))
+        genres.update(zip(ids, map(_listed, listed), strict=True))
+    genre_of = Chooser(genre, genres.values())
+    return titles, {movie: genre_of(listed) for movie, listed in genres.items()}
 
 
-def _first_genre(listed: str) -> str:
-    """The first of several.
+def _films_of(file: Table) -> list[tuple[str, ...]]:
+    """The genres of the films in ratings with which these are merged."""
+    settled(file)
+    movie, genres = file.names.index("movieId"), file.names.index("genres")
+    films = dict[str, tuple[str, ...]]()
+    with closing(file.below_header()) as rows:
+        for chunk in rows.chunks(len(file.names)):
+            pairs = set(zip(chunk.columns[movie], chunk.columns[genres], strict=True))
+            films.update((movie_id, _listed(listed)) for movie_id, listed in pairs)
+    return list(films.values())
 
-    >>> _first_genre("Adventure|Animation"), _first_genre("(no genres listed)")
-    ('Adventure', 'Unknown')
+
+def _listed(cell: str) -> tuple[str, ...]:
+    """The genres in a cell.
+
+    >>> _listed("Adventure|Animation"), _listed("(no genres listed)")
+    (('Adventure', 'Animation'), ())
     """
-    first = listed.split("|", 1)[0].strip()
-    return UNKNOWN_GENRE if first in ("", NO_GENRES) else first
+    names = (name.strip() for name in cell.split("|"))
+    return tuple(name for name in names if name not in ("", NO_GENRES))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from movie_stream.replay.csv_file import CsvFile
-from movie_stream.replay.csv_header import REQUIRED, read_header
+from movie_stream.replay.csv_header import OPTIONAL, REQUIRED, meant, plain, read_header
 from movie_stream.replay.csv_rows import Rows
 from movie_stream.replay.formats.format import ViewsFormat
+from movie_stream.replay.genres import Choice
+from movie_stream.replay.table import Table
 
 
 class Native(ViewsFormat):
@@ -17,8 +19,14 @@ class Native(ViewsFormat):
     name: ClassVar[str] = "native"
     title: ClassVar[str] = "views"
     columns: ClassVar[tuple[str, ...]] = REQUIRED
+    others: ClassVar[tuple[str, ...]] = OPTIONAL
 
-    def __init__(self, file: CsvFile, movies: Path | None) -> None:
+    @classmethod
+    def meant(cls, names: Sequence[str]) -> list[str]:
+        """Blanks and punctuation make no difference either: Movie ID is movie_id."""
+        return meant(names, (*cls.columns, *cls.others), plain)
+
+    def __init__(self, file: Table, movies: Path | None, genre: Choice) -> None:
         self.header = read_header(file.path, file.line, file.names)
 
     def native(self, rows: Rows) -> Rows:

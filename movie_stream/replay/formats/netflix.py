@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import ClassVar, Final
 
-from movie_stream.replay.formats.format import UNKNOWN_GENRE, CatalogueFormat, Film
+from movie_stream.replay.formats.format import CatalogueFormat, Film
 
 MINUTES: Final = re.compile(r"\s*(\d{1,4}) min\s*")
 SEASONS: Final = re.compile(r"\s*\d{1,3} Seasons?\s*")
@@ -32,7 +32,7 @@ class Netflix(CatalogueFormat):
         return Film(
             cells["show_id"].strip(),
             cells["title"].strip(),
-            cells["listed_in"].split(",", 1)[0].strip() or UNKNOWN_GENRE,
+            tuple(name.strip() for name in cells["listed_in"].split(",") if name.strip()),
             _minutes(duration),
         )
 

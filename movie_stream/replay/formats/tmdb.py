@@ -1,24 +1,45 @@
-"""TMDB 5000, as Kaggle has it: `tmdb_5000_movies.csv`, a catalogue with lists in JSON.
+"""TMDB, in the vintages that Kaggle has: catalogues with votes, and genres in one of several forms.
 
-https://www.kaggle.com/datasets/tmdb/tmdb-movie-metadata
+TMDB 5000 (`tmdb_5000_movies.csv`), The Movies Dataset (`movies_metadata.csv`), and the large dumps
+(`TMDB_movie_dataset_v11.csv`); https://www.kaggle.com/datasets/tmdb/tmdb-movie-metadata
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
+import ast
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final
 
 import msgspec
 
 from movie_stream.replay.csv_cells import parse_decimal
-from movie_stream.replay.formats.format import UNKNOWN_GENRE, CatalogueFormat, Film
+from movie_stream.replay.formats.format import CatalogueFormat, Film
 
-
-class _Genre(msgspec.Struct):
-    name: str
-
-
-_GENRES = msgspec.json.Decoder(list[_Genre])
+GENRES: Final = {
+    28: "Action",
+    12: "Adventure",
+    16: "Animation",
+    35: "Comedy",
+    80: "Crime",
+    99: "Documentary",
+    18: "Drama",
+    10751: "Family",
+    14: "Fantasy",
+    36: "History",
+    27: "Horror",
+    10402: "Music",
+    9648: "Mystery",
+    10749: "Romance",
+    878: "Science Fiction",
+    10770: "TV Movie",
+    53: "Thriller",
+    10752: "War",
+    37: "Western",
+}
+"""By TMDB's number, which some vintages have instead of a name."""
+LONGEST_LIST: Final = 10_000
+"""Characters."""
 
 
 class Tmdb(CatalogueFormat):
@@ -26,24 +47,38 @@ class Tmdb(CatalogueFormat):
 
     name: ClassVar[str] = "tmdb"
     title: ClassVar[str] = "films of TMDB"
-    columns: ClassVar[tuple[str, ...]] = ("id", "title", "genres", "runtime", "vote_average", "vote_count")
+    columns: ClassVar[tuple[str, ...]] = ("id", "title", "vote_average")
+    others: ClassVar[tuple[str, ...]] = ("genres", "genre_ids", "runtime", "vote_count", "popularity")
+    without: ClassVar[Mapping[str, str]] = {
+        "genres": "all are of the genre Unknown",
+        "runtime": "no view has minutes",
+        "vote_count": "they are as popular as their `popularity` says, or by chance",
+    }
+
+    @classmethod
+    def meant(cls, names: Sequence[str]) -> list[str]:
+        found = super().meant(names)
+        for wanted, other in (("title", "original_title"), ("genres", "genre_ids")):
+            if wanted not in found and other in found:
+                found[found.index(other)] = wanted
+        return found
 
     def film(self, cells: Mapping[str, str]) -> Film:
-        votes = _number("vote_count", cells)
-        popularity = _number("popularity", cells) if "popularity" in cells else None
+        votes, popularity = _number("vote_count", cells), _number("popularity", cells)
         average = _number("vote_average", cells)
+        weight = None if "vote_count" not in cells and "popularity" not in cells else votes or popularity or 0
         return Film(
             cells["id"].strip(),
             cells["title"].strip(),
-            _first_genre(cells["genres"]),
+            _genres(cells.get("genres", "")),
             round(_number("runtime", cells) or 0),
-            average / 2 if average and votes else None,
-            votes or popularity or 0,
+            average / 2 if average and (votes or "vote_count" not in cells) else None,
+            weight,
         )
 
 
 def _number(name: str, cells: Mapping[str, str]) -> float | None:
-    number = parse_decimal(cells[name])
+    number = parse_decimal(cells.get(name, ""))
     if number is None:
         return None
     if not isinstance(number, (int, float)) or number < 0:
@@ -51,14 +86,39 @@ def _number(name: str, cells: Mapping[str, str]) -> float | None:
     return float(number)
 
 
-def _first_genre(cell: str) -> str:
-    """The first name in a list of objects.
+def _genres(cell: str) -> tuple[str, ...]:
+    """The names in a list of objects, in JSON or as Python writes it; in one of numbers; or between commas or bars.
 
-    >>> _first_genre('[{"id": 28, "name": "Action"}, {"id": 12, "name": "Adventure"}]'), _first_genre("[]")
-    ('Action', 'Unknown')
+    >>> _genres('[{"id": 28, "name": "Action"}, {"id": 12, "name": "Adventure"}]'), _genres("[]"), _genres("[35, 18]")
+    (('Action', 'Adventure'), (), ('Comedy', 'Drama'))
+    >>> _genres("[{'id': 16, 'name': 'Animation'}]"), _genres("Action, Science Fiction"), _genres("Drama|War")
+    (('Animation',), ('Action', 'Science Fiction'), ('Drama', 'War'))
     """
+    text = cell.strip()
+    found = list(map(_name, _list(text))) if text.startswith("[") else re.split("[,|]", text)
+    return tuple(name.strip() for name in found if name.strip())
+
+
+def _list(text: str) -> list[Any]:
     try:
-        genres = _GENRES.decode(cell or "[]")
-    except (msgspec.MsgspecError, UnicodeError) as error:
-        raise ValueError(f"genres: expected a list of objects with a name, in JSON ({error})") from error
-    return genres[0].name.strip() or UNKNOWN_GENRE if genres else UNKNOWN_GENRE
+        try:
+            entries = msgspec.json.decode(text)
+        except (msgspec.MsgspecError, UnicodeError):
+            entries = ast.literal_eval(text) if len(text) <= LONGEST_LIST else None
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        entries = None
+    if not isinstance(entries, list):
+        raise ValueError(f'{A_LIST}, got "{text[:40]}"')
+    return entries
+
+
+A_LIST: Final = "genres: expected a list of objects with a name, in JSON"
+
+
+def _name(entry: object) -> str:
+    if isinstance(entry, int):
+        return GENRES.get(entry, "")
+    name = entry.get("name") if isinstance(entry, dict) else entry
+    if not isinstance(name, str):
+        raise ValueError(A_LIST)
+    return name

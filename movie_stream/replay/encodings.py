@@ -1,0 +1,315 @@
+"""In which encoding is a text that is not UTF-8? Told only where there is no doubt; else what it could be.
+
+Bytes do not say how they are meant, and the wrong guess sends gibberish that nobody can mend. So a text is taken as
+Windows-1252 (of which Latin-1 is a part) only if its words can be those of Western Europe, more of them than can be
+those of any one language that is written in another encoding. Everything else is named, with how it would read.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from movie_stream.errors import UsageError
+
+UTF8: Final = "utf-8"
+WESTERN: Final = "windows-1252"
+BYTE_ORDER_MARKS: Final = (
+    (codecs.BOM_UTF8, UTF8),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+"""What a text begins with that says its encoding; the longer ones first."""
+_WIDER: Final = {
+    "iso8859-1": "cp1252",
+    "ascii": "cp1252",
+    "iso8859-9": "cp1254",
+    "euc_kr": "cp949",
+    "shift_jis": "cp932",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+}
+"""Encodings that are read as a wider one that has all of theirs, as browsers do: that is what is mostly meant."""
+ODD: Final = "movie-stream-odd-bytes"
+"""The name of what deals with bytes that an encoding does not have: each comes out as half a surrogate."""
+
+ODD_CHARACTER: Final = "\udc00"
+"""No byte that UTF-8 does not have comes out as this one."""
+
+_ENOUGH: Final = 0.9
+"""Such a share of words that can be of a language is all of them: names and typing errors are in every file."""
+_SHOWN: Final = 24
+"""Characters of an example."""
+
+
+def _odd(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    return ODD_CHARACTER, error.end
+
+
+codecs.register_error(ODD, _odd)
+
+
+def encoding_of(name: str) -> str:
+    """An encoding that a user names, as Python calls what is read for it.
+
+    >>> encoding_of("EUC-KR"), encoding_of("latin-1"), encoding_of("utf8")
+    ('cp949', 'cp1252', 'utf-8')
+
+    Raises UsageError.
+    """
+    try:
+        info = codecs.lookup(name)
+        b"a".decode(name, "ignore")  # it is one of text
+    except (LookupError, ValueError) as error:
+        expected = "an encoding such as utf-8, windows-1251, euc-kr, shift_jis, gb18030 or utf-16"
+        raise UsageError(argument="--encoding", expected=expected, got=name) from error
+    return _WIDER.get(info.name, UTF8 if info.name in (UTF8, "utf-8-sig") else info.name)
+
+
+def marked(head: bytes) -> tuple[str, int] | None:
+    """The encoding that a byte order mark at the beginning says, and its length; None where there is none."""
+    return next(((name, len(mark)) for mark, name in BYTE_ORDER_MARKS if head.startswith(mark)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An encoding that a text could be in, and some words of it as they would be then."""
+
+    name: str
+    example: str
+
+    def __str__(self) -> str:
+        return f'{self.name} ("{self.example}")'
+
+
+def candidates(sample: bytes) -> list[Candidate]:
+    """The encodings that a text could be in which is not UTF-8, the likeliest first; WESTERN alone is without doubt.
+
+    >>> [candidate.name for candidate in candidates("Amélie, crème brûlée, garçon".encode("cp1252"))]
+    ['windows-1252']
+    >>> [candidate.name for candidate in candidates("Ирония судьбы, или С лёгким паром".encode("cp1251"))]
+    ['windows-1251']
+    """
+    words = [word for word in _WORDS.findall(sample) if not word.isascii()]
+    western = _share(words, WESTERN, _WESTERN_LETTERS)
+    rivals = [(max(_share(words, name, [letters]) for letters in of), name) for name, of in _RIVALS.items()]
+    rivals = sorted(((share, name) for share, name in rivals if share >= _ENOUGH), reverse=True)
+    better = [name for share, name in rivals if share > western or (share == western and name not in _RARE)]
+    if western >= _ENOUGH and (not better or _reads_alike(words, better)):
+        return [_candidate(WESTERN, sample)]
+    found = [WESTERN] if western >= _ENOUGH else []
+    found += [name for _, name in rivals]
+    found += [name for name in _OLD if _has_letters(words, name) and _share(words, name, _WESTERN_LETTERS) >= _ENOUGH]
+    found += [script.encoding for script in _SCRIPTS if script.fits(sample)]
+    named = [_candidate(name, sample) for name in found]
+    return [one for place, one in enumerate(named) if one.example not in {other.example for other in named[:place]}]
+
+
+def _candidate(name: str, sample: bytes) -> Candidate:
+    words = sample.decode(name, ODD).replace(ODD_CHARACTER, "\ufffd").translate(_SEPARATORS).split()
+    text = " ".join(word for word in words if not word.isascii())
+    return Candidate(name, text if len(text) <= _SHOWN else text[:_SHOWN] + "...")
+
+
+_SEPARATORS: Final = dict.fromkeys(map(ord, ',;"|\t'), " ")
+_WORDS: Final = re.compile(rb"[A-Za-z\x80-\xff]+")
+_LETTERS: Final = re.compile(r"[^\W\d_]+")
+
+# ---- Latin letters ---------------------------------------------------------------------------------------------------
+
+_WESTERN_LETTERS: Final = (
+    "àâæçéèêëîïôœùûüÿ",
+    "äöüß",
+    "áéíóúüñ",
+    "áàâãçéêíóôõúü",
+    "àèéìíîòóùú",
+    "àçéèíïóòúü",
+    "áâàéèêëíïóôöüú",
+    "æøåäöéèàüóò",
+    "áðéíóúýþæö",
+)
+"""Those of French, German, Spanish, Portuguese, Italian, Catalan, Dutch, the Nordic languages and Icelandic."""
+_RIVALS: Final = {
+    "windows-1250": (
+        *("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž"),
+        *("áéíóöőúüű", "ăâîşţ", "čćđšž"),
+    ),
+    "windows-1254": ("çğıöşüâîû",),
+    "windows-1257": ("ąčęėįšųūž", "āčēģīķļņšūž", "äöõüšž"),
+}
+"""Encodings of other languages with Latin letters: Polish, Czech, Slovak; Hungarian, Romanian, Croatian; Turkish;
+Lithuanian, Latvian, Estonian.
+"""
+_RARE: Final = ("windows-1257",)
+"""Where a text can be in one of these and in Windows-1252 alike, it is in that."""
+_OLD: Final = ("mac-roman", "cp850")
+"""Other encodings of Western Europe."""
+_AROUND: Final = "“”‘’„‚…–—«»¡¿§°®™©·€£¢¥´¨¼½¾²\u00a0\u00ad‹›•†‡"
+"""Signs that stand around words, or alone."""
+
+
+def _share(words: Sequence[bytes], encoding: str, alphabets: Sequence[str]) -> float:
+    """How many of the words, from 0 to 1, can be of a language with one of these alphabets."""
+    sets = [set(alphabet) for alphabet in alphabets]
+    good = sum(_is_word(_decoded(word, encoding), sets) for word in words)
+    return good / max(len(words), 1)
+
+
+def _decoded(word: bytes, encoding: str) -> str | None:
+    try:
+        return word.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+
+
+def _has_letters(words: Sequence[bytes], encoding: str) -> bool:
+    """Whether there are letters beyond ASCII, and not signs alone."""
+    return any(letter.isalpha() for word in words for letter in _decoded(word, encoding) or "" if not letter.isascii())
+
+
+def _is_word(text: str | None, alphabets: Sequence[set[str]]) -> bool:
+    """Whether it can be one: nothing but letters of one alphabet, most of them of ASCII."""
+    if text is None:
+        return False
+    for part in re.split("[’–—…]", text.strip(_AROUND)):
+        if part and not (part.isalpha() and _is_spelled(part.replace("İ", "I"), alphabets)):
+            return False
+    return True
+
+
+def _is_spelled(part: str, alphabets: Sequence[set[str]]) -> bool:
+    odd = {letter.lower() for letter in part if not letter.isascii()}
+    capital_later = any(letter.isupper() for letter in part[1:]) and not part.isupper()
+    many = sum(not letter.isascii() for letter in part)
+    mostly_ascii = len(part) <= 2 or many <= 2 * len(part) // 3
+    return not capital_later and mostly_ascii and any(odd <= alphabet for alphabet in alphabets)
+
+
+def _reads_alike(words: Sequence[bytes], names: Sequence[str]) -> bool:
+    """Whether it makes no difference which of these encodings it is, or Windows-1252."""
+    return all(len({_decoded(word, name) for name in (WESTERN, *names)}) == 1 for word in words)
+
+
+# ---- other scripts ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Script:
+    """An encoding whose characters beyond ASCII are of a script of their own."""
+
+    encoding: str
+    looks_right: Callable[[Sequence[str]], bool]
+    """Given the words that are not ASCII; signs are none."""
+
+    def fits(self, sample: bytes) -> bool:
+        """Whether a text can be in it: its words are of this script alone, and few bytes mean nothing."""
+        text = sample.decode(self.encoding, ODD)
+        beyond = [character for character in text if not character.isascii()]
+        strange = sum(character == ODD_CHARACTER or "\u2500" <= character <= "\u259f" for character in beyond)
+        words = [word for word in _SCRIPT_WORDS.findall(text) if not word.isascii()]
+        mixed = sum(any(letter.isascii() for letter in word) for word in words)
+        letters = sum(map(len, words))
+        few_signs = len(beyond) - letters <= letters // 3
+        return (
+            bool(words)
+            and strange <= len(beyond) // 50
+            and mixed <= len(words) // 10
+            and few_signs
+            and (self.looks_right(words))
+        )
+
+
+_SCRIPT_WORDS: Final = re.compile("(?:[^\\W\\d_]|[\u0591-\u05c7\u064b-\u0652\u0e31\u0e34-\u0e3a\u0e47-\u0e4e])+")
+"""Letters, and the marks that some scripts put on them."""
+
+
+def _share_of(words: Sequence[str], among: str) -> float:
+    letters, wanted = "".join(words), set(among)
+    return sum(letter in wanted for letter in letters) / max(len(letters), 1)
+
+
+def _is_cased(words: Sequence[str]) -> bool:
+    """Whether most are in small letters, with or without a capital first one, or in capital ones."""
+    return sum(word.islower() or word.istitle() or word.isupper() for word in words) >= 0.8 * len(words)
+
+
+_RUSSIAN: Final = "абвгдежзийклмнопрстуфхцчшщъыьэюяё"
+_CYRILLIC: Final = (
+    _RUSSIAN,
+    "абвгґдеєжзиіїйклмнопрстуфхцчшщьюя",
+    "абвгдеёжзійклмнопрстуўфхцчшыьэюя",
+    "абвгдђежзијклљмнњопрстћуфхцчџш",
+    "абвгдѓежзѕијклљмнњопрстќуфхцчџш",
+)
+"""Of Russian (and Bulgarian), Ukrainian, Belarusian, Serbian, Macedonian."""
+_GREEK: Final = "αβγδεζηθικλμνξοπρσςτυφχψωάέήίόύώϊϋ"
+
+
+def _is_cyrillic(words: Sequence[str]) -> bool:
+    small = [word.lower() for word in words]
+    known = max(_share_of(small, alphabet) for alphabet in _CYRILLIC) >= 0.97
+    return known and 0.25 <= _share_of(small, "аеёиоуыэюяіїєј") <= 0.7 and _is_cased(words)
+
+
+def _is_greek(words: Sequence[str]) -> bool:
+    small = [word.lower() for word in words]
+    known = _share_of(small, _GREEK) >= 0.97
+    return known and 0.3 <= _share_of(small, "αεηιουωάέήίόύώ") <= 0.75 and _is_cased(words)
+
+
+def _is_within(first: str, last: str) -> Callable[[Sequence[str]], bool]:
+    """The letters are between these two, and no word begins with a mark, which stands on a letter before it."""
+
+    def looks_right(words: Sequence[str]) -> bool:
+        letters = "".join(words)
+        within = sum(first <= letter <= last for letter in letters)
+        marks = sum(not word[0].isalpha() for word in words)
+        return within >= 0.97 * len(letters) and marks <= len(words) // 20
+
+    return looks_right
+
+
+def _is_common(encoding: str, first: int, last: int) -> Callable[[Sequence[str]], bool]:
+    """Most are among the usual characters of a double-byte encoding, by their first byte, and hardly any are kana."""
+
+    def looks_right(words: Sequence[str]) -> bool:
+        letters = "".join(words)
+        usual = sum(first <= code[0] <= last for code in (letter.encode(encoding, "replace") for letter in letters))
+        return usual >= 0.75 * len(letters) and _kana(letters) <= len(letters) // 10
+
+    return looks_right
+
+
+def _is_japanese(words: Sequence[str]) -> bool:
+    letters = "".join(words)
+    ideographs = sum("\u4e00" <= letter <= "\u9fff" for letter in letters)
+    kana = _kana(letters)
+    return kana >= max(len(letters) // 8, 1) and kana + ideographs >= 0.95 * len(letters)
+
+
+def _kana(letters: str) -> int:
+    return sum("\u3040" <= letter <= "\u30ff" for letter in letters)
+
+
+_SCRIPTS: Final = (
+    _Script("windows-1251", _is_cyrillic),
+    _Script("windows-1253", _is_greek),
+    _Script("windows-1255", _is_within("\u05d0", "\u05ea")),
+    _Script("windows-1256", _is_within("\u0600", "\u06ff")),
+    _Script("koi8-r", _is_cyrillic),
+    _Script("koi8-u", _is_cyrillic),
+    _Script("iso-8859-5", _is_cyrillic),
+    _Script("cp866", _is_cyrillic),
+    _Script("tis-620", _is_within("\u0e01", "\u0e4e")),
+    _Script("euc-kr", _is_within("\uac00", "\ud7a3")),
+    _Script("shift_jis", _is_japanese),
+    _Script("euc-jp", _is_japanese),
+    _Script("gb18030", _is_common("gb2312", 0xB0, 0xD7)),
+    _Script("big5", _is_common("big5", 0xA4, 0xC6)),
+)

@@ -1,0 +1,146 @@
+"""Which views would be late, for what stands in the topic already: asked before any is sent.
+
+A worker refuses a view that is older than the newest of its partition by more than ALLOWED_LATENESS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movie_stream.errors import MovieStreamError
+from movie_stream.partitioner import partitions_of
+from movie_stream.replay.plan import Plan
+from movie_stream.replay.survey import Ends, Survey
+from movie_stream.replay.views import Views
+from movie_stream.settings import Settings, format_duration
+
+MOVE: Final = "move them with --shift-to now"
+ELSEWHERE: Final = "send them to another topic (KAFKA_TOPIC), or raise ALLOWED_LATENESS and run: movie-stream rebuild"
+"""What can be done."""
+REFUSED_FROM: Final = 0.01
+"""So large a share of late views is not sent unless the user insists."""
+INSIST: Final = "--late-anyway"
+_ALWAYS_IN_TIME: Final = np.iinfo(np.int64).min
+
+
+class LateViews(MovieStreamError):
+    """Views would be refused by the workers; `what` names them, `remedy` says how they can count."""
+
+    def __init__(self, *, what: object, late: Late, remedy: str) -> None:
+        super().__init__(f"{what}: {late}; {remedy}; {INSIST} sends them all the same")
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """How many views would be late, and why."""
+
+    views: int
+    of: int
+    partition: int
+    """The one with the newest view of the topic."""
+    newest_ms: int
+    topic: str
+    allowed: timedelta
+
+    @property
+    def is_much(self) -> bool:
+        """Whether they are too many to be sent without a word."""
+        return self.views >= REFUSED_FROM * self.of
+
+    def __str__(self) -> str:
+        which = f"all {self.of:,}" if self.views == self.of else f"{self.views:,} of the {self.of:,}"
+        newest = datetime.fromtimestamp(self.newest_ms / 1_000, UTC)
+        return (
+            f"{which} views would be late, and not count: partition {self.partition} of the topic {self.topic} has "
+            f"views up to {newest:%Y-%m-%d %H:%M:%S} UTC, and ALLOWED_LATENESS is {format_duration(self.allowed)}"
+        )
+
+
+class Lateness:
+    """Counts the views that would be late, of those that are given to `add`.
+
+    `newest_ms` has the newest view of each partition that has one. `sent` says of an earlier run how many of the views
+    of each partition it has sent, which are the first: they are not judged again, and the topic's newest view is not
+    held against the others where it may be one of them, that is up to `own_newest_ms`.
+
+    >>> late = Lateness(Settings(allowed_lateness="1min"), 1, {0: 100_000})
+    >>> late.add([b"ana"] * 3, np.array([30_000, 39_999, 40_000]))
+    >>> late.found.views, late.found.of
+    (2, 3)
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        partitions: int,
+        newest_ms: Mapping[int, int],
+        *,
+        sent: Sequence[int] = (),
+        own_newest_ms: int = -1,
+    ) -> None:
+        self._settings, self._partitions = settings, partitions
+        self._newest_ms = {partition: at for partition, at in newest_ms.items() if not sent or at > own_newest_ms}
+        self._sent = np.array(sent or [0] * partitions, np.int64)
+        allowed_ms = settings.allowed_lateness // timedelta(milliseconds=1)
+        self._oldest_ms = np.full(partitions, _ALWAYS_IN_TIME)
+        """By partition, the oldest that a view may be."""
+        for partition, at in self._newest_ms.items():
+            self._oldest_ms[partition] = at - allowed_ms
+        self._views, self._late = np.zeros(partitions, np.int64), np.zeros(partitions, np.int64)
+
+    @property
+    def until_ms(self) -> int:
+        """What is not older than this is late nowhere."""
+        return int(self._oldest_ms.max())
+
+    def possible(self, oldest_ms: int | None) -> bool:
+        """Whether any view could be late, if this is the oldest."""
+        return oldest_ms is not None and oldest_ms < self.until_ms
+
+    def add(self, keys: Sequence[bytes], times_ms: NDArray[np.int64]) -> None:
+        """Judges more views."""
+        if not len(keys):
+            return
+        partitions = partitions_of(keys, self._partitions)
+        late = times_ms < self._oldest_ms[partitions]
+        self._views += np.bincount(partitions, minlength=self._partitions)
+        self._late += np.bincount(partitions[late], minlength=self._partitions)
+
+    @property
+    def found(self) -> Late | None:
+        """What is late of those so far; None where nothing is."""
+        late = int(np.maximum(self._late - self._sent, 0).sum())  # the oldest have been sent first
+        if not late:
+            return None
+        partition = max(self._newest_ms, key=lambda number: (self._newest_ms[number], -number))
+        left = int(np.maximum(self._views - self._sent, 0).sum())
+        settings = self._settings
+        return Late(
+            *(late, left, partition, self._newest_ms[partition]), settings.kafka_topic, settings.allowed_lateness
+        )
+
+
+def judged(views: Views, plan: Plan, survey: Survey, tolerance_ms: int | None, lateness: Lateness) -> Iterator[None]:
+    """Goes through the views that a plan chooses, a chunk a step, and judges them."""
+    until_ms: int | None = None
+    if plan.limit is not None and survey.sorts:
+        ends = Ends(plan.limit, sort=True)
+        for chunk in views.chunks(tolerance_ms, survey.lines):
+            ends.add(chunk.timestamp_ms)
+            yield
+        until_ms = ends.newest_ms
+    left = plan.limit
+    for chunk in views.chunks(tolerance_ms, survey.lines):
+        if until_ms is not None:
+            chunk = chunk.where(np.flatnonzero(chunk.timestamp_ms <= until_ms))
+        elif left is not None:
+            chunk = chunk.where(np.arange(min(left, len(chunk))))
+            left -= len(chunk)
+        lateness.add(chunk.keys, chunk.timestamp_ms)
+        yield
