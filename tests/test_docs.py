@@ -124,7 +124,7 @@ def test_every_test_exists(page: Path) -> None:
 
 
 ORDER = (
-    {"settings", "errors", "masking", "logs", "moment", "reasons", "bits", "allocator", "spans"},
+    {"settings", "errors", "masking", "output", "ending", "logs", "moment", "reasons", "bits", "allocator", "spans"},
     {"decimals", "event", "partitioner"},
     {"layout"},
     {"chunk"},
@@ -134,7 +134,9 @@ ORDER = (
     {"worker"},
     {"app"},
     {"commands"},
+    {"arguments"},
     {"cli"},
+    {"entry"},
 )
 """The parts of the package, each after those that it may import."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from movie_stream.commands.generate_progress import Bar, say
-from movie_stream.errors import InputError, UsageError
+from movie_stream.errors import InputError, ReaderGone, UsageError
 from movie_stream.replay.damage import Lines
 from movie_stream.replay.faults import Tally
 from movie_stream.replay.generate import COLUMNS
@@ -21,7 +21,7 @@ def write_file(views: MadeUp, output: Path, file_format: str) -> None:
     """Writes the views to a new file, or to standard output where `output` is `-`; as csv or jsonl.
 
     Raises UsageError where the file exists already (a device or a pipe may), InputError where it cannot be
-    written.
+    written, ReaderGone where it is a pipe that nobody reads any more.
     """
     tally = Tally()
     try:
@@ -32,8 +32,8 @@ def write_file(views: MadeUp, output: Path, file_format: str) -> None:
                 tally.add(faulty)
                 bar.advance(len(faulty))
             file.flush()
-    except BrokenPipeError:
-        return  # who reads has seen enough, as in `... --output - | head`
+    except BrokenPipeError as error:
+        raise ReaderGone from error
     except OSError as error:
         raise InputError(path=output, expected="a file that can be written", got=error.strerror) from error
     say(f"Wrote {views.count:,} views to {output}{tally if views.has_faults else ''}.", error=True)
@@ -50,8 +50,7 @@ def _begin(file: BinaryIO, views: MadeUp) -> Lines:
 def _opened(output: Path) -> Iterator[BinaryIO]:
     """The file to write to; a new one is removed again if it does not become complete."""
     if str(output) == "-":
-        with open(sys.stdout.fileno(), "wb", closefd=False) as stdout:
-            yield stdout
+        yield sys.stdout.buffer
         return
     special = output.exists() and not output.is_file() and not output.is_dir()
     try:

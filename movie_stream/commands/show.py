@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +19,7 @@ from movie_stream.errors import UsageError
 from movie_stream.masking import printable
 from movie_stream.mongo import read
 from movie_stream.mongo.client import Database, opened
+from movie_stream.output import write_json
 from movie_stream.settings import Settings
 
 Row = Mapping[str, Any]
@@ -42,7 +42,7 @@ def show(settings: Settings, *, what: str, limit: int | None = None, as_json: bo
     shown = SHOWN[what]
     rows = asyncio.run(_ask(settings, shown, limit or shown.limit))
     if as_json:
-        sys.stdout.write(_json(rows) + "\n")
+        write_json(_json(rows))
         return
     console = Console(highlight=False)
     if not rows:
