@@ -14,8 +14,8 @@ from movie_stream.errors import Misused, UsageError
 
 LARGEST: Final = 10**15
 """No number that is asked for, of views, days or anything, has a use beyond this; what counts with it may break."""
-_BOUNDLESS: Final = frozenset({"seed"})
-"""Numbers that nothing is counted with."""
+_LARGEST_OF: Final = {"days": 36_500, "seed": math.inf}
+"""Other bounds by option: a date has no room for more days; with a seed nothing is counted."""
 _LIGHT: Final = frozenset({"settings"})
 """Commands that need no large library."""
 _NOT_UNDERSTOOD: Final[type[Any]] = typer.BadParameter.__mro__[2]
@@ -30,7 +30,7 @@ class CommandLine(typer.Typer):
 
 
 class _Command(TyperCommand):
-    """Refuses numbers that are none, or beyond use."""
+    """Refuses whole numbers that are beyond use; other numbers have bounds of their own."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         try:
@@ -40,10 +40,9 @@ class _Command(TyperCommand):
             raise
         for param in self.params:
             value = ctx.params.get(param.name)
-            if isinstance(value, float) and not math.isfinite(value):
-                raise UsageError(argument=param.opts[0], expected="a number", got=str(value))
-            if isinstance(value, int | float) and abs(value) > LARGEST and param.name not in _BOUNDLESS:
-                raise UsageError(argument=param.opts[0], expected=f"{LARGEST:,} at most", got=str(value))
+            most = _LARGEST_OF.get(str(param.name), LARGEST)
+            if isinstance(value, int) and abs(value) > most:
+                raise UsageError(argument=param.opts[0], expected=f"{most:,} at most", got=str(value))
         return rest
 
     def invoke(self, ctx: Any) -> Any:

@@ -89,9 +89,13 @@ def test_an_unknown_word_is_a_usage_error(tmp_path: Path) -> None:
         ("settings more", "got unexpected extra argument(s) (more); see: movie-stream settings --help"),
         ("demo --count \x1b[2J", "got '\\x1b[2J'; see: movie-stream demo --help"),
         ("demo --rate nan", "got 'nan'; see: movie-stream demo --help"),
-        ("demo --rate 1e400", "--rate: expected a number, got 'inf'"),
+        (
+            "generate --to-topic --rate 1e400",
+            "--rate: expected a number of events/s, or 0 for as fast as it goes, got ",
+        ),
         ("dead-letters list --limit 99999999999999999999", "--limit: expected 1,000,000,000,000,000 at most, got "),
-        ("generate --days -1e16 -o x", "--days: expected 1,000,000,000,000,000 at most, got '-1e+16'"),
+        ("generate --days 1e16 -o x", "--days: expected a number above 0, of 36,500 at most, got '1e+16'"),
+        ("produce --file x --days 9999999999", "--days: expected 36,500 at most, got '9999999999'"),
     ],
 )
 def test_arguments_that_are_not_understood_are_one_line(tmp_path: Path, arguments: str, line: str) -> None:
