@@ -86,13 +86,12 @@ class OutputFailed(MovieStreamError):
     'standard output cannot be written (No space left on device); send it elsewhere, or make room there'
     """
 
-    def __init__(self, *, what: str, cause: OSError) -> None:
-        closed = cause.errno == EBADF
-        super().__init__(
-            f"{what} is closed; open it, or send it to /dev/null"
-            if closed
-            else f"{what} cannot be written{_because(cause.strerror)}; send it elsewhere, or make room there"
-        )
+    def __init__(self, *, what: str, cause: object) -> None:
+        if isinstance(cause, OSError) and cause.errno == EBADF:
+            super().__init__(f"{what} is closed; open it, or send it to /dev/null")
+            return
+        why = cause.strerror if isinstance(cause, OSError) else cause
+        super().__init__(f"{what} cannot be written{_because(why)}; send it elsewhere, or make room there")
 
 
 class ReaderGone(Exception):
