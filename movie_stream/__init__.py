@@ -15,6 +15,7 @@ Where to start reading, in this order:
 11. api/                  the same from Python: views in, results out; its names are to be had from here
 12. commands/             one module for each command
 13. cli.py                the command line: names, options and help
+14. ending.py             how a command ends: exit codes, and errors of one line; output.py guards what it prints
 """
 
 from importlib import import_module

@@ -22,7 +22,7 @@ from faust.app.base import BootStrategy
 from faust.tables.manager import TableManager
 from faust.types import TP, StreamT
 
-from movie_stream import logs, metrics
+from movie_stream import ending, logs, metrics
 from movie_stream.allocator import give_back
 from movie_stream.chunk import Chunk
 from movie_stream.errors import MovieStreamError, OutOfDescriptors, WorkerFailed
@@ -44,12 +44,15 @@ STOP_WITHIN_S: Final = 15.0
 
 def die(error: BaseException) -> None:
     """Ends the process with one line. Death is always safe here: the next worker goes on at the last checkpoint."""
+    exit_code = ending.FAILED
     try:
-        if not isinstance(error, MovieStreamError):
+        if ending.explained(error) is None:
             logger.error("this is a bug in movie-stream", exc_info=error)
-        sys.stderr.write(f"error: {error if str(error) else repr(error)}\n")
+            ending.say(error)
+        else:
+            exit_code = ending.tell(error, remedy=ending.MORE_WORKERS)
     finally:  # also where nobody reads what is written any more
-        end(error.exit_code if isinstance(error, MovieStreamError) else 1)
+        end(exit_code)
 
 
 def end(exit_code: int) -> NoReturn:

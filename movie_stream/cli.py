@@ -12,13 +12,10 @@ from typing import Annotated
 
 import typer
 
-from movie_stream import __version__
-from movie_stream.errors import MovieStreamError
+from movie_stream import __version__, ending
+from movie_stream.arguments import CommandLine, parsed
 
-_READER_GONE = 1
-_INTERRUPTED = 130
-
-app = typer.Typer(
+app = CommandLine(
     name="movie-stream",
     help="Real-time analytics of movie views: Kafka in, exact results in MongoDB out.",
     epilog="To see it work: movie-stream demo. With your own Kafka and MongoDB: init, worker, produce.",
@@ -608,7 +605,7 @@ class Kind(StrEnum):
     LATE = "late"
 
 
-dead_letters = typer.Typer(
+dead_letters = CommandLine(
     name="dead-letters", help="Show the records that were refused, and send them again.", no_args_is_help=True
 )
 app.add_typer(dead_letters)
@@ -663,7 +660,8 @@ def list_letters(
     name="replay",
     epilog=_examples(
         "movie-stream dead-letters replay --dry-run",
-        "movie-stream dead-letters replay --reason 'rating:' --through 'jq -c \".rating |= (tonumber? // .)\"'",
+        "movie-stream dead-letters replay --reason 'rating:' "
+        "--through 'jq -c \".rating = (.rating | tonumber? // .)\"'",
         "movie-stream dead-letters replay --kind late --through 'jq -c \".timestamp *= 1000\"'",
     ),
 )
@@ -745,20 +743,6 @@ def settings(
 
 
 def main() -> None:
-    """Run the console script: errors that a user can cause are one line, never a traceback."""
-    try:
-        try:
-            app()
-        finally:
-            # Not at the interpreter's exit, where nobody can catch that the reader went away.
-            sys.stdout.flush()
-    except MovieStreamError as error:
-        colour = False if os.environ.get("NO_COLOR") else None
-        typer.secho("error: ", fg="red", bold=True, err=True, nl=False, color=colour)
-        typer.echo(str(error), err=True)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(_READER_GONE)
-    except KeyboardInterrupt:
-        sys.exit(_INTERRUPTED)
+    """Run the command line and end the process: errors that a user can cause are one line, never a traceback."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # it takes tens of megabytes a thread, and is never used
+    ending.run(lambda: parsed(app, str(app.info.name)))

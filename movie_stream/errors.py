@@ -6,6 +6,7 @@ do.
 """
 
 from collections.abc import Iterable
+from errno import EBADF
 from typing import ClassVar
 
 from movie_stream.masking import masked, printable
@@ -65,6 +66,47 @@ class UsageError(MovieStreamError):
 
     def __init__(self, *, argument: str, expected: str, got: str | None = None, remedy: str = "") -> None:
         super().__init__(f"{argument}: {_expectation(expected, got)}{_and(remedy)}")
+
+
+class Misused(UsageError):
+    """The command line itself is not understood; `words` say why, `command` is the part of it that is.
+
+    >>> str(Misused(words="No such option: --fil", command="movie-stream produce"))
+    'no such option: --fil; see: movie-stream produce --help'
+    """
+
+    def __init__(self, *, words: str, command: str) -> None:
+        MovieStreamError.__init__(self, f"{words[:1].lower()}{words[1:].rstrip('.')}; see: {command} --help")
+
+
+class OutputFailed(MovieStreamError):
+    """What a command has to say cannot be written; `what` is standard output or standard error.
+
+    >>> str(OutputFailed(what="standard output", cause=OSError(28, "No space left on device")))
+    'standard output cannot be written (No space left on device); send it elsewhere, or make room there'
+    """
+
+    def __init__(self, *, what: str, cause: object) -> None:
+        if isinstance(cause, OSError) and cause.errno == EBADF:
+            super().__init__(f"{what} is closed; open it, or send it to /dev/null")
+            return
+        why = cause.strerror if isinstance(cause, OSError) else cause
+        super().__init__(f"{what} cannot be written{_because(why)}; send it elsewhere, or make room there")
+
+
+class ReaderGone(Exception):
+    """Whoever read standard output has seen enough, as `head` in `... | head`: nothing to speak of."""
+
+
+class OutOfMemory(MovieStreamError):
+    """There is no memory for something, or no thread: `what` could not be had, `remedy` is what to do.
+
+    >>> str(OutOfMemory(what="no 4,096 bytes for an array", remedy="raise ulimit -v"))
+    'out of memory: no 4,096 bytes for an array; raise ulimit -v'
+    """
+
+    def __init__(self, *, what: str, remedy: str) -> None:
+        super().__init__(f"out of memory: {what}; {remedy}")
 
 
 class BrokerUnreachable(MovieStreamError):

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
+from movie_stream import ending
+from movie_stream.errors import OutOfMemory
 from movie_stream.masking import masked, printable
 
 _FORMAT: Final = "%(asctime)s %(levelname)-7s %(message)s"
@@ -52,6 +54,25 @@ FAUST: Final[Mapping[str, Any]] = {
 """For Faust's own set-up, which `faust -A movie_stream.app worker -l info` runs: its levels, our lines."""
 
 
+class LastHandler(logging.StreamHandler[Any]):
+    """Prints, and ends the process where it cannot, or is told that there was no memory for something.
+
+    Faust and asyncio log what they catch, and go on without the task that it came from.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None and isinstance(ending.explained(error), OutOfMemory):
+            ending.leave(error, remedy=ending.MORE_WORKERS)
+        super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (the name that it has in logging)
+        error = sys.exc_info()[1]
+        if error is not None and ending.explained(error) is not None:
+            ending.leave(error, remedy=ending.MORE_WORKERS)
+        super().handleError(record)
+
+
 def set_up(level: str) -> None:
     """Prints our messages from `level` on to standard output; those of the libraries only where they matter.
 
@@ -63,7 +84,7 @@ def set_up(level: str) -> None:
             "version": 1,
             "disable_existing_loggers": False,
             "formatters": {"utc": {"()": UtcFormatter}},
-            "handlers": {"out": {"class": "logging.StreamHandler", "formatter": "utc", "stream": sys.stdout}},
+            "handlers": {"out": {"()": LastHandler, "formatter": "utc", "stream": sys.stdout}},
             "root": {"level": others, "handlers": ["out"]},
             "loggers": {
                 _OURS: {"level": level},

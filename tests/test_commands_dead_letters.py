@@ -34,6 +34,7 @@ for line in sys.stdin:
     print(json.dumps(view))
 """
 THROUGH = f"{sys.executable} -c {shlex.quote(FIX)}"
+DROPS = THROUGH.replace('float(view["rating"])', "None")
 
 
 def view(number: int, **changes: object) -> dict[str, Any]:
@@ -132,7 +133,15 @@ def test_a_copy_counts_once_however_often_it_is_sent_and_whatever_the_rules_beco
 
     # With another rating it does: three times, twice of that at the same time, before anyone counts it.
     fix = ("replay", "--reason", "rating", "--through", THROUGH)
-    assert letters_command(settings, *fix, "--dry-run").startswith("Would send 40 letters again")
+    forecast = letters_command(settings, *fix, "--dry-run")
+    assert forecast.startswith("Would send 40 letters again")
+    assert "The command changed 40 of them: rating of 40\n" in forecast
+    assert [line.strip() for line in forecast.splitlines()].count('rating: "4.5" -> 4.5') == 3
+    assert "Careful" not in forecast
+    emptied = letters_command(settings, *fix[:-1], DROPS, "--dry-run")
+    assert [line.strip() for line in emptied.splitlines()].count('rating: "4.5" -> null') == 3
+    assert "\nCareful: the command removed what was there: rating of 40\n" in emptied
+    assert max(map(len, (forecast + emptied).splitlines())) <= 80
     assert copies_of(settings) == {}
     letters_command(settings, *fix)
     both = [

@@ -83,7 +83,7 @@ def test_a_reader_that_has_seen_enough(tmp_path: Path) -> None:
         assert process.stdout.readline().startswith(b"movie_id,")
         process.stdout.close()
         assert process.stderr.read() == b""
-    assert process.returncode == 0
+    assert process.returncode == 141
 
 
 def test_an_unfinished_file_does_not_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

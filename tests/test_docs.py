@@ -127,7 +127,8 @@ def test_every_test_exists(page: Path) -> None:
 
 
 ORDER = (
-    {"settings", "errors", "masking", "logs", "moment", "reasons", "bits", "allocator", "spans", "words"},
+    {"settings", "errors", "masking", "output", "ending", "logs", "moment", "reasons", "bits", "allocator", "spans"}
+    | {"words"},
     {"decimals", "event", "partitioner"},
     {"layout"},
     {"chunk", "claim"},
@@ -137,7 +138,9 @@ ORDER = (
     {"worker"},
     {"app"},
     {"commands"},
+    {"arguments"},
     {"cli"},
+    {"entry"},
 )
 """The parts of the package, each after those that it may import."""
 

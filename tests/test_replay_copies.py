@@ -15,7 +15,7 @@ import pytest
 from movie_stream.errors import UsageError
 from movie_stream.kafka.letters import Letter
 from movie_stream.partitioner import partitions_of
-from movie_stream.replay.copies import ELSEWHERE, LATE, LEFT_OUT, NO_LINE, Judge, rewritten
+from movie_stream.replay.copies import ELSEWHERE, LATE, LEFT_OUT, NO_LINE, Judge, changes_of, rewritten
 
 NOW_MS = 1_730_385_000_000
 HOUR_MS = 3_600_000
@@ -29,6 +29,10 @@ def view(**changes: object) -> bytes:
 
 def letter(value: bytes | None, partition: int = HOME, key: bytes | None = b"u1", original: int = 5) -> Letter:
     return Letter(0, partition, original, original, NOW_MS, "bad", "why", 1, "topic", key, value)
+
+
+def untold() -> None:
+    raise AssertionError("it did not take long")
 
 
 def judge(watermark_ms: int | None = None, misplaced: bool = False) -> Judge:
@@ -75,11 +79,11 @@ async def test_a_command_answers_a_line_for_each() -> None:
     script = "import sys\nfor line in sys.stdin: print('' if 'drop' in line else line.strip().upper())"
     values = [b'{"a": 1}', b'{\n"b":\n2.50}', b"not\nJSON", b'"drop"', None]
     letters = [letter(value, original=at) for at, value in enumerate(values)]
-    passed, answers = await rewritten(f"{sys.executable} -c {shlex.quote(script)}", letters, kept)
+    passed, answers = await rewritten(f"{sys.executable} -c {shlex.quote(script)}", letters, kept, untold)
     assert [each.original for each in passed] == [0, 1, 4]
     assert answers == [b'{"A": 1}', b'{"B":2.50}', b"NULL"]
     assert kept == {NO_LINE: 1, LEFT_OUT: 1}
-    assert await rewritten("exit 3", letters[2:3], kept) == ([], []), "nothing to ask"
+    assert await rewritten("exit 3", letters[2:3], kept, untold) == ([], []), "nothing to ask"
 
 
 @pytest.mark.parametrize(
@@ -94,15 +98,48 @@ async def test_a_command_answers_a_line_for_each() -> None:
 )
 async def test_a_command_that_does_not_is_named(command: str, words: str) -> None:
     with pytest.raises(UsageError, match="--through: ") as refusal:
-        await rewritten(command, [letter(b"1"), letter(b"2")], Counter())
+        await rewritten(command, [letter(b"1"), letter(b"2")], Counter(), untold)
     assert words in str(refusal.value)
 
 
-async def test_a_command_that_is_interrupted_ends(tmp_path: Path) -> None:
+@pytest.mark.parametrize("waits", ["exec sleep 60", "sleep 60 | cat"])
+async def test_a_command_that_is_interrupted_ends(tmp_path: Path, waits: str) -> None:
     begun = tmp_path / "begun"
     os.mkfifo(begun)
-    asking = asyncio.ensure_future(rewritten(f"echo > {begun}; exec sleep 60", [letter(b"1")], Counter()))
+    asking = asyncio.ensure_future(rewritten(f"echo > {begun}; {waits}", [letter(b"1")], Counter(), untold))
     assert await asyncio.to_thread(begun.read_text) == "\n"
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
+
+
+async def test_somebody_is_told_of_a_command_that_takes_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("movie_stream.replay.copies.SILENT_S", 0.01)
+    begun, told = tmp_path / "begun", asyncio.Event()
+    os.mkfifo(begun)
+    asking = asyncio.ensure_future(rewritten(f"cat {begun}", [letter(b"1")], Counter(), told.set))
+    await told.wait()
+    await asyncio.to_thread(begun.write_text, "2\n")
+    assert (await asking)[1] == [b"2"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "changes"),
+    [
+        (view(rating="4"), view(rating=4), [("rating", b'"4"', b"4", False)]),
+        (view(rating=4), view(), [("rating", b"4", None, True)]),
+        (view(rating=4), view(rating=None), [("rating", b"4", b"null", True)]),
+        (view(rating=None), view(), [("rating", b"null", None, False)]),
+        (view(device="TV"), view(), [("device", b'"TV"', None, False)]),
+        (view(rating=4.0), view(rating=4), [("rating", b"4.0", b"4", False)]),
+        (view(n=2**70), view(n=2**70), []),
+        (b'{"a":1,"b":2}', b'{ "b": 2, "a": 1 }', []),
+        (b"\xff", b"{}", [("record", b"\xff", b"{}", False)]),
+        (None, b"{}", [("record", None, b"{}", False)]),
+    ],
+)
+def test_what_a_command_has_changed(
+    before: bytes | None, after: bytes, changes: list[tuple[str, bytes | None, bytes | None, bool]]
+) -> None:
+    found = changes_of(before, after)
+    assert [(change.name, change.before, change.after, change.loses) for change in found] == changes

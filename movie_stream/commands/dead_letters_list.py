@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import sys
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from rich.text import Text
 from movie_stream import logs
 from movie_stream.commands.dead_letters import Opened, footnotes, narrow_console, open_letters, progress_bar
 from movie_stream.kafka.letters import Letter, Selection
+from movie_stream.output import write_json
 from movie_stream.reasons import kind_of
 from movie_stream.settings import Settings
 
@@ -106,7 +106,7 @@ async def _print_letters(letters: AsyncIterator[Letter], limit: int, as_json: bo
         count += 1
         bar.stop()
         if as_json:
-            sys.stdout.write(orjson.dumps(as_plain(letter)).decode() + "\n")
+            write_json(orjson.dumps(as_plain(letter)).decode())
         else:
             _print_letter(console, letter)
         if count == limit:
@@ -190,7 +190,7 @@ def _print_reasons(reasons: Iterable[_Reason], as_json: bool) -> None:
     if as_json:
         for reason in reasons:
             plain = {"kind": reason.kind, "reason": reason.reason, "letters": reason.letters}
-            sys.stdout.write(orjson.dumps({**plain, "newest": as_plain(reason.newest)}).decode() + "\n")
+            write_json(orjson.dumps({**plain, "newest": as_plain(reason.newest)}).decode())
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold cyan")
     table.add_column("letters", justify="right", no_wrap=True)

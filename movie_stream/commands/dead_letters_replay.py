@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
 from aiokafka import AIOKafkaProducer
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -22,13 +24,20 @@ from movie_stream.kafka.large_records import LARGE_BYTES, LargeRecords
 from movie_stream.kafka.letters import Letter, Selection
 from movie_stream.kafka.originals import completed
 from movie_stream.kafka.watermarks import watermarks
-from movie_stream.replay.copies import GONE, LATE, TOO_LARGE, Copy, Judge, rewritten
+from movie_stream.masking import printable
+from movie_stream.replay.copies import GONE, LATE, SILENT_S, TOO_LARGE, Change, Copy, Judge, changes_of, rewritten
 from movie_stream.run import changes, fingerprint, rules_of
 from movie_stream.settings import Settings
 
 _AT_ONCE: Final = 1_000
 """Letters that are held in memory, judged and sent together."""
 _BYTES_AT_ONCE: Final = 16 << 20
+_EXAMPLES: Final = 3
+"""Letters that are shown before and after."""
+_FIELDS: Final = 8
+"""Members that are named."""
+_VALUE_CHARACTERS: Final = 60
+_INDENT: Final = (0, 0, 0, 4)
 
 
 def replay_letters(
@@ -100,7 +109,10 @@ class _Replay:
         self._judge, self._through, self._dry_run = judge, through, dry_run
         self._waiting: list[Letter] = []
         self._waiting_bytes = 0
-        self._sent = 0
+        self._sent = self._changed = 0
+        self._fields, self._lost = Counter[str](), Counter[str]()
+        """How often a member was changed by the command, and a field emptied."""
+        self._examples: list[tuple[Letter, list[Change]]] = []
 
     async def take(self, letters: Sequence[Letter]) -> None:
         """Sends them, with those that come next."""
@@ -117,9 +129,29 @@ class _Replay:
         self._waiting, self._waiting_bytes = [], 0
         values: list[bytes | None] = [letter.value for letter in letters]
         if self._through is not None:
-            letters, values = await rewritten(self._through, letters, self._judge.kept)
+            letters, values = await rewritten(self._through, letters, self._judge.kept, self._say_that_it_takes_long)
         copies = self._judge.copies(letters, values, time.time_ns() // 1_000_000)
         self._sent += len(copies) if self._dry_run else await self._send(copies)
+        for copy in copies:
+            self._compare(copy)
+
+    def _compare(self, copy: Copy) -> None:
+        """Notes what the command has made of it."""
+        changed = changes_of(copy.letter.value, copy.value)
+        if not changed:
+            return
+        lost = [change.name for change in changed if change.loses]
+        self._changed += 1
+        self._fields.update(change.name for change in changed)
+        if len(self._examples) < _EXAMPLES:
+            self._examples.append((copy.letter, changed))
+        elif lost and not self._lost:  # what matters most is among the examples
+            self._examples[-1] = copy.letter, changed
+        self._lost.update(lost)
+
+    def _say_that_it_takes_long(self) -> None:
+        line = f"The command of --through has not answered for {SILENT_S:.0f} s; Ctrl-C ends it."
+        Console(stderr=True, highlight=False, soft_wrap=True).print(line, markup=False)
 
     async def _send(self, copies: Sequence[Copy]) -> int:
         """Sends them in their order; how many the topic has taken."""
@@ -153,6 +185,8 @@ class _Replay:
             console.print(f"Would send {sent} again to {self._settings.kafka_topic}; nothing was sent.", markup=False)
         else:
             console.print(f"Sent {sent} again to {self._settings.kafka_topic}.", markup=False)
+        if self._through is not None and self._sent:
+            self._sum_up_changes(console)
         kept = +self._judge.kept
         if not kept:
             return
@@ -165,3 +199,38 @@ class _Replay:
         narrow_console().print(table)
         if kept[LATE]:
             console.print("To count late views, raise ALLOWED_LATENESS, then: movie-stream rebuild", markup=False)
+
+    def _sum_up_changes(self, console: Console) -> None:
+        """What the command has made of the letters, and the first of them before and after."""
+        fields = ", ".join(f"{_shown(name)} of {count:,}" for name, count in self._fields.most_common(_FIELDS))
+        others = f", and {len(self._fields) - _FIELDS:,} more" if len(self._fields) > _FIELDS else ""
+        narrow = narrow_console()
+        narrow.print(Text(f"The command changed {self._changed:,} of them{': ' if fields else '.'}{fields}{others}"))
+        for letter, changed in self._examples:
+            narrow.print(Text(f"{letter.partition}:{letter.original}", "bold cyan"))
+            for change in changed[:_FIELDS]:
+                before, after = _shown_value(change.before), _shown_value(change.after)
+                narrow.print(
+                    Padding(Text(f"{_shown(change.name)}: {before} -> {after}", "red" if change.loses else ""), _INDENT)
+                )
+        if self._lost:
+            lost = ", ".join(f"{name} of {count:,}" for name, count in self._lost.most_common())
+            narrow.print(Text(f"Careful: the command removed what was there: {lost}", "bold yellow"))
+
+
+def _shown(name: str) -> str:
+    return _shortened(printable(name))
+
+
+def _shown_value(value: bytes | None) -> str:
+    r"""A member's value, without what a terminal would obey.
+
+    >>> _shown_value(b'"4.5"'), _shown_value(None), _shown_value(b'"\x1b[2J"')
+    ('"4.5"', 'nothing', '"\ufffd[2J"')
+    """
+    return "nothing" if value is None else _shortened(printable(value.decode("utf-8", "replace")))
+
+
+def _shortened(text: str) -> str:
+    """The beginning of a text that is long."""
+    return text if len(text) <= _VALUE_CHARACTERS else f"{text[:_VALUE_CHARACTERS]}..."

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 import time
 from collections.abc import Collection, Coroutine
 from dataclasses import dataclass
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Final
 
@@ -81,8 +79,6 @@ def demo(
     if file is not None and (file.is_file() or not file.exists()):
         ViewsSource(file).open().close()  # before anything is started for it
     logs.leave_to_us()
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a title that the terminal has no letters for ends nothing
     source = Source(file, COUNT if count is None else count, RATE if rate is None else rate)
     console = Console(highlight=False)
     demonstration = _Demo(settings, source)

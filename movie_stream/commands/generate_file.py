@@ -13,7 +13,7 @@ from typing import BinaryIO, Final, cast
 import zstandard
 
 from movie_stream.commands.generate_progress import Bar, say
-from movie_stream.errors import InputError, UsageError
+from movie_stream.errors import InputError, ReaderGone, UsageError
 from movie_stream.replay.damage import Lines
 from movie_stream.replay.faults import FaultyRows, Tally
 from movie_stream.replay.generate import COLUMNS
@@ -53,7 +53,8 @@ def write_file(views: MadeUp, output: Path, file_format: str) -> None:
     """Writes the views to a new file, or to standard output where `output` is `-`; as csv, jsonl or parquet.
 
     Raises UsageError where the file exists already (a device or a pipe may), or Parquet is to hold what it cannot,
-    InputError where it cannot be written, ParquetMissing where the extra for it is not installed.
+    InputError where it cannot be written, ReaderGone where it is a pipe that nobody reads any more, ParquetMissing
+    where the extra for it is not installed.
     """
     if file_format == PARQUET and views.bad:
         expected = "csv or jsonl for views that are spoilt, which Parquet cannot hold"
@@ -65,8 +66,9 @@ def write_file(views: MadeUp, output: Path, file_format: str) -> None:
                 write(faulty)
                 tally.add(faulty)
                 bar.advance(len(faulty))
-    except BrokenPipeError:
-        return  # who reads has seen enough, as in `... --output - | head`
+            file.flush()
+    except BrokenPipeError as error:
+        raise ReaderGone from error
     except OSError as error:
         raise InputError(path=output, expected="a file that can be written", got=error.strerror) from error
     say(f"Wrote {number_of(views.count, 'view')} to {output}{tally if views.has_faults else ''}.", error=True)
@@ -113,8 +115,7 @@ def _begin(file: BinaryIO, views: MadeUp) -> Lines:
 def _opened(output: Path) -> Iterator[BinaryIO]:
     """The file to write to; a new one is removed again if it does not become complete."""
     if str(output) == "-":
-        with open(sys.stdout.fileno(), "wb", closefd=False) as stdout:
-            yield stdout
+        yield sys.stdout.buffer
         return
     special = output.exists() and not output.is_file() and not output.is_dir()
     try:

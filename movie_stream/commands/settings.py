@@ -1,7 +1,5 @@
 """`movie-stream settings`: every setting, its value and where that comes from; passwords are masked."""
 
-import sys
-
 import orjson
 from pydantic import SecretStr
 from rich.console import Console
@@ -9,13 +7,14 @@ from rich.table import Table
 from rich.text import Text
 
 from movie_stream.masking import MASK, masked
+from movie_stream.output import write_json
 from movie_stream.settings import Settings, expectation_of, origin_of, variable_of, written
 
 
 def show_settings(settings: Settings, *, as_json: bool = False) -> None:
     """Print all settings: a table within 80 columns, or with `as_json` an object by variable."""
     if as_json:
-        sys.stdout.write(_as_json(settings) + "\n")
+        write_json(_as_json(settings))
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("setting", overflow="fold")

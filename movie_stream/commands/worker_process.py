@@ -12,7 +12,7 @@ from movie_stream.embedded.process import GuardedProcess
 from movie_stream.errors import WorkerFailed
 from movie_stream.settings import Settings, variable_of
 
-_COMMAND: Final = (sys.executable, "-c", "from movie_stream.cli import main; main()", "worker")
+_COMMAND: Final = (sys.executable, "-c", "from movie_stream.entry import main; main()", "worker")
 _ERROR: Final = "error: "
 
 

@@ -7,8 +7,10 @@ the worker, from the log alone (aggregates/refused.py): there an original and al
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,7 +18,7 @@ import msgspec
 import numpy as np
 
 from movie_stream.errors import UsageError
-from movie_stream.event import decode, without_halves
+from movie_stream.event import RULES, decode, without_halves
 from movie_stream.kafka.letters import Letter
 from movie_stream.partitioner import partitions_of
 from movie_stream.reasons import kind_of
@@ -27,6 +29,10 @@ NO_LINE: Final = "no line to give to the command: it has line breaks and is no J
 GONE: Final = "cut off, since it was too large, and its record no longer stands in the source"
 TOO_LARGE: Final = "too large for the topic of the views; see max.message.bytes"
 LEFT_OUT: Final = "left out by the command"
+RECORD: Final = "record"
+"""The name of a change where not both are objects of JSON."""
+SILENT_S: Final = 10.0
+"""After this time without an answer of a command somebody is told."""
 _LAST_WORDS: Final = 200
 
 
@@ -37,6 +43,59 @@ class Copy:
     letter: Letter
     key: bytes
     value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a command made of a member; None: there is none."""
+
+    name: str
+    before: bytes | None
+    after: bytes | None
+
+    @property
+    def loses(self) -> bool:
+        """Whether a field of a view that said something says nothing now, which may well count all the same."""
+        return self.name in RULES and self.before not in _NOTHING and self.after in _NOTHING
+
+
+_NOTHING: Final = (None, b"null")
+
+
+def changes_of(before: bytes | None, after: bytes | None) -> list[Change]:
+    """By member, those that differ, in the order in which they stand there.
+
+    >>> changes_of(b'{"rating": "4.5", "a": 1}', b'{"a":1,"rating":4.5}')
+    [Change(name='rating', before=b'"4.5"', after=b'4.5')]
+    >>> [change.loses for change in changes_of(b'{"rating": 4, "a": 1}', b'{}')]
+    [True, False]
+    >>> changes_of(b"{", b"{ }"), changes_of(b'{"a": 1}', b'{"a":1}')
+    ([Change(name='record', before=b'{', after=b'{ }')], [])
+    """
+    if before == after:
+        return []
+    old, new = _members(before), _members(after)
+    if old is None or new is None:
+        return [Change(RECORD, before, after)]
+    names = dict.fromkeys((*old, *new))
+    return [Change(name, old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)]
+
+
+def _members(value: bytes | None) -> Mapping[str, bytes] | None:
+    """The members of an object of JSON, each in its shortest form; None where it is none."""
+    try:
+        members = msgspec.json.decode(value or b"", type=dict[str, msgspec.Raw])
+        return {name: _shortest(bytes(member)) for name, member in members.items()}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _shortest(member: bytes) -> bytes:
+    """The same value, written as we do."""
+    try:
+        return msgspec.json.encode(msgspec.json.decode(member))
+    except OverflowError:  # an integer beyond 64 bits
+        return member
 
 
 @dataclass(slots=True)
@@ -77,12 +136,12 @@ class Judge:
 
 
 async def rewritten(
-    command: str, letters: Sequence[Letter], kept: Counter[str]
+    command: str, letters: Sequence[Letter], kept: Counter[str], silent: Callable[[], None]
 ) -> tuple[list[Letter], list[bytes | None]]:
     """What a shell command makes of the letters' values: one JSON value a line in, one a line out, in the same order.
 
-    An empty line leaves the letter out; `kept` counts these, and those that are no line. Raises UsageError where the
-    command fails or answers with another number of lines.
+    An empty line leaves the letter out; `kept` counts these, and those that are no line. `silent` is called where the
+    command takes long. Raises UsageError where it fails or answers with another number of lines.
     """
     passed, lines = list[Letter](), list[bytes]()
     for letter in letters:
@@ -95,14 +154,19 @@ async def rewritten(
     if not lines:
         return [], []
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_shell(command, stdin=pipe, stdout=pipe, stderr=pipe)
+    process = await asyncio.create_subprocess_shell(
+        command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+    )
+    told = asyncio.get_running_loop().call_later(SILENT_S, silent)
     try:
         output, complaint = await process.communicate(b"".join(lines))
     except BaseException:
         if process.returncode is None:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)  # whatever the shell has started, too
         await process.wait()
         raise
+    finally:
+        told.cancel()
     answers = output.split(b"\n")
     if answers[-1] == b"":
         answers.pop()
