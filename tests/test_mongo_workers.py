@@ -18,7 +18,8 @@ from movie_stream import __version__
 from movie_stream.mongo import schema, workers
 from movie_stream.mongo.client import opened
 from movie_stream.settings import Settings
-from tests.whole_path import PATIENCE_S, command, database, started, succeed
+from tests.test_strangers import doctor
+from tests.whole_path import PATIENCE_S, database, started, succeed
 
 NOON = datetime(2024, 10, 31, 12, tzinfo=UTC)
 HELD = (
@@ -118,20 +119,22 @@ def test_a_real_worker_is_known_as_long_as_it_runs(settings: Settings, tmp_path:
             for topic in (settings.kafka_topic, settings.kafka_partials_topic)
             for partition in range(3)
         }
-        assert f"{found['host']}, process {worker.pid}: running, partitions: 6" in " ".join(
-            succeed(settings, "doctor").split()
-        )
+        [said] = [row.what for row in asyncio.run(doctor(settings)).rows if row.check == "heartbeats"]
+        assert said == f"{found['host']}, process {worker.pid}: running, partitions: 6"
+        now = datetime.now(UTC)
         db["_workers"].insert_many(
             [
-                found | {"_id": "old", "host": "old", "version": "0.0.1", "seen": datetime.now(UTC)},
-                found | {"_id": "idle", "host": "idle", "state": "waiting for partitions", "seen": datetime.now(UTC)},
-                found | {"_id": "lost", "host": "lost", "seen": datetime.now(UTC) - timedelta(seconds=30)},
+                found | {"_id": "old", "host": "old", "version": "0.0.1", "seen": now},
+                found | {"_id": "idle", "host": "idle", "state": "waiting for partitions", "seen": now},
+                found | {"_id": "lost", "host": "lost", "seen": now - timedelta(seconds=20)},
             ]
         )
-        text = " ".join(command(settings, "doctor").stdout.split())
+        rows = [row for row in asyncio.run(doctor(settings)).rows if row.check == "heartbeats"]
+        assert {row.state for row in rows} == {"warn"}
+        text = "; ".join(row.what for row in rows)
         assert f"of another version than {__version__}: old, process {worker.pid}: 0.0.1" in text
         assert f"without partitions: idle, process {worker.pid}" in text
-        assert f"lost, process {worker.pid}: not heard of for 3" in text
+        assert f"lost, process {worker.pid}: not heard of for " in text
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(PATIENCE_S) == 0, log.read_text()
         assert db["_workers"].find_one({"_id": found["_id"]}) is None
