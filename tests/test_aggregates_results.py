@@ -32,6 +32,8 @@ def test_the_documents_fields_and_nothing_else() -> None:
     [
         ("movies_aggregates", "sci-fi_2024-10-31T14:00:00Z"),
         ("top_movies", "top_movies_2024-10-31T14:00:00Z"),
+        ("top_movies_daily", "top_movies_2024-10-31"),
+        ("top_movies_all_time", "top_movies_all_time"),
         ("category_stats", "genre_stats_sci-fi"),
         ("active_users", "active_users_2024-10-31"),
         ("hourly_metrics", "hourly_2024-10-31T14:00:00Z"),
