@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import repeat
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from movie_stream.aggregates import accumulator, merger, partial
 from movie_stream.aggregates.accumulator import Accumulator
 from movie_stream.aggregates.columns import Ints
 from movie_stream.aggregates.groups import Block, Groups
-from movie_stream.aggregates.merger import DocumentKey, Evicted, Eviction, Merger, Place, WindowKey
+from movie_stream.aggregates.merger import DocumentKey, Eviction, Merger, Place
 from movie_stream.aggregates.refused import Refused
 from movie_stream.aggregates.users import Users
 from movie_stream.mongo.guard import Rev
@@ -199,38 +199,6 @@ def only_one_part_fetched(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Merger, "places", lambda self, key: original(self, key)[:1])
 
 
-def a_part_moved_alone(patch: pytest.MonkeyPatch) -> None:
-    """Its key leaves the memory although other parts were not stored."""
-    original = Merger.packed
-
-    def packed(self: Merger, windows: Iterable[WindowKey]) -> Iterator[list[Evicted]]:
-        for some in original(self, windows):
-            yield [one for one in some if one.place.part in (None, 0)]
-
-    patch.setattr(Merger, "packed", packed)
-    evicted_without_looking(patch)
-
-
-def parts_ahead_of_their_document(patch: pytest.MonkeyPatch) -> None:
-    original = Merger.packed
-
-    def packed(self: Merger, windows: Iterable[WindowKey]) -> Iterator[list[Evicted]]:
-        parts = original(self, windows)
-        while True:
-            dirty, self.dirty = self.dirty, {}
-            some = next(parts, None)
-            self.dirty = dirty
-            if some is None:
-                return
-            yield some
-
-    patch.setattr(Merger, "packed", packed)
-
-
-def what_stays_not_said(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Merger, "_held_before", lambda self, collection, before_ms: [])
-
-
 def evicted_although_changed(patch: pytest.MonkeyPatch) -> None:
     original = Merger.evict
 
@@ -240,11 +208,6 @@ def evicted_although_changed(patch: pytest.MonkeyPatch) -> None:
         self.dirty = dirty
 
     patch.setattr(Merger, "evict", evict)
-
-
-def evicted_without_looking(patch: pytest.MonkeyPatch) -> None:
-    original = Merger.evict
-    patch.setattr(Merger, "evict", lambda self, stored: original(self, _as_they_are(self, stored)))
 
 
 def _as_they_are(merger: Merger, stored: Mapping[Place, Rev]) -> dict[Place, Rev]:
@@ -315,9 +278,6 @@ MUTANTS: Final[dict[str, Mutant]] = {
     "evictions missing from deltas": evictions_not_saved,
     "what lies in the store not fetched": what_is_stored_not_fetched,
     "only one part of a list fetched": only_one_part_fetched,
-    "a list evicted when one part is stored": a_part_moved_alone,
-    "parts stored ahead of their document": parts_ahead_of_their_document,
-    "keys that stay missing from evictions": what_stays_not_said,
     "evicted although changed": evicted_although_changed,
     "a joined session leaves the days in between": sessions_touch_only_their_own_day,
     "a new user leaves the day of the former first view": new_users_touch_only_the_new_day,

@@ -9,15 +9,17 @@ import msgspec
 import pytest
 
 from movie_stream.aggregates import groups as groups_module
+from movie_stream.aggregates import merger as merger_module
 from movie_stream.aggregates import partial
 from movie_stream.aggregates.accumulator import Accumulator, Rules
-from movie_stream.aggregates.merger import Document, Merger, OtherRun, Place
+from movie_stream.aggregates.merger import Document, DocumentKey, Merger, OtherRun, Place
 from movie_stream.chunk import chunk_of
 from tests import reference
 from tests.reference import Record, views
 from tests.simulation import evict, fetch
 
 HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 START_MS = 1_730_332_800_000
 LATENESS_MS = 6 * HOUR_MS
 
@@ -155,6 +157,54 @@ def test_what_changes_while_it_is_being_stored_stays() -> None:
     kept = by_id(merger.documents(10**9))
     assert kept["hourly_2024-10-31T00:00:00Z"].body["total_views"] == 4
     assert "sci-fi_2024-10-31" not in kept
+
+
+def left_behind(films: int) -> Merger:
+    """Holds a list of films whose window all partitions have left, every document of which is made."""
+    merger = Merger(3)
+    events = [hour(0, movie_id=f"m{number}") for number in range(films)]
+    apply(merger, [m for p in range(2) for m in sent(source(p, *events, hour(100)))])
+    merger.documents(10**9)
+    return merger
+
+
+def test_a_list_leaves_when_all_its_parts_are_stored_as_they_are() -> None:
+    merger, window = left_behind(films=100), ("top_movies", START_MS)
+    packed = [one for some in merger.packed([window]) for one in some]
+    assert len(packed) == len({one.place.part for one in packed}) > 32
+    assert {one.place.id for one in packed} <= {place.id for place in merger.places(packed[0].place.key)}
+    revs, rows = {one.place: one.rev for one in packed}, len(merger)
+    merger.evict(dict(list(revs.items())[1:]))
+    assert len(merger) == rows, "one part is missing"
+    merger.evict(revs | {packed[0].place: (0, 0, 0)})
+    assert len(merger) == rows, "one part is stored as it was before"
+    merger.evict(revs)
+    assert len(merger) == rows - 200
+
+
+def test_no_part_is_packed_ahead_of_its_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merger_module, "EVICTED_AT_ONCE", 1)
+    merger = left_behind(films=100)
+    packed = merger.packed([("top_movies", START_MS)])
+    assert len(next(packed)) == 1
+    apply(merger, sent(source(2, hour(0, movie_id="m5"))))
+    assert list(packed) == [], "the list is not written as it is now"
+
+
+def test_what_stays_is_there_after_a_restore_without_being_saved_again() -> None:
+    merger = left_behind(films=30)
+    saved = list(merger.freeze(snapshot=True))
+    of_lists = [window for window in merger.evictable(LATENESS_MS, 0) if window[0].startswith("top_movies")]
+    day = [one for some in merger.packed(of_lists) for one in some if one.place.key.collection == "top_movies_daily"]
+    older = {Place(DocumentKey("top_movies_daily", START_MS - 9 * DAY_MS, ""), 0): (1, 0, 0)}
+    merger.evict({one.place: one.rev for one in day[1:]} | older)
+    delta = list(merger.freeze(snapshot=False))
+    assert sum(map(len, delta)) < sum(map(len, saved)) / 4
+    restored = Merger(3)
+    for entry in (*saved, *delta):
+        restored.load(entry)
+    restored.loaded(merger.position, None)
+    assert len(restored) == len(merger)
 
 
 def test_all_parts_have_to_be_fetched_before_they_are_saved() -> None:
