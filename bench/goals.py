@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 OURS: Final = "movie-stream"
-"""One worker, all seven results, from Kafka to MongoDB."""
+"""One worker, all results, from Kafka to MongoDB."""
 
 
 @dataclass(frozen=True)

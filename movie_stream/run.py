@@ -21,7 +21,7 @@ from movie_stream.mongo.client import Database
 from movie_stream.mongo.partials import PARTIALS
 from movie_stream.settings import Settings
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """Of what stands in changelogs, partials and `_partials`; another format is another run."""
 COLLECTIONS: Final = (*(result.collection for result in RESULTS), PARTIALS)
 """Those whose documents carry the number of their run."""

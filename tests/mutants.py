@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from itertools import repeat
 from typing import Any, Final
 
@@ -15,9 +14,10 @@ from movie_stream.aggregates import accumulator, merger, partial
 from movie_stream.aggregates.accumulator import Accumulator
 from movie_stream.aggregates.columns import Ints
 from movie_stream.aggregates.groups import Block, Groups
-from movie_stream.aggregates.merger import DocumentKey, Eviction, Merger
+from movie_stream.aggregates.merger import DocumentKey, Eviction, Merger, Place
 from movie_stream.aggregates.refused import Refused
 from movie_stream.aggregates.users import Users
+from movie_stream.mongo.guard import Rev
 from movie_stream.tables import checkpoint, table
 from movie_stream.tables.checkpoint import Chain, CheckpointId, Counted, Cursor, EntryRecord
 from movie_stream.tables.table import Frozen, Table
@@ -144,7 +144,7 @@ def labels_not_compared(patch: pytest.MonkeyPatch) -> None:
 
     def merge(self: Groups, block: Block) -> Ints:
         starts = np.frombuffer(block.starts, np.int64)
-        ids = None if block.names is None or self.names is None else self.names.ids(block.names)
+        ids = None if block.names is None or self.names is None else self.names.unpack(*block.names)
         rows = self.rows(starts, ids)
         self.label.values[rows] = -1
         return original(self, block)
@@ -187,28 +187,37 @@ def evictions_not_saved(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Merger, "freeze", freeze)
 
 
-def older_parts_not_fetched(patch: pytest.MonkeyPatch) -> None:
-    def fetched(self: Merger, payloads: Mapping[DocumentKey, bytes], asked: Iterable[DocumentKey]) -> None:
+def what_is_stored_not_fetched(patch: pytest.MonkeyPatch) -> None:
+    def fetched(self: Merger, payloads: Iterable[bytes], asked: Iterable[DocumentKey]) -> None:
         self.unfetched.difference_update(asked)
 
     patch.setattr(Merger, "fetched", fetched)
 
 
+def only_one_part_fetched(patch: pytest.MonkeyPatch) -> None:
+    original = Merger.places
+    patch.setattr(Merger, "places", lambda self, key: original(self, key)[:1])
+
+
 def evicted_although_changed(patch: pytest.MonkeyPatch) -> None:
     original = Merger.evict
 
-    def evict(self: Merger, stored: Iterable[Any]) -> None:
+    def evict(self: Merger, stored: Mapping[Place, Rev]) -> None:
         dirty, self.dirty = self.dirty, {}
-
-        def as_it_is(evicted: Any) -> Any:
-            collection, start = evicted.key.collection, evicted.key.start_ms
-            rows = self._rows_by_key(collection, [start]).get(evicted.key, {})
-            return replace(evicted, rev=self._rev(dict(self._parts(collection)), rows))
-
-        original(self, [as_it_is(evicted) for evicted in stored])
+        original(self, _as_they_are(self, stored))
         self.dirty = dirty
 
     patch.setattr(Merger, "evict", evict)
+
+
+def _as_they_are(merger: Merger, stored: Mapping[Place, Rev]) -> dict[Place, Rev]:
+    """All places of the keys in `stored`, as if they stood in the store as they are now."""
+    return {
+        place: merger._rev(dict(merger._parts(key.collection)), rows)
+        for key in {place.key for place in stored}
+        for place, rows in merger._rows_by_place(key.collection, [key.start_ms]).items()
+        if place.key == key
+    }
 
 
 def sessions_touch_only_their_own_day(patch: pytest.MonkeyPatch) -> None:
@@ -267,7 +276,8 @@ MUTANTS: Final[dict[str, Mutant]] = {
     "forgotten a window too early": forgotten_too_early,
     "late by chunk": late_by_chunk,
     "evictions missing from deltas": evictions_not_saved,
-    "older parts not fetched": older_parts_not_fetched,
+    "what lies in the store not fetched": what_is_stored_not_fetched,
+    "only one part of a list fetched": only_one_part_fetched,
     "evicted although changed": evicted_although_changed,
     "a joined session leaves the days in between": sessions_touch_only_their_own_day,
     "a new user leaves the day of the former first view": new_users_touch_only_the_new_day,

@@ -25,6 +25,7 @@ YEAR_9999_MS = 253_402_214_400_000
 MICRO = 1_000_000
 DEEPEST = 200
 TOP = 10
+TOP_OF_DAY = TOP_OF_ALL_TIME = 100
 EXACT_UP_TO = 300
 
 Record = tuple[int, int | None, bytes | None]
@@ -250,14 +251,16 @@ def millionths(event: Mapping[str, object], field: str, largest: int) -> int | N
 
 
 def documents_of(applied: Sequence[View], rules: Rules) -> Documents:
-    """The documents of all seven collections."""
+    """The documents of all collections."""
     return {
         "movies_aggregates": movies_aggregates(applied),
         "top_movies": top_movies(applied),
+        "top_movies_daily": top_movies_daily(applied),
+        "top_movies_all_time": top_movies_all_time(applied),
         "category_stats": category_stats(applied, rules),
         "active_users": active_users(applied, rules),
-        "hourly_metrics": hourly_metrics(applied),
-        "daily_stats": daily_stats(applied),
+        "hourly_metrics": hourly_metrics(applied, rules),
+        "daily_stats": daily_stats(applied, rules),
         "top_users": top_users(applied),
     }
 
@@ -273,6 +276,7 @@ def movies_aggregates(applied: Sequence[View]) -> dict[str, Document]:
             "window_end": date(start + MINUTE_MS),
             "total_views": len(group),
             "unique_users": len({view.user_id for view in group}),
+            "rated_views": len(ratings),
             "avg_rating": mean(ratings),
             "max_rating": max(ratings) / MICRO if ratings else None,
             "min_rating": min(ratings) / MICRO if ratings else None,
@@ -284,30 +288,52 @@ def movies_aggregates(applied: Sequence[View]) -> dict[str, Document]:
 def top_movies(applied: Sequence[View]) -> dict[str, Document]:
     documents = {}
     for start, in_hour in grouped(applied, lambda v: v.timestamp_ms // HOUR_MS * HOUR_MS):
-        movies = []
-        for movie_id, group in grouped(in_hour, lambda v: v.movie_id):
-            newest = max(view.timestamp_ms for view in group)
-            movies.append(
-                {
-                    "movie_id": movie_id,
-                    "title": min(view.title for view in group if view.timestamp_ms == newest),
-                    "views": len(group),
-                    "avg_rating": mean(ratings_of(group)),
-                }
-            )
-        movies.sort(key=lambda movie: (-movie["views"], movie["movie_id"]))
-        documents[f"top_movies_{second(start)}"] = {"timestamp": date(start), "top_movies": movies[:TOP]}
+        documents[f"top_movies_{second(start)}"] = {"timestamp": date(start), "top_movies": films_of(in_hour)[:TOP]}
     return with_ids(documents)
+
+
+def top_movies_daily(applied: Sequence[View]) -> dict[str, Document]:
+    documents = {}
+    for start, on_day in grouped(applied, lambda v: day_of(v.timestamp_ms)):
+        documents[f"top_movies_{day(start)}"] = {
+            "date": day(start),
+            "timestamp": date(start),
+            "top_movies": films_of(on_day)[:TOP_OF_DAY],
+        }
+    return with_ids(documents)
+
+
+def top_movies_all_time(applied: Sequence[View]) -> dict[str, Document]:
+    if not applied:
+        return {}
+    newest = date(max(view.timestamp_ms for view in applied))
+    return with_ids({"top_movies_all_time": {"timestamp": newest, "top_movies": films_of(applied)[:TOP_OF_ALL_TIME]}})
+
+
+def films_of(window: Iterable[View]) -> list[Document]:
+    """Most views first."""
+    films: list[Document] = []
+    for movie_id, group in grouped(window, lambda v: v.movie_id):
+        newest = max(view.timestamp_ms for view in group)
+        films.append(
+            {
+                "movie_id": movie_id,
+                "title": min(view.title for view in group if view.timestamp_ms == newest),
+                "genre": min(view.genre for view in group if view.timestamp_ms == newest),
+                "views": len(group),
+                "rated_views": len(ratings_of(group)),
+                "avg_rating": mean(ratings_of(group)),
+            }
+        )
+    return sorted(films, key=lambda film: (-film["views"], film["movie_id"]))
 
 
 def category_stats(applied: Sequence[View], rules: Rules) -> dict[str, Document]:
     documents = {}
     zone = ZoneInfo(rules.timezone)
-    default_micro = round(rules.revenue_per_view * 1e6)
     for slug, group in grouped(applied, lambda v: v.slug):
         hours = Counter(date(view.timestamp_ms).astimezone(zone).hour for view in group)
         peak_hour = min(hours, key=lambda hour: (-hours[hour], hour))
-        prices = [default_micro if view.price_micro is None else view.price_micro for view in group]
         documents[f"genre_stats_{slug}"] = {
             "genre": min(view.genre for view in group),
             "slug": slug,
@@ -315,8 +341,9 @@ def category_stats(applied: Sequence[View], rules: Rules) -> dict[str, Document]
             "total_views": len(group),
             "unique_movies": len({view.movie_id for view in group}),
             "unique_users": len({view.user_id for view in group}),
+            "rated_views": len(ratings_of(group)),
             "avg_rating": mean(ratings_of(group)),
-            "total_revenue": sum(prices) / MICRO,
+            "total_revenue": revenue_of(group, rules),
             "peak_hour": f"{peak_hour:02}:00",
         }
     return with_ids(documents)
@@ -341,6 +368,7 @@ def active_users(applied: Sequence[View], rules: Rules) -> dict[str, Document]:
             "total_users": len(users[start]),
             "new_users": new_users[start],
             "returning_users": len(users[start]) - new_users[start],
+            "sessions": len(lengths),
             "avg_session_duration": sum(lengths) / (len(lengths) * MINUTE_MS) if lengths else None,
         }
     return with_ids(documents)
@@ -360,20 +388,22 @@ def sessions_of(group: Sequence[View], gap_ms: int) -> list[tuple[int, int]]:
     return sessions
 
 
-def hourly_metrics(applied: Sequence[View]) -> dict[str, Document]:
+def hourly_metrics(applied: Sequence[View], rules: Rules) -> dict[str, Document]:
     documents = {}
     for start, group in grouped(applied, lambda v: v.timestamp_ms // HOUR_MS * HOUR_MS):
         documents[f"hourly_{second(start)}"] = {
             "timestamp": date(start),
             "total_views": len(group),
             "unique_users": len({view.user_id for view in group}),
+            "rated_views": len(ratings_of(group)),
             "avg_rating": mean(ratings_of(group)),
             "total_duration": minutes_of(group),
+            "total_revenue": revenue_of(group, rules),
         }
     return with_ids(documents)
 
 
-def daily_stats(applied: Sequence[View]) -> dict[str, Document]:
+def daily_stats(applied: Sequence[View], rules: Rules) -> dict[str, Document]:
     documents = {}
     for (slug, start), group in grouped(applied, lambda v: (v.slug, day_of(v.timestamp_ms))):
         documents[f"{slug}_{day(start)}"] = {
@@ -383,8 +413,10 @@ def daily_stats(applied: Sequence[View]) -> dict[str, Document]:
             "timestamp": date(start),
             "daily_views": len(group),
             "unique_users": len({view.user_id for view in group}),
+            "rated_views": len(ratings_of(group)),
             "avg_daily_rating": mean(ratings_of(group)),
             "total_watch_time": minutes_of(group),
+            "daily_revenue": revenue_of(group, rules),
         }
     return with_ids(documents)
 
@@ -422,6 +454,11 @@ def ratings_of(group: Iterable[View]) -> list[int]:
 
 def mean(micros: Sequence[int]) -> float | None:
     return sum(micros) / (len(micros) * MICRO) if micros else None
+
+
+def revenue_of(group: Iterable[View], rules: Rules) -> float:
+    default_micro = round(rules.revenue_per_view * 1e6)
+    return sum(default_micro if view.price_micro is None else view.price_micro for view in group) / MICRO
 
 
 def minutes_of(group: Iterable[View]) -> int:

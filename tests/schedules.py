@@ -17,7 +17,7 @@ import json
 import logging
 import random
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, field
@@ -32,6 +32,7 @@ from movie_stream.agents.accumulate import Accumulate
 from movie_stream.agents.owner import Owned
 from movie_stream.agents.publish import Publish
 from movie_stream.aggregates import groups as groups_module
+from movie_stream.aggregates import merger as merger_module
 from movie_stream.aggregates.accumulator import Accumulator, Rules
 from movie_stream.aggregates.merger import Merger
 from movie_stream.aggregates.refused import named
@@ -347,12 +348,15 @@ class FakeMongo:
             [GuardedDocument(_PARTIALS, key, rev, run, {"payload": load}) for key, rev, run, load in partials]
         )
 
-    async def load(self, keys: Sequence[str], run: int) -> dict[str, bytes]:
-        await turn()
-        if not self._world.draining and self._world.chance(0.02):
-            raise MongoAway(uri="memory", cause="no answer")
-        held = {key: self.documents.get((_PARTIALS, key)) for key in keys}
-        return {key: document.body["payload"] for key, document in held.items() if document is not None}
+    async def load(self, keys: Sequence[str], run: int) -> AsyncIterator[tuple[str, bytes]]:
+        for key in keys:
+            if self._world.chance(0.1):
+                await turn()
+            if not self._world.draining and self._world.chance(0.005):
+                raise MongoAway(uri="memory", cause="no answer")
+            document = self.documents.get((_PARTIALS, key))
+            if document is not None:
+                yield key, document.body["payload"]
 
     def fail_over(self) -> None:
         """Another primary has what a majority has."""
@@ -582,6 +586,8 @@ def small(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(owner_module, "KafkaLog", lambda broker, topic, partition: broker.log(topic, partition))
     patch.setattr(publish_module, "DOCUMENTS_AT_ONCE", 7)
     patch.setattr(publish_module, "ROWS_IN_MEMORY", 3)
+    patch.setattr(merger_module, "EVICTED_AT_ONCE", 1)
+    patch.setattr(merger_module, "PARTS", 3)
     patch.setattr(groups_module, "BLOCK_BYTES", 250)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from movie_stream.aggregates import results
 from movie_stream.aggregates.accumulator import Accumulator, DeadLetter, Rules
-from movie_stream.aggregates.merger import Merger
+from movie_stream.aggregates.merger import Evicted, Merger, Place
 from movie_stream.aggregates.refused import named
 from movie_stream.chunk import Chunk, chunk_of
 from tests.reference import Record, views
@@ -137,10 +137,26 @@ def run(
     return pipeline
 
 
+def evict(merger: Merger, store: dict[Place, bytes], allowed_lateness_ms: int, limit: int = 0) -> list[Evicted]:
+    """Moves what can go into the store."""
+    windows = merger.evictable(allowed_lateness_ms, limit)
+    evicted = [one for some in merger.packed(windows) for one in some]
+    store.update({one.place: one.payload for one in evicted})
+    merger.evict({one.place: one.rev for one in evicted})
+    return evicted
+
+
+def fetch(merger: Merger, store: Mapping[Place, bytes]) -> None:
+    """Brings back what is there of the keys that changed again."""
+    asked = list(merger.unfetched)
+    places = [place for key in asked for place in merger.places(key)]
+    merger.fetched([store[place] for place in places if place in store], asked)
+
+
 def merged(log: Sequence[bytes], partitions: int, rng: random.Random) -> dict[str, dict[str, dict[str, Any]]]:
     """Applies partials in chunks to a merger with restores and evictions in between; collects the newest documents."""
     documents: dict[str, dict[str, tuple[tuple[int, ...], dict[str, Any]]]] = {}
-    store: dict[Any, bytes] = {}
+    store: dict[Place, bytes] = {}
     merger = Merger(partitions)
     written: list[bytes] = []
     position = 0
@@ -148,8 +164,7 @@ def merged(log: Sequence[bytes], partitions: int, rng: random.Random) -> dict[st
         end = min(len(log), position + rng.choice((1, 3, 20)))
         merger.apply(chunk_of(0, position, log[position:end]))
         position = end
-        asked = list(merger.unfetched)
-        merger.fetched({key: store[key] for key in asked if key in store}, asked)
+        fetch(merger, store)
         if rng.random() < 0.5 or position == len(log):
             for document in merger.documents(10**9):
                 collection = documents.setdefault(document.key.collection, {})
@@ -158,9 +173,7 @@ def merged(log: Sequence[bytes], partitions: int, rng: random.Random) -> dict[st
                 collection[document.id] = (document.rev, {"_id": document.id, **document.body})
             luck = rng.random()
             if luck < 0.3:
-                evicted = merger.evictable(Rules().allowed_lateness_ms, rng.choice((0, 10)))
-                store.update({e.key: e.payload for e in evicted})
-                merger.evict(evicted)
+                evict(merger, store, Rules().allowed_lateness_ms, rng.choice((0, 10)))
             if luck < 0.6:
                 snapshot = not written or rng.random() < 0.3
                 written = [*([] if snapshot else written), *merger.freeze(snapshot)]

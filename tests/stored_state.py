@@ -17,12 +17,12 @@ from typing import Any, Final
 import msgspec
 
 from movie_stream.aggregates.accumulator import Accumulator, Rules
-from movie_stream.aggregates.merger import Merger
+from movie_stream.aggregates.merger import Merger, Place
 from movie_stream.chunk import chunk_of
 from movie_stream.run import FORMAT
 from movie_stream.tables.checkpoint import CheckpointId, Cursor, EntryRecord, decode, encode
 from tests.reference import HOUR_MS, Record
-from tests.simulation import TOPIC, chunk_of_records, partitions_of_events
+from tests.simulation import TOPIC, chunk_of_records, evict, partitions_of_events
 
 PARTITIONS: Final = 3
 RUN: Final = "1:0123456789abcdef"
@@ -58,7 +58,7 @@ def made() -> StoredState:
     states = [Accumulator(p, PARTITIONS, RULES, topic=TOPIC) for p in range(PARTITIONS)]
     logs: list[list[bytes]] = [[] for _ in states]
     merger, merged = Merger(PARTITIONS), list[bytes]()
-    store: dict[str, bytes] = {}
+    store: dict[Place, bytes] = {}
     for part in (2, 3):  # fourths of the records
         sent: list[bytes] = []
         for p, state in enumerate(states):
@@ -69,11 +69,9 @@ def made() -> StoredState:
             merger.apply(chunk_of(0, 0, sent))
             merger.documents(10**9)
             _save(merger, merged)
-            evicted = merger.evictable(RULES.allowed_lateness_ms, limit=0)
-            store.update({e.key.text: e.payload for e in evicted})
-            merger.evict(evicted)
+            evict(merger, store, RULES.allowed_lateness_ms)
             _save(merger, merged)
-    return StoredState(records, copies, logs, merged, sent, store)
+    return StoredState(records, copies, logs, merged, sent, {place.id: payload for place, payload in store.items()})
 
 
 def _save(state: Accumulator | Merger, log: list[bytes]) -> None:

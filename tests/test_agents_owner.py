@@ -19,7 +19,7 @@ from movie_stream.chunk import chunk_of
 from movie_stream.errors import WorkerFailed
 from movie_stream.kafka.topics import Topics, Topology
 from movie_stream.mongo.failures import MongoAway
-from movie_stream.mongo.report import Parked, WriteReport
+from movie_stream.mongo.report import WriteReport
 from movie_stream.settings import Settings
 from movie_stream.tables.table import Table
 from tests.memory_log import MemoryLog
@@ -194,8 +194,8 @@ async def test_mongodb_away_holds_nothing_up_and_loses_nothing(monkeypatch: pyte
     agent.apply(chunk_of(0, 0, messages))
     await agent._flush(0, owned)
     assert {document.collection for document in sink.written} == {
-        *("movies_aggregates", "top_movies", "category_stats", "active_users"),
-        *("hourly_metrics", "daily_stats", "top_users"),
+        *("movies_aggregates", "top_movies", "top_movies_daily", "top_movies_all_time", "category_stats"),
+        *("active_users", "hourly_metrics", "daily_stats", "top_users"),
     }
     assert agent.finished == {0: len(messages)}
 
@@ -226,28 +226,6 @@ async def test_too_many_waiting_documents_pause_the_partition_until_they_are_wri
     assert group.paused == [(0, True)]
     await agent._flush(0, owned)
     assert group.paused == [(0, True), (0, False)]
-
-
-class RefusingStore:
-    """A store whose validator takes nothing."""
-
-    async def save(self, partials: Sequence[Any]) -> WriteReport:
-        return WriteReport(parked=[Parked("_partials", partial[0], "refused") for partial in partials])
-
-
-async def test_what_the_store_refuses_stays_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("movie_stream.agents.publish.ROWS_IN_MEMORY", 0)
-    group, log, sink = Group(), MemoryLog(), Away(times=0)
-    agent = Publish(Broker(), TOPICS, TOPOLOGY, 0, "run", 1, group, sink, RefusingStore())  # type: ignore[arg-type]
-    owned = own(agent, log)
-    state = Accumulator(0, 1, Rules())
-    views = [{**VIEW, "timestamp": VIEW["timestamp"] + day * 86_400_000} for day in range(3)]
-    state.apply(chunk_of(0, 0, [json.dumps(view).encode() for view in views]))
-    agent.apply(chunk_of(0, 0, [message for _, message in state.partials(1)]))
-    rows = len(owned.table.state)
-    assert owned.table.state.watermarks, "so that old windows are left behind"
-    await agent._flush(0, owned)
-    assert len(owned.table.state) == rows
 
 
 async def test_dead_letters_are_bounded_by_their_bytes_too(monkeypatch: pytest.MonkeyPatch) -> None:

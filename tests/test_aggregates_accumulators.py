@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from movie_stream.aggregates.accumulators import TextColumn
+from movie_stream.aggregates.accumulators import NewestNames, NewestView
+from movie_stream.aggregates.vocabulary import Vocabulary
 
 
-def text(number: int) -> str:
-    """A string that is an object of its own each time."""
-    return f"title {number}"
+def test_columns_share_names_and_take_over_only_what_is_picked() -> None:
+    words = Vocabulary()
+    one, other = (NewestView().column(words, live=False) for _ in range(2))
+    one.grow(2)
+    titles, genres = words.titles.ids(["Alien", "Zulu"]), words.spellings.ids(["Drama", "Sci-Fi"])
+    one.time_ms.values[:], one.title.ids.values[:], one.genre.ids.values[:] = [7, 9], titles, genres
+    other.grow(3)
+    other.load(np.array([2, 0]), one.export(np.array([0, 1])), np.array([1]))
+    assert other.read(np.array([0])) == [NewestNames(9, "Zulu", "Sci-Fi")]
+    assert other.title.ids.values.tolist() == [1, -1, -1]
+    assert (len(words.titles), len(words.spellings)) == (2, 2)
 
 
-def test_equal_texts_are_held_once_and_those_of_no_row_not_for_long() -> None:
-    column = TextColumn()
-    column.grow(300)
-    rows = np.arange(300)
-    column.load(rows, [None, *(text(i % 3) for i in range(299))], rows)
-    assert len({id(held) for held in column.values.tolist()}) == 4
-    for at in range(0, 10_000, 300):
-        fresh = [text(number) for number in range(at, at + 300)]
-        column.load(rows, fresh, rows)
-        assert column.values.tolist() == fresh
-        assert len(column._once) <= 2 * 300 + 1_000 + 300
-    column.keep(rows[:2])
-    assert list(column._once) == column.values.tolist() == [text(9_900), text(9_901)]
+def test_of_the_newest_views_the_smallest_title_and_the_smallest_genre() -> None:
+    views = [NewestNames(1, "A", "a"), NewestNames(2, "B", "c"), NewestNames(2, "C", "b")]
+    assert NewestView().merge(views) == NewestNames(2, "B", "b")

@@ -9,14 +9,17 @@ import msgspec
 import pytest
 
 from movie_stream.aggregates import groups as groups_module
+from movie_stream.aggregates import merger as merger_module
 from movie_stream.aggregates import partial
 from movie_stream.aggregates.accumulator import Accumulator, Rules
-from movie_stream.aggregates.merger import Document, DocumentKey, Evicted, Merger, OtherRun
+from movie_stream.aggregates.merger import Document, DocumentKey, Merger, OtherRun, Place
 from movie_stream.chunk import chunk_of
 from tests import reference
 from tests.reference import Record, views
+from tests.simulation import evict, fetch
 
 HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 START_MS = 1_730_332_800_000
 LATENESS_MS = 6 * HOUR_MS
 
@@ -48,18 +51,6 @@ def hour(number: int, **fields: object) -> dict[str, Any]:
     return {"timestamp": START_MS + number * HOUR_MS, **fields}
 
 
-def evict(merger: Merger, store: dict[DocumentKey, bytes], limit: int = 0) -> list[Evicted]:
-    evictable = merger.evictable(LATENESS_MS, limit)
-    store.update({evicted.key: evicted.payload for evicted in evictable})
-    merger.evict(evictable)
-    return evictable
-
-
-def fetch(merger: Merger, store: dict[DocumentKey, bytes]) -> None:
-    asked = list(merger.unfetched)
-    merger.fetched({key: store[key] for key in asked if key in store}, asked)
-
-
 def test_a_later_run_ends_this_one_and_an_earlier_one_is_passed_over() -> None:
     merger = Merger(3, run=2)
     apply(merger, [partial.encode(partial.Watermark(1, 0, 5)), partial.encode(partial.Watermark(2, 1, 7))])
@@ -84,7 +75,7 @@ def test_messages_come_in_step() -> None:
     assert merger.documents(100) == []
     with pytest.raises(RuntimeError, match=f"expected offset {len(messages)} of movie-partials, got 99"):
         merger.apply(chunk_of(0, 99, messages))
-    assert len(documents) == 7
+    assert len(documents) == 9
 
 
 def test_a_revision_grows_with_every_change_of_every_partition() -> None:
@@ -121,26 +112,27 @@ def test_nothing_is_evicted_without_need_or_watermarks() -> None:
     assert merger.evictable(0, 0) == []
     apply(merger, sent(source(0, hour(0), hour(100))))
     assert merger.evictable(LATENESS_MS, 1000) == []
-    assert merger.evictable(LATENESS_MS, 0) == [], "what changed is not yet written"
+    assert list(merger.packed(merger.evictable(LATENESS_MS, 0))) == [], "what changed is not yet written"
     merger.documents(10**9)
-    keys = {evicted.key.collection for evicted in merger.evictable(LATENESS_MS, 0)}
-    assert "category_stats" not in keys
-    assert "hourly_metrics" in keys
+    collections = {collection for collection, _ in merger.evictable(LATENESS_MS, 0)}
+    assert not {"category_stats", "top_movies_all_time"} & collections, "of all time there is always more to come"
+    assert {"hourly_metrics", "top_movies", "top_movies_daily"} <= collections
 
 
 def test_an_evicted_key_comes_back_with_the_next_partial() -> None:
-    store: dict[DocumentKey, bytes] = {}
+    store: dict[Place, bytes] = {}
     merger, idle = Merger(3), source(2, hour(0, movie_id="m9"))
     busy = [source(p, hour(0, movie_id=f"m{p}"), hour(100)) for p in range(2)]
     apply(merger, [message for state in (*busy, idle) for message in sent(state)])
     before = by_id(merger.documents(10**9))
     rows = len(merger)
-    assert {evicted.key.start_ms for evicted in evict(merger, store)} == {START_MS, START_MS}
+    assert {evicted.place.key.start_ms for evicted in evict(merger, store, LATENESS_MS)} == {START_MS, START_MS}
     assert len(merger) < rows
     further(idle, hour(0, movie_id="m0"))
     apply(merger, sent(idle))
     assert merger.unfetched
-    assert {document.key.collection for document in merger.documents(10**9)} == {"category_stats"}
+    of_all_time = {"category_stats", "top_movies_all_time"}
+    assert {document.key.collection for document in merger.documents(10**9)} == of_all_time
     fetch(merger, store)
     after = by_id(merger.documents(10**9))
     name = "top_movies_2024-10-31T00:00:00Z"
@@ -157,21 +149,69 @@ def test_what_changes_while_it_is_being_stored_stays() -> None:
     merger, idle = Merger(3), source(2, hour(0))
     apply(merger, [m for p in range(2) for m in sent(source(p, hour(0), hour(100)))] + sent(idle))
     merger.documents(10**9)
-    evictable = merger.evictable(LATENESS_MS, 0)
+    packed = [one for some in merger.packed(merger.evictable(LATENESS_MS, 0)) for one in some]
     further(idle, hour(0, genre="Noir"))
     apply(merger, sent(idle))
-    merger.evict(evictable)
+    merger.evict({one.place: one.rev for one in packed})
     fetch(merger, {})
     kept = by_id(merger.documents(10**9))
     assert kept["hourly_2024-10-31T00:00:00Z"].body["total_views"] == 4
     assert "sci-fi_2024-10-31" not in kept
 
 
+def left_behind(films: int) -> Merger:
+    """Holds a list of films whose window all partitions have left, every document of which is made."""
+    merger = Merger(3)
+    events = [hour(0, movie_id=f"m{number}") for number in range(films)]
+    apply(merger, [m for p in range(2) for m in sent(source(p, *events, hour(100)))])
+    merger.documents(10**9)
+    return merger
+
+
+def test_a_list_leaves_when_all_its_parts_are_stored_as_they_are() -> None:
+    merger, window = left_behind(films=100), ("top_movies", START_MS)
+    packed = [one for some in merger.packed([window]) for one in some]
+    assert len(packed) == len({one.place.part for one in packed}) > 32
+    assert {one.place.id for one in packed} <= {place.id for place in merger.places(packed[0].place.key)}
+    revs, rows = {one.place: one.rev for one in packed}, len(merger)
+    merger.evict(dict(list(revs.items())[1:]))
+    assert len(merger) == rows, "one part is missing"
+    merger.evict(revs | {packed[0].place: (0, 0, 0)})
+    assert len(merger) == rows, "one part is stored as it was before"
+    merger.evict(revs)
+    assert len(merger) == rows - 200
+
+
+def test_no_part_is_packed_ahead_of_its_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merger_module, "EVICTED_AT_ONCE", 1)
+    merger = left_behind(films=100)
+    packed = merger.packed([("top_movies", START_MS)])
+    assert len(next(packed)) == 1
+    apply(merger, sent(source(2, hour(0, movie_id="m5"))))
+    assert list(packed) == [], "the list is not written as it is now"
+
+
+def test_what_stays_is_there_after_a_restore_without_being_saved_again() -> None:
+    merger = left_behind(films=30)
+    saved = list(merger.freeze(snapshot=True))
+    of_lists = [window for window in merger.evictable(LATENESS_MS, 0) if window[0].startswith("top_movies")]
+    day = [one for some in merger.packed(of_lists) for one in some if one.place.key.collection == "top_movies_daily"]
+    older = {Place(DocumentKey("top_movies_daily", START_MS - 9 * DAY_MS, ""), 0): (1, 0, 0)}
+    merger.evict({one.place: one.rev for one in day[1:]} | older)
+    delta = list(merger.freeze(snapshot=False))
+    assert sum(map(len, delta)) < sum(map(len, saved)) / 4
+    restored = Merger(3)
+    for entry in (*saved, *delta):
+        restored.load(entry)
+    restored.loaded(merger.position, None)
+    assert len(restored) == len(merger)
+
+
 def test_all_parts_have_to_be_fetched_before_they_are_saved() -> None:
     merger, idle = Merger(3), source(2, hour(0))
     apply(merger, [m for p in range(2) for m in sent(source(p, hour(0), hour(100)))])
     merger.documents(10**9)
-    evict(merger, {})
+    evict(merger, {}, LATENESS_MS)
     apply(merger, sent(idle))
     with pytest.raises(AssertionError, match="has to be fetched before"):
         merger.freeze(snapshot=False)
@@ -185,7 +225,7 @@ def test_evictions_restores_and_idle_partitions_do_not_show(seed: int, monkeypat
     rules = Rules(allowed_lateness_ms=LATENESS_MS)
     states = [Accumulator(p, 3, rules) for p in range(3)]
     clocks = [0, 0, 0]
-    merger, saved, store = Merger(3), list[bytes](), dict[DocumentKey, bytes]()
+    merger, saved, store = Merger(3), list[bytes](), dict[Place, bytes]()
     documents: dict[str, dict[str, Any]] = {}
     for _ in range(60):
         p = rng.choice((0, 0, 0, 1, 1, 1, 2))
@@ -202,7 +242,7 @@ def test_evictions_restores_and_idle_partitions_do_not_show(seed: int, monkeypat
         for document in merger.documents(rng.choice((1, 10**9))):
             documents.setdefault(document.key.collection, {})[document.id] = {"_id": document.id, **document.body}
         if rng.random() < 0.3:
-            evict(merger, store, rng.choice((0, 10)))
+            evict(merger, store, LATENESS_MS, rng.choice((0, 10)))
         if rng.random() < 0.4 and not merger.dirty:
             snapshot = not saved or rng.random() < 0.3
             saved = [*([] if snapshot else saved), *merger.freeze(snapshot)]

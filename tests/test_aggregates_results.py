@@ -5,13 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from movie_stream.aggregates.accumulator import Accumulator, Rules
-from movie_stream.aggregates.fields import Count, Distinct, Field, Key, Max, Min, Start, Title, Top, TopUsers, Users
+from movie_stream.aggregates.fields import (
+    Count,
+    Distinct,
+    Field,
+    Key,
+    Max,
+    Mean,
+    Min,
+    Rated,
+    Start,
+    Title,
+    Top,
+    TopUsers,
+    Users,
+)
 from movie_stream.aggregates.merger import DocumentKey, Merger
 from movie_stream.aggregates.results import RESULTS, Result
 from movie_stream.aggregates.window import DAY, HOUR
 from movie_stream.chunk import chunk_of
+from movie_stream.event import MICRO
 from tests import reference
 from tests.reference import views
 
@@ -32,6 +49,8 @@ def test_the_documents_fields_and_nothing_else() -> None:
     [
         ("movies_aggregates", "sci-fi_2024-10-31T14:00:00Z"),
         ("top_movies", "top_movies_2024-10-31T14:00:00Z"),
+        ("top_movies_daily", "top_movies_2024-10-31"),
+        ("top_movies_all_time", "top_movies_all_time"),
         ("category_stats", "genre_stats_sci-fi"),
         ("active_users", "active_users_2024-10-31"),
         ("hourly_metrics", "hourly_2024-10-31T14:00:00Z"),
@@ -71,6 +90,7 @@ def test_a_new_result_is_one_entry() -> None:
 @pytest.mark.parametrize(
     ("result", "why"),
     [
+        (lambda: Result("x", HOUR, {"films": Top(3, "movie_id", {}), "rated": Rated()}), "the only figure"),
         (lambda: Result("x", HOUR, {"users": Users()}), "kept by day alone"),
         (lambda: Result("x", DAY, {"users": TopUsers(3)}, by_genre=True), "kept by day alone"),
         (lambda: Result("x", DAY, {"users": Users(), "views": Count()}), "kept by day alone"),
@@ -81,6 +101,16 @@ def test_a_new_result_is_one_entry() -> None:
 def test_what_cannot_be_counted_is_refused(result: Callable[[], Result], why: str) -> None:
     with pytest.raises(ValueError, match=f"x: .*{why}"):
         result()
+
+
+@given(st.lists(st.integers(0, 5 * MICRO), max_size=30), st.integers(1, 5_000_000))
+def test_averages_combine_exactly(millionths: list[int], times: int) -> None:
+    """Whatever the ratings, and however many views there are of each."""
+    figures = {"rating.sum": times * sum(millionths), "rating.count": times * len(millionths)}
+    key = Key(HOUR, 0, "")
+    mean, rated = Mean("rating").value(key, figures), Rated().value(key, figures)
+    assert round((mean or 0) * rated * MICRO) == figures["rating.sum"]
+    assert (mean is None) == (rated == 0)
 
 
 def test_a_key_as_text() -> None:

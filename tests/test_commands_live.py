@@ -27,6 +27,7 @@ def snapshot(at_s: float = 1.0, views: int = 5_000) -> Snapshot:
             window_end=AT,
             total_views=17,
             unique_users=16,
+            rated_views=15,
             avg_rating=3.456,
             max_rating=5.0,
             min_rating=0.5,
@@ -43,21 +44,25 @@ def snapshot(at_s: float = 1.0, views: int = 5_000) -> Snapshot:
             total_views=1_234_567,
             unique_movies=9,
             unique_users=9,
+            rated_views=0,
             avg_rating=None,
             total_revenue=0.0,
             peak_hour="20:00",
         )
         for number in range(20)
     ]
-    film = TopMovie(movie_id="m", title="The Very Long Title of a Film That Nobody Has Seen", views=99, avg_rating=4.0)
+    title = "The Very Long Title of a Film That Nobody Has Seen"
+    film = TopMovie(movie_id="m", title=title, genre="Drama", views=99, rated_views=9, avg_rating=4.0)
     hours = [
         Hour(
             _id=f"h{number}",
             timestamp=AT - timedelta(hours=number),
             total_views=number + 1,
             unique_users=1,
+            rated_views=0,
             avg_rating=None,
             total_duration=0,
+            total_revenue=0.0,
         )
         for number in range(200)
     ]

@@ -27,12 +27,14 @@ INDEXES = {
     ],
     "category_stats": [[("genre", 1), ("timestamp", -1)]],
     "top_movies": [[("timestamp", 1)]],
+    "top_movies_daily": [[("timestamp", 1)]],
+    "top_movies_all_time": [[("timestamp", 1)]],
     "active_users": [[("timestamp", 1)]],
     "hourly_metrics": [[("timestamp", 1)]],
     "daily_stats": [[("timestamp", 1)]],
     "top_users": [[("timestamp", 1)]],
 }
-VIEWS = {"top_movies_flat", "top_users_flat"}
+VIEWS = {"top_movies_flat", "top_movies_daily_flat", "top_movies_all_time_flat", "top_users_flat"}
 
 
 @pytest.fixture
@@ -158,8 +160,8 @@ async def test_flat_views(db: Database) -> None:
     await ensure(db)
     hour = datetime(2024, 10, 31, 14, tzinfo=UTC)
     films = [
-        {"movie_id": "m1", "title": "Alien", "views": 9, "avg_rating": 4.5},
-        {"movie_id": "m2", "title": "Heat", "views": 8, "avg_rating": None},
+        {"movie_id": "m1", "title": "Alien", "genre": "Sci-Fi", "views": 9, "rated_views": 2, "avg_rating": 4.5},
+        {"movie_id": "m2", "title": "Heat", "genre": "Crime", "views": 8, "rated_views": 0, "avg_rating": None},
     ]
     users = [{"user_id": "u1", "watch_count": 3, "watch_time": 90}]
     day = {"date": "2024-10-31", "timestamp": hour.replace(hour=0)}

@@ -200,6 +200,7 @@ def test_a_minute_window() -> None:
         "window_end": datetime(2024, 10, 31, 14, 31, tzinfo=UTC),
         "total_views": 3,
         "unique_users": 2,
+        "rated_views": 2,
         "avg_rating": 3.75,
         "max_rating": 4.5,
         "min_rating": 3.0,
@@ -241,6 +242,7 @@ def test_genre_of_all_time() -> None:
             "total_views": 3,
             "unique_movies": 2,
             "unique_users": 1,
+            "rated_views": 2,
             "avg_rating": 1.5,
             "total_revenue": 2.75,
             "peak_hour": "14:00",
@@ -279,9 +281,10 @@ def test_peak_hour_follows_summer_time() -> None:
 
 def test_a_day_by_genre() -> None:
     result = documents(
-        {"timestamp": T, "rating": 4, "duration": 10, "user_id": "a"},
+        {"timestamp": T, "rating": 4, "duration": 10, "user_id": "a", "price": 2.5},
         {"timestamp": T + 9 * HOUR_MS, "duration": 5, "user_id": "b"},
         {"timestamp": T + 10 * HOUR_MS},
+        revenue_per_view=0.5,
     )["daily_stats"]
     assert set(result) == {"sci-fi_2024-10-31", "sci-fi_2024-11-01"}
     assert result["sci-fi_2024-10-31"] == {
@@ -292,15 +295,17 @@ def test_a_day_by_genre() -> None:
         "timestamp": datetime(2024, 10, 31, tzinfo=UTC),
         "daily_views": 2,
         "unique_users": 2,
+        "rated_views": 1,
         "avg_daily_rating": 4.0,
         "total_watch_time": 15,
+        "daily_revenue": 3.0,
     }
 
 
 def test_an_hour() -> None:
     result = documents(
         {"timestamp": T, "rating": 4, "duration": 10, "genre": "Crime"},
-        {"timestamp": T + 30 * MINUTE_MS - 1, "user_id": "b", "rating": 3.5},
+        {"timestamp": T + 30 * MINUTE_MS - 1, "user_id": "b", "rating": 3.5, "price": 0.25},
     )["hourly_metrics"]
     assert result == {
         "hourly_2024-10-31T14:00:00Z": {
@@ -308,8 +313,10 @@ def test_an_hour() -> None:
             "timestamp": datetime(2024, 10, 31, 14, tzinfo=UTC),
             "total_views": 2,
             "unique_users": 2,
+            "rated_views": 2,
             "avg_rating": 3.75,
             "total_duration": 10,
+            "total_revenue": 0.25,
         }
     }
 
@@ -321,19 +328,46 @@ def test_top_movies_and_their_ties() -> None:
     films = [{"movie_id": f"m{n:02}", "title": f"Film {n}"} for n in range(12)]
     result = documents(*films, {"movie_id": "m11", "rating": 2}, {"movie_id": "m11", "rating": 5})["top_movies"]
     listed = result["top_movies_2024-10-31T14:00:00Z"]["top_movies"]
+    sci_fi, unrated = {"genre": "Sci-Fi"}, {"rated_views": 0, "avg_rating": None}
     assert [film["movie_id"] for film in listed] == ["m11", *(f"m{n:02}" for n in range(9))]
-    assert listed[0] == {"movie_id": "m11", "title": "Alien", "views": 3, "avg_rating": 3.5}
-    assert listed[1] == {"movie_id": "m00", "title": "Film 0", "views": 1, "avg_rating": None}
+    assert listed[0] == {"movie_id": "m11", "title": "Alien", **sci_fi, "views": 3, "rated_views": 2, "avg_rating": 3.5}
+    assert listed[1] == {"movie_id": "m00", "title": "Film 0", **sci_fi, "views": 1, **unrated}
 
 
-def test_a_title_is_that_of_the_newest_view_in_the_hour() -> None:
+def test_top_movies_of_days_and_of_all_time() -> None:
+    films = [{"movie_id": f"m{n:03}"} for n in range(102)]
+    late = {"movie_id": "m101", "timestamp": T + 10 * HOUR_MS, "genre": "Crime", "title": "New", "rating": 1}
+    result = documents(*films, late)
+    days = result["top_movies_daily"]
+    assert [(day["_id"], day["date"], len(day["top_movies"])) for day in days.values()] == [
+        ("top_movies_2024-10-31", "2024-10-31", 100),
+        ("top_movies_2024-11-01", "2024-11-01", 1),
+    ]
+    midnights = [datetime(2024, 10, 31, tzinfo=UTC), datetime(2024, 11, 1, tzinfo=UTC)]
+    assert [day["timestamp"] for day in days.values()] == midnights
+    of_all_time = only(result["top_movies_all_time"])
+    assert of_all_time["_id"] == "top_movies_all_time"
+    assert of_all_time["timestamp"] == datetime(2024, 11, 1, 0, 30, tzinfo=UTC)
+    assert [film["movie_id"] for film in of_all_time["top_movies"]] == ["m101", *(f"m{n:03}" for n in range(99))]
+    assert of_all_time["top_movies"][0] == {
+        "movie_id": "m101",
+        "title": "New",
+        "genre": "Crime",
+        "views": 2,
+        "rated_views": 1,
+        "avg_rating": 1.0,
+    }
+
+
+def test_title_and_genre_are_those_of_the_newest_view_in_the_hour() -> None:
     result = documents(
-        {"title": "Newest B", "timestamp": T + 5},
-        {"title": "Newest A", "timestamp": T + 5},
+        {"title": "Newest B", "genre": " B  c", "timestamp": T + 5},
+        {"title": "Newest A", "genre": "D", "timestamp": T + 5},
         {"title": "A older", "timestamp": T + 4},
         {"title": "Next hour", "timestamp": T + HOUR_MS},
     )["top_movies"]
     assert [hour["top_movies"][0]["title"] for hour in result.values()] == ["Newest A", "Next hour"]
+    assert [hour["top_movies"][0]["genre"] for hour in result.values()] == ["B c", "Sci-Fi"]
 
 
 def test_top_users_and_their_ties() -> None:
@@ -369,6 +403,7 @@ def test_users_of_a_day() -> None:
         "total_users": 2,
         "new_users": 1,
         "returning_users": 1,
+        "sessions": 2,
         "avg_session_duration": 7.5,
     }
 
@@ -428,7 +463,7 @@ def test_a_session_belongs_to_the_day_it_began_on() -> None:
 def test_an_empty_log_has_no_documents() -> None:
     outcome = expected([[], []])
     assert not any(outcome.documents.values())
-    assert len(outcome.documents) == 7
+    assert len(outcome.documents) == 9
 
 
 def test_partitions_add_up() -> None:

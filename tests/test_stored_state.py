@@ -55,7 +55,8 @@ def test_an_earlier_state_is_counted_on_with(stored: StoredState) -> None:
     assert {kind for _, _, kind in letters} == {"bad", "late", "counted", "again"}
     merger.apply(chunk_of(0, merger.position, messages))
     asked = list(merger.unfetched)
-    fetched = {key: stored.evicted[key.text] for key in asked if key.text in stored.evicted}
+    places = [place.id for key in asked for place in merger.places(key)]
+    fetched = [stored.evicted[place] for place in places if place in stored.evicted]
     assert fetched, "there are views of windows whose keys lie in the store"
     merger.fetched(fetched, asked)
     found: reference.Documents = {}

@@ -115,7 +115,7 @@ class Accumulate(Owner[Accumulator]):
         4. the group's commit
         """
         table, state = owned.table, owned.table.state
-        partials = state.partials(self._targets)
+        partials = state.partials(self._targets, checkpoint)
         letters = self._letters.pop(partition, [])
         self._letter_bytes.pop(partition, None)
         frozen = table.freeze() if checkpoint else None

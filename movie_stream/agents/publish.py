@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 from functools import partial
 from typing import ClassVar, Final, TypeVar
 
@@ -12,15 +12,15 @@ import msgspec
 
 from movie_stream.agents.group import Group
 from movie_stream.agents.owner import Owned, Owner
-from movie_stream.aggregates.merger import DocumentKey, Merger, OtherRun
+from movie_stream.aggregates.merger import DocumentKey, Evicted, Merger, OtherRun, Place, WindowKey
 from movie_stream.chunk import Chunk
 from movie_stream.claim import PARTITION, encode
 from movie_stream.errors import ChangelogError, WorkerFailed
 from movie_stream.kafka.log import Broker
 from movie_stream.kafka.topics import Topics, Topology
 from movie_stream.mongo.failures import MongoAway
-from movie_stream.mongo.guard import GuardedDocument
-from movie_stream.mongo.partials import LARGEST_PAYLOAD, PartialsStore
+from movie_stream.mongo.guard import GuardedDocument, Rev
+from movie_stream.mongo.partials import PartialsStore
 from movie_stream.mongo.report import WriteReport
 from movie_stream.mongo.sink import Sink
 from movie_stream.tables.table import Overtaken
@@ -37,7 +37,9 @@ CLAIM_EVERY: Final = 500
 """Records of `movie-partials` after which the claim on it is renewed, so that what stands before it may be deleted."""
 DOCUMENTS_AT_ONCE: Final = 500
 ROWS_IN_MEMORY: Final = 60_000
-"""Rows of partials of a partition beyond which old windows are moved into MongoDB; with a sketch one has 2 kB or so."""
+"""Rows of partials of a partition, but for those of all time, which never go, beyond which old windows are moved into
+MongoDB; with a sketch one has 2 kB or so.
+"""
 DIRTY_AT_MOST: Final = 100_000
 """Documents waiting for MongoDB beyond which a partition is not read on."""
 RETRY_AT_FIRST_S: Final = 0.25
@@ -189,22 +191,40 @@ class Publish(Owner[Merger]):
             )
 
     async def _fetch(self, state: Merger, held: Callable[[], bool]) -> None:
-        """Brings the older parts of keys back that were moved into MongoDB."""
+        """Brings back what was moved into MongoDB of keys that change again."""
         while state.unfetched:
             asked = list(state.unfetched)[:DOCUMENTS_AT_ONCE]
-            by_text = {key.text: key for key in asked}
-            payloads = await self._patiently(partial(self._store.load, list(by_text), self._run_number), held)
-            state.fetched({by_text[text]: payload for text, payload in payloads.items()}, asked)
+            await self._patiently(partial(self._load, state, asked), held)
+            state.fetched((), asked)
+
+    async def _load(self, state: Merger, keys: Sequence[DocumentKey]) -> None:
+        """Merges what the store has, payload by payload: all of them at once may be large."""
+        places = [place.id for key in keys for place in state.places(key)]
+        async for _, payload in self._store.load(places, self._run_number):
+            state.fetched((payload,), ())
 
     async def _evict(self, state: Merger, held: Callable[[], bool]) -> None:
-        """Moves keys of old windows into MongoDB when there are too many."""
-        while stored := state.evictable(self._allowed_lateness_ms, ROWS_IN_MEMORY):
-            rows_before = len(state)
-            fitting = [e for e in stored if len(e.payload) <= LARGEST_PAYLOAD]
-            rows = [(e.key.text, e.rev, self._run_number, e.payload) for e in fitting]
-            report = await self._patiently(partial(self._store.save, rows), held)
-            self._say(report)
-            not_stored = {alarm.id for alarm in report.incomparable} | {parked.id for parked in report.parked}
-            state.evict(e for e in fitting if e.key.text not in not_stored)
-            if len(state) >= rows_before:
-                break  # none of the oldest can go now
+        """Moves keys of old windows into MongoDB when there are too many. What cannot go now is passed over."""
+        tried: set[WindowKey] = set()
+        while windows := state.evictable(self._allowed_lateness_ms, ROWS_IN_MEMORY, tried):
+            tried.update(windows)
+            stored: dict[Place, Rev] = {}
+            for some in state.packed(windows):
+                stored |= await self._store_some(state, some, held)
+            state.evict(stored)
+
+    async def _store_some(self, state: Merger, some: Sequence[Evicted], held: Callable[[], bool]) -> dict[Place, Rev]:
+        """Stores what is packed; what of it is in the store then. Keys that MongoDB does not take are told of once."""
+        places = {evicted.place.id: evicted.place for evicted in some}
+        rows = [(evicted.place.id, evicted.rev, self._run_number, evicted.payload) for evicted in some]
+        report = await self._patiently(partial(self._store.save, rows), held)
+        self._say(WriteReport(outranked=report.outranked, incomparable=report.incomparable))
+        for parked in report.parked:
+            if (key := places[parked.id].key) not in state.staying:
+                state.staying.add(key)
+                logger.error(
+                    "%s: the partial results of %s stay in memory, MongoDB refuses to keep them: %s",
+                    *(parked.collection, key.text, parked.reason),
+                )
+        not_stored = {alarm.id for alarm in report.incomparable} | {parked.id for parked in report.parked}
+        return {evicted.place: evicted.rev for evicted in some if evicted.place.id not in not_stored}

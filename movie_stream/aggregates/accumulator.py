@@ -111,7 +111,9 @@ class Accumulator:
         self._refused = Refused()
         names = {"genre": self.vocabulary.slugs, "movie_id": self.vocabulary.movies, None: None}
         self._of_views = [
-            Groups(result, names[result.grouped_by], self.vocabulary) for result in self._results if not result.of_users
+            Groups(result, names[result.grouped_by], self.vocabulary, live=True)
+            for result in self._results
+            if not result.of_users
         ]
         self._groups = {groups.result.collection: groups for groups in (*self._of_views, *self.users.figures)}
 
@@ -262,10 +264,15 @@ class Accumulator:
         if self._some_elsewhere:
             self.misplaced += int(np.count_nonzero(elsewhere.values[users]))
 
-    def partials(self, targets: int) -> list[tuple[int, bytes]]:
-        """What changed since the last call, for each partition of `movie-partials`; the watermark comes last."""
+    def partials(self, targets: int, checkpoint: bool = True) -> list[tuple[int, bytes]]:
+        """What changed since the last call, for each partition of `movie-partials`; the watermark comes last.
+
+        Before a checkpoint all of it, else without the results that wait for one.
+        """
         messages: list[tuple[int, bytes]] = []
         for groups in self._groups.values():
+            if groups.result.waits and not checkpoint:
+                continue
             rows = np.flatnonzero(groups.unsent.values)
             for target, part in self._by_target(groups, rows, targets):
                 messages.extend(
@@ -279,16 +286,17 @@ class Accumulator:
         return messages
 
     def _by_target(self, groups: Groups, rows: Ints, targets: int) -> list[tuple[int, Ints]]:
-        collection, starts = groups.result.collection, groups.starts[rows].tolist()
+        collection = groups.result.collection
         if groups.result.by_genre and groups.names is not None:
-            slugs = groups.names.texts(groups.ids[rows])
+            starts, slugs = groups.starts[rows].tolist(), groups.names.texts(groups.ids[rows])
             target = np.array(
                 [partial.target(collection, start, slug, targets) for start, slug in zip(starts, slugs, strict=True)],
                 np.int64,
             )
         else:
-            of_start = {start: partial.target(collection, start, "", targets) for start in set(starts)}
-            target = np.array([of_start[start] for start in starts], np.int64)
+            windows, which = np.unique(groups.starts[rows], return_inverse=True)
+            of_window = [partial.target(collection, start, "", targets) for start in windows.tolist()]
+            target = np.array(of_window, np.int64)[which]
         return [(t, rows[target == t]) for t in range(targets)]
 
     def freeze(self, snapshot: bool) -> Iterator[bytes]:

@@ -5,9 +5,9 @@ Every accumulator is a function of the set of views alone, never of their order:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 import numpy as np
 
@@ -15,7 +15,6 @@ from movie_stream.aggregates.batch import Cut
 from movie_stream.aggregates.columns import AnyInts, Column, Ints
 from movie_stream.aggregates.packed_names import PackedNames
 from movie_stream.aggregates.sketch import SketchColumn, count_distinct, pack_hashes
-from movie_stream.aggregates.vocabulary import Vocabulary
 
 _LOW: Final = np.int64(0xFFFF_FFFF)
 _UNSEEN: Final = -1
@@ -29,6 +28,16 @@ class Held(Protocol):
     def keep(self, rows: Ints) -> None: ...
     def export(self, rows: Ints) -> Any: ...
     def load(self, rows: Ints, exported: Any, picked: Ints) -> None: ...
+    def read(self, rows: Ints) -> list[Any]: ...
+
+
+class Shown(Protocol):
+    """The names that columns hold numbers of; Vocabulary has them, and more."""
+
+    @property
+    def titles(self) -> PackedNames: ...
+    @property
+    def spellings(self) -> PackedNames: ...
 
 
 class Accumulator(Protocol):
@@ -39,8 +48,8 @@ class Accumulator(Protocol):
         """Names the column within its result, in partials and changelogs."""
         ...
 
-    def column(self, live: Vocabulary | None) -> Any:
-        """A new column; with a vocabulary if views will change it, else it only holds what was exported."""
+    def column(self, names: Shown, live: bool) -> Any:
+        """A new column; live if views will change it, else it only holds what was exported."""
         ...
 
     def update(self, column: Any, rows: Ints, cut: Cut) -> None:
@@ -48,7 +57,7 @@ class Accumulator(Protocol):
         ...
 
     def merge(self, values: Sequence[Any]) -> Any:
-        """The figure of one group from the values its partitions hold (at least one)."""
+        """The figure of one group from the values its partitions hold (at least one), as its columns read them."""
         ...
 
 
@@ -58,7 +67,7 @@ class Views:
 
     name: ClassVar[str] = "views"
 
-    def column(self, live: Vocabulary | None) -> Column:
+    def column(self, names: Shown, live: bool) -> Column:
         return Column(np.int64)
 
     def update(self, column: Column, rows: Ints, cut: Cut) -> None:
@@ -78,7 +87,7 @@ class SumOf:
     def name(self) -> str:
         return f"{self.number}.sum"
 
-    def column(self, live: Vocabulary | None) -> Column:
+    def column(self, names: Shown, live: bool) -> Column:
         return Column(np.int64)
 
     def update(self, column: Column, rows: Ints, cut: Cut) -> None:
@@ -100,7 +109,7 @@ class WideSumOf:
     def name(self) -> str:
         return f"{self.number}.wide_sum"
 
-    def column(self, live: Vocabulary | None) -> WideColumn:
+    def column(self, names: Shown, live: bool) -> WideColumn:
         return WideColumn()
 
     def update(self, column: WideColumn, rows: Ints, cut: Cut) -> None:
@@ -136,7 +145,7 @@ class CountOf:
     def name(self) -> str:
         return f"{self.number}.count"
 
-    def column(self, live: Vocabulary | None) -> Column:
+    def column(self, names: Shown, live: bool) -> Column:
         return Column(np.int64)
 
     def update(self, column: Column, rows: Ints, cut: Cut) -> None:
@@ -156,7 +165,7 @@ class LargestOf:
     def name(self) -> str:
         return f"{self.number}.max"
 
-    def column(self, live: Vocabulary | None) -> Column:
+    def column(self, names: Shown, live: bool) -> Column:
         return Column(np.int64, fill=_UNSEEN)
 
     def update(self, column: Column, rows: Ints, cut: Cut) -> None:
@@ -177,7 +186,7 @@ class SmallestOf:
     def name(self) -> str:
         return f"{self.number}.min"
 
-    def column(self, live: Vocabulary | None) -> Column:
+    def column(self, names: Shown, live: bool) -> Column:
         return Column(np.int64, fill=self._unseen)
 
     def update(self, column: Column, rows: Ints, cut: Cut) -> None:
@@ -193,7 +202,7 @@ class NewestTime:
 
     name: ClassVar[str] = "newest"
 
-    def column(self, live: Vocabulary | None) -> Column:
+    def column(self, names: Shown, live: bool) -> Column:
         return Column(np.int64, fill=_UNSEEN)
 
     def update(self, column: Column, rows: Ints, cut: Cut) -> None:
@@ -209,7 +218,7 @@ class ViewsByHour:
 
     name: ClassVar[str] = "views_by_hour"
 
-    def column(self, live: Vocabulary | None) -> Column:
+    def column(self, names: Shown, live: bool) -> Column:
         return Column(np.int64, width=(24,))
 
     def update(self, column: Column, rows: Ints, cut: Cut) -> None:
@@ -230,7 +239,7 @@ class Members:
     def name(self) -> str:
         return f"{self.member}.sketch{self.lg_k}"
 
-    def column(self, live: Vocabulary | None) -> SketchColumn | Column:
+    def column(self, names: Shown, live: bool) -> SketchColumn | Column:
         return SketchColumn(self.lg_k) if live else Column(object, fill=EMPTY_SKETCH)
 
     def update(self, column: SketchColumn, rows: Ints, cut: Cut) -> None:
@@ -240,31 +249,8 @@ class Members:
         return count_distinct(values, self.lg_k)
 
 
-class TextColumn(Column):
-    """Strings, or None. Equal ones are one object: a film's title stands in every hour, a spelling in every minute."""
-
-    __slots__ = ("_once",)
-
-    def __init__(self) -> None:
-        super().__init__(object, fill=None)
-        self._once: dict[str | None, str | None] = {}
-
-    def once(self, texts: Sequence[str | None]) -> list[str | None]:
-        """The same strings, as the objects that are held already where there are such."""
-        if len(self._once) > 2 * len(self.values) + 1_000:  # most of them are in no row any more
-            self._once = {text: text for text in self.values.tolist()}
-        return [self._once.setdefault(text, text) for text in texts]
-
-    def keep(self, rows: AnyInts) -> None:
-        super().keep(rows)
-        self._once = {text: text for text in self.values.tolist()}
-
-    def load(self, rows: Ints, exported: Any, picked: Ints) -> None:
-        super().load(rows, self.once(exported), picked)
-
-
 class NamesColumn:
-    """Strings of live groups, as numbers of names that they share; -1 for none."""
+    """Strings, as numbers of names that all columns share; -1 for none."""
 
     __slots__ = ("ids", "names")
 
@@ -277,11 +263,20 @@ class NamesColumn:
     def keep(self, rows: AnyInts) -> None:
         self.ids.keep(rows)
 
-    def export(self, rows: Ints) -> list[str]:
-        return self.names.texts(self.ids.values[rows])
+    def export(self, rows: Ints) -> tuple[bytes, bytes]:
+        """See PackedNames.pack."""
+        return self.names.pack(self.ids.values[rows])
 
     def load(self, rows: Ints, exported: Any, picked: Ints) -> None:
-        self.ids.values[rows[picked]] = self.names.ids([exported[place] for place in picked.tolist()])
+        self.ids.values[rows[picked]] = self.names.unpack(*exported)[picked]
+
+    def parts(self) -> Iterator[NamesColumn]:
+        """The columns of names that this one is made of."""
+        yield self
+
+    def read(self, rows: Ints) -> list[str]:
+        """The strings of these rows."""
+        return self.names.texts(self.ids.values[rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,8 +285,8 @@ class SmallestSpelling:
 
     name: ClassVar[str] = "spelling"
 
-    def column(self, live: Vocabulary | None) -> TextColumn | NamesColumn:
-        return NamesColumn(live.spellings) if live else TextColumn()
+    def column(self, names: Shown, live: bool) -> NamesColumn:
+        return NamesColumn(names.spellings)
 
     def update(self, column: NamesColumn, rows: Ints, cut: Cut) -> None:
         held, rank, smallest = column.ids.values, cut.batch.vocabulary.spellings.rank, cut.spelling
@@ -304,71 +299,83 @@ class SmallestSpelling:
         return str(min(values))
 
 
-class TitleColumn:
-    """The time and the title of the newest view, of equals the smallest title."""
+class NewestNames(NamedTuple):
+    """What a film is called at a time."""
 
-    __slots__ = ("newest", "title")
+    time_ms: int
+    title: str
+    genre: str
 
-    def __init__(self, title: TextColumn | NamesColumn) -> None:
-        self.newest, self.title = Column(np.int64, fill=_UNSEEN), title
+
+class NewestColumn:
+    """The time of the newest view, its title, and its genre as it is shown."""
+
+    __slots__ = ("genre", "time_ms", "title")
+
+    def __init__(self, names: Shown) -> None:
+        self.time_ms = Column(np.int64, fill=_UNSEEN)
+        self.title, self.genre = NamesColumn(names.titles), NamesColumn(names.spellings)
 
     def grow(self, length: int) -> None:
-        self.newest.grow(length)
-        self.title.grow(length)
+        for column in self._columns():
+            column.grow(length)
 
     def keep(self, rows: Ints) -> None:
-        self.newest.keep(rows)
-        self.title.keep(rows)
+        for column in self._columns():
+            column.keep(rows)
 
     def export(self, rows: Ints) -> list[Any]:
-        return [self.newest.export(rows), self.title.export(rows)]
+        return [column.export(rows) for column in self._columns()]
 
     def load(self, rows: Ints, exported: Any, picked: Ints) -> None:
-        self.newest.load(rows, exported[0], picked)
-        self.title.load(rows, exported[1], picked)
+        for column, of_it in zip(self._columns(), exported, strict=True):
+            column.load(rows, of_it, picked)
 
-    @property
-    def values(self) -> _Titles:
-        return _Titles(self)
+    def read(self, rows: Ints) -> list[NewestNames]:
+        """What these rows hold."""
+        columns = (column.read(rows) for column in self._columns())
+        return [NewestNames(*names) for names in zip(*columns, strict=True)]
 
+    def _columns(self) -> tuple[Held, Held, Held]:
+        return self.time_ms, self.title, self.genre
 
-class _Titles:
-    """Reads (newest, title) pairs by row."""
-
-    def __init__(self, column: TitleColumn) -> None:
-        self._column = column
-
-    def __getitem__(self, row: int) -> tuple[int, str]:
-        title = self._column.title
-        assert isinstance(title, TextColumn), "live columns are exported, not merged"
-        return int(self._column.newest.values[row]), title.values[row]
+    def parts(self) -> Iterator[NamesColumn]:
+        """The columns of names that this one is made of."""
+        yield self.title
+        yield self.genre
 
 
 @dataclass(frozen=True, slots=True)
-class NewestTitle:
-    """The title of the newest view; of views at one time, the smallest title."""
+class NewestView:
+    """Title and genre of the newest view; of views at one time, the smallest title and the smallest genre."""
 
-    name: ClassVar[str] = "title"
+    name: ClassVar[str] = "newest_view"
 
-    def column(self, live: Vocabulary | None) -> TitleColumn:
-        return TitleColumn(NamesColumn(live.titles) if live else TextColumn())
+    def column(self, names: Shown, live: bool) -> NewestColumn:
+        return NewestColumn(names)
 
-    def update(self, column: TitleColumn, rows: Ints, cut: Cut) -> None:
-        assert isinstance(column.title, NamesColumn), "only live columns are updated"
-        newest, title, names = column.newest.values, column.title.ids.values, cut.batch.vocabulary.titles
-        before = newest[rows]
-        np.maximum.at(newest, rows, cut.newest)
-        candidates = np.flatnonzero(cut.newest == newest[rows])
-        rows, titles = rows[candidates], cut.title[candidates]
-        title[rows[before[candidates] < newest[rows]]] = _UNSEEN  # a newer one came
-        untitled = title[rows] < 0
-        title[rows[untitled]] = titles[untitled]
-        for at in np.flatnonzero(title[rows] != titles).tolist():  # ties in time
-            title[rows[at]] = names.smaller(int(title[rows[at]]), int(titles[at]))
+    def update(self, column: NewestColumn, rows: Ints, cut: Cut) -> None:
+        time_ms, words = column.time_ms.values, cut.batch.vocabulary
+        before = time_ms[rows]
+        np.maximum.at(time_ms, rows, cut.newest)
+        candidates = np.flatnonzero(cut.newest == time_ms[rows])
+        rows = rows[candidates]
+        outdated = rows[before[candidates] < time_ms[rows]]
+        for ids, names, of_newest in (
+            (column.title.ids.values, words.titles, cut.title),
+            (column.genre.ids.values, words.spellings, cut.genre),
+        ):
+            fresh = of_newest[candidates]
+            ids[outdated] = _UNSEEN
+            unnamed = ids[rows] < 0
+            ids[rows[unnamed]] = fresh[unnamed]
+            for at in np.flatnonzero(ids[rows] != fresh).tolist():  # ties in time
+                ids[rows[at]] = names.smaller(int(ids[rows[at]]), int(fresh[at]))
 
-    def merge(self, values: Sequence[Any]) -> str:
-        newest = max(time for time, _ in values)
-        return str(min(title for time, title in values if time == newest))
+    def merge(self, values: Sequence[NewestNames]) -> NewestNames:
+        newest = max(value.time_ms for value in values)
+        names = [value for value in values if value.time_ms == newest]
+        return NewestNames(newest, min(name.title for name in names), min(name.genre for name in names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,7 +384,7 @@ class OfUsers:
 
     name: str
 
-    def column(self, live: Vocabulary | None) -> Column:
+    def column(self, names: Shown, live: bool) -> Column:
         return Column(np.int64)
 
     def update(self, column: Column, rows: Ints, cut: Cut) -> None:
@@ -394,7 +401,7 @@ class TopUsersOf:
     name: ClassVar[str] = "top_users"
     limit: int
 
-    def column(self, live: Vocabulary | None) -> Column:
+    def column(self, names: Shown, live: bool) -> Column:
         return Column(object, fill=None)
 
     def update(self, column: Column, rows: Ints, cut: Cut) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from movie_stream.aggregates.columns import AnyInts, Ints, order_of
 from movie_stream.aggregates.sketch import Hashes, Registers, register_and_rank
-from movie_stream.aggregates.vocabulary import Vocabulary
+from movie_stream.aggregates.vocabulary import Names, Spellings, Vocabulary
 from movie_stream.aggregates.window import Window
 from movie_stream.event import MISSING
 
@@ -152,15 +152,26 @@ class Cut:
     @cached_property
     def title(self) -> Ints:
         """The title of the newest view, of views at one time the smallest."""
-        times, titles = self.batch.timestamp_ms[self.order], self.batch.ids["title"][self.order]
-        newest = np.flatnonzero(times == self.spread(self.newest))
-        group = self.spread(np.arange(len(self)))[newest]
+        return self._of_newest("title", self.batch.vocabulary.titles)
+
+    @cached_property
+    def genre(self) -> Ints:
+        """The genre of the newest view as it is shown, of views at one time the smallest."""
+        return self._of_newest("spelling", self.batch.vocabulary.spellings)
+
+    @cached_property
+    def _newest_views(self) -> tuple[Ints, Ints]:
+        """The places in `order` of the views that are the newest of their group, and the group of each."""
+        newest = np.flatnonzero(self.batch.timestamp_ms[self.order] == self.spread(self.newest))
+        return newest, self.spread(np.arange(len(self)))[newest]
+
+    def _of_newest(self, column: str, names: Names | Spellings) -> Ints:
+        newest, group = self._newest_views
+        ids = self.batch.ids[column][self.order[newest]]
         chosen = np.empty(len(self), np.int64)
-        chosen[group[::-1]] = titles[newest[::-1]]  # the first of each group, for now
-        names = self.batch.vocabulary.titles
-        for at in np.flatnonzero(titles[newest] != chosen[group]).tolist():
-            other, held = int(titles[newest[at]]), int(chosen[group[at]])
-            chosen[group[at]] = names.smaller(other, held)
+        chosen[group[::-1]] = ids[::-1]  # the first of each group, for now
+        for at in np.flatnonzero(ids != chosen[group]).tolist():
+            chosen[group[at]] = names.smaller(int(ids[at]), int(chosen[group[at]]))
         return chosen
 
     def _add(self, values: Ints) -> Ints:

@@ -62,6 +62,11 @@ class Column:
         values = self.values[rows]
         return values.tolist() if values.dtype == object else values.tobytes()
 
+    def read(self, rows: Ints) -> list[Any]:
+        """The values of these rows as Python's own."""
+        values: list[Any] = self.values[rows].tolist()
+        return values
+
     def load(self, rows: Ints, exported: Any, picked: Ints) -> None:
         """Replaces the values of `rows` by what `export` gave, at the `picked` places only."""
         if self.values.dtype == object:

@@ -12,7 +12,7 @@ from movie_stream.aggregates.accumulators import (
     LargestOf,
     Members,
     NewestTime,
-    NewestTitle,
+    NewestView,
     OfUsers,
     SmallestOf,
     SmallestSpelling,
@@ -181,6 +181,17 @@ class Mean:
 
 
 @dataclass(frozen=True, slots=True)
+class Rated:
+    """How many views have a rating: what their mean is over."""
+
+    needs: ClassVar[tuple[Accumulator, ...]] = (CountOf("rating"),)
+    schema: ClassVar[Schema] = _COUNT
+
+    def value(self, key: Key, figures: Figures) -> int:
+        return int(figures["rating.count"])
+
+
+@dataclass(frozen=True, slots=True)
 class Max:
     """The largest number, None if no view has one."""
 
@@ -244,11 +255,22 @@ class PeakHour:
 class Title:
     """The title of the newest view, of equals the smallest."""
 
-    needs: ClassVar[tuple[Accumulator, ...]] = (NewestTitle(),)
+    needs: ClassVar[tuple[Accumulator, ...]] = (NewestView(),)
     schema: ClassVar[Schema] = _TEXT
 
     def value(self, key: Key, figures: Figures) -> str:
-        return str(figures[NewestTitle.name])
+        return str(figures[NewestView.name].title)
+
+
+@dataclass(frozen=True, slots=True)
+class NewestGenre:
+    """The genre of the newest view as it is shown, of equals the smallest."""
+
+    needs: ClassVar[tuple[Accumulator, ...]] = (NewestView(),)
+    schema: ClassVar[Schema] = _TEXT
+
+    def value(self, key: Key, figures: Figures) -> str:
+        return str(figures[NewestView.name].genre)
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +336,17 @@ class ReturningUsers:
 
     def value(self, key: Key, figures: Figures) -> int:
         return int(figures[TOTAL_USERS.name] - figures[NEW_USERS.name])
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """The sessions that began on the day."""
+
+    needs: ClassVar[tuple[Accumulator, ...]] = (SESSIONS,)
+    schema: ClassVar[Schema] = _COUNT
+
+    def value(self, key: Key, figures: Figures) -> int:
+        return int(figures[SESSIONS.name])
 
 
 @dataclass(frozen=True, slots=True)

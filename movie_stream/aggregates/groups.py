@@ -8,12 +8,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from movie_stream.aggregates.accumulators import NamesColumn, TitleColumn
+from movie_stream.aggregates.accumulators import NamesColumn, NewestColumn, Shown
 from movie_stream.aggregates.batch import Cut
 from movie_stream.aggregates.columns import Bools, Column, Ints, PairIndex
 from movie_stream.aggregates.packed_names import PackedNames
 from movie_stream.aggregates.results import Result
-from movie_stream.aggregates.vocabulary import Vocabulary
 
 BLOCK_BYTES = 600_000
 """Blocks are cut to about this size, well below what a Kafka record may hold."""
@@ -29,8 +28,8 @@ class Block(msgspec.Struct, array_like=True, tag="groups"):
     collection: str
     starts: bytes
     """Window starts, int64 Unix milliseconds."""
-    names: list[str] | None
-    """What tells the groups of a window apart (slugs, movie_ids), or None."""
+    names: tuple[bytes, bytes] | None
+    """What tells the groups of a window apart (slugs, movie_ids) as PackedNames.pack gives it, or None."""
     labels: bytes
     """The offset of the last record that changed each row, int64."""
     held: list[Any]
@@ -46,11 +45,12 @@ _ENCODER = msgspec.msgpack.Encoder()
 class Groups:
     """All groups of one result that one source partition has.
 
-    With a vocabulary they are live, changed by views (`apply`); the others hold what blocks brought (`merge`).
+    Live ones are changed by views (`apply`); the others hold what blocks brought (`merge`).
     """
 
-    def __init__(self, result: Result, names: PackedNames | None, vocabulary: Vocabulary | None = None) -> None:
-        self.result, self.names, self._vocabulary = result, names, vocabulary
+    def __init__(self, result: Result, names: PackedNames | None, shown: Shown, live: bool) -> None:
+        """`names` tell the groups of a window apart; `shown` are those that documents show."""
+        self.result, self.names, self._shown, self._live = result, names, shown, live
         self._row_bytes = 1.0
         """What a row had in the block that was made last: a guess of how many fit, as others are packed for nothing."""
         self.clear()
@@ -60,7 +60,7 @@ class Groups:
         self.index = PairIndex(np.int64, np.int32)  # (start, name)
         self.label = Column(np.int64, fill=-1)
         self.unsent, self.unsaved = Column(np.bool_), Column(np.bool_)
-        self.held: dict[str, Any] = {held.name: held.column(self._vocabulary) for held in self.result.held}
+        self.held: dict[str, Any] = {held.name: held.column(self._shown, self._live) for held in self.result.held}
 
     def __len__(self) -> int:
         return len(self.index)
@@ -113,7 +113,7 @@ class Groups:
         block = Block(
             self.result.collection,
             self.starts[rows].tobytes(),
-            None if self.names is None else self.names.texts(self.ids[rows]),
+            None if self.names is None else self.names.pack(self.ids[rows]),
             self.label.values[rows].tobytes(),
             [self.held[held.name].export(rows) for held in self.result.held],
         )
@@ -129,7 +129,8 @@ class Groups:
     def merge(self, block: Block) -> Ints:
         """Takes the rows of a block that are newer than those held (by label; ties keep the old); returns them."""
         starts, labels = np.frombuffer(block.starts, np.int64), np.frombuffer(block.labels, np.int64)
-        rows = self.rows(starts, None if block.names is None or self.names is None else self.names.ids(block.names))
+        ids = None if block.names is None or self.names is None else self.names.unpack(*block.names)
+        rows = self.rows(starts, ids)
         newer = np.flatnonzero(labels > self.label.values[rows])
         if len(newer):
             for held, exported in zip(self.result.held, block.held, strict=True):
@@ -156,9 +157,8 @@ class Groups:
         if self.names is names:
             yield self.index.second
         for held in self.held.values():
-            column = held.title if isinstance(held, TitleColumn) else held
-            if isinstance(column, NamesColumn) and column.names is names:
-                yield column.ids
+            if isinstance(held, NamesColumn | NewestColumn):
+                yield from (column.ids for column in held.parts() if column.names is names)
 
 
 def released(packed: list[bytes]) -> Iterator[bytes]:

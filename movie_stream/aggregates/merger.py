@@ -1,14 +1,15 @@
 """The partials of all source partitions, merged into documents: the state of one partition of `movie-partials`.
 
 For each key it holds the newest partial of every source partition, component by component. Keys of old windows can be
-evicted into a store; the part of a key that lies there is fetched before the key's document is made again.
+evicted into a store; what lies there of a key is fetched before the key's document is made again. A list of components
+may be too long for one document of the store: it lies there in parts, each of which is guarded by itself.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median_low
 from typing import Any, Final, NamedTuple
@@ -17,7 +18,8 @@ import msgspec
 import numpy as np
 
 from movie_stream.aggregates import partial
-from movie_stream.aggregates.columns import Ints
+from movie_stream.aggregates.accumulators import NewestTime, Views
+from movie_stream.aggregates.columns import Bools, Ints
 from movie_stream.aggregates.fields import Key
 from movie_stream.aggregates.groups import Block, Groups, compact, released
 from movie_stream.aggregates.packed_names import PackedNames
@@ -39,6 +41,22 @@ class DocumentKey(NamedTuple):
         return f"{self.collection}|{self.start_ms}|{self.slug}"
 
 
+class Place(NamedTuple):
+    """Where the store has a key, or one of the parts of a list of components."""
+
+    key: DocumentKey
+    part: int | None = None
+
+    @property
+    def id(self) -> str:
+        """The `_id` in `_partials`."""
+        return self.key.text if self.part is None else f"{self.key.text}|{self.part}"
+
+
+WindowKey = tuple[str, int]
+"""A collection, and a window's start."""
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """A result document; `rev` has one number for each source partition and grows with every change."""
@@ -51,9 +69,9 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Evicted:
-    """What is held of a key, as it goes into the store."""
+    """What is held of a key, or of a part of one, as it goes into the store."""
 
-    key: DocumentKey
+    place: Place
     rev: tuple[int, ...]
     payload: bytes
 
@@ -70,10 +88,14 @@ class HeldBlock(msgspec.Struct, array_like=True, tag="held"):
 
 
 class Eviction(msgspec.Struct, array_like=True, tag="evicted"):
-    """What is older than `before_ms` in a collection left the memory; what follows in the changelog is there again."""
+    """What is older than `before_ms` in a collection left the memory, but for these keys, by start and slug.
+
+    What follows in the changelog is there again.
+    """
 
     collection: str
     before_ms: int
+    stays: list[tuple[int, str]]
 
 
 class Watermarks(msgspec.Struct, array_like=True, tag="watermarks"):
@@ -82,10 +104,15 @@ class Watermarks(msgspec.Struct, array_like=True, tag="watermarks"):
     timestamp_ms: dict[int, int]
 
 
-_RowsByKey = dict[DocumentKey, dict[int, list[int]]]
+_Rows = dict[int, Ints]
+"""By source partition."""
 
 EVICTED_AT_ONCE: Final = 2_000
 """Rows, about; everything else stands still while they are packed."""
+PARTS: Final = 64
+"""In so many parts a list of components is stored, which its names alone decide: whoever stores a part, at whatever
+time, means the same rows by it. Ten million films of an hour fit, and each part of a short list is small.
+"""
 
 Entry = HeldBlock | Eviction | Watermarks
 _ENCODER = msgspec.msgpack.Encoder()
@@ -115,8 +142,11 @@ class Merger:
         self.dirty: dict[DocumentKey, None] = {}
         """Keys that changed since their document was made, in the order of their first change."""
         self.unfetched: set[DocumentKey] = set()
-        """Dirty keys of which an older part may lie in the store."""
+        """Dirty keys of which something older may lie in the store."""
+        self.staying: set[DocumentKey] = set()
+        """Keys that the store does not take; they are passed over."""
         self._names = {"genre": PackedNames(), "movie_id": PackedNames()}
+        self._shown = _Shown(PackedNames(), PackedNames())
         self._held: dict[tuple[str, int], Groups] = {}
         self._evicted_before: dict[str, int] = {}
         self._evictions: dict[str, int] = {}  # since the last checkpoint
@@ -156,31 +186,27 @@ class Merger:
         known = len(groups)
         rows = groups.merge(message.block)
         evicted_before = self._evicted_before.get(message.block.collection, 0)
-        self.again(self._keys(groups, rows))
+        self.again(_keys(groups, rows))
         if evicted_before:
             fresh = rows[(rows >= known) & (groups.starts[rows] < evicted_before)]
-            self.unfetched.update(self._keys(groups, fresh))
+            self.unfetched.update(_keys(groups, fresh))
 
     def _groups(self, collection: str, partition: int) -> Groups:
         groups = self._held.get((collection, partition))
         if groups is None:
             result = self._results[collection]
             names = self._names[result.grouped_by] if result.grouped_by else None
-            groups = self._held[collection, partition] = Groups(result, names)
+            groups = self._held[collection, partition] = Groups(result, names, self._shown, live=False)
         return groups
 
-    def _keys(self, groups: Groups, rows: Ints) -> list[DocumentKey]:
-        """The document that each row belongs to."""
-        collection, starts = groups.result.collection, groups.starts[rows].tolist()
-        if not groups.result.by_genre or groups.names is None:
-            keys = {start: DocumentKey(collection, start, "") for start in set(starts)}
-            return [keys[start] for start in starts]
-        slugs = groups.names.texts(groups.ids[rows])
-        return [DocumentKey(collection, start, slug) for start, slug in zip(starts, slugs, strict=True)]
+    def places(self, key: DocumentKey) -> list[Place]:
+        """Where the store may have something of a key."""
+        listed = self._results[key.collection].top is not None
+        return [Place(key, part) for part in range(PARTS)] if listed else [Place(key)]
 
-    def fetched(self, payloads: Mapping[DocumentKey, bytes], asked: Iterable[DocumentKey]) -> None:
-        """Merges what the store had of the keys that were asked for."""
-        for payload in payloads.values():
+    def fetched(self, payloads: Iterable[bytes], asked: Iterable[DocumentKey]) -> None:
+        """Merges what the store had; of the keys in `asked` that is now all."""
+        for payload in payloads:
             for held in _BLOCKS.decode(payload):
                 self._groups(held.block.collection, held.partition).merge(held.block)
         self.unfetched.difference_update(asked)
@@ -216,13 +242,13 @@ class Merger:
             return
         starts = np.array([key.start_ms for key in keys], np.int64)
         ids = self._names["genre"].ids([key.slug for key in keys]) if result.by_genre else None
-        rows = [(partition, groups, groups.find(starts, ids).tolist()) for partition, groups in parts]
-        for i, key in enumerate(keys):
-            held = [(partition, groups, found[i]) for partition, groups, found in rows if found[i] >= 0]
-            rev = [0] * self._partitions
-            for partition, groups, row in held:
-                rev[partition] = int(groups.label.values[row]) + 1
-            figures = _merged(result, [(groups, row) for _, groups, row in held])
+        found = [(partition, groups, groups.find(starts, ids)) for partition, groups in parts]
+        revs = np.zeros((len(keys), self._partitions), np.int64)
+        for partition, groups, rows in found:
+            there = rows >= 0
+            revs[there, partition] = groups.label.values[rows[there]] + 1
+        merged = _merged(result, [(groups, rows) for _, groups, rows in found])
+        for key, rev, figures in zip(keys, revs.tolist(), merged, strict=True):
             yield self._document(result, key, rev, figures)
 
     def _top_document(self, result: Result, key: DocumentKey, parts: list[tuple[int, Groups]]) -> Document:
@@ -233,30 +259,29 @@ class Merger:
             rows = np.flatnonzero(groups.starts == key.start_ms)
             rev[partition] = int((groups.label.values[rows] + 1).sum())
             found.append((groups, rows))
-        ids = np.concatenate([groups.ids[rows] for groups, rows in found])
-        views = np.concatenate([groups.held["views"].values[rows] for groups, rows in found])
-        members, which = np.unique(ids, return_inverse=True)
-        total = np.zeros(len(members), np.int64)
-        np.add.at(total, which, views)
-        limit = result.top.limit
-        if len(members) > limit:
-            best = total >= np.partition(total, -limit)[-limit]
-            members, total = members[best], total[best]
-        names = self._names[result.top.of].texts(members)
-        ranked = heapq.nsmallest(limit, zip((-total).tolist(), names, members.tolist(), strict=True))
-        components = []
-        for _, name, member in ranked:
-            held = [(groups, row) for groups, rows in found for row in rows[groups.ids[rows] == member].tolist()]
-            components.append((name, _merged(result, held)))
-        return self._document(result, key, rev, {"components": components})
+        names = self._names[result.top.of]
+        members = _most_viewed(found, result.top.limit, names)
+        starts = np.full(len(members), key.start_ms, np.int64)
+        merged = _merged(result, [(groups, groups.find(starts, members)) for groups, _ in found])
+        components = list(zip(names.texts(members), merged, strict=True))
+        figures: dict[str, Any] = {"components": components}
+        if NewestTime() in result.held:
+            figures[NewestTime.name] = max(
+                int(groups.held[NewestTime.name].values[rows].max(initial=0)) for groups, rows in found
+            )
+        return self._document(result, key, rev, figures)
 
     def _document(self, result: Result, key: DocumentKey, rev: list[int], figures: Mapping[str, Any]) -> Document:
         shown = Key(result.window, key.start_ms, key.slug)
         return Document(key, result.document_id(shown), tuple(rev), result.document(shown, figures))
 
-    def evictable(self, allowed_lateness_ms: int, limit: int) -> list[Evicted]:
-        """Some of the keys beyond `limit` rows in memory that most source partitions have left behind, oldest first."""
-        excess = len(self) - limit
+    def evictable(
+        self, allowed_lateness_ms: int, limit: int, tried: Collection[WindowKey] = frozenset()
+    ) -> list[WindowKey]:
+        """Some windows, of about EVICTED_AT_ONCE rows, that most source partitions have left behind, oldest first; as
+        long as more than `limit` rows are held of what could ever go. Those in `tried` are passed over.
+        """
+        excess = self._leaving_some_day() - limit
         if excess <= 0 or not self.watermarks:
             return []
         left_behind = median_low(self.watermarks.values()) - allowed_lateness_ms
@@ -267,31 +292,49 @@ class Merger:
                 starts, counts = np.unique(groups.starts[groups.starts + length <= left_behind], return_counts=True)
                 for start, count in zip(starts.tolist(), counts.tolist(), strict=True):
                     rows_in[start, collection] += count
-        chosen: defaultdict[str, list[int]] = defaultdict(list)
+        chosen: list[WindowKey] = []
         rows = 0
         for (start, collection), count in sorted(rows_in.items()):
             if rows >= min(excess, EVICTED_AT_ONCE):
                 break
-            chosen[collection].append(start)
-            rows += count
-        return [
-            evicted
-            for collection, starts in chosen.items()
-            for evicted in self._pack(collection, self._rows_by_key(collection, starts))
-        ]
+            if (collection, start) not in tried and DocumentKey(collection, start, "") not in self.staying:
+                chosen.append((collection, start))
+                rows += count
+        return chosen
 
-    def _pack(self, collection: str, rows_by_key: _RowsByKey) -> Iterator[Evicted]:
-        parts = dict(self._parts(collection))
-        for key, rows in rows_by_key.items():
-            if key not in self.dirty:
+    def _leaving_some_day(self) -> int:
+        """The rows but for those of all time, and of keys that the store does not take."""
+        rows = sum(len(groups) for groups in self._held.values() if groups.result.window.length_ms is not None)
+        for key in self.staying:
+            rows -= sum(int(np.count_nonzero(_of_key(groups, key))) for _, groups in self._parts(key.collection))
+        return rows
+
+    def packed(self, windows: Iterable[WindowKey]) -> Iterator[list[Evicted]]:
+        """What is held of the keys of these windows, some rows at a time, as it is when it is asked for.
+
+        Keys whose document is not written are left out: no part may go ahead of it.
+        """
+        some: list[Evicted] = []
+        rows_in_some = 0
+        for collection, starts in _by_collection(windows).items():
+            parts = dict(self._parts(collection))
+            for place, rows in self._rows_by_place(collection, starts).items():
+                if place.key in self.dirty or place.key in self.staying:
+                    continue
                 blocks = [
                     _held(partition, block)
                     for partition, of_it in rows.items()
-                    for block in parts[partition].blocks(np.array(of_it, np.int64))
+                    for block in parts[partition].blocks(of_it)
                 ]
-                yield Evicted(key, self._rev(parts, rows), _ENCODER.encode(blocks))
+                some.append(Evicted(place, self._rev(parts, rows), _ENCODER.encode(blocks)))
+                rows_in_some += sum(map(len, rows.values()))
+                if rows_in_some >= EVICTED_AT_ONCE:
+                    yield some
+                    some, rows_in_some = [], 0
+        if some:
+            yield some
 
-    def _rev(self, parts: Mapping[int, Groups], rows: Mapping[int, list[int]]) -> tuple[int, ...]:
+    def _rev(self, parts: Mapping[int, Groups], rows: _Rows) -> tuple[int, ...]:
         rev = [0] * self._partitions
         for partition, of_it in rows.items():
             rev[partition] = int((parts[partition].label.values[of_it] + 1).sum())
@@ -301,35 +344,37 @@ class Merger:
         """What each source partition has of a collection."""
         return [(p, groups) for (of, p), groups in sorted(self._held.items()) if of == collection]
 
-    def _rows_by_key(self, collection: str, starts: Iterable[int]) -> _RowsByKey:
-        """The rows of all keys of these windows, by source partition."""
-        found: _RowsByKey = {}
+    def _rows_by_place(self, collection: str, starts: Iterable[int]) -> dict[Place, _Rows]:
+        """The rows of all keys of these windows, by where the store has them."""
+        found: dict[Place, _Rows] = {}
         wanted = np.array(list(starts), np.int64)
         for partition, groups in self._parts(collection):
             rows = np.flatnonzero(np.isin(groups.starts, wanted))
-            for key, row in zip(self._keys(groups, rows), rows.tolist(), strict=True):
-                found.setdefault(key, {}).setdefault(partition, []).append(row)
+            for place, of_it in _places(groups, rows):
+                found.setdefault(place, {})[partition] = of_it
         return found
 
-    def evict(self, stored: Iterable[Evicted]) -> None:
-        """Drops keys that are in the store now, unless they changed meanwhile."""
-        by_collection: defaultdict[str, dict[DocumentKey, tuple[int, ...]]] = defaultdict(dict)
-        for evicted in stored:
-            by_collection[evicted.key.collection][evicted.key] = evicted.rev
-        for collection, revs in by_collection.items():
-            before = max(key.start_ms for key in revs) + 1
-            before = max(before, self._evicted_before.get(collection, 0))
+    def evict(self, stored: Mapping[Place, tuple[int, ...]]) -> None:
+        """Drops the keys that are whole in the store now, by the `_rev` of each of their places there."""
+        for collection, starts in _by_collection((key.collection, key.start_ms) for key, _ in stored).items():
+            before = max(max(starts) + 1, self._evicted_before.get(collection, 0))
             self._evicted_before[collection] = self._evictions[collection] = before
             parts = dict(self._parts(collection))
-            stays = {partition: np.ones(len(groups), np.bool_) for partition, groups in parts.items()}
-            for key, rows in self._rows_by_key(collection, {key.start_ms for key in revs}).items():
-                if key not in self.dirty and self._rev(parts, rows) == revs.get(key):
+            places = self._rows_by_place(collection, starts)
+            stay = {
+                place.key
+                for place, rows in places.items()
+                if place.key in self.dirty or stored.get(place) != self._rev(parts, rows)
+            }
+            kept = {partition: np.ones(len(groups), np.bool_) for partition, groups in parts.items()}
+            for place, rows in places.items():
+                if place.key not in stay:
                     for partition, of_it in rows.items():
-                        stays[partition][of_it] = False
+                        kept[partition][of_it] = False
             for partition, groups in parts.items():
-                groups.keep(np.flatnonzero(stays[partition]))
-                groups.unsaved.values[groups.starts < before] = True
-        compact(self._names["movie_id"], self._held.values())
+                groups.keep(np.flatnonzero(kept[partition]))
+        for names in (self._names["movie_id"], *self._shown):
+            compact(names, self._held.values())
 
     def freeze(self, snapshot: bool) -> Iterator[bytes]:
         """The entries of a checkpoint: what changed since the last call, or everything. All keys must be fetched.
@@ -338,7 +383,10 @@ class Merger:
         """
         assert not self.unfetched, "a key's older part has to be fetched before the key is saved"
         evictions = self._evicted_before if snapshot else self._evictions
-        entries = [_ENCODER.encode(Eviction(collection, before)) for collection, before in evictions.items()]
+        entries = [
+            _ENCODER.encode(Eviction(collection, before, [] if snapshot else self._held_before(collection, before)))
+            for collection, before in evictions.items()
+        ]
         if snapshot or self._watermarks_changed:
             entries.append(_ENCODER.encode(Watermarks(self.watermarks)))
         for (_, partition), groups in self._held.items():
@@ -348,6 +396,16 @@ class Merger:
         self._evictions, self._watermarks_changed = {}, False
         return released(entries)
 
+    def _held_before(self, collection: str, before_ms: int) -> list[tuple[int, str]]:
+        """Start and slug of the keys in memory whose window began before a time."""
+        return sorted(
+            {
+                (key.start_ms, key.slug)
+                for _, groups in self._parts(collection)
+                for key in _keys(groups, np.flatnonzero(groups.starts < before_ms))
+            }
+        )
+
     def load(self, entry: bytes) -> None:
         """Takes over an entry of a checkpoint; they come in the order of the log."""
         message = _DECODER.decode(entry)
@@ -356,7 +414,10 @@ class Merger:
         elif isinstance(message, Eviction):
             self._evicted_before[message.collection] = message.before_ms
             for _, groups in self._parts(message.collection):
-                groups.keep(np.flatnonzero(groups.starts >= message.before_ms))
+                kept = groups.starts >= message.before_ms
+                for start_ms, slug in message.stays:
+                    kept |= _of_key(groups, DocumentKey(message.collection, start_ms, slug))
+                groups.keep(np.flatnonzero(kept))
         else:
             self._groups(message.block.collection, message.partition).merge(message.block)
 
@@ -367,13 +428,87 @@ class Merger:
             groups.unsaved.values[:] = False
 
 
+class _Shown(NamedTuple):
+    """The names that documents show."""
+
+    titles: PackedNames
+    spellings: PackedNames
+
+
 def _held(partition: int, block: bytes) -> HeldBlock:
     """Of a block that is packed already; to be encoded."""
     return HeldBlock(partition, msgspec.Raw(block))  # type: ignore[arg-type]
 
 
-def _merged(result: Result, parts: Sequence[tuple[Groups, int]]) -> dict[str, Any]:
-    """The figures of one group from the rows that its partitions hold."""
-    return {
-        held.name: held.merge([groups.held[held.name].values[row] for groups, row in parts]) for held in result.held
-    }
+def _merged(result: Result, parts: Sequence[tuple[Groups, Ints]]) -> list[dict[str, Any]]:
+    """The figures of groups, each from the rows that its partitions hold, -1 where one has none."""
+    values: list[dict[str, list[Any]]] = [
+        {held.name: [] for held in result.held} for _ in (parts[0][1] if parts else ())
+    ]
+    for groups, rows in parts:
+        there = np.flatnonzero(rows >= 0)
+        for held in result.held:
+            for at, value in zip(there.tolist(), groups.held[held.name].read(rows[there]), strict=True):
+                values[at][held.name].append(value)
+    return [{held.name: held.merge(of_it[held.name]) for held in result.held} for of_it in values]
+
+
+def _by_collection(windows: Iterable[WindowKey]) -> dict[str, set[int]]:
+    """The starts of windows."""
+    starts: defaultdict[str, set[int]] = defaultdict(set)
+    for collection, start in windows:
+        starts[collection].add(start)
+    return starts
+
+
+def _keys(groups: Groups, rows: Ints) -> list[DocumentKey]:
+    """The documents that rows belong to, each once."""
+    if groups.result.by_genre:
+        return [key for key, _ in _keys_by_row(groups, rows)]
+    return [DocumentKey(groups.result.collection, start, "") for start in np.unique(groups.starts[rows]).tolist()]
+
+
+def _keys_by_row(groups: Groups, rows: Ints) -> list[tuple[DocumentKey, int]]:
+    """The document of each row, where it has only one."""
+    starts = groups.starts[rows].tolist()
+    slugs = groups.names.texts(groups.ids[rows]) if groups.names is not None else [""] * len(starts)
+    keys = [DocumentKey(groups.result.collection, start, slug) for start, slug in zip(starts, slugs, strict=True)]
+    return list(zip(keys, rows.tolist(), strict=True))
+
+
+def _of_key(groups: Groups, key: DocumentKey) -> Bools:
+    """Which rows belong to a document."""
+    of_window: Bools = groups.starts == key.start_ms
+    if groups.result.by_genre and groups.names is not None:
+        of_window &= groups.ids == groups.names.ids([key.slug])
+    return of_window
+
+
+def _places(groups: Groups, rows: Ints) -> Iterator[tuple[Place, Ints]]:
+    """Rows by where the store has them."""
+    if groups.result.top is None or groups.names is None:
+        for key, row in _keys_by_row(groups, rows):
+            yield Place(key), np.array([row], np.int64)
+        return
+    starts = groups.starts[rows]
+    parts = (groups.names.hashes(groups.ids[rows]) % np.uint64(PARTS)).astype(np.int64)
+    order = np.lexsort((parts, starts))
+    rows, starts, parts = rows[order], starts[order], parts[order]
+    begins = np.flatnonzero(np.append(True, (np.diff(starts) != 0) | (np.diff(parts) != 0))[: len(rows)])
+    for start, part, of_it in zip(
+        starts[begins].tolist(), parts[begins].tolist(), np.split(rows, begins[1:]), strict=False
+    ):
+        yield Place(DocumentKey(groups.result.collection, start, ""), part), of_it
+
+
+def _most_viewed(found: Sequence[tuple[Groups, Ints]], limit: int, names: PackedNames) -> Ints:
+    """The components with most views over all partitions, of equals the smallest by name."""
+    total = np.zeros(len(names), np.int64)
+    for groups, rows in found:
+        total[groups.ids[rows]] += groups.held[Views.name].values[rows]  # each component has one row
+    least = 1 if np.count_nonzero(total) <= limit else int(np.partition(total, -limit)[-limit])
+    members = np.flatnonzero(total >= least)
+    ranked = heapq.nsmallest(
+        limit, zip((-total[members]).tolist(), names.texts(members), members.tolist(), strict=True)
+    )
+    return np.array([member for _, _, member in ranked], np.int64)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from movie_stream.aggregates.accumulators import Accumulator, OfUsers, TopUsersOf
+from movie_stream.aggregates.accumulators import Accumulator, NewestTime, OfUsers, TopUsersOf
 from movie_stream.aggregates.fields import (
     Count,
     Date,
@@ -24,11 +24,14 @@ from movie_stream.aggregates.fields import (
     Mean,
     Min,
     Newest,
+    NewestGenre,
     NewUsers,
     PeakHour,
+    Rated,
     ReturningUsers,
     Revenue,
     SessionMinutes,
+    Sessions,
     Slug,
     Start,
     Sum,
@@ -62,8 +65,10 @@ class Result:
             raise ValueError(
                 f"{self.collection}: figures of users are kept by day alone, without other figures or genres"
             )
-        if self.top and (self.by_genre or set(self.held) != set(self.top.held)):
-            raise ValueError(f"{self.collection}: a Top is the only figure of its result, and not by genre")
+        if self.top and (self.by_genre or not set(self.held) <= {*self.top.held, NewestTime()}):
+            raise ValueError(
+                f"{self.collection}: a Top is the only figure of its result but for a Newest, and not by genre"
+            )
 
     @cached_property
     def top(self) -> Top | None:
@@ -86,6 +91,13 @@ class Result:
         """Whether users.py keeps the figures."""
         return any(isinstance(held, OfUsers | TopUsersOf) for held in self.held)
 
+    @cached_property
+    def waits(self) -> bool:
+        """Whether partials may wait for a checkpoint: a list of a long window has very many rows that change, and is
+        hardly another a second later.
+        """
+        return self.top is not None and self.window not in (MINUTE, HOUR)
+
     def document_id(self, key: Key) -> str:
         """The `_id`: prefix, slug and the window's start."""
         parts = [self.prefix] * bool(self.prefix) + [key.slug] * self.by_genre
@@ -104,6 +116,14 @@ class Result:
         return {"bsonType": "object", "required": list(properties), "properties": properties}
 
 
+_FILM: Final[Mapping[str, Field]] = {
+    "title": Title(),
+    "genre": NewestGenre(),
+    "views": Count(),
+    "rated_views": Rated(),
+    "avg_rating": Mean("rating"),
+}
+
 RESULTS: Final = (
     Result(
         "movies_aggregates",
@@ -116,6 +136,7 @@ RESULTS: Final = (
             "window_end": End(),
             "total_views": Count(),
             "unique_users": Distinct("user_id", lg_k=12),
+            "rated_views": Rated(),
             "avg_rating": Mean("rating"),
             "max_rating": Max("rating"),
             "min_rating": Min("rating"),
@@ -127,10 +148,19 @@ RESULTS: Final = (
         "top_movies",
         HOUR,
         prefix="top_movies",
-        fields={
-            "timestamp": Start(),
-            "top_movies": Top(10, "movie_id", {"title": Title(), "views": Count(), "avg_rating": Mean("rating")}),
-        },
+        fields={"timestamp": Start(), "top_movies": Top(10, "movie_id", _FILM)},
+    ),
+    Result(
+        "top_movies_daily",
+        DAY,
+        prefix="top_movies",
+        fields={"date": Date(), "timestamp": Start(), "top_movies": Top(100, "movie_id", _FILM)},
+    ),
+    Result(
+        "top_movies_all_time",
+        ALL_TIME,
+        prefix="top_movies_all_time",
+        fields={"timestamp": Newest(), "top_movies": Top(100, "movie_id", _FILM)},
     ),
     Result(
         "category_stats",
@@ -144,6 +174,7 @@ RESULTS: Final = (
             "total_views": Count(),
             "unique_movies": Distinct("movie_id"),
             "unique_users": Distinct("user_id"),
+            "rated_views": Rated(),
             "avg_rating": Mean("rating"),
             "total_revenue": Revenue(),
             "peak_hour": PeakHour(),
@@ -160,6 +191,7 @@ RESULTS: Final = (
             "total_users": Users(),
             "new_users": NewUsers(),
             "returning_users": ReturningUsers(),
+            "sessions": Sessions(),
             "avg_session_duration": SessionMinutes(),
         },
     ),
@@ -171,8 +203,10 @@ RESULTS: Final = (
             "timestamp": Start(),
             "total_views": Count(),
             "unique_users": Distinct("user_id"),
+            "rated_views": Rated(),
             "avg_rating": Mean("rating"),
             "total_duration": Sum("duration"),
+            "total_revenue": Revenue(),
         },
     ),
     Result(
@@ -186,8 +220,10 @@ RESULTS: Final = (
             "timestamp": Start(),
             "daily_views": Count(),
             "unique_users": Distinct("user_id"),
+            "rated_views": Rated(),
             "avg_daily_rating": Mean("rating"),
             "total_watch_time": Sum("duration"),
+            "daily_revenue": Revenue(),
         },
     ),
     Result(

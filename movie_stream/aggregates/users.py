@@ -74,7 +74,7 @@ class Users:
         self._first, self._unsaved = Column(np.int64, fill=_NEVER), Column(np.bool_)
         self._sessions = Sessions(gap_ms)
         self._days = UserDays()
-        self.figures = [Groups(result, None, Vocabulary()) for result in results if result.of_users]
+        self.figures = [Groups(result, None, Vocabulary(), live=True) for result in results if result.of_users]
 
     def __len__(self) -> int:
         return len(self.names)

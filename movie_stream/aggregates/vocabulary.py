@@ -80,6 +80,10 @@ class Spellings(PackedNames):
         super()._append(fresh)
         self._ranked(len(self))
 
+    def smaller(self, one: int, other: int) -> int:
+        """Of two numbers the one whose name is first in the order of code points."""
+        return one if self.rank[one] < self.rank[other] else other
+
 
 class Vocabulary:
     """All names of one partition but the users', who are never forgotten."""

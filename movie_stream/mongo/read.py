@@ -32,6 +32,7 @@ class MinuteWindow(TypedDict):
     window_end: datetime
     total_views: int
     unique_users: int
+    rated_views: int
     avg_rating: float | None
     max_rating: float | None
     min_rating: float | None
@@ -39,18 +40,29 @@ class MinuteWindow(TypedDict):
 
 
 class TopMovie(TypedDict):
-    """A film in its hour."""
+    """A film in its hour or day, or of all time."""
 
     movie_id: str
     title: str
+    genre: str
     views: int
+    rated_views: int
     avg_rating: float | None
 
 
 class TopMovies(TypedDict):
-    """A document of top_movies."""
+    """A document of top_movies, or the one of top_movies_all_time."""
 
     _id: str
+    timestamp: datetime
+    top_movies: list[TopMovie]
+
+
+class TopMoviesOfDay(TypedDict):
+    """A document of top_movies_daily."""
+
+    _id: str
+    date: str
     timestamp: datetime
     top_movies: list[TopMovie]
 
@@ -65,6 +77,7 @@ class GenreStats(TypedDict):
     total_views: int
     unique_movies: int
     unique_users: int
+    rated_views: int
     avg_rating: float | None
     total_revenue: float
     peak_hour: str
@@ -79,6 +92,7 @@ class ActiveUsers(TypedDict):
     total_users: int
     new_users: int
     returning_users: int
+    sessions: int
     avg_session_duration: float | None
 
 
@@ -89,8 +103,10 @@ class Hour(TypedDict):
     timestamp: datetime
     total_views: int
     unique_users: int
+    rated_views: int
     avg_rating: float | None
     total_duration: int
+    total_revenue: float
 
 
 class GenreDay(TypedDict):
@@ -103,8 +119,10 @@ class GenreDay(TypedDict):
     timestamp: datetime
     daily_views: int
     unique_users: int
+    rated_views: int
     avg_daily_rating: float | None
     total_watch_time: int
+    daily_revenue: float
 
 
 class TopUser(TypedDict):
