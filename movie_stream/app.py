@@ -51,6 +51,8 @@ def die(error: BaseException) -> None:
             ending.say(error)
         else:
             exit_code = ending.tell(error, remedy=ending.MORE_WORKERS)
+    except MemoryError as scarce:
+        exit_code = ending.tell(scarce, remedy=ending.MORE_WORKERS)
     finally:  # also where nobody reads what is written any more
         end(exit_code)
 

@@ -39,6 +39,7 @@ _NO_THREAD: Final = "can't start new thread"
 _resource: Any = import_module("resource") if find_spec("resource") else None
 """Where the system has it; imported early, since it takes memory too."""
 _told: Final[list[MovieStreamError]] = []
+_telling: Final = threading.RLock()
 
 
 def run(command: Callable[[], object]) -> NoReturn:
@@ -67,9 +68,10 @@ def tell(error: BaseException, *, remedy: str = "") -> int:
         if known is None:
             raise error
         if isinstance(known, MovieStreamError):
-            if not (isinstance(known, OutOfMemory) and _told):  # threads meet with it at the same time
-                _told.append(known)
-                say(known)
+            with _telling:  # threads meet with it at the same time, and none may end the process before it is said
+                if not (isinstance(known, OutOfMemory) and _told):
+                    say(known)
+                    _told.append(known)
             return known.exit_code
     except MemoryError:
         os.write(2, _NO_MEMORY_FOR_WORDS)

@@ -49,7 +49,8 @@ def test_what_is_not_set_is_a_row(tmp_path: Path) -> None:
         "check": "MongoDB",
         "state": "fail",
         "what": "MONGODB_URI is not set",
-        "remedy": "set it to your MongoDB, or start a broker and a MongoDB with: movie-stream services",
+        "remedy": "set it to your MongoDB (mongodb://host:port), or start one for trying out with: "
+        "movie-stream services",
     }
 
 

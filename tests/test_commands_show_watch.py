@@ -66,7 +66,7 @@ def test_without_a_terminal_it_prints_what_has_changed(settings: Settings) -> No
         with watching(settings, "hours") as process:
             title, header, row = lines(process, 3)
             assert title == "hourly_metrics by hour, newest first (UTC)"
-            assert row.split()[2:] == ["1", "1", "-", "-"]
+            assert row.split()[2:] == ["1", "1", *["-"] * 4]
             put(db, 2)
             assert lines(process, 3) == ["", title, header]
             assert line(process.stdout).split()[2] == "2"

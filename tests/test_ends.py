@@ -44,5 +44,5 @@ def test_the_services_end_first_and_the_workers_second(settings: Settings, tmp_p
         said = log.read_text()
         assert not [line for line in said.splitlines() if "Traceback" in line or "error: " in line], said
         assert said.count("ends without a last checkpoint; nothing is lost") == 1
-        assert "stops; counted 0 events" in said.splitlines()[-1]
+        assert "stops; read 0 events" in said.splitlines()[-1]
         assert "delete" not in said, "the embedded broker is known to delete nothing"

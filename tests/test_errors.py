@@ -15,10 +15,10 @@ CLASSES = [
 
 @pytest.mark.parametrize("kind", CLASSES)
 def test_every_error_is_one_line_without_passwords(kind: Callable[..., MovieStreamError]) -> None:
-    needed = inspect.signature(kind).parameters
-    error = kind(**{name: 3 if name in ("line", "partition") else "two\nlines ana:hunter2@db" for name in needed})
+    numbers = {name: "int" in str(of.annotation) for name, of in inspect.signature(kind).parameters.items()}
+    error = kind(**{name: 3 if number else "two\nlines ana:hunter2@db" for name, number in numbers.items()})
     assert "\n" not in str(error)
-    assert "ana:***@db" in str(error)
+    assert "ana:***@db" in str(error) or all(numbers.values())
     assert "hunter2" not in str(error)
     assert error.exit_code in (1, 2)
 

@@ -94,7 +94,13 @@ async def test_a_leader_that_is_gone_is_given_up_and_one_that_lives_is_not(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two groups at the same time, since much of it is waiting."""
-    starved = settings.model_copy(update={"kafka_group": f"{settings.kafka_group}-starved"})
+    starved = settings.model_copy(
+        update={
+            "kafka_group": f"{settings.kafka_group}-starved",
+            "kafka_partials_topic": f"{settings.kafka_partials_topic}-starved",
+            "mongodb_database": f"{settings.mongodb_database}_starved",
+        }
+    )
     await prepare(settings)
     await prepare(starved)
     monkeypatch.setattr(rewind, "JOINED_WITHIN_S", 5.0)

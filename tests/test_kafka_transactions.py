@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from movie_stream.cli import app
 from movie_stream.kafka import client, offsets, progress, topics
 from movie_stream.kafka.offsets import Ends, Held
-from movie_stream.kafka.progress import wait_until_counted
+from movie_stream.kafka.progress import Progress, wait_until_counted
 from movie_stream.settings import Settings
 from tests.kafka_server import KafkaServer
 from tests.reference import A_VIEW
@@ -132,10 +132,10 @@ async def test_the_end_of_a_transaction_is_waited_for_for_a_while(
     await views(there, 10)
     asked = asyncio.Event()
 
-    async def counted(admin: object, group: str, ends: offsets.Offsets) -> progress.Progress:
+    async def counted(settings: Settings, tables: object, db: object, ends: offsets.Offsets, _: object) -> Progress:
         """As if everything were counted at once."""
         asked.set()
-        return progress.Progress(sum(ends.values()), sum(ends.values()))
+        return Progress(sum(ends.values()), sum(ends.values()))
 
     monkeypatch.setattr(progress, "_progress", counted)
     async with transactional(there) as producer:

@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from movie_stream.aggregates.accumulator import Accumulator, Rules
+from movie_stream.aggregates.accumulators import NewestView, SmallestSpelling
+from movie_stream.aggregates.packed_names import PackedNames
+from movie_stream.aggregates.results import RESULTS
 from movie_stream.chunk import chunk_of
 from movie_stream.tables import table as tables
 from movie_stream.tables.checkpoint import BrokenChangelog, Chain, CheckpointId, Cursor, EntryRecord, encode
@@ -528,17 +531,30 @@ def by_key(messages: list[tuple[int, bytes]]) -> list[Any]:
             continue
         *_, (_, collection, starts, names, labels, held) = decoded
         count = len(starts) // 8
+        [result] = [result for result in RESULTS if result.collection == collection]
+        named = _texts(names) if names else [None] * count
+        columns = [_rows(of, column, count) for of, column in zip(result.held, held, strict=True)]
         for i in range(count):
-            values = [_row(column, i, count) for column in held]
-            name = names[i] if names else None
-            rows.append(str((collection, starts[8 * i : 8 * i + 8], name, labels[8 * i : 8 * i + 8], values)))
+            values = [column[i] for column in columns]
+            rows.append(str((collection, starts[8 * i : 8 * i + 8], named[i], labels[8 * i : 8 * i + 8], values)))
     return sorted(rows)
 
 
-def _row(column: Any, row: int, count: int) -> Any:
+def _rows(held: object, column: Any, count: int) -> list[Any]:
+    """What each row holds of a column."""
+    if isinstance(held, SmallestSpelling):
+        return _texts(column)
+    if isinstance(held, NewestView):
+        time_ms, title, genre = column
+        times = [time_ms[8 * row : 8 * row + 8] for row in range(count)]
+        return list(zip(times, _texts(title), _texts(genre), strict=True))
     if isinstance(column, bytes):
         width = len(column) // count
-        return column[width * row : width * row + width]
-    if len(column) == 2 and isinstance(column[0], bytes):  # times and titles
-        return column[0][8 * row : 8 * row + 8], column[1][row]
-    return column[row]
+        return [column[width * row : width * row + width] for row in range(count)]
+    return list(column)
+
+
+def _texts(packed: tuple[bytes, bytes]) -> list[str]:
+    """The strings that PackedNames.pack has packed."""
+    names = PackedNames()
+    return names.texts(names.unpack(*packed))

@@ -82,7 +82,7 @@ def test_two_groups_with_one_topic_of_partials(settings: Settings, tmp_path: Pat
     assert_both_named(done.stdout, settings, other)
     succeed(settings, "generate", "--to-topic", "--count", "50")
     with started(settings, "worker", log=log) as worker:
-        until(lambda: "counted 50 events" in log.read_text(), log)
+        until(lambda: "read 50 events" in log.read_text(), log)
         succeed(other, "rebuild", "--yes")
         assert worker.wait(PATIENCE_S) == 1, log.read_text()
     [error] = [line for line in log.read_text().splitlines() if line.startswith("error: ")]

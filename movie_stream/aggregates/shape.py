@@ -33,7 +33,7 @@ class Shape:
     >>> from movie_stream.aggregates.results import RESULTS
     >>> shape = Shape.of(RESULTS[1])
     >>> shape.start, shape.entries, [column.name for column in shape.row]
-    ('timestamp', 'top_movies', ['timestamp', 'rank', 'movie_id', 'title', 'views', 'avg_rating'])
+    ('timestamp', 'top_movies', ['timestamp', 'rank', 'movie_id', 'title', 'genre', 'views', ...])
     """
 
     result: Result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -51,6 +52,7 @@ class Watch:
         self._settings, self._db, self._reader = settings, db, reader
         self._topics = Topics.of(settings)
         self._views = self._letters = 0
+        self._looking = asyncio.Lock()  # who asks has the reader assigned what he asks for
 
     async def begin(self) -> None:
         """Counts from here. Raises what `look` raises, and TopicMissing."""
@@ -61,11 +63,12 @@ class Watch:
 
     async def look(self) -> Snapshot:
         """The results now. Raises BrokerUnreachable, BrokerRefused, MongoAway, MongoRefused, MongoFailed."""
-        progress = await self._tables.progress(await runs.current(self._db, self._settings.kafka_group))
-        try:
-            return await self._look(progress.lag)
-        except PyMongoError as error:
-            raise explain(error, self._db) from error
+        async with self._looking:
+            progress = await self._tables.progress(await runs.current(self._db, self._settings.kafka_group))
+            try:
+                return await self._look(progress.lag)
+            except PyMongoError as error:
+                raise explain(error, self._db) from error
 
     async def _look(self, waiting: int) -> Snapshot:
         films = await read.newest(self._db, "top_movies", 1)
