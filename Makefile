@@ -1,7 +1,7 @@
 # Every recipe of the project; CI calls nothing else. `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install demo test chaos bench check coverage docs picture lock clean
+.PHONY: help install demo test long chaos bench check coverage docs picture lock clean
 
 # What `make bench` measures: all, worker, peers, latency, produce, scale or profile; of so many EVENTS, in so many ROUNDS.
 PART ?= all
@@ -33,9 +33,12 @@ demo: install ## start a broker and MongoDB, replay a sample, show the results l
 test: install check ## check, then run every test
 	$(BIN)/pytest --numprocesses=3 --dist=loadfile --durations=10
 
+long: install ## the tests that are too long for make test, but for the fault suite; a few minutes
+	$(BIN)/pytest -m long --numprocesses=2 --dist=loadfile
+
 chaos: install ## the fault suite: what dies, hangs or is spoilt, on both brokers; an hour and a half; writes docs/reliability.md
 	rm -f .chaos/results.jsonl
-	$(BIN)/pytest -m 'chaos or not chaos' --numprocesses=2 tests/test_chaos_*.py
+	$(BIN)/pytest -m 'chaos or not chaos or long' --numprocesses=2 tests/test_chaos_*.py
 	$(BIN)/python -m tests.chaos.record
 
 bench: install ## measure speed, beside other stream processors, for an hour or two; a full run writes docs/performance.md

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.fleet import until
-from tests.chaos.scenario import TIMEOUT_S, on_both_when_asked, on_kafka_only, on_kafka_when_asked
+from tests.chaos.scenario import TIMEOUT_S, on_both_when_asked, on_kafka_when_asked
 from tests.chaos.stage import Kind, Stage
 
 pytestmark = pytest.mark.timeout(TIMEOUT_S)
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timeout(TIMEOUT_S)
 AWAY_S = 30.0
 
 
-@on_kafka_only
+@on_kafka_when_asked
 def test_the_broker_is_killed_and_started_again(kind: Kind, tmp_path: Path) -> None:
     """kill -9 of Apache Kafka, which comes back on its data; a worker that gave up is started again."""
     with Stage("broker killed -9", kind, tmp_path) as stage, stage.producing(stage.stream(), 10_000) as views:

@@ -94,6 +94,7 @@ def test_a_reader_that_goes_away_is_no_error_to_speak_of(folder: Path, command: 
     assert (done.returncode, done.stdout.count("\n"), done.stderr) == (ending.READER_GONE, 1, "")
 
 
+@pytest.mark.long
 def test_a_worker_whose_log_nobody_reads_any_more(settings: Settings, folder: Path) -> None:
     succeed(settings, "init")
     done = shell(folder, "$M worker | head -n 1", environment(settings))
@@ -186,6 +187,7 @@ def test_little_memory_is_one_line(folder: Path, kilobytes: int) -> None:
     assert_one_line_or_done(done)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", ["worker --until-end", "doctor"])
 def test_little_memory_beside_services_is_one_line(settings: Settings, folder: Path, command: str) -> None:
     succeed(settings, "init")
@@ -254,7 +256,10 @@ def interrupted(variables: Mapping[str, str], folder: Path, command: str, after_
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("command", ["settings", "doctor", "worker --until-end"])
+@pytest.mark.parametrize(
+    "command",
+    ["settings", *(pytest.param(command, marks=pytest.mark.long) for command in ("doctor", "worker --until-end"))],
+)
 def test_ctrl_c_at_any_moment_is_quiet(settings: Settings, folder: Path, command: str) -> None:
     succeed(settings, "init")
     variables = environment(settings)

@@ -478,7 +478,7 @@ def one_by_one(values: Sequence[bytes | None], sizes: Sequence[int]) -> Outcome:
     return views, refusals
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(chunks(), st.lists(st.integers(0, 4), max_size=6))
 def test_a_chunk_is_its_records(values: list[bytes | None], sizes: list[int]) -> None:
     alone = one_by_one(values, [1] * len(values))
@@ -488,7 +488,7 @@ def test_a_chunk_is_its_records(values: list[bytes | None], sizes: list[int]) ->
     assert sorted([row[0] for row in views] + [index for index, _ in refusals]) == list(range(len(values)))
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @example(written(r'"x":"\ud800"'))
 @example(written('"x":1e999'))
 @example(b"\xef\xbb\xbf" + GOOD)

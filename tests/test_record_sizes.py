@@ -187,6 +187,7 @@ def listing(settings: Settings, capsys: pytest.CaptureFixture[str], as_json: boo
     return out if as_json else " ".join(out.split())
 
 
+@pytest.mark.long
 def test_blocks_are_cut_to_what_their_topics_take(large: Settings) -> None:
     """Thousands of long names in each, and a limit that is lowered again before the next worker."""
     init(large)
@@ -219,6 +220,7 @@ def send_at_once(settings: Settings, values: list[bytes]) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_views_of_18_mb_and_batches_of_many_times_a_piece_count(large: Settings) -> None:
     """A batch as the Java client makes it of good views that are much alike."""
     init(large)

@@ -99,6 +99,7 @@ def test_a_worker_that_is_to_end_does_not_take_what_a_stranger_holds_for_counted
             assert line.endswith("; stop it, or give it a group of its own")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_apache_kafka_tells_what_a_stranger_holds(settings: Settings, tmp_path: Path) -> None:
     with KafkaServer(tmp_path / "kafka") as kafka:

@@ -46,6 +46,7 @@ def with_another(settings: Settings, **changes: str) -> Settings:
     return settings.model_copy(update={"mongodb_database": f"{settings.mongodb_database}_other", **changes})
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_one_group_fills_one_database_until_a_rebuild_takes_it_over(settings: Settings, tmp_path: Path) -> None:
     other, log = with_another(settings), tmp_path / "worker.log"
