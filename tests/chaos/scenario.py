@@ -23,5 +23,4 @@ def _on(*kinds: object) -> pytest.MarkDecorator:
 on_tansu_always = _on(TANSU, pytest.param(KAFKA, marks=[LONG, NEEDS_KAFKA]))
 """On Tansu in every test run, on Apache Kafka by `make chaos`."""
 on_both_when_asked = _on(pytest.param(TANSU, marks=LONG), pytest.param(KAFKA, marks=[LONG, NEEDS_KAFKA]))
-on_kafka_only = _on(pytest.param(KAFKA, marks=NEEDS_KAFKA))
 on_kafka_when_asked = _on(pytest.param(KAFKA, marks=[LONG, NEEDS_KAFKA]))
