@@ -6,7 +6,7 @@ import pytest
 
 from tests.schedules import small_and_quiet, wrong_in
 
-FIRST, BATCHES, SIZE = 100, 20, 20
+FIRST, BATCHES, SIZE = 20, 20, 20
 
 
 @pytest.mark.chaos

@@ -12,7 +12,7 @@ from tests import schedules
 from tests.mutants import MUTANTS, NOTICED_BY
 from tests.schedules import World, wrong_in
 
-SCHEDULES = 24
+SCHEDULES = 20
 """How many are tried; more in test_chaos_schedules.py, and with: python -m tests.schedules 1000 500."""
 NOTICED_WITHIN = 60
 
