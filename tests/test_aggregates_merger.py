@@ -107,6 +107,21 @@ def test_documents_come_in_the_order_of_their_first_change_and_no_more_than_aske
     assert not merger.dirty
 
 
+def test_keys_are_fetched_in_the_order_of_their_first_change() -> None:
+    store: dict[Place, bytes] = {}
+    merger, idle = Merger(3), source(2, *(hour(number) for number in range(20)))
+    busy = [source(p, *(hour(number) for number in (*range(20), 200))) for p in range(2)]
+    apply(merger, [message for state in (*busy, idle) for message in sent(state)])
+    merger.documents(10**9)
+    evict(merger, store, LATENESS_MS)
+    further(idle, *(hour(number) for number in range(20)))
+    apply(merger, sent(idle))
+    assert len(merger.unfetched) > 20
+    assert list(merger.unfetched) == [key for key in merger.dirty if key in merger.unfetched]
+    fetch(merger, store)
+    assert not merger.unfetched
+
+
 def test_nothing_is_evicted_without_need_or_watermarks() -> None:
     merger = Merger(3)
     assert merger.evictable(0, 0) == []

@@ -141,8 +141,8 @@ class Merger:
         self.watermarks: dict[int, int] = {}
         self.dirty: dict[DocumentKey, None] = {}
         """Keys that changed since their document was made, in the order of their first change."""
-        self.unfetched: set[DocumentKey] = set()
-        """Dirty keys of which something older may lie in the store."""
+        self.unfetched: dict[DocumentKey, None] = {}
+        """Dirty keys of which something older may lie in the store, in the order in which they came."""
         self.staying: set[DocumentKey] = set()
         """Keys that the store does not take; they are passed over."""
         self._names = {"genre": PackedNames(), "movie_id": PackedNames()}
@@ -189,7 +189,7 @@ class Merger:
         self.again(_keys(groups, rows))
         if evicted_before:
             fresh = rows[(rows >= known) & (groups.starts[rows] < evicted_before)]
-            self.unfetched.update(_keys(groups, fresh))
+            self.unfetched.update(dict.fromkeys(_keys(groups, fresh)))
 
     def _groups(self, collection: str, partition: int) -> Groups:
         groups = self._held.get((collection, partition))
@@ -209,7 +209,8 @@ class Merger:
         for payload in payloads:
             for held in _BLOCKS.decode(payload):
                 self._groups(held.block.collection, held.partition).merge(held.block)
-        self.unfetched.difference_update(asked)
+        for key in tuple(asked):
+            self.unfetched.pop(key, None)
 
     def documents(self, limit: int) -> list[Document]:
         """Makes the documents of up to `limit` dirty keys, which are clean then; keys not yet fetched stay dirty."""
