@@ -364,7 +364,8 @@ def test_blocks_are_cut_to_size(monkeypatch: pytest.MonkeyPatch) -> None:
     assert reference.same(merged(sent, restored.partials(1)), wanted.documents) == []
 
 
-@pytest.mark.parametrize("most", [pytest.param(None, marks=pytest.mark.long), 60_000])
+@pytest.mark.long
+@pytest.mark.parametrize("most", [None, 60_000])
 def test_blocks_of_long_names_are_cut_to_what_a_topic_takes(most: int | None) -> None:
     """Thousands of users, films and titles of the longest names that there are."""
     long = "\U0001f3ac"

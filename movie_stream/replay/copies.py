@@ -153,18 +153,9 @@ async def rewritten(
             lines.append(line + b"\n")
     if not lines:
         return [], []
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_shell(
-        command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
-    )
     told = asyncio.get_running_loop().call_later(SILENT_S, silent)
     try:
-        output, complaint = await process.communicate(b"".join(lines))
-    except BaseException:
-        if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)  # whatever the shell has started, too
-        await process.wait()
-        raise
+        process, (output, complaint) = await _asked(command, b"".join(lines))
     finally:
         told.cancel()
     answers = output.split(b"\n")
@@ -181,6 +172,23 @@ async def rewritten(
     rows = np.flatnonzero([answer.strip() != b"" for answer in answers]).tolist()
     kept[LEFT_OUT] += len(lines) - len(rows)
     return [passed[row] for row in rows], [answers[row] for row in rows]
+
+
+async def _asked(command: str, text: bytes) -> tuple[asyncio.subprocess.Process, tuple[bytes, bytes]]:
+    """A shell command that has ended, its answer and its complaint; whoever cancels us ends it."""
+    pipe = asyncio.subprocess.PIPE
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_shell(command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
+    )
+    try:
+        process = await asyncio.shield(starting)  # cut off in there, only the shell would be ended
+        return process, await process.communicate(text)
+    except BaseException:
+        process = await starting
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)  # whatever the shell has started, too
+        await process.wait()
+        raise
 
 
 def _line(value: bytes | None) -> bytes | None:
