@@ -8,8 +8,9 @@ anywhere:
 3. MongoDB takes writes: its collections are what they must be
 4. the group is joined, alone, and its offsets are set back; cut off here, the old run goes on, and the next worker
    tells the group its own positions
-5. the new run begins, which outranks the old one, and claims the topics; cut off here, a worker counts it, claims them,
-   and deletes what 6 would have
+5. the new run begins, which outranks the old one, and claims the topics; cut off here, a worker counts it, and deletes
+   what 6 would have; where the topics were another deployment's and are not claimed yet, it refuses until this is done
+   again
 6. the documents of earlier runs are deleted, and that is noted
 
 Each step ends within bounds, and may be done again.
