@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import timedelta
 from typing import Any, Final
 
@@ -39,9 +38,12 @@ def rules_of(settings: Settings) -> Rules:
 
 
 def fingerprint(settings: Settings, topology: Topology) -> dict[str, Any]:
-    """All that figures depend on besides the log: a run is the counting of one log under one of these."""
-    names = Topics.of(settings)
-    results = repr([(of.collection, of.window, of.grouped_by, of.prefix, of.fields, of.held) for of in RESULTS])
+    """All that figures depend on besides the log: a run is the counting of one log under one of these.
+
+    Names and texts in it are stored, here and in `stored` of the results: whoever changes one has everybody rebuild.
+    """
+    names, rules = Topics.of(settings), rules_of(settings)
+    results = f"[{', '.join(result.stored for result in RESULTS)}]"
     return {
         "format": FORMAT,
         "topic": topology.identities[names.events],
@@ -50,7 +52,11 @@ def fingerprint(settings: Settings, topology: Topology) -> dict[str, Any]:
         "partials_partitions": topology.partitions[names.partials],
         "accumulate_changelog": topology.identities[names.accumulate_changelog],
         "publish_changelog": topology.identities[names.publish_changelog],
-        **{name.upper(): value for name, value in asdict(rules_of(settings)).items()},
+        "ALLOWED_LATENESS_MS": rules.allowed_lateness_ms,
+        "FUTURE_TOLERANCE_MS": rules.future_tolerance_ms,
+        "SESSION_GAP_MS": rules.session_gap_ms,
+        "TIMEZONE": rules.timezone,
+        "REVENUE_PER_VIEW_MICRO": rules.revenue_per_view_micro,
         "results": hashlib.sha256(results.encode()).hexdigest()[:16],
     }
 

@@ -44,6 +44,11 @@ class Accumulator(Protocol):
     """One kind of figure of a group. Instances are values: equal ones are held once."""
 
     @property
+    def stored(self) -> str:
+        """Its name and parameters in the fingerprint of a run; see Result.stored."""
+        ...
+
+    @property
     def name(self) -> str:
         """Names the column within its result, in partials and changelogs."""
         ...
@@ -65,6 +70,7 @@ class Accumulator(Protocol):
 class Views:
     """The number of views."""
 
+    stored: ClassVar[str] = "Views()"
     name: ClassVar[str] = "views"
 
     def column(self, names: Shown, live: bool) -> Column:
@@ -82,6 +88,10 @@ class SumOf:
     """The sum of a number over the views that have it; exact up to 2**63."""
 
     number: str
+
+    @property
+    def stored(self) -> str:
+        return f"SumOf(number={self.number!r})"
 
     @property
     def name(self) -> str:
@@ -104,6 +114,10 @@ class WideSumOf:
     """
 
     number: str
+
+    @property
+    def stored(self) -> str:
+        return f"WideSumOf(number={self.number!r})"
 
     @property
     def name(self) -> str:
@@ -142,6 +156,10 @@ class CountOf:
     number: str
 
     @property
+    def stored(self) -> str:
+        return f"CountOf(number={self.number!r})"
+
+    @property
     def name(self) -> str:
         return f"{self.number}.count"
 
@@ -160,6 +178,10 @@ class LargestOf:
     """The largest number seen, None where no view had it."""
 
     number: str
+
+    @property
+    def stored(self) -> str:
+        return f"LargestOf(number={self.number!r})"
 
     @property
     def name(self) -> str:
@@ -183,6 +205,10 @@ class SmallestOf:
     _unseen: ClassVar[int] = np.iinfo(np.int64).max
 
     @property
+    def stored(self) -> str:
+        return f"SmallestOf(number={self.number!r})"
+
+    @property
     def name(self) -> str:
         return f"{self.number}.min"
 
@@ -200,6 +226,7 @@ class SmallestOf:
 class NewestTime:
     """The newest timestamp, in Unix milliseconds."""
 
+    stored: ClassVar[str] = "NewestTime()"
     name: ClassVar[str] = "newest"
 
     def column(self, names: Shown, live: bool) -> Column:
@@ -216,6 +243,7 @@ class NewestTime:
 class ViewsByHour:
     """The number of views in each local hour of the day: 24 integers."""
 
+    stored: ClassVar[str] = "ViewsByHour()"
     name: ClassVar[str] = "views_by_hour"
 
     def column(self, names: Shown, live: bool) -> Column:
@@ -234,6 +262,10 @@ class Members:
 
     member: str
     lg_k: int
+
+    @property
+    def stored(self) -> str:
+        return f"Members(member={self.member!r}, lg_k={self.lg_k!r})"
 
     @property
     def name(self) -> str:
@@ -283,6 +315,7 @@ class NamesColumn:
 class SmallestSpelling:
     """The smallest spelling of the genre in code-point order, trimmed and collapsed."""
 
+    stored: ClassVar[str] = "SmallestSpelling()"
     name: ClassVar[str] = "spelling"
 
     def column(self, names: Shown, live: bool) -> NamesColumn:
@@ -349,6 +382,7 @@ class NewestColumn:
 class NewestView:
     """Title and genre of the newest view; of views at one time, the smallest title and the smallest genre."""
 
+    stored: ClassVar[str] = "NewestView()"
     name: ClassVar[str] = "newest_view"
 
     def column(self, names: Shown, live: bool) -> NewestColumn:
@@ -384,6 +418,10 @@ class OfUsers:
 
     name: str
 
+    @property
+    def stored(self) -> str:
+        return f"OfUsers(name={self.name!r})"
+
     def column(self, names: Shown, live: bool) -> Column:
         return Column(np.int64)
 
@@ -400,6 +438,10 @@ class TopUsersOf:
 
     name: ClassVar[str] = "top_users"
     limit: int
+
+    @property
+    def stored(self) -> str:
+        return f"TopUsersOf(limit={self.limit!r})"
 
     def column(self, names: Shown, live: bool) -> Column:
         return Column(object, fill=None)

@@ -51,6 +51,11 @@ class Field(Protocol):
     """One field of a document."""
 
     @property
+    def stored(self) -> str:
+        """Its name and parameters in the fingerprint of a run; see Result.stored."""
+        ...
+
+    @property
     def needs(self) -> tuple[Accumulator, ...]: ...
     @property
     def schema(self) -> Schema:
@@ -64,6 +69,7 @@ class Field(Protocol):
 class Genre:
     """The genre as it is shown."""
 
+    stored: ClassVar[str] = "Genre()"
     needs: ClassVar[tuple[Accumulator, ...]] = (SmallestSpelling(),)
     schema: ClassVar[Schema] = _TEXT
 
@@ -75,6 +81,7 @@ class Genre:
 class Slug:
     """The genre as it groups."""
 
+    stored: ClassVar[str] = "Slug()"
     needs: ClassVar[tuple[Accumulator, ...]] = ()
     schema: ClassVar[Schema] = _TEXT
 
@@ -86,6 +93,7 @@ class Slug:
 class Start:
     """The start of the window, a date."""
 
+    stored: ClassVar[str] = "Start()"
     needs: ClassVar[tuple[Accumulator, ...]] = ()
     schema: ClassVar[Schema] = _DATE
 
@@ -97,6 +105,7 @@ class Start:
 class End:
     """The end of the window, exclusive, a date."""
 
+    stored: ClassVar[str] = "End()"
     needs: ClassVar[tuple[Accumulator, ...]] = ()
     schema: ClassVar[Schema] = _DATE
 
@@ -109,6 +118,7 @@ class End:
 class Date:
     """The day as text, 2024-10-31."""
 
+    stored: ClassVar[str] = "Date()"
     needs: ClassVar[tuple[Accumulator, ...]] = ()
     schema: ClassVar[Schema] = {"bsonType": "string", "pattern": r"^\d{4}-\d{2}-\d{2}$"}
 
@@ -120,6 +130,7 @@ class Date:
 class Newest:
     """The newest timestamp of the group, a date."""
 
+    stored: ClassVar[str] = "Newest()"
     needs: ClassVar[tuple[Accumulator, ...]] = (NewestTime(),)
     schema: ClassVar[Schema] = _DATE
 
@@ -131,6 +142,7 @@ class Newest:
 class Count:
     """The number of views."""
 
+    stored: ClassVar[str] = "Count()"
     needs: ClassVar[tuple[Accumulator, ...]] = (Views(),)
     schema: ClassVar[Schema] = _COUNT
 
@@ -146,6 +158,10 @@ class Sum:
     schema: ClassVar[Schema] = _COUNT
 
     @property
+    def stored(self) -> str:
+        return f"Sum(number={self.number!r})"
+
+    @property
     def needs(self) -> tuple[Accumulator, ...]:
         return (SumOf(self.number),)
 
@@ -157,6 +173,7 @@ class Sum:
 class Revenue:
     """The sum of the prices."""
 
+    stored: ClassVar[str] = "Revenue()"
     needs: ClassVar[tuple[Accumulator, ...]] = (WideSumOf("revenue"),)
     schema: ClassVar[Schema] = _NUMBER
 
@@ -172,6 +189,10 @@ class Mean:
     schema: ClassVar[Schema] = _NUMBER_OR_NULL
 
     @property
+    def stored(self) -> str:
+        return f"Mean(number={self.number!r})"
+
+    @property
     def needs(self) -> tuple[Accumulator, ...]:
         return SumOf(self.number), CountOf(self.number)
 
@@ -184,6 +205,7 @@ class Mean:
 class Rated:
     """How many views have a rating: what their mean is over."""
 
+    stored: ClassVar[str] = "Rated()"
     needs: ClassVar[tuple[Accumulator, ...]] = (CountOf("rating"),)
     schema: ClassVar[Schema] = _COUNT
 
@@ -197,6 +219,10 @@ class Max:
 
     number: Literal["rating", "duration", "revenue"]
     schema: ClassVar[Schema] = _NUMBER_OR_NULL
+
+    @property
+    def stored(self) -> str:
+        return f"Max(number={self.number!r})"
 
     @property
     def needs(self) -> tuple[Accumulator, ...]:
@@ -213,6 +239,10 @@ class Min:
 
     number: Literal["rating", "duration", "revenue"]
     schema: ClassVar[Schema] = _NUMBER_OR_NULL
+
+    @property
+    def stored(self) -> str:
+        return f"Min(number={self.number!r})"
 
     @property
     def needs(self) -> tuple[Accumulator, ...]:
@@ -232,6 +262,10 @@ class Distinct:
     schema: ClassVar[Schema] = _COUNT
 
     @property
+    def stored(self) -> str:
+        return f"Distinct(member={self.member!r}, lg_k={self.lg_k!r})"
+
+    @property
     def needs(self) -> tuple[Accumulator, ...]:
         return (Members(self.member, self.lg_k),)
 
@@ -243,6 +277,7 @@ class Distinct:
 class PeakHour:
     """The local hour of the day with most views, of equals the earliest, as 20:00."""
 
+    stored: ClassVar[str] = "PeakHour()"
     needs: ClassVar[tuple[Accumulator, ...]] = (ViewsByHour(),)
     schema: ClassVar[Schema] = {"bsonType": "string", "pattern": r"^\d{2}:00$"}
 
@@ -255,6 +290,7 @@ class PeakHour:
 class Title:
     """The title of the newest view, of equals the smallest."""
 
+    stored: ClassVar[str] = "Title()"
     needs: ClassVar[tuple[Accumulator, ...]] = (NewestView(),)
     schema: ClassVar[Schema] = _TEXT
 
@@ -266,6 +302,7 @@ class Title:
 class NewestGenre:
     """The genre of the newest view as it is shown, of equals the smallest."""
 
+    stored: ClassVar[str] = "NewestGenre()"
     needs: ClassVar[tuple[Accumulator, ...]] = (NewestView(),)
     schema: ClassVar[Schema] = _TEXT
 
@@ -281,6 +318,11 @@ class Top:
     of: Literal["movie_id"]
     columns: Mapping[str, Field] = field(hash=False)
     needs: ClassVar[tuple[Accumulator, ...]] = ()
+
+    @property
+    def stored(self) -> str:
+        columns = ", ".join(f"{name!r}: {column.stored}" for name, column in self.columns.items())
+        return f"Top(limit={self.limit}, of={self.of!r}, columns={{{columns}}})"
 
     @property
     def held(self) -> tuple[Accumulator, ...]:
@@ -309,6 +351,7 @@ SESSION_MS: Final = OfUsers("session_ms")
 class Users:
     """Users with a view on the day."""
 
+    stored: ClassVar[str] = "Users()"
     needs: ClassVar[tuple[Accumulator, ...]] = (TOTAL_USERS,)
     schema: ClassVar[Schema] = _COUNT
 
@@ -320,6 +363,7 @@ class Users:
 class NewUsers:
     """Users whose first view ever is on the day."""
 
+    stored: ClassVar[str] = "NewUsers()"
     needs: ClassVar[tuple[Accumulator, ...]] = (NEW_USERS,)
     schema: ClassVar[Schema] = _COUNT
 
@@ -331,6 +375,7 @@ class NewUsers:
 class ReturningUsers:
     """Users with a view on the day and an earlier one on another."""
 
+    stored: ClassVar[str] = "ReturningUsers()"
     needs: ClassVar[tuple[Accumulator, ...]] = (TOTAL_USERS, NEW_USERS)
     schema: ClassVar[Schema] = _COUNT
 
@@ -342,6 +387,7 @@ class ReturningUsers:
 class Sessions:
     """The sessions that began on the day."""
 
+    stored: ClassVar[str] = "Sessions()"
     needs: ClassVar[tuple[Accumulator, ...]] = (SESSIONS,)
     schema: ClassVar[Schema] = _COUNT
 
@@ -353,6 +399,7 @@ class Sessions:
 class SessionMinutes:
     """The mean length of the sessions that began on the day, in minutes; None where none did."""
 
+    stored: ClassVar[str] = "SessionMinutes()"
     needs: ClassVar[tuple[Accumulator, ...]] = (SESSIONS, SESSION_MS)
     schema: ClassVar[Schema] = _NUMBER_OR_NULL
 
@@ -366,6 +413,10 @@ class TopUsers:
     """The users with most views on the day, of equals the smallest user_id first."""
 
     limit: int
+
+    @property
+    def stored(self) -> str:
+        return f"TopUsers(limit={self.limit!r})"
 
     @property
     def needs(self) -> tuple[Accumulator, ...]:

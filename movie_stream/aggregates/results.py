@@ -98,6 +98,18 @@ class Result:
         """
         return self.top is not None and self.window not in (MINUTE, HOUR)
 
+    @property
+    def stored(self) -> str:
+        """What the result is, as the fingerprint of a run has it.
+
+        Every part of it is written down (in `stored` of fields, accumulators and windows), and stays as it was first
+        stored whatever the classes are called: where it changes, every deployment has to rebuild.
+        """
+        fields = ", ".join(f"{name!r}: {field.stored}" for name, field in self.fields.items())
+        held = ", ".join(held.stored for held in self.held) + "," * (len(self.held) == 1)
+        names = f"{self.collection!r}, {self.window.stored}, {self.grouped_by!r}, {self.prefix!r}"
+        return f"({names}, {{{fields}}}, ({held}))"
+
     def document_id(self, key: Key) -> str:
         """The `_id`: prefix, slug and the window's start."""
         parts = [self.prefix] * bool(self.prefix) + [key.slug] * self.by_genre

@@ -26,6 +26,11 @@ class Window:
     pattern: str
     """How a start is written in an `_id`, for strftime."""
 
+    @property
+    def stored(self) -> str:
+        """Its name in the fingerprint of a run; see Result.stored."""
+        return f"Window(name={self.name!r}, length_ms={self.length_ms!r}, pattern={self.pattern!r})"
+
     def starts(self, timestamp_ms: Ints) -> Ints:
         """The start of each timestamp's window, in Unix milliseconds."""
         if self.length_ms is None:
