@@ -24,7 +24,7 @@ from bench.meter import FIRST, Meter, PeerFailed
 from bench.ours import COMMAND, fresh, variables, worker_mark
 from bench.running import Run
 from bench.stream import Stream, Writer, create
-from movie_stream.partitioner import partitions_of
+from movie_stream.columnar.murmur2 import partitions_of
 from movie_stream.settings import Settings
 
 PART: Final = "latency"

@@ -16,7 +16,7 @@ from pymongo import MongoClient
 from bench.meter import FIRST, LAST, LOOK_EVERY_S, Measured, Meter, PeerFailed, environment
 from bench.services import Services
 from bench.stream import delete
-from movie_stream.kafka.topics import Topics
+from movie_stream.kafka.cluster.topics import Topics
 from movie_stream.settings import Settings, variable_of
 
 COMMAND: Final = (sys.executable, "-c", "from movie_stream.cli import main; main()")

@@ -10,7 +10,7 @@ from pymongo import MongoClient
 from bench.ours import fresh, work
 from bench.running import Run
 from bench.stream import Stream
-from movie_stream.kafka.topics import Topics
+from movie_stream.kafka.cluster.topics import Topics
 from movie_stream.settings import Settings
 
 PART: Final = "scale"

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from numpy.typing import NDArray
 
-from movie_stream.partitioner import partitions_of
+from movie_stream.columnar.murmur2 import partitions_of
 
 ROWS: Final = 20_000
 """Views that are made at once."""

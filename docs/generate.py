@@ -13,8 +13,8 @@ import typer
 from movie_stream.aggregates.fields import Key
 from movie_stream.aggregates.results import RESULTS, Result
 from movie_stream.cli import app
-from movie_stream.event import RULES
-from movie_stream.kafka.topics import Topics
+from movie_stream.events.event import RULES
+from movie_stream.kafka.cluster.topics import Topics
 from movie_stream.settings import Settings, expectation_of, variable_of, written
 
 ROOT = Path(__file__).parent.parent

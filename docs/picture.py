@@ -12,8 +12,8 @@ from unittest.mock import patch
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 
-from movie_stream.commands import demo
-from movie_stream.commands.live import Run, Screen, frame
+from movie_stream.commands.demo import command as demo
+from movie_stream.commands.demo.live import Run, Screen, frame
 from movie_stream.settings import load_settings
 
 PICTURE = Path(__file__).parent / "demo.svg"

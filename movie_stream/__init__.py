@@ -1,30 +1,34 @@
 """movie-stream: real-time analytics of movie views, from Kafka to MongoDB, exact.
 
-Where to start reading, in this order:
+Where to start reading, in this order, which is that of a view on its way:
 
-1.  event.py              what a view is, and how a chunk of them is decoded and checked
-2.  aggregates/results.py the results, each declared in a few lines; adding one is an entry here
-3.  aggregates/           how they are computed: pure functions of a prefix of the log, no I/O
-4.  tables/               state that survives a crash: checkpoints in a changelog topic
-5.  agents/               the two agents: accumulate (views to partial results), publish (those to MongoDB)
-6.  app.py                the Faust app: topics, tables and agents wired together
-7.  kafka/                the outside world, Kafka: whole chunks in, guarded sends out
-8.  mongo/                the outside world, MongoDB: schema, and writes that only ever move forward
-9.  replay/               CSV files and generated streams, as a producer
-10. embedded/             a broker and a mongod of one's own, for trying out and for the tests
-11. api/                  the same from Python: views in, results out; its names are to be had from here
-12. commands/             one module for each command
-13. cli.py                the command line: names, options and help
-14. ending.py             how a command ends: exit codes, and errors of one line; output.py guards what it prints
+1.  events/       what a view is, and how records become views
+2.  aggregates/   what is computed: results.py declares each result, adding one is an entry there; no I/O in here
+3.  columnar/     the arrays that all of this stands in
+4.  tables/       state that survives a crash: checkpoints in a changelog topic
+5.  kafka/        the outside world, Kafka: whole chunks in, guarded sends out
+6.  mongo/        the outside world, MongoDB: schema, queries, and writes that only ever move forward
+7.  runs/         which counting of the log this is, and how far it is
+8.  agents/       the two agents: accumulate (views to partials), publish (those to MongoDB); and the worker
+9.  app.py        the Faust app: topics, agents and the worker wired together
+10. dead_letters/ records that were refused, and what becomes of them
+11. replay/       files and made-up views, as a producer
+12. client/       the same from Python: views in, results out; its names are to be had from here
+13. embedded/     a broker and a mongod of one's own, for trying out and for the tests
+14. commands/     one module or folder for each command
+15. cli.py        the command line: names, options and help; entry.py is where it begins
+16. console/      what commands share: how they print, and how they end
+
+Below all of it: settings.py (the settings), errors.py (the errors), masking.py (keeps passwords out of texts).
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from movie_stream.api.producer import ViewProducer
-    from movie_stream.api.results import Results
-    from movie_stream.api.view_event import ViewEvent
+    from movie_stream.client.producer import ViewProducer
+    from movie_stream.client.results import Results
+    from movie_stream.client.view_event import ViewEvent
 else:
 
     def __getattr__(name: str) -> object:
@@ -38,7 +42,7 @@ __all__ = ["Results", "ViewEvent", "ViewProducer"]
 __version__ = "0.1.0"
 
 _PLACES: Final = {
-    "Results": "movie_stream.api.results",
-    "ViewEvent": "movie_stream.api.view_event",
-    "ViewProducer": "movie_stream.api.producer",
+    "Results": "movie_stream.client.results",
+    "ViewEvent": "movie_stream.client.view_event",
+    "ViewProducer": "movie_stream.client.producer",
 }

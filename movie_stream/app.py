@@ -22,17 +22,18 @@ from faust.app.base import BootStrategy
 from faust.tables.manager import TableManager
 from faust.types import TP, StreamT
 
-from movie_stream import ending, logs, metrics
-from movie_stream.allocator import give_back
-from movie_stream.chunk import Chunk
+from movie_stream.agents import metrics
+from movie_stream.agents.worker import Worker
+from movie_stream.columnar.allocator import give_back
+from movie_stream.console import ending, logs
 from movie_stream.errors import MovieStreamError, OutOfDescriptors, WorkerFailed
-from movie_stream.kafka import client
-from movie_stream.kafka.frames import receive_in_place
-from movie_stream.kafka.transport import SESSION_TIMEOUT_MS, ChunkTransport
-from movie_stream.kafka.unpack import unpack_in_runs
-from movie_stream.layout import Layouts
+from movie_stream.events.chunk import Chunk
+from movie_stream.events.layout import Layouts
+from movie_stream.kafka.batches.unpack import unpack_in_runs
+from movie_stream.kafka.cluster import client
+from movie_stream.kafka.fetch.frames import receive_in_place
+from movie_stream.kafka.fetch.transport import SESSION_TIMEOUT_MS, ChunkTransport
 from movie_stream.settings import Settings, load_settings
-from movie_stream.worker import Worker
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,9 @@ from typing import Annotated
 
 import typer
 
-from movie_stream import __version__, ending
-from movie_stream.arguments import CommandLine, parsed
+from movie_stream import __version__
+from movie_stream.console import ending
+from movie_stream.console.arguments import CommandLine, parsed
 
 app = CommandLine(
     name="movie-stream",
@@ -137,7 +138,7 @@ def demo(
     Ctrl-C ends all of it, with exit code 0, or 130 where it cuts --once short. With KAFKA_BOOTSTRAP_SERVERS and
     MONGODB_URI both set these are used instead of the embedded pair.
     """
-    from movie_stream.commands.demo import demo as run
+    from movie_stream.commands.demo.command import demo as run
     from movie_stream.settings import load_settings
 
     _end(run(load_settings(), once=once, file=file, count=count, rate=rate))
@@ -379,7 +380,7 @@ def produce(
     --resume goes on, also after kill -9 or a lost connection: it looks up in
     the topic what has arrived, so that no view is missing or sent twice.
     """
-    from movie_stream.replay.plan import plan_of
+    from movie_stream.replay.order.plan import plan_of
     from movie_stream.replay.source import source_of
     from movie_stream.settings import load_settings
 
@@ -496,8 +497,8 @@ def generate(
 
     Ctrl-C ends it with exit code 130: an unfinished file is removed, what was sent to the topic stays there.
     """
-    from movie_stream.commands.generate import generate as run
-    from movie_stream.commands.generate import made_up_views
+    from movie_stream.commands.generate.command import generate as run
+    from movie_stream.commands.generate.command import made_up_views
 
     views = made_up_views(
         count=count,
@@ -524,7 +525,7 @@ def generate(
 
 def _shown_names(incomplete: str) -> list[str]:
     """What the shell may complete the word to, with dashes where it has some."""
-    from movie_stream.commands.show import names
+    from movie_stream.commands.show.command import names
 
     spelled = [name.replace("_", "-") for name in names()] if "-" in incomplete else names()
     return [name for name in spelled if name.startswith(incomplete)]
@@ -590,8 +591,8 @@ def show(
     What --limit leaves out is said; with JSON and CSV on standard error.
     Ctrl-C ends --watch with exit code 0.
     """
-    from movie_stream.commands.show import Choice
-    from movie_stream.commands.show import show as run
+    from movie_stream.commands.show.command import Choice
+    from movie_stream.commands.show.command import show as run
     from movie_stream.settings import load_settings
 
     choice = Choice(since, until, genre, limit)
@@ -648,8 +649,8 @@ def list_letters(
 
     In JSON, key and value are text where they are UTF-8; where not, key_base64 and value_base64 stand instead.
     """
-    from movie_stream.commands.dead_letters import selection_of
-    from movie_stream.commands.dead_letters_list import list_letters as run
+    from movie_stream.commands.dead_letters.common import selection_of
+    from movie_stream.commands.dead_letters.list import list_letters as run
     from movie_stream.settings import load_settings
 
     selection = selection_of(kind=kind, reason=reason, partition=partition, since=since, until=until)
@@ -695,8 +696,8 @@ def replay_letters(
     What would be refused again is not sent, but counted by reason. A copy goes into the partition of its original,
     where the worker knows whether that, or another copy of it, counts already: so this may be repeated at any time.
     """
-    from movie_stream.commands.dead_letters import selection_of
-    from movie_stream.commands.dead_letters_replay import replay_letters as run
+    from movie_stream.commands.dead_letters.common import selection_of
+    from movie_stream.commands.dead_letters.replay import replay_letters as run
     from movie_stream.settings import load_settings
 
     selection = selection_of(kind=kind, reason=reason, partition=partition, since=since, until=until)
@@ -708,7 +709,7 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for scripts.")] = False,
 ) -> None:
     """Check the broker, topics, MongoDB, versions and permissions, and say what to do."""
-    from movie_stream.commands.doctor import doctor as run
+    from movie_stream.commands.doctor.command import doctor as run
     from movie_stream.settings import load_settings
 
     _end(run(load_settings(), as_json=as_json))

@@ -32,7 +32,7 @@ _VALUE_BYTES = 64 << 10
 """The most that a file with one value may have."""
 _DOTENV_BYTES = 1 << 20
 _AT_ONCE_BYTES = 16 << 20
-"""What is unpacked of a batch as a whole, and so the least that may be allowed; see kafka/inflate.py."""
+"""What is unpacked of a batch as a whole, and so the least that may be allowed; see kafka/batches/inflate.py."""
 
 A_DURATION = "a whole number and a unit (ms, s, min, h or d), such as 24h, 30min or 500ms"
 A_PEM = "the path of a file in PEM format"

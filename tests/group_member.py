@@ -13,9 +13,9 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.errors import GroupLoadInProgressError, MemberIdRequired
 from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, SyncGroupRequest
 
-from movie_stream.kafka import client
-from movie_stream.kafka.topics import Topics
-from movie_stream.kafka.transport import SESSION_TIMEOUT_MS
+from movie_stream.kafka.cluster import client
+from movie_stream.kafka.cluster.topics import Topics
+from movie_stream.kafka.fetch.transport import SESSION_TIMEOUT_MS
 from movie_stream.settings import Settings
 
 HEARTBEAT_EVERY_S = 1.0

@@ -12,11 +12,11 @@ import pytest
 
 from movie_stream.aggregates import accumulator, merger, partial
 from movie_stream.aggregates.accumulator import Accumulator
-from movie_stream.aggregates.columns import Ints
 from movie_stream.aggregates.groups import Block, Groups
 from movie_stream.aggregates.merger import DocumentKey, Eviction, Merger, Place
 from movie_stream.aggregates.refused import Refused
 from movie_stream.aggregates.users import Users
+from movie_stream.columnar.columns import Ints
 from movie_stream.mongo.guard import Rev
 from movie_stream.tables import checkpoint, table
 from movie_stream.tables.checkpoint import Chain, CheckpointId, Counted, Cursor, EntryRecord

@@ -37,8 +37,8 @@ from movie_stream.aggregates.accumulator import Accumulator, Rules
 from movie_stream.aggregates.merger import Merger
 from movie_stream.aggregates.refused import named
 from movie_stream.aggregates.results import RESULTS
-from movie_stream.chunk import chunk_of
-from movie_stream.kafka.topics import Topics, Topology
+from movie_stream.events.chunk import chunk_of
+from movie_stream.kafka.cluster.topics import Topics, Topology
 from movie_stream.mongo.failures import MongoAway
 from movie_stream.mongo.guard import GuardedDocument, Rev, compare
 from movie_stream.mongo.report import WriteReport

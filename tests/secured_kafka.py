@@ -17,7 +17,7 @@ from aiokafka.protocol.admin import CreateAclsRequest
 from cryptography.hazmat.primitives import serialization
 
 from movie_stream.embedded.launch import free_port
-from movie_stream.kafka import client
+from movie_stream.kafka.cluster import client
 from movie_stream.settings import Settings
 from tests.kafka_server import KafkaServer
 

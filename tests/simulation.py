@@ -13,7 +13,7 @@ from movie_stream.aggregates import results
 from movie_stream.aggregates.accumulator import Accumulator, DeadLetter, Rules
 from movie_stream.aggregates.merger import Evicted, Merger, Place
 from movie_stream.aggregates.refused import named
-from movie_stream.chunk import Chunk, chunk_of
+from movie_stream.events.chunk import Chunk, chunk_of
 from tests.reference import Record, views
 
 Copies = Mapping[tuple[int, int], int]

@@ -18,8 +18,8 @@ import msgspec
 
 from movie_stream.aggregates.accumulator import Accumulator, Rules
 from movie_stream.aggregates.merger import Merger, Place
-from movie_stream.chunk import chunk_of
-from movie_stream.run import FORMAT
+from movie_stream.events.chunk import chunk_of
+from movie_stream.runs.fingerprint import FORMAT
 from movie_stream.tables.checkpoint import CheckpointId, Cursor, EntryRecord, decode, encode
 from tests.reference import HOUR_MS, Record
 from tests.simulation import TOPIC, chunk_of_records, evict, partitions_of_events

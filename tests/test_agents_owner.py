@@ -15,9 +15,9 @@ from movie_stream.agents.owner import LIVE, UNTIL_END, Cadence, Owned, Pace
 from movie_stream.agents.publish import Publish
 from movie_stream.aggregates.accumulator import Accumulator, Rules
 from movie_stream.aggregates.groups import BLOCK_BYTES
-from movie_stream.chunk import chunk_of
 from movie_stream.errors import WorkerFailed
-from movie_stream.kafka.topics import Topics, Topology
+from movie_stream.events.chunk import chunk_of
+from movie_stream.kafka.cluster.topics import Topics, Topology
 from movie_stream.mongo.failures import MongoAway
 from movie_stream.mongo.report import WriteReport
 from movie_stream.settings import Settings

@@ -13,8 +13,8 @@ from movie_stream.agents.owner import Owned, Pace
 from movie_stream.agents.publish import Publish
 from movie_stream.aggregates.accumulator import Accumulator, Rules
 from movie_stream.aggregates.merger import Merger
-from movie_stream.chunk import chunk_of
-from movie_stream.kafka.topics import Topics, Topology
+from movie_stream.events.chunk import chunk_of
+from movie_stream.kafka.cluster.topics import Topics, Topology
 from movie_stream.mongo import bulk
 from movie_stream.mongo.client import Database, opened
 from movie_stream.mongo.partials import PartialsStore

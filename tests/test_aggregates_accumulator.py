@@ -19,14 +19,14 @@ from movie_stream.aggregates.accumulator import Accumulator, DeadLetter, OutOfSt
 from movie_stream.aggregates.accumulators import OfUsers, TopUsersOf
 from movie_stream.aggregates.fields import End, Key
 from movie_stream.aggregates.merger import Merger
-from movie_stream.aggregates.packed_names import PackedNames
 from movie_stream.aggregates.refused import named
 from movie_stream.aggregates.results import RESULTS
 from movie_stream.aggregates.vocabulary import Vocabulary
 from movie_stream.aggregates.window import ALL_TIME
-from movie_stream.chunk import Chunk, chunk_of
-from movie_stream.partitioner import partitions_of
-from movie_stream.spans import Spans
+from movie_stream.columnar.murmur2 import partitions_of
+from movie_stream.columnar.packed_names import PackedNames
+from movie_stream.columnar.spans import Spans
+from movie_stream.events.chunk import Chunk, chunk_of
 from tests import reference
 from tests.reference import Documents, Record, views
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from movie_stream.aggregates.batch import Batch, Cut
-from movie_stream.aggregates.columns import order_of
-from movie_stream.aggregates.sketch import register_and_rank
 from movie_stream.aggregates.vocabulary import Vocabulary
 from movie_stream.aggregates.window import ALL_TIME, DAY, HOUR, Window
-from movie_stream.event import MISSING
+from movie_stream.columnar.columns import order_of
+from movie_stream.columnar.hyperloglog import register_and_rank
+from movie_stream.events.event import MISSING
 
 LARGEST = np.iinfo(np.int64).max
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from movie_stream.aggregates.columns import Column, Ints, PairIndex, first_of_each, segmented_maximum
-from movie_stream.allocator import PAGES_FROM_BYTES
+from movie_stream.columnar.allocator import PAGES_FROM_BYTES
+from movie_stream.columnar.columns import Column, Ints, PairIndex, first_of_each, segmented_maximum
 
 Pair = tuple[int, int]
 extremes = st.sampled_from([0, 1, -1, 2**63 - 1, -(2**63), 86_400_000, 1 << 32])

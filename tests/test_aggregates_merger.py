@@ -13,7 +13,7 @@ from movie_stream.aggregates import merger as merger_module
 from movie_stream.aggregates import partial
 from movie_stream.aggregates.accumulator import Accumulator, Rules
 from movie_stream.aggregates.merger import Document, DocumentKey, Merger, OtherRun, Place
-from movie_stream.chunk import chunk_of
+from movie_stream.events.chunk import chunk_of
 from tests import reference
 from tests.reference import Record, views
 from tests.simulation import evict, fetch

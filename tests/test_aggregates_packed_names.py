@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from movie_stream.aggregates.packed_names import PackedNames
-from movie_stream.spans import Spans
+from movie_stream.columnar.packed_names import PackedNames
+from movie_stream.columnar.spans import Spans
 
 anything = st.text(st.characters(codec="utf-8"), max_size=20)
 alike = st.sampled_from(

@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from movie_stream import layout
 from movie_stream.aggregates import vocabulary
 from movie_stream.aggregates.accumulator import Accumulator, Rules
 from movie_stream.aggregates.reader import Reader
 from movie_stream.aggregates.vocabulary import Names, Vocabulary
-from movie_stream.chunk import Chunk, chunk_of
-from movie_stream.event import LONGEST, decode
-from movie_stream.kafka.unpack import Run
-from movie_stream.kafka.unpack import chunks as chunks_of_runs
-from movie_stream.layout import Layouts
-from movie_stream.spans import Spans
+from movie_stream.columnar.spans import Spans
+from movie_stream.events import layout
+from movie_stream.events.chunk import Chunk, chunk_of
+from movie_stream.events.event import LONGEST, decode
+from movie_stream.events.layout import Layouts
+from movie_stream.kafka.batches.unpack import Run
+from movie_stream.kafka.batches.unpack import chunks as chunks_of_runs
 from tests import odd_records, reference
 from tests.odd_records import BLANKS, MEMBERS, NUMBERS, ORDERS, STRINGS, TIMESTAMPS, plain, written
 from tests.simulation import merged

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from movie_stream.aggregates.slots import Slots, _halves
+from movie_stream.columnar.slots import Slots, _halves
 
 hashes = st.integers(0, 3) | st.sampled_from([63, 64, 127, 128, 2**32 - 1]) | st.integers(0, 2**32 - 1)
 

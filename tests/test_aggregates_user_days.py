@@ -9,8 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from movie_stream.aggregates.columns import Ints
 from movie_stream.aggregates.user_days import UserDays
+from movie_stream.columnar.columns import Ints
 
 Pair = tuple[int, int]
 pairs = st.lists(st.tuples(st.integers(0, 4) | st.integers(0, 80_000), st.integers(0, 9)), max_size=20)

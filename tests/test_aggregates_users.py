@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from movie_stream.aggregates.accumulator import Accumulator, Rules
 from movie_stream.aggregates.merger import Merger
-from movie_stream.chunk import chunk_of
+from movie_stream.events.chunk import chunk_of
 from tests import reference
 from tests.reference import Documents, Record, views
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from movie_stream.aggregates import vocabulary
 from movie_stream.aggregates.vocabulary import Names, Spellings, Vocabulary, usable_texts
-from movie_stream.event import spelled
-from movie_stream.spans import Spans
+from movie_stream.columnar.spans import Spans
+from movie_stream.events.event import spelled
 from tests.odd_records import STRINGS
 
 LONGEST = 12

@@ -9,13 +9,13 @@ import sys
 import numpy as np
 import pytest
 
-from movie_stream.allocator import PAGES_FROM_BYTES, Room
+from movie_stream.columnar.allocator import PAGES_FROM_BYTES, Room
 
 PROGRAM = """
 import sys
 import numpy as np
 import psutil
-from movie_stream.allocator import LARGE_BYTES, give_back, trim
+from movie_stream.columnar.allocator import LARGE_BYTES, give_back, trim
 
 if "give back" in sys.argv:
     give_back()

@@ -15,14 +15,14 @@ import msgspec
 import pytest
 
 from movie_stream import ViewEvent, ViewProducer
-from movie_stream.api import producer as producing
-from movie_stream.api import write_behind
-from movie_stream.api.write_behind import WriteBehind
+from movie_stream.client import producer as producing
+from movie_stream.client import write_behind
+from movie_stream.client.write_behind import WriteBehind
+from movie_stream.columnar.murmur2 import partitions_of
 from movie_stream.embedded.launch import free_port
 from movie_stream.embedded.process import GuardedProcess
 from movie_stream.errors import BrokerUnreachable, EventRefused, SettingMissing, SettingsError, TopicMissing, UsageError
-from movie_stream.partitioner import partitions_of
-from movie_stream.replay.topic_writer import open_topic
+from movie_stream.kafka.produce.topic_writer import open_topic
 from movie_stream.settings import Settings
 from tests.test_replay_topic_writer import PARTITIONS, SOON, create_topic, own_broker, read_topic
 

@@ -14,7 +14,7 @@ import pytest
 from movie_stream import Results
 from movie_stream.embedded.launch import free_port
 from movie_stream.errors import MongoUnreachable, SettingMissing, SettingsError, UsageError
-from movie_stream.event import slug_of
+from movie_stream.events.event import slug_of
 from movie_stream.mongo.client import Database
 from movie_stream.settings import Settings
 from tests.reference import Documents

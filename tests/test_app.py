@@ -47,7 +47,7 @@ import asyncio, threading
 from aiokafka.client import AIOKafkaClient
 from movie_stream.app import MovieStream
 from movie_stream.cli import main
-from movie_stream.kafka.transport import ChunkThread
+from movie_stream.kafka.fetch.transport import ChunkThread
 
 shut_down, revoked = MovieStream.shut_down, MovieStream._on_partitions_revoked
 commit, close = ChunkThread._commit, AIOKafkaClient.close

@@ -33,9 +33,9 @@ from bench.services import Services
 from bench.stages import Clock
 from bench.stream import GENRES, Stream, all_records
 from bench.temporary import temporary_folder
+from movie_stream.columnar.murmur2 import partitions_of
 from movie_stream.errors import InputError
-from movie_stream.event import RULES
-from movie_stream.partitioner import partitions_of
+from movie_stream.events.event import RULES
 
 ROOT = Path(__file__).parents[1]
 MACHINE = {"cores": 2, "cpu": "a CPU", "memory_gb": 24, "python": "3.11.7", "java": ""}
@@ -294,8 +294,8 @@ clock = Clock()
 install(clock)
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from bench.stream import Stream, all_records
-from movie_stream.kafka.unpack import Fetched, take_runs
-from movie_stream.layout import Layouts
+from movie_stream.kafka.batches.unpack import Fetched, take_runs
+from movie_stream.events.layout import Layouts
 batch = DefaultRecordBatchBuilder(2, 0, False, -1, -1, 0, 1 << 24)
 for offset, (key, value) in enumerate(zip(*all_records(Stream(20_000)))):
     batch.append(offset, 0, key, value, [])

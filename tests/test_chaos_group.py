@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from aiokafka.errors import UnknownMemberIdError
 
-from movie_stream.kafka import topics
+from movie_stream.kafka.cluster import topics
 from movie_stream.settings import Settings
 from tests.chaos.fleet import until
 from tests.chaos.scenario import KAFKA, LONG, NEEDS_KAFKA, TANSU

@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from movie_stream.kafka import client
-from movie_stream.partitioner import partitions_of
+from movie_stream.columnar.murmur2 import partitions_of
+from movie_stream.kafka.cluster import client
 from movie_stream.settings import Settings
 from tests import test_kafka_transactions as transactions
 from tests.chaos.fleet import crashing, until

@@ -18,8 +18,8 @@ from tests.whole_path import PATIENCE_S, database, documents, environment, log_o
 VIEWS: Final = 3_000
 STEPS: Final = {
     "3, MongoDB takes writes": ("movie_stream.mongo.schema", "ensure"),
-    "4, it has joined": ("movie_stream.kafka.rewind", "_share"),
-    "4, the offsets are set back": ("movie_stream.kafka.rewind", "rewind"),
+    "4, it has joined": ("movie_stream.runs.rewind", "_share"),
+    "4, the offsets are set back": ("movie_stream.runs.rewind", "rewind"),
     "5, the new run has begun": ("movie_stream.mongo.runs", "start_new"),
     "6, some documents are deleted": ("movie_stream.mongo.runs", "delete_older"),
     "6, it is noted": ("movie_stream.mongo.runs", "clear"),

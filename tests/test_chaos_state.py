@@ -17,8 +17,9 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.admin.records_to_delete import RecordsToDelete
 
-from movie_stream.kafka import client, offsets
-from movie_stream.kafka.topics import Topics
+from movie_stream.kafka import offsets
+from movie_stream.kafka.cluster import client
+from movie_stream.kafka.cluster.topics import Topics
 from movie_stream.tables.checkpoint import CheckpointId, Cursor, EntryRecord, encode
 from tests import reference
 from tests.chaos.fleet import until

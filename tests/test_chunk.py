@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from movie_stream.chunk import Chunk, chunk_of
-from movie_stream.spans import Spans
+from movie_stream.columnar.spans import Spans
+from movie_stream.events.chunk import Chunk, chunk_of
 
 
 def test_a_chunk_without_holes() -> None:

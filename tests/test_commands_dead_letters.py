@@ -16,9 +16,9 @@ import pytest
 from typer.testing import CliRunner
 
 from movie_stream.cli import app
-from movie_stream.commands.dead_letters_list import as_plain
-from movie_stream.kafka import client
-from movie_stream.kafka.letters import Letter
+from movie_stream.commands.dead_letters.list import as_plain
+from movie_stream.dead_letters.letters import Letter
+from movie_stream.kafka.cluster import client
 from movie_stream.settings import Settings
 from tests import reference
 from tests.test_kafka_headers import send as send_as_is

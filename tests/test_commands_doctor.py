@@ -11,11 +11,11 @@ from aiokafka.admin import NewTopic
 from bson.int64 import Int64
 
 from movie_stream import __version__
-from movie_stream.commands.doctor import SCRATCH, look_at_retention
-from movie_stream.commands.doctor_workers import look_at_workers
-from movie_stream.commands.findings import Findings
+from movie_stream.commands.doctor.command import SCRATCH, look_at_retention
+from movie_stream.commands.doctor.findings import Findings
+from movie_stream.commands.doctor.workers import look_at_workers
 from movie_stream.embedded.launch import free_port
-from movie_stream.kafka import client, topics
+from movie_stream.kafka.cluster import client, topics
 from movie_stream.mongo import runs, schema
 from movie_stream.mongo.client import opened
 from movie_stream.settings import Settings

@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 from pyarrow import parquet
 
-from movie_stream.commands.generate_file import write_file
-from movie_stream.event import decode
-from movie_stream.replay.csv_records import ENCODER, Record
-from movie_stream.replay.csv_views import ViewsFile
-from movie_stream.replay.generate import COLUMNS, generate_rows
-from movie_stream.replay.made_up import MadeUp
+from movie_stream.commands.generate.file import write_file
+from movie_stream.events.event import decode
+from movie_stream.replay.records.csv_records import ENCODER, Record
+from movie_stream.replay.records.csv_views import ViewsFile
 from movie_stream.replay.source import source_of
+from movie_stream.replay.synthetic.generate import COLUMNS, generate_rows
+from movie_stream.replay.synthetic.made_up import MadeUp
 from movie_stream.settings import Settings
 from tests.test_replay_generate import table
 from tests.whole_path import PATIENCE_S, command, database, environment, log_of, records, started, succeed
@@ -90,7 +90,7 @@ def test_an_unfinished_file_does_not_stay(tmp_path: Path, monkeypatch: pytest.Mo
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("movie_stream.replay.generate.GeneratedRows.csv_lines", interrupt)
+    monkeypatch.setattr("movie_stream.replay.synthetic.generate.GeneratedRows.csv_lines", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_file(MadeUp(count=10), tmp_path / "views.csv", "csv")
     assert list(tmp_path.iterdir()) == []

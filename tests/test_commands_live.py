@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from movie_stream.commands.live import Run, frame, results, screen
-from movie_stream.commands.watch import Snapshot
+from movie_stream.commands.demo.live import Run, frame, results, screen
+from movie_stream.commands.demo.watch import Snapshot
 from movie_stream.mongo.read import GenreStats, Hour, MinuteWindow, TopMovie
 
 AT = datetime(2024, 11, 1, 14, 30, tzinfo=UTC)

@@ -16,7 +16,7 @@ from typing import IO
 import pytest
 
 from movie_stream.embedded.launch import free_port
-from movie_stream.replay.bookmark import state_folder
+from movie_stream.replay.resume.bookmark import state_folder
 from movie_stream.settings import Settings
 from tests.test_replay_send import START_MS, csv_file, view
 from tests.test_replay_topic_writer import create_topic

@@ -21,7 +21,7 @@ from movie_stream.aggregates import results
 from movie_stream.aggregates.fields import Count, Date, Mean, Newest, Start, Title, Top
 from movie_stream.aggregates.results import Result
 from movie_stream.aggregates.window import ALL_TIME, DAY
-from movie_stream.commands.show import Choice, show
+from movie_stream.commands.show.command import Choice, show
 from movie_stream.embedded.launch import free_port
 from movie_stream.errors import MongoUnreachable, UsageError
 from movie_stream.mongo.client import opened

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from movie_stream.commands.show import Choice, show
-from movie_stream.commands.show_workers import row_of
+from movie_stream.commands.show.command import Choice, show
+from movie_stream.commands.show.workers import row_of
 from movie_stream.mongo.workers import WORKERS
 from movie_stream.settings import Settings
 from tests.whole_path import database

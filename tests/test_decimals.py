@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta
 
-from movie_stream.decimals import MISSING, decimals, whole_numbers
-from movie_stream.spans import Spans
+from movie_stream.columnar.decimals import MISSING, decimals, whole_numbers
+from movie_stream.columnar.spans import Spans
 from tests.odd_records import NUMBERS, TIMESTAMPS
 from tests.test_spans import elsewhere
 

@@ -24,7 +24,7 @@ from movie_stream.aggregates.window import DAY, HOUR
 from movie_stream.cli import app
 from movie_stream.mongo.client import opened
 from movie_stream.mongo.schema import ensure
-from movie_stream.replay.plan import plan_of
+from movie_stream.replay.order.plan import plan_of
 from movie_stream.settings import Settings, variable_of
 from tests.whole_path import command, database, succeed
 
@@ -159,7 +159,7 @@ def test_imports_point_one_way() -> None:
 def test_a_view_is_checked_without_kafka_or_mongodb() -> None:
     loaded = "import sys, movie_stream; movie_stream.ViewEvent; print(*sys.modules)"
     names = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout.split()
-    assert "movie_stream.api.view_event" in names
+    assert "movie_stream.client.view_event" in names
     assert not {"aiokafka", "motor", "pymongo", "pydantic_settings", "faust"} & set(names)
 
 

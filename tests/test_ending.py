@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from movie_stream import ending
+from movie_stream.console import ending
+from movie_stream.console.output import Outlet
 from movie_stream.errors import BrokerUnreachable, MovieStreamError, OutOfMemory, UsageError
-from movie_stream.output import Outlet
 from movie_stream.settings import Settings
 from tests.whole_path import COMMAND, PATIENCE_S, environment, succeed
 
@@ -197,7 +197,7 @@ def test_little_memory_beside_services_is_one_line(settings: Settings, folder: P
 
 DIES = """
 import asyncio, sys
-from movie_stream import logs
+from movie_stream.console import logs
 from movie_stream.errors import WorkerFailed
 logs.set_up("INFO")
 async def fail():

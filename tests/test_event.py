@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from movie_stream import event
-from movie_stream.event import (
+from movie_stream.events import event
+from movie_stream.events.event import (
     LONG_RECORD,
     MAX_DEPTH,
     MAX_TIMESTAMP_MS,
@@ -25,7 +25,7 @@ from movie_stream.event import (
     decode,
     decode_one,
 )
-from movie_stream.reasons import kind_of
+from movie_stream.events.reasons import kind_of
 from tests import reference
 from tests.reference import A_VIEW
 

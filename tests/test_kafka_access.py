@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from movie_stream.errors import MovieStreamError, SettingsError
-from movie_stream.kafka import client, topics
-from movie_stream.kafka.access import access_in_words, access_options
+from movie_stream.kafka.cluster import client, topics
+from movie_stream.kafka.cluster.access import access_in_words, access_options
 from movie_stream.settings import Settings
 from tests.secured_kafka import PASSWORDS, SecuredKafka, Way, authority, secured_kafka
 

@@ -10,7 +10,8 @@ from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 from aiokafka.errors import LeaderNotAvailableError, OffsetOutOfRangeError
 
-from movie_stream.kafka import client, offsets, topics
+from movie_stream.kafka import offsets
+from movie_stream.kafka.cluster import client, topics
 from movie_stream.settings import Settings
 from tests.kafka_server import KafkaServer
 

@@ -14,8 +14,9 @@ from aiokafka import TopicPartition, conn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from movie_stream.kafka import client, frames, topics
-from movie_stream.kafka.frames import IN_PLACE_FROM_BYTES, FrameProtocol, FrameReader
+from movie_stream.kafka.cluster import client, topics
+from movie_stream.kafka.fetch import frames
+from movie_stream.kafka.fetch.frames import IN_PLACE_FROM_BYTES, FrameProtocol, FrameReader
 from movie_stream.settings import Settings
 
 LARGE = 3 * IN_PLACE_FROM_BYTES

@@ -21,8 +21,9 @@ from aiokafka.record.util import calc_crc32c, encode_varint
 from hypothesis import given
 from hypothesis import strategies as st
 
-from movie_stream.chunk import REPLAY_OF
-from movie_stream.kafka import client, headers, record_batch, topics, unpack
+from movie_stream.events.chunk import REPLAY_OF
+from movie_stream.kafka.batches import headers, record_batch, unpack
+from movie_stream.kafka.cluster import client, topics
 from movie_stream.kafka.scan import newest_first, oldest_first
 from movie_stream.settings import Settings
 

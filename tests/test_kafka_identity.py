@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from movie_stream.kafka import client
-from movie_stream.kafka.identity import identities
+from movie_stream.kafka.cluster import client
+from movie_stream.kafka.cluster.identity import identities
 from movie_stream.settings import Settings
 
 

@@ -16,8 +16,9 @@ from aiokafka.record import default_records
 from hypothesis import given
 from hypothesis import strategies as st
 
-from movie_stream.kafka import client, inflate
-from movie_stream.kafka.inflate import AT_ONCE_BYTES, DAMAGE, BatchTooLarge, Limits, TooLargeAtOnce
+from movie_stream.kafka.batches import inflate
+from movie_stream.kafka.batches.inflate import AT_ONCE_BYTES, DAMAGE, BatchTooLarge, Limits, TooLargeAtOnce
+from movie_stream.kafka.cluster import client
 from movie_stream.settings import Settings
 from tests.whole_path import command, succeed
 

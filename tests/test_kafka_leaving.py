@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 from aiokafka import AIOKafkaConsumer
 
-from movie_stream.kafka import client, topics
-from movie_stream.kafka.group_state import describe_group
-from movie_stream.kafka.leaving import leave_group
-from movie_stream.kafka.membership import Membership
+from movie_stream.kafka.cluster import client, topics
+from movie_stream.kafka.group.group_state import describe_group
+from movie_stream.kafka.group.leaving import leave_group
+from movie_stream.kafka.group.membership import Membership
 from movie_stream.settings import Settings
 
 SESSION_MS = 8_000

@@ -11,8 +11,9 @@ from aiokafka import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from movie_stream.kafka import client, letters, topics
-from movie_stream.kafka.letters import Letter, Letters, Scope, Selection, letter_of
+from movie_stream.dead_letters import letters
+from movie_stream.dead_letters.letters import Letter, Letters, Scope, Selection, letter_of
+from movie_stream.kafka.cluster import client, topics
 from movie_stream.settings import Settings
 
 RUN = 7

@@ -13,10 +13,11 @@ from aiokafka import TopicPartition
 from aiokafka.errors import TopicAuthorizationFailedError
 
 from movie_stream.errors import BrokerUnreachable
-from movie_stream.kafka import client, offsets, topics
 from movie_stream.kafka import log as log_module
+from movie_stream.kafka import offsets
+from movie_stream.kafka.cluster import client, topics
+from movie_stream.kafka.cluster.topics import Topics
 from movie_stream.kafka.log import DELETION_ATTEMPTS, Broker, KafkaLog
-from movie_stream.kafka.topics import Topics
 from movie_stream.settings import Settings
 from movie_stream.tables.log import LogCut
 

@@ -15,13 +15,14 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 
 from movie_stream.errors import BrokerRefused
-from movie_stream.kafka import client, rewind, topics
-from movie_stream.kafka.group_state import GroupState, describe_group
-from movie_stream.kafka.leaving import leave_group
-from movie_stream.kafka.membership import Membership
-from movie_stream.kafka.transport import SESSION_TIMEOUT_MS
+from movie_stream.kafka.cluster import client, topics
+from movie_stream.kafka.fetch.transport import SESSION_TIMEOUT_MS
+from movie_stream.kafka.group.group_state import GroupState, describe_group
+from movie_stream.kafka.group.leaving import leave_group
+from movie_stream.kafka.group.membership import Membership
 from movie_stream.mongo import schema
 from movie_stream.mongo.client import opened
+from movie_stream.runs import rewind
 from movie_stream.settings import Settings
 from tests.group_member import GroupMember, connected
 from tests.whole_path import environment
@@ -124,8 +125,9 @@ async def given_up(settings: Settings) -> None:
 
 async def left_alone(settings: Settings) -> None:
     """It shares out nothing. A worker says so, and ends if it is to end at the end; `doctor` and `rebuild` say so."""
-    soon = "import movie_stream.worker as w; w.WATCH_EVERY_S = 0.5; w.STARVED_AFTER_S = 1.0; w.STARVED_AT_MOST_S = 8.0"
-    at_once = "import movie_stream.kafka.group_state as g; g.SETTLED_WITHIN_S = 2.0"
+    soon = "from movie_stream.agents import worker as w; w.WATCH_EVERY_S = 0.5; w.STARVED_AFTER_S = 1.0"
+    soon += "; w.STARVED_AT_MOST_S = 8.0"
+    at_once = "import movie_stream.kafka.group.group_state as g; g.SETTLED_WITHIN_S = 2.0"
     async with connected(settings) as connection:
         leader = await GroupMember(settings, connection).lead()
         alive = asyncio.create_task(leader.stay())

@@ -8,7 +8,8 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin.records_to_delete import RecordsToDelete
 
-from movie_stream.kafka import client, offsets, topics
+from movie_stream.kafka import offsets
+from movie_stream.kafka.cluster import client, topics
 from movie_stream.settings import Settings
 from tests.kafka_server import KafkaServer
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from movie_stream.kafka import topics
-from movie_stream.kafka.topics import Topics
+from movie_stream.kafka.cluster import topics
+from movie_stream.kafka.cluster.topics import Topics
 from movie_stream.settings import Settings
 from tests.secured_kafka import SecuredKafka, allow, secured_kafka
 from tests.whole_path import command, database, succeed

@@ -7,16 +7,16 @@ import asyncio
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from movie_stream.claim import Claim
-from movie_stream.claim import encode as encode_claim
 from movie_stream.errors import TopicMissing
-from movie_stream.kafka import client, topics
-from movie_stream.kafka.progress import Progress, Tables, records_held, wait_until_counted
-from movie_stream.kafka.topics import Topics
+from movie_stream.kafka.cluster import client, topics
+from movie_stream.kafka.cluster.topics import Topics
 from movie_stream.mongo import runs
 from movie_stream.mongo.client import opened
+from movie_stream.runs.progress import Progress, Tables, records_held, wait_until_counted
 from movie_stream.settings import Settings
 from movie_stream.tables.checkpoint import CheckpointId, Cursor, EntryRecord, encode
+from movie_stream.tables.claim import Claim
+from movie_stream.tables.claim import encode as encode_claim
 
 
 async def produce(settings: Settings, topic: str, counts: list[int]) -> None:

@@ -11,9 +11,9 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from movie_stream.chunk import REPLAY_OF
-from movie_stream.kafka.record_batch import Malformed, RawBatch, records_of, varints, whole_records
-from movie_stream.spans import PAD, joined
+from movie_stream.columnar.spans import PAD, joined
+from movie_stream.events.chunk import REPLAY_OF
+from movie_stream.kafka.batches.record_batch import Malformed, RawBatch, records_of, varints, whole_records
 
 _HEADER = ">qiibIhiqqqhii"
 _HEADER_SIZE = struct.calcsize(_HEADER)

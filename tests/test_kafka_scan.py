@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from aiokafka import TopicPartition
 
-from movie_stream.kafka import client, scan, topics
+from movie_stream.kafka import scan
+from movie_stream.kafka.cluster import client, topics
 from movie_stream.kafka.scan import newest_first, oldest_first
 from movie_stream.settings import Settings
 

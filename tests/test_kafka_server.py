@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from movie_stream.kafka import client, offsets, topics
+from movie_stream.kafka import offsets
+from movie_stream.kafka.cluster import client, topics
 from movie_stream.settings import Settings
 from tests.kafka_server import KafkaServer
 

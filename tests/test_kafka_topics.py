@@ -8,8 +8,8 @@ import pytest
 from aiokafka.admin import NewTopic
 
 from movie_stream.errors import TopicMissing
-from movie_stream.kafka import client, topics
-from movie_stream.kafka.topics import Topics
+from movie_stream.kafka.cluster import client, topics
+from movie_stream.kafka.cluster.topics import Topics
 from movie_stream.settings import Settings
 
 

@@ -17,9 +17,11 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from typer.testing import CliRunner
 
 from movie_stream.cli import app
-from movie_stream.kafka import client, offsets, progress, topics
+from movie_stream.kafka import offsets
+from movie_stream.kafka.cluster import client, topics
 from movie_stream.kafka.offsets import Ends, Held
-from movie_stream.kafka.progress import Progress, wait_until_counted
+from movie_stream.runs import progress
+from movie_stream.runs.progress import Progress, wait_until_counted
 from movie_stream.settings import Settings
 from tests.kafka_server import KafkaServer
 from tests.reference import A_VIEW

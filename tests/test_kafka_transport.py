@@ -17,9 +17,10 @@ from mode.utils.locks import Event
 
 from movie_stream.aggregates.accumulator import Accumulator, OutOfStep, Rules
 from movie_stream.app import create_app
-from movie_stream.chunk import Chunk
-from movie_stream.kafka import client, topics, unpack
-from movie_stream.kafka.transport import FETCH_WITHIN_S, ChunkConsumer, ChunkThread
+from movie_stream.events.chunk import Chunk
+from movie_stream.kafka.batches import unpack
+from movie_stream.kafka.cluster import client, topics
+from movie_stream.kafka.fetch.transport import FETCH_WITHIN_S, ChunkConsumer, ChunkThread
 from movie_stream.settings import Settings
 from tests.odd_records import plain
 

@@ -25,10 +25,11 @@ from aiokafka.record.util import calc_crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 
-from movie_stream.chunk import REPLAY_OF, Chunk
-from movie_stream.kafka import client, headers, inflate, topics, unpack
-from movie_stream.kafka.record_batch import Malformed
-from movie_stream.layout import Layouts
+from movie_stream.events.chunk import REPLAY_OF, Chunk
+from movie_stream.events.layout import Layouts
+from movie_stream.kafka.batches import headers, inflate, unpack
+from movie_stream.kafka.batches.record_batch import Malformed
+from movie_stream.kafka.cluster import client, topics
 from movie_stream.settings import Settings
 
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from movie_stream.errors import ChangelogError
-from movie_stream.kafka import client, topics
-from movie_stream.kafka.topics import Topics
-from movie_stream.kafka.watermarks import watermarks
+from movie_stream.kafka.cluster import client, topics
+from movie_stream.kafka.cluster.topics import Topics
+from movie_stream.runs.watermarks import watermarks
 from movie_stream.settings import Settings
 from movie_stream.tables.checkpoint import CheckpointId, Cursor, EntryRecord, encode
 

@@ -9,11 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from movie_stream import layout
 from movie_stream.aggregates.vocabulary import usable_texts
-from movie_stream.event import LONGEST, MISSING, Refused, decode_one
-from movie_stream.layout import LEARNT_AT_ONCE, LONGEST_LAYOUT, MOST_LAYOUTS, OPTIONAL, TEXTS, Layout, Layouts, learn
-from movie_stream.spans import Spans
+from movie_stream.columnar.spans import Spans
+from movie_stream.events import layout
+from movie_stream.events.event import LONGEST, MISSING, Refused, decode_one
+from movie_stream.events.layout import (
+    LEARNT_AT_ONCE,
+    LONGEST_LAYOUT,
+    MOST_LAYOUTS,
+    OPTIONAL,
+    TEXTS,
+    Layout,
+    Layouts,
+    learn,
+)
 from tests import odd_records
 from tests.odd_records import BLANKS, MEMBERS, ORDERS, plain, written
 from tests.test_spans import elsewhere

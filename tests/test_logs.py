@@ -9,9 +9,9 @@ import pytest
 
 SAY_ALL = """
 import logging
-from movie_stream import logs
+from movie_stream.console import logs
 logs.set_up({level!r})
-for name in ("movie_stream.worker", "aiokafka.consumer", "faust.app", "movie_stream.kafka.transport"):
+for name in ("movie_stream.agents.worker", "aiokafka.consumer", "faust.app", "movie_stream.kafka.fetch.transport"):
     for level in ("DEBUG", "INFO", "WARNING"):
         logging.getLogger(name).log(logging.getLevelName(level), "%s of %s", level, name)
 with logs.unlogged("motor", "expected"):
@@ -19,7 +19,7 @@ with logs.unlogged("motor", "expected"):
     logging.getLogger("motor").error("another")
 logging.getLogger("motor").error("expected no more")
 """
-OURS, LIBRARIES = "movie_stream.worker", ("faust.app", "movie_stream.kafka.transport")
+OURS, LIBRARIES = "movie_stream.agents.worker", ("faust.app", "movie_stream.kafka.fetch.transport")
 
 
 @pytest.mark.parametrize(
@@ -47,10 +47,11 @@ def test_ours_is_shown_from_its_level_on_and_what_libraries_say_where_it_matters
 
 SAY_WHAT_STRANGERS_WROTE = """
 import logging
-from movie_stream import logs, masking
+from movie_stream.console import logs
+from movie_stream import masking
 logs.set_up("INFO")
 masking.keep_secret("hunter2!", user="ana")
-log = logging.getLogger("movie_stream.worker")
+log = logging.getLogger("movie_stream.agents.worker")
 log.error("%s left out", "Alien\\x1b[2J\\x9b1;1H\\n2026-11-23T21:25:14Z INFO    all is fine")
 try:
     raise ValueError("ana with hunter2!")

@@ -15,10 +15,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from movie_stream import metrics
+from movie_stream.agents import metrics
+from movie_stream.agents.metrics import Figures, PartitionFigures, asked_in, served
 from movie_stream.errors import SettingsError
-from movie_stream.kafka.progress import wait_until_counted
-from movie_stream.metrics import Figures, PartitionFigures, asked_in, served
+from movie_stream.runs.progress import wait_until_counted
 from movie_stream.settings import Settings
 from tests.whole_path import PATIENCE_S, command, started, succeed
 

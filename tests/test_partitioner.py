@@ -8,8 +8,8 @@ from aiokafka.partitioner import murmur2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from movie_stream.partitioner import murmur2_many, partitions_of, partitions_of_spans
-from movie_stream.spans import Spans
+from movie_stream.columnar.murmur2 import murmur2_many, partitions_of, partitions_of_spans
+from movie_stream.columnar.spans import Spans
 
 KEYS = st.lists(
     st.one_of(st.binary(max_size=12), st.binary(max_size=300), st.text(max_size=20).map(str.encode)),

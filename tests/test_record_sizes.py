@@ -16,16 +16,16 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 
-from movie_stream.chunk import REPLAY_OF
-from movie_stream.commands.dead_letters_list import list_letters
-from movie_stream.commands.dead_letters_replay import replay_letters
-from movie_stream.commands.doctor import doctor
+from movie_stream.commands.dead_letters.list import list_letters
+from movie_stream.commands.dead_letters.replay import replay_letters
+from movie_stream.commands.doctor.command import doctor
 from movie_stream.commands.init import init
+from movie_stream.dead_letters.letters import Selection
 from movie_stream.errors import BrokerRefused
-from movie_stream.kafka import client, configs, topics
-from movie_stream.kafka.large_records import TRUNCATED, TRUNCATED_KEY, LargeRecords
-from movie_stream.kafka.letters import Selection
-from movie_stream.kafka.topics import LEAST_BYTES, LIMIT, Topics
+from movie_stream.events.chunk import REPLAY_OF
+from movie_stream.kafka.cluster import client, configs, topics
+from movie_stream.kafka.cluster.topics import LEAST_BYTES, LIMIT, Topics
+from movie_stream.kafka.produce.large_records import TRUNCATED, TRUNCATED_KEY, LargeRecords
 from movie_stream.settings import Settings
 from tests.kafka_server import KafkaServer
 from tests.reference import expected, same

@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from movie_stream.replay.arrivals import Arrivals
+from movie_stream.replay.resume.arrivals import Arrivals
 
 Rows = Sequence[tuple[bytes, bytes]]
 

@@ -11,11 +11,11 @@ import msgspec
 import pytest
 
 from movie_stream.errors import FileRefused
-from movie_stream.replay.bookmark import Bookmark, BookmarkFile, Mode, Place, bookmark_of, state_folder
+from movie_stream.replay.resume.bookmark import Bookmark, BookmarkFile, Mode, Place, bookmark_of, state_folder
 
 HOLD = """
 import pathlib, sys
-from movie_stream.replay.bookmark import bookmark_of
+from movie_stream.replay.resume.bookmark import bookmark_of
 with bookmark_of(pathlib.Path(sys.argv[1]), "start"):
     print("held", flush=True)
     sys.stdin.read()

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from movie_stream.columnar.murmur2 import partitions_of
+from movie_stream.dead_letters.copies import ELSEWHERE, LATE, LEFT_OUT, NO_LINE, Judge, changes_of, rewritten
+from movie_stream.dead_letters.letters import Letter
 from movie_stream.errors import UsageError
-from movie_stream.kafka.letters import Letter
-from movie_stream.partitioner import partitions_of
-from movie_stream.replay.copies import ELSEWHERE, LATE, LEFT_OUT, NO_LINE, Judge, changes_of, rewritten
 
 NOW_MS = 1_730_385_000_000
 HOUR_MS = 3_600_000
@@ -114,7 +114,7 @@ async def test_a_command_that_is_interrupted_ends(tmp_path: Path, waits: str) ->
 
 
 async def test_somebody_is_told_of_a_command_that_takes_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("movie_stream.replay.copies.SILENT_S", 0.01)
+    monkeypatch.setattr("movie_stream.dead_letters.copies.SILENT_S", 0.01)
     begun, told = tmp_path / "begun", asyncio.Event()
     os.mkfifo(begun)
     asking = asyncio.ensure_future(rewritten(f"cat {begun}", [letter(b"1")], Counter(), told.set))

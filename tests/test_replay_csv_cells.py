@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from movie_stream.replay import csv_cells
-from movie_stream.replay.csv_cells import (
+from movie_stream.replay.files import csv_cells
+from movie_stream.replay.files.csv_cells import (
     NO_NUMBER,
     NoNumber,
     Numbers,

@@ -3,7 +3,7 @@
 import pytest
 
 from movie_stream.errors import InputError
-from movie_stream.replay.csv_header import HEADER_LINE, check_beginning, read_header
+from movie_stream.replay.files.csv_header import HEADER_LINE, check_beginning, read_header
 
 NAMES = HEADER_LINE.split(",")
 

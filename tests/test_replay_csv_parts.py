@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from movie_stream.replay import csv_cells, csv_parts, csv_rows, csv_views, views
-from movie_stream.replay.csv_header import OPTIONAL, REQUIRED, Header
-from movie_stream.replay.csv_parts import Parts, QuickRecords
-from movie_stream.replay.csv_records import PlainRecords, ViewChunk
-from movie_stream.replay.csv_rows import RefusedRow, Rows
-from movie_stream.replay.csv_views import ViewsFile
-from movie_stream.replay.generate import COLUMNS, generate_rows
+from movie_stream.replay.files import csv_cells, csv_rows
+from movie_stream.replay.files.csv_header import OPTIONAL, REQUIRED, Header
+from movie_stream.replay.files.csv_rows import RefusedRow, Rows
+from movie_stream.replay.records import csv_parts, csv_views, views
+from movie_stream.replay.records.csv_parts import Parts, QuickRecords
+from movie_stream.replay.records.csv_records import PlainRecords, ViewChunk
+from movie_stream.replay.records.csv_views import ViewsFile
+from movie_stream.replay.synthetic.generate import COLUMNS, generate_rows
 
 HOUR_MS = 3_600_000
 

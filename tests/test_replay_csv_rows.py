@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from movie_stream.replay import csv_rows
-from movie_stream.replay.csv_rows import BAD_QUOTES, CHUNK, CsvRows
+from movie_stream.replay.files import csv_rows
+from movie_stream.replay.files.csv_rows import BAD_QUOTES, CHUNK, CsvRows
 
 CELLS = st.text(
     st.one_of(st.sampled_from('a,"\n\r; é\u2028'), st.characters(codec="utf-8", exclude_characters="\0")), max_size=6

@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from movie_stream.errors import InputError
-from movie_stream.event import decode
-from movie_stream.replay.csv_header import HEADER_LINE
-from movie_stream.replay.csv_records import ViewChunk
-from movie_stream.replay.csv_views import ViewsFile
+from movie_stream.events.event import decode
+from movie_stream.replay.files.csv_header import HEADER_LINE
+from movie_stream.replay.records.csv_records import ViewChunk
+from movie_stream.replay.records.csv_views import ViewsFile
 
 HOUR_MS = 3_600_000
 GOOD = "tt1,Heat,Crime,u1,1730383200000,4.5,170,2.99"

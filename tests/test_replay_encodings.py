@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from movie_stream.errors import InputError, UsageError
-from movie_stream.replay.encodings import WESTERN, candidates, encoding_of
+from movie_stream.replay.files.encodings import WESTERN, candidates, encoding_of
 from movie_stream.replay.source import source_of
 from tests.test_replay_formats import read
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from movie_stream.event import decode
-from movie_stream.partitioner import partitions_of
-from movie_stream.replay.damage import DAMAGES
-from movie_stream.replay.faults import ALLOWED, FaultyRows
-from movie_stream.replay.made_up import MadeUp, csv_lines, records
+from movie_stream.columnar.murmur2 import partitions_of
+from movie_stream.events.event import decode
+from movie_stream.replay.synthetic.damage import DAMAGES
+from movie_stream.replay.synthetic.faults import ALLOWED, FaultyRows
+from movie_stream.replay.synthetic.made_up import MadeUp, csv_lines, records
 
 ALLOWED_MS = ALLOWED // timedelta(milliseconds=1)
 SHARES = st.floats(0, 0.5)

@@ -16,9 +16,9 @@ import zstandard
 from pyarrow import parquet
 
 from movie_stream.errors import InputError, UsageError
-from movie_stream.replay.csv_cells import in_milliseconds
-from movie_stream.replay.csv_header import delimiter_of
-from movie_stream.replay.genres import Chooser
+from movie_stream.replay.files.csv_cells import in_milliseconds
+from movie_stream.replay.files.csv_header import delimiter_of
+from movie_stream.replay.formats.genres import Chooser
 from movie_stream.replay.source import ViewsSource, mapping_of, source_of
 from tests.test_replay_formats import MOVIES, RATINGS, TMDB, read
 

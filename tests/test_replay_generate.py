@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from movie_stream.replay.catalogue import Catalogue, catalogue, cumulative
-from movie_stream.replay.csv_views import ViewsFile
-from movie_stream.replay.generate import COLUMNS, END, SPAN, generate_rows
+from movie_stream.replay.records.csv_views import ViewsFile
+from movie_stream.replay.synthetic.catalogue import Catalogue, catalogue, cumulative
+from movie_stream.replay.synthetic.generate import COLUMNS, END, SPAN, generate_rows
 
 DAY_MS = 86_400_000
 

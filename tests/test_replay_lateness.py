@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from movie_stream.columnar.murmur2 import partitions_of
 from movie_stream.errors import MovieStreamError
-from movie_stream.kafka import client
-from movie_stream.partitioner import partitions_of
-from movie_stream.replay.bookmark import bookmark_of
+from movie_stream.kafka.cluster import client
 from movie_stream.replay.lateness import Lateness, LateViews
 from movie_stream.replay.newest_views import extents, newest_views
-from movie_stream.replay.plan import Plan, plan_of
+from movie_stream.replay.order.plan import Plan, plan_of
+from movie_stream.replay.resume.bookmark import bookmark_of
 from movie_stream.replay.send import ReplayProgress, ReplayResult, replay
 from movie_stream.replay.source import ViewsSource
 from movie_stream.settings import Settings

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from movie_stream.replay.pace import MOST_BEHIND_SECONDS, SLICE_SECONDS, Pace
+from movie_stream.kafka.produce.pace import MOST_BEHIND_SECONDS, SLICE_SECONDS, Pace
 
 
 @given(st.floats(0.1, 1e6), st.integers(1, 5_000))

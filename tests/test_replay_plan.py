@@ -17,13 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from movie_stream.errors import InputError, UsageError
-from movie_stream.replay.bookmark import bookmark_of
-from movie_stream.replay.pace import SLICE_SECONDS, Clock
-from movie_stream.replay.plan import Plan, plan_of
+from movie_stream.events.time_range import moment_ms
+from movie_stream.kafka.produce.pace import SLICE_SECONDS, Clock
+from movie_stream.replay.order.plan import Plan, plan_of
+from movie_stream.replay.order.survey import Ends
+from movie_stream.replay.resume.bookmark import bookmark_of
 from movie_stream.replay.send import ReplayProgress, ReplayResult, replay
 from movie_stream.replay.source import ViewsSource, source_of
-from movie_stream.replay.survey import Ends
-from movie_stream.replay.time_range import moment_ms
 from movie_stream.settings import Settings
 from tests.test_replay_send import START_MS, csv_file, topic, view
 from tests.test_replay_topic_writer import read_topic

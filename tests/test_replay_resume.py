@@ -21,16 +21,17 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.protocol.admin import CreateAclsRequest
 
+from movie_stream.columnar.murmur2 import partitions_of
 from movie_stream.embedded.broker import broker
 from movie_stream.embedded.launch import launch
 from movie_stream.embedded.services import EmbeddedServices
 from movie_stream.errors import BrokerRefused, BrokerUnreachable, FileRefused
-from movie_stream.kafka import client, offsets
-from movie_stream.partitioner import partitions_of
-from movie_stream.replay import topic_writer
-from movie_stream.replay.bookmark import Bookmark, Mode, Place, bookmark_of
-from movie_stream.replay.csv_header import HEADER_LINE
-from movie_stream.replay.plan import Plan
+from movie_stream.kafka import offsets
+from movie_stream.kafka.cluster import client
+from movie_stream.kafka.produce import topic_writer
+from movie_stream.replay.files.csv_header import HEADER_LINE
+from movie_stream.replay.order.plan import Plan
+from movie_stream.replay.resume.bookmark import Bookmark, Mode, Place, bookmark_of
 from movie_stream.replay.send import ReplayProgress, ReplayResult, replay
 from movie_stream.replay.source import ViewsSource
 from movie_stream.settings import Settings

@@ -5,7 +5,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from movie_stream.replay.csv_views import ViewsFile
+from movie_stream.replay.records.csv_views import ViewsFile
 from movie_stream.replay.sample import SAMPLE_VIEWS, sample
 
 ROOT = Path(__file__).parent.parent

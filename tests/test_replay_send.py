@@ -9,14 +9,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from movie_stream.columnar.murmur2 import partitions_of
 from movie_stream.errors import InputError, SettingMissing, TopicMissing, UsageError
-from movie_stream.partitioner import partitions_of
-from movie_stream.replay import sorted_runs
-from movie_stream.replay.csv_header import HEADER_LINE
-from movie_stream.replay.generate import COLUMNS, generate_rows
-from movie_stream.replay.plan import Plan
+from movie_stream.replay.files.csv_header import HEADER_LINE
+from movie_stream.replay.order import sorted_runs
+from movie_stream.replay.order.plan import Plan
 from movie_stream.replay.send import ReplayProgress, ReplayResult, replay
 from movie_stream.replay.source import ViewsSource
+from movie_stream.replay.synthetic.generate import COLUMNS, generate_rows
 from movie_stream.settings import Settings
 from tests.test_replay_topic_writer import PARTITIONS, create_topic, read_topic
 

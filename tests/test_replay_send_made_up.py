@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import orjson
 
-from movie_stream.kafka import topics
-from movie_stream.replay.generate import END
-from movie_stream.replay.made_up import MadeUp
+from movie_stream.kafka.cluster import topics
 from movie_stream.replay.send_made_up import send_made_up
+from movie_stream.replay.synthetic.generate import END
+from movie_stream.replay.synthetic.made_up import MadeUp
 from movie_stream.settings import Settings
 from tests.whole_path import log_of
 

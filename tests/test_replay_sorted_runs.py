@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from movie_stream.replay import sorted_runs
-from movie_stream.replay.csv_records import ViewChunk
-from movie_stream.replay.sorted_runs import SortedRuns
+from movie_stream.replay.order import sorted_runs
+from movie_stream.replay.order.sorted_runs import SortedRuns
+from movie_stream.replay.records.csv_records import ViewChunk
 
 Row = tuple[int, int, bytes, bytes]
 

@@ -6,7 +6,7 @@ import tempfile
 import pytest
 
 from movie_stream.errors import InputError
-from movie_stream.replay.temporary import temporary_file
+from movie_stream.replay.files.temporary import temporary_file
 
 
 def test_what_is_written_can_be_read() -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from movie_stream.replay.time_order import DAY_MS, FAR_DAYS, FarOff, TimeSurvey
+from movie_stream.replay.order.time_order import DAY_MS, FAR_DAYS, FarOff, TimeSurvey
 
 YEAR = FAR_DAYS * DAY_MS
 NOW = 1730383200000

@@ -16,13 +16,13 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from hypothesis import given
 from hypothesis import strategies as st
 
+from movie_stream.columnar.murmur2 import partitions_of
 from movie_stream.embedded.broker import broker
 from movie_stream.embedded.launch import free_port, launch
 from movie_stream.embedded.process import GuardedProcess
 from movie_stream.errors import BrokerUnreachable, MovieStreamError, TopicMissing
-from movie_stream.partitioner import partitions_of
-from movie_stream.replay import topic_writer
-from movie_stream.replay.topic_writer import (
+from movie_stream.kafka.produce import topic_writer
+from movie_stream.kafka.produce.topic_writer import (
     HEADER_BYTES,
     RECORD_BYTES,
     WriteRefused,

@@ -14,8 +14,8 @@ from movie_stream.aggregates.accumulators import Members, OfUsers, SumOf, TopUse
 from movie_stream.aggregates.fields import Count, Distinct, Max, Mean, Min, Revenue, Sum, Title, Top, TopUsers
 from movie_stream.aggregates.results import RESULTS, Result
 from movie_stream.aggregates.window import ALL_TIME, DAY
-from movie_stream.kafka.topics import Topics, Topology
-from movie_stream.run import fingerprint, hash_of
+from movie_stream.kafka.cluster.topics import Topics, Topology
+from movie_stream.runs.fingerprint import fingerprint, hash_of
 from movie_stream.settings import Settings
 
 STORED: Final = Path(__file__).parent / "stored" / "results.txt"

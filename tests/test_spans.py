@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from movie_stream.spans import PAD, Spans, all_in, equal, joined
+from movie_stream.columnar.spans import PAD, Spans, all_in, equal, joined
 
 alike = st.sampled_from([b"", b"\x00", b"\x00" * 8, b"\x00" * 9, b"a" * 7, b"a" * 8, b"a" * 9, b"a" * 16, b"a" * 17])
 strings = st.binary(max_size=40) | alike | st.tuples(alike, st.binary(max_size=2)).map(b"".join)

@@ -9,7 +9,7 @@ import pytest
 from movie_stream.aggregates.accumulator import Accumulator
 from movie_stream.aggregates.merger import Merger
 from movie_stream.aggregates.results import RESULTS
-from movie_stream.chunk import chunk_of
+from movie_stream.events.chunk import chunk_of
 from movie_stream.tables.checkpoint import Chain
 from tests import reference
 from tests.simulation import TOPIC, chunk_of_records
@@ -35,8 +35,8 @@ def restored(state: Any, log: list[bytes]) -> Any:
 
 
 def test_an_earlier_state_is_counted_on_with(stored: StoredState) -> None:
-    """Where it cannot be, movie_stream.run.FORMAT has to be another (with other results, a run is another anyway):
-    workers then ask for a rebuild, and this needs another file.
+    """Where it cannot be, FORMAT of movie_stream.runs.fingerprint has to be another (with other results, a run is
+    another anyway): workers then ask for a rebuild, and this needs another file.
     """
     copies = {(p, offset): original for p, offset, original in stored.copies}
     rules = reference.Rules(RULES.allowed_lateness_ms, timezone=RULES.timezone, revenue_per_view=0.25)

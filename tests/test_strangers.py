@@ -14,10 +14,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
-from movie_stream.commands.doctor_workers import look_at_workers
-from movie_stream.commands.findings import Findings
-from movie_stream.kafka import client, topics
-from movie_stream.kafka.members import Member, members_of, strangers
+from movie_stream.commands.doctor.findings import Findings
+from movie_stream.commands.doctor.workers import look_at_workers
+from movie_stream.kafka.cluster import client, topics
+from movie_stream.kafka.group.members import Member, members_of, strangers
 from movie_stream.mongo import schema
 from movie_stream.mongo.client import opened
 from movie_stream.settings import Settings

@@ -15,9 +15,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from movie_stream.aggregates.accumulator import Accumulator, Rules
 from movie_stream.aggregates.accumulators import NewestView, SmallestSpelling
-from movie_stream.aggregates.packed_names import PackedNames
 from movie_stream.aggregates.results import RESULTS
-from movie_stream.chunk import chunk_of
+from movie_stream.columnar.packed_names import PackedNames
+from movie_stream.events.chunk import chunk_of
 from movie_stream.tables import table as tables
 from movie_stream.tables.checkpoint import BrokenChangelog, Chain, CheckpointId, Cursor, EntryRecord, encode
 from movie_stream.tables.table import Frozen, Overtaken, Table

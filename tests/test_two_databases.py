@@ -10,12 +10,13 @@ import msgspec
 import pytest
 from bson.int64 import Int64
 
-from movie_stream.claim import Claim
-from movie_stream.kafka import claims, client, topics
-from movie_stream.kafka.topics import Topics
+from movie_stream.kafka.cluster import client, topics
+from movie_stream.kafka.cluster.topics import Topics
+from movie_stream.runs import claims
 from movie_stream.settings import Settings
 from movie_stream.tables import checkpoint
 from movie_stream.tables.checkpoint import CheckpointId, Cursor
+from movie_stream.tables.claim import Claim
 from tests import reference
 from tests.whole_path import PATIENCE_S, command, database, documents, log_of, started, succeed
 

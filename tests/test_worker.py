@@ -17,11 +17,12 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import NewTopic
 
-from movie_stream.kafka import client, offsets, topics
-from movie_stream.kafka.progress import wait_until_counted
-from movie_stream.kafka.topics import Topics
+from movie_stream.kafka import offsets
+from movie_stream.kafka.cluster import client, topics
+from movie_stream.kafka.cluster.topics import Topics
 from movie_stream.mongo.client import opened
-from movie_stream.run import open_run
+from movie_stream.runs.fingerprint import open_run
+from movie_stream.runs.progress import wait_until_counted
 from movie_stream.settings import Settings
 from tests import reference
 from tests.whole_path import COMMAND, PATIENCE_S, database, documents, environment, log_of, records, started, succeed

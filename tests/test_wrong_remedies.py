@@ -12,11 +12,11 @@ import pytest
 from aiokafka.errors import InvalidTimestampError
 from pymongo.errors import AutoReconnect
 
-from movie_stream.commands.doctor_clocks import compare
-from movie_stream.commands.findings import Findings
+from movie_stream.commands.doctor.clocks import compare
+from movie_stream.commands.doctor.findings import Findings
 from movie_stream.errors import ClockWrong, OutOfDescriptors
-from movie_stream.kafka import client, diagnosis
-from movie_stream.kafka.diagnosis import why_closed
+from movie_stream.kafka.cluster import client, diagnosis
+from movie_stream.kafka.cluster.diagnosis import why_closed
 from movie_stream.mongo.failures import meaning_of
 from movie_stream.settings import Settings
 from tests.whole_path import COMMAND, environment

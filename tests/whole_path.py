@@ -15,8 +15,9 @@ from aiokafka import TopicPartition
 from pymongo import MongoClient
 
 from movie_stream.aggregates.results import RESULTS
-from movie_stream.chunk import REPLAY_OF
-from movie_stream.kafka import client, offsets
+from movie_stream.events.chunk import REPLAY_OF
+from movie_stream.kafka import offsets
+from movie_stream.kafka.cluster import client
 from movie_stream.settings import Settings
 from tests.reference import Record
 

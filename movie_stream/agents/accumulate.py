@@ -11,12 +11,12 @@ from typing import Final
 from movie_stream.agents.group import Group
 from movie_stream.agents.owner import Owned, Owner
 from movie_stream.aggregates.accumulator import Accumulator, DeadLetter, Rules
-from movie_stream.chunk import Chunk
-from movie_stream.kafka import client
-from movie_stream.kafka.large_records import LARGE_BYTES
+from movie_stream.events.chunk import Chunk
+from movie_stream.events.reasons import kind_of
+from movie_stream.kafka.cluster import client
+from movie_stream.kafka.cluster.topics import Topics, Topology
 from movie_stream.kafka.log import Broker
-from movie_stream.kafka.topics import Topics, Topology
-from movie_stream.reasons import kind_of
+from movie_stream.kafka.produce.large_records import LARGE_BYTES
 
 logger = logging.getLogger(__name__)
 
@@ -154,7 +154,7 @@ class Accumulate(Owner[Accumulator]):
             await asyncio.gather(*sent)
 
     def _headers(self, letter: DeadLetter) -> list[tuple[str, bytes]]:
-        """What kafka/letters.py reads."""
+        """What dead_letters/letters.py reads."""
         headers = [
             ("kind", letter.kind.encode()),
             ("reason", letter.reason.encode("utf-8", "replace")),

@@ -12,11 +12,11 @@ from time import monotonic
 from typing import ClassVar, Final, Generic, NamedTuple
 
 from movie_stream.agents.group import Group
-from movie_stream.chunk import Chunk
-from movie_stream.claim import Claim
 from movie_stream.errors import ChangelogError, LogTruncated, WorkerFailed
+from movie_stream.events.chunk import Chunk
 from movie_stream.kafka.log import Broker, KafkaLog
 from movie_stream.tables.checkpoint import BrokenChangelog
+from movie_stream.tables.claim import Claim
 from movie_stream.tables.table import Overtaken, S, Table
 
 logger = logging.getLogger(__name__)

@@ -13,16 +13,16 @@ import msgspec
 from movie_stream.agents.group import Group
 from movie_stream.agents.owner import Owned, Owner
 from movie_stream.aggregates.merger import DocumentKey, Evicted, Merger, OtherRun, Place, WindowKey
-from movie_stream.chunk import Chunk
-from movie_stream.claim import PARTITION, encode
 from movie_stream.errors import ChangelogError, WorkerFailed
+from movie_stream.events.chunk import Chunk
+from movie_stream.kafka.cluster.topics import Topics, Topology
 from movie_stream.kafka.log import Broker
-from movie_stream.kafka.topics import Topics, Topology
 from movie_stream.mongo.failures import MongoAway
 from movie_stream.mongo.guard import GuardedDocument, Rev
 from movie_stream.mongo.partials import PartialsStore
 from movie_stream.mongo.report import WriteReport
 from movie_stream.mongo.sink import Sink
+from movie_stream.tables.claim import PARTITION, encode
 from movie_stream.tables.table import Overtaken
 
 logger = logging.getLogger(__name__)

@@ -1,7 +1,8 @@
 """The pure core: what is computed, without Kafka, MongoDB or asyncio.
 
-Start with `results.py`, the list of what is computed; then `fields.py`, what a field can be, and `accumulators.py`,
-what it is made of; `groups.py`, where the figures are held; `users.py`, `user_days.py` and `sessions.py`, what is known
-of users; `accumulator.py`, one source partition's whole state; `merger.py`, the partials of all source partitions and
-the documents made of them. All of it stands in arrays: `columns.py`, `slots.py`, `packed_names.py`, `sketch.py`.
+Start with results.py, the list of what is computed; then fields.py, what a field can be, and accumulators.py, what it
+is made of; shape.py, what its documents look like. window.py and local_time.py (time), vocabulary.py, reader.py and
+batch.py (records become a batch of views), groups.py (where the figures are held), users.py, user_days.py and
+sessions.py (what is known of users), refused.py (records that did not count); accumulator.py, one source partition's
+whole state; partial.py, what it says to merger.py, which makes the documents.
 """

@@ -12,7 +12,6 @@ import numpy as np
 
 from movie_stream.aggregates import partial
 from movie_stream.aggregates.batch import Batch, Cut
-from movie_stream.aggregates.columns import Column, Ints
 from movie_stream.aggregates.groups import Block, Groups, compact, released
 from movie_stream.aggregates.local_time import LocalHours
 from movie_stream.aggregates.reader import Reader, Views
@@ -21,9 +20,10 @@ from movie_stream.aggregates.results import RESULTS, Result
 from movie_stream.aggregates.users import UserDaysBlock, Users, UsersBlock
 from movie_stream.aggregates.vocabulary import Vocabulary
 from movie_stream.aggregates.window import moment
-from movie_stream.chunk import Chunk
-from movie_stream.event import MISSING
-from movie_stream.partitioner import partitions_of_spans
+from movie_stream.columnar.columns import Column, Ints
+from movie_stream.columnar.murmur2 import partitions_of_spans
+from movie_stream.events.chunk import Chunk
+from movie_stream.events.event import MISSING
 
 _BEFORE_ALL: Final = -(2**62)
 _EVER: Final = 2**62

@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Final, NamedTuple, Protocol
 import numpy as np
 
 from movie_stream.aggregates.batch import Cut
-from movie_stream.aggregates.columns import AnyInts, Column, Ints
-from movie_stream.aggregates.packed_names import PackedNames
-from movie_stream.aggregates.sketch import SketchColumn, count_distinct, pack_hashes
+from movie_stream.columnar.columns import AnyInts, Column, Ints
+from movie_stream.columnar.hyperloglog import SketchColumn, count_distinct, pack_hashes
+from movie_stream.columnar.packed_names import PackedNames
 
 _LOW: Final = np.int64(0xFFFF_FFFF)
 _UNSEEN: Final = -1
@@ -258,7 +258,7 @@ class ViewsByHour:
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """The set of distinct movie_ids or user_ids, as a sketch; see sketch.py."""
+    """The set of distinct movie_ids or user_ids, as a sketch; see columnar/hyperloglog.py."""
 
     member: str
     lg_k: int

@@ -9,11 +9,11 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
-from movie_stream.aggregates.columns import AnyInts, Ints, order_of
-from movie_stream.aggregates.sketch import Hashes, Registers, register_and_rank
 from movie_stream.aggregates.vocabulary import Names, Spellings, Vocabulary
 from movie_stream.aggregates.window import Window
-from movie_stream.event import MISSING
+from movie_stream.columnar.columns import AnyInts, Ints, order_of
+from movie_stream.columnar.hyperloglog import Hashes, Registers, register_and_rank
+from movie_stream.events.event import MISSING
 
 T = TypeVar("T")
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from movie_stream.aggregates.accumulators import NamesColumn, NewestColumn, Shown
 from movie_stream.aggregates.batch import Cut
-from movie_stream.aggregates.columns import Bools, Column, Ints, PairIndex
-from movie_stream.aggregates.packed_names import PackedNames
 from movie_stream.aggregates.results import Result
+from movie_stream.columnar.columns import Bools, Column, Ints, PairIndex
+from movie_stream.columnar.packed_names import PackedNames
 
 BLOCK_BYTES = 600_000
 """Blocks are cut to about this size, well below what a Kafka record may hold."""

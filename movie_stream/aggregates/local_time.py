@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from movie_stream.aggregates.columns import Ints
 from movie_stream.aggregates.window import moment
+from movie_stream.columnar.columns import Ints
 
 _HOUR_MS: Final = 3_600_000
 _BUCKET_MS: Final = 900_000

@@ -19,13 +19,13 @@ import numpy as np
 
 from movie_stream.aggregates import partial
 from movie_stream.aggregates.accumulators import NewestTime, Views
-from movie_stream.aggregates.columns import Bools, Ints
 from movie_stream.aggregates.fields import Key
 from movie_stream.aggregates.groups import Block, Groups, compact, released
-from movie_stream.aggregates.packed_names import PackedNames
 from movie_stream.aggregates.results import RESULTS, Result
-from movie_stream.chunk import Chunk
-from movie_stream.claim import Claim, claim_in
+from movie_stream.columnar.columns import Bools, Ints
+from movie_stream.columnar.packed_names import PackedNames
+from movie_stream.events.chunk import Chunk
+from movie_stream.tables.claim import Claim, claim_in
 
 
 class DocumentKey(NamedTuple):

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from movie_stream.aggregates.columns import Bools, Ints
 from movie_stream.aggregates.vocabulary import Names, Vocabulary
-from movie_stream.chunk import Chunk
-from movie_stream.event import Decoded, Refusal, decode
-from movie_stream.layout import Layouts
-from movie_stream.spans import Spans
+from movie_stream.columnar.columns import Bools, Ints
+from movie_stream.columnar.spans import Spans
+from movie_stream.events.chunk import Chunk
+from movie_stream.events.event import Decoded, Refusal, decode
+from movie_stream.events.layout import Layouts
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from movie_stream.bits import BITS, WORD_BYTES, Bits
+from movie_stream.columnar.bitmap import BITS, WORD_BYTES, Bits
 
 REACH: Final = 1 << 26
 """How many offsets a copy may stand behind its original. What is older is forgotten: the state stays bounded."""

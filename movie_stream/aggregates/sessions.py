@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from movie_stream.aggregates.columns import AnyInts, Column, Ints
+from movie_stream.columnar.columns import AnyInts, Column, Ints
 
 _NEVER: Final = np.iinfo(np.int64).max
 _LONG_AGO: Final = np.iinfo(np.int64).min

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from movie_stream.aggregates.columns import AnyInts, Bools, Column, Ints, order_of
+from movie_stream.columnar.columns import AnyInts, Bools, Column, Ints, order_of
 
 _NONE: Final = -1
 

@@ -19,7 +19,6 @@ import msgspec
 import numpy as np
 
 from movie_stream.aggregates.batch import Batch, Cut
-from movie_stream.aggregates.columns import AnyInts, Column, Ints, order_of, segmented_maximum
 from movie_stream.aggregates.fields import NEW_USERS, SESSION_MS, SESSIONS, TOTAL_USERS, TopUsers
 from movie_stream.aggregates.groups import BLOCK_BYTES, Groups
 from movie_stream.aggregates.results import Result
@@ -27,7 +26,8 @@ from movie_stream.aggregates.sessions import Intervals, Sessions
 from movie_stream.aggregates.user_days import UserDays
 from movie_stream.aggregates.vocabulary import Names, Vocabulary
 from movie_stream.aggregates.window import DAY
-from movie_stream.event import LONGEST
+from movie_stream.columnar.columns import AnyInts, Column, Ints, order_of, segmented_maximum
+from movie_stream.events.event import LONGEST
 
 _NEVER: Final = np.iinfo(np.int64).max
 _DAY_MS: Final = 86_400_000

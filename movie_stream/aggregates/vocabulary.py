@@ -8,10 +8,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from movie_stream.aggregates.columns import Bools, Column, Ints
-from movie_stream.aggregates.packed_names import PackedNames
-from movie_stream.event import LONGEST, slug_of, spelled
-from movie_stream.spans import Spans, all_in
+from movie_stream.columnar.columns import Bools, Column, Ints
+from movie_stream.columnar.packed_names import PackedNames
+from movie_stream.columnar.spans import Spans, all_in
+from movie_stream.events.event import LONGEST, slug_of, spelled
 
 GENRES_KEPT: Final = 20_000
 """Ways to write a genre, blanks and all, that are remembered."""

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from movie_stream.aggregates.columns import Ints
+from movie_stream.columnar.columns import Ints
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 

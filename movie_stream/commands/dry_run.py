@@ -10,21 +10,21 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from movie_stream import logs
 from movie_stream.commands.produce import mended, utc
 from movie_stream.commands.refused_rows import KINDS_SHOWN
+from movie_stream.console import logs
+from movie_stream.console.words import number_of
 from movie_stream.errors import MovieStreamError
-from movie_stream.kafka import client
-from movie_stream.kafka.topics import partitions_of
+from movie_stream.kafka.cluster import client
+from movie_stream.kafka.cluster.topics import partitions_of
 from movie_stream.masking import printable
-from movie_stream.replay.csv_records import Record
 from movie_stream.replay.lateness import ELSEWHERE, MOVE, Lateness
 from movie_stream.replay.newest_views import newest_views
-from movie_stream.replay.plan import Plan
+from movie_stream.replay.order.plan import Plan
+from movie_stream.replay.records.csv_records import Record
 from movie_stream.replay.rehearse import Rehearsal, rehearse
 from movie_stream.replay.source import ViewsSource
 from movie_stream.settings import Settings
-from movie_stream.words import number_of
 
 EXAMPLES = 10
 

@@ -10,11 +10,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 from rich.console import Console
 from rich.text import Text
 
-from movie_stream import logs
-from movie_stream.kafka import claims, client, permissions, topics
+from movie_stream.console import logs
+from movie_stream.kafka.cluster import client, permissions, topics
 from movie_stream.masking import MASK
 from movie_stream.mongo import runs, schema, users, workers
 from movie_stream.mongo.client import Database, address_of, opened
+from movie_stream.runs import claims
 from movie_stream.settings import Settings
 
 _STYLES = {"created": "bold green", "changed": "bold yellow", "there": "dim"}

@@ -13,17 +13,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from movie_stream import logs
 from movie_stream.commands.refused_rows import RefusedRows
 from movie_stream.commands.signals import cancelled_by
+from movie_stream.console import logs
+from movie_stream.console.words import number_of
 from movie_stream.errors import FileRefused, MovieStreamError, UsageError
-from movie_stream.replay.bookmark import ELSEWHERE, Bookmark, BookmarkFile, Mode, bookmark_of
-from movie_stream.replay.opened import STDIN
-from movie_stream.replay.plan import Plan
+from movie_stream.replay.files.opened import STDIN
+from movie_stream.replay.order.plan import Plan
+from movie_stream.replay.resume.bookmark import ELSEWHERE, Bookmark, BookmarkFile, Mode, bookmark_of
 from movie_stream.replay.send import ReplayProgress, ReplayResult, replay
 from movie_stream.replay.source import ViewsSource
 from movie_stream.settings import Settings
-from movie_stream.words import number_of
 
 
 def produce(settings: Settings, source: ViewsSource, plan: Plan, *, resume: bool, restart: bool, again: str) -> int:

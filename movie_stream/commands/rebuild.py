@@ -25,15 +25,16 @@ from dataclasses import dataclass
 import typer
 from rich.console import Console
 
-from movie_stream import logs
-from movie_stream.claim import Claim
+from movie_stream.console import logs
 from movie_stream.errors import BrokerRefused, UsageError
-from movie_stream.kafka import claims, client, rewind, topics
-from movie_stream.kafka.progress import span
+from movie_stream.kafka.cluster import client, topics
 from movie_stream.mongo import runs, schema
 from movie_stream.mongo.client import opened
-from movie_stream.run import COLLECTIONS, changes, fingerprint
+from movie_stream.runs import claims, rewind
+from movie_stream.runs.fingerprint import COLLECTIONS, changes, fingerprint
+from movie_stream.runs.progress import span
 from movie_stream.settings import Settings
+from movie_stream.tables.claim import Claim
 
 _DECLINED = 1
 

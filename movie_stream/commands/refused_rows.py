@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from movie_stream.reasons import kind_of
-from movie_stream.replay.csv_rows import RefusedRow
+from movie_stream.events.reasons import kind_of
+from movie_stream.replay.files.csv_rows import RefusedRow
 
 NAMED_ROWS: Final = 20
 """As many refused rows are shown one by one; the rest is counted by reason."""

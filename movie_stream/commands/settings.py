@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from movie_stream.console.output import write_json
 from movie_stream.masking import MASK, masked
-from movie_stream.output import write_json
 from movie_stream.settings import Settings, expectation_of, origin_of, variable_of, written
 
 

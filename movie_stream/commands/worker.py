@@ -10,10 +10,10 @@ import sys
 
 from aiokafka import TopicPartition
 
-from movie_stream import logs
 from movie_stream.agents.owner import UNTIL_END
+from movie_stream.console import logs
 from movie_stream.kafka.offsets import said_of
-from movie_stream.kafka.progress import wait_until_counted
+from movie_stream.runs.progress import wait_until_counted
 from movie_stream.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -28,8 +28,8 @@ def work(settings: Settings, *, until_end: bool) -> None:
     settings.require_mongodb()
     logs.set_up(settings.log_level)
     sys.argv = sys.argv[:1]  # Faust reads it when it is imported
+    from movie_stream.agents.worker import STARVED_AT_MOST_S
     from movie_stream.app import app, or_die
-    from movie_stream.worker import STARVED_AT_MOST_S
 
     def finished() -> dict[TopicPartition, int]:
         return {TopicPartition(*place): offset for place, offset in app.worker.finished().items()}

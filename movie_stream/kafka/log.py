@@ -20,9 +20,10 @@ from aiokafka.errors import (
 
 from movie_stream.aggregates.groups import BLOCK_BYTES
 from movie_stream.errors import RecordTooLarge
-from movie_stream.kafka import client, offsets
-from movie_stream.kafka.large_records import LargeRecords
-from movie_stream.kafka.one_record import WELL, OneRecord
+from movie_stream.kafka import offsets
+from movie_stream.kafka.cluster import client
+from movie_stream.kafka.produce.large_records import LargeRecords
+from movie_stream.kafka.produce.one_record import WELL, OneRecord
 from movie_stream.settings import Settings
 from movie_stream.tables.log import LogCut, portions
 

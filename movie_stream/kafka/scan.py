@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from movie_stream.kafka.unpack import single
+from movie_stream.kafka.batches.unpack import single
 
 _BLOCK_BYTES: Final = 4 << 20
 _FIRST_BLOCK: Final = 100

@@ -15,7 +15,7 @@ from movie_stream.aggregates import results
 from movie_stream.aggregates.results import Result
 from movie_stream.aggregates.shape import Shape
 from movie_stream.errors import UsageError
-from movie_stream.event import slug_of
+from movie_stream.events.event import slug_of
 
 Filter = dict[str, Any]
 Direction = Literal[1, -1]

@@ -14,8 +14,8 @@ from bson.int64 import Int64
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from movie_stream.claim import Claim
 from movie_stream.mongo.client import WRITE_LIMIT_MS, Database, address_of, explain, guarded, newest
+from movie_stream.tables.claim import Claim
 
 RUNS: Final = "_runs"
 _DELETED_AT_ONCE: Final = 5_000

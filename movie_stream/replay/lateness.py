@@ -13,11 +13,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from movie_stream.columnar.murmur2 import partitions_of
 from movie_stream.errors import MovieStreamError
-from movie_stream.partitioner import partitions_of
-from movie_stream.replay.plan import Plan
-from movie_stream.replay.survey import Ends, Survey
-from movie_stream.replay.views import Views
+from movie_stream.replay.order.plan import Plan
+from movie_stream.replay.order.survey import Ends, Survey
+from movie_stream.replay.records.views import Views
 from movie_stream.settings import Settings, format_duration
 
 MOVE: Final = "move them with --shift-to now"

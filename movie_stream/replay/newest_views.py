@@ -16,12 +16,13 @@ import numpy as np
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from movie_stream.errors import BrokerForbids, BrokerRefused, ChangelogError, TopicMissing
-from movie_stream.event import decode
-from movie_stream.kafka import client, offsets
+from movie_stream.events.event import decode
+from movie_stream.kafka import offsets
+from movie_stream.kafka.cluster import client
+from movie_stream.kafka.cluster.topics import describe
 from movie_stream.kafka.scan import oldest_first
-from movie_stream.kafka.topics import describe
-from movie_stream.kafka.watermarks import last_cursors
-from movie_stream.run import fingerprint, hash_of, rules_of
+from movie_stream.runs.fingerprint import fingerprint, hash_of, rules_of
+from movie_stream.runs.watermarks import last_cursors
 from movie_stream.settings import Settings
 from movie_stream.tables.checkpoint import Cursor
 

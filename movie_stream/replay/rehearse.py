@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
-from movie_stream.reasons import kind_of
-from movie_stream.replay.csv_records import Record, ViewChunk
-from movie_stream.replay.csv_rows import RefusedRow
+from movie_stream.events.reasons import kind_of
+from movie_stream.replay.files.csv_rows import RefusedRow
 from movie_stream.replay.lateness import Late, Lateness, judged
-from movie_stream.replay.plan import Plan
-from movie_stream.replay.sorted_runs import in_time_order
-from movie_stream.replay.survey import Ends, Survey, nothing_usable
-from movie_stream.replay.time_order import FarOff
-from movie_stream.replay.views import Views
+from movie_stream.replay.order.plan import Plan
+from movie_stream.replay.order.sorted_runs import in_time_order
+from movie_stream.replay.order.survey import Ends, Survey, nothing_usable
+from movie_stream.replay.order.time_order import FarOff
+from movie_stream.replay.records.csv_records import Record, ViewChunk
+from movie_stream.replay.records.views import Views
 
 
 @dataclass(slots=True)

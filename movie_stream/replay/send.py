@@ -14,22 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movie_stream.errors import BrokerForbids, FileRefused, UsageError
-from movie_stream.replay.bookmark import BookmarkFile
-from movie_stream.replay.csv_records import ViewChunk
-from movie_stream.replay.csv_rows import RefusedRow
+from movie_stream.kafka.produce.pace import Clock, Pace, Schedule
+from movie_stream.kafka.produce.topic_writer import ACK_TIMEOUT, TopicWriter, open_topic
+from movie_stream.replay.files.csv_rows import RefusedRow
+from movie_stream.replay.files.opened import Told
+from movie_stream.replay.files.temporary import temporary_file
 from movie_stream.replay.lateness import ELSEWHERE, MOVE, Lateness, LateViews, judged
 from movie_stream.replay.newest_views import newest_views
-from movie_stream.replay.opened import Told
-from movie_stream.replay.pace import Clock, Pace, Schedule
-from movie_stream.replay.plan import AS_IT_IS, Plan
-from movie_stream.replay.resume import Resumption
-from movie_stream.replay.sorted_runs import SortedRuns
+from movie_stream.replay.order.plan import AS_IT_IS, Plan
+from movie_stream.replay.order.sorted_runs import SortedRuns
+from movie_stream.replay.order.survey import Survey, nothing_usable
+from movie_stream.replay.order.time_order import FarOff
+from movie_stream.replay.records.csv_records import ViewChunk
+from movie_stream.replay.records.views import Views
+from movie_stream.replay.resume.bookmark import BookmarkFile
+from movie_stream.replay.resume.resumption import Resumption
 from movie_stream.replay.source import ViewsSource
-from movie_stream.replay.survey import Survey, nothing_usable
-from movie_stream.replay.temporary import temporary_file
-from movie_stream.replay.time_order import FarOff
-from movie_stream.replay.topic_writer import ACK_TIMEOUT, TopicWriter, open_topic
-from movie_stream.replay.views import Views
 from movie_stream.settings import Settings
 
 Item = TypeVar("Item")

@@ -9,15 +9,15 @@ from typing import Final
 
 import numpy as np
 
-from movie_stream.kafka import client
-from movie_stream.kafka.topics import partitions_of
-from movie_stream.replay.faults import Tally
+from movie_stream.kafka.cluster import client
+from movie_stream.kafka.cluster.topics import partitions_of
+from movie_stream.kafka.produce.pace import Pace, check_rate
+from movie_stream.kafka.produce.topic_writer import open_topic
 from movie_stream.replay.lateness import Late, Lateness
-from movie_stream.replay.made_up import MadeUp, records
 from movie_stream.replay.newest_views import newest_views
-from movie_stream.replay.pace import Pace, check_rate
 from movie_stream.replay.send import in_turns, write_paced
-from movie_stream.replay.topic_writer import open_topic
+from movie_stream.replay.synthetic.faults import Tally
+from movie_stream.replay.synthetic.made_up import MadeUp, records
 from movie_stream.settings import Settings
 
 ROWS_AT_ONCE: Final = 1_000

@@ -12,21 +12,21 @@ from threading import Thread
 from typing import Final
 
 from movie_stream.errors import InputError, UsageError
-from movie_stream.replay.csv_file import CsvFile
-from movie_stream.replay.csv_header import declared_delimiter, delimiter_of, meant
-from movie_stream.replay.csv_views import ViewsFile
-from movie_stream.replay.encodings import ODD, UTF8, encoding_of, marked
+from movie_stream.replay.files.csv_file import CsvFile
+from movie_stream.replay.files.csv_header import declared_delimiter, delimiter_of, meant
+from movie_stream.replay.files.encodings import ODD, UTF8, encoding_of, marked
+from movie_stream.replay.files.json_file import JsonFile, looks_like_json, members_of
+from movie_stream.replay.files.opened import BUFFER_BYTES, Archive, Opened, Told, opened, untold
+from movie_stream.replay.files.parquet_file import MAGIC, ParquetFile
+from movie_stream.replay.files.table import Table
 from movie_stream.replay.formats import format_of, recognised
 from movie_stream.replay.formats.format import FIELDS, CatalogueFormat, Format
+from movie_stream.replay.formats.genres import Choice, choice_of
 from movie_stream.replay.formats.movielens import MovieLens
 from movie_stream.replay.formats.native import Native
-from movie_stream.replay.genres import Choice, choice_of
-from movie_stream.replay.json_file import JsonFile, looks_like_json, members_of
-from movie_stream.replay.opened import BUFFER_BYTES, Archive, Opened, Told, opened, untold
-from movie_stream.replay.parquet_file import MAGIC, ParquetFile
-from movie_stream.replay.simulated import SimulatedViews, Simulation
-from movie_stream.replay.table import Table
-from movie_stream.replay.views import Views
+from movie_stream.replay.records.csv_views import ViewsFile
+from movie_stream.replay.records.views import Views
+from movie_stream.replay.synthetic.simulated import SimulatedViews, Simulation
 
 OFFICE: Final = "[Content_Types].xml"
 """In each such document, which are zip archives."""

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from movie_stream.claim import Claim, claim_in
+from movie_stream.tables.claim import Claim, claim_in
 
 
 class CheckpointId(NamedTuple):

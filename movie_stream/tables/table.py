@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
-from movie_stream.allocator import trim
-from movie_stream.claim import Claim
+from movie_stream.columnar.allocator import trim
 from movie_stream.tables.checkpoint import BrokenChangelog, Chain, CheckpointId, Cursor, EntryRecord, encode
+from movie_stream.tables.claim import Claim
 from movie_stream.tables.log import Log, LogCut, portions
 
 

@@ -14,8 +14,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
-from movie_stream import worker as worker_module
 from movie_stream.agents import publish as publish_module
+from movie_stream.agents import worker as worker_module
 from movie_stream.agents.accumulate import Accumulate
 from movie_stream.agents.owner import Owner
 from movie_stream.agents.publish import Publish

@@ -14,7 +14,7 @@ from typing import Final, Literal, Self
 
 from movie_stream.embedded.broker import broker
 from movie_stream.embedded.launch import Program, launch
-from movie_stream.kafka.progress import wait_until_counted
+from movie_stream.runs.progress import wait_until_counted
 from movie_stream.settings import Settings
 from tests import reference
 from tests.chaos.fleet import LEFT_WITHIN_S, Fleet, WorkerUnderTest

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from movie_stream.errors import MovieStreamError
-from movie_stream.replay.topic_writer import TopicWriter, open_topic
+from movie_stream.kafka.produce.topic_writer import TopicWriter, open_topic
 from movie_stream.settings import Settings
 
 ROWS: Final = 1_000

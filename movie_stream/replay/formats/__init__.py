@@ -1,4 +1,6 @@
-"""The formats that files come in. A new one is a class in a file of its own (see format.py) and has its place here."""
+"""The formats that files come in: native.py, movielens.py, tmdb.py, netflix.py. A new one is a class in a file of its
+own (see format.py) and has its place here. genres.py says which of a film's genres counts.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +8,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from movie_stream.errors import InputError, UsageError
-from movie_stream.replay.csv_header import meant, read_header
+from movie_stream.replay.files.csv_header import meant, read_header
+from movie_stream.replay.files.table import Table
 from movie_stream.replay.formats.format import Format
 from movie_stream.replay.formats.movielens import FILM_COLUMNS, MovieLens
 from movie_stream.replay.formats.native import Native
 from movie_stream.replay.formats.netflix import Netflix
 from movie_stream.replay.formats.tmdb import Tmdb
-from movie_stream.replay.table import Table
 
 FORMATS: Final[tuple[type[Format], ...]] = (Native, MovieLens, Tmdb, Netflix)
 """In the order in which a header is tried."""

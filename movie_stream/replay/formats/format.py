@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
 
-from movie_stream.replay.csv_header import OPTIONAL, REQUIRED, Header, meant
-from movie_stream.replay.csv_rows import Rows
-from movie_stream.replay.genres import Choice
-from movie_stream.replay.table import Table
+from movie_stream.replay.files.csv_header import OPTIONAL, REQUIRED, Header, meant
+from movie_stream.replay.files.csv_rows import Rows
+from movie_stream.replay.files.table import Table
+from movie_stream.replay.formats.genres import Choice
 
 FIELDS: Final = (*REQUIRED, *OPTIONAL)
 VIEW: Final = Header(len(FIELDS), {name: place for place, name in enumerate(FIELDS)})

@@ -14,13 +14,13 @@ from typing import ClassVar, Final
 import numpy as np
 
 from movie_stream.errors import InputError, UsageError
-from movie_stream.replay.csv_file import CsvFile
-from movie_stream.replay.csv_header import meant
-from movie_stream.replay.csv_rows import RefusedRow, Rows
+from movie_stream.replay.files.csv_file import CsvFile
+from movie_stream.replay.files.csv_header import meant
+from movie_stream.replay.files.csv_rows import RefusedRow, Rows
+from movie_stream.replay.files.opened import Opened, opened
+from movie_stream.replay.files.table import Table, settled, whole
 from movie_stream.replay.formats.format import VIEW, ViewsFormat
-from movie_stream.replay.genres import Choice, Chooser
-from movie_stream.replay.opened import Opened, opened
-from movie_stream.replay.table import Table, settled, whole
+from movie_stream.replay.formats.genres import Choice, Chooser
 
 FILMS: Final = "movies.csv"
 FILM_COLUMNS: Final = ("movieId", "title", "genres")

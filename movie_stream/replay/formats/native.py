@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from movie_stream.replay.csv_header import OPTIONAL, REQUIRED, meant, plain, read_header
-from movie_stream.replay.csv_rows import Rows
+from movie_stream.replay.files.csv_header import OPTIONAL, REQUIRED, meant, plain, read_header
+from movie_stream.replay.files.csv_rows import Rows
+from movie_stream.replay.files.table import Table
 from movie_stream.replay.formats.format import ViewsFormat
-from movie_stream.replay.genres import Choice
-from movie_stream.replay.table import Table
+from movie_stream.replay.formats.genres import Choice
 
 
 class Native(ViewsFormat):

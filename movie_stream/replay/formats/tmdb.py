@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from movie_stream.replay.csv_cells import parse_decimal
+from movie_stream.replay.files.csv_cells import parse_decimal
 from movie_stream.replay.formats.format import CatalogueFormat, Film
 
 GENRES: Final = {

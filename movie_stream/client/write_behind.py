@@ -1,0 +1,111 @@
+"""Records that are accepted at once and written in the background, in batches and in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from movie_stream.kafka.produce.topic_writer import TopicWriter
+
+MOST_WAITING: Final = 5_000
+"""Records that may wait to be written; as many more may be on their way."""
+LINGER_S: Final = 0.005
+"""So long a record waits for others to share a batch with."""
+
+
+class WriteBehind:
+    """Got from `writing_behind`. Its methods raise what the writer raised, as soon as that is known."""
+
+    def __init__(self, writer: TopicWriter) -> None:
+        self._writer = writer
+        self._keys: list[bytes] = []
+        self._values: list[bytes] = []
+        self._flushes: list[asyncio.Future[None]] = []
+        self._some, self._urgent, self._room = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._ended: BaseException | None = None
+
+    async def put(self, key: bytes, value: bytes) -> None:
+        """Accepts a record; waits while MOST_WAITING others wait. If it is cancelled, the record is not accepted."""
+        while len(self._keys) >= MOST_WAITING and not self._ended:
+            self._urgent.set()
+            self._room.clear()
+            await self._room.wait()
+        if self._ended:
+            raise self._ended
+        self._keys.append(key)
+        self._values.append(value)
+        self._some.set()
+
+    async def flush(self) -> None:
+        """Waits until all that was accepted before is acknowledged."""
+        if self._ended:
+            raise self._ended
+        flush = asyncio.get_running_loop().create_future()
+        self._flushes.append(flush)
+        self._some.set()
+        self._urgent.set()
+        await flush
+
+    async def run(self) -> None:
+        """Writes what is accepted until it is cancelled, or cannot."""
+        try:
+            while True:
+                await self._gathered()
+                await self._write()
+        except Exception as error:
+            self._end(error)
+        except BaseException:
+            self._end(RuntimeError("nothing is accepted after the end of the `async with` block"))
+            raise
+
+    async def _gathered(self) -> None:
+        """Waits for something to write, and a moment for more."""
+        await self._some.wait()
+        try:
+            async with asyncio.timeout(LINGER_S):
+                await self._urgent.wait()
+        except TimeoutError:
+            return
+
+    async def _write(self) -> None:
+        keys, values, flushes = self._keys, self._values, len(self._flushes)
+        self._keys, self._values = [], []
+        self._some.clear()
+        self._urgent.clear()
+        self._room.set()
+        if keys:
+            await self._writer.write(keys, values)
+        if flushes or not self._keys:
+            await self._writer.finish()  # who puts nothing more learns of a loss, too
+        _resolve(self._flushes[:flushes])
+        del self._flushes[:flushes]
+
+    def _end(self, error: Exception) -> None:
+        """Lets nobody wait any more."""
+        self._ended = error
+        self._room.set()
+        _resolve(self._flushes, error)
+
+
+def _resolve(flushes: Iterable[asyncio.Future[None]], error: Exception | None = None) -> None:
+    for flush in flushes:
+        if flush.done():
+            continue  # whoever waited was cancelled
+        if error is None:
+            flush.set_result(None)
+        else:
+            flush.set_exception(error)
+
+
+@asynccontextmanager
+async def writing_behind(writer: TopicWriter) -> AsyncIterator[WriteBehind]:
+    """A WriteBehind for the time of the block; what is not flushed when it ends is given up."""
+    behind = WriteBehind(writer)
+    run = asyncio.create_task(behind.run())
+    try:
+        yield behind
+    finally:
+        run.cancel()
+        await asyncio.wait([run])

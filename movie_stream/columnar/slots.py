@@ -1,0 +1,137 @@
+"""The slots of a hash table, on whole arrays: what `PairIndex` and `PackedNames` find their numbers by."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movie_stream.columnar.allocator import Room
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Hashes = NDArray[np.uint32]
+
+_FREE: Final = -1
+_FEWEST: Final = 64
+_AT_ONCE: Final = 1 << 16
+"""Slots that are filled at once, so that the arrays in between stay small."""
+_NUMBER, _HASH = (0, 1) if sys.byteorder == "little" else (1, 0)
+"""Where the halves of a slot are."""
+
+HashesOf = Callable[[slice], Hashes]
+"""The hashes of the things numbered from one number to before another."""
+
+
+class Slots:
+    """Finds things that are numbered from 0 on by their hashes; who keeps the things says which are the same.
+
+    Eight bytes a slot, of which a third to two thirds are in use: the hash, 32 bits, and the number. Those who want a
+    slot that is taken try the ones 1, 3, 6, 10, ... further on, which comes by every slot of a table whose length is a
+    power of two.
+
+    >>> things = np.array([7, 3, 9])
+    >>> slots = Slots()
+    >>> slots.extend(0, things.astype(np.uint32))
+    >>> asked = np.array([9, 8])
+    >>> slots.find(asked.astype(np.uint32), lambda numbers, places: things[numbers] == asked[places]).tolist()
+    [2, -1]
+    """
+
+    __slots__ = ("_slots",)
+
+    def __init__(self) -> None:
+        self._clear(0)
+
+    def find(self, hashes: Hashes, same: Callable[[Ints, Ints | slice], Bools]) -> Ints:
+        """The number of each thing asked for, -1 where it is not known.
+
+        `same(numbers, places)` compares known things with those asked for at these places, one by one. It is asked of
+        all things at once, and then again of the few that have the hash of another.
+        """
+        found = self._first(hashes)
+        known = slice(None) if (found != _FREE).all() else np.flatnonzero(found != _FREE)
+        strange = np.flatnonzero(~same(found[known], known))
+        if len(strange):
+            places = strange if isinstance(known, slice) else known[strange]
+            found[places] = self._exactly(hashes[places], lambda numbers, rows: same(numbers, places[rows]))
+        return found
+
+    def _first(self, hashes: Hashes) -> Ints:
+        """The number of the first thing with each hash, -1 where there is none."""
+        mask = len(self._slots) - 1
+        slots = (hashes & mask).astype(np.int64)
+        numbers, held = _halves(self._slots[slots])
+        found = numbers.astype(np.int64)
+        pending = np.flatnonzero((held != hashes) & (numbers != _FREE))
+        slots, step = slots[pending], 1
+        while len(pending):
+            slots = (slots + step) & mask
+            numbers, held = _halves(self._slots[slots])
+            found[pending] = numbers
+            left = np.flatnonzero((held != hashes[pending]) & (numbers != _FREE))
+            pending, slots, step = pending[left], slots[left], step + 1
+        return found
+
+    def _exactly(self, hashes: Hashes, same: Callable[[Ints, Ints], Bools]) -> Ints:
+        """The number of each thing, all with its hash compared."""
+        mask = len(self._slots) - 1
+        found = np.full(len(hashes), _FREE, np.int64)
+        pending, slots, step = np.arange(len(hashes)), (hashes & mask).astype(np.int64), 0
+        while len(pending):
+            slots = (slots + step) & mask
+            numbers, held = _halves(self._slots[slots])
+            alike = np.flatnonzero((held == hashes[pending]) & (numbers != _FREE))
+            hit = alike[same(numbers[alike].astype(np.int64), pending[alike])]
+            found[pending[hit]] = numbers[hit]
+            left = numbers != _FREE
+            left[hit] = False
+            pending, slots, step = pending[left], slots[left], step + 1
+        return found
+
+    def extend(self, start: int, hashes: Hashes) -> None:
+        """Takes in things that are new and all different, numbered from `start` on, which is how many are held."""
+        if 3 * (start + len(hashes)) > 2 * len(self._slots):
+            before = self._slots
+            self._clear(start + len(hashes))
+            for at in range(0, len(before), _AT_ONCE):
+                some = before[at : at + _AT_ONCE]
+                self._place(some[_halves(some)[0] != _FREE])
+        self._number(start, hashes)
+
+    def rebuild(self, length: int, hashes_of: HashesOf) -> None:
+        """Forgets everything and takes in the things numbered from 0 to before `length`."""
+        self._clear(length)
+        for at in range(0, length, _AT_ONCE):
+            self._number(at, hashes_of(slice(at, min(at + _AT_ONCE, length))))
+
+    def _clear(self, length: int) -> None:
+        """Makes a table for so many things, of which it has none."""
+        self._slots = Room((max(_FEWEST, 1 << (3 * length // 2).bit_length()),), np.dtype(np.int64)).array
+        self._slots[:] = _FREE
+
+    def _number(self, start: int, hashes: Hashes) -> None:
+        """Places things that are numbered from `start` on."""
+        slots = np.empty(len(hashes), np.int64)
+        numbers, held = _halves(slots)
+        numbers[:], held[:] = np.arange(start, start + len(hashes), dtype=np.int32), hashes
+        self._place(slots)
+
+    def _place(self, things: Ints) -> None:
+        """Finds a slot for each of these, which are what stands in it then."""
+        mask = len(self._slots) - 1
+        slots, step = (_halves(things)[1] & mask).astype(np.int64), 0
+        while len(things):
+            free = self._slots[slots] == _FREE
+            self._slots[slots[free]] = things[free]  # of several that want one slot, the last gets it
+            lost = self._slots[slots] != things
+            step += 1
+            things, slots = things[lost], (slots[lost] + step) & mask
+
+
+def _halves(slots: Ints) -> tuple[NDArray[np.int32], Hashes]:
+    """The number and the hash in each slot."""
+    return slots.view(np.int32)[_NUMBER::2], slots.view(np.uint32)[_HASH::2]

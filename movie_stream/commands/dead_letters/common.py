@@ -1,0 +1,129 @@
+"""What the commands about dead letters share: which letters are meant, and where they stand."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from movie_stream.dead_letters.letters import Extent, Letters, Scope, Selection
+from movie_stream.errors import UsageError
+from movie_stream.events.moment import moment_of
+from movie_stream.kafka.cluster import client, topics
+from movie_stream.kafka.cluster.topics import Topology
+from movie_stream.mongo import runs
+from movie_stream.mongo.client import opened
+from movie_stream.settings import Settings
+
+_WIDTH: Final = 80
+
+
+def selection_of(
+    *, kind: str | None, reason: str | None, partition: int | None, since: str | None, until: str | None
+) -> Selection:
+    """What was asked for on the command line. Raises UsageError."""
+    selection = Selection(reason, kind, partition, _bound("--from", since), _bound("--to", until))
+    for option, bound in (("--from", selection.since), ("--to", selection.until)):
+        if isinstance(bound, int) and partition is None:
+            raise UsageError(argument=option, expected="--partition beside an offset, or a time", got=str(bound))
+    return selection
+
+
+def _bound(option: str, text: str | None) -> int | datetime | None:
+    """An offset, or a time, which is UTC where it does not say otherwise.
+
+    >>> _bound("--from", "120"), _bound("--from", "2024-10-31T14:30")
+    (120, datetime.datetime(2024, 10, 31, 14, 30, tzinfo=datetime.timezone.utc))
+    """
+    if text is None:
+        return None
+    if text.isascii() and text.isdigit() and len(text) < 19:
+        return int(text)
+    try:
+        return moment_of(text)
+    except ValueError as error:
+        raise UsageError(
+            argument=option, expected="an offset such as 120, or a time such as 2024-10-31T14:30 (UTC)", got=text
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The letters' topic, open for reading."""
+
+    topology: Topology
+    run: runs.Run | None
+    """The run that counts, None before the first."""
+    reader: AIOKafkaConsumer
+    letters: Letters
+    extents: list[Extent]
+
+
+@asynccontextmanager
+async def open_letters(settings: Settings, selection: Selection, all_runs: bool) -> AsyncIterator[Opened]:
+    """Finds the letters of the run that counts, or of all runs; for the time of the block.
+
+    Raises TopicMissing, UsageError for a partition that there is none of, and what the broker or MongoDB have against
+    it.
+    """
+    topology = await topics.describe(settings)
+    partitions = topology.partitions[settings.kafka_topic]
+    if selection.partition is not None and selection.partition >= partitions:
+        raise UsageError(
+            argument="--partition",
+            expected=f"one of the {partitions} of {settings.kafka_topic}, from 0 on",
+            got=str(selection.partition),
+        )
+    wanted = range(partitions) if selection.partition is None else [selection.partition]
+    async with opened(settings) as db:
+        run = await runs.current(db, settings.kafka_group)
+    async with client.reader(settings) as reader:
+        letters = Letters(
+            settings,
+            reader,
+            Scope(topology.identities[settings.kafka_topic], None if all_runs else run.number if run else 0),
+        )
+        yield Opened(topology, run, reader, letters, await letters.extents(wanted))
+
+
+@contextmanager
+def progress_bar(doing: str, total: int) -> Iterator[Progress]:
+    """A bar on standard error where that is a terminal; it goes when it is done."""
+    console = Console(stderr=True, highlight=False)
+    bar = Progress(
+        TextColumn(f"[bold]{doing}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.completed:,} of {task.total:,} records read"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    bar.add_task(doing, total=total)
+    with bar:
+        yield bar
+
+
+def narrow_console() -> Console:
+    """Standard output, 80 columns wide or less."""
+    console = Console(highlight=False)
+    return console if console.is_terminal and console.width <= _WIDTH else Console(highlight=False, width=_WIDTH)
+
+
+def footnotes(letters: Letters, settings: Settings, all_runs: bool) -> list[str]:
+    """What was read and is not shown, if anything."""
+    notes = []
+    if letters.elsewhere and not all_runs:
+        notes.append(f"{letters.elsewhere:,} letters of other runs were passed over; see --all-runs.")
+    elif letters.elsewhere:
+        notes.append(f"{letters.elsewhere:,} letters of another topic of this name were passed over.")
+    if letters.strange:
+        notes.append(f"{letters.strange:,} records of {settings.dead_letters_topic} are no letters of a worker.")
+    return notes

@@ -1,0 +1,273 @@
+"""`movie-stream demo`: a broker, a MongoDB and a worker for as long as it runs, views sent to them, and the results.
+
+What is started here ends here: services and worker are guarded processes (see `embedded/process.py`), which end even
+if this process is killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Collection, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.text import Text
+
+from movie_stream.commands.demo.live import Run, Screen, results, screen
+from movie_stream.commands.demo.watch import watching
+from movie_stream.commands.demo.worker_process import WorkerProcess
+from movie_stream.commands.refused_rows import RefusedRows
+from movie_stream.commands.signals import cancelled_by
+from movie_stream.console import logs
+from movie_stream.embedded.services import EmbeddedServices
+from movie_stream.errors import MovieStreamError, SettingMissing, UsageError
+from movie_stream.kafka.cluster import topics
+from movie_stream.masking import printable
+from movie_stream.mongo import schema
+from movie_stream.mongo.client import address_of, opened
+from movie_stream.replay.order.plan import Plan
+from movie_stream.replay.sample import SAMPLE_VIEWS, sample
+from movie_stream.replay.send import ReplayProgress, replay
+from movie_stream.replay.send_made_up import send_made_up
+from movie_stream.replay.source import ViewsSource
+from movie_stream.replay.synthetic.generate import END, SPAN
+from movie_stream.replay.synthetic.made_up import MadeUp
+from movie_stream.runs.progress import records_held, wait_until_counted
+from movie_stream.settings import Settings
+
+COUNT: Final = 100_000
+RATE: Final = 5_000.0
+"""Events per second."""
+INTERRUPTED: Final = 130
+_SEED: Final = 1
+_REFRESH_S: Final = 0.25
+_LOOK_EVERY_S: Final = 0.5
+_CANCEL_AGAIN_S: Final = 2.0
+_CAUSE_WITHIN_S: Final = 0.5
+"""When something fails, the end of a process that explains it is seen within this time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is replayed: a file, or without one the sample and then made-up views, `count` in all."""
+
+    file: Path | None
+    count: int
+    rate: float
+
+
+def demo(
+    settings: Settings,
+    *,
+    once: bool = False,
+    file: Path | None = None,
+    count: int | None = None,
+    rate: float | None = None,
+) -> int:
+    """Runs it; the exit code is 0, also after Ctrl-C or SIGTERM, but 130 where these cut `once` short.
+
+    Raises UsageError where both `file` and `count` are given or your own topic holds events already, SettingMissing
+    where one of the two services is set and the other is not, and what becomes of the services and the worker.
+    """
+    if file is not None and count is not None:
+        raise UsageError(argument="--count", expected="no --file besides, which is replayed as a whole")
+    _check_services(settings)
+    if file is not None and (file.is_file() or not file.exists()):
+        ViewsSource(file).open().close()  # before anything is started for it
+    logs.leave_to_us()
+    source = Source(file, COUNT if count is None else count, RATE if rate is None else rate)
+    console = Console(highlight=False)
+    demonstration = _Demo(settings, source)
+    ended = asyncio.run(demonstration.run(console, once=once))
+    return 0 if ended or not once else INTERRUPTED
+
+
+def _check_services(settings: Settings) -> None:
+    """Both services are set, or none."""
+    if (settings.kafka_bootstrap_servers is None) != (settings.mongodb_uri is None):
+        names = ["KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI"]
+        missing, there = names if settings.kafka_bootstrap_servers is None else names[::-1]
+        raise SettingMissing(
+            variable=missing,
+            remedy=f"but {there} is; set both to use your own Kafka and MongoDB, or none for the embedded pair",
+        )
+
+
+class _Demo:
+    """One demo: the processes it has started, and what it knows of the run."""
+
+    def __init__(self, settings: Settings, source: Source) -> None:
+        self._settings, self._source = settings, source
+        self._embedded = EmbeddedServices() if settings.kafka_bootstrap_servers is None else None
+        self._refused = RefusedRows(source.file)
+        self._worker: WorkerProcess | None = None
+        self._run = Run(
+            "embedded broker and MongoDB" if self._embedded else "your Kafka and MongoDB",
+            planned=None if source.file else source.count,
+        )
+
+    async def run(self, console: Console, *, once: bool) -> bool:
+        """Runs until all is counted (`once`) or it is told to stop; returns whether all is counted."""
+        cancelled_by(signal.SIGINT, signal.SIGTERM)
+        try:
+            with screen(console) as shown:
+                await _first_of(self._all(once=once), self._refresh(shown))
+                shown.show(self._run)  # what came since the last refresh
+        except asyncio.CancelledError:
+            self._run.phase = "ended"
+        finally:
+            self._stop()
+        if self._run.now.windows:
+            console.print(results(self._run))
+        for remark in (*self._run.remarks, *self._refused.others()):
+            console.print(Text(printable(remark), "yellow"), soft_wrap=True)
+        if self._run.sent:
+            console.print(self._run.totals(), markup=False, soft_wrap=True)
+        return self._run.finished
+
+    async def _all(self, *, once: bool) -> None:
+        settings = await self._services()
+        self._run.phase = "creating topics and collections"
+        await asyncio.gather(self._topics(settings), self._collections(settings))
+        self._worker = WorkerProcess(settings)
+        self._run.phase = "starting the worker"
+        deaths: list[Coroutine[Any, Any, Any]] = [self._embedded.fail()] if self._embedded else []
+        await _first_of(self._counting(settings, once=once), *deaths, self._worker.fail())
+
+    async def _services(self) -> Settings:
+        if self._embedded is None:
+            return self._settings
+        self._run.phase = "starting a broker and a MongoDB"
+        await self._embedded.start()
+        return self._embedded.applied_to(self._settings)
+
+    async def _topics(self, settings: Settings) -> None:
+        await topics.ensure(settings)
+        if self._embedded is None and self._source.file is None:
+            await _insist_on_an_empty_topic(settings)
+
+    async def _collections(self, settings: Settings) -> None:
+        async with opened(settings) as db:
+            await schema.ensure(db)
+            if self._embedded is None:
+                where = f"Kafka at {settings.require_broker()}, MongoDB at {address_of(db)}/{db.name}"
+                self._run.services = where
+
+    async def _counting(self, settings: Settings, *, once: bool) -> None:
+        """Sends, waits until all is counted, and looks on."""
+        async with watching(settings) as watch:
+
+            async def look() -> None:
+                self._run.saw(await watch.look())
+                self._run.trouble = ""
+
+            async def look_on() -> None:
+                while True:
+                    try:
+                        await look()
+                    except MovieStreamError as error:  # it may come back; the end of a process is noticed elsewhere
+                        self._run.trouble = str(error)
+                    await asyncio.sleep(_LOOK_EVERY_S)
+
+            async def count() -> None:
+                await self._send(settings)
+                self._run.phase = "all sent, counting the rest"
+                held = await wait_until_counted(settings)
+                await look()
+                self._run.counted_s = time.monotonic()
+                refused = " or refused" if self._run.now.dead_letters else ""
+                hidden = sum(of.records for of in held)
+                but = f", but {hidden:,} behind a producer's open transaction" if held else ""
+                self._run.phase = f"all events counted{refused}{but}"
+                if not once:
+                    await asyncio.Event().wait()
+
+            await _first_of(count(), look_on())
+
+    async def _send(self, settings: Settings) -> None:
+        """Sends the file; or the sample, and made-up views of the days after it."""
+        source, run = self._source, self._run
+        if source.file is not None:
+            result = await replay(settings, ViewsSource(source.file), Plan(rate=source.rate), self._replayed)
+            run.sent, run.refused, run.sent_share = result.sent, result.refused, 1.0
+            return
+        run.phase = "replaying"
+        run.sending_s = time.monotonic()
+        if source.count >= SAMPLE_VIEWS:
+            self._arrived((await replay(settings, ViewsSource(sample()))).sent)
+        made_up = source.count - run.sent
+        if made_up:
+            views = MadeUp(count=made_up, seed=_SEED, end=END + SPAN)
+            await send_made_up(settings, views, source.rate, self._arrived)
+
+    def _arrived(self, events: int) -> None:
+        self._run.sent += events
+        self._run.sent_share = self._run.sent / self._source.count
+
+    def _replayed(self, progress: ReplayProgress) -> None:
+        run = self._run
+        run.phase = {"checking": "checking the file", "sorting": "sorting the file"}.get(progress.step, "replaying")
+        run.sent, run.refused = progress.sent, progress.refused
+        remarks = filter(None, [progress.far_off and str(progress.far_off), progress.late])
+        run.remarks += [*(f"{self._source.file}: {remark}" for remark in remarks)]
+        run.remarks += self._refused.named(progress.refused_rows)
+        if progress.step == "sending":
+            run.sending_s = run.sending_s or time.monotonic()
+            run.sent_share = progress.done / max(progress.total, 1)
+
+    async def _refresh(self, shown: Screen) -> None:
+        while True:
+            shown.show(self._run)
+            await asyncio.sleep(_REFRESH_S)
+
+    def _stop(self) -> None:
+        """Ends what was started, all at the same time, and waits until it is gone."""
+        if self._worker is not None:
+            if self._embedded is not None:
+                self._worker.kill()  # nothing of what it would still write will be read
+            self._worker.release()
+        if self._embedded is not None:
+            self._embedded.stop()
+        if self._worker is not None:
+            self._worker.stop()
+
+
+async def _first_of(work: Coroutine[Any, Any, None], *others: Coroutine[Any, Any, Any]) -> None:
+    """Does the work. The others end only by failing, which is then the cause of whatever else fails."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in (*others, work)]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if not tasks[-1].done() or tasks[-1].exception():
+            await asyncio.wait(tasks, timeout=_CAUSE_WITHIN_S)
+        for task in tasks:
+            if task.done():
+                task.result()
+    finally:
+        await _cancelled(tasks)
+
+
+async def _cancelled(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancels them until they have ended; before Python 3.12 `asyncio.wait_for` may lose a cancellation."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _insist_on_an_empty_topic(settings: Settings) -> None:
+    """Made-up views do not belong among real ones."""
+    held = await records_held(settings, settings.kafka_topic)
+    if held:
+        raise UsageError(
+            argument="demo",
+            expected=f"an empty topic to send made-up views to, but {settings.kafka_topic} on "
+            f"{settings.require_broker()} holds {held:,} records",
+            remedy="name others in KAFKA_TOPIC, KAFKA_PARTIALS_TOPIC, KAFKA_GROUP and MONGODB_DATABASE, "
+            "or send a file of yours with --file",
+        )

@@ -1,0 +1,59 @@
+"""What `movie-stream doctor` finds about the clocks of the broker, of MongoDB and of this host."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from aiokafka.admin import AIOKafkaAdminClient
+
+from movie_stream.commands.doctor.findings import Findings
+from movie_stream.kafka.cluster import client, clock
+from movie_stream.mongo.client import Database
+from movie_stream.settings import Settings
+
+APART: Final = timedelta(minutes=1)
+"""Clocks that differ by more are worth a word: a record an hour ahead of the broker's is refused by default."""
+
+
+async def look_at_brokers_clock(settings: Settings, findings: Findings, admin: AIOKafkaAdminClient) -> None:
+    """Where the broker tells the time."""
+    findings.check = "broker's clock"
+    with client.explained(settings, "asking what time it is"):
+        asked = datetime.now(UTC)
+        told = await clock.time_of(admin)
+    if told is None:
+        findings.add("ok", "the broker does not tell the time")
+    else:
+        compare(findings, "the broker", told, asked)
+
+
+async def look_at_mongodbs_clock(findings: Findings, db: Database) -> None:
+    """MongoDB always does."""
+    findings.check = "MongoDB's clock"
+    asked = datetime.now(UTC)
+    hello = await db.client.admin.command("hello")
+    compare(findings, "MongoDB", hello["localTime"].replace(tzinfo=UTC), asked)
+
+
+def compare(findings: Findings, whose: str, told: datetime, asked: datetime) -> None:
+    """Compares a clock with ours; `asked` is when the question went out."""
+    answered = datetime.now(UTC)
+    ahead = told - (asked + (answered - asked) / 2)
+    if abs(ahead) - (answered - asked) / 2 > APART:
+        findings.add(
+            "warn",
+            f"{whose} has {told:%Y-%m-%dT%H:%M:%SZ}, this host {answered:%Y-%m-%dT%H:%M:%SZ} (UTC)",
+            "set the clock that is wrong; records of a host that is ahead are refused",
+        )
+    else:
+        findings.add("ok", f"{whose} and this host agree within {_in_words(abs(ahead))}")
+
+
+def _in_words(span: timedelta) -> str:
+    """Rounded up.
+
+    >>> _in_words(timedelta(milliseconds=12)), _in_words(timedelta(seconds=31.4))
+    ('1 s', '32 s')
+    """
+    return f"{int(span.total_seconds()) + 1} s"

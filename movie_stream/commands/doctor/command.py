@@ -1,0 +1,295 @@
+"""`movie-stream doctor`: looks at all that a worker needs, and says what to do about what is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import platform
+import re
+import sys
+import uuid
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, requires, version
+from typing import Final
+
+from aiokafka.admin import AIOKafkaAdminClient
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from movie_stream import __version__
+from movie_stream.commands.doctor.clocks import look_at_brokers_clock, look_at_mongodbs_clock
+from movie_stream.commands.doctor.findings import Findings, Row
+from movie_stream.commands.doctor.workers import look_at_claims, look_at_workers
+from movie_stream.console import logs
+from movie_stream.embedded.broker import broker
+from movie_stream.embedded.mongod import mongod
+from movie_stream.errors import EmbeddedUnavailable
+from movie_stream.kafka.cluster import client, permissions, topics
+from movie_stream.kafka.cluster.access import access_in_words, user_of
+from movie_stream.masking import printable
+from movie_stream.mongo import runs, schema
+from movie_stream.mongo.client import Database, address_of, guarded, opened
+from movie_stream.runs.fingerprint import changes, fingerprint
+from movie_stream.settings import Settings
+
+OLDEST_PYTHON: Final = (3, 11)
+SCRATCH: Final = "_doctor"
+"""A collection that is there only while a write is tried."""
+_WIDTH: Final = 80
+_STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+
+
+def doctor(settings: Settings, *, as_json: bool = False) -> int:
+    """Prints the findings, as a table or `as_json`; the exit code is 1 if one of them is a failure, else 0."""
+    logs.leave_to_us()
+    rows = [*_installation(), *asyncio.run(_services(settings))]
+    if as_json:
+        _print_json(rows)
+    else:
+        _print(rows)
+    return 1 if any(row.state == "fail" for row in rows) else 0
+
+
+def _print_json(rows: list[Row]) -> None:
+    """One object, for scripts."""
+    states = [row.state for row in rows]
+    found = {
+        "version": __version__,
+        "failed": states.count("fail"),
+        "to_look_at": states.count("warn"),
+        "checks": [
+            {
+                "check": row.check,
+                "state": row.state,
+                "what": printable(row.what),
+                "remedy": printable(row.remedy) or None,
+            }
+            for row in rows
+        ],
+    }
+    sys.stdout.write(json.dumps(found, indent=2) + "\n")
+
+
+def _print(rows: list[Row]) -> None:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("check", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("what, and what to do", overflow="fold")
+    for row in rows:
+        what = Text(printable(row.what))
+        if row.remedy:
+            what.append(f"\n-> {printable(row.remedy)}", style="yellow")
+        table.add_row(row.check, Text(row.state, _STYLES[row.state]), what)
+    console = Console(highlight=False)
+    if not console.is_terminal or console.width > _WIDTH:
+        console = Console(highlight=False, width=_WIDTH)
+    console.print(table)
+    states = [row.state for row in rows]
+    fails, warns = states.count("fail"), states.count("warn")
+    console.print(f"\n{len(rows)} checks: {fails} failed, {warns} to look at." if fails or warns else "\nAll is fine.")
+
+
+def _installation() -> list[Row]:
+    return [
+        _python(),
+        _libraries(),
+        _embedded("embedded broker", broker),
+        _embedded("embedded mongod", mongod),
+    ]
+
+
+def _python() -> Row:
+    what = f"{platform.python_implementation()} {platform.python_version()} on {platform.system()} {platform.machine()}"
+    if sys.version_info < OLDEST_PYTHON:
+        return Row("Python", "fail", what, "install Python {}.{} or newer".format(*OLDEST_PYTHON))
+    return Row("Python", "ok", what)
+
+
+def _libraries() -> Row:
+    """The libraries that must be of one exact version, since parts of theirs are replaced."""
+    pinned = [re.match(r"([\w.-]+)(?:\[.*\])?==([\w.]+)$", need) for need in _needs()]
+    wanted = {match[1]: match[2] for match in pinned if match}
+    found = {name: _version(name) for name in wanted}
+    what = ", ".join(f"{name} {found[name] or 'missing'}" for name in wanted)
+    if found != wanted:
+        needed = " ".join(f"{name}=={number}" for name, number in wanted.items() if found[name] != number)
+        return Row("libraries", "fail", what, f"pip install {needed}")
+    return Row("libraries", "ok", what)
+
+
+def _needs() -> list[str]:
+    try:
+        return requires("movie-stream") or []
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return []
+
+
+def _version(library: str) -> str | None:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
+
+
+def _embedded(check: str, program: Callable[[], object]) -> Row:
+    """Only `demo` and `services` need it, so it is no failure."""
+    try:
+        program()
+    except EmbeddedUnavailable as error:
+        return Row(check, "warn", str(error))
+    return Row(check, "ok", "installed")
+
+
+async def _services(settings: Settings) -> list[Row]:
+    kafka, mongodb = Findings("broker"), Findings("MongoDB")
+    both = await asyncio.gather(kafka.of(_kafka(settings, kafka)), mongodb.of(_mongodb(settings, mongodb)))
+    rows = [row for side in both for row in side]
+    if not any(row.state == "fail" for row in rows):
+        run, alone, counting = Findings("run"), Findings("ownership"), Findings("workers")
+        found = await asyncio.gather(
+            run.of(_run(settings, run)),
+            alone.of(look_at_claims(settings, alone)),
+            counting.of(look_at_workers(settings, counting)),
+        )
+        rows += [row for side in found for row in side]
+    return rows
+
+
+async def _kafka(settings: Settings, findings: Findings) -> None:
+    servers, names = settings.require_broker(), topics.Topics.of(settings)
+    async with client.admin(settings) as admin:
+        with client.explained(settings, "looking at the cluster"):
+            cluster = await admin.describe_cluster()
+            findings.add("ok", f"{servers}: cluster {cluster['cluster_id']}, brokers: {len(cluster['brokers'])}")
+            findings.check = "Kafka access"
+            findings.add("ok", access_in_words(settings))
+            findings.check = "topics"
+            there = await topics.partitions_of(admin, names.all)
+            missing = [name for name in names.all if name not in there]
+            if missing:
+                await permissions.insist(settings, admin, names.needs)
+                findings.add("fail", f"missing: {', '.join(missing)}", "movie-stream init")
+                return
+            limits = await topics.limits(admin, names.all)
+            _topics(settings, findings, there)
+            _record_sizes(findings, names, limits)
+            await look_at_retention(findings, admin, names)
+        with client.explained(settings, "asking what is allowed"):
+            await _permissions(settings, findings, admin, names)
+        await look_at_brokers_clock(settings, findings, admin)
+
+
+async def look_at_retention(findings: Findings, admin: AIOKafkaAdminClient, names: topics.Topics) -> None:
+    """What the broker does with old records."""
+    findings.check = "retention"
+    policies = {name: await topics.configs_of(admin, name) for name in (names.events, *names.deleted)}
+    compacted = [name for name, configs in policies.items() if "compact" in configs.get("cleanup.policy", "")]
+    forgetful = [name for name in names.deleted if int(policies[name].get("retention.ms", "-1")) >= 0]
+    if names.events in compacted:
+        findings.add(
+            "warn",
+            f"{names.events} is compacted, which keeps the newest view of a user: a rebuild would count less",
+            f"set cleanup.policy of {names.events} to delete",
+        )
+    if internal := [name for name in compacted if name != names.events]:
+        findings.add(
+            "fail",
+            f"compacted, which takes no record of ours: {', '.join(internal)}",
+            "set their cleanup.policy to delete",
+        )
+    if forgetful:
+        findings.add(
+            "warn",
+            f"records that are still needed are deleted after a time: {', '.join(forgetful)}",
+            "set their retention.ms to -1: workers delete what is done with",
+        )
+    if not compacted and not forgetful:
+        known = any("cleanup.policy" in configs for configs in policies.values())
+        findings.add("ok", "what is needed is kept" if known else "the broker does not tell how long it keeps records")
+
+
+async def _permissions(
+    settings: Settings, findings: Findings, admin: AIOKafkaAdminClient, names: topics.Topics
+) -> None:
+    findings.check = "Kafka ACLs"
+    lacking = await permissions.lacking(admin, names.needs)
+    lacking += await permissions.lacking_on_group(admin, settings.kafka_group)
+    growing = await permissions.lacking(admin, {topic: ["Delete"] for topic in names.deleted})
+    user, remedy = user_of(settings), "have them set as docs/security.md lists them"
+    if lacking:
+        findings.add("fail", f"a worker of the Kafka user {user} lacks: {', '.join(lacking)}", remedy)
+    elif growing:
+        findings.add("warn", f"without {', '.join(growing)}, which only grow then", remedy)
+    else:
+        findings.add("ok", "all that a worker needs is allowed")
+
+
+def _topics(settings: Settings, findings: Findings, there: Mapping[str, int]) -> None:
+    if wrong := topics.disagreements(settings, there):
+        remedy = "stop all workers, delete these topics; then: movie-stream init, and: movie-stream rebuild"
+        findings.add("fail", "; ".join(wrong), remedy)
+    else:
+        findings.add("ok", f"all there; partitions of {settings.kafka_topic}: {there[settings.kafka_topic]}")
+
+
+def _record_sizes(findings: Findings, names: topics.Topics, limits: Mapping[str, int | None]) -> None:
+    """Whether what a worker writes fits into the topics."""
+    findings.check = "record size"
+    event, letter = limits[names.events], limits[names.dead_letters]
+    for topic, size in topics.wanted_limits(names, limits).items():
+        found = limits[topic] or 0
+        what, remedy = f"{topics.LIMIT} of {topic} is {found:,}", f"movie-stream init, or set it to {size}"
+        if topic == names.dead_letters and found >= topics.LEAST_BYTES:
+            findings.add("warn", f"{what}, of {names.events} {event:,}: large dead letters may be cut off", remedy)
+        else:
+            findings.add("fail", f"{what}, too little for a worker", remedy)
+    if findings.rows[-1].check == findings.check:
+        return
+    if event is None or letter is None:
+        findings.add("ok", "the broker does not tell how large a record may be")
+    else:
+        findings.add("ok", f"records up to {event:,} bytes, dead letters up to {letter:,}")
+
+
+async def _mongodb(settings: Settings, findings: Findings) -> None:
+    settings.require_mongodb()
+    async with opened(settings) as db:
+        hello = await db.client.admin.command("hello")
+        build = await db.client.admin.command("buildInfo")
+        status = await db.client.admin.command("connectionStatus")
+        users = [user["user"] for user in status["authInfo"]["authenticatedUsers"]]
+        kind = f"replica set {hello['setName']}" if "setName" in hello else hello.get("msg", "standalone")
+        who = f"as {', '.join(users)}" if users else "without a login"
+        findings.add("ok", f"{address_of(db)}: version {build['version']}, {kind}, {who}")
+        await look_at_mongodbs_clock(findings, db)
+        findings.check = "write to MongoDB"
+        await _write(db)
+        findings.add("ok", f"{db.name}: written, confirmed by a majority, and deleted again")
+        findings.check = "collections"
+        if lacking := await schema.lacking(db):
+            findings.add("fail", f"missing or not as they must be: {', '.join(lacking)}", "movie-stream init")
+        else:
+            findings.add("ok", "all there, with validators, indexes and views")
+
+
+async def _write(db: Database) -> None:
+    """A real write, which leaves nothing. Raises what the driver raises."""
+    scratch = guarded(db, SCRATCH)
+    try:
+        await scratch.insert_one({"_id": uuid.uuid4().hex})
+    finally:
+        await scratch.drop()
+
+
+async def _run(settings: Settings, findings: Findings) -> None:
+    """Whether what stands in MongoDB was counted as a worker would count now; begins no run."""
+    ours = fingerprint(settings, await topics.describe(settings))
+    async with opened(settings) as db:
+        run = await runs.current(db, settings.kafka_group)
+    if run is None:
+        findings.add("ok", "none yet; the first worker begins it")
+    elif changed := changes(run, ours):
+        findings.add("fail", f"run {run.number} counts otherwise: {changed}", "undo that, or: movie-stream rebuild")
+    else:
+        findings.add("ok", f"run {run.number}, of this very topic and these settings")

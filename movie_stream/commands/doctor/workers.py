@@ -1,0 +1,130 @@
+"""What `movie-stream doctor` finds about the workers: how far they are, what they say, and who is among them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Final
+
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from movie_stream import __version__
+from movie_stream.commands.doctor.findings import Findings, State
+from movie_stream.kafka.cluster import client, topics
+from movie_stream.kafka.group import members
+from movie_stream.kafka.group.group_state import REMEDY, settled_group
+from movie_stream.kafka.offsets import said_of
+from movie_stream.mongo import runs, workers
+from movie_stream.mongo.client import opened
+from movie_stream.runs import claims
+from movie_stream.runs.progress import Tables, held_for_long
+from movie_stream.settings import Settings
+
+HANGING: Final = (
+    "its producer ends it, or the broker once its time is up; one that neither ends: "
+    "kafka-transactions.sh find-hanging, then abort"
+)
+_WORKERS_NAMED: Final = 10
+
+
+async def look_at_workers(settings: Settings, findings: Findings) -> None:
+    """Who counts, how far that is, and who is in the group besides."""
+    names = topics.Topics.of(settings)
+    async with client.admin(settings) as admin, client.reader(settings) as reader, opened(settings) as db:
+        there = (await topics.describe(settings, admin)).partitions
+        run = await runs.current(db, settings.kafka_group)
+        state = await settled_group(settings, admin)
+        group = await members.members_of(settings, admin)
+        heard = await workers.seen(db, settings.kafka_group)
+        committed = await _committed(settings, admin, there)
+        tables = {topic: Tables(settings, reader, topic, there[topic]) for topic in names.changelogs}
+        progress = await tables[names.events].progress(run)
+        reached = {place: at for of in tables.values() for place, at in (await of.positions(run)).items()}
+        held = await held_for_long(settings, reader, names.events, there[names.events])
+    alive = [worker for worker in heard if not worker.silent]
+    foreign = members.strangers(settings, group)
+    count = len(alive) or len(group) - len(foreign)
+    what = f"{count} running in the group {settings.kafka_group}; {progress.lag:,} of {progress.end:,} events wait"
+    if not state.at_rest:
+        found = f"a rebalance does not come to its end ({state}); likely, {state.why_nothing_is_shared_out}"
+        findings.add("warn", f"{what}; {found}", REMEDY)
+    elif progress.lag and not count:
+        findings.add("warn", what, "movie-stream worker")
+    else:
+        findings.add("ok", what)
+    if held:
+        findings.check = "transactions"
+        findings.add("warn", said_of(held), HANGING)
+    _heartbeats(findings, heard)
+    _members(settings, findings, foreign, {place: at for place, at in committed.items() if run and at > reached[place]})
+
+
+async def look_at_claims(settings: Settings, findings: Findings) -> None:
+    """Whether the internal topics and the database are ours alone."""
+    async with opened(settings) as db, client.reader(settings) as reader:
+        ours = await runs.claim_of(db, settings.kafka_group)
+        found = await claims.check(settings, reader, ours)
+        await workers.insist_on_no_other_group(db, settings.kafka_group)
+    findings.add("ok", f"of {ours} alone" if found else "nobody has claimed the topics yet; init and workers do")
+
+
+async def _committed(
+    settings: Settings, admin: AIOKafkaAdminClient, there: Mapping[str, int]
+) -> dict[TopicPartition, int]:
+    names = topics.Topics.of(settings)
+    places = [TopicPartition(topic, partition) for topic in names.changelogs for partition in range(there[topic])]
+    with client.explained(settings, f"asking for the commits of {settings.kafka_group}"):
+        told = await client.coordinated(
+            partial(admin.list_consumer_group_offsets, settings.kafka_group, partitions=places)
+        )
+    return {place: offset.offset for place, offset in told.items()}
+
+
+def _heartbeats(findings: Findings, heard: Sequence[workers.WorkerSeen]) -> None:
+    """What the workers say of themselves."""
+    if not heard:
+        return
+    findings.check = "heartbeats"
+    silent = [f"{worker}: not heard of for {int(worker.age.total_seconds())} s" for worker in heard if worker.silent]
+    alive = [worker for worker in heard if not worker.silent]
+    idle = [str(worker) for worker in alive if worker.standing.state == "waiting for partitions"]
+    others = [f"{worker}: {worker.version}" for worker in alive if worker.version != __version__]
+    if silent:
+        findings.add("warn", _some(silent), "see whether it still runs, and reaches MongoDB; a killed one is gone soon")
+    if idle:
+        remedy = "no more workers are of use than there are partitions"
+        findings.add("warn", f"without partitions: {_some(idle)}", remedy)
+    if others:
+        what = f"of another version than {__version__}: {_some(others)}"
+        findings.add("warn", what, "run the same version everywhere")
+    if not (silent or idle or others):
+        said = [f"{worker}: {worker.standing.state}, partitions: {len(worker.standing.partitions)}" for worker in alive]
+        findings.add("ok", _some(said))
+
+
+def _some(texts: Sequence[str]) -> str:
+    """The first of them, and how many more there are."""
+    more = len(texts) - _WORKERS_NAMED
+    return "; ".join(texts[:_WORKERS_NAMED]) + (f"; and {more} more" if more > 0 else "")
+
+
+def _members(
+    settings: Settings,
+    findings: Findings,
+    foreign: Sequence[members.Member],
+    ahead: Mapping[TopicPartition, int],
+) -> None:
+    findings.check = "group"
+    if foreign:
+        state: State = "fail" if any(member.partitions for member in foreign) else "warn"
+        findings.add(state, members.complaint(settings, foreign), members.REMEDY)
+    elif ahead:
+        where = ", ".join(f"{place.topic} {place.partition} (at {at:,})" for place, at in sorted(ahead.items()))
+        findings.add(
+            "warn",
+            f"somebody has committed in the group {settings.kafka_group} what is not counted: {where}",
+            "nothing is lost by it; give whoever it is a group of his own",
+        )
+    else:
+        findings.add("ok", f"only workers are in {settings.kafka_group}")

@@ -1,0 +1,77 @@
+"""What is wrong with the arguments of a command, in one line: typer's errors, and numbers without bounds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Final
+
+import typer
+from typer.core import TyperCommand
+
+from movie_stream.console.ending import insist_on_room
+from movie_stream.errors import Misused, UsageError
+
+LARGEST: Final = 10**15
+"""No number that is asked for, of views, days or anything, has a use beyond this; what counts with it may break."""
+_LARGEST_OF: Final = {"days": 36_500, "seed": math.inf}
+"""Other bounds by option: a date has no room for more days; with a seed nothing is counted."""
+_LIGHT: Final = frozenset({"settings"})
+"""Commands that need no large library."""
+_NOT_UNDERSTOOD: Final[type[Any]] = typer.BadParameter.__mro__[2]
+"""What typer raises about arguments: the base of its errors, which has no public name."""
+
+
+class CommandLine(typer.Typer):
+    """Commands whose numbers have bounds."""
+
+    def command(self, *args: Any, **kwargs: Any) -> Callable[[Any], Any]:
+        return super().command(*args, **{"cls": _Command, **kwargs})
+
+
+class _Command(TyperCommand):
+    """Refuses whole numbers that are beyond use; other numbers have bounds of their own."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            rest = super().parse_args(ctx, args)
+        except _NOT_UNDERSTOOD as error:
+            error.ctx = getattr(error, "ctx", None) or ctx
+            raise
+        for param in self.params:
+            value = ctx.params.get(param.name)
+            most = _LARGEST_OF.get(str(param.name), LARGEST)
+            if isinstance(value, int) and abs(value) > most:
+                raise UsageError(argument=param.opts[0], expected=f"{most:,} at most", got=str(value))
+        return rest
+
+    def invoke(self, ctx: Any) -> Any:
+        if self.name not in _LIGHT:
+            insist_on_room()
+        return super().invoke(ctx)
+
+
+def parsed(app: typer.Typer, name: str) -> object:
+    """Runs the command that the arguments of this process name; its exit code or nothing.
+
+    Raises Misused where they name none, UsageError, and what the command raises.
+    """
+    try:
+        return app(prog_name=name, standalone_mode=False)
+    except typer.Abort as error:
+        raise UsageError(argument="standard input", expected="an answer to the question", got="its end") from error
+    except _NOT_UNDERSTOOD as error:
+        words = _words(error)
+        if not words:  # there were no arguments: the help, which says more, is printed
+            return Misused.exit_code
+        context = getattr(error, "ctx", None)
+        raise Misused(words=words, command=context.command_path if context else name) from error
+
+
+def _words(error: Any) -> str:
+    """What it says, and what came where it does not say that."""
+    words = str(error.format_message()).replace("Value error, ", "").rstrip(".")
+    of_pydantic = getattr(error.__cause__, "errors", None)
+    if words and of_pydantic and (came := repr(of_pydantic()[0]["input"])) not in words:
+        words += f", got {came}"
+    return words

@@ -1,0 +1,235 @@
+"""How a command ends, whatever ends it: with an exit code, and one line on standard error where something is wrong.
+
+0 where all is done, 1 where something failed, 2 where an argument or a setting is wrong; 130 after Ctrl-C and 141 where
+the reader of standard output has gone, which are what a shell says of a program that these signals have ended.
+"""
+
+from __future__ import annotations
+
+import _thread
+import errno
+import mmap
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from importlib.util import find_spec
+from types import FrameType, TracebackType
+from typing import Any, Final, NoReturn
+
+from movie_stream.console import output
+from movie_stream.errors import MovieStreamError, OutOfMemory, ReaderGone
+
+FAILED: Final = 1
+INTERRUPTED: Final = 128 + signal.SIGINT
+READER_GONE: Final = 128 + signal.SIGPIPE
+MORE_WORKERS: Final = "share the work among more workers"
+"""What else helps a worker without memory."""
+_LIBRARIES_BYTES: Final = 160 << 20
+_SCARCE_BYTES: Final = 16 << 20
+"""With so little left threads have no stack."""
+_AGAIN_AFTER_S: Final = 0.02
+_NO_MEMORY_FOR_WORDS: Final = b"error: out of memory, even for saying of what; give it more\n"
+_NO_LIBRARY: Final = ("failed to map segment", "cannot allocate memory")
+"""What the loader says, in lower case, where there is no memory for a library."""
+_NO_THREAD: Final = "can't start new thread"
+_resource: Any = import_module("resource") if find_spec("resource") else None
+"""Where the system has it; imported early, since it takes memory too."""
+_told: Final[list[MovieStreamError]] = []
+_telling: Final = threading.RLock()
+
+
+def run(command: Callable[[], object]) -> NoReturn:
+    """Runs a command, whose result is its exit code or nothing, and ends the process."""
+    sys.excepthook, sys.unraisablehook = _escaped, _unraisable
+    threading.excepthook = _thread_failed
+    try:
+        _mind_interrupts(signal.default_int_handler)
+        output.guard()
+        code = _code_of(command)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    if code == INTERRUPTED:
+        _leave(code)  # what is left over would only be complained of
+    _mind_interrupts(_interrupted)
+    sys.exit(code)
+
+
+def tell(error: BaseException, *, remedy: str = "") -> int:
+    """Says in one line what is wrong; the exit code. Raises the error itself where that is a bug, whose trace matters.
+
+    `remedy` is what to do besides where memory is short.
+    """
+    try:
+        known = explained(error, remedy=remedy)
+        if known is None:
+            raise error
+        if isinstance(known, MovieStreamError):
+            with _telling:  # threads meet with it at the same time, and none may end the process before it is said
+                if not (isinstance(known, OutOfMemory) and _told):
+                    say(known)
+                    _told.append(known)
+            return known.exit_code
+    except MemoryError:
+        os.write(2, _NO_MEMORY_FOR_WORDS)
+        return FAILED
+    return READER_GONE
+
+
+def leave(error: BaseException, *, remedy: str = "") -> NoReturn:
+    """The same, and ends the process at once; from anywhere, and not for bugs."""
+    code = FAILED
+    try:
+        code = tell(error, remedy=remedy)
+    finally:
+        _leave(code)
+
+
+def say(error: BaseException) -> None:
+    """The line of an error, on standard error."""
+    head = "\x1b[31m\x1b[1merror: \x1b[0m" if sys.stderr.isatty() and not os.environ.get("NO_COLOR") else "error: "
+    sys.stderr.write(f"{head}{error if str(error) else repr(error)}\n")
+    sys.stderr.flush()
+
+
+def explained(error: BaseException, *, remedy: str = "") -> MovieStreamError | ReaderGone | None:
+    """What to say of an error; None where it is a bug."""
+    if isinstance(error, OutOfMemory):
+        return error
+    for cause in _causes(error):
+        if what := _lacking(cause):
+            return OutOfMemory(what=what, remedy=_more_memory() + (f", or {remedy}" if remedy else ""))
+    if isinstance(error, MovieStreamError | ReaderGone):
+        return error
+    if not _has_room(_SCARCE_BYTES):  # libraries have other words for it, or none
+        what = f"less than {_SCARCE_BYTES >> 20} MB are left, and so came {type(error).__name__}"
+        return OutOfMemory(what=what, remedy=_more_memory())
+    return None
+
+
+def _code_of(command: Callable[[], object]) -> int:
+    try:
+        code = command()
+        sys.stdout.flush()
+    except SystemExit as ended:
+        code = ended.code
+    except Exception as error:
+        code = tell(error)
+    if (unwritten := output.failure(sys.stdout)) and not code:  # whoever was told of it has kept it for himself
+        code = tell(unwritten)
+    return int(code) if isinstance(code, int) and code else FAILED * bool(code or output.failure(sys.stderr))
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what led to it, the parts of groups too."""
+    while error is not None:
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            for part in error.exceptions:
+                yield from _causes(part)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _lacking(error: BaseException) -> str:
+    """What could not be had, where it was memory.
+
+    >>> _lacking(MemoryError("Unable to allocate 3 MiB")), _lacking(ValueError("x"))
+    ('unable to allocate 3 MiB', '')
+    """
+    text = " ".join(str(error).split())
+    match error:
+        case MemoryError():
+            return text[:1].lower() + text[1:] or "there is none left"
+        case OSError(errno=errno.ENOMEM):
+            return text
+        case RuntimeError() if text.startswith(_NO_THREAD):
+            return "no thread could be started"
+        case ImportError() if any(words in text.lower() for words in _NO_LIBRARY):
+            return "no library could be loaded"
+    return ""
+
+
+def _more_memory() -> str:
+    """What to do, in the words of the limit that is in force."""
+    allowed = _allowed()
+    return "give this machine or container more" if allowed is None else f"allow more than ulimit -v {allowed >> 10}"
+
+
+def _allowed() -> int | None:
+    """Bytes of address space that this process may have; None where there is no limit."""
+    if _resource is None:
+        return None
+    allowed, _ = _resource.getrlimit(_resource.RLIMIT_AS)
+    return None if allowed == _resource.RLIM_INFINITY else int(allowed)
+
+
+def insist_on_room() -> None:
+    """Raises OutOfMemory where a limit leaves no room for the libraries that commands need.
+
+    Some of them end the process without a word of ours where they notice it first.
+    """
+    if not _has_room(_LIBRARIES_BYTES):
+        what = f"no {_LIBRARIES_BYTES >> 20} MB of address space for the libraries"
+        raise OutOfMemory(what=what, remedy=_more_memory())
+
+
+def _has_room(size: int) -> bool:
+    """Whether a limit, where there is one, allows so many bytes more."""
+    if _allowed() is not None:
+        try:
+            mmap.mmap(-1, size).close()
+        except OSError:
+            return False
+    return True
+
+
+def _thread_failed(failed: threading.ExceptHookArgs) -> None:
+    """A thread that dies for want of memory would leave others waiting for it."""
+    if failed.exc_value is None or explained(failed.exc_value) is None:
+        threading.__excepthook__(failed)
+        return
+    leave(failed.exc_value)
+
+
+def _escaped(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Ctrl-C between the last lines of `run`; all else is a bug."""
+    if issubclass(kind, KeyboardInterrupt):
+        _leave(INTERRUPTED)
+    sys.__excepthook__(kind, error, trace)
+
+
+def _unraisable(failed: sys.UnraisableHookArgs) -> None:
+    """Ctrl-C where nothing can be raised, as in a `__del__`, comes again a moment later."""
+    if issubclass(failed.exc_type, KeyboardInterrupt):
+        _thread.start_new_thread(_interrupt_again, ())
+    elif failed.exc_value is not None and isinstance(explained(failed.exc_value), OutOfMemory):
+        leave(failed.exc_value)  # what was to be cleaned up there would be missed
+    else:
+        sys.__unraisablehook__(failed)
+
+
+def _interrupt_again() -> None:
+    time.sleep(_AGAIN_AFTER_S)
+    _thread.interrupt_main()
+
+
+def _mind_interrupts(handler: Callable[[int, FrameType | None], object]) -> None:
+    """Has SIGINT handled so, unless whoever started us has it ignored."""
+    if callable(signal.getsignal(signal.SIGINT)):
+        signal.signal(signal.SIGINT, handler)
+
+
+def _interrupted(_number: int, _frame: FrameType | None) -> None:
+    """There is nothing to clean up any more, only the interpreter's own way out."""
+    _leave(INTERRUPTED)
+
+
+def _leave(code: int) -> NoReturn:
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)

@@ -1,0 +1,127 @@
+"""What the worker prints while it runs: whose messages, at which level, and how a line looks.
+
+Times are UTC and say so, like all times of this project: 2026-11-23T21:25:14Z.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+from movie_stream.console import ending
+from movie_stream.errors import OutOfMemory
+from movie_stream.masking import masked, printable
+
+_FORMAT: Final = "%(asctime)s %(levelname)-7s %(message)s"
+_OURS: Final = "movie_stream"
+_LIBRARIES: Final[Mapping[str, str]] = {"DEBUG": "INFO", "INFO": "WARNING"}
+"""The level of everybody else, where it is not ours: their chatter is of use only to who looks for a fault."""
+_FAUST_IN_OUR_NAME: Final = ("movie_stream.app", "movie_stream.kafka.fetch.transport")
+"""Modules that extend classes of Faust, which logs in the name of the module that it finds them in."""
+
+
+class UtcFormatter(logging.Formatter):
+    """One line a message, with the time in UTC; a message of several lines becomes one.
+
+    >>> record = logging.makeLogRecord({"created": 0, "levelname": "INFO", "msg": "ready"})
+    >>> UtcFormatter().format(record)
+    '1970-01-01T00:00:00Z INFO    ready'
+    """
+
+    converter = staticmethod(time.gmtime)
+
+    def __init__(self) -> None:
+        super().__init__(_FORMAT, "%Y-%m-%dT%H:%M:%SZ")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (the name that it has in logging)
+        return printable(super().formatMessage(record))
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Whoever logs: no password, and outside of a traceback no line break that was not ours."""
+        return masked(super().format(record))
+
+
+FAUST: Final[Mapping[str, Any]] = {
+    "merge": True,
+    "version": 1,
+    "formatters": {name: {"()": UtcFormatter} for name in ("default", "colored")},
+}
+"""For Faust's own set-up, which `faust -A movie_stream.app worker -l info` runs: its levels, our lines."""
+
+
+class LastHandler(logging.StreamHandler[Any]):
+    """Prints, and ends the process where it cannot, or is told that there was no memory for something.
+
+    Faust and asyncio log what they catch, and go on without the task that it came from.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None and isinstance(ending.explained(error), OutOfMemory):
+            ending.leave(error, remedy=ending.MORE_WORKERS)
+        super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (the name that it has in logging)
+        error = sys.exc_info()[1]
+        if error is not None and ending.explained(error) is not None:
+            ending.leave(error, remedy=ending.MORE_WORKERS)
+        super().handleError(record)
+
+
+def set_up(level: str) -> None:
+    """Prints our messages from `level` on to standard output; those of the libraries only where they matter.
+
+    Standard error is left to the one line that says why a command failed.
+    """
+    others = _LIBRARIES.get(level, level)
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {"utc": {"()": UtcFormatter}},
+            "handlers": {"out": {"()": LastHandler, "formatter": "utc", "stream": sys.stdout}},
+            "root": {"level": others, "handlers": ["out"]},
+            "loggers": {
+                _OURS: {"level": level},
+                **{name: {"level": others} for name in _FAUST_IN_OUR_NAME},
+                "aiokafka": {"level": others if level == "DEBUG" else "CRITICAL"},  # what matters of it, we say
+            },
+        }
+    )
+
+
+def leave_to_us() -> None:
+    """For commands whose errors reach the user as ours, in one line: what aiokafka logs of the same is left out.
+
+    So is its complaint of a connection that was interrupted while it was being made.
+    """
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    logging.getLogger("asyncio").addFilter(_is_no_interrupted_connection)
+
+
+def _is_no_interrupted_connection(record: logging.LogRecord) -> bool:
+    return "Unclosed AIOKafkaConnection" not in record.getMessage()
+
+
+@contextmanager
+def unlogged(logger: str, text: str) -> Iterator[None]:
+    """Keeps a library from logging what is expected and dealt with: messages of `logger` that contain `text`.
+
+    >>> with unlogged("library", "no idempotence"):
+    ...     logging.getLogger("library").error("the broker has no idempotence")
+    """
+
+    def drop(record: logging.LogRecord) -> bool:
+        return text not in record.getMessage()
+
+    source = logging.getLogger(logger)
+    source.addFilter(drop)
+    try:
+        yield
+    finally:
+        source.removeFilter(drop)

@@ -1,0 +1,208 @@
+"""The dead letters of a topic as an operator sees them: one for each refused record, as it stands now.
+
+The topic holds more: a letter may stand twice after a crash; copies of a refused record that are refused too have
+letters of their own; and what became of a copy is noted there (`counted`, `again`). All of these name the original, and
+the newest decides. Letters of earlier runs say nothing of the run that counts and are left out, unless they are asked
+for; those of another topic of the same name always are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from movie_stream.columnar.bitmap import Bits
+from movie_stream.kafka import offsets
+from movie_stream.kafka.cluster import client
+from movie_stream.kafka.produce.large_records import TRUNCATED, TRUNCATED_KEY
+from movie_stream.kafka.scan import newest_first, oldest_first
+from movie_stream.settings import Settings
+
+Scan = Callable[[AIOKafkaConsumer, TopicPartition, int, int], AsyncIterator[list[Any]]]
+REFUSED: Final = ("bad", "late")
+KINDS: Final = (*REFUSED, "counted", "again")
+_LARGEST: Final = 2**63 - 1
+"""Of an offset, and of a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A record of the dead letters' topic."""
+
+    at: int
+    """Its own offset there."""
+    partition: int
+    """The source partition, which is its own too."""
+    original: int
+    """The offset of the record that was refused."""
+    offset: int
+    """The offset of the record whose key and value these are: the original, or a copy that was refused too."""
+    time_ms: int
+    """That record's Kafka timestamp; the letter's own where it has none."""
+    kind: str
+    """bad or late; counted or again: what became of a copy."""
+    reason: str
+    run: int
+    topic: str
+    """The identity of the source topic."""
+    key: bytes | None
+    value: bytes | None
+    truncated: int | None = None
+    """How many bytes the record's value has, where the letter has only its beginning."""
+    truncated_key: int | None = None
+    """The same of its key."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether key and value are those of the record."""
+        return self.truncated is None and self.truncated_key is None
+
+
+def letter_of(record: Any) -> Letter | None:
+    """What a record of the topic says; None where it is no letter of ours."""
+    said: Mapping[str, bytes] = dict(record.headers)
+    try:
+        kind, offset, time_ms = said["kind"].decode(), int(said["source-offset"]), int(said["source-timestamp"])
+        original = int(said.get("original-offset", offset))
+        if kind not in KINDS or not (min(offset, original) >= 0 and max(offset, original, time_ms) <= _LARGEST):
+            return None
+        return Letter(
+            at=record.offset,
+            partition=record.partition,
+            original=original,
+            offset=offset,
+            time_ms=record.timestamp if time_ms < 0 else time_ms,
+            kind=kind,
+            reason=said["reason"].decode(),
+            run=int(said["run"]),
+            topic=said["source-topic-id"].decode(),
+            key=record.key,
+            value=record.value,
+            truncated=_size_in(said, TRUNCATED),
+            truncated_key=_size_in(said, TRUNCATED_KEY),
+        )
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return None
+
+
+def _size_in(said: Mapping[str, bytes], name: str) -> int | None:
+    return int(said[name]) if name in said else None
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which of the open letters are meant; None: whatever it is."""
+
+    reason: str | None = None
+    """Part of the reason, in any case."""
+    kind: str | None = None
+    """bad or late."""
+    partition: int | None = None
+    since: int | datetime | None = None
+    """The offset of the original, or the record's time."""
+    until: int | datetime | None = None
+    """The first that is not meant any more."""
+
+    def takes(self, letter: Letter) -> bool:
+        """Whether this is one of them."""
+        return (
+            (self.kind is None or letter.kind == self.kind)
+            and (self.reason is None or self.reason.casefold() in letter.reason.casefold())
+            and (self.since is None or _place(letter, self.since) >= _bound(self.since))
+            and (self.until is None or _place(letter, self.until) < _bound(self.until))
+        )
+
+
+def _place(letter: Letter, bound: int | datetime) -> int:
+    return letter.original if isinstance(bound, int) else letter.time_ms
+
+
+def _bound(bound: int | datetime) -> int:
+    return bound if isinstance(bound, int) else round(bound.timestamp() * 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which letters are looked at: those about this topic, of this run (None: of every run)."""
+
+    topic: str
+    run: int | None
+
+    def holds(self, letter: Letter) -> bool:
+        """Whether this is one of them."""
+        return letter.topic == self.topic and self.run in (None, letter.run)
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A partition of the letters' topic: its first offset, and the one after its last."""
+
+    place: TopicPartition
+    start: int
+    end: int
+
+
+class Letters:
+    """Reads the open letters of a scope. Changes what the reader is assigned.
+
+    Raises BrokerUnreachable and BrokerRefused.
+    """
+
+    def __init__(self, settings: Settings, reader: AIOKafkaConsumer, scope: Scope) -> None:
+        self._settings, self._reader, self._scope = settings, reader, scope
+        self.read = 0
+        """Records read so far, letters or not, those that were read twice counted twice."""
+        self.strange = 0
+        """How many of the records are no letters of ours."""
+        self.elsewhere = 0
+        """And how many are letters outside of the scope."""
+
+    async def extents(self, partitions: Sequence[int]) -> list[Extent]:
+        """Those of these partitions that hold something."""
+        topic = self._settings.dead_letters_topic
+        places = [TopicPartition(topic, partition) for partition in partitions]
+        with client.explained(self._settings, f"asking how many records {topic} holds"):
+            oldest, ends = await offsets.beginnings(self._reader, places), await offsets.ends(self._reader, places)
+        return [Extent(place, oldest[place], ends[place]) for place in places if ends[place] > oldest[place]]
+
+    async def newest_first(self, extent: Extent) -> AsyncIterator[list[Letter]]:
+        """The open letters of a partition, each once and as it stands now; a list after each block that was read."""
+        known = Bits()
+        async for letters in self._read(newest_first, extent):
+            yield [letter for letter in letters if known.add(letter.original) and letter.kind in REFUSED]
+
+    async def oldest_first(self, extent: Extent) -> AsyncIterator[list[Letter]]:
+        """The same in the order in which they were written; the partition is read twice."""
+        settled, newest = Bits(), dict[int, int]()
+        async for letters in self._read(oldest_first, extent):
+            for letter in letters:
+                if letter.kind not in REFUSED:
+                    settled.add(letter.original)
+                elif letter.offset != letter.original:
+                    newest[letter.original] = letter.at
+            yield []
+        known = Bits()
+        async for letters in self._read(oldest_first, extent, again=True):
+            yield [
+                letter
+                for letter in letters
+                if letter.original not in settled
+                and newest.get(letter.original, letter.at) == letter.at
+                and known.add(letter.original)
+            ]
+
+    async def _read(self, scan: Scan, extent: Extent, *, again: bool = False) -> AsyncIterator[list[Letter]]:
+        """The letters of the scope, whatever they say; what is left out is counted, but not `again`."""
+        with client.explained(self._settings, f"reading {extent.place.topic}"):
+            async for records in scan(self._reader, extent.place, extent.start, extent.end):
+                self.read += len(records)
+                found = [letter for record in records if (letter := letter_of(record)) is not None]
+                within = [letter for letter in found if self._scope.holds(letter)]
+                if not again:
+                    self.strange += len(records) - len(found)
+                    self.elsewhere += len(found) - len(within)
+                yield within

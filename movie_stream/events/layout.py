@@ -1,0 +1,272 @@
+"""Views read as columns, without an object a view: by the layout that their producer writes them in.
+
+A producer writes the same members in the same order with the same blanks again and again; only the values differ. Such
+a layout is learnt from one record. In others it is recognised piece by piece, a whole column at once, and what stands
+between its fixed pieces are the values. What fits no layout, or holds a value that is not of the plainest form, is left
+to `event.decode`, whose verdict counts; whatever is read here is read there just so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from movie_stream.columnar.decimals import Bools, decimals, whole_numbers
+from movie_stream.columnar.spans import Bytes, Ints, Spans, pieces_of
+from movie_stream.events.event import MAX_TIMESTAMP_MS, MICRO, MISSING
+
+TEXTS: Final = ("movie_id", "title", "genre", "user_id")
+OPTIONAL: Final = {"rating": (6, 5 * MICRO), "duration": (0, 1440), "price": (6, 1_000_000_000 * MICRO)}
+"""How many decimals count, and the largest number that is valid, in units of the last of them."""
+MOST_LAYOUTS: Final = 16
+"""Known at a time; those that fitted last are kept."""
+LEARNT_AT_ONCE: Final = 4
+"""New layouts in one chunk: one that has many of them is read faster record by record."""
+LONGEST_LAYOUT: Final = 1_000
+"""In bytes: all of them are compared in each record, and nobody needs so many blanks."""
+WORTH_LEARNING: Final = 32
+"""Records without a layout."""
+READ_AT_ONCE: Final = 24_000
+"""Records: the places of all their quotes are in memory, so more of them are read part by part."""
+
+_QUOTE: Final = ord('"')
+_MEMBER: Final = re.compile(
+    rb'[ \n\r\t]*"(\w+)"[ \n\r\t]*:[ \n\r\t]*(?:"([^"\\]*)"|([^"\\\x00-\x20,{}\[\]]+))[ \n\r\t]*'
+)
+"""A name, and a text or a number."""
+_TEXT, _NUMBER = 2, 3
+
+
+class Columns(NamedTuple):
+    """Values of views, one row a view."""
+
+    texts: dict[str, Spans]
+    """By the names in TEXTS: what stands between the quotes, whatever that may be."""
+    timestamp_ms: Ints
+    numbers: dict[str, Ints]
+    """By the names in OPTIONAL: valid numbers in units of the last decimal, or MISSING."""
+
+    def take(self, rows: Ints | Bools) -> Columns:
+        """These rows alone."""
+        return Columns(
+            {name: text.take(rows) for name, text in self.texts.items()},
+            self.timestamp_ms[rows],
+            {name: number[rows] for name, number in self.numbers.items()},
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Columns]) -> Columns:
+        """The rows of all these parts, one at least, whose texts share a buffer."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            {name: Spans.joined([part.texts[name] for part in parts]) for name in TEXTS},
+            np.concatenate([part.timestamp_ms for part in parts]),
+            {name: np.concatenate([part.numbers[name] for part in parts]) for name in OPTIONAL},
+        )
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Fixed pieces with a value between each two of them."""
+
+    pieces: tuple[bytes, ...]
+    fields: tuple[str, ...]
+
+    @cached_property
+    def quotes(self) -> int:
+        """How many a record has."""
+        return sum(piece.count(b'"') for piece in self.pieces)
+
+    @cached_property
+    def least(self) -> int:
+        """The length in bytes of the shortest record."""
+        return sum(map(len, self.pieces))
+
+    def places(self, values: Spans, quotes: Ints, first: Ints) -> tuple[dict[str, Spans], Bools]:
+        """Where the fields of these records stand, and which of the records are written like this.
+
+        Each has `self.quotes` quotes and `self.least` bytes at least. `quotes` has the places of all quotes in the
+        buffer, and `first` says which of these is each record's first one.
+        """
+        found: dict[str, Spans] = {}
+        at, ends = values.begins, values.begins + values.lengths
+        fits = np.ones(len(values), np.bool_)
+        behind = first
+        for piece, field, following in zip(self.pieces, self.fields, self.pieces[1:], strict=False):
+            at = _after(values.text, at, piece, ends, fits)
+            behind = behind + piece.count(b'"')
+            quote = following.find(b'"')
+            end = ends - len(following) if quote < 0 else quotes[behind] - quote
+            fits &= end >= at
+            end = np.maximum(end, at)  # with more in front of a quote than in this record it may lie before the buffer
+            found[field] = Spans(values.text, at, end - at)
+            at = end
+        at = _after(values.text, at, self.pieces[-1], ends, fits)
+        fits &= at == ends
+        return found, fits
+
+
+def learn(value: bytes) -> Layout | None:
+    """The layout of a record, if it is a view without escapes and without anything else in it.
+
+    >>> learn(b'{"user_id": "u1", "rating": 4}')
+    >>> layout = learn(
+    ...     b'{"movie_id":"m1","title":"Alien","genre":"Sci-Fi","user_id":"u1","timestamp":1730383200000,"rating":4}'
+    ... )
+    >>> layout.fields[-1], layout.pieces[-2:]
+    ('rating', (b',"rating":', b'}'))
+    """
+    if value[:1] != b"{":
+        return None
+    pieces, fields, begin, at = list[bytes](), list[str](), 0, 1
+    while member := _MEMBER.match(value, at):
+        name = member[1].decode()
+        if name in fields or not (name in TEXTS or name == "timestamp" or name in OPTIONAL):
+            return None
+        kind = _TEXT if name in TEXTS else _NUMBER
+        if member[kind] is None:
+            return None
+        fields.append(name)
+        pieces.append(value[begin : member.start(kind)])
+        begin, at = member.end(kind), member.end() + 1
+        if value[at - 1 : at] != b",":
+            break
+    else:
+        return None
+    whole = value[at - 1 :] == b"}" and {*TEXTS, "timestamp"} <= {*fields}
+    layout = Layout((*pieces, value[begin:]), tuple(fields))
+    return layout if whole and layout.least <= LONGEST_LAYOUT else None
+
+
+class Layouts:
+    """The layouts that were seen of late.
+
+    >>> good = b'{"movie_id":"m1","title":"Alien","genre":"Sci-Fi","user_id":"u1","timestamp":1730383200000,"rating":4}'
+    >>> columns, read = Layouts().read(Spans.of([good, b"{}"] * 50))
+    >>> read[:4].tolist(), columns.texts["title"][0], columns.numbers["rating"][0], columns.numbers["price"][0]
+    ([True, False, True, False], b'Alien', np.int64(4000000), np.int64(-1))
+    """
+
+    def __init__(self) -> None:
+        self._known: list[Layout] = []
+
+    def read(self, values: Spans) -> tuple[Columns, Bools]:
+        """The values of the records that a layout fits, and which these are; in other rows stands what says nothing."""
+        count = len(values)
+        parts = max(-(-count // READ_AT_ONCE), 1)
+        bounds = [count * part // parts for part in range(parts + 1)]
+        columns, read = zip(*(self._read(values[slice(*ends)]) for ends in pairwise(bounds)), strict=True)
+        return Columns.joined(columns), np.concatenate(read) if parts > 1 else read[0]
+
+    def _read(self, values: Spans) -> tuple[Columns, Bools]:
+        read = np.zeros(len(values), np.bool_)
+        parts = list[tuple[Ints, Columns]]()
+        quotes, first, count = _quotes(values)
+        pending = np.flatnonzero(values.lengths > 0)
+        fitting, others, untried, learnt = list[Layout](), list[Layout](), deque(self._known), 0
+        while len(pending):
+            if not untried:
+                fresh = _learnt(values, pending) if learnt < LEARNT_AT_ONCE else None
+                if fresh is None or fresh in fitting or fresh in others:
+                    break
+                untried.append(fresh)
+                learnt += 1
+            layout = untried.popleft()
+            like = (count[pending] == layout.quotes) & (values.lengths[pending] >= layout.least)
+            rows = pending if like.all() else pending[like]
+            if len(rows):
+                places, fits = layout.places(_some(values, rows), quotes, _of(first, rows))
+                columns, plain = _plain(places, len(rows))
+                fits &= plain
+                if not fits.all():
+                    columns, rows = columns.take(fits), rows[fits]
+                parts.append((rows, columns))
+                read[rows] = True
+                pending = pending[~read[pending]]
+            (fitting if len(rows) else others).append(layout)
+        self._known = [*fitting, *untried, *others][:MOST_LAYOUTS]
+        return _together(values, parts), read
+
+
+def _learnt(values: Spans, pending: Ints) -> Layout | None:
+    """The layout of one of these records, if there are enough of them."""
+    return learn(values[int(pending[len(pending) // 2])] or b"") if len(pending) >= WORTH_LEARNING else None
+
+
+def _after(text: Bytes, at: Ints, piece: bytes, ends: Ints, fits: Bools) -> Ints:
+    """The places behind a piece that stands at these places, none of which lies before its record; takes those out of
+    `fits` where it does not.
+    """
+    latest = ends - len(piece)
+    fits &= at <= latest
+    at = np.minimum(at, latest)
+    fits &= pieces_of(text, len(piece))[at] == np.void(piece)
+    return at + len(piece)
+
+
+def _quotes(values: Spans) -> tuple[Ints, Ints, Ints]:
+    """Where quotes stand in the buffer; of each value the place in there of its first one, and how many it has."""
+    count = len(values)
+    if not count:
+        nothing = np.zeros(0, np.int64)
+        return nothing, nothing, nothing
+    begins, ends = values.begins, values.begins + np.maximum(values.lengths, 0)
+    begin, end = int(begins.min()), int(ends.max())
+    quotes = np.flatnonzero(values.text[begin:end] == _QUOTE)
+    quotes += begin
+    each, others = divmod(len(quotes), count)
+    if each and not others and (begins[1:] >= ends[:-1]).all():  # it may be as many in each of them, as is usual
+        first = np.arange(0, len(quotes), each)
+        if (quotes[first] >= begins).all() and (quotes[first + each - 1] < ends).all():
+            return quotes, first, np.full(count, each)
+    first = np.searchsorted(quotes, begins)
+    return quotes, first, np.searchsorted(quotes, ends) - first
+
+
+def _plain(places: dict[str, Spans], count: int) -> tuple[Columns, Bools]:
+    """The values at these places, and of which records all numbers are written plainly, and valid."""
+    timestamp_ms, plain = whole_numbers(places["timestamp"])
+    plain &= (timestamp_ms > 0) & (timestamp_ms <= MAX_TIMESTAMP_MS)
+    numbers: dict[str, Ints] = {}
+    for name, (scale, largest) in OPTIONAL.items():
+        if name in places:
+            numbers[name], good = decimals(places[name], scale)
+            plain &= good & (numbers[name] <= largest)
+        else:
+            numbers[name] = np.full(count, MISSING, np.int64)
+    return Columns({name: places[name] for name in TEXTS}, timestamp_ms, numbers), plain
+
+
+def _together(values: Spans, parts: Sequence[tuple[Ints, Columns]]) -> Columns:
+    """The columns of all records, where parts of them were read."""
+    if len(parts) == 1 and len(parts[0][0]) == len(values):
+        return parts[0][1]
+    whole = Columns(
+        {name: Spans(values.text, values.begins.copy(), np.zeros(len(values), np.int64)) for name in TEXTS},
+        np.zeros(len(values), np.int64),
+        {name: np.full(len(values), MISSING, np.int64) for name in OPTIONAL},
+    )
+    for rows, columns in parts:
+        for name, text in columns.texts.items():
+            whole.texts[name].begins[rows] = text.begins
+            whole.texts[name].lengths[rows] = text.lengths
+        whole.timestamp_ms[rows] = columns.timestamp_ms
+        for name, number in columns.numbers.items():
+            whole.numbers[name][rows] = number
+    return whole
+
+
+def _some(values: Spans, rows: Ints) -> Spans:
+    return values if len(rows) == len(values) else values.take(rows)
+
+
+def _of(column: Ints, rows: Ints) -> Ints:
+    return column if len(rows) == len(column) else column[rows]

@@ -1,0 +1,168 @@
+"""Records whose headers have any name: aiokafka takes only such as are UTF-8, and raises where one is not.
+
+Kafka's format says that they are, but no broker checks it, so one record of a stranger would keep everybody from
+reading on. Hence aiokafka's generator of records (private, like what unpack.py reaches for; the version is pinned) is
+replaced by one that reads the rest of such a batch by itself. All else is still read by aiokafka.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, Final, NamedTuple
+
+from aiokafka.consumer import fetcher
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.memory_records import MemoryRecords
+
+from movie_stream.kafka.batches import inflate
+from movie_stream.kafka.batches.record_batch import RawBatch
+
+_OFFSET_AND_LENGTH: Final = struct.Struct(">qi")
+_MAGIC_AT: Final = 16
+_LAST_OFFSET: Final = struct.Struct(">i")
+"""Of a batch's last record, from its first."""
+_LAST_OFFSET_AT: Final = 23
+_PRESENT: Final = 2
+"""The only format with headers."""
+_INTEGER_BITS: Final = 64
+
+_unpack_records = fetcher.PartitionRecords._unpack_records
+
+
+class ShownRecords(MemoryRecords):
+    """aiokafka's, which show the bytes that they are read from."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.data = data
+
+
+class Record(NamedTuple):
+    """What aiokafka asks of a record."""
+
+    offset: int
+    timestamp: int
+    """The Kafka timestamp, in Unix milliseconds."""
+    timestamp_type: int
+    """0 where the producer set it, 1 where the broker did."""
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes | None]]
+    checksum: None = None
+
+
+def take_any() -> None:
+    """From now on aiokafka reads records whatever the names of their headers are, in this process."""
+    fetcher.PartitionRecords._unpack_records = unpack_records
+    fetcher.MemoryRecords = ShownRecords
+
+
+def unpack_records(self: Any) -> Iterator[Any]:
+    """PartitionRecords._unpack_records, which goes on where it would raise for a header's name."""
+    while True:
+        try:
+            yield from _unpack_records(self)
+        except UnicodeDecodeError:
+            yield from _rest_of_batch(self)
+        else:
+            return
+
+
+def _rest_of_batch(self: Any) -> Iterator[Any]:
+    """The records of the batch that aiokafka has failed at, from that one on."""
+    data, end = _batch_around(self._records.data, self.next_fetch_offset)
+    for record in records_in(data):
+        if record.offset >= self.next_fetch_offset:
+            self.next_fetch_offset = record.offset + 1
+            yield self._consumer_record(self._tp, record)
+    self.next_fetch_offset = end
+
+
+def _batch_around(data: bytes, offset: int) -> tuple[memoryview, int]:
+    """The first batch that goes on behind an offset, and the offset after it."""
+    whole, at = memoryview(data), 0
+    while True:
+        base, length = _OFFSET_AND_LENGTH.unpack_from(whole, at)
+        batch = whole[at : at + _OFFSET_AND_LENGTH.size + length]
+        end = base + _LAST_OFFSET.unpack_from(batch, _LAST_OFFSET_AT)[0] + 1
+        if batch[_MAGIC_AT] == _PRESENT and end > offset:
+            return batch, end
+        at += len(batch)
+
+
+def one_by_one(data: memoryview) -> Iterator[Any]:
+    """The records of a batch of any format, by aiokafka as far as it can. Raises what aiokafka raises of others."""
+    read = 0
+    try:
+        for record in MemoryRecords(bytes(data)).next_batch():
+            read += 1
+            yield record
+    except UnicodeDecodeError:
+        yield from islice(records_in(data), read, None)
+
+
+def records_in(data: memoryview) -> Iterator[Record]:
+    """The records of a batch of the present format; bytes of a header's name that are no UTF-8 are spelled out in it.
+
+    Raises CorruptRecordException, and what decompressing raises.
+    """
+    batch = RawBatch.of(data, inflate.WHOLE)
+    body, at = bytes(batch.body), 0
+    try:
+        for _ in range(batch.records):
+            length, at = _varint(body, at)
+            end = at + length
+            later_ms, at = _varint(body, at + 1)
+            further, at = _varint(body, at)
+            key, at = _string(body, at)
+            value, at = _string(body, at)
+            headers, at = _headers(body, at)
+            if at != end or end > len(body):
+                raise CorruptRecordException(f"a record ends at byte {at}, and says {end}")
+            fixed_ms = batch.fixed_time_ms
+            time_ms = batch.first_time_ms + later_ms if fixed_ms is None else fixed_ms
+            yield Record(batch.base_offset + further, time_ms, int(fixed_ms is not None), key, value, headers)
+    except (IndexError, ValueError) as error:
+        raise CorruptRecordException(f"a record ends outside of its batch: {error}") from error
+
+
+def _headers(body: bytes, at: int) -> tuple[list[tuple[str, bytes | None]], int]:
+    """The headers whose number stands there, and the place behind them."""
+    count, at = _varint(body, at)
+    headers = list[tuple[str, bytes | None]]()
+    for _ in range(count):
+        name, at = _string(body, at)
+        value, at = _string(body, at)
+        if name is None:
+            raise CorruptRecordException("a header has no name")
+        headers.append((str(name, "utf-8", "backslashreplace"), value))
+    if count < 0:
+        raise CorruptRecordException(f"a record has {count} headers")
+    return headers, at
+
+
+def _string(body: bytes, at: int) -> tuple[bytes | None, int]:
+    """The string, or null, whose length stands there, and the place behind it."""
+    length, at = _varint(body, at)
+    if length < 0:
+        return None, at
+    return body[at : at + length], at + length
+
+
+def _varint(body: bytes, at: int) -> tuple[int, int]:
+    """The signed (zigzag) varint of 64 bits that begins there, and the place behind it. Raises IndexError, ValueError.
+
+    aiokafka's own reads on behind the end.
+    """
+    raw = shift = 0
+    while True:
+        byte = body[at]
+        at += 1
+        raw |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return (raw >> 1) ^ -(raw & 1), at
+        shift += 7
+        if shift >= _INTEGER_BITS:
+            raise ValueError(f"a number has more than {_INTEGER_BITS} bits")

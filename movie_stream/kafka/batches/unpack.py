@@ -1,0 +1,369 @@
+"""Record batches unpacked into columns, without an object a record.
+
+This reaches into aiokafka (pinned in pyproject.toml) at two places: PartitionRecords._unpack_records, the generator
+that makes a ConsumerRecord of every record, and MemoryRecords, which it reads them from. For the topics that are
+registered here the one yields whole batches, which the other one shows as they came; `take_runs` makes columns of them,
+as many as are wanted in memory. A batch that unpacks to more than that is unpacked piece by piece, each of which is a
+batch of its own from there on. A test compares these, record by record, with aiokafka's own, and fails when the
+library changes. What is no batch of the present format goes through aiokafka, record by record.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+import google_crc32c
+import numpy as np
+from aiokafka.consumer import fetcher
+from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
+
+from movie_stream.columnar.decimals import Bools
+from movie_stream.columnar.spans import PAD, Bytes, Ints, Spans, joined
+from movie_stream.events.chunk import REPLAY_OF, Chunk
+from movie_stream.events.layout import Columns, Layouts
+from movie_stream.kafka.batches import headers, inflate
+from movie_stream.kafka.batches.inflate import DAMAGE, BatchDamaged, BatchRefused, BatchTooLarge, TooLargeAtOnce
+from movie_stream.kafka.batches.record_batch import (
+    COUNT_AT,
+    Malformed,
+    RawBatch,
+    codec_of,
+    packed_of,
+    piece_of,
+    records_of,
+    size_of_first,
+    whole_records,
+)
+
+
+class Run(NamedTuple):
+    """Consecutive records of one partition, as columns of equal length, and the one header that matters."""
+
+    offsets: Ints
+    times_ms: Ints
+    """Kafka timestamps, -1 where there is none."""
+    keys: Spans
+    values: Spans
+    replays: dict[int, bytes]
+    """The header REPLAY_OF of the few records that have it, by offset."""
+    by_layout: tuple[Columns, Bools] | None = None
+    """What the views among them hold, where that was read."""
+
+    def part(self, rows: slice | Ints) -> Run:
+        """Some of the records."""
+        offsets = self.offsets[rows]
+        replays = {o: self.replays[o] for o in offsets.tolist() if o in self.replays} if self.replays else {}
+        return Run(offsets, self.times_ms[rows], self.keys.take(rows), self.values.take(rows), replays)
+
+
+class Fetched(NamedTuple):
+    """A batch as it came."""
+
+    data: memoryview
+    first: int
+    """Records before this offset were read already."""
+    begin: int
+    """The position before it, and before the batches without records for us that were passed over on the way to it."""
+    place: str
+    """For messages: the topic, partition and offset."""
+    magic: int
+    """Of its format."""
+    records: int
+    """How many it has."""
+    opened: Opened | None = None
+    """What is left of it, where it is unpacked piece by piece."""
+
+
+RECORDS_AT_ONCE = 36_000
+"""In a chunk. A fetch of compressed records brings many more; but nothing else has its turn while a chunk is applied,
+and what is made of its records is in memory all at once.
+"""
+BYTES_AT_ONCE = 8 << 20
+"""In a chunk, unpacked, unless one record has more: a fetch of a few kB may hold gigabytes."""
+_RECORDS_IN_ONE = 4 * RECORDS_AT_ONCE
+"""Of a batch that is unpacked as a whole."""
+_AS_IT_IS: Final = (lambda body: body,)
+_OLD_RECORDS: Final = 1_000_000
+"""The most of one batch of an older format, which is read as a whole, record by record."""
+_LENGTH_AT, _LENGTH_FROM, _MAGIC_AT, _CRC_AT, _CRC_FROM = 8, 12, 16, 17, 21
+_PRESENT: Final = 2
+
+_topics: set[str] = set()
+
+
+def unpack_in_runs(topic: str) -> None:
+    """From now on, this process gets this topic's records from aiokafka as batches, for `runs`."""
+    _topics.add(topic)
+    fetcher.PartitionRecords._unpack_records = _unpack
+    fetcher.MemoryRecords = headers.ShownRecords
+
+
+def unpack_as_usual(topic: str) -> None:
+    """Takes `unpack_in_runs` back."""
+    _topics.discard(topic)
+    if not _topics:
+        headers.take_any()
+
+
+def _unpack(self: Any) -> Iterator[Any]:
+    """PartitionRecords._unpack_records with one Fetched a batch; what it skips and raises is the same.
+
+    But for batches without records: what some codecs make of nothing cannot be unpacked.
+    """
+    if self._tp.topic not in _topics:
+        yield from headers.unpack_records(self)
+        return
+    records, at, begin = self._records, 0, self.next_fetch_offset
+    whole = memoryview(records.data)
+    while records.has_next():
+        batch = records.next_batch()
+        size = _LENGTH_FROM + int.from_bytes(whole[at + _LENGTH_AT : at + _LENGTH_FROM], "big")
+        data, at = whole[at : at + size], at + size
+        if self._check_crcs and not _intact(data, batch):
+            raise CorruptRecordException(f"Invalid CRC - {self._tp}")
+        if self._isolation_level == fetcher.READ_COMMITTED and batch.producer_id is not None:
+            self._consume_aborted_up_to(batch.base_offset)
+            if batch.is_control_batch and self._contains_abort_marker(batch):
+                self._aborted_producers.discard(batch.producer_id)
+            if batch.is_transactional and batch.producer_id in self._aborted_producers:
+                self.next_fetch_offset = batch.next_offset
+                continue
+        if batch.is_control_batch or _is_empty(data):
+            self.next_fetch_offset = batch.next_offset
+            continue
+        yield _fetched(data, batch, self.next_fetch_offset, begin, self._tp)
+        self.next_fetch_offset = begin = batch.next_offset
+
+
+def _intact(data: memoryview, batch: Any) -> bool:
+    """Whether its checksum, CRC-32C over all that comes behind it, is right."""
+    if data[_MAGIC_AT] != _PRESENT:
+        return bool(batch.validate_crc())
+    return int.from_bytes(data[_CRC_AT:_CRC_FROM], "big") == google_crc32c.value(bytes(data[_CRC_FROM:]))
+
+
+def _is_empty(data: memoryview) -> bool:
+    return data[_MAGIC_AT] == _PRESENT and not any(data[COUNT_AT : COUNT_AT + 4])
+
+
+def _fetched(data: memoryview, batch: Any, first: int, begin: int, tp: Any) -> Fetched:
+    magic = data[_MAGIC_AT]
+    count = int.from_bytes(data[COUNT_AT : COUNT_AT + 4], "big") if magic == _PRESENT else 1
+    place = f"{tp.topic}, partition {tp.partition}, before offset {batch.next_offset}"
+    base = getattr(batch, "base_offset", batch.next_offset)  # the oldest formats have none
+    if magic != _PRESENT and batch.next_offset - base > _OLD_RECORDS:
+        raise BatchTooLarge(what=f"a record batch of an old format has more than {_OLD_RECORDS:,} records", place=place)
+    return Fetched(data, first, begin, place, magic, count)
+
+
+def single(found: Iterable[Any]) -> Iterator[Any]:
+    """Records one by one, also of a topic whose records come to this process as batches: where only a few are read."""
+    for record in found:
+        if isinstance(record, Fetched):
+            yield from (one for one in headers.one_by_one(record.data) if one.offset >= record.first)
+        else:
+            yield record
+
+
+def take_runs(waiting: deque[Fetched], layouts: Layouts | None = None) -> list[Run]:
+    """Takes a few batches from the left, one at least, and unpacks them: as many as fit into a chunk together.
+
+    Of a batch that is too large for that a piece is taken, and what is left of it stays. None of the runs has more than
+    a chunk may have; there is none where all records were read already. They are read, too, if there are layouts.
+    Raises BatchTooLarge and BatchDamaged.
+    """
+    parts = list(_cut(_taken(waiting)))
+    return parts if layouts is None else [_read(part, layouts) for part in parts]
+
+
+def _read(run: Run, layouts: Layouts) -> Run:
+    columns, read = layouts.read(run.values)
+    for text in columns.texts.values():
+        text.hashes()  # which it keeps
+    return run._replace(by_layout=(columns, read))
+
+
+def _cut(run: Run) -> Iterator[Run]:
+    """Parts of about one size, or of one record that is larger."""
+    count = len(run.offsets)
+    if not count:
+        return
+    most = -(-count // -(-count // RECORDS_AT_ONCE))
+    if count == most and len(run.values.text) <= BYTES_AT_ONCE:
+        yield run
+        return
+    behind = np.cumsum(np.maximum(run.keys.lengths, 0) + np.maximum(run.values.lengths, 0))
+    begin = before = 0
+    while begin < count:
+        full = int(np.searchsorted(behind, before + BYTES_AT_ONCE, "right"))
+        end = min(max(full, begin + 1), begin + most, count)
+        yield run.part(slice(begin, end))
+        begin, before = end, int(behind[end - 1])
+
+
+def _taken(waiting: deque[Fetched]) -> Run:
+    """The records that make up the next chunk."""
+    place = waiting[0].place
+    try:
+        if waiting[0].magic != _PRESENT:
+            return plain_run(_old(waiting))
+        batches, raw = _unpacked(waiting)
+        return _records(waiting, batches, raw) if batches else _piece(waiting)
+    except BatchRefused as error:
+        raise error.at(place) from error
+    except (Malformed, *DAMAGE) as error:
+        raise BatchDamaged(what=f"a record batch is damaged ({error})", place=place) from error
+
+
+def _old(waiting: deque[Fetched]) -> Iterator[Fetched]:
+    """Takes batches of an older format from the left, each when it is asked for."""
+    while waiting and waiting[0].magic != _PRESENT:
+        yield waiting.popleft()
+
+
+def _records(waiting: deque[Fetched], batches: Sequence[Fetched], raw: Sequence[RawBatch]) -> Run:
+    """Those of batches that were taken; some of these are put back where they are read record by record."""
+    try:
+        return _as_columns(batches, raw)
+    except Malformed:
+        waiting.extendleft(reversed(batches))
+        return plain_run(waiting.popleft() for _ in range(len(batches)))
+
+
+def _unpacked(waiting: deque[Fetched]) -> tuple[list[Fetched], list[RawBatch]]:
+    """Batches of the present format, as long as the next one will have room if it is no larger than the last."""
+    batches, raw, records, size = list[Fetched](), list[RawBatch](), 0, 0
+    while waiting and waiting[0].magic == _PRESENT and waiting[0].opened is None:
+        batch = waiting[0]
+        records += batch.records
+        if batches and (records > RECORDS_AT_ONCE or size + len(raw[-1].body) > BYTES_AT_ONCE):
+            break
+        try:
+            raw.append(_at_once(batch))
+        except TooLargeAtOnce:
+            waiting[0] = batch._replace(opened=Opened(batch))
+            break
+        batches.append(waiting.popleft())
+        size += len(raw[-1].body)
+    return batches, raw
+
+
+def _at_once(batch: Fetched) -> RawBatch:
+    """Raises TooLargeAtOnce, and one of DAMAGE."""
+    codec = codec_of(batch.data)
+    if codec >= len(inflate.AT_ONCE):
+        raise UnsupportedCodecError(f"no codec has the number {codec}")
+    if batch.records > _RECORDS_IN_ONE:
+        raise TooLargeAtOnce
+    return RawBatch.of(batch.data, inflate.AT_ONCE)
+
+
+class Opened:
+    """A batch of the present format that is unpacked piece by piece, each of which fits into a chunk.
+
+    Of what is unpacked there is in memory, besides the piece that was taken last, what follows it in a buffer of about
+    BYTES_AT_ONCE, or of one record that is larger.
+    """
+
+    def __init__(self, batch: Fetched) -> None:
+        self._batch = batch
+        self.left = batch.records
+        """Records that were not taken yet."""
+        self._source = inflate.pieces(codec_of(batch.data), packed_of(batch.data))
+        self._text: Bytes = joined(())
+        self._begins: list[int] = [len(PAD)]  # of the records that lie wholly in the text, and where these end
+        self._at = 0  # among them
+
+    def piece(self) -> Fetched:
+        """The next records as a batch of their own, with the place of the whole one.
+
+        Raises BatchTooLarge, Malformed and one of DAMAGE.
+        """
+        if self._at == len(self._begins) - 1:
+            self._fill()
+        begin = self._at
+        self._at = min(begin + RECORDS_AT_ONCE, len(self._begins) - 1)
+        records = self._at - begin
+        self.left -= records
+        if self.left < 0 or (not self.left and self._more()):
+            raise Malformed("it has more records than it says")
+        body = self._text.data[self._begins[begin] : self._begins[self._at]]
+        return self._batch._replace(data=piece_of(self._batch.data, records, body), records=records)
+
+    def _more(self) -> bool:
+        """Whether anything is behind what was taken."""
+        return self._begins[self._at] < len(self._text) - len(PAD) or any(map(len, self._source))
+
+    def _fill(self) -> None:
+        """Has more of it unpacked, and looks for the records in it: one at least."""
+        rest = self._text.data[self._begins[-1] : len(self._text) - len(PAD)]
+        parts, size, wanted = list[bytes | memoryview]([rest]), len(rest), BYTES_AT_ONCE
+        while True:
+            while size < wanted and (part := next(self._source, None)) is not None:
+                parts.append(part)
+                size += len(part)
+            self._text = joined(parts)
+            if size < wanted:
+                self._begins = whole_records(self._text).tolist()
+                if len(self._begins) == 1:
+                    raise Malformed("it has fewer records than it says")
+                break
+            first = size_of_first(self._text)
+            if first <= size:
+                self._begins = whole_records(self._text).tolist()
+                break
+            if codec_of(self._batch.data) and first > inflate.limits().record:
+                raise inflate.record_too_large(first)
+            wanted = first
+        self._at = 0
+
+
+def _piece(waiting: deque[Fetched]) -> Run:
+    """The next records of a batch that is unpacked piece by piece; what is left of it is put back."""
+    batch = waiting.popleft()
+    opened = batch.opened or Opened(batch)
+    piece = opened.piece()
+    run = _records(waiting, [piece], [RawBatch.of(piece.data, _AS_IT_IS)])
+    if opened.left:
+        begin = int(run.offsets[-1]) + 1 if len(run.offsets) else batch.begin
+        waiting.appendleft(batch._replace(begin=begin, opened=opened))
+    return run
+
+
+def _as_columns(batches: Sequence[Fetched], raw: Sequence[RawBatch]) -> Run:
+    """All of their records that were not read yet. Raises Malformed."""
+    records = records_of(raw, REPLAY_OF)
+    run = Run(records.offsets, records.times_ms, records.keys, records.values, records.marked)
+    unread = run.offsets >= np.repeat([batch.first for batch in batches], [batch.records for batch in batches])
+    return run if unread.all() else run.part(np.flatnonzero(unread))
+
+
+def plain_run(batches: Iterable[Fetched]) -> Run:
+    """The same by aiokafka, record by record; takes no more batches than make up a chunk."""
+    records: list[tuple[int, int, bytes | None, bytes | None]] = []
+    replays: dict[int, bytes] = {}
+    size = 0
+    for batch in batches:
+        for record in headers.one_by_one(batch.data):
+            if record.offset >= batch.first:
+                time_ms = -1 if record.timestamp is None else record.timestamp
+                records.append((record.offset, time_ms, record.key, record.value))
+                size += len(record.key or b"") + len(record.value or b"")
+                for name, value in record.headers:
+                    if name == REPLAY_OF:
+                        replays[record.offset] = value or b""
+        if len(records) >= RECORDS_AT_ONCE or size >= BYTES_AT_ONCE:
+            break
+    offsets, times_ms, keys, values = zip(*records, strict=True) if records else ((), (), (), ())
+    integers = np.array(offsets, np.int64), np.array(times_ms, np.int64)
+    return Run(*integers, Spans.of(keys), Spans.of(values), replays)
+
+
+def chunks(partition: int, start: int, end: int, found: Sequence[Run]) -> Iterator[Chunk]:
+    """Runs as chunks that together cover start <= offset < end: one at least."""
+    ends = [*(int(run.offsets[0]) for run in found[1:]), end]
+    for run, until in zip(found or [plain_run([])], ends, strict=True):
+        yield Chunk(partition, start, until, *run)
+        start = until

@@ -1,0 +1,207 @@
+"""Connections to the broker: options that every client shares, and errors in the words of a user."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any, Final, TypeVar
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    InvalidTimestampError,
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    NodeNotReadyError,
+    NotCoordinatorForGroupError,
+    TopicAuthorizationFailedError,
+    UnknownError,
+)
+
+from movie_stream.console.logs import unlogged
+from movie_stream.errors import BrokerForbids, BrokerRefused, BrokerUnreachable, ClockWrong, MovieStreamError
+from movie_stream.kafka.batches import headers, inflate
+from movie_stream.kafka.cluster.access import access_options, user_of
+from movie_stream.kafka.cluster.admin import Admin
+from movie_stream.kafka.cluster.diagnosis import why_closed
+from movie_stream.settings import Settings
+
+MAX_REQUEST_BYTES: Final = 64 << 20
+"""Above anything that a record of ours, or the original in a dead letter, can need; the broker's own limits decide."""
+
+
+CLIENT_ID: Final = "movie-stream"
+"""What all of our clients call themselves, workers with more behind it."""
+
+T = TypeVar("T")
+
+inflate.bound()
+headers.take_any()
+
+_FETCH_BYTES: Final = 8 << 20
+_COORDINATED_WITHIN_S: Final = 15.0
+_ASK_AGAIN_S: Final = 0.2
+_SENT_WITHIN_S: Final = 0.5
+_FORBIDDEN: Final = {
+    TopicAuthorizationFailedError: "the topic",
+    GroupAuthorizationFailedError: "the group",
+    ClusterAuthorizationFailedError: "the cluster",
+}
+
+
+def options(settings: Settings) -> dict[str, Any]:
+    """What every client of aiokafka is given; from then on the bounds of the settings hold for what it unpacks.
+
+    Raises SettingMissing and SettingsError.
+    """
+    inflate.allow(inflate.Limits(settings.max_record_bytes, settings.max_batch_bytes))
+    return {
+        "bootstrap_servers": settings.require_broker(),
+        "client_id": CLIENT_ID,
+        **access_options(settings),
+    }
+
+
+@contextmanager
+def explained(settings: Settings, doing: str) -> Iterator[None]:
+    """Turns what aiokafka raises into BrokerUnreachable, BrokerForbids or BrokerRefused; `doing` completes
+    "while ...".
+    """
+    try:
+        yield
+    except MovieStreamError:
+        raise
+    except (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, OSError) as error:
+        raise BrokerUnreachable(servers=settings.require_broker(), cause=f"while {doing}: {error}") from error
+    except tuple(_FORBIDDEN) as error:
+        raise forbidden(settings, error, doing) from error
+    except InvalidTimestampError as error:
+        raise ClockWrong(doing=doing, now=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}") from error
+    except KafkaError as error:
+        raise BrokerRefused(doing=doing, cause=error) from error
+
+
+def forbidden(settings: Settings, error: KafkaError, doing: str) -> BrokerForbids:
+    """What an authorization that failed means to the user."""
+    kind = next(words for kind, words in _FORBIDDEN.items() if isinstance(error, kind))
+    named = ", ".join(map(str, error.args))
+    return BrokerForbids(user=user_of(settings), what=[f"some on {kind} {named}".rstrip()], doing=doing)
+
+
+@asynccontextmanager
+async def connecting(settings: Settings) -> AsyncIterator[None]:
+    """For a client's start: whatever keeps it from a broker is looked into, and named.
+
+    Raises BrokerClosed, BrokerUnreachable, BrokerForbids, BrokerRefused.
+    """
+    try:
+        with explained(settings, "connecting"):
+            yield
+    except BrokerUnreachable as error:
+        raise await why_closed(settings) from error
+
+
+@asynccontextmanager
+async def admin(settings: Settings) -> AsyncIterator[Admin]:
+    """An admin client for the time of the block."""
+    client = Admin(**options(settings))
+    try:
+        async with connecting(settings):
+            await client.start()
+        await _reach_advertised(settings, client)
+        yield client
+    finally:
+        await client.close()
+
+
+async def coordinated(ask: Callable[[], Awaitable[T]]) -> T:
+    """What a group's coordinator answers, which a young cluster appoints only when it is asked for; awaited for a
+    bounded time. Raises what `ask` raises.
+    """
+    deadline_s = monotonic() + _COORDINATED_WITHIN_S
+    while True:
+        try:
+            return await ask()
+        except (GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError, GroupLoadInProgressError):
+            if monotonic() > deadline_s:
+                raise
+            await asyncio.sleep(_ASK_AGAIN_S)
+
+
+async def _reach_advertised(settings: Settings, client: AIOKafkaAdminClient) -> None:
+    """The brokers that we were told of must let us in too; the address that they advertise may be another."""
+    node = client._client.get_random_node()
+    if node is None or await client._client.ready(node):
+        return
+    broker = client._client.cluster.broker_metadata(node)
+    host = f"[{broker.host}]" if ":" in broker.host else broker.host
+    raise await why_closed(settings, f"{host}:{broker.port}")
+
+
+@asynccontextmanager
+async def reader(
+    settings: Settings, *, committed: bool = True, fetch_bytes: int = _FETCH_BYTES
+) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer without a group, for the time of the block: for offsets and whole partitions.
+
+    Where it is not to read `committed` records alone, no open transaction of others hides what stands behind it.
+    `fetch_bytes`: as much comes of a partition at once, but at least a batch.
+    """
+    consumer = AIOKafkaConsumer(
+        **options(settings),
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level="read_committed" if committed else "read_uncommitted",
+        fetch_max_wait_ms=100,
+        max_partition_fetch_bytes=fetch_bytes,
+    )
+    try:
+        async with connecting(settings):
+            await consumer.start()
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+async def start_producer(settings: Settings, *, idempotent: bool = True, **tuning: Any) -> AIOKafkaProducer:
+    """A started producer that waits for all replicas; idempotent, if it is to be, where the broker can (Tansu 0.6
+    cannot).
+    """
+    shared = {**options(settings), "acks": "all", "max_request_size": MAX_REQUEST_BYTES, **tuning}
+    async with connecting(settings):
+        if not idempotent:
+            return await _started(AIOKafkaProducer(**shared))
+        try:
+            with unlogged("aiokafka.producer.sender", "InitProducerIdRequest"):
+                return await _started(AIOKafkaProducer(**shared, enable_idempotence=True))
+        except UnknownError:
+            return await _started(AIOKafkaProducer(**shared))
+
+
+async def _started(producer: AIOKafkaProducer) -> AIOKafkaProducer:
+    try:
+        await producer.start()
+    except BaseException:
+        await producer.stop()
+        raise
+    return producer
+
+
+async def stop_producer(producer: AIOKafkaProducer) -> None:
+    """Sends what waits, for a bounded time, and disconnects; aiokafka would wait for a broker that is gone."""
+    stopping = asyncio.ensure_future(producer.stop())
+    await asyncio.wait([stopping], timeout=_SENT_WITHIN_S)
+    if not stopping.done():
+        stopping.cancel()
+        await asyncio.wait([stopping])
+        await producer._sender.close()
+        await producer.client.close()

@@ -1,0 +1,255 @@
+"""The topics: what they are called, how they are made, and the checks that they still are what they were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    IncompatibleBrokerVersion,
+    TopicAuthorizationFailedError,
+    for_code,
+)
+
+from movie_stream.errors import BrokerForbids, BrokerRefused, TopicMissing
+from movie_stream.kafka.cluster import client, configs, permissions
+from movie_stream.kafka.cluster.access import user_of
+from movie_stream.kafka.cluster.identity import identities, look_at
+from movie_stream.settings import Settings
+
+_ALREADY_EXISTS: Final = 36
+_FORBIDDEN: Final = (TopicAuthorizationFailedError.errno, ClusterAuthorizationFailedError.errno)
+_DEFAULT_MAX_RECORD_BYTES: Final = 1_048_588
+LIMIT: Final = "max.message.bytes"
+"""What a topic calls the most bytes that a batch of its records may have, packed as it is."""
+LEAST_BYTES: Final = 1 << 16
+"""Of a record of our own topics, without which a worker does not start: the figures of one group must fit."""
+_ENVELOPE_BYTES: Final = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The names of all topics of one group."""
+
+    events: str
+    dead_letters: str
+    partials: str
+    accumulate_changelog: str
+    publish_changelog: str
+
+    @classmethod
+    def of(cls, settings: Settings) -> Topics:
+        """The names as the settings have them."""
+        return cls(
+            settings.kafka_topic,
+            settings.dead_letters_topic,
+            settings.kafka_partials_topic,
+            f"{settings.kafka_group}-accumulate-changelog",
+            f"{settings.kafka_group}-publish-changelog",
+        )
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """Those that figures depend on; the dead letters are only written."""
+        return self.events, self.partials, self.accumulate_changelog, self.publish_changelog
+
+    @property
+    def changelogs(self) -> Mapping[str, str]:
+        """The changelog of each topic that has tables."""
+        return {self.events: self.accumulate_changelog, self.partials: self.publish_changelog}
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """All of them."""
+        return self.events, self.dead_letters, self.partials, self.accumulate_changelog, self.publish_changelog
+
+    @property
+    def needs(self) -> Mapping[str, Sequence[permissions.Operation]]:
+        """What a worker must be allowed to do with each; without Delete (see `deleted`) it works too."""
+        return {
+            self.events: ["Read"],
+            self.dead_letters: ["Write"],
+            **{topic: ["Read", "Write"] for topic in self.deleted},
+        }
+
+    @property
+    def deleted(self) -> tuple[str, ...]:
+        """Those whose finished records a worker deletes; else they only grow."""
+        return self.partials, self.accumulate_changelog, self.publish_changelog
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """Those that a worker writes to."""
+        return self.dead_letters, *self.deleted
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """What the broker says of the topics."""
+
+    partitions: Mapping[str, int]
+    identities: Mapping[str, str]
+    """Cluster and topic id of the topics that figures depend on: one that was made anew has another."""
+
+
+async def ensure(settings: Settings) -> list[str]:
+    """Creates the topics that are not there; returns their names. May be called any number of times, by several."""
+    topics = Topics.of(settings)
+    async with client.admin(settings) as admin:
+        with client.explained(settings, "creating the topics"):
+            existing = await partitions_of(admin, topics.all)
+            sources = existing.get(topics.events, settings.kafka_partitions)
+            targets = existing.get(topics.partials, sources)
+            replicas = min(3, len((await admin.describe_cluster())["brokers"]))
+            limit = await max_record_bytes(admin, topics.events) if topics.events in existing else None
+            kept = {"cleanup.policy": "delete", "retention.ms": "-1"}
+            large = {LIMIT: str(letter_bytes(limit or _DEFAULT_MAX_RECORD_BYTES))}
+            wanted = {
+                topics.events: (sources, {}),
+                topics.dead_letters: (sources, {**kept, **large}),
+                topics.partials: (targets, kept),
+                topics.accumulate_changelog: (sources, kept),
+                topics.publish_changelog: (targets, kept),
+            }
+            missing = [
+                NewTopic(name, count, replicas, topic_configs=configs)
+                for name, (count, configs) in wanted.items()
+                if name not in existing
+            ]
+            if not missing:
+                return []
+            response = await admin.create_topics(missing)
+            if forbidden := [name for name, code, *_ in response.topic_errors if code in _FORBIDDEN]:
+                what = f"Create on the topics {', '.join(forbidden)}"
+                raise BrokerForbids(user=user_of(settings), what=[what])
+            for name, code, *message in response.topic_errors:
+                if code not in (0, _ALREADY_EXISTS):
+                    raise BrokerRefused(doing=f"creating the topic {name}", cause=message[0] or for_code(code).__name__)
+            return [topic.name for topic in missing]
+
+
+async def widen(settings: Settings) -> tuple[list[str], list[str]]:
+    """Has our own topics take what a worker writes, where theirs, or the source's, max.message.bytes was changed.
+
+    The names of those that were changed, and a sentence on each that could not be.
+    """
+    names = Topics.of(settings)
+    async with client.admin(settings) as admin:
+        with client.explained(settings, "looking at the limits of the topics"):
+            wanted = wanted_limits(names, await limits(admin, names.all))
+            failed = await configs.change(admin, LIMIT, {topic: str(size) for topic, size in wanted.items()})
+    sentences = [
+        f"{LIMIT} of {topic} should be {wanted[topic]:,}, but: {why}; set it by hand" for topic, why in failed.items()
+    ]
+    return [topic for topic in wanted if topic not in failed], sentences
+
+
+def wanted_limits(names: Topics, found: Mapping[str, int | None]) -> dict[str, int]:
+    """What max.message.bytes of our own topics has to be, where it is lower now; `found` is by topic.
+
+    >>> names = Topics("events", "letters", "partials", "changelog", "other")
+    >>> wanted_limits(names, {"events": 1_000_000, "letters": 1_000_000, "partials": 5_000, "changelog": None})
+    {'letters': 1125000, 'partials': 65536}
+    """
+    event = found.get(names.events)
+    least = dict.fromkeys(names.written, LEAST_BYTES)
+    if event is not None:
+        least[names.dead_letters] = letter_bytes(event)
+    return {topic: size for topic, size in least.items() if (now := found.get(topic)) is not None and now < size}
+
+
+def letter_bytes(event: int) -> int:
+    """The most bytes of a dead letter where a record may have `event`: it says more, and is packed by another."""
+    return event + max(_ENVELOPE_BYTES, event // 8)
+
+
+async def limits(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, int | None]:
+    """The most bytes of a batch of records that each topic takes; None where the broker does not say so."""
+    asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    found: dict[str, int | None] = dict.fromkeys(names)
+    try:
+        responses = await admin.describe_configs(asked)
+    except (IncompatibleBrokerVersion, NotImplementedError):  # it cannot be asked
+        return found
+    for response in responses:
+        for _, _, _, name, entries in response.resources:
+            found[name] = next((int(value) for setting, value, *_ in entries if setting == LIMIT and value), None)
+    return found
+
+
+def insist_on_limits(names: Topics, found: Mapping[str, int | None]) -> None:
+    """Raises BrokerRefused where a topic of ours takes too little for a worker."""
+    for topic in names.written:
+        if (limit := found.get(topic)) is not None and limit < LEAST_BYTES:
+            raise BrokerRefused(
+                doing="checking the topics",
+                cause=f"{LIMIT} of {topic} is {limit:,}",
+                remedy=f"set it to {LEAST_BYTES:,} or more, or have it set by: movie-stream init",
+            )
+
+
+async def describe(settings: Settings, admin: AIOKafkaAdminClient | None = None) -> Topology:
+    """Partition counts and identities; by a connection of its own where none is given.
+
+    Raises TopicMissing, and BrokerForbids where one is hidden from us.
+    """
+    if admin is None:
+        async with client.admin(settings) as own:
+            return await describe(settings, own)
+    topics = Topics.of(settings)
+    with client.explained(settings, "looking at the topics"):
+        partitions = await partitions_of(admin, topics.all)
+        if missing := [topic for topic in topics.all if topic not in partitions]:
+            await permissions.insist(settings, admin, topics.needs)
+            raise TopicMissing(topic=missing[0], servers=settings.require_broker())
+        return Topology(partitions, await identities(admin, topics.counted))
+
+
+def disagreements(settings: Settings, count: Mapping[str, int]) -> list[str]:
+    """Topics of ours with fewer partitions than they need, one sentence each; others may have grown since init.
+
+    `count` is the partitions by topic.
+    """
+    topics = Topics.of(settings)
+    needs = {
+        topics.dead_letters: topics.events,
+        topics.accumulate_changelog: topics.events,
+        topics.publish_changelog: topics.partials,
+    }
+    return [
+        f"{name} has {count[name]} partitions, fewer than the {count[other]} of {other}"
+        for name, other in needs.items()
+        if count[name] < count[other]
+    ]
+
+
+async def partitions_of(admin: AIOKafkaAdminClient, names: tuple[str, ...]) -> dict[str, int]:
+    """The number of partitions of the topics that exist."""
+    seen = await look_at(admin, names)
+    if seen is not None:
+        return {name: topic.partitions for name, topic in seen[1].items() if not topic.error_code}
+    # An old broker may create what it is asked for, so it is asked for all topics.
+    existing = set(await admin.list_topics()) & set(names)
+    if not existing:
+        return {}
+    return {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics(sorted(existing))}
+
+
+async def max_record_bytes(admin: AIOKafkaAdminClient, topic: str) -> int | None:
+    """The largest batch of records that the topic takes, where the broker says so."""
+    return (await limits(admin, [topic]))[topic]
+
+
+async def configs_of(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str]:
+    """How the topic is configured, defaults included, as far as the broker says so."""
+    found: dict[str, str] = {}
+    for response in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)]):
+        for resource in response.resources:
+            for entry in resource[4]:
+                if entry[1]:
+                    found[entry[0]] = entry[1]
+    return found

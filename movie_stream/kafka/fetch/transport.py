@@ -1,0 +1,381 @@
+"""Faust's transport with whole chunks instead of single records, and positions of our own instead of acknowledgements.
+
+What Faust 0.15 does otherwise, and why it is overridden here:
+
+* It yields an event a record. An event here is a Chunk: thousands of records that one fetch brought of a partition.
+* It seeks to the group's committed offsets. Here the tables say where to go on.
+* It acknowledges a chunk even if the agent raised, and expands a gap in the offsets into a list. Here the
+  tables say what is finished, and nothing else is ever committed.
+* It stops fetching for a second when every stream's buffer is full. Here a full buffer just makes the fetcher wait.
+* It does not say when a partition was cut under the consumer. Here a hole at a chunk's beginning is looked into, and
+  so is a position that moved although no record came.
+* It ends the process when a commit comes too late in a rebalance, and never repeats one that failed. Commits tell here
+  who watches how far we are, so none but the last matters, but that one does.
+* It waits for the end of a rebalance before it leaves the group. Here it leaves at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from typing import Any, Final
+
+import aiokafka
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError, KafkaError
+from aiokafka.structs import OffsetAndMetadata
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+
+from movie_stream.errors import MovieStreamError
+from movie_stream.events.chunk import Chunk
+from movie_stream.events.layout import Layouts
+from movie_stream.kafka.batches.inflate import BatchRefused
+from movie_stream.kafka.batches.unpack import Fetched, Run, chunks, take_runs
+from movie_stream.kafka.cluster.client import CLIENT_ID
+from movie_stream.kafka.group.leaving import leave_group, stop_consumer
+from movie_stream.kafka.group.membership import Membership
+
+logger = logging.getLogger(__name__)
+
+WORKER: Final = f"{CLIENT_ID}-worker"
+"""What a worker calls itself in the group."""
+SESSION_TIMEOUT_MS = 6_000
+"""Brokers refuse less by default; Tansu holds whoever joins back for half of it."""
+FETCH_BYTES = 5 << 20
+"""Of one partition, or several, at once: enough for a whole chunk of records that are not compressed."""
+FETCH_WAIT_MS = 100
+"""The longest that a broker waits for records. While it waits for those of an idle partition, aiokafka asks it for no
+others.
+"""
+QUEUE_ENDS_WITHIN_S = 0.5
+FETCH_WITHIN_S = 0.2
+"""The longest that a fetch waits for records, and so a rebalance for a fetch."""
+
+
+AHEAD: Final = 2
+"""Fetches under way while another one's records are worked on. Faust's thread does two things at a time: a commit
+would have to wait for them both, were the second one begun before there is something that it can take.
+"""
+
+FetchedRuns = tuple[int | None, int, list[Run]]
+Waiting = tuple[deque[Fetched], int]
+"""Batches of one fetch, one at least, and the position behind them."""
+
+
+class ChunkThread(driver.AIOKafkaConsumerThread):
+    """The thread that fetches."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.membership: Membership | None = None
+        """None before the start."""
+        self._waiting: dict[Any, deque[Waiting]] = {}
+        self._one_at_a_time = asyncio.Lock()  # and in the order in which they were asked for
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        self._assignor = RoundRobinPartitionAssignor
+        return aiokafka.AIOKafkaConsumer(
+            **transport.client_options | {"client_id": WORKER},
+            group_id=self.app.conf.id,
+            partition_assignment_strategy=[RoundRobinPartitionAssignor],
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            max_partition_fetch_bytes=FETCH_BYTES,
+            fetch_max_bytes=FETCH_BYTES,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
+            session_timeout_ms=SESSION_TIMEOUT_MS,
+            heartbeat_interval_ms=SESSION_TIMEOUT_MS // 5,
+            rebalance_timeout_ms=60_000,
+            max_poll_interval_ms=600_000,
+        )
+
+    async def _keepalive2(self) -> None:
+        """Faust would complain of a thread that was only busy, or paused along with the process."""
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        self.membership = Membership(self._consumer)
+
+    async def on_thread_stop(self) -> None:
+        if self.membership is not None:
+            await leave_group(self.membership, reachable=self.consumer.transport.reachable())
+        queue = asyncio.ensure_future(super(driver.AIOKafkaConsumerThread, self).on_thread_stop())
+        await asyncio.wait([queue], timeout=QUEUE_ENDS_WITHIN_S)  # a commit waits for a broker that is gone
+        if self._consumer is not None:
+            await stop_consumer(self._consumer)
+
+    async def _fetch_records(
+        self,
+        consumer: aiokafka.AIOKafkaConsumer,
+        active_partitions: set[TP],
+        timeout: float | None = None,  # noqa: ASYNC109  (Faust's signature)
+        max_records: int | None = None,
+    ) -> dict[Any, Any]:
+        """Records of one partition, by it: the position before them (None without any), the one after them, and runs.
+
+        A fetch may bring many more than are wanted in memory, once they are unpacked; the others wait as they came.
+        """
+        async with self._one_at_a_time:
+            return await self._next_records(consumer, active_partitions, timeout)
+
+    async def _next_records(
+        self, consumer: aiokafka.AIOKafkaConsumer, active_partitions: set[TP], within_s: float | None
+    ) -> dict[Any, Any]:
+        if not self.consumer.flow_active:
+            return {}
+        if consumer._closed or consumer._fetcher._closed:
+            raise ConsumerStoppedError()
+        assignment = consumer._subscription.subscription.assignment
+        if assignment is None:
+            return {}
+        if self.waits_for(active_partitions):
+            return self._unpacked(active_partitions)
+        with consumer._fetcher._subscriptions.fetch_context():
+            fetched = await consumer._fetcher.fetched_records(active_partitions, timeout=within_s, max_records=None)
+        moved: dict[TP, FetchedRuns] = {}
+        for tp in assignment.tps & {*active_partitions, *fetched}:
+            state = assignment.state_value(tp)
+            if fetched.get(tp):
+                # Behind what waits, if it was paused and is no more.
+                self._waiting.setdefault(tp, deque()).append((deque(fetched[tp]), state.position))
+            elif state.has_valid_position and tp not in self._waiting:
+                moved[TP(tp.topic, tp.partition)] = (None, state.position, [])
+        return moved | self._unpacked(active_partitions)
+
+    def _unpacked(self, active_partitions: set[TP]) -> dict[TP, FetchedRuns]:
+        """What has waited longest of a partition that is not paused: Faust pauses by asking for the others alone."""
+        tp = next((tp for tp in self._waiting if tp in active_partitions), None)
+        if tp is None:
+            return {}
+        fetches = self._waiting.pop(tp)
+        batches, end = fetches[0]
+        begin = batches[0].begin
+        try:
+            found = take_runs(batches, self.consumer.transport.layouts.get(tp.topic))
+        except BatchRefused as error:
+            self.consumer.transport.refuse(error)
+            raise
+        if batches:
+            end = batches[0].begin
+        else:
+            fetches.popleft()
+        if fetches:
+            self._waiting[tp] = fetches  # behind the others
+        return {TP(tp.topic, tp.partition): (begin, end, found)}
+
+    def end(self, tp: TP) -> int | None:
+        """See agents.group.Group; may be asked in any thread. Faust knows only where a partition ends for writers."""
+        consumer, place = self._ensure_consumer(), driver.ensure_aiokafka_TP(tp)
+        stable: int | None = consumer.last_stable_offset(place)
+        written: int | None = consumer.highwater(place)
+        return written if stable is None or stable < 0 else stable
+
+    def waits_for(self, partitions: set[TP]) -> bool:
+        """Whether records of these have come that are still to be unpacked; may be asked in any thread."""
+        return any(tp in self._waiting for tp in partitions)
+
+    def forget(self) -> None:
+        """Drops what waits; only while nothing is being fetched."""
+        self._waiting.clear()
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        try:
+            await self._ensure_consumer().commit(
+                {driver.ensure_aiokafka_TP(tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
+            )
+        except (CommitFailedError, IllegalStateError) as error:
+            self.log.info("not committed, a rebalance is under way: %s", error)
+            return False
+        except KafkaError as error:
+            self.log.warning("not committed, will be with the next checkpoint: %r", error)
+            return False
+        return True
+
+
+class ChunkConsumer(driver.Consumer):
+    """The consumer that Faust's app talks to; an event's value is a Chunk."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._next: dict[TP, int] = {}  # where the next chunk of a partition starts
+        self._ahead: deque[asyncio.Task[Any]] = deque()  # what is being fetched, in this order
+        self._told: dict[TP, int] = {}  # the positions that the group knows
+        self._seeks = 0
+
+    def _new_consumer_thread(self) -> ChunkThread:
+        return ChunkThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def perform_seek(self) -> None:
+        """Has the tables of the assigned partitions restored and goes on where they stand.
+
+        Nothing may be fetched meanwhile; who resumes the flow afterwards is Faust. It does so too if the next
+        rebalance has begun during the seek, hence the flow is stopped here, and not only by that rebalance.
+        """
+        self.stop_flow()
+        self._seeks += 1
+        await self._drop_ahead()
+        self._told.clear()  # others may have told it something else meanwhile
+        positions = await self.transport.restore(self.assignment())
+        await self.seek_wait(positions)
+        self._next = dict(positions)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109
+        """Yields chunks. What is dropped while the flow is stopped comes again: whoever resumes it seeks first."""
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)
+        fetched = await self._fetched()
+        generation, seeks = self._now
+        if fetched:
+            self._fetch_ahead()  # while these are worked on
+        for tp, (begin, end, found) in fetched.items():
+            start = self._next.get(tp)
+            if start is None or end <= start:
+                continue
+            if not found or found[0].offsets[0] > start:
+                oldest = (await self.earliest_offsets(tp))[tp]
+                if oldest > start:  # aiokafka has gone on at the oldest record without a word
+                    self.transport.cut(tp, start, oldest)
+            # A chunk says where its fetch began, so that a table notices if ever that is not where it stands.
+            for chunk in chunks(tp.partition, start if begin is None else begin, end, found):
+                if self.should_stop or not self.flow_active or (generation, seeks) != self._now:
+                    return
+                self._next[tp] = chunk.end
+                yield tp, self._message(tp, chunk, generation)
+
+    @property
+    def _now(self) -> tuple[int, int]:
+        """The group's generation and how often we have sought: what was fetched before either changed is stale."""
+        return self.app.consumer_generation_id, self._seeks
+
+    def _fetch_ahead(self) -> None:
+        """Has one fetch under way, and AHEAD where it is only to unpack what has come: a flush then holds nobody up."""
+        while not self._ahead or (len(self._ahead) < AHEAD and self._thread.waits_for(self._get_active_partitions())):
+            self._ahead.append(asyncio.create_task(self._fetch()))
+
+    async def _fetched(self) -> dict[TP, FetchedRuns]:
+        """The first of what is being fetched; nothing if it was dropped meanwhile."""
+        self._fetch_ahead()
+        ahead = self._ahead[0]
+        await asyncio.wait([ahead])  # whoever cancels us may not cancel it, nor take what it brings away
+        if not self._ahead or self._ahead[0] is not ahead:
+            return {}
+        return self._ahead.popleft().result()
+
+    async def _fetch(self) -> dict[TP, Any]:
+        """The next records, if some come in time."""
+        partitions = self._get_active_partitions()
+        if not partitions or not self.flow_active:
+            await self.sleep(FETCH_WITHIN_S)
+            return {}
+        return await self._getmany(partitions, FETCH_WITHIN_S) or {}
+
+    async def _drop_ahead(self) -> None:
+        """Drops what is being fetched, after it has come to its end: it moves the positions until then."""
+        while self._ahead:
+            ahead = self._ahead.popleft()
+            await asyncio.wait([ahead])
+            if not ahead.cancelled() and (error := ahead.exception()):
+                logger.info("what was fetched ahead did not come: %r", error)
+        self._thread.forget()
+
+    async def on_stop(self) -> None:
+        await self._drop_ahead()
+        await super().on_stop()
+
+    async def commit_and_end_transactions(self) -> None:
+        """Nothing is left to commit. Faust would wait for a commit under way, without a limit, though the broker may
+        answer it only when a rebalance is over.
+        """
+
+    def _message(self, tp: TP, chunk: Chunk, generation: int) -> ConsumerMessage:
+        return ConsumerMessage(
+            topic=tp.topic,
+            partition=tp.partition,
+            offset=chunk.end - 1,
+            timestamp=0.0,
+            timestamp_type=0,
+            headers=(),
+            key=None,
+            value=chunk,
+            checksum=None,
+            serialized_key_size=0,
+            serialized_value_size=0,
+            tp=tp,
+            generation_id=generation,
+        )
+
+    def end(self, tp: TP) -> int | None:
+        """Up to where a partition can be read; see agents.group.Group."""
+        return self._thread.end(tp)
+
+    def refusal(self) -> BaseException | None:
+        """Why the group does not take us, if it does not; aiokafka keeps it for who polls, which Faust does not do
+        as long as it has no partitions.
+        """
+        consumer = self._thread._consumer
+        coordinator = consumer._coordinator if consumer is not None else None
+        if coordinator is None:
+            return None
+        task = coordinator._coordination_task
+        return coordinator._pending_exception or (task.exception() if task.done() and not task.cancelled() else None)
+
+    @property
+    def waiting_s(self) -> float:
+        """How long no rebalance has come to its end, in seconds; may be asked in any thread."""
+        membership = self._thread.membership
+        return 0.0 if membership is None else membership.waiting_s
+
+    def ack(self, message: Any) -> bool:
+        message.acked = True
+        self._unacked_messages.discard(message)
+        return True
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Offsets may have holes; nothing has to be acknowledged for them."""
+
+    def on_buffer_full(self, tp: TP) -> None:
+        """The fetcher waits for room in the stream's buffer; it needs no pause besides."""
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """See on_buffer_full."""
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterable[TP]:
+        return list(self.transport.finished())
+
+    def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
+        """Only what the tables have finished, and each position once."""
+        finished = self.transport.finished()
+        return {tp: finished[tp] for tp in tps if tp in finished and finished[tp] != self._told.get(tp)}
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        committed = await super()._commit(offsets)
+        if committed:
+            self._told.update(offsets)
+        return committed
+
+    async def verify_all_partitions_active(self) -> None:
+        """The tables watch their own progress."""
+
+
+class ChunkTransport(driver.Transport):
+    """Where Faust gets its consumer from; the app sets these attributes before it starts."""
+
+    Consumer = ChunkConsumer
+
+    client_options: dict[str, Any]
+    layouts: dict[str, Layouts]
+    """By topic: how its records are read beside the thread that counts, where they are views."""
+    restore: Callable[[set[TP]], Awaitable[dict[TP, int]]]
+    """Restores the tables of the assigned partitions; where to go on in each."""
+    reachable: Callable[[], bool]
+    """Whether the broker answers, as far as is known."""
+    finished: Callable[[], Mapping[TP, int]]
+    """The positions that the group may be told."""
+    refuse: Callable[[MovieStreamError], None]
+    """Called when records cannot be unpacked."""
+    cut: Callable[[TP, int, int], None]
+    """Called when records from one offset to before another were deleted before they could be fetched."""

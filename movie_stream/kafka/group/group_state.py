@@ -1,0 +1,94 @@
+"""What a broker says of a consumer group: its state, and who is in it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Final
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import for_code
+
+from movie_stream.kafka.cluster import client
+from movie_stream.settings import Settings
+
+REMEDY: Final = "stop all workers, wait 10 s, start them again; nobody else may be a member of KAFKA_GROUP"
+"""What helps where a group shares out nothing."""
+SETTLED_WITHIN_S: Final = 10.0
+"""A rebalance takes so long at most where every member takes part; with Tansu 8 s."""
+_ASK_EVERY_S: Final = 0.5
+_AT_REST: Final = frozenset({"Stable", "Empty", "Dead"})
+_TANSUS_FORMING: Final = "Unknown"
+_ERROR_CODE, _NAME, _STATE, _MEMBERS, _ID = 0, 1, 2, 5, 0
+"""Places in a group's description and in a member's, whichever version of it the broker speaks."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupState:
+    """A group at one moment."""
+
+    state: str
+    """The broker's word: Stable, PreparingRebalance, CompletingRebalance, Empty or Dead, and Tansu's own."""
+    members: frozenset[str]
+    """Ids of those that the broker counts; Tansu 0.6 also counts one that was killed, until another joins."""
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether no rebalance is under way."""
+        return self.state in _AT_REST
+
+    @property
+    def forming_under_a_leader(self) -> bool:
+        """Whether this is Tansu, in a rebalance, and one of the members, present or past, leads it. Its word for that
+        is one that no other broker has a use for.
+        """
+        return self.state == _TANSUS_FORMING
+
+    @property
+    def why_nothing_is_shared_out(self) -> str:
+        """The likely cause where a rebalance does not come to its end."""
+        if self.at_rest:
+            return "the broker does not take this worker in"
+        if self.forming_under_a_leader or self.state == "CompletingRebalance":
+            return "the member that leads does not share out the partitions"
+        return "a member is waited for that does not join again"
+
+    def __str__(self) -> str:
+        state = "forming" if self.forming_under_a_leader else self.state
+        return f"members {len(self.members)}, state {state}"
+
+
+def state_of(response: Any) -> GroupState:
+    """What a DescribeGroupsResponse about one group says. Raises KafkaError where that is an error.
+
+    >>> from aiokafka.protocol.admin import DescribeGroupsResponse_v0
+    >>> member = ("worker-1", "worker", "/127.0.0.1", b"", b"")
+    >>> str(state_of(DescribeGroupsResponse_v0([(0, "views", "Stable", "consumer", "roundrobin", [member])])))
+    'members 1, state Stable'
+    """
+    [group] = response.groups
+    if group[_ERROR_CODE]:
+        raise for_code(group[_ERROR_CODE])(group[_NAME])
+    return GroupState(group[_STATE], frozenset(member[_ID] for member in group[_MEMBERS]))
+
+
+async def describe_group(settings: Settings, admin: AIOKafkaAdminClient) -> GroupState:
+    """The group of these settings as it is now. Raises what `client.explained` makes of what the broker answers."""
+
+    async def ask() -> GroupState:
+        [answer] = await admin.describe_consumer_groups([settings.kafka_group])
+        return state_of(answer)
+
+    with client.explained(settings, f"looking at the group {settings.kafka_group}"):
+        return await client.coordinated(ask)
+
+
+async def settled_group(settings: Settings, admin: AIOKafkaAdminClient) -> GroupState:
+    """The same, once a rebalance that is under way has come to its end; or as it is when it should have."""
+    deadline_s = monotonic() + SETTLED_WITHIN_S
+    while True:
+        group = await describe_group(settings, admin)
+        if group.at_rest or monotonic() > deadline_s:
+            return group
+        await asyncio.sleep(_ASK_EVERY_S)

@@ -1,0 +1,116 @@
+"""Records that may be larger than their topic takes: packed, and dead letters cut off where that does not help.
+
+A record of the source was small when it came, packed with its neighbours by whoever sent it. Its letter, or a copy of
+it, has a batch of its own, packed as well. A letter that the topic refuses even so is kept as far as it goes: it says
+so in its headers TRUNCATED and TRUNCATED_KEY, and names the source offset at which the whole record stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError
+
+from movie_stream.errors import RecordTooLarge
+from movie_stream.kafka.cluster import client, topics
+from movie_stream.kafka.produce.one_record import QUICKLY, WELL, Headers, OneRecord
+from movie_stream.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+LARGE_BYTES: Final = 64 << 10
+"""Of a key and a value; smaller letters share batches with others, and fit into any topic that a worker starts with."""
+TRUNCATED: Final = "truncated"
+"""The header that says how many bytes the whole value has."""
+TRUNCATED_KEY: Final = "truncated-key"
+_LEAST_KEPT: Final = 1_000
+
+
+class LargeRecords:
+    """Writes them to one topic, one at a time, by a producer of its own, which is started when there is one.
+
+    That producer is not idempotent: a batch that a broker refuses would leave a hole in its sequence, and every later
+    one would be refused for that. So a record may stand twice, as after a crash.
+    """
+
+    def __init__(self, settings: Settings, topic: str, limit: int | None) -> None:
+        """`limit`: the most bytes that a batch of the topic may have, where that is known."""
+        self._settings, self._topic, self._limit = settings, topic, limit
+        self._producer: AIOKafkaProducer | None = None
+
+    async def send_whole(self, partition: int, key: bytes | None, value: bytes | None, headers: Headers) -> bool:
+        """Writes a record; whether the topic takes it. Waits until it is acknowledged. Raises what aiokafka raises."""
+        batch = await _packed(key, value, headers, QUICKLY)
+        if (self._limit is None or batch.size() <= self._limit) and await self._taken(partition, batch):
+            return True
+        return await self._taken(partition, await _packed(key, value, headers, WELL))
+
+    async def send_letter(self, partition: int, key: bytes | None, value: bytes | None, headers: Headers) -> None:
+        """Writes a dead letter, whole or as far as it goes, and waits until it is acknowledged.
+
+        Raises RecordTooLarge where nothing of it fits, and what aiokafka raises.
+        """
+        if await self.send_whole(partition, key, value, headers):
+            return
+        batch = await _packed(key, value, headers, QUICKLY)
+        kept = len(key or b"") + len(value or b"")
+        limit = min(await self._asked() or batch.size(), batch.size() - 1)
+        while (kept := min(kept * 3 // 4, kept * limit // batch.size())) >= _LEAST_KEPT:
+            short_key, short_value, said = shortened(key, value, kept)
+            batch = await _packed(short_key, short_value, (*headers, *said), QUICKLY)
+            if batch.size() <= limit and await self._taken(partition, batch):
+                logger.warning(
+                    "%s, partition %s: a dead letter is larger than the topic takes and was cut off; its record stands "
+                    "whole in the source, movie-stream dead-letters list says where",
+                    *(self._topic, partition),
+                )
+                return
+        raise RecordTooLarge(topic=self._topic, size=topics.LEAST_BYTES, limit=self._limit)
+
+    async def _asked(self) -> int | None:
+        """What the topic takes by now."""
+        async with client.admin(self._settings) as admin:
+            self._limit = await topics.max_record_bytes(admin, self._topic)
+        return self._limit
+
+    async def _taken(self, partition: int, batch: OneRecord) -> bool:
+        if self._producer is None:
+            self._producer = await client.start_producer(self._settings, idempotent=False)
+        try:
+            await (await self._producer.send_batch(batch, self._topic, partition=partition))
+        except MessageSizeTooLargeError:
+            return False
+        return True
+
+    async def stop(self) -> None:
+        """Disconnects."""
+        if self._producer is not None:
+            await self._producer.stop()
+
+
+def shortened(key: bytes | None, value: bytes | None, size: int) -> tuple[bytes | None, bytes | None, Headers]:
+    """The beginnings of a key and a value, of so many bytes together, and the headers that say so. The key gets half at
+    most.
+
+    >>> shortened(b"key", b"a value", 8)
+    (b'key', b'a val', [('truncated', b'7')])
+    >>> shortened(b"a long key", None, 8)
+    (b'a lo', None, [('truncated-key', b'10')])
+    """
+    said = []
+    if key is not None and len(key) > size // 2:
+        said.append((TRUNCATED_KEY, str(len(key)).encode()))
+        key = key[: size // 2]
+    room = size - len(key or b"")
+    if value is not None and len(value) > room:
+        said.append((TRUNCATED, str(len(value)).encode()))
+        value = value[:room]
+    return key, value, said
+
+
+async def _packed(key: bytes | None, value: bytes | None, headers: Headers, level: int) -> OneRecord:
+    """Beside the event loop, since it may take seconds."""
+    return await asyncio.to_thread(lambda: OneRecord(key, value, headers).packed(level))

@@ -1,0 +1,328 @@
+"""Writes records to one topic: to the partition of their key, in order, and only what is acknowledged counts.
+
+Records are put into batches here instead of being handed over one by one, which is several times as fast. A
+partition is given its next batch when the last is acknowledged: what arrives there is then a beginning of what was
+written, without a gap, wherever it is cut off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import chain, repeat
+from typing import Any, Final
+
+import numpy as np
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    IncompatibleBrokerVersion,
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    NodeNotReadyError,
+    RequestTimedOutError,
+    TopicAuthorizationFailedError,
+    UnknownError,
+    UnknownTopicOrPartitionError,
+    UnsupportedVersionError,
+)
+from numpy.typing import NDArray
+
+from movie_stream.columnar.murmur2 import partitions_of
+from movie_stream.console.logs import unlogged
+from movie_stream.errors import BrokerUnreachable, MovieStreamError, TopicMissing
+from movie_stream.kafka.cluster import client
+from movie_stream.kafka.cluster.diagnosis import why_closed
+from movie_stream.kafka.cluster.permissions import insist
+from movie_stream.settings import Settings
+
+log = logging.getLogger(__name__)
+
+BATCH_BYTES: Final = 1 << 19
+"""Half of what a broker accepts by default."""
+HEADER_BYTES: Final = 61
+RECORD_BYTES: Final = 21
+"""What a batch, and at most a record, has beside keys and values; none has headers."""
+ACK_TIMEOUT: Final = timedelta(seconds=30)
+CLOSE_SECONDS: Final = 0.5
+TURNS: Final = 5
+"""So often the client gets a turn, so that batches handed over are on the wire when the caller takes its time."""
+
+AWAY: Final = (
+    KafkaConnectionError,
+    KafkaTimeoutError,
+    NodeNotReadyError,
+    RequestTimedOutError,
+    TimeoutError,
+    OSError,
+)
+NOT_IDEMPOTENT: Final = (
+    UnknownError,
+    UnsupportedVersionError,
+    IncompatibleBrokerVersion,
+    ClusterAuthorizationFailedError,
+)
+"""What brokers answer that cannot, or may not, number a producer's records."""
+FORBIDDEN: Final = (TopicAuthorizationFailedError, GroupAuthorizationFailedError, ClusterAuthorizationFailedError)
+
+
+class WriteRefused(MovieStreamError):
+    """The broker answers, but does not take the records."""
+
+    def __init__(self, *, topic: str, servers: str, cause: Exception) -> None:
+        super().__init__(f"the broker at {servers} does not take records for the topic {topic}: {cause}")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What of a writer's records is acknowledged in one partition."""
+
+    records: int = 0
+    next_offset: int | None = None
+    """The offset after the last of them; None where there are none, or where the broker did not say."""
+
+    def and_then(self, records: int, base_offset: int) -> Written:
+        """With a batch more, which stands from `base_offset` on, negative where the broker does not know it any more.
+
+        >>> Written(3, 7).and_then(2, 9), Written(3, 7).and_then(2, -1)
+        (Written(records=5, next_offset=11), Written(records=5, next_offset=None))
+        """
+        return Written(self.records + records, base_offset + records if base_offset >= 0 else None)
+
+
+class TopicWriter:
+    """Writes to a topic that exists; got from `open_topic`.
+
+    Raises BrokerUnreachable, BrokerForbids, TopicMissing or WriteRefused from any method when a record was not
+    acknowledged.
+    """
+
+    def __init__(
+        self,
+        producer: AIOKafkaProducer,
+        settings: Settings,
+        topic: str,
+        partition_count: int,
+        ack_timeout: timedelta,
+    ) -> None:
+        self.partition_count = partition_count
+        self._producer = producer
+        self._settings = settings
+        self._topic = topic
+        self._ack_timeout = ack_timeout.total_seconds()
+        self._under_way: dict[int, _Sent] = {}
+        self._written = [Written()] * partition_count
+
+    @property
+    def written(self) -> Sequence[Written]:
+        """What is known to be acknowledged, by partition: a beginning of what was written to each."""
+        return self._written
+
+    async def write(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
+        """Hands records over, stamped with the present; waits while those before them are not yet acknowledged."""
+        partitions = partitions_of(keys, self.partition_count)
+        sizes = np.fromiter(map(len, keys), np.int64, len(keys)) + np.fromiter(map(len, values), np.int64, len(keys))
+        now_ms = time.time_ns() // 1_000_000
+        for partition in np.unique(partitions).tolist():
+            rows = np.flatnonzero(partitions == partition)
+            for part in _batches(sizes[rows] + RECORD_BYTES, BATCH_BYTES - HEADER_BYTES):
+                picked = rows[part].tolist()
+                batch = self._producer.create_batch()
+                _fill(batch, [keys[row] for row in picked], [values[row] for row in picked], now_ms)
+                await self._send(batch, partition)
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+
+    async def finish(self) -> None:
+        """Waits until everything is acknowledged."""
+        await self._wait_for(range(self.partition_count))
+
+    def forget(self) -> None:
+        """Gives up what is not acknowledged."""
+        for sent in self._under_way.values():
+            sent.future.cancel()
+        self._under_way.clear()
+
+    async def _send(self, batch: Any, partition: int) -> None:
+        await self._wait_for([partition])
+        records = batch.record_count()
+        with self._worded_errors():
+            async with asyncio.timeout(self._ack_timeout):
+                future = await self._producer.send_batch(batch, self._topic, partition=partition)
+        self._under_way[partition] = _Sent(future, records, time.monotonic() + self._ack_timeout)
+
+    async def _wait_for(self, partitions: Collection[int]) -> None:
+        """Waits until nothing is under way to these partitions; looks at the others in any case."""
+        while True:
+            self._look()
+            waiting = [sent for partition, sent in self._under_way.items() if partition in partitions]
+            if not waiting:
+                return
+            rest = min(sent.deadline for sent in waiting) - time.monotonic()
+            await asyncio.wait([sent.future for sent in waiting], timeout=rest, return_when=asyncio.FIRST_COMPLETED)
+
+    def _look(self) -> None:
+        """Counts what is acknowledged."""
+        for partition, sent in list(self._under_way.items()):
+            with self._worded_errors():
+                if sent.future.done():
+                    base_offset = sent.future.result().offset
+                    self._written[partition] = self._written[partition].and_then(sent.records, base_offset)
+                    del self._under_way[partition]
+                elif sent.deadline <= time.monotonic():
+                    raise TimeoutError
+
+    def _worded_errors(self) -> AbstractContextManager[None]:
+        return worded_errors(self._settings, self._topic, sum(written.records for written in self._written))
+
+
+def _batches(sizes: NDArray[np.int64], room: int) -> Iterator[slice]:
+    """Which records of these sizes go into one batch: as many as have room, at least one.
+
+    >>> list(_batches(np.array([3, 3, 9, 1]), 6))
+    [slice(0, 2, None), slice(2, 3, None), slice(3, 4, None)]
+    """
+    ends = np.cumsum(sizes)
+    start = sent = 0
+    while start < len(ends):
+        end = max(start + 1, int(np.searchsorted(ends, sent + room, "right")))
+        yield slice(start, end)
+        start, sent = end, int(ends[end - 1])
+
+
+def _fill(batch: Any, keys: Sequence[bytes], values: Sequence[bytes], now_ms: int) -> None:
+    """Puts records into an empty batch that has room for all of them.
+
+    That is `BatchBuilder.append` for each, without its being called, which takes twice as long as what it calls.
+    """
+    metadata = list(map(batch._builder.append, range(len(keys)), repeat(now_ms), keys, values, repeat([])))
+    if None in metadata:
+        raise AssertionError(f"a batch has no room for record {metadata.index(None)} of {len(keys)}")
+    batch._relative_offset = len(keys)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A batch on its way."""
+
+    future: asyncio.Future[Any]
+    records: int
+    deadline: float
+    """When its acknowledgement counts as lost, in seconds of the monotonic clock."""
+
+
+@asynccontextmanager
+async def open_topic(
+    settings: Settings, topic: str, ack_timeout: timedelta = ACK_TIMEOUT
+) -> AsyncIterator[TopicWriter]:
+    """A writer to a topic; what is unacknowledged when the `with` ends is given up.
+
+    Raises BrokerUnreachable where no broker answers, BrokerClosed where none lets us in, BrokerForbids where the topic
+    is not for us, TopicMissing where it does not exist: it is never created by this.
+    """
+    producer = await _start(settings, topic, ack_timeout)
+    try:
+        with worded_errors(settings, topic):
+            partitions = (await producer.client.fetch_all_metadata()).partitions_for_topic(topic)
+        if not partitions:
+            async with client.admin(settings) as admin:
+                await insist(settings, admin, {topic: ["Write"]})
+            raise TopicMissing(topic=topic, servers=settings.require_broker())
+        writer = TopicWriter(producer, settings, topic, len(partitions), ack_timeout)
+        try:
+            yield writer
+        finally:
+            writer.forget()
+    finally:
+        await _stop(producer)
+
+
+@contextmanager
+def worded_errors(settings: Settings, topic: str, acknowledged: int = 0) -> Iterator[None]:
+    """Turns the client's errors into ours; `acknowledged` events were written before."""
+    servers = settings.require_broker()
+    try:
+        yield
+    except UnknownTopicOrPartitionError as error:
+        raise TopicMissing(topic=topic, servers=servers) from error
+    except AWAY as error:
+        late = isinstance(error, (TimeoutError, KafkaTimeoutError, RequestTimedOutError))
+        what = "it does not answer in time" if late else "no connection"
+        so_far = f"; {acknowledged} events were acknowledged until then" if acknowledged else ""
+        raise BrokerUnreachable(servers=servers, cause=what + so_far) from error
+    except FORBIDDEN as error:
+        raise client.forbidden(settings, error, f"writing to {topic}") from error
+    except KafkaError as error:
+        raise WriteRefused(topic=topic, servers=servers, cause=error) from error
+
+
+async def _start(settings: Settings, topic: str, ack_timeout: timedelta) -> AIOKafkaProducer:
+    """A started producer, idempotent where the broker can do that."""
+    try:
+        with worded_errors(settings, topic):
+            return await _idempotent_if_possible(settings, ack_timeout)
+    except BrokerUnreachable as error:
+        raise await why_closed(settings) from error
+
+
+async def _idempotent_if_possible(settings: Settings, ack_timeout: timedelta) -> AIOKafkaProducer:
+    try:
+        with unlogged("aiokafka.producer.sender", "InitProducerIdRequest"):
+            return await _started(settings, ack_timeout, idempotent=True)
+    except NOT_IDEMPOTENT:
+        log.info(
+            "the broker at %s has no idempotent producers: a lost acknowledgement is final",
+            settings.require_broker(),
+        )
+        producer = await _started(settings, ack_timeout, idempotent=False)
+        # The client would send a batch again whose acknowledgement was lost, and so double it.
+        producer._message_accumulator._batch_ttl = -1
+        return producer
+
+
+async def _started(settings: Settings, ack_timeout: timedelta, *, idempotent: bool) -> AIOKafkaProducer:
+    producer = AIOKafkaProducer(
+        **client.options(settings),
+        acks="all",
+        enable_idempotence=idempotent,
+        max_batch_size=BATCH_BYTES,
+        request_timeout_ms=ack_timeout // timedelta(milliseconds=1),
+    )
+    try:
+        async with asyncio.timeout(ack_timeout.total_seconds()):
+            await producer.start()
+    except BaseException:
+        await _stop(producer)
+        raise
+    return producer
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    """Closes a producer at once, whatever state the broker is in; what is not acknowledged is given up.
+
+    Its own `stop` waits until every batch is delivered, which never ends when the broker is gone.
+    """
+    producer._closed = True
+    waiting = producer._message_accumulator
+    for batch in [*waiting._pending_batches, *chain.from_iterable(waiting._batches.values())]:
+        # Not cancelled: of one that it would try again the sender complains, with a traceback.
+        batch.future.add_done_callback(_heed)
+    waiting._batches.clear()
+    sender = producer._sender.sender_task
+    while sender is not None and not sender.done():
+        sender.cancel()  # the first time it waits for the answer that is under way, then no more
+        await asyncio.wait([sender], timeout=CLOSE_SECONDS)
+    await producer.client.close()
+
+
+def _heed(future: asyncio.Future[Any]) -> None:
+    """Takes note of how it ended, which asyncio insists on; the caller was told of an error by the first of them."""
+    if not future.cancelled():
+        future.exception()

@@ -1,0 +1,149 @@
+"""The cells of a CSV: text becomes numbers, strictly, a whole column at a time.
+
+An empty cell is null; a whole number may be written with zeros after the point, as spreadsheets do.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movie_stream.events.event import RULES
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+DIGITS: Final = 18
+"""As many a whole number may have, which 64 bits hold in any case."""
+WHOLE: Final = re.compile(rf"(-?[0-9]{{1,{DIGITS}}})(?:\.0*)?")
+DECIMAL: Final = re.compile(r"-?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?")
+REMEMBERED: Final = 100_000
+"""Cells of one column that are remembered; there are few ratings and durations."""
+LONGEST_REMEMBERED: Final = 600
+"""Characters; a longer cell is not remembered."""
+
+
+class NoNumber:
+    """Stands in a column for a cell that holds no such number."""
+
+
+NO_NUMBER: Final = NoNumber()
+
+
+class Numbers(dict[str, float | int | NoNumber | None]):
+    """The numbers that cells stand for, by the cells' text; each is parsed when it is first asked for.
+
+    >>> cells = Numbers(parse_whole)
+    >>> [cells["30"], cells["30.0"], cells[""], cells["3O"] is NO_NUMBER]
+    [30, 30, None, True]
+    """
+
+    def __init__(self, parse: Callable[[str], float | int | NoNumber | None]) -> None:
+        self._parse = parse
+
+    def __missing__(self, cell: str) -> float | int | NoNumber | None:
+        if len(self) >= REMEMBERED:
+            self.clear()
+        number = self._parse(cell)
+        if len(cell) <= LONGEST_REMEMBERED:
+            self[cell] = number
+        return number
+
+    def column(self, cells: Sequence[str]) -> list[float | int | NoNumber | None]:
+        """The numbers of a column."""
+        return list(map(self.__getitem__, cells))
+
+
+def parse_whole(cell: str) -> int | NoNumber | None:
+    """The whole number in a cell.
+
+    >>> parse_whole(" -7"), parse_whole("1.5") is NO_NUMBER
+    (-7, True)
+    """
+    text = cell.strip()
+    if not text:
+        return None
+    match = WHOLE.fullmatch(text)
+    return int(match[1]) if match else NO_NUMBER
+
+
+def parse_decimal(cell: str) -> float | NoNumber | None:
+    """The number in a cell; neither NaN nor infinity is one."""
+    text = cell.strip()
+    if not text:
+        return None
+    number = float(text) if DECIMAL.fullmatch(text) else math.inf
+    return number if math.isfinite(number) else NO_NUMBER
+
+
+def even_timestamps(cells: Sequence[str]) -> NDArray[np.int64] | None:
+    """A column of timestamps that all have the same number of digits and nothing else; None where it is none.
+
+    >>> even_timestamps(["1730383200000", "1730383200001"]), even_timestamps(["12", "7"]), even_timestamps(["07"])
+    (array([1730383200000, 1730383200001]), None, None)
+    """
+    together = "".join(cells)
+    width = len(cells[0]) if cells else 0
+    if not 1 <= width <= DIGITS or not together.isascii() or not together.isdigit() or set(map(len, cells)) != {width}:
+        return None
+    digits = np.frombuffer(together.encode(), np.uint8).reshape(len(cells), width) - ord("0")
+    if width > 1 and not digits[:, 0].all():
+        return None
+    return digits.astype(np.int64) @ 10 ** np.arange(width - 1, -1, -1, dtype=np.int64)
+
+
+def timestamps(cells: Sequence[str]) -> list[int | NoNumber | None]:
+    """A column of timestamps, of which hardly two are alike."""
+    even = even_timestamps(cells)
+    return [parse_whole(cell) for cell in cells] if even is None else even.tolist()
+
+
+SECONDS: Final = re.compile(r"([1-9][0-9]{8,9})(?:\.([0-9]{1,9}))?")
+FINER: Final = re.compile(r"([1-9][0-9]{12})(?:([0-9]{3})|([0-9]{6}))")
+ISO: Final = re.compile(
+    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?: ?(?:Z|UTC|[+-]\d\d(?::?\d\d(?::?\d\d)?)?))?"
+)
+BEFORE_ZONE: Final = re.compile(r" (?=[ZU+-])")
+"""The blank that some write before the zone."""
+IN_SECONDS: Final = "timestamps in seconds"
+IN_FINER: Final = "timestamps in microseconds or nanoseconds"
+IN_WORDS: Final = "timestamps as text (in UTC, where they do not say otherwise)"
+
+
+def in_milliseconds(cell: str) -> tuple[str, str | None]:
+    """A timestamp that is written in another way, in Unix milliseconds, and in which way it was; others as they are.
+
+    There is no doubt: as milliseconds these numbers would be in the first months of 1970, or after the year 9999.
+
+    >>> in_milliseconds("1260759144"), in_milliseconds("2024-10-31 14:00")[0], in_milliseconds("7")
+    (('1260759144000', 'timestamps in seconds'), '1730383200000', ('7', None))
+    """
+    text = cell.strip()
+    if found := SECONDS.fullmatch(text):
+        return f"{found[1]}{(found[2] or '')[:3]:0<3}", IN_SECONDS
+    if found := FINER.fullmatch(text):
+        return found[1], IN_FINER
+    if ISO.fullmatch(text):
+        try:
+            moment = datetime.fromisoformat(BEFORE_ZONE.sub("", text).replace("UTC", "Z").replace(",", "."))
+        except ValueError:
+            return cell, None
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return str((moment - EPOCH) // timedelta(milliseconds=1)), IN_WORDS
+    return cell, None
+
+
+def refusal(field: str, cell: str) -> str:
+    """Says what a cell of this field should hold, and what it holds.
+
+    >>> refusal("rating", "abc")
+    'rating: expected a number from 0 to 5, or null, got "abc"'
+    """
+    if not cell.strip():
+        return f"{field}: expected {RULES[field]}, got an empty cell"
+    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in cell[:40])
+    return f'{field}: expected {RULES[field]}, got "{shown}{"..." if len(cell) > 40 else ""}"'

@@ -1,0 +1,119 @@
+"""An open CSV: its header, and its rows as often as they are wanted, in the encoding that they are in."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Final
+
+from movie_stream.errors import FileRefused, InputError
+from movie_stream.replay.files.csv_header import check_beginning, declared_delimiter, delimiter_of
+from movie_stream.replay.files.csv_rows import BAD_QUOTES, CsvRows
+from movie_stream.replay.files.encodings import UTF8, WESTERN, candidates, marked
+from movie_stream.replay.files.opened import BUFFER_BYTES, Opened
+from movie_stream.replay.files.table import TableRows, hashes
+
+OTHER_ENCODING: Final = "file in Windows-1252 or Latin-1 instead of UTF-8"
+NAMED: Final = 3
+"""Encodings that are named where there are several."""
+
+
+class CsvFile:
+    """Of an opened file, which is closed with it. Closes it, and raises InputError, where it is not usable at all.
+
+    `encoding` is that which the user names, as `encoding_of` has it. Else a byte order mark says it, or it is UTF-8,
+    until `settle` finds that it is not.
+    """
+
+    kind = ""
+
+    def __init__(self, opened: Opened, encoding: str | None = None) -> None:
+        self.opened, self.path = opened, opened.path
+        self._is_named = encoding is not None
+        try:
+            self._start = self._look_at_beginning(encoding)
+            self.line, self.names = self._header()
+        except BaseException:
+            opened.close()
+            raise
+        self.written_names = list(self.names)
+        """The names as the header has them; `names` may be changed to those that are meant."""
+
+    def _look_at_beginning(self, named: str | None) -> int:
+        """Where the text begins; finds encoding and delimiter."""
+        self.size_bytes = self.opened.file.seek(0, os.SEEK_END)
+        self.opened.file.seek(0)
+        head = self.opened.file.read(BUFFER_BYTES)
+        mark = marked(head)
+        self.encoding = named or (mark[0] if mark else UTF8)
+        start = 0
+        if mark and mark[0].startswith(self.encoding):
+            self.encoding, start = mark
+        check_beginning(self.path, head[start:], self.encoding)
+        text = head[start:].decode(self.encoding, "ignore")
+        declared = declared_delimiter(text)
+        self._is_declared = declared is not None
+        self.delimiter = declared or delimiter_of(text)
+        return start
+
+    def _header(self) -> tuple[int, list[str]]:
+        """The line of the header, and its names."""
+        with closing(self.open_rows()) as rows:
+            try:
+                line, names = rows.first()
+            except csv.Error as error:
+                raise InputError(path=self.path, line=1, expected="a header line", got=BAD_QUOTES) from error
+        return line, [name.strip() for name in names]
+
+    def close(self) -> None:
+        """Closes the file."""
+        self.opened.close()
+
+    def below_header(self, last_line: int | None = None) -> CsvRows:
+        """Its rows, below the header."""
+        rows = self.open_rows(last_line)
+        try:
+            rows.first()
+        except BaseException:
+            rows.close()
+            raise
+        return rows
+
+    def open_rows(self, last_line: int | None = None) -> CsvRows:
+        """Its rows, from the header on."""
+        own = os.fdopen(os.dup(self.opened.file.fileno()), "rb", BUFFER_BYTES)
+        own.seek(self._start)
+        rows = CsvRows(own, last_line, self.encoding, self.delimiter, declared=self._is_declared)
+        if self.encoding == WESTERN and not self._is_named:
+            rows.mended[OTHER_ENCODING] += 1
+        return rows
+
+    def settle(self, rows: TableRows) -> bool:
+        """Whether it has to be read again in another encoding, as its rows show, which were read to their end.
+
+        Raises FileRefused where that is in doubt: it is not UTF-8, and could be one of several others. A file that is
+        mostly UTF-8 is taken for that, and its other rows are refused; but a few characters may be UTF-8 by chance.
+        """
+        if not isinstance(rows, CsvRows) or self._is_named or self.encoding != UTF8:
+            return False
+        if rows.odd_bytes <= rows.wide_characters:
+            return False
+        found = candidates(rows.odd_lines.encode(UTF8, "surrogateescape"))
+        if [candidate.name for candidate in found] != [WESTERN]:
+            could_be = " or ".join(map(str, found[:NAMED])) or "one that is not known here"
+            named = found[0].name if found else "NAME"
+            raise FileRefused(
+                path=self.path,
+                why=f"it is not UTF-8; it could be {could_be}",
+                remedy=f"say which, such as: --encoding {named}, or save it as UTF-8",
+            )
+        if rows.wide_characters:
+            return False
+        self.encoding = WESTERN
+        return True
+
+    def hashes(self, first: bytes) -> Iterator[tuple[int, str]]:
+        """How many bytes were read, and the BLAKE2b hash of `first` and these; last of all there are."""
+        return hashes(self.opened.file, self.size_bytes, first)

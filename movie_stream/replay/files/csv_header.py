@@ -1,0 +1,179 @@
+"""The first lines of a CSV of views: is this file one at all, and which column is which.
+
+Whatever makes a file unusable as a whole is found here, before a single row is read, and said in one line.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Final
+
+from movie_stream.errors import InputError
+from movie_stream.replay.files.encodings import UTF8
+
+REQUIRED: Final = ("movie_id", "title", "genre", "user_id", "timestamp")
+OPTIONAL: Final = ("rating", "duration", "price")
+HEADER_LINE: Final = ",".join((*REQUIRED, *OPTIONAL))
+A_HEADER: Final = f"a header line with the columns {','.join(REQUIRED)} (and {', '.join(OPTIONAL)} where there are any)"
+
+OTHER_FORMATS: Final = (
+    (b"\xfd7zXZ\0", "an xz archive", "unpack it with unxz"),
+    (b"BZh", "a bzip2 archive", "unpack it with bunzip2"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it"),
+    (b"\x1f\x8b", "an archive within an archive", "unpack it"),
+    (b"PK\x03\x04", "an archive within an archive", "unpack it"),
+    (b"SQLite format 3", "an SQLite database", "export a table as CSV (UTF-8)"),
+)
+DELIMITERS: Final = (",", ";", "\t", "|")
+"""What may stand between cells, the usual one first."""
+DECLARED: Final = re.compile("""["']?sep=([^\\w\\s"']|\\t)["']?\\r?\\n""", re.IGNORECASE)
+ZEROS_COUNTED: Final = 100
+WIDE_ENCODINGS: Final[dict[tuple[bool, ...], str]] = {
+    (False, True, False, True): "utf-16-le",
+    (True, False, True, False): "utf-16-be",
+    (False, True, True, True): "utf-32-le",
+    (True, True, True, False): "utf-32-be",
+}
+"""By which of four bytes are mostly zero."""
+NAMES_COMPARED: Final = 1_000
+NAME_CHARACTERS: Final = 64
+"""Names beyond these are not looked at for what may have been meant."""
+NUMBER: Final = re.compile(r"\s*-?\d+(\.\d*)?\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Where each field stands in a row of `width` cells; an optional field may be missing."""
+
+    width: int
+    position: dict[str, int]
+
+
+def check_beginning(path: Path | str, head: bytes, encoding: str = UTF8) -> None:
+    """Raises InputError unless these first bytes, behind a byte order mark, can be those of a CSV in this encoding."""
+    for magic, what, remedy in OTHER_FORMATS:
+        if head.startswith(magic):
+            raise InputError(path=path, expected="a CSV in UTF-8", got=what, remedy=remedy)
+    text = head.decode(encoding, "replace")
+    if not text.strip():
+        remedy = f"the first line has to be {HEADER_LINE}"
+        raise InputError(path=path, expected=A_HEADER, got="an empty file", remedy=remedy)
+    first_line = text.split("\n", 1)[0]
+    if "\0" in first_line:
+        raise _zeros(path, head)
+    if "\r" in first_line.rstrip("\r") and "\n" not in text:
+        raise InputError(
+            path=path,
+            expected="lines that end with a line feed",
+            got="carriage returns alone",
+            remedy=f"convert it with: tr '\\r' '\\n' < {path} > converted.csv",
+        )
+
+
+def _zeros(path: Path | str, head: bytes) -> InputError:
+    """The error about bytes of zero: of a text in UTF-16 or UTF-32 every other byte, or three of four, are mostly."""
+    zeros = [head[place : 4 * ZEROS_COUNTED : 4].count(0) for place in range(4)]
+    pattern = tuple(2 * count > min(len(head) // 4, ZEROS_COUNTED) for count in zeros)
+    wide = WIDE_ENCODINGS.get(pattern)
+    if wide:
+        remedy = f"say so with: --encoding {wide}, or save it as UTF-8"
+        return InputError(path=path, expected="a CSV in UTF-8", got=f"what looks like {wide}", remedy=remedy)
+    got = "bytes of zero in the first line, as binary files have"
+    return InputError(path=path, expected="a CSV in UTF-8", got=got, remedy="save it as UTF-8")
+
+
+def declared_delimiter(text: str) -> str | None:
+    r"""The delimiter that a first line says as Excel does, `sep=;`; None where it says none.
+
+    >>> declared_delimiter("sep=;\r\na;b\r\n"), declared_delimiter("a,b\n")
+    (';', None)
+    """
+    found = DECLARED.match(text)
+    return found[1] if found else None
+
+
+def delimiter_of(text: str) -> str:
+    r"""What stands between the cells of a header, with which a text begins: that which makes most of them.
+
+    >>> delimiter_of("a;b;c\n1,5;2;3"), delimiter_of('"a;b",c\n'), delimiter_of("a\tb\tc, or d\n"), delimiter_of("a")
+    (';', ',', '\t', ',')
+    """
+    lines = text.lstrip().split("\n", 1)[:1]
+
+    def cells(delimiter: str) -> int:
+        try:
+            return max(map(len, csv.reader(lines, delimiter=delimiter)), default=0)
+        except csv.Error:
+            return 0
+
+    return max(DELIMITERS, key=cells)
+
+
+def meant(names: Sequence[str], wanted: Sequence[str], alike: Callable[[str], str] = str.casefold) -> list[str]:
+    """The names of a header, where they are wanted ones but for case as they are wanted; or but for what `alike` drops.
+
+    >>> meant(["Movie ID", "TITLE", "other"], ["movie_id", "title", "genre"])
+    ['Movie ID', 'title', 'other']
+    """
+    found = list(names)
+    for name in wanted:
+        same = [place for place, other in enumerate(names) if other != name and alike(other) == alike(name)]
+        if name not in names and len(same) == 1:
+            found[same[0]] = name
+    return found
+
+
+def read_header(path: Path | str, line: int, cells: list[str], others: str = "") -> Header:
+    """Finds the columns by the names in the first row; `others` tells which other files there are.
+
+    >>> read_header("a.csv", 1, ["rating", "movie_id", "title", "genre", "user_id", "timestamp"]).width
+    6
+
+    Raises InputError where it is no header, or lacks a column or has it twice.
+    """
+    names = [cell.strip() for cell in cells]
+    missing = [name for name in REQUIRED if name not in names]
+    if missing:
+        raise _unusable(path, line, names, missing, others)
+    for name in (*REQUIRED, *OPTIONAL):
+        if names.count(name) > 1:
+            raise InputError(
+                path=path,
+                line=line,
+                expected=f"one column {name}",
+                got=f"{names.count(name)} of them",
+                remedy="rename one",
+            )
+    return Header(len(names), {name: names.index(name) for name in (*REQUIRED, *OPTIONAL) if name in names})
+
+
+def _unusable(path: Path | str, line: int, names: list[str], missing: list[str], others: str) -> InputError:
+    """The error that tells best why this is not the header."""
+    first_row = ",".join(names)
+    shown = first_row if len(first_row) <= 80 else first_row[:77] + "..."
+    if len(missing) == len(REQUIRED) and any(map(NUMBER.fullmatch, names)):
+        remedy = f"put a header above it, with your columns in their order, such as: {HEADER_LINE}"
+        return InputError(path=path, line=line, expected=A_HEADER, got=shown, remedy=remedy)
+    likely = [name for name in names[:NAMES_COMPARED] if len(name) <= NAME_CHARACTERS and name not in REQUIRED]
+    plainly = {plain(name): name for name in likely}
+    hints = []
+    for name in missing:
+        near = get_close_matches(plain(name), plainly, n=1, cutoff=0.75)
+        hints += [f"rename {plainly[near[0]]!r} to {name}"] if near else []
+    return InputError(
+        path=path,
+        line=line,
+        expected=f"the column{'s' if len(missing) > 1 else ''} {', '.join(missing)} in the header",
+        got=shown,
+        remedy=", ".join(hints) or f"a complete header is: {HEADER_LINE}{others}",
+    )
+
+
+def plain(name: str) -> str:
+    """A name as one would say it: without case, spaces and punctuation."""
+    return "".join(filter(str.isalnum, name.casefold()))

@@ -1,0 +1,369 @@
+"""The rows of a CSV file: physical lines in, columns of cells out, a chunk at a time and in bounded memory.
+
+A chunk is cut in one of three ways, which give the same cells: split at its delimiters where each of its lines is a
+row, as most are; by Python's CSV reader where it has more quotes; and row by row where something is wrong with it.
+
+A row that cannot be cut into cells costs exactly the physical line it begins on: reading goes on with the next line. So
+a quote that is opened and never closed does not swallow the rest of the file.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from io import StringIO, TextIOWrapper
+from itertools import chain, compress
+from typing import BinaryIO, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movie_stream.replay.files.encodings import ODD, UTF8
+
+CHUNK: Final = 1 << 18
+"""Characters; a chunk ends with the line that this one belongs to. About as much as the processor's cache holds."""
+EXAMPLE_CHARACTERS: Final = 1 << 15
+"""Of lines with odd bytes so much is kept, to tell in which encoding they are."""
+MAX_LINE_SHOWN: Final = 1 << 10
+MAX_ROW: Final = 1 << 20
+"""Characters; a longer row is refused, and not kept in memory."""
+
+ODD_BYTE: Final = re.compile("[\udc00\udc80-\udcff]")
+"""What stands in a text for a byte that its encoding does not have."""
+WIDE_CHARACTER: Final = re.compile("[\x80-\ud7ff\ue000-\U0010ffff]")
+
+ZEROS: Final = "rows with bytes of zero, which are left out"
+CELLS_MISSING: Final = "rows with too few cells, taken as empty ones at their end"
+CELLS_TOO_MANY: Final = "rows with empty cells too many at their end"
+"""What is repaired."""
+
+CELL_END: Final = "\x1f"
+"""ASCII's unit separator: stands between cells while a chunk is cut; one that has it already is cut otherwise."""
+LONGEST_CELL: Final = csv.field_size_limit()
+"""Characters."""
+
+BAD_QUOTES: Final = "a quote is opened and not closed, or stands inside a cell without being doubled"
+CSV_REASONS: Final = {
+    "unexpected end of data": BAD_QUOTES,
+    "expected after": BAD_QUOTES,
+    "field larger than field limit": "a cell is longer than 131072 characters; is a quote not closed?",
+    "new-line character seen in unquoted field": "a carriage return stands inside a cell that is not quoted",
+}
+"""What Python's CSV reader says, in words that help."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRow:
+    """A row that is not sent: the number of its first physical line, the header being line 1, and why."""
+
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Neighbouring rows, the line each began on, and what between them could not be cut into cells."""
+
+    columns: Sequence[Sequence[str]]
+    """As many as the header has, each with one cell a row."""
+    lines: NDArray[np.int64]
+    refused: list[RefusedRow]
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def where(self, keep: NDArray[np.bool_]) -> Rows:
+        """The rows at which `keep` is true, and nothing refused."""
+        kept = keep.tolist()
+        return Rows([list(compress(column, kept)) for column in self.columns], self.lines[keep], [])
+
+    def without(self, drop: Sequence[bool]) -> Rows:
+        """The rows at which `drop` is false, and all that was refused."""
+        kept = self.where(~np.array(drop, np.bool_))
+        return Rows(kept.columns, kept.lines, self.refused)
+
+
+class CsvRows:
+    """Cuts a file into rows of cells; blank lines are skipped.
+
+    Bytes that the encoding does not have come out as lone surrogates, for the caller to refuse the row that has them.
+    `last_line` ends the reading after that physical line. In a file where the delimiter is `declared`, the first line
+    does that, and is no row. The file is closed by `close`.
+    """
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        last_line: int | None = None,
+        encoding: str = UTF8,
+        delimiter: str = ",",
+        *,
+        declared: bool = False,
+    ) -> None:
+        self.mended: Counter[str] = Counter()
+        """What was repaired, and how often."""
+        self.odd_bytes = self.wide_characters = 0
+        """How many bytes there were so far that the encoding does not have, and, about, characters that ASCII does not
+        have."""
+        self.odd_lines = ""
+        """The first lines with such bytes, as an example of all."""
+        self._delimiter = delimiter
+        self._declared = declared
+        errors = "surrogateescape" if encoding == UTF8 else ODD
+        self._text = TextIOWrapper(file, encoding=encoding, errors=errors, newline="\n")
+        self._last_line = last_line
+        self._read_lines = 0
+        self._waiting: deque[str] = deque()
+        self._taken: list[str] = []
+        self._taken_size = 0
+
+    @property
+    def line(self) -> int:
+        """How many physical lines belong to the rows so far."""
+        return self._read_lines - len(self._waiting)
+
+    @property
+    def position_bytes(self) -> int:
+        """How far the file has been read."""
+        return self._text.buffer.tell()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._text.close()
+
+    def first(self) -> tuple[int, list[str]]:
+        """The first row that is not blank, as it stands, and its line; (0, []) if there is none.
+
+        Raises csv.Error if it cannot be cut into cells.
+        """
+        if self._declared:
+            self._next_line()
+        reader = csv.reader(self._take_lines(), strict=True, delimiter=self._delimiter)
+        for cells in reader:
+            if not _is_blank(cells):
+                return self.line - len(self._taken) + 1, cells
+            self._forget_taken()
+        return 0, []
+
+    def chunks(self, width: int, least: int | None = None) -> Iterator[Rows]:
+        """All rows that are left, which shall have `width` cells each, a few thousand at a time.
+
+        What a row has beyond that is cut off if it is empty; what is missing behind `least` cells is taken as empty.
+        """
+        while True:
+            first_line = self.line + 1
+            text = self._next_lines()
+            if not text:
+                return
+            columns = _cut_at(self._delimiter, text, width) or _cut_by_reader(self._delimiter, text, width)
+            if columns:
+                lines = np.arange(first_line, first_line + len(columns[0]), dtype=np.int64)
+                yield Rows(columns, lines, [])
+            else:
+                yield self._cut_carefully(text, width, width if least is None else least)
+
+    def _cut_carefully(self, text: str, width: int, least: int) -> Rows:
+        """The rows that begin in these lines, which may end in later ones, one row at a time."""
+        last = self.line
+        self._waiting.extend(_lines(text))
+        cells: list[list[str]] = []
+        numbers: list[int] = []
+        refused: list[RefusedRow] = []
+        reader = csv.reader(self._take_lines(), strict=True, delimiter=self._delimiter)
+        while self.line < last:
+            number = self.line + 1
+            self._forget_taken()
+            try:
+                row = next(reader)
+            except csv.Error as error:
+                reason = _reason(error)
+            except StopIteration:
+                break
+            else:
+                if _is_blank(row):
+                    continue
+                if len(row) != width:
+                    row = self._fitted(row, width, least)
+                if len(row) == width:
+                    cells.append(row)
+                    numbers.append(number)
+                    continue
+                reason = f"expected {width} cells, as many as the header has, got {len(row)}"
+            refused.append(RefusedRow(number, reason))
+            # What follows the line of a broken row may well be good rows.
+            self._waiting.extendleft(reversed(self._taken[1:]))
+            reader = csv.reader(self._take_lines(), strict=True, delimiter=self._delimiter)
+        columns = list(zip(*cells, strict=True)) or [()] * width
+        return Rows(columns, np.array(numbers, np.int64), refused)
+
+    def _fitted(self, row: list[str], width: int, least: int) -> list[str]:
+        """The row with as many cells as it shall have, if there is no doubt which these are."""
+        if least <= len(row) < width:
+            self.mended[CELLS_MISSING] += 1
+            return row + [""] * (width - len(row))
+        if len(row) > width and not "".join(row[width:]).strip():
+            self.mended[CELLS_TOO_MANY] += 1
+            return row[:width]
+        return row
+
+    def _take_lines(self) -> Iterator[str]:
+        """One line after the other, remembered until the next row begins."""
+        while line := self._next_line():
+            self._taken.append(line)
+            self._taken_size += len(line)
+            if self._taken_size > MAX_ROW:
+                raise csv.Error(f"a row is longer than {MAX_ROW} characters; is a quote not closed?")
+            yield line
+
+    def _forget_taken(self) -> None:
+        self._taken.clear()
+        self._taken_size = 0
+
+    def _next_lines(self) -> str:
+        """The next lines, whole: all that wait, else about as many characters as a chunk has; "" at the end."""
+        if self._waiting:
+            text = "".join(self._waiting)
+            self._waiting.clear()
+            return text
+        if self._read_lines == self._last_line:
+            return ""
+        text = self._text.read(CHUNK)
+        if text and text[-1] != "\n":
+            begun = text.rfind("\n") + 1
+            text = text[:begun] + self._whole_line(text[begun:])
+        read = text.count("\n") + (text[-1:] not in ("", "\n"))
+        if self._last_line is not None and self._read_lines + read > self._last_line:
+            read = self._last_line - self._read_lines
+            text = "".join(_lines(text)[:read])
+        self._read_lines += read
+        return self._looked_at(text)
+
+    def _next_line(self) -> str:
+        """The next line, one that waits first; "" at the end."""
+        if self._waiting:
+            return self._waiting.popleft()
+        if self._read_lines == self._last_line:
+            return ""
+        line = self._whole_line("")
+        self._read_lines += bool(line)
+        return self._looked_at(line)
+
+    def _looked_at(self, text: str) -> str:
+        """The text without bytes of zero in its rows, for which no text has a use; notes what characters it has."""
+        if not text.isascii():
+            self._note_characters(text)
+        return "".join(map(self._without_zeros, _lines(text))) if "\0" in text else text
+
+    def _note_characters(self, text: str) -> None:
+        """Counts odd bytes; and wide characters exactly only where there are such, for else it is UTF-8 anyway."""
+        if ODD_BYTE.search(text) is None:
+            self.wide_characters += 1
+            return
+        self.odd_bytes += len(ODD_BYTE.findall(text))
+        self.wide_characters += len(WIDE_CHARACTER.findall(text))
+        if len(self.odd_lines) < EXAMPLE_CHARACTERS:
+            odd = "".join(line[:MAX_LINE_SHOWN] for line in _lines(text) if ODD_BYTE.search(line))
+            self.odd_lines += odd[:EXAMPLE_CHARACTERS]
+
+    def _without_zeros(self, line: str) -> str:
+        """A line without zeros, unless it has nothing else, or has no end: what that was nobody knows."""
+        if "\0" not in line or len(line) > MAX_ROW or not line.strip("\0\r\n"):
+            return line
+        self.mended[ZEROS] += 1
+        return line.replace("\0", "")
+
+    def _whole_line(self, begun: str) -> str:
+        """A line that is `begun`, and the rest of it; cut off somewhere behind MAX_ROW."""
+        line = begun + self._text.readline(MAX_ROW + 1)
+        if len(line) > MAX_ROW and line[-1] != "\n":
+            self._skip_line()
+            return line + "\n"
+        return line
+
+    def _skip_line(self) -> None:
+        while (rest := self._text.readline(MAX_ROW)) and rest[-1] != "\n":
+            pass
+
+
+def _lines(text: str) -> list[str]:
+    """The physical lines, each with its line feed; nothing else ends one."""
+    return list(StringIO(text, newline="\n"))
+
+
+def _cut_at(delimiter: str, text: str, width: int) -> list[list[str]] | None:
+    """The columns of lines that are one good row each; None where one may be none, or where most have quotes."""
+    if "\r" in text:
+        text = text.replace("\r\n", "\n")
+    if text[-1] != "\n":
+        text += "\n"
+    rows = text.count("\n")
+    if "\r" in text or CELL_END in text or text.count('"') > rows or _may_have_long_line(text):
+        return None
+    bare = _without_quotes(text, delimiter)
+    if bare is None:
+        return None
+    # Each line feed becomes a cell of its own. There are as many as rows; if one stands behind the last cell of each
+    # row, then none stands elsewhere.
+    cells = bare.replace("\n", f"{CELL_END}\n{CELL_END}").split(CELL_END)
+    del cells[-1]
+    if len(cells) != rows * (width + 1) or cells[width :: width + 1].count("\n") != rows:
+        return None
+    return [cells[place :: width + 1] for place in range(width)]
+
+
+def _may_have_long_line(text: str) -> bool:
+    """Whether a line may be longer than a cell may be: such a one fills a window of half that length."""
+    window = LONGEST_CELL // 2
+    return any(text.find("\n", start, start + window) < 0 for start in range(0, len(text) - window + 1, window))
+
+
+def _without_quotes(text: str, delimiter: str = ",") -> str | None:
+    r"""The lines with CELL_END between the cells, and these unquoted; None where a line is not one good row.
+
+    >>> _without_quotes('1,"2,3"\n').split(CELL_END)
+    ['1', '2,3\n']
+    """
+    quote = text.find('"')
+    between: list[str] = []
+    quoted: list[str] = []
+    end = 0
+    while quote >= 0:
+        start = text.rfind("\n", 0, quote) + 1
+        between.append(text[end:start].replace(delimiter, CELL_END))
+        end = text.find("\n", quote) + 1
+        quoted.append(text[start:end])
+        quote = text.find('"', end)
+    try:
+        cells = list(csv.reader(quoted, strict=True, delimiter=delimiter))
+    except csv.Error:
+        return None
+    if len(cells) != len(quoted):
+        return None
+    bare = [CELL_END.join(row) + "\n" for row in cells]
+    return "".join(chain.from_iterable(zip(between, bare, strict=True))) + text[end:].replace(delimiter, CELL_END)
+
+
+def _cut_by_reader(delimiter: str, text: str, width: int) -> list[tuple[str, ...]] | None:
+    """The columns of lines that are one good row each; None where one is none."""
+    lines = _lines(text)
+    if max(map(len, lines)) > MAX_ROW:
+        return None
+    try:
+        cells = list(csv.reader(lines, strict=True, delimiter=delimiter))
+    except csv.Error:
+        return None
+    if len(cells) != len(lines) or set(map(len, cells)) != {width}:
+        return None
+    return list(zip(*cells, strict=True))
+
+
+def _is_blank(cells: list[str]) -> bool:
+    return len(cells) < 2 and not "".join(cells).strip()
+
+
+def _reason(error: csv.Error) -> str:
+    text = str(error)
+    return next((reason for said, reason in CSV_REASONS.items() if said in text), text)

@@ -1,0 +1,242 @@
+"""Files as they are found: plain, compressed, in an archive, or coming down a pipe; plain bytes come out.
+
+What cannot be read twice as it is (a pipe, a compressed file) is copied to a temporary file first.
+"""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import os
+import struct
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, BinaryIO, Final, Protocol
+
+import zstandard
+
+from movie_stream.errors import InputError
+from movie_stream.replay.files.temporary import temporary_file
+
+BUFFER_BYTES: Final = 1 << 18
+COPIED_AT_ONCE: Final = 1 << 20
+STDIN: Final = "-"
+GZIP, ZSTD, ZIP, EMPTY_ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"PK\x05\x06"
+"""What such files begin with."""
+DAMAGED: Final = (
+    *(EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, zstandard.ZstdError),
+    *(OSError, RuntimeError, NotImplementedError, IndexError, ValueError, struct.error),
+)
+"""What the libraries raise where a file is damaged, has a password, or is packed in a way that they do not know."""
+SUFFIXES: Final = ("", ".gz", ".zst")
+
+Told = Callable[[int, int], None]
+"""Is told how many bytes of how many are unpacked; of how many is 0 where nobody knows."""
+Chosen = Callable[["Archive"], str]
+"""Says which member of an archive is meant."""
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+class Archive:
+    """A zip file, in which files stand beside each other as in a folder."""
+
+    def __init__(self, path: Path | str, file: BinaryIO) -> None:
+        self.path, self.file = path, file
+        with intact(path):
+            self._zip = zipfile.ZipFile(file)
+
+    @property
+    def names(self) -> list[str]:
+        """Of its files."""
+        return [info.filename for info in self._zip.infolist() if not info.is_dir()]
+
+    def beginning(self, name: str, size: int) -> bytes:
+        """The first bytes of a file."""
+        with intact(f"{self.path}: {name}"), self._zip.open(name) as member:
+            return member.read(size)
+
+    def copy(self, name: str, to: IO[bytes], told: Told) -> None:
+        """Unpacks a file."""
+        path = f"{self.path}: {name}"
+        with intact(path):
+            member = self._zip.open(name)
+        with member:
+            _copy(path, member, to, lambda: told(to.tell(), self._zip.getinfo(name).file_size))
+
+
+@contextmanager
+def intact(path: Path | str) -> Iterator[None]:
+    """Raises InputError where something cannot be unpacked."""
+    try:
+        yield
+    except DAMAGED as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path | str, error: Exception) -> InputError:
+    got, remedy = (
+        f"one that cannot be unpacked ({error or type(error).__name__})",
+        "get it again, or unpack it yourself",
+    )
+    return InputError(path=path, expected="a whole file, packed by gzip, zstd or zip", got=got, remedy=remedy)
+
+
+class Opened:
+    """An open file of plain bytes, which can be read several times, and the files beside it; use it in a `with`."""
+
+    def __init__(self, path: Path | str, file: BinaryIO, archive: Archive | None = None, member: str = "") -> None:
+        self.path = path
+        """As the user named it, with the file's name within an archive."""
+        self.file = file
+        self._folder = None if archive or str(path) == STDIN else Path(path).parent
+        self._archive, self._member = archive, member
+
+    @property
+    def in_archive(self) -> bool:
+        """Whether it is a file of an archive."""
+        return self._archive is not None
+
+    def beside(self, name: str) -> Opened | None:
+        """The file of this name, however written, in the same folder or archive, packed or not."""
+        wanted = {name + suffix for suffix in SUFFIXES}
+        if self._archive:
+            folder = self._member.rpartition("/")[0]
+            for other in self._archive.names:
+                if other.rpartition("/")[0] == folder and other.rpartition("/")[2].lower() == name:
+                    return Opened(f"{self._archive.path}: {other}", _unpacked(self._archive, other, untold))
+            return None
+        if self._folder is None:
+            return None
+        found = sorted(other for other in self._folder.iterdir() if other.name.lower() in wanted and other.is_file())
+        return opened(found[0]) if found else None
+
+    def close(self) -> None:
+        """Closes it."""
+        self.file.close()
+        if self._archive:
+            self._archive.file.close()
+
+    def __enter__(self) -> Opened:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def untold(_: int, __: int) -> None:
+    """Nobody wants to know."""
+
+
+def only_member(archive: Archive) -> str:
+    """The one file of an archive. Raises InputError where it has another number of them."""
+    names = archive.names
+    if len(names) != 1:
+        raise InputError(path=archive.path, expected="one file in the archive", got=f"{len(names)} of them")
+    return names[0]
+
+
+def opened(path: Path | str, choose: Chosen = only_member, told: Told = untold) -> Opened:
+    """Opens a file, `-` being standard input; of an archive the member that `choose` names.
+
+    Raises InputError where there is none to read, or it is damaged.
+    """
+    with ExitStack() as stack:
+        file = stack.enter_context(_seekable(path, told))
+        head = file.read(len(ZIP))
+        file.seek(0)
+        size = os.fstat(file.fileno()).st_size
+        if head in (ZIP, EMPTY_ZIP):
+            archive = Archive(path, file)
+            name = choose(archive)
+            found = Opened(f"{path}: {name}", _unpacked(archive, name, told), archive, name)
+            stack.pop_all()  # the archive needs it for what stands beside
+            return found
+        if head == ZSTD:
+            return Opened(path, _copied(path, _ZstdReader(file), file, told, size))
+        if head.startswith(GZIP):
+            return Opened(path, _copied(path, gzip.GzipFile(fileobj=file), file, told, size))
+        stack.pop_all()
+        return Opened(path, file)
+
+
+class _ZstdReader:
+    """Unpacks one frame after the other. The library's own reader takes a file that is cut off for a whole one."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._rest = file, b""
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, about as many as `size` packed ones make; none at the end."""
+        while packed := self._rest or self._file.read(size // 8):
+            if self._frame.eof:
+                self._frame = zstandard.ZstdDecompressor().decompressobj()
+            made = self._frame.decompress(packed)
+            self._rest = self._frame.unused_data
+            if made:
+                return made
+        if not self._frame.eof:
+            raise EOFError("it is cut off")
+        return b""
+
+
+def _seekable(path: Path | str, told: Told) -> BinaryIO:
+    """The file as it is, or a copy of what comes down a pipe."""
+    file = _raw(path)
+    if file.seekable():
+        return file
+    with file:
+        return _copied(path, file, file, told, 0)
+
+
+def _unpacked(archive: Archive, name: str, told: Told) -> BinaryIO:
+    with temporary_file(archive.path) as copy:
+        archive.copy(name, copy, told)
+        return _own(copy.fileno())
+
+
+def _raw(path: Path | str) -> BinaryIO:
+    if str(path) == STDIN:
+        if sys.stdin is None:
+            raise InputError(path=path, expected="standard input", got="none: it is closed")
+        return os.fdopen(os.dup(sys.stdin.fileno()), "rb", BUFFER_BYTES)
+    try:
+        return Path(path).open("rb", BUFFER_BYTES)
+    except FileNotFoundError as error:
+        remedy = "check the path, or make a file up with: movie-stream generate --output FILE --count 100000"
+        raise InputError(path=path, expected="a CSV file", got="no such file", remedy=remedy) from error
+    except IsADirectoryError as error:
+        remedy = "name a file inside it"
+        raise InputError(path=path, expected="a CSV file", got="a directory", remedy=remedy) from error
+    except OSError as error:
+        raise InputError(path=path, expected="a readable CSV file", got=error.strerror or str(error)) from error
+
+
+def _copied(path: Path | str, readable: _Readable, raw: BinaryIO, told: Told, size: int) -> BinaryIO:
+    """What comes out of `readable`, in a nameless file; `raw` is what it reads from."""
+    with temporary_file(path) as copy:
+        _copy(path, readable, copy, lambda: told(raw.tell() if size else copy.tell(), size))
+        return _own(copy.fileno())
+
+
+def _copy(path: Path | str, readable: _Readable, to: IO[bytes], told: Callable[[], None]) -> None:
+    while True:
+        with intact(path):
+            block = readable.read(COPIED_AT_ONCE)
+        if not block:
+            break
+        to.write(block)
+        told()
+    to.flush()
+    to.seek(0)
+
+
+def _own(descriptor: int) -> BinaryIO:
+    return os.fdopen(os.dup(descriptor), "rb", BUFFER_BYTES)

@@ -1,0 +1,151 @@
+"""Parquet, as the rows of a table with cells of text. Needs pyarrow, an extra."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, BinaryIO, Final
+
+import msgspec
+import numpy as np
+
+from movie_stream.errors import InputError, MovieStreamError
+from movie_stream.replay.files.csv_rows import Rows
+from movie_stream.replay.files.opened import BUFFER_BYTES, Opened
+from movie_stream.replay.files.table import TableRows, hashes
+
+MAGIC: Final = b"PAR1"
+ROWS_AT_ONCE: Final = 10_000
+
+
+class ParquetMissing(MovieStreamError):
+    """What reads and writes Parquet is not installed."""
+
+    def __init__(self, *, path: object) -> None:
+        super().__init__(f"{path}: Parquet takes pyarrow, which is not installed: pip install 'movie-stream[parquet]'")
+
+
+def pyarrow_for(path: object) -> Any:
+    """pyarrow, with its part for Parquet. Raises ParquetMissing."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise ParquetMissing(path=path) from error
+    return pyarrow
+
+
+class ParquetFile:
+    """Of an opened file, which is closed with it. Closes it, and raises InputError, where it is not usable at all."""
+
+    kind = ", in Parquet"
+
+    def __init__(self, opened: Opened) -> None:
+        self.opened, self.path, self.line = opened, opened.path, 1
+        try:
+            self._pyarrow = pyarrow_for(opened.path)
+            self.size_bytes: int = opened.file.seek(0, os.SEEK_END)
+            with self._own() as own:
+                found = self._read(own)
+                self.names: list[str] = [str(name) for name in found.schema_arrow.names]
+                self.rows: int = found.metadata.num_rows
+        except BaseException:
+            opened.close()
+            raise
+        self.written_names = list(self.names)
+
+    def _own(self) -> BinaryIO:
+        return os.fdopen(os.dup(self.opened.file.fileno()), "rb", BUFFER_BYTES)
+
+    def _read(self, own: BinaryIO) -> Any:
+        own.seek(0)
+        try:
+            return self._pyarrow.parquet.ParquetFile(own)
+        except (self._pyarrow.ArrowException, OSError) as error:
+            raise _damaged(self.path, error) from error
+
+    def close(self) -> None:
+        """Closes the file."""
+        self.opened.close()
+
+    def below_header(self, last_line: int | None = None) -> ParquetRows:
+        """The rows; as line counts which one it is."""
+        own = self._own()
+        try:
+            return ParquetRows(self, own, self._read(own), self._pyarrow, last_line)
+        except BaseException:
+            own.close()
+            raise
+
+    def settle(self, rows: TableRows) -> bool:
+        """Its texts are UTF-8."""
+        return False
+
+    def hashes(self, first: bytes) -> Iterator[tuple[int, str]]:
+        """How many bytes were read, and the hash of `first` and these; last of all there are."""
+        return hashes(self.opened.file, self.size_bytes, first)
+
+
+class ParquetRows:
+    """The rows, some thousand at a time."""
+
+    def __init__(self, file: ParquetFile, own: BinaryIO, found: Any, pyarrow: Any, last_line: int | None) -> None:
+        self.mended: Counter[str] = Counter()
+        self.line = 0
+        self._file, self._own, self._found, self._pyarrow, self._last_line = file, own, found, pyarrow, last_line
+
+    @property
+    def position_bytes(self) -> int:
+        """How far it is, in proportion to the rows."""
+        return self._file.size_bytes * self.line // max(self._file.rows, 1)
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._own.close()
+
+    def chunks(self, width: int, least: int | None = None) -> Iterator[Rows]:
+        """All rows."""
+        batches = self._found.iter_batches(batch_size=ROWS_AT_ONCE)
+        while self._last_line is None or self.line < self._last_line:
+            try:
+                batch = next(batches, None)
+            except (self._pyarrow.ArrowException, OSError) as error:
+                raise _damaged(self._file.path, error) from error
+            if batch is None:
+                return
+            rows = batch.num_rows if self._last_line is None else min(batch.num_rows, self._last_line - self.line)
+            batch = batch.slice(0, rows)
+            lines = np.arange(self.line + 1, self.line + rows + 1, dtype=np.int64)
+            self.line += rows
+            yield Rows([self._cells(column) for column in batch.columns], lines, [])
+
+    def _cells(self, column: Any) -> list[str]:
+        """The values as text; times as Unix milliseconds."""
+        types = self._pyarrow.types
+        if types.is_date(column.type):
+            column = column.cast(self._pyarrow.timestamp("ms"))
+        if types.is_timestamp(column.type):
+            milliseconds = self._pyarrow.timestamp("ms", column.type.tz)
+            column = column.cast(milliseconds, safe=False).cast(self._pyarrow.int64())
+        return [_cell(value) for value in column.to_pylist()]
+
+
+def _cell(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case bytes():
+            return value.decode("utf-8", "surrogateescape")
+        case float():
+            return "" if value != value else repr(value)  # pandas writes what is missing as NaN
+        case bool() | list() | dict():
+            return msgspec.json.encode(value, enc_hook=str).decode()
+        case _:
+            return str(value)
+
+
+def _damaged(path: object, error: Exception) -> InputError:
+    return InputError(path=path, expected="a whole Parquet file", got=str(error)[:200], remedy="get it again")

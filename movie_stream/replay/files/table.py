@@ -1,0 +1,95 @@
+"""What a file of rows is, whatever it is written in: names of columns, and rows of cells as text."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from hashlib import blake2b
+from pathlib import Path
+from typing import BinaryIO, Final, Protocol
+
+from movie_stream.replay.files.csv_rows import Rows
+from movie_stream.replay.files.opened import Opened
+
+HASHED_BYTES: Final = 1 << 22
+"""As much of a file is hashed at once."""
+
+
+class TableRows(Protocol):
+    """The rows, once from the first to the last."""
+
+    mended: Counter[str]
+    """What was repaired, and how often."""
+
+    @property
+    def line(self) -> int:
+        """How many physical lines belong to the rows so far."""
+
+    @property
+    def position_bytes(self) -> int:
+        """How far the file has been read."""
+
+    def chunks(self, width: int, least: int | None = None) -> Iterator[Rows]:
+        """All rows, a few thousand at a time; each as wide as the header."""
+
+    def close(self) -> None:
+        """Closes what is open."""
+
+
+class Table(Protocol):
+    """An open file of rows."""
+
+    opened: Opened
+    path: Path | str
+    line: int
+    """Of the header."""
+    names: list[str]
+    """Of the columns; may be changed to those that are meant."""
+    written_names: list[str]
+    """As they stand in the file."""
+    size_bytes: int
+    kind: str
+    """What it is, for people; empty where it is a usual CSV."""
+
+    def below_header(self, last_line: int | None = None) -> TableRows:
+        """The rows, up to a physical line."""
+
+    def settle(self, rows: TableRows) -> bool:
+        """Whether it has to be read again in another encoding, as its rows show, which were read to their end.
+
+        Raises FileRefused where nobody can tell in which.
+        """
+
+    def hashes(self, first: bytes) -> Iterator[tuple[int, str]]:
+        """How many bytes were read, and the hash of `first` and these; last of all there are."""
+
+    def close(self) -> None:
+        """Closes the file."""
+
+
+def hashes(file: BinaryIO, size_bytes: int, first: bytes) -> Iterator[tuple[int, str]]:
+    """How many bytes of a file were read, and the BLAKE2b hash of `first` and these; last of all there are."""
+    made = blake2b(first, digest_size=16)
+    with os.fdopen(os.dup(file.fileno()), "rb", 0) as own:
+        own.seek(0)
+        for start in range(0, size_bytes, HASHED_BYTES):
+            made.update(own.read(min(HASHED_BYTES, size_bytes - start)))
+            yield own.tell(), made.hexdigest()
+
+
+def settled(table: Table) -> None:
+    """Reads it once, so that its encoding is known."""
+    with closing(table.below_header()) as rows:
+        for _ in rows.chunks(len(table.names)):
+            pass
+        table.settle(rows)
+
+
+def whole(table: Table, mended: Counter[str]) -> Iterator[Rows]:
+    """All its rows; notes at the end what was repaired."""
+    settled(table)
+    with closing(table.below_header()) as rows:
+        yield from rows.chunks(len(table.names))
+        mended.update(rows.mended)

@@ -1,0 +1,125 @@
+"""The first look at views, before any is sent: in which order they are, when they begin and end, how far they move."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movie_stream.errors import FileRefused, InputError
+from movie_stream.events.time_range import EVER
+from movie_stream.replay.files.csv_rows import RefusedRow
+from movie_stream.replay.order.plan import Plan
+from movie_stream.replay.order.time_order import FarOff, TimeSurvey
+from movie_stream.replay.records.views import Views
+
+
+class Survey:
+    """Of views that are to be sent by a plan: go through `look`, and the views will be moved as planned."""
+
+    def __init__(self, views: Views, plan: Plan, future_tolerance_ms: int) -> None:
+        views.between = plan.between
+        self._views, self._plan, self._tolerance_ms = views, plan, future_tolerance_ms
+        self._times = TimeSurvey()
+        self.lines = 0
+        """How many physical lines there were then."""
+
+    def look(self) -> Iterator[None]:
+        """Looks through all views, a chunk a step."""
+        latest_ms = None if self._plan.shifts else self._views.now_ms + self._tolerance_ms
+        for times_ms, lines in self._views.times():
+            possible = times_ms > 0  # the others will be refused
+            if latest_ms is not None:
+                possible &= times_ms <= latest_ms
+            self._times.add(times_ms[possible], lines[possible])
+            yield
+        self.lines = self._views.line
+        if self._plan.shifts:
+            ends = Ends(self._plan.limit, sort=self.sorts)
+            for chunk in self._views.chunks(None, self.lines):  # good rows alone: one that is not sent is no anchor
+                ends.add(chunk.timestamp_ms)
+                yield
+            self._views.shift_ms = self._plan.shift_ms(ends.oldest_ms, ends.newest_ms, self._views.now_ms)
+
+    @property
+    def sorts(self) -> bool:
+        """Whether they are in another order than they are to be sent in."""
+        return self._plan.sort and not self._times.in_order
+
+    @property
+    def oldest_ms(self) -> int | None:
+        """When the first view is, as they are moved now; None where there is none."""
+        oldest_ms = self._times.oldest_ms
+        return None if oldest_ms is None else oldest_ms + self._views.shift_ms
+
+    @property
+    def newest_ms(self) -> int:
+        """When the last one is."""
+        return self._times.newest_ms + self._views.shift_ms
+
+    @property
+    def rows(self) -> int:
+        """How many there are, if all are good."""
+        return self._times.rows
+
+    @property
+    def round_ms(self) -> int:
+        """How much later they begin once more, if they are to go on without a pause."""
+        return self._times.round_ms
+
+    def elapsed(self, timestamp_ms: int) -> tuple[int, int]:
+        """How much of the time (ms) from the first view to the last lies before this moment, and how much there is."""
+        first_ms = self.oldest_ms or 0
+        span_ms = max(self.newest_ms - first_ms, 1)
+        return min(max(timestamp_ms - first_ms, 0), span_ms), span_ms
+
+    def far_off(self) -> FarOff | None:
+        """Those that lie far off the rest."""
+        return self._times.far_off()
+
+
+class Ends:
+    """When the oldest and the newest view are, of the first `limit` by time, or in the order in which they come.
+
+    >>> ends = Ends(limit=2, sort=True)
+    >>> ends.add(np.array([5, 9])); ends.add(np.array([1]))
+    >>> ends.oldest_ms, ends.newest_ms
+    (1, 5)
+    """
+
+    def __init__(self, limit: int | None, *, sort: bool) -> None:
+        self._limit, self._sort = limit, sort
+        self._kept: NDArray[np.int64] = np.empty(0, np.int64)
+        self._came = 0
+
+    def add(self, times_ms: NDArray[np.int64]) -> None:
+        """Takes the next ones into account."""
+        if self._limit is not None and not self._sort:
+            times_ms = times_ms[: max(self._limit - self._came, 0)]
+        self._came += len(times_ms)
+        both = np.concatenate([self._kept, times_ms])
+        if self._limit is None or not self._sort:
+            self._kept = np.array([both.min(), both.max()]) if len(both) else both
+        else:
+            self._kept = np.sort(both)[: self._limit]
+
+    @property
+    def oldest_ms(self) -> int | None:
+        """None where there are none."""
+        return int(self._kept.min()) if len(self._kept) else None
+
+    @property
+    def newest_ms(self) -> int | None:
+        """None where there are none."""
+        return int(self._kept.max()) if len(self._kept) else None
+
+
+def nothing_usable(views: Views, refused: int, first: RefusedRow | None) -> InputError:
+    """The error where nothing is left to send: of so many rows that were refused, this was the first."""
+    if first is None:
+        where = "below the header" if views.between == EVER else "between --start and --end"
+        return InputError(path=views.path, expected=f"at least one view {where}", got="none")
+    which = "its 1 row cannot" if refused == 1 else f"none of the {refused:,} rows can"
+    why = f"{which} be used; line {first.line}: {first.reason}"
+    return FileRefused(path=views.path, why=why, remedy="correct the file")

@@ -1,0 +1,162 @@
+"""Rows become the records of the topic, and the bad ones line numbers and reasons: the plain way, row by row.
+
+Whether a row is good is decided by `movie_stream.events.event.decode` on the finished records, the very function
+that the worker uses; here only what JSON cannot express is refused: a text where a number belongs, and bytes
+that are not UTF-8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from movie_stream.events.event import decode
+from movie_stream.replay.files.csv_cells import NO_NUMBER, Numbers, parse_decimal, parse_whole, refusal, timestamps
+from movie_stream.replay.files.csv_header import Header
+from movie_stream.replay.files.csv_rows import RefusedRow, Rows
+
+TEXTS: Final = ("movie_id", "title", "genre", "user_id")
+
+
+class Record(msgspec.Struct, omit_defaults=True, gc=False):
+    """A view as it is written to the topic; what is null is left out."""
+
+    movie_id: str
+    title: str
+    genre: str
+    user_id: str
+    timestamp: int
+    rating: float | None = None
+    duration: int | None = None
+    price: float | None = None
+
+
+ENCODER: Final = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True)
+class ViewChunk:
+    """Some thousand rows: the good ones as records, in columns of equal length, and the refused ones."""
+
+    keys: list[bytes]
+    """The users, as the records' keys."""
+    values: list[bytes]
+    timestamp_ms: NDArray[np.int64]
+    lines: NDArray[np.int64]
+    """The first physical line of each row; the header stands in line 1."""
+    refused: list[RefusedRow]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def where(self, rows: NDArray[np.intp]) -> ViewChunk:
+        """Those of the good rows alone, in this order, and none of the refused ones."""
+        return ViewChunk(
+            _pick(self.keys, rows), _pick(self.values, rows), self.timestamp_ms[rows], self.lines[rows], []
+        )
+
+
+class PlainRecords:
+    """Makes records of rows with this header."""
+
+    def __init__(self, header: Header) -> None:
+        self.header = header
+        self._numbers = {
+            "rating": Numbers(parse_decimal),
+            "duration": Numbers(parse_whole),
+            "price": Numbers(parse_decimal),
+        }
+
+    def views(self, rows: Rows, now_ms: int, future_tolerance_ms: int) -> ViewChunk:
+        """The records of these rows, and why the others are none.
+
+        One that lies more than `future_tolerance_ms` ahead of `now_ms` is none, unless that moment is negative.
+        """
+        columns, refused = self._columns(rows)
+        kept = np.arange(len(rows))
+        if refused:
+            kept = np.delete(kept, list(refused))
+            columns = [_pick(column, kept) for column in columns]
+        values, not_utf8 = _encode(columns)
+        if not_utf8:
+            refused |= {int(kept[row]): reason for row, reason in not_utf8.items()}
+            kept = np.delete(kept, list(not_utf8))
+        decoded = decode(values, np.full(len(values), now_ms, np.int64), future_tolerance_ms)
+        if decoded.refusals:
+            refused |= {int(kept[refusal.index]): refusal.reason for refusal in decoded.refusals}
+            kept = kept[decoded.views.index]
+            values = _pick(values, decoded.views.index)
+        reasons = [RefusedRow(int(rows.lines[row]), reason) for row, reason in refused.items()]
+        return ViewChunk(
+            [user_id.encode() for user_id in decoded.views.user_id],
+            values,
+            decoded.views.timestamp_ms,
+            rows.lines[kept],
+            in_order_of_lines(rows.refused + reasons),
+        )
+
+    def _columns(self, rows: Rows) -> tuple[list[Sequence[Any]], dict[int, str]]:
+        """The cells as the fields of `Record`, and by the row why one of its cells cannot be used."""
+        columns: list[Sequence[Any]] = []
+        refused: dict[int, str] = {}
+        for field in Record.__struct_fields__:
+            place = self.header.position.get(field)
+            if place is None:
+                columns.append([None] * len(rows))
+                continue
+            cells = rows.columns[place]
+            column: Sequence[Any] = cells
+            unusable: Sequence[object] = [""]
+            if field == "timestamp":
+                column, unusable = timestamps(cells), [None, NO_NUMBER]
+            elif field in self._numbers:
+                column, unusable = self._numbers[field].column(cells), [NO_NUMBER]
+            columns.append(column)
+            if any(value in column for value in unusable):
+                for row, value in enumerate(column):
+                    if value in unusable:
+                        refused.setdefault(row, refusal(field, cells[row]))
+        return columns, refused
+
+
+def in_order_of_lines(refused: list[RefusedRow]) -> list[RefusedRow]:
+    """The rows as they stand in the file."""
+    return sorted(refused, key=lambda row: row.line)
+
+
+def _pick(column: Sequence[Any], rows: NDArray[np.intp]) -> list[Any]:
+    return [column[row] for row in rows.tolist()]
+
+
+def _encode(columns: list[Sequence[Any]]) -> tuple[list[bytes], dict[int, str]]:
+    """The records as JSON, without those that are not UTF-8, and by the row the reason why these are not."""
+    records = list(map(Record, *columns))
+    try:
+        return ENCODER.encode_lines(records).split(b"\n")[: len(records)], {}
+    except UnicodeEncodeError:
+        values: list[bytes] = []
+        refused: dict[int, str] = {}
+        for row, record in enumerate(records):
+            try:
+                values.append(ENCODER.encode(record))
+            except UnicodeEncodeError:
+                refused[row] = _not_utf8(record)
+        return values, refused
+
+
+def _not_utf8(record: Record) -> str:
+    """Names the first byte that is not UTF-8; the reading left it as a lone surrogate."""
+    field, byte = next(
+        (field, ord(char) - 0xDC00)
+        for field in TEXTS
+        for char in getattr(record, field)
+        if "\udc00" <= char <= "\udcff"
+    )
+    if not byte:
+        return f"{field}: not in the encoding of the file"
+    return f"{field}: not UTF-8 (byte 0x{byte:02x}); save the file as UTF-8"

@@ -1,0 +1,129 @@
+"""What a replay reads: views in rows, from a file of them or made up from a catalogue."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import compress
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movie_stream.events.time_range import EVER, TimeRange
+from movie_stream.replay.files.csv_cells import even_timestamps, timestamps
+from movie_stream.replay.files.csv_header import Header
+from movie_stream.replay.files.csv_rows import RefusedRow, Rows
+from movie_stream.replay.records.csv_parts import QuickRecords
+from movie_stream.replay.records.csv_records import PlainRecords, ViewChunk
+
+Times = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+class Views(ABC):
+    """Views that can be read several times, each time the same ones; use them in a `with`.
+
+    Of these, only those within `between` count, which looks at the times that the rows have; what comes out is moved
+    by `shift_ms`.
+    """
+
+    path: Path | str
+    """Where they come from, for messages."""
+    what: str
+    """What they are, for people."""
+    file_bytes: int
+    """How large the file is."""
+    made_of: str = ""
+    """What they depend on besides the file."""
+    made_up: bool = False
+    """Whether they end at the present, whatever the file."""
+    size: int
+    """What there is to read, in bytes or views."""
+    position: int
+    """How much of it was read this time."""
+    line: int
+    """The same in physical lines."""
+    now_ms: int
+    """What lies in the future is decided by this moment, so that it is the same each time they are read."""
+    mended: Counter[str]
+    """What was repaired this time, and how often."""
+    refused: Sequence[RefusedRow] = ()
+    """Rows that were of no use already when it was opened."""
+    between: TimeRange = EVER
+    shift_ms: int = 0
+
+    def __init__(self, header: Header) -> None:
+        self._time_place = header.position["timestamp"]
+        self._records = QuickRecords(PlainRecords(header))
+
+    @abstractmethod
+    def rows(self, last_line: int | None = None) -> Iterator[Rows]:
+        """All of them, or those up to a physical line, in the columns of the header."""
+
+    @abstractmethod
+    def hashes(self) -> Iterator[str]:
+        """A hash of more and more of what they depend on, last of all of it."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Closes what is open."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def chunks(self, future_tolerance_ms: int | None, last_line: int | None = None) -> Iterator[ViewChunk]:
+        """The views, or those of the physical lines up to `last_line`.
+
+        One that lies more than `future_tolerance_ms` ahead of `now_ms` is refused, as the worker would; None: none is.
+        """
+        now = (-1, 0) if future_tolerance_ms is None else (self.now_ms, future_tolerance_ms)
+        for rows in self.rows(last_line):
+            yield self._records.views(self._moved(self._chosen(rows)), *now)
+
+    def times(self) -> Iterator[Times]:
+        """Times (ms) and lines of the rows that have a whole number there, whatever else they have; not moved."""
+        for rows in self.rows():
+            times_ms, lines = self._times_of(rows)
+            chosen = self.between.has(times_ms)
+            yield (times_ms, lines) if chosen.all() else (times_ms[chosen], lines[chosen])
+
+    def _times_of(self, rows: Rows) -> Times:
+        cells, lines = rows.columns[self._time_place], rows.lines
+        even = even_timestamps(cells)
+        if even is not None:
+            return even, lines
+        column = timestamps(cells)
+        if not all(type(time_ms) is int for time_ms in column):
+            whole = [type(time_ms) is int for time_ms in column]
+            column, lines = list(compress(column, whole)), lines[whole]
+        return np.array(column, np.int64), lines
+
+    def _chosen(self, rows: Rows) -> Rows:
+        """The rows within the range of time; those without a time are there too, to be refused."""
+        if self.between == EVER:
+            return rows
+        times_ms, lines = self._times_of(rows)
+        outside = lines[~self.between.has(times_ms)]
+        return rows if not len(outside) else rows.without(np.isin(rows.lines, outside).tolist())
+
+    def _moved(self, rows: Rows) -> Rows:
+        """The rows at their new times."""
+        if not self.shift_ms:
+            return rows
+        cells = rows.columns[self._time_place]
+        even = even_timestamps(cells)
+        if even is not None:
+            moved = list(map(str, (even + self.shift_ms).tolist()))
+        else:
+            moved = [
+                str(time_ms + self.shift_ms) if isinstance(time_ms, int) else cell
+                for time_ms, cell in zip(timestamps(cells), cells, strict=True)
+            ]
+        columns = list(rows.columns)
+        columns[self._time_place] = moved
+        return Rows(columns, rows.lines, rows.refused)

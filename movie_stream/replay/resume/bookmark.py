@@ -1,0 +1,196 @@
+"""The bookmark of a file: how much of it is known to stand in the topic, so that an interrupted replay can go on.
+
+It is a small file of its own in the user's folder of states, since the folder of the views may not be writable. An
+old bookmark is as right as a new one: it only leaves more of the topic to be read back (see resumption.py).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from errno import ENOENT
+from hashlib import blake2b
+from pathlib import Path
+from threading import Lock
+from typing import Final, Literal
+
+import msgspec
+
+from movie_stream.errors import FileRefused
+
+RESTART: Final = "send all of it from the beginning, also what stands in the topic already, with --restart"
+ELSEWHERE: Final = "make room, or name another folder in XDG_STATE_HOME"
+NAME_LENGTH: Final = 40
+"""So much of the file's own name is in that of its bookmark, for whoever looks into the folder."""
+
+Mode = Literal["start", "resume", "restart"]
+
+
+class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a replay is in one partition: its first `views` stand below `next_offset`, each once."""
+
+    views: int
+    next_offset: int
+
+
+class Bookmark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How far a file is sent, and all that what is sent depends on."""
+
+    movie_stream: str
+    """The version that sent it: another may write a view in other bytes."""
+    file: str
+    size_bytes: int
+    blake2b: str
+    topic: str
+    topic_identity: str
+    now_ms: int
+    """When the first run began, which decides what lies in the future."""
+    future_tolerance_ms: int
+    places: list[Place]
+    """By partition."""
+    finished: bool
+    saved_at: str
+    plan: str = ""
+    """What of the file is sent, and how it is changed; empty where all is sent as it is."""
+
+    @property
+    def views(self) -> int:
+        """How many are known to stand in the topic."""
+        return sum(place.views for place in self.places)
+
+
+class BookmarkFile:
+    """The bookmark of one file on disk, locked; got from `bookmark_of`."""
+
+    def __init__(self, path: Path, file: Path) -> None:
+        self.path = path
+        self.file = file
+        """As the user named it."""
+        self.full_name = _full_name(file)
+        self.earlier: Bookmark | None = None
+        """Where to go on from; None at the beginning."""
+        self.saved: Bookmark | None = None
+        """What this run has left."""
+        self._one_at_a_time = Lock()
+
+    def save(self, bookmark: Bookmark) -> None:
+        """Replaces the bookmark at once and as a whole; may be called from any thread.
+
+        Raises FileRefused where it cannot be written.
+        """
+        unfinished = self.path.with_suffix(".new")
+        with self._one_at_a_time:
+            try:
+                with unfinished.open("wb") as file:
+                    file.write(msgspec.json.format(msgspec.json.encode(bookmark)) + b"\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+                unfinished.replace(self.path)
+            except OSError as error:
+                why = f"the bookmark cannot be written ({error.strerror})"
+                raise FileRefused(path=self.path, why=why, remedy=ELSEWHERE) from error
+            self.saved = bookmark
+
+    def load(self, mode: Mode) -> None:
+        """Finds where to go on. Raises FileRefused where a run was interrupted, and nobody said what to do about it."""
+        if mode == "restart":
+            return
+        bookmark = self._read()
+        if mode == "resume":
+            self.earlier = bookmark
+        elif bookmark and not bookmark.finished:
+            sent = f"{bookmark.views:,} of its views are known to stand in the topic {bookmark.topic}"
+            why = f"an earlier run was interrupted; {sent}, as of {bookmark.saved_at}"
+            raise FileRefused(path=self.file, why=why, remedy=f"go on with --resume, or {RESTART}")
+
+    def _read(self) -> Bookmark | None:
+        try:
+            bookmark = msgspec.json.decode(self.path.read_bytes(), type=Bookmark)
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+            why = f"expected the bookmark of a replay of {self.file} ({error})"
+            remedy = f"look what the topic has of that file; where that is nothing, {RESTART}"
+            raise FileRefused(path=self.path, why=why, remedy=remedy) from error
+        if bookmark.file != self.full_name:
+            why = f"expected the bookmark of {self.full_name}, got that of {bookmark.file}"
+            raise FileRefused(path=self.path, why=why, remedy="remove it")
+        return bookmark
+
+
+@contextmanager
+def bookmark_of(file: Path, mode: Mode) -> Iterator[BookmarkFile]:
+    """The bookmark of a file for the time of the block; nobody else has it meanwhile, and a killed process lets it go.
+
+    Raises FileRefused where another process is sending the file, where an earlier run of it was interrupted and `mode`
+    does not say what is to happen, and where the bookmark cannot be used; OSError where none can be kept here.
+    """
+    name = f"{file.resolve().name[:NAME_LENGTH]}-{blake2b(_full_name(file).encode(), digest_size=8).hexdigest()}"
+    folder = state_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder / f"{name}.lock", file):
+        bookmark = BookmarkFile(folder / f"{name}.json", file)
+        bookmark.load(mode)
+        yield bookmark
+
+
+def state_folder() -> Path:
+    """Where bookmarks are kept: XDG_STATE_HOME says where, else below the user's home."""
+    named = os.environ.get("XDG_STATE_HOME", "")
+    # A relative path counts as none, says the specification of these variables.
+    state = Path(named) if Path(named).is_absolute() else _home() / ".local" / "state"
+    return state / "movie-stream" / "produce"
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError as error:
+        raise OSError(ENOENT, "the user has no home folder") from error
+
+
+def _full_name(file: Path) -> str:
+    """The path that all names of the file lead to; text, even where the path is none."""
+    return os.fsencode(file.resolve()).decode("utf-8", "backslashreplace")
+
+
+def utc_now() -> str:
+    """The present as it is shown.
+
+    >>> utc_now().endswith(" UTC")
+    True
+    """
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+@contextmanager
+def _locked(path: Path, file: Path) -> Iterator[None]:
+    """Holds the lock, whose file is there only while somebody does."""
+    while True:
+        with closing(os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+")) as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                why = f"another movie-stream produce is sending it (process {lock.read() or 'just started'})"
+                raise FileRefused(path=file, why=why, remedy="wait until it ends, or end it") from error
+            if not _is_at(path, lock.fileno()):
+                continue  # its holder removed it between the two lines above
+            lock.write(str(os.getpid()))
+            lock.truncate()
+            lock.flush()
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether this is the file that stands there now."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False

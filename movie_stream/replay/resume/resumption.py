@@ -1,0 +1,292 @@
+"""Going on where a replay was interrupted, without a view missing and without one sent twice.
+
+1. While a replay goes on, its bookmark is saved: for each partition how many of its views are acknowledged, and the
+   offset after them. That is as good as old when the process is killed.
+2. So the replay that goes on reads each partition from that offset to its end, and compares it with the file's next
+   rows, which come again in the same order and the same bytes. What stands there has arrived, acknowledged or not.
+3. The rest is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from datetime import timedelta
+from typing import Final, Self
+
+import numpy as np
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import OffsetOutOfRangeError, TopicAuthorizationFailedError
+
+from movie_stream import __version__
+from movie_stream.columnar.murmur2 import partitions_of
+from movie_stream.errors import BrokerRefused, FileRefused, MovieStreamError
+from movie_stream.kafka import offsets
+from movie_stream.kafka.cluster import client
+from movie_stream.kafka.cluster.identity import identities
+from movie_stream.kafka.produce.topic_writer import TopicWriter
+from movie_stream.replay.records.csv_records import ViewChunk
+from movie_stream.replay.records.views import Views
+from movie_stream.replay.resume.arrivals import Arrivals
+from movie_stream.replay.resume.bookmark import RESTART, Bookmark, BookmarkFile, Place, utc_now
+from movie_stream.settings import Settings
+
+log = logging.getLogger(__name__)
+
+SAVE_EVERY_S: Final = 0.5
+SETTLE_WITHIN_S: Final = 1.0
+READ_WITHIN_MS: Final = 500
+
+
+class Resumption:
+    """One replay's dealings with its bookmark: `begin` it, use it in a `with`, `start` it, and ask what is `missing`.
+
+    Raises FileRefused where it cannot go on, BrokerUnreachable and BrokerRefused.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        file: BookmarkFile,
+        views: Views,
+        blake2b: str,
+        plan: str,
+        writer: TopicWriter,
+        identity: str,
+    ) -> None:
+        self.views_before = 0
+        """How many of the rows so far had arrived by earlier runs."""
+        self._settings = settings
+        self._topic = settings.kafka_topic
+        self._file = file
+        self._views = views
+        self._blake2b = blake2b
+        self._plan = plan
+        self._writer = writer
+        self._identity = identity
+        self._stack = AsyncExitStack()
+        self._reader: AIOKafkaConsumer
+        self._partitions = [TopicPartition(self._topic, number) for number in range(writer.partition_count)]
+        self._ends: offsets.Offsets = {}
+        self._to_skip: list[int] = []
+        self._arrivals: dict[int, Arrivals] = {}
+        self._before: list[Place] = []
+        self._unfinished = False
+        self._saved_s = 0.0
+
+    @classmethod
+    async def begin(
+        cls, settings: Settings, file: BookmarkFile, views: Views, blake2b: str, plan: str, writer: TopicWriter
+    ) -> Self:
+        """Looks which topic it is and, where there is a bookmark to go on from, whether it fits; `blake2b`: the file's.
+
+        `plan` says what of the file is sent, and how it is changed.
+
+        A finished one that does not fit is none: the file was sent to its end, and now there is another.
+        """
+        async with client.admin(settings) as admin:
+            with client.explained(settings, f"looking at the topic {settings.kafka_topic}"):
+                [identity] = (await identities(admin, [settings.kafka_topic])).values()
+        made = cls(settings, file, views, blake2b, plan, writer, identity)
+        if file.earlier and (mismatch := made._mismatch(file.earlier)):
+            if not file.earlier.finished:
+                raise made._unfit(*mismatch)
+            file.earlier = None
+        if file.earlier:
+            views.now_ms = file.earlier.now_ms
+        return made
+
+    @property
+    def earlier(self) -> Bookmark | None:
+        """The bookmark that it goes on from; None where it begins at the beginning."""
+        return self._file.earlier
+
+    @property
+    def future_tolerance_ms(self) -> int:
+        """That of the first run."""
+        if self.earlier:
+            return self.earlier.future_tolerance_ms
+        return self._settings.future_tolerance // timedelta(milliseconds=1)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Leaves the best bookmark that there can be, whatever ended the replay."""
+        await self._stack.aclose()
+        if self._unfinished:
+            if kind is asyncio.CancelledError:
+                await self._settle()
+            await self.save()
+
+    async def start(self) -> None:
+        """Looks where the partitions end, after the survey of the file and before the first view is sent."""
+        if self.earlier:
+            self._before = list(self.earlier.places)
+            self._to_skip = [place.views for place in self._before]
+            await self._open_topic()
+            self._unfinished = True
+        else:
+            self._before = [Place(0, end) for end in await self._present_ends()]
+            self._unfinished = True
+            await self.save()
+
+    async def missing(self, chunk: ViewChunk) -> ViewChunk:
+        """What of the file's next rows has not arrived yet."""
+        if not self._arrivals and not any(self._to_skip):
+            return chunk
+        partitions = partitions_of(chunk.keys, self._writer.partition_count)
+        left: list[np.ndarray] = [np.empty(0, np.int64)]
+        for number in np.unique(partitions).tolist():
+            rows = np.flatnonzero(partitions == number)
+            skipped = min(self._to_skip[number], len(rows))
+            self._to_skip[number] -= skipped
+            arrived = skipped + await self._arrived(number, chunk.where(rows[skipped:]))
+            self.views_before += arrived
+            left.append(rows[arrived:])
+        return chunk.where(np.sort(np.concatenate(left)))
+
+    async def save_now_and_then(self) -> None:
+        """Saves the bookmark if that was last done a while ago."""
+        if time.monotonic() >= self._saved_s + SAVE_EVERY_S:
+            await self.save()
+
+    async def finish(self) -> None:
+        """Notes that all is sent and acknowledged, so that resuming it once more sends nothing."""
+        if any(self._to_skip):
+            raise self._refused("its bookmark names more views than it has", RESTART)
+        self._unfinished = False
+        await self.save()
+
+    async def save(self) -> None:
+        """Saves how far it is."""
+        bookmark = Bookmark(
+            movie_stream=__version__,
+            file=self._file.full_name,
+            size_bytes=self._views.file_bytes,
+            blake2b=self._blake2b,
+            plan=self._plan,
+            topic=self._topic,
+            topic_identity=self._identity,
+            now_ms=self._views.now_ms,
+            future_tolerance_ms=self.future_tolerance_ms,
+            places=self._places(),
+            finished=not self._unfinished,
+            saved_at=utc_now(),
+        )
+        await asyncio.to_thread(self._file.save, bookmark)
+        self._saved_s = time.monotonic()
+
+    async def _settle(self) -> None:
+        """Waits a moment for what is under way, so that the next run has little to look up."""
+        try:
+            async with asyncio.timeout(SETTLE_WITHIN_S):
+                await self._writer.finish()
+        except (TimeoutError, MovieStreamError):
+            log.debug("not everything is acknowledged; the next run will look what has arrived")
+
+    async def _present_ends(self) -> list[int]:
+        """Where each partition ends."""
+        async with client.reader(self._settings, committed=False) as reader:
+            with client.explained(self._settings, f"asking where {self._topic} ends"):
+                try:
+                    ends = await offsets.ends(reader, self._partitions, committed=False)
+                except TopicAuthorizationFailedError:  # a producer that may only write; such brokers know their ends
+                    ends = await reader.end_offsets(self._partitions)
+        return [ends[place] for place in self._partitions]
+
+    async def _open_topic(self) -> None:
+        """Prepares to read on behind what is known to stand in each partition, up to its present end."""
+        with self._reading():
+            self._reader = await self._stack.enter_async_context(client.reader(self._settings, committed=False))
+            oldest = await offsets.beginnings(self._reader, self._partitions)
+            self._ends = await offsets.ends(self._reader, self._partitions, committed=False)
+            self._reader.assign(self._partitions)
+        for place, before in zip(self._partitions, self._before, strict=True):
+            if not oldest[place] <= before.next_offset <= self._ends[place]:
+                raise self._lost(place, before.next_offset, f"it holds {oldest[place]} to {self._ends[place]}")
+            self._reader.seek(place, before.next_offset)
+            self._arrivals[place.partition] = Arrivals(before.next_offset)
+
+    def _places(self) -> list[Place]:
+        """By partition what earlier runs have brought there, and what of this run is acknowledged after it."""
+        places = []
+        for before, written in zip(self._before, self._writer.written, strict=True):
+            if written.next_offset is None:
+                places.append(before)
+            else:
+                places.append(Place(before.views + written.records, written.next_offset))
+        return places
+
+    async def _arrived(self, number: int, rows: ViewChunk) -> int:
+        """How many of a partition's next rows stand there; fewer than all only where it is compared to its end."""
+        arrivals = self._arrivals.get(number)
+        found = 0
+        while arrivals and found < len(rows):
+            found += arrivals.match(rows.keys[found:], rows.values[found:])
+            if found < len(rows) and not await self._read(self._partitions[number], arrivals):
+                del self._arrivals[number]
+                break
+        if arrivals and found:
+            self._before[number] = Place(self._before[number].views + found, arrivals.next_offset)
+        if not self._arrivals:
+            await self._stack.aclose()
+        return found
+
+    async def _read(self, place: TopicPartition, arrivals: Arrivals) -> bool:
+        """Reads on in a partition; False at its end."""
+        with self._reading():
+            if await self._reader.position(place) >= self._ends[place]:
+                return False
+            try:
+                records = (await self._reader.getmany(place, timeout_ms=READ_WITHIN_MS)).get(place, ())
+            except OffsetOutOfRangeError as error:
+                raise self._lost(place, arrivals.next_offset, "it was cut meanwhile") from error
+        arrivals.add((record.offset, record.key, record.value) for record in records if not record.headers)
+        return True
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        doing = f"reading back what has arrived in {self._topic}"
+        with client.explained(self._settings, doing):
+            try:
+                yield
+            except TopicAuthorizationFailedError as error:
+                remedy = "resuming takes the permission to read the topic (READ), which sending does not"
+                raise BrokerRefused(doing=doing, cause=error, remedy=remedy) from error
+
+    def _mismatch(self, earlier: Bookmark) -> tuple[str, str, str] | None:
+        """What was expected, what came, and what to do about it; None where the bookmark is of this file and topic."""
+        count = self._writer.partition_count
+        broker = "correct KAFKA_BOOTSTRAP_SERVERS"
+        if earlier.movie_stream != __version__ and not earlier.finished:
+            return f"movie-stream {earlier.movie_stream}", __version__, "use that version"
+        if earlier.topic != self._topic:
+            return f"the topic {earlier.topic}", self._topic, f"set KAFKA_TOPIC={earlier.topic}"
+        if earlier.topic_identity != self._identity:
+            return f"the topic {self._topic} of then ({earlier.topic_identity})", f"another ({self._identity})", broker
+        if len(earlier.places) != count:
+            return f"{len(earlier.places)} partitions of {self._topic}", str(count), broker
+        size_bytes = self._views.file_bytes
+        if earlier.size_bytes != size_bytes:
+            return f"the file of then, {earlier.size_bytes:,} bytes", f"{size_bytes:,} bytes", "restore it"
+        if earlier.blake2b != self._blake2b:
+            return "the file of then", "other content of the same size", "restore it"
+        if earlier.plan != self._plan:
+            return f"the options of then ({earlier.plan or 'none'})", self._plan or "none", "give the same ones"
+        return None
+
+    def _unfit(self, expected: str, got: str, remedy: str) -> FileRefused:
+        why = f"an earlier run was interrupted, and cannot be resumed: expected {expected}, got {got}"
+        return self._refused(why, f"{remedy}, or {RESTART}")
+
+    def _lost(self, place: TopicPartition, wanted: int, there: str) -> FileRefused:
+        expected = f"partition {place.partition} of {self._topic} from offset {wanted} on"
+        why = f"cannot tell what of it has arrived: expected {expected}, but {there}"
+        return self._refused(why, f"look what the topic has of the file; where that is nothing, {RESTART}")
+
+    def _refused(self, why: str, remedy: str) -> FileRefused:
+        return FileRefused(path=self._file.file, why=why, remedy=remedy)

@@ -1,0 +1,60 @@
+"""How views are spoilt for a demonstration: in each of the ways that `produce` and a worker refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from movie_stream.replay.synthetic.generate import GeneratedRows
+
+Lines = Callable[[GeneratedRows], list[bytes]]
+"""What makes rows into the lines of a file, without their ends, or into records."""
+
+
+def _as_it_is(line: bytes) -> bytes:
+    return line
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """One way to spoil a view: other values in its columns, and then a change of the written line."""
+
+    name: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    change: Callable[[bytes], bytes] = _as_it_is
+
+    def line(self, row: GeneratedRows, lines: Lines) -> bytes:
+        """The line of this single row, spoilt."""
+        columns: dict[str, Any] = {name: [value] for name, value in self.values.items()}
+        [line] = lines(replace(row, **columns))
+        return self.change(line)
+
+
+def in_latin_1(line: bytes) -> bytes:
+    """As a program writes it that does not know of UTF-8.
+
+    >>> in_latin_1("Café".encode()) == "Café".encode("latin-1")
+    True
+    """
+    return line.replace("é".encode(), "é".encode("latin-1"))
+
+
+def cut_off(line: bytes) -> bytes:
+    """The first half of it, and no quote that would go on in the next line.
+
+    >>> cut_off(b'{"user_id":"u1","timestamp":1}')
+    b'{"user_id":"u1"'
+    """
+    half = line[: len(line) // 2]
+    return half if half.count(b'"') % 2 == 0 else half[: half.rindex(b'"')]
+
+
+DAMAGES: Final = (
+    Damage("no title", {"title": ""}),
+    Damage("a rating of 11", {"rating": 11}),
+    Damage("text for a time", {"timestamp": "yesterday"}),
+    Damage("no user", {"user_id": ""}),
+    Damage("not UTF-8", {"title": "Café"}, in_latin_1),
+    Damage("a line cut off", change=cut_off),
+)

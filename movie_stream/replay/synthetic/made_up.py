@@ -1,0 +1,74 @@
+"""Made-up views as they are asked for: how many, of what, when, and with which faults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from movie_stream.replay.records.csv_records import ENCODER, Record
+from movie_stream.replay.synthetic.catalogue import Catalogue, catalogue
+from movie_stream.replay.synthetic.faults import Faults, FaultyRows
+from movie_stream.replay.synthetic.generate import CHUNK_ROWS, COLUMNS, END, SPAN, GeneratedRows, generate_rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeUp:
+    """`count` views, spread over `span` up to `end`; the same ones whenever they are made."""
+
+    count: int
+    seed: int = 0
+    end: datetime = END
+    span: timedelta = SPAN
+    films: Catalogue | None = None
+    """Made-up ones, where nobody says."""
+    users: int | None = None
+    """A tenth of the views, where nobody says."""
+    prices: bool = True
+    """Whether views may have one."""
+    late: float = 0.0
+    """The share that comes too late, in the order that they come in."""
+    bad: float = 0.0
+    """The share that is spoilt."""
+
+    @property
+    def has_faults(self) -> bool:
+        """Whether any are asked for."""
+        return self.late > 0 or self.bad > 0
+
+    @property
+    def begins_ms(self) -> int:
+        """No view that is in time is older than this."""
+        return round((self.end - self.span).timestamp() * 1_000)
+
+    @property
+    def faults(self) -> Faults:
+        """What is wrong with some of them."""
+        return Faults(self.late, self.bad, self.count, self.seed, self.span)
+
+    def chunks(self, chunk_rows: int = CHUNK_ROWS) -> Iterator[FaultyRows]:
+        """The views, so many at once.
+
+        >>> [(len(rows), len(rows.damages)) for rows in MadeUp(count=25, bad=1).chunks(10)]
+        [(10, 10), (10, 10), (5, 5)]
+        """
+        films = catalogue() if self.films is None else self.films
+        rows = generate_rows(
+            *(self.count, self.seed),
+            end=self.end,
+            span=self.span,
+            chunk_rows=chunk_rows,
+            films=films if self.prices else films.without_prices(),
+            users=self.users,
+        )
+        return self.faults.among(rows)
+
+
+def csv_lines(rows: GeneratedRows, columns: int = len(COLUMNS)) -> list[bytes]:
+    """The rows as lines of a CSV, without their ends, of so many of the columns."""
+    return [line.encode() for line in rows.csv_lines(columns)]
+
+
+def records(rows: GeneratedRows) -> list[bytes]:
+    """The rows as the records of the topic, which are lines of JSON."""
+    return ENCODER.encode_lines(map(Record, *rows.columns)).split(b"\n")[: len(rows)]

@@ -1,0 +1,147 @@
+"""Claims on the internal topics, as they stand there; see claim.py."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Container
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import OffsetOutOfRangeError
+
+from movie_stream.errors import MovieStreamError
+from movie_stream.kafka import offsets
+from movie_stream.kafka.cluster import client
+from movie_stream.kafka.cluster.topics import Topics
+from movie_stream.kafka.scan import newest_first
+from movie_stream.settings import Settings
+from movie_stream.tables import checkpoint
+from movie_stream.tables.claim import PARTITION, Claim, claim_in, encode
+
+_PARTIALS: Final = (b"partial", b"watermark", b"claim")
+_CHANGELOG: Final = (b"entry", b"cursor", b"claim")
+_VIEW: Final = b"{"
+
+
+class TopicsShared(MovieStreamError):
+    """Another deployment uses one of our topics."""
+
+    def __init__(self, *, topic: str, ours: Claim, theirs: Claim) -> None:
+        super().__init__(
+            f"the topic {topic} belongs to {theirs}, and cannot serve {ours} too; give each deployment a KAFKA_GROUP "
+            "and a KAFKA_PARTIALS_TOPIC of its own, or, where the other is no more, take its topics over with: "
+            "movie-stream rebuild"
+        )
+
+
+class TopicOfAnotherKind(MovieStreamError):
+    """A topic holds other records than it is to hold; `holds` says which."""
+
+    def __init__(self, *, variable: str, topic: str, holds: str) -> None:
+        super().__init__(f"the topic {topic} holds {holds}; set {variable} to another")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A claim, and the offset where it stands."""
+
+    claim: Claim
+    offset: int
+
+
+async def check(
+    settings: Settings, reader: AIOKafkaConsumer, ours: Claim, there: Container[str] | None = None
+) -> dict[str, Standing]:
+    """Our claims by topic, where there are some; looks only at topics that are `there`, by default at all. Changes what
+    the reader is assigned.
+
+    Raises TopicsShared where another's stands, and TopicOfAnotherKind where the records are others than ours.
+    """
+    names, found = Topics.of(settings), dict[str, Standing]()
+    if there is None:
+        there = names.all
+    if names.events in there:
+        await _check_events(settings, reader, names)
+    for topic, kinds, variable in (
+        (names.partials, _PARTIALS, "KAFKA_PARTIALS_TOPIC"),
+        (names.accumulate_changelog, _CHANGELOG, "KAFKA_GROUP"),
+    ):
+        newest = None if topic not in there else await _newest(settings, reader, topic, kinds, variable)
+        if newest is not None and not newest.claim.is_of(ours):
+            raise TopicsShared(topic=topic, ours=ours, theirs=newest.claim)
+        if newest is not None:
+            found[topic] = newest
+    return found
+
+
+async def claim(settings: Settings, producer: AIOKafkaProducer, ours: Claim) -> dict[str, Standing]:
+    """Writes claims of ours; where they stand."""
+    names = Topics.of(settings)
+    with client.explained(settings, f"claiming {names.partials}"):
+        return {
+            topic: Standing(ours, (await producer.send_and_wait(topic, encode(ours), partition=PARTITION)).offset)
+            for topic in (names.partials, names.accumulate_changelog)
+        }
+
+
+async def _check_events(settings: Settings, reader: AIOKafkaConsumer, names: Topics) -> None:
+    """Raises TopicOfAnotherKind where the topic of the views is an internal one of somebody."""
+    async for record in _newest_first(settings, reader, names.events):
+        kind = _kind_of(record.value)
+        if kind in _PARTIALS or kind in _CHANGELOG:
+            raise TopicOfAnotherKind(variable="KAFKA_TOPIC", topic=names.events, holds="what workers tell each other")
+        return
+
+
+async def _newest(
+    settings: Settings, reader: AIOKafkaConsumer, topic: str, kinds: tuple[bytes, ...], variable: str
+) -> Standing | None:
+    """The last claim; the cursor of a checkpoint bears one too."""
+    async for record in _newest_first(settings, reader, topic):
+        kind = _kind_of(record.value)
+        if kind == _VIEW:
+            raise TopicOfAnotherKind(variable=variable, topic=topic, holds="views")
+        if kind not in kinds and kind in {*_PARTIALS, *_CHANGELOG}:
+            holds = "checkpoints" if kind in _CHANGELOG else "partial results"
+            raise TopicOfAnotherKind(variable=variable, topic=topic, holds=holds)
+        if kind not in kinds:
+            return None  # who reads it as a worker says what it thinks of that
+        found = _cursors_claim(record.value) if kind == b"cursor" else claim_in(record.value)
+        if found is not None:
+            return Standing(found, record.offset)
+    return None
+
+
+def _cursors_claim(value: bytes) -> Claim | None:
+    cursor = checkpoint.decode(value)
+    return cursor.claim if isinstance(cursor, checkpoint.Cursor) else None
+
+
+async def _newest_first(settings: Settings, reader: AIOKafkaConsumer, topic: str) -> AsyncIterator[Any]:
+    """The records of the partition that holds claims; some come again where they are deleted meanwhile."""
+    place = TopicPartition(topic, PARTITION)
+    with client.explained(settings, f"asking whose {topic} is"):
+        while True:
+            start = (await offsets.beginnings(reader, [place]))[place]
+            end = (await offsets.ends(reader, [place]))[place]
+            try:
+                async for records in newest_first(reader, place, start, end, block=1):
+                    for record in records:
+                        yield record
+            except OffsetOutOfRangeError:
+                continue
+            return
+
+
+def _kind_of(value: bytes | None) -> bytes:
+    r"""The tag of a record of ours, `{` of a view, nothing of anything else.
+
+    >>> _kind_of(b"\x95\xa5claim\x07"), _kind_of(b' {"movie_id": "m1"}'), _kind_of(b"\xff"), _kind_of(None)
+    (b'claim', b'{', b'', b'')
+    """
+    text = (value or b"").lstrip()
+    if text[:1] == _VIEW:
+        return _VIEW
+    if len(text) > 1 and text[0] & 0xF0 == 0x90 and text[1] & 0xE0 == 0xA0:  # msgpack: a short array, a short string
+        return text[2 : 2 + (text[1] & 0x1F)]
+    return b""

@@ -1,0 +1,107 @@
+"""How far a topic is counted, by the checkpoints in the changelog of its tables.
+
+The group's commits would be read faster, but anyone who joins the group may commit what he likes. A cursor is written
+by a worker alone, once everything below its position has arrived downstream (rule 2 of docs/architecture.md); that is
+true of every cursor, also of one that does not count because another writer came first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import OffsetOutOfRangeError
+
+from movie_stream.errors import ChangelogError
+from movie_stream.kafka import offsets
+from movie_stream.kafka.cluster import client
+from movie_stream.kafka.scan import newest_first
+from movie_stream.settings import Settings
+from movie_stream.tables.checkpoint import BrokenChangelog, CheckpointId, Cursor, decode
+from movie_stream.tables.claim import claim_in
+
+_AT_FIRST: Final = 1
+"""Records that are read from the end at first: the last one is a cursor, mostly."""
+
+
+class Checkpoints:
+    """The furthest cursor of each partition in one changelog; asked again, it reads only what is new since."""
+
+    def __init__(self, settings: Settings, reader: AIOKafkaConsumer, changelog: str, partitions: int) -> None:
+        self._settings, self._reader, self._changelog = settings, reader, changelog
+        self._places = [TopicPartition(changelog, partition) for partition in range(partitions)]
+        self._run: int | str | None = None
+        self._read_to: dict[TopicPartition, int] = {}
+        self._furthest: dict[int, Cursor] = {}
+        self._last: dict[int, CheckpointId] = {}
+
+    async def furthest(self, run: int | str) -> Mapping[int, Cursor]:
+        """By partition, the cursor of this run (its number, or the hash of its fingerprint) with the largest position.
+
+        Changes what the reader is assigned.
+
+        Raises ChangelogError, and what the broker has against it.
+        """
+        if run != self._run:
+            self._run, self._read_to, self._furthest, self._last = run, {}, {}, {}
+        with client.explained(self._settings, f"reading {self._changelog}"):
+            ends = await offsets.ends(self._reader, self._places)
+            for place, end in ends.items():
+                if end > self._read_to.get(place, 0):
+                    await self._read(place, end, run)
+        return self._furthest
+
+    async def positions(self, run: int) -> dict[int, int]:
+        """By partition, the offset up to which this run has counted; 0 where it has not begun."""
+        furthest = await self.furthest(run)
+        return {
+            place.partition: furthest[place.partition].position if place.partition in furthest else 0
+            for place in self._places
+        }
+
+    async def _read(self, place: TopicPartition, end: int, run: int | str) -> None:
+        while True:
+            oldest = (await offsets.beginnings(self._reader, [place]))[place]
+            try:
+                found = await self._since(place, max(oldest, self._read_to.get(place, 0)), end, run)
+                break
+            except OffsetOutOfRangeError:  # a worker has cut its changelog meanwhile, behind a newer checkpoint
+                end = (await offsets.ends(self._reader, [place]))[place]
+        self._read_to[place] = end
+        if found:
+            before = self._furthest.get(place.partition)
+            self._last[place.partition] = found[0].id
+            self._furthest[place.partition] = max(
+                [*found, *([before] if before else [])], key=lambda cursor: cursor.position
+            )
+
+    async def _since(self, place: TopicPartition, start: int, end: int, run: int | str) -> list[Cursor]:
+        """The cursors of this run from the last one back to its parent: one that does not count may stand behind it."""
+        found: list[Cursor] = []
+        async for records in newest_first(self._reader, place, start, end, block=_AT_FIRST):
+            for record in records:
+                if claim_in(record.value) is not None:
+                    continue
+                try:
+                    entry = decode(record.value)
+                except BrokenChangelog as error:
+                    raise ChangelogError(
+                        topic=place.topic, partition=place.partition, expected="checkpoints", got=str(error)
+                    ) from error
+                if isinstance(entry, Cursor) and _is_of(entry.run, run):
+                    found.append(entry)
+                    parent = found[0].parent
+                    if parent is not None and parent in (entry.id, self._last.get(place.partition)):
+                        return found
+        return found
+
+
+def _is_of(text: str, run: int | str) -> bool:
+    """Whether a cursor that names its run so belongs to it.
+
+    >>> _is_of("17:c0ffee", 17), _is_of("17:c0ffee", "c0ffee"), _is_of("17:c0ffee", 1)
+    (True, True, False)
+    """
+    number, _, fingerprint = text.partition(":")
+    return str(run) in (number, fingerprint)

@@ -1,0 +1,105 @@
+"""Sets the group's committed offsets back to the beginning, which is done only while no worker runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
+
+from movie_stream.errors import BrokerRefused, MovieStreamError
+from movie_stream.kafka.cluster import client
+from movie_stream.kafka.cluster.topics import Topics, describe
+from movie_stream.kafka.fetch.transport import SESSION_TIMEOUT_MS
+from movie_stream.kafka.group.group_state import REMEDY, describe_group
+from movie_stream.kafka.group.leaving import leave_group
+from movie_stream.kafka.group.membership import Membership
+from movie_stream.settings import Settings
+
+JOINED_WITHIN_S: Final = 30.0
+"""Longer than it takes until members that were killed are given up, and a leader that Tansu remembers."""
+_COMMITTED_WITHIN_S: Final = 15.0
+
+
+class WorkersRunning(MovieStreamError):
+    """The group has members where it must have none."""
+
+    def __init__(self, *, group: str) -> None:
+        super().__init__(f"workers of the group {group} are running; stop them all, then do this again")
+
+
+async def insist_on_nobody(settings: Settings) -> None:
+    """Raises WorkersRunning where the group has members that live, BrokerRefused where nobody can tell."""
+    async with client.admin(settings) as admin:
+        group = await describe_group(settings, admin)
+    if group.members:
+        async with _alone(settings):
+            return  # those that are listed were killed
+
+
+async def rewind(settings: Settings) -> None:
+    """Commits offset 0 for every partition. Raises WorkersRunning, BrokerRefused, TopicMissing; always ends.
+
+    By joining the group: not every broker takes a commit from outside (Tansu 0.6 does not).
+    """
+    async with _alone(settings) as (consumer, places):
+        try:
+            async with asyncio.timeout(_COMMITTED_WITHIN_S):
+                await consumer.commit({place: OffsetAndMetadata(0, "") for place in places})
+        except (KafkaError, TimeoutError) as error:
+            raise _refused(settings, error, "stop all workers, then do this again") from error
+
+
+@asynccontextmanager
+async def _alone(settings: Settings) -> AsyncIterator[tuple[AIOKafkaConsumer, set[TopicPartition]]]:
+    """The only member of the group, and all partitions, for the time of the block.
+
+    Who gets all partitions is alone; a list of members would also have those that were killed (Tansu keeps them until
+    another joins). Workers that do run go on undisturbed after two rebalances.
+    """
+    names, counts = Topics.of(settings), (await describe(settings)).partitions
+    places = {TopicPartition(topic, p) for topic in (names.events, names.partials) for p in range(counts[topic])}
+    consumer = AIOKafkaConsumer(
+        **client.options(settings),
+        group_id=settings.kafka_group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        session_timeout_ms=SESSION_TIMEOUT_MS,
+        heartbeat_interval_ms=SESSION_TIMEOUT_MS // 5,
+    )
+    try:
+        async with client.connecting(settings):
+            await consumer.start()  # who has subscribed before waits here for partitions, and without a limit
+        membership = Membership(consumer)
+        consumer.subscribe([names.events, names.partials])
+        try:
+            if await _share(settings, consumer) != places:
+                raise WorkersRunning(group=settings.kafka_group)
+            yield consumer, places
+        finally:
+            await leave_group(membership)
+    finally:
+        await consumer.stop()
+
+
+async def _share(settings: Settings, consumer: AIOKafkaConsumer) -> set[TopicPartition]:
+    """The partitions that the first rebalance gives us. Raises BrokerRefused where it does not end within bounds."""
+    try:
+        async with asyncio.timeout(JOINED_WITHIN_S):
+            with client.explained(settings, f"joining the group {settings.kafka_group}"):
+                await consumer._subscription.wait_for_assignment()
+    except TimeoutError as error:
+        async with client.admin(settings) as admin:
+            group = await describe_group(settings, admin)
+        cause = f"no partitions within {JOINED_WITHIN_S:.0f} s; {group}; likely, {group.why_nothing_is_shared_out}"
+        raise _refused(settings, cause, REMEDY) from error
+    assigned: set[TopicPartition] = consumer.assignment()
+    return assigned
+
+
+def _refused(settings: Settings, cause: object, remedy: str) -> BrokerRefused:
+    return BrokerRefused(doing=f"setting the group {settings.kafka_group} back", cause=cause, remedy=remedy)

@@ -1,0 +1,31 @@
+"""How far the time of each source partition is, by the checkpoints of the workers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aiokafka import AIOKafkaConsumer
+
+from movie_stream.kafka.cluster.topics import Topics
+from movie_stream.runs.counted import Checkpoints
+from movie_stream.settings import Settings
+from movie_stream.tables.checkpoint import Cursor
+
+
+async def watermarks(settings: Settings, reader: AIOKafkaConsumer, partitions: int, run: int) -> dict[int, int]:
+    """The watermark of each partition that has one in this run, in milliseconds, as its last checkpoint has it.
+
+    A forecast: counting may have gone on since. Changes what the reader is assigned. Raises ChangelogError.
+    """
+    furthest = await last_cursors(settings, reader, partitions, run)
+    return {partition: at.watermark_ms for partition, at in furthest.items() if at.watermark_ms is not None}
+
+
+async def last_cursors(
+    settings: Settings, reader: AIOKafkaConsumer, partitions: int, run: int | str
+) -> Mapping[int, Cursor]:
+    """By source partition the furthest checkpoint of a run, or of all with a fingerprint, where there is one.
+
+    Changes what the reader is assigned. Raises ChangelogError.
+    """
+    return await Checkpoints(settings, reader, Topics.of(settings).accumulate_changelog, partitions).furthest(run)
