@@ -126,46 +126,11 @@ def test_every_test_exists(page: Path) -> None:
     assert set(named) - there == set()
 
 
-ORDER = (
-    {"settings", "errors", "masking", "output", "ending", "logs", "moment", "reasons", "bits", "allocator", "spans"}
-    | {"words"},
-    {"decimals", "event", "partitioner"},
-    {"layout"},
-    {"chunk", "claim"},
-    {"aggregates", "tables"},
-    {"kafka", "mongo", "run", "replay", "embedded", "metrics"},
-    {"agents", "api"},
-    {"worker"},
-    {"app"},
-    {"commands"},
-    {"arguments"},
-    {"cli"},
-    {"entry"},
-)
-"""The parts of the package, each after those that it may import."""
-
-
-def test_imports_point_one_way() -> None:
-    rank = {part: at for at, parts in enumerate(ORDER) for part in parts}
-    backwards = []
-    package = ROOT / "movie_stream"
-    for path in package.rglob("*.py"):
-        part = path.relative_to(package).with_suffix("").parts[0]
-        imported = re.findall(r"^\s*(?:from|import) movie_stream\.(\w+)", path.read_text("utf-8"), re.MULTILINE)
-        backwards += [f"{path.name}: {other}" for other in imported if part != "__init__" and rank[other] > rank[part]]
-    assert backwards == []
-
-
 def test_a_view_is_checked_without_kafka_or_mongodb() -> None:
     loaded = "import sys, movie_stream; movie_stream.ViewEvent; print(*sys.modules)"
     names = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout.split()
     assert "movie_stream.client.view_event" in names
     assert not {"aiokafka", "motor", "pymongo", "pydantic_settings", "faust"} & set(names)
-
-
-def test_the_pure_part_imports_nothing_of_the_outside() -> None:
-    text = "".join(path.read_text("utf-8") for path in (ROOT / "movie_stream" / "aggregates").glob("*.py"))
-    assert not re.search(r"^\s*(?:from|import) (?:asyncio|faust|aiokafka|motor|pymongo|rich|typer)", text, re.MULTILINE)
 
 
 # ---- what is shown -------------------------------------------------------------------------------------------------

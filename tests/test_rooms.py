@@ -19,6 +19,23 @@ MODULES: Final = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 ROOMS: Final = [PACKAGE, *sorted({path.parent for path in MODULES.values()} - {PACKAGE})]
+FLOORS: Final = (
+    {"masking", "columnar"},
+    {"errors"},
+    {"settings"},
+    {"events", "console", "tables"},
+    {"aggregates"},
+    {"kafka", "mongo", "embedded"},
+    {"runs"},
+    {"agents", "dead_letters", "replay"},
+    {"app", "client"},
+    {"commands"},
+    {"cli"},
+    {"entry"},
+)
+"""The parts of the package, each above those that it may import."""
+PURE: Final = ("columnar", "events", "aggregates", "tables")
+OUTSIDE: Final = {"asyncio", "faust", "mode", "aiokafka", "motor", "pymongo", "rich", "typer"}
 
 
 def room_of(module: str) -> str:
@@ -34,6 +51,26 @@ def imports(module: str) -> Iterator[str]:
             for name in node.names:
                 full = f"{node.module}.{name.name}"
                 yield full if full in MODULES else node.module
+
+
+def test_imports_point_one_way() -> None:
+    floor = {part: at for at, parts in enumerate(FLOORS) for part in parts}
+    parts = {module: module.split(".")[1] for module in MODULES if "." in module}
+    assert set(parts.values()) == floor.keys()
+    upwards = [
+        f"{module} imports {target}"
+        for module, part in parts.items()
+        for target in imports(module)
+        if target != "movie_stream" and parts[target] != part and floor[parts[target]] >= floor[part]
+    ]
+    assert upwards == []
+
+
+def test_the_pure_parts_import_nothing_of_the_outside() -> None:
+    pure = [path for name in PURE for path in (PACKAGE / name).rglob("*.py")]
+    assert len(pure) > 20
+    outside = re.compile(rf"^\s*(?:from|import) (?:{'|'.join(OUTSIDE)})\b", re.MULTILINE)
+    assert [path.name for path in pure if outside.search(path.read_text())] == []
 
 
 def test_imports_between_rooms_point_one_way() -> None:
