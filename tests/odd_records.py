@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
-from movie_stream.events.event import MAX_TIMESTAMP_MS
+from movie_stream.events.contract import MAX_TIMESTAMP_MS
 
 MEMBERS = ("movie_id", "title", "genre", "user_id", "timestamp", "rating", "duration", "price")
 ORDERS = (

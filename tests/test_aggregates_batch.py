@@ -16,7 +16,7 @@ from movie_stream.aggregates.vocabulary import Vocabulary
 from movie_stream.aggregates.window import ALL_TIME, DAY, HOUR, Window
 from movie_stream.columnar.columns import order_of
 from movie_stream.columnar.hyperloglog import register_and_rank
-from movie_stream.events.event import MISSING
+from movie_stream.events.contract import MISSING
 
 LARGEST = np.iinfo(np.int64).max
 

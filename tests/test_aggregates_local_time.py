@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from movie_stream.aggregates import local_time
 from movie_stream.aggregates.local_time import LocalHours
-from movie_stream.events.event import MAX_TIMESTAMP_MS
+from movie_stream.events.contract import MAX_TIMESTAMP_MS
 
 ZONES = ["UTC", "Etc/UTC", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "Africa/Monrovia"]
 ZONES += ["Pacific/Apia", "Pacific/Kiritimati", "Europe/Dublin", "Africa/Casablanca", "America/Caracas"]

@@ -18,7 +18,8 @@ from movie_stream.aggregates.vocabulary import Names, Vocabulary
 from movie_stream.columnar.spans import Spans
 from movie_stream.events import layout
 from movie_stream.events.chunk import Chunk, chunk_of
-from movie_stream.events.event import LONGEST, decode
+from movie_stream.events.contract import TEXTS
+from movie_stream.events.event import decode
 from movie_stream.events.layout import Layouts
 from movie_stream.kafka.batches.unpack import Run
 from movie_stream.kafka.batches.unpack import chunks as chunks_of_runs
@@ -51,7 +52,7 @@ class Reading:
     """A reader that lives through many chunks, as that of a partition does."""
 
     def __init__(self, ahead: bool = False) -> None:
-        self.vocabulary, self.users = Vocabulary(), Names(LONGEST["user_id"])
+        self.vocabulary, self.users = Vocabulary(), Names(TEXTS["user_id"].longest)
         self.reader = Reader(self.vocabulary, self.users, TOLERANCE_MS)
         self.ahead = Layouts() if ahead else None
 

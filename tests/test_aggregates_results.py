@@ -28,7 +28,7 @@ from movie_stream.aggregates.merger import DocumentKey, Merger
 from movie_stream.aggregates.results import RESULTS, Result
 from movie_stream.aggregates.window import DAY, HOUR
 from movie_stream.events.chunk import chunk_of
-from movie_stream.events.event import MICRO
+from movie_stream.events.contract import MICRO
 from tests import reference
 from tests.reference import views
 

@@ -17,9 +17,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from movie_stream import ViewEvent
-from movie_stream.client.view_event import FIELDS
 from movie_stream.errors import EventRefused
-from movie_stream.events.event import MAX_TIMESTAMP_MS, Refused, Views, decode
+from movie_stream.events.contract import FIELDS, MAX_TIMESTAMP_MS
+from movie_stream.events.event import Refused, Views, decode
 
 GOOD: Mapping[str, Any] = {
     "movie_id": "m1",

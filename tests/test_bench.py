@@ -35,7 +35,7 @@ from bench.stream import GENRES, Stream, all_records
 from bench.temporary import temporary_folder
 from movie_stream.columnar.murmur2 import partitions_of
 from movie_stream.errors import InputError
-from movie_stream.events.event import RULES
+from movie_stream.events.contract import RULES
 
 ROOT = Path(__file__).parents[1]
 MACHINE = {"cores": 2, "cpu": "a CPU", "memory_gb": 24, "python": "3.11.7", "java": ""}

@@ -17,8 +17,7 @@ import pytest
 from pyarrow import parquet
 
 from movie_stream.commands.generate.file import write_file
-from movie_stream.events.event import decode
-from movie_stream.replay.records.csv_records import ENCODER, Record
+from movie_stream.events.event import ENCODER, View, decode
 from movie_stream.replay.records.csv_views import ViewsFile
 from movie_stream.replay.source import source_of
 from movie_stream.replay.synthetic.generate import COLUMNS, generate_rows
@@ -106,7 +105,7 @@ def test_lines_of_json_are_the_records_of_the_topic(tmp_path: Path, options: lis
     done = run(*options, "--count", "12000", "--seed", "7", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, f"Wrote 12,000 views to {options[1]}.\n")
     values = (tmp_path / options[1]).read_bytes().splitlines()
-    assert values == [ENCODER.encode(Record(*row)) for row in table(12_000, 7)]
+    assert values == [ENCODER.encode(View(*row)) for row in table(12_000, 7)]
     assert decode(values, None, 0).refusals == []
 
 
@@ -287,7 +286,7 @@ def test_what_it_writes_is_what_produce_reads(settings: Settings, tmp_path: Path
     assert (done.returncode, done.stderr) == (0, f"Wrote 3,000 views to {name}.\n")
     with source_of(tmp_path / name).open() as views:
         values = [value for chunk in views.chunks(3_600_000) for value in chunk.values]
-    assert values == [ENCODER.encode(Record(*row)) for row in table(3_000, 7)]
+    assert values == [ENCODER.encode(View(*row)) for row in table(3_000, 7)]
 
 
 def test_parquet_has_the_types_of_the_contract(tmp_path: Path) -> None:

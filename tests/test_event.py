@@ -12,11 +12,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from movie_stream.events import event
+from movie_stream.events.contract import MAX_TIMESTAMP_MS, MISSING
 from movie_stream.events.event import (
     LONG_RECORD,
     MAX_DEPTH,
-    MAX_TIMESTAMP_MS,
-    MISSING,
     Decoded,
     Refused,
     View,

@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 from movie_stream.aggregates.vocabulary import usable_texts
 from movie_stream.columnar.spans import Spans
 from movie_stream.events import layout
-from movie_stream.events.event import LONGEST, MISSING, Refused, decode_one
+from movie_stream.events.contract import MISSING, NUMBERS, TEXTS
+from movie_stream.events.event import Refused, decode_one
 from movie_stream.events.layout import (
     LEARNT_AT_ONCE,
     LONGEST_LAYOUT,
     MOST_LAYOUTS,
-    OPTIONAL,
-    TEXTS,
     Layout,
     Layouts,
     learn,
@@ -100,7 +99,7 @@ def test_what_is_read_is_what_json_means(
         patch.setattr(layout, "WORTH_LEARNING", 1)
         columns, read = Layouts().read(elsewhere(values, around))
     assert read[len(read) // 2], "one of the good ones at least"
-    usable = {name: usable_texts(columns.texts[name], LONGEST[name]) for name in TEXTS}
+    usable = {name: usable_texts(columns.texts[name], TEXTS[name].longest) for name in TEXTS}
     for row in np.flatnonzero(read).tolist():
         if not all(of[row] for of in usable.values()):
             continue  # texts are told by who knows them: see aggregates/vocabulary.py
@@ -108,9 +107,9 @@ def test_what_is_read_is_what_json_means(
         for name in TEXTS:
             assert columns.texts[name][row] == getattr(view, name).encode()
         assert columns.timestamp_ms[row] == view.timestamp
-        for name, (scale, _) in OPTIONAL.items():
+        for name, rule in NUMBERS.items():
             number = getattr(view, name)
-            assert columns.numbers[name][row] == (MISSING if number is None else round(number * 10**scale))
+            assert columns.numbers[name][row] == (MISSING if number is None else round(number * rule.scale))
 
 
 @given(st.lists(odd_records.records, max_size=40), st.sampled_from([1, 7, 33]))
@@ -131,7 +130,7 @@ def test_what_is_read_in_parts_is_what_is_read_at_once(odd: list[bytes | None], 
     for name in TEXTS:
         assert list(columns.texts[name].take(rows)) == list(whole.texts[name].take(rows))
     assert columns.timestamp_ms[rows].tolist() == whole.timestamp_ms[rows].tolist()
-    for name in OPTIONAL:
+    for name in NUMBERS:
         assert columns.numbers[name][rows].tolist() == whole.numbers[name][rows].tolist()
 
 

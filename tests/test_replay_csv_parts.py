@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from movie_stream.events.contract import FIELDS, OPTIONAL
 from movie_stream.replay.files import csv_cells, csv_rows
-from movie_stream.replay.files.csv_header import OPTIONAL, REQUIRED, Header
+from movie_stream.replay.files.csv_header import Header
 from movie_stream.replay.files.csv_rows import RefusedRow, Rows
 from movie_stream.replay.records import csv_parts, csv_views, views
 from movie_stream.replay.records.csv_parts import Parts, QuickRecords
@@ -64,7 +65,7 @@ ODD = {
 def files(draw: st.DrawFn) -> bytes:
     """A CSV most of whose rows are good."""
     left_out = draw(st.sets(st.sampled_from(["note", *OPTIONAL])))
-    names = [name for name in draw(st.permutations([*REQUIRED, *OPTIONAL, "note"])) if name not in left_out]
+    names = [name for name in draw(st.permutations([*FIELDS, "note"])) if name not in left_out]
     rows = draw(st.lists(st.tuples(*(GOOD[name] for name in names)), max_size=12))
     for _ in range(draw(st.integers(0, 3)) if rows else 0):
         row = draw(st.integers(0, len(rows) - 1))
@@ -187,7 +188,7 @@ def test_only_so_many_cells_are_remembered_and_no_long_ones(monkeypatch: pytest.
 
 
 def test_rows_apart_come_back_in_the_order_of_the_file() -> None:
-    header = Header(8, {name: place for place, name in enumerate((*REQUIRED, *OPTIONAL))})
+    header = Header(8, {name: place for place, name in enumerate(FIELDS)})
     quick = QuickRecords(PlainRecords(header))
     count = 6
     long = [" " * 600 + "Crime", "Crime", "Crime", " " * 600 + "Crime", "Crime", " " * 700]  # good, but not remembered

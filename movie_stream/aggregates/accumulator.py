@@ -23,7 +23,7 @@ from movie_stream.aggregates.window import moment
 from movie_stream.columnar.columns import Column, Ints
 from movie_stream.columnar.murmur2 import partitions_of_spans
 from movie_stream.events.chunk import Chunk
-from movie_stream.events.event import MISSING
+from movie_stream.events.contract import MISSING
 
 _BEFORE_ALL: Final = -(2**62)
 _EVER: Final = 2**62

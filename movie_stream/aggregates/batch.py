@@ -13,7 +13,7 @@ from movie_stream.aggregates.vocabulary import Names, Spellings, Vocabulary
 from movie_stream.aggregates.window import Window
 from movie_stream.columnar.columns import AnyInts, Ints, order_of
 from movie_stream.columnar.hyperloglog import Hashes, Registers, register_and_rank
-from movie_stream.events.event import MISSING
+from movie_stream.events.contract import MISSING
 
 T = TypeVar("T")
 

@@ -23,7 +23,7 @@ from movie_stream.aggregates.accumulators import (
     WideSumOf,
 )
 from movie_stream.aggregates.window import Window, moment
-from movie_stream.events.event import MICRO
+from movie_stream.events.contract import MICRO
 
 Figures = Mapping[str, Any]
 """Merged values by accumulator name."""

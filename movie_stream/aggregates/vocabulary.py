@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from movie_stream.columnar.columns import Bools, Column, Ints
 from movie_stream.columnar.packed_names import PackedNames
 from movie_stream.columnar.spans import Spans, all_in
-from movie_stream.events.event import LONGEST, slug_of, spelled
+from movie_stream.events.contract import TEXTS
+from movie_stream.events.event import slug_of, spelled
 
 GENRES_KEPT: Final = 20_000
 """Ways to write a genre, blanks and all, that are remembered."""
@@ -89,13 +90,13 @@ class Vocabulary:
     """All names of one partition but the users', who are never forgotten."""
 
     def __init__(self) -> None:
-        self.movies, self.titles = Names(LONGEST["movie_id"]), Names(LONGEST["title"])
+        self.movies, self.titles = Names(TEXTS["movie_id"].longest), Names(TEXTS["title"].longest)
         self.slugs, self.spellings = PackedNames(), Spellings()
         self._forget_genres()
 
     def _forget_genres(self) -> None:
         """Of each genre as it came: what it is shown as, and what it groups as."""
-        self._genres = Names(LONGEST["genre"])
+        self._genres = Names(TEXTS["genre"].longest)
         self._spelling, self._slug = Column(np.int64), Column(np.int64)
 
     @property

@@ -9,10 +9,9 @@ from operator import attrgetter
 from typing import Any, Final, Self
 
 from movie_stream.errors import EventRefused
-from movie_stream.events.event import RULES, Refused, View, decode_checked
-from movie_stream.replay.records.csv_records import ENCODER, Record
+from movie_stream.events.contract import FIELDS, RULES
+from movie_stream.events.event import ENCODER, Refused, View, decode_checked
 
-FIELDS: Final = View.__struct_fields__
 _VALUES: Final = attrgetter(*FIELDS)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND: Final = timedelta(milliseconds=1)
@@ -92,7 +91,7 @@ characters; correct it or leave it out
     @property
     def value(self) -> bytes:
         """The value of its record: the view as JSON, without what is null."""
-        return ENCODER.encode(Record(*_VALUES(self)))
+        return ENCODER.encode(View(*_VALUES(self)))
 
     def _become(self, fields: Mapping[str, Any]) -> None:
         given = {name: came for name in FIELDS if (came := fields.get(name)) is not None}
@@ -137,4 +136,4 @@ def _unwritable(name: str, came: object) -> EventRefused:
         shown = repr(came)[:_LONGEST_QUOTE]
     except (ValueError, RecursionError):  # a number of thousands of digits, a list thousands deep
         shown = type(came).__name__
-    return EventRefused(reason=f"{name}: expected {RULES[name]}, got {shown}")
+    return EventRefused(reason=f"{name}: expected {RULES[name].words}, got {shown}")

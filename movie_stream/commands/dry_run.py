@@ -15,13 +15,13 @@ from movie_stream.commands.refused_rows import KINDS_SHOWN
 from movie_stream.console import logs
 from movie_stream.console.words import number_of
 from movie_stream.errors import MovieStreamError
+from movie_stream.events.event import View
 from movie_stream.kafka.cluster import client
 from movie_stream.kafka.cluster.topics import partitions_of
 from movie_stream.masking import printable
 from movie_stream.replay.lateness import ELSEWHERE, MOVE, Lateness
 from movie_stream.replay.newest_views import newest_views
 from movie_stream.replay.order.plan import Plan
-from movie_stream.replay.records.csv_records import Record
 from movie_stream.replay.rehearse import Rehearsal, rehearse
 from movie_stream.replay.source import ViewsSource
 from movie_stream.settings import Settings
@@ -107,7 +107,7 @@ def _show(console: Console, path: str, what: str, rehearsal: Rehearsal) -> None:
         say(f"The first is in line {rehearsal.first_refused.line}: {rehearsal.first_refused.reason}")
 
 
-def _table(first: list[Record]) -> Table:
+def _table(first: list[View]) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False, expand=False)
     table.add_column("time (UTC)", no_wrap=True, min_width=19)
     for name, width in (("user", 11), ("film", 21), ("genre", 11)):

@@ -20,7 +20,8 @@ import numpy as np
 from movie_stream.columnar.murmur2 import partitions_of
 from movie_stream.dead_letters.letters import Letter
 from movie_stream.errors import UsageError
-from movie_stream.events.event import RULES, decode, without_halves
+from movie_stream.events.contract import RULES
+from movie_stream.events.event import decode, without_halves
 from movie_stream.events.reasons import kind_of
 
 LATE: Final = "late: it would be late again, by ALLOWED_LATENESS"

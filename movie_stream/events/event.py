@@ -13,17 +13,9 @@ from typing import Annotated, Final
 
 import msgspec
 import numpy as np
-from msgspec import Meta
 from numpy.typing import NDArray
 
-MISSING: Final = -1
-"""In an integer column: the field was null or absent."""
-
-MICRO: Final = 1_000_000
-"""Ratings and prices count as whole millionths, so that the order of adding never shows."""
-
-MAX_TIMESTAMP_MS: Final = 253_402_214_399_999
-"""The last millisecond before 9999-12-31T00:00:00Z, which MongoDB, Python and BI tools can all show."""
+from movie_stream.events.contract import MICRO, MISSING, RULES, TEXTS
 
 MAX_DEPTH: Final = 200
 """Deepest nesting of a record. The JSON decoder has a limit too, but it moves with the depth of the call stack."""
@@ -32,38 +24,25 @@ LONG_RECORD: Final = 2 * MAX_DEPTH
 """A shorter record, in bytes, cannot be nested deeper than MAX_DEPTH."""
 
 
-LONGEST: Final = {"movie_id": 128, "title": 512, "genre": 64, "user_id": 128}
-"""In characters; of a genre without the blanks around it."""
-
-
-class View(msgspec.Struct, gc=False):
-    """One view of a film, as one JSON object in the topic.
+class View(msgspec.Struct, omit_defaults=True, gc=False):
+    """One view of a film, as one JSON object in the topic; what is null is left out where it is written.
 
     >>> decode_one(b'{"movie_id":"m1","title":"Alien","genre":"Sci-Fi","user_id":"u1","timestamp":1730383200000}').title
     'Alien'
     """
 
-    movie_id: Annotated[str, Meta(min_length=1, max_length=LONGEST["movie_id"])]
-    title: Annotated[str, Meta(min_length=1, max_length=LONGEST["title"])]
-    genre: str
-    user_id: Annotated[str, Meta(min_length=1, max_length=LONGEST["user_id"])]
-    timestamp: Annotated[int, Meta(ge=1, le=MAX_TIMESTAMP_MS)]
-    rating: Annotated[float, Meta(ge=0, le=5)] | None = None
-    duration: Annotated[int, Meta(ge=0, le=1440)] | None = None
-    price: Annotated[float, Meta(ge=0, le=1_000_000_000)] | None = None
+    movie_id: Annotated[str, RULES["movie_id"].meta]
+    title: Annotated[str, RULES["title"].meta]
+    genre: Annotated[str, RULES["genre"].meta]
+    user_id: Annotated[str, RULES["user_id"].meta]
+    timestamp: Annotated[int, RULES["timestamp"].meta]
+    rating: Annotated[float, RULES["rating"].meta] | None = None
+    duration: Annotated[int, RULES["duration"].meta] | None = None
+    price: Annotated[float, RULES["price"].meta] | None = None
 
 
-RULES: Final = {
-    "movie_id": "a string of 1 to 128 characters",
-    "title": "a string of 1 to 512 characters",
-    "genre": "a string of 1 to 64 characters after trimming",
-    "user_id": "a string of 1 to 128 characters",
-    "timestamp": "a whole number of Unix milliseconds above 0 and before the year 9999-12-31",
-    "rating": "a number from 0 to 5, or null",
-    "duration": "a whole number of minutes from 0 to 1440, or null",
-    "price": "a number from 0 to 1000000000, or null",
-}
-"""What a field must be, in words; the same rules as View's types."""
+ENCODER: Final = msgspec.json.Encoder()
+"""Writes a View as the value of a record."""
 
 
 class Refused(ValueError):
@@ -191,7 +170,7 @@ def spelled(genre: str) -> str | None:
     >>> spelled(" Film  Noir "), spelled(" ")
     ('Film Noir', None)
     """
-    return " ".join(genre.split()) if 1 <= len(genre.strip()) <= LONGEST["genre"] else None
+    return " ".join(genre.split()) if 1 <= len(genre.strip()) <= TEXTS["genre"].longest else None
 
 
 def slug_of(genre: str) -> str:
@@ -351,7 +330,7 @@ def _decode_last(value: bytes) -> View:
     counting = {name: member for name, member in members.items() if name in RULES}
     for name, member in counting.items():
         if others is not members and bytes(member) != bytes(others[name]):
-            raise Refused(f"{name}: expected {RULES[name]}, got text with half a surrogate pair in it")
+            raise Refused(f"{name}: expected {RULES[name].words}, got text with half a surrogate pair in it")
     try:
         return _DECODER.decode(msgspec.json.encode(counting))
     except msgspec.ValidationError as error:
@@ -362,17 +341,17 @@ def _explain(error: str, members: Mapping[str, msgspec.Raw]) -> str:
     """Says which field is wrong, what it should be and what came."""
     missing = re.search(r"missing required field `(\w+)`", error)
     if missing:
-        return f"{missing[1]}: missing; expected {RULES[missing[1]]}"
+        return f"{missing[1]}: missing; expected {RULES[missing[1]].words}"
     [field] = re.findall(r"at `\$\.(\w+)`", error)
     try:
         came = _ANY.decode(members[field])
     except (msgspec.MsgspecError, ValueError):  # a number that fits no double, for one
-        return f"{field}: expected {RULES[field]}; {error.split(' - at ')[0].lower()}"
+        return f"{field}: expected {RULES[field].words}; {error.split(' - at ')[0].lower()}"
     return _reason(field, came)
 
 
 def _reason(field: str, came: object) -> str:
-    return f"{field}: expected {RULES[field]}, got {_show(came)}"
+    return f"{field}: expected {RULES[field].words}, got {_show(came)}"
 
 
 def _show(value: object) -> str:

@@ -20,11 +20,8 @@ import numpy as np
 
 from movie_stream.columnar.decimals import Bools, decimals, whole_numbers
 from movie_stream.columnar.spans import Bytes, Ints, Spans, pieces_of
-from movie_stream.events.event import MAX_TIMESTAMP_MS, MICRO, MISSING
+from movie_stream.events.contract import MAX_TIMESTAMP_MS, MISSING, NUMBERS, TEXTS
 
-TEXTS: Final = ("movie_id", "title", "genre", "user_id")
-OPTIONAL: Final = {"rating": (6, 5 * MICRO), "duration": (0, 1440), "price": (6, 1_000_000_000 * MICRO)}
-"""How many decimals count, and the largest number that is valid, in units of the last of them."""
 MOST_LAYOUTS: Final = 16
 """Known at a time; those that fitted last are kept."""
 LEARNT_AT_ONCE: Final = 4
@@ -51,7 +48,7 @@ class Columns(NamedTuple):
     """By the names in TEXTS: what stands between the quotes, whatever that may be."""
     timestamp_ms: Ints
     numbers: dict[str, Ints]
-    """By the names in OPTIONAL: valid numbers in units of the last decimal, or MISSING."""
+    """By the names in NUMBERS: valid numbers in units of the last decimal, or MISSING."""
 
     def take(self, rows: Ints | Bools) -> Columns:
         """These rows alone."""
@@ -69,7 +66,7 @@ class Columns(NamedTuple):
         return cls(
             {name: Spans.joined([part.texts[name] for part in parts]) for name in TEXTS},
             np.concatenate([part.timestamp_ms for part in parts]),
-            {name: np.concatenate([part.numbers[name] for part in parts]) for name in OPTIONAL},
+            {name: np.concatenate([part.numbers[name] for part in parts]) for name in NUMBERS},
         )
 
 
@@ -129,7 +126,7 @@ def learn(value: bytes) -> Layout | None:
     pieces, fields, begin, at = list[bytes](), list[str](), 0, 1
     while member := _MEMBER.match(value, at):
         name = member[1].decode()
-        if name in fields or not (name in TEXTS or name == "timestamp" or name in OPTIONAL):
+        if name in fields or not (name in TEXTS or name == "timestamp" or name in NUMBERS):
             return None
         kind = _TEXT if name in TEXTS else _NUMBER
         if member[kind] is None:
@@ -236,10 +233,10 @@ def _plain(places: dict[str, Spans], count: int) -> tuple[Columns, Bools]:
     timestamp_ms, plain = whole_numbers(places["timestamp"])
     plain &= (timestamp_ms > 0) & (timestamp_ms <= MAX_TIMESTAMP_MS)
     numbers: dict[str, Ints] = {}
-    for name, (scale, largest) in OPTIONAL.items():
+    for name, rule in NUMBERS.items():
         if name in places:
-            numbers[name], good = decimals(places[name], scale)
-            plain &= good & (numbers[name] <= largest)
+            numbers[name], good = decimals(places[name], rule.decimals)
+            plain &= good & (numbers[name] <= rule.most * rule.scale)
         else:
             numbers[name] = np.full(count, MISSING, np.int64)
     return Columns({name: places[name] for name in TEXTS}, timestamp_ms, numbers), plain
@@ -252,7 +249,7 @@ def _together(values: Spans, parts: Sequence[tuple[Ints, Columns]]) -> Columns:
     whole = Columns(
         {name: Spans(values.text, values.begins.copy(), np.zeros(len(values), np.int64)) for name in TEXTS},
         np.zeros(len(values), np.int64),
-        {name: np.full(len(values), MISSING, np.int64) for name in OPTIONAL},
+        {name: np.full(len(values), MISSING, np.int64) for name in NUMBERS},
     )
     for rows, columns in parts:
         for name, text in columns.texts.items():

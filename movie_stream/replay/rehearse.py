@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
+from movie_stream.events.event import View
 from movie_stream.events.reasons import kind_of
 from movie_stream.replay.files.csv_rows import RefusedRow
 from movie_stream.replay.lateness import Late, Lateness, judged
@@ -16,7 +17,7 @@ from movie_stream.replay.order.plan import Plan
 from movie_stream.replay.order.sorted_runs import in_time_order
 from movie_stream.replay.order.survey import Ends, Survey, nothing_usable
 from movie_stream.replay.order.time_order import FarOff
-from movie_stream.replay.records.csv_records import Record, ViewChunk
+from movie_stream.replay.records.csv_records import ViewChunk
 from movie_stream.replay.records.views import Views
 
 
@@ -25,7 +26,7 @@ class Rehearsal:
     """What would be sent."""
 
     views: int = 0
-    first: list[Record] = field(default_factory=list)
+    first: list[View] = field(default_factory=list)
     oldest_ms: int = 0
     newest_ms: int = 0
     refused: int = 0
@@ -85,7 +86,7 @@ def rehearse(
     if not done.views:
         raise nothing_usable(views, done.refused, done.first_refused)
     done.oldest_ms, done.newest_ms = ends.oldest_ms or 0, ends.newest_ms or 0
-    decode = msgspec.json.Decoder(Record).decode
+    decode = msgspec.json.Decoder(View).decode
     done.first, done.mended = [decode(value) for value in first.values[: done.views]], dict(views.mended)
     if lateness and lateness.possible(done.oldest_ms):
         for _ in judged(views, plan, survey, ahead_ms, lateness):

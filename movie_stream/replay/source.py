@@ -12,6 +12,7 @@ from threading import Thread
 from typing import Final
 
 from movie_stream.errors import InputError, UsageError
+from movie_stream.events.contract import FIELDS
 from movie_stream.replay.files.csv_file import CsvFile
 from movie_stream.replay.files.csv_header import declared_delimiter, delimiter_of, meant
 from movie_stream.replay.files.encodings import ODD, UTF8, encoding_of, marked
@@ -20,7 +21,7 @@ from movie_stream.replay.files.opened import BUFFER_BYTES, Archive, Opened, Told
 from movie_stream.replay.files.parquet_file import MAGIC, ParquetFile
 from movie_stream.replay.files.table import Table
 from movie_stream.replay.formats import format_of, recognised
-from movie_stream.replay.formats.format import FIELDS, CatalogueFormat, Format
+from movie_stream.replay.formats.format import CatalogueFormat, Format
 from movie_stream.replay.formats.genres import Choice, choice_of
 from movie_stream.replay.formats.movielens import MovieLens
 from movie_stream.replay.formats.native import Native

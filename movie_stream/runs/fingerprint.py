@@ -13,7 +13,7 @@ import numpy as np
 from movie_stream.aggregates.accumulator import Rules
 from movie_stream.aggregates.results import RESULTS
 from movie_stream.errors import RunMismatch
-from movie_stream.events.event import MICRO
+from movie_stream.events.contract import MICRO
 from movie_stream.kafka.cluster.topics import Topics, Topology
 from movie_stream.mongo import runs
 from movie_stream.mongo.client import Database

@@ -8,7 +8,7 @@ from typing import Final
 
 from movie_stream.commands.generate.file import format_of, write_file
 from movie_stream.errors import UsageError
-from movie_stream.events.event import MAX_TIMESTAMP_MS
+from movie_stream.events.contract import MAX_TIMESTAMP_MS
 from movie_stream.events.moment import moment_of
 from movie_stream.kafka.produce.pace import check_rate
 from movie_stream.replay.synthetic.catalogue import catalogue

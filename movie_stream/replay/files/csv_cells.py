@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from movie_stream.events.event import RULES
+from movie_stream.events.contract import RULES
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DIGITS: Final = 18
@@ -144,6 +144,6 @@ def refusal(field: str, cell: str) -> str:
     'rating: expected a number from 0 to 5, or null, got "abc"'
     """
     if not cell.strip():
-        return f"{field}: expected {RULES[field]}, got an empty cell"
+        return f"{field}: expected {RULES[field].words}, got an empty cell"
     shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in cell[:40])
-    return f'{field}: expected {RULES[field]}, got "{shown}{"..." if len(cell) > 40 else ""}"'
+    return f'{field}: expected {RULES[field].words}, got "{shown}{"..." if len(cell) > 40 else ""}"'

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Final
 
 from movie_stream.errors import InputError
+from movie_stream.events.contract import FIELDS, OPTIONAL, REQUIRED
 from movie_stream.replay.files.encodings import UTF8
 
-REQUIRED: Final = ("movie_id", "title", "genre", "user_id", "timestamp")
-OPTIONAL: Final = ("rating", "duration", "price")
-HEADER_LINE: Final = ",".join((*REQUIRED, *OPTIONAL))
+HEADER_LINE: Final = ",".join(FIELDS)
 A_HEADER: Final = f"a header line with the columns {','.join(REQUIRED)} (and {', '.join(OPTIONAL)} where there are any)"
 
 OTHER_FORMATS: Final = (
@@ -140,7 +139,7 @@ def read_header(path: Path | str, line: int, cells: list[str], others: str = "")
     missing = [name for name in REQUIRED if name not in names]
     if missing:
         raise _unusable(path, line, names, missing, others)
-    for name in (*REQUIRED, *OPTIONAL):
+    for name in FIELDS:
         if names.count(name) > 1:
             raise InputError(
                 path=path,
@@ -149,7 +148,7 @@ def read_header(path: Path | str, line: int, cells: list[str], others: str = "")
                 got=f"{names.count(name)} of them",
                 remedy="rename one",
             )
-    return Header(len(names), {name: names.index(name) for name in (*REQUIRED, *OPTIONAL) if name in names})
+    return Header(len(names), {name: names.index(name) for name in FIELDS if name in names})
 
 
 def _unusable(path: Path | str, line: int, names: list[str], missing: list[str], others: str) -> InputError:

@@ -14,7 +14,8 @@ import msgspec
 import numpy as np
 
 from movie_stream.errors import InputError
-from movie_stream.replay.files.csv_header import OPTIONAL, meant, plain
+from movie_stream.events.contract import OPTIONAL
+from movie_stream.replay.files.csv_header import meant, plain
 from movie_stream.replay.files.csv_rows import CHUNK, MAX_ROW, RefusedRow, Rows
 from movie_stream.replay.files.encodings import marked
 from movie_stream.replay.files.opened import BUFFER_BYTES, Opened

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
 
-from movie_stream.replay.files.csv_header import OPTIONAL, REQUIRED, Header, meant
+from movie_stream.events.contract import FIELDS
+from movie_stream.replay.files.csv_header import Header, meant
 from movie_stream.replay.files.csv_rows import Rows
 from movie_stream.replay.files.table import Table
 from movie_stream.replay.formats.genres import Choice
 
-FIELDS: Final = (*REQUIRED, *OPTIONAL)
 VIEW: Final = Header(len(FIELDS), {name: place for place, name in enumerate(FIELDS)})
 """Rows that have all the columns of a view, in this order."""
 

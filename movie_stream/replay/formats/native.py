@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from movie_stream.replay.files.csv_header import OPTIONAL, REQUIRED, meant, plain, read_header
+from movie_stream.events.contract import OPTIONAL, REQUIRED
+from movie_stream.replay.files.csv_header import meant, plain, read_header
 from movie_stream.replay.files.csv_rows import Rows
 from movie_stream.replay.files.table import Table
 from movie_stream.replay.formats.format import ViewsFormat

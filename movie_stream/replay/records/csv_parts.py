@@ -15,16 +15,18 @@ from typing import Final
 
 import numpy as np
 
+from movie_stream.events.contract import FIELDS
+from movie_stream.events.event import ENCODER, View
 from movie_stream.replay.files.csv_cells import LONGEST_REMEMBERED, REMEMBERED, even_timestamps
 from movie_stream.replay.files.csv_rows import RefusedRow, Rows
-from movie_stream.replay.records.csv_records import ENCODER, PlainRecords, Record, ViewChunk, in_order_of_lines
+from movie_stream.replay.records.csv_records import PlainRecords, ViewChunk, in_order_of_lines
 
 EXAMPLE: Final = {"movie_id": "m", "title": "t", "genre": "g", "user_id": "u", "timestamp": "1"}
 """Cells of a good row; those that are not here are empty."""
-EXAMPLE_JSON: Final = ENCODER.encode(Record("m", "t", "g", "u", 1))
+EXAMPLE_JSON: Final = ENCODER.encode(View("m", "t", "g", "u", 1))
 LEARNT_AT_ONCE: Final = 500
 """Cells of one column; where a chunk has more new ones there may be no end of them, and learning is the slowest way."""
-FEW_VALUES: Final = tuple(field for field in Record.__struct_fields__ if field not in ("user_id", "timestamp"))
+FEW_VALUES: Final = tuple(field for field in FIELDS if field not in ("user_id", "timestamp"))
 
 Learn = Callable[[str, Sequence[str]], list[bytes | None]]
 
@@ -138,7 +140,7 @@ def _places_in_example(field: str) -> tuple[int, int]:
     >>> [EXAMPLE_JSON[start : len(EXAMPLE_JSON) - rest] for start, rest in map(_places_in_example, ("title", "price"))]
     [b',"title":"t"', b'']
     """
-    fields, end = Record.__struct_fields__, len(EXAMPLE_JSON) - 1
+    fields, end = FIELDS, len(EXAMPLE_JSON) - 1
     starts = [EXAMPLE_JSON.index(f'"{name}":'.encode()) - 1 if name in EXAMPLE else end for name in fields]
     place = fields.index(field)
     return starts[place], len(EXAMPLE_JSON) - (*starts, end)[place + 1]

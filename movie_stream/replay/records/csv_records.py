@@ -9,34 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from movie_stream.events.event import decode
+from movie_stream.events.contract import FIELDS, TEXTS
+from movie_stream.events.event import ENCODER, View, decode
 from movie_stream.replay.files.csv_cells import NO_NUMBER, Numbers, parse_decimal, parse_whole, refusal, timestamps
 from movie_stream.replay.files.csv_header import Header
 from movie_stream.replay.files.csv_rows import RefusedRow, Rows
-
-TEXTS: Final = ("movie_id", "title", "genre", "user_id")
-
-
-class Record(msgspec.Struct, omit_defaults=True, gc=False):
-    """A view as it is written to the topic; what is null is left out."""
-
-    movie_id: str
-    title: str
-    genre: str
-    user_id: str
-    timestamp: int
-    rating: float | None = None
-    duration: int | None = None
-    price: float | None = None
-
-
-ENCODER: Final = msgspec.json.Encoder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +83,10 @@ class PlainRecords:
         )
 
     def _columns(self, rows: Rows) -> tuple[list[Sequence[Any]], dict[int, str]]:
-        """The cells as the fields of `Record`, and by the row why one of its cells cannot be used."""
+        """The cells as the fields of a view, and by the row why one of its cells cannot be used."""
         columns: list[Sequence[Any]] = []
         refused: dict[int, str] = {}
-        for field in Record.__struct_fields__:
+        for field in FIELDS:
             place = self.header.position.get(field)
             if place is None:
                 columns.append([None] * len(rows))
@@ -135,7 +117,7 @@ def _pick(column: Sequence[Any], rows: NDArray[np.intp]) -> list[Any]:
 
 def _encode(columns: list[Sequence[Any]]) -> tuple[list[bytes], dict[int, str]]:
     """The records as JSON, without those that are not UTF-8, and by the row the reason why these are not."""
-    records = list(map(Record, *columns))
+    records = list(map(View, *columns))
     try:
         return ENCODER.encode_lines(records).split(b"\n")[: len(records)], {}
     except UnicodeEncodeError:
@@ -149,7 +131,7 @@ def _encode(columns: list[Sequence[Any]]) -> tuple[list[bytes], dict[int, str]]:
         return values, refused
 
 
-def _not_utf8(record: Record) -> str:
+def _not_utf8(record: View) -> str:
     """Names the first byte that is not UTF-8; the reading left it as a lone surrogate."""
     field, byte = next(
         (field, ord(char) - 0xDC00)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from movie_stream.replay.records.csv_records import ENCODER, Record
+from movie_stream.events.event import ENCODER, View
 from movie_stream.replay.synthetic.catalogue import Catalogue, catalogue
 from movie_stream.replay.synthetic.faults import Faults, FaultyRows
 from movie_stream.replay.synthetic.generate import CHUNK_ROWS, COLUMNS, END, SPAN, GeneratedRows, generate_rows
@@ -71,4 +71,4 @@ def csv_lines(rows: GeneratedRows, columns: int = len(COLUMNS)) -> list[bytes]:
 
 def records(rows: GeneratedRows) -> list[bytes]:
     """The rows as the records of the topic, which are lines of JSON."""
-    return ENCODER.encode_lines(map(Record, *rows.columns)).split(b"\n")[: len(rows)]
+    return ENCODER.encode_lines(map(View, *rows.columns)).split(b"\n")[: len(rows)]

@@ -13,8 +13,7 @@ import numpy as np
 
 from movie_stream.console.words import number_of
 from movie_stream.errors import FileRefused
-from movie_stream.events.event import LONGEST
-from movie_stream.events.layout import OPTIONAL
+from movie_stream.events.contract import NUMBERS, TEXTS
 from movie_stream.replay.files.csv_rows import RefusedRow, Rows
 from movie_stream.replay.files.table import Table, whole
 from movie_stream.replay.formats.format import VIEW, CatalogueFormat, Film
@@ -26,7 +25,7 @@ from movie_stream.replay.synthetic.generate import COLUMNS, GeneratedRows, gener
 POPULARITY_FALL: Final = 0.8
 """Exponent of Zipf's law, for films of which nobody says how often they are seen."""
 SHUFFLED_BY: Final = 1895
-LONGEST_MINUTES: Final = OPTIONAL["duration"][1]
+LONGEST_MINUTES: Final = NUMBERS["duration"].most
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +106,8 @@ def _checked(film: Film) -> Film:
     """The film, if its texts can be those of a view."""
     texts = [("movie_id", film.movie_id), ("title", film.title), *(("genre", genre) for genre in film.genres)]
     for name, text in texts:
-        if not 0 < len(text) <= LONGEST[name]:
-            raise ValueError(f"{name}: expected 1 to {LONGEST[name]} characters, got {len(text)}")
+        if not 0 < len(text) <= TEXTS[name].longest:
+            raise ValueError(f"{name}: expected 1 to {TEXTS[name].longest} characters, got {len(text)}")
         if any("\udc00" <= char <= "\udcff" for char in text):
             raise ValueError(f"{name}: not UTF-8; save the file as UTF-8")
     if film.minutes > LONGEST_MINUTES:

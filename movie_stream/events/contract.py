@@ -1,0 +1,100 @@
+"""The rules of an event, declared once: what the decoders check, and what is said of a field that breaks its rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from msgspec import Meta
+
+MICRO: Final = 1_000_000
+"""Ratings and prices count as whole millionths, so that the order of adding never shows."""
+
+MISSING: Final = -1
+"""In an integer column: the field was null or absent."""
+
+MAX_TIMESTAMP_MS: Final = 253_402_214_399_999
+"""The last millisecond before 9999-12-31T00:00:00Z, which MongoDB, Python and BI tools can all show."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A string that is not empty.
+
+    >>> Text(128).words
+    'a string of 1 to 128 characters'
+    """
+
+    longest: int
+    """In characters (Unicode code points)."""
+    trimmed: bool = False
+    """Whether blanks around it do not count."""
+
+    @property
+    def words(self) -> str:
+        """The rule in words, to be read after "expected"."""
+        return f"a string of 1 to {self.longest} characters{' after trimming' * self.trimmed}"
+
+    @property
+    def meta(self) -> Meta:
+        """The rule for the JSON decoder, as far as that can check it: it does not trim."""
+        return Meta() if self.trimmed else Meta(min_length=1, max_length=self.longest)
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number that is neither below `least` nor above `most`.
+
+    >>> Number(0, 5, decimals=6, optional=True).words
+    'a number from 0 to 5, or null'
+    """
+
+    least: int
+    most: int
+    decimals: int = 0
+    """How many count; further ones are rounded to these."""
+    unit: str = ""
+    optional: bool = False
+    """Whether it may be null, or absent."""
+    bounds: str = ""
+    """The bounds in words, where figures would say nothing."""
+
+    @property
+    def words(self) -> str:
+        """The rule in words, to be read after "expected"."""
+        kind = "a number" if self.decimals else "a whole number"
+        bounds = self.bounds or f"from {self.least} to {self.most}"
+        return f"{kind}{f' of {self.unit}' * bool(self.unit)} {bounds}{', or null' * self.optional}"
+
+    @property
+    def meta(self) -> Meta:
+        """The rule for the JSON decoder."""
+        return Meta(ge=self.least, le=self.most)
+
+    @property
+    def scale(self) -> int:
+        """How many of the units that are counted make one: 1, or a million."""
+        return int(10**self.decimals)
+
+
+RULES: Final[Mapping[str, Text | Number]] = {
+    "movie_id": Text(128),
+    "title": Text(512),
+    "genre": Text(64, trimmed=True),
+    "user_id": Text(128),
+    "timestamp": Number(1, MAX_TIMESTAMP_MS, unit="Unix milliseconds", bounds="above 0 and before the year 9999-12-31"),
+    "rating": Number(0, 5, decimals=6, optional=True),
+    "duration": Number(0, 1440, unit="minutes", optional=True),
+    "price": Number(0, 1_000_000_000, decimals=6, optional=True),
+}
+"""By the name of the field, in the order in which an event is written."""
+
+TEXTS: Final[Mapping[str, Text]] = {name: rule for name, rule in RULES.items() if isinstance(rule, Text)}
+NUMBERS: Final[Mapping[str, Number]] = {
+    name: rule for name, rule in RULES.items() if isinstance(rule, Number) and rule.optional
+}
+"""Those that a view may be without."""
+REQUIRED: Final = tuple(name for name in RULES if name not in NUMBERS)
+OPTIONAL: Final = tuple(NUMBERS)
+FIELDS: Final = (*REQUIRED, *OPTIONAL)
