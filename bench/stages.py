@@ -28,7 +28,7 @@ STAGES: Final = (
     ("unpack", "movie_stream.kafka.batches.unpack:take_runs"),
     ("unpack", "movie_stream.kafka.batches.unpack:chunks"),
     ("decode by layout", "movie_stream.events.layout:Layouts.read"),
-    ("hash names", "movie_stream.kafka.batches.unpack:_read"),
+    ("hash names", "movie_stream.events.chunk:Records.decoded"),
     ("decode, validate", "movie_stream.aggregates.reader:Reader.read"),
     ("decode, validate: record by record", "movie_stream.events.event:decode"),
     ("names to numbers: users", "movie_stream.aggregates.reader:Reader.users_of"),

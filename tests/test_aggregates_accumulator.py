@@ -26,7 +26,7 @@ from movie_stream.aggregates.window import ALL_TIME
 from movie_stream.columnar.murmur2 import partitions_of
 from movie_stream.columnar.packed_names import PackedNames
 from movie_stream.columnar.spans import Spans
-from movie_stream.events.chunk import Chunk, chunk_of
+from movie_stream.events.chunk import Chunk, Records, chunk_of
 from tests import reference
 from tests.reference import Documents, Record, views
 
@@ -115,7 +115,7 @@ def test_a_dead_letter_is_the_record_and_a_reason() -> None:
     state = Accumulator(3, 4, Rules())
     state.position = 7
     keys = Spans.of([b"k", None, b"l", b"m"])
-    letters = state.apply(Chunk(3, 7, 12, np.array([7, 8, 10, 11]), times, keys, Spans.of(values)))
+    letters = state.apply(Chunk.of(Records(np.array([7, 8, 10, 11]), times, keys, Spans.of(values)), 3, 7, 12))
     assert letters[0] == DeadLetter(
         3, 8, 5, None, values[1], "bad", "rating: expected a number from 0 to 5, or null, got 9"
     )

@@ -21,8 +21,6 @@ from movie_stream.events.chunk import Chunk, chunk_of
 from movie_stream.events.contract import TEXTS
 from movie_stream.events.event import decode
 from movie_stream.events.layout import Layouts
-from movie_stream.kafka.batches.unpack import Run
-from movie_stream.kafka.batches.unpack import chunks as chunks_of_runs
 from tests import odd_records, reference
 from tests.odd_records import BLANKS, MEMBERS, NUMBERS, ORDERS, STRINGS, TIMESTAMPS, plain, written
 from tests.simulation import merged
@@ -49,20 +47,16 @@ def by_decode(values: Sequence[bytes | None], times_ms: Sequence[int]) -> tuple[
 
 
 class Reading:
-    """A reader that lives through many chunks, as that of a partition does."""
+    """A reader that lives through many chunks, as that of a partition does; `warm` if layouts are remembered, too."""
 
-    def __init__(self, ahead: bool = False) -> None:
+    def __init__(self, warm: bool = False) -> None:
         self.vocabulary, self.users = Vocabulary(), Names(TEXTS["user_id"].longest)
         self.reader = Reader(self.vocabulary, self.users, TOLERANCE_MS)
-        self.ahead = Layouts() if ahead else None
+        self.layouts = Layouts() if warm else None
 
     def chunk(self, values: Sequence[bytes | None], times_ms: Sequence[int]) -> Chunk:
         chunk = chunk_of(0, 0, values, times_ms)
-        if self.ahead is None:
-            return chunk
-        read = self.ahead.read(chunk.values)
-        run = Run(chunk.offsets, chunk.times_ms, chunk.keys, chunk.values, {}, read)
-        return next(chunks_of_runs(0, 0, len(values), [run] if values else []))
+        return chunk if self.layouts is None else chunk.decoded(self.layouts)
 
     def read(self, values: Sequence[bytes | None], times_ms: Sequence[int]) -> tuple[list[View], list[tuple[int, str]]]:
         views, refusals = self.reader.read(self.chunk(values, times_ms))
@@ -110,11 +104,11 @@ def test_good_views_are_read_by_their_layout() -> None:
     st.randoms(use_true_random=False),
 )
 def test_what_is_read_is_what_record_by_record_is_decoded(
-    chunks: list[list[bytes | None]], warmed: bool, worth: int, ahead: bool, rng: Any
+    chunks: list[list[bytes | None]], warmed: bool, worth: int, warm: bool, rng: Any
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(layout, "WORTH_LEARNING", worth)
-        reading = Reading(ahead)
+        reading = Reading(warm)
         if warmed:
             order, blanks = rng.choice(ORDERS), rng.choice(BLANKS)
             reading.check([plain(order, blanks, number) for number in range(40)])
@@ -184,7 +178,7 @@ def test_genres_are_forgotten_and_come_again(monkeypatch: pytest.MonkeyPatch) ->
 @settings(max_examples=40)
 @given(st.lists(odd_records.chunks, max_size=2), st.lists(st.integers(0, 30), min_size=1, max_size=6), st.booleans())
 def test_documents_are_those_of_the_reference_however_it_is_cut_and_read(
-    chunks: list[list[bytes | None]], cuts: list[int], ahead: bool
+    chunks: list[list[bytes | None]], cuts: list[int], warm: bool
 ) -> None:
     values = [value for chunk in chunks for value in chunk]
     values = [*values, *(plain(number=number) for number in range(40)), *values]
@@ -196,7 +190,7 @@ def test_documents_are_those_of_the_reference_however_it_is_cut_and_read(
             patch.setattr(layout, "WORTH_LEARNING", 1)
             if not by_layout:
                 patch.setattr(layout, "learn", lambda value: None)
-            state, reading, letters, at = Accumulator(0, 1, Rules()), Reading(ahead), [], 0
+            state, reading, letters, at = Accumulator(0, 1, Rules()), Reading(warm), [], 0
             for size in (*cuts, len(values)):
                 part = reading.chunk(values[at : at + size], [-1] * len(values[at : at + size]))
                 letters += state.apply(replace(part, start=at, end=at + len(part), offsets=part.offsets + at))

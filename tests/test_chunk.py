@@ -19,9 +19,12 @@ def test_a_chunk_without_holes() -> None:
 
 
 HOLES = Chunk(
-    *(0, 10, 20, np.array([11, 14, 15]), np.array([1, 4, 5])),
+    *(np.array([11, 14, 15]), np.array([1, 4, 5])),
     *(Spans.of([b"k", None, b"l"]), Spans.of([b"a", b"b", b"c"])),
     replays={14: b"of"},
+    partition=0,
+    start=10,
+    end=20,
 )
 
 

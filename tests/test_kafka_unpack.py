@@ -25,7 +25,7 @@ from aiokafka.record.util import calc_crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 
-from movie_stream.events.chunk import REPLAY_OF, Chunk
+from movie_stream.events.chunk import REPLAY_OF, Chunk, Records
 from movie_stream.events.layout import Layouts
 from movie_stream.kafka.batches import headers, inflate, unpack
 from movie_stream.kafka.batches.record_batch import Malformed
@@ -130,8 +130,8 @@ def by_runs(records: Any) -> Iterator[Record]:
             yield from rows(run)
 
 
-def all_runs(batches: Iterable[unpack.Fetched]) -> list[unpack.Run]:
-    waiting, found = deque(batches), list[unpack.Run]()
+def all_runs(batches: Iterable[unpack.Fetched]) -> list[Records]:
+    waiting, found = deque(batches), list[Records]()
     while waiting:
         before = len(waiting)
         found += unpack.take_runs(waiting)
@@ -144,7 +144,7 @@ def drain(waiting: deque[unpack.Fetched]) -> None:
         unpack.take_runs(waiting)
 
 
-def rows(run: unpack.Run) -> Iterator[Record]:
+def rows(run: Records) -> Iterator[Record]:
     offsets = run.offsets.tolist()
     assert run.replays.keys() <= set(offsets)
     times_ms = [None if time_ms < 0 else time_ms for time_ms in run.times_ms.tolist()]

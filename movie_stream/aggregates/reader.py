@@ -11,7 +11,7 @@ from movie_stream.columnar.columns import Bools, Ints
 from movie_stream.columnar.spans import Spans
 from movie_stream.events.chunk import Chunk
 from movie_stream.events.event import Decoded, Refusal, decode
-from movie_stream.events.layout import Layouts
+from movie_stream.events.layout import unread
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,6 @@ class Reader:
 
     def __init__(self, vocabulary: Vocabulary, users: Names, future_tolerance_ms: int) -> None:
         self._vocabulary, self._users, self._future_tolerance_ms = vocabulary, users, future_tolerance_ms
-        self._layouts = Layouts()
 
     def read(self, chunk: Chunk) -> tuple[Views, list[Refusal]]:
         """The views among the records; and what is refused, by its index in the chunk."""
@@ -80,7 +79,7 @@ class Reader:
 
     def _by_layout(self, chunk: Chunk) -> tuple[Views, Ints]:
         """What can be read so without doubt, and the indices of the other records."""
-        columns, read = chunk.by_layout or self._layouts.read(chunk.values)
+        columns, read = chunk.by_layout or unread(chunk.values)
         ahead_ms = columns.timestamp_ms - chunk.times_ms
         read = read & ((ahead_ms <= self._future_tolerance_ms) | (chunk.times_ms < 0))
         rows = np.flatnonzero(read)

@@ -1,25 +1,62 @@
-"""A run of records of one partition, as it comes from Kafka."""
+"""Records of one partition as columns, from the fetch to the accumulator: `Records`, and as a `Chunk` a run of them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import Final, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from movie_stream.columnar.decimals import Bools
-from movie_stream.columnar.spans import Spans
-from movie_stream.events.layout import Columns
+from movie_stream.columnar.spans import Ints, Spans
+from movie_stream.events.layout import Columns, Layouts
 
 REPLAY_OF: Final = "movie-stream-replay-of"
 """The header of a copy of a refused record; it names the original. See aggregates/refused.py."""
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
-    """All records of one partition with start <= offset < end, in the order of the log.
+class Records:
+    """Records of one partition in the order of the log, as columns of equal length."""
+
+    offsets: Ints
+    times_ms: Ints
+    """The records' Kafka timestamps, negative where there is none."""
+    keys: Spans
+    values: Spans
+    replays: Mapping[int, bytes] = field(default_factory=dict)
+    """The header REPLAY_OF of the few records that have it, by offset."""
+    by_layout: tuple[Columns, Bools] | None = None
+    """What layout.Layouts read of the values, where that was done."""
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def take(self, rows: slice | Ints) -> Self:
+        """These rows alone, with what was read of them."""
+        offsets, decoded = self.offsets[rows], self.by_layout
+        return replace(
+            self,
+            offsets=offsets,
+            times_ms=self.times_ms[rows],
+            keys=self.keys.take(rows),
+            values=self.values.take(rows),
+            replays={o: self.replays[o] for o in offsets.tolist() if o in self.replays} if self.replays else {},
+            by_layout=None if decoded is None else (decoded[0].take(rows), decoded[1][rows]),
+        )
+
+    def decoded(self, layouts: Layouts) -> Self:
+        """The same with what can be read of them by their layouts."""
+        columns, read = layouts.read(self.values)
+        for text in columns.texts.values():
+            text.hashes()  # which it keeps
+        return replace(self, by_layout=(columns, read))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk(Records):
+    """All records of one partition with start <= offset < end.
 
     Offsets may have holes (control records, compaction): `end` can lie past the last record, and a chunk can be empty.
     """
@@ -27,18 +64,12 @@ class Chunk:
     partition: int
     start: int
     end: int
-    offsets: NDArray[np.int64]
-    times_ms: NDArray[np.int64]
-    """The records' Kafka timestamps, negative where there is none."""
-    keys: Spans
-    values: Spans
-    replays: Mapping[int, bytes] = field(default_factory=dict)
-    """The header REPLAY_OF of the few records that have it, by offset."""
-    by_layout: tuple[Columns, Bools] | None = None
-    """What layout.Layouts read of the values, if that was done already; parts of the chunk do without."""
 
-    def __len__(self) -> int:
-        return len(self.offsets)
+    @classmethod
+    def of(cls, records: Records, partition: int, start: int, end: int) -> Chunk:
+        """The chunk that is made up of these records."""
+        columns = (records.offsets, records.times_ms, records.keys, records.values, records.replays, records.by_layout)
+        return cls(*columns, partition=partition, start=start, end=end)
 
     def since(self, position: int) -> Chunk:
         """The part of the chunk from an offset on."""
@@ -49,32 +80,11 @@ class Chunk:
     def cut(self, start: int, end: int) -> Chunk:
         """The part with start <= offset < end."""
         rows = slice(*np.searchsorted(self.offsets, (start, end)).tolist())
-        return Chunk(
-            self.partition,
-            start,
-            end,
-            self.offsets[rows],
-            self.times_ms[rows],
-            self.keys[rows],
-            self.values[rows],
-            {offset: original for offset, original in self.replays.items() if start <= offset < end},
-        )
+        return replace(self.take(rows), start=start, end=end)
 
     def without(self, offsets: Collection[int]) -> Chunk:
         """All but the records at these offsets."""
-        if not offsets:
-            return self
-        rows = np.flatnonzero(~np.isin(self.offsets, list(offsets)))
-        return Chunk(
-            self.partition,
-            self.start,
-            self.end,
-            self.offsets[rows],
-            self.times_ms[rows],
-            self.keys.take(rows),
-            self.values.take(rows),
-            {offset: original for offset, original in self.replays.items() if offset not in offsets},
-        )
+        return self.take(np.flatnonzero(~np.isin(self.offsets, list(offsets)))) if offsets else self
 
 
 def chunk_of(
@@ -91,13 +101,11 @@ def chunk_of(
     7
     """
     count = len(values)
-    return Chunk(
-        partition,
-        start,
-        start + count,
+    records = Records(
         np.arange(start, start + count, dtype=np.int64),
         np.full(count, -1, np.int64) if times_ms is None else np.array(times_ms, np.int64),
         Spans.of([None] * count if keys is None else keys),
         Spans.of(values),
         replays or {},
     )
+    return Chunk.of(records.decoded(Layouts()), partition, start, start + count)

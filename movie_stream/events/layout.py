@@ -50,7 +50,7 @@ class Columns(NamedTuple):
     numbers: dict[str, Ints]
     """By the names in NUMBERS: valid numbers in units of the last decimal, or MISSING."""
 
-    def take(self, rows: Ints | Bools) -> Columns:
+    def take(self, rows: slice | Ints | Bools) -> Columns:
         """These rows alone."""
         return Columns(
             {name: text.take(rows) for name, text in self.texts.items()},
@@ -191,6 +191,11 @@ class Layouts:
             (fitting if len(rows) else others).append(layout)
         self._known = [*fitting, *untried, *others][:MOST_LAYOUTS]
         return _together(values, parts), read
+
+
+def unread(values: Spans) -> tuple[Columns, Bools]:
+    """What `Layouts.read` gives where no layout fits."""
+    return _together(values, ()), np.zeros(len(values), np.bool_)
 
 
 def _learnt(values: Spans, pending: Ints) -> Layout | None:

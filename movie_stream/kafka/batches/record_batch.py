@@ -17,6 +17,7 @@ from typing import Final, NamedTuple, Self
 import numpy as np
 
 from movie_stream.columnar.spans import NULL, PAD, WORD, Bytes, Ints, Spans, Words, equal, joined, words_of
+from movie_stream.events.chunk import Records
 
 _HEADER: Final = struct.Struct(">qiibIhiqqqhii")
 _CODEC: Final = 7
@@ -77,17 +78,6 @@ def piece_of(data: memoryview, records: int, body: memoryview) -> memoryview:
     head[_ATTRIBUTES_AT + 1] &= ~_CODEC
     struct.pack_into(">i", head, COUNT_AT, records)
     return memoryview(b"".join((head, body)))
-
-
-class Records(NamedTuple):
-    """Records in the order of the log, as columns of equal length."""
-
-    offsets: Ints
-    times_ms: Ints
-    keys: Spans
-    values: Spans
-    marked: dict[int, bytes]
-    """The value of the header that was asked for, by the offset of the few records that have it."""
 
 
 def records_of(batches: Sequence[RawBatch], header: str) -> Records:

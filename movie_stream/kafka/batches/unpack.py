@@ -19,10 +19,9 @@ import numpy as np
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
 
-from movie_stream.columnar.decimals import Bools
-from movie_stream.columnar.spans import PAD, Bytes, Ints, Spans, joined
-from movie_stream.events.chunk import REPLAY_OF, Chunk
-from movie_stream.events.layout import Columns, Layouts
+from movie_stream.columnar.spans import PAD, Bytes, Spans, joined
+from movie_stream.events.chunk import REPLAY_OF, Chunk, Records
+from movie_stream.events.layout import Layouts
 from movie_stream.kafka.batches import headers, inflate
 from movie_stream.kafka.batches.inflate import DAMAGE, BatchDamaged, BatchRefused, BatchTooLarge, TooLargeAtOnce
 from movie_stream.kafka.batches.record_batch import (
@@ -36,26 +35,6 @@ from movie_stream.kafka.batches.record_batch import (
     size_of_first,
     whole_records,
 )
-
-
-class Run(NamedTuple):
-    """Consecutive records of one partition, as columns of equal length, and the one header that matters."""
-
-    offsets: Ints
-    times_ms: Ints
-    """Kafka timestamps, -1 where there is none."""
-    keys: Spans
-    values: Spans
-    replays: dict[int, bytes]
-    """The header REPLAY_OF of the few records that have it, by offset."""
-    by_layout: tuple[Columns, Bools] | None = None
-    """What the views among them hold, where that was read."""
-
-    def part(self, rows: slice | Ints) -> Run:
-        """Some of the records."""
-        offsets = self.offsets[rows]
-        replays = {o: self.replays[o] for o in offsets.tolist() if o in self.replays} if self.replays else {}
-        return Run(offsets, self.times_ms[rows], self.keys.take(rows), self.values.take(rows), replays)
 
 
 class Fetched(NamedTuple):
@@ -167,7 +146,7 @@ def single(found: Iterable[Any]) -> Iterator[Any]:
             yield record
 
 
-def take_runs(waiting: deque[Fetched], layouts: Layouts | None = None) -> list[Run]:
+def take_runs(waiting: deque[Fetched], layouts: Layouts | None = None) -> list[Records]:
     """Takes a few batches from the left, one at least, and unpacks them: as many as fit into a chunk together.
 
     Of a batch that is too large for that a piece is taken, and what is left of it stays. None of the runs has more than
@@ -175,17 +154,10 @@ def take_runs(waiting: deque[Fetched], layouts: Layouts | None = None) -> list[R
     Raises BatchTooLarge and BatchDamaged.
     """
     parts = list(_cut(_taken(waiting)))
-    return parts if layouts is None else [_read(part, layouts) for part in parts]
+    return parts if layouts is None else [part.decoded(layouts) for part in parts]
 
 
-def _read(run: Run, layouts: Layouts) -> Run:
-    columns, read = layouts.read(run.values)
-    for text in columns.texts.values():
-        text.hashes()  # which it keeps
-    return run._replace(by_layout=(columns, read))
-
-
-def _cut(run: Run) -> Iterator[Run]:
+def _cut(run: Records) -> Iterator[Records]:
     """Parts of about one size, or of one record that is larger."""
     count = len(run.offsets)
     if not count:
@@ -199,11 +171,11 @@ def _cut(run: Run) -> Iterator[Run]:
     while begin < count:
         full = int(np.searchsorted(behind, before + BYTES_AT_ONCE, "right"))
         end = min(max(full, begin + 1), begin + most, count)
-        yield run.part(slice(begin, end))
+        yield run.take(slice(begin, end))
         begin, before = end, int(behind[end - 1])
 
 
-def _taken(waiting: deque[Fetched]) -> Run:
+def _taken(waiting: deque[Fetched]) -> Records:
     """The records that make up the next chunk."""
     place = waiting[0].place
     try:
@@ -223,7 +195,7 @@ def _old(waiting: deque[Fetched]) -> Iterator[Fetched]:
         yield waiting.popleft()
 
 
-def _records(waiting: deque[Fetched], batches: Sequence[Fetched], raw: Sequence[RawBatch]) -> Run:
+def _records(waiting: deque[Fetched], batches: Sequence[Fetched], raw: Sequence[RawBatch]) -> Records:
     """Those of batches that were taken; some of these are put back where they are read record by record."""
     try:
         return _as_columns(batches, raw)
@@ -320,7 +292,7 @@ class Opened:
         self._at = 0
 
 
-def _piece(waiting: deque[Fetched]) -> Run:
+def _piece(waiting: deque[Fetched]) -> Records:
     """The next records of a batch that is unpacked piece by piece; what is left of it is put back."""
     batch = waiting.popleft()
     opened = batch.opened or Opened(batch)
@@ -332,15 +304,14 @@ def _piece(waiting: deque[Fetched]) -> Run:
     return run
 
 
-def _as_columns(batches: Sequence[Fetched], raw: Sequence[RawBatch]) -> Run:
+def _as_columns(batches: Sequence[Fetched], raw: Sequence[RawBatch]) -> Records:
     """All of their records that were not read yet. Raises Malformed."""
     records = records_of(raw, REPLAY_OF)
-    run = Run(records.offsets, records.times_ms, records.keys, records.values, records.marked)
-    unread = run.offsets >= np.repeat([batch.first for batch in batches], [batch.records for batch in batches])
-    return run if unread.all() else run.part(np.flatnonzero(unread))
+    unread = records.offsets >= np.repeat([batch.first for batch in batches], [batch.records for batch in batches])
+    return records if unread.all() else records.take(np.flatnonzero(unread))
 
 
-def plain_run(batches: Iterable[Fetched]) -> Run:
+def plain_run(batches: Iterable[Fetched]) -> Records:
     """The same by aiokafka, record by record; takes no more batches than make up a chunk."""
     records: list[tuple[int, int, bytes | None, bytes | None]] = []
     replays: dict[int, bytes] = {}
@@ -358,12 +329,12 @@ def plain_run(batches: Iterable[Fetched]) -> Run:
             break
     offsets, times_ms, keys, values = zip(*records, strict=True) if records else ((), (), (), ())
     integers = np.array(offsets, np.int64), np.array(times_ms, np.int64)
-    return Run(*integers, Spans.of(keys), Spans.of(values), replays)
+    return Records(*integers, Spans.of(keys), Spans.of(values), replays)
 
 
-def chunks(partition: int, start: int, end: int, found: Sequence[Run]) -> Iterator[Chunk]:
+def chunks(partition: int, start: int, end: int, found: Sequence[Records]) -> Iterator[Chunk]:
     """Runs as chunks that together cover start <= offset < end: one at least."""
     ends = [*(int(run.offsets[0]) for run in found[1:]), end]
     for run, until in zip(found or [plain_run([])], ends, strict=True):
-        yield Chunk(partition, start, until, *run)
+        yield Chunk.of(run, partition, start, until)
         start = until

@@ -30,10 +30,10 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from movie_stream.errors import MovieStreamError
-from movie_stream.events.chunk import Chunk
+from movie_stream.events.chunk import Chunk, Records
 from movie_stream.events.layout import Layouts
 from movie_stream.kafka.batches.inflate import BatchRefused
-from movie_stream.kafka.batches.unpack import Fetched, Run, chunks, take_runs
+from movie_stream.kafka.batches.unpack import Fetched, chunks, take_runs
 from movie_stream.kafka.cluster.client import CLIENT_ID
 from movie_stream.kafka.group.leaving import leave_group, stop_consumer
 from movie_stream.kafka.group.membership import Membership
@@ -60,7 +60,7 @@ AHEAD: Final = 2
 would have to wait for them both, were the second one begun before there is something that it can take.
 """
 
-FetchedRuns = tuple[int | None, int, list[Run]]
+FetchedRuns = tuple[int | None, int, list[Records]]
 Waiting = tuple[deque[Fetched], int]
 """Batches of one fetch, one at least, and the position behind them."""
 
