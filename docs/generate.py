@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from movie_stream.aggregates.fields import Key
-from movie_stream.aggregates.results import RESULTS, Result
+from movie_stream.aggregates.results import CALLED, RESULTS, Result
 from movie_stream.cli import app
 from movie_stream.events.contract import RULES
 from movie_stream.kafka.cluster.topics import Topics
@@ -123,9 +123,8 @@ def _shown(name: str, schema: Mapping[str, Any]) -> str:
 
 
 def _one_for_each(result: Result) -> str:
-    if result.window.length_ms is None:
-        return "genre" if result.by_genre else "all"
-    return result.window.name + " and genre" * result.by_genre
+    window = [result.window.name] * (result.window.length_ms is not None)
+    return " and ".join(window + ([CALLED[result.by]] if result.by else [])) or "all"
 
 
 def _plain(text: str) -> str:

@@ -95,6 +95,16 @@ def expected(
 
     `copies` names of each copy of a refused record, by partition and offset, the offset of its original.
     """
+    applied, dead_letters = told_apart(partitions, rules, copies)
+    return Outcome(documents_of(applied, rules), dead_letters)
+
+
+def told_apart(
+    partitions: Sequence[Iterable[Record]],
+    rules: Rules = DEFAULT_RULES,
+    copies: Mapping[tuple[int, int], int] = MappingProxyType({}),
+) -> tuple[list[View], set[tuple[int, int, str]]]:
+    """The views that count; and of the other records, and of copies, partition, offset and kind."""
     applied: list[View] = []
     dead_letters: set[tuple[int, int, str]] = set()
     for partition, records in enumerate(partitions):
@@ -120,7 +130,7 @@ def expected(
             applied.append(view)
             if watermark is None or view.timestamp_ms > watermark:
                 watermark = view.timestamp_ms
-    return Outcome(documents_of(applied, rules), dead_letters)
+    return applied, dead_letters
 
 
 def judged(

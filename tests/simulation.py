@@ -19,6 +19,7 @@ from tests.reference import Record, views
 Copies = Mapping[tuple[int, int], int]
 """Of each copy of a refused record, by partition and offset, the offset of its original."""
 TOPIC = "cluster/topic"
+Declared = tuple[results.Result, ...]
 
 
 def partitions_of_events(events: Sequence[dict[str, Any]], count: int) -> list[list[Record]]:
@@ -68,16 +69,20 @@ class Pipeline:
     """All accumulators and one merger; `log` is what stands in `movie-partials`."""
 
     def __init__(
-        self, partitions: Sequence[Sequence[Record]], rules: Rules | None = None, copies: Copies | None = None
+        self,
+        partitions: Sequence[Sequence[Record]],
+        rules: Rules | None = None,
+        copies: Copies | None = None,
+        declared: Declared = results.RESULTS,
     ) -> None:
-        self.rules, self.copies = rules or Rules(), copies
+        self.rules, self.copies, self.declared = rules or Rules(), copies, declared
         self.partitions = partitions
         self.accumulators = [self.new_accumulator(p) for p in range(len(partitions))]
         self.letters: dict[tuple[int, int], DeadLetter] = {}
         self.log: list[bytes] = []
 
     def new_accumulator(self, partition: int) -> Accumulator:
-        return Accumulator(partition, len(self.partitions), self.rules, topic=TOPIC)
+        return Accumulator(partition, len(self.partitions), self.rules, results=self.declared, topic=TOPIC)
 
     def chunk(self, partition: int, start: int, end: int) -> Chunk:
         return chunk_of_records(partition, self.partitions[partition], start, end, self.copies)
@@ -113,9 +118,10 @@ def run(
     rng: random.Random,
     rules: Rules | None = None,
     copies: Copies | None = None,
+    declared: Declared = results.RESULTS,
 ) -> Pipeline:
     """Applies everything in chunks of random length, with sends, restarts, replays and forgetting in between."""
-    pipeline = Pipeline(partitions, rules, copies)
+    pipeline = Pipeline(partitions, rules, copies, declared)
     while not pipeline.done():
         p = rng.randrange(len(partitions))
         luck = rng.random()
@@ -153,11 +159,13 @@ def fetch(merger: Merger, store: Mapping[Place, bytes]) -> None:
     merger.fetched([store[place] for place in places if place in store], asked)
 
 
-def merged(log: Sequence[bytes], partitions: int, rng: random.Random) -> dict[str, dict[str, dict[str, Any]]]:
+def merged(
+    log: Sequence[bytes], partitions: int, rng: random.Random, declared: Declared = results.RESULTS
+) -> dict[str, dict[str, dict[str, Any]]]:
     """Applies partials in chunks to a merger with restores and evictions in between; collects the newest documents."""
     documents: dict[str, dict[str, tuple[tuple[int, ...], dict[str, Any]]]] = {}
     store: dict[Place, bytes] = {}
-    merger = Merger(partitions)
+    merger = Merger(partitions, results=declared)
     written: list[bytes] = []
     position = 0
     while position < len(log) or merger.dirty:
@@ -178,7 +186,7 @@ def merged(log: Sequence[bytes], partitions: int, rng: random.Random) -> dict[st
                 snapshot = not written or rng.random() < 0.3
                 written = [*([] if snapshot else written), *merger.freeze(snapshot)]
                 if rng.random() < 0.5:
-                    restored = Merger(partitions)
+                    restored = Merger(partitions, results=declared)
                     for entry in written:
                         restored.load(entry)
                     restored.loaded(merger.position, None)

@@ -420,7 +420,7 @@ def test_each_key_has_one_target() -> None:
         block = decoded.block
         result = next(result for result in RESULTS if result.collection == block.collection)
         slugs = PackedNames()
-        ids = slugs.unpack(*block.names) if result.by_genre and block.names else None
+        ids = slugs.unpack(*block.names) if result.by and block.names else None
         names = [""] * len(block) if ids is None else slugs.texts(ids)
         for start, slug in zip(np.frombuffer(block.starts, np.int64).tolist(), names, strict=True):
             places.setdefault((block.collection, start, slug), set()).add(target)

@@ -92,9 +92,9 @@ def test_a_new_result_is_one_entry() -> None:
     [
         (lambda: Result("x", HOUR, {"films": Top(3, "movie_id", {}), "rated": Rated()}), "the only figure"),
         (lambda: Result("x", HOUR, {"users": Users()}), "kept by day alone"),
-        (lambda: Result("x", DAY, {"users": TopUsers(3)}, by_genre=True), "kept by day alone"),
+        (lambda: Result("x", DAY, {"users": TopUsers(3)}, by="genre"), "kept by day alone"),
         (lambda: Result("x", DAY, {"users": Users(), "views": Count()}), "kept by day alone"),
-        (lambda: Result("x", DAY, {"films": Top(3, "movie_id", {"t": Title()})}, by_genre=True), "not by genre"),
+        (lambda: Result("x", DAY, {"films": Top(3, "movie_id", {"t": Title()})}, by="genre"), "not by a column"),
         (lambda: Result("x", DAY, {"films": Top(3, "movie_id", {}), "longest": Max("duration")}), "the only figure"),
     ],
 )

@@ -232,9 +232,9 @@ def test_the_new_aggregation_is_counted_after_a_rebuild(settings: Settings, tmp_
     [
         {"window": DAY, "fields": {"users": Users(), "views": Count()}},
         {"window": HOUR, "fields": {"users": Users()}},
-        {"window": DAY, "fields": {"top": TopUsers(10)}, "by_genre": True},
+        {"window": DAY, "fields": {"top": TopUsers(10)}, "by": "genre"},
         {"window": DAY, "fields": {"top": Top(10, "movie_id", {"title": Title()}), "avg": Mean("rating")}},
-        {"window": DAY, "fields": {"at": Start(), "top": Top(10, "movie_id", {"title": Title()})}, "by_genre": True},
+        {"window": DAY, "fields": {"at": Start(), "top": Top(10, "movie_id", {"title": Title()})}, "by": "genre"},
     ],
 )
 def test_an_aggregation_that_nothing_would_count_cannot_be_declared(declared: dict[str, Any]) -> None:

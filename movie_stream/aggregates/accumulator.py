@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -109,12 +110,15 @@ class Accumulator:
         self.users = Users(self._results, self._rules.session_gap_ms)
         self._reader = Reader(self.vocabulary, self.users.names, self._rules.future_tolerance_ms)
         self._refused = Refused()
-        names = {"genre": self.vocabulary.slugs, "movie_id": self.vocabulary.movies, None: None}
+        names = {"genre": self.vocabulary.slugs, "movie_id": self.vocabulary.movies, "user_id": self.users.names}
         self._of_views = [
-            Groups(result, names[result.grouped_by], self.vocabulary, live=True)
+            Groups(result, names.get(result.grouped_by or ""), self.vocabulary, live=True)
             for result in self._results
             if not result.of_users
         ]
+        self._by_column: defaultdict[str, list[Groups]] = defaultdict(list)
+        for groups in self._of_views:  # those by none are summed up from those by genre, of which there are few
+            self._by_column[groups.result.grouped_by or "genre"].append(groups)
         self._groups = {groups.result.collection: groups for groups in (*self._of_views, *self.users.figures)}
 
     @property
@@ -183,14 +187,11 @@ class Accumulator:
 
     def _count(self, batch: Batch) -> None:
         """Adds the views to all results; those that are by the same column share the groups of the shortest window."""
-        by_genre = [groups for groups in self._of_views if groups.result.grouped_by in (None, "genre")]
-        by_movie = [groups for groups in self._of_views if groups.result.grouped_by == "movie_id"]
-        for by, some in (("genre", by_genre), ("movie_id", by_movie)):
-            if some:
-                shortest = min((groups.result.window for groups in some), key=lambda window: window.length_ms or _EVER)
-                cut = Cut(batch, shortest, by)
-                for groups in some:
-                    groups.apply(cut)
+        for by, some in self._by_column.items():
+            shortest = min((groups.result.window for groups in some), key=lambda window: window.length_ms or _EVER)
+            cut = Cut(batch, shortest, by)
+            for groups in some:
+                groups.apply(cut)
         self.users.apply(batch, self.threshold_ms)
 
     def _close(self, chunk: Chunk, views: Views, copies: Mapping[int, int]) -> list[DeadLetter]:
@@ -287,10 +288,10 @@ class Accumulator:
 
     def _by_target(self, groups: Groups, rows: Ints, targets: int) -> list[tuple[int, Ints]]:
         collection = groups.result.collection
-        if groups.result.by_genre and groups.names is not None:
-            starts, slugs = groups.starts[rows].tolist(), groups.names.texts(groups.ids[rows])
+        if groups.result.by and groups.names is not None:
+            starts, values = groups.starts[rows].tolist(), groups.names.texts(groups.ids[rows])
             target = np.array(
-                [partial.target(collection, start, slug, targets) for start, slug in zip(starts, slugs, strict=True)],
+                [partial.target(collection, start, of, targets) for start, of in zip(starts, values, strict=True)],
                 np.int64,
             )
         else:

@@ -40,11 +40,13 @@ _NUMBER_OR_NULL: Final[Schema] = {"bsonType": ["double", "int", "long", "null"],
 
 
 class Key(NamedTuple):
-    """Which document: the window's start in Unix milliseconds (0 for all time), and the slug where it is by genre."""
+    """Which document: the window's start in Unix milliseconds (0 for all time), and the value of the column that the
+    result is grouped by (of a genre its slug), or "".
+    """
 
     window: Window
     start_ms: int
-    slug: str
+    value: str
 
 
 class Field(Protocol):
@@ -86,7 +88,19 @@ class Slug:
     schema: ClassVar[Schema] = _TEXT
 
     def value(self, key: Key, figures: Figures) -> str:
-        return key.slug
+        return key.value
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """The movie_id or user_id that the result is grouped by."""
+
+    needs: ClassVar[tuple[Accumulator, ...]] = ()
+    stored: ClassVar[str] = "Member()"
+    schema: ClassVar[Schema] = _TEXT
+
+    def value(self, key: Key, figures: Figures) -> str:
+        return key.value
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,16 +29,18 @@ from movie_stream.tables.claim import Claim, claim_in
 
 
 class DocumentKey(NamedTuple):
-    """Which document: its collection, its window's start in Unix milliseconds, its slug or ""."""
+    """Which document: its collection, its window's start in Unix milliseconds, and the value of the column that its
+    result is grouped by, or "".
+    """
 
     collection: str
     start_ms: int
-    slug: str
+    value: str
 
     @property
     def text(self) -> str:
         """The key as the `_id` of `_partials`."""
-        return f"{self.collection}|{self.start_ms}|{self.slug}"
+        return f"{self.collection}|{self.start_ms}|{self.value}"
 
 
 class Place(NamedTuple):
@@ -88,7 +90,7 @@ class HeldBlock(msgspec.Struct, array_like=True, tag="held"):
 
 
 class Eviction(msgspec.Struct, array_like=True, tag="evicted"):
-    """What is older than `before_ms` in a collection left the memory, but for these keys, by start and slug.
+    """What is older than `before_ms` in a collection left the memory, but for these keys, by start and value.
 
     What follows in the changelog is there again.
     """
@@ -145,7 +147,7 @@ class Merger:
         """Dirty keys of which something older may lie in the store, in the order in which they came."""
         self.staying: set[DocumentKey] = set()
         """Keys that the store does not take; they are passed over."""
-        self._names = {"genre": PackedNames(), "movie_id": PackedNames()}
+        self._names: defaultdict[str, PackedNames] = defaultdict(PackedNames)  # by column
         self._shown = _Shown(PackedNames(), PackedNames())
         self._held: dict[tuple[str, int], Groups] = {}
         self._evicted_before: dict[str, int] = {}
@@ -242,7 +244,7 @@ class Merger:
                 yield self._top_document(result, key, parts)
             return
         starts = np.array([key.start_ms for key in keys], np.int64)
-        ids = self._names["genre"].ids([key.slug for key in keys]) if result.by_genre else None
+        ids = self._names[result.by].ids([key.value for key in keys]) if result.by else None
         found = [(partition, groups, groups.find(starts, ids)) for partition, groups in parts]
         revs = np.zeros((len(keys), self._partitions), np.int64)
         for partition, groups, rows in found:
@@ -273,7 +275,7 @@ class Merger:
         return self._document(result, key, rev, figures)
 
     def _document(self, result: Result, key: DocumentKey, rev: list[int], figures: Mapping[str, Any]) -> Document:
-        shown = Key(result.window, key.start_ms, key.slug)
+        shown = Key(result.window, key.start_ms, key.value)
         return Document(key, result.document_id(shown), tuple(rev), result.document(shown, figures))
 
     def evictable(
@@ -374,7 +376,7 @@ class Merger:
                         kept[partition][of_it] = False
             for partition, groups in parts.items():
                 groups.keep(np.flatnonzero(kept[partition]))
-        for names in (self._names["movie_id"], *self._shown):
+        for names in (*self._names.values(), *self._shown):
             compact(names, self._held.values())
 
     def freeze(self, snapshot: bool) -> Iterator[bytes]:
@@ -398,10 +400,10 @@ class Merger:
         return released(entries)
 
     def _held_before(self, collection: str, before_ms: int) -> list[tuple[int, str]]:
-        """Start and slug of the keys in memory whose window began before a time."""
+        """Start and value of the keys in memory whose window began before a time."""
         return sorted(
             {
-                (key.start_ms, key.slug)
+                (key.start_ms, key.value)
                 for _, groups in self._parts(collection)
                 for key in _keys(groups, np.flatnonzero(groups.starts < before_ms))
             }
@@ -416,8 +418,8 @@ class Merger:
             self._evicted_before[message.collection] = message.before_ms
             for _, groups in self._parts(message.collection):
                 kept = groups.starts >= message.before_ms
-                for start_ms, slug in message.stays:
-                    kept |= _of_key(groups, DocumentKey(message.collection, start_ms, slug))
+                for start_ms, value in message.stays:
+                    kept |= _of_key(groups, DocumentKey(message.collection, start_ms, value))
                 groups.keep(np.flatnonzero(kept))
         else:
             self._groups(message.block.collection, message.partition).merge(message.block)
@@ -464,7 +466,7 @@ def _by_collection(windows: Iterable[WindowKey]) -> dict[str, set[int]]:
 
 def _keys(groups: Groups, rows: Ints) -> list[DocumentKey]:
     """The documents that rows belong to, each once."""
-    if groups.result.by_genre:
+    if groups.result.by:
         return [key for key, _ in _keys_by_row(groups, rows)]
     return [DocumentKey(groups.result.collection, start, "") for start in np.unique(groups.starts[rows]).tolist()]
 
@@ -472,16 +474,16 @@ def _keys(groups: Groups, rows: Ints) -> list[DocumentKey]:
 def _keys_by_row(groups: Groups, rows: Ints) -> list[tuple[DocumentKey, int]]:
     """The document of each row, where it has only one."""
     starts = groups.starts[rows].tolist()
-    slugs = groups.names.texts(groups.ids[rows]) if groups.names is not None else [""] * len(starts)
-    keys = [DocumentKey(groups.result.collection, start, slug) for start, slug in zip(starts, slugs, strict=True)]
+    values = groups.names.texts(groups.ids[rows]) if groups.names is not None else [""] * len(starts)
+    keys = [DocumentKey(groups.result.collection, start, value) for start, value in zip(starts, values, strict=True)]
     return list(zip(keys, rows.tolist(), strict=True))
 
 
 def _of_key(groups: Groups, key: DocumentKey) -> Bools:
     """Which rows belong to a document."""
     of_window: Bools = groups.starts == key.start_ms
-    if groups.result.by_genre and groups.names is not None:
-        of_window &= groups.ids == groups.names.ids([key.slug])
+    if groups.result.by and groups.names is not None:
+        of_window &= groups.ids == groups.names.ids([key.value])
     return of_window
 
 

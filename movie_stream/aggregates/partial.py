@@ -44,10 +44,10 @@ def decode(value: bytes) -> Partial | Watermark:
     return _DECODER.decode(value)
 
 
-def target(collection: str, start_ms: int, slug: str, targets: int) -> int:
+def target(collection: str, start_ms: int, value: str, targets: int) -> int:
     """The partition of `movie-partials` that carries a document's partials, whatever their source.
 
     >>> 0 <= target("daily_stats", 1730332800000, "action", 3) < 3
     True
     """
-    return crc32(f"{collection}\0{start_ms}\0{slug}".encode()) % targets
+    return crc32(f"{collection}\0{start_ms}\0{value}".encode()) % targets

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from movie_stream.aggregates.accumulators import Accumulator, NewestTime, OfUsers, TopUsersOf
 from movie_stream.aggregates.fields import (
@@ -42,32 +42,37 @@ from movie_stream.aggregates.fields import (
 )
 from movie_stream.aggregates.window import ALL_TIME, DAY, HOUR, MINUTE, Window
 
+By = Literal["genre", "movie_id", "user_id"]
+"""A column that results can be grouped by."""
+CALLED: Final[Mapping[By, str]] = {"genre": "genre", "movie_id": "film", "user_id": "user"}
+"""As people call one of its values."""
 Index = Mapping[str, int]
 """Field to direction, in order."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """One collection of documents: one for each window, and for each genre where `by_genre`."""
+    """One collection of documents: one for each window, and for each value of the column that it is grouped `by`."""
 
     collection: str
     window: Window
     fields: Mapping[str, Field]
-    by_genre: bool = False
+    by: By | None = None
+    """The column whose values have a document each in every window; a genre however it is written."""
     prefix: str = ""
-    """What an `_id` begins with; the slug and the window's start follow."""
+    """What an `_id` begins with; the value of the column and the window's start follow."""
     indexes: tuple[Index, ...] = ({"timestamp": 1},)
 
     def __post_init__(self) -> None:
         """Raises ValueError for what nothing would ever count."""
         kept_by_users = [isinstance(held, OfUsers | TopUsersOf) for held in self.held]
-        if any(kept_by_users) and not (all(kept_by_users) and self.window is DAY and not self.by_genre):
+        if any(kept_by_users) and not (all(kept_by_users) and self.window is DAY and not self.by):
             raise ValueError(
-                f"{self.collection}: figures of users are kept by day alone, without other figures or genres"
+                f"{self.collection}: figures of users are kept by day alone, without other figures, not by a column"
             )
-        if self.top and (self.by_genre or not set(self.held) <= {*self.top.held, NewestTime()}):
+        if self.top and (self.by or not set(self.held) <= {*self.top.held, NewestTime()}):
             raise ValueError(
-                f"{self.collection}: a Top is the only figure of its result but for a Newest, and not by genre"
+                f"{self.collection}: a Top is the only figure of its result but for a Newest, and not by a column"
             )
 
     @cached_property
@@ -84,7 +89,12 @@ class Result:
     @cached_property
     def grouped_by(self) -> str | None:
         """The column whose values tell the groups of one window apart."""
-        return self.top.of if self.top else "genre" if self.by_genre else None
+        return self.top.of if self.top else self.by
+
+    @property
+    def by_genre(self) -> bool:
+        """Whether there is a document for each genre."""
+        return self.by == "genre"
 
     @cached_property
     def of_users(self) -> bool:
@@ -111,8 +121,8 @@ class Result:
         return f"({names}, {{{fields}}}, ({held}))"
 
     def document_id(self, key: Key) -> str:
-        """The `_id`: prefix, slug and the window's start."""
-        parts = [self.prefix] * bool(self.prefix) + [key.slug] * self.by_genre
+        """The `_id`: prefix, the value of the column and the window's start."""
+        parts = [self.prefix] * bool(self.prefix) + [key.value] * (self.by is not None)
         return "_".join(parts + [self.window.label(key.start_ms)] * (self.window is not ALL_TIME))
 
     def document(self, key: Key, figures: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,7 +150,7 @@ RESULTS: Final = (
     Result(
         "movies_aggregates",
         MINUTE,
-        by_genre=True,
+        by="genre",
         fields={
             "genre": Genre(),
             "slug": Slug(),
@@ -177,7 +187,7 @@ RESULTS: Final = (
     Result(
         "category_stats",
         ALL_TIME,
-        by_genre=True,
+        by="genre",
         prefix="genre_stats",
         fields={
             "genre": Genre(),
@@ -224,7 +234,7 @@ RESULTS: Final = (
     Result(
         "daily_stats",
         DAY,
-        by_genre=True,
+        by="genre",
         fields={
             "genre": Genre(),
             "slug": Slug(),

@@ -73,7 +73,7 @@ class Shape:
     @property
     def one_a_window(self) -> bool:
         """Whether no two documents have the same start."""
-        return self.start is not None and not self.result.by_genre
+        return self.start is not None and not self.result.by
 
     def list_of(self, document: Document) -> list[Document]:
         """The entries of a document's list; none where it is no list of them."""

@@ -75,7 +75,7 @@ class Query:
         shape = self.shape
         order = self.order
         if not order:
-            fields = (shape.start, shape.views if self.result.by_genre else None)
+            fields = (shape.start, shape.views if self.result.by else None)
             order = tuple((field, DOWN) for field in fields if field)
         unique = {"_id"} | ({shape.start} if shape.one_a_window else set())
         return order if unique & {field for field, _ in order} else (*order, ("_id", UP))
