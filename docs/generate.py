@@ -1,10 +1,10 @@
-"""Writes what the documentation says of the code: tables in README.md and security.md, and all of settings.md."""
+"""Writes what follows from the code: tables in README.md and security.md, settings.md, and the types of documents."""
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import typer
 
 from movie_stream.aggregates.fields import Key
 from movie_stream.aggregates.results import CALLED, RESULTS, Result
+from movie_stream.aggregates.shape import Shape, kind_of
 from movie_stream.cli import app
 from movie_stream.events.contract import RULES
 from movie_stream.kafka.cluster.topics import Topics
@@ -21,6 +22,7 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 SETTINGS = ROOT / "docs" / "settings.md"
 SECURITY = ROOT / "docs" / "security.md"
+DOCUMENTS = ROOT / "movie_stream" / "mongo" / "documents.py"
 _HALF_PAST_TWO_MS = 1_730_385_000_000
 """2024-10-31T14:30:00Z, for the examples."""
 
@@ -104,6 +106,52 @@ def settings() -> str:
     )
 
 
+def documents() -> str:
+    """The whole of mongo/documents.py."""
+    kinds = [text for result in RESULTS for text in _typed(result)]
+    return (
+        '"""The documents of the results as types, for programs. Made by `make docs` from RESULTS."""\n\n'
+        "from __future__ import annotations\n\n"
+        "from datetime import datetime\nfrom typing import TypedDict\n" + "".join(f"\n\n{kind}" for kind in kinds)
+    )
+
+
+def _typed(result: Result) -> Iterator[str]:
+    """The type of an entry of the result's list, if it has one, and that of its documents."""
+    shape, name = Shape.of(result), type_name(result)
+    types = {column.name: _type(result.fields[column.name].schema) for column in shape.fields}
+    if shape.entries:
+        entry = result.fields[shape.entries].schema["items"]["properties"]
+        yield _class(f"{name}Entry", f"An entry of {shape.entries}.", {key: _type(of) for key, of in entry.items()})
+        types[shape.entries] = f"list[{name}Entry]"
+    ordered = {"_id": "str", **{field: types[field] for field in result.fields}}
+    each = _one_for_each(result)
+    says = (
+        f"The document of {result.collection}." if each == "all" else f"A document of {result.collection}: by {each}."
+    )
+    yield _class(name, says, ordered)
+
+
+def type_name(result: Result) -> str:
+    """What the type of the result's documents is called.
+
+    >>> type_name(RESULTS[0])
+    'MoviesAggregates'
+    """
+    return "".join(map(str.capitalize, result.collection.split("_")))
+
+
+def _class(name: str, says: str, fields: Mapping[str, str]) -> str:
+    lines = "".join(f"    {field}: {kind}\n" for field, kind in fields.items())
+    return f'class {name}(TypedDict):\n    """{says}"""\n\n{lines}'
+
+
+def _type(schema: Mapping[str, Any]) -> str:
+    """A value's type in Python."""
+    kind = {"time": "datetime", "count": "int", "number": "float", "text": "str"}[kind_of(schema)]
+    return kind + " | None" * ("null" in schema["bsonType"])
+
+
 def filled(page: Path) -> str:
     """The page's text with the tables between its marks as they are now. Raises ValueError where a mark is missing."""
     text = page.read_text(encoding="utf-8")
@@ -148,3 +196,4 @@ if __name__ == "__main__":
     for page in (README, SECURITY):
         page.write_text(filled(page), encoding="utf-8")
     SETTINGS.write_text(settings(), encoding="utf-8")
+    DOCUMENTS.write_text(documents(), encoding="utf-8")

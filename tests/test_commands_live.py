@@ -12,14 +12,14 @@ from rich.console import Console
 
 from movie_stream.commands.demo.live import Run, frame, results, screen
 from movie_stream.commands.demo.watch import Snapshot
-from movie_stream.mongo.read import GenreStats, Hour, MinuteWindow, TopMovie
+from movie_stream.mongo.documents import CategoryStats, HourlyMetrics, MoviesAggregates, TopMoviesEntry
 
 AT = datetime(2024, 11, 1, 14, 30, tzinfo=UTC)
 
 
 def snapshot(at_s: float = 1.0, views: int = 5_000) -> Snapshot:
     windows = [
-        MinuteWindow(
+        MoviesAggregates(
             _id=f"w{number}",
             genre="Action\x1b[2J" if number == 0 else "Documentary",
             slug="action",
@@ -36,7 +36,7 @@ def snapshot(at_s: float = 1.0, views: int = 5_000) -> Snapshot:
         for number in range(50)
     ]
     genres = [
-        GenreStats(
+        CategoryStats(
             _id=f"g{number}",
             genre=f"Genre {number}",
             slug="",
@@ -52,9 +52,9 @@ def snapshot(at_s: float = 1.0, views: int = 5_000) -> Snapshot:
         for number in range(20)
     ]
     title = "The Very Long Title of a Film That Nobody Has Seen"
-    film = TopMovie(movie_id="m", title=title, genre="Drama", views=99, rated_views=9, avg_rating=4.0)
+    film = TopMoviesEntry(movie_id="m", title=title, genre="Drama", views=99, rated_views=9, avg_rating=4.0)
     hours = [
-        Hour(
+        HourlyMetrics(
             _id=f"h{number}",
             timestamp=AT - timedelta(hours=number),
             total_views=number + 1,

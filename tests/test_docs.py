@@ -64,6 +64,7 @@ def test_the_readme_has_every_command() -> None:
 
 def test_the_page_of_settings_is_current() -> None:
     assert generate.SETTINGS.read_text("utf-8") == generate.settings(), "make it anew with: make docs"
+    assert generate.DOCUMENTS.read_text("utf-8") == generate.documents(), "make it anew with: make docs"
 
 
 def test_a_mark_that_is_missing_is_named(tmp_path: Path) -> None:

@@ -60,9 +60,9 @@ class Shape:
             result,
             None if result.window is ALL_TIME else _first(result, Start),
             _first(result, Count),
-            tuple(Column(name, _kind(schema)) for name, schema in schemas.items() if name not in lists),
+            tuple(Column(name, kind_of(schema)) for name, schema in schemas.items() if name not in lists),
             entries,
-            tuple(Column(name, _kind(schema)) for name, schema in entry.items()),
+            tuple(Column(name, kind_of(schema)) for name, schema in entry.items()),
         )
 
     @property
@@ -102,10 +102,10 @@ def _first(result: Result, kind: type) -> str | None:
     return next((name for name, field in result.fields.items() if isinstance(field, kind)), None)
 
 
-def _kind(schema: Schema) -> Kind:
+def kind_of(schema: Schema) -> Kind:
     """What kind of value a schema allows, beside null.
 
-    >>> _kind({"bsonType": ["int", "long"]}), _kind({"bsonType": ["double", "null"]}), _kind({"bsonType": "date"})
+    >>> kind_of({"bsonType": ["int", "long"]}), kind_of({"bsonType": ["double", "null"]}), kind_of({"bsonType": "date"})
     ('count', 'number', 'time')
     """
     types = schema["bsonType"]

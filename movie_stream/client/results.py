@@ -14,6 +14,15 @@ from pymongo.errors import PyMongoError
 from movie_stream.errors import UsageError
 from movie_stream.mongo import read
 from movie_stream.mongo.client import Database, explain, opened
+from movie_stream.mongo.documents import (
+    ActiveUsers,
+    CategoryStats,
+    DailyStats,
+    HourlyMetrics,
+    MoviesAggregates,
+    TopMovies,
+    TopUsers,
+)
 from movie_stream.settings import Settings, settings_with
 
 T = TypeVar("T")
@@ -29,7 +38,7 @@ class Results:
     Settings are those of this process, unless `settings` are given; `mongodb_uri` and `database` win over both.
 
     Each method returns documents, newest or largest first, `limit` of them at most, whose types are in
-    `movie_stream.mongo.read`. `since` and `until` choose windows by their start, the latter exclusive, both aware;
+    `movie_stream.mongo.documents`. `since` and `until` choose windows by their start, the latter exclusive, both aware;
     `genre` is found however it is written.
 
     All of them raise MongoUnreachable, MongoRefused, MongoFailed, QueryTooSlow, and UsageError for arguments that
@@ -77,13 +86,13 @@ class Results:
         genre: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
-    ) -> list[read.MinuteWindow]:
+    ) -> list[MoviesAggregates]:
         """The newest minutes by genre, of one minute the genres with most views first."""
         return await self._asked("movies_aggregates", limit, genre=genre, since=since, until=until)
 
     async def changes(
         self, limit: int = 100, *, genre: str | None = None, every_s: float = 1.0
-    ) -> AsyncGenerator[read.MinuteWindow]:
+    ) -> AsyncGenerator[MoviesAggregates]:
         """Of the `limit` newest minutes by genre each as it is now, and again each time it is found changed or new.
 
         MongoDB is asked every `every_s` seconds: of several changes in between the last one is seen. Older windows,
@@ -91,7 +100,7 @@ class Results:
         """
         if not every_s > 0:
             raise UsageError(argument="every_s", expected="a number of seconds above 0", got=str(every_s))
-        known: dict[str, read.MinuteWindow] = {}
+        known: dict[str, MoviesAggregates] = {}
         while True:
             windows = await self.latest_windows(limit, genre=genre)
             before, known = known, {window["_id"]: window for window in windows}
@@ -102,23 +111,23 @@ class Results:
 
     async def top_movies(
         self, limit: int = 1, *, since: datetime | None = None, until: datetime | None = None
-    ) -> list[read.TopMovies]:
+    ) -> list[TopMovies]:
         """The newest hours, each with the ten films with most views."""
         return await self._asked("top_movies", limit, since=since, until=until)
 
-    async def genres(self, limit: int = 20, *, genre: str | None = None) -> list[read.GenreStats]:
+    async def genres(self, limit: int = 20, *, genre: str | None = None) -> list[CategoryStats]:
         """The genres with most views of all time, or the one."""
         return await self._asked("category_stats", limit, genre=genre)
 
     async def active_users(
         self, limit: int = 7, *, since: datetime | None = None, until: datetime | None = None
-    ) -> list[read.ActiveUsers]:
+    ) -> list[ActiveUsers]:
         """The newest days, each with how many users there were, and how long they stayed."""
         return await self._asked("active_users", limit, since=since, until=until)
 
     async def hours(
         self, limit: int = 24, *, since: datetime | None = None, until: datetime | None = None
-    ) -> list[read.Hour]:
+    ) -> list[HourlyMetrics]:
         """The newest hours."""
         return await self._asked("hourly_metrics", limit, since=since, until=until)
 
@@ -129,13 +138,13 @@ class Results:
         genre: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
-    ) -> list[read.GenreDay]:
+    ) -> list[DailyStats]:
         """The newest days by genre, of one day the genres with most views first."""
         return await self._asked("daily_stats", limit, genre=genre, since=since, until=until)
 
     async def top_users(
         self, limit: int = 1, *, since: datetime | None = None, until: datetime | None = None
-    ) -> list[read.TopUsers]:
+    ) -> list[TopUsers]:
         """The newest days, each with the ten users with most views."""
         return await self._asked("top_users", limit, since=since, until=until)
 

@@ -1,16 +1,13 @@
 """Answers to queries: documents as they are stored, without `_rev` and `_run`. Nothing in here writes.
 
 Every function raises the driver's errors as they are: use it within `client.opened`.
-
-The typed dictionaries are for programs that read documents through `movie_stream.Results`; what a document has is
-declared in RESULTS, and a test compares the two.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, TypedDict
+from typing import Any, Final
 
 from pymongo.errors import ExecutionTimeout
 
@@ -20,126 +17,6 @@ from movie_stream.mongo.query import DOWN, Filter, Position, Query, check, resul
 
 LIMIT_MS: Final = 20_000
 """How long MongoDB may work on one query."""
-
-
-class MinuteWindow(TypedDict):
-    """A document of movies_aggregates."""
-
-    _id: str
-    genre: str
-    slug: str
-    window_start: datetime
-    window_end: datetime
-    total_views: int
-    unique_users: int
-    rated_views: int
-    avg_rating: float | None
-    max_rating: float | None
-    min_rating: float | None
-    total_duration: int
-
-
-class TopMovie(TypedDict):
-    """A film in its hour or day, or of all time."""
-
-    movie_id: str
-    title: str
-    genre: str
-    views: int
-    rated_views: int
-    avg_rating: float | None
-
-
-class TopMovies(TypedDict):
-    """A document of top_movies, or the one of top_movies_all_time."""
-
-    _id: str
-    timestamp: datetime
-    top_movies: list[TopMovie]
-
-
-class TopMoviesOfDay(TypedDict):
-    """A document of top_movies_daily."""
-
-    _id: str
-    date: str
-    timestamp: datetime
-    top_movies: list[TopMovie]
-
-
-class GenreStats(TypedDict):
-    """A document of category_stats."""
-
-    _id: str
-    genre: str
-    slug: str
-    timestamp: datetime
-    total_views: int
-    unique_movies: int
-    unique_users: int
-    rated_views: int
-    avg_rating: float | None
-    total_revenue: float
-    peak_hour: str
-
-
-class ActiveUsers(TypedDict):
-    """A document of active_users."""
-
-    _id: str
-    date: str
-    timestamp: datetime
-    total_users: int
-    new_users: int
-    returning_users: int
-    sessions: int
-    avg_session_duration: float | None
-
-
-class Hour(TypedDict):
-    """A document of hourly_metrics."""
-
-    _id: str
-    timestamp: datetime
-    total_views: int
-    unique_users: int
-    rated_views: int
-    avg_rating: float | None
-    total_duration: int
-    total_revenue: float
-
-
-class GenreDay(TypedDict):
-    """A document of daily_stats."""
-
-    _id: str
-    genre: str
-    slug: str
-    date: str
-    timestamp: datetime
-    daily_views: int
-    unique_users: int
-    rated_views: int
-    avg_daily_rating: float | None
-    total_watch_time: int
-    daily_revenue: float
-
-
-class TopUser(TypedDict):
-    """A user on a day; `watch_time` in minutes."""
-
-    user_id: str
-    watch_count: int
-    watch_time: int
-
-
-class TopUsers(TypedDict):
-    """A document of top_users."""
-
-    _id: str
-    date: str
-    timestamp: datetime
-    top_users: list[TopUser]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from movie_stream.kafka.cluster import client
 from movie_stream.kafka.cluster.topics import Topics, describe
 from movie_stream.mongo import read, runs
 from movie_stream.mongo.client import Database, explain, opened
+from movie_stream.mongo.documents import CategoryStats, HourlyMetrics, MoviesAggregates, TopMovies
 from movie_stream.runs.progress import Tables, span
 from movie_stream.settings import Settings
 
@@ -35,13 +36,13 @@ class Snapshot:
     dead_letters: int = 0
     waiting: int = 0
     """Events of the topic that are not finished, by the checkpoints of the tables."""
-    windows: list[read.MinuteWindow] = field(default_factory=list)
+    windows: list[MoviesAggregates] = field(default_factory=list)
     """Newest first."""
-    genres: list[read.GenreStats] = field(default_factory=list)
+    genres: list[CategoryStats] = field(default_factory=list)
     """Most views first."""
-    films: read.TopMovies | None = None
+    films: TopMovies | None = None
     """Those of the newest hour."""
-    hours: list[read.Hour] = field(default_factory=list)
+    hours: list[HourlyMetrics] = field(default_factory=list)
     """Newest first."""
 
 
