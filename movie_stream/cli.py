@@ -6,13 +6,12 @@ Those modules are imported when their command runs, so that `--help` and shell c
 import os
 import shlex
 import sys
-from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from movie_stream import __version__
+from movie_stream.commands import options
 from movie_stream.console import ending
 from movie_stream.console.arguments import CommandLine, parsed
 
@@ -27,61 +26,7 @@ app = CommandLine(
 )
 
 
-class Anchor(StrEnum):
-    """The view that is moved to a given time, and all others with it."""
-
-    FIRST = "first"
-    LAST = "last"
-
-
-_FILE, _CATALOGUE, _WHICH, _WHEN = "The file", "For catalogues", "Which views", "When"
-"""Groups of options."""
 _HOW = ("--resume", "--restart")
-
-EncodingOption = Annotated[
-    str | None,
-    typer.Option(
-        "--encoding",
-        metavar="NAME",
-        help="In which encoding the text is, such as windows-1251 or euc-kr.",
-        show_default="UTF-8, or Windows-1252 where there is no doubt",
-        rich_help_panel=_FILE,
-    ),
-]
-MapOption = Annotated[
-    str | None,
-    typer.Option(
-        "--map",
-        metavar="FIELD=COLUMN,...",
-        help="Which columns hold the fields of a view, where they have other names.",
-        show_default=False,
-        rich_help_panel=_FILE,
-    ),
-]
-GenreOption = Annotated[
-    str | None,
-    typer.Option(
-        "--genre",
-        metavar="first|rarest",
-        help="Which one of a film's genres counts; the rarest is the one that the fewest films have.",
-        show_default="first",
-        rich_help_panel=_FILE,
-    ),
-]
-MaxGapOption = Annotated[
-    str | None,
-    typer.Option(
-        "--max-gap",
-        metavar="DURATION",
-        help="With --speed: wait at most so long between two views; their timestamps stay.",
-        show_default=False,
-        rich_help_panel=_WHEN,
-    ),
-]
-LateAnyway = Annotated[
-    bool, typer.Option("--late-anyway", help="Send also views that the workers would refuse as late.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
 def _examples(*lines: str) -> str:
@@ -114,24 +59,10 @@ def _options(
     )
 )
 def demo(
-    once: Annotated[bool, typer.Option("--once", help="End when every event is in MongoDB.")] = False,
-    file: Annotated[
-        Path | None, typer.Option("--file", "-f", help="Replay this CSV instead of the sample.", show_default=False)
-    ] = None,
-    count: Annotated[
-        int | None,
-        typer.Option("--count", "-n", min=1, help="How many events to replay.", show_default="100,000"),
-    ] = None,
-    rate: Annotated[
-        float | None,
-        typer.Option(
-            *("--rate", "-r"),
-            min=0,
-            metavar="EVENTS/S",
-            help="Events per second; 0 is as fast as it goes.",
-            show_default="5,000",
-        ),
-    ] = None,
+    once: options.Once = False,
+    file: options.DemoFile = None,
+    count: options.Count = None,
+    rate: options.DemoRate = None,
 ) -> None:
     """Start a broker, a MongoDB and a worker, replay a sample and made-up views, show the results live.
 
@@ -201,175 +132,32 @@ def worker(
     )
 )
 def produce(
-    file: Annotated[
-        Path,
-        typer.Option(
-            "--file",
-            "-f",
-            help="The file to replay: CSV, lines of JSON or Parquet, also as .gz, .zst or .zip; - is standard input.",
-        ),
-    ],
-    format_name: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            metavar="native|movielens|tmdb|netflix",
-            help="What kind of file it is.",
-            show_default="found by its header",
-            rich_help_panel=_FILE,
-        ),
-    ] = None,
-    encoding: EncodingOption = None,
-    mapping: MapOption = None,
-    genre: GenreOption = None,
-    movies: Annotated[
-        Path | None,
-        typer.Option(
-            "--movies",
-            help="MovieLens' movies.csv.",
-            show_default="the one beside the ratings",
-            rich_help_panel=_FILE,
-        ),
-    ] = None,
-    member: Annotated[
-        str | None,
-        typer.Option(
-            "--member",
-            metavar="NAME",
-            help="Which file of an archive.",
-            show_default="the one of a known format",
-            rich_help_panel=_FILE,
-        ),
-    ] = None,
-    views: Annotated[
-        int | None,
-        typer.Option(
-            "--views",
-            min=1,
-            help="How many views are made up of a catalogue's films.",
-            show_default="100,000",
-            rich_help_panel=_CATALOGUE,
-        ),
-    ] = None,
-    users: Annotated[
-        int | None,
-        typer.Option(
-            "--users",
-            min=1,
-            help="By how many users.",
-            show_default="a tenth of the views",
-            rich_help_panel=_CATALOGUE,
-        ),
-    ] = None,
-    days: Annotated[
-        int | None,
-        typer.Option(
-            "--days", min=1, help="Over how many days, up to now.", show_default="2", rich_help_panel=_CATALOGUE
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            "--seed", "-s", help="The same seed makes the same views.", show_default="0", rich_help_panel=_CATALOGUE
-        ),
-    ] = None,
-    start: Annotated[
-        str | None,
-        typer.Option(
-            "--start",
-            metavar="TIME",
-            help="Only views from this time (UTC) on, by the file's own times.",
-            show_default=False,
-            rich_help_panel=_WHICH,
-        ),
-    ] = None,
-    end: Annotated[
-        str | None,
-        typer.Option(
-            "--end",
-            metavar="TIME",
-            help="Only views before this time (UTC).",
-            show_default=False,
-            rich_help_panel=_WHICH,
-        ),
-    ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            "--limit",
-            "-l",
-            min=1,
-            help="Only the first so many of these.",
-            show_default=False,
-            rich_help_panel=_WHICH,
-        ),
-    ] = None,
-    no_sort: Annotated[
-        bool,
-        typer.Option("--no-sort", help="Keep the file's order instead of that of time.", rich_help_panel=_WHICH),
-    ] = False,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Send nothing if there is a bad row.", rich_help_panel=_WHICH)
-    ] = False,
-    rate: Annotated[
-        float,
-        typer.Option(
-            *("--rate", "-r"),
-            min=0,
-            metavar="EVENTS/S",
-            help="Events per second; 0 is as fast as it goes.",
-            rich_help_panel=_WHEN,
-        ),
-    ] = 0,
-    speed: Annotated[
-        float | None,
-        typer.Option(
-            "--speed",
-            metavar="FACTOR",
-            help="As they happened, so many times as fast: with 60 an hour takes a minute.",
-            show_default=False,
-            rich_help_panel=_WHEN,
-        ),
-    ] = None,
-    max_gap: MaxGapOption = None,
-    shift_to: Annotated[
-        str | None,
-        typer.Option(
-            "--shift-to",
-            metavar="now|TIME",
-            help="Move all views in time, so that the last one is then.",
-            show_default=False,
-            rich_help_panel=_WHEN,
-        ),
-    ] = None,
-    anchor: Annotated[
-        Anchor | None,
-        typer.Option(
-            "--anchor",
-            help="Or so that the first one is.",
-            show_default="last; first with --speed 1",
-            rich_help_panel=_WHEN,
-        ),
-    ] = None,
-    loop: Annotated[
-        bool,
-        typer.Option(
-            "--loop",
-            help="Begin again at the end, each time later by the file's length, until that lies in the future.",
-            rich_help_panel=_WHEN,
-        ),
-    ] = False,
-    late_anyway: LateAnyway = False,
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", "-n", help="Only show the first views, and what is wrong with which rows."),
-    ] = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where an earlier run of this file was interrupted, if one was.")
-    ] = False,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Send all of it, also what an interrupted run has sent already.")
-    ] = False,
+    file: options.ReplayedFile,
+    format_name: options.FormatName = None,
+    encoding: options.Encoding = None,
+    mapping: options.ColumnMap = None,
+    genre: options.WhichGenre = None,
+    movies: options.Movies = None,
+    member: options.Member = None,
+    views: options.Views = None,
+    users: options.Users = None,
+    days: options.Days = None,
+    seed: options.Seed = None,
+    start: options.Start = None,
+    end: options.End = None,
+    limit: options.ReplayLimit = None,
+    no_sort: options.NoSort = False,
+    strict: options.Strict = False,
+    rate: options.ReplayRate = 0,
+    speed: options.Speed = None,
+    max_gap: options.MaxGap = None,
+    shift_to: options.ShiftTo = None,
+    anchor: options.AnchorOn = None,
+    loop: options.Loop = False,
+    late_anyway: options.LateAnyway = False,
+    dry_run: options.DryRun = False,
+    resume: options.Resume = False,
+    restart: options.Restart = False,
 ) -> None:
     """Send the views of a file to the topic, in time order.
 
@@ -419,14 +207,6 @@ def produce(
     _end(run(load_settings(), source, plan, resume=resume, restart=restart, again=again))
 
 
-class FileFormat(StrEnum):
-    """What `generate` can write."""
-
-    CSV = "csv"
-    JSONL = "jsonl"
-    PARQUET = "parquet"
-
-
 @app.command(
     epilog=_examples(
         "movie-stream generate --output views.csv --count 100000 --seed 7",
@@ -435,63 +215,20 @@ class FileFormat(StrEnum):
     )
 )
 def generate(
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE|-", help="The file to write; - is standard output."),
-    ] = None,
-    to_topic: Annotated[bool, typer.Option("--to-topic", help="Send them to the topic instead of a file.")] = False,
-    rate: Annotated[
-        float | None,
-        typer.Option(
-            *("--rate", "-r"),
-            min=0,
-            metavar="EVENTS/S",
-            help="With --to-topic: events per second; 0 is as fast as it goes.",
-            show_default="0",
-        ),
-    ] = None,
-    file_format: Annotated[
-        FileFormat | None,
-        typer.Option("--format", help="jsonl: the records of the topic, one a line.", show_default="by FILE's ending"),
-    ] = None,
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many views.")] = 10_000,
-    seed: Annotated[int, typer.Option("--seed", "-s", help="The same options and seed make the same views.")] = 0,
-    users: Annotated[
-        int | None,
-        typer.Option("--users", min=1, help="How many users there are at most.", show_default="a tenth of --count"),
-    ] = None,
-    films: Annotated[int, typer.Option("--films", min=1, max=1_000_000, help="How many films there are.")] = 400,
-    days: Annotated[float, typer.Option("--days", help="The time that they are spread over.")] = 2,
-    end: Annotated[
-        str | None,
-        typer.Option(
-            "--end",
-            metavar="TIME|now",
-            help="When that time ends (UTC). With `now` the same seed makes other times each run.",
-            show_default="2024-11-01",
-        ),
-    ] = None,
-    no_price: Annotated[bool, typer.Option("--no-price", help="No view has a price.")] = False,
-    late_fraction: Annotated[
-        float,
-        typer.Option(
-            "--late-fraction",
-            min=0,
-            max=1,
-            help="The share of views that stand days behind their time, so that a worker refuses them as late. "
-            "`produce` puts a file in order, and so makes up for it, except with --no-sort.",
-        ),
-    ] = 0,
-    bad_fraction: Annotated[
-        float,
-        typer.Option(
-            "--bad-fraction",
-            min=0,
-            max=1,
-            help="The share of views that are spoilt, in one of six ways, so that they are refused as bad.",
-        ),
-    ] = 0,
-    late_anyway: LateAnyway = False,
+    output: options.Output = None,
+    to_topic: options.ToTopic = False,
+    rate: options.MadeUpRate = None,
+    file_format: options.WrittenAs = None,
+    count: options.MadeUpCount = 10_000,
+    seed: options.MadeUpSeed = 0,
+    users: options.MadeUpUsers = None,
+    films: options.Films = 400,
+    days: options.MadeUpDays = 2,
+    end: options.MadeUpEnd = None,
+    no_price: options.NoPrice = False,
+    late_fraction: options.LateFraction = 0,
+    bad_fraction: options.BadFraction = 0,
+    late_anyway: options.LateAnyway = False,
 ) -> None:
     """Make views up: a daily rhythm, popular and rare films, regular and rare users; to a file or to the topic.
 
@@ -523,14 +260,6 @@ def generate(
     )
 
 
-def _shown_names(incomplete: str) -> list[str]:
-    """What the shell may complete the word to, with dashes where it has some."""
-    from movie_stream.commands.show.command import names
-
-    spelled = [name.replace("_", "-") for name in names()] if "-" in incomplete else names()
-    return [name for name in spelled if name.startswith(incomplete)]
-
-
 @app.command(
     epilog=_examples(
         "movie-stream show genres",
@@ -541,46 +270,14 @@ def _shown_names(incomplete: str) -> list[str]:
     )
 )
 def show(
-    what: Annotated[
-        str,
-        typer.Argument(
-            metavar="RESULT",
-            help="A collection of the results (windows, genres, hours and days for short), or workers.",
-            show_default=False,
-            autocompletion=_shown_names,
-        ),
-    ],
-    since: Annotated[
-        str | None,
-        typer.Option(
-            "--since",
-            metavar="TIME|AGO",
-            help="Only windows that start at this time (UTC) or later, or since so long ago: 30min, 2h, 3d.",
-            show_default=False,
-        ),
-    ] = None,
-    until: Annotated[
-        str | None,
-        typer.Option("--until", metavar="TIME|AGO", help="Only windows that start before.", show_default=False),
-    ] = None,
-    genre: Annotated[
-        str | None, typer.Option("--genre", "-g", help="Only this genre, however it is written.", show_default=False)
-    ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            "--limit",
-            "-l",
-            help="How many documents, the newest or largest first; of lists by hour or day, how many of these.",
-            show_default="24; of lists 1",
-        ),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: an array of documents as stored.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, with a line for each entry of a list.")] = False,
-    watch: Annotated[
-        bool,
-        typer.Option("--watch", "-w", help="Ask again every second; with --json, print a line for each change."),
-    ] = False,
+    what: options.What,
+    since: options.Since = None,
+    until: options.Until = None,
+    genre: options.Genre = None,
+    limit: options.ShownLimit = None,
+    as_json: options.DocumentsAsJson = False,
+    as_csv: options.AsCsv = False,
+    watch: options.Watch = False,
 ) -> None:
     """Show a result from MongoDB, or the running workers, as a table, JSON or CSV.
 
@@ -599,31 +296,10 @@ def show(
     _end(run(load_settings(), what=what, choice=choice, json=as_json, csv=as_csv, watching=watch))
 
 
-class Kind(StrEnum):
-    """What can be wrong with a record."""
-
-    BAD = "bad"
-    LATE = "late"
-
-
 dead_letters = CommandLine(
     name="dead-letters", help="Show the records that were refused, and send them again.", no_args_is_help=True
 )
 app.add_typer(dead_letters)
-
-ReasonOption = Annotated[str | None, typer.Option("--reason", help="Only those whose reason contains this.")]
-KindOption = Annotated[Kind | None, typer.Option("--kind", help="Only the bad, or only the late.")]
-PartitionOption = Annotated[int | None, typer.Option("--partition", "-p", min=0, help="Only this source partition.")]
-FromOption = Annotated[
-    str | None,
-    typer.Option("--from", metavar="TIME|OFFSET", help="Only from this time (UTC), or offset of --partition, on."),
-]
-ToOption = Annotated[
-    str | None, typer.Option("--to", metavar="TIME|OFFSET", help="Only before this time (UTC) or offset.")
-]
-AllRunsOption = Annotated[
-    bool, typer.Option("--all-runs", help="Those of earlier runs, and of other groups, too.", show_default=False)
-]
 
 
 @dead_letters.command(
@@ -635,15 +311,15 @@ AllRunsOption = Annotated[
     ),
 )
 def list_letters(
-    reason: ReasonOption = None,
-    kind: KindOption = None,
-    partition: PartitionOption = None,
-    since: FromOption = None,
-    until: ToOption = None,
-    limit: Annotated[int, typer.Option("--limit", "-l", min=0, help="How many, the newest first; 0 is all.")] = 20,
-    by_reason: Annotated[bool, typer.Option("--by-reason", help="Count all of them by reason.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each, for scripts.")] = False,
-    all_runs: AllRunsOption = False,
+    reason: options.Reason = None,
+    kind: options.OfKind = None,
+    partition: options.Partition = None,
+    since: options.From = None,
+    until: options.To = None,
+    limit: options.LettersLimit = 20,
+    by_reason: options.ByReason = False,
+    as_json: options.LettersAsJson = False,
+    all_runs: options.AllRuns = False,
 ) -> None:
     """Show the records that were refused and are not made up for, newest first.
 
@@ -667,29 +343,15 @@ def list_letters(
     ),
 )
 def replay_letters(
-    reason: ReasonOption = None,
-    kind: KindOption = None,
-    partition: PartitionOption = None,
-    since: FromOption = None,
-    until: ToOption = None,
-    through: Annotated[
-        str | None,
-        typer.Option(
-            "--through",
-            metavar="COMMAND",
-            help="Change each record by this shell command: it is given a line each, and answers a line each, in the "
-            "same order; an empty one leaves a record out.",
-        ),
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be sent.")] = False,
-    misplaced: Annotated[
-        bool,
-        typer.Option(
-            "--misplaced",
-            help="Also those whose user's views belong into another partition, where figures of users suffer.",
-        ),
-    ] = False,
-    all_runs: AllRunsOption = False,
+    reason: options.Reason = None,
+    kind: options.OfKind = None,
+    partition: options.Partition = None,
+    since: options.From = None,
+    until: options.To = None,
+    through: options.Through = None,
+    dry_run: options.LettersDryRun = False,
+    misplaced: options.Misplaced = False,
+    all_runs: options.AllRuns = False,
 ) -> None:
     """Send refused records that would count now to the topic again; each counts at most once.
 
@@ -730,7 +392,7 @@ def rebuild(
     epilog=_examples("movie-stream settings", "movie-stream settings --json", "movie-stream settings --example > .env")
 )
 def settings(
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
     as_example: Annotated[bool, typer.Option("--example", help="Print a commented .env to start from.")] = False,
 ) -> None:
     """Show every setting, its value and where that comes from; passwords are masked."""
