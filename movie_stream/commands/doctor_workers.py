@@ -84,7 +84,7 @@ def _heartbeats(findings: Findings, heard: Sequence[workers.WorkerSeen]) -> None
     if not heard:
         return
     findings.check = "heartbeats"
-    silent = [f"{worker}: not heard of for {int(worker.age.total_seconds())} s" for worker in heard if worker.silent]
+    silent = [f"{worker}: {worker.silence}" for worker in heard if worker.silent]
     alive = [worker for worker in heard if not worker.silent]
     idle = [str(worker) for worker in alive if worker.standing.state == "waiting for partitions"]
     others = [f"{worker}: {worker.version}" for worker in alive if worker.version != __version__]
