@@ -27,7 +27,9 @@ from aiokafka.protocol.types import (
 _NOT_SAID: Final = -(1 << 31)
 
 
-class _Uuid:
+class Uuid:
+    """16 bytes, as aiokafka reads and writes the fields of a message."""
+
     @classmethod
     def encode(cls, value: bytes) -> bytes:
         return value
@@ -60,7 +62,7 @@ class _MetadataResponse(Response):
             CompactArray(
                 ("error_code", Int16),
                 ("name", _TEXT),
-                ("topic_id", _Uuid),
+                ("topic_id", Uuid),
                 ("is_internal", Boolean),
                 (
                     "partitions",
@@ -90,7 +92,7 @@ class _MetadataRequestStruct(RequestStruct):
     FLEXIBLE_VERSION = True
     RESPONSE_TYPE = _MetadataResponse
     SCHEMA = Schema(
-        ("topics", CompactArray(("topic_id", _Uuid), ("name", _TEXT), ("tags", TaggedFields))),
+        ("topics", CompactArray(("topic_id", Uuid), ("name", _TEXT), ("tags", TaggedFields))),
         ("allow_auto_topic_creation", Boolean),
         ("include_cluster_authorized_operations", Boolean),
         ("include_topic_authorized_operations", Boolean),
