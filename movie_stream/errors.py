@@ -5,7 +5,7 @@ Each class is built from keyword arguments, so that no message forgets what was 
 do.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from errno import EBADF
 from typing import ClassVar
 
@@ -13,6 +13,8 @@ from movie_stream.masking import masked, printable
 
 _LONGEST = 4_000
 """Characters of a line; causes may quote what others sent."""
+_MOST_NAMED = 3
+"""Partitions that a line names."""
 _LONGEST_QUOTE = 80
 """Characters of what came instead of what was expected."""
 
@@ -116,6 +118,24 @@ class BrokerUnreachable(MovieStreamError):
         super().__init__(
             f"no Kafka broker answers at {servers}{_because(cause)}; start one "
             "(for trying out: movie-stream services) or correct KAFKA_BOOTSTRAP_SERVERS"
+        )
+
+
+class PartitionSilent(BrokerUnreachable):
+    """Brokers answer, but not for some partitions: their `places`, which have no leader, or one that says nothing.
+
+    >>> str(PartitionSilent(places=["views, partition 1"], leaderless=True))
+    'no leader: views, partition 1; start the brokers again that hold it (kafka-topics.sh --describe names them)'
+    """
+
+    def __init__(self, *, places: Sequence[str], leaderless: bool) -> None:
+        what = "no leader" if leaderless else "no answer from the leader"
+        named = "; ".join(places[:_MOST_NAMED])
+        others = f"; and {len(places) - _MOST_NAMED:,} more" if len(places) > _MOST_NAMED else ""
+        verb = "start the brokers again" if leaderless else "see to the brokers"
+        those = "it" if len(places) == 1 else "them"
+        MovieStreamError.__init__(
+            self, f"{what}: {named}{others}; {verb} that hold {those} (kafka-topics.sh --describe names them)"
         )
 
 

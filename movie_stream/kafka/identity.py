@@ -121,6 +121,8 @@ class Seen:
     partitions: int
     operations: int | None
     """What we may do with it, a bit for each of Kafka's operations; None where the broker does not say."""
+    leaderless: tuple[int, ...] = ()
+    """Its partitions that nobody leads at the moment."""
 
 
 async def look_at(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> tuple[str, dict[str, Seen]] | None:
@@ -130,7 +132,13 @@ async def look_at(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> tuple[st
     except NotImplementedError:  # how aiokafka says that the broker does not know this version
         return None
     return response.cluster_id, {
-        name: Seen(code, UUID(bytes=topic_id), len(partitions), None if operations == _NOT_SAID else operations)
+        name: Seen(
+            code,
+            UUID(bytes=topic_id),
+            len(partitions),
+            None if operations == _NOT_SAID else operations,
+            tuple(sorted(partition for _, partition, leader, *_ in partitions if leader < 0)),
+        )
         for code, name, topic_id, _, partitions, operations, _ in response.topics
     }
 
