@@ -92,6 +92,7 @@ async def test_a_partition_without_a_leader_is_named(
         found: list[str] = []
         async with asyncio.timeout(PATIENCE_S):
             while not found:
+                await asyncio.sleep(0.2)
                 with suppress(BrokerUnreachable, NodeNotReadyError):  # it is given up some seconds after its end
                     async with client.admin(there) as admin:
                         found = await topics.leaderless(admin, names.all)
@@ -100,7 +101,7 @@ async def test_a_partition_without_a_leader_is_named(
         words = f"no leader: {names.partials}, partition 1; start the brokers again that hold it"
         assert (said.returncode, words in " ".join(said.stdout.split())) == (1, True)
         async with client.reader(there) as reader:
-            monkeypatch.setattr(reader._fetcher, "_request_timeout_ms", 500)
+            monkeypatch.setattr(reader, "_request_timeout_ms", 500)
             with pytest.raises(PartitionSilent, match=words):
                 await offsets.ends(reader, [TopicPartition(names.partials, number) for number in range(2)])
             with pytest.raises(PartitionSilent, match=words):

@@ -36,6 +36,7 @@ from tests.whole_path import PATIENCE_S, database, environment, succeed
 IMPATIENT: Final = (
     "from movie_stream import worker; from movie_stream.agents import owner; from movie_stream.kafka import progress; "
     "owner.STALLED_AFTER_S, worker.WATCH_EVERY_S, progress.OPEN_AT_MOST_S = 2.0, 0.5, 0.1; "
+    "worker.OPEN_SAID_AFTER_S = 1.0; "
     "from movie_stream.cli import main; main()"
 )
 """A worker that ends once a partition has not moved for two seconds, and hardly waits for a transaction's end."""
@@ -267,6 +268,9 @@ async def test_what_stands_behind_an_open_transaction_counts_once_it_ends(there:
         with impatient(there, log, "worker") as worker:
             await asyncio.to_thread(until, lambda: "goes on at offset 10" in log.read_text(), worker, log)
             await asyncio.to_thread(live_on, worker, log, 3.5)
+            [warning] = [line for line in log.read_text().splitlines() if words in line]  # once: it goes on
+            assert "WARNING" in warning
+            assert warning.endswith(offsets.ENDED_BY)
             await producer.commit_transaction()
             await asyncio.to_thread(until, lambda: counted(there) == 21, worker, log)
             await begin(producer, there, count=5)
