@@ -5,7 +5,7 @@ Each class is built from keyword arguments, so that no message forgets what was 
 do.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from errno import EBADF
 from typing import ClassVar
 
@@ -13,8 +13,6 @@ from movie_stream.masking import masked, printable
 
 _LONGEST = 4_000
 """Characters of a line; causes may quote what others sent."""
-_MOST_NAMED = 3
-"""Partitions that a line names."""
 _LONGEST_QUOTE = 80
 """Characters of what came instead of what was expected."""
 
@@ -122,20 +120,16 @@ class BrokerUnreachable(MovieStreamError):
 
 
 class PartitionSilent(BrokerUnreachable):
-    """Brokers answer, but not for some partitions: their `places`, which have no leader, or one that says nothing.
+    """Brokers answer, but not for some partitions, which have no leader, or one that says nothing; `places` names them.
 
-    >>> str(PartitionSilent(places=["views, partition 1"], leaderless=True))
-    'no leader: views, partition 1; start the brokers again that hold it (kafka-topics.sh --describe names them)'
+    >>> str(PartitionSilent(places="views, partition 1", leaderless=True))
+    'no leader: views, partition 1; start the brokers again that hold these records (kafka-topics.sh --describe)'
     """
 
-    def __init__(self, *, places: Sequence[str], leaderless: bool) -> None:
-        what = "no leader" if leaderless else "no answer from the leader"
-        named = "; ".join(places[:_MOST_NAMED])
-        others = f"; and {len(places) - _MOST_NAMED:,} more" if len(places) > _MOST_NAMED else ""
-        verb = "start the brokers again" if leaderless else "see to the brokers"
-        those = "it" if len(places) == 1 else "them"
+    def __init__(self, *, places: str, leaderless: bool) -> None:
+        what, verb = ("no leader", "start the brokers again") if leaderless else ("no answer", "see to the brokers")
         MovieStreamError.__init__(
-            self, f"{what}: {named}{others}; {verb} that hold {those} (kafka-topics.sh --describe names them)"
+            self, f"{what}: {places}; {verb} that hold these records (kafka-topics.sh --describe)"
         )
 
 

@@ -26,6 +26,7 @@ from movie_stream.embedded.mongod import mongod
 from movie_stream.errors import EmbeddedUnavailable, PartitionSilent
 from movie_stream.kafka import client, permissions, topics
 from movie_stream.kafka.access import access_in_words, user_of
+from movie_stream.kafka.offsets import first_of
 from movie_stream.masking import printable
 from movie_stream.mongo import runs, schema
 from movie_stream.mongo.client import Database, address_of, guarded, opened
@@ -173,7 +174,7 @@ async def _kafka(settings: Settings, findings: Findings) -> None:
             limits = await topics.limits(admin, names.all)
             _topics(settings, findings, there)
             if leaderless := await topics.leaderless(admin, names.all):
-                findings.add("fail", str(PartitionSilent(places=leaderless, leaderless=True)))
+                findings.add("fail", str(PartitionSilent(places=first_of(leaderless), leaderless=True)))
             _record_sizes(findings, names, limits)
             await look_at_retention(findings, admin, names)
         with client.explained(settings, "asking what is allowed"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 from typing import Final, NamedTuple
 
@@ -21,7 +21,7 @@ ENDED_BY: Final = (
 )
 """What helps against a transaction that stays open."""
 _NAMED: Final = 3
-"""Partitions with an open transaction that a line names."""
+"""Partitions that a line names."""
 
 
 class Ends(NamedTuple):
@@ -54,25 +54,42 @@ def said_of(held: Sequence[Held]) -> str:
     "a producer's transaction is open, and what stands behind its first record counts once it ends: movie-events, \
 partition 0, from offset 10 on: 11 records"
     """
-    named = "; ".join(map(str, held[:_NAMED]))
-    others = f"; and {len(held) - _NAMED:,} more partitions" if len(held) > _NAMED else ""
     why = "a producer's transaction is open, and what stands behind its first record counts once it ends"
-    return f"{why}: {named}{others}"
+    return f"{why}: {first_of(held)}"
+
+
+def first_of(places: Sequence[object]) -> str:
+    """Some of them in words, and how many more there are.
+
+    >>> first_of(["t, partition 0", "t, partition 1", "t, partition 2", "t, partition 3"])
+    't, partition 0; t, partition 1; t, partition 2; and 1 more partitions'
+    """
+    others = f"; and {len(places) - _NAMED:,} more partitions" if len(places) > _NAMED else ""
+    return "; ".join(map(str, places[:_NAMED])) + others
 
 
 async def beginnings(reader: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> Offsets:
     """The offset of the oldest record that each partition still has, or its end. Raises PartitionSilent."""
+    return await _answered(reader, reader.beginning_offsets, places)
+
+
+async def _answered(
+    reader: AIOKafkaConsumer,
+    ask: Callable[[list[TopicPartition]], Awaitable[Offsets]],
+    places: Sequence[TopicPartition],
+) -> Offsets:
+    """What the leaders answer. aiokafka asks again for a while where there is none."""
     try:
-        return dict(await reader.beginning_offsets(list(places)))
+        return dict(await ask(list(places)))
     except KafkaTimeoutError as error:
-        raise silent(reader, places) from error
+        raise _silent(reader, places) from error
 
 
-def silent(reader: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> PartitionSilent:
+def _silent(reader: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> PartitionSilent:
     """The error of partitions that do not answer: those without a leader where there are some, else all of these."""
     leaderless = [place for place in places if reader._client.cluster.leader_for_partition(place) in (None, -1)]
     named = [f"{place.topic}, partition {place.partition}" for place in leaderless or places]
-    return PartitionSilent(places=named, leaderless=bool(leaderless))
+    return PartitionSilent(places=first_of(named), leaderless=bool(leaderless))
 
 
 async def ends(reader: AIOKafkaConsumer, places: Sequence[TopicPartition], *, committed: bool = True) -> Offsets:
@@ -116,11 +133,8 @@ async def _fetched(
     reader: AIOKafkaConsumer, places: Sequence[TopicPartition], hidden: bool
 ) -> dict[TopicPartition, Ends]:
     """Asks the partitions that hold something; if `hidden`, also those that may hold nothing but what is not stable."""
-    try:
-        about = await reader.end_offsets(list(places))
-    except KafkaTimeoutError as error:
-        raise silent(reader, places) from error
-    oldest = await beginnings(reader, places)
+    about = await _answered(reader, reader.end_offsets, places)
+    oldest = await _answered(reader, reader.beginning_offsets, places)
     asked = [place for place in places if hidden or about[place] > oldest[place]]
     if asked:
         reader.assign(asked)
@@ -129,7 +143,7 @@ async def _fetched(
         deadline_s = monotonic() + ANSWERED_WITHIN_S
         while unanswered := [place for place in asked if reader.highwater(place) is None]:
             if monotonic() > deadline_s:
-                raise silent(reader, unanswered)
+                raise _silent(reader, unanswered)
             await reader.getmany(timeout_ms=100)
     found = {place: Ends(about[place], about[place]) for place in places}
     for place in asked:
