@@ -119,6 +119,20 @@ class BrokerUnreachable(MovieStreamError):
         )
 
 
+class PartitionSilent(BrokerUnreachable):
+    """Brokers answer, but not for some partitions, which have no leader, or one that says nothing; `places` names them.
+
+    >>> str(PartitionSilent(places="views, partition 1", leaderless=True))
+    'no leader: views, partition 1; start the brokers again that hold these records (kafka-topics.sh --describe)'
+    """
+
+    def __init__(self, *, places: str, leaderless: bool) -> None:
+        what, verb = ("no leader", "start the brokers again") if leaderless else ("no answer", "see to the brokers")
+        MovieStreamError.__init__(
+            self, f"{what}: {places}; {verb} that hold these records (kafka-topics.sh --describe)"
+        )
+
+
 class BrokerClosed(MovieStreamError):
     """A broker answers at `address`, but there is no way in: TLS, a certificate or a login is wrong.
 

@@ -81,12 +81,17 @@ class KafkaServer(ServerProcess):
         """Its own address."""
         return f"127.0.0.1:{self.port}"
 
+    @property
+    def quorum(self) -> str:
+        """Its own controller, for another broker of the same cluster."""
+        return f"1@127.0.0.1:{self._controller_port}"
+
     def _defaults(self, advertised: int) -> dict[str, str]:
         more = "".join(f",{name}://localhost:{port}" for name, port in self._ports.items())
         return {
             "process.roles": "broker,controller",
             "node.id": "1",
-            "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
+            "controller.quorum.voters": self.quorum,
             "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller_port}{more}",
             "advertised.listeners": f"PLAINTEXT://127.0.0.1:{advertised}{more}",
             "controller.listener.names": "CONTROLLER",

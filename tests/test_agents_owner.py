@@ -130,6 +130,27 @@ async def test_a_state_whose_flush_was_cut_off_is_never_saved() -> None:
     assert group.commits == 0
 
 
+async def test_a_partition_that_moves_without_a_checkpoint_says_what_its_flush_waits_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broker, group, log = Broker(), Group(), MemoryLog()
+    agent = accumulate(broker, group)
+    owned = own(agent, log)
+    monkeypatch.setattr("movie_stream.agents.owner.UNSAVED_AFTER_S", 0.0)
+    assert agent.unsaved() is None, "it has not moved"
+    agent.apply(chunk_of(0, 0, [json.dumps(VIEW).encode()]))
+    broker.open.clear()
+    flushing = asyncio.create_task(agent._flush(0, owned))
+    await asyncio.sleep(0)
+    found = agent.unsaved()
+    assert found is not None
+    assert found[::2] == (0, f"that the broker takes partials and dead letters ({TOPICS.partials})")
+    assert found[1] > 0
+    broker.open.set()
+    await flushing
+    assert agent.unsaved() is None
+
+
 @pytest.mark.parametrize(("cadence", "checkpoints"), [(LIVE, 1), (UNTIL_END, 2)])
 async def test_a_worker_that_ends_then_checkpoints_whatever_is_caught_up(cadence: Cadence, checkpoints: int) -> None:
     group, log = Group(), MemoryLog()

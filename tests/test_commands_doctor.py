@@ -104,11 +104,13 @@ async def test_topics_that_do_not_keep_what_is_needed_are_named(settings: Settin
     names = topics.Topics.of(settings)
     async with client.admin(settings) as admin:
         compacted, brief = {"cleanup.policy": "compact"}, {"cleanup.policy": "delete", "retention.ms": "1000"}
+        small = {"cleanup.policy": "delete", "retention.bytes": "1000"}
         await admin.create_topics(
             [
                 NewTopic(names.events, 3, 1, topic_configs=compacted),
                 NewTopic(names.partials, 3, 1, topic_configs=compacted),
                 NewTopic(names.publish_changelog, 3, 1, topic_configs=brief),
+                NewTopic(names.accumulate_changelog, 3, 1, topic_configs=small),
             ]
         )
         await topics.ensure(settings)
@@ -116,11 +118,13 @@ async def test_topics_that_do_not_keep_what_is_needed_are_named(settings: Settin
         await look_at_retention(findings, admin, names)
     rows = {row.what: row for row in findings.rows}
     assert [(row.check, row.state) for row in findings.rows] == [
-        *(("retention", state) for state in ("warn", "fail", "warn"))
+        *(("retention", state) for state in ("warn", "fail", "warn", "warn"))
     ]
     assert rows[f"{names.events} is compacted, which keeps the newest view of a user: a rebuild would count less"]
     assert rows[f"compacted, which takes no record of ours: {names.partials}"]
     assert rows[f"records that are still needed are deleted after a time: {names.publish_changelog}"]
+    few = rows[f"records that are still needed are deleted where there are many: {names.accumulate_changelog}"]
+    assert few.remedy == "set their retention.bytes to -1: workers delete what is done with"
 
 
 async def test_what_a_stranger_has_committed_before_is_told(settings: Settings) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import subprocess
 import sys
 import time
@@ -17,8 +18,11 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from typer.testing import CliRunner
 
 from movie_stream.cli import app
+from movie_stream.errors import WorkerFailed
+from movie_stream.kafka import log as log_module
 from movie_stream.kafka import offsets
 from movie_stream.kafka.cluster import client, topics
+from movie_stream.kafka.log import Broker, KafkaLog
 from movie_stream.kafka.offsets import Ends, Held
 from movie_stream.runs import progress
 from movie_stream.runs.progress import Progress, wait_until_counted
@@ -26,11 +30,15 @@ from movie_stream.settings import Settings
 from tests.kafka_server import KafkaServer
 from tests.reference import A_VIEW
 from tests.test_kafka_headers import send as send_as_is
+from tests.test_kafka_log import read
+from tests.test_mongo_workers import eventually
+from tests.test_strangers import doctor
 from tests.whole_path import PATIENCE_S, database, environment, succeed
 
 IMPATIENT: Final = (
     "from movie_stream import worker; from movie_stream.agents import owner; from movie_stream.kafka import progress; "
     "owner.STALLED_AFTER_S, worker.WATCH_EVERY_S, progress.OPEN_AT_MOST_S = 2.0, 0.5, 0.1; "
+    "worker.OPEN_SAID_AFTER_S = 1.0; "
     "from movie_stream.cli import main; main()"
 )
 """A worker that ends once a partition has not moved for two seconds, and hardly waits for a transaction's end."""
@@ -154,6 +162,60 @@ async def test_the_end_of_a_transaction_is_waited_for_for_a_while(
         assert await waiting == [], "it went on with what could be read then"
 
 
+async def test_a_log_that_stands_still_says_why_and_ends(
+    there: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await topics.ensure(there)
+    changelog = topics.Topics.of(there).accumulate_changelog
+    words = f"{changelog}, partition 0, cannot be read from offset 1 on"
+    why = "a producer's transaction is open at offset 1, though nobody but workers is to write there"
+    async with transactional(there) as stranger, client.admin(there) as admin:
+        producer = await client.start_producer(there)
+        try:
+            log = KafkaLog(Broker(there, producer, admin), changelog, 0)
+            await log.append([b"a"])
+            await stranger.begin_transaction()
+            await stranger.send_and_wait(changelog, b"x", partition=0)
+            await log.append([b"b"])
+            monkeypatch.setattr(log_module, "STANDING_SAID_AFTER_S", 0.1)
+            reading = asyncio.create_task(read(log, 0, 3))
+
+            async def said() -> bool:
+                return any(line.startswith(f"{words}, so there is no") for line in caplog.messages)
+
+            with caplog.at_level(logging.WARNING, "movie_stream"):
+                await eventually(said)
+            assert why in caplog.text
+            assert not reading.done()
+            monkeypatch.setattr(log_module, "STANDING_AT_MOST_S", 0.2)
+            with pytest.raises(WorkerFailed) as failed:
+                await reading
+            assert str(failed.value).startswith(f"the worker stops: {words} for ")
+            assert why in str(failed.value)
+            assert str(failed.value).endswith(offsets.ENDED_BY)
+            monkeypatch.setattr(log_module, "STANDING_AT_MOST_S", PATIENCE_S)
+            reading = asyncio.create_task(read(log, 0, 3))
+            await stranger.commit_transaction()
+            assert await reading == [(0, b"a"), (1, b"x"), (2, b"b")], "it goes on once it may"
+        finally:
+            await producer.stop()
+
+
+async def test_doctor_names_transactions_in_our_own_topics(there: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    await topics.ensure(there)
+    names = topics.Topics.of(there)
+    monkeypatch.setattr(progress, "LOOK_AGAIN_AFTER_S", 0.1)
+    async with transactional(there, "a") as one, transactional(there, "b") as other:
+        for producer, topic in ((one, names.partials), (other, names.accumulate_changelog)):
+            await producer.begin_transaction()
+            await producer.send_and_wait(topic, b"x", partition=2)
+        [found] = [row for row in (await doctor(there)).rows if row.check == "transactions"]
+    for topic in (names.partials, names.accumulate_changelog):
+        assert f"{topic}, partition 2, from offset 0 on: 1 record" in found.what
+    assert found.state == "warn"
+    assert found.remedy.endswith(f"; nobody but workers is to write to {names.accumulate_changelog}, {names.partials}")
+
+
 @contextmanager
 def impatient(settings: Settings, log: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("wb") as output:
@@ -208,6 +270,9 @@ async def test_what_stands_behind_an_open_transaction_counts_once_it_ends(there:
         with impatient(there, log, "worker") as worker:
             await asyncio.to_thread(until, lambda: "goes on at offset 10" in log.read_text(), worker, log)
             await asyncio.to_thread(live_on, worker, log, 3.5)
+            [warning] = [line for line in log.read_text().splitlines() if words in line]  # once: it goes on
+            assert "WARNING" in warning
+            assert warning.endswith(offsets.ENDED_BY)
             await producer.commit_transaction()
             await asyncio.to_thread(until, lambda: counted(there) == 21, worker, log)
             await begin(producer, there, count=5)

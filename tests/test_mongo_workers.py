@@ -15,6 +15,7 @@ import pytest
 from bson.int64 import Int64
 
 from movie_stream import __version__
+from movie_stream.commands.show import workers as show_workers
 from movie_stream.mongo import schema, workers
 from movie_stream.mongo.client import opened
 from movie_stream.settings import Settings
@@ -64,6 +65,44 @@ async def test_a_worker_is_read_as_it_was_written_and_is_gone_when_it_ends(setti
             await asyncio.gather(beating, return_exceptions=True)
         await heartbeat.end()
         assert await workers.seen(db) == []
+
+
+async def test_a_worker_of_another_version_is_read_as_far_as_it_is_known(settings: Settings) -> None:
+    now = datetime.now(UTC)
+    known = {"host": "h", "pid": 1, "version": "9", "group": "g", "started": now, "state": "draining", "seen": now}
+    newer = {"topic": "views", "partition": 0, "position": Int64(7), "lag": None, "watermark": NOON, "epoch": 3}
+    older = {"topic": "views", "partition": 1}
+    async with opened(settings) as db:
+        await db["_workers"].insert_one(
+            {"_id": "a", **known, "flushes": 9, "partitions": [newer, older, {"shard": "s"}]},
+        )
+        await db["_workers"].insert_one({"_id": "b"})
+        by_id = {worker.id: worker for worker in await workers.seen(db)}
+        rows = await show_workers.answer(db, settings, 10)
+    assert by_id["a"].standing.partitions == (
+        workers.Holding("views", 0, 7, None, NOON),
+        workers.Holding("views", 1, 0),
+    )
+    assert (by_id["a"].silent, by_id["b"].silent) == (False, True)
+    assert str(by_id["b"]) == "unknown, process 0"
+    assert [row["partitions"] for row in rows.rows] == ["views 0-1"]
+
+
+async def test_a_heartbeat_of_the_future_keeps_nobody_out(settings: Settings) -> None:
+    later = {"$dateAdd": {"startDate": "$$NOW", "unit": "second", "amount": 259_200}}
+    known = {"host": "h", "pid": 1, "version": "9", "started": NOON, "state": "running", "partitions": []}
+    async with opened(settings) as db:
+        await db["_workers"].update_one(
+            {"_id": "a"}, [{"$replaceWith": {"_id": "a", **known, "group": "other", "seen": later}}], upsert=True
+        )
+        [worker] = await workers.seen(db)
+        assert worker.silent
+        assert worker.silence.startswith("last heard of 2")
+        assert worker.silence.endswith(" s ahead of MongoDB's clock")
+        await workers.insist_on_no_other_group(db, settings.kafka_group)
+        await db["_workers"].update_one({"_id": "a"}, [{"$set": {"seen": {"$add": ["$$NOW", 5_000]}}}])
+        with pytest.raises(workers.DatabaseShared):
+            await workers.insist_on_no_other_group(db, settings.kafka_group)
 
 
 async def test_a_mongodb_that_is_away_is_logged_once_and_raises_nothing(

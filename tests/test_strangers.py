@@ -13,19 +13,31 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.errors import GroupLoadInProgressError
 
 from movie_stream.commands.doctor.findings import Findings
 from movie_stream.commands.doctor.workers import look_at_workers
+from movie_stream.embedded.process import GuardedProcess
 from movie_stream.kafka.cluster import client, topics
+from movie_stream.kafka.group import consumer_group
+from movie_stream.kafka.group.group_state import describe_group
 from movie_stream.kafka.group.members import Member, members_of, strangers
 from movie_stream.mongo import schema
 from movie_stream.mongo.client import opened
 from movie_stream.settings import Settings
-from tests.kafka_server import KafkaServer
-from tests.whole_path import PATIENCE_S, database, started
+from tests.kafka_server import KafkaServer, jars
+from tests.whole_path import PATIENCE_S, command, database, started
 
 BILLING = "billing"
 VIEWS = 100
+ONE_CONSUMER = (
+    "000000000200000003673107537461626c65000000010000000108756e69666f726d02174f5a51346a506a5154453262586e65784e6c59785167"
+    "0000000000010862696c6c696e670b2f3132372e302e302e31020365310102d77307abfb4b44778349ae947ef678c90365310400000000000000"
+    "0100000002000002d77307abfb4b44778349ae947ef678c903653104000000000000000100000002000000800000000000"
+)
+NO_CONSUMER_GROUP = (
+    "000000000200451847726f7570206e6f626f6479206e6f7420666f756e642e076e6f626f64790100000000000000000101800000000000"
+)
 
 
 @contextmanager
@@ -62,6 +74,20 @@ def in_the_group(settings: Settings, assignors: Sequence[Any] = (RoundRobinParti
     finally:
         leaves.set()
         thread.join()
+
+
+@contextmanager
+def shared_out_by_the_broker(settings: Settings) -> Iterator[None]:
+    """The same with a consumer whose group has the broker share out the partitions (KIP-848)."""
+    source = Path(__file__).parent / "kafka" / "Consume.java"
+    arguments = [settings.require_broker(), settings.kafka_topic, settings.kafka_group, BILLING]
+    with GuardedProcess(BILLING, ["java", "-Xmx256m", "-cp", f"{jars()}/*", str(source), *arguments]) as consumer:
+        deadline = time.monotonic() + PATIENCE_S
+        while "given " not in consumer.log():
+            assert consumer.exit_code() is None, consumer.log()
+            assert time.monotonic() < deadline, consumer.log()
+            time.sleep(0.05)
+        yield
 
 
 def with_views(settings: Settings) -> None:
@@ -127,6 +153,69 @@ def test_apache_kafka_tells_what_a_stranger_holds(settings: Settings, tmp_path: 
             assert (group.state, str(stranger) in group.what) == ("fail", True)
             waiting = f"{VIEWS - counted(there)} of {VIEWS} events wait"
             assert waiting in findings.rows[0].what, "what the stranger has, whatever it commits"
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_a_stranger_to_whom_the_broker_shares_out_is_named_everywhere(settings: Settings, tmp_path: Path) -> None:
+    with KafkaServer(tmp_path / "kafka") as kafka:
+        there = settings.model_copy(update={"kafka_bootstrap_servers": kafka.bootstrap_servers})
+        with_views(there)
+        with shared_out_by_the_broker(there):
+            [stranger] = strangers(there, asyncio.run(look(there)))
+            assert (stranger.client, stranger.host) == (BILLING, "127.0.0.1")
+            assert stranger.partitions == tuple(TopicPartition(there.kafka_topic, number) for number in range(3))
+            refused = command(there, "rebuild", "--yes")
+            assert refused.returncode == 1
+            assert f"there is a consumer that is no worker, and what it is given is not counted: {BILLING} at " in (
+                refused.stderr
+            )
+            assert refused.stderr.endswith("; stop it, or give it a group of its own, then do this again\n")
+            log = tmp_path / "worker.log"
+            with started(there, "worker", "--until-end", log=log) as worker:
+                deadline = time.monotonic() + PATIENCE_S
+                while "WARNING" not in log.read_text():
+                    assert worker.poll() is None, log.read_text()
+                    assert time.monotonic() < deadline, log.read_text()
+                    time.sleep(0.05)
+                rows = asyncio.run(doctor(there)).rows
+                assert [row.state for row in rows if row.check == "group"] == ["fail"]
+                assert worker.wait(PATIENCE_S) == 1, log.read_text()
+            [error] = [line for line in log.read_text().splitlines() if line.startswith("error: ")]
+            assert f"there is a consumer that is no worker, and what it is given is not counted: {BILLING} at " in error
+
+
+def test_what_a_broker_says_of_a_group_to_whom_it_shares_out() -> None:
+    """As Apache Kafka 4.1 has answered."""
+
+    def answer(text: str) -> consumer_group.ConsumerGroup | None:
+        return consumer_group.group_in(consumer_group.ConsumerGroupDescribeResponse.decode(bytes.fromhex(text)))
+
+    assert answer(ONE_CONSUMER) == consumer_group.ConsumerGroup(
+        "Stable",
+        (
+            consumer_group.ConsumerMember(
+                "OZQ4jPjQTE2bXnexNlYxQg",
+                BILLING,
+                "/127.0.0.1",
+                frozenset({"e1"}),
+                tuple(TopicPartition("e1", number) for number in range(3)),
+            ),
+        ),
+    )
+    assert answer(NO_CONSUMER_GROUP) is None
+    with pytest.raises(GroupLoadInProgressError):
+        answer(NO_CONSUMER_GROUP.replace("0045", "000e", 1))
+    hidden = answer(NO_CONSUMER_GROUP.replace("0045", "001d", 1))
+    assert hidden is not None
+    assert "may not see" in hidden.members[0].client, "one that workers would read nothing of"
+
+
+async def test_where_nobody_is_in_the_group_it_has_no_members(settings: Settings) -> None:
+    async with client.admin(settings) as admin:
+        assert await consumer_group.look_at(admin, settings.kafka_group) is None
+        assert await members_of(settings, admin) == []
+        assert (await describe_group(settings, admin)).members == frozenset()
 
 
 async def doctor(settings: Settings) -> Findings:

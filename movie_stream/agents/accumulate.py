@@ -119,12 +119,14 @@ class Accumulate(Owner[Accumulator]):
         letters = self._letters.pop(partition, [])
         self._letter_bytes.pop(partition, None)
         frozen = table.freeze() if checkpoint else None
+        owned.waits_for = f"that the broker takes partials and dead letters ({self._topics.partials})"
         await asyncio.gather(self._send_partials(partials), self._send_letters(letters))  # 1
         partials.clear()  # the entries need the memory
         if partition in self.paused:
             self.paused.remove(partition)
             self._group.pause(self.topic, partition, False)
         if frozen is not None:
+            owned.waits_for = f"that its checkpoint is written, and read back where it must be ({self.changelog})"
             await table.checkpoint(frozen)  # 2, 3
             self._finish(partition, owned, frozen.position)  # 4
             state.forget()

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
 from typing import ClassVar, Final, Generic, NamedTuple
@@ -29,6 +29,10 @@ LEFT_AT_ONCE: Final = 2
 
 STALLED_AFTER_S: Final = 60.0
 """A partition with records to read that has not moved for this long ends the process."""
+
+
+UNSAVED_AFTER_S: Final = 60.0
+"""A partition that has moved has a checkpoint by then; one that has none is worth a word."""
 
 
 class Cadence(NamedTuple):
@@ -86,6 +90,10 @@ class Owned(Generic[S]):
     """The position of the last checkpoint that counts."""
     moved_at_s: float
     """When the position moved last, by the monotonic clock."""
+    saved_at_s: float = field(default_factory=monotonic)
+    """When a checkpoint counted last, or there was nothing to save, by the monotonic clock."""
+    waits_for: str = ""
+    """What its flush waits for, in words."""
     flushed: int = -1
     """The position when the last flush began."""
     leaving: bool = False
@@ -234,7 +242,7 @@ class Owner(ABC, Generic[S]):
 
     def _finish(self, partition: int, owned: Owned[S], position: int) -> None:
         """A checkpoint counts: the group may be told."""
-        owned.checkpointed = position
+        owned.checkpointed, owned.saved_at_s = position, monotonic()
         if self.holds(partition, owned):
             self.finished[partition] = position
             self._group.commit_soon()
@@ -276,4 +284,15 @@ class Owner(ABC, Generic[S]):
                 owned.moved_at_s = monotonic()
             elif monotonic() - owned.moved_at_s > STALLED_AFTER_S:
                 return partition
+        return None
+
+    def unsaved(self) -> tuple[int, float, str] | None:
+        """A partition that has moved and has had no checkpoint for too long, for how many seconds, and what its flush
+        waits for; None is as it should be.
+        """
+        for partition, owned in self.owned.items():
+            if self.idle(owned):
+                owned.saved_at_s = monotonic()
+            elif (since_s := monotonic() - owned.saved_at_s) > UNSAVED_AFTER_S:
+                return partition, since_s, owned.waits_for
         return None

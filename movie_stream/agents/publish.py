@@ -121,6 +121,7 @@ class Publish(Owner[Merger]):
         def held() -> bool:
             return self.holds(partition, owned)
 
+        owned.waits_for = "that MongoDB takes its documents"
         await self._fetch(state, held)
         frozen = table.freeze() if checkpoint else None
         await self._write(state, set(state.dirty), held)  # 1
@@ -128,6 +129,7 @@ class Publish(Owner[Merger]):
             self.paused.remove(partition)
             self._group.pause(self.topic, partition, False)
         if frozen is not None:
+            owned.waits_for = f"that its checkpoint is written, and read back where it must be ({self.changelog})"
             await table.checkpoint(frozen)  # 2, 3
             self._finish(partition, owned, frozen.position)  # 4
             await self._broker.delete_before(self.topic, partition, await self._needless(partition, frozen.position))

@@ -71,6 +71,9 @@ STARVED_AFTER_S: Final = 60.0
 """Where all members live, a rebalance is over by then: it is their rebalance timeout."""
 STARVED_AT_MOST_S: Final = 180.0
 """The longest that a worker waits for its share of the partitions if it is to end at the end."""
+OPEN_SAID_AFTER_S: Final = 60.0
+"""A transaction that is still open then is worth a line of a worker's log: it is the longest by default in Kafka's own
+clients."""
 SAID_AGAIN_AFTER_S: Final = 300.0
 
 
@@ -99,6 +102,11 @@ class FaustGroup:
     def end(self, topic: str, partition: int) -> int | None:
         place = TP(topic, partition)
         return self._consumer.end(place) if place in self._consumer.assignment() else None
+
+    def written(self, topic: str, partition: int) -> int | None:
+        """Up to where it is written, as the last fetch told it: further than its end where a transaction is open."""
+        place = TP(topic, partition)
+        return self._consumer.written(place) if place in self._consumer.assignment() else None
 
     @property
     def waiting_s(self) -> float:
@@ -181,6 +189,9 @@ class Worker:
         self.broker_lost = False
         """Whether no broker answers, as far as is known."""
         self._state: workers.WorkerState = "starting"
+        self._unsaved_said_again_s = 0.0
+        self._open_since_s = dict[tuple[TopicPartition, int], float]()
+        """Since when a transaction has been seen to be open, by its place and first offset; `inf` once it is said."""
 
     async def start(self, consumer: Any) -> None:
         """Connects and finds the run. Raises what the settings, the broker or MongoDB make impossible."""
@@ -356,6 +367,8 @@ class Worker:
             await self._look_at_run()
             await self._look_at_refusal()
             await self._look_at_share()
+            self._look_at_checkpoints()
+            self._look_at_transactions()
             for topic, owner in self._owners:
                 stalled = owner.stalled()
                 if stalled is not None:
@@ -381,6 +394,37 @@ class Worker:
             raise WorkerFailed(what=what, cause=cause, remedy=REMEDY)
         logger.warning("this worker waits: %s (%s); %s", what, cause, REMEDY)
         self._starved_after_s = waiting_s + SAID_AGAIN_AFTER_S
+
+    def _look_at_checkpoints(self) -> None:
+        """Says now and then that a partition moves, but has no checkpoint, and why."""
+        for topic, owner in self._owners:
+            found = owner.unsaved()
+            if found is None or monotonic() < self._unsaved_said_again_s:
+                continue
+            partition, since_s, why = found
+            logger.warning(
+                "%s, partition %s, has had no checkpoint for %.0f s: waits %s; nothing is lost",
+                *(topic, partition, since_s, why or "for its turn"),
+            )
+            self._unsaved_said_again_s = monotonic() + SAID_AGAIN_AFTER_S
+
+    def _look_at_transactions(self) -> None:
+        """Says once of each transaction that it stays open, and keeps what stands behind it from being counted."""
+        held = {
+            offsets.Held(TopicPartition(topic, partition), end, written - end)
+            for topic, owner in self._owners
+            for partition in owner.owned
+            if (end := self._group.end(topic, partition)) is not None
+            and (written := self._group.written(topic, partition)) is not None
+            and end < written
+        }
+        now_s = monotonic()
+        since_s = {(of.place, of.offset): self._open_since_s.get((of.place, of.offset), now_s) for of in held}
+        for_long = [of for of in held if now_s - since_s[of.place, of.offset] > OPEN_SAID_AFTER_S]
+        if for_long:
+            logger.warning("%s; %s", offsets.said_of(sorted(for_long)), offsets.ENDED_BY)
+        said = {(of.place, of.offset): inf for of in for_long}
+        self._open_since_s = since_s | said
 
     async def _until_due_or_disconnected(self) -> None:
         """Returns when it is time to ask the broker again, and at once when it is found to have hung up."""

@@ -6,9 +6,10 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any, Final
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
 from aiokafka.errors import (
@@ -19,7 +20,7 @@ from aiokafka.errors import (
 )
 
 from movie_stream.aggregates.groups import BLOCK_BYTES
-from movie_stream.errors import RecordTooLarge
+from movie_stream.errors import RecordTooLarge, WorkerFailed
 from movie_stream.kafka import offsets
 from movie_stream.kafka.cluster import client
 from movie_stream.kafka.produce.large_records import LargeRecords
@@ -35,6 +36,9 @@ ALONE_BYTES: Final = 256
 """What a batch of one record has besides its value, at most."""
 BESIDES_BYTES: Final = 2_048
 """What a record has besides its block: in which message, of which batch."""
+STANDING_SAID_AFTER_S: Final = 5.0
+STANDING_AT_MOST_S: Final = 60.0
+"""How long reading may stand still: after the first it is said why, after the second the worker ends."""
 DELETION_ATTEMPTS: Final = 3
 """A broker that has deleted nothing by then cannot; one that is only away for a moment can."""
 
@@ -130,6 +134,44 @@ class Broker:
             self._deleted = True
 
 
+class _Standing:
+    """Whether reading a partition goes on. Whoever reads committed records waits where a transaction is open."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, place: TopicPartition) -> None:
+        self._consumer, self._place = consumer, place
+        self._position, self._since_s, self._said = -1, monotonic(), False
+
+    def look(self, position: int) -> None:
+        """To be called between any two fetches; says once why `position` is the same, and raises WorkerFailed where it
+        stays the same for too long.
+        """
+        if position != self._position:
+            self._position, self._since_s, self._said = position, monotonic(), False
+            return
+        waited_s = monotonic() - self._since_s
+        if waited_s > STANDING_AT_MOST_S:
+            cause, remedy = self._why()
+            raise WorkerFailed(what=f"{self._what} for {waited_s:.0f} s", cause=cause, remedy=remedy)
+        if waited_s > STANDING_SAID_AFTER_S and not self._said:
+            logger.warning(
+                "%s, so there is no checkpoint (%s): waits for %.0f s, nothing is lost; %s",
+                *(self._what, self._why()[0], STANDING_AT_MOST_S, self._why()[1]),
+            )
+            self._said = True
+
+    @property
+    def _what(self) -> str:
+        return f"{self._place.topic}, partition {self._place.partition}, cannot be read from offset {self._position} on"
+
+    def _why(self) -> tuple[str, str]:
+        """The cause, and the remedy."""
+        stable = self._consumer.last_stable_offset(self._place)
+        if stable is not None and 0 <= stable <= self._position:
+            cause = f"a producer's transaction is open at offset {stable}, though nobody but workers is to write there"
+            return cause, offsets.ENDED_BY
+        return "its leader does not answer", "see to the brokers that hold it"
+
+
 class KafkaLog:
     """One partition of a topic; see tables.log.Log."""
 
@@ -149,7 +191,9 @@ class KafkaLog:
                 if start is not None and start < oldest:
                     raise LogCut(f"{self._topic}/{self._partition} was cut at {oldest}, asked for {start}")
                 consumer.seek(place, oldest if start is None else start)
-                while await consumer.position(place) < end:
+                standing = _Standing(consumer, place)
+                while (position := await consumer.position(place)) < end:
+                    standing.look(position)
                     try:
                         fetched = await consumer.getmany(timeout_ms=500)
                     except OffsetOutOfRangeError as error:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from time import monotonic
 from typing import Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import OffsetOutOfRangeError
+from aiokafka.errors import KafkaTimeoutError, OffsetOutOfRangeError
+
+from movie_stream.errors import PartitionSilent
 
 Offsets = dict[TopicPartition, int]
 
+ANSWERED_WITHIN_S: Final = 40.0
+"""As long as aiokafka waits for the answer to a request; a partition has another leader by then, if it can have one."""
+ENDED_BY: Final = (
+    "its producer ends it, or the broker once its time is up; one that neither ends: "
+    "kafka-transactions.sh find-hanging, then abort"
+)
+"""What helps against a transaction that stays open."""
 _NAMED: Final = 3
-"""Partitions with an open transaction that a line names."""
+"""Partitions that a line names."""
 
 
 class Ends(NamedTuple):
@@ -44,15 +54,42 @@ def said_of(held: Sequence[Held]) -> str:
     "a producer's transaction is open, and what stands behind its first record counts once it ends: movie-events, \
 partition 0, from offset 10 on: 11 records"
     """
-    named = "; ".join(map(str, held[:_NAMED]))
-    others = f"; and {len(held) - _NAMED:,} more partitions" if len(held) > _NAMED else ""
     why = "a producer's transaction is open, and what stands behind its first record counts once it ends"
-    return f"{why}: {named}{others}"
+    return f"{why}: {first_of(held)}"
+
+
+def first_of(places: Sequence[object]) -> str:
+    """Some of them in words, and how many more there are.
+
+    >>> first_of(["t, partition 0", "t, partition 1", "t, partition 2", "t, partition 3"])
+    't, partition 0; t, partition 1; t, partition 2; and 1 more partitions'
+    """
+    others = f"; and {len(places) - _NAMED:,} more partitions" if len(places) > _NAMED else ""
+    return "; ".join(map(str, places[:_NAMED])) + others
 
 
 async def beginnings(reader: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> Offsets:
-    """The offset of the oldest record that each partition still has, or its end."""
-    return dict(await reader.beginning_offsets(list(places)))
+    """The offset of the oldest record that each partition still has, or its end. Raises PartitionSilent."""
+    return await _answered(reader, reader.beginning_offsets, places)
+
+
+async def _answered(
+    reader: AIOKafkaConsumer,
+    ask: Callable[[list[TopicPartition]], Awaitable[Offsets]],
+    places: Sequence[TopicPartition],
+) -> Offsets:
+    """What the leaders answer. aiokafka asks again for a while where there is none."""
+    try:
+        return dict(await ask(list(places)))
+    except KafkaTimeoutError as error:
+        raise _silent(reader, places) from error
+
+
+def _silent(reader: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> PartitionSilent:
+    """The error of partitions that do not answer: those without a leader where there are some, else all of these."""
+    leaderless = [place for place in places if reader._client.cluster.leader_for_partition(place) in (None, -1)]
+    named = [f"{place.topic}, partition {place.partition}" for place in leaderless or places]
+    return PartitionSilent(places=first_of(named), leaderless=bool(leaderless))
 
 
 async def ends(reader: AIOKafkaConsumer, places: Sequence[TopicPartition], *, committed: bool = True) -> Offsets:
@@ -60,7 +97,7 @@ async def ends(reader: AIOKafkaConsumer, places: Sequence[TopicPartition], *, co
 
     Where it is to be `committed`, transactions that are still open, and what stands behind them, are not included.
     Taken from the answer to a fetch: asked for the end, Tansu 0.6 names the start of the last record batch plus one.
-    Changes what the reader is assigned, and leaves it paused.
+    Changes what the reader is assigned, and leaves it paused. Raises PartitionSilent.
     """
     found = await _asked(reader, places)
     return {place: end.stable if committed else end.written for place, end in found.items()}
@@ -96,14 +133,17 @@ async def _fetched(
     reader: AIOKafkaConsumer, places: Sequence[TopicPartition], hidden: bool
 ) -> dict[TopicPartition, Ends]:
     """Asks the partitions that hold something; if `hidden`, also those that may hold nothing but what is not stable."""
-    about = await reader.end_offsets(list(places))
-    oldest = await reader.beginning_offsets(list(places))
+    about = await _answered(reader, reader.end_offsets, places)
+    oldest = await _answered(reader, reader.beginning_offsets, places)
     asked = [place for place in places if hidden or about[place] > oldest[place]]
     if asked:
         reader.assign(asked)
         for place in asked:
             reader.seek(place, max(about[place] - 1, oldest[place]))
-        while any(reader.highwater(place) is None for place in asked):
+        deadline_s = monotonic() + ANSWERED_WITHIN_S
+        while unanswered := [place for place in asked if reader.highwater(place) is None]:
+            if monotonic() > deadline_s:
+                raise _silent(reader, unanswered)
             await reader.getmany(timeout_ms=100)
     found = {place: Ends(about[place], about[place]) for place in places}
     for place in asked:

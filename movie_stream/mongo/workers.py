@@ -33,6 +33,8 @@ BEAT_EVERY: Final = timedelta(seconds=5)
 SILENT_AFTER: Final = timedelta(seconds=15)
 """A worker that has not been heard of for so long is stopped, cut off, or dead."""
 EXPIRES_AFTER: Final = timedelta(seconds=60)
+_NOT_SAID: Final = "unknown"
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 _WRITTEN_WITHIN_S: Final = 5.0
 _GONE_WITHIN_S: Final = 0.5
 
@@ -47,9 +49,9 @@ class Holding:
     partition: int
     position: int
     """The next offset to be counted."""
-    lag: int | None
+    lag: int | None = None
     """Records that wait; None where that is not known yet."""
-    watermark: datetime | None
+    watermark: datetime | None = None
     """The largest timestamp counted."""
 
 
@@ -77,13 +79,21 @@ class WorkerSeen:
     seen: datetime
     """By MongoDB's clock, like `age`."""
     age: timedelta
-    """How long ago that was."""
+    """How long ago that was; less than nothing where MongoDB's clock has been set back since."""
     standing: Standing
 
     @property
     def silent(self) -> bool:
-        """Whether it should have been heard of since."""
-        return self.age > SILENT_AFTER
+        """Whether it should have been heard of since. One that lives is soon heard of by the clock as it is now."""
+        return abs(self.age) > SILENT_AFTER
+
+    @property
+    def silence(self) -> str:
+        """How long it has not been heard of, in words."""
+        seconds = int(self.age.total_seconds())
+        return (
+            f"not heard of for {seconds} s" if seconds >= 0 else f"last heard of {-seconds} s ahead of MongoDB's clock"
+        )
 
     def __str__(self) -> str:
         return f"{self.host}, process {self.pid}"
@@ -209,20 +219,29 @@ async def seen(db: Database, group: str | None = None) -> list[WorkerSeen]:
 
 
 def _seen(document: Mapping[str, Any]) -> WorkerSeen:
+    """What is known of a worker, which may be of an older or a newer version: fields may be missing, or new."""
+    age_ms = document.get("age_ms")
+    age = EXPIRES_AFTER if age_ms is None else timedelta(milliseconds=int(age_ms))
     return WorkerSeen(
-        document["_id"],
-        document["host"],
-        document["pid"],
-        document["version"],
-        document["started"],
-        document["seen"],
-        timedelta(milliseconds=int(document["age_ms"])),
+        str(document["_id"]),
+        document.get("host", _NOT_SAID),
+        document.get("pid", 0),
+        document.get("version", _NOT_SAID),
+        document.get("started", _LONG_AGO),
+        document.get("seen", _LONG_AGO),
+        age,
         Standing(
-            document["group"],
-            document["state"],
-            document["run"],
-            document["last_flush"],
-            tuple(Holding(**held) for held in document["partitions"]),
+            document.get("group", _NOT_SAID),
+            document.get("state", "starting"),
+            document.get("run"),
+            document.get("last_flush"),
+            tuple(
+                Holding(
+                    held["topic"], held["partition"], held.get("position", 0), held.get("lag"), held.get("watermark")
+                )
+                for held in document.get("partitions") or ()
+                if "topic" in held and "partition" in held
+            ),
         ),
     )
 

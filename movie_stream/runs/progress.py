@@ -178,10 +178,13 @@ async def span(settings: Settings, reader: AIOKafkaConsumer, topic: str, partiti
     return sum(oldest.values()), sum(ends.values())
 
 
-async def held_for_long(settings: Settings, reader: AIOKafkaConsumer, topic: str, partitions: int) -> list[Held]:
-    """What of a topic cannot be read because of transactions that stay open for LOOK_AGAIN_AFTER_S."""
-    places = [TopicPartition(topic, partition) for partition in range(partitions)]
-    with client.explained(settings, f"asking which transactions are open in {topic}"):
+async def held_for_long(settings: Settings, reader: AIOKafkaConsumer, partitions: Mapping[str, int]) -> list[Held]:
+    """What of these topics cannot be read because of transactions that stay open for LOOK_AGAIN_AFTER_S.
+
+    `partitions` is how many each topic has.
+    """
+    places = [TopicPartition(topic, partition) for topic, count in partitions.items() for partition in range(count)]
+    with client.explained(settings, "asking which transactions are open"):
         before = {(of.place, of.offset) for of in await offsets.held(reader, places)}
         if not before:
             return []

@@ -15,6 +15,7 @@ from movie_stream.errors import BrokerRefused, MovieStreamError
 from movie_stream.kafka.cluster import client
 from movie_stream.kafka.cluster.topics import Topics, describe
 from movie_stream.kafka.fetch.transport import SESSION_TIMEOUT_MS
+from movie_stream.kafka.group import members
 from movie_stream.kafka.group.group_state import REMEDY, describe_group
 from movie_stream.kafka.group.leaving import leave_group
 from movie_stream.kafka.group.membership import Membership
@@ -26,10 +27,11 @@ _COMMITTED_WITHIN_S: Final = 15.0
 
 
 class WorkersRunning(MovieStreamError):
-    """The group has members where it must have none."""
+    """The group has members where it must have none; `others` says, in a sentence, that some are no workers."""
 
-    def __init__(self, *, group: str) -> None:
-        super().__init__(f"workers of the group {group} are running; stop them all, then do this again")
+    def __init__(self, *, group: str, others: str = "") -> None:
+        what = others or f"workers of the group {group} are running; stop them all"
+        super().__init__(f"{what}, then do this again")
 
 
 async def insist_on_nobody(settings: Settings) -> None:
@@ -78,12 +80,20 @@ async def _alone(settings: Settings) -> AsyncIterator[tuple[AIOKafkaConsumer, se
         consumer.subscribe([names.events, names.partials])
         try:
             if await _share(settings, consumer) != places:
-                raise WorkersRunning(group=settings.kafka_group)
+                raise await _company(settings)
             yield consumer, places
         finally:
             await leave_group(membership)
     finally:
         await consumer.stop()
+
+
+async def _company(settings: Settings) -> WorkersRunning:
+    """Who else is in the group."""
+    async with client.admin(settings) as admin:
+        found = members.strangers(settings, await members.members_of(settings, admin))
+    others = f"{members.complaint(settings, found)}; {members.REMEDY}" if found else ""
+    return WorkersRunning(group=settings.kafka_group, others=others)
 
 
 async def _share(settings: Settings, consumer: AIOKafkaConsumer) -> set[TopicPartition]:

@@ -24,9 +24,10 @@ from movie_stream.commands.doctor.workers import look_at_claims, look_at_workers
 from movie_stream.console import logs
 from movie_stream.embedded.broker import broker
 from movie_stream.embedded.mongod import mongod
-from movie_stream.errors import EmbeddedUnavailable
+from movie_stream.errors import EmbeddedUnavailable, PartitionSilent
 from movie_stream.kafka.cluster import client, permissions, topics
 from movie_stream.kafka.cluster.access import access_in_words, user_of
+from movie_stream.kafka.offsets import first_of
 from movie_stream.masking import printable
 from movie_stream.mongo import runs, schema
 from movie_stream.mongo.client import Database, address_of, guarded, opened
@@ -173,6 +174,8 @@ async def _kafka(settings: Settings, findings: Findings) -> None:
                 return
             limits = await topics.limits(admin, names.all)
             _topics(settings, findings, there)
+            if leaderless := await topics.leaderless(admin, names.all):
+                findings.add("fail", str(PartitionSilent(places=first_of(leaderless), leaderless=True)))
             _record_sizes(findings, names, limits)
             await look_at_retention(findings, admin, names)
         with client.explained(settings, "asking what is allowed"):
@@ -185,7 +188,10 @@ async def look_at_retention(findings: Findings, admin: AIOKafkaAdminClient, name
     findings.check = "retention"
     policies = {name: await topics.configs_of(admin, name) for name in (names.events, *names.deleted)}
     compacted = [name for name, configs in policies.items() if "compact" in configs.get("cleanup.policy", "")]
-    forgetful = [name for name in names.deleted if int(policies[name].get("retention.ms", "-1")) >= 0]
+    forgetful = {
+        setting: [name for name in names.deleted if int(policies[name].get(setting, "-1")) >= 0]
+        for setting in topics.FORGETTING
+    }
     if names.events in compacted:
         findings.add(
             "warn",
@@ -198,13 +204,14 @@ async def look_at_retention(findings: Findings, admin: AIOKafkaAdminClient, name
             f"compacted, which takes no record of ours: {', '.join(internal)}",
             "set their cleanup.policy to delete",
         )
-    if forgetful:
-        findings.add(
-            "warn",
-            f"records that are still needed are deleted after a time: {', '.join(forgetful)}",
-            "set their retention.ms to -1: workers delete what is done with",
-        )
-    if not compacted and not forgetful:
+    for setting, when in zip(topics.FORGETTING, ("after a time", "where there are many"), strict=True):
+        if forgetful[setting]:
+            findings.add(
+                "warn",
+                f"records that are still needed are deleted {when}: {', '.join(forgetful[setting])}",
+                f"set their {setting} to -1: workers delete what is done with",
+            )
+    if not compacted and not any(forgetful.values()):
         known = any("cleanup.policy" in configs for configs in policies.values())
         findings.add("ok", "what is needed is kept" if known else "the broker does not tell how long it keeps records")
 

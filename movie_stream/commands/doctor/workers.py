@@ -14,17 +14,13 @@ from movie_stream.commands.doctor.findings import Findings, State
 from movie_stream.kafka.cluster import client, topics
 from movie_stream.kafka.group import members
 from movie_stream.kafka.group.group_state import REMEDY, settled_group
-from movie_stream.kafka.offsets import said_of
+from movie_stream.kafka.offsets import ENDED_BY, said_of
 from movie_stream.mongo import runs, workers
 from movie_stream.mongo.client import opened
 from movie_stream.runs import claims
 from movie_stream.runs.progress import Tables, held_for_long
 from movie_stream.settings import Settings
 
-HANGING: Final = (
-    "its producer ends it, or the broker once its time is up; one that neither ends: "
-    "kafka-transactions.sh find-hanging, then abort"
-)
 _WORKERS_NAMED: Final = 10
 
 
@@ -40,22 +36,28 @@ async def look_at_workers(settings: Settings, findings: Findings) -> None:
         committed = await _committed(settings, admin, there)
         tables = {topic: Tables(settings, reader, topic, there[topic]) for topic in names.changelogs}
         progress = await tables[names.events].progress(run)
+        published = await tables[names.partials].progress(run)
         reached = {place: at for of in tables.values() for place, at in (await of.positions(run)).items()}
-        held = await held_for_long(settings, reader, names.events, there[names.events])
+        held = await held_for_long(settings, reader, {topic: there[topic] for topic in names.counted})
     alive = [worker for worker in heard if not worker.silent]
     foreign = members.strangers(settings, group)
     count = len(alive) or len(group) - len(foreign)
     what = f"{count} running in the group {settings.kafka_group}; {progress.lag:,} of {progress.end:,} events wait"
+    unpublished = published.lag if progress.done else 0  # a topic that is new holds a claim, which waits for nobody
+    if unpublished:
+        what += f", and {unpublished:,} of {published.end:,} records of {names.partials}"
     if not state.at_rest:
         found = f"a rebalance does not come to its end ({state}); likely, {state.why_nothing_is_shared_out}"
         findings.add("warn", f"{what}; {found}", REMEDY)
-    elif progress.lag and not count:
+    elif (progress.lag or unpublished) and not count and not held:
         findings.add("warn", what, "movie-stream worker")
     else:
         findings.add("ok", what)
     if held:
         findings.check = "transactions"
-        findings.add("warn", said_of(held), HANGING)
+        internal = sorted({of.place.topic for of in held} - {names.events})
+        alone = f"; nobody but workers is to write to {', '.join(internal)}" if internal else ""
+        findings.add("warn", said_of(held), ENDED_BY + alone)
     _heartbeats(findings, heard)
     _members(settings, findings, foreign, {place: at for place, at in committed.items() if run and at > reached[place]})
 
@@ -86,7 +88,7 @@ def _heartbeats(findings: Findings, heard: Sequence[workers.WorkerSeen]) -> None
     if not heard:
         return
     findings.check = "heartbeats"
-    silent = [f"{worker}: not heard of for {int(worker.age.total_seconds())} s" for worker in heard if worker.silent]
+    silent = [f"{worker}: {worker.silence}" for worker in heard if worker.silent]
     alive = [worker for worker in heard if not worker.silent]
     idle = [str(worker) for worker in alive if worker.standing.state == "waiting for partitions"]
     others = [f"{worker}: {worker.version}" for worker in alive if worker.version != __version__]

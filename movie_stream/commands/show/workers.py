@@ -78,7 +78,7 @@ def _in_words(partitions: Iterable[Mapping[str, Any]]) -> str:
     >>> _in_words([{"topic": "movie-events", "partition": number} for number in (0, 2, 1, 5)])
     'movie-events 0-2,5'
     """
-    owned = sorted((partition["topic"], partition["partition"]) for partition in partitions)
+    owned = sorted((held["topic"], held["partition"]) for held in partitions if {"topic", "partition"} <= held.keys())
     by_topic = groupby(owned, key=lambda one: one[0])
     return "; ".join(f"{topic} {_ranges([number for _, number in those])}" for topic, those in by_topic)
 

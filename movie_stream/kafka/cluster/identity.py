@@ -27,7 +27,9 @@ from aiokafka.protocol.types import (
 _NOT_SAID: Final = -(1 << 31)
 
 
-class _Uuid:
+class Uuid:
+    """16 bytes, as aiokafka reads and writes the fields of a message."""
+
     @classmethod
     def encode(cls, value: bytes) -> bytes:
         return value
@@ -60,7 +62,7 @@ class _MetadataResponse(Response):
             CompactArray(
                 ("error_code", Int16),
                 ("name", _TEXT),
-                ("topic_id", _Uuid),
+                ("topic_id", Uuid),
                 ("is_internal", Boolean),
                 (
                     "partitions",
@@ -90,7 +92,7 @@ class _MetadataRequestStruct(RequestStruct):
     FLEXIBLE_VERSION = True
     RESPONSE_TYPE = _MetadataResponse
     SCHEMA = Schema(
-        ("topics", CompactArray(("topic_id", _Uuid), ("name", _TEXT), ("tags", TaggedFields))),
+        ("topics", CompactArray(("topic_id", Uuid), ("name", _TEXT), ("tags", TaggedFields))),
         ("allow_auto_topic_creation", Boolean),
         ("include_cluster_authorized_operations", Boolean),
         ("include_topic_authorized_operations", Boolean),
@@ -119,6 +121,8 @@ class Seen:
     partitions: int
     operations: int | None
     """What we may do with it, a bit for each of Kafka's operations; None where the broker does not say."""
+    leaderless: tuple[int, ...] = ()
+    """Its partitions that nobody leads at the moment."""
 
 
 async def look_at(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> tuple[str, dict[str, Seen]] | None:
@@ -128,7 +132,13 @@ async def look_at(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> tuple[st
     except NotImplementedError:  # how aiokafka says that the broker does not know this version
         return None
     return response.cluster_id, {
-        name: Seen(code, UUID(bytes=topic_id), len(partitions), None if operations == _NOT_SAID else operations)
+        name: Seen(
+            code,
+            UUID(bytes=topic_id),
+            len(partitions),
+            None if operations == _NOT_SAID else operations,
+            tuple(sorted(partition for _, partition, leader, *_ in partitions if leader < 0)),
+        )
         for code, name, topic_id, _, partitions, operations, _ in response.topics
     }
 

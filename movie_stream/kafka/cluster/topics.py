@@ -26,6 +26,8 @@ _FORBIDDEN: Final = (TopicAuthorizationFailedError.errno, ClusterAuthorizationFa
 _DEFAULT_MAX_RECORD_BYTES: Final = 1_048_588
 LIMIT: Final = "max.message.bytes"
 """What a topic calls the most bytes that a batch of its records may have, packed as it is."""
+FORGETTING: Final = ("retention.ms", "retention.bytes")
+"""What has a broker delete records that are still needed, unless it is -1; else log.retention.* of the broker holds."""
 LEAST_BYTES: Final = 1 << 16
 """Of a record of our own topics, without which a worker does not start: the figures of one group must fit."""
 _ENVELOPE_BYTES: Final = 1 << 16
@@ -106,7 +108,7 @@ async def ensure(settings: Settings) -> list[str]:
             targets = existing.get(topics.partials, sources)
             replicas = min(3, len((await admin.describe_cluster())["brokers"]))
             limit = await max_record_bytes(admin, topics.events) if topics.events in existing else None
-            kept = {"cleanup.policy": "delete", "retention.ms": "-1"}
+            kept = {"cleanup.policy": "delete", **dict.fromkeys(FORGETTING, "-1")}
             large = {LIMIT: str(letter_bytes(limit or _DEFAULT_MAX_RECORD_BYTES))}
             wanted = {
                 topics.events: (sources, {}),
@@ -237,6 +239,14 @@ async def partitions_of(admin: AIOKafkaAdminClient, names: tuple[str, ...]) -> d
     if not existing:
         return {}
     return {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics(sorted(existing))}
+
+
+async def leaderless(admin: AIOKafkaAdminClient, names: Sequence[str]) -> list[str]:
+    """The partitions of these topics that have no leader, in words; none where the broker is too old to be asked so."""
+    seen = await look_at(admin, names)
+    if seen is None:
+        return []
+    return [f"{name}, partition {number}" for name, topic in seen[1].items() for number in topic.leaderless]
 
 
 async def max_record_bytes(admin: AIOKafkaAdminClient, topic: str) -> int | None:

@@ -174,6 +174,11 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         written: int | None = consumer.highwater(place)
         return written if stable is None or stable < 0 else stable
 
+    def written(self, tp: TP) -> int | None:
+        """The same, for a reader of uncommitted records."""
+        written: int | None = self._ensure_consumer().highwater(driver.ensure_aiokafka_TP(tp))
+        return written
+
     def waits_for(self, partitions: set[TP]) -> bool:
         """Whether records of these have come that are still to be unpacked; may be asked in any thread."""
         return any(tp in self._waiting for tp in partitions)
@@ -311,6 +316,10 @@ class ChunkConsumer(driver.Consumer):
     def end(self, tp: TP) -> int | None:
         """Up to where a partition can be read; see agents.group.Group."""
         return self._thread.end(tp)
+
+    def written(self, tp: TP) -> int | None:
+        """Up to where it is written."""
+        return self._thread.written(tp)
 
     def refusal(self) -> BaseException | None:
         """Why the group does not take us, if it does not; aiokafka keeps it for who polls, which Faust does not do

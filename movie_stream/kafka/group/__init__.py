@@ -1,3 +1,3 @@
-"""The consumer group: members.py and group_state.py (who is in it), membership.py (one's own share), leaving.py
-(leaving at once).
+"""The consumer group: members.py, group_state.py and consumer_group.py (who is in it), membership.py (one's own share),
+leaving.py (leaving at once).
 """

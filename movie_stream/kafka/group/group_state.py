@@ -11,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import for_code
 
 from movie_stream.kafka.cluster import client
+from movie_stream.kafka.group import consumer_group
 from movie_stream.settings import Settings
 
 REMEDY: Final = "stop all workers, wait 10 s, start them again; nobody else may be a member of KAFKA_GROUP"
@@ -18,7 +19,10 @@ REMEDY: Final = "stop all workers, wait 10 s, start them again; nobody else may 
 SETTLED_WITHIN_S: Final = 10.0
 """A rebalance takes so long at most where every member takes part; with Tansu 8 s."""
 _ASK_EVERY_S: Final = 0.5
-_AT_REST: Final = frozenset({"Stable", "Empty", "Dead"})
+NO_GROUP: Final = "Dead"
+"""Also said of a group whose members have the broker share out the partitions; see consumer_group.py."""
+_AT_REST: Final = frozenset({"Stable", "Empty", NO_GROUP})
+_SHARED_OUT_BY_BROKER: Final = frozenset({"Assigning", "Reconciling"})
 _TANSUS_FORMING: Final = "Unknown"
 _ERROR_CODE, _NAME, _STATE, _MEMBERS, _ID = 0, 1, 2, 5, 0
 """Places in a group's description and in a member's, whichever version of it the broker speaks."""
@@ -29,7 +33,9 @@ class GroupState:
     """A group at one moment."""
 
     state: str
-    """The broker's word: Stable, PreparingRebalance, CompletingRebalance, Empty or Dead, and Tansu's own."""
+    """The broker's word: Stable, PreparingRebalance, CompletingRebalance, Empty or Dead, and Tansu's own; Assigning or
+    Reconciling where the broker shares out.
+    """
     members: frozenset[str]
     """Ids of those that the broker counts; Tansu 0.6 also counts one that was killed, until another joins."""
 
@@ -50,6 +56,8 @@ class GroupState:
         """The likely cause where a rebalance does not come to its end."""
         if self.at_rest:
             return "the broker does not take this worker in"
+        if self.state in _SHARED_OUT_BY_BROKER:
+            return "a member does not give up what it is to give up"
         if self.forming_under_a_leader or self.state == "CompletingRebalance":
             return "the member that leads does not share out the partitions"
         return "a member is waited for that does not join again"
@@ -78,7 +86,10 @@ async def describe_group(settings: Settings, admin: AIOKafkaAdminClient) -> Grou
 
     async def ask() -> GroupState:
         [answer] = await admin.describe_consumer_groups([settings.kafka_group])
-        return state_of(answer)
+        told = state_of(answer)
+        if told.state == NO_GROUP and (found := await consumer_group.look_at(admin, settings.kafka_group)):
+            return GroupState(found.state, frozenset(member.id for member in found.members))
+        return told
 
     with client.explained(settings, f"looking at the group {settings.kafka_group}"):
         return await client.coordinated(ask)

@@ -6,7 +6,6 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 
 from aiokafka import TopicPartition
@@ -15,6 +14,8 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, Cons
 
 from movie_stream.kafka.cluster import client
 from movie_stream.kafka.cluster.topics import Topics
+from movie_stream.kafka.group import consumer_group
+from movie_stream.kafka.group.group_state import NO_GROUP, state_of
 from movie_stream.settings import Settings
 
 _UUID: Final = re.compile(r"-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
@@ -53,9 +54,15 @@ async def members_of(settings: Settings, admin: AIOKafkaAdminClient) -> list[Mem
 
     Raises BrokerUnreachable, BrokerForbids, BrokerRefused.
     """
+
+    async def ask() -> list[Member]:
+        [answer] = await admin.describe_consumer_groups([settings.kafka_group])
+        if state_of(answer).state == NO_GROUP and (found := await consumer_group.look_at(admin, settings.kafka_group)):
+            return [Member(of.client, of.host.lstrip("/"), of.topics, of.partitions) for of in found.members]
+        return [_member(*fields) for group in answer.groups for fields in group[5]]
+
     with client.explained(settings, f"looking at the group {settings.kafka_group}"):
-        [answer] = await client.coordinated(partial(admin.describe_consumer_groups, [settings.kafka_group]))
-    return [_member(*fields) for group in answer.groups for fields in group[5]]
+        return await client.coordinated(ask)
 
 
 def strangers(settings: Settings, members: Iterable[Member]) -> list[Member]:
