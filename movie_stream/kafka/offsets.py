@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
+
+from movie_stream.kafka.inflate import BatchRefused
 
 Offsets = dict[TopicPartition, int]
 
@@ -104,7 +107,8 @@ async def _fetched(
         for place in asked:
             reader.seek(place, max(about[place] - 1, oldest[place]))
         while any(reader.highwater(place) is None for place in asked):
-            await reader.getmany(timeout_ms=100)
+            with suppress(BatchRefused):  # what stands there does not matter
+                await reader.getmany(timeout_ms=100)
     found = {place: Ends(about[place], about[place]) for place in places}
     for place in asked:
         stable, written = reader.last_stable_offset(place), reader.highwater(place)
