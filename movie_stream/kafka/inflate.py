@@ -24,6 +24,7 @@ from aiokafka.record import default_records, legacy_records
 from numpy.typing import NDArray
 
 from movie_stream.errors import MovieStreamError
+from movie_stream.masking import printable
 
 Packed = bytes | memoryview
 
@@ -43,7 +44,9 @@ DAMAGE: Final = (
 )
 """What is raised where a batch cannot be unpacked or read."""
 
-_LONGEST_REASON: Final = 200
+_LONGEST_REASON: Final = 120
+_OF_AIOKAFKA: Final = "Invalid CRC"
+WRONG_CHECKSUM: Final = "its checksum is wrong"
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _GZIP_MEMBER: Final = b"\x1f\x8b\x08"
 """What a member begins with. What begins otherwise behind one is passed over, as Java's GZIPInputStream does."""
@@ -103,7 +106,10 @@ def refused(error: Exception, place: str, end: int | None = None) -> BatchRefuse
 
 def why(error: Exception) -> str:
     """What an error says, without the name and the number that aiokafka puts before it."""
-    return ", ".join(map(str, error.args))[:_LONGEST_REASON] or type(error).__name__
+    said = ", ".join(map(str, error.args))
+    return (
+        WRONG_CHECKSUM if said.startswith(_OF_AIOKAFKA) else printable(said[:_LONGEST_REASON]) or type(error).__name__
+    )
 
 
 class TooLargeAtOnce(ValueError):

@@ -17,6 +17,7 @@ from movie_stream.kafka.unpack import single
 
 logger = logging.getLogger(__name__)
 
+_passed: set[str] = set()
 Unreadable = Callable[[BatchRefused], None]
 
 _BLOCK_BYTES: Final = 4 << 20
@@ -45,8 +46,10 @@ async def oldest_first(
 
 
 def pass_over(error: BatchRefused) -> None:
-    """Says in the log that a batch was passed over."""
-    logger.warning("%s: %s; passed over", error.place, error.what)
+    """Says in the log that a batch was passed over, once in this process."""
+    if error.place not in _passed:
+        _passed.add(error.place)
+        logger.warning("%s: %s; passed over", error.place, error.what)
 
 
 async def newest_first(

@@ -159,7 +159,7 @@ def _batches(self: Any) -> Iterator[Fetched]:
         size = _LENGTH_FROM + int.from_bytes(whole[at + _LENGTH_AT : at + _LENGTH_FROM], "big")
         data, at = whole[at : at + size], at + size
         if self._check_crcs and not _intact(data, batch):
-            raise CorruptRecordException("its checksum is wrong")
+            raise CorruptRecordException(inflate.WRONG_CHECKSUM)
         if self._isolation_level == fetcher.READ_COMMITTED and batch.producer_id is not None:
             self._consume_aborted_up_to(batch.base_offset)
             if batch.is_control_batch and self._contains_abort_marker(batch):
