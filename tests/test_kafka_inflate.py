@@ -109,7 +109,9 @@ def test_what_java_passes_over_behind_the_end(
     assert b"".join(inflate.pieces(number, packed)) == inflate.AT_ONCE[number](packed) == b"a" * 9_000
 
 
-@pytest.mark.parametrize("tail", [b"\x1f\x8b\x08", standard.compress(b"b" * 900)[:-9]])
+@pytest.mark.parametrize(
+    "tail", [b"\x1f\x8b\x08", standard.compress(b"b" * 900)[:-9]], ids=["its beginning", "all but its end"]
+)
 def test_a_further_member_of_gzip_has_to_be_whole(tail: bytes) -> None:
     packed = standard.compress(b"a" * 900) + tail
     with pytest.raises(DAMAGE):
