@@ -36,6 +36,10 @@ class Chunk:
     """The header REPLAY_OF of the few records that have it, by offset."""
     by_layout: tuple[Columns, Bools] | None = None
     """What layout.Layouts read of the values, if that was done already; parts of the chunk do without."""
+    unreadable: Mapping[int, str] = field(default_factory=dict)
+    """Why nothing could be read of some records, by offset: these have neither key nor value. Of a chunk's parts, too,
+    where it may name others besides.
+    """
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -58,6 +62,7 @@ class Chunk:
             self.keys[rows],
             self.values[rows],
             {offset: original for offset, original in self.replays.items() if start <= offset < end},
+            unreadable=self.unreadable,
         )
 
     def without(self, offsets: Collection[int]) -> Chunk:
@@ -74,6 +79,7 @@ class Chunk:
             self.keys.take(rows),
             self.values.take(rows),
             {offset: original for offset, original in self.replays.items() if offset not in offsets},
+            unreadable=self.unreadable,
         )
 
 

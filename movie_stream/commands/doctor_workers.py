@@ -13,12 +13,17 @@ from movie_stream import __version__
 from movie_stream.commands.findings import Findings, State
 from movie_stream.kafka import claims, client, members, topics
 from movie_stream.kafka.group_state import REMEDY, settled_group
+from movie_stream.kafka.inflate import BatchRefused
 from movie_stream.kafka.offsets import ENDED_BY, said_of
 from movie_stream.kafka.progress import Tables, held_for_long
 from movie_stream.mongo import runs, workers
 from movie_stream.mongo.client import opened
 from movie_stream.settings import Settings
 
+_UNREADABLE: Final = (
+    "workers refuse its records as bad; where the checksum is wrong they stop there: have the topic's records up to it "
+    "deleted (kafka-delete-records.sh)"
+)
 _WORKERS_NAMED: Final = 10
 
 
@@ -64,9 +69,13 @@ async def look_at_claims(settings: Settings, findings: Findings) -> None:
     """Whether the internal topics and the database are ours alone."""
     async with opened(settings) as db, client.reader(settings) as reader:
         ours = await runs.claim_of(db, settings.kafka_group)
-        found = await claims.check(settings, reader, ours)
+        unreadable = list[BatchRefused]()
+        found = await claims.check(settings, reader, ours, unreadable=unreadable.append)
         await workers.insist_on_no_other_group(db, settings.kafka_group)
     findings.add("ok", f"of {ours} alone" if found else "nobody has claimed the topics yet; init and workers do")
+    if unreadable:
+        findings.check = "newest views"
+        findings.add("warn", f"{unreadable[-1].place}: {unreadable[-1].what}", _UNREADABLE)
 
 
 async def _committed(
