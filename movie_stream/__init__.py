@@ -16,7 +16,7 @@ Where to start reading, in this order, which is that of a view on its way:
 12. client/       the same from Python: views in, results out; its names are to be had from here
 13. embedded/     a broker and a mongod of one's own, for trying out and for the tests
 14. commands/     one module or folder for each command
-15. cli.py        the command line: names, options and help; entry.py is where it begins
+15. cli.py        the command line, with options.py; entry.py is where it begins
 16. console/      what commands share: how they print, and how they end
 
 Below all of it: settings.py (the settings), errors.py (the errors), masking.py (keeps passwords out of texts).

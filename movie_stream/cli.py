@@ -10,8 +10,7 @@ from typing import Annotated
 
 import typer
 
-from movie_stream import __version__
-from movie_stream.commands import options
+from movie_stream import __version__, options
 from movie_stream.console import ending
 from movie_stream.console.arguments import CommandLine, parsed
 

@@ -11,15 +11,17 @@ import psutil
 import pytest
 
 from movie_stream.columnar.murmur2 import partitions_of
-from movie_stream.kafka.cluster import client
+from movie_stream.kafka.cluster import client, topics
 from movie_stream.settings import Settings
+from tests import test_kafka_headers as headers
 from tests import test_kafka_transactions as transactions
 from tests.chaos.fleet import crashing, until
 from tests.chaos.scenario import TIMEOUT_S, on_both_when_asked
 from tests.chaos.stage import Kind, Stage
 from tests.chaos.stream import BEGIN_MS
 from tests.kafka_server import KafkaServer
-from tests.whole_path import records, started, succeed
+from tests.odd_records import plain
+from tests.whole_path import command, records, started, succeed
 
 pytestmark = pytest.mark.timeout(TIMEOUT_S)
 
@@ -162,3 +164,26 @@ async def test_a_transaction_is_open_for_longer_than_a_partition_may_stand_still
                 assert transactions.counted(there) == 10
                 await producer.commit_transaction()
                 await asyncio.to_thread(transactions.until, lambda: transactions.counted(there) == 21, worker, log)
+
+
+@pytest.mark.chaos
+async def test_a_batch_whose_checksum_is_wrong_is_named_and_ends_workers_alone(
+    settings: Settings, tmp_path: Path
+) -> None:
+    with KafkaServer(tmp_path / "kafka") as kafka:
+        there = settings.model_copy(update={"kafka_bootstrap_servers": kafka.bootstrap_servers})
+        await topics.ensure(there)
+        for _ in range(2):
+            await headers.send(there, there.kafka_topic, [(b"u", plain(number=n), []) for n in range(3)])
+        [segment] = (tmp_path / "kafka").glob(f"data/{there.kafka_topic}-0/*.log")
+        with segment.open("r+b") as written:
+            written.seek(-5, 2)
+            written.write(b"\xff")
+        what = "before offset 6: a record batch is damaged (its checksum is wrong)"
+        damaged = f"{there.kafka_topic}, partition 0, {what}"
+        made = command(there, "generate", "--to-topic", "--count", "5")
+        assert (made.returncode, made.stderr.count(damaged)) == (0, 1), made.stderr
+        assert f"{damaged}; passed over" in made.stderr
+        ended = command(there, "worker", "--until-end")
+        [line] = ended.stderr.splitlines()
+        assert (ended.returncode, line.startswith(f"error: {damaged}; have the topic's records up")) == (1, True), line

@@ -149,6 +149,14 @@ def test_what_is_no_record(body: bytes, why: str) -> None:
         list(headers.records_in(memoryview(data)))
 
 
+@pytest.mark.parametrize("number", [b"\x80" * 9 + b"\x02", b"\xff" * 9 + b"\x7f", b"\x80" * 10 + b"\0"])
+def test_a_number_of_more_than_64_bits_is_damage(number: bytes) -> None:
+    body = b"\0" + number + b"\0" + string(b"k") + string(b"v") + varint(0)
+    data = batch([(None, None, [])])[:_BODY_AT] + varint(len(body)) + body
+    with pytest.raises(CorruptRecordException, match="more than 64 bits"):
+        list(headers.records_in(memoryview(data)))
+
+
 MANY = record_batch.MOST_HEADERS + 1
 
 
@@ -167,6 +175,34 @@ def test_the_plain_path_and_the_fast_one_read_alike(named: bytes) -> None:
             assert (list(run.keys), list(run.values)) == ([b"k", None], [b"{}", None])
             marked = {6: b"%d" % (count - 1)} if named == REPLAY_OF.encode() else {}
             assert run.replays == {**marked, 7: b""}
+
+
+@pytest.mark.parametrize("named", [b"\xff\xfe", b"name"])
+@pytest.mark.parametrize("count", [1, MANY])
+@pytest.mark.parametrize(
+    ("made_ms", "later_ms"), [(2**63 - 5, 10), (2**62, 2**62), (-(2**63), -1), (-(2**62), -(2**63))]
+)
+def test_times_are_added_as_64_bits_hold_them(named: bytes, count: int, made_ms: int, later_ms: int) -> None:
+    body = (
+        b"\0" + varint64(later_ms) + b"\0" + string(None) * 2 + varint(count) + (string(named) + string(b"x")) * count
+    )
+    data = bytearray(batch([(None, None, [])], 5)[:_BODY_AT] + varint(len(body)) + body)
+    struct.pack_into(">i", data, 8, len(data) - 12)
+    struct.pack_into(">q", data, 27, made_ms)
+    struct.pack_into(">I", data, _CRC_AT, calc_crc32c(bytes(data[_ATTRIBUTES_AT:])))
+    wanted = (made_ms + later_ms + 2**63) % 2**64 - 2**63
+    fetched = unpack.Fetched(memoryview(bytes(data)), 5, 5, "whatever", 2, 1)
+    [run] = unpack.take_runs(deque([fetched]))
+    assert run.times_ms.tolist() == unpack.plain_run([fetched]).times_ms.tolist() == [wanted]
+    assert [record.timestamp for record in read(bytes(data), 5)] == [wanted]
+
+
+def varint64(number: int) -> bytes:
+    raw, out = ((number << 1) ^ (number >> 63)) & (2**64 - 1), bytearray()
+    while raw > 0x7F:
+        out.append(raw & 0x7F | 0x80)
+        raw >>= 7
+    return bytes([*out, raw])
 
 
 async def test_whole_topics_are_read_with_such_records_in_them(settings: Settings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip as standard
+import struct
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -83,6 +84,43 @@ def test_one_file_after_another(number: int, packed: bytes) -> None:
         assert inflate.gzip(packed) == b"a" * 9_000 + b"b" * 9_000
 
 
+def xerial(*parts: bytes) -> bytes:
+    blocks = (bytes(cramjam.snappy.compress_raw(part)) for part in parts)
+    return b"\x82SNAPPY\0" + struct.pack(">ii", 1, 1) + b"".join(struct.pack(">i", len(one)) + one for one in blocks)
+
+
+TAILS = {
+    "zeros behind gzip": (1, standard.compress(b"a" * 9_000) + bytes(3)),
+    "a block of zeros behind gzip": (1, standard.compress(b"a" * 9_000) + bytes(100_000)),
+    "anything behind gzip": (
+        1,
+        standard.compress(b"a" * 4_000) + standard.compress(b"a" * 5_000) + b"garbage, \x1f\x8b\x08",
+    ),
+    "bytes behind snappy": (2, xerial(b"a" * 9_000) + bytes(2)),
+    "snappy behind snappy": (2, xerial(b"a" * 4_000, b"a" * 3_000) + xerial(b"a" * 2_000)),
+}
+
+
+@pytest.mark.parametrize(("number", "packed"), TAILS.values(), ids=TAILS)
+@pytest.mark.parametrize("fed", [1, 7, 64 << 10])
+def test_what_java_passes_over_behind_the_end(
+    number: int, packed: bytes, fed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inflate, "_FED_BYTES", fed)
+    assert b"".join(inflate.pieces(number, packed)) == inflate.AT_ONCE[number](packed) == b"a" * 9_000
+
+
+@pytest.mark.parametrize(
+    "tail", [b"\x1f\x8b\x08", standard.compress(b"b" * 900)[:-9]], ids=["its beginning", "all but its end"]
+)
+def test_a_further_member_of_gzip_has_to_be_whole(tail: bytes) -> None:
+    packed = standard.compress(b"a" * 900) + tail
+    with pytest.raises(DAMAGE):
+        inflate.gzip(packed)
+    with pytest.raises(DAMAGE):
+        list(inflate.pieces(1, packed))
+
+
 @pytest.mark.parametrize("linked", [True, False])
 @pytest.mark.parametrize("sums", [True, False])
 @pytest.mark.parametrize("random", [True, False], ids=["as it is", "packed"])
@@ -140,7 +178,7 @@ def test_what_is_cut_off_is_damaged_or_short(name: str) -> None:
 
 def test_aiokafka_still_unpacks_with_these() -> None:
     """Its batches look the functions up where `bound` puts them; a new version may look elsewhere."""
-    for number, name in ((1, "gzip"), (3, "lz4"), (4, "zstd")):
+    for number, name in ((1, "gzip"), (2, "snappy"), (3, "lz4"), (4, "zstd")):
         builder = default_records.DefaultRecordBatchBuilder(2, number, False, -1, -1, -1, 1 << 30)
         builder.append(0, 0, None, bytes(2 * AT_ONCE_BYTES), [])
         data = bytes(builder.build())

@@ -58,9 +58,9 @@ def by_aiokafka(data: bytes) -> Found:
 
 
 def by_columns(*data: bytes) -> Found:
-    records = records_of([RawBatch.of(memoryview(one), [lambda body: body]) for one in data], REPLAY_OF)
+    records, by_row = records_of([RawBatch.of(memoryview(one), [lambda body: body]) for one in data], REPLAY_OF)
     offsets = records.offsets.tolist()
-    marked = [records.replays.get(offset) for offset in offsets]
+    marked = [by_row.get(row) for row in range(len(offsets))]
     return list(
         zip(offsets, records.times_ms.tolist(), records.keys.tolist(), records.values.tolist(), marked, strict=True)
     )

@@ -7,17 +7,17 @@ import inspect
 import struct
 import tracemalloc
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+import cramjam
 import numpy as np
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.codec import snappy_encode
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import READ_COMMITTED, READ_UNCOMMITTED, PartitionRecords
-from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
@@ -25,17 +25,19 @@ from aiokafka.record.util import calc_crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 
+from movie_stream.aggregates.accumulator import Accumulator, DeadLetter, Rules
 from movie_stream.events.chunk import REPLAY_OF, Chunk, Records
 from movie_stream.events.layout import Layouts
-from movie_stream.kafka.batches import headers, inflate, unpack
+from movie_stream.kafka.batches import headers, inflate, record_batch, unpack
 from movie_stream.kafka.batches.record_batch import Malformed
 from movie_stream.kafka.cluster import client, topics
 from movie_stream.settings import Settings
+from tests.test_kafka_record_batch import batch_of, body_of
 
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 IN_RUNS, AS_USUAL = TopicPartition("in-runs", 3), TopicPartition("as-usual", 3)
 
-_CRC_AT, _ATTRIBUTES_AT, _HEADER_END = 17, 21, 61
+_CRC_AT, _ATTRIBUTES_AT, _LAST_AT, _HEADER_END = 17, 21, 23, 61
 _CONTROL = 0x20
 
 HEADERS: list[list[tuple[str, bytes | None]]] = [
@@ -283,17 +285,132 @@ def test_the_hand_made_markers_are_what_aiokafka_takes_for_markers() -> None:
     assert struct.unpack(">hh", next(batch).key) == (0, 0)
 
 
-def test_a_wrong_checksum_raises_after_what_stands_before_it() -> None:
+@pytest.mark.parametrize(("place", "read"), [(IN_RUNS, by_runs), (AS_USUAL, as_usual)])
+def test_a_wrong_checksum_is_named_after_what_stands_before_it_was_read(place: TopicPartition, read: Any) -> None:
     good, after = encoded(Batch(((1, b"k", b"good"),)), 0)
     bad = bytearray(encoded(Batch(((2, b"k", b"bad"),)), after)[0])
     bad[-1] ^= 0xFF
-    for place, read in ((IN_RUNS, by_runs), (AS_USUAL, as_usual)):
-        records = partition_records(place, good + bytes(bad), [], 0)
-        found = read(records)
-        assert next(found) == (0, 1, b"k", b"good", None)
-        with pytest.raises(CorruptRecordException, match="Invalid CRC"):
-            next(found)
-        assert records.next_fetch_offset == after, "what is corrupt is fetched again"
+    records = partition_records(place, good + bytes(bad), [], 0)
+    assert list(read(records)) == [(0, 1, b"k", b"good", None)]
+    assert records.next_fetch_offset == after, "what is corrupt is fetched again"
+    again = partition_records(place, bytes(bad), [], after)
+    with pytest.raises(inflate.BatchDamaged, match=f"^{place.topic}, partition 3, before offset 2: a record batch is"):
+        list(read(again))
+
+
+ODD_DELTAS = {
+    "all the same": [0, 0, 0],
+    "huge": [0, 1, 2**31 - 1],
+    "below the batch": [0, -5, 2],
+    "backwards": [2, 1, 0],
+    "from one on": [1, 2, 3],
+}
+
+
+def batch_with(deltas: Sequence[int], last: int, named: bytes = b"n", copies: int = 1, base: int = 10) -> bytes:
+    """A batch without compression whose records say these offsets, from its first; the middle one is a copy."""
+    some: list[tuple[int, int, bytes | None, bytes | None, list[tuple[bytes, bytes | None]]]] = [
+        (delta, n, b"k", b'{"n":%d}' % n, [(REPLAY_OF.encode(), b"t 0 1")] if n == 1 else [(named, b"")] * copies)
+        for n, delta in enumerate(deltas)
+    ]
+    data = bytearray(batch_of(body_of(some), len(some), base))
+    struct.pack_into(">i", data, _LAST_AT, last)
+    return checked(data)
+
+
+def checked(data: bytearray) -> bytes:
+    struct.pack_into(">I", data, _CRC_AT, calc_crc32c(bytes(data[_ATTRIBUTES_AT:])))
+    return bytes(data)
+
+
+@pytest.mark.parametrize("deltas", ODD_DELTAS.values(), ids=ODD_DELTAS)
+@pytest.mark.parametrize("how", ["as columns", "record by record", "in pieces", "in pieces, record by record"])
+def test_records_are_numbered_as_the_broker_counts_them(
+    deltas: list[int], how: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd = batch_with(deltas, 2, *((b"\xff", record_batch.MOST_HEADERS + 1) if "record by record" in how else ()))
+    usual = encoded(Batch(((1, b"k", b"v"),) * 2), 13)[0]
+    if "in pieces" in how:
+        monkeypatch.setattr(inflate, "AT_ONCE_BYTES", 10)
+        monkeypatch.setattr(unpack, "RECORDS_AT_ONCE", 2)
+    monkeypatch.setattr(unpack, "_misnumbered", set())
+    for at in (10, 11):
+        waiting, found = deque(partition_records(IN_RUNS, odd + usual, [], at)), list[Record]()
+        while waiting:
+            found += [record for run in unpack.take_runs(waiting) for record in rows(run)]
+        assert [offset for offset, *_ in found] == list(range(at, 15))
+        assert [value for *_, value, _ in found[-5:]] == [b'{"n":%d}' % n for n in range(at - 10, 3)] + [b"v", b"v"]
+        assert [offset for offset, *_, replay in found if replay == b"t 0 1"] == [11]
+    [said] = [record.getMessage() for record in caplog.records]
+    assert said.startswith("in-runs, partition 3: the records of the batch at offset 10 say other offsets")
+
+
+def test_what_compaction_has_left_keeps_its_offsets() -> None:
+    data = batch_with([1, 3, 6], 7)
+    [run] = all_runs(partition_records(IN_RUNS, data, [], 10))
+    assert run.offsets.tolist() == [11, 13, 16]
+    assert run.replays == {13: b"t 0 1"}
+    for deltas in ([1, 1, 6], [3, 1, 6], [-1, 1, 6], [1, 3, 8]):
+        for named in ((b"n", 1), (b"\xff", record_batch.MOST_HEADERS + 1)):
+            with pytest.raises(inflate.BatchDamaged, match="offsets of its records do not ascend within it"):
+                all_runs(partition_records(IN_RUNS, batch_with(deltas, 7, *named), [], 10))
+
+
+def test_a_chunk_holds_no_offset_outside_of_it() -> None:
+    [run] = all_runs(partition_records(IN_RUNS, batch_with([0, 1, 2], 2), [], 10))
+    for start, end in ((11, 13), (10, 12)):
+        with pytest.raises(inflate.BatchDamaged, match="records stand outside of the offsets"):
+            list(unpack.chunks(3, start, end, [run]))
+
+
+def unreadable(records: int, codec: int, body: bytes, base: int) -> bytes:
+    """A batch with a right checksum, whatever is in it."""
+    data = bytearray(encoded(Batch(((1, b"k", b"v"),) * records), base)[0][:_HEADER_END] + body)
+    struct.pack_into(">i", data, 8, len(data) - 12)
+    data[_ATTRIBUTES_AT + 1] |= codec
+    return checked(data)
+
+
+DAMAGED = {
+    "a length that lies": (0, b"\x0a" + bytes(40)),
+    "a length beyond its batch": (0, b"\xa0\x1f" + bytes(40)),
+    "no gzip": (1, b"no gzip at all"),
+    "no snappy": (2, b"\xff" * 20),
+    "zstd that is cut off": (4, bytes(cramjam.zstd.compress(bytes(5_000)))[:-4]),
+    "a codec that is not there": (6, b"whatever"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED)
+@pytest.mark.parametrize("pieces", [False, True], ids=["at once", "in pieces"])
+def test_views_that_cannot_be_read_are_refused_and_those_around_them_count(
+    damage: tuple[int, bytes], pieces: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    before, data = encoded(Batch(((1, b"k", b"v"),) * 2), 5)[0], unreadable(3, *damage, 7) + batch_with([0, 1, 2], 2)
+    monkeypatch.setattr(unpack, "RECORDS_AT_ONCE", 2)
+    if pieces:
+        monkeypatch.setattr(inflate, "AT_ONCE_BYTES", 10)
+    for at in (5, 8):
+        caplog.clear()
+        waiting = deque(partition_records(IN_RUNS, before + data if at == 5 else data, [], at))
+        runs = list[Records]()
+        while waiting:
+            runs += unpack.take_runs(waiting, Layouts())
+        assert [offset for run in runs for offset in run.offsets.tolist()] == list(range(at, 13))
+        refused = {offset: reason for run in runs for offset, reason in run.unreadable.items()}
+        assert list(refused) == list(range(max(at, 7), 10))
+        assert all(reason.startswith("its record batch, at offset 7, cannot be read: ") for reason in refused.values())
+        [said] = [record.getMessage() for record in caplog.records]
+        assert said.startswith("in-runs, partition 3, before offset 10: a record batch is damaged (")
+        letters = [letter for chunk in unpack.chunks(3, at, 13, runs) for letter in _applied(chunk)]
+        found = [(letter.offset, letter.kind, letter.reason) for letter in letters if letter.value is None]
+        assert found == [(offset, "bad", reason) for offset, reason in refused.items()]
+    with pytest.raises(inflate.BatchDamaged, match="in-runs, partition 3, before offset 10: a record batch is dam"):
+        all_runs(partition_records(IN_RUNS, data, [], 7))
+
+
+def _applied(chunk: Chunk) -> list[DeadLetter]:
+    return Accumulator(3, 4, Rules()).apply(replace(chunk, start=0))
 
 
 def test_other_topics_get_consumer_records_and_taking_it_back_restores_the_library() -> None:

@@ -30,6 +30,7 @@ FLOORS: Final = (
     {"agents", "dead_letters", "replay"},
     {"app", "client"},
     {"commands"},
+    {"options"},
     {"cli"},
     {"entry"},
 )

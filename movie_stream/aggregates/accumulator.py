@@ -168,8 +168,8 @@ class Accumulator:
         """Applies records, of which those in `copies` (offset to original) are copies of open originals."""
         views, refusals = self._reader.read(chunk)
         refused = [
-            self._dead_letter(chunk, bad.index, "bad", bad.reason, copies.get(int(chunk.offsets[bad.index])))
-            for bad in refusals
+            self._dead_letter(chunk, bad.index, "bad", chunk.unreadable.get(offset, bad.reason), copies.get(offset))
+            for bad, offset in zip(refusals, chunk.offsets[[bad.index for bad in refusals]].tolist(), strict=True)
         ]
         views, late = self._split_late(views, chunk, copies)
         if len(views):

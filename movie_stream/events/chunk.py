@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Final, Self
 
 import numpy as np
@@ -29,6 +29,10 @@ class Records:
     """The header REPLAY_OF of the few records that have it, by offset."""
     by_layout: tuple[Columns, Bools] | None = None
     """What layout.Layouts read of the values, where that was done."""
+    unreadable: Mapping[int, str] = field(default_factory=dict)
+    """Why nothing could be read of some records, by offset: these have neither key nor value. It may name others too,
+    where it is of a part.
+    """
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -68,8 +72,8 @@ class Chunk(Records):
     @classmethod
     def of(cls, records: Records, partition: int, start: int, end: int) -> Chunk:
         """The chunk that is made up of these records."""
-        columns = (records.offsets, records.times_ms, records.keys, records.values, records.replays, records.by_layout)
-        return cls(*columns, partition=partition, start=start, end=end)
+        columns = {column.name: getattr(records, column.name) for column in fields(Records)}
+        return cls(**columns, partition=partition, start=start, end=end)
 
     def since(self, position: int) -> Chunk:
         """The part of the chunk from an offset on."""

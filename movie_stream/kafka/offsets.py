@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import Final, NamedTuple
 
@@ -10,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaTimeoutError, OffsetOutOfRangeError
 
 from movie_stream.errors import PartitionSilent
+from movie_stream.kafka.batches.inflate import BatchRefused
 
 Offsets = dict[TopicPartition, int]
 
@@ -144,7 +146,8 @@ async def _fetched(
         while unanswered := [place for place in asked if reader.highwater(place) is None]:
             if monotonic() > deadline_s:
                 raise _silent(reader, unanswered)
-            await reader.getmany(timeout_ms=100)
+            with suppress(BatchRefused):  # what stands there does not matter
+                await reader.getmany(timeout_ms=100)
     found = {place: Ends(about[place], about[place]) for place in places}
     for place in asked:
         stable, written = reader.last_stable_offset(place), reader.highwater(place)

@@ -1,13 +1,24 @@
-"""Reads whole partitions, from their beginning or from their end, without holding them in memory."""
+"""Reads whole partitions, from their beginning or from their end, without holding them in memory.
+
+A batch that cannot be read raises BatchRefused; or it is passed over, and `unreadable` is called with that, where the
+reader has something better to do than to end.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from movie_stream.kafka.batches.inflate import BatchRefused
 from movie_stream.kafka.batches.unpack import single
+
+logger = logging.getLogger(__name__)
+
+_passed: set[str] = set()
+Unreadable = Callable[[BatchRefused], None]
 
 _BLOCK_BYTES: Final = 4 << 20
 _FIRST_BLOCK: Final = 100
@@ -15,20 +26,39 @@ _LARGEST_BLOCK: Final = 20_000
 
 
 async def oldest_first(
-    reader: AIOKafkaConsumer, place: TopicPartition, start: int, end: int
+    reader: AIOKafkaConsumer, place: TopicPartition, start: int, end: int, unreadable: Unreadable | None = None
 ) -> AsyncIterator[list[Any]]:
     """The records with start <= offset < end, in lists as they come. Changes what the reader is assigned."""
     if start >= end:
         return
     reader.assign([place])
     reader.seek(place, start)
-    while await reader.position(place) < end:
-        fetched = (await reader.getmany(timeout_ms=500)).get(place, [])
+    while (position := await reader.position(place)) < end:
+        try:
+            fetched = (await reader.getmany(timeout_ms=500)).get(place, [])
+        except BatchRefused as error:
+            if unreadable is None or error.end is None or error.end <= position:
+                raise
+            unreadable(error)
+            reader.seek(place, error.end)
+            continue
         yield [record for record in single(fetched) if record.offset < end]
 
 
+def pass_over(error: BatchRefused) -> None:
+    """Says in the log that a batch was passed over, once in this process."""
+    if error.place not in _passed:
+        _passed.add(error.place)
+        logger.warning("%s: %s; passed over", error.place, error.what)
+
+
 async def newest_first(
-    reader: AIOKafkaConsumer, place: TopicPartition, start: int, end: int, block: int = _FIRST_BLOCK
+    reader: AIOKafkaConsumer,
+    place: TopicPartition,
+    start: int,
+    end: int,
+    block: int = _FIRST_BLOCK,
+    unreadable: Unreadable | None = None,
 ) -> AsyncIterator[list[Any]]:
     """The same records from the last one on, in lists that hold the newest first.
 
@@ -36,7 +66,8 @@ async def newest_first(
     """
     while end > start:
         begin = max(start, end - block)
-        found = [record async for records in oldest_first(reader, place, begin, end) for record in records]
+        parts = oldest_first(reader, place, begin, end, unreadable)
+        found = [record async for records in parts for record in records]
         yield found[::-1]
         size = sum(len(record.value or b"") + len(record.key or b"") + 200 for record in found) or 1
         block = max(1, min(_LARGEST_BLOCK, 4 * block, _BLOCK_BYTES * block // size))

@@ -20,7 +20,7 @@ from movie_stream.events.event import decode
 from movie_stream.kafka import offsets
 from movie_stream.kafka.cluster import client
 from movie_stream.kafka.cluster.topics import describe
-from movie_stream.kafka.scan import oldest_first
+from movie_stream.kafka.scan import oldest_first, pass_over
 from movie_stream.runs.fingerprint import fingerprint, hash_of, rules_of
 from movie_stream.runs.watermarks import last_cursors
 from movie_stream.settings import Settings
@@ -76,7 +76,7 @@ async def _look(
     tolerance_ms = rules_of(settings).future_tolerance_ms
     for place in topic:
         for first, last in extents(start[place], end[place], most, places):
-            async for records in oldest_first(reader, place, first, last):
+            async for records in oldest_first(reader, place, first, last, pass_over):
                 times_ms = [record.timestamp for record in records]
                 views = decode([record.value for record in records], times_ms, tolerance_ms).views
                 if len(views):

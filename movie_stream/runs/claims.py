@@ -13,7 +13,7 @@ from movie_stream.errors import MovieStreamError
 from movie_stream.kafka import offsets
 from movie_stream.kafka.cluster import client
 from movie_stream.kafka.cluster.topics import Topics
-from movie_stream.kafka.scan import newest_first
+from movie_stream.kafka.scan import Unreadable, newest_first, pass_over
 from movie_stream.settings import Settings
 from movie_stream.tables import checkpoint
 from movie_stream.tables.claim import PARTITION, Claim, claim_in, encode
@@ -50,18 +50,23 @@ class Standing:
 
 
 async def check(
-    settings: Settings, reader: AIOKafkaConsumer, ours: Claim, there: Container[str] | None = None
+    settings: Settings,
+    reader: AIOKafkaConsumer,
+    ours: Claim,
+    there: Container[str] | None = None,
+    unreadable: Unreadable = pass_over,
 ) -> dict[str, Standing]:
     """Our claims by topic, where there are some; looks only at topics that are `there`, by default at all. Changes what
-    the reader is assigned.
+    the reader is assigned. Of the newest views those that are `unreadable` are passed over.
 
-    Raises TopicsShared where another's stands, and TopicOfAnotherKind where the records are others than ours.
+    Raises TopicsShared where another's stands, TopicOfAnotherKind where the records are others than ours, and
+    BatchDamaged where those of an internal topic cannot be read.
     """
     names, found = Topics.of(settings), dict[str, Standing]()
     if there is None:
         there = names.all
     if names.events in there:
-        await _check_events(settings, reader, names)
+        await _check_events(settings, reader, names, unreadable)
     for topic, kinds, variable in (
         (names.partials, _PARTIALS, "KAFKA_PARTIALS_TOPIC"),
         (names.accumulate_changelog, _CHANGELOG, "KAFKA_GROUP"),
@@ -84,9 +89,9 @@ async def claim(settings: Settings, producer: AIOKafkaProducer, ours: Claim) -> 
         }
 
 
-async def _check_events(settings: Settings, reader: AIOKafkaConsumer, names: Topics) -> None:
+async def _check_events(settings: Settings, reader: AIOKafkaConsumer, names: Topics, unreadable: Unreadable) -> None:
     """Raises TopicOfAnotherKind where the topic of the views is an internal one of somebody."""
-    async for record in _newest_first(settings, reader, names.events):
+    async for record in _newest_first(settings, reader, names.events, unreadable):
         kind = _kind_of(record.value)
         if kind in _PARTIALS or kind in _CHANGELOG:
             raise TopicOfAnotherKind(variable="KAFKA_TOPIC", topic=names.events, holds="what workers tell each other")
@@ -117,7 +122,9 @@ def _cursors_claim(value: bytes) -> Claim | None:
     return cursor.claim if isinstance(cursor, checkpoint.Cursor) else None
 
 
-async def _newest_first(settings: Settings, reader: AIOKafkaConsumer, topic: str) -> AsyncIterator[Any]:
+async def _newest_first(
+    settings: Settings, reader: AIOKafkaConsumer, topic: str, unreadable: Unreadable | None = None
+) -> AsyncIterator[Any]:
     """The records of the partition that holds claims; some come again where they are deleted meanwhile."""
     place = TopicPartition(topic, PARTITION)
     with client.explained(settings, f"asking whose {topic} is"):
@@ -125,7 +132,7 @@ async def _newest_first(settings: Settings, reader: AIOKafkaConsumer, topic: str
             start = (await offsets.beginnings(reader, [place]))[place]
             end = (await offsets.ends(reader, [place]))[place]
             try:
-                async for records in newest_first(reader, place, start, end, block=1):
+                async for records in newest_first(reader, place, start, end, 1, unreadable):
                     for record in records:
                         yield record
             except OffsetOutOfRangeError:

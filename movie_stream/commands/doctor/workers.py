@@ -11,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from movie_stream import __version__
 from movie_stream.commands.doctor.findings import Findings, State
+from movie_stream.kafka.batches.inflate import BatchRefused
 from movie_stream.kafka.cluster import client, topics
 from movie_stream.kafka.group import members
 from movie_stream.kafka.group.group_state import REMEDY, settled_group
@@ -21,6 +22,10 @@ from movie_stream.runs import claims
 from movie_stream.runs.progress import Tables, held_for_long
 from movie_stream.settings import Settings
 
+_UNREADABLE: Final = (
+    "workers refuse its records as bad; where the checksum is wrong they stop there: have the topic's records up to it "
+    "deleted (kafka-delete-records.sh)"
+)
 _WORKERS_NAMED: Final = 10
 
 
@@ -66,9 +71,13 @@ async def look_at_claims(settings: Settings, findings: Findings) -> None:
     """Whether the internal topics and the database are ours alone."""
     async with opened(settings) as db, client.reader(settings) as reader:
         ours = await runs.claim_of(db, settings.kafka_group)
-        found = await claims.check(settings, reader, ours)
+        unreadable = list[BatchRefused]()
+        found = await claims.check(settings, reader, ours, unreadable=unreadable.append)
         await workers.insist_on_no_other_group(db, settings.kafka_group)
     findings.add("ok", f"of {ours} alone" if found else "nobody has claimed the topics yet; init and workers do")
+    if unreadable:
+        findings.check = "newest views"
+        findings.add("warn", f"{unreadable[-1].place}: {unreadable[-1].what}", _UNREADABLE)
 
 
 async def _committed(

@@ -2,13 +2,15 @@
 
 Kafka's format says that they are, but no broker checks it, so one record of a stranger would keep everybody from
 reading on. Hence aiokafka's generator of records (private, like what unpack.py reaches for; the version is pinned) is
-replaced by one that reads the rest of such a batch by itself. All else is still read by aiokafka.
+replaced by one that reads the rest of such a batch by itself. All else is still read by aiokafka. What it cannot read
+comes out of it as BatchDamaged, with its place, when all that stands before it was read.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
@@ -27,6 +29,7 @@ _LAST_OFFSET_AT: Final = 23
 _PRESENT: Final = 2
 """The only format with headers."""
 _INTEGER_BITS: Final = 64
+_HALF: Final = 1 << 63
 
 _unpack_records = fetcher.PartitionRecords._unpack_records
 
@@ -60,14 +63,42 @@ def take_any() -> None:
 
 
 def unpack_records(self: Any) -> Iterator[Any]:
-    """PartitionRecords._unpack_records, which goes on where it would raise for a header's name."""
-    while True:
-        try:
-            yield from _unpack_records(self)
-        except UnicodeDecodeError:
-            yield from _rest_of_batch(self)
-        else:
-            return
+    """PartitionRecords._unpack_records, which goes on where it would raise for a header's name.
+
+    Raises BatchTooLarge and BatchDamaged.
+    """
+    with placed(self):
+        while True:
+            try:
+                yield from _unpack_records(self)
+            except UnicodeDecodeError:
+                yield from _rest_of_batch(self)
+            else:
+                return
+
+
+@contextmanager
+def placed(records: Any) -> Iterator[None]:
+    """Names the batch of a PartitionRecords that cannot be read. Where something stands before it, the fetch just ends
+    there: its reader goes on at the batch, which the next fetch begins with.
+    """
+    begin = records.next_fetch_offset
+    try:
+        yield
+    except (inflate.BatchRefused, *inflate.DAMAGE) as error:
+        at = records.next_fetch_offset
+        if at == begin:
+            raise inflate.refused(error, *_place(records, at)) from error
+
+
+def _place(records: Any, offset: int) -> tuple[str, int | None]:
+    """The batch that goes on behind an offset, in words, and the offset behind it, where that can be told."""
+    place = f"{records._tp.topic}, partition {records._tp.partition}"
+    try:
+        _, end = _batch_around(records._records.data, offset)
+    except (struct.error, IndexError):
+        return f"{place}, offset {offset}", None
+    return f"{place}, before offset {end}", end
 
 
 def _rest_of_batch(self: Any) -> Iterator[Any]:
@@ -122,8 +153,9 @@ def records_in(data: memoryview) -> Iterator[Record]:
             if at != end or end > len(body):
                 raise CorruptRecordException(f"a record ends at byte {at}, and says {end}")
             fixed_ms = batch.fixed_time_ms
-            time_ms = batch.first_time_ms + later_ms if fixed_ms is None else fixed_ms
-            yield Record(batch.base_offset + further, time_ms, int(fixed_ms is not None), key, value, headers)
+            time_ms = _wrapped(batch.first_time_ms + later_ms) if fixed_ms is None else fixed_ms
+            offset = _wrapped(batch.base_offset + further)
+            yield Record(offset, time_ms, int(fixed_ms is not None), key, value, headers)
     except (IndexError, ValueError) as error:
         raise CorruptRecordException(f"a record ends outside of its batch: {error}") from error
 
@@ -161,8 +193,17 @@ def _varint(body: bytes, at: int) -> tuple[int, int]:
         byte = body[at]
         at += 1
         raw |= (byte & 0x7F) << shift
+        if raw >> _INTEGER_BITS or (byte >= 0x80 and shift + 7 >= _INTEGER_BITS):
+            raise ValueError(f"a number has more than {_INTEGER_BITS} bits")
         if byte < 0x80:
             return (raw >> 1) ^ -(raw & 1), at
         shift += 7
-        if shift >= _INTEGER_BITS:
-            raise ValueError(f"a number has more than {_INTEGER_BITS} bits")
+
+
+def _wrapped(number: int) -> int:
+    """A sum as 64 bits hold it, which is how the columns and aiokafka add.
+
+    >>> _wrapped(2**63 - 1), _wrapped(2**63)
+    (9223372036854775807, -9223372036854775808)
+    """
+    return (number + _HALF) % (2 * _HALF) - _HALF

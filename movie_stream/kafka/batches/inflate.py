@@ -24,6 +24,7 @@ from aiokafka.record import default_records, legacy_records
 from numpy.typing import NDArray
 
 from movie_stream.errors import MovieStreamError
+from movie_stream.masking import printable
 
 Packed = bytes | memoryview
 
@@ -43,12 +44,19 @@ DAMAGE: Final = (
 )
 """What is raised where a batch cannot be unpacked or read."""
 
+_LONGEST_REASON: Final = 120
+_OF_AIOKAFKA: Final = "Invalid CRC"
+WRONG_CHECKSUM: Final = "its checksum is wrong"
 _GZIP: Final = 16 + zlib.MAX_WBITS
+_GZIP_MEMBER: Final = b"\x1f\x8b\x08"
+"""What a member begins with. What begins otherwise behind one is passed over, as Java's GZIPInputStream does."""
 _FED_BYTES: Final = 64 << 10
 """Of what is packed, to zlib at a time: it copies what it did not come to."""
 _NO_ROOM: Final = "failed to write whole buffer"
 _XERIAL: Final = b"\x82SNAPPY\x00"
 _XERIAL_HEADER_BYTES: Final = 16
+_XERIAL_SIZE_BYTES: Final = 4
+"""Before each block."""
 _LZ4_MAGIC: Final = 0x184D2204
 _LZ4_INDEPENDENT, _LZ4_BLOCK_SUMS, _LZ4_SIZE, _LZ4_SUM, _LZ4_DICTIONARY = 0x20, 0x10, 0x08, 0x04, 0x01
 _LZ4_BLOCK_BYTES: Final = 4 << 20
@@ -65,18 +73,20 @@ class Limits:
 
 
 class BatchRefused(MovieStreamError):
-    """A record batch is not read; `place` is the topic, partition and offset, where they are known."""
+    """A record batch is not read; `place` is the topic, partition and offset, where they are known, and `end` the
+    offset behind it.
+    """
 
-    def __init__(self, *, what: str, remedy: str = "", place: str = "Kafka") -> None:
-        self.what, self.remedy = what, remedy
+    def __init__(self, *, what: str, remedy: str = "", place: str = "Kafka", end: int | None = None) -> None:
+        self.what, self.remedy, self.place, self.end = what, remedy, place, end
         super().__init__(
             f"{place}: {what}; {remedy}have the topic's records up to it deleted (kafka-delete-records.sh), then "
             "start again: what it held will be missing"
         )
 
-    def at(self, place: str) -> BatchRefused:
+    def at(self, place: str, end: int | None = None) -> BatchRefused:
         """The same, with its place."""
-        return type(self)(what=self.what, remedy=self.remedy, place=place)
+        return type(self)(what=self.what, remedy=self.remedy, place=place, end=end)
 
 
 class BatchTooLarge(BatchRefused):
@@ -85,6 +95,21 @@ class BatchTooLarge(BatchRefused):
 
 class BatchDamaged(BatchRefused):
     """It cannot be unpacked, or holds other records than it says."""
+
+
+def refused(error: Exception, place: str, end: int | None = None) -> BatchRefused:
+    """What became of a batch that could not be read, for one of DAMAGE or a BatchRefused, with its place."""
+    if isinstance(error, BatchRefused):
+        return error.at(place, end)
+    return BatchDamaged(what=f"a record batch is damaged ({why(error)})", place=place, end=end)
+
+
+def why(error: Exception) -> str:
+    """What an error says, without the name and the number that aiokafka puts before it."""
+    said = ", ".join(map(str, error.args))
+    return (
+        WRONG_CHECKSUM if said.startswith(_OF_AIOKAFKA) else printable(said[:_LONGEST_REASON]) or type(error).__name__
+    )
 
 
 class TooLargeAtOnce(ValueError):
@@ -98,11 +123,9 @@ class _Bounds:
 def bound() -> None:
     """From now on aiokafka unpacks no batch of this process beyond the limits; BatchTooLarge comes out of who reads
     one.
-
-    Snappy needs no bound there: by its format a byte becomes 22 at most.
     """
     for module in _modules():
-        _, module.gzip_decode, _, module.lz4_decode, module.zstd_decode = WHOLE
+        _, module.gzip_decode, module.snappy_decode, module.lz4_decode, module.zstd_decode = WHOLE
 
 
 def allow(limits: Limits) -> None:
@@ -133,7 +156,7 @@ def plain(payload: Packed) -> Packed:
 def gzip(payload: Packed) -> bytes:
     """All members of a gzip file. Raises TooLargeAtOnce, and one of DAMAGE where it is damaged."""
     rest, parts, room = bytes(payload), list[bytes](), AT_ONCE_BYTES
-    while rest:
+    while rest and (not parts or rest.startswith(_GZIP_MEMBER)):
         member = zlib.decompressobj(_GZIP)
         parts.append(member.decompress(rest, room + 1))
         room -= len(parts[-1])
@@ -187,19 +210,17 @@ def _slices(payload: Packed) -> Iterator[Packed]:
 
 
 def _gzip_pieces(payload: Packed) -> Iterator[bytes]:
-    member, begun = zlib.decompressobj(_GZIP), False
-    for at in range(0, len(payload), _FED_BYTES):
-        rest, full = bytes(payload[at : at + _FED_BYTES]), False
-        while rest or full:
-            piece = member.decompress(rest, PIECE_BYTES)
-            rest, full, begun = member.unconsumed_tail, len(piece) == PIECE_BYTES, True
+    view, at = memoryview(payload), 0
+    while at < len(view) and (not at or bytes(view[at : at + len(_GZIP_MEMBER)]) == _GZIP_MEMBER):
+        member = zlib.decompressobj(_GZIP)
+        while not member.eof:
+            fed = bytes(view[at : at + _FED_BYTES])
+            piece = member.decompress(fed, PIECE_BYTES)
+            at += len(fed) - len(member.unconsumed_tail) - len(member.unused_data)
             if piece:
                 yield piece
-            if member.eof:
-                rest, full, begun = member.unused_data, False, False
-                member = zlib.decompressobj(_GZIP)
-    if begun:
-        raise EOFError("the gzip file ends too early")
+            elif not fed:
+                raise EOFError("the gzip file ends too early")
 
 
 def _snappy_pieces(payload: Packed) -> Iterator[Packed]:
@@ -219,14 +240,18 @@ def _most_of_snappy(block: Packed) -> int:
 
 
 def _snappy_blocks(payload: Packed) -> Iterator[Packed]:
+    """Of one file of the xerial library after another, or what has no such frames."""
     view = memoryview(payload)
     if bytes(view[: len(_XERIAL)]) != _XERIAL:
         yield view
         return
     at = _XERIAL_HEADER_BYTES
-    while at < len(view):
+    while len(view) - at >= _XERIAL_SIZE_BYTES:  # of what is shorter the library takes no notice
+        if bytes(view[at : at + len(_XERIAL)]) == _XERIAL:
+            at += _XERIAL_HEADER_BYTES
+            continue
         (size,) = struct.unpack_from(">i", view, at)
-        at += 4
+        at += _XERIAL_SIZE_BYTES
         if not 0 < size <= len(view) - at:
             raise EOFError("a block of snappy has another length than it says")
         yield view[at : at + size]

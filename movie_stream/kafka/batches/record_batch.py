@@ -25,6 +25,7 @@ _LOG_APPEND_TIME: Final = 8
 """Bits of a batch's attributes."""
 COUNT_AT: Final = _HEADER.size - 4
 """Where a batch says, in four bytes, how many records it has."""
+_LENGTH_AT, _LENGTH_FROM = 8, 12
 _ATTRIBUTES_AT: Final = 21
 
 _MORE: Final = np.uint64(0x8080808080808080)
@@ -77,11 +78,14 @@ def piece_of(data: memoryview, records: int, body: memoryview) -> memoryview:
     head = bytearray(data[: _HEADER.size])
     head[_ATTRIBUTES_AT + 1] &= ~_CODEC
     struct.pack_into(">i", head, COUNT_AT, records)
+    struct.pack_into(">i", head, _LENGTH_AT, len(head) + len(body) - _LENGTH_FROM)
     return memoryview(b"".join((head, body)))
 
 
-def records_of(batches: Sequence[RawBatch], header: str) -> Records:
-    """The records of these batches, and who of them has a certain header. Raises Malformed."""
+def records_of(batches: Sequence[RawBatch], header: str) -> tuple[Records, dict[int, bytes]]:
+    """The records of these batches at the offsets that they say; and by row the last value of a certain header, which
+    few of them have. Raises Malformed.
+    """
     text = joined(batch.body for batch in batches)
     counts = np.array([batch.records for batch in batches], np.int64)
     sizes = np.array([len(batch.body) for batch in batches], np.int64)
@@ -107,28 +111,28 @@ def records_of(batches: Sequence[RawBatch], header: str) -> Records:
         if batch.fixed_time_ms is not None:
             times_ms[first : first + batch.records] = batch.fixed_time_ms
     offsets = base + further
-    return Records(offsets, times_ms, keys, values, _marked(text, offsets, at, headers, ends, header))
+    return Records(offsets, times_ms, keys, values), _marked(text, at, headers, ends, header)
 
 
-def _marked(text: Bytes, offsets: Ints, at: Ints, headers: Ints, ends: Ints, header: str) -> dict[int, bytes]:
-    """Of the records that have this header its last value, by offset; all headers of a record end where it ends."""
+def _marked(text: Bytes, at: Ints, headers: Ints, ends: Ints, header: str) -> dict[int, bytes]:
+    """Of the records that have this header its last value, by row; all headers of a record end where it ends."""
     if headers.min(initial=0) < 0 or headers.max(initial=0) > MOST_HEADERS:
         raise Malformed("a record has less than no headers, or very many")
-    wanted, marked = Spans.of([header.encode()]), dict[int, bytes]()
+    wanted, marked, rows = Spans.of([header.encode()]), dict[int, bytes](), np.arange(len(at))
     while True:
         done = headers == 0
         if not np.array_equal(at[done], ends[done]):
             raise Malformed("a record is longer, or shorter, than what is in it")
         if done.all():
             return marked
-        offsets, at, headers, ends = (column[~done] for column in (offsets, at, headers - 1, ends))
+        rows, at, headers, ends = (column[~done] for column in (rows, at, headers - 1, ends))
         names, at = _strings(text, at)
         values, at = _strings(text, at)
         if names.lengths.min() == NULL:
             raise Malformed("a header has no name")
         same = equal(text, names.begins, names.lengths, wanted.take(np.zeros(len(at), np.int64)))
-        for row in np.flatnonzero(same).tolist():
-            marked[int(offsets[row])] = values[row] or b""
+        for place in np.flatnonzero(same).tolist():
+            marked[int(rows[place])] = values[place] or b""
 
 
 def varints(text: Bytes, at: Ints) -> tuple[Ints, Ints]:

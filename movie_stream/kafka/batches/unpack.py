@@ -10,8 +10,11 @@ library changes. What is no batch of the present format goes through aiokafka, r
 
 from __future__ import annotations
 
+import logging
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import takewhile
 from typing import Any, Final, NamedTuple
 
 import google_crc32c
@@ -23,6 +26,7 @@ from movie_stream.columnar.spans import PAD, Bytes, Spans, joined
 from movie_stream.events.chunk import REPLAY_OF, Chunk, Records
 from movie_stream.events.layout import Layouts
 from movie_stream.kafka.batches import headers, inflate
+from movie_stream.kafka.batches.batch_offsets import Given, counted
 from movie_stream.kafka.batches.inflate import DAMAGE, BatchDamaged, BatchRefused, BatchTooLarge, TooLargeAtOnce
 from movie_stream.kafka.batches.record_batch import (
     COUNT_AT,
@@ -35,6 +39,12 @@ from movie_stream.kafka.batches.record_batch import (
     size_of_first,
     whole_records,
 )
+
+logger = logging.getLogger(__name__)
+
+
+_Row = tuple[int, int, bytes | None, bytes | None, bytes | None]
+"""A record that was read by itself: offset, time, key, value, and the header REPLAY_OF."""
 
 
 class Fetched(NamedTuple):
@@ -53,6 +63,15 @@ class Fetched(NamedTuple):
     """How many it has."""
     opened: Opened | None = None
     """What is left of it, where it is unpacked piece by piece."""
+    given: Given | None = None
+    """Of such a piece, its offsets."""
+    unreadable: str = ""
+    """Why its records, or those that are left, cannot be read, where each of them is to be refused."""
+
+    @property
+    def offsets(self) -> Given:
+        """Those that the broker has given to it."""
+        return Given.of(self.data) if self.given is None else self.given
 
 
 RECORDS_AT_ONCE = 36_000
@@ -63,6 +82,7 @@ BYTES_AT_ONCE = 8 << 20
 """In a chunk, unpacked, unless one record has more: a fetch of a few kB may hold gigabytes."""
 _RECORDS_IN_ONE = 4 * RECORDS_AT_ONCE
 """Of a batch that is unpacked as a whole."""
+_UNREADABLE: Final = (BatchRefused, Malformed, *DAMAGE)
 _AS_IT_IS: Final = (lambda body: body,)
 _OLD_RECORDS: Final = 1_000_000
 """The most of one batch of an older format, which is read as a whole, record by record."""
@@ -70,6 +90,8 @@ _LENGTH_AT, _LENGTH_FROM, _MAGIC_AT, _CRC_AT, _CRC_FROM = 8, 12, 16, 17, 21
 _PRESENT: Final = 2
 
 _topics: set[str] = set()
+_misnumbered: set[str] = set()
+"""The partitions of which it was said already."""
 
 
 def unpack_in_runs(topic: str) -> None:
@@ -87,13 +109,19 @@ def unpack_as_usual(topic: str) -> None:
 
 
 def _unpack(self: Any) -> Iterator[Any]:
-    """PartitionRecords._unpack_records with one Fetched a batch; what it skips and raises is the same.
+    """PartitionRecords._unpack_records with one Fetched a batch; what it skips and raises is the same as what
+    headers.unpack_records does.
 
     But for batches without records: what some codecs make of nothing cannot be unpacked.
     """
     if self._tp.topic not in _topics:
         yield from headers.unpack_records(self)
         return
+    with headers.placed(self):
+        yield from _batches(self)
+
+
+def _batches(self: Any) -> Iterator[Fetched]:
     records, at, begin = self._records, 0, self.next_fetch_offset
     whole = memoryview(records.data)
     while records.has_next():
@@ -101,7 +129,7 @@ def _unpack(self: Any) -> Iterator[Any]:
         size = _LENGTH_FROM + int.from_bytes(whole[at + _LENGTH_AT : at + _LENGTH_FROM], "big")
         data, at = whole[at : at + size], at + size
         if self._check_crcs and not _intact(data, batch):
-            raise CorruptRecordException(f"Invalid CRC - {self._tp}")
+            raise CorruptRecordException(inflate.WRONG_CHECKSUM)
         if self._isolation_level == fetcher.READ_COMMITTED and batch.producer_id is not None:
             self._consume_aborted_up_to(batch.base_offset)
             if batch.is_control_batch and self._contains_abort_marker(batch):
@@ -150,10 +178,12 @@ def take_runs(waiting: deque[Fetched], layouts: Layouts | None = None) -> list[R
     """Takes a few batches from the left, one at least, and unpacks them: as many as fit into a chunk together.
 
     Of a batch that is too large for that a piece is taken, and what is left of it stays. None of the runs has more than
-    a chunk may have; there is none where all records were read already. They are read, too, if there are layouts.
-    Raises BatchTooLarge and BatchDamaged.
+    a chunk may have; there is none where all records were read already. They are read, too, if there are layouts: then
+    they are views, which anybody may have sent, so what cannot be read comes as records that are refused.
+
+    Raises BatchTooLarge, and BatchDamaged without layouts.
     """
-    parts = list(_cut(_taken(waiting)))
+    parts = list(_cut(_taken(waiting, refusing=layouts is not None)))
     return parts if layouts is None else [part.decoded(layouts) for part in parts]
 
 
@@ -175,40 +205,83 @@ def _cut(run: Records) -> Iterator[Records]:
         begin, before = end, int(behind[end - 1])
 
 
-def _taken(waiting: deque[Fetched]) -> Records:
+def _taken(waiting: deque[Fetched], refusing: bool) -> Records:
     """The records that make up the next chunk."""
-    place = waiting[0].place
+    batch = waiting[0]
+    if batch.unreadable:
+        return _run_of(*_refused(waiting))
+    if batch.magic != _PRESENT:
+        return _record_by_record(waiting, _old(waiting), refusing)
     try:
-        if waiting[0].magic != _PRESENT:
-            return plain_run(_old(waiting))
         batches, raw = _unpacked(waiting)
-        return _records(waiting, batches, raw) if batches else _piece(waiting)
-    except BatchRefused as error:
-        raise error.at(place) from error
-    except (Malformed, *DAMAGE) as error:
-        raise BatchDamaged(what=f"a record batch is damaged ({error})", place=place) from error
-
-
-def _old(waiting: deque[Fetched]) -> Iterator[Fetched]:
-    """Takes batches of an older format from the left, each when it is asked for."""
-    while waiting and waiting[0].magic != _PRESENT:
-        yield waiting.popleft()
-
-
-def _records(waiting: deque[Fetched], batches: Sequence[Fetched], raw: Sequence[RawBatch]) -> Records:
-    """Those of batches that were taken; some of these are put back where they are read record by record."""
+        if not batches:
+            return _piece(waiting)
+    except _UNREADABLE as error:
+        if waiting and waiting[0] is batch:
+            waiting.popleft()
+        waiting.appendleft(_given_up(batch, error, refusing))
+        return _run_of(*_refused(waiting))
     try:
         return _as_columns(batches, raw)
     except Malformed:
         waiting.extendleft(reversed(batches))
-        return plain_run(waiting.popleft() for _ in range(len(batches)))
+        return _record_by_record(waiting, len(batches), refusing)
+
+
+def _old(waiting: deque[Fetched]) -> int:
+    """How many of the next batches are of an older format."""
+    return sum(1 for _ in takewhile(lambda batch: batch.magic != _PRESENT, waiting))
+
+
+def _given_up(batch: Fetched, error: Exception, refusing: bool) -> Fetched:
+    """The batch with the reason for which its records are refused. Raises what became of it where they are not to be,
+    or it is beyond a bound.
+    """
+    refused = inflate.refused(error, batch.place)
+    if not refusing or batch.magic != _PRESENT or isinstance(refused, BatchTooLarge):
+        raise refused from error
+    logger.warning("%s: %s; its records are refused", batch.place, refused.what)
+    reason = f"its record batch, at offset {batch.offsets.base}, cannot be read: {inflate.why(error)}"
+    return batch._replace(unreadable=reason, opened=None)
+
+
+def _refused(waiting: deque[Fetched]) -> tuple[list[_Row], dict[int, str]]:
+    """The next records of a batch that was given up, and the reason for each; what is left of it is put back."""
+    batch = waiting.popleft()
+    given = batch.offsets
+    start = max(batch.first, batch.begin, given.base)
+    end = min(start + RECORDS_AT_ONCE, given.end)
+    if end < given.end:
+        waiting.appendleft(batch._replace(begin=end))
+    offsets = range(start, end)
+    return [(offset, -1, None, None, None) for offset in offsets], dict.fromkeys(offsets, batch.unreadable)
+
+
+def _record_by_record(waiting: deque[Fetched], most: int, refusing: bool) -> Records:
+    """The same of so many batches by aiokafka, record by record; takes no more of them than make up a chunk."""
+    rows, unreadable, size = list[_Row](), dict[int, str](), 0
+    for _ in range(most):
+        batch = waiting.popleft()
+        try:
+            more = _rows(batch)
+        except _UNREADABLE as error:
+            waiting.appendleft(_given_up(batch, error, refusing))
+            more, reasons = _refused(waiting)
+            unreadable |= reasons
+        rows += more
+        size += sum(len(key or b"") + len(value or b"") for _, _, key, value, _ in more)
+        if len(rows) >= RECORDS_AT_ONCE or size >= BYTES_AT_ONCE or (waiting and waiting[0].unreadable):
+            break
+    return _run_of(rows, unreadable)
 
 
 def _unpacked(waiting: deque[Fetched]) -> tuple[list[Fetched], list[RawBatch]]:
-    """Batches of the present format, as long as the next one will have room if it is no larger than the last."""
+    """Batches of the present format, as long as the next one will have room if it is no larger than the last.
+
+    Raises one of DAMAGE.
+    """
     batches, raw, records, size = list[Fetched](), list[RawBatch](), 0, 0
-    while waiting and waiting[0].magic == _PRESENT and waiting[0].opened is None:
-        batch = waiting[0]
+    while waiting and (batch := waiting[0]).magic == _PRESENT and batch.opened is None and not batch.unreadable:
         records += batch.records
         if batches and (records > RECORDS_AT_ONCE or size + len(raw[-1].body) > BYTES_AT_ONCE):
             break
@@ -217,6 +290,10 @@ def _unpacked(waiting: deque[Fetched]) -> tuple[list[Fetched], list[RawBatch]]:
         except TooLargeAtOnce:
             waiting[0] = batch._replace(opened=Opened(batch))
             break
+        except DAMAGE:
+            if not batches:
+                raise
+            break  # what stands before it comes first
         batches.append(waiting.popleft())
         size += len(raw[-1].body)
     return batches, raw
@@ -243,6 +320,9 @@ class Opened:
         self._batch = batch
         self.left = batch.records
         """Records that were not taken yet."""
+        self.last = -1
+        """The offset of the last one that was."""
+        self._given = batch.offsets  # as of the next piece
         self._source = inflate.pieces(codec_of(batch.data), packed_of(batch.data))
         self._text: Bytes = joined(())
         self._begins: list[int] = [len(PAD)]  # of the records that lie wholly in the text, and where these end
@@ -262,7 +342,10 @@ class Opened:
         if self.left < 0 or (not self.left and self._more()):
             raise Malformed("it has more records than it says")
         body = self._text.data[self._begins[begin] : self._begins[self._at]]
-        return self._batch._replace(data=piece_of(self._batch.data, records, body), records=records)
+        given = self._given
+        if given.at is not None:
+            self._given = given._replace(at=given.at + records)
+        return self._batch._replace(data=piece_of(self._batch.data, records, body), records=records, given=given)
 
     def _more(self) -> bool:
         """Whether anything is behind what was taken."""
@@ -297,44 +380,79 @@ def _piece(waiting: deque[Fetched]) -> Records:
     batch = waiting.popleft()
     opened = batch.opened or Opened(batch)
     piece = opened.piece()
-    run = _records(waiting, [piece], [RawBatch.of(piece.data, _AS_IT_IS)])
+    try:
+        run = _as_columns([piece], [RawBatch.of(piece.data, _AS_IT_IS)])
+    except Malformed:
+        run = plain_run([piece])
+    if len(run.offsets):
+        if run.offsets[0] <= opened.last:
+            raise Malformed("the offsets of its records do not ascend")
+        opened.last = int(run.offsets[-1])
     if opened.left:
-        begin = int(run.offsets[-1]) + 1 if len(run.offsets) else batch.begin
+        begin = opened.last + 1 if len(run.offsets) else batch.begin
         waiting.appendleft(batch._replace(begin=begin, opened=opened))
     return run
 
 
 def _as_columns(batches: Sequence[Fetched], raw: Sequence[RawBatch]) -> Records:
     """All of their records that were not read yet. Raises Malformed."""
-    records = records_of(raw, REPLAY_OF)
-    unread = records.offsets >= np.repeat([batch.first for batch in batches], [batch.records for batch in batches])
-    return records if unread.all() else records.take(np.flatnonzero(unread))
+    records, marked = records_of(raw, REPLAY_OF)
+    offsets, odd = counted([batch.offsets for batch in batches], raw, records.offsets)
+    for at in odd:
+        _say_misnumbered(batches[at])
+    replays = {int(offsets[row]): original for row, original in marked.items()}
+    run = replace(records, offsets=offsets, replays=replays)
+    unread = run.offsets >= np.repeat([batch.first for batch in batches], [batch.records for batch in batches])
+    return run if unread.all() else run.take(np.flatnonzero(unread))
 
 
 def plain_run(batches: Iterable[Fetched]) -> Records:
-    """The same by aiokafka, record by record; takes no more batches than make up a chunk."""
-    records: list[tuple[int, int, bytes | None, bytes | None]] = []
-    replays: dict[int, bytes] = {}
-    size = 0
-    for batch in batches:
-        for record in headers.one_by_one(batch.data):
-            if record.offset >= batch.first:
-                time_ms = -1 if record.timestamp is None else record.timestamp
-                records.append((record.offset, time_ms, record.key, record.value))
-                size += len(record.key or b"") + len(record.value or b"")
-                for name, value in record.headers:
-                    if name == REPLAY_OF:
-                        replays[record.offset] = value or b""
-        if len(records) >= RECORDS_AT_ONCE or size >= BYTES_AT_ONCE:
-            break
-    offsets, times_ms, keys, values = zip(*records, strict=True) if records else ((), (), (), ())
+    """The same by aiokafka, record by record. Raises Malformed and one of DAMAGE."""
+    return _run_of([row for batch in batches for row in _rows(batch)], {})
+
+
+def _rows(batch: Fetched) -> list[_Row]:
+    """Its records that were not read yet. Raises Malformed and one of DAMAGE."""
+    records = list(headers.one_by_one(batch.data))
+    offsets = np.array([record.offset for record in records], np.int64)
+    if batch.magic == _PRESENT:
+        said, offsets = offsets, batch.offsets.counted(offsets)
+        if offsets is not said:
+            _say_misnumbered(batch)
+    rows = list[_Row]()
+    for offset, record in zip(offsets.tolist(), records, strict=True):
+        if offset >= batch.first:
+            time_ms = -1 if record.timestamp is None else record.timestamp
+            replays = [value or b"" for name, value in record.headers if name == REPLAY_OF]
+            rows.append((offset, time_ms, record.key, record.value, replays[-1] if replays else None))
+    return rows
+
+
+def _run_of(rows: Sequence[_Row], unreadable: Mapping[int, str]) -> Records:
+    offsets, times_ms, keys, values, marked = zip(*rows, strict=True) if rows else ((), (), (), (), ())
+    replays = {offset: original for offset, original in zip(offsets, marked, strict=True) if original is not None}
     integers = np.array(offsets, np.int64), np.array(times_ms, np.int64)
-    return Records(*integers, Spans.of(keys), Spans.of(values), replays)
+    return Records(*integers, Spans.of(keys), Spans.of(values), replays, unreadable=unreadable)
+
+
+def _say_misnumbered(batch: Fetched) -> None:
+    """Once of each partition."""
+    partition = batch.place.rpartition(", ")[0]
+    if partition not in _misnumbered:
+        _misnumbered.add(partition)
+        logger.warning(
+            "%s: the records of the batch at offset %d say other offsets than the broker has counted, which counts; "
+            "what its producer is should be looked into (said once of a partition)",
+            *(partition, batch.offsets.base),
+        )
 
 
 def chunks(partition: int, start: int, end: int, found: Sequence[Records]) -> Iterator[Chunk]:
     """Runs as chunks that together cover start <= offset < end: one at least."""
     ends = [*(int(run.offsets[0]) for run in found[1:]), end]
     for run, until in zip(found or [plain_run([])], ends, strict=True):
+        if len(run.offsets) and not start <= run.offsets.min() <= run.offsets.max() < until:
+            what = f"records stand outside of the offsets {start} to {until - 1}, which were fetched"
+            raise BatchDamaged(what=what, place=f"partition {partition}")
         yield Chunk.of(run, partition, start, until)
         start = until

@@ -135,7 +135,11 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         if self.waits_for(active_partitions):
             return self._unpacked(active_partitions)
         with consumer._fetcher._subscriptions.fetch_context():
-            fetched = await consumer._fetcher.fetched_records(active_partitions, timeout=within_s, max_records=None)
+            try:
+                fetched = await consumer._fetcher.fetched_records(active_partitions, timeout=within_s, max_records=None)
+            except BatchRefused as error:
+                self.consumer.transport.refuse(error)
+                raise
         moved: dict[TP, FetchedRuns] = {}
         for tp in assignment.tps & {*active_partitions, *fetched}:
             state = assignment.state_value(tp)
