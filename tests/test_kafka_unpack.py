@@ -409,6 +409,13 @@ def test_views_that_cannot_be_read_are_refused_and_those_around_them_count(
         all_runs(partition_records(IN_RUNS, data, [], 7))
 
 
+def test_a_batch_that_cannot_be_read_makes_no_end_of_dead_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = unreadable(3, 0, b"\x0a" + bytes(40), 7)
+    monkeypatch.setattr(unpack, "MOST_REFUSED", 2)
+    with pytest.raises(inflate.BatchTooLarge, match="cannot be read spans more than 2 offsets"):
+        unpack.take_runs(deque(partition_records(IN_RUNS, data, [], 7)), Layouts())
+
+
 def _applied(chunk: Chunk) -> list[DeadLetter]:
     return Accumulator(3, 4, Rules()).apply(replace(chunk, start=0))
 

@@ -86,6 +86,8 @@ _UNREADABLE: Final = (BatchRefused, Malformed, *DAMAGE)
 _AS_IT_IS: Final = (lambda body: body,)
 _OLD_RECORDS: Final = 1_000_000
 """The most of one batch of an older format, which is read as a whole, record by record."""
+MOST_REFUSED = 1_000_000
+"""Records of a batch that cannot be read: each becomes a dead letter, and a few bytes may say that they are very many."""
 _LENGTH_AT, _LENGTH_FROM, _MAGIC_AT, _CRC_AT, _CRC_FROM = 8, 12, 16, 17, 21
 _PRESENT: Final = 2
 
@@ -240,6 +242,9 @@ def _given_up(batch: Fetched, error: Exception, refusing: bool) -> Fetched:
     refused = inflate.refused(error, batch.place)
     if not refusing or batch.magic != _PRESENT or isinstance(refused, BatchTooLarge):
         raise refused from error
+    if batch.offsets.end - batch.offsets.base > MOST_REFUSED:
+        what = f"a record batch that cannot be read spans more than {MOST_REFUSED:,} offsets"
+        raise BatchTooLarge(what=what, place=batch.place) from error
     logger.warning("%s: %s; its records are refused", batch.place, refused.what)
     reason = f"its record batch, at offset {batch.offsets.base}, cannot be read: {inflate.why(error)}"
     return batch._replace(unreadable=reason, opened=None)
