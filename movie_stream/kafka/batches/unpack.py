@@ -87,7 +87,7 @@ _AS_IT_IS: Final = (lambda body: body,)
 _OLD_RECORDS: Final = 1_000_000
 """The most of one batch of an older format, which is read as a whole, record by record."""
 MOST_REFUSED = 1_000_000
-"""Records of a batch that cannot be read: each becomes a dead letter, and a few bytes may say that they are very many."""
+"""Records of a batch that cannot be read: each becomes a dead letter, and a few bytes may claim to be very many."""
 _LENGTH_AT, _LENGTH_FROM, _MAGIC_AT, _CRC_AT, _CRC_FROM = 8, 12, 16, 17, 21
 _PRESENT: Final = 2
 
