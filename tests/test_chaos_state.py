@@ -181,6 +181,17 @@ def test_partitions_are_added_while_workers_run(kind: Kind, tmp_path: Path) -> N
         rebuilt(stage)
 
 
+def _leave_with_a_checkpoint(stage: Stage) -> None:
+    """On a busy machine a worker may have no time for one; what it counted since the one before stays in documents."""
+    while True:
+        [worker] = stage.fleet.alive
+        stage.leave()
+        if "without a last checkpoint" not in worker.text:
+            return
+        stage.fleet.fill(1)
+        until(stage.owned, "all partitions are owned")
+
+
 @on_kafka_when_asked
 def test_retention_overtakes_a_stopped_worker(kind: Kind, tmp_path: Path) -> None:
     """What was never counted is named by its offsets; everything else is counted."""
@@ -189,7 +200,7 @@ def test_retention_overtakes_a_stopped_worker(kind: Kind, tmp_path: Path) -> Non
             stage.fleet.fill(1)
             views.wait(0.2)
             until(lambda: _committed(stage) > 0, "something is counted")
-            stage.leave()
+            _leave_with_a_checkpoint(stage)
             views.rush()
             views.wait()
         before = log_of(stage.settings)
