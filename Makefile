@@ -36,7 +36,7 @@ test: install check ## check, then run every test
 long: install ## the tests that are too long for make test, but for the fault suite; a few minutes
 	$(BIN)/pytest -m long --numprocesses=2 --dist=loadfile
 
-chaos: install ## the fault suite: what dies, hangs or is spoilt, on both brokers; an hour and a half; writes docs/reliability.md
+chaos: install ## the fault suite: what dies, hangs or is spoilt, on both brokers; about two hours; writes docs/reliability.md
 	rm -f .chaos/results.jsonl
 	$(BIN)/pytest -m 'chaos or not chaos or long' --numprocesses=2 tests/test_chaos_*.py
 	$(BIN)/python -m tests.chaos.record
