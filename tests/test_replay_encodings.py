@@ -48,8 +48,27 @@ WEST = {
     "Icelandic": "Hrútar|Djúpið|Maður|Þór",
     "many": "Amélie|Das Mädchen|São Paulo|niño|Ørsted|Pokémon|Más|Être|Köln",
     "one word": "Café",
-    "signs": "Don’t look — “now”…|20°C|9½ Weeks|½|naïve",
+    "signs": "Don’t look — “now”…|20°C|9½ Weeks|½|It´s|café",
+    "apostrophe": "Don’t",
 }
+DOUBTFUL = [
+    ("Dvēseļu putenis|Vārds", "windows-1257"),
+    ("Nenorėjo|Heat", "windows-1257"),
+    ("Tõde ja õigus|Šokolaad", "windows-1257"),
+    ("시|Heat", "euc-kr"),
+    ("גט|Heat", "windows-1255"),
+    ("Я, robot|Heat", "windows-1251"),
+    ("½|© 2|5€", "windows-1252"),
+    ("Café", "cp850"),
+    ("Voilà", "cp850"),
+    ("avó|Última", "cp850"),
+    ("Człowiek z żelaza|Pociąg", "iso-8859-2"),
+    ("Ostře sledované vlaky|Tři oříšky", "iso-8859-2"),
+    ("Amélie|Œuvre|€|Küche", "iso-8859-15"),
+    ("Война и мир|Иван Васильевич", "mac-cyrillic"),
+    ("Žižkov|Příběh|Łódź|Świat|Kůň", "windows-1250"),
+]
+"""Titles that can be taken for others, by their encoding."""
 
 
 def csv(titles: str) -> str:
@@ -67,12 +86,32 @@ def titles_of(path: Path, encoding: str | None = None) -> list[str]:
 def test_what_is_in_doubt_is_refused_and_read_when_it_is_said(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "views.csv"
     path.write_bytes(csv(OTHERS[encoding]).encode(encoding))
-    with pytest.raises(InputError, match=r"it is not UTF-8; it could be .*; say which, such as: --encoding ") as caught:
+    with pytest.raises(
+        InputError, match=r"it is not UTF-8; it could be .*; say (which|so) with: --encoding "
+    ) as caught:
         read(source_of(path))
     assert encoding in [candidate.name for candidate in candidates(OTHERS[encoding].encode(encoding))][:3]
     assert encoding in str(caught.value)
     assert str(caught.value).count("\n") == 0
     assert titles_of(path, encoding) == OTHERS[encoding].split("|")
+
+
+@pytest.mark.parametrize(("titles", "encoding"), DOUBTFUL)
+def test_where_it_is_in_doubt_nothing_is_made_up(tmp_path: Path, titles: str, encoding: str) -> None:
+    path = tmp_path / "views.csv"
+    path.write_bytes(csv(titles).encode(encoding))
+    with pytest.raises(InputError, match=r"it is not UTF-8; it could be ") as caught:
+        read(source_of(path))
+    found = candidates(titles.replace("|", "\n").encode(encoding))
+    assert encoding in [candidate.name for candidate in found]
+    told = "say which with: --encoding NAME, or" if len(found) > 1 else f"say so with: --encoding {encoding}, or"
+    assert told in str(caught.value)
+    assert titles_of(path, encoding) == titles.split("|")
+
+
+def test_what_is_certain_stays_so_where_other_encodings_read_it_alike() -> None:
+    for titles in ("Männer|Köln", "Così è", "Amélie|9½ Weeks|£5", "Låt|Såsom|Skärgård", "L’été|d’amour"):
+        assert [c.name for c in candidates(titles.encode("cp1252"))] == [WESTERN], titles
 
 
 @pytest.mark.parametrize("language", CENTRAL)

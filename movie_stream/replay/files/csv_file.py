@@ -16,7 +16,7 @@ from movie_stream.replay.files.opened import BUFFER_BYTES, Opened
 from movie_stream.replay.files.table import TableRows, hashes
 
 OTHER_ENCODING: Final = "file in Windows-1252 or Latin-1 instead of UTF-8"
-NAMED: Final = 3
+NAMED: Final = 5
 """Encodings that are named where there are several."""
 
 
@@ -101,13 +101,13 @@ class CsvFile:
         if rows.odd_bytes <= rows.wide_characters:
             return False
         found = candidates(rows.odd_lines.encode(UTF8, "surrogateescape"))
-        if [candidate.name for candidate in found] != [WESTERN]:
+        if not found or not found[0].is_certain:
             could_be = " or ".join(map(str, found[:NAMED])) or "one that is not known here"
-            named = found[0].name if found else "NAME"
+            named = f"say so with: --encoding {found[0].name}" if len(found) == 1 else "say which with: --encoding NAME"
             raise FileRefused(
                 path=self.path,
                 why=f"it is not UTF-8; it could be {could_be}",
-                remedy=f"say which, such as: --encoding {named}, or save it as UTF-8",
+                remedy=f"{named}, or save it as UTF-8",
             )
         if rows.wide_characters:
             return False
