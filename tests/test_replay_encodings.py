@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import encodings.aliases
 from pathlib import Path
 
 import pytest
@@ -157,6 +159,42 @@ def test_without_a_mark_it_is_asked_for(tmp_path: Path, encoding: str) -> None:
     assert titles_of(path, encoding) == ["Брат", "괴물"]
 
 
+@pytest.mark.parametrize(("name", "data"), [("utf-16", "utf-16-le"), ("utf-32", "utf-32-be"), ("utf-16", "utf-8")])
+def test_utf_16_by_name_needs_a_mark(tmp_path: Path, name: str, data: str) -> None:
+    path = tmp_path / "views.csv"
+    path.write_bytes(csv("Брат|괴물").encode(data))
+    remedy = "leave out --encoding" if data == "utf-8" else f"say --encoding {data}"
+    with pytest.raises(
+        InputError, match=f"expected a {name.upper()} text with a byte order mark, got 'none'; {remedy}"
+    ):
+        read(source_of(path, encoding=name))
+
+
+def test_a_byte_order_mark_wins_over_what_is_said_of_an_honest_file(tmp_path: Path) -> None:
+    path = tmp_path / "views.csv"
+    for marked in ("utf-8-sig", "utf-16", "utf-32"):
+        path.write_bytes(csv("Брат|괴물").encode(marked))
+        for said in ("windows-1251", "utf-16", "utf-16-be", "utf-8", "ascii"):
+            assert titles_of(path, said) == ["Брат", "괴물"]
+    path.write_bytes(b"\xef\xbb\xbf" + csv("Брат|Возвращение").encode("cp1251"))
+    assert titles_of(path, "windows-1251") == ["Брат", "Возвращение"]
+
+
+@pytest.mark.parametrize("name", sorted({*encodings.aliases.aliases.values(), "idna", "punycode", "undefined"}))
+def test_any_encoding_of_python_is_refused_or_reads_any_bytes(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "views.csv"
+    path.write_bytes(csv("A?|Heat").encode().replace(b"?", bytes(range(128, 256)) + b"+\\"))
+    with contextlib.suppress(UsageError, InputError):
+        read(source_of(path, encoding=name))
+
+
+def test_ascii_has_no_other_letters(tmp_path: Path) -> None:
+    path = tmp_path / "views.csv"
+    path.write_bytes(csv("Amélie|Heat").encode("cp1252"))
+    records, refused, _ = read(source_of(path, encoding="ascii"))
+    assert ([record["title"] for record in records], [line for line, _ in refused]) == (["Heat"], [2])
+
+
 def test_bytes_that_an_encoding_does_not_have_cost_their_row(tmp_path: Path) -> None:
     path = tmp_path / "views.csv"
     path.write_bytes(csv("괴물|밀양").encode("cp949").replace("밀양".encode("cp949"), b"\xff\xff"))
@@ -189,7 +227,17 @@ def test_an_encoding_is_read_as_the_wider_one_that_has_it() -> None:
     assert [encoding_of(name) for name in ("EUC-KR", "Shift_JIS", "GBK", "latin1", "UTF-8", "cp1251")] == [
         *("cp949", "cp932", "gb18030", "cp1252", "utf-8", "cp1251")
     ]
-    for name in ("klingon", "base64", "rot13", ""):
+    for name in (
+        "klingon",
+        "base64",
+        "rot13",
+        "",
+        "punycode",
+        "idna",
+        "unicode_escape",
+        "raw_unicode_escape",
+        "undefined",
+    ):
         with pytest.raises(UsageError, match="--encoding: expected an encoding such as utf-8"):
             encoding_of(name)
     assert WESTERN == "windows-1252"

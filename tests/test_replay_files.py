@@ -202,6 +202,23 @@ def test_parquet_of_other_types_is_read(tmp_path: Path) -> None:
 # ---- MovieLens, TMDB, and parts of them ------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("encoding", ["windows-1251", "utf-16-le", "utf-8"])
+@pytest.mark.parametrize("ratings", ["ratings.csv", "ratings.jsonl"])
+def test_an_encoding_is_that_of_films_which_are_not_utf_8(tmp_path: Path, encoding: str, ratings: str) -> None:
+    films = "movieId,title,genres\n31,Война и мир,Драма\n"
+    file(tmp_path, "movies.csv", films.encode(encoding))
+    line = b'{"userId": 1, "movieId": 31, "rating": 2.5, "timestamp": 1260759144}\n'
+    text = line if ratings.endswith("jsonl") else b"userId,movieId,rating,timestamp\n1,31,2.5,1260759144\n"
+    path = file(tmp_path, ratings, text)
+    if encoding == "windows-1251":
+        with pytest.raises(InputError, match=r"movies\.csv: it is not UTF-8; .*--encoding windows-1251"):
+            source_of(path).open()
+    said = "windows-1251" if encoding == "utf-8" else encoding
+    if said == "utf-16-le" and ratings == "ratings.csv":
+        file(tmp_path, ratings, text.decode().encode(encoding))
+    assert [record["title"] for record in records(path, encoding=said)] == ["Война и мир"]
+
+
 @pytest.mark.parametrize(("genre", "genres"), [("first", "Animation"), ("rarest", "Animation"), (None, "Animation")])
 def test_ratings_that_are_merged_with_the_films(tmp_path: Path, genre: str | None, genres: str) -> None:
     found = records(file(tmp_path, "merged.csv", MERGED), genre=genre)

@@ -28,7 +28,6 @@ BYTE_ORDER_MARKS: Final = (
 """What a text begins with that says its encoding; the longer ones first."""
 _WIDER: Final = {
     "iso8859-1": "cp1252",
-    "ascii": "cp1252",
     "iso8859-9": "cp1254",
     "euc_kr": "cp949",
     "shift_jis": "cp932",
@@ -36,6 +35,8 @@ _WIDER: Final = {
     "gbk": "gb18030",
 }
 """Encodings that are read as a wider one that has all of theirs, as browsers do: that is what is mostly meant."""
+_NO_CHARACTER_SETS: Final = ("idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined")
+"""Other ways to write a text, which Python has among its encodings."""
 ODD: Final = "movie-stream-odd-bytes"
 """The name of what deals with bytes that an encoding does not have: each comes out as half a surrogate."""
 
@@ -69,6 +70,8 @@ def encoding_of(name: str) -> str:
     try:
         info = codecs.lookup(name)
         b"a".decode(name, "ignore")  # it is one of text
+        if info.name in _NO_CHARACTER_SETS:
+            raise LookupError(info.name)
     except (LookupError, ValueError) as error:
         expected = "an encoding such as utf-8, windows-1251, euc-kr, shift_jis, gb18030 or utf-16"
         raise UsageError(argument="--encoding", expected=expected, got=name) from error
