@@ -149,6 +149,34 @@ def test_json_that_is_no_lines_says_what_to_do(tmp_path: Path) -> None:
         source_of(file(tmp_path, "a.json", '{"movie_id": 1}'), encoding="utf-16").open()
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
+def test_json_with_a_byte_order_mark_is_read(tmp_path: Path, encoding: str) -> None:
+    view = VIEW | {"title": "Война и мир"}
+    text = msgspec.json.encode(view).decode() + "\n"
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    found, refused, _ = read(source_of(file(tmp_path, "a.jsonl", (mark + text * 3000).encode(encoding))))
+    assert (found, refused) == ([view] * 3000, [])
+    half = (mark + text).encode(encoding) + "{\n".encode(encoding)[-8:]
+    assert read(source_of(file(tmp_path, "b.jsonl", half)))[0] == [view]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "told"),
+    [
+        ("windows-1251", 'it is not UTF-8; it could be windows-1251 ("Война и мир Драма"); convert it with: iconv'),
+        ("cp1252", 'it is not UTF-8; it could be windows-1252 ("Amélie"); convert it with: iconv -f windows-1252 -t'),
+        ("utf-16-le", "what looks like utf-16-le'; convert it with: iconv -f utf-16-le -t utf-8"),
+        ("utf-16-be", "what looks like utf-16-be'; convert it with: iconv -f utf-16-be -t utf-8"),
+    ],
+)
+def test_json_in_another_encoding_is_named(tmp_path: Path, encoding: str, told: str) -> None:
+    view = VIEW | ({"title": "Amélie"} if encoding == "cp1252" else {"title": "Война и мир", "genre": "Драма"})
+    path = file(tmp_path, "a.jsonl", (msgspec.json.encode(view).decode() + "\n").encode(encoding))
+    with pytest.raises(InputError) as caught:
+        source_of(path).open()
+    assert told in str(caught.value)
+
+
 def test_other_formats_and_maps_in_json(tmp_path: Path) -> None:
     file(tmp_path, "movies.csv", MOVIES)
     line = '{"userId": 1, "movieId": 31, "rating": 2.5, "timestamp": 1260759144}\n'

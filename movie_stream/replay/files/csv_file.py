@@ -11,13 +11,11 @@ from typing import Final
 from movie_stream.errors import FileRefused, InputError
 from movie_stream.replay.files.csv_header import check_beginning, check_mark, declared_delimiter, delimiter_of
 from movie_stream.replay.files.csv_rows import BAD_QUOTES, CsvRows
-from movie_stream.replay.files.encodings import UTF8, WESTERN, candidates, marked
+from movie_stream.replay.files.encodings import NAMED, UTF8, WESTERN, candidates, marked
 from movie_stream.replay.files.opened import BUFFER_BYTES, Opened
 from movie_stream.replay.files.table import TableRows, hashes
 
 OTHER_ENCODING: Final = "file in Windows-1252 or Latin-1 instead of UTF-8"
-NAMED: Final = 5
-"""Encodings that are named where there are several."""
 
 
 class CsvFile:

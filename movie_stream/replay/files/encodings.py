@@ -43,6 +43,8 @@ ODD: Final = "movie-stream-odd-bytes"
 ODD_CHARACTER: Final = "\udc00"
 """No byte that UTF-8 does not have comes out as this one."""
 
+NAMED: Final = 5
+"""Encodings that are named where there are several."""
 _ENOUGH: Final = 0.9
 """Such a share of words that can be of a language is all of them: names and typing errors are in every file."""
 _SHOWN: Final = 24
