@@ -177,6 +177,17 @@ def test_json_in_another_encoding_is_named(tmp_path: Path, encoding: str, told: 
     assert told in str(caught.value)
 
 
+def test_json_that_is_partly_ascii_is_named_all_the_same(tmp_path: Path) -> None:
+    plain = msgspec.json.encode(VIEW)
+    odd = plain.replace(b"Crime", "Драма".encode("cp1251"))
+    path = file(tmp_path, "a.jsonl", b"\n".join([plain, odd, plain, odd]))
+    with pytest.raises(InputError, match=r"it is not UTF-8; it could be windows-1251 \(.*iconv"):
+        read(source_of(path))
+    wide = plain.replace(b"Crime", "Драма".encode())
+    path = file(tmp_path, "a.jsonl", b"\n".join([wide, odd, wide, plain]))
+    assert [line for line, _ in read(source_of(path))[1]] == [2], "a few bad rows make no other encoding"
+
+
 def test_other_formats_and_maps_in_json(tmp_path: Path) -> None:
     file(tmp_path, "movies.csv", MOVIES)
     line = '{"userId": 1, "movieId": 31, "rating": 2.5, "timestamp": 1260759144}\n'

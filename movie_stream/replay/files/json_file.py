@@ -17,7 +17,14 @@ import numpy as np
 from movie_stream.errors import FileRefused, InputError
 from movie_stream.events.contract import OPTIONAL
 from movie_stream.replay.files.csv_header import meant, plain, wide_encoding
-from movie_stream.replay.files.csv_rows import CHUNK, MAX_ROW, RefusedRow, Rows
+from movie_stream.replay.files.csv_rows import (
+    CHUNK,
+    EXAMPLE_CHARACTERS,
+    MAX_LINE_SHOWN,
+    MAX_ROW,
+    RefusedRow,
+    Rows,
+)
 from movie_stream.replay.files.encodings import NAMED, ODD, UTF8, candidates, marked
 from movie_stream.replay.files.opened import BUFFER_BYTES, Opened
 from movie_stream.replay.files.table import TableRows, hashes
@@ -25,6 +32,8 @@ from movie_stream.replay.files.temporary import temporary_file
 
 LINES_LOOKED_AT: Final = 1_000
 """So many of the first lines tell which members there are."""
+FEW: Final = 5
+"""One line of so many that is not UTF-8 costs itself alone."""
 _OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
 _TOO_LONG: Final = f"a line is longer than {MAX_ROW} bytes"
 
@@ -96,11 +105,15 @@ class JsonFile:
             raise InputError(path=self.path, expected=expected, got=got, remedy=self._conversion(wide))
         odd = [line for line in head.splitlines()[:LINES_LOOKED_AT] if not _is_utf_8(line)]
         if odd:
-            found = candidates(b"\n".join(odd))
-            could_be = " or ".join(map(str, found[:NAMED])) or "one that is not known here"
-            name = found[0].name if len(found) == 1 else "NAME"
-            why = f"it is not UTF-8; it could be {could_be}"
-            raise FileRefused(path=self.path, why=why, remedy=self._conversion(name))
+            raise self._refused(b"\n".join(odd))
+
+    def _refused(self, sample: bytes) -> FileRefused:
+        """The error about text that is not UTF-8."""
+        found = candidates(sample)
+        could_be = " or ".join(map(str, found[:NAMED])) or "one that is not known here"
+        why = f"it is not UTF-8; it could be {could_be}"
+        name = found[0].name if len(found) == 1 else "NAME"
+        return FileRefused(path=self.path, why=why, remedy=self._conversion(name))
 
     def _conversion(self, encoding: str) -> str:
         return f"convert it with: iconv -f {encoding} -t utf-8 {self.path} > views.jsonl"
@@ -116,7 +129,9 @@ class JsonFile:
         return JsonRows(own, self.written_names, last_line)
 
     def settle(self, rows: TableRows) -> bool:
-        """JSON is UTF-8."""
+        """JSON is UTF-8. Raises FileRefused where many lines are not, and fewer have letters of it beyond ASCII."""
+        if isinstance(rows, JsonRows) and rows.odd > max(rows.wide, rows.line // FEW):
+            raise self._refused(rows.odd_lines)
         return False
 
     def hashes(self, first: bytes) -> Iterator[tuple[int, str]]:
@@ -156,6 +171,10 @@ class JsonRows:
     def __init__(self, file: BinaryIO, members: list[str], last_line: int | None = None) -> None:
         self.mended: Counter[str] = Counter()
         self.line = 0
+        self.odd = self.wide = 0
+        """How many lines there were so far that are not UTF-8, and that are, and not ASCII."""
+        self.odd_lines = b""
+        """The first ones that are not."""
         self._file, self._members, self._last_line = file, members, last_line
 
     @property
@@ -171,6 +190,7 @@ class JsonRows:
         """All rows, those of a few hundred kilobytes at a time."""
         while lines := self._next_lines():
             first, self.line = self.line + 1, self.line + len(lines)
+            self._note_encoding(lines)
             yield self._rows(first, lines)
 
     def _next_lines(self) -> list[bytes]:
@@ -187,6 +207,17 @@ class JsonRows:
         if not lines[-1]:
             lines.pop()
         return lines[:left]
+
+    def _note_encoding(self, lines: list[bytes]) -> None:
+        for line in lines:
+            if line.isascii():
+                continue
+            if _is_utf_8(line):
+                self.wide += 1
+                continue
+            self.odd += 1
+            if len(self.odd_lines) < EXAMPLE_CHARACTERS:
+                self.odd_lines += line[:MAX_LINE_SHOWN] + b"\n"
 
     def _rows(self, first: int, lines: list[bytes]) -> Rows:
         numbers = [first + place for place, line in enumerate(lines) if line.strip()]
