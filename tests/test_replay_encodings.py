@@ -68,6 +68,8 @@ DOUBTFUL = [
     ("Ostře sledované vlaky|Tři oříšky", "iso-8859-2"),
     ("Amélie|Œuvre|€|Küche", "iso-8859-15"),
     ("Война и мир|Иван Васильевич", "mac-cyrillic"),
+    ("Άννα|Μαρία", "iso-8859-7"),
+    ("مرحبا|بالعالم", "iso-8859-6"),
     ("Žižkov|Příběh|Łódź|Świat|Kůň", "windows-1250"),
 ]
 """Titles that can be taken for others, by their encoding."""

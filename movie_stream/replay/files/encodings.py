@@ -397,8 +397,10 @@ def _kana(letters: str) -> int:
 _SCRIPTS: Final = (
     _Script("windows-1251", _is_cyrillic),
     _Script("windows-1253", _is_greek),
+    _Script("iso-8859-7", _is_greek),
     _Script("windows-1255", _is_within("\u05d0", "\u05ea")),
     _Script("windows-1256", _is_within("\u0600", "\u06ff")),
+    _Script("iso-8859-6", _is_within("\u0600", "\u06ff")),
     _Script("koi8-r", _is_cyrillic),
     _Script("koi8-u", _is_cyrillic),
     _Script("iso-8859-5", _is_cyrillic),
