@@ -77,7 +77,9 @@ def files(draw: st.DrawFn) -> bytes:
     writer.writerows([names, *rows])
     lines = text.getvalue().encode().splitlines(keepends=True)
     if draw(st.booleans()):
-        mess = draw(st.sampled_from([b"\n", b"  \n", b"too,short\n", b'"open\n', b"\xff,\n", b",,,,,,,,\n", b"\r\n"]))
+        mess = draw(
+            st.sampled_from([b"\n", b"  \n", b"too,short\n", b'"open\n', b"caf\xe9,\n", b",,,,,,,,\n", b"\r\n"])
+        )
         lines.insert(draw(st.integers(1, len(lines))), mess)
     whole = b"".join(lines)
     return whole.rstrip(b"\r\n") if draw(st.booleans()) else whole

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import encodings.aliases
 from pathlib import Path
 
 import pytest
@@ -48,8 +50,29 @@ WEST = {
     "Icelandic": "Hrútar|Djúpið|Maður|Þór",
     "many": "Amélie|Das Mädchen|São Paulo|niño|Ørsted|Pokémon|Más|Être|Köln",
     "one word": "Café",
-    "signs": "Don’t look — “now”…|20°C|9½ Weeks|½|naïve",
+    "signs": "Don’t look — “now”…|20°C|9½ Weeks|½|It´s|café",
+    "apostrophe": "Don’t",
 }
+DOUBTFUL = [
+    ("Dvēseļu putenis|Vārds", "windows-1257"),
+    ("Nenorėjo|Heat", "windows-1257"),
+    ("Tõde ja õigus|Šokolaad", "windows-1257"),
+    ("시|Heat", "euc-kr"),
+    ("גט|Heat", "windows-1255"),
+    ("Я, robot|Heat", "windows-1251"),
+    ("½|© 2|5€", "windows-1252"),
+    ("Café", "cp850"),
+    ("Voilà", "cp850"),
+    ("avó|Última", "cp850"),
+    ("Człowiek z żelaza|Pociąg", "iso-8859-2"),
+    ("Ostře sledované vlaky|Tři oříšky", "iso-8859-2"),
+    ("Amélie|Œuvre|€|Küche", "iso-8859-15"),
+    ("Война и мир|Иван Васильевич", "mac-cyrillic"),
+    ("Άννα|Μαρία", "iso-8859-7"),
+    ("مرحبا|بالعالم", "iso-8859-6"),
+    ("Žižkov|Příběh|Łódź|Świat|Kůň", "windows-1250"),
+]
+"""Titles that can be taken for others, by their encoding."""
 
 
 def csv(titles: str) -> str:
@@ -67,12 +90,32 @@ def titles_of(path: Path, encoding: str | None = None) -> list[str]:
 def test_what_is_in_doubt_is_refused_and_read_when_it_is_said(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "views.csv"
     path.write_bytes(csv(OTHERS[encoding]).encode(encoding))
-    with pytest.raises(InputError, match=r"it is not UTF-8; it could be .*; say which, such as: --encoding ") as caught:
+    with pytest.raises(
+        InputError, match=r"it is not UTF-8; it could be .*; say (which|so) with: --encoding "
+    ) as caught:
         read(source_of(path))
     assert encoding in [candidate.name for candidate in candidates(OTHERS[encoding].encode(encoding))][:3]
     assert encoding in str(caught.value)
     assert str(caught.value).count("\n") == 0
     assert titles_of(path, encoding) == OTHERS[encoding].split("|")
+
+
+@pytest.mark.parametrize(("titles", "encoding"), DOUBTFUL)
+def test_where_it_is_in_doubt_nothing_is_made_up(tmp_path: Path, titles: str, encoding: str) -> None:
+    path = tmp_path / "views.csv"
+    path.write_bytes(csv(titles).encode(encoding))
+    with pytest.raises(InputError, match=r"it is not UTF-8; it could be ") as caught:
+        read(source_of(path))
+    found = candidates(titles.replace("|", "\n").encode(encoding))
+    assert encoding in [candidate.name for candidate in found]
+    told = "say which with: --encoding NAME, or" if len(found) > 1 else f"say so with: --encoding {encoding}, or"
+    assert told in str(caught.value)
+    assert titles_of(path, encoding) == titles.split("|")
+
+
+def test_what_is_certain_stays_so_where_other_encodings_read_it_alike() -> None:
+    for titles in ("Männer|Köln", "Così è", "Amélie|9½ Weeks|£5", "Låt|Såsom|Skärgård", "L’été|d’amour"):
+        assert [c.name for c in candidates(titles.encode("cp1252"))] == [WESTERN], titles
 
 
 @pytest.mark.parametrize("language", CENTRAL)
@@ -118,6 +161,42 @@ def test_without_a_mark_it_is_asked_for(tmp_path: Path, encoding: str) -> None:
     assert titles_of(path, encoding) == ["Брат", "괴물"]
 
 
+@pytest.mark.parametrize(("name", "data"), [("utf-16", "utf-16-le"), ("utf-32", "utf-32-be"), ("utf-16", "utf-8")])
+def test_utf_16_by_name_needs_a_mark(tmp_path: Path, name: str, data: str) -> None:
+    path = tmp_path / "views.csv"
+    path.write_bytes(csv("Брат|괴물").encode(data))
+    remedy = "leave out --encoding" if data == "utf-8" else f"say --encoding {data}"
+    with pytest.raises(
+        InputError, match=f"expected a {name.upper()} text with a byte order mark, got 'none'; {remedy}"
+    ):
+        read(source_of(path, encoding=name))
+
+
+def test_a_byte_order_mark_wins_over_what_is_said_of_an_honest_file(tmp_path: Path) -> None:
+    path = tmp_path / "views.csv"
+    for marked in ("utf-8-sig", "utf-16", "utf-32"):
+        path.write_bytes(csv("Брат|괴물").encode(marked))
+        for said in ("windows-1251", "utf-16", "utf-16-be", "utf-8", "ascii"):
+            assert titles_of(path, said) == ["Брат", "괴물"]
+    path.write_bytes(b"\xef\xbb\xbf" + csv("Брат|Возвращение").encode("cp1251"))
+    assert titles_of(path, "windows-1251") == ["Брат", "Возвращение"]
+
+
+@pytest.mark.parametrize("name", sorted({*encodings.aliases.aliases.values(), "idna", "punycode", "undefined"}))
+def test_any_encoding_of_python_is_refused_or_reads_any_bytes(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "views.csv"
+    path.write_bytes(csv("A?|Heat").encode().replace(b"?", bytes(range(128, 256)) + b"+\\"))
+    with contextlib.suppress(UsageError, InputError):
+        read(source_of(path, encoding=name))
+
+
+def test_ascii_has_no_other_letters(tmp_path: Path) -> None:
+    path = tmp_path / "views.csv"
+    path.write_bytes(csv("Amélie|Heat").encode("cp1252"))
+    records, refused, _ = read(source_of(path, encoding="ascii"))
+    assert ([record["title"] for record in records], [line for line, _ in refused]) == (["Heat"], [2])
+
+
 def test_bytes_that_an_encoding_does_not_have_cost_their_row(tmp_path: Path) -> None:
     path = tmp_path / "views.csv"
     path.write_bytes(csv("괴물|밀양").encode("cp949").replace("밀양".encode("cp949"), b"\xff\xff"))
@@ -150,7 +229,17 @@ def test_an_encoding_is_read_as_the_wider_one_that_has_it() -> None:
     assert [encoding_of(name) for name in ("EUC-KR", "Shift_JIS", "GBK", "latin1", "UTF-8", "cp1251")] == [
         *("cp949", "cp932", "gb18030", "cp1252", "utf-8", "cp1251")
     ]
-    for name in ("klingon", "base64", "rot13", ""):
+    for name in (
+        "klingon",
+        "base64",
+        "rot13",
+        "",
+        "punycode",
+        "idna",
+        "unicode_escape",
+        "raw_unicode_escape",
+        "undefined",
+    ):
         with pytest.raises(UsageError, match="--encoding: expected an encoding such as utf-8"):
             encoding_of(name)
     assert WESTERN == "windows-1252"

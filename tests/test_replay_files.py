@@ -149,6 +149,45 @@ def test_json_that_is_no_lines_says_what_to_do(tmp_path: Path) -> None:
         source_of(file(tmp_path, "a.json", '{"movie_id": 1}'), encoding="utf-16").open()
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
+def test_json_with_a_byte_order_mark_is_read(tmp_path: Path, encoding: str) -> None:
+    view = VIEW | {"title": "Война и мир"}
+    text = msgspec.json.encode(view).decode() + "\n"
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    found, refused, _ = read(source_of(file(tmp_path, "a.jsonl", (mark + text * 3000).encode(encoding))))
+    assert (found, refused) == ([view] * 3000, [])
+    half = (mark + text).encode(encoding) + "{\n".encode(encoding)[-8:]
+    assert read(source_of(file(tmp_path, "b.jsonl", half)))[0] == [view]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "told"),
+    [
+        ("windows-1251", 'it is not UTF-8; it could be windows-1251 ("Война и мир Драма"); convert it with: iconv'),
+        ("cp1252", 'it is not UTF-8; it could be windows-1252 ("Amélie"); convert it with: iconv -f windows-1252 -t'),
+        ("utf-16-le", "what looks like utf-16-le'; convert it with: iconv -f utf-16-le -t utf-8"),
+        ("utf-16-be", "what looks like utf-16-be'; convert it with: iconv -f utf-16-be -t utf-8"),
+    ],
+)
+def test_json_in_another_encoding_is_named(tmp_path: Path, encoding: str, told: str) -> None:
+    view = VIEW | ({"title": "Amélie"} if encoding == "cp1252" else {"title": "Война и мир", "genre": "Драма"})
+    path = file(tmp_path, "a.jsonl", (msgspec.json.encode(view).decode() + "\n").encode(encoding))
+    with pytest.raises(InputError) as caught:
+        source_of(path).open()
+    assert told in str(caught.value)
+
+
+def test_json_that_is_partly_ascii_is_named_all_the_same(tmp_path: Path) -> None:
+    plain = msgspec.json.encode(VIEW)
+    odd = plain.replace(b"Crime", "Драма".encode("cp1251"))
+    path = file(tmp_path, "a.jsonl", b"\n".join([plain, odd, plain, odd]))
+    with pytest.raises(InputError, match=r"it is not UTF-8; it could be windows-1251 \(.*iconv"):
+        read(source_of(path))
+    wide = plain.replace(b"Crime", "Драма".encode())
+    path = file(tmp_path, "a.jsonl", b"\n".join([wide, odd, wide, plain]))
+    assert [line for line, _ in read(source_of(path))[1]] == [2], "a few bad rows make no other encoding"
+
+
 def test_other_formats_and_maps_in_json(tmp_path: Path) -> None:
     file(tmp_path, "movies.csv", MOVIES)
     line = '{"userId": 1, "movieId": 31, "rating": 2.5, "timestamp": 1260759144}\n'
@@ -200,6 +239,23 @@ def test_parquet_of_other_types_is_read(tmp_path: Path) -> None:
 
 
 # ---- MovieLens, TMDB, and parts of them ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", ["windows-1251", "utf-16-le", "utf-8"])
+@pytest.mark.parametrize("ratings", ["ratings.csv", "ratings.jsonl"])
+def test_an_encoding_is_that_of_films_which_are_not_utf_8(tmp_path: Path, encoding: str, ratings: str) -> None:
+    films = "movieId,title,genres\n31,Война и мир,Драма\n"
+    file(tmp_path, "movies.csv", films.encode(encoding))
+    line = b'{"userId": 1, "movieId": 31, "rating": 2.5, "timestamp": 1260759144}\n'
+    text = line if ratings.endswith("jsonl") else b"userId,movieId,rating,timestamp\n1,31,2.5,1260759144\n"
+    path = file(tmp_path, ratings, text)
+    if encoding == "windows-1251":
+        with pytest.raises(InputError, match=r"movies\.csv: it is not UTF-8; .*--encoding windows-1251"):
+            source_of(path).open()
+    said = "windows-1251" if encoding == "utf-8" else encoding
+    if said == "utf-16-le" and ratings == "ratings.csv":
+        file(tmp_path, ratings, text.decode().encode(encoding))
+    assert [record["title"] for record in records(path, encoding=said)] == ["Война и мир"]
 
 
 @pytest.mark.parametrize(("genre", "genres"), [("first", "Animation"), ("rarest", "Animation"), (None, "Animation")])

@@ -249,9 +249,9 @@ def test_a_film_with_an_impossible_length_is_refused_by_its_line(tmp_path: Path)
 
 
 def test_what_is_repaired_in_a_catalogue_is_told(tmp_path: Path) -> None:
-    (tmp_path / "films").write_bytes((TMDB.replace("Avatar", "\u00c1vatar").splitlines()[0] + "\n").encode())
+    (tmp_path / "films").write_bytes((TMDB.replace("Avatar", "Av\u00e9tar").splitlines()[0] + "\n").encode())
     with (tmp_path / "films").open("ab") as file:
-        file.write(TMDB.replace("Avatar", "\u00c1vatar").splitlines()[1].encode("latin-1") + b",,,\n")
+        file.write(TMDB.replace("Avatar", "Av\u00e9tar").splitlines()[1].encode("latin-1") + b",,,\n")
     _, _, mended = read(source_of(tmp_path / "films", views=10))
     assert sorted(mended.values()) == [1, 1]
 

@@ -61,6 +61,7 @@ class ViewsSource:
         Raises InputError where it is not usable, UsageError where something was said that does not fit it.
         """
         file = opened(self.path, self._choose, told)
+        file.encoding = self.encoding
         try:
             table = self._table(file)
             rename(table, self.mapping)
@@ -82,11 +83,12 @@ class ViewsSource:
         head = file.file.read(BUFFER_BYTES)
         file.file.seek(0)
         if head.startswith(MAGIC) or looks_like_json(head):
-            if self.encoding is not None:
+            table: Table = ParquetFile(file) if head.startswith(MAGIC) else JsonFile(file)
+            if self.encoding is not None and MovieLens.missing(table.names):  # whose films are a CSV
                 raise UsageError(
                     argument="--encoding", expected="a CSV", got=f"{file.path}, which has its own encoding"
                 )
-            return ParquetFile(file) if head.startswith(MAGIC) else JsonFile(file)
+            return table
         return CsvFile(file, self.encoding)
 
     @property

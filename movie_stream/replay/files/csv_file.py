@@ -9,29 +9,27 @@ from contextlib import closing
 from typing import Final
 
 from movie_stream.errors import FileRefused, InputError
-from movie_stream.replay.files.csv_header import check_beginning, declared_delimiter, delimiter_of
+from movie_stream.replay.files.csv_header import check_beginning, check_mark, declared_delimiter, delimiter_of
 from movie_stream.replay.files.csv_rows import BAD_QUOTES, CsvRows
-from movie_stream.replay.files.encodings import UTF8, WESTERN, candidates, marked
+from movie_stream.replay.files.encodings import NAMED, UTF8, WESTERN, candidates, marked
 from movie_stream.replay.files.opened import BUFFER_BYTES, Opened
 from movie_stream.replay.files.table import TableRows, hashes
 
 OTHER_ENCODING: Final = "file in Windows-1252 or Latin-1 instead of UTF-8"
-NAMED: Final = 3
-"""Encodings that are named where there are several."""
 
 
 class CsvFile:
     """Of an opened file, which is closed with it. Closes it, and raises InputError, where it is not usable at all.
 
-    `encoding` is that which the user names, as `encoding_of` has it. Else a byte order mark says it, or it is UTF-8,
-    until `settle` finds that it is not.
+    A byte order mark says its encoding; else `encoding`, which the user names, as `encoding_of` has it; else it is
+    UTF-8, until `settle` finds that it is not. Then it is `otherwise`, where the user says that of a file beside it.
     """
 
     kind = ""
 
-    def __init__(self, opened: Opened, encoding: str | None = None) -> None:
+    def __init__(self, opened: Opened, encoding: str | None = None, otherwise: str | None = None) -> None:
         self.opened, self.path = opened, opened.path
-        self._is_named = encoding is not None
+        self._is_named, self._otherwise = encoding is not None, otherwise
         try:
             self._start = self._look_at_beginning(encoding)
             self.line, self.names = self._header()
@@ -47,10 +45,14 @@ class CsvFile:
         self.opened.file.seek(0)
         head = self.opened.file.read(BUFFER_BYTES)
         mark = marked(head)
-        self.encoding = named or (mark[0] if mark else UTF8)
-        start = 0
-        if mark and mark[0].startswith(self.encoding):
+        if mark:
             self.encoding, start = mark
+            self._is_named, self._otherwise = False, named or self._otherwise
+        else:
+            if self._otherwise and b"\0" in head:  # which UTF-8 has not, nor Windows-1252
+                named = self._otherwise
+            self.encoding, start = named or UTF8, 0
+            check_mark(self.path, head, self.encoding)
         check_beginning(self.path, head[start:], self.encoding)
         text = head[start:].decode(self.encoding, "ignore")
         declared = declared_delimiter(text)
@@ -100,14 +102,17 @@ class CsvFile:
             return False
         if rows.odd_bytes <= rows.wide_characters:
             return False
+        if self._otherwise and self._otherwise != UTF8:
+            self.encoding, self._is_named = self._otherwise, True
+            return True
         found = candidates(rows.odd_lines.encode(UTF8, "surrogateescape"))
-        if [candidate.name for candidate in found] != [WESTERN]:
+        if not found or not found[0].is_certain:
             could_be = " or ".join(map(str, found[:NAMED])) or "one that is not known here"
-            named = found[0].name if found else "NAME"
+            named = f"say so with: --encoding {found[0].name}" if len(found) == 1 else "say which with: --encoding NAME"
             raise FileRefused(
                 path=self.path,
                 why=f"it is not UTF-8; it could be {could_be}",
-                remedy=f"say which, such as: --encoding {named}, or save it as UTF-8",
+                remedy=f"{named}, or save it as UTF-8",
             )
         if rows.wide_characters:
             return False

@@ -74,12 +74,24 @@ def check_beginning(path: Path | str, head: bytes, encoding: str = UTF8) -> None
         )
 
 
-def _zeros(path: Path | str, head: bytes) -> InputError:
-    """The error about bytes of zero: of a text in UTF-16 or UTF-32 every other byte, or three of four, are mostly."""
+def check_mark(path: Path | str, head: bytes, encoding: str) -> None:
+    """Raises InputError where these first bytes have no byte order mark and the encoding is one that needs it."""
+    if encoding not in ("utf-16", "utf-32"):
+        return
+    wide = wide_encoding(head)
+    remedy = f"say --encoding {wide}" if wide else f"leave out --encoding, or say {encoding}-le or {encoding}-be"
+    raise InputError(path=path, expected=f"a {encoding.upper()} text with a byte order mark", got="none", remedy=remedy)
+
+
+def wide_encoding(head: bytes) -> str | None:
+    """Which of UTF-16 and UTF-32 it looks like: there every other byte, or three of four, are mostly zero."""
     zeros = [head[place : 4 * ZEROS_COUNTED : 4].count(0) for place in range(4)]
-    pattern = tuple(2 * count > min(len(head) // 4, ZEROS_COUNTED) for count in zeros)
-    wide = WIDE_ENCODINGS.get(pattern)
-    if wide:
+    return WIDE_ENCODINGS.get(tuple(2 * count > min(len(head) // 4, ZEROS_COUNTED) for count in zeros))
+
+
+def _zeros(path: Path | str, head: bytes) -> InputError:
+    """The error about bytes of zero."""
+    if wide := wide_encoding(head):
         remedy = f"say so with: --encoding {wide}, or save it as UTF-8"
         return InputError(path=path, expected="a CSV in UTF-8", got=f"what looks like {wide}", remedy=remedy)
     got = "bytes of zero in the first line, as binary files have"

@@ -1,8 +1,9 @@
 """In which encoding is a text that is not UTF-8? Told only where there is no doubt; else what it could be.
 
 Bytes do not say how they are meant, and the wrong guess sends gibberish that nobody can mend. So a text is taken as
-Windows-1252 (of which Latin-1 is a part) only if its words can be those of Western Europe, more of them than can be
-those of any one language that is written in another encoding. Everything else is named, with how it would read.
+Windows-1252 (of which Latin-1 is a part) only if its words can be those of Western Europe, and fewer of them those of
+any one language that is written in another encoding. Signs alone say nothing. Everything else is named, with how it
+would read.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ BYTE_ORDER_MARKS: Final = (
 """What a text begins with that says its encoding; the longer ones first."""
 _WIDER: Final = {
     "iso8859-1": "cp1252",
-    "ascii": "cp1252",
     "iso8859-9": "cp1254",
     "euc_kr": "cp949",
     "shift_jis": "cp932",
@@ -35,16 +35,22 @@ _WIDER: Final = {
     "gbk": "gb18030",
 }
 """Encodings that are read as a wider one that has all of theirs, as browsers do: that is what is mostly meant."""
+_NO_CHARACTER_SETS: Final = ("idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined")
+"""Other ways to write a text, which Python has among its encodings."""
 ODD: Final = "movie-stream-odd-bytes"
 """The name of what deals with bytes that an encoding does not have: each comes out as half a surrogate."""
 
 ODD_CHARACTER: Final = "\udc00"
 """No byte that UTF-8 does not have comes out as this one."""
 
+NAMED: Final = 5
+"""Encodings that are named where there are several."""
 _ENOUGH: Final = 0.9
 """Such a share of words that can be of a language is all of them: names and typing errors are in every file."""
 _SHOWN: Final = 24
 """Characters of an example."""
+_FEW_LETTERS: Final = 6
+"""Fewer are no measure of how a language is spelled."""
 
 
 def _odd(error: UnicodeError) -> tuple[str, int]:
@@ -66,6 +72,8 @@ def encoding_of(name: str) -> str:
     try:
         info = codecs.lookup(name)
         b"a".decode(name, "ignore")  # it is one of text
+        if info.name in _NO_CHARACTER_SETS:
+            raise LookupError(info.name)
     except (LookupError, ValueError) as error:
         expected = "an encoding such as utf-8, windows-1251, euc-kr, shift_jis, gb18030 or utf-16"
         raise UsageError(argument="--encoding", expected=expected, got=name) from error
@@ -83,13 +91,15 @@ class Candidate:
 
     name: str
     example: str
+    is_certain: bool = False
+    """Whether it is without doubt this one."""
 
     def __str__(self) -> str:
         return f'{self.name} ("{self.example}")'
 
 
 def candidates(sample: bytes) -> list[Candidate]:
-    """The encodings that a text could be in which is not UTF-8, the likeliest first; WESTERN alone is without doubt.
+    """The encodings that a text could be in which is not UTF-8, the likeliest first; WESTERN alone may be certain.
 
     >>> [candidate.name for candidate in candidates("Amélie, crème brûlée, garçon".encode("cp1252"))]
     ['windows-1252']
@@ -97,68 +107,140 @@ def candidates(sample: bytes) -> list[Candidate]:
     ['windows-1251']
     """
     words = [word for word in _WORDS.findall(sample) if not word.isascii()]
-    western = _share(words, WESTERN, _WESTERN_LETTERS)
-    rivals = [(max(_share(words, name, [letters]) for letters in of), name) for name, of in _RIVALS.items()]
-    rivals = sorted(((share, name) for share, name in rivals if share >= _ENOUGH), reverse=True)
-    better = [name for share, name in rivals if share > western or (share == western and name not in _RARE)]
-    if western >= _ENOUGH and (not better or _reads_alike(words, better)):
-        return [_candidate(WESTERN, sample)]
-    found = [WESTERN] if western >= _ENOUGH else []
-    found += [name for _, name in rivals]
-    found += [name for name in _OLD if _has_letters(words, name) and _share(words, name, _WESTERN_LETTERS) >= _ENOUGH]
-    found += [script.encoding for script in _SCRIPTS if script.fits(sample)]
-    named = [_candidate(name, sample) for name in found]
-    return [one for place, one in enumerate(named) if one.example not in {other.example for other in named[:place]}]
+    western = _share(words, WESTERN, _WESTERN_LANGUAGES)
+    shares = {name: max(_share(words, name, group) for group in of) for name, of in _RIVALS.items()}
+    rivals = sorted((name for name in _RIVALS if shares[name].is_enough), key=lambda name: -shares[name].good)
+    old = _old(words, western)
+    if western.is_enough:
+        better = [name for name in rivals if shares[name].good >= western.good] + old
+        if western.says_something and (not better or _reads_alike(words, better)):
+            return [Candidate(WESTERN, _example(_odd_words(sample, WESTERN)), is_certain=True)]
+        rivals.insert(0, WESTERN)
+    found = [*rivals, *old, *(script.encoding for script in _SCRIPTS if script.fits(sample))]
+    return _named(sample, found or [name for name, of in _RIVALS.items() if _share(words, name, sum(of, ())).is_enough])
 
 
-def _candidate(name: str, sample: bytes) -> Candidate:
+def _named(sample: bytes, names: Sequence[str]) -> list[Candidate]:
+    """Those of these encodings that make a difference, with the words in which they do."""
+    readings: dict[tuple[str, ...], str] = {}
+    for name in names:
+        readings.setdefault(tuple(_odd_words(sample, name)), name)
+    same = set.intersection(*map(set, readings)) if len(readings) > 1 else set()
+    return [Candidate(name, _example([word for word in words if word not in same])) for words, name in readings.items()]
+
+
+def _odd_words(sample: bytes, name: str) -> list[str]:
+    """The words that ASCII has not, in this encoding."""
     words = sample.decode(name, ODD).replace(ODD_CHARACTER, "\ufffd").translate(_SEPARATORS).split()
-    text = " ".join(word for word in words if not word.isascii())
-    return Candidate(name, text if len(text) <= _SHOWN else text[:_SHOWN] + "...")
+    return [word for word in words if not word.isascii()]
+
+
+def _example(words: Sequence[str]) -> str:
+    text = " ".join(words)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
 
 
 _SEPARATORS: Final = dict.fromkeys(map(ord, ',;"|\t'), " ")
 _WORDS: Final = re.compile(rb"[A-Za-z\x80-\xff]+")
-_LETTERS: Final = re.compile(r"[^\W\d_]+")
 
 # ---- Latin letters ---------------------------------------------------------------------------------------------------
 
-_WESTERN_LETTERS: Final = (
-    "àâæçéèêëîïôœùûüÿ",
-    "äöüß",
-    "áéíóúüñ",
-    "áàâãçéêíóôõúü",
-    "àèéìíîòóùú",
-    "àçéèíïóòúü",
-    "áâàéèêëíïóôöüú",
-    "æøåäöéèàüóò",
-    "áðéíóúýþæö",
+
+class _Language:
+    """The letters beyond ASCII that a language has, and where in a word, in small letters, none of them stands."""
+
+    def __init__(self, letters: str, nowhere: str = "(?!)") -> None:
+        self.letters, self._nowhere = frozenset(letters), re.compile(nowhere)
+
+    def has(self, word: str) -> bool:
+        """Whether such a word can be of it."""
+        has_letters = self.letters.issuperset(letter for letter in word if not letter.isascii())
+        return has_letters and not self._nowhere.search(word)
+
+
+_MISPLACED_CEDILLA: Final = "ç[^aouàáâãóôõúü]"
+_MISPLACED_DIAERESIS: Final = "(?<![aeiouyàâéèêîôûœ])[ëï](?![aeiouyàâéèêîôû]|$)"
+_FRENCH: Final = _Language("àâæçéèêëîïôœùûüÿ", f"{_MISPLACED_CEDILLA}|{_MISPLACED_DIAERESIS}")
+_GERMAN: Final = _Language("äöüß", "(?<![aeiouyäöü])ß")
+_WESTERN_LANGUAGES: Final = (
+    *(_FRENCH, _GERMAN),
+    _Language("áéíóúüñ", "ñ(?![aeiouáéíóú])"),
+    _Language("áàâãçéêíóôõúü", f"{_MISPLACED_CEDILLA}|ã(?![oeis]|$)|õ(?!e)"),
+    _Language("àèéìíîòóùú"),
+    _Language("àçéèíïóòúü", f"{_MISPLACED_CEDILLA}|{_MISPLACED_DIAERESIS}"),
+    _Language("áâàéèêëíïóôöúü", _MISPLACED_DIAERESIS),
+    _Language("æøåäöéèàüóò"),
+    _Language("áðéíóúýþæö", "^ð|þ$|þ(?![aeiouyáéíóúýæöjrv])"),
+    _Language("äöõü"),
 )
-"""Those of French, German, Spanish, Portuguese, Italian, Catalan, Dutch, the Nordic languages and Icelandic."""
-_RIVALS: Final = {
-    "windows-1250": (
-        *("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž"),
-        *("áéíóöőúüű", "ăâîşţ", "čćđšž"),
-    ),
-    "windows-1254": ("çğıöşüâîû",),
-    "windows-1257": ("ąčęėįšųūž", "āčēģīķļņšūž", "äöõüšž"),
-}
-"""Encodings of other languages with Latin letters: Polish, Czech, Slovak; Hungarian, Romanian, Croatian; Turkish;
-Lithuanian, Latvian, Estonian.
+"""French, German, Spanish, Portuguese, Italian, Catalan, Dutch, the Nordic languages, Icelandic, and Estonian so far as
+Windows-1252 has it.
 """
-_RARE: Final = ("windows-1257",)
-"""Where a text can be in one of these and in Windows-1252 alike, it is in that."""
+_CENTRAL: Final = tuple(
+    (_Language(letters),)
+    for letters in (
+        *("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíľňóôšťúýž"),
+        *("áéíóöőúüű", "ăâîşţ", "čćđšž"),
+    )
+)
+"""Polish, Czech, Slovak (without letters that are rare there, and common in Swedish); Hungarian, Romanian, Croatian."""
+_RIVALS: Final[dict[str, tuple[tuple[_Language, ...], ...]]] = {
+    "windows-1250": _CENTRAL,
+    "iso-8859-2": _CENTRAL,
+    "windows-1254": ((_Language("çğıöşüâîû"),),),
+    "windows-1257": tuple((_Language(letters),) for letters in ("ąčęėįšųūž", "āčēģīķļņšūž", "äöõüšž")),
+    "iso-8859-15": (_WESTERN_LANGUAGES,),
+}
+"""Other encodings with Latin letters, and the languages that they are for, those together that a text has together. Of
+Windows-1254 that is Turkish; of Windows-1257 Lithuanian, Latvian, Estonian.
+"""
 _OLD: Final = ("mac-roman", "cp850")
-"""Other encodings of Western Europe."""
-_AROUND: Final = "“”‘’„‚…–—«»¡¿§°®™©·€£¢¥´¨¼½¾²\u00a0\u00ad‹›•†‡"
-"""Signs that stand around words, or alone."""
+"""Encodings of Western Europe from before; their letters are where the signs of Windows-1252 are."""
+_FIRST_LETTER: Final = 0xA8
+"""Windows-1252 has hardly a letter before this byte, and no old encoding many behind it."""
+_OLD_LANGUAGES: Final = (_FRENCH, _GERMAN, *_WESTERN_LANGUAGES[2:8])
+_SIGNS: Final = "“”‘’«»‹›–—…•·°§©®™\u00a0\u00ad"
+_OPENING: Final = _SIGNS + "„‚¡¿"
+_NEVER_ALONE: Final = ("„", "‚")
+_CLOSING: Final = _SIGNS + "½¼¾²³´†‡"
+"""Signs that stand before a word, and behind one; or alone."""
+_CURRENCIES: Final = frozenset("€£¢¥¤")
+"""Signs that stand at numbers."""
+_ALONE: Final = frozenset("àáâèéêìíòóôùúåäöøæ")
+"""Letters that are words."""
+_APOSTROPHE: Final = re.compile(
+    rb"[A-Za-z]+\x92(s|t|d|m|re|ve|ll)|(l|d|qu|j|n|s|c|m|t|dell|all|un|o)\x92.+", re.IGNORECASE
+)
+"""A word of English, French or Italian with an apostrophe in Windows-1252: there is no better reading."""
 
 
-def _share(words: Sequence[bytes], encoding: str, alphabets: Sequence[str]) -> float:
-    """How many of the words, from 0 to 1, can be of a language with one of these alphabets."""
-    sets = [set(alphabet) for alphabet in alphabets]
-    good = sum(_is_word(_decoded(word, encoding), sets) for word in words)
-    return good / max(len(words), 1)
+@dataclass(frozen=True, slots=True, order=True)
+class _Share:
+    """How many of the words, from 0 to 1, can be of a language; signs, and letters alone, say nothing of it."""
+
+    good: float
+    says_something: bool
+
+    @property
+    def is_enough(self) -> bool:
+        return self.good >= _ENOUGH
+
+
+def _share(words: Sequence[bytes], encoding: str, languages: Sequence[_Language]) -> _Share:
+    found = [_is_word(_decoded(word, encoding), languages) for word in words]
+    good, bad = found.count(True), found.count(False)
+    return _Share(good / (good + bad), good > 0) if good or bad else _Share(1.0, False)
+
+
+def _old(words: Sequence[bytes], western: _Share) -> list[str]:
+    """The old encodings that a text can be in as well as in Windows-1252, or better."""
+    if western.is_enough:
+        words = [word for word in words if not _APOSTROPHE.fullmatch(word)]
+        western = _share(words, WESTERN, _WESTERN_LANGUAGES)
+        if any(max(word) >= _FIRST_LETTER for word in words):
+            return []
+    shares = {name: _share(words, name, _OLD_LANGUAGES) for name in _OLD if _has_letters(words, name)}
+    return [name for name, share in shares.items() if share.is_enough and share >= western]
 
 
 def _decoded(word: bytes, encoding: str) -> str | None:
@@ -173,22 +255,28 @@ def _has_letters(words: Sequence[bytes], encoding: str) -> bool:
     return any(letter.isalpha() for word in words for letter in _decoded(word, encoding) or "" if not letter.isascii())
 
 
-def _is_word(text: str | None, alphabets: Sequence[set[str]]) -> bool:
-    """Whether it can be one: nothing but letters of one alphabet, most of them of ASCII."""
-    if text is None:
+def _is_word(text: str | None, languages: Sequence[_Language]) -> bool | None:
+    """Whether it can be one: nothing but letters of one language, most of them of ASCII; None where that says nothing.
+
+    >>> [_is_word(text, _WESTERN_LANGUAGES) for text in ("“Garçon”", "âè", "½", "è", "Ðokolaad")]
+    [True, None, None, None, False]
+    """
+    if text is None or text in _NEVER_ALONE:
         return False
-    for part in re.split("[’–—…]", text.strip(_AROUND)):
-        if part and not (part.isalpha() and _is_spelled(part.replace("İ", "I"), alphabets)):
-            return False
-    return True
+    parts = [part for part in re.split("[’–—…´]", text.lstrip(_OPENING).rstrip(_CLOSING)) if part]
+    joined = "".join(parts).lower()
+    if joined in _ALONE or _CURRENCIES.issuperset(joined):
+        return None
+    if len(joined) == 2 and not any(map(str.isascii, joined)):
+        return None if any(language.has(joined) for language in languages) else False
+    return all(part.isalpha() and _is_spelled(part.replace("İ", "I"), languages) for part in parts)
 
 
-def _is_spelled(part: str, alphabets: Sequence[set[str]]) -> bool:
-    odd = {letter.lower() for letter in part if not letter.isascii()}
+def _is_spelled(part: str, languages: Sequence[_Language]) -> bool:
     capital_later = any(letter.isupper() for letter in part[1:]) and not part.isupper()
-    many = sum(not letter.isascii() for letter in part)
-    mostly_ascii = len(part) <= 2 or many <= 2 * len(part) // 3
-    return not capital_later and mostly_ascii and any(odd <= alphabet for alphabet in alphabets)
+    mostly_ascii = 4 * sum(not letter.isascii() for letter in part) <= 3 * len(part)
+    small = part.lower()
+    return not capital_later and mostly_ascii and any(language.has(small) for language in languages)
 
 
 def _reads_alike(words: Sequence[bytes], names: Sequence[str]) -> bool:
@@ -254,13 +342,18 @@ _GREEK: Final = "αβγδεζηθικλμνξοπρσςτυφχψωάέήίόύ�
 def _is_cyrillic(words: Sequence[str]) -> bool:
     small = [word.lower() for word in words]
     known = max(_share_of(small, alphabet) for alphabet in _CYRILLIC) >= 0.97
-    return known and 0.25 <= _share_of(small, "аеёиоуыэюяіїєј") <= 0.7 and _is_cased(words)
+    return known and _has_vowels(small, "аеёиоуыэюяіїєј", 0.25, 0.7) and _is_cased(words)
 
 
 def _is_greek(words: Sequence[str]) -> bool:
     small = [word.lower() for word in words]
     known = _share_of(small, _GREEK) >= 0.97
-    return known and 0.3 <= _share_of(small, "αεηιουωάέήίόύώ") <= 0.75 and _is_cased(words)
+    return known and _has_vowels(small, "αεηιουωάέήίόύώ", 0.3, 0.75) and _is_cased(words)
+
+
+def _has_vowels(words: Sequence[str], vowels: str, least: float, most: float) -> bool:
+    """Whether as many letters are vowels as in any text; of a few letters that says nothing."""
+    return sum(map(len, words)) < _FEW_LETTERS or least <= _share_of(words, vowels) <= most
 
 
 def _is_within(first: str, last: str) -> Callable[[Sequence[str]], bool]:
@@ -293,6 +386,10 @@ def _is_japanese(words: Sequence[str]) -> bool:
     return kana >= max(len(letters) // 8, 1) and kana + ideographs >= 0.95 * len(letters)
 
 
+def _is_half_width(words: Sequence[str]) -> bool:
+    return all("\uff66" <= letter <= "\uff9f" for word in words for letter in word)
+
+
 def _kana(letters: str) -> int:
     return sum("\u3040" <= letter <= "\u30ff" for letter in letters)
 
@@ -300,16 +397,20 @@ def _kana(letters: str) -> int:
 _SCRIPTS: Final = (
     _Script("windows-1251", _is_cyrillic),
     _Script("windows-1253", _is_greek),
+    _Script("iso-8859-7", _is_greek),
     _Script("windows-1255", _is_within("\u05d0", "\u05ea")),
     _Script("windows-1256", _is_within("\u0600", "\u06ff")),
+    _Script("iso-8859-6", _is_within("\u0600", "\u06ff")),
     _Script("koi8-r", _is_cyrillic),
     _Script("koi8-u", _is_cyrillic),
     _Script("iso-8859-5", _is_cyrillic),
     _Script("cp866", _is_cyrillic),
-    _Script("tis-620", _is_within("\u0e01", "\u0e4e")),
+    _Script("mac-cyrillic", _is_cyrillic),
     _Script("euc-kr", _is_within("\uac00", "\ud7a3")),
     _Script("shift_jis", _is_japanese),
     _Script("euc-jp", _is_japanese),
     _Script("gb18030", _is_common("gb2312", 0xB0, 0xD7)),
     _Script("big5", _is_common("big5", 0xA4, 0xC6)),
+    _Script("tis-620", _is_within("\u0e01", "\u0e4e")),
+    _Script("shift_jis", _is_half_width),
 )

@@ -5,6 +5,7 @@ So a number may stand in quotes, a time be written in any of the ways that a CSV
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -13,28 +14,40 @@ from typing import Any, BinaryIO, Final
 import msgspec
 import numpy as np
 
-from movie_stream.errors import InputError
+from movie_stream.errors import FileRefused, InputError
 from movie_stream.events.contract import OPTIONAL
-from movie_stream.replay.files.csv_header import meant, plain
-from movie_stream.replay.files.csv_rows import CHUNK, MAX_ROW, RefusedRow, Rows
-from movie_stream.replay.files.encodings import marked
+from movie_stream.replay.files.csv_header import meant, plain, wide_encoding
+from movie_stream.replay.files.csv_rows import (
+    CHUNK,
+    EXAMPLE_CHARACTERS,
+    MAX_LINE_SHOWN,
+    MAX_ROW,
+    RefusedRow,
+    Rows,
+)
+from movie_stream.replay.files.encodings import NAMED, ODD, UTF8, candidates, marked
 from movie_stream.replay.files.opened import BUFFER_BYTES, Opened
 from movie_stream.replay.files.table import TableRows, hashes
+from movie_stream.replay.files.temporary import temporary_file
 
 LINES_LOOKED_AT: Final = 1_000
 """So many of the first lines tell which members there are."""
+FEW: Final = 5
+"""One line of so many that is not UTF-8 costs itself alone."""
 _OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
 _TOO_LONG: Final = f"a line is longer than {MAX_ROW} bytes"
 
 
 def looks_like_json(head: bytes) -> bool:
     """Whether a text that begins so is no CSV: its first character opens an object or a list."""
-    return _without_mark(head).lstrip()[:1] in (b"{", b"[")
+    return _without_mark(head).lstrip(b"\0 \t\r\n")[:1] in (b"{", b"[")
 
 
 def _without_mark(head: bytes) -> bytes:
-    mark = marked(head)
-    return head[mark[1] :] if mark else head
+    """A text without its byte order mark, in UTF-8 where that says that it is in something else."""
+    encoding, length = marked(head) or (UTF8, 0)
+    text = head[length:]
+    return text if encoding == UTF8 else text.decode(encoding, "ignore").encode()
 
 
 def members_of(head: bytes) -> list[str]:
@@ -60,8 +73,11 @@ class JsonFile:
             self.size_bytes = opened.file.seek(0, os.SEEK_END)
             opened.file.seek(0)
             head = opened.file.read(BUFFER_BYTES)
-            self._start = len(head) - len(_without_mark(head))
-            self.names = self._members(head[self._start :])
+            encoding, self._start = marked(head) or (UTF8, 0)
+            if encoding != UTF8:
+                self.size_bytes = _become_utf_8(opened, encoding, self._start)
+                self._start = 0
+            self.names = self._members(_without_mark(head))
         except BaseException:
             opened.close()
             raise
@@ -77,9 +93,30 @@ class JsonFile:
             )
         names = members_of(head)
         if not names:
+            self._check_encoding(head)
             remedy = "a record stands in one line; for others: jq -c . FILE > views.jsonl"
             raise InputError(path=self.path, expected="an object of JSON in each line", got="none", remedy=remedy)
         return names
+
+    def _check_encoding(self, head: bytes) -> None:
+        """Raises InputError where these bytes are not UTF-8."""
+        if wide := wide_encoding(head):
+            expected, got = "an object of JSON in each line, in UTF-8", f"what looks like {wide}"
+            raise InputError(path=self.path, expected=expected, got=got, remedy=self._conversion(wide))
+        odd = [line for line in head.splitlines()[:LINES_LOOKED_AT] if not _is_utf_8(line)]
+        if odd:
+            raise self._refused(b"\n".join(odd))
+
+    def _refused(self, sample: bytes) -> FileRefused:
+        """The error about text that is not UTF-8."""
+        found = candidates(sample)
+        could_be = " or ".join(map(str, found[:NAMED])) or "one that is not known here"
+        why = f"it is not UTF-8; it could be {could_be}"
+        name = found[0].name if len(found) == 1 else "NAME"
+        return FileRefused(path=self.path, why=why, remedy=self._conversion(name))
+
+    def _conversion(self, encoding: str) -> str:
+        return f"convert it with: iconv -f {encoding} -t utf-8 {self.path} > views.jsonl"
 
     def close(self) -> None:
         """Closes the file."""
@@ -92,12 +129,40 @@ class JsonFile:
         return JsonRows(own, self.written_names, last_line)
 
     def settle(self, rows: TableRows) -> bool:
-        """JSON is UTF-8."""
+        """JSON is UTF-8. Raises FileRefused where many lines are not, and fewer have letters of it beyond ASCII."""
+        if isinstance(rows, JsonRows) and rows.odd > max(rows.wide, rows.line // FEW):
+            raise self._refused(rows.odd_lines)
         return False
 
     def hashes(self, first: bytes) -> Iterator[tuple[int, str]]:
         """How many bytes were read, and the hash of `first` and these; last of all there are."""
         return hashes(self.opened.file, self.size_bytes, first)
+
+
+def _become_utf_8(opened: Opened, encoding: str, start: int) -> int:
+    """Puts a copy in UTF-8 in the place of a file, of what stands behind `start`; how many bytes it has.
+
+    A character that is none comes out as one that is not UTF-8 either, and costs its row.
+    """
+    file = opened.file
+    with temporary_file(opened.path) as copy:
+        file.seek(start)
+        decoder = codecs.getincrementaldecoder(encoding)(ODD)
+        while block := file.read(BUFFER_BYTES):
+            copy.write(decoder.decode(block).encode(UTF8, "surrogatepass"))
+        copy.write(decoder.decode(b"", final=True).encode(UTF8, "surrogatepass"))
+        copy.flush()
+        opened.file = os.fdopen(os.dup(copy.fileno()), "rb", BUFFER_BYTES)
+    file.close()
+    return opened.file.seek(0, os.SEEK_END)
+
+
+def _is_utf_8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 class JsonRows:
@@ -106,6 +171,10 @@ class JsonRows:
     def __init__(self, file: BinaryIO, members: list[str], last_line: int | None = None) -> None:
         self.mended: Counter[str] = Counter()
         self.line = 0
+        self.odd = self.wide = 0
+        """How many lines there were so far that are not UTF-8, and that are, and not ASCII."""
+        self.odd_lines = b""
+        """The first ones that are not."""
         self._file, self._members, self._last_line = file, members, last_line
 
     @property
@@ -121,6 +190,7 @@ class JsonRows:
         """All rows, those of a few hundred kilobytes at a time."""
         while lines := self._next_lines():
             first, self.line = self.line + 1, self.line + len(lines)
+            self._note_encoding(lines)
             yield self._rows(first, lines)
 
     def _next_lines(self) -> list[bytes]:
@@ -137,6 +207,17 @@ class JsonRows:
         if not lines[-1]:
             lines.pop()
         return lines[:left]
+
+    def _note_encoding(self, lines: list[bytes]) -> None:
+        for line in lines:
+            if line.isascii():
+                continue
+            if _is_utf_8(line):
+                self.wide += 1
+                continue
+            self.odd += 1
+            if len(self.odd_lines) < EXAMPLE_CHARACTERS:
+                self.odd_lines += line[:MAX_LINE_SHOWN] + b"\n"
 
     def _rows(self, first: int, lines: list[bytes]) -> Rows:
         numbers = [first + place for place, line in enumerate(lines) if line.strip()]

@@ -95,6 +95,8 @@ class Opened:
         self.path = path
         """As the user named it, with the file's name within an archive."""
         self.file = file
+        self.encoding: str | None = None
+        """That which the user names, for it and for what stands beside it."""
         self._folder = None if archive or str(path) == STDIN else Path(path).parent
         self._archive, self._member = archive, member
 

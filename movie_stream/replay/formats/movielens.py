@@ -56,7 +56,7 @@ class MovieLens(ViewsFormat):
         self._merged = []
         with _films(file.opened, movies) as films:
             self._films_path = films.path
-            self._titles, self._genres = _read(CsvFile(films), genre)
+            self._titles, self._genres = _read(CsvFile(films, otherwise=file.opened.encoding), genre)
         told = repr(sorted(self._titles.items())) + repr(sorted(self._genres.items()))
         self.part_of_hash = blake2b(told.encode("utf-8", "surrogatepass")).digest()
 
