@@ -140,6 +140,40 @@ def test_lines_of_json_are_views(tmp_path: Path, pack: Any) -> None:
     assert mended == {"timestamps in seconds": 1}
 
 
+NO_TEXTS = [
+    ({"genre": ["Horror", "SciFi"]}, "genre: expected a string, got a list"),
+    ({"genre": []}, "genre: expected a string, got a list"),
+    ({"title": {"en": "Heat"}}, "title: expected a string, got an object"),
+    ({"movie_id": True}, "movie_id: expected a string, got true or false"),
+    ({"user_id": [7]}, "user_id: expected a string, got a list"),
+]
+
+
+@pytest.mark.parametrize(("odd", "reason"), NO_TEXTS)
+def test_lists_and_objects_are_no_texts(tmp_path: Path, odd: dict[str, Any], reason: str) -> None:
+    views = [VIEW | {"note": ["any"]}, VIEW | odd, VIEW | {"movie_id": 7.0}]
+    lines = b"\n".join(map(msgspec.json.encode, views))
+    found, refused, _ = read(source_of(file(tmp_path, "a.jsonl", lines)))
+    assert (found, refused) == ([VIEW, VIEW | {"movie_id": "7"}], [(2, reason)])
+
+
+@pytest.mark.parametrize(("odd", "reason"), NO_TEXTS)
+def test_a_column_of_lists_in_parquet_is_no_text(tmp_path: Path, odd: dict[str, Any], reason: str) -> None:
+    [(name, value)] = odd.items()
+    columns = {field: pyarrow.array([of_view] * 2) for field, of_view in VIEW.items()}
+    columns["note"] = pyarrow.array([["any"]] * 2)
+    columns[name] = pyarrow.array([value, value])
+    parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
+    found, refused, _ = read(source_of(tmp_path / "a.parquet"))
+    assert (found, refused) == ([], [(1, reason), (2, reason)])
+    columns[name] = pyarrow.array([str(VIEW[name])] * 2)
+    columns["user_id"] = pyarrow.array([7.0, None])
+    parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
+    found, refused, _ = read(source_of(tmp_path / "a.parquet"))
+    assert found == [VIEW | {"user_id": "7"}], "pandas has no whole numbers with gaps"
+    assert [line for line, _ in refused] == [2]
+
+
 def test_json_that_is_no_lines_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"got 'a list of them'; convert it with: jq -c '\.\[\]'"):
         source_of(file(tmp_path, "a.json", '[{"movie_id": 1}]')).open()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, BinaryIO, Final
 
 import msgspec
@@ -19,7 +19,7 @@ from movie_stream.replay.files.csv_header import meant, plain
 from movie_stream.replay.files.csv_rows import CHUNK, MAX_ROW, RefusedRow, Rows
 from movie_stream.replay.files.encodings import marked
 from movie_stream.replay.files.opened import BUFFER_BYTES, Opened
-from movie_stream.replay.files.table import TableRows, hashes
+from movie_stream.replay.files.table import TableRows, hashes, text_values
 
 LINES_LOOKED_AT: Final = 1_000
 """So many of the first lines tell which members there are."""
@@ -66,6 +66,7 @@ class JsonFile:
             opened.close()
             raise
         self.written_names = list(self.names)
+        self.texts: Collection[str] = ()
 
     def _members(self, head: bytes) -> list[str]:
         if head.lstrip()[:1] == b"[":
@@ -89,7 +90,7 @@ class JsonFile:
         """The rows, from the first line on."""
         own = os.fdopen(os.dup(self.opened.file.fileno()), "rb", BUFFER_BYTES)
         own.seek(self._start)
-        return JsonRows(own, self.written_names, last_line)
+        return JsonRows(own, self, last_line)
 
     def settle(self, rows: TableRows) -> bool:
         """JSON is UTF-8."""
@@ -101,12 +102,12 @@ class JsonFile:
 
 
 class JsonRows:
-    """The objects of a file as rows with the cells of these members, a chunk at a time and in bounded memory."""
+    """The objects of a file as rows with the cells of its members, a chunk at a time and in bounded memory."""
 
-    def __init__(self, file: BinaryIO, members: list[str], last_line: int | None = None) -> None:
+    def __init__(self, file: BinaryIO, table: JsonFile, last_line: int | None = None) -> None:
         self.mended: Counter[str] = Counter()
         self.line = 0
-        self._file, self._members, self._last_line = file, members, last_line
+        self._file, self._table, self._last_line = file, table, last_line
 
     @property
     def position_bytes(self) -> int:
@@ -142,9 +143,10 @@ class JsonRows:
         numbers = [first + place for place, line in enumerate(lines) if line.strip()]
         objects, refused = _decoded([lines[number - first] for number in numbers], numbers)
         bad = {row.line for row in refused}
-        cells = [[_cell(entry.get(name)) for entry in objects] for name in self._members]
+        values: list[list[object]] = [[entry.get(name) for entry in objects] for name in self._table.written_names]
         kept = np.array([number for number in numbers if number not in bad], np.int64)
-        return Rows(cells, kept, refused)
+        values, kept, no_texts = text_values(self._table.names, self._table.texts, values, kept)
+        return Rows([list(map(_cell, column)) for column in values], kept, [*refused, *no_texts])
 
 
 def _decoded(lines: list[bytes], numbers: list[int]) -> tuple[list[dict[str, Any]], list[RefusedRow]]:

@@ -61,7 +61,7 @@ def format_of(file: Table, name: str | None = None) -> type[Format]:
             got=",".join(file.names)[:200],
             remedy="leave out --format, which then is found by the header",
         )
-    file.names = kind.meant(file.names)
+    file.names, file.texts = kind.meant(file.names), kind.texts
     return kind
 
 

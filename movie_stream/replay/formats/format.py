@@ -49,6 +49,8 @@ class Format(ABC):
     """Names that the header has; what has all of them is of this format."""
     others: ClassVar[tuple[str, ...]] = ()
     """Names that it may have."""
+    texts: ClassVar[tuple[str, ...]]
+    """Names of the columns that hold texts alone, and no lists."""
     genres: ClassVar[bool] = False
     """Whether a film has several, of which one is chosen."""
 

@@ -40,6 +40,7 @@ class MovieLens(ViewsFormat):
     title: ClassVar[str] = "MovieLens ratings"
     columns: ClassVar[tuple[str, ...]] = ("userId", "movieId", "rating", "timestamp")
     others: ClassVar[tuple[str, ...]] = MERGED
+    texts: ClassVar[tuple[str, ...]] = ("userId", "movieId", "title")
     genres: ClassVar[bool] = True
     header = VIEW
 

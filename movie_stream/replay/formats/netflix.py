@@ -24,6 +24,7 @@ class Netflix(CatalogueFormat):
     name: ClassVar[str] = "netflix"
     title: ClassVar[str] = "titles of Netflix"
     columns: ClassVar[tuple[str, ...]] = ("show_id", "type", "title", "rating", "duration", "listed_in")
+    texts: ClassVar[tuple[str, ...]] = ("show_id", "title")
 
     def film(self, cells: Mapping[str, str]) -> Film:
         duration = cells["duration"]

@@ -49,6 +49,7 @@ class Tmdb(CatalogueFormat):
     title: ClassVar[str] = "films of TMDB"
     columns: ClassVar[tuple[str, ...]] = ("id", "title", "vote_average")
     others: ClassVar[tuple[str, ...]] = ("genres", "genre_ids", "runtime", "vote_count", "popularity")
+    texts: ClassVar[tuple[str, ...]] = ("id", "title")
     without: ClassVar[Mapping[str, str]] = {
         "genres": "all are of the genre Unknown",
         "runtime": "no view has minutes",
