@@ -103,6 +103,8 @@ def test_columns_are_mapped_to_fields(tmp_path: Path) -> None:
         ("2024-10-31T14:00:00Z", 0),
         ("2024-10-31 14:00:00 UTC", 0),
         ("2024-10-31 12:14:44-01:45:16", 0),
+        ("2024-11-01 08:00+18:00", 0),
+        ("2024-10-31", -14 * 3600),
     ],
 )
 def test_offsets_of_databases_are_read(cell: str, offset_s: float) -> None:
@@ -110,10 +112,40 @@ def test_offsets_of_databases_are_read(cell: str, offset_s: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "cell", ["2024-10-31 16:00:00+2", "2024-10-31 16:00:00+25", "infinity", "2024-10-31 16:00+02:"]
+    "cell",
+    [
+        *("2024-10-31 16:00:00+2", "2024-10-31 16:00:00+25", "infinity", "2024-10-31 16:00+02:", "2024-10-31Z"),
+        *("2024-10-31 16:01:10+15:99", "2024-10-31 16:00+18:01", "2024-10-31 16:00-19", "2024-10-31 16:00+02:00:60"),
+    ],
 )
 def test_what_is_no_time_stays_as_it_is(cell: str) -> None:
     assert in_milliseconds(cell) == (cell, None)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        *("20241031", "20241031.0", "45596", "2024", "202410311601", "20241031160110", "7", "0", "-5", "99999999999"),
+        *("1.73E+12", "31/10/2024", ""),
+    ],
+)
+def test_numbers_that_are_no_unix_time_are_refused(tmp_path: Path, cell: str) -> None:
+    header, row = "movie_id,title,genre,user_id,timestamp\n", "tt1,Heat,Crime,u1,{}\n"
+    good = "100000000"
+    text = header + "".join(map(row.format, (good, cell, cell, "1973-01-01", "190001013000")))
+    found, refused, _ = read(source_of(file(tmp_path, "a.csv", text)))
+    assert [record["timestamp"] for record in found] == [100_000_000_000, 94_694_400_000, 190_001_013_000]
+    assert [line for line, _ in refused] == [3, 4]
+    assert refused[0][1].startswith(
+        "timestamp: expected a whole number of Unix milliseconds (or seconds) from 1973-03-03 on, or text as "
+        "2024-10-31 14:00:00, got "
+    )
+
+
+def test_a_date_in_digits_is_no_time_of_movielens(tmp_path: Path) -> None:
+    path = file(tmp_path, "merged.csv", MERGED.replace("851866703", "19961229"))
+    found, refused, mended = read(source_of(path))
+    assert (len(found), [line for line, _ in refused], mended) == (2, [3], {})
 
 
 # ---- JSON and Parquet ------------------------------------------------------------------------------------------------

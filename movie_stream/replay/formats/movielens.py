@@ -26,7 +26,7 @@ FILMS: Final = "movies.csv"
 FILM_COLUMNS: Final = ("movieId", "title", "genres")
 MERGED: Final = ("title", "genres")
 """Columns that ratings have with which somebody has merged the films."""
-SECOND_DIGITS: Final = 10
+SECOND_DIGITS: Final = (9, 10)
 NO_GENRES: Final = "(no genres listed)"
 
 
@@ -102,10 +102,10 @@ class MovieLens(ViewsFormat):
 def _milliseconds(seconds: str) -> str:
     """What the format has in seconds; in other hands it may have become something else.
 
-    >>> _milliseconds("851866703"), _milliseconds("1260759144000")
-    ('851866703000', '1260759144000')
+    >>> _milliseconds("851866703"), _milliseconds("1260759144000"), _milliseconds("20091214")
+    ('851866703000', '1260759144000', '20091214')
     """
-    return f"{seconds}000" if len(seconds) <= SECOND_DIGITS and seconds.isdigit() else seconds
+    return f"{seconds}000" if len(seconds) in SECOND_DIGITS and seconds.isdigit() else seconds
 
 
 def _films(source: Opened, movies: Path | None) -> Opened:

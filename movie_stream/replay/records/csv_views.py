@@ -9,10 +9,18 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from movie_stream.errors import InputError
-from movie_stream.replay.files.csv_cells import even_timestamps, in_milliseconds
+from movie_stream.replay.files.csv_cells import (
+    MILLISECOND_DIGITS,
+    even_timestamps,
+    in_milliseconds,
+    is_other_number,
+    refusal,
+)
 from movie_stream.replay.files.csv_file import CsvFile
-from movie_stream.replay.files.csv_rows import Rows
+from movie_stream.replay.files.csv_rows import RefusedRow, Rows
 from movie_stream.replay.files.opened import opened
 from movie_stream.replay.files.table import Table
 from movie_stream.replay.formats import format_of
@@ -20,7 +28,6 @@ from movie_stream.replay.formats.format import Format, ViewsFormat
 from movie_stream.replay.formats.genres import Choice
 from movie_stream.replay.records.views import Views
 
-MILLISECOND_DIGITS: Final = 13
 HEADERS: Final = "headers in the middle, which are left out"
 
 
@@ -86,15 +93,20 @@ class ViewsFile(Views):
         return rows.without(same)
 
     def _in_milliseconds(self, rows: Rows) -> Rows:
-        """The rows with their times in Unix milliseconds, also where they are written otherwise."""
+        """The rows with their times in Unix milliseconds, however they are written; other numbers are refused."""
         cells = rows.columns[self._time_place]
         if not len(rows) or (len(cells[0]) == MILLISECOND_DIGITS and even_timestamps(cells) is not None):
             return rows
         known = [in_milliseconds(cell) for cell in cells]
-        ways = Counter(way for _, way in known if way)
-        if not ways:
-            return rows
-        self.mended.update(ways)
+        self.mended.update(way for _, way in known if way)
         columns = list(rows.columns)
         columns[self._time_place] = [cell for cell, _ in known]
-        return Rows(columns, rows.lines, rows.refused)
+        other = np.array([way is None and is_other_number(cell) for cell, way in known])
+        if not other.any():
+            return Rows(columns, rows.lines, rows.refused)
+        reasons = [
+            RefusedRow(line, refusal("timestamp", cells[row]))
+            for row, line in zip(np.flatnonzero(other).tolist(), rows.lines[other].tolist(), strict=True)
+        ]
+        kept = Rows(columns, rows.lines, []).where(~other)
+        return Rows(kept.columns, kept.lines, [*rows.refused, *reasons])
