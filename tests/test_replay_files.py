@@ -15,12 +15,12 @@ import pytest
 import zstandard
 from pyarrow import parquet
 
-from movie_stream.errors import InputError, UsageError
+from movie_stream.errors import FileRefused, InputError, UsageError
 from movie_stream.replay.files.csv_cells import in_milliseconds
 from movie_stream.replay.files.csv_header import delimiter_of
 from movie_stream.replay.formats.genres import Chooser
 from movie_stream.replay.source import ViewsSource, mapping_of, source_of
-from tests.test_replay_formats import MOVIES, RATINGS, TMDB, read
+from tests.test_replay_formats import MOVIES, NETFLIX, RATINGS, TMDB, read
 
 VIEW = {"movie_id": "tt1", "title": "Heat; or, not", "genre": "Crime", "user_id": "u1", "timestamp": 1730383200000}
 MERGED = (
@@ -29,6 +29,9 @@ MERGED = (
     '7,1029,3.0,851866703,"Days, Nights (1941)",Animation|Children|Drama\n'
     "7,9,0.5,1260759179,Sudden (no year),(no genres listed)\n"
 )
+
+
+NATIVE_RENAMED = "movie_id,title,Category,who,when\ntt1,Heat,Crime,u1,1730383200000\n"
 
 
 def records(path: Path, **options: Any) -> list[dict[str, Any]]:
@@ -86,6 +89,49 @@ def test_columns_are_mapped_to_fields(tmp_path: Path) -> None:
     for wrong in ("users=User", "genre", "genre=", "genre=a,genre=b"):
         with pytest.raises(UsageError, match=r"--map: expected FIELD=COLUMN,\.\.\. with the fields movie_id, title"):
             mapping_of(wrong)
+
+
+def test_a_column_is_mapped_once() -> None:
+    with pytest.raises(UsageError, match="--map: expected a column for each field, got 'Name for two of them'"):
+        mapping_of("title=Name,genre=Name")
+
+
+@pytest.mark.parametrize(
+    ("text", "mapping", "remedy"),
+    [
+        (
+            NATIVE_RENAMED,
+            "genre=Category",
+            "columns user_id, timestamp besides, .*genre=Category,user_id=COLUMN,timest",
+        ),
+        (
+            NETFLIX,
+            "genre=type",
+            "columns movie_id, user_id, timestamp besides, .*: --map genre=type,movie_id=COLUMN,us",
+        ),
+        (TMDB, "genre=genres", "columns movie_id, user_id, timestamp besides, .*: --map genre=genres,movie_id=COLUMN"),
+    ],
+)
+def test_what_else_is_to_be_mapped_is_said(tmp_path: Path, text: str, mapping: str, remedy: str) -> None:
+    with pytest.raises(InputError, match=remedy):
+        source_of(file(tmp_path, "a.csv", text), mapping=mapping).open()
+
+
+def test_a_map_of_what_a_format_has_anyway_changes_nothing(tmp_path: Path) -> None:
+    path = file(tmp_path, "merged.csv", MERGED)
+    assert records(path, mapping="movie_id=movieId,user_id=USERID,genre=genres") == records(path)
+    with pytest.raises(
+        UsageError, match=r"--map: expected no other columns than MovieLens ratings have, .*movie_id=tit"
+    ):
+        source_of(path, mapping="movie_id=title,genre=genres").open()
+
+
+def test_times_that_a_merge_has_renamed_are_mapped(tmp_path: Path) -> None:
+    path = file(tmp_path, "merged.csv", MERGED.replace("timestamp", "timestamp_x"))
+    with pytest.raises(InputError, match=r"expected the column timestamp of MovieLens .*--map timestamp=timestamp_x"):
+        source_of(path).open()
+    plain = records(file(tmp_path, "plain.csv", MERGED))
+    assert records(path, mapping="timestamp=timestamp_x") == plain
 
 
 # ---- times -----------------------------------------------------------------------------------------------------------
@@ -278,6 +324,21 @@ def test_ratings_that_are_merged_with_the_films(tmp_path: Path, genre: str | Non
     ]
     with pytest.raises(UsageError, match="--movies: expected ratings without titles and genres"):
         source_of(tmp_path / "merged.csv", movies=tmp_path / "x").open()
+
+
+@pytest.mark.parametrize("choice", ["first", "rarest"])
+def test_lists_of_genres_are_read_in_any_form(tmp_path: Path, choice: str) -> None:
+    lists = """\"['Animation', 'Children', 'Drama']\"""", '"[""Animation"", ""Drama""]"', '"Animation, Drama"'
+    for cell in lists:
+        found = records(file(tmp_path, "a.csv", MERGED.replace("Animation|Children|Drama", cell)), genre=choice)
+        assert [record["genre"] for record in found] == ["Drama", "Animation", "Unknown"]
+    broken = MERGED.replace("Animation|Children|Drama", "['Animation' 'Drama']")
+    found, refused, _ = read(source_of(file(tmp_path, "b.csv", broken), genre=choice))
+    assert (len(found), [line for line, _ in refused]) == (2, [3])
+    assert refused[0][1].startswith("genres: expected a list of texts")
+    file(tmp_path, "movies.csv", MOVIES.replace("Animation|Children|Drama", "[x"))
+    with pytest.raises(FileRefused, match=r"movies\.csv, line 3: genres: expected a list of texts.*got \"\[x\""):
+        source_of(file(tmp_path, "ratings.csv", RATINGS)).open()
 
 
 def test_the_rarest_genre_is_the_one_that_the_fewest_films_have(tmp_path: Path) -> None:

@@ -211,7 +211,7 @@ def test_films_of_tmdb_become_made_up_views(tmp_path: Path) -> None:
     source = source_of(tmp_path / "films", views=2_000, seed=3)
     records, refused, _ = read(source)
     assert (len(records), [line for line, _ in refused]) == (2_000, [4])
-    assert refused[0][1].startswith("genres: expected a list of objects with a name, in JSON")
+    assert refused[0][1].startswith("genres: expected a list of texts, or of objects with a name, in JSON")
     films = {(record["movie_id"], record["title"], record["genre"]) for record in records}
     assert films == {("19995", "Avatar", "Action"), ("5", "Nobody's", "Unknown")}
     seen = [record["movie_id"] for record in records]
@@ -258,7 +258,7 @@ def test_what_is_repaired_in_a_catalogue_is_told(tmp_path: Path) -> None:
 
 def test_a_catalogue_without_films_says_why(tmp_path: Path) -> None:
     (tmp_path / "films").write_text(TMDB.splitlines()[0] + "\n0,[not json,6,0.5,90,Broken,5,1\n")
-    with pytest.raises(InputError, match="line 2: genres: expected a list of objects"):
+    with pytest.raises(InputError, match="line 2: genres: expected a list of texts"):
         ViewsSource(tmp_path / "films").open()
 
 

@@ -84,6 +84,8 @@ class ViewsFormat(Format):
     """Of the rows that `native` makes."""
     part_of_hash: bytes = b""
     """What of other files the views depend on."""
+    fields: ClassVar[Mapping[str, str]]
+    """By a field of a view, the column that it is made of."""
 
     @abstractmethod
     def native(self, rows: Rows) -> Rows:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Final
 
 from movie_stream.replay.formats.format import CatalogueFormat, Film
+from movie_stream.replay.formats.genres import listed
 
 MINUTES: Final = re.compile(r"\s*(\d{1,4}) min\s*")
 SEASONS: Final = re.compile(r"\s*\d{1,3} Seasons?\s*")
@@ -33,7 +34,7 @@ class Netflix(CatalogueFormat):
         return Film(
             cells["show_id"].strip(),
             cells["title"].strip(),
-            tuple(name.strip() for name in cells["listed_in"].split(",") if name.strip()),
+            listed(cells["listed_in"]),
             _minutes(duration),
         )
 
