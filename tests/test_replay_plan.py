@@ -20,7 +20,8 @@ from movie_stream.errors import InputError, UsageError
 from movie_stream.events.time_range import moment_ms
 from movie_stream.kafka.produce.pace import SLICE_SECONDS, Clock
 from movie_stream.replay.order.plan import Plan, plan_of
-from movie_stream.replay.order.survey import Ends
+from movie_stream.replay.order.survey import Ends, Survey
+from movie_stream.replay.records.csv_views import ViewsFile
 from movie_stream.replay.resume.bookmark import bookmark_of
 from movie_stream.replay.send import ReplayProgress, ReplayResult, replay
 from movie_stream.replay.source import ViewsSource, source_of
@@ -55,6 +56,15 @@ async def test_only_views_of_the_range_are_sent_and_the_first_of_these(topic: Se
 async def test_nothing_in_the_range_is_said(topic: Settings, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected at least one view between --start and --end, got 'none'"):
         await replay(topic, ViewsSource(one_user(tmp_path, START_MS)), plan_of(start="2024-11-01"))
+
+
+@pytest.mark.parametrize("to", ["9999-01-01", "1900-01-01"])
+def test_a_time_to_which_no_view_can_be_moved_is_named(tmp_path: Path, to: str) -> None:
+    views = ViewsFile(one_user(tmp_path, START_MS, START_MS + 5))
+    expected = rf"--shift-to: expected a time after 1970-01-01, .* by no more than FUTURE_TOLERANCE, got '{to} 00"
+    with views, pytest.raises(UsageError, match=expected):
+        for _ in Survey(views, plan_of(shift_to=to), 3_600_000).look():
+            pass
 
 
 async def test_the_order_of_the_file_can_be_kept(topic: Settings, tmp_path: Path) -> None:

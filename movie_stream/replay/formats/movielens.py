@@ -75,8 +75,8 @@ class MovieLens(ViewsFormat):
         if self._merged:
             self._learn(set(rows.columns[self._merged[1]]).difference(self._genres_known))
             rows = self._without(rows, self._merged[1], self._no_genres)
-            of_films, genres = (rows.columns[place] for place in self._merged)
-            return self._view(rows, list(of_films), list(map(self._genres_known.__getitem__, genres)))
+            of_films, listing = (rows.columns[place] for place in self._merged)
+            return self._view(rows, list(of_films), list(map(self._genres_known.__getitem__, listing)))
         movies = rows.columns[self._places[1]]
         known = f"movieId: expected one of the {len(self._titles):,} in {self._films_path}"
         unknown = {movie: f'{known}, got "{movie}"' for movie in set(movies) if movie not in self._titles}
