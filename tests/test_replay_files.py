@@ -404,6 +404,25 @@ def test_tmdb_of_other_vintages(tmp_path: Path, text: str, film: tuple[str, ...]
         assert views.what.startswith("films of TMDB (format tmdb), 1 film; 50 views are made up" + lacking)
 
 
+@pytest.mark.parametrize(
+    ("header", "row", "lacking", "added"),
+    [
+        ("title,runtime,genres", "Heat,170,Crime", "columns id, vote_average", "id,vote_average"),
+        ("id,title,runtime,genres", "1,Heat,170,Crime", "column vote_average", "vote_average"),
+        ("Release_Date,Title,Vote_Count,Vote_Average,Genre", "1995,Heat,5,8,Crime", "column id", "id"),
+    ],
+)
+def test_what_a_catalogue_of_films_lacks_is_said(
+    tmp_path: Path, header: str, row: str, lacking: str, added: str
+) -> None:
+    path = file(tmp_path, "films.csv", f"{header}\n{row}\n")
+    with pytest.raises(InputError, match=f"line 1: expected views, or the {lacking} of films of TMDB, got"):
+        source_of(path).open()
+    values = added.replace("vote_average", "").replace("id", "7")
+    file(tmp_path, "films.csv", f"{header},{added}\n{row},{values}\n")
+    assert {(view["title"], view["genre"]) for view in records(path, views=5)} == {("Heat", "Crime")}
+
+
 def test_a_row_that_is_cut_in_another_way_is_refused_alone(tmp_path: Path) -> None:
     """The Movies Dataset has three of them."""
     broken = METADATA + "False,1,\"[{'id'\",x,y,z,1,T,1,2\n"

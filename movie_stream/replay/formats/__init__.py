@@ -108,8 +108,18 @@ def mapped_format(file: Table, mapping: Mapping[str, str]) -> type[Format]:
     return format_of(file, kind.name)
 
 
+def _are_films(names: Sequence[str]) -> bool:
+    """Whether a header is that of a catalogue: it has what films have, and neither who saw one nor when.
+
+    >>> _are_films(["id", "title", "runtime", "genres"]), _are_films(["id", "title", "genres", "user id"])
+    (True, False)
+    """
+    of_views = {"user_id", "timestamp"} - set(Native.missing(names))
+    return not of_views and not {"genres", "vote_average"}.isdisjoint(Tmdb.meant(names))
+
+
 def _check_use(file: Table) -> None:
-    """Raises InputError where it is a file that is known, and of no use, or lacks only its times."""
+    """Raises InputError where it is a file that is known, and of no use, or lacks some columns of a known one."""
     if MovieLens.missing(file.names) == [TIME]:
         near = next((name for name in file.names if name.casefold().startswith(TIME)), "COLUMN")
         raise InputError(
@@ -122,3 +132,12 @@ def _check_use(file: Table) -> None:
     for columns, got, remedy in OF_NO_USE:
         if set(columns) <= set(meant(file.names, columns)):
             raise InputError(path=file.path, line=file.line, expected="views, or films", got=got, remedy=remedy)
+    lacking = Tmdb.missing(file.names)
+    if len(lacking) < len(Tmdb.columns) and "title" not in lacking and _are_films(file.names):
+        raise InputError(
+            path=file.path,
+            line=file.line,
+            expected=f"views, or the column{'s' if len(lacking) > 1 else ''} {', '.join(lacking)} of {Tmdb.title}",
+            got=",".join(file.names)[:200],
+            remedy="add what is missing (an id for each film; vote_average may be empty), and views are made up",
+        )

@@ -54,9 +54,10 @@ class Tmdb(CatalogueFormat):
     @classmethod
     def meant(cls, names: Sequence[str]) -> list[str]:
         found = super().meant(names)
-        for wanted, other in (("title", "original_title"), ("genres", "genre_ids")):
-            if wanted not in found and other in found:
-                found[found.index(other)] = wanted
+        for wanted, other in (("title", "original_title"), ("genres", "genre_ids"), ("genres", "genre")):
+            others = list(map(str.casefold, found))
+            if wanted not in found and other in others:
+                found[others.index(other)] = wanted
         return found
 
     def film(self, cells: Mapping[str, str]) -> Film:
