@@ -194,6 +194,14 @@ def test_a_date_in_digits_is_no_time_of_movielens(tmp_path: Path) -> None:
     assert (len(found), [line for line, _ in refused], mended) == (2, [3], {})
 
 
+def test_words_for_a_number_that_is_missing(tmp_path: Path) -> None:
+    text = "movie_id,title,genre,user_id,timestamp,rating,duration,price\n"
+    text += "tt1,NULL,Crime,u1,1730383200000,NULL,NaN,\\N\ntt1,Heat,Crime,u1,1730383200000,N/A,None,null\n"
+    found, refused, mended = read(source_of(file(tmp_path, "a.csv", text)))
+    assert (found, refused) == ([VIEW | {"title": "NULL"}, VIEW | {"title": "Heat"}], [])
+    assert mended == {"numbers with NULL, NaN, N/A or the like, taken as missing": 6}
+
+
 # ---- JSON and Parquet ------------------------------------------------------------------------------------------------
 
 

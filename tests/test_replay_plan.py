@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 import time
@@ -238,6 +239,16 @@ def test_a_loop_may_go_on_live() -> None:
 def test_what_is_sent_tells_options_that_change_it() -> None:
     assert Plan(rate=5, strict=True).what_is_sent == ""
     assert plan_of(limit=3, shift_to="now").what_is_sent == "limit: 3, shift: ('now', 'last')"
+
+
+def test_a_dry_run_fits_a_terminal(tmp_path: Path) -> None:
+    csv_file(tmp_path, view(1, START_MS // 1000), view(1, START_MS, rating="NULL"), view(1, START_MS), "too,short")
+    arguments = [sys.executable, "-c", "from movie_stream.cli import main; main()", "produce", "-f", "views.csv", "-n"]
+    terminal = {"COLUMNS": "80", "FORCE_COLOR": "1"}
+    done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=True, env=terminal)
+    lines = re.sub(r"\x1b\[[\d;]*m", "", done.stdout).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "Repaired: 1 timestamp in seconds; 1 number with NULL" in " ".join(lines)
 
 
 def test_a_dry_run_shows_what_would_be_sent_and_needs_no_broker(tmp_path: Path) -> None:

@@ -27,6 +27,11 @@ LONGEST_REMEMBERED: Final = 600
 """Characters; a longer cell is not remembered."""
 
 
+NO_VALUE: Final = frozenset({"NULL", "null", "NaN", "\\N", "N/A", "None"})
+"""What databases and pandas write for a number that is not there."""
+IN_OTHER_WORDS: Final = "numbers with NULL, NaN, N/A or the like, taken as missing"
+
+
 class NoNumber:
     """Stands in a column for a cell that holds no such number."""
 
@@ -124,7 +129,7 @@ MILLISECOND_DIGITS: Final = 13
 A_TIME: Final = "a whole number of Unix milliseconds (or seconds) from 1973-03-03 on, or text as 2024-10-31 14:00:00"
 IN_SECONDS: Final = "timestamps in seconds"
 IN_FINER: Final = "timestamps in microseconds or nanoseconds"
-IN_WORDS: Final = "timestamps as text (in UTC, where they do not say otherwise)"
+IN_WORDS: Final = "timestamps as text (in UTC, where no zone is said)"
 
 
 def in_milliseconds(cell: str) -> tuple[str, str | None]:
@@ -135,7 +140,7 @@ def in_milliseconds(cell: str) -> tuple[str, str | None]:
     >>> in_milliseconds("1260759144"), in_milliseconds("2024-10-31 14:00")[0], in_milliseconds("7")
     (('1260759144000', 'timestamps in seconds'), '1730383200000', ('7', None))
     >>> in_milliseconds("2024-10-31")
-    ('1730332800000', 'timestamps as text (in UTC, where they do not say otherwise)')
+    ('1730332800000', 'timestamps as text (in UTC, where no zone is said)')
     """
     text = cell.strip()
     if found := SECONDS.fullmatch(text):
