@@ -50,7 +50,7 @@ def file(folder: Path, name: str, data: str | bytes) -> Path:
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-@pytest.mark.parametrize("head", ["", "sep=%\n", '"sep=%"\r\n', "\ufeffSEP=%\r\n"])
+@pytest.mark.parametrize("head", ["", "sep=%\n", '"sep=%"\r\n', "\ufeffSEP=%\r\n", "sep= %\n"])
 def test_other_separators_are_found_or_declared(tmp_path: Path, delimiter: str, head: str) -> None:
     cells = [*VIEW, "rating"], [*(f'"{value}"' for value in VIEW.values()), "4.5"], ["", *list(VIEW.values())[1:], "5"]
     text = "\n".join(delimiter.join(map(str, row)) for row in cells[:2])
@@ -347,6 +347,15 @@ def test_lists_of_genres_are_read_in_any_form(tmp_path: Path, choice: str) -> No
     file(tmp_path, "movies.csv", MOVIES.replace("Animation|Children|Drama", "[x"))
     with pytest.raises(FileRefused, match=r"movies\.csv, line 3: genres: expected a list of texts.*got \"\[x\""):
         source_of(file(tmp_path, "ratings.csv", RATINGS)).open()
+
+
+def test_a_movie_id_is_that_of_one_film(tmp_path: Path) -> None:
+    path = file(tmp_path, "ratings.csv", RATINGS)
+    file(tmp_path, "movies.csv", MOVIES + "31,Dangerous Minds (1995),Drama\n")
+    assert len(records(path)) == 3, "a row that stands twice does no harm"
+    file(tmp_path, "movies.csv", MOVIES + "31,Heat (1995),Crime\n")
+    with pytest.raises(FileRefused, match=r"movies\.csv, line 5: there is another film with the movieId 31 above"):
+        source_of(path).open()
 
 
 def test_the_rarest_genre_is_the_one_that_the_fewest_films_have(tmp_path: Path) -> None:

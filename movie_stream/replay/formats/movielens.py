@@ -149,12 +149,15 @@ def _read(films: CsvFile, genre: Choice) -> tuple[dict[str, str], dict[str, str]
     titles, genres = dict[str, str](), dict[str, tuple[str, ...]]()
     for chunk in whole(films, Counter()):
         ids, of_films, of_genres = (chunk.columns[place] for place in places)
-        titles.update(zip(ids, of_films, strict=True))
-        for line, movie, cell in zip(chunk.lines.tolist(), ids, of_genres, strict=True):
+        for line, movie, title, cell in zip(chunk.lines.tolist(), ids, of_films, of_genres, strict=True):
             try:
-                genres[movie] = _listed(cell)
+                film = title, _listed(cell)
             except ValueError as error:
                 raise FileRefused(path=films.path, line=line, why=str(error), remedy="correct the file") from error
+            if movie in titles and film != (titles[movie], genres[movie]):
+                why = f"there is another film with the movieId {movie} above"
+                raise FileRefused(path=films.path, line=line, why=why, remedy="leave one of them")
+            titles[movie], genres[movie] = film
     genre_of = Chooser(genre, genres.values())
     return titles, {movie: genre_of(listed) for movie, listed in genres.items()}
 
