@@ -36,7 +36,7 @@ from tests.test_strangers import doctor
 from tests.whole_path import PATIENCE_S, database, environment, succeed
 
 IMPATIENT: Final = (
-    "from movie_stream import worker; from movie_stream.agents import owner; from movie_stream.kafka import progress; "
+    "from movie_stream.agents import owner, worker; from movie_stream.runs import progress; "
     "owner.STALLED_AFTER_S, worker.WATCH_EVERY_S, progress.OPEN_AT_MOST_S = 2.0, 0.5, 0.1; "
     "worker.OPEN_SAID_AFTER_S = 1.0; "
     "from movie_stream.cli import main; main()"

@@ -15,12 +15,12 @@ import pytest
 import zstandard
 from pyarrow import parquet
 
-from movie_stream.errors import InputError, UsageError
+from movie_stream.errors import FileRefused, InputError, UsageError
 from movie_stream.replay.files.csv_cells import in_milliseconds
 from movie_stream.replay.files.csv_header import delimiter_of
 from movie_stream.replay.formats.genres import Chooser
 from movie_stream.replay.source import ViewsSource, mapping_of, source_of
-from tests.test_replay_formats import MOVIES, RATINGS, TMDB, read
+from tests.test_replay_formats import MOVIES, NETFLIX, RATINGS, TMDB, read
 
 VIEW = {"movie_id": "tt1", "title": "Heat; or, not", "genre": "Crime", "user_id": "u1", "timestamp": 1730383200000}
 MERGED = (
@@ -29,6 +29,9 @@ MERGED = (
     '7,1029,3.0,851866703,"Days, Nights (1941)",Animation|Children|Drama\n'
     "7,9,0.5,1260759179,Sudden (no year),(no genres listed)\n"
 )
+
+
+NATIVE_RENAMED = "movie_id,title,Category,who,when\ntt1,Heat,Crime,u1,1730383200000\n"
 
 
 def records(path: Path, **options: Any) -> list[dict[str, Any]]:
@@ -47,7 +50,7 @@ def file(folder: Path, name: str, data: str | bytes) -> Path:
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-@pytest.mark.parametrize("head", ["", "sep=%\n", '"sep=%"\r\n', "\ufeffSEP=%\r\n"])
+@pytest.mark.parametrize("head", ["", "sep=%\n", '"sep=%"\r\n', "\ufeffSEP=%\r\n", "sep= %\n"])
 def test_other_separators_are_found_or_declared(tmp_path: Path, delimiter: str, head: str) -> None:
     cells = [*VIEW, "rating"], [*(f'"{value}"' for value in VIEW.values()), "4.5"], ["", *list(VIEW.values())[1:], "5"]
     text = "\n".join(delimiter.join(map(str, row)) for row in cells[:2])
@@ -88,6 +91,49 @@ def test_columns_are_mapped_to_fields(tmp_path: Path) -> None:
             mapping_of(wrong)
 
 
+def test_a_column_is_mapped_once() -> None:
+    with pytest.raises(UsageError, match="--map: expected a column for each field, got 'Name for two of them'"):
+        mapping_of("title=Name,genre=Name")
+
+
+@pytest.mark.parametrize(
+    ("text", "mapping", "remedy"),
+    [
+        (
+            NATIVE_RENAMED,
+            "genre=Category",
+            "columns user_id, timestamp besides, .*genre=Category,user_id=COLUMN,timest",
+        ),
+        (
+            NETFLIX,
+            "genre=type",
+            "columns movie_id, user_id, timestamp besides, .*: --map genre=type,movie_id=COLUMN,us",
+        ),
+        (TMDB, "genre=genres", "columns movie_id, user_id, timestamp besides, .*: --map genre=genres,movie_id=COLUMN"),
+    ],
+)
+def test_what_else_is_to_be_mapped_is_said(tmp_path: Path, text: str, mapping: str, remedy: str) -> None:
+    with pytest.raises(InputError, match=remedy):
+        source_of(file(tmp_path, "a.csv", text), mapping=mapping).open()
+
+
+def test_a_map_of_what_a_format_has_anyway_changes_nothing(tmp_path: Path) -> None:
+    path = file(tmp_path, "merged.csv", MERGED)
+    assert records(path, mapping="movie_id=movieId,user_id=USERID,genre=genres") == records(path)
+    with pytest.raises(
+        UsageError, match=r"--map: expected no other columns than MovieLens ratings have, .*movie_id=tit"
+    ):
+        source_of(path, mapping="movie_id=title,genre=genres").open()
+
+
+def test_times_that_a_merge_has_renamed_are_mapped(tmp_path: Path) -> None:
+    path = file(tmp_path, "merged.csv", MERGED.replace("timestamp", "timestamp_x"))
+    with pytest.raises(InputError, match=r"expected the column timestamp of MovieLens .*--map timestamp=timestamp_x"):
+        source_of(path).open()
+    plain = records(file(tmp_path, "plain.csv", MERGED))
+    assert records(path, mapping="timestamp=timestamp_x") == plain
+
+
 # ---- times -----------------------------------------------------------------------------------------------------------
 
 
@@ -103,6 +149,8 @@ def test_columns_are_mapped_to_fields(tmp_path: Path) -> None:
         ("2024-10-31T14:00:00Z", 0),
         ("2024-10-31 14:00:00 UTC", 0),
         ("2024-10-31 12:14:44-01:45:16", 0),
+        ("2024-11-01 08:00+18:00", 0),
+        ("2024-10-31", -14 * 3600),
     ],
 )
 def test_offsets_of_databases_are_read(cell: str, offset_s: float) -> None:
@@ -110,10 +158,48 @@ def test_offsets_of_databases_are_read(cell: str, offset_s: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "cell", ["2024-10-31 16:00:00+2", "2024-10-31 16:00:00+25", "infinity", "2024-10-31 16:00+02:"]
+    "cell",
+    [
+        *("2024-10-31 16:00:00+2", "2024-10-31 16:00:00+25", "infinity", "2024-10-31 16:00+02:", "2024-10-31Z"),
+        *("2024-10-31 16:01:10+15:99", "2024-10-31 16:00+18:01", "2024-10-31 16:00-19", "2024-10-31 16:00+02:00:60"),
+    ],
 )
 def test_what_is_no_time_stays_as_it_is(cell: str) -> None:
     assert in_milliseconds(cell) == (cell, None)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        *("20241031", "20241031.0", "45596", "2024", "202410311601", "20241031160110", "7", "0", "-5", "99999999999"),
+        *("1.73E+12", "31/10/2024", ""),
+    ],
+)
+def test_numbers_that_are_no_unix_time_are_refused(tmp_path: Path, cell: str) -> None:
+    header, row = "movie_id,title,genre,user_id,timestamp\n", "tt1,Heat,Crime,u1,{}\n"
+    good = "100000000"
+    text = header + "".join(map(row.format, (good, cell, cell, "1973-01-01", "190001013000")))
+    found, refused, _ = read(source_of(file(tmp_path, "a.csv", text)))
+    assert [record["timestamp"] for record in found] == [100_000_000_000, 94_694_400_000, 190_001_013_000]
+    assert [line for line, _ in refused] == [3, 4]
+    assert refused[0][1].startswith(
+        "timestamp: expected a whole number of Unix milliseconds (or seconds) from 1973-03-03 on, or text as "
+        "2024-10-31 14:00:00, got "
+    )
+
+
+def test_a_date_in_digits_is_no_time_of_movielens(tmp_path: Path) -> None:
+    path = file(tmp_path, "merged.csv", MERGED.replace("851866703", "19961229"))
+    found, refused, mended = read(source_of(path))
+    assert (len(found), [line for line, _ in refused], mended) == (2, [3], {})
+
+
+def test_words_for_a_number_that_is_missing(tmp_path: Path) -> None:
+    text = "movie_id,title,genre,user_id,timestamp,rating,duration,price\n"
+    text += "tt1,NULL,Crime,u1,1730383200000,NULL,NaN,\\N\ntt1,Heat,Crime,u1,1730383200000,N/A,None,null\n"
+    found, refused, mended = read(source_of(file(tmp_path, "a.csv", text)))
+    assert (found, refused) == ([VIEW | {"title": "NULL"}, VIEW | {"title": "Heat"}], [])
+    assert mended == {"numbers with NULL, NaN, N/A or the like, taken as missing": 6}
 
 
 # ---- JSON and Parquet ------------------------------------------------------------------------------------------------
@@ -138,6 +224,40 @@ def test_lines_of_json_are_views(tmp_path: Path, pack: Any) -> None:
     assert refused[2][1].startswith("not UTF-8: byte")
     assert refused[4][1] == 'rating: expected a number from 0 to 5, or null, got "true"'
     assert mended == {"timestamps in seconds": 1}
+
+
+NO_TEXTS = [
+    ({"genre": ["Horror", "SciFi"]}, "genre: expected a string, got a list"),
+    ({"genre": []}, "genre: expected a string, got a list"),
+    ({"title": {"en": "Heat"}}, "title: expected a string, got an object"),
+    ({"movie_id": True}, "movie_id: expected a string, got true or false"),
+    ({"user_id": [7]}, "user_id: expected a string, got a list"),
+]
+
+
+@pytest.mark.parametrize(("odd", "reason"), NO_TEXTS)
+def test_lists_and_objects_are_no_texts(tmp_path: Path, odd: dict[str, Any], reason: str) -> None:
+    views = [VIEW | {"note": ["any"]}, VIEW | odd, VIEW | {"movie_id": 7.0}]
+    lines = b"\n".join(map(msgspec.json.encode, views))
+    found, refused, _ = read(source_of(file(tmp_path, "a.jsonl", lines)))
+    assert (found, refused) == ([VIEW, VIEW | {"movie_id": "7"}], [(2, reason)])
+
+
+@pytest.mark.parametrize(("odd", "reason"), NO_TEXTS)
+def test_a_column_of_lists_in_parquet_is_no_text(tmp_path: Path, odd: dict[str, Any], reason: str) -> None:
+    [(name, value)] = odd.items()
+    columns = {field: pyarrow.array([of_view] * 2) for field, of_view in VIEW.items()}
+    columns["note"] = pyarrow.array([["any"]] * 2)
+    columns[name] = pyarrow.array([value, value])
+    parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
+    found, refused, _ = read(source_of(tmp_path / "a.parquet"))
+    assert (found, refused) == ([], [(1, reason), (2, reason)])
+    columns[name] = pyarrow.array([str(VIEW[name])] * 2)
+    columns["user_id"] = pyarrow.array([7.0, None])
+    parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
+    found, refused, _ = read(source_of(tmp_path / "a.parquet"))
+    assert found == [VIEW | {"user_id": "7"}], "pandas has no whole numbers with gaps"
+    assert [line for line, _ in refused] == [2]
 
 
 def test_json_that_is_no_lines_says_what_to_do(tmp_path: Path) -> None:
@@ -270,6 +390,30 @@ def test_ratings_that_are_merged_with_the_films(tmp_path: Path, genre: str | Non
         source_of(tmp_path / "merged.csv", movies=tmp_path / "x").open()
 
 
+@pytest.mark.parametrize("choice", ["first", "rarest"])
+def test_lists_of_genres_are_read_in_any_form(tmp_path: Path, choice: str) -> None:
+    lists = """\"['Animation', 'Children', 'Drama']\"""", '"[""Animation"", ""Drama""]"', '"Animation, Drama"'
+    for cell in lists:
+        found = records(file(tmp_path, "a.csv", MERGED.replace("Animation|Children|Drama", cell)), genre=choice)
+        assert [record["genre"] for record in found] == ["Drama", "Animation", "Unknown"]
+    broken = MERGED.replace("Animation|Children|Drama", "['Animation' 'Drama']")
+    found, refused, _ = read(source_of(file(tmp_path, "b.csv", broken), genre=choice))
+    assert (len(found), [line for line, _ in refused]) == (2, [3])
+    assert refused[0][1].startswith("genres: expected a list of texts")
+    file(tmp_path, "movies.csv", MOVIES.replace("Animation|Children|Drama", "[x"))
+    with pytest.raises(FileRefused, match=r"movies\.csv, line 3: genres: expected a list of texts.*got \"\[x\""):
+        source_of(file(tmp_path, "ratings.csv", RATINGS)).open()
+
+
+def test_a_movie_id_is_that_of_one_film(tmp_path: Path) -> None:
+    path = file(tmp_path, "ratings.csv", RATINGS)
+    file(tmp_path, "movies.csv", MOVIES + "31,Dangerous Minds (1995),Drama\n")
+    assert len(records(path)) == 3, "a row that stands twice does no harm"
+    file(tmp_path, "movies.csv", MOVIES + "31,Heat (1995),Crime\n")
+    with pytest.raises(FileRefused, match=r"movies\.csv, line 5: there is another film with the movieId 31 above"):
+        source_of(path).open()
+
+
 def test_the_rarest_genre_is_the_one_that_the_fewest_films_have(tmp_path: Path) -> None:
     file(
         tmp_path, "movies.csv", "movieId,title,genres\n1,A,Action|War\n2,B,Action|Drama\n3,C,Drama|War\n4,D,Drama|War\n"
@@ -331,6 +475,25 @@ def test_tmdb_of_other_vintages(tmp_path: Path, text: str, film: tuple[str, ...]
     assert any("rating" in record for record in found)
     with source.open() as views:
         assert views.what.startswith("films of TMDB (format tmdb), 1 film; 50 views are made up" + lacking)
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "lacking", "added"),
+    [
+        ("title,runtime,genres", "Heat,170,Crime", "columns id, vote_average", "id,vote_average"),
+        ("id,title,runtime,genres", "1,Heat,170,Crime", "column vote_average", "vote_average"),
+        ("Release_Date,Title,Vote_Count,Vote_Average,Genre", "1995,Heat,5,8,Crime", "column id", "id"),
+    ],
+)
+def test_what_a_catalogue_of_films_lacks_is_said(
+    tmp_path: Path, header: str, row: str, lacking: str, added: str
+) -> None:
+    path = file(tmp_path, "films.csv", f"{header}\n{row}\n")
+    with pytest.raises(InputError, match=f"line 1: expected views, or the {lacking} of films of TMDB, got"):
+        source_of(path).open()
+    values = added.replace("vote_average", "").replace("id", "7")
+    file(tmp_path, "films.csv", f"{header},{added}\n{row},{values}\n")
+    assert {(view["title"], view["genre"]) for view in records(path, views=5)} == {("Heat", "Crime")}
 
 
 def test_a_row_that_is_cut_in_another_way_is_refused_alone(tmp_path: Path) -> None:

@@ -211,7 +211,7 @@ def test_films_of_tmdb_become_made_up_views(tmp_path: Path) -> None:
     source = source_of(tmp_path / "films", views=2_000, seed=3)
     records, refused, _ = read(source)
     assert (len(records), [line for line, _ in refused]) == (2_000, [4])
-    assert refused[0][1].startswith("genres: expected a list of objects with a name, in JSON")
+    assert refused[0][1].startswith("genres: expected a list of texts, or of objects with a name, in JSON")
     films = {(record["movie_id"], record["title"], record["genre"]) for record in records}
     assert films == {("19995", "Avatar", "Action"), ("5", "Nobody's", "Unknown")}
     seen = [record["movie_id"] for record in records]
@@ -258,7 +258,7 @@ def test_what_is_repaired_in_a_catalogue_is_told(tmp_path: Path) -> None:
 
 def test_a_catalogue_without_films_says_why(tmp_path: Path) -> None:
     (tmp_path / "films").write_text(TMDB.splitlines()[0] + "\n0,[not json,6,0.5,90,Broken,5,1\n")
-    with pytest.raises(InputError, match="line 2: genres: expected a list of objects"):
+    with pytest.raises(InputError, match="line 2: genres: expected a list of texts"):
         ViewsSource(tmp_path / "films").open()
 
 
@@ -312,15 +312,15 @@ GOOD = "tt1,Heat,Crime,u1,1730383200000,4.5,170,2.99\n"
 @pytest.mark.parametrize(
     ("row", "what"),
     [
-        ("tt1,Heat,Crime,u1,1730383200000,4.5,170,2.99,,,\n", "rows with empty cells too many at their end"),
+        ("tt1,Heat,Crime,u1,1730383200000,4.5,170,2.99,,,\n", "rows with empty cells too many at the end"),
         ("tt1,Heat,Crime,u1,1730383200,4.5,170,2.99\n", "timestamps in seconds"),
         ("tt1,Heat,Crime,u1,1730383200.0,4.5,170,2.99\n", "timestamps in seconds"),
         ("tt1,Heat,Crime,u1,1730383200000123,4.5,170,2.99\n", "timestamps in microseconds or nanoseconds"),
-        ("tt1,Heat,Crime,u1,2024-10-31T14:00:00Z,4.5,170,2.99\n", "timestamps as text (in UTC, where they do not say"),
-        ("tt1,Heat,Crime,u1,2024-10-31 15:00:00+01:00,4.5,170,2.99\n", "timestamps as text (in UTC, where they do not"),
-        ("tt1,He\0at,Crime,u1\0,1730383200000,4.5,170,2.99\n", "rows with bytes of zero, which are left out"),
-        (HEADER + GOOD, "headers in the middle, which are left out"),
-        ("\ufeff" + HEADER + GOOD, "headers in the middle, which are left out"),
+        ("tt1,Heat,Crime,u1,2024-10-31T14:00:00Z,4.5,170,2.99\n", "timestamps as text (in UTC, where no zone is said"),
+        ("tt1,Heat,Crime,u1,2024-10-31 15:00:00+01:00,4.5,170,2.99\n", "timestamps as text (in UTC, where no zone is"),
+        ("tt1,He\0at,Crime,u1\0,1730383200000,4.5,170,2.99\n", "rows with bytes of zero, read without them"),
+        (HEADER + GOOD, "headers in the middle, left out"),
+        ("\ufeff" + HEADER + GOOD, "headers in the middle, left out"),
     ],
 )
 def test_what_leaves_no_doubt_is_repaired(tmp_path: Path, row: str, what: str) -> None:
@@ -335,7 +335,7 @@ def test_cells_that_are_missing_at_the_end_are_empty_if_they_may_be(tmp_path: Pa
     records, refused, mended = native(tmp_path, text)
     assert [sorted(record) for record in records] == [["genre", "movie_id", "timestamp", "title", "user_id"]]
     assert refused == [(3, "expected 8 cells, as many as the header has, got 4")]
-    assert mended == {"rows with too few cells, taken as empty ones at their end": 1}
+    assert mended == {"rows with too few cells, taken as empty ones at the end": 1}
 
 
 def test_a_header_with_a_comma_too_many(tmp_path: Path) -> None:

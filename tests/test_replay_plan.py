@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 import time
@@ -20,7 +21,8 @@ from movie_stream.errors import InputError, UsageError
 from movie_stream.events.time_range import moment_ms
 from movie_stream.kafka.produce.pace import SLICE_SECONDS, Clock
 from movie_stream.replay.order.plan import Plan, plan_of
-from movie_stream.replay.order.survey import Ends
+from movie_stream.replay.order.survey import Ends, Survey
+from movie_stream.replay.records.csv_views import ViewsFile
 from movie_stream.replay.resume.bookmark import bookmark_of
 from movie_stream.replay.send import ReplayProgress, ReplayResult, replay
 from movie_stream.replay.source import ViewsSource, source_of
@@ -55,6 +57,15 @@ async def test_only_views_of_the_range_are_sent_and_the_first_of_these(topic: Se
 async def test_nothing_in_the_range_is_said(topic: Settings, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected at least one view between --start and --end, got 'none'"):
         await replay(topic, ViewsSource(one_user(tmp_path, START_MS)), plan_of(start="2024-11-01"))
+
+
+@pytest.mark.parametrize("to", ["9999-01-01", "1900-01-01"])
+def test_a_time_to_which_no_view_can_be_moved_is_named(tmp_path: Path, to: str) -> None:
+    views = ViewsFile(one_user(tmp_path, START_MS, START_MS + 5))
+    expected = rf"--shift-to: expected a time after 1970-01-01, .* by no more than FUTURE_TOLERANCE, got '{to} 00"
+    with views, pytest.raises(UsageError, match=expected):
+        for _ in Survey(views, plan_of(shift_to=to), 3_600_000).look():
+            pass
 
 
 async def test_the_order_of_the_file_can_be_kept(topic: Settings, tmp_path: Path) -> None:
@@ -228,6 +239,16 @@ def test_a_loop_may_go_on_live() -> None:
 def test_what_is_sent_tells_options_that_change_it() -> None:
     assert Plan(rate=5, strict=True).what_is_sent == ""
     assert plan_of(limit=3, shift_to="now").what_is_sent == "limit: 3, shift: ('now', 'last')"
+
+
+def test_a_dry_run_fits_a_terminal(tmp_path: Path) -> None:
+    csv_file(tmp_path, view(1, START_MS // 1000), view(1, START_MS, rating="NULL"), view(1, START_MS), "too,short")
+    arguments = [sys.executable, "-c", "from movie_stream.cli import main; main()", "produce", "-f", "views.csv", "-n"]
+    terminal = {"COLUMNS": "80", "FORCE_COLOR": "1"}
+    done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=True, env=terminal)
+    lines = re.sub(r"\x1b\[[\d;]*m", "", done.stdout).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "Repaired: 1 timestamp in seconds; 1 number with NULL" in " ".join(lines)
 
 
 def test_a_dry_run_shows_what_would_be_sent_and_needs_no_broker(tmp_path: Path) -> None:

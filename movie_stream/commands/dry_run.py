@@ -80,7 +80,7 @@ def _lateness(settings: Settings, told: Console) -> Lateness | None:
 
 def _show(console: Console, path: str, what: str, rehearsal: Rehearsal) -> None:
     def say(line: str, style: str = "") -> None:
-        console.print(Text(printable(line), style), soft_wrap=True)
+        console.print(Text(printable(line), style), soft_wrap=not console.is_terminal)
 
     say(f"{path}: {what}", "bold")
     console.print(_table(rehearsal.first))

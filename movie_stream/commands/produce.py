@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from movie_stream.commands.refused_rows import RefusedRows
 from movie_stream.commands.signals import cancelled_by
 from movie_stream.console import logs
-from movie_stream.console.words import number_of
+from movie_stream.console.words import number_of, of_several
 from movie_stream.errors import FileRefused, MovieStreamError, UsageError
 from movie_stream.replay.files.opened import STDIN
 from movie_stream.replay.order.plan import Plan
@@ -146,7 +146,11 @@ class Report:
         for line in self._refused.others():
             self.warn(line)
         if result.mended:
-            self._console.print(f"{self._file}: repaired: {mended(result.mended)}", markup=False)
+            self._console.print(
+                f"{self._file}: repaired: {mended(result.mended)}",
+                markup=False,
+                soft_wrap=not self._console.is_terminal,
+            )
         rate = result.sent / max(result.seconds, 0.001)
         before = f", {result.sent_before:,} before" if result.sent_before else ""
         line = (
@@ -161,7 +165,8 @@ class Report:
         if result.rounds:
             line += f" It was {number_of(result.rounds, 'round')}; what would follow lies in the future, where workers "
             line += "refuse it."
-        Console(highlight=False, soft_wrap=True).print(line, markup=False)
+        told = Console(highlight=False)
+        told.print(line, markup=False, soft_wrap=not told.is_terminal)
 
     def go_on(self, reached: Bookmark | None, command: str) -> bool:
         """Says how far an unfinished run came, and how to go on; False where there is nothing to go on from."""
@@ -205,6 +210,6 @@ def mended(what: Mapping[str, int]) -> str:
     """What was repaired, most of all first.
 
     >>> mended({"timestamps in seconds": 1200, "headers in the middle": 1})
-    '1,200 timestamps in seconds; 1 headers in the middle'
+    '1,200 timestamps in seconds; 1 header in the middle'
     """
-    return "; ".join(f"{count:,} {name}" for name, count in sorted(what.items(), key=lambda item: -item[1]))
+    return "; ".join(of_several(count, name) for name, count in sorted(what.items(), key=lambda item: -item[1]))

@@ -16,6 +16,8 @@ LARGEST: Final = 10**15
 """No number that is asked for, of views, days or anything, has a use beyond this; what counts with it may break."""
 _LARGEST_OF: Final = {"days": 36_500, "seed": math.inf}
 """Other bounds by option: a date has no room for more days; with a seed nothing is counted."""
+_OWN_BOUND: Final = frozenset({("show", "limit")})
+"""Options whose command has a closer bound, which it says itself."""
 _LIGHT: Final = frozenset({"settings"})
 """Commands that need no large library."""
 _NOT_UNDERSTOOD: Final[type[Any]] = typer.BadParameter.__mro__[2]
@@ -41,7 +43,8 @@ class _Command(TyperCommand):
         for param in self.params:
             value = ctx.params.get(param.name)
             most = _LARGEST_OF.get(str(param.name), LARGEST)
-            if isinstance(value, int) and abs(value) > most:
+            has_own = (self.name, param.name) in _OWN_BOUND
+            if isinstance(value, int) and abs(value) > most and not has_own:
                 raise UsageError(argument=param.opts[0], expected=f"{most:,} at most", got=str(value))
         return rest
 

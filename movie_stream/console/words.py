@@ -10,3 +10,13 @@ def number_of(count: int, noun: str) -> str:
     ('1 row', '1,200 rows')
     """
     return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def of_several(count: int, things: str) -> str:
+    """A number of things that are named as several; where it is one, the first word loses its s.
+
+    >>> of_several(1, "timestamps in seconds"), of_several(2, "timestamps in seconds")
+    ('1 timestamp in seconds', '2 timestamps in seconds')
+    """
+    first, blank, rest = things.partition(" ")
+    return f"{count:,} {first.removesuffix('s') if count == 1 else first}{blank}{rest}"

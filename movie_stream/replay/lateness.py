@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movie_stream.columnar.murmur2 import partitions_of
+from movie_stream.console.words import number_of
 from movie_stream.errors import MovieStreamError
 from movie_stream.replay.order.plan import Plan
 from movie_stream.replay.order.survey import Ends, Survey
@@ -54,10 +55,13 @@ class Late:
         return self.views >= REFUSED_FROM * self.of
 
     def __str__(self) -> str:
-        which = f"all {self.of:,}" if self.views == self.of else f"{self.views:,} of the {self.of:,}"
+        all_views = number_of(self.of, "view")
+        which = f"{self.views:,} of the {all_views}"
+        if self.views == self.of:
+            which = f"the {all_views}" if self.of == 1 else f"all {all_views}"
         newest = datetime.fromtimestamp(self.newest_ms / 1_000, UTC)
         return (
-            f"{which} views would be late, and not count: partition {self.partition} of the topic {self.topic} has "
+            f"{which} would be late, and not count: partition {self.partition} of the topic {self.topic} has "
             f"views up to {newest:%Y-%m-%d %H:%M:%S} UTC, and ALLOWED_LATENESS is {format_duration(self.allowed)}"
         )
 

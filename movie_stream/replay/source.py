@@ -20,11 +20,10 @@ from movie_stream.replay.files.json_file import JsonFile, looks_like_json, membe
 from movie_stream.replay.files.opened import BUFFER_BYTES, Archive, Opened, Told, opened, untold
 from movie_stream.replay.files.parquet_file import MAGIC, ParquetFile
 from movie_stream.replay.files.table import Table
-from movie_stream.replay.formats import format_of, recognised
+from movie_stream.replay.formats import format_of, has_fields, mapped_format, recognised
 from movie_stream.replay.formats.format import CatalogueFormat, Format
 from movie_stream.replay.formats.genres import Choice, choice_of
 from movie_stream.replay.formats.movielens import MovieLens
-from movie_stream.replay.formats.native import Native
 from movie_stream.replay.records.csv_views import ViewsFile
 from movie_stream.replay.records.views import Views
 from movie_stream.replay.synthetic.simulated import SimulatedViews, Simulation
@@ -64,8 +63,7 @@ class ViewsSource:
         file.encoding = self.encoding
         try:
             table = self._table(file)
-            rename(table, self.mapping)
-            kind = format_of(table, self.format_name or (Native.name if self.mapping else None))
+            kind = self._kind(table)
             self._check(kind, in_archive=file.in_archive)
             views: Views
             if issubclass(kind, CatalogueFormat):
@@ -77,6 +75,13 @@ class ViewsSource:
         except BaseException:
             file.close()
             raise
+
+    def _kind(self, table: Table) -> type[Format]:
+        """The format; the table's names become those of it."""
+        if not self.mapping or (self.format_name is None and has_fields(table.names, self.mapping)):
+            return format_of(table, self.format_name)
+        rename(table, self.mapping)
+        return mapped_format(table, self.mapping) if self.format_name is None else format_of(table, self.format_name)
 
     def _table(self, file: Opened) -> Table:
         """The rows of a file, whatever they are written in."""
@@ -212,6 +217,8 @@ def mapping_of(text: str) -> dict[str, str]:
         if name not in FIELDS or not column or name in found:
             expected = f"FIELD=COLUMN,... with the fields {', '.join(FIELDS)}, each once"
             raise UsageError(argument="--map", expected=expected, got=part)
+        if column in found.values():
+            raise UsageError(argument="--map", expected="a column for each field", got=f"{column} for two of them")
         found[name] = column
     return found
 

@@ -27,6 +27,11 @@ LONGEST_REMEMBERED: Final = 600
 """Characters; a longer cell is not remembered."""
 
 
+NO_VALUE: Final = frozenset({"NULL", "null", "NaN", "\\N", "N/A", "None"})
+"""What databases and pandas write for a number that is not there."""
+IN_OTHER_WORDS: Final = "numbers with NULL, NaN, N/A or the like, taken as missing"
+
+
 class NoNumber:
     """Stands in a column for a cell that holds no such number."""
 
@@ -105,13 +110,26 @@ def timestamps(cells: Sequence[str]) -> list[int | NoNumber | None]:
 SECONDS: Final = re.compile(r"([1-9][0-9]{8,9})(?:\.([0-9]{1,9}))?")
 FINER: Final = re.compile(r"([1-9][0-9]{12})(?:([0-9]{3})|([0-9]{6}))")
 ISO: Final = re.compile(
-    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?: ?(?:Z|UTC|[+-]\d\d(?::?\d\d(?::?\d\d)?)?))?"
+    r"\d{4}-\d\d-\d\d"
+    r"(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?: ?(?:Z|UTC|[+-]\d\d(?::?[0-5]\d(?::?[0-5]\d)?)?))?)?"
 )
 BEFORE_ZONE: Final = re.compile(r" (?=[ZU+-])")
 """The blank that some write before the zone."""
+FARTHEST_ZONE: Final = timedelta(hours=18)
+"""From UTC, as ISO 8601's readers have it; none is farther than 14 hours."""
+DATE_IN_DIGITS: Final = re.compile(
+    r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?"
+)
+"""202410311400, perhaps with seconds; a shorter one is below FIRST_MS anyway."""
+FIRST_MS: Final = 100_000_000_000
+"""In 1973. A smaller number is no moment at which anybody has seen a film on demand, but something else: seconds since
+a later year than 1970, days, a year, a date in digits."""
+MILLISECOND_DIGITS: Final = 13
+"""Of a time from 2001 to 2286."""
+A_TIME: Final = "a whole number of Unix milliseconds (or seconds) from 1973-03-03 on, or text as 2024-10-31 14:00:00"
 IN_SECONDS: Final = "timestamps in seconds"
 IN_FINER: Final = "timestamps in microseconds or nanoseconds"
-IN_WORDS: Final = "timestamps as text (in UTC, where they do not say otherwise)"
+IN_WORDS: Final = "timestamps as text (in UTC, where no zone is said)"
 
 
 def in_milliseconds(cell: str) -> tuple[str, str | None]:
@@ -121,6 +139,8 @@ def in_milliseconds(cell: str) -> tuple[str, str | None]:
 
     >>> in_milliseconds("1260759144"), in_milliseconds("2024-10-31 14:00")[0], in_milliseconds("7")
     (('1260759144000', 'timestamps in seconds'), '1730383200000', ('7', None))
+    >>> in_milliseconds("2024-10-31")
+    ('1730332800000', 'timestamps as text (in UTC, where no zone is said)')
     """
     text = cell.strip()
     if found := SECONDS.fullmatch(text):
@@ -132,9 +152,23 @@ def in_milliseconds(cell: str) -> tuple[str, str | None]:
             moment = datetime.fromisoformat(BEFORE_ZONE.sub("", text).replace("UTC", "Z").replace(",", "."))
         except ValueError:
             return cell, None
+        if abs(moment.utcoffset() or timedelta()) > FARTHEST_ZONE:
+            return cell, None
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return str((moment - EPOCH) // timedelta(milliseconds=1)), IN_WORDS
     return cell, None
+
+
+def is_other_number(cell: str) -> bool:
+    """Whether a cell holds a whole number that is no time in milliseconds, but a date in digits, days, or a year.
+
+    >>> [cell for cell in ("20241031", "45596", "202410311601", "851866703000", "soon") if is_other_number(cell)]
+    ['20241031', '45596', '202410311601']
+    """
+    if len(cell) == MILLISECOND_DIGITS and cell.isdigit() and cell[0] != "0":
+        return False
+    number = parse_whole(cell)
+    return isinstance(number, int) and (number < FIRST_MS or DATE_IN_DIGITS.fullmatch(str(number)) is not None)
 
 
 def refusal(field: str, cell: str) -> str:
@@ -143,7 +177,8 @@ def refusal(field: str, cell: str) -> str:
     >>> refusal("rating", "abc")
     'rating: expected a number from 0 to 5, or null, got "abc"'
     """
+    words = A_TIME if field == "timestamp" else RULES[field].words
     if not cell.strip():
-        return f"{field}: expected {RULES[field].words}, got an empty cell"
+        return f"{field}: expected {words}, got an empty cell"
     shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in cell[:40])
-    return f'{field}: expected {RULES[field].words}, got "{shown}{"..." if len(cell) > 40 else ""}"'
+    return f'{field}: expected {words}, got "{shown}{"..." if len(cell) > 40 else ""}"'

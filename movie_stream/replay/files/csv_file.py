@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing
 from typing import Final
 
@@ -38,6 +38,7 @@ class CsvFile:
             raise
         self.written_names = list(self.names)
         """The names as the header has them; `names` may be changed to those that are meant."""
+        self.texts: Collection[str] = ()
 
     def _look_at_beginning(self, named: str | None) -> int:
         """Where the text begins; finds encoding and delimiter."""

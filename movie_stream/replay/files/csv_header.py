@@ -30,7 +30,7 @@ OTHER_FORMATS: Final = (
 )
 DELIMITERS: Final = (",", ";", "\t", "|")
 """What may stand between cells, the usual one first."""
-DECLARED: Final = re.compile("""["']?sep=([^\\w\\s"']|\\t)["']?\\r?\\n""", re.IGNORECASE)
+DECLARED: Final = re.compile("""["']?sep= *([^\\w\\s"']|\\t) *["']?\\r?\\n""", re.IGNORECASE)
 ZEROS_COUNTED: Final = 100
 WIDE_ENCODINGS: Final[dict[tuple[bool, ...], str]] = {
     (False, True, False, True): "utf-16-le",

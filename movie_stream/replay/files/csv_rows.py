@@ -35,9 +35,9 @@ ODD_BYTE: Final = re.compile("[\udc00\udc80-\udcff]")
 """What stands in a text for a byte that its encoding does not have."""
 WIDE_CHARACTER: Final = re.compile("[\x80-\ud7ff\ue000-\U0010ffff]")
 
-ZEROS: Final = "rows with bytes of zero, which are left out"
-CELLS_MISSING: Final = "rows with too few cells, taken as empty ones at their end"
-CELLS_TOO_MANY: Final = "rows with empty cells too many at their end"
+ZEROS: Final = "rows with bytes of zero, read without them"
+CELLS_MISSING: Final = "rows with too few cells, taken as empty ones at the end"
+CELLS_TOO_MANY: Final = "rows with empty cells too many at the end"
 """What is repaired."""
 
 CELL_END: Final = "\x1f"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import codecs
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, BinaryIO, Final
 
 import msgspec
@@ -27,7 +27,7 @@ from movie_stream.replay.files.csv_rows import (
 )
 from movie_stream.replay.files.encodings import NAMED, ODD, UTF8, candidates, marked
 from movie_stream.replay.files.opened import BUFFER_BYTES, Opened
-from movie_stream.replay.files.table import TableRows, hashes
+from movie_stream.replay.files.table import TableRows, hashes, text_values
 from movie_stream.replay.files.temporary import temporary_file
 
 LINES_LOOKED_AT: Final = 1_000
@@ -82,6 +82,7 @@ class JsonFile:
             opened.close()
             raise
         self.written_names = list(self.names)
+        self.texts: Collection[str] = ()
 
     def _members(self, head: bytes) -> list[str]:
         if head.lstrip()[:1] == b"[":
@@ -126,7 +127,7 @@ class JsonFile:
         """The rows, from the first line on."""
         own = os.fdopen(os.dup(self.opened.file.fileno()), "rb", BUFFER_BYTES)
         own.seek(self._start)
-        return JsonRows(own, self.written_names, last_line)
+        return JsonRows(own, self, last_line)
 
     def settle(self, rows: TableRows) -> bool:
         """JSON is UTF-8. Raises FileRefused where many lines are not, and fewer have letters of it beyond ASCII."""
@@ -166,16 +167,16 @@ def _is_utf_8(line: bytes) -> bool:
 
 
 class JsonRows:
-    """The objects of a file as rows with the cells of these members, a chunk at a time and in bounded memory."""
+    """The objects of a file as rows with the cells of its members, a chunk at a time and in bounded memory."""
 
-    def __init__(self, file: BinaryIO, members: list[str], last_line: int | None = None) -> None:
+    def __init__(self, file: BinaryIO, table: JsonFile, last_line: int | None = None) -> None:
         self.mended: Counter[str] = Counter()
         self.line = 0
         self.odd = self.wide = 0
         """How many lines there were so far that are not UTF-8, and that are, and not ASCII."""
         self.odd_lines = b""
         """The first ones that are not."""
-        self._file, self._members, self._last_line = file, members, last_line
+        self._file, self._table, self._last_line = file, table, last_line
 
     @property
     def position_bytes(self) -> int:
@@ -223,9 +224,10 @@ class JsonRows:
         numbers = [first + place for place, line in enumerate(lines) if line.strip()]
         objects, refused = _decoded([lines[number - first] for number in numbers], numbers)
         bad = {row.line for row in refused}
-        cells = [[_cell(entry.get(name)) for entry in objects] for name in self._members]
+        values: list[list[object]] = [[entry.get(name) for entry in objects] for name in self._table.written_names]
         kept = np.array([number for number in numbers if number not in bad], np.int64)
-        return Rows(cells, kept, refused)
+        values, kept, no_texts = text_values(self._table.names, self._table.texts, values, kept)
+        return Rows([list(map(_cell, column)) for column in values], kept, [*refused, *no_texts])
 
 
 def _decoded(lines: list[bytes], numbers: list[int]) -> tuple[list[dict[str, Any]], list[RefusedRow]]:

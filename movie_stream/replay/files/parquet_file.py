@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, BinaryIO, Final
 
 import msgspec
@@ -13,7 +13,7 @@ import numpy as np
 from movie_stream.errors import InputError, MovieStreamError
 from movie_stream.replay.files.csv_rows import Rows
 from movie_stream.replay.files.opened import BUFFER_BYTES, Opened
-from movie_stream.replay.files.table import TableRows, hashes
+from movie_stream.replay.files.table import TableRows, hashes, text_values
 
 MAGIC: Final = b"PAR1"
 ROWS_AT_ONCE: Final = 10_000
@@ -54,6 +54,7 @@ class ParquetFile:
             opened.close()
             raise
         self.written_names = list(self.names)
+        self.texts: Collection[str] = ()
 
     def _own(self) -> BinaryIO:
         return os.fdopen(os.dup(self.opened.file.fileno()), "rb", BUFFER_BYTES)
@@ -118,17 +119,20 @@ class ParquetRows:
             batch = batch.slice(0, rows)
             lines = np.arange(self.line + 1, self.line + rows + 1, dtype=np.int64)
             self.line += rows
-            yield Rows([self._cells(column) for column in batch.columns], lines, [])
+            values = list(map(self._values, batch.columns))
+            values, lines, refused = text_values(self._file.names, self._file.texts, values, lines)
+            yield Rows([list(map(_cell, column)) for column in values], lines, refused)
 
-    def _cells(self, column: Any) -> list[str]:
-        """The values as text; times as Unix milliseconds."""
+    def _values(self, column: Any) -> list[object]:
+        """The values; times as Unix milliseconds."""
         types = self._pyarrow.types
         if types.is_date(column.type):
             column = column.cast(self._pyarrow.timestamp("ms"))
         if types.is_timestamp(column.type):
             milliseconds = self._pyarrow.timestamp("ms", column.type.tz)
             column = column.cast(milliseconds, safe=False).cast(self._pyarrow.int64())
-        return [_cell(value) for value in column.to_pylist()]
+        values: list[object] = column.to_pylist()
+        return values
 
 
 def _cell(value: object) -> str:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
-from movie_stream.replay.files.csv_rows import Rows
+import numpy as np
+from numpy.typing import NDArray
+
+from movie_stream.replay.files.csv_rows import RefusedRow, Rows
 from movie_stream.replay.files.opened import Opened
 
 HASHED_BYTES: Final = 1 << 22
 """As much of a file is hashed at once."""
+NO_TEXTS: Final = {bool: "true or false", list: "a list", dict: "an object"}
+"""Values of JSON and Parquet that are no texts, whatever one writes for them."""
 
 
 class TableRows(Protocol):
@@ -49,6 +54,8 @@ class Table(Protocol):
     """Of the columns; may be changed to those that are meant."""
     written_names: list[str]
     """As they stand in the file."""
+    texts: Collection[str]
+    """Those of the names whose columns have to hold texts, or numbers that stand for such."""
     size_bytes: int
     kind: str
     """What it is, for people; empty where it is a usual CSV."""
@@ -77,6 +84,38 @@ def hashes(file: BinaryIO, size_bytes: int, first: bytes) -> Iterator[tuple[int,
         for start in range(0, size_bytes, HASHED_BYTES):
             made.update(own.read(min(HASHED_BYTES, size_bytes - start)))
             yield own.tell(), made.hexdigest()
+
+
+def text_values(
+    names: Sequence[str], texts: Collection[str], columns: Sequence[list[object]], lines: NDArray[np.int64]
+) -> tuple[list[list[object]], NDArray[np.int64], list[RefusedRow]]:
+    """The columns with these names, and the lines of their rows, without the rows that have no text in one of `texts`.
+
+    A whole number there is written as one, also where a column with gaps has made 7.0 of it.
+
+    >>> columns, lines, refused = text_values(["id", "genre"], {"id", "genre"}, [[7.0, 8], ["War", []]], np.arange(2))
+    >>> columns, refused
+    ([[7], ['War']], [RefusedRow(line=1, reason='genre: expected a string, got a list')])
+    """
+    found = list(columns)
+    reasons: dict[int, str] = {}
+    for place in (place for place, name in enumerate(names) if name in texts):
+        kinds = set(map(type, found[place]))
+        if float in kinds:
+            found[place] = [_whole(value) for value in found[place]]
+        if not kinds.isdisjoint(NO_TEXTS):
+            for row, value in enumerate(found[place]):
+                if type(value) in NO_TEXTS:
+                    reasons.setdefault(row, f"{names[place]}: expected a string, got {NO_TEXTS[type(value)]}")
+    if not reasons:
+        return found, lines, []
+    refused = [RefusedRow(int(lines[row]), reason) for row, reason in sorted(reasons.items())]
+    kept = [row for row in range(len(lines)) if row not in reasons]
+    return [[column[row] for row in kept] for column in found], lines[kept], refused
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def settled(table: Table) -> None:

@@ -4,13 +4,13 @@ own (see format.py) and has its place here. genres.py says which of a film's gen
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from movie_stream.errors import InputError, UsageError
 from movie_stream.replay.files.csv_header import meant, read_header
 from movie_stream.replay.files.table import Table
-from movie_stream.replay.formats.format import Format
+from movie_stream.replay.formats.format import CatalogueFormat, Format, ViewsFormat
 from movie_stream.replay.formats.movielens import FILM_COLUMNS, MovieLens
 from movie_stream.replay.formats.native import Native
 from movie_stream.replay.formats.netflix import Netflix
@@ -29,6 +29,10 @@ OF_NO_USE: Final = (
     (("id", "keywords"), "the keywords of The Movies Dataset", "send the movies_metadata.csv beside it"),
 )
 """Files that are known and hold neither views nor what they can be made of: columns, what it is, what to send."""
+
+
+TIME: Final = "timestamp"
+"""What is left of it in a file that was merged with another one is called timestamp_x."""
 
 
 def recognised(names: Sequence[str]) -> type[Format] | None:
@@ -61,12 +65,79 @@ def format_of(file: Table, name: str | None = None) -> type[Format]:
             got=",".join(file.names)[:200],
             remedy="leave out --format, which then is found by the header",
         )
-    file.names = kind.meant(file.names)
+    file.names, file.texts = kind.meant(file.names), kind.texts
     return kind
 
 
+def has_fields(names: Sequence[str], mapping: Mapping[str, str]) -> bool:
+    """Whether what `--map` says of a header is what its format says anyway, so that nothing is to be renamed.
+
+    >>> names = ["userId", "movieId", "rating", "timestamp", "title", "genres"]
+    >>> has_fields(names, {"genre": "genres", "user_id": "userId"}), has_fields(names, {"genre": "title"})
+    (True, False)
+
+    Raises UsageError where it takes a list of genres for one, which the format would not.
+    """
+    kind = recognised(names)
+    if kind is None or kind is Native or not issubclass(kind, ViewsFormat):
+        return False
+    own = {field: column.casefold() for field, column in kind.fields.items()}
+    others = [f"{field}={column}" for field, column in mapping.items() if own.get(field) != column.casefold()]
+    if others and mapping.get("genre", "").casefold() == own["genre"]:
+        expected = f"no other columns than {kind.title} have, in which a film has several genres"
+        raise UsageError(argument="--map", expected=expected, got=",".join(others))
+    return not others and {column.casefold() for column in mapping.values()} <= set(map(str.casefold, names))
+
+
+def mapped_format(file: Table, mapping: Mapping[str, str]) -> type[Format]:
+    """The format of a file of views whose columns were renamed as `--map` says; its names become those of it.
+
+    Raises InputError where it has not all the columns that a view needs.
+    """
+    kind = recognised(file.names)
+    if kind is None or issubclass(kind, CatalogueFormat):
+        missing = Native.missing(file.names)
+        said = [f"{field}={column}" for field, column in mapping.items()]
+        raise InputError(
+            path=file.path,
+            line=file.line,
+            expected=f"the column{'s' if len(missing) > 1 else ''} {', '.join(missing)} besides",
+            got=",".join(file.written_names)[:200],
+            remedy=f"name what holds them: --map {','.join([*said, *(f'{field}=COLUMN' for field in missing)])}",
+        )
+    return format_of(file, kind.name)
+
+
+def _are_films(names: Sequence[str]) -> bool:
+    """Whether a header is that of a catalogue: it has what films have, and neither who saw one nor when.
+
+    >>> _are_films(["id", "title", "runtime", "genres"]), _are_films(["id", "title", "genres", "user id"])
+    (True, False)
+    """
+    of_views = {"user_id", "timestamp"} - set(Native.missing(names))
+    return not of_views and not {"genres", "vote_average"}.isdisjoint(Tmdb.meant(names))
+
+
 def _check_use(file: Table) -> None:
-    """Raises InputError where it is a file that is known, and of no use."""
+    """Raises InputError where it is a file that is known, and of no use, or lacks some columns of a known one."""
+    if MovieLens.missing(file.names) == [TIME]:
+        near = next((name for name in file.names if name.casefold().startswith(TIME)), "COLUMN")
+        raise InputError(
+            path=file.path,
+            line=file.line,
+            expected=f"the column {TIME} of {MovieLens.title}",
+            got=",".join(file.names)[:200],
+            remedy=f"name what holds it: --map {TIME}={near}",
+        )
     for columns, got, remedy in OF_NO_USE:
         if set(columns) <= set(meant(file.names, columns)):
             raise InputError(path=file.path, line=file.line, expected="views, or films", got=got, remedy=remedy)
+    lacking = Tmdb.missing(file.names)
+    if len(lacking) < len(Tmdb.columns) and "title" not in lacking and _are_films(file.names):
+        raise InputError(
+            path=file.path,
+            line=file.line,
+            expected=f"views, or the column{'s' if len(lacking) > 1 else ''} {', '.join(lacking)} of {Tmdb.title}",
+            got=",".join(file.names)[:200],
+            remedy="add what is missing (an id for each film; vote_average may be empty), and views are made up",
+        )

@@ -49,6 +49,8 @@ class Format(ABC):
     """Names that the header has; what has all of them is of this format."""
     others: ClassVar[tuple[str, ...]] = ()
     """Names that it may have."""
+    texts: ClassVar[tuple[str, ...]]
+    """Names of the columns that hold texts alone, and no lists."""
     genres: ClassVar[bool] = False
     """Whether a film has several, of which one is chosen."""
 
@@ -82,6 +84,8 @@ class ViewsFormat(Format):
     """Of the rows that `native` makes."""
     part_of_hash: bytes = b""
     """What of other files the views depend on."""
+    fields: ClassVar[Mapping[str, str]]
+    """By a field of a view, the column that it is made of."""
 
     @abstractmethod
     def native(self, rows: Rows) -> Rows:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Final, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Literal
+
+import msgspec
 
 from movie_stream.errors import UsageError
 
 Choice = Literal["first", "rarest"]
 UNKNOWN_GENRE: Final = "Unknown"
+LONGEST_LIST: Final = 10_000
+"""Characters."""
+A_LIST: Final = "genres: expected a list of texts, or of objects with a name, in JSON"
+WITHOUT_COMMA: Final = re.compile(r"""['"]\s+['"]""")
+"""As numpy writes lists; Python would take the texts for one."""
 
 
 def choice_of(name: str | None) -> Choice:
@@ -47,3 +56,43 @@ class Chooser:
         if not genres:
             return UNKNOWN_GENRE
         return genres[0] if self._films is None else min(genres, key=self._films.__getitem__)
+
+
+def listed(cell: str, numbers: Mapping[int, str] | None = None) -> tuple[str, ...]:
+    """The names in a list of texts or objects, in JSON or as Python writes it; in one of `numbers`; or between commas
+    or bars.
+
+    >>> listed('[{"id": 28, "name": "Action"}]'), listed("['War', 'Drama']"), listed("[]"), listed("[35]", {35: "War"})
+    (('Action',), ('War', 'Drama'), (), ('War',))
+    >>> listed("[{'id': 16, 'name': 'Animation'}]"), listed("Action, Science Fiction"), listed("Drama|War")
+    (('Animation',), ('Action', 'Science Fiction'), ('Drama', 'War'))
+
+    Raises ValueError with a reason where it begins as a list and is none.
+    """
+    text = cell.strip()
+    is_list = text.startswith("[")
+    found = [_name(entry, numbers or {}) for entry in _list(text)] if is_list else re.split("[,|]", text)
+    return tuple(name.strip() for name in found if name.strip())
+
+
+def _list(text: str) -> list[Any]:
+    try:
+        try:
+            entries = msgspec.json.decode(text)
+        except (msgspec.MsgspecError, UnicodeError):
+            is_python = len(text) <= LONGEST_LIST and WITHOUT_COMMA.search(text) is None
+            entries = ast.literal_eval(text) if is_python else None
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        entries = None
+    if not isinstance(entries, list):
+        raise ValueError(f'{A_LIST}, got "{text[:40]}"')
+    return entries
+
+
+def _name(entry: object, numbers: Mapping[int, str]) -> str:
+    if isinstance(entry, int):
+        return numbers.get(entry, "")
+    name = entry.get("name") if isinstance(entry, dict) else entry
+    if not isinstance(name, str):
+        raise ValueError(A_LIST)
+    return name

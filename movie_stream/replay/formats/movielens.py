@@ -6,27 +6,28 @@ https://files.grouplens.org/datasets/movielens/ml-20m-README.html
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import closing
+from collections.abc import Iterable, Mapping
+from contextlib import closing, suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import ClassVar, Final
 
 import numpy as np
 
-from movie_stream.errors import InputError, UsageError
+from movie_stream.errors import FileRefused, InputError, UsageError
 from movie_stream.replay.files.csv_file import CsvFile
 from movie_stream.replay.files.csv_header import meant
 from movie_stream.replay.files.csv_rows import RefusedRow, Rows
 from movie_stream.replay.files.opened import Opened, opened
 from movie_stream.replay.files.table import Table, settled, whole
 from movie_stream.replay.formats.format import VIEW, ViewsFormat
-from movie_stream.replay.formats.genres import Choice, Chooser
+from movie_stream.replay.formats.genres import Choice, Chooser, listed
 
 FILMS: Final = "movies.csv"
 FILM_COLUMNS: Final = ("movieId", "title", "genres")
 MERGED: Final = ("title", "genres")
 """Columns that ratings have with which somebody has merged the films."""
-SECOND_DIGITS: Final = 10
+SECOND_DIGITS: Final = (9, 10)
 NO_GENRES: Final = "(no genres listed)"
 
 
@@ -40,6 +41,15 @@ class MovieLens(ViewsFormat):
     title: ClassVar[str] = "MovieLens ratings"
     columns: ClassVar[tuple[str, ...]] = ("userId", "movieId", "rating", "timestamp")
     others: ClassVar[tuple[str, ...]] = MERGED
+    texts: ClassVar[tuple[str, ...]] = ("userId", "movieId", "title")
+    fields: ClassVar[Mapping[str, str]] = {
+        "movie_id": "movieId",
+        "title": "title",
+        "genre": "genres",
+        "user_id": "userId",
+        "timestamp": "timestamp",
+        "rating": "rating",
+    }
     genres: ClassVar[bool] = True
     header = VIEW
 
@@ -52,6 +62,7 @@ class MovieLens(ViewsFormat):
                 raise UsageError(argument="--movies", expected=expected, got=str(file.path))
             self._genre_of = Chooser(genre, _films_of(file) if genre == "rarest" else ())
             self._genres_known: dict[str, str] = {}
+            self._no_genres: dict[str, str] = {}
             return
         self._merged = []
         with _films(file.opened, movies) as films:
@@ -62,13 +73,15 @@ class MovieLens(ViewsFormat):
 
     def native(self, rows: Rows) -> Rows:
         if self._merged:
-            of_films, listed = (rows.columns[place] for place in self._merged)
-            return self._view(rows, list(of_films), list(map(self._known, listed)))
+            self._learn(set(rows.columns[self._merged[1]]).difference(self._genres_known))
+            rows = self._without(rows, self._merged[1], self._no_genres)
+            of_films, listing = (rows.columns[place] for place in self._merged)
+            return self._view(rows, list(of_films), list(map(self._genres_known.__getitem__, listing)))
         movies = rows.columns[self._places[1]]
-        unknown = {movie for movie in set(movies) if movie not in self._titles}
-        if unknown:
-            rows = self._without(rows, unknown)
-            movies = rows.columns[self._places[1]]
+        known = f"movieId: expected one of the {len(self._titles):,} in {self._films_path}"
+        unknown = {movie: f'{known}, got "{movie}"' for movie in set(movies) if movie not in self._titles}
+        rows = self._without(rows, self._places[1], unknown)
+        movies = rows.columns[self._places[1]]
         titles, genres = map(self._titles.__getitem__, movies), map(self._genres.__getitem__, movies)
         return self._view(rows, list(titles), list(genres))
 
@@ -79,20 +92,23 @@ class MovieLens(ViewsFormat):
         columns = [movies, titles, genres, users, times_ms, ratings, nothing, nothing]
         return Rows(columns, rows.lines, rows.refused)
 
-    def _known(self, listed: str) -> str:
-        """The genre of a cell that lists some; there are few such cells."""
-        known = self._genres_known
-        if listed not in known:
-            known[listed] = self._genre_of(_listed(listed))
-        return known[listed]
+    def _learn(self, cells: Iterable[str]) -> None:
+        """The genre of each cell that lists some, or why it lists none; there are few such cells."""
+        for cell in cells:
+            try:
+                self._genres_known[cell] = self._genre_of(_listed(cell))
+            except ValueError as error:
+                self._no_genres[cell] = str(error)
 
-    def _without(self, rows: Rows, unknown: set[str]) -> Rows:
-        """The rows but those of films that nobody knows."""
-        movies = rows.columns[self._places[1]]
-        bad = np.array([movie in unknown for movie in movies], np.bool_)
+    def _without(self, rows: Rows, place: int, unusable: Mapping[str, str]) -> Rows:
+        """The rows but those that have an unusable cell at this place, of which is said why."""
+        if not unusable:
+            return rows
+        cells = rows.columns[place]
+        bad = np.array([cell in unusable for cell in cells], np.bool_)
         reasons = [
-            RefusedRow(line, f'movieId: expected one of the {len(self._titles):,} in {self._films_path}, got "{movie}"')
-            for line, movie in zip(rows.lines[bad].tolist(), np.array(movies, object)[bad].tolist(), strict=True)
+            RefusedRow(line, unusable[cell])
+            for line, cell in zip(rows.lines[bad].tolist(), np.array(cells, object)[bad].tolist(), strict=True)
         ]
         kept = rows.where(~bad)
         return Rows(kept.columns, kept.lines, [*rows.refused, *reasons])
@@ -101,10 +117,10 @@ class MovieLens(ViewsFormat):
 def _milliseconds(seconds: str) -> str:
     """What the format has in seconds; in other hands it may have become something else.
 
-    >>> _milliseconds("851866703"), _milliseconds("1260759144000")
-    ('851866703000', '1260759144000')
+    >>> _milliseconds("851866703"), _milliseconds("1260759144000"), _milliseconds("20091214")
+    ('851866703000', '1260759144000', '20091214')
     """
-    return f"{seconds}000" if len(seconds) <= SECOND_DIGITS and seconds.isdigit() else seconds
+    return f"{seconds}000" if len(seconds) in SECOND_DIGITS and seconds.isdigit() else seconds
 
 
 def _films(source: Opened, movies: Path | None) -> Opened:
@@ -132,9 +148,16 @@ def _read(films: CsvFile, genre: Choice) -> tuple[dict[str, str], dict[str, str]
     places = [names.index(name) for name in FILM_COLUMNS]
     titles, genres = dict[str, str](), dict[str, tuple[str, ...]]()
     for chunk in whole(films, Counter()):
-        ids, of_films, listed = (chunk.columns[place] for place in places)
-        titles.update(zip(ids, of_films, strict=True))
-        genres.update(zip(ids, map(_listed, listed), strict=True))
+        ids, of_films, of_genres = (chunk.columns[place] for place in places)
+        for line, movie, title, cell in zip(chunk.lines.tolist(), ids, of_films, of_genres, strict=True):
+            try:
+                film = title, _listed(cell)
+            except ValueError as error:
+                raise FileRefused(path=films.path, line=line, why=str(error), remedy="correct the file") from error
+            if movie in titles and film != (titles[movie], genres[movie]):
+                why = f"there is another film with the movieId {movie} above"
+                raise FileRefused(path=films.path, line=line, why=why, remedy="leave one of them")
+            titles[movie], genres[movie] = film
     genre_of = Chooser(genre, genres.values())
     return titles, {movie: genre_of(listed) for movie, listed in genres.items()}
 
@@ -147,15 +170,16 @@ def _films_of(file: Table) -> list[tuple[str, ...]]:
     with closing(file.below_header()) as rows:
         for chunk in rows.chunks(len(file.names)):
             pairs = set(zip(chunk.columns[movie], chunk.columns[genres], strict=True))
-            films.update((movie_id, _listed(listed)) for movie_id, listed in pairs)
+            for movie_id, cell in pairs:
+                with suppress(ValueError):  # which is said of its row
+                    films[movie_id] = _listed(cell)
     return list(films.values())
 
 
 def _listed(cell: str) -> tuple[str, ...]:
-    """The genres in a cell.
+    """The genres in a cell. Raises ValueError as `listed` does.
 
     >>> _listed("Adventure|Animation"), _listed("(no genres listed)")
     (('Adventure', 'Animation'), ())
     """
-    names = (name.strip() for name in cell.split("|"))
-    return tuple(name for name in names if name not in ("", NO_GENRES))
+    return tuple(name for name in listed(cell) if name != NO_GENRES)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from movie_stream.events.contract import OPTIONAL, REQUIRED
+from movie_stream.events.contract import FIELDS, OPTIONAL, REQUIRED, TEXTS
 from movie_stream.replay.files.csv_header import meant, plain, read_header
 from movie_stream.replay.files.csv_rows import Rows
 from movie_stream.replay.files.table import Table
@@ -21,6 +21,8 @@ class Native(ViewsFormat):
     title: ClassVar[str] = "views"
     columns: ClassVar[tuple[str, ...]] = REQUIRED
     others: ClassVar[tuple[str, ...]] = OPTIONAL
+    texts: ClassVar[tuple[str, ...]] = tuple(TEXTS)
+    fields: ClassVar[Mapping[str, str]] = {name: name for name in FIELDS}
 
     @classmethod
     def meant(cls, names: Sequence[str]) -> list[str]:

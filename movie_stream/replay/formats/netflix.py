@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Final
 
 from movie_stream.replay.formats.format import CatalogueFormat, Film
+from movie_stream.replay.formats.genres import listed
 
 MINUTES: Final = re.compile(r"\s*(\d{1,4}) min\s*")
 SEASONS: Final = re.compile(r"\s*\d{1,3} Seasons?\s*")
@@ -24,6 +25,7 @@ class Netflix(CatalogueFormat):
     name: ClassVar[str] = "netflix"
     title: ClassVar[str] = "titles of Netflix"
     columns: ClassVar[tuple[str, ...]] = ("show_id", "type", "title", "rating", "duration", "listed_in")
+    texts: ClassVar[tuple[str, ...]] = ("show_id", "title")
 
     def film(self, cells: Mapping[str, str]) -> Film:
         duration = cells["duration"]
@@ -32,7 +34,7 @@ class Netflix(CatalogueFormat):
         return Film(
             cells["show_id"].strip(),
             cells["title"].strip(),
-            tuple(name.strip() for name in cells["listed_in"].split(",") if name.strip()),
+            listed(cells["listed_in"]),
             _minutes(duration),
         )
 

@@ -6,15 +6,12 @@ TMDB 5000 (`tmdb_5000_movies.csv`), The Movies Dataset (`movies_metadata.csv`), 
 
 from __future__ import annotations
 
-import ast
-import re
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Final
-
-import msgspec
+from typing import ClassVar, Final
 
 from movie_stream.replay.files.csv_cells import parse_decimal
 from movie_stream.replay.formats.format import CatalogueFormat, Film
+from movie_stream.replay.formats.genres import listed
 
 GENRES: Final = {
     28: "Action",
@@ -38,8 +35,6 @@ GENRES: Final = {
     37: "Western",
 }
 """By TMDB's number, which some vintages have instead of a name."""
-LONGEST_LIST: Final = 10_000
-"""Characters."""
 
 
 class Tmdb(CatalogueFormat):
@@ -49,6 +44,7 @@ class Tmdb(CatalogueFormat):
     title: ClassVar[str] = "films of TMDB"
     columns: ClassVar[tuple[str, ...]] = ("id", "title", "vote_average")
     others: ClassVar[tuple[str, ...]] = ("genres", "genre_ids", "runtime", "vote_count", "popularity")
+    texts: ClassVar[tuple[str, ...]] = ("id", "title")
     without: ClassVar[Mapping[str, str]] = {
         "genres": "all are of the genre Unknown",
         "runtime": "no view has minutes",
@@ -58,9 +54,10 @@ class Tmdb(CatalogueFormat):
     @classmethod
     def meant(cls, names: Sequence[str]) -> list[str]:
         found = super().meant(names)
-        for wanted, other in (("title", "original_title"), ("genres", "genre_ids")):
-            if wanted not in found and other in found:
-                found[found.index(other)] = wanted
+        for wanted, other in (("title", "original_title"), ("genres", "genre_ids"), ("genres", "genre")):
+            others = list(map(str.casefold, found))
+            if wanted not in found and other in others:
+                found[others.index(other)] = wanted
         return found
 
     def film(self, cells: Mapping[str, str]) -> Film:
@@ -70,7 +67,7 @@ class Tmdb(CatalogueFormat):
         return Film(
             cells["id"].strip(),
             cells["title"].strip(),
-            _genres(cells.get("genres", "")),
+            listed(cells.get("genres", ""), GENRES),
             round(_number("runtime", cells) or 0),
             average / 2 if average and (votes or "vote_count" not in cells) else None,
             weight,
@@ -84,41 +81,3 @@ def _number(name: str, cells: Mapping[str, str]) -> float | None:
     if not isinstance(number, (int, float)) or number < 0:
         raise ValueError(f'{name}: expected a number from 0, got "{cells[name][:40]}"')
     return float(number)
-
-
-def _genres(cell: str) -> tuple[str, ...]:
-    """The names in a list of objects, in JSON or as Python writes it; in one of numbers; or between commas or bars.
-
-    >>> _genres('[{"id": 28, "name": "Action"}, {"id": 12, "name": "Adventure"}]'), _genres("[]"), _genres("[35, 18]")
-    (('Action', 'Adventure'), (), ('Comedy', 'Drama'))
-    >>> _genres("[{'id': 16, 'name': 'Animation'}]"), _genres("Action, Science Fiction"), _genres("Drama|War")
-    (('Animation',), ('Action', 'Science Fiction'), ('Drama', 'War'))
-    """
-    text = cell.strip()
-    found = list(map(_name, _list(text))) if text.startswith("[") else re.split("[,|]", text)
-    return tuple(name.strip() for name in found if name.strip())
-
-
-def _list(text: str) -> list[Any]:
-    try:
-        try:
-            entries = msgspec.json.decode(text)
-        except (msgspec.MsgspecError, UnicodeError):
-            entries = ast.literal_eval(text) if len(text) <= LONGEST_LIST else None
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        entries = None
-    if not isinstance(entries, list):
-        raise ValueError(f'{A_LIST}, got "{text[:40]}"')
-    return entries
-
-
-A_LIST: Final = "genres: expected a list of objects with a name, in JSON"
-
-
-def _name(entry: object) -> str:
-    if isinstance(entry, int):
-        return GENRES.get(entry, "")
-    name = entry.get("name") if isinstance(entry, dict) else entry
-    if not isinstance(name, str):
-        raise ValueError(A_LIST)
-    return name

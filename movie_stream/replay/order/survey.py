@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
-from movie_stream.errors import FileRefused, InputError
+from movie_stream.errors import FileRefused, InputError, UsageError
 from movie_stream.events.time_range import EVER
+from movie_stream.replay.files.csv_cells import EPOCH
 from movie_stream.replay.files.csv_rows import RefusedRow
 from movie_stream.replay.order.plan import Plan
 from movie_stream.replay.order.time_order import FarOff, TimeSurvey
@@ -16,7 +18,10 @@ from movie_stream.replay.records.views import Views
 
 
 class Survey:
-    """Of views that are to be sent by a plan: go through `look`, and the views will be moved as planned."""
+    """Of views that are to be sent by a plan: go through `look`, and the views will be moved as planned.
+
+    That raises UsageError where they would all be moved to where no view can be.
+    """
 
     def __init__(self, views: Views, plan: Plan, future_tolerance_ms: int) -> None:
         views.between = plan.between
@@ -41,6 +46,22 @@ class Survey:
                 ends.add(chunk.timestamp_ms)
                 yield
             self._views.shift_ms = self._plan.shift_ms(ends.oldest_ms, ends.newest_ms, self._views.now_ms)
+            self._check_shift(ends)
+
+    def _check_shift(self, ends: Ends) -> None:
+        """Raises UsageError where all views would be refused, for they are moved too far."""
+        to_ms, shift_ms = self._plan.shift_to_ms, self._views.shift_ms
+        if to_ms is None or ends.oldest_ms is None or ends.newest_ms is None:
+            return
+        latest_ms = self._views.now_ms + self._tolerance_ms
+        if ends.newest_ms + shift_ms <= 0 or ends.oldest_ms + shift_ms > latest_ms:
+            to = EPOCH + timedelta(milliseconds=to_ms)
+            raise UsageError(
+                argument="--shift-to",
+                expected="a time after 1970-01-01, and ahead of now by no more than FUTURE_TOLERANCE",
+                got=f"{to:%Y-%m-%d %H:%M:%S}",
+                remedy="workers would refuse all of the views",
+            )
 
     @property
     def sorts(self) -> bool:

@@ -115,7 +115,7 @@ class QuickRecords:
         parts = chain.from_iterable(zip(*film, *of_user, *numbers, repeat(b"}\n")))
         values = b"".join(parts).split(b"\n")
         del values[-1]
-        return ViewChunk(keys, values, even, rows.lines, rows.refused)
+        return ViewChunk(keys, values, even, rows.lines, in_order_of_lines(rows.refused))
 
     def _learn(self, field: str, cells: Sequence[str]) -> list[bytes | None]:
         """The part of each cell of a field, which starts where the field does and ends where the next one would."""

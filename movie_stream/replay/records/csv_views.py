@@ -9,10 +9,21 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from movie_stream.errors import InputError
-from movie_stream.replay.files.csv_cells import even_timestamps, in_milliseconds
+from movie_stream.events.contract import OPTIONAL
+from movie_stream.replay.files.csv_cells import (
+    IN_OTHER_WORDS,
+    MILLISECOND_DIGITS,
+    NO_VALUE,
+    even_timestamps,
+    in_milliseconds,
+    is_other_number,
+    refusal,
+)
 from movie_stream.replay.files.csv_file import CsvFile
-from movie_stream.replay.files.csv_rows import Rows
+from movie_stream.replay.files.csv_rows import RefusedRow, Rows
 from movie_stream.replay.files.opened import opened
 from movie_stream.replay.files.table import Table
 from movie_stream.replay.formats import format_of
@@ -20,8 +31,7 @@ from movie_stream.replay.formats.format import Format, ViewsFormat
 from movie_stream.replay.formats.genres import Choice
 from movie_stream.replay.records.views import Views
 
-MILLISECOND_DIGITS: Final = 13
-HEADERS: Final = "headers in the middle, which are left out"
+HEADERS: Final = "headers in the middle, left out"
 
 
 class ViewsFile(Views):
@@ -53,6 +63,8 @@ class ViewsFile(Views):
         self.position = self.line = 0
         self.now_ms = time.time_ns() // 1_000_000
         self.mended = Counter()
+        position = self._format.header.position
+        self._numbers = [position[name] for name in OPTIONAL if name in position]
         self._header_shows = names.index(self._format.columns[-1])
         self._least = 1 + max(names.index(name) for name in self._format.columns if name != "rating")
 
@@ -64,7 +76,7 @@ class ViewsFile(Views):
             self.mended = rows.mended
             for chunk in rows.chunks(len(self._csv.names), self._least):
                 self.position, self.line = rows.position_bytes, rows.line
-                yield self._in_milliseconds(self._format.native(self._without_headers(chunk)))
+                yield self._with_nothing(self._in_milliseconds(self._format.native(self._without_headers(chunk))))
             self.line = rows.line
             if last_line is None:
                 self._csv.settle(rows)  # for the next time
@@ -85,16 +97,31 @@ class ViewsFile(Views):
         self.mended[HEADERS] += sum(same)
         return rows.without(same)
 
+    def _with_nothing(self, rows: Rows) -> Rows:
+        """The rows with empty cells where a number that may be missing is said to be so in other words."""
+        columns = list(rows.columns)
+        for place in self._numbers:
+            if NO_VALUE.isdisjoint(columns[place]):
+                continue
+            self.mended[IN_OTHER_WORDS] += sum(cell in NO_VALUE for cell in columns[place])
+            columns[place] = ["" if cell in NO_VALUE else cell for cell in columns[place]]
+        return Rows(columns, rows.lines, rows.refused)
+
     def _in_milliseconds(self, rows: Rows) -> Rows:
-        """The rows with their times in Unix milliseconds, also where they are written otherwise."""
+        """The rows with their times in Unix milliseconds, however they are written; other numbers are refused."""
         cells = rows.columns[self._time_place]
         if not len(rows) or (len(cells[0]) == MILLISECOND_DIGITS and even_timestamps(cells) is not None):
             return rows
         known = [in_milliseconds(cell) for cell in cells]
-        ways = Counter(way for _, way in known if way)
-        if not ways:
-            return rows
-        self.mended.update(ways)
+        self.mended.update(way for _, way in known if way)
         columns = list(rows.columns)
         columns[self._time_place] = [cell for cell, _ in known]
-        return Rows(columns, rows.lines, rows.refused)
+        other = np.array([way is None and is_other_number(cell) for cell, way in known])
+        if not other.any():
+            return Rows(columns, rows.lines, rows.refused)
+        reasons = [
+            RefusedRow(line, refusal("timestamp", cells[row]))
+            for row, line in zip(np.flatnonzero(other).tolist(), rows.lines[other].tolist(), strict=True)
+        ]
+        kept = Rows(columns, rows.lines, []).where(~other)
+        return Rows(kept.columns, kept.lines, [*rows.refused, *reasons])
