@@ -183,7 +183,7 @@ class MovieStream(faust.App):
         transport.restore = lambda assigned: or_die(self.worker.restore(assigned))
         transport.finished = self.worker.finished
         transport.reachable = lambda: not self.worker.broker_lost
-        transport.refuse = die
+        transport.refuse = lambda error, given: or_die(self.worker.refuse(error, given))
         transport.cut = cut
         self.transport = transport
         receive_in_place()

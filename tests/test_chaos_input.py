@@ -9,6 +9,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import RecordsToDelete
 
 from movie_stream.columnar.murmur2 import partitions_of
 from movie_stream.kafka.cluster import client, topics
@@ -187,3 +189,8 @@ async def test_a_batch_whose_checksum_is_wrong_is_named_and_ends_workers_alone(
         ended = command(there, "worker", "--until-end")
         [line] = ended.stderr.splitlines()
         assert (ended.returncode, line.startswith(f"error: {damaged}; have the topic's records up")) == (1, True), line
+        # What stands before it stays counted when the remedy is taken.
+        async with client.admin(there) as admin:
+            await admin.delete_records({TopicPartition(there.kafka_topic, 0): RecordsToDelete(before_offset=6)})
+        succeed(there, "worker", "--until-end")
+        assert transactions.counted(there) == 3 + 5

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from math import inf
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import InconsistentGroupProtocolError
@@ -55,6 +55,8 @@ logger = logging.getLogger(__name__)
 
 BATCH_BYTES: Final = 1 << 20
 """Of what is written at a time to a partition, where its topic takes so much."""
+APPLIED_WITHIN_S: Final = 10.0
+"""The longest that records which were fetched before one that cannot be read wait for their turn."""
 TOLD_WITHIN_S: Final = 0.5
 """The longest that leaving waits for the group's last commit."""
 REPORT_EVERY_S: Final = 5.0
@@ -333,6 +335,24 @@ class Worker:
         now = await topics.describe(self.settings, self._admin)
         if changed := changes(self._run, fingerprint(self.settings, now)):
             raise RunMismatch(where="what this worker counts", what=changed)
+
+    async def refuse(self, error: MovieStreamError, given: Mapping[TP, int]) -> NoReturn:
+        """Raises the error, for which no more can be read, once what was given before it is in a checkpoint: the
+        remedy may be to delete it. Both waits are bounded.
+        """
+        deadline_s = monotonic() + APPLIED_WITHIN_S
+        while not self._applied(given):
+            if monotonic() > deadline_s:
+                break
+            await asyncio.sleep(0.01)
+        await self.release_all()
+        raise error
+
+    def _applied(self, given: Mapping[TP, int]) -> bool:
+        """Whether the tables that are owned stand at these positions."""
+        owners = dict(self._owners)
+        held = ((owners[tp.topic].owned.get(tp.partition), position) for tp, position in given.items())
+        return all(owned is None or owned.table.state.position >= position for owned, position in held)
 
     async def release(self, revoked: set[TP]) -> None:
         """Flushes what is taken from us, for a bounded time, and drops its state."""

@@ -29,7 +29,6 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from movie_stream.errors import MovieStreamError
 from movie_stream.events.chunk import Chunk, Records
 from movie_stream.events.layout import Layouts
 from movie_stream.kafka.batches.inflate import BatchRefused
@@ -118,6 +117,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         """Records of one partition, by it: the position before them (None without any), the one after them, and runs.
 
         A fetch may bring many more than are wanted in memory, once they are unpacked; the others wait as they came.
+        Raises BatchRefused.
         """
         async with self._one_at_a_time:
             return await self._next_records(consumer, active_partitions, timeout)
@@ -135,11 +135,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         if self.waits_for(active_partitions):
             return self._unpacked(active_partitions)
         with consumer._fetcher._subscriptions.fetch_context():
-            try:
-                fetched = await consumer._fetcher.fetched_records(active_partitions, timeout=within_s, max_records=None)
-            except BatchRefused as error:
-                self.consumer.transport.refuse(error)
-                raise
+            fetched = await consumer._fetcher.fetched_records(active_partitions, timeout=within_s, max_records=None)
         moved: dict[TP, FetchedRuns] = {}
         for tp in assignment.tps & {*active_partitions, *fetched}:
             state = assignment.state_value(tp)
@@ -158,11 +154,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         fetches = self._waiting.pop(tp)
         batches, end = fetches[0]
         begin = batches[0].begin
-        try:
-            found = take_runs(batches, self.consumer.transport.layouts.get(tp.topic))
-        except BatchRefused as error:
-            self.consumer.transport.refuse(error)
-            raise
+        found = take_runs(batches, self.consumer.transport.layouts.get(tp.topic))
         if batches:
             end = batches[0].begin
         else:
@@ -236,7 +228,11 @@ class ChunkConsumer(driver.Consumer):
         """Yields chunks. What is dropped while the flow is stopped comes again: whoever resumes it seeks first."""
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
-        fetched = await self._fetched()
+        try:
+            fetched = await self._fetched()
+        except BatchRefused as error:  # all that stands before it has been handed out
+            await self.transport.refuse(error, dict(self._next))
+            raise
         generation, seeks = self._now
         if fetched:
             self._fetch_ahead()  # while these are worked on
@@ -388,7 +384,8 @@ class ChunkTransport(driver.Transport):
     """Whether the broker answers, as far as is known."""
     finished: Callable[[], Mapping[TP, int]]
     """The positions that the group may be told."""
-    refuse: Callable[[MovieStreamError], None]
-    """Called when records cannot be unpacked."""
+    refuse: Callable[[BatchRefused, Mapping[TP, int]], Awaitable[None]]
+    """Called when records cannot be unpacked, with the positions up to which records were handed out; does not return.
+    """
     cut: Callable[[TP, int, int], None]
     """Called when records from one offset to before another were deleted before they could be fetched."""
