@@ -1,7 +1,7 @@
 # Every recipe of the project; CI calls nothing else. `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install demo test long chaos bench check coverage docs picture lock clean
+.PHONY: help install demo unit test long chaos bench check coverage docs picture lock clean
 
 # What `make bench` measures: all, worker, peers, latency, produce, scale or profile; of so many EVENTS, in so many ROUNDS.
 PART ?= all
@@ -30,6 +30,9 @@ install: .venv/.installed ## make .venv with the pinned, hash-checked dependenci
 demo: install ## start a broker and MongoDB, replay a sample, show the results live; Ctrl-C ends it all
 	@$(BIN)/movie-stream demo
 
+unit: install ## the tests that need no broker and no database, and the examples in docstrings; about a minute
+	$(BIN)/pytest --numprocesses=3 movie_stream tests/unit
+
 test: install check ## check, then run every test
 	$(BIN)/pytest --numprocesses=3 --dist=loadfile --durations=10
 
@@ -38,7 +41,7 @@ long: install ## the tests that are too long for make test, but for the fault su
 
 chaos: install ## the fault suite: what dies, hangs or is spoilt, on both brokers; about two hours; writes docs/reliability.md
 	rm -f .chaos/results.jsonl
-	$(BIN)/pytest -m 'chaos or not chaos or long' --numprocesses=2 tests/test_chaos_*.py
+	$(BIN)/pytest -m 'chaos or not chaos or long' --numprocesses=2 tests/chaos
 	$(BIN)/python -m tests.chaos.record
 
 bench: install ## measure speed, beside other stream processors, for an hour or two; a full run writes docs/performance.md

@@ -19,7 +19,7 @@ from movie_stream.embedded.launch import launch
 from movie_stream.embedded.mongod import mongod
 from movie_stream.embedded.process import GuardedProcess
 from movie_stream.settings import Settings
-from tests.kafka_server import KafkaServer, missing
+from tests.support.kafka_server import KafkaServer, missing
 
 APACHE_KAFKA: Final = "Apache Kafka"
 EMBEDDED: Final = "the embedded broker (Tansu)"

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from movie_stream.settings import Settings
-from tests.whole_path import COMMAND, environment
+from tests.support.whole_path import COMMAND, environment
 
 PATIENCE_S: Final = 120.0
 LEFT_WITHIN_S: Final = 15.0

@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from tests.kafka_server import missing
+from tests.support.kafka_server import missing
 
 TIMEOUT_S: Final = 900
 

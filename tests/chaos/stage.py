@@ -16,14 +16,14 @@ from movie_stream.embedded.broker import broker
 from movie_stream.embedded.launch import Program, launch
 from movie_stream.runs.progress import wait_until_counted
 from movie_stream.settings import Settings
-from tests import reference
 from tests.chaos.fleet import LEFT_WITHIN_S, Fleet, WorkerUnderTest
 from tests.chaos.proxy import Proxy
 from tests.chaos.record import Outcome
 from tests.chaos.stream import Producer, Stream
-from tests.kafka_server import KafkaServer
-from tests.mongo_server import MongoServer
-from tests.whole_path import command, database, documents, records, succeed
+from tests.support import reference
+from tests.support.kafka_server import KafkaServer
+from tests.support.mongo_server import MongoServer
+from tests.support.whole_path import command, database, documents, records, succeed
 
 Kind = Literal["Tansu", "Apache Kafka"]
 COUNTED_WITHIN_S: Final = 240.0

@@ -1,0 +1,137 @@
+"""Metrics over HTTP, as a scrape finds them."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import threading
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+from movie_stream.agents import metrics
+from movie_stream.agents.metrics import Figures, PartitionFigures, asked_in, served
+from movie_stream.errors import SettingsError
+from movie_stream.runs.progress import wait_until_counted
+from movie_stream.settings import Settings
+from tests.support.whole_path import PATIENCE_S, command, started, succeed
+
+FIGURES = Figures(
+    events=12,
+    refused={("bad", "title: missing"): 3, ("late", "late"): 1},
+    copies={"counted": 2},
+    documents=5,
+    parked=1,
+    partitions=(
+        PartitionFigures("movie-events", 0, 7, 2, 1_730_385_000_500),
+        PartitionFigures("movie-partials", 1, 4, None, None),
+    ),
+)
+
+
+def scraped(ask: Callable[[], Figures]) -> dict[tuple[str, ...], float]:
+    """What a scrape brings: (name, labels' values) to number."""
+    with (
+        served("127.0.0.1", 0, ask, CollectorRegistry()) as port,
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page,
+    ):
+        text = page.read().decode()
+    return {
+        (sample.name, *(value for _, value in sorted(sample.labels.items(), reverse=True))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_a_scrape_brings_the_figures() -> None:
+    assert scraped(lambda: FIGURES) == {
+        ("movie_stream_events_total",): 12,
+        ("movie_stream_dead_letters_total", "title: missing", "bad"): 3,
+        ("movie_stream_dead_letters_total", "late", "late"): 1,
+        ("movie_stream_copies_total", "counted"): 2,
+        ("movie_stream_copies_total", "again"): 0,
+        ("movie_stream_documents_total",): 5,
+        ("movie_stream_documents_parked_total",): 1,
+        ("movie_stream_position", "movie-events", "0"): 7,
+        ("movie_stream_position", "movie-partials", "1"): 4,
+        ("movie_stream_lag", "movie-events", "0"): 2,
+        ("movie_stream_watermark_seconds", "movie-events", "0"): 1_730_385_000.5,
+    }
+
+
+async def test_the_loop_is_asked_from_another_thread() -> None:
+    here = threading.current_thread()
+
+    async def figures() -> Figures:
+        assert threading.current_thread() is here
+        return FIGURES
+
+    found = await asyncio.to_thread(scraped, asked_in(asyncio.get_running_loop(), figures))
+    assert found["movie_stream_events_total",] == 12
+
+
+def test_a_loop_that_is_closed_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    loop = asyncio.new_event_loop()
+    loop.close()
+
+    async def figures() -> Figures:
+        return FIGURES
+
+    assert scraped(asked_in(loop, figures)) == {}
+    assert "does not answer a scrape: Event loop is closed" in caplog.text
+
+
+def test_a_loop_that_is_busy_is_said(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "ANSWER_WITHIN_S", 0.01)
+    loop = asyncio.new_event_loop()  # which nobody runs
+
+    async def figures() -> NoReturn:
+        raise AssertionError
+
+    assert scraped(asked_in(loop, figures)) == {}
+    assert "does not answer a scrape: TimeoutError" in caplog.text
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+
+
+def test_a_port_that_is_taken_and_a_host_that_is_not_ours_are_named() -> None:
+    registry = CollectorRegistry()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingsError, match=f"METRICS_PORT: expected a free port .* got '{port}'; another program"):
+            served("127.0.0.1", port, lambda: FIGURES, registry).__enter__()
+    for host in ("192.0.2.1", "nowhere.invalid"):
+        with pytest.raises(SettingsError, match=f"METRICS_HOST: expected an address of this host, got '{host}'"):
+            served(host, 0, lambda: FIGURES, registry).__enter__()
+    assert list(registry.collect()) == []
+
+
+@pytest.mark.timeout(120)
+def test_a_worker_serves_its_metrics(settings: Settings, tmp_path: Path) -> None:
+    views, log = tmp_path / "views.csv", tmp_path / "worker.log"
+    succeed(settings, "init")
+    succeed(settings, "generate", "--output", str(views), "--count", "500")
+    succeed(settings, "produce", "--file", str(views))
+    with started(settings, "worker", log=log, METRICS_PORT="0") as worker:
+        asyncio.run(asyncio.wait_for(wait_until_counted(settings), PATIENCE_S))
+        match = re.search(r"metrics: (http://127\.0\.0\.1:(\d+)/metrics)", log.read_text())
+        assert match is not None
+        with urllib.request.urlopen(match[1], timeout=10) as page:
+            text = page.read().decode()
+        for words in ("movie_stream_events_total 500.0", "process_cpu_seconds_total", "movie_stream_documents_total "):
+            assert words in text
+        assert text.count("movie_stream_position{") == 6
+        assert text.count("movie_stream_watermark_seconds{") == 3
+        refused = command(settings, "worker", METRICS_PORT=match[2])
+        assert refused.returncode == 2
+        assert refused.stderr.startswith(
+            f"error: METRICS_PORT: expected a free port of 127.0.0.1 (0 takes any), got '{match[2]}'"
+        )
+        worker.terminate()
+        assert worker.wait(30) == 0, log.read_text()[-2000:]

@@ -1,0 +1,294 @@
+"""Fetching ahead from a real broker: nothing is lost, doubled or reordered, whoever seeks, pauses and resumes when."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import aiokafka
+import pytest
+from aiokafka import TopicPartition
+from faust.types import TP
+from mode.utils.locks import Event
+
+from movie_stream.aggregates.accumulator import Accumulator, OutOfStep, Rules
+from movie_stream.app import create_app
+from movie_stream.events.chunk import Chunk
+from movie_stream.kafka.batches import unpack
+from movie_stream.kafka.cluster import client, topics
+from movie_stream.kafka.fetch.transport import FETCH_WITHIN_S, ChunkConsumer, ChunkThread
+from movie_stream.settings import Settings
+from tests.support.odd_records import plain
+
+PARTITIONS = (0, 1, 2)
+BATCHES, IN_BATCH = 6, 5
+END = BATCHES * IN_BATCH
+BOUNDS = {"RECORDS_AT_ONCE": IN_BATCH, "BYTES_AT_ONCE": len(plain()) * (IN_BATCH - 1)}
+"""Of a chunk."""
+
+
+class Thread(ChunkThread):
+    """The thread that fetches, on the event loop of the test."""
+
+    def __init__(self, consumer: Any) -> None:
+        self.consumer = consumer
+        self._waiting, self._one_at_a_time = {}, asyncio.Lock()
+
+
+class Consumer(ChunkConsumer):
+    """The consumer without Faust around it: it has all partitions, and its flow stops only for a seek."""
+
+    should_stop = False
+    flow_active = True
+
+    def __init__(self, fetching: aiokafka.AIOKafkaConsumer) -> None:
+        self.fetching = fetching
+        self.app = SimpleNamespace(consumer_generation_id=1)
+        self.transport = SimpleNamespace(layouts={}, restore=self.restored, cut=None)
+        self.positions = dict.fromkeys(self.assignment(), 0)
+        self._next, self._ahead, self._told, self._seeks = {}, deque(), {}, 0
+        self.can_resume_flow, self.suspend_flow = Event(), Event()
+        self._active_partitions, self._paused_partitions = self.assignment(), set[TP]()
+        self._thread = Thread(self)
+
+    async def restored(self, assigned: set[TP]) -> Mapping[TP, int]:
+        """Where the tables stand."""
+        assert assigned == self.assignment()
+        return self.positions
+
+    def assignment(self) -> set[TP]:
+        return {TP(*place) for place in self.fetching.assignment()}
+
+    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
+        for place, position in partitions.items():
+            self.fetching.seek(TopicPartition(*place), position)
+
+    async def earliest_offsets(self, *partitions: TP) -> Mapping[TP, int]:
+        return dict.fromkeys(partitions, 0)
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109
+        return await self._thread._fetch_records(self.fetching, active_partitions or set(), timeout)
+
+    async def wait(self, *coros: Any, timeout: Any = None) -> Any:  # noqa: ASYNC109
+        await self.can_resume_flow.wait()
+
+    async def sought(self) -> None:
+        """Seeks as Faust does when partitions are assigned."""
+        await self.perform_seek()
+        self.resume_flow()
+
+    async def chunks(self) -> AsyncGenerator[Chunk]:
+        """What the agents get."""
+        while True:
+            async for _, message in self.getmany(1.0):
+                yield message.value
+
+
+@asynccontextmanager
+async def consumer(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, bound: str = "RECORDS_AT_ONCE"
+) -> AsyncIterator[Consumer]:
+    """Of a topic with a few batches in each partition; one of them makes a whole chunk, or more than one."""
+    monkeypatch.setattr(unpack, bound, BOUNDS[bound])
+    await topics.ensure(settings)
+    producer = await client.start_producer(settings)
+    try:
+        for partition in PARTITIONS:
+            for number in range(BATCHES):
+                batch = producer.create_batch()
+                for at in range(number * IN_BATCH, (number + 1) * IN_BATCH):
+                    batch.append(key=None, value=plain(number=at), timestamp=None)
+                await (await producer.send_batch(batch, settings.kafka_topic, partition=partition))
+    finally:
+        await producer.stop()
+    unpack.unpack_in_runs(settings.kafka_topic)
+    try:
+        async with client.reader(settings) as fetching:
+            fetching.assign([TopicPartition(settings.kafka_topic, partition) for partition in PARTITIONS])
+            opened = Consumer(fetching)
+            await opened.sought()
+            yield opened
+            await opened._drop_ahead()
+    finally:
+        unpack.unpack_as_usual(settings.kafka_topic)
+
+
+def count(chunks: Iterable[Chunk]) -> dict[int, Accumulator]:
+    """Applies the chunks; a hole would raise."""
+    states = {partition: Accumulator(partition, len(PARTITIONS), Rules()) for partition in PARTITIONS}
+    for chunk in chunks:
+        assert states[chunk.partition].apply(chunk) == []
+    return states
+
+
+async def until_all(opened: Consumer, found: list[Chunk]) -> None:
+    """Takes chunks until all partitions are read to their ends."""
+    async with aclosing(opened.chunks()) as chunks:
+        async for chunk in chunks:
+            found.append(chunk)
+            if {c.partition for c in found if c.end == END} == {*PARTITIONS}:
+                return
+
+
+def assert_once(found: list[Chunk]) -> None:
+    """Every record came once, in the order of the log."""
+    for partition in PARTITIONS:
+        of = [chunk for chunk in found if chunk.partition == partition]
+        assert [offset for chunk in of for offset in chunk.offsets.tolist()] == list(range(END))
+        assert [value for chunk in of for value in chunk.values] == [plain(number=at) for at in range(END)]
+    assert [state.position for state in count(found).values()] == [END] * len(PARTITIONS)
+
+
+@pytest.mark.parametrize("bound", BOUNDS)
+async def test_all_records_come_once(settings: Settings, monkeypatch: pytest.MonkeyPatch, bound: str) -> None:
+    async with consumer(settings, monkeypatch, bound) as opened:
+        found: list[Chunk] = []
+        await until_all(opened, found)
+    assert_once(found)
+    most = IN_BATCH if bound == "RECORDS_AT_ONCE" else IN_BATCH - 1
+    assert all(len(chunk) <= most for chunk in found)
+
+
+@pytest.mark.parametrize("bound", BOUNDS)
+async def test_what_was_fetched_ahead_is_dropped_at_a_seek_and_comes_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    async with consumer(settings, monkeypatch, bound) as opened:
+        states = {TP(settings.kafka_topic, p): Accumulator(p, len(PARTITIONS), Rules()) for p in PARTITIONS}
+        for _ in range(20 * BATCHES):
+            async with aclosing(opened.chunks()) as chunks:
+                async for chunk in chunks:
+                    if len(chunk):
+                        break
+            assert opened._ahead, "the next ones are being fetched"
+            state = states[TP(settings.kafka_topic, chunk.partition)]
+            state.apply(chunk)
+            opened.positions = {place: state.position for place, state in states.items()}
+            if sum(opened.positions.values()) == END * len(PARTITIONS):
+                break
+            await opened.sought()
+            assert not opened._ahead
+        assert set(opened.positions.values()) == {END}
+        assert [len(state.users) for state in states.values()] == [END] * len(PARTITIONS), "one user a view"
+
+
+@pytest.mark.parametrize("asked", ["during the seek", "after it"])
+async def test_what_was_fetched_before_a_seek_is_not_handed_out_after_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    """Also where the flow runs on, as after a rebalance that came before the seek of the last was over."""
+    restored, found = Consumer.restored, list[Chunk]()
+    async with consumer(settings, monkeypatch, "BYTES_AT_ONCE") as opened, aclosing(opened.chunks()) as chunks:
+        first = await anext(chunks)  # of several that one fetch has brought
+        taken: list[asyncio.Task[Chunk]] = []
+
+        async def slowly(self: Consumer, assigned: set[TP]) -> Mapping[TP, int]:
+            taken.append(asyncio.create_task(anext(chunks)))
+            await asyncio.wait(taken, timeout=3 * FETCH_WITHIN_S)  # none comes, so there is nothing else to wait for
+            return await restored(self, assigned)
+
+        if asked == "during the seek":
+            monkeypatch.setattr(Consumer, "restored", slowly)
+            opened.transport.restore = opened.restored
+        await opened.sought()  # to the beginning
+        found += await asyncio.gather(*taken)
+        while {chunk.partition for chunk in found if chunk.end == END} != {*PARTITIONS}:
+            found.append(await anext(chunks))
+    assert first.start == 0
+    assert_once(found)
+
+
+async def test_a_chunk_that_was_passed_over_is_noticed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with consumer(settings, monkeypatch) as opened:
+        found: list[Chunk] = []
+        await until_all(opened, found)
+    of = [chunk for chunk in found if chunk.partition == 0 and len(chunk)]
+    with pytest.raises(OutOfStep, match=f"expected offset {of[0].end} of partition 0, got {of[2].start}"):
+        count([of[0], of[2]])
+
+
+async def test_a_paused_partition_brings_nothing_until_it_is_resumed(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with consumer(settings, monkeypatch) as opened, aclosing(opened.chunks()) as chunks:
+        found: list[Chunk] = []
+        async for chunk in chunks:
+            found.append(chunk)
+            if chunk.partition == 0 and len(chunk):
+                break
+        opened.pause_partitions([TP(settings.kafka_topic, 0)])
+        before = len(found)
+        async for chunk in chunks:
+            found.append(chunk)
+            if {c.partition for c in found if c.end == END} >= {1, 2}:
+                break
+        late = [chunk for chunk in found[before:] if chunk.partition == 0 and len(chunk)]
+        assert len(late) <= 1, "but for what was on its way already"
+        opened.resume_partitions([TP(settings.kafka_topic, 0)])
+        if {c.partition for c in found if c.end == END} != {*PARTITIONS}:
+            async for chunk in chunks:
+                found.append(chunk)
+                if chunk.partition == 0 and chunk.end == END:
+                    break
+    assert_once(found)
+
+
+async def test_a_partition_that_is_resumed_while_others_are_fetched_loses_nothing(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with consumer(settings, monkeypatch) as opened:
+        places, fetcher = [TP(settings.kafka_topic, partition) for partition in (0, 2)], opened.fetching._fetcher
+        fetch = fetcher.fetched_records
+
+        async def resumed_within(partitions: Any, **options: Any) -> Any:
+            fetched = await fetch(partitions, **options)
+            opened.resume_partitions(places)
+            return fetched
+
+        found: list[Chunk] = []
+        async with aclosing(opened.chunks()) as chunks:
+            async for chunk in chunks:
+                found.append(chunk)
+                if {c.partition for c in found if len(c)} >= {0, 2}:
+                    opened.pause_partitions(places)
+                    break
+        monkeypatch.setattr(fetcher, "fetched_records", resumed_within)
+        await until_all(opened, found)
+    assert_once(found)
+
+
+async def test_a_commit_that_failed_is_made_again(settings: Settings) -> None:
+    """Faust notes what it was to commit as committed whether it was or not."""
+    place, told = TP(settings.kafka_topic, 0), list[Mapping[TP, int]]()
+    answers = iter([False, True])
+
+    class OnceRefusing(ChunkConsumer):
+        """Without a thread, and so without a broker."""
+
+        def _new_consumer_thread(self) -> Any:
+            return SimpleNamespace(commit=self.answered, beacon=None)
+
+        async def answered(self, offsets: Mapping[TP, int]) -> bool:
+            told.append(offsets)
+            return next(answers)
+
+        def assignment(self) -> set[TP]:
+            return {place}
+
+    async def never(*_: Any) -> None:
+        raise AssertionError("nothing comes")
+
+    transport = create_app(settings).transport
+    transport.finished = lambda: {place: 7}
+    faust_consumer = OnceRefusing(transport, never, never, never, loop=asyncio.get_running_loop())
+    try:
+        for _ in range(3):
+            await faust_consumer.commit()
+        assert told == [{place: 7}, {place: 7}]
+    finally:
+        unpack.unpack_as_usual(settings.kafka_topic)
+        unpack.unpack_as_usual(settings.kafka_partials_topic)

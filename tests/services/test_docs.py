@@ -1,0 +1,243 @@
+"""README.md and docs/: what is made from the code is current, what is named exists, and what is shown works."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+import movie_stream
+from docs import generate
+from movie_stream.aggregates import results
+from movie_stream.aggregates.fields import Count, Mean, Start, Title, Top, TopUsers, Users
+from movie_stream.aggregates.results import RESULTS, Result
+from movie_stream.aggregates.window import DAY, HOUR
+from movie_stream.cli import app
+from movie_stream.mongo.client import opened
+from movie_stream.mongo.schema import ensure
+from movie_stream.replay.order.plan import plan_of
+from movie_stream.settings import Settings, variable_of
+from tests.support.whole_path import command, database, succeed
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
+SECURITY = ROOT / "docs" / "security.md"
+API = ROOT / "docs" / "api.md"
+PAGES = (README, ARCHITECTURE, SECURITY, API)
+FILE = re.compile(r"[\w.-]+(?:/[\w.-]+)*(?:\.(?:py|md|csv|svg|toml|lock|yaml)|/)|Makefile|LICENSE|\.env\.example")
+
+
+def blocks(page: Path, language: str) -> list[tuple[str, str]]:
+    """The blocks of code in a language, each with the remark right above it, or none."""
+    found = re.findall(rf"(?:<!-- ([^>]*) -->\n)?```{language}\n(.*?)```\n", page.read_text("utf-8"), re.DOTALL)
+    assert found
+    return found
+
+
+def block(remark: str) -> str:
+    """The one block of Python in README.md that stands below this remark."""
+    [code] = [code for above, code in blocks(README, "python") if above == remark]
+    return code
+
+
+# ---- what is made from the code ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", [README, SECURITY], ids=lambda page: page.name)
+def test_the_tables_of_a_page_are_current(page: Path) -> None:
+    assert page.read_text("utf-8") == generate.filled(page), "make them anew with: make docs"
+
+
+def test_the_readme_has_every_command() -> None:
+    assert README.read_text("utf-8").count("| `movie-stream ") == len(generate.named_commands(app))
+
+
+def test_the_page_of_settings_is_current() -> None:
+    assert generate.SETTINGS.read_text("utf-8") == generate.settings(), "make it anew with: make docs"
+    assert generate.DOCUMENTS.read_text("utf-8") == generate.documents(), "make it anew with: make docs"
+
+
+def test_a_mark_that_is_missing_is_named(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# Nothing")
+    with pytest.raises(ValueError, match="<!-- commands -->"):
+        generate.filled(tmp_path / "README.md")
+
+
+@pytest.mark.parametrize("page", [README, API], ids=lambda page: page.name)
+def test_commands_of_a_page_have_their_options(page: Path) -> None:
+    """And those of `produce` can be meant together."""
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    lines = [line for _, code in blocks(page, "sh") for line in code.splitlines()]
+    words = [shlex.split(line, comments=True) for line in lines if line.startswith("movie-stream ")]
+    assert words
+    for _, name, *arguments in words:
+        context = commands[name].make_context(name, arguments)
+        if name == "produce":
+            given = {key: context.params[key] for key in ("rate", "speed", "limit", "start", "end", "shift_to", "loop")}
+            plan_of(**given)
+
+
+# ---- what is named -------------------------------------------------------------------------------------------------
+
+
+OF_OTHERS = (
+    *("movies.csv", "ratings.csv", "netflix_titles.csv", "tmdb_5000_movies.csv"),
+    *("movies_metadata.csv", "TMDB_movie_dataset_v11.csv"),
+)
+"""Data that is not ours."""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_path_exists(page: Path) -> None:
+    text = page.read_text("utf-8")
+    quoted = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    named = {name for name in quoted if FILE.fullmatch(name.partition("::")[0])}
+    named |= {path for path in re.findall(r"\]\(([^)]+)\)", text) if "://" not in path}
+    assert len(named) > 1
+    places = (page.parent, ROOT, ROOT / "movie_stream")
+    missing = [
+        name
+        for name in named
+        if not any((place / name.partition("::")[0].partition("#")[0]).exists() for place in places)
+    ]
+    assert sorted(set(missing) - {"tests/test_daily_movies.py", *OF_OTHERS}) == []
+
+
+@pytest.mark.parametrize("page", [README, SECURITY], ids=lambda page: page.name)
+def test_every_variable_is_a_setting(page: Path) -> None:
+    named = re.findall(r"^export (\w+)=", page.read_text("utf-8"), re.MULTILINE)
+    assert len(named) > 1
+    assert {name.removesuffix("_FILE") for name in named} <= set(map(variable_of, Settings.model_fields))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_test_exists(page: Path) -> None:
+    named = re.findall(r"(tests/\w+\.py)::(\w+)", page.read_text("utf-8"))
+    there = {(path, name) for path, name in named if re.search(rf"\b{name}\b", (ROOT / path).read_text("utf-8"))}
+    assert set(named) - there == set()
+
+
+def test_a_view_is_checked_without_kafka_or_mongodb() -> None:
+    loaded = "import sys, movie_stream; movie_stream.ViewEvent; print(*sys.modules)"
+    names = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout.split()
+    assert "movie_stream.client.view_event" in names
+    assert not {"aiokafka", "motor", "pymongo", "pydantic_settings", "faust"} & set(names)
+
+
+# ---- what is shown -------------------------------------------------------------------------------------------------
+
+
+def test_the_examples_of_the_architecture_run() -> None:
+    examples = "".join(code for _, code in blocks(ARCHITECTURE, "python"))
+    test = doctest.DocTestParser().get_doctest(examples, {}, ARCHITECTURE.name, str(ARCHITECTURE), 0)
+    assert test.examples
+    said: list[str] = []
+    assert doctest.DocTestRunner().run(test, out=said.append).failed == 0, "".join(said)
+
+
+def entry() -> Result:
+    """The aggregation that README.md adds, out of its own lines."""
+    made = eval(block("the entry"), vars(results).copy())
+    assert isinstance(made, Result)
+    return made
+
+
+def test_the_new_aggregation_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "RESULTS", (*RESULTS, entry()))
+    names: dict[str, Any] = {}
+    exec(block("its test"), names)
+    [test] = [thing for name, thing in names.items() if name.startswith("test_")]
+    test()
+
+
+async def test_the_new_aggregation_gets_its_collection(settings: Settings) -> None:
+    async with opened(settings) as db:
+        made = {(thing.kind, thing.name) for thing in await ensure(db, (*RESULTS, entry()))}
+        assert made >= {
+            ("collection", "daily_movies"),
+            ("index", "daily_movies.timestamp_1"),
+            ("view", "daily_movies_flat"),
+        }
+
+
+VIEWS = """\
+movie_id,title,genre,user_id,timestamp,rating
+a,Alien,Horror,u1,1730419199999,5
+b,Brazil,Comedy,u1,1730419200000,4
+a,Alien,Horror,u2,1730419200000,
+b,Brazil,Comedy,u3,1730419200001,3
+"""
+
+
+def with_entry(folder: Path) -> str:
+    """A copy of the package with the entry in it, and nothing else changed; the folder to import it from."""
+    package = folder / "movie_stream"
+    shutil.copytree(Path(movie_stream.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    declared = package / "aggregates" / "results.py"
+    text = declared.read_text("utf-8")
+    [statement] = [
+        node
+        for node in ast.parse(text).body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == "RESULTS"
+    ]
+    assert statement.end_lineno is not None
+    lines = text.splitlines(keepends=True)
+    assert lines[statement.end_lineno - 1] == ")\n"
+    lines.insert(statement.end_lineno - 1, block("the entry").rstrip() + ",\n")
+    declared.write_text("".join(lines), "utf-8")
+    return str(folder)
+
+
+def test_the_new_aggregation_is_counted_after_a_rebuild(settings: Settings, tmp_path: Path) -> None:
+    views = tmp_path / "views.csv"
+    views.write_text(VIEWS, "utf-8")
+    for words in (("init",), ("produce", "--file", str(views)), ("worker", "--until-end")):
+        succeed(settings, *words)
+
+    new = {"PYTHONPATH": with_entry(tmp_path)}
+    refused = command(settings, "worker", "--until-end", **new)
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines()[-1].endswith("movie-stream rebuild")
+    succeed(settings, "rebuild", "--yes", **new)
+    succeed(settings, "worker", "--until-end", **new)
+    with database(settings) as db:
+        assert {day["_id"]: day["movies"] for day in db["daily_movies"].find()} == {
+            "daily_movies_2024-10-31": [{"movie_id": "a", "title": "Alien", "views": 1, "avg_rating": 5.0}],
+            "daily_movies_2024-11-01": [
+                {"movie_id": "b", "title": "Brazil", "views": 2, "avg_rating": 3.5},
+                {"movie_id": "a", "title": "Alien", "views": 1, "avg_rating": None},
+            ],
+        }
+        assert [row["title"] for row in db["daily_movies_flat"].find({"rank": 1}).sort("date", 1)] == [
+            "Alien",
+            "Brazil",
+        ]
+        assert db["category_stats"].count_documents({"_run": db["_runs"].find_one()["number"]}) == 2
+    shown = succeed(settings, "show", "daily-movies", "--until", "2024-11-01", **new).splitlines()
+    assert shown[0] == "daily_movies of the day 2024-10-31 UTC"
+    assert shown[2].split() == ["1", "a", "Alien", "1", "5.00"]
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        {"window": DAY, "fields": {"users": Users(), "views": Count()}},
+        {"window": HOUR, "fields": {"users": Users()}},
+        {"window": DAY, "fields": {"top": TopUsers(10)}, "by": "genre"},
+        {"window": DAY, "fields": {"top": Top(10, "movie_id", {"title": Title()}), "avg": Mean("rating")}},
+        {"window": DAY, "fields": {"at": Start(), "top": Top(10, "movie_id", {"title": Title()})}, "by": "genre"},
+    ],
+)
+def test_an_aggregation_that_nothing_would_count_cannot_be_declared(declared: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="mine: "):
+        Result("mine", **declared)

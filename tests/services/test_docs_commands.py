@@ -1,0 +1,166 @@
+"""Every line of shell in the documentation, and every example of a help text, is run or checked; none is left over."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+
+from docs.generate import acls, named_commands
+from movie_stream.cli import app
+from movie_stream.settings import Settings, variable_of
+from tests.services.test_docs import API, README, ROOT
+from tests.support.whole_path import COMMAND, PATIENCE_S, environment
+
+PAGES = (README, *sorted((ROOT / "docs").glob("*.md")))
+RUN = (README, API)
+"""Pages whose commands run: those of README.md here, those of docs/api.md in test_api_docs.py. Those of the others,
+which need a secured Kafka or hours, have their words checked.
+"""
+JQ = "--through 'jq"
+"""What Python's packages do not bring: the filters have a test of their own, which says so where jq is missing."""
+SMALLER = {
+    "-n 1000000": "-n 1000",
+    "--views 50000": "--views 500",
+    "movie-stream worker": "movie-stream worker --until-end",
+    "movie-stream rebuild": "movie-stream rebuild --yes",
+}
+"""What takes a while, never ends, or asks, and what it becomes."""
+FILTERS = {
+    ".rating = (.rating | tonumber? // .)": [
+        ('{"rating":"4.5","title":"A"}', '{"rating":4.5,"title":"A"}'),
+        ('{"rating":"good"}', '{"rating":"good"}'),
+        ('{"rating":4.5}', '{"rating":4.5}'),
+        ('{"rating":null}', '{"rating":null}'),
+        ('{"rating":[1]}', '{"rating":[1]}'),
+    ],
+    ".timestamp *= 1000": [('{"timestamp":1730385000}', '{"timestamp":1730385000000}')],
+}
+"""The filters of jq that we show, and what each must make of what it may be given."""
+
+
+def lines_of(page: Path) -> list[str]:
+    """The commands in the blocks of shell of a page, without remarks."""
+    found = re.findall(r"```(?:sh|bash|console|shell)\n(.*?)```\n", page.read_text("utf-8"), re.DOTALL)
+    whole = [block.replace("\\\n", " ") for block in found]
+    lines = [re.sub(r"\s+#\s.*$", "", line).strip() for block in whole for line in block.splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def examples() -> Iterator[str]:
+    """The commands that the help texts show."""
+    for _, command in named_commands(app):
+        shown = [line.strip() for line in (command.epilog or "").split("\n\n")[1:]]
+        assert shown, command.name
+        yield from shown
+
+
+def assert_understood(line: str) -> None:
+    """The words after `movie-stream` are a command with options that it has; what stands around them is the shell's."""
+    words = shlex.split(line.rpartition("| ")[2] if line.startswith("gunzip") else line)
+    words = words[words.index("movie-stream") + 1 :]
+    if ">" in words:
+        words = words[: words.index(">")]
+    command = typer.main.get_command(app)
+    context = command.make_context("movie-stream", words)
+    while hasattr(command, "commands"):
+        name, *words = words
+        command = command.commands[name]
+        context = command.make_context(name, words if not hasattr(command, "commands") else list(words), parent=context)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_line_is_of_a_kind_that_is_checked(page: Path) -> None:
+    recipes = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    variables = set(map(variable_of, Settings.model_fields))
+    for line in lines_of(page):
+        match line.split()[0]:
+            case "make":
+                assert line.split()[1] in recipes, line
+            case "export":
+                assert line.split()[1].partition("=")[0].removesuffix("_FILE") in variables, line
+            case "movie-stream":
+                assert_understood(line)
+            case "kafka-acls.sh":  # what it allows is what the table beside it asks for
+                [(operation, kind, name)] = re.findall(r"--operation (\w+) --(group|topic) (\S+)", line)
+                assert re.search(rf"\b{operation}\b.*\| {kind} `{name}` \|", acls()), line
+            case _:
+                pytest.fail(f"nobody runs or checks this line: {line}")
+
+
+def test_every_example_of_a_help_text_is_understood() -> None:
+    for line in examples():
+        assert_understood(line)
+
+
+def files_that_people_have(folder: Path) -> None:
+    """Small ones of the names that README.md uses."""
+    ratings = "userId,movieId,rating,timestamp\n" + "".join(
+        f"{user},1,4.0,17303850{user:02}\n" for user in range(1, 60)
+    )
+    films = "movieId,title,genres\n1,Alien (1979),Horror|Sci-Fi\n"
+    with zipfile.ZipFile(folder / "ml-latest-small.zip", "w") as archive:
+        archive.writestr("ml-latest-small/ratings.csv", ratings)
+        archive.writestr("ml-latest-small/movies.csv", films)
+    (folder / "ml-20m").mkdir()
+    (folder / "ml-20m" / "ratings.csv").write_text(ratings, "utf-8")
+    (folder / "ml-20m" / "movies.csv").write_text(films, "utf-8")
+    head = "show_id,type,title,director,cast,country,date_added,release_year,rating,duration,listed_in,description\n"
+    row = 's1,Movie,Alien,R. S.,S. W.,UK,"September 25, 2021",1979,R,117 min,"Horror Movies, Sci-Fi",In space\n'
+    (folder / "netflix_titles.csv").write_text(head + row, "utf-8")
+    (folder / "data").symlink_to(ROOT / "data")
+
+
+@pytest.mark.timeout(300)
+def test_the_commands_of_the_readme_run_one_after_the_other(settings: Settings, tmp_path: Path) -> None:
+    files_that_people_have(tmp_path)
+    lines = [line for line in lines_of(README) if line.startswith("movie-stream ")]
+    assert len(lines) > 15
+    bin_folder = str(Path(COMMAND).parent)
+    for line in lines:
+        if JQ in line:
+            continue
+        shorter = line
+        for what, instead in SMALLER.items():
+            shorter = shorter.replace(what, instead)
+        done = subprocess.run(
+            ["bash", "-c", shorter],
+            cwd=tmp_path,
+            env=environment(settings, PATH=f"{bin_folder}:/usr/bin:/bin"),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+        # The first of them asks whether all is there, and it is not yet.
+        assert done.returncode == 0 or (line == lines[0] == "movie-stream doctor"), f"{line}: {done.stderr}"
+        assert "Traceback" not in done.stdout + done.stderr, line
+
+
+def filters() -> set[str]:
+    shown = [line for page in PAGES for line in lines_of(page)] + list(examples())
+    return {found for line in shown for found in re.findall(r'jq -c "(.*?)"', line.replace("\\", ""))}
+
+
+def test_every_filter_of_jq_is_known() -> None:
+    assert filters() == FILTERS.keys()
+    assert all(JQ in line for page in PAGES for line in lines_of(page) if "jq" in line)
+
+
+def test_the_filters_of_jq_do_what_is_said() -> None:
+    if shutil.which("jq") is None:
+        pytest.skip("jq is not installed; on Debian and Ubuntu: apt install jq")
+    for text, pairs in FILTERS.items():
+        done = subprocess.run(
+            ["jq", "-c", text], input="\n".join(given for given, _ in pairs), capture_output=True, text=True, check=True
+        )
+        assert list(map(json.loads, done.stdout.splitlines())) == [json.loads(wanted) for _, wanted in pairs], text

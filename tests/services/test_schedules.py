@@ -1,0 +1,70 @@
+"""Seeded schedules of the whole protocol: the rules hold in all of them, and each broken rule is noticed in some."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+
+import pytest
+
+from movie_stream.aggregates.merger import Merger
+from tests.support import schedules
+from tests.support.mutants import MUTANTS, NOTICED_BY
+from tests.support.schedules import World, wrong_in
+
+SCHEDULES = 20
+"""How many are tried; more in test_chaos_schedules.py, and with: python -m tests.support.schedules 1000 500."""
+NOTICED_WITHIN = 60
+
+
+@pytest.fixture(autouse=True)
+def small_and_quiet() -> Iterator[None]:
+    """As all schedules are run."""
+    with schedules.small_and_quiet():
+        yield
+
+
+@cache
+def checked(seed: int) -> World:
+    """The world of a schedule in which all went well. Raises Wrong."""
+    world = World(seed)
+    world.check()
+    return world
+
+
+@pytest.mark.parametrize("seed", range(SCHEDULES))
+def test_every_document_is_right(seed: int) -> None:
+    assert checked(seed).mongo.documents
+
+
+@pytest.mark.parametrize("rule", MUTANTS)
+def test_a_broken_rule_is_noticed(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once by a seed that is known to; when the protocol has changed, by any of many."""
+    MUTANTS[rule](monkeypatch)
+    assert any(wrong_in(seed) is not None for seed in (NOTICED_BY.get(rule, 0), *range(NOTICED_WITHIN)))
+
+
+def test_a_mutant_that_does_not_run_is_not_taken_for_a_broken_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Merger, "apply", lambda self: None)
+    with pytest.raises(TypeError):
+        wrong_in(0)
+
+
+def test_a_seed_is_a_trace() -> None:
+    first, second = checked(3), World(3)
+    second.check()
+    assert first.trace == second.trace
+    assert len(first.trace) > 20
+    assert first.mongo.documents == second.mongo.documents
+
+
+def test_the_storm_is_one() -> None:
+    """What the schedules are there for happens in them."""
+    traces, stored = list[str](), 0
+    for world in map(checked, range(SCHEDULES)):
+        traces += world.trace
+        stored += sum(collection == "_partials" for collection, _ in world.mongo.documents)
+    for happens in ("killed", "does not count", "deleted by another", "send lost", "write lost", "out of range"):
+        assert any(happens in line for line in traces), happens
+    assert stored > 0, "nothing was evicted"
+    assert any("restored at 0" not in line and "restored at" in line for line in traces)

@@ -1,0 +1,305 @@
+"""Breaks one rule of the protocol at a time, so that the simulation in schedules.py is known to be able to fail."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from itertools import repeat
+from typing import Any, Final
+
+import numpy as np
+import pytest
+
+from movie_stream.aggregates import accumulator, merger, partial
+from movie_stream.aggregates.accumulator import Accumulator
+from movie_stream.aggregates.groups import Block, Groups
+from movie_stream.aggregates.merger import DocumentKey, Eviction, Merger, Place
+from movie_stream.aggregates.refused import Refused
+from movie_stream.aggregates.users import Users
+from movie_stream.columnar.columns import Ints
+from movie_stream.mongo.guard import Rev
+from movie_stream.tables import checkpoint, table
+from movie_stream.tables.checkpoint import Chain, CheckpointId, Counted, Cursor, EntryRecord
+from movie_stream.tables.table import Frozen, Table
+from tests.support import schedules
+from tests.support.schedules import HOUR_MS, Process
+
+Mutant = Callable[[pytest.MonkeyPatch], None]
+"""Breaks something for as long as the patch lasts."""
+
+
+def cursor_before_entries(patch: pytest.MonkeyPatch) -> None:
+    """... and its entries are not counted: with them counted it would do no harm."""
+    entries_not_counted(patch)
+
+    async def write(self: Table[Any], frozen: Frozen) -> None:
+        entries, frozen = frozen.entries, dataclasses.replace(frozen, entries=[])
+        await original(self, frozen)
+        own = CheckpointId(self._writer, self._sequence)
+        await self._log.append(
+            [checkpoint.encode(EntryRecord(own, index, payload)) for index, payload in enumerate(entries)]
+        )
+
+    original = Table.checkpoint
+    patch.setattr(Table, "checkpoint", write)
+
+
+class Lax(Chain):
+    """Believes a cursor without looking at all that it should."""
+
+    counts_entries = True
+    checks_parent = True
+
+    def read(self, value: bytes | None) -> Counted | None:
+        record = checkpoint.decode(value)
+        if isinstance(record, EntryRecord):
+            self._entries.setdefault(record.id, {})[record.index] = record.payload
+            return None
+        entries = self._entries.get(record.id, {})
+        follows = record.parent == self.last if self.last is not None else record.snapshot
+        complete = len(entries) >= record.entries
+        if (self.checks_parent and not follows) or (self.counts_entries and not complete):
+            return None
+        self.last = record.id
+        return Counted(record, [payload for _, payload in sorted(entries.items())])
+
+
+def entries_not_counted(patch: pytest.MonkeyPatch) -> None:
+    class NotCounting(Lax):
+        counts_entries = False
+
+    patch.setattr(table, "Chain", NotCounting)
+
+
+def parent_not_checked(patch: pytest.MonkeyPatch) -> None:
+    class Orphaned(Lax):
+        checks_parent = False
+
+    patch.setattr(table, "Chain", Orphaned)
+
+
+def watermark_not_restored(patch: pytest.MonkeyPatch) -> None:
+    original = Accumulator.loaded
+    patch.setattr(Accumulator, "loaded", lambda self, position, _: original(self, position, None))
+
+
+def cursor_of_another_instant(patch: pytest.MonkeyPatch) -> None:
+    original = Table.checkpoint
+
+    async def write(self: Table[Any], frozen: Frozen) -> None:
+        now = dataclasses.replace(frozen, position=self.state.position, watermark_ms=self.state.watermark_ms)
+        await original(self, now)
+
+    patch.setattr(Table, "checkpoint", write)
+
+
+def not_read_back(patch: pytest.MonkeyPatch) -> None:
+    async def read_back(self: Table[Any], cursor: Cursor, offsets: list[int]) -> bool:
+        self._chain.last, self._next_offset = cursor.id, offsets[-1] + 1
+        return True
+
+    patch.setattr(Table, "_read_back", read_back)
+
+
+def partials_cut_too_early(patch: pytest.MonkeyPatch) -> None:
+    """Up to where the publisher is, instead of up to its cursor."""
+    original = schedules.FakeBroker.delete_before
+
+    async def delete_before(self: schedules.FakeBroker, topic: str, partition: int, offset: int) -> None:
+        owned = schedules._PROCESS.get().owned
+        assert owned is not None
+        await original(self, topic, partition, owned.table.state.position)
+
+    patch.setattr(schedules.FakeBroker, "delete_before", delete_before)
+
+
+def label_is_the_position_when_sent(patch: pytest.MonkeyPatch) -> None:
+    def relabel(value: bytes, process: Process) -> bytes:
+        message = partial.decode(value)
+        if isinstance(message, partial.Watermark) or process.owned is None:
+            return value
+        position = process.owned.table.state.position
+        message.block.labels = np.full(len(message.block), position - 1, np.int64).tobytes()
+        return partial.encode(message)
+
+    patch.setattr(schedules.World, "relabel", staticmethod(relabel))
+
+
+def labels_compared_by_key(patch: pytest.MonkeyPatch) -> None:
+    original = Groups.merge
+
+    def merge(self: Groups, block: Block) -> Ints:
+        starts, labels = np.frombuffer(block.starts, np.int64), np.frombuffer(block.labels, np.int64)
+        newest = np.array(
+            [self.label.values[self.starts == start].max(initial=-1) for start in starts.tolist()], np.int64
+        )
+        block.labels = np.where(labels > newest, labels, -1).tobytes()
+        return original(self, block)
+
+    patch.setattr(Groups, "merge", merge)
+
+
+def labels_not_compared(patch: pytest.MonkeyPatch) -> None:
+    original = Groups.merge
+
+    def merge(self: Groups, block: Block) -> Ints:
+        starts = np.frombuffer(block.starts, np.int64)
+        ids = None if block.names is None or self.names is None else self.names.unpack(*block.names)
+        rows = self.rows(starts, ids)
+        self.label.values[rows] = -1
+        return original(self, block)
+
+    patch.setattr(Groups, "merge", merge)
+
+
+def forgotten_too_early(patch: pytest.MonkeyPatch) -> None:
+    original = Accumulator.forget
+
+    def forget(self: Accumulator) -> None:
+        watermark_ms = self.watermark_ms
+        if watermark_ms is not None:
+            self.watermark_ms = watermark_ms + 2 * HOUR_MS
+        original(self)
+        self.watermark_ms = watermark_ms
+
+    patch.setattr(Accumulator, "forget", forget)
+
+
+def late_by_chunk(patch: pytest.MonkeyPatch) -> None:
+    def split(self: Accumulator, views: Any, chunk: Any, copies: Any) -> Any:
+        timely = views.timestamp_ms >= self.threshold_ms
+        late = views.index[~timely].tolist()
+        originals = [copies.get(int(chunk.offsets[index])) for index in late]
+        letters = [self._dead_letter(chunk, *each) for each in zip(late, repeat("late"), repeat(""), originals)]
+        return views.take(timely), letters
+
+    patch.setattr(Accumulator, "_split_late", split)
+
+
+def evictions_not_saved(patch: pytest.MonkeyPatch) -> None:
+    original = Merger.freeze
+
+    def freeze(self: Merger, snapshot: bool) -> list[bytes]:
+        self._evictions = {}
+        entries = original(self, snapshot)
+        return [entry for entry in entries if not isinstance(merger._DECODER.decode(entry), Eviction)]
+
+    patch.setattr(Merger, "freeze", freeze)
+
+
+def what_is_stored_not_fetched(patch: pytest.MonkeyPatch) -> None:
+    def fetched(self: Merger, payloads: Iterable[bytes], asked: Iterable[DocumentKey]) -> None:
+        for key in tuple(asked):
+            self.unfetched.pop(key, None)
+
+    patch.setattr(Merger, "fetched", fetched)
+
+
+def only_one_part_fetched(patch: pytest.MonkeyPatch) -> None:
+    original = Merger.places
+    patch.setattr(Merger, "places", lambda self, key: original(self, key)[:1])
+
+
+def evicted_although_changed(patch: pytest.MonkeyPatch) -> None:
+    original = Merger.evict
+
+    def evict(self: Merger, stored: Mapping[Place, Rev]) -> None:
+        dirty, self.dirty = self.dirty, {}
+        original(self, _as_they_are(self, stored))
+        self.dirty = dirty
+
+    patch.setattr(Merger, "evict", evict)
+
+
+def _as_they_are(merger: Merger, stored: Mapping[Place, Rev]) -> dict[Place, Rev]:
+    """All places of the keys in `stored`, as if they stood in the store as they are now."""
+    return {
+        place: merger._rev(dict(merger._parts(key.collection)), rows)
+        for key in {place.key for place in stored}
+        for place, rows in merger._rows_by_place(key.collection, [key.start_ms]).items()
+        if place.key == key
+    }
+
+
+def sessions_touch_only_their_own_day(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Users, "_touch_spanned", lambda self, sessions, label: None)
+
+
+def new_users_touch_only_the_new_day(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Users, "_touch", lambda self, day, offset: None)
+
+
+def refusals_not_saved(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Refused, "blocks", lambda self, snapshot, most=None: iter(()))
+
+
+def originals_not_closed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Refused, "close", lambda self, original: None)
+
+
+def copies_of_anything_count(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Refused, "is_open", lambda self, original, copy: True)
+
+
+def copies_not_parted(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(accumulator, "_parts", lambda chunk, originals: iter((chunk,)))
+
+
+def world(rule: str) -> Mutant:
+    """A rule that the simulated world itself can break."""
+
+    def mutant(patch: pytest.MonkeyPatch) -> None:
+        original = schedules.World.__init__
+
+        def init(self: schedules.World, seed: int) -> None:
+            original(self, seed, frozenset({rule}))
+
+        patch.setattr(schedules.World, "__init__", init)
+
+    return mutant
+
+
+MUTANTS: Final[dict[str, Mutant]] = {
+    "the cursor before its entries, and these not counted": cursor_before_entries,
+    "a cursor's parent not checked": parent_not_checked,
+    "the watermark not restored": watermark_not_restored,
+    "the cursor not of the flush's instant": cursor_of_another_instant,
+    "not asked whether the cursor counted": not_read_back,
+    "partials cut before the cursor": partials_cut_too_early,
+    "the cursor before the partials' acknowledgement": world("early acknowledgement"),
+    "the cursor before the documents' acknowledgement": world("early acknowledgement of documents"),
+    "no majority asked for": world("no majority"),
+    "documents unguarded": world("unguarded"),
+    "evicted without being stored": world("eviction without store"),
+    "the label is the position when sent": label_is_the_position_when_sent,
+    "labels compared by key": labels_compared_by_key,
+    "labels not compared": labels_not_compared,
+    "forgotten a window too early": forgotten_too_early,
+    "late by chunk": late_by_chunk,
+    "evictions missing from deltas": evictions_not_saved,
+    "what lies in the store not fetched": what_is_stored_not_fetched,
+    "only one part of a list fetched": only_one_part_fetched,
+    "evicted although changed": evicted_although_changed,
+    "a joined session leaves the days in between": sessions_touch_only_their_own_day,
+    "a new user leaves the day of the former first view": new_users_touch_only_the_new_day,
+    "refusals missing from checkpoints": refusals_not_saved,
+    "an original stays open though a copy counts": originals_not_closed,
+    "copies of what counts count too": copies_of_anything_count,
+    "a copy and its original judged together": copies_not_parted,
+}
+
+NOTICED_BY: Final = {
+    "the cursor not of the flush's instant": 1,
+    "documents unguarded": 1,
+    "the label is the position when sent": 1,
+    "labels compared by key": 1,
+    "labels not compared": 1,
+    "forgotten a window too early": 9,
+    "evictions missing from deltas": 14,
+    "what lies in the store not fetched": 3,
+    "only one part of a list fetched": 3,
+    "evicted although changed": 17,
+    "a joined session leaves the days in between": 12,
+    "a new user leaves the day of the former first view": 12,
+}
+"""Seeds that are known to notice, if the first does not: for the sake of speed, as others notice too."""

@@ -1,0 +1,264 @@
+"""Owning partitions: what a flush that is cut off, a MongoDB that is away and another owner do to a state."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from movie_stream.agents import accumulate as module
+from movie_stream.agents.accumulate import Accumulate
+from movie_stream.agents.owner import LIVE, UNTIL_END, Cadence, Owned, Pace
+from movie_stream.agents.publish import Publish
+from movie_stream.aggregates.accumulator import Accumulator, Rules
+from movie_stream.aggregates.groups import BLOCK_BYTES
+from movie_stream.errors import WorkerFailed
+from movie_stream.events.chunk import chunk_of
+from movie_stream.kafka.cluster.topics import Topics, Topology
+from movie_stream.mongo.failures import MongoAway
+from movie_stream.mongo.report import WriteReport
+from movie_stream.settings import Settings
+from movie_stream.tables.table import Table
+from tests.support.memory_log import MemoryLog
+
+TOPICS = Topics("events", "letters", "partials", "accumulate-changelog", "publish-changelog")
+TOPOLOGY = Topology({"events": 1, "partials": 1}, {"events": "cluster/topic"})
+VIEW: dict[str, Any] = {
+    "movie_id": "m1",
+    "title": "Alien",
+    "genre": "Drama",
+    "user_id": "u1",
+    "timestamp": 1_730_385_000_000,
+}
+
+
+class Broker:
+    """Acknowledges only while `open` is set."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.open.set()
+        self.sent: list[bytes] = []
+        self.letters: list[bytes] = []
+        self.settings = Settings(kafka_bootstrap_servers="127.0.0.1:1")
+
+    async def send(self, topic: str, partition: int, values: Sequence[bytes]) -> list[int]:
+        await self.open.wait()
+        self.sent += values
+        return list(range(len(values)))
+
+    async def send_record(self, topic: str, partition: int, key: bytes, value: bytes, headers: object) -> Any:
+        self.letters.append(value)
+        sent: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        sent.set_result(None)
+        return sent
+
+    async def delete_before(self, topic: str, partition: int, offset: int) -> None:
+        pass
+
+    def block_bytes(self, *topics: str) -> int:
+        return BLOCK_BYTES
+
+
+class Group:
+    def __init__(self) -> None:
+        self.commits = 0
+        self.paused: list[tuple[int, bool]] = []
+
+    def commit_soon(self) -> None:
+        self.commits += 1
+
+    def end(self, topic: str, partition: int) -> int | None:
+        return None
+
+    def pause(self, topic: str, partition: int, paused: bool) -> None:
+        self.paused.append((partition, paused))
+
+
+class Away:
+    """A sink that is away for so many writes."""
+
+    def __init__(self, times: int) -> None:
+        self.times, self.written = times, list[Any]()
+
+    async def write(self, documents: Sequence[Any]) -> WriteReport:
+        if self.times:
+            self.times -= 1
+            raise MongoAway(uri="mongodb://127.0.0.1:1")
+        self.written += documents
+        return WriteReport(sent=len(documents), changed=len(documents))
+
+
+def accumulate(broker: Broker, group: Group) -> Accumulate:
+    return Accumulate(broker, TOPICS, TOPOLOGY, Rules(), "run", 1, group)  # type: ignore[arg-type]
+
+
+def publish(broker: Broker, group: Group, sink: Away) -> Publish:
+    return Publish(broker, TOPICS, TOPOLOGY, 0, "run", 1, group, sink, None)  # type: ignore[arg-type]
+
+
+def own(owner: Any, log: MemoryLog) -> Owned[Any]:
+    table = Table(owner.new_state(0), log, "run")
+    owned = owner.owned[0] = Owned(table, asyncio.Lock(), Pace(0, 0), Pace(0, 0), 0, 0.0)
+    return owned
+
+
+def partials() -> list[bytes]:
+    state = Accumulator(0, 1, Rules())
+    state.apply(chunk_of(0, 0, [json.dumps(VIEW).encode()]))
+    return [message for _, message in state.partials(1)]
+
+
+async def test_a_state_whose_flush_was_cut_off_is_never_saved() -> None:
+    broker, group, log = Broker(), Group(), MemoryLog()
+    agent = accumulate(broker, group)
+    owned = own(agent, log)
+    agent.apply(chunk_of(0, 0, [json.dumps(VIEW).encode()]))
+    broker.open.clear()
+    flushing = asyncio.create_task(agent._flush(0, owned))
+    await asyncio.sleep(0)
+    flushing.cancel()
+    await asyncio.wait([flushing])
+    broker.open.set()
+    await agent.leave([0])
+    assert log.end == 0
+    assert agent.owned == {}
+    assert agent.finished == {}
+    assert group.commits == 0
+
+
+async def test_a_partition_that_moves_without_a_checkpoint_says_what_its_flush_waits_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broker, group, log = Broker(), Group(), MemoryLog()
+    agent = accumulate(broker, group)
+    owned = own(agent, log)
+    monkeypatch.setattr("movie_stream.agents.owner.UNSAVED_AFTER_S", 0.0)
+    assert agent.unsaved() is None, "it has not moved"
+    agent.apply(chunk_of(0, 0, [json.dumps(VIEW).encode()]))
+    broker.open.clear()
+    flushing = asyncio.create_task(agent._flush(0, owned))
+    await asyncio.sleep(0)
+    found = agent.unsaved()
+    assert found is not None
+    assert found[::2] == (0, f"that the broker takes partials and dead letters ({TOPICS.partials})")
+    assert found[1] > 0
+    broker.open.set()
+    await flushing
+    assert agent.unsaved() is None
+
+
+@pytest.mark.parametrize(("cadence", "checkpoints"), [(LIVE, 1), (UNTIL_END, 2)])
+async def test_a_worker_that_ends_then_checkpoints_whatever_is_caught_up(cadence: Cadence, checkpoints: int) -> None:
+    group, log = Group(), MemoryLog()
+    agent = accumulate(Broker(), group)
+    agent.cadence = cadence
+    agent.take(0, Table(agent.new_state(0), log, "run"), oldest=0, end=2)
+    owned = agent.owned[0]
+    for offset in (0, 1):
+        agent.apply(chunk_of(0, offset, [json.dumps(VIEW).encode()]))
+        await agent._flush(0, owned)
+    assert group.commits == checkpoints, "a live worker's second checkpoint waits for more to come"
+    assert agent.finished == {0: checkpoints}
+
+
+async def test_leaving_saves_and_tells_the_group() -> None:
+    broker, group, log = Broker(), Group(), MemoryLog()
+    agent = accumulate(broker, group)
+    own(agent, log)
+    agent.apply(chunk_of(0, 0, [json.dumps(VIEW).encode()]))
+    await agent.leave([0])
+    assert broker.sent
+    assert log.end > 0
+    assert group.commits == 1
+    restored = Table(agent.new_state(0), log, "run")
+    await restored.restore()
+    assert restored.state.position == 1
+
+
+async def test_nothing_is_applied_after_the_last_flush_has_begun() -> None:
+    broker, group, log = Broker(), Group(), MemoryLog()
+    agent = accumulate(broker, group)
+    own(agent, log)
+    agent.apply(chunk_of(0, 0, [json.dumps(VIEW).encode()]))
+    broker.open.clear()
+    leaving = asyncio.create_task(agent.leave([0]))
+    await asyncio.sleep(0)
+    agent.apply(chunk_of(0, 1, [json.dumps(VIEW).encode()]))
+    broker.open.set()
+    await leaving
+    assert agent.applied == 1, "the next owner counts it, and this one has not"
+
+
+async def test_another_owners_checkpoint_ends_the_worker_that_still_holds_the_partition() -> None:
+    broker, group, log = Broker(), Group(), MemoryLog()
+    agent = accumulate(broker, group)
+    owned = own(agent, log)
+    other = Table(agent.new_state(0), log, "run")
+    await other.restore()
+    await other.checkpoint(other.freeze())
+    agent.apply(chunk_of(0, 0, [json.dumps(VIEW).encode()]))
+    with pytest.raises(WorkerFailed, match="another worker has taken over"):
+        await agent._flush(0, owned)
+    assert group.commits == 0
+
+
+async def test_mongodb_away_holds_nothing_up_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("movie_stream.agents.publish.RETRY_AT_FIRST_S", 0.001)
+    broker, group, log, sink = Broker(), Group(), MemoryLog(), Away(times=3)
+    agent = publish(broker, group, sink)
+    owned = own(agent, log)
+    messages = partials()
+    agent.apply(chunk_of(0, 0, messages))
+    await agent._flush(0, owned)
+    assert {document.collection for document in sink.written} == {
+        *("movies_aggregates", "top_movies", "top_movies_daily", "top_movies_all_time", "category_stats"),
+        *("active_users", "hourly_metrics", "daily_stats", "top_users"),
+    }
+    assert agent.finished == {0: len(messages)}
+
+
+async def test_a_flush_ends_when_its_partition_goes_while_mongodb_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("movie_stream.agents.publish.RETRY_AT_FIRST_S", 0.001)
+    monkeypatch.setattr("movie_stream.agents.owner.LEAVE_WITHIN_S", 0.01)
+    broker, group, log, sink = Broker(), Group(), MemoryLog(), Away(times=10**9)
+    agent = publish(broker, group, sink)
+    owned = own(agent, log)
+    agent.apply(chunk_of(0, 0, partials()))
+    async with owned.lock:
+        flushing = asyncio.create_task(agent._flush(0, owned))
+        await agent.leave([0])
+    await flushing
+    assert log.end == 0
+    assert agent.finished == {}
+
+
+async def test_too_many_waiting_documents_pause_the_partition_until_they_are_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("movie_stream.agents.publish.DIRTY_AT_MOST", 3)
+    broker, group, log, sink = Broker(), Group(), MemoryLog(), Away(times=0)
+    agent = publish(broker, group, sink)
+    owned = own(agent, log)
+    agent.apply(chunk_of(0, 0, partials()))
+    assert group.paused == [(0, True)]
+    await agent._flush(0, owned)
+    assert group.paused == [(0, True), (0, False)]
+
+
+async def test_dead_letters_are_bounded_by_their_bytes_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LETTER_BYTES_AT_MOST", 1_000)
+    broker, group, log = Broker(), Group(), MemoryLog()
+    agent = accumulate(broker, group)
+    owned = own(agent, log)
+    agent.apply(chunk_of(0, 0, [b"x" * 400, b"y" * 400]))
+    assert (group.paused, agent.urgent(0)) == ([], False)
+    agent.apply(chunk_of(0, 2, [b"z" * 400]))
+    agent.apply(chunk_of(0, 3, [b"z" * 400]))
+    assert (group.paused, agent.urgent(0)) == ([(0, True)], True)
+    await agent._flush(0, owned)
+    assert [value[:1] for value in broker.letters] == [b"x", b"y", b"z", b"z"]
+    assert (group.paused, agent.urgent(0)) == ([(0, True), (0, False)], False)

@@ -1,0 +1,283 @@
+"""Partials merged into documents: order, repetition, eviction into a store, restores."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import msgspec
+import pytest
+
+from movie_stream.aggregates import groups as groups_module
+from movie_stream.aggregates import merger as merger_module
+from movie_stream.aggregates import partial
+from movie_stream.aggregates.accumulator import Accumulator, Rules
+from movie_stream.aggregates.merger import Document, DocumentKey, Merger, OtherRun, Place
+from movie_stream.events.chunk import chunk_of
+from tests.support import reference
+from tests.support.reference import Record, views
+from tests.support.simulation import evict, fetch
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+START_MS = 1_730_332_800_000
+LATENESS_MS = 6 * HOUR_MS
+
+
+def source(partition: int, *events: dict[str, Any]) -> Accumulator:
+    """The state of a source partition after these events."""
+    state = Accumulator(partition, 3, Rules(allowed_lateness_ms=LATENESS_MS))
+    further(state, *events)
+    return state
+
+
+def further(state: Accumulator, *events: dict[str, Any]) -> None:
+    state.apply(chunk_of(state.partition, state.position, [value for _, _, value in views(*events)]))
+
+
+def sent(state: Accumulator) -> list[bytes]:
+    return [message for _, message in state.partials(1)]
+
+
+def apply(merger: Merger, messages: list[bytes]) -> None:
+    merger.apply(chunk_of(0, merger.position, messages))
+
+
+def by_id(documents: list[Document]) -> dict[str, Document]:
+    return {document.id: document for document in documents}
+
+
+def hour(number: int, **fields: object) -> dict[str, Any]:
+    return {"timestamp": START_MS + number * HOUR_MS, **fields}
+
+
+def test_a_later_run_ends_this_one_and_an_earlier_one_is_passed_over() -> None:
+    merger = Merger(3, run=2)
+    apply(merger, [partial.encode(partial.Watermark(1, 0, 5)), partial.encode(partial.Watermark(2, 1, 7))])
+    assert (merger.position, merger.watermarks) == (2, {1: 7})
+    apply(merger, [partial.encode(partial.Watermark(2, 1, 6))])
+    assert merger.watermarks == {1: 7}
+    with pytest.raises(OtherRun, match="run 3 has begun; this worker belongs to run 2"):
+        apply(merger, [partial.encode(partial.Watermark(3, 0, 5))])
+
+
+def test_what_is_no_partial_is_an_error() -> None:
+    for value in (None, b"", b"\xc1", b"{}"):
+        with pytest.raises(msgspec.DecodeError):
+            Merger(3).apply(chunk_of(0, 0, [value]))
+
+
+def test_messages_come_in_step() -> None:
+    merger, messages = Merger(3), sent(source(0, {}))
+    apply(merger, messages)
+    documents = by_id(merger.documents(100))
+    merger.apply(chunk_of(0, 0, messages))
+    assert merger.documents(100) == []
+    with pytest.raises(RuntimeError, match=f"expected offset {len(messages)} of movie-partials, got 99"):
+        merger.apply(chunk_of(0, 99, messages))
+    assert len(documents) == 9
+
+
+def test_a_revision_grows_with_every_change_of_every_partition() -> None:
+    merger, first, second = Merger(3), source(0, {}, {"movie_id": "m2"}), source(2, {"movie_id": "m2"})
+    apply(merger, sent(first))
+    name = "top_movies_2024-10-31T14:00:00Z"
+    assert by_id(merger.documents(100))[name].rev == (1 + 2, 0, 0)
+    apply(merger, sent(second))
+    assert by_id(merger.documents(100))[name].rev == (3, 0, 1)
+    further(first, {})
+    old = sent(first)
+    further(first, {})
+    apply(merger, sent(first))
+    document = by_id(merger.documents(100))[name]
+    assert document.rev == (4 + 2, 0, 1)
+    assert [(movie["movie_id"], movie["views"]) for movie in document.body["top_movies"]] == [("m1", 3), ("m2", 2)]
+    apply(merger, old)
+    assert merger.documents(100) == [], "older partials change nothing"
+
+
+def test_documents_come_in_the_order_of_their_first_change_and_no_more_than_asked_for() -> None:
+    merger = Merger(3)
+    apply(merger, sent(source(0, *(hour(number) for number in range(5)))))
+    everything = list(merger.dirty)
+    some = merger.documents(4)
+    assert {document.key for document in some} == set(everything[:4])
+    merger.again(document.key for document in some)
+    assert {document.key for document in merger.documents(10**9)} == set(everything)
+    assert not merger.dirty
+
+
+def test_keys_are_fetched_in_the_order_of_their_first_change() -> None:
+    store: dict[Place, bytes] = {}
+    merger, idle = Merger(3), source(2, *(hour(number) for number in range(20)))
+    busy = [source(p, *(hour(number) for number in (*range(20), 200))) for p in range(2)]
+    apply(merger, [message for state in (*busy, idle) for message in sent(state)])
+    merger.documents(10**9)
+    evict(merger, store, LATENESS_MS)
+    further(idle, *(hour(number) for number in range(20)))
+    apply(merger, sent(idle))
+    assert len(merger.unfetched) > 20
+    assert list(merger.unfetched) == [key for key in merger.dirty if key in merger.unfetched]
+    fetch(merger, store)
+    assert not merger.unfetched
+
+
+def test_nothing_is_evicted_without_need_or_watermarks() -> None:
+    merger = Merger(3)
+    assert merger.evictable(0, 0) == []
+    apply(merger, sent(source(0, hour(0), hour(100))))
+    assert merger.evictable(LATENESS_MS, 1000) == []
+    assert list(merger.packed(merger.evictable(LATENESS_MS, 0))) == [], "what changed is not yet written"
+    merger.documents(10**9)
+    collections = {collection for collection, _ in merger.evictable(LATENESS_MS, 0)}
+    assert not {"category_stats", "top_movies_all_time"} & collections, "of all time there is always more to come"
+    assert {"hourly_metrics", "top_movies", "top_movies_daily"} <= collections
+
+
+def test_an_evicted_key_comes_back_with_the_next_partial() -> None:
+    store: dict[Place, bytes] = {}
+    merger, idle = Merger(3), source(2, hour(0, movie_id="m9"))
+    busy = [source(p, hour(0, movie_id=f"m{p}"), hour(100)) for p in range(2)]
+    apply(merger, [message for state in (*busy, idle) for message in sent(state)])
+    before = by_id(merger.documents(10**9))
+    rows = len(merger)
+    assert {evicted.place.key.start_ms for evicted in evict(merger, store, LATENESS_MS)} == {START_MS, START_MS}
+    assert len(merger) < rows
+    further(idle, hour(0, movie_id="m0"))
+    apply(merger, sent(idle))
+    assert merger.unfetched
+    of_all_time = {"category_stats", "top_movies_all_time"}
+    assert {document.key.collection for document in merger.documents(10**9)} == of_all_time
+    fetch(merger, store)
+    after = by_id(merger.documents(10**9))
+    name = "top_movies_2024-10-31T00:00:00Z"
+    assert before[name].rev == (1, 1, 1)
+    assert after[name].rev == (1, 1, 1 + 2)
+    assert [(movie["movie_id"], movie["views"]) for movie in after[name].body["top_movies"]] == [
+        ("m0", 2),
+        ("m1", 1),
+        ("m9", 1),
+    ]
+
+
+def test_what_changes_while_it_is_being_stored_stays() -> None:
+    merger, idle = Merger(3), source(2, hour(0))
+    apply(merger, [m for p in range(2) for m in sent(source(p, hour(0), hour(100)))] + sent(idle))
+    merger.documents(10**9)
+    packed = [one for some in merger.packed(merger.evictable(LATENESS_MS, 0)) for one in some]
+    further(idle, hour(0, genre="Noir"))
+    apply(merger, sent(idle))
+    merger.evict({one.place: one.rev for one in packed})
+    fetch(merger, {})
+    kept = by_id(merger.documents(10**9))
+    assert kept["hourly_2024-10-31T00:00:00Z"].body["total_views"] == 4
+    assert "sci-fi_2024-10-31" not in kept
+
+
+def left_behind(films: int) -> Merger:
+    """Holds a list of films whose window all partitions have left, every document of which is made."""
+    merger = Merger(3)
+    events = [hour(0, movie_id=f"m{number}") for number in range(films)]
+    apply(merger, [m for p in range(2) for m in sent(source(p, *events, hour(100)))])
+    merger.documents(10**9)
+    return merger
+
+
+def test_a_list_leaves_when_all_its_parts_are_stored_as_they_are() -> None:
+    merger, window = left_behind(films=100), ("top_movies", START_MS)
+    packed = [one for some in merger.packed([window]) for one in some]
+    assert len(packed) == len({one.place.part for one in packed}) > 32
+    assert {one.place.id for one in packed} <= {place.id for place in merger.places(packed[0].place.key)}
+    revs, rows = {one.place: one.rev for one in packed}, len(merger)
+    merger.evict(dict(list(revs.items())[1:]))
+    assert len(merger) == rows, "one part is missing"
+    merger.evict(revs | {packed[0].place: (0, 0, 0)})
+    assert len(merger) == rows, "one part is stored as it was before"
+    merger.evict(revs)
+    assert len(merger) == rows - 200
+
+
+def test_no_part_is_packed_ahead_of_its_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merger_module, "EVICTED_AT_ONCE", 1)
+    merger = left_behind(films=100)
+    packed = merger.packed([("top_movies", START_MS)])
+    assert len(next(packed)) == 1
+    apply(merger, sent(source(2, hour(0, movie_id="m5"))))
+    assert list(packed) == [], "the list is not written as it is now"
+
+
+def test_what_stays_is_there_after_a_restore_without_being_saved_again() -> None:
+    merger = left_behind(films=30)
+    saved = list(merger.freeze(snapshot=True))
+    of_lists = [window for window in merger.evictable(LATENESS_MS, 0) if window[0].startswith("top_movies")]
+    day = [one for some in merger.packed(of_lists) for one in some if one.place.key.collection == "top_movies_daily"]
+    older = {Place(DocumentKey("top_movies_daily", START_MS - 9 * DAY_MS, ""), 0): (1, 0, 0)}
+    merger.evict({one.place: one.rev for one in day[1:]} | older)
+    delta = list(merger.freeze(snapshot=False))
+    assert sum(map(len, delta)) < sum(map(len, saved)) / 4
+    restored = Merger(3)
+    for entry in (*saved, *delta):
+        restored.load(entry)
+    restored.loaded(merger.position, None)
+    assert len(restored) == len(merger)
+
+
+def test_all_parts_have_to_be_fetched_before_they_are_saved() -> None:
+    merger, idle = Merger(3), source(2, hour(0))
+    apply(merger, [m for p in range(2) for m in sent(source(p, hour(0), hour(100)))])
+    merger.documents(10**9)
+    evict(merger, {}, LATENESS_MS)
+    apply(merger, sent(idle))
+    with pytest.raises(AssertionError, match="has to be fetched before"):
+        merger.freeze(snapshot=False)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_evictions_restores_and_idle_partitions_do_not_show(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(groups_module, "BLOCK_BYTES", 300)
+    rng = random.Random(seed)
+    logs: list[list[Record]] = [[], [], []]
+    rules = Rules(allowed_lateness_ms=LATENESS_MS)
+    states = [Accumulator(p, 3, rules) for p in range(3)]
+    clocks = [0, 0, 0]
+    merger, saved, store = Merger(3), list[bytes](), dict[Place, bytes]()
+    documents: dict[str, dict[str, Any]] = {}
+    for _ in range(60):
+        p = rng.choice((0, 0, 0, 1, 1, 1, 2))
+        clocks[p] += rng.choice((0, 1, 1, 4))
+        event = {
+            "movie_id": rng.choice("fghi"),
+            "genre": rng.choice(("Drama", "Noir")),
+            "user_id": f"u{p}{rng.randrange(3)}",
+        }
+        logs[p] += views(hour(max(0, clocks[p] - rng.choice((0, 0, 2, 5))), **event), first_offset=len(logs[p]))
+        states[p].apply(chunk_of(p, states[p].position, [value for _, _, value in logs[p][states[p].position :]]))
+        apply(merger, sent(states[p]))
+        fetch(merger, store)
+        for document in merger.documents(rng.choice((1, 10**9))):
+            documents.setdefault(document.key.collection, {})[document.id] = {"_id": document.id, **document.body}
+        if rng.random() < 0.3:
+            evict(merger, store, LATENESS_MS, rng.choice((0, 10)))
+        if rng.random() < 0.4 and not merger.dirty:
+            snapshot = not saved or rng.random() < 0.3
+            saved = [*([] if snapshot else saved), *merger.freeze(snapshot)]
+            old, merger = merger, Merger(3)
+            for entry in saved:
+                merger.load(entry)
+            merger.loaded(old.position, None)
+    for document in merger.documents(10**9):
+        documents.setdefault(document.key.collection, {})[document.id] = {"_id": document.id, **document.body}
+    wanted = reference.expected(logs, reference.Rules(allowed_lateness_ms=LATENESS_MS))
+    assert reference.same(documents, wanted.documents) == []
+
+
+def test_more_films_than_the_list_has_room_for() -> None:
+    events = [hour(0, movie_id=f"m{i:02}", title=f"t{i}") for i in range(40) for _ in range(1 + i % 3)]
+    records = [views(*events), views(*events[::2]), views(*events[:9])]
+    merger = Merger(3)
+    for p, events_of in enumerate((events, events[::2], events[:9])):
+        apply(merger, sent(source(p, *events_of)))
+    found: dict[str, dict[str, Any]] = {}
+    for document in merger.documents(10**9):
+        found.setdefault(document.key.collection, {})[document.id] = {"_id": document.id, **document.body}
+    assert found["top_movies"] == reference.expected(records).documents["top_movies"]

@@ -1,0 +1,205 @@
+"""What the reader makes of a chunk is what event.decode makes of its records, whichever way they are read."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from movie_stream.aggregates import vocabulary
+from movie_stream.aggregates.accumulator import Accumulator, Rules
+from movie_stream.aggregates.reader import Reader
+from movie_stream.aggregates.vocabulary import Names, Vocabulary
+from movie_stream.columnar.spans import Spans
+from movie_stream.events import layout
+from movie_stream.events.chunk import Chunk, chunk_of
+from movie_stream.events.contract import TEXTS
+from movie_stream.events.event import decode
+from movie_stream.events.layout import Layouts
+from tests.support import odd_records, reference
+from tests.support.odd_records import BLANKS, MEMBERS, NUMBERS, ORDERS, STRINGS, TIMESTAMPS, plain, written
+from tests.support.simulation import merged
+
+TOLERANCE_MS = 3_600_000
+TIMES = (-1, -1, 1_730_383_200_000, 1_730_383_200_000 - TOLERANCE_MS, 0, 2**63 - 1, -(2**63))
+
+View = tuple[int, str, str, str, str, int, int, int, int]
+
+
+def by_decode(values: Sequence[bytes | None], times_ms: Sequence[int]) -> tuple[list[View], list[tuple[int, str]]]:
+    views: list[View] = []
+    refusals: list[tuple[int, str]] = []
+    for at, (value, time_ms) in enumerate(zip(values, times_ms, strict=True)):
+        decoded = decode([value], [time_ms], TOLERANCE_MS)
+        refusals += [(at, refusal.reason) for refusal in decoded.refusals]
+        found = decoded.views
+        if len(found):
+            texts = found.movie_id[0], found.title[0], found.genre[0], found.user_id[0]
+            numbers = (found.timestamp_ms, found.rating_micro, found.duration_min, found.price_micro)
+            first, *others = (int(number[0]) for number in numbers)
+            views.append((at, *texts, first, *others))  # type: ignore[arg-type]
+    return views, refusals
+
+
+class Reading:
+    """A reader that lives through many chunks, as that of a partition does; `warm` if layouts are remembered, too."""
+
+    def __init__(self, warm: bool = False) -> None:
+        self.vocabulary, self.users = Vocabulary(), Names(TEXTS["user_id"].longest)
+        self.reader = Reader(self.vocabulary, self.users, TOLERANCE_MS)
+        self.layouts = Layouts() if warm else None
+
+    def chunk(self, values: Sequence[bytes | None], times_ms: Sequence[int]) -> Chunk:
+        chunk = chunk_of(0, 0, values, times_ms)
+        return chunk if self.layouts is None else chunk.decoded(self.layouts)
+
+    def read(self, values: Sequence[bytes | None], times_ms: Sequence[int]) -> tuple[list[View], list[tuple[int, str]]]:
+        views, refusals = self.reader.read(self.chunk(values, times_ms))
+        users = [str(user or b"", "utf-8") for user in views.users]
+        known = self.users.find(views.users)
+        assert views.user_ids.tolist() == known.tolist()
+        assert self.users.texts(self.reader.users_of(views)) == users
+        genres = self.vocabulary._genres.texts(views.ids["genre"])
+        spelling, slug = self.vocabulary.genres(views.ids["genre"])
+        shown = [" ".join(genre.split()) for genre in genres]
+        assert self.vocabulary.spellings.texts(spelling) == shown
+        assert self.vocabulary.slugs.texts(slug) == [genre.lower() for genre in shown]
+        columns: list[list[Any]] = [
+            views.index.tolist(),
+            self.vocabulary.movies.texts(views.ids["movie_id"]),
+            self.vocabulary.titles.texts(views.ids["title"]),
+            genres,
+            users,
+            views.timestamp_ms.tolist(),
+            *(views.numbers[name].tolist() for name in ("rating", "duration", "price")),
+        ]
+        return list(zip(*columns, strict=True)), [(refusal.index, refusal.reason) for refusal in refusals]
+
+    def check(self, values: Sequence[bytes | None], times_ms: Sequence[int] | None = None) -> None:
+        """Whether the values are read as record by record they would be."""
+        times_ms = [-1] * len(values) if times_ms is None else times_ms
+        assert self.read(values, times_ms) == by_decode(values, times_ms)
+
+
+def test_good_views_are_read_by_their_layout() -> None:
+    layouts = Layouts()
+    values = [plain(order, BLANKS[number % 3], number) for number in range(200) for order in ORDERS[:5]]
+    for _ in range(4):  # some at a time
+        _, read = layouts.read(Spans.of(values))
+    assert read.all(), "or the tests of this file try nothing"
+    assert len(layouts._known) == 15
+    Reading().check(values)
+
+
+@given(
+    st.lists(odd_records.chunks, min_size=1, max_size=4),
+    st.booleans(),
+    st.sampled_from([1, 32]),
+    st.booleans(),
+    st.randoms(use_true_random=False),
+)
+def test_what_is_read_is_what_record_by_record_is_decoded(
+    chunks: list[list[bytes | None]], warmed: bool, worth: int, warm: bool, rng: Any
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layout, "WORTH_LEARNING", worth)
+        reading = Reading(warm)
+        if warmed:
+            order, blanks = rng.choice(ORDERS), rng.choice(BLANKS)
+            reading.check([plain(order, blanks, number) for number in range(40)])
+        for values in chunks:
+            reading.check(values, [rng.choice(TIMES) for _ in values])
+        everything = [value for values in chunks for value in values]
+        rng.shuffle(everything)
+        reading.check(everything)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("blanks", BLANKS)
+def test_every_odd_value_at_every_place(order: tuple[str, ...], blanks: tuple[str, str, str]) -> None:
+    """Each among good records of its own layout; twice, as the second time their names may be known."""
+    reading = Reading()
+    good = [plain(order, blanks, number) for number in range(40)]
+    members = {
+        name: (b"m1", b"Alien", b"Drama", b"u1", b"1730383200000", b"4", b"30", b"1.5")[MEMBERS.index(name)]
+        for name in order
+    }
+    texts = frozenset(MEMBERS[:4])
+    odd = [
+        written([*(members | {name: value}).items()], blanks)
+        for name in order
+        for value in (STRINGS if name in texts else TIMESTAMPS if name == "timestamp" else NUMBERS)
+    ]
+    odd += [  # a string where there should be a number, and the other way round
+        written([*(members | {name: members[other]}).items()], blanks, texts ^ {name})
+        for name in order
+        for other in order
+    ]
+    reading.check(good)
+    for _ in range(2):
+        reading.check([*odd, *good])
+        reading.check([value for pair in zip(odd, odd[::-1], strict=True) for value in pair])
+
+
+def test_a_name_that_only_an_escape_can_write_is_not_taken_for_its_bytes() -> None:
+    r"""What the decoder read from `a\\b` is the name `a\b`, whose bytes in a record would be an escape."""
+    reading = Reading()
+    good = [plain(number=number) for number in range(40)]
+    reading.check(good)
+    for name in MEMBERS[:4]:
+        for escaped, raw in ((rb"a\\b", rb"a\b"), (rb"a\n", b"a\n"), (rb"\"", b'"'), (rb"\\u0041", rb"\u0041")):
+            values = []
+            for text in (escaped, raw, escaped):
+                member = {"movie_id": b"m0", "title": b"Film 0", "genre": b"Sci-Fi", "user_id": b"user_0"}[name]
+                values.append(
+                    good[0].replace(b'"%s":"%s"' % (name.encode(), member), b'"%s":"%s"' % (name.encode(), text))
+                )
+            assert len({*values, good[0]}) == 3
+            for value in values:
+                reading.check([value, *good])
+                reading.check([value] * 40)
+
+
+def test_genres_are_forgotten_and_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vocabulary, "GENRES_KEPT", 5)
+    reading = Reading()
+    for at in range(0, 60, 3):
+        spelt = [b"  " * (number % 5) + b"Genre  %d" % (number % 11) for number in range(at, at + 12)]
+        reading.check([plain(number=number).replace(b"Sci-Fi", genre) for number in range(40) for genre in spelt])
+        assert len(reading.vocabulary._genres) <= 5 + 12 + 2
+    assert len(reading.vocabulary.slugs) == 11 + 2
+
+
+@settings(max_examples=40)
+@given(st.lists(odd_records.chunks, max_size=2), st.lists(st.integers(0, 30), min_size=1, max_size=6), st.booleans())
+def test_documents_are_those_of_the_reference_however_it_is_cut_and_read(
+    chunks: list[list[bytes | None]], cuts: list[int], warm: bool
+) -> None:
+    values = [value for chunk in chunks for value in chunk]
+    values = [*values, *(plain(number=number) for number in range(40)), *values]
+    records: list[reference.Record] = [(at, None, value) for at, value in enumerate(values)]
+    wanted = reference.expected([records])
+    found = []
+    for by_layout in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(layout, "WORTH_LEARNING", 1)
+            if not by_layout:
+                patch.setattr(layout, "learn", lambda value: None)
+            state, reading, letters, at = Accumulator(0, 1, Rules()), Reading(warm), [], 0
+            for size in (*cuts, len(values)):
+                part = reading.chunk(values[at : at + size], [-1] * len(values[at : at + size]))
+                letters += state.apply(replace(part, start=at, end=at + len(part), offsets=part.offsets + at))
+                at += len(part)
+        assert {(0, letter.offset, letter.kind) for letter in letters} == wanted.dead_letters
+        found.append(([(letter.offset, letter.reason) for letter in letters], documents(state.partials(1))))
+    assert found[0] == found[1]
+    assert reference.same(found[0][1], wanted.documents) == []
+
+
+def documents(partials: list[tuple[int, bytes]]) -> reference.Documents:
+    return merged([message for _, message in partials], 1, random.Random(0))
