@@ -101,6 +101,8 @@ def records_of(batches: Sequence[RawBatch], header: str) -> tuple[Records, dict[
     times_ms = np.repeat(np.array([batch.first_time_ms for batch in batches], np.int64), counts)
     length, at = varints(text, begins)
     ends = at + length
+    if (text[at] & 0x80).any():  # aiokafka takes this byte for the first of a varint
+        raise Malformed("a record has attributes that nobody uses")
     later_ms, at = varints(text, at + 1)
     times_ms += later_ms
     further, at = varints(text, at)

@@ -153,6 +153,22 @@ def test_damage_is_noticed_or_read_as_aiokafka_reads_it(good: bytes, data: st.Da
     both(bytes(spoilt))
 
 
+@pytest.mark.parametrize("attributes", [0x01, 0x7F])
+def test_attributes_of_a_record_are_passed_over(attributes: int) -> None:
+    body = bytearray(body_of(SOME))
+    body[1] = attributes
+    both(batch_of(bytes(body), len(SOME)))
+    assert len(by_columns(batch_of(bytes(body), len(SOME)))) == len(SOME)
+
+
+@pytest.mark.parametrize("attributes", [0x80, 0xFF])
+def test_attributes_that_aiokafka_takes_for_a_varint_are_left_to_it(attributes: int) -> None:
+    body = bytearray(body_of(SOME))
+    body[1] = attributes
+    with pytest.raises(Malformed, match="attributes"):
+        by_columns(batch_of(bytes(body), len(SOME)))
+
+
 SOME: list[Record] = [(at, at, b"k", b'{"n":%d}' % at, []) for at in range(5)]
 MARKED: list[Record] = [(at, at, b"k", b'{"n":%d}' % at, [(REPLAY_OF.encode(), b"t 0 1")]) for at in range(5)]
 
