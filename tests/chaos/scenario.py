@@ -1,4 +1,4 @@
-"""How often a scenario runs: a short part of the suite in every test run, all of it on both brokers by `make chaos`."""
+"""Which brokers a scenario runs on, and that it runs when it is asked for: by `make chaos`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,5 @@ def _on(*kinds: object) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("kind", kinds)
 
 
-on_tansu_always = _on(TANSU, pytest.param(KAFKA, marks=[LONG, NEEDS_KAFKA]))
-"""On Tansu in every test run, on Apache Kafka by `make chaos`."""
 on_both_when_asked = _on(pytest.param(TANSU, marks=LONG), pytest.param(KAFKA, marks=[LONG, NEEDS_KAFKA]))
 on_kafka_when_asked = _on(pytest.param(KAFKA, marks=[LONG, NEEDS_KAFKA]))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.fleet import until
-from tests.chaos.scenario import TIMEOUT_S, on_both_when_asked, on_tansu_always
+from tests.chaos.scenario import TIMEOUT_S, on_both_when_asked
 from tests.chaos.stage import Kind, Stage
 from tests.support.whole_path import database
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(TIMEOUT_S)
 NOT_PRIMARY = 10107
 
 
-@on_tansu_always
+@on_both_when_asked
 def test_mongod_is_killed_and_started_again(kind: Kind, tmp_path: Path) -> None:
     """kill -9 in the middle of writes, and workers that are killed meanwhile."""
     with Stage("mongod killed -9", kind, tmp_path) as stage, stage.producing(stage.stream(), 10_000) as views:

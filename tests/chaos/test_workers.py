@@ -17,7 +17,7 @@ pytestmark = pytest.mark.timeout(TIMEOUT_S)
 a_few_on_tansu_always = pytest.mark.parametrize(
     ("kind", "kills"),
     [
-        pytest.param(TANSU, 4),
+        pytest.param(TANSU, 2),
         pytest.param(TANSU, 15, marks=LONG),
         pytest.param(KAFKA, 15, marks=[LONG, NEEDS_KAFKA]),
     ],

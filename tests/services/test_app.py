@@ -117,6 +117,7 @@ def until(holds: Callable[[], bool], log: Path, within_s: float = 60.0) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.long
 def test_another_worker_comes_while_it_stops(settings: Settings, tmp_path: Path) -> None:
     ours, other = tmp_path / "ours.log", tmp_path / "other.log"
     with stopping(settings, STOPS_IN_A_REBALANCE, ours) as process, started(settings, "worker", log=other) as comes:

@@ -386,6 +386,7 @@ def test_a_signal_while_a_folder_is_made_or_removed_leaves_none(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("part", "only"), [("worker", ("--only", worker.START)), ("produce", ()), ("latency", ()), ("profile", ())]
 )

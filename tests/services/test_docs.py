@@ -198,6 +198,7 @@ def with_entry(folder: Path) -> str:
     return str(folder)
 
 
+@pytest.mark.long
 def test_the_new_aggregation_is_counted_after_a_rebuild(settings: Settings, tmp_path: Path) -> None:
     views = tmp_path / "views.csv"
     views.write_text(VIEWS, "utf-8")

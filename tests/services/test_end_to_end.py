@@ -17,10 +17,11 @@ from tests.support.whole_path import database, documents, log_of, records, start
 
 
 @pytest.mark.timeout(300)
-def test_two_workers_count_200_000_events_as_the_reference_does(settings: Settings, tmp_path: Path) -> None:
+@pytest.mark.parametrize("events", [40_000, pytest.param(200_000, marks=pytest.mark.long)])
+def test_two_workers_count_what_the_reference_does(settings: Settings, tmp_path: Path, events: int) -> None:
     views = tmp_path / "views.csv"
     succeed(settings, "init")
-    succeed(settings, "generate", "--output", str(views), "--count", "200000", "--seed", "11")
+    succeed(settings, "generate", "--output", str(views), "--count", str(events), "--seed", "11")
     logs = [tmp_path / f"worker{n}.log" for n in range(2)]
     with (
         started(settings, "worker", "--until-end", log=logs[0]) as first,

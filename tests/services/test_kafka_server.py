@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import pytest
+
 from movie_stream.kafka import offsets
 from movie_stream.kafka.cluster import client, topics
 from movie_stream.settings import Settings
 from tests.support.kafka_server import KafkaServer
 
 
+@pytest.mark.long
 async def test_it_keeps_what_it_acknowledged(settings: Settings, tmp_path: Path) -> None:
     with KafkaServer(tmp_path / "kafka") as kafka:
         there = settings.model_copy(update={"kafka_bootstrap_servers": kafka.bootstrap_servers})

@@ -98,6 +98,7 @@ def counted(settings: Settings) -> int:
         return sum(document["total_views"] for document in db["hourly_metrics"].find())
 
 
+@pytest.mark.long
 def test_what_was_small_when_it_came_has_a_letter_with_all_of_it(large: Settings) -> None:
     init(large)
     refused = view(text="x" * 3_000_000, rating=11)

@@ -102,6 +102,7 @@ def test_commands_that_work(place: Place, settings: Settings, tmp_path: Path) ->
         assert "***" in text
 
 
+@pytest.mark.long
 def test_a_worker_at_its_most_talkative(place: Place, settings: Settings, tmp_path: Path) -> None:
     """`faust -l debug` has aiokafka print every request, the login among them; and the command line and the metrics
     are for all to read.
@@ -151,6 +152,7 @@ def test_the_demo_hands_secrets_to_its_worker_where_nobody_sees_them(
     assert_no_secret(log.read_text())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", ["PLAIN", "SCRAM"])
 def test_commands_that_are_refused(place: Place, settings: Settings, way: str, tmp_path: Path) -> None:
     views = tmp_path / "views.csv"
@@ -164,6 +166,7 @@ def test_commands_that_are_refused(place: Place, settings: Settings, way: str, t
         assert "does not know the user admin" in " ".join(said_by(wrong_kafka, *words, ends_with=1).split())
 
 
+@pytest.mark.long
 def test_commands_that_mongodb_refuses(place: Place, settings: Settings) -> None:
     right = place.kafka.settings(settings, "PLAIN", "admin", mongodb_uri=place.mongo.uri)
     wrong = right.model_copy(update={"mongodb_uri": SecretStr(place.mongo.uri_of(ROOT[0], WRONG, "admin"))})

@@ -67,6 +67,7 @@ def test_one_group_fills_one_database_until_a_rebuild_takes_it_over(settings: Se
     assert_both_named(refused(settings, "worker", "--until-end"), settings, other)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_two_groups_with_one_topic_of_partials(settings: Settings, tmp_path: Path) -> None:
     other = with_another(settings, kafka_group=f"{settings.kafka_group}-other")

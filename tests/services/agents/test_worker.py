@@ -109,6 +109,7 @@ def test_an_absent_topic_is_named_with_the_remedy(settings: Settings, program: l
     assert line.endswith("create it with: movie-stream init")
 
 
+@pytest.mark.long
 def test_a_mongod_that_is_not_there_or_lets_nobody_in_is_named_with_the_remedy(
     settings: Settings, folder: Path
 ) -> None:
@@ -256,6 +257,7 @@ def test_kill_9_in_the_middle_of_a_stream_changes_no_figure(settings: Settings, 
 # --- refusing to go on --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_a_record_that_is_not_ours_ends_the_worker_before_anything_comes_of_it(
     settings: Settings, tmp_path: Path

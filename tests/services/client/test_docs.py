@@ -60,6 +60,7 @@ def test_the_table_has_every_method() -> None:
 EXAMPLE = str(ROOT / "examples" / "any_source.py")
 
 
+@pytest.mark.long
 def test_any_source(settings: Settings, tmp_path: Path) -> None:
     succeed(settings, "init")
     done = run(settings, tmp_path, EXAMPLE)
@@ -74,6 +75,7 @@ def test_any_source(settings: Settings, tmp_path: Path) -> None:
     assert "\n11 are counted" in run(settings, tmp_path, EXAMPLE).stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("variable", ["KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI"])
 def test_any_source_where_a_variable_is_missing(settings: Settings, tmp_path: Path, variable: str) -> None:
     if variable == "MONGODB_URI":

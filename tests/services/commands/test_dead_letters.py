@@ -95,6 +95,7 @@ def assert_counted(settings: Settings) -> None:
 STRANGE = b'{"title": "\x1b[2J\xff'
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_a_copy_counts_once_however_often_it_is_sent_and_whatever_the_rules_become(settings: Settings) -> None:
     succeed(settings, "init")

@@ -78,6 +78,7 @@ def test_once_ends_when_all_is_counted(tmp_path: Path) -> None:
         assert title in said
 
 
+@pytest.mark.long
 def test_a_file_goes_to_services_of_ones_own(settings: Settings, tmp_path: Path) -> None:
     csv_file(tmp_path, *(view(number, START_MS + number) for number in range(99)), view(1, START_MS, rating="abc"))
     done = command(settings, "demo", "--once", "--file", str(tmp_path / "views.csv"))
@@ -155,6 +156,7 @@ def test_it_is_told_to_stop_later(
     assert "Events: " in said
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("programs", [2, SERVICES, ALL])
 def test_its_own_violent_death_leaves_nothing(tmp_path: Path, programs: int) -> None:
     with demo(cwd=tmp_path) as process:
@@ -185,6 +187,7 @@ def test_the_death_of_a_part_is_the_end_of_it(tmp_path: Path, part: str, words: 
     assert errors.count("\n") == 1
 
 
+@pytest.mark.long
 def test_what_a_worker_says_last_is_quoted(settings: Settings, tmp_path: Path) -> None:
     csv_file(tmp_path, view(1, START_MS))
     assert command(settings, "demo", "--once", "--file", str(tmp_path / "views.csv")).returncode == 0

@@ -206,6 +206,7 @@ def test_to_the_topic(settings: Settings, tmp_path: Path, faults: tuple[str, ...
     assert Counter(value for part in log_of(settings) for _, _, value in part) == Counter(lines)
 
 
+@pytest.mark.long
 def test_a_worker_refuses_the_late_and_the_bad(settings: Settings) -> None:
     succeed(settings, "init")
     faults = "--late-fraction", "0.05", "--bad-fraction", "0.05"

@@ -51,6 +51,7 @@ def test_a_changed_setting_needs_a_rebuild_which_counts_everything_anew(counted:
         assert db["movies_aggregates"].distinct("_run") == db["hourly_metrics"].distinct("_run") == [run]
 
 
+@pytest.mark.long
 def test_what_a_rebuild_that_was_killed_has_left_is_deleted_by_the_first_worker(counted: Settings) -> None:
     with database(counted) as db:
         stale = {**db["category_stats"].find_one(), "_id": "genre_stats_gone"}

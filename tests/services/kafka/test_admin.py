@@ -16,6 +16,7 @@ from movie_stream.settings import Settings
 from tests.support.kafka_server import KafkaServer
 
 
+@pytest.mark.long
 async def test_records_are_deleted_with_the_metadata_of_their_topic_alone(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,7 +53,7 @@ def filled(sizes: Sequence[int]) -> list[bytes]:
     return [bytes((7 * number + at) % 251 for at in range(size)) for number, size in enumerate(sizes)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(sizes, cuts)
 def test_what_is_read_is_what_was_sent(sizes: list[int], cuts: list[int]) -> None:
     async def read_all() -> list[bytes]:

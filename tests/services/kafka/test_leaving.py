@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
+import pytest
 from aiokafka import AIOKafkaConsumer
 
 from movie_stream.kafka.cluster import client, topics
@@ -51,6 +52,7 @@ async def fall_silent(dead: AIOKafkaConsumer) -> None:
     await dead._coordinator._stop_commit_offsets_refresh_task()
 
 
+@pytest.mark.long
 async def test_a_member_leaves_in_the_middle_of_a_rebalance(settings: Settings) -> None:
     await topics.ensure(settings)
     (dead, _), (leaver, membership) = await member(settings), await member(settings)

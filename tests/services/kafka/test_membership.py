@@ -91,6 +91,7 @@ async def state_of_group(settings: Settings) -> GroupState:
         return await describe_group(settings, admin)
 
 
+@pytest.mark.long
 async def test_a_leader_that_is_gone_is_given_up_and_one_that_lives_is_not(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,6 +48,7 @@ def views(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_the_least_that_each_needs_is_enough(kafka: SecuredKafka, settings: Settings, views: Path) -> None:
     names, group = Topics.of(settings), settings.kafka_group
     admin = kafka.settings(settings, "SCRAM", "admin")
@@ -86,6 +87,7 @@ def test_who_may_do_nothing_is_told_what_is_missing(kafka: SecuredKafka, setting
     assert "have its ACLs set as docs/security.md lists them" in text
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "without", ["Read group", "Read events", "Write dead letters", "Write partials", "Read changelog"]
 )

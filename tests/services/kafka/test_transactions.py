@@ -250,6 +250,7 @@ def live_on(process: subprocess.Popen[bytes], log: Path, seconds: float) -> None
     assert process.poll() is None, log.read_text()
 
 
+@pytest.mark.long
 async def test_what_stands_behind_an_open_transaction_counts_once_it_ends(there: Settings, tmp_path: Path) -> None:
     """First an open one, then an aborted one at the very end, which nobody can read."""
     log = tmp_path / "worker.log"

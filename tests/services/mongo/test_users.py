@@ -75,6 +75,7 @@ def user_of(server: MongoServer, database: str) -> dict[str, Any]:
         return found
 
 
+@pytest.mark.long
 def test_a_worker_runs_with_it_and_touches_no_other_database(
     mongo: Secured, settings: Settings, tmp_path: Path
 ) -> None:
@@ -118,6 +119,7 @@ def test_a_worker_runs_with_it_and_touches_no_other_database(
             assert refusal.value.code == 13
 
 
+@pytest.mark.long
 def test_again_it_is_there_and_has_the_new_password(mongo: Secured, settings: Settings) -> None:
     succeed(mongo.settings(settings), "init", "--create-user")
     other = mongo.settings(settings, mongodb_worker_password=SecretStr("another-one"))

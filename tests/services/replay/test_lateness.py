@@ -109,6 +109,7 @@ async def test_the_newest_view_of_each_partition_is_found_whatever_stands_behind
     assert all(START_MS <= few[place] <= newest[place] for place in few), "a sample finds no more than there is"
 
 
+@pytest.mark.long
 def test_workers_know_what_a_sample_does_not_see(settings: Settings, tmp_path: Path) -> None:
     succeed(settings, "init")
     csv_file(tmp_path, *(view(1, START_MS + (DAY_MS if number == 700 else number)) for number in range(2_000)))
@@ -250,6 +251,7 @@ def test_the_readmes_order_ends_before_anything_is_thrown_away(settings: Setting
         assert sum(genre["total_views"] for genre in db["category_stats"].find()) == 310
 
 
+@pytest.mark.long
 def test_made_up_views_are_compared_too(settings: Settings) -> None:
     succeed(settings, "init")
     succeed(settings, "generate", "--to-topic", "--count", "500", "--end", "2024-12-01")

@@ -354,6 +354,7 @@ async def test_only_what_reaches_the_broker_after_it_was_looked_up_is_doubled(
         assert [sorted(set(events)) for events in doubled] == [sorted(set(events)) for events in once]
 
 
+@pytest.mark.long
 async def test_a_broker_that_is_killed_and_comes_back(
     settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -81,7 +81,7 @@ def test_a_view_without_a_price_brings_the_revenue_of_a_view() -> None:
 times = st.integers(0, 5).map(lambda step: START_MS + step * 600_000)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     st.lists(
         st.tuples(st.sampled_from("ab"), st.sampled_from("zyx"), st.sampled_from(["B", " a  b", "a"]), times),

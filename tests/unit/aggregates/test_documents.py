@@ -37,7 +37,7 @@ events = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(events, max_size=80),
     st.integers(1, 3),
@@ -64,7 +64,7 @@ def test_documents_are_those_of_the_reference(
 FIXES: list[dict[str, Any]] = [{}, {"rating": 4}, {"genre": "Drama", "timestamp": START_MS + 90_000_000}]
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(st.data(), st.lists(events, min_size=1, max_size=40), st.integers(1, 2), st.randoms(use_true_random=False))
 def test_of_a_refused_record_and_its_copies_one_counts(
     data: st.DataObject, views: list[dict[str, Any]], count: int, rng: random.Random

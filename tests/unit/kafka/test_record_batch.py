@@ -129,7 +129,7 @@ def both(data: bytes) -> None:
         assert found == wanted
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(batches, st.data())
 def test_damage_is_noticed_or_read_as_aiokafka_reads_it(good: bytes, data: st.DataObject) -> None:
     spoilt = bytearray(good)
