@@ -15,9 +15,10 @@ from typing import Any, Final, Self, TypeAlias
 from movie_stream.client.view_event import ViewEvent
 from movie_stream.client.write_behind import WriteBehind, writing_behind
 from movie_stream.errors import EventRefused, MovieStreamError, UsageError
-from movie_stream.events.event import ahead_of_time
+from movie_stream.events.event import ahead_of_time, is_ahead
 from movie_stream.kafka.produce.pace import Pace
 from movie_stream.kafka.produce.topic_writer import ACK_TIMEOUT, open_topic
+from movie_stream.runs.fingerprint import rules_of
 from movie_stream.settings import Settings, settings_with
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class ViewProducer:
         ack_timeout: timedelta = ACK_TIMEOUT,
     ) -> None:
         self._settings = settings_with(settings, kafka_bootstrap_servers=bootstrap_servers, kafka_topic=topic)
-        self._tolerance_ms = self._settings.future_tolerance // timedelta(milliseconds=1)
+        self._tolerance_ms = rules_of(self._settings).future_tolerance_ms
         self._ack_timeout = ack_timeout
         self._behind: WriteBehind | None = None
 
@@ -86,7 +87,7 @@ class ViewProducer:
         Raises EventRefused for a view that lies further ahead than FUTURE_TOLERANCE, and what the class says.
         """
         now_ms = time.time_ns() // 1_000_000
-        if event.timestamp - now_ms > self._tolerance_ms:
+        if is_ahead(event.timestamp, now_ms, self._tolerance_ms):
             raise EventRefused(reason=ahead_of_time(event.timestamp, now_ms, self._tolerance_ms))
         await self._entered().put(event.user_id.encode(), event.value)
 

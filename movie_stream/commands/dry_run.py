@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -24,6 +23,7 @@ from movie_stream.replay.newest_views import newest_views
 from movie_stream.replay.order.plan import Plan
 from movie_stream.replay.rehearse import Rehearsal, rehearse
 from movie_stream.replay.source import ViewsSource
+from movie_stream.runs.fingerprint import rules_of
 from movie_stream.settings import Settings
 
 EXAMPLES = 10
@@ -47,7 +47,7 @@ def dry_run(settings: Settings, source: ViewsSource, plan: Plan) -> int:
         transient=True,
     )
     lateness = _lateness(settings, told)
-    tolerance_ms = settings.future_tolerance // timedelta(milliseconds=1)
+    tolerance_ms = rules_of(settings).future_tolerance_ms
     with bar:
         task = bar.add_task("unpacking", total=None)
 

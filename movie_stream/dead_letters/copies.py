@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from movie_stream.aggregates.accumulator import Rules
 from movie_stream.columnar.murmur2 import partitions_of
 from movie_stream.dead_letters.letters import Letter
 from movie_stream.errors import UsageError
@@ -103,8 +104,7 @@ def _shortest(member: bytes) -> bytes:
 class Judge:
     """Says of letters whether a copy, changed or not, would count; and counts why not."""
 
-    future_tolerance_ms: int
-    allowed_lateness_ms: int
+    rules: Rules
     partitions: int
     """Of the source topic."""
     watermarks_ms: dict[int, int]
@@ -116,7 +116,7 @@ class Judge:
 
     def copies(self, letters: Sequence[Letter], values: Sequence[bytes | None], now_ms: int) -> list[Copy]:
         """The copies that would count, if they were written at this time."""
-        decoded = decode(values, [now_ms] * len(values), self.future_tolerance_ms)
+        decoded = decode(values, [now_ms] * len(values), self.rules.future_tolerance_ms)
         self.kept.update(kind_of(refusal.reason) for refusal in decoded.refusals)
         views = decoded.views
         keys = [user.encode() for user in views.user_id]
@@ -126,7 +126,7 @@ class Judge:
         for index, key, home, timestamp_ms in rows:
             letter, value = letters[index], values[index]
             watermark_ms = self.watermarks_ms.get(letter.partition, timestamp_ms)
-            if timestamp_ms < watermark_ms - self.allowed_lateness_ms:
+            if timestamp_ms < self.rules.oldest_in_time(watermark_ms):
                 self.kept[LATE] += 1
             elif home != letter.partition and letter.key != key and not self.misplaced:
                 self.kept[ELSEWHERE] += 1

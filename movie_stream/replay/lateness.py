@@ -1,6 +1,6 @@
 """Which views would be late, for what stands in the topic already: asked before any is sent.
 
-A worker refuses a view that is older than the newest of its partition by more than ALLOWED_LATENESS.
+The rule itself is the workers' (`Rules.oldest_in_time`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from movie_stream.errors import MovieStreamError
 from movie_stream.replay.order.plan import Plan
 from movie_stream.replay.order.survey import Ends, Survey
 from movie_stream.replay.records.views import Views
+from movie_stream.runs.fingerprint import rules_of
 from movie_stream.settings import Settings, format_duration
 
 MOVE: Final = "move them with --shift-to now"
@@ -91,11 +92,11 @@ class Lateness:
         self._settings, self._partitions = settings, partitions
         self._newest_ms = {partition: at for partition, at in newest_ms.items() if not sent or at > own_newest_ms}
         self._sent = np.array(sent or [0] * partitions, np.int64)
-        allowed_ms = settings.allowed_lateness // timedelta(milliseconds=1)
+        rules = rules_of(settings)
         self._oldest_ms = np.full(partitions, _ALWAYS_IN_TIME)
         """By partition, the oldest that a view may be."""
         for partition, at in self._newest_ms.items():
-            self._oldest_ms[partition] = at - allowed_ms
+            self._oldest_ms[partition] = rules.oldest_in_time(at)
         self._views, self._late = np.zeros(partitions, np.int64), np.zeros(partitions, np.int64)
 
     @property

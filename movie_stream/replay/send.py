@@ -30,6 +30,7 @@ from movie_stream.replay.records.views import Views
 from movie_stream.replay.resume.bookmark import BookmarkFile
 from movie_stream.replay.resume.resumption import Resumption
 from movie_stream.replay.source import ViewsSource
+from movie_stream.runs.fingerprint import rules_of
 from movie_stream.settings import Settings
 
 Item = TypeVar("Item")
@@ -117,7 +118,7 @@ async def replay(
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(open_topic(settings, settings.kafka_topic, ack_timeout))
         views = stack.enter_context(await source.opened(unpacking(tell)))
-        run = _Replay(views, writer, plan, settings.future_tolerance // timedelta(milliseconds=1), tell)
+        run = _Replay(views, writer, plan, rules_of(settings).future_tolerance_ms, tell)
         if plan.loop and views.made_up and not plan.live:
             expected, remedy = "a file of views", "make more views of its films with: --views"
             raise UsageError(

@@ -82,14 +82,9 @@ async def _judge(settings: Settings, found: Opened, misplaced: bool) -> Judge:
         raise UsageError(argument="replay", expected="a run, which the first worker begins: movie-stream worker")
     if changed := changes(found.run, fingerprint(settings, found.topology)):
         raise RunMismatch(where=f"what stands in MongoDB ({settings.mongodb_database})", what=changed)
-    rules, partitions = rules_of(settings), found.topology.partitions[settings.kafka_topic]
-    return Judge(
-        rules.future_tolerance_ms,
-        rules.allowed_lateness_ms,
-        partitions,
-        await watermarks(settings, found.reader, partitions, found.run.number),
-        misplaced,
-    )
+    partitions = found.topology.partitions[settings.kafka_topic]
+    watermarks_ms = await watermarks(settings, found.reader, partitions, found.run.number)
+    return Judge(rules_of(settings), partitions, watermarks_ms, misplaced)
 
 
 class _Replay:

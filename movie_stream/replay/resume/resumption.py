@@ -14,7 +14,6 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
-from datetime import timedelta
 from typing import Final, Self
 
 import numpy as np
@@ -32,6 +31,7 @@ from movie_stream.replay.records.csv_records import ViewChunk
 from movie_stream.replay.records.views import Views
 from movie_stream.replay.resume.arrivals import Arrivals
 from movie_stream.replay.resume.bookmark import RESTART, Bookmark, BookmarkFile, Place, utc_now
+from movie_stream.runs.fingerprint import rules_of
 from movie_stream.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ class Resumption:
         """That of the first run."""
         if self.earlier:
             return self.earlier.future_tolerance_ms
-        return self._settings.future_tolerance // timedelta(milliseconds=1)
+        return rules_of(self._settings).future_tolerance_ms
 
     async def __aenter__(self) -> Self:
         return self

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import dataclasses
 import os
 import random
 import signal
@@ -37,8 +36,8 @@ from movie_stream.replay.source import ViewsSource
 from movie_stream.settings import Settings
 from tests.services.kafka.test_headers import send as send_as_is
 from tests.services.kafka.test_topic_writer import PARTITIONS, create_topic, read_topic
-from tests.support.broken_wire import BrokenWire, Fault
 from tests.support.kafka_server import KafkaServer
+from tests.support.proxy import Fault, Proxy
 from tests.support.whole_path import COMMAND, environment
 
 START_MS = 1_730_383_200_000
@@ -297,26 +296,16 @@ async def test_what_does_not_fit_is_said(topic: Settings, tmp_path: Path, fields
 
 
 @asynccontextmanager
-async def behind_a_wire(settings: Settings) -> AsyncIterator[tuple[Settings, Settings, BrokenWire]]:
+async def behind_a_wire(settings: Settings) -> AsyncIterator[tuple[Settings, Settings, Proxy]]:
     """A broker of its own without idempotent producers: settings that lead there over the wire, others directly."""
-    program = broker()
-    with ExitStack() as stack:
-        async with BrokenWire() as wire:
-
-            def command(port: int) -> list[str]:
-                wire.target = port
-                advertised = f"tcp://127.0.0.1:{wire.port}"
-                words = list(program.command(port))
-                words[words.index("--advertised-listener-url") + 1] = advertised
-                return words
-
-            _, port = await launch(dataclasses.replace(program, command=command), stack)
-            over, directly = (
-                settings.model_copy(update={"kafka_bootstrap_servers": f"127.0.0.1:{number}"})
-                for number in (wire.port, port)
-            )
-            await create_topic(over.require_broker(), over.kafka_topic)
-            yield over, directly, wire
+    with Proxy() as wire, ExitStack() as stack:
+        _, port = await launch(wire.before(broker()), stack)
+        over, directly = (
+            settings.model_copy(update={"kafka_bootstrap_servers": f"127.0.0.1:{number}"})
+            for number in (wire.port, port)
+        )
+        await create_topic(over.require_broker(), over.kafka_topic)
+        yield over, directly, wire
 
 
 async def test_what_a_broken_wire_loses_is_made_up_for(
@@ -347,7 +336,7 @@ async def test_only_what_reaches_the_broker_after_it_was_looked_up_is_doubled(
             await send(over, path, rate=20_000)
         await send(over, path)
         assert await standing(over) == expected(path)
-        await wire.let_go()
+        wire.let_go()
         doubled = [sorted(events) for events in await standing(directly)]
         once = [sorted(events) for events in expected(path)]
         assert doubled != once
