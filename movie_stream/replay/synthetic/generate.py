@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -77,10 +76,6 @@ class GeneratedRows:
         numbers = [_cells(column) for column in (self.rating, self.duration, self.price)]
         cells = *film, self.user_id, map(str, self.timestamp), *numbers
         return map(",".join, zip(*cells[:columns], strict=True))
-
-    def to_csv(self) -> str:
-        """The rows as lines of a CSV, without a header."""
-        return "\n".join(chain(self.csv_lines(), [""]))
 
 
 def generate_rows(

@@ -19,6 +19,7 @@ from movie_stream.replay.records.csv_parts import Parts, QuickRecords
 from movie_stream.replay.records.csv_records import PlainRecords, ViewChunk
 from movie_stream.replay.records.csv_views import ViewsFile
 from movie_stream.replay.synthetic.generate import COLUMNS, generate_rows
+from tests.support.generated_csv import csv_text
 
 HOUR_MS = 3_600_000
 
@@ -158,8 +159,8 @@ def test_rows_that_are_bad_in_different_ways(tmp_path: Path) -> None:
 
 def write(path: Path, *more: str) -> Path:
     """10,000 generated views, and more lines in their midst."""
-    rows = "".join(rows.to_csv() for rows in generate_rows(10_000, 1)).splitlines(keepends=True)
-    path.write_text("".join([",".join(COLUMNS) + "\n", *rows[:5_000], *more, *rows[5_000:]]))
+    lines = csv_text(generate_rows(10_000, 1)).splitlines(keepends=True)
+    path.write_text("".join([*lines[:5_001], *more, *lines[5_001:]]))
     return path
 
 
