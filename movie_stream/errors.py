@@ -282,8 +282,8 @@ class InputError(MovieStreamError):
         line: int | None = None,
         remedy: str = "",
     ) -> None:
-        place = f"{path}, line {line}" if line is not None else str(path)
-        super().__init__(f"{place}: {_expectation(expected, got)}{_and(remedy)}")
+        where = f"{path}, line {line}" if line is not None else str(path)
+        super().__init__(f"{where}: {_expectation(expected, got)}{_and(remedy)}")
 
 
 class FileRefused(InputError):
@@ -294,8 +294,8 @@ class FileRefused(InputError):
     """
 
     def __init__(self, *, path: object, why: str, remedy: str, line: int | None = None) -> None:
-        place = f"{path}, line {line}" if line is not None else str(path)
-        MovieStreamError.__init__(self, f"{place}: {why}; {remedy}")
+        where = f"{path}, line {line}" if line is not None else str(path)
+        MovieStreamError.__init__(self, f"{where}: {why}; {remedy}")
 
 
 class EventRefused(MovieStreamError):
@@ -305,8 +305,8 @@ class EventRefused(MovieStreamError):
     'this view cannot be sent: rating: expected a number from 0 to 5, or null, got 7; correct it or leave it out'
     """
 
-    def __init__(self, *, reason: str, place: str = "this view") -> None:
-        super().__init__(f"{place} cannot be sent: {reason}; correct it or leave it out")
+    def __init__(self, *, reason: str, where: str = "this view") -> None:
+        super().__init__(f"{where} cannot be sent: {reason}; correct it or leave it out")
         self.reason = reason
 
 

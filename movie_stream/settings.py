@@ -327,11 +327,11 @@ class Settings(BaseSettings):
 
 
 class _Layer(PydanticBaseSettingsSource):
-    """Settings from one set of variables (`place` says which), by NAME or by NAME_FILE."""
+    """Settings from one set of variables (`origin` says which), by NAME or by NAME_FILE."""
 
-    def __init__(self, place: str, variables: EnvSettingsSource) -> None:
+    def __init__(self, origin: str, variables: EnvSettingsSource) -> None:
         super().__init__(variables.settings_cls)
-        self.place = place
+        self.origin = origin
         self._variables = variables.env_vars
 
     def variable(self, name: str) -> str | None:
@@ -339,7 +339,8 @@ class _Layer(PydanticBaseSettingsSource):
         direct, by_file = variable_of(name), f"{variable_of(name)}_FILE"
         found = [variable for variable in (direct, by_file) if self._variables.get(variable)]
         if len(found) == 2:
-            raise SettingsError(variable=direct, expected=f"either {direct} or {by_file}, got both in the {self.place}")
+            expected = f"either {direct} or {by_file}, got both in the {self.origin}"
+            raise SettingsError(variable=direct, expected=expected)
         return found[0] if found else None
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
@@ -349,9 +350,7 @@ class _Layer(PydanticBaseSettingsSource):
         value = self._variables[variable] or ""
         if variable.endswith("_FILE"):
             return _content(variable, value), field_name, False
-        if any(
-            "\ud800" <= char <= "\udfff" for char in value
-        ):  # how Python reads bytes of the environment that are not
+        if any("\ud800" <= char <= "\udfff" for char in value):  # Python's stand-ins for bytes that are not UTF-8
             raise SettingsError(variable=variable, expected="text in UTF-8")
         return value.strip(), field_name, False
 
@@ -398,7 +397,7 @@ def origin_of(name: str) -> str:
     for layer in _layers():
         variable = layer.variable(name)
         if variable is not None:
-            return f"{layer.place} ({variable})" if variable.endswith("_FILE") else layer.place
+            return f"{layer.origin} ({variable})" if variable.endswith("_FILE") else layer.origin
     return "default"
 
 

@@ -111,7 +111,7 @@ class ViewProducer:
                     await self.send(_view(item))
                     sent += 1
                 except EventRefused as error:
-                    placed = EventRefused(reason=error.reason, place=f"item {number} of the source")
+                    placed = EventRefused(reason=error.reason, where=f"item {number} of the source")
                     if refused is None:
                         raise placed from error
                     refused(placed)

@@ -38,8 +38,9 @@ _NO_LIBRARY: Final = ("failed to map segment", "cannot allocate memory")
 _NO_THREAD: Final = "can't start new thread"
 _resource: Any = import_module("resource") if find_spec("resource") else None
 """Where the system has it; imported early, since it takes memory too."""
-_told: Final[list[MovieStreamError]] = []
-_telling: Final = threading.RLock()
+_said: Final = threading.Event()
+"""Set once an error has been said: a lack of memory that follows from it is not worth a second line."""
+_saying: Final = threading.RLock()
 
 
 def run(command: Callable[[], object]) -> NoReturn:
@@ -68,10 +69,10 @@ def tell(error: BaseException, *, remedy: str = "") -> int:
         if known is None:
             raise error
         if isinstance(known, MovieStreamError):
-            with _telling:  # threads meet with it at the same time, and none may end the process before it is said
-                if not (isinstance(known, OutOfMemory) and _told):
+            with _saying:  # threads meet with it at the same time, and none may end the process before it is said
+                if not (isinstance(known, OutOfMemory) and _said.is_set()):
                     say(known)
-                    _told.append(known)
+                    _said.set()
             return known.exit_code
     except MemoryError:
         os.write(2, _NO_MEMORY_FOR_WORDS)

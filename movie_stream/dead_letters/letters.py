@@ -94,7 +94,7 @@ def _size_in(said: Mapping[str, bytes], name: str) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class LetterFilter:
     """Which of the open letters are meant; None: whatever it is."""
 
     reason: str | None = None
@@ -112,12 +112,12 @@ class Selection:
         return (
             (self.kind is None or letter.kind == self.kind)
             and (self.reason is None or self.reason.casefold() in letter.reason.casefold())
-            and (self.since is None or _place(letter, self.since) >= _bound(self.since))
-            and (self.until is None or _place(letter, self.until) < _bound(self.until))
+            and (self.since is None or _compared(letter, self.since) >= _bound(self.since))
+            and (self.until is None or _compared(letter, self.until) < _bound(self.until))
         )
 
 
-def _place(letter: Letter, bound: int | datetime) -> int:
+def _compared(letter: Letter, bound: int | datetime) -> int:
     return letter.original if isinstance(bound, int) else letter.time_ms
 
 

@@ -18,7 +18,7 @@ from movie_stream.console.words import number_of
 from movie_stream.errors import MovieStreamError
 from movie_stream.replay.order.plan import Plan
 from movie_stream.replay.order.survey import Ends, Survey
-from movie_stream.replay.records.views import Views
+from movie_stream.replay.records.replay_input import ReplayInput
 from movie_stream.runs.fingerprint import rules_of
 from movie_stream.settings import Settings, format_duration
 
@@ -131,7 +131,9 @@ class Lateness:
         )
 
 
-def judged(views: Views, plan: Plan, survey: Survey, tolerance_ms: int | None, lateness: Lateness) -> Iterator[None]:
+def judged(
+    views: ReplayInput, plan: Plan, survey: Survey, tolerance_ms: int | None, lateness: Lateness
+) -> Iterator[None]:
     """Goes through the views that a plan chooses, a chunk a step, and judges them."""
     until_ms: int | None = None
     if plan.limit is not None and survey.sorts:

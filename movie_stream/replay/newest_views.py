@@ -30,7 +30,7 @@ READ_AT_MOST: Final = 60_000
 """Records, over all partitions."""
 READ_WITHIN_S: Final = 20.0
 """By then what was found so far has to do."""
-PLACES: Final = 12
+SAMPLES: Final = 12
 """At so many a partition is looked at that has more records than can be read."""
 FETCH_BYTES: Final = 1 << 18
 
@@ -39,7 +39,7 @@ Extent = tuple[int, int]
 
 
 async def newest_views(
-    settings: Settings, partitions: int, read_at_most: int = READ_AT_MOST, places: int = PLACES
+    settings: Settings, partitions: int, read_at_most: int = READ_AT_MOST, samples: int = SAMPLES
 ) -> dict[int, int]:
     """The timestamp (ms) of the newest view that was found in each partition of the topic; none of an empty one.
 
@@ -51,7 +51,7 @@ async def newest_views(
         doing = f"looking for the newest views in {settings.kafka_topic}"
         with client.explained(settings, doing), suppress(TimeoutError):
             async with asyncio.timeout(READ_WITHIN_S):
-                await _look(settings, reader, partitions, cursors, found, read_at_most // partitions, places)
+                await _look(settings, reader, partitions, cursors, found, read_at_most // partitions, samples)
     return found
 
 
@@ -62,7 +62,7 @@ async def _look(
     cursors: Mapping[int, Cursor],
     found: dict[int, int],
     most: int,
-    places: int,
+    samples: int,
 ) -> None:
     """Notes in `found` what it finds."""
     topic = [TopicPartition(settings.kafka_topic, partition) for partition in range(partitions)]
@@ -75,7 +75,7 @@ async def _look(
             start[place] = cursor.position
     tolerance_ms = rules_of(settings).future_tolerance_ms
     for place in topic:
-        for first, last in extents(start[place], end[place], most, places):
+        for first, last in extents(start[place], end[place], most, samples):
             async for records in oldest_first(reader, place, first, last, pass_over):
                 times_ms = [record.timestamp for record in records]
                 views = decode([record.value for record in records], times_ms, tolerance_ms).views
@@ -95,8 +95,8 @@ async def _cursors(settings: Settings, partitions: int) -> Mapping[int, Cursor]:
         return {}  # whoever only sends need not have the workers' topics, nor be allowed to read them
 
 
-def extents(start: int, end: int, most: int, places: int) -> Iterator[Extent]:
-    """What of these offsets is read, if it is to be about `most` records: all, or as many at each of some places.
+def extents(start: int, end: int, most: int, samples: int) -> Iterator[Extent]:
+    """What of these offsets is read, if it is to be about `most` records: all, or as many at each of some samples.
 
     >>> list(extents(0, 50, 100, 3)), list(extents(0, 1_000, 30, 3))
     ([(0, 50)], [(0, 10), (495, 505), (990, 1000)])
@@ -104,6 +104,6 @@ def extents(start: int, end: int, most: int, places: int) -> Iterator[Extent]:
     if end - start <= most:
         yield start, end
         return
-    length = max(most // places, 1)
-    for first in np.linspace(start, end - length, places).astype(int).tolist():
+    length = max(most // samples, 1)
+    for first in np.linspace(start, end - length, samples).astype(int).tolist():
         yield first, first + length

@@ -18,7 +18,7 @@ from movie_stream.replay.order.sorted_runs import in_time_order
 from movie_stream.replay.order.survey import Ends, Survey, nothing_usable
 from movie_stream.replay.order.time_order import FarOff
 from movie_stream.replay.records.csv_records import ViewChunk
-from movie_stream.replay.records.views import Views
+from movie_stream.replay.records.replay_input import ReplayInput
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ class Rehearsal:
 
 
 def rehearse(
-    views: Views,
+    views: ReplayInput,
     plan: Plan,
     future_tolerance_ms: int,
     examples: int,

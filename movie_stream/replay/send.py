@@ -17,7 +17,7 @@ from movie_stream.errors import BrokerForbids, FileRefused, UsageError
 from movie_stream.kafka.produce.pace import Clock, Pace, Schedule
 from movie_stream.kafka.produce.topic_writer import ACK_TIMEOUT, TopicWriter, open_topic
 from movie_stream.replay.files.csv_rows import RefusedRow
-from movie_stream.replay.files.opened import Told
+from movie_stream.replay.files.opened import OnProgress
 from movie_stream.replay.files.temporary import temporary_file
 from movie_stream.replay.lateness import ELSEWHERE, MOVE, Lateness, LateViews, judged
 from movie_stream.replay.newest_views import newest_views
@@ -26,7 +26,7 @@ from movie_stream.replay.order.sorted_runs import SortedRuns
 from movie_stream.replay.order.survey import Survey, nothing_usable
 from movie_stream.replay.order.time_order import FarOff
 from movie_stream.replay.records.csv_records import ViewChunk
-from movie_stream.replay.records.views import Views
+from movie_stream.replay.records.replay_input import ReplayInput
 from movie_stream.replay.resume.bookmark import BookmarkFile
 from movie_stream.replay.resume.resumption import Resumption
 from movie_stream.replay.source import ViewsSource
@@ -114,7 +114,7 @@ async def replay(
     LateViews where many would be late and the plan does not say that they are to be sent, UsageError,
     BrokerUnreachable, BrokerRefused, TopicMissing, and WriteRefused.
     """
-    tell = progress or _untold
+    tell = progress or _no_progress
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(open_topic(settings, settings.kafka_topic, ack_timeout))
         views = stack.enter_context(await source.opened(unpacking(tell)))
@@ -138,7 +138,7 @@ async def replay(
         return await run.send()
 
 
-def unpacking(tell: Callable[[ReplayProgress], None]) -> Told:
+def unpacking(tell: Callable[[ReplayProgress], None]) -> OnProgress:
     """Tells how far a file is unpacked as the progress of a replay."""
     return lambda done, total: tell(ReplayProgress("unpacking", done, total, 0, 0, 0))
 
@@ -148,7 +148,7 @@ class _Replay:
 
     def __init__(
         self,
-        views: Views,
+        views: ReplayInput,
         writer: TopicWriter,
         plan: Plan,
         tolerance_ms: int,
@@ -219,7 +219,7 @@ class _Replay:
             self._progress("checking", late=f"{NOT_COMPARED} ({error})")
             return
         earlier = self._resumption.earlier if self._resumption else None
-        sent = [place.views for place in earlier.places] if earlier else ()
+        sent = [partition.views for partition in earlier.places] if earlier else ()
         lateness = Lateness(settings, partitions, newest_ms, sent=sent, own_newest_ms=self._survey.newest_ms)
         if not lateness.possible(self._survey.oldest_ms):
             return
@@ -429,5 +429,5 @@ async def in_turns(items: Iterator[Item]) -> AsyncGenerator[Item]:
             items.close()
 
 
-def _untold(_: ReplayProgress) -> None:
+def _no_progress(_: ReplayProgress) -> None:
     """Nobody wants to know."""

@@ -17,7 +17,7 @@ from movie_stream.replay.files.csv_file import CsvFile
 from movie_stream.replay.files.csv_header import declared_delimiter, delimiter_of, meant
 from movie_stream.replay.files.encodings import ODD, UTF8, encoding_of, marked
 from movie_stream.replay.files.json_file import JsonFile, looks_like_json, members_of
-from movie_stream.replay.files.opened import BUFFER_BYTES, Archive, Opened, Told, opened, untold
+from movie_stream.replay.files.opened import BUFFER_BYTES, Archive, OnProgress, Opened, no_progress, opened
 from movie_stream.replay.files.parquet_file import MAGIC, ParquetFile
 from movie_stream.replay.files.table import Table
 from movie_stream.replay.formats import format_of, has_fields, mapped_format, recognised
@@ -25,7 +25,7 @@ from movie_stream.replay.formats.format import CatalogueFormat, Format
 from movie_stream.replay.formats.genres import Choice, choice_of
 from movie_stream.replay.formats.movielens import MovieLens
 from movie_stream.replay.records.csv_views import ViewsFile
-from movie_stream.replay.records.views import Views
+from movie_stream.replay.records.replay_input import ReplayInput
 from movie_stream.replay.synthetic.simulated import SimulatedViews, Simulation
 
 OFFICE: Final = "[Content_Types].xml"
@@ -54,18 +54,18 @@ class ViewsSource:
     genre: Choice | None = None
     """Which one of several counts; the first where nobody says."""
 
-    def open(self, told: Told = untold) -> Views:
-        """Opens it; `told` hears how far it is unpacked.
+    def open(self, on_progress: OnProgress = no_progress) -> ReplayInput:
+        """Opens it; `on_progress` hears how far it is unpacked.
 
         Raises InputError where it is not usable, UsageError where something was said that does not fit it.
         """
-        file = opened(self.path, self._choose, told)
+        file = opened(self.path, self._choose, on_progress)
         file.encoding = self.encoding
         try:
             table = self._table(file)
             kind = self._kind(table)
             self._check(kind, in_archive=file.in_archive)
-            views: Views
+            views: ReplayInput
             if issubclass(kind, CatalogueFormat):
                 views = SimulatedViews(table, kind, self.simulation or Simulation(), self.genre or "first")
             else:
@@ -106,12 +106,12 @@ class ViewsSource:
         }
         return ", ".join(f"{name}: {value}" for name, value in said.items() if value is not None)
 
-    async def opened(self, told: Told) -> Views:
+    async def opened(self, on_progress: OnProgress) -> ReplayInput:
         """Opens it in a thread, where a slow pipe holds nobody up, not even the end of the process."""
         loop = asyncio.get_running_loop()
-        coming: asyncio.Future[Views] = loop.create_future()
+        coming: asyncio.Future[ReplayInput] = loop.create_future()
 
-        def settle(views: Views | None, error: BaseException | None) -> None:
+        def settle(views: ReplayInput | None, error: BaseException | None) -> None:
             if coming.cancelled():
                 if views:
                     views.close()
@@ -123,7 +123,7 @@ class ViewsSource:
         def work() -> None:
             views, failed = None, None
             try:
-                views = self.open(told)
+                views = self.open(on_progress)
             except BaseException as error:
                 failed = error
             try:

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from movie_stream.dead_letters.letters import Extent, Letters, Scope, Selection
+from movie_stream.dead_letters.letters import Extent, LetterFilter, Letters, Scope
 from movie_stream.errors import UsageError
 from movie_stream.events.moment import moment_of
 from movie_stream.kafka.cluster import client, topics
@@ -24,15 +24,15 @@ from movie_stream.settings import Settings
 _WIDTH: Final = 80
 
 
-def selection_of(
+def letter_filter(
     *, kind: str | None, reason: str | None, partition: int | None, since: str | None, until: str | None
-) -> Selection:
+) -> LetterFilter:
     """What was asked for on the command line. Raises UsageError."""
-    selection = Selection(reason, kind, partition, _bound("--from", since), _bound("--to", until))
-    for option, bound in (("--from", selection.since), ("--to", selection.until)):
+    wanted = LetterFilter(reason, kind, partition, _bound("--from", since), _bound("--to", until))
+    for option, bound in (("--from", wanted.since), ("--to", wanted.until)):
         if isinstance(bound, int) and partition is None:
             raise UsageError(argument=option, expected="--partition beside an offset, or a time", got=str(bound))
-    return selection
+    return wanted
 
 
 def _bound(option: str, text: str | None) -> int | datetime | None:
@@ -66,7 +66,7 @@ class Opened:
 
 
 @asynccontextmanager
-async def open_letters(settings: Settings, selection: Selection, all_runs: bool) -> AsyncIterator[Opened]:
+async def open_letters(settings: Settings, wanted: LetterFilter, all_runs: bool) -> AsyncIterator[Opened]:
     """Finds the letters of the run that counts, or of all runs; for the time of the block.
 
     Raises TopicMissing, UsageError for a partition that there is none of, and what the broker or MongoDB have against
@@ -74,13 +74,13 @@ async def open_letters(settings: Settings, selection: Selection, all_runs: bool)
     """
     topology = await topics.describe(settings)
     partitions = topology.partitions[settings.kafka_topic]
-    if selection.partition is not None and selection.partition >= partitions:
+    if wanted.partition is not None and wanted.partition >= partitions:
         raise UsageError(
             argument="--partition",
             expected=f"one of the {partitions} of {settings.kafka_topic}, from 0 on",
-            got=str(selection.partition),
+            got=str(wanted.partition),
         )
-    wanted = range(partitions) if selection.partition is None else [selection.partition]
+    searched = range(partitions) if wanted.partition is None else [wanted.partition]
     async with opened(settings) as db:
         run = await runs.current(db, settings.kafka_group)
     async with client.reader(settings) as reader:
@@ -89,7 +89,7 @@ async def open_letters(settings: Settings, selection: Selection, all_runs: bool)
             reader,
             Scope(topology.identities[settings.kafka_topic], None if all_runs else run.number if run else 0),
         )
-        yield Opened(topology, run, reader, letters, await letters.extents(wanted))
+        yield Opened(topology, run, reader, letters, await letters.extents(searched))
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from rich.text import Text
 from movie_stream.commands.dead_letters.common import Opened, footnotes, narrow_console, open_letters, progress_bar
 from movie_stream.console import logs
 from movie_stream.console.output import write_json
-from movie_stream.dead_letters.letters import Letter, Selection
+from movie_stream.dead_letters.letters import Letter, LetterFilter
 from movie_stream.events.reasons import kind_of
 from movie_stream.settings import Settings
 
@@ -33,7 +33,7 @@ _KIND_STYLES: Final = {"bad": "red", "late": "yellow"}
 
 
 def list_letters(
-    settings: Settings, selection: Selection, *, limit: int, by_reason: bool, as_json: bool, all_runs: bool
+    settings: Settings, wanted: LetterFilter, *, limit: int, by_reason: bool, as_json: bool, all_runs: bool
 ) -> None:
     """Prints the newest `limit` open letters (0: all), or how many there are by reason.
 
@@ -42,16 +42,16 @@ def list_letters(
     logs.leave_to_us()
     settings.require_broker()
     settings.require_mongodb()
-    asyncio.run(_list(settings, selection, limit, by_reason, as_json, all_runs))
+    asyncio.run(_list(settings, wanted, limit, by_reason, as_json, all_runs))
 
 
 async def _list(
-    settings: Settings, selection: Selection, limit: int, by_reason: bool, as_json: bool, all_runs: bool
+    settings: Settings, wanted: LetterFilter, limit: int, by_reason: bool, as_json: bool, all_runs: bool
 ) -> None:
-    async with open_letters(settings, selection, all_runs) as found:
+    async with open_letters(settings, wanted, all_runs) as found:
         total = sum(extent.end - extent.start for extent in found.extents)
         with progress_bar("reading", total) as bar:
-            letters = _newest_first(found, selection, bar)
+            letters = _newest_first(found, wanted, bar)
             if by_reason:
                 reasons = await _counted(letters)
                 bar.stop()
@@ -63,7 +63,7 @@ async def _list(
             _print_end(found, settings, none, by_reason, all_runs)
 
 
-async def _newest_first(found: Opened, selection: Selection, bar: Progress) -> AsyncIterator[Letter]:
+async def _newest_first(found: Opened, wanted: LetterFilter, bar: Progress) -> AsyncIterator[Letter]:
     """The letters of all partitions, merged by the records' times."""
     waiting = [(found.letters.newest_first(extent), deque[Letter]()) for extent in found.extents]
     while True:
@@ -74,7 +74,7 @@ async def _newest_first(found: Opened, selection: Selection, bar: Progress) -> A
                 if block is None:
                     waiting.remove((blocks, ready))
                     break
-                ready.extend(letter for letter in block if selection.takes(letter))
+                ready.extend(letter for letter in block if wanted.takes(letter))
         if not waiting:
             return
         yield max((ready for _, ready in waiting), key=lambda ready: ready[0].time_ms).popleft()

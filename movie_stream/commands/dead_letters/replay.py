@@ -18,7 +18,7 @@ from movie_stream.aggregates.refused import named
 from movie_stream.commands.dead_letters.common import Opened, footnotes, narrow_console, open_letters, progress_bar
 from movie_stream.console import logs
 from movie_stream.dead_letters.copies import GONE, LATE, SILENT_S, TOO_LARGE, Change, Copy, Judge, changes_of, rewritten
-from movie_stream.dead_letters.letters import Letter, Selection
+from movie_stream.dead_letters.letters import Letter, LetterFilter
 from movie_stream.dead_letters.originals import completed
 from movie_stream.errors import RunMismatch, UsageError
 from movie_stream.events.chunk import REPLAY_OF
@@ -41,7 +41,7 @@ _INDENT: Final = (0, 0, 0, 4)
 
 
 def replay_letters(
-    settings: Settings, selection: Selection, *, through: str | None, dry_run: bool, misplaced: bool, all_runs: bool
+    settings: Settings, wanted: LetterFilter, *, through: str | None, dry_run: bool, misplaced: bool, all_runs: bool
 ) -> None:
     """Sends copies of the open letters that are selected, oldest first, and says why it left out the others.
 
@@ -51,13 +51,13 @@ def replay_letters(
     logs.leave_to_us()
     settings.require_broker()
     settings.require_mongodb()
-    asyncio.run(_replay(settings, selection, through, dry_run, misplaced, all_runs))
+    asyncio.run(_replay(settings, wanted, through, dry_run, misplaced, all_runs))
 
 
 async def _replay(
-    settings: Settings, selection: Selection, through: str | None, dry_run: bool, misplaced: bool, all_runs: bool
+    settings: Settings, wanted: LetterFilter, through: str | None, dry_run: bool, misplaced: bool, all_runs: bool
 ) -> None:
-    async with open_letters(settings, selection, all_runs) as found:
+    async with open_letters(settings, wanted, all_runs) as found:
         judge = await _judge(settings, found, misplaced)
         producer = await client.start_producer(settings, linger_ms=5)
         replay = _Replay(settings, producer, found.topology.identities[settings.kafka_topic], judge, through, dry_run)
@@ -67,7 +67,7 @@ async def _replay(
                 for extent in found.extents:
                     async for letters in found.letters.oldest_first(extent):
                         bar.update(bar.task_ids[0], completed=found.letters.read)
-                        await replay.take([letter for letter in letters if selection.takes(letter)])
+                        await replay.take([letter for letter in letters if wanted.takes(letter)])
                     await replay.finish()
         finally:
             await replay.stop()

@@ -17,7 +17,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
-from movie_stream.commands.demo.live import Run, Screen, results, screen
+from movie_stream.commands.demo.live import DemoState, Screen, results, screen
 from movie_stream.commands.demo.watch import watching
 from movie_stream.commands.demo.worker_process import WorkerProcess
 from movie_stream.commands.refused_rows import RefusedRows
@@ -105,7 +105,7 @@ class _Demo:
         self._embedded = EmbeddedServices() if settings.kafka_bootstrap_servers is None else None
         self._refused = RefusedRows(source.file)
         self._worker: WorkerProcess | None = None
-        self._run = Run(
+        self._run = DemoState(
             "embedded broker and MongoDB" if self._embedded else "your Kafka and MongoDB",
             planned=None if source.file else source.count,
         )

@@ -38,7 +38,7 @@ _HEADER_TEXT: Final = 54
 
 
 @dataclass
-class Run:
+class DemoState:
     """What the demo knows of itself; the screen shows it."""
 
     services: str
@@ -106,7 +106,7 @@ class Run:
 class Screen(Protocol):
     """Where a run is shown."""
 
-    def show(self, run: Run) -> None:
+    def show(self, run: DemoState) -> None:
         """Shows the run as it is now."""
 
 
@@ -124,7 +124,7 @@ class _Terminal:
     def __init__(self, console: Console, live: Live) -> None:
         self._console, self._live = console, live
 
-    def show(self, run: Run) -> None:
+    def show(self, run: DemoState) -> None:
         size = self._console.size
         self._live.update(frame(run, size.width, size.height, plain=self._console.options.ascii_only), refresh=True)
 
@@ -137,7 +137,7 @@ class _Lines:
         self._phase = ""
         self._due_s = 0.0
 
-    def show(self, run: Run) -> None:
+    def show(self, run: DemoState) -> None:
         now = time.monotonic()
         if run.phase == self._phase and (run.finished or now < self._due_s):
             return
@@ -150,7 +150,7 @@ class _Lines:
         self._console.print(line, markup=False, soft_wrap=True)
 
 
-def frame(run: Run, width: int, height: int, *, plain: bool = False) -> RenderableType:
+def frame(run: DemoState, width: int, height: int, *, plain: bool = False) -> RenderableType:
     """The run within so many columns and lines; what does not fit is left out. `plain`: ASCII only."""
     layout = Layout()
     rows = height - _HEADER_LINES - _FOOTER_LINES
@@ -160,7 +160,7 @@ def frame(run: Run, width: int, height: int, *, plain: bool = False) -> Renderab
     return layout
 
 
-def results(run: Run) -> RenderableType:
+def results(run: DemoState) -> RenderableType:
     """The final tables, below each other."""
     now = run.now
     tables: list[RenderableType] = []
@@ -175,7 +175,7 @@ def results(run: Run) -> RenderableType:
     return Group(*tables)
 
 
-def _header(run: Run, width: int, *, plain: bool) -> RenderableType:
+def _header(run: DemoState, width: int, *, plain: bool) -> RenderableType:
     now, since_s = run.now, time.monotonic() - run.began_s
     title = Table.grid(expand=True)
     title.add_column(no_wrap=True, overflow="ellipsis")
@@ -216,7 +216,7 @@ def _rhythm(now: Snapshot, width: int, *, plain: bool) -> Text:
     return Text.assemble(head, (blocks, "magenta"), end, no_wrap=True, overflow="crop")
 
 
-def _footer(run: Run) -> Text:
+def _footer(run: DemoState) -> Text:
     end = "Ctrl-C ends" if run.finished else "Ctrl-C ends everything"
     text = Text(f"{run.phase}; {end}", style="bold green" if run.finished else "bold")
     if run.trouble:

@@ -85,7 +85,7 @@ def check_mark(path: Path | str, head: bytes, encoding: str) -> None:
 
 def wide_encoding(head: bytes) -> str | None:
     """Which of UTF-16 and UTF-32 it looks like: there every other byte, or three of four, are mostly zero."""
-    zeros = [head[place : 4 * ZEROS_COUNTED : 4].count(0) for place in range(4)]
+    zeros = [head[at : 4 * ZEROS_COUNTED : 4].count(0) for at in range(4)]
     return WIDE_ENCODINGS.get(tuple(2 * count > min(len(head) // 4, ZEROS_COUNTED) for count in zeros))
 
 
@@ -133,7 +133,7 @@ def meant(names: Sequence[str], wanted: Sequence[str], alike: Callable[[str], st
     """
     found = list(names)
     for name in wanted:
-        same = [place for place, other in enumerate(names) if other != name and alike(other) == alike(name)]
+        same = [column for column, other in enumerate(names) if other != name and alike(other) == alike(name)]
         if name not in names and len(same) == 1:
             found[same[0]] = name
     return found

@@ -1,9 +1,9 @@
 """The rows of a CSV file: physical lines in, columns of cells out, a chunk at a time and in bounded memory.
 
-A chunk is cut in one of three ways, which give the same cells: split at its delimiters where each of its lines is a
+A chunk is parsed in one of three ways, which give the same cells: split at its delimiters where each of its lines is a
 row, as most are; by Python's CSV reader where it has more quotes; and row by row where something is wrong with it.
 
-A row that cannot be cut into cells costs exactly the physical line it begins on: reading goes on with the next line. So
+A row that cannot be parsed costs exactly the physical line it begins on: reading goes on with the next line. So
 a quote that is opened and never closed does not swallow the rest of the file.
 
 pyarrow's reader was weighed and not taken: it accepts stray and unclosed quotes and drops blank lines without a word,
@@ -44,7 +44,7 @@ CELLS_TOO_MANY: Final = "rows with empty cells too many at the end"
 """What is repaired."""
 
 CELL_END: Final = "\x1f"
-"""ASCII's unit separator: stands between cells while a chunk is cut; one that has it already is cut otherwise."""
+"""ASCII's unit separator: stands between cells while a chunk is split; a chunk that has it already is parsed."""
 LONGEST_CELL: Final = csv.field_size_limit()
 """Characters."""
 
@@ -68,7 +68,7 @@ class RefusedRow:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Neighbouring rows, the line each began on, and what between them could not be cut into cells."""
+    """Neighbouring rows, the line each began on, and what between them could not be parsed."""
 
     columns: Sequence[Sequence[str]]
     """As many as the header has, each with one cell a row."""
@@ -90,7 +90,7 @@ class Rows:
 
 
 class CsvRows:
-    """Cuts a file into rows of cells; blank lines are skipped.
+    """Parses a file into rows of cells; blank lines are skipped.
 
     Bytes that the encoding does not have come out as lone surrogates, for the caller to refuse the row that has them.
     `last_line` ends the reading after that physical line. In a file where the delimiter is `declared`, the first line
@@ -140,7 +140,7 @@ class CsvRows:
     def first(self) -> tuple[int, list[str]]:
         """The first row that is not blank, as it stands, and its line; (0, []) if there is none.
 
-        Raises csv.Error if it cannot be cut into cells.
+        Raises csv.Error if it cannot be parsed.
         """
         if self._declared:
             self._next_line()
@@ -161,14 +161,14 @@ class CsvRows:
             text = self._next_lines()
             if not text:
                 return
-            columns = _cut_at(self._delimiter, text, width) or _cut_by_reader(self._delimiter, text, width)
+            columns = _split(self._delimiter, text, width) or _parse(self._delimiter, text, width)
             if columns:
                 lines = np.arange(first_line, first_line + len(columns[0]), dtype=np.int64)
                 yield Rows(columns, lines, [])
             else:
-                yield self._cut_carefully(text, width, width if least is None else least)
+                yield self._parse_row_by_row(text, width, width if least is None else least)
 
-    def _cut_carefully(self, text: str, width: int, least: int) -> Rows:
+    def _parse_row_by_row(self, text: str, width: int, least: int) -> Rows:
         """The rows that begin in these lines, which may end in later ones, one row at a time."""
         last = self.line
         self._waiting.extend(_lines(text))
@@ -296,7 +296,7 @@ def _lines(text: str) -> list[str]:
     return list(StringIO(text, newline="\n"))
 
 
-def _cut_at(delimiter: str, text: str, width: int) -> list[list[str]] | None:
+def _split(delimiter: str, text: str, width: int) -> list[list[str]] | None:
     """The columns of lines that are one good row each; None where one may be none, or where most have quotes."""
     if "\r" in text:
         text = text.replace("\r\n", "\n")
@@ -314,7 +314,7 @@ def _cut_at(delimiter: str, text: str, width: int) -> list[list[str]] | None:
     del cells[-1]
     if len(cells) != rows * (width + 1) or cells[width :: width + 1].count("\n") != rows:
         return None
-    return [cells[place :: width + 1] for place in range(width)]
+    return [cells[column :: width + 1] for column in range(width)]
 
 
 def _may_have_long_line(text: str) -> bool:
@@ -349,7 +349,7 @@ def _without_quotes(text: str, delimiter: str = ",") -> str | None:
     return "".join(chain.from_iterable(zip(between, bare, strict=True))) + text[end:].replace(delimiter, CELL_END)
 
 
-def _cut_by_reader(delimiter: str, text: str, width: int) -> list[tuple[str, ...]] | None:
+def _parse(delimiter: str, text: str, width: int) -> list[tuple[str, ...]] | None:
     """The columns of lines that are one good row each; None where one is none."""
     lines = _lines(text)
     if max(map(len, lines)) > MAX_ROW:

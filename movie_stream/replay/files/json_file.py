@@ -221,7 +221,7 @@ class JsonRows:
                 self.odd_lines += line[:MAX_LINE_SHOWN] + b"\n"
 
     def _rows(self, first: int, lines: list[bytes]) -> Rows:
-        numbers = [first + place for place, line in enumerate(lines) if line.strip()]
+        numbers = [first + at for at, line in enumerate(lines) if line.strip()]
         objects, refused = _decoded([lines[number - first] for number in numbers], numbers)
         bad = {row.line for row in refused}
         values: list[list[object]] = [[entry.get(name) for entry in objects] for name in self._table.written_names]

@@ -34,7 +34,7 @@ DAMAGED: Final = (
 """What the libraries raise where a file is damaged, has a password, or is packed in a way that they do not know."""
 SUFFIXES: Final = ("", ".gz", ".zst")
 
-Told = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Is told how many bytes of how many are unpacked; of how many is 0 where nobody knows."""
 Chosen = Callable[["Archive"], str]
 """Says which member of an archive is meant."""
@@ -62,13 +62,13 @@ class Archive:
         with intact(f"{self.path}: {name}"), self._zip.open(name) as member:
             return member.read(size)
 
-    def copy(self, name: str, to: IO[bytes], told: Told) -> None:
+    def copy(self, name: str, to: IO[bytes], on_progress: OnProgress) -> None:
         """Unpacks a file."""
         path = f"{self.path}: {name}"
         with intact(path):
             member = self._zip.open(name)
         with member:
-            _copy(path, member, to, lambda: told(to.tell(), self._zip.getinfo(name).file_size))
+            _copy(path, member, to, lambda: on_progress(to.tell(), self._zip.getinfo(name).file_size))
 
 
 @contextmanager
@@ -112,7 +112,7 @@ class Opened:
             folder = self._member.rpartition("/")[0]
             for other in self._archive.names:
                 if other.rpartition("/")[0] == folder and other.rpartition("/")[2].lower() == name:
-                    return Opened(f"{self._archive.path}: {other}", _unpacked(self._archive, other, untold))
+                    return Opened(f"{self._archive.path}: {other}", _unpacked(self._archive, other, no_progress))
             return None
         if self._folder is None:
             return None
@@ -132,7 +132,7 @@ class Opened:
         self.close()
 
 
-def untold(_: int, __: int) -> None:
+def no_progress(_done: int, _total: int) -> None:
     """Nobody wants to know."""
 
 
@@ -144,26 +144,26 @@ def only_member(archive: Archive) -> str:
     return names[0]
 
 
-def opened(path: Path | str, choose: Chosen = only_member, told: Told = untold) -> Opened:
+def opened(path: Path | str, choose: Chosen = only_member, on_progress: OnProgress = no_progress) -> Opened:
     """Opens a file, `-` being standard input; of an archive the member that `choose` names.
 
     Raises InputError where there is none to read, or it is damaged.
     """
     with ExitStack() as stack:
-        file = stack.enter_context(_seekable(path, told))
+        file = stack.enter_context(_seekable(path, on_progress))
         head = file.read(len(ZIP))
         file.seek(0)
         size = os.fstat(file.fileno()).st_size
         if head in (ZIP, EMPTY_ZIP):
             archive = Archive(path, file)
             name = choose(archive)
-            found = Opened(f"{path}: {name}", _unpacked(archive, name, told), archive, name)
+            found = Opened(f"{path}: {name}", _unpacked(archive, name, on_progress), archive, name)
             stack.pop_all()  # the archive needs it for what stands beside
             return found
         if head == ZSTD:
-            return Opened(path, _copied(path, _ZstdReader(file), file, told, size))
+            return Opened(path, _copied(path, _ZstdReader(file), file, on_progress, size))
         if head.startswith(GZIP):
-            return Opened(path, _copied(path, gzip.GzipFile(fileobj=file), file, told, size))
+            return Opened(path, _copied(path, gzip.GzipFile(fileobj=file), file, on_progress, size))
         stack.pop_all()
         return Opened(path, file)
 
@@ -189,18 +189,18 @@ class _ZstdReader:
         return b""
 
 
-def _seekable(path: Path | str, told: Told) -> BinaryIO:
+def _seekable(path: Path | str, on_progress: OnProgress) -> BinaryIO:
     """The file as it is, or a copy of what comes down a pipe."""
     file = _raw(path)
     if file.seekable():
         return file
     with file:
-        return _copied(path, file, file, told, 0)
+        return _copied(path, file, file, on_progress, 0)
 
 
-def _unpacked(archive: Archive, name: str, told: Told) -> BinaryIO:
+def _unpacked(archive: Archive, name: str, on_progress: OnProgress) -> BinaryIO:
     with temporary_file(archive.path) as copy:
-        archive.copy(name, copy, told)
+        archive.copy(name, copy, on_progress)
         return _own(copy.fileno())
 
 
@@ -221,21 +221,21 @@ def _raw(path: Path | str) -> BinaryIO:
         raise InputError(path=path, expected="a readable CSV file", got=error.strerror or str(error)) from error
 
 
-def _copied(path: Path | str, readable: _Readable, raw: BinaryIO, told: Told, size: int) -> BinaryIO:
+def _copied(path: Path | str, readable: _Readable, raw: BinaryIO, on_progress: OnProgress, size: int) -> BinaryIO:
     """What comes out of `readable`, in a nameless file; `raw` is what it reads from."""
     with temporary_file(path) as copy:
-        _copy(path, readable, copy, lambda: told(raw.tell() if size else copy.tell(), size))
+        _copy(path, readable, copy, lambda: on_progress(raw.tell() if size else copy.tell(), size))
         return _own(copy.fileno())
 
 
-def _copy(path: Path | str, readable: _Readable, to: IO[bytes], told: Callable[[], None]) -> None:
+def _copy(path: Path | str, readable: _Readable, to: IO[bytes], on_progress: Callable[[], None]) -> None:
     while True:
         with intact(path):
             block = readable.read(COPIED_AT_ONCE)
         if not block:
             break
         to.write(block)
-        told()
+        on_progress()
     to.flush()
     to.seek(0)
 

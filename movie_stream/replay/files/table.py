@@ -99,14 +99,14 @@ def text_values(
     """
     found = list(columns)
     reasons: dict[int, str] = {}
-    for place in (place for place, name in enumerate(names) if name in texts):
-        kinds = set(map(type, found[place]))
+    for position in (position for position, name in enumerate(names) if name in texts):
+        kinds = set(map(type, found[position]))
         if float in kinds:
-            found[place] = [_whole(value) for value in found[place]]
+            found[position] = [_whole(value) for value in found[position]]
         if not kinds.isdisjoint(NO_TEXTS):
-            for row, value in enumerate(found[place]):
+            for row, value in enumerate(found[position]):
                 if type(value) in NO_TEXTS:
-                    reasons.setdefault(row, f"{names[place]}: expected a string, got {NO_TEXTS[type(value)]}")
+                    reasons.setdefault(row, f"{names[position]}: expected a string, got {NO_TEXTS[type(value)]}")
     if not reasons:
         return found, lines, []
     refused = [RefusedRow(int(lines[row]), reason) for row, reason in sorted(reasons.items())]

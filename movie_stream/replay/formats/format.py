@@ -18,7 +18,7 @@ from movie_stream.replay.files.csv_rows import Rows
 from movie_stream.replay.files.table import Table
 from movie_stream.replay.formats.genres import Choice
 
-VIEW: Final = Header(len(FIELDS), {name: place for place, name in enumerate(FIELDS)})
+VIEW: Final = Header(len(FIELDS), {name: position for position, name in enumerate(FIELDS)})
 """Rows that have all the columns of a view, in this order."""
 
 

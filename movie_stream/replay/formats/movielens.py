@@ -54,7 +54,7 @@ class MovieLens(ViewsFormat):
     header = VIEW
 
     def __init__(self, file: Table, movies: Path | None, genre: Choice) -> None:
-        self._places = [file.names.index(name) for name in self.columns]
+        self._positions = [file.names.index(name) for name in self.columns]
         self._merged = [file.names.index(name) for name in MERGED if name in file.names]
         if len(self._merged) == len(MERGED):
             if movies is not None:
@@ -75,18 +75,18 @@ class MovieLens(ViewsFormat):
         if self._merged:
             self._learn(set(rows.columns[self._merged[1]]).difference(self._genres_known))
             rows = self._without(rows, self._merged[1], self._no_genres)
-            of_films, listing = (rows.columns[place] for place in self._merged)
+            of_films, listing = (rows.columns[position] for position in self._merged)
             return self._view(rows, list(of_films), list(map(self._genres_known.__getitem__, listing)))
-        movies = rows.columns[self._places[1]]
+        movies = rows.columns[self._positions[1]]
         known = f"movieId: expected one of the {len(self._titles):,} in {self._films_path}"
         unknown = {movie: f'{known}, got "{movie}"' for movie in set(movies) if movie not in self._titles}
-        rows = self._without(rows, self._places[1], unknown)
-        movies = rows.columns[self._places[1]]
+        rows = self._without(rows, self._positions[1], unknown)
+        movies = rows.columns[self._positions[1]]
         titles, genres = map(self._titles.__getitem__, movies), map(self._genres.__getitem__, movies)
         return self._view(rows, list(titles), list(genres))
 
     def _view(self, rows: Rows, titles: list[str], genres: list[str]) -> Rows:
-        users, movies, ratings, times = (rows.columns[place] for place in self._places)
+        users, movies, ratings, times = (rows.columns[position] for position in self._positions)
         nothing = [""] * len(rows)
         times_ms = [_milliseconds(time) for time in times]
         columns = [movies, titles, genres, users, times_ms, ratings, nothing, nothing]
@@ -100,11 +100,11 @@ class MovieLens(ViewsFormat):
             except ValueError as error:
                 self._no_genres[cell] = str(error)
 
-    def _without(self, rows: Rows, place: int, unusable: Mapping[str, str]) -> Rows:
-        """The rows but those that have an unusable cell at this place, of which is said why."""
+    def _without(self, rows: Rows, position: int, unusable: Mapping[str, str]) -> Rows:
+        """The rows but those that have an unusable cell in this column, which are refused with its reason."""
         if not unusable:
             return rows
-        cells = rows.columns[place]
+        cells = rows.columns[position]
         bad = np.array([cell in unusable for cell in cells], np.bool_)
         reasons = [
             RefusedRow(line, unusable[cell])
@@ -145,10 +145,10 @@ def _read(films: CsvFile, genre: Choice) -> tuple[dict[str, str], dict[str, str]
             expected=f"the columns {', '.join(FILM_COLUMNS)} in the header",
             got=",".join(films.names)[:200],
         )
-    places = [names.index(name) for name in FILM_COLUMNS]
+    positions = [names.index(name) for name in FILM_COLUMNS]
     titles, genres = dict[str, str](), dict[str, tuple[str, ...]]()
     for chunk in whole(films, Counter()):
-        ids, of_films, of_genres = (chunk.columns[place] for place in places)
+        ids, of_films, of_genres = (chunk.columns[position] for position in positions)
         for line, movie, title, cell in zip(chunk.lines.tolist(), ids, of_films, of_genres, strict=True):
             try:
                 film = title, _listed(cell)

@@ -34,14 +34,14 @@ class Block(msgspec.Struct, array_like=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BlockExtent:
     """Where a block stands in the temporary file."""
 
     offset: int
     size: int
 
 
-Run = list[Place]
+Run = list[BlockExtent]
 
 
 class SortedRuns:
@@ -102,20 +102,20 @@ class SortedRuns:
                 block = Block(times.tobytes(), lines.tobytes(), chunk.keys[part], chunk.values[part])
                 self._file.seek(offset)  # merging reads from the same file between two blocks
                 size = self._file.write(self._encoder.encode(block))
-                run.append(Place(offset, size))
+                run.append(BlockExtent(offset, size))
                 offset += size
         return run
 
-    def _read(self, place: Place) -> ViewChunk:
-        self._file.seek(place.offset)
-        block = self._decoder.decode(self._file.read(place.size))
+    def _read(self, extent: BlockExtent) -> ViewChunk:
+        self._file.seek(extent.offset)
+        block = self._decoder.decode(self._file.read(extent.size))
         times, lines = np.frombuffer(block.timestamp_ms, np.int64), np.frombuffer(block.lines, np.int64)
         return ViewChunk(block.keys, block.values, times, lines, [])
 
     def _merge(self, runs: Sequence[Run]) -> Iterator[ViewChunk]:
         """Merges block by block: up to the end that comes first, nothing can come in between any more."""
         rest = [iter(run) for run in runs]
-        heads: list[ViewChunk | None] = [self._read(next(places)) for places in rest]
+        heads: list[ViewChunk | None] = [self._read(next(extents)) for extents in rest]
         while any(heads):
             ends = [(int(head.timestamp_ms[-1]), i) for i, head in enumerate(heads) if head]
             end, first = min(ends)
@@ -127,8 +127,8 @@ class SortedRuns:
                     due.append(_part(head, slice(0, rows)))
                     heads[i] = _part(head, slice(rows, None)) if rows < len(head) else None
                 if not heads[i]:
-                    place = next(rest[i], None)
-                    heads[i] = self._read(place) if place else None
+                    extent = next(rest[i], None)
+                    heads[i] = self._read(extent) if extent else None
             yield in_time_order(due)
 
 
@@ -140,8 +140,8 @@ def in_time_order(chunks: Sequence[ViewChunk]) -> ViewChunk:
     keys = list(chain.from_iterable(chunk.keys for chunk in chunks))
     values = list(chain.from_iterable(chunk.values for chunk in chunks))
     lines = np.concatenate([none, *(chunk.lines for chunk in chunks)])
-    places = order.tolist()
-    return ViewChunk([keys[i] for i in places], [values[i] for i in places], times[order], lines[order], [])
+    rows = order.tolist()
+    return ViewChunk([keys[row] for row in rows], [values[row] for row in rows], times[order], lines[order], [])
 
 
 def _part(chunk: ViewChunk, part: slice) -> ViewChunk:

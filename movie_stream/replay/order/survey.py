@@ -14,7 +14,7 @@ from movie_stream.replay.files.csv_cells import EPOCH
 from movie_stream.replay.files.csv_rows import RefusedRow
 from movie_stream.replay.order.plan import Plan
 from movie_stream.replay.order.time_order import FarOff, TimeSurvey
-from movie_stream.replay.records.views import Views
+from movie_stream.replay.records.replay_input import ReplayInput
 
 
 class Survey:
@@ -23,7 +23,7 @@ class Survey:
     That raises UsageError where they would all be moved to where no view can be.
     """
 
-    def __init__(self, views: Views, plan: Plan, future_tolerance_ms: int) -> None:
+    def __init__(self, views: ReplayInput, plan: Plan, future_tolerance_ms: int) -> None:
         views.between = plan.between
         self._views, self._plan, self._tolerance_ms = views, plan, future_tolerance_ms
         self._times = TimeSurvey()
@@ -136,7 +136,7 @@ class Ends:
         return int(self._kept.max()) if len(self._kept) else None
 
 
-def nothing_usable(views: Views, refused: int, first: RefusedRow | None) -> InputError:
+def nothing_usable(views: ReplayInput, refused: int, first: RefusedRow | None) -> InputError:
     """The error where nothing is left to send: of so many rows that were refused, this was the first."""
     if first is None:
         where = "below the header" if views.between == EVER else "between --start and --end"

@@ -119,7 +119,7 @@ class QuickRecords:
 
     def _learn(self, field: str, cells: Sequence[str]) -> list[bytes | None]:
         """The part of each cell of a field, which starts where the field does and ends where the next one would."""
-        start, end = _places_in_example(field)
+        start, end = _span_in_example(field)
         values = self._made({field: cells}, -1, 0)
         return [value[start : len(value) - end] if value else None for value in values]
 
@@ -127,23 +127,23 @@ class QuickRecords:
         """What becomes of example rows with these cells, the plain way; None for one that is refused."""
         count = len(next(iter(cells.values())))
         columns: list[Sequence[str]] = [[""] * count] * self._plain.header.width
-        for field, place in self._position.items():
-            columns[place] = cells.get(field) or [EXAMPLE.get(field, "")] * count
+        for field, position in self._position.items():
+            columns[position] = cells.get(field) or [EXAMPLE.get(field, "")] * count
         made = self._plain.views(Rows(columns, np.arange(count), []), now_ms, future_tolerance_ms)
         values = dict(zip(made.lines.tolist(), made.values, strict=True))
         return [values.get(row) for row in range(count)]
 
 
-def _places_in_example(field: str) -> tuple[int, int]:
+def _span_in_example(field: str) -> tuple[int, int]:
     """Where the part of a field begins in EXAMPLE_JSON, and how much follows it.
 
-    >>> [EXAMPLE_JSON[start : len(EXAMPLE_JSON) - rest] for start, rest in map(_places_in_example, ("title", "price"))]
+    >>> [EXAMPLE_JSON[start : len(EXAMPLE_JSON) - rest] for start, rest in map(_span_in_example, ("title", "price"))]
     [b',"title":"t"', b'']
     """
     fields, end = FIELDS, len(EXAMPLE_JSON) - 1
     starts = [EXAMPLE_JSON.index(f'"{name}":'.encode()) - 1 if name in EXAMPLE else end for name in fields]
-    place = fields.index(field)
-    return starts[place], len(EXAMPLE_JSON) - (*starts, end)[place + 1]
+    position = fields.index(field)
+    return starts[position], len(EXAMPLE_JSON) - (*starts, end)[position + 1]
 
 
 def _are_simple(texts: Sequence[str]) -> bool:

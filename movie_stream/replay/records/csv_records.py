@@ -87,11 +87,11 @@ class PlainRecords:
         columns: list[Sequence[Any]] = []
         refused: dict[int, str] = {}
         for field in FIELDS:
-            place = self.header.position.get(field)
-            if place is None:
+            position = self.header.position.get(field)
+            if position is None:
                 columns.append([None] * len(rows))
                 continue
-            cells = rows.columns[place]
+            cells = rows.columns[position]
             column: Sequence[Any] = cells
             unusable: Sequence[object] = [""]
             if field == "timestamp":

@@ -29,12 +29,12 @@ from movie_stream.replay.files.table import Table
 from movie_stream.replay.formats import format_of
 from movie_stream.replay.formats.format import Format, ViewsFormat
 from movie_stream.replay.formats.genres import Choice
-from movie_stream.replay.records.views import Views
+from movie_stream.replay.records.replay_input import ReplayInput
 
 HEADERS: Final = "headers in the middle, left out"
 
 
-class ViewsFile(Views):
+class ViewsFile(ReplayInput):
     """An open file in which a row is a view. Closes the file also where that is not so.
 
     Raises InputError where it is not usable.
@@ -100,22 +100,22 @@ class ViewsFile(Views):
     def _with_nothing(self, rows: Rows) -> Rows:
         """The rows with empty cells where a number that may be missing is said to be so in other words."""
         columns = list(rows.columns)
-        for place in self._numbers:
-            if NO_VALUE.isdisjoint(columns[place]):
+        for position in self._numbers:
+            if NO_VALUE.isdisjoint(columns[position]):
                 continue
-            self.mended[IN_OTHER_WORDS] += sum(cell in NO_VALUE for cell in columns[place])
-            columns[place] = ["" if cell in NO_VALUE else cell for cell in columns[place]]
+            self.mended[IN_OTHER_WORDS] += sum(cell in NO_VALUE for cell in columns[position])
+            columns[position] = ["" if cell in NO_VALUE else cell for cell in columns[position]]
         return Rows(columns, rows.lines, rows.refused)
 
     def _in_milliseconds(self, rows: Rows) -> Rows:
         """The rows with their times in Unix milliseconds, however they are written; other numbers are refused."""
-        cells = rows.columns[self._time_place]
+        cells = rows.columns[self._time_position]
         if not len(rows) or (len(cells[0]) == MILLISECOND_DIGITS and even_timestamps(cells) is not None):
             return rows
         known = [in_milliseconds(cell) for cell in cells]
         self.mended.update(way for _, way in known if way)
         columns = list(rows.columns)
-        columns[self._time_place] = [cell for cell, _ in known]
+        columns[self._time_position] = [cell for cell, _ in known]
         other = np.array([way is None and is_other_number(cell) for cell, way in known])
         if not other.any():
             return Rows(columns, rows.lines, rows.refused)

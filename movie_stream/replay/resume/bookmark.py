@@ -29,7 +29,7 @@ NAME_LENGTH: Final = 40
 Mode = Literal["start", "resume", "restart"]
 
 
-class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PartitionProgress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where a replay is in one partition: its first `views` stand below `next_offset`, each once."""
 
     views: int
@@ -49,7 +49,7 @@ class Bookmark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     now_ms: int
     """When the first run began, which decides what lies in the future."""
     future_tolerance_ms: int
-    places: list[Place]
+    places: list[PartitionProgress]
     """By partition."""
     finished: bool
     saved_at: str
@@ -59,7 +59,7 @@ class Bookmark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def views(self) -> int:
         """How many are known to stand in the topic."""
-        return sum(place.views for place in self.places)
+        return sum(partition.views for partition in self.places)
 
 
 class BookmarkFile:

@@ -28,9 +28,9 @@ from movie_stream.kafka.cluster import client
 from movie_stream.kafka.cluster.identity import identities
 from movie_stream.kafka.produce.topic_writer import TopicWriter
 from movie_stream.replay.records.csv_records import ViewChunk
-from movie_stream.replay.records.views import Views
+from movie_stream.replay.records.replay_input import ReplayInput
 from movie_stream.replay.resume.arrivals import Arrivals
-from movie_stream.replay.resume.bookmark import RESTART, Bookmark, BookmarkFile, Place, utc_now
+from movie_stream.replay.resume.bookmark import RESTART, Bookmark, BookmarkFile, PartitionProgress, utc_now
 from movie_stream.runs.fingerprint import rules_of
 from movie_stream.settings import Settings
 
@@ -51,7 +51,7 @@ class Resumption:
         self,
         settings: Settings,
         file: BookmarkFile,
-        views: Views,
+        views: ReplayInput,
         blake2b: str,
         plan: str,
         writer: TopicWriter,
@@ -73,13 +73,13 @@ class Resumption:
         self._ends: offsets.Offsets = {}
         self._to_skip: list[int] = []
         self._arrivals: dict[int, Arrivals] = {}
-        self._before: list[Place] = []
+        self._before: list[PartitionProgress] = []
         self._unfinished = False
         self._saved_s = 0.0
 
     @classmethod
     async def begin(
-        cls, settings: Settings, file: BookmarkFile, views: Views, blake2b: str, plan: str, writer: TopicWriter
+        cls, settings: Settings, file: BookmarkFile, views: ReplayInput, blake2b: str, plan: str, writer: TopicWriter
     ) -> Self:
         """Looks which topic it is and, where there is a bookmark to go on from, whether it fits; `blake2b`: the file's.
 
@@ -126,11 +126,11 @@ class Resumption:
         """Looks where the partitions end, after the survey of the file and before the first view is sent."""
         if self.earlier:
             self._before = list(self.earlier.places)
-            self._to_skip = [place.views for place in self._before]
+            self._to_skip = [partition.views for partition in self._before]
             await self._open_topic()
             self._unfinished = True
         else:
-            self._before = [Place(0, end) for end in await self._present_ends()]
+            self._before = [PartitionProgress(0, end) for end in await self._present_ends()]
             self._unfinished = True
             await self.save()
 
@@ -173,7 +173,7 @@ class Resumption:
             topic_identity=self._identity,
             now_ms=self._views.now_ms,
             future_tolerance_ms=self.future_tolerance_ms,
-            places=self._places(),
+            places=self._progress(),
             finished=not self._unfinished,
             saved_at=utc_now(),
         )
@@ -211,15 +211,15 @@ class Resumption:
             self._reader.seek(place, before.next_offset)
             self._arrivals[place.partition] = Arrivals(before.next_offset)
 
-    def _places(self) -> list[Place]:
+    def _progress(self) -> list[PartitionProgress]:
         """By partition what earlier runs have brought there, and what of this run is acknowledged after it."""
-        places = []
+        progress = []
         for before, written in zip(self._before, self._writer.written, strict=True):
             if written.next_offset is None:
-                places.append(before)
+                progress.append(before)
             else:
-                places.append(Place(before.views + written.records, written.next_offset))
-        return places
+                progress.append(PartitionProgress(before.views + written.records, written.next_offset))
+        return progress
 
     async def _arrived(self, number: int, rows: ViewChunk) -> int:
         """How many of a partition's next rows stand there; fewer than all only where it is compared to its end."""
@@ -231,7 +231,7 @@ class Resumption:
                 del self._arrivals[number]
                 break
         if arrivals and found:
-            self._before[number] = Place(self._before[number].views + found, arrivals.next_offset)
+            self._before[number] = PartitionProgress(self._before[number].views + found, arrivals.next_offset)
         if not self._arrivals:
             await self._stack.aclose()
         return found

@@ -142,7 +142,7 @@ def catalogue(count: int = FILMS) -> Catalogue:
     titles = _titles(count)
     return Catalogue(
         movie_id=[f"tt{number:07d}" for number in range(1, count + 1)],
-        title=[titles[place] for place in random.permutation(len(titles))[:count].tolist()],
+        title=[titles[at] for at in random.permutation(len(titles))[:count].tolist()],
         genre=genre.tolist(),
         popularity=cumulative(weight),
         quality=np.clip(random.normal(3.4, 0.6, count), 1.5, 4.8),

@@ -18,7 +18,7 @@ from movie_stream.replay.files.csv_rows import RefusedRow, Rows
 from movie_stream.replay.files.table import Table, whole
 from movie_stream.replay.formats.format import VIEW, CatalogueFormat, Film
 from movie_stream.replay.formats.genres import Choice, Chooser
-from movie_stream.replay.records.views import Views
+from movie_stream.replay.records.replay_input import ReplayInput
 from movie_stream.replay.synthetic.catalogue import Catalogue, cumulative
 from movie_stream.replay.synthetic.generate import COLUMNS, GeneratedRows, generate_rows
 
@@ -39,7 +39,7 @@ class Simulation:
     span: timedelta = timedelta(days=2)
 
 
-class SimulatedViews(Views):
+class SimulatedViews(ReplayInput):
     """Views of the films of a catalogue. Raises FileRefused where none of its films is usable."""
 
     made_up = True

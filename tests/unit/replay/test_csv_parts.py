@@ -14,7 +14,7 @@ from movie_stream.events.contract import FIELDS, OPTIONAL
 from movie_stream.replay.files import csv_cells, csv_rows
 from movie_stream.replay.files.csv_header import Header
 from movie_stream.replay.files.csv_rows import RefusedRow, Rows
-from movie_stream.replay.records import csv_parts, csv_views, views
+from movie_stream.replay.records import csv_parts, csv_views, replay_input
 from movie_stream.replay.records.csv_parts import Parts, QuickRecords
 from movie_stream.replay.records.csv_records import PlainRecords, ViewChunk
 from movie_stream.replay.records.csv_views import ViewsFile
@@ -120,10 +120,10 @@ def check_both_ways(path: Path) -> None:
         in_other_chunks = all_of(path)
         for way in ("_cut_at", "_cut_by_reader"):
             patch.setattr(csv_rows, way, lambda *_: None)
-        patch.setattr(views, "QuickRecords", lambda plain: plain)
+        patch.setattr(replay_input, "QuickRecords", lambda plain: plain)
         patch.setattr(csv_cells, "even_timestamps", lambda _: None)
         patch.setattr(csv_views, "even_timestamps", lambda _: None)
-        patch.setattr(views, "even_timestamps", lambda _: None)
+        patch.setattr(replay_input, "even_timestamps", lambda _: None)
         plain = all_of(path)
     assert quick == plain
     assert in_other_chunks == plain

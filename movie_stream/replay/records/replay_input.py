@@ -22,7 +22,7 @@ from movie_stream.replay.records.csv_records import PlainRecords, ViewChunk
 Times = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
-class Views(ABC):
+class ReplayInput(ABC):
     """Views that can be read several times, each time the same ones; use them in a `with`.
 
     Of these, only those within `between` count, which looks at the times that the rows have; what comes out is moved
@@ -55,7 +55,7 @@ class Views(ABC):
     shift_ms: int = 0
 
     def __init__(self, header: Header) -> None:
-        self._time_place = header.position["timestamp"]
+        self._time_position = header.position["timestamp"]
         self._records = QuickRecords(PlainRecords(header))
 
     @abstractmethod
@@ -93,7 +93,7 @@ class Views(ABC):
             yield (times_ms, lines) if chosen.all() else (times_ms[chosen], lines[chosen])
 
     def _times_of(self, rows: Rows) -> Times:
-        cells, lines = rows.columns[self._time_place], rows.lines
+        cells, lines = rows.columns[self._time_position], rows.lines
         even = even_timestamps(cells)
         if even is not None:
             return even, lines
@@ -115,7 +115,7 @@ class Views(ABC):
         """The rows at their new times."""
         if not self.shift_ms:
             return rows
-        cells = rows.columns[self._time_place]
+        cells = rows.columns[self._time_position]
         even = even_timestamps(cells)
         if even is not None:
             moved = list(map(str, (even + self.shift_ms).tolist()))
@@ -125,5 +125,5 @@ class Views(ABC):
                 for time_ms, cell in zip(timestamps(cells), cells, strict=True)
             ]
         columns = list(rows.columns)
-        columns[self._time_place] = moved
+        columns[self._time_position] = moved
         return Rows(columns, rows.lines, rows.refused)
