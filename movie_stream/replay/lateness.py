@@ -1,6 +1,6 @@
-"""Which views would be late, for what stands in the topic already: asked before any is sent.
+"""Which views would be late behind what the topic already holds, found before any is sent.
 
-The rule itself is the workers' (`Rules.oldest_in_time`).
+The rule is that of the workers (`Rules.oldest_in_time`).
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from movie_stream.settings import Settings, format_duration
 
 MOVE: Final = "move them with --shift-to now"
 ELSEWHERE: Final = "send them to another topic (KAFKA_TOPIC), or raise ALLOWED_LATENESS and run: movie-stream rebuild"
-"""What can be done."""
+"""Remedies."""
 REFUSED_FROM: Final = 0.01
-"""So large a share of late views is not sent unless the user insists."""
+"""From this share of late views on, nothing is sent unless the user insists."""
 INSIST: Final = "--late-anyway"
 _ALWAYS_IN_TIME: Final = np.iinfo(np.int64).min
 
 
 class LateViews(MovieStreamError):
-    """Views would be refused by the workers; `what` names them, `remedy` says how they can count."""
+    """Workers would refuse views as late; `what` names their source, `remedy` says how they can count."""
 
     def __init__(self, *, what: object, late: Late, remedy: str) -> None:
         super().__init__(f"{what}: {late}; {remedy}; {INSIST} sends them all the same")
@@ -45,14 +45,14 @@ class Late:
     views: int
     of: int
     partition: int
-    """The one with the newest view of the topic."""
+    """The partition with the newest view of the topic."""
     newest_ms: int
     topic: str
     allowed: timedelta
 
     @property
     def is_much(self) -> bool:
-        """Whether they are too many to be sent without a word."""
+        """Whether they are too many to be sent without `late_anyway`."""
         return self.views >= REFUSED_FROM * self.of
 
     def __str__(self) -> str:
@@ -68,11 +68,11 @@ class Late:
 
 
 class Lateness:
-    """Counts the views that would be late, of those that are given to `add`.
+    """Counts how many of the views given to `add` would be late.
 
-    `newest_ms` has the newest view of each partition that has one. `sent` says of an earlier run how many of the views
-    of each partition it has sent, which are the first: they are not judged again, and the topic's newest view is not
-    held against the others where it may be one of them, that is up to `own_newest_ms`.
+    `newest_ms` has the newest view of each partition that has one. `sent` is how many views of each partition an
+    earlier run has sent: these first ones are not judged again, and a newest view of the topic that may be one of them,
+    up to `own_newest_ms`, makes no other view late.
 
     >>> late = Lateness(Settings(allowed_lateness="1min"), 1, {0: 100_000})
     >>> late.add([b"ana"] * 3, np.array([30_000, 39_999, 40_000]))
@@ -94,18 +94,18 @@ class Lateness:
         self._sent = np.array(sent or [0] * partitions, np.int64)
         rules = rules_of(settings)
         self._oldest_ms = np.full(partitions, _ALWAYS_IN_TIME)
-        """By partition, the oldest that a view may be."""
+        """The oldest timestamp that is in time, by partition."""
         for partition, at in self._newest_ms.items():
             self._oldest_ms[partition] = rules.oldest_in_time(at)
         self._views, self._late = np.zeros(partitions, np.int64), np.zeros(partitions, np.int64)
 
     @property
     def until_ms(self) -> int:
-        """What is not older than this is late nowhere."""
+        """From this timestamp on, a view is in time in every partition."""
         return int(self._oldest_ms.max())
 
     def possible(self, oldest_ms: int | None) -> bool:
-        """Whether any view could be late, if this is the oldest."""
+        """Whether any view can be late if this is the oldest."""
         return oldest_ms is not None and oldest_ms < self.until_ms
 
     def add(self, keys: Sequence[bytes], times_ms: NDArray[np.int64]) -> None:
@@ -119,8 +119,8 @@ class Lateness:
 
     @property
     def found(self) -> Late | None:
-        """What is late of those so far; None where nothing is."""
-        late = int(np.maximum(self._late - self._sent, 0).sum())  # the oldest have been sent first
+        """The late views so far; None if there are none."""
+        late = int(np.maximum(self._late - self._sent, 0).sum())  # the oldest were sent first
         if not late:
             return None
         partition = max(self._newest_ms, key=lambda number: (self._newest_ms[number], -number))
@@ -134,7 +134,7 @@ class Lateness:
 def judged(
     views: ReplayInput, plan: Plan, survey: Survey, tolerance_ms: int | None, lateness: Lateness
 ) -> Iterator[None]:
-    """Goes through the views that a plan chooses, a chunk a step, and judges them."""
+    """Judges the views that a plan selects, one chunk a step."""
     until_ms: int | None = None
     if plan.limit is not None and survey.sorts:
         ends = Ends(plan.limit, sort=True)

@@ -26,7 +26,7 @@ from movie_stream.replay.formats.genres import Choice, Chooser, listed
 FILMS: Final = "movies.csv"
 FILM_COLUMNS: Final = ("movieId", "title", "genres")
 MERGED: Final = ("title", "genres")
-"""Columns that ratings have with which somebody has merged the films."""
+"""Columns of ratings that the films were merged into."""
 SECOND_DIGITS: Final = (9, 10)
 NO_GENRES: Final = "(no genres listed)"
 
@@ -34,7 +34,7 @@ NO_GENRES: Final = "(no genres listed)"
 class MovieLens(ViewsFormat):
     """A rating counts as a view at the time when it was given.
 
-    Titles and genres come from the films beside it, or stand in the same row, where somebody has merged them.
+    Titles and genres come from the neighbouring file of films, or from the same row if the two were merged.
     """
 
     name: ClassVar[str] = "movielens"
@@ -93,7 +93,7 @@ class MovieLens(ViewsFormat):
         return Rows(columns, rows.lines, rows.refused)
 
     def _learn(self, cells: Iterable[str]) -> None:
-        """The genre of each cell that lists some, or why it lists none; there are few such cells."""
+        """Learns the genre that each cell stands for, or why there is none; there are few distinct cells."""
         for cell in cells:
             try:
                 self._genres_known[cell] = self._genre_of(_listed(cell))
@@ -101,7 +101,7 @@ class MovieLens(ViewsFormat):
                 self._no_genres[cell] = str(error)
 
     def _without(self, rows: Rows, position: int, unusable: Mapping[str, str]) -> Rows:
-        """The rows but those that have an unusable cell in this column, which are refused with its reason."""
+        """The rows without those whose cell in this column is unusable; these are refused with its reason."""
         if not unusable:
             return rows
         cells = rows.columns[position]
@@ -115,7 +115,7 @@ class MovieLens(ViewsFormat):
 
 
 def _milliseconds(seconds: str) -> str:
-    """What the format has in seconds; in other hands it may have become something else.
+    """The format's seconds in milliseconds; other notations, which modified files may have, stay as they are.
 
     >>> _milliseconds("851866703"), _milliseconds("1260759144000"), _milliseconds("20091214")
     ('851866703000', '1260759144000', '20091214')
@@ -136,7 +136,7 @@ def _films(source: Opened, movies: Path | None) -> Opened:
 
 
 def _read(films: CsvFile, genre: Choice) -> tuple[dict[str, str], dict[str, str]]:
-    """Titles and genres by id. Raises InputError where it is another file."""
+    """Titles and genres by id. Raises InputError if it is not a file of films."""
     names = meant(films.names, FILM_COLUMNS)
     if not set(FILM_COLUMNS) <= set(names):
         raise InputError(
@@ -163,7 +163,7 @@ def _read(films: CsvFile, genre: Choice) -> tuple[dict[str, str], dict[str, str]
 
 
 def _films_of(file: Table) -> list[tuple[str, ...]]:
-    """The genres of the films in ratings with which these are merged."""
+    """The genres of the films in ratings that films were merged into."""
     settled(file)
     movie, genres = file.names.index("movieId"), file.names.index("genres")
     films = dict[str, tuple[str, ...]]()
@@ -171,7 +171,7 @@ def _films_of(file: Table) -> list[tuple[str, ...]]:
         for chunk in rows.chunks(len(file.names)):
             pairs = set(zip(chunk.columns[movie], chunk.columns[genres], strict=True))
             for movie_id, cell in pairs:
-                with suppress(ValueError):  # which is said of its row
+                with suppress(ValueError):  # reported with its row
                     films[movie_id] = _listed(cell)
     return list(films.values())
 

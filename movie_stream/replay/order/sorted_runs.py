@@ -18,14 +18,14 @@ from movie_stream.replay.records.csv_records import ViewChunk
 
 RUN_ROWS: Final = 200_000
 RUN_BYTES: Final = 1 << 26
-"""A run is written when it has so many rows, or its records so many bytes."""
+"""A run is written at this many rows, or bytes of records."""
 BLOCK_ROWS: Final = 1_000
 FAN_IN: Final = 64
-"""As many runs are merged at once; so many blocks are in memory then."""
+"""The most runs that are merged at once, each with one block in memory."""
 
 
 class Block(msgspec.Struct, array_like=True, gc=False):
-    """Neighbouring rows of a run, as they are written."""
+    """Neighbouring rows of a run, as stored in the file."""
 
     timestamp_ms: bytes
     lines: bytes
@@ -35,7 +35,7 @@ class Block(msgspec.Struct, array_like=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class BlockExtent:
-    """Where a block stands in the temporary file."""
+    """The bytes of a block in the temporary file."""
 
     offset: int
     size: int
@@ -45,9 +45,9 @@ Run = list[BlockExtent]
 
 
 class SortedRuns:
-    """Takes chunks in any order of time with `add`, and gives them back in order with `merged`.
+    """Takes chunks in any order with `add`, and returns their rows in time order with `merged`.
 
-    Memory is bounded by one run, or FAN_IN blocks; what has to be written goes to `file`.
+    Memory is bounded by one run, or FAN_IN blocks; the rest is in `file`.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class SortedRuns:
         self._waiting_bytes = 0
 
     def add(self, chunk: ViewChunk) -> None:
-        """Takes the next chunk."""
+        """Adds a chunk."""
         if not len(chunk):
             return
         self._waiting.append(chunk)
@@ -75,7 +75,7 @@ class SortedRuns:
             self._runs.append(self._write([self._sort_waiting()]))
 
     def merged(self) -> Iterator[ViewChunk]:
-        """All rows in the order of time, the refused ones left out; no `add` after it."""
+        """All rows in time order, without the refused ones; `add` may not be called afterwards."""
         if not self._runs:
             yield self._sort_waiting()
             return
@@ -113,7 +113,7 @@ class SortedRuns:
         return ViewChunk(block.keys, block.values, times, lines, [])
 
     def _merge(self, runs: Sequence[Run]) -> Iterator[ViewChunk]:
-        """Merges block by block: up to the end that comes first, nothing can come in between any more."""
+        """Merges block by block: rows up to the earliest end of a block are complete."""
         rest = [iter(run) for run in runs]
         heads: list[ViewChunk | None] = [self._read(next(extents)) for extents in rest]
         while any(heads):
@@ -122,7 +122,7 @@ class SortedRuns:
             due: list[ViewChunk] = []
             for i, head in enumerate(heads):
                 if head:
-                    # Rows of later runs that are as new as `end` wait for those that `first` may still have.
+                    # Rows of later runs with the timestamp `end` wait for those that `first` may still have.
                     rows = int(np.searchsorted(head.timestamp_ms, end, "right" if i <= first else "left"))
                     due.append(_part(head, slice(0, rows)))
                     heads[i] = _part(head, slice(rows, None)) if rows < len(head) else None
@@ -133,7 +133,7 @@ class SortedRuns:
 
 
 def in_time_order(chunks: Sequence[ViewChunk]) -> ViewChunk:
-    """One chunk with all rows of these, sorted by time; rows of the same millisecond stay in order."""
+    """One chunk with all rows, sorted by time; rows of the same millisecond keep their order."""
     none = np.empty(0, np.int64)
     times = np.concatenate([none, *(chunk.timestamp_ms for chunk in chunks)])
     order: NDArray[np.intp] = np.argsort(times, kind="stable")

@@ -118,7 +118,7 @@ def check_both_ways(path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_rows, "CHUNK", 200)
         in_other_chunks = all_of(path)
-        for way in ("_cut_at", "_cut_by_reader"):
+        for way in ("_split", "_parse"):
             patch.setattr(csv_rows, way, lambda *_: None)
         patch.setattr(replay_input, "QuickRecords", lambda plain: plain)
         patch.setattr(csv_cells, "even_timestamps", lambda _: None)
