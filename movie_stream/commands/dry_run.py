@@ -30,11 +30,11 @@ EXAMPLES = 10
 
 
 def dry_run(settings: Settings, source: ViewsSource, plan: Plan) -> int:
-    """Shows the first views and how many rows are refused for which reason, and what would be late in the topic.
+    """Prints the first views, the refused rows by reason, and what would be late in the topic.
 
-    Needs no broker; where none is set, or it does not answer, nothing is said of the topic, or why.
+    Needs no broker; if none is set, nothing is said about the topic; if it does not answer, the reason is.
 
-    Raises InputError where nothing would be sent, UsageError.
+    Raises InputError if nothing would be sent, UsageError.
     """
     told = Console(stderr=True, highlight=False, soft_wrap=True)
     bar = Progress(
@@ -61,7 +61,7 @@ def dry_run(settings: Settings, source: ViewsSource, plan: Plan) -> int:
 
 
 def _lateness(settings: Settings, told: Console) -> Lateness | None:
-    """What judges the views by what stands in the topic; None where there is no broker to ask, or no topic yet."""
+    """Judges the views by what the topic holds; None without a broker or topic."""
     if settings.kafka_bootstrap_servers is None:
         return None
     logs.leave_to_us()

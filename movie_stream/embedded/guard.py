@@ -1,8 +1,8 @@
-"""A small process between us and an embedded program: it ends the program when we are gone, however we went.
+"""A small process between the parent and an embedded program: it ends the program when the parent is gone.
 
     python guard.py PROGRAM ARGUMENT...
 
-It makes a temporary folder, runs the program in it, and tells its standard output `started PID FOLDER`, or
+It makes a temporary folder, runs the program in it, and writes to standard output `started PID FOLDER`, or
 `failed REASON`; then `ended EXIT_CODE`, if the program ends by itself. Once its standard input closes (its
 parent closed it or died, kill -9 included) or it gets SIGTERM, it ends the program and removes the folder.
 
@@ -48,7 +48,7 @@ _terminated = False
 
 
 def _wakeup_fd(*signals: signal.Signals) -> int:
-    """A descriptor that becomes readable when one of the signals arrives; none of them ends this process."""
+    """A descriptor that is readable once one of the signals has arrived; none of them ends this process."""
     read_fd, write_fd = os.pipe()
     os.set_blocking(read_fd, False)
     os.set_blocking(write_fd, False)
@@ -83,7 +83,7 @@ def _start(command: list[str], folder: str) -> subprocess.Popen[bytes]:
 
 def _wait_until_unwanted(program: subprocess.Popen[bytes], wakeup_fd: int, parent: int) -> None:
     reported = False
-    # A fork of the parent may hold the pipe open, hence the look at who the parent is.
+    # A fork of the parent may hold the pipe open, so the parent's id is checked too.
     while not _terminated and os.getppid() == parent:
         if not reported and program.poll() is not None:
             _report(f"ended {program.returncode}")

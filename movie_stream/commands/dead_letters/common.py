@@ -1,4 +1,4 @@
-"""What the commands about dead letters share: which letters are meant, and where they stand."""
+"""What the commands about dead letters share: the filter of the command line, and the open letters' topic."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _WIDTH: Final = 80
 def letter_filter(
     *, kind: str | None, reason: str | None, partition: int | None, since: str | None, until: str | None
 ) -> LetterFilter:
-    """What was asked for on the command line. Raises UsageError."""
+    """The filter that the command line asks for. Raises UsageError."""
     wanted = LetterFilter(reason, kind, partition, _bound("--from", since), _bound("--to", until))
     for option, bound in (("--from", wanted.since), ("--to", wanted.until)):
         if isinstance(bound, int) and partition is None:
@@ -36,7 +36,7 @@ def letter_filter(
 
 
 def _bound(option: str, text: str | None) -> int | datetime | None:
-    """An offset, or a time, which is UTC where it does not say otherwise.
+    """An offset, or a time, in UTC by default.
 
     >>> _bound("--from", "120"), _bound("--from", "2024-10-31T14:30")
     (120, datetime.datetime(2024, 10, 31, 14, 30, tzinfo=datetime.timezone.utc))
@@ -59,7 +59,7 @@ class Opened:
 
     topology: Topology
     run: runs.Run | None
-    """The run that counts, None before the first."""
+    """The current run, None before the first."""
     reader: AIOKafkaConsumer
     letters: Letters
     extents: list[Extent]
@@ -67,10 +67,9 @@ class Opened:
 
 @asynccontextmanager
 async def open_letters(settings: Settings, wanted: LetterFilter, all_runs: bool) -> AsyncIterator[Opened]:
-    """Finds the letters of the run that counts, or of all runs; for the time of the block.
+    """Opens the letters of the current run, or of all runs, for the time of the block.
 
-    Raises TopicMissing, UsageError for a partition that there is none of, and what the broker or MongoDB have against
-    it.
+    Raises TopicMissing, UsageError for a partition that does not exist, and the errors of the broker and MongoDB.
     """
     topology = await topics.describe(settings)
     partitions = topology.partitions[settings.kafka_topic]
@@ -94,7 +93,7 @@ async def open_letters(settings: Settings, wanted: LetterFilter, all_runs: bool)
 
 @contextmanager
 def progress_bar(doing: str, total: int) -> Iterator[Progress]:
-    """A bar on standard error where that is a terminal; it goes when it is done."""
+    """A bar on standard error if that is a terminal; it disappears at the end."""
     console = Console(stderr=True, highlight=False)
     bar = Progress(
         TextColumn(f"[bold]{doing}"),
@@ -112,7 +111,7 @@ def progress_bar(doing: str, total: int) -> Iterator[Progress]:
 
 
 def narrow_console() -> Console:
-    """Standard output, 80 columns wide or less."""
+    """Standard output, at most 80 columns wide."""
     console = Console(highlight=False)
     return console if console.is_terminal and console.width <= _WIDTH else Console(highlight=False, width=_WIDTH)
 

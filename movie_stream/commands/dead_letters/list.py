@@ -1,4 +1,4 @@
-"""`movie-stream dead-letters list`: the records that were refused and are not made up for, newest first."""
+"""`movie-stream dead-letters list`: the open dead letters, newest first."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from movie_stream.events.reasons import kind_of
 from movie_stream.settings import Settings
 
 _SHOWN_CHARACTERS: Final = 225
-"""Of a record and of a reason: three lines."""
+"""The most of a record or a reason: three lines."""
 _INDENT: Final = (0, 0, 0, 4)
 _LAST_MS: Final = 253_402_300_799_999
 """The end of the year 9999."""
@@ -64,7 +64,7 @@ async def _list(
 
 
 async def _newest_first(found: Opened, wanted: LetterFilter, bar: Progress) -> AsyncIterator[Letter]:
-    """The letters of all partitions, merged by the records' times."""
+    """The letters of all partitions, merged by timestamp."""
     waiting = [(found.letters.newest_first(extent), deque[Letter]()) for extent in found.extents]
     while True:
         for blocks, ready in list(waiting):
@@ -91,7 +91,7 @@ class _Reason:
 
 
 async def _counted(letters: AsyncIterator[Letter]) -> list[_Reason]:
-    """By kind of reason, most letters first."""
+    """The kinds of reasons, most letters first."""
     counted: dict[tuple[str, str], _Reason] = {}
     async for letter in letters:
         of = letter.kind, kind_of(letter.reason)
@@ -100,7 +100,7 @@ async def _counted(letters: AsyncIterator[Letter]) -> list[_Reason]:
 
 
 async def _print_letters(letters: AsyncIterator[Letter], limit: int, as_json: bool, bar: Progress) -> int:
-    """Prints them as they come; how many there were."""
+    """Prints them as they come; returns their number."""
     console, count = narrow_console(), 0
     async for letter in letters:
         count += 1
@@ -116,7 +116,7 @@ async def _print_letters(letters: AsyncIterator[Letter], limit: int, as_json: bo
 
 
 def as_plain(letter: Letter) -> dict[str, Any]:
-    """A letter as JSON has it: key and value as text where they are UTF-8, else in base64, and named so."""
+    """A letter for JSON: key and value as text if they are UTF-8, else in base64, under names that say so."""
     return {
         "partition": letter.partition,
         "offset": letter.original,
@@ -146,7 +146,7 @@ def _plain_bytes(name: str, value: bytes | None) -> dict[str, str | None]:
 
 
 def shown_safely(value: bytes | None) -> str:
-    r"""The beginning of a record, without what a terminal would obey; what is cut off is told.
+    r"""The beginning of a record without control characters, with its size if it is truncated.
 
     >>> shown_safely(b'{"title": "Alien\x1b[2J\xff"}'), shown_safely(None), shown_safely(b"x" * 1000)[-18:]
     ('{"title": "Alien\\x1b[2J\\xff"}', 'null', 'x... (1,000 bytes)')
@@ -159,12 +159,12 @@ def shown_safely(value: bytes | None) -> str:
 
 
 def _moment(letter: Letter) -> datetime:
-    """Its time, or the nearest that can be shown: a record may have any, microseconds for milliseconds, say."""
+    """Its time, or the nearest that can be shown: a record may have any, even microseconds for milliseconds."""
     return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=min(max(letter.time_ms, 0), _LAST_MS))
 
 
 def _print_letter(console: Console, letter: Letter) -> None:
-    """Where it stands; below that why it was refused, and the record."""
+    """Prints its position; below that the reason, and the record."""
     head = Text(f"{_moment(letter):%Y-%m-%d %H:%M:%S} UTC  ")
     head.append(f"{letter.partition}:{letter.original}", "bold cyan").append("  ")
     console.print(head.append(letter.kind, _KIND_STYLES[letter.kind]))
@@ -175,7 +175,7 @@ def _print_letter(console: Console, letter: Letter) -> None:
 
 
 def cut_off(letter: Letter) -> str:
-    """What a letter lacks that was too large for its topic, and where all of it stands."""
+    """What a truncated letter lacks, and where the whole record is."""
     parts = [
         f"the first {len(kept or b''):,} of {whole:,} bytes of its {name}"
         for name, kept, whole in (("key", letter.key, letter.truncated_key), ("value", letter.value, letter.truncated))
@@ -211,7 +211,7 @@ def _print_reasons(reasons: Iterable[_Reason], as_json: bool) -> None:
 
 
 def _print_end(found: Opened, settings: Settings, none: bool, by_reason: bool, all_runs: bool) -> None:
-    """What else there is to know."""
+    """Prints remarks."""
     console = Console(highlight=False, soft_wrap=True)
     if found.run is None:
         console.print("Nothing has been counted yet: movie-stream worker", markup=False)
