@@ -51,7 +51,7 @@ def rebuild(settings: Settings, *, yes: bool) -> int:
         raise UsageError(argument="rebuild", expected="--yes, since there is no terminal to ask at")
     logs.leave_to_us()
     console = Console(highlight=False, soft_wrap=True)
-    for line in asyncio.run(_prospect(settings)).lines(settings):
+    for line in asyncio.run(_prospect(settings)).lines(settings.mongodb_database, settings.kafka_topic):
         console.print(line, markup=False)
     if not yes and not typer.confirm("Count the whole topic afresh?"):
         return _DECLINED
@@ -70,12 +70,12 @@ class _Prospect:
     gone: int
     """Records that the topic no longer holds."""
 
-    def lines(self, settings: Settings) -> list[str]:
+    def lines(self, database: str, topic: str) -> list[str]:
         """The same in words."""
         run = f"run {self.run.number} ends" if self.run else "there is no run yet"
         lines = [
-            f"{settings.mongodb_database}: {run}, and all results of earlier runs will be deleted.",
-            f"{settings.kafka_topic}: the {self.held:,} records that it holds will be counted afresh.",
+            f"{database}: {run}, and all results of earlier runs will be deleted.",
+            f"{topic}: the {self.held:,} records that it holds will be counted afresh.",
         ]
         if self.gone:
             lines.append(f"Careful: {self.gone:,} older records are no longer in it; their views will be missing.")

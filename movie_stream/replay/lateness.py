@@ -13,14 +13,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from movie_stream.aggregates.accumulator import Rules
 from movie_stream.columnar.murmur2 import partitions_of
 from movie_stream.console.words import number_of
 from movie_stream.errors import MovieStreamError
 from movie_stream.replay.order.plan import Plan
 from movie_stream.replay.order.survey import Ends, Survey
 from movie_stream.replay.records.replay_input import ReplayInput
-from movie_stream.runs.fingerprint import rules_of
-from movie_stream.settings import Settings, format_duration
+from movie_stream.settings import format_duration
 
 MOVE: Final = "move them with --shift-to now"
 ELSEWHERE: Final = "send them to another topic (KAFKA_TOPIC), or raise ALLOWED_LATENESS and run: movie-stream rebuild"
@@ -48,7 +48,7 @@ class Late:
     """The partition with the newest view of the topic."""
     newest_ms: int
     topic: str
-    allowed: timedelta
+    allowed_ms: int
 
     @property
     def is_much(self) -> bool:
@@ -61,9 +61,10 @@ class Late:
         if self.views == self.of:
             which = f"the {all_views}" if self.of == 1 else f"all {all_views}"
         newest = datetime.fromtimestamp(self.newest_ms / 1_000, UTC)
+        allowed = format_duration(timedelta(milliseconds=self.allowed_ms))
         return (
             f"{which} would be late, and not count: partition {self.partition} of the topic {self.topic} has "
-            f"views up to {newest:%Y-%m-%d %H:%M:%S} UTC, and ALLOWED_LATENESS is {format_duration(self.allowed)}"
+            f"views up to {newest:%Y-%m-%d %H:%M:%S} UTC, and ALLOWED_LATENESS is {allowed}"
         )
 
 
@@ -74,7 +75,7 @@ class Lateness:
     earlier run has sent: these first ones are not judged again, and a newest view of the topic that may be one of them,
     up to `own_newest_ms`, makes no other view late.
 
-    >>> late = Lateness(Settings(allowed_lateness="1min"), 1, {0: 100_000})
+    >>> late = Lateness("views", Rules(allowed_lateness_ms=60_000), 1, {0: 100_000})
     >>> late.add([b"ana"] * 3, np.array([30_000, 39_999, 40_000]))
     >>> late.found.views, late.found.of
     (2, 3)
@@ -82,17 +83,17 @@ class Lateness:
 
     def __init__(
         self,
-        settings: Settings,
+        topic: str,
+        rules: Rules,
         partitions: int,
         newest_ms: Mapping[int, int],
         *,
         sent: Sequence[int] = (),
         own_newest_ms: int = -1,
     ) -> None:
-        self._settings, self._partitions = settings, partitions
+        self._topic, self._rules, self._partitions = topic, rules, partitions
         self._newest_ms = {partition: at for partition, at in newest_ms.items() if not sent or at > own_newest_ms}
         self._sent = np.array(sent or [0] * partitions, np.int64)
-        rules = rules_of(settings)
         self._oldest_ms = np.full(partitions, _ALWAYS_IN_TIME)
         """The oldest timestamp that is in time, by partition."""
         for partition, at in self._newest_ms.items():
@@ -125,10 +126,7 @@ class Lateness:
             return None
         partition = max(self._newest_ms, key=lambda number: (self._newest_ms[number], -number))
         left = int(np.maximum(self._views - self._sent, 0).sum())
-        settings = self._settings
-        return Late(
-            *(late, left, partition, self._newest_ms[partition]), settings.kafka_topic, settings.allowed_lateness
-        )
+        return Late(late, left, partition, self._newest_ms[partition], self._topic, self._rules.allowed_lateness_ms)
 
 
 def judged(

@@ -220,7 +220,8 @@ class _Replay:
             return
         earlier = self._resumption.earlier if self._resumption else None
         sent = [partition.views for partition in earlier.places] if earlier else ()
-        lateness = Lateness(settings, partitions, newest_ms, sent=sent, own_newest_ms=self._survey.newest_ms)
+        rules, own_newest_ms = rules_of(settings), self._survey.newest_ms
+        lateness = Lateness(settings.kafka_topic, rules, partitions, newest_ms, sent=sent, own_newest_ms=own_newest_ms)
         if not lateness.possible(self._survey.oldest_ms):
             return
         async with aclosing(in_turns(judged(self._views, self._plan, self._survey, self._ahead_ms, lateness))) as looks:

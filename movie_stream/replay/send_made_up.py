@@ -18,6 +18,7 @@ from movie_stream.replay.newest_views import newest_views
 from movie_stream.replay.send import in_turns, write_paced
 from movie_stream.replay.synthetic.faults import Tally
 from movie_stream.replay.synthetic.made_up import MadeUp, records
+from movie_stream.runs.fingerprint import rules_of
 from movie_stream.settings import Settings
 
 ROWS_AT_ONCE: Final = 1_000
@@ -34,7 +35,7 @@ async def late_of_made_up(settings: Settings, views: MadeUp) -> Late | None:
             partitions = (await partitions_of(admin, (topic,))).get(topic)
     if not partitions:
         return None  # reported as soon as something is sent
-    lateness = Lateness(settings, partitions, await newest_views(settings, partitions))
+    lateness = Lateness(topic, rules_of(settings), partitions, await newest_views(settings, partitions))
     if not lateness.possible(views.begins_ms):
         return None
     async with aclosing(in_turns(views.chunks())) as coming:

@@ -79,9 +79,10 @@ async def wait_until_counted(
             with client.explained(settings, f"asking how far {topic} is counted"):
                 goal = _Goal(reader, await offsets.both_ends(reader, places))
             tables = Tables(settings, reader, topic, counts[topic])
-            while (progress := await _progress(settings, tables, db, goal.now, finished)).lag or not await goal.settled(
-                settings
-            ):
+            while True:
+                progress = await _progress(settings.kafka_group, tables, db, goal.now, finished)
+                if not progress.lag and await goal.settled(settings):
+                    break
                 if seen is not None:
                     seen(progress, topic == topics.partials)
                 await pause()
@@ -117,7 +118,7 @@ class _Goal:
 
 
 async def _progress(
-    settings: Settings,
+    group: str,
     tables: Tables,
     db: Database,
     ends: Mapping[TopicPartition, int],
@@ -128,7 +129,7 @@ async def _progress(
     if all(own.get(place, 0) >= end for place, end in ends.items()):
         return _of(ends, own)
     try:
-        run = await runs.current(db, settings.kafka_group)
+        run = await runs.current(db, group)
     except MongoAway:  # it may come back; workers wait for it too
         return _of(ends, own)
     written = await tables.positions(run)

@@ -53,7 +53,7 @@ async def rewind(settings: Settings) -> None:
             async with asyncio.timeout(_COMMITTED_WITHIN_S):
                 await consumer.commit({place: OffsetAndMetadata(0, "") for place in places})
         except (KafkaError, TimeoutError) as error:
-            raise _refused(settings, error, "stop all workers, then do this again") from error
+            raise _refused(settings.kafka_group, error, "stop all workers, then do this again") from error
 
 
 @asynccontextmanager
@@ -106,10 +106,10 @@ async def _share(settings: Settings, consumer: AIOKafkaConsumer) -> set[TopicPar
         async with client.admin(settings) as admin:
             group = await describe_group(settings, admin)
         cause = f"no partitions within {JOINED_WITHIN_S:.0f} s; {group}; likely, {group.why_nothing_is_shared_out}"
-        raise _refused(settings, cause, REMEDY) from error
+        raise _refused(settings.kafka_group, cause, REMEDY) from error
     assigned: set[TopicPartition] = consumer.assignment()
     return assigned
 
 
-def _refused(settings: Settings, cause: object, remedy: str) -> BrokerRefused:
-    return BrokerRefused(doing=f"setting the group {settings.kafka_group} back", cause=cause, remedy=remedy)
+def _refused(group: str, cause: object, remedy: str) -> BrokerRefused:
+    return BrokerRefused(doing=f"setting the group {group} back", cause=cause, remedy=remedy)

@@ -116,7 +116,7 @@ def narrow_console() -> Console:
     return console if console.is_terminal and console.width <= _WIDTH else Console(highlight=False, width=_WIDTH)
 
 
-def footnotes(letters: Letters, settings: Settings, all_runs: bool) -> list[str]:
+def footnotes(letters: Letters, topic: str, all_runs: bool) -> list[str]:
     """What was read and is not shown, if anything."""
     notes = []
     if letters.elsewhere and not all_runs:
@@ -124,5 +124,5 @@ def footnotes(letters: Letters, settings: Settings, all_runs: bool) -> list[str]
     elif letters.elsewhere:
         notes.append(f"{letters.elsewhere:,} letters of another topic of this name were passed over.")
     if letters.strange:
-        notes.append(f"{letters.strange:,} records of {settings.dead_letters_topic} are no letters of a worker.")
+        notes.append(f"{letters.strange:,} records of {topic} are no letters of a worker.")
     return notes

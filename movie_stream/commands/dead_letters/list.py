@@ -60,7 +60,7 @@ async def _list(
             else:
                 none = not await _print_letters(letters, limit, as_json, bar)
         if not as_json:
-            _print_end(found, settings, none, by_reason, all_runs)
+            _print_end(found, settings.dead_letters_topic, none, by_reason, all_runs)
 
 
 async def _newest_first(found: Opened, wanted: LetterFilter, bar: Progress) -> AsyncIterator[Letter]:
@@ -210,14 +210,14 @@ def _print_reasons(reasons: Iterable[_Reason], as_json: bool) -> None:
         narrow_console().print(table)
 
 
-def _print_end(found: Opened, settings: Settings, none: bool, by_reason: bool, all_runs: bool) -> None:
+def _print_end(found: Opened, topic: str, none: bool, by_reason: bool, all_runs: bool) -> None:
     """Prints remarks."""
     console = Console(highlight=False, soft_wrap=True)
     if found.run is None:
         console.print("Nothing has been counted yet: movie-stream worker", markup=False)
     elif none:
-        console.print(f"No dead letters of this kind in {settings.dead_letters_topic}.", markup=False)
+        console.print(f"No dead letters of this kind in {topic}.", markup=False)
     elif not by_reason:
         console.print(Text("Newest first, each by partition:offset. For counts by reason: --by-reason", "dim"))
-    for note in footnotes(found.letters, settings, all_runs):
+    for note in footnotes(found.letters, topic, all_runs):
         console.print(Text(note, "dim"))

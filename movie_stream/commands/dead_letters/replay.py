@@ -72,7 +72,7 @@ async def _replay(
         finally:
             await replay.stop()
         replay.sum_up()
-        for note in footnotes(found.letters, settings, all_runs):
+        for note in footnotes(found.letters, settings.dead_letters_topic, all_runs):
             Console(highlight=False, soft_wrap=True).print(Text(note, "dim"))
 
 

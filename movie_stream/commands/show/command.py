@@ -85,9 +85,9 @@ def _look(settings: Settings, what: str, choice: Choice) -> Look:
         raise UsageError(argument="--limit", expected=f"a whole number from 1 to {MOST:,}", got=str(choice.limit))
     if what == WORKERS:
         _no_choice(choice)
-        return lambda db: show_workers.answer(db, settings, choice.limit or MOST)
+        return lambda db: show_workers.answer(db, settings.kafka_group, choice.limit or MOST)
     _query(what, choice)
-    return lambda db: show_results.answer(db, settings, _query(what, choice))
+    return lambda db: show_results.answer(db, settings.timezone, _query(what, choice))
 
 
 def _no_choice(choice: Choice) -> None:

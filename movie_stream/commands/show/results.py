@@ -17,7 +17,6 @@ from movie_stream.commands.show.answer import Answer, Column, Table
 from movie_stream.mongo import read
 from movie_stream.mongo.client import Database
 from movie_stream.mongo.query import Query
-from movie_stream.settings import Settings
 
 MOST: Final = 100_000
 """The largest limit, since what is shown is held in memory."""
@@ -54,7 +53,7 @@ def limit_of(result: Result) -> int:
     return 1 if shape.start else MOST
 
 
-async def answer(db: Database, settings: Settings, query: Query) -> Answer:
+async def answer(db: Database, timezone: str, query: Query) -> Answer:
     """The answer of MongoDB. The limit of the query is that of documents, or of entries in a single list."""
     page, shape = await read.page(db, query), query.shape
     documents, more = page.documents, page.next is not None
@@ -68,7 +67,7 @@ async def answer(db: Database, settings: Settings, query: Query) -> Answer:
         ["_id", *(column.name for column in shape.row)],
         rows,
         _tables(shape, documents, rows),
-        [f"Peak hour in {settings.timezone}"] * peak,
+        [f"Peak hour in {timezone}"] * peak,
         _more(shape, query.limit) if more else "",
         "" if documents else await _nothing(db, query),
     )

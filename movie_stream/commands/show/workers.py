@@ -13,7 +13,6 @@ from movie_stream.commands.show.answer import Answer, Column, Table
 from movie_stream.mongo.client import Database
 from movie_stream.mongo.read import LIMIT_MS
 from movie_stream.mongo.workers import EXPIRES_AFTER, WORKERS
-from movie_stream.settings import Settings
 
 _STATE_WIDTH: Final = 12
 _PARTITIONS_LEAST: Final = 18
@@ -26,14 +25,14 @@ _FIELDS: Final = (
 """The columns of the CSV."""
 
 
-async def answer(db: Database, settings: Settings, limit: int) -> Answer:
+async def answer(db: Database, group: str, limit: int) -> Answer:
     """The workers seen within the last minute by MongoDB's clock, the longest running first."""
     found = await _seen(db, limit + 1)
     workers, now = found[:limit], found[0][_NOW] if found else None
     for worker in found:
         del worker[_NOW]
     rows = [row_of(worker, now) for worker in workers]
-    elsewhere = {row["group"] for row in rows} - {settings.kafka_group}
+    elsewhere = {row["group"] for row in rows} - {group}
     return Answer(
         workers,
         _FIELDS,

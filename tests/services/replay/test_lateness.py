@@ -22,6 +22,7 @@ from movie_stream.replay.order.plan import Plan, plan_of
 from movie_stream.replay.resume.bookmark import bookmark_of
 from movie_stream.replay.send import ReplayProgress, ReplayResult, replay
 from movie_stream.replay.source import ViewsSource
+from movie_stream.runs.fingerprint import rules_of
 from movie_stream.settings import Settings
 from tests.services.replay.test_send import START_MS, csv_file, topic, view
 from tests.support.whole_path import command, database, log_of, succeed
@@ -63,7 +64,7 @@ def test_late_is_what_a_worker_refuses(views: list[tuple[int, int]], newest: dic
             continue
         judged += 1
         late += place in newest and time_ms < newest[place] - 3
-    lateness = Lateness(settings, 3, newest, sent=sent)
+    lateness = Lateness("views", rules_of(settings), 3, newest, sent=sent)
     for start in (0, 15):
         times_ms = np.array([time_ms for _, time_ms in views[start : start + 15]], np.int64)
         lateness.add(keys[start : start + 15], times_ms)
