@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.terminal_theme import MONOKAI
 
 from movie_stream.commands.demo import command as demo
-from movie_stream.commands.demo.live import Run, Screen, frame
+from movie_stream.commands.demo.live import DemoState, Screen, frame
 from movie_stream.settings import load_settings
 
 PICTURE = Path(__file__).parent / "demo.svg"
@@ -26,7 +26,7 @@ class _Painter:
 
     svg = ""
 
-    def show(self, run: Run) -> None:
+    def show(self, run: DemoState) -> None:
         if not self.svg and run.now.views > _COUNT / 2:
             console = Console(width=WIDTH, height=HEIGHT, record=True, file=io.StringIO(), force_terminal=True)
             console.print(frame(run, WIDTH, HEIGHT))

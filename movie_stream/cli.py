@@ -324,12 +324,12 @@ def list_letters(
 
     In JSON, key and value are text where they are UTF-8; where not, key_base64 and value_base64 stand instead.
     """
-    from movie_stream.commands.dead_letters.common import selection_of
+    from movie_stream.commands.dead_letters.common import letter_filter
     from movie_stream.commands.dead_letters.list import list_letters as run
     from movie_stream.settings import load_settings
 
-    selection = selection_of(kind=kind, reason=reason, partition=partition, since=since, until=until)
-    _end(run(load_settings(), selection, limit=limit, by_reason=by_reason, as_json=as_json, all_runs=all_runs))
+    wanted = letter_filter(kind=kind, reason=reason, partition=partition, since=since, until=until)
+    _end(run(load_settings(), wanted, limit=limit, by_reason=by_reason, as_json=as_json, all_runs=all_runs))
 
 
 @dead_letters.command(
@@ -357,12 +357,12 @@ def replay_letters(
     What would be refused again is not sent, but counted by reason. A copy goes into the partition of its original,
     where the worker knows whether that, or another copy of it, counts already: so this may be repeated at any time.
     """
-    from movie_stream.commands.dead_letters.common import selection_of
+    from movie_stream.commands.dead_letters.common import letter_filter
     from movie_stream.commands.dead_letters.replay import replay_letters as run
     from movie_stream.settings import load_settings
 
-    selection = selection_of(kind=kind, reason=reason, partition=partition, since=since, until=until)
-    _end(run(load_settings(), selection, through=through, dry_run=dry_run, misplaced=misplaced, all_runs=all_runs))
+    wanted = letter_filter(kind=kind, reason=reason, partition=partition, since=since, until=until)
+    _end(run(load_settings(), wanted, through=through, dry_run=dry_run, misplaced=misplaced, all_runs=all_runs))
 
 
 @app.command(epilog=_examples("movie-stream doctor", "movie-stream doctor --json"))

@@ -1,8 +1,7 @@
 """Every error that a user can cause or has to act on: one class a cause, one line a message.
 
 The command line prints `error: <the line>` and ends with the class's `exit_code`; a traceback is for bugs.
-Each class is built from keyword arguments, so that no message forgets what was expected, where, and what to
-do.
+Each class is built from keyword arguments, so that no message omits what was expected, where, and what to do.
 """
 
 from collections.abc import Iterable
@@ -12,9 +11,9 @@ from typing import ClassVar
 from movie_stream.masking import masked, printable
 
 _LONGEST = 4_000
-"""Characters of a line; causes may quote what others sent."""
+"""The longest line, in characters; causes may quote foreign text."""
 _LONGEST_QUOTE = 80
-"""Characters of what came instead of what was expected."""
+"""The longest quote of what came instead, in characters."""
 
 
 class MovieStreamError(Exception):
@@ -56,7 +55,7 @@ class SettingMissing(SettingsError):
 
 
 class UsageError(MovieStreamError):
-    """A command was called with arguments that cannot be meant.
+    """A command was called with invalid arguments.
 
     >>> str(UsageError(argument="--rate", expected="a number of events/s from 0", got="-5"))
     "--rate: expected a number of events/s from 0, got '-5'"
@@ -80,7 +79,7 @@ class Misused(UsageError):
 
 
 class OutputFailed(MovieStreamError):
-    """What a command has to say cannot be written; `what` is standard output or standard error.
+    """The output of a command cannot be written; `what` is standard output or standard error.
 
     >>> str(OutputFailed(what="standard output", cause=OSError(28, "No space left on device")))
     'standard output cannot be written (No space left on device); send it elsewhere, or make room there'
@@ -95,11 +94,11 @@ class OutputFailed(MovieStreamError):
 
 
 class ReaderGone(Exception):
-    """Whoever read standard output has seen enough, as `head` in `... | head`: nothing to speak of."""
+    """The reader of standard output has gone, as `head` in `... | head`; this is not reported."""
 
 
 class OutOfMemory(MovieStreamError):
-    """There is no memory for something, or no thread: `what` could not be had, `remedy` is what to do.
+    """Memory or threads are exhausted: `what` could not be allocated, `remedy` is what to do.
 
     >>> str(OutOfMemory(what="no 4,096 bytes for an array", remedy="raise ulimit -v"))
     'out of memory: no 4,096 bytes for an array; raise ulimit -v'
@@ -134,7 +133,7 @@ class PartitionSilent(BrokerUnreachable):
 
 
 class BrokerClosed(MovieStreamError):
-    """A broker answers at `address`, but there is no way in: TLS, a certificate or a login is wrong.
+    """A broker answers at `address`, but refuses the connection: TLS, a certificate or a login is wrong.
 
     >>> str(BrokerClosed(address="kafka:9093", cause="it speaks TLS", remedy="set KAFKA_SECURITY_PROTOCOL to SSL"))
     'no way in at the Kafka broker kafka:9093: it speaks TLS; set KAFKA_SECURITY_PROTOCOL to SSL'
@@ -171,7 +170,7 @@ class BrokerRefused(MovieStreamError):
 
 
 class ClockWrong(BrokerRefused):
-    """The broker refuses a record for its time, which is that of the clock here, `now` in UTC."""
+    """The broker refuses a record for its timestamp, which is this host's time, `now` in UTC."""
 
     def __init__(self, *, doing: str, now: str) -> None:
         super().__init__(
@@ -246,7 +245,7 @@ class MongoRefused(MovieStreamError):
 
 
 class MongoForbids(MongoRefused):
-    """MongoDB knows this user, or nobody has logged in, but does not allow this."""
+    """MongoDB does not allow this to the user, who may not have logged in."""
 
     def __init__(self, *, uri: str, cause: object = "") -> None:
         MovieStreamError.__init__(
@@ -282,20 +281,20 @@ class InputError(MovieStreamError):
         line: int | None = None,
         remedy: str = "",
     ) -> None:
-        place = f"{path}, line {line}" if line is not None else str(path)
-        super().__init__(f"{place}: {_expectation(expected, got)}{_and(remedy)}")
+        where = f"{path}, line {line}" if line is not None else str(path)
+        super().__init__(f"{where}: {_expectation(expected, got)}{_and(remedy)}")
 
 
 class FileRefused(InputError):
-    """The content of a file, or of one of its lines, cannot be used; `why` is a sentence already.
+    """The content of a file, or of one of its lines, is unusable; `why` is the complete reason.
 
     >>> str(FileRefused(path="a.csv", why="none of the 2 rows can be used", remedy="correct the file"))
     'a.csv: none of the 2 rows can be used; correct the file'
     """
 
     def __init__(self, *, path: object, why: str, remedy: str, line: int | None = None) -> None:
-        place = f"{path}, line {line}" if line is not None else str(path)
-        MovieStreamError.__init__(self, f"{place}: {why}; {remedy}")
+        where = f"{path}, line {line}" if line is not None else str(path)
+        MovieStreamError.__init__(self, f"{where}: {why}; {remedy}")
 
 
 class EventRefused(MovieStreamError):
@@ -305,8 +304,8 @@ class EventRefused(MovieStreamError):
     'this view cannot be sent: rating: expected a number from 0 to 5, or null, got 7; correct it or leave it out'
     """
 
-    def __init__(self, *, reason: str, place: str = "this view") -> None:
-        super().__init__(f"{place} cannot be sent: {reason}; correct it or leave it out")
+    def __init__(self, *, reason: str, where: str = "this view") -> None:
+        super().__init__(f"{where} cannot be sent: {reason}; correct it or leave it out")
         self.reason = reason
 
 
@@ -339,7 +338,7 @@ class RunMismatch(MovieStreamError):
 
 
 class ChangelogError(MovieStreamError):
-    """What stands in one of our own topics is not of our making."""
+    """One of our own topics holds records that are not ours."""
 
     def __init__(self, *, topic: str, partition: int, expected: str, got: str | None = None) -> None:
         super().__init__(

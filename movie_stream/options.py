@@ -1,4 +1,4 @@
-"""The options of the command line by their commands: each one's name, type and help; cli.py puts them together."""
+"""The options of the command line, by command: name, type and help of each; cli.py combines them."""
 
 from enum import StrEnum
 from pathlib import Path

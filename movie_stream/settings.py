@@ -29,7 +29,7 @@ _DURATION = re.compile(r"([0-9]{1,15})(ms|s|min|h|d)")
 _LONGEST_DAYS = 36_500
 _DEAD_LETTERS = "-dead-letters"
 _VALUE_BYTES = 64 << 10
-"""The most that a file with one value may have."""
+"""The largest file with one value, in bytes."""
 _DOTENV_BYTES = 1 << 20
 _AT_ONCE_BYTES = 16 << 20
 """What is unpacked of a batch as a whole, and so the least that may be allowed; see kafka/batches/inflate.py."""
@@ -61,7 +61,7 @@ def parse_duration(text: object) -> timedelta:
 
 
 def format_duration(duration: timedelta) -> str:
-    """The duration as a setting is written, in the largest unit that fits; a day is `24h`.
+    """The duration in the notation of settings, in the largest unit that fits; a day is `24h`.
 
     >>> format_duration(timedelta(minutes=90)), format_duration(timedelta(days=1))
     ('90min', '24h')
@@ -120,7 +120,7 @@ def _setting(default: object, *, expected: str, meaning: str) -> Any:
 
 
 class Settings(BaseSettings):
-    """All settings, checked and read-only. Build it with `load_settings`, which words the errors."""
+    """All settings, validated and read-only. Build it with `load_settings`, which explains the errors."""
 
     model_config = SettingsConfigDict(
         case_sensitive=True,
@@ -254,14 +254,14 @@ class Settings(BaseSettings):
         return self.mongodb_uri.get_secret_value()
 
     def with_services(self, *, bootstrap_servers: str, mongodb_uri: str) -> Self:
-        """These settings with another broker and MongoDB, which let anyone in."""
+        """These settings with another broker and MongoDB that need no login."""
         access = {name: type(self).model_fields[name].default for name in ("kafka_security_protocol", *_SASL, *_TLS)}
         return self.model_copy(
             update={"kafka_bootstrap_servers": bootstrap_servers, "mongodb_uri": SecretStr(mongodb_uri), **access}
         )
 
     def keep_secrets(self) -> None:
-        """Has the secrets masked in all that this process shows from now on."""
+        """Masks the secrets in everything that this process prints from now on."""
         for name, user in (
             ("kafka_sasl_password", self.kafka_sasl_username),
             ("kafka_tls_key_password", None),
@@ -292,7 +292,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _access_is_complete(self) -> Self:
-        """What is set of TLS and of a login fits the protocol: a password that nothing uses is an error too."""
+        """Checks that the settings of TLS and login fit the protocol; an unused password is an error too."""
         protocol = self.kafka_security_protocol
         self._check_fit(_SASL, used=protocol.startswith("SASL_"), protocols="SASL_SSL or SASL_PLAINTEXT")
         self._check_fit(_TLS, used=protocol.endswith("SSL"), protocols="SSL or SASL_SSL")
@@ -327,11 +327,11 @@ class Settings(BaseSettings):
 
 
 class _Layer(PydanticBaseSettingsSource):
-    """Settings from one set of variables (`place` says which), by NAME or by NAME_FILE."""
+    """Settings from one set of variables (`origin` says which), by NAME or by NAME_FILE."""
 
-    def __init__(self, place: str, variables: EnvSettingsSource) -> None:
+    def __init__(self, origin: str, variables: EnvSettingsSource) -> None:
         super().__init__(variables.settings_cls)
-        self.place = place
+        self.origin = origin
         self._variables = variables.env_vars
 
     def variable(self, name: str) -> str | None:
@@ -339,7 +339,8 @@ class _Layer(PydanticBaseSettingsSource):
         direct, by_file = variable_of(name), f"{variable_of(name)}_FILE"
         found = [variable for variable in (direct, by_file) if self._variables.get(variable)]
         if len(found) == 2:
-            raise SettingsError(variable=direct, expected=f"either {direct} or {by_file}, got both in the {self.place}")
+            expected = f"either {direct} or {by_file}, got both in the {self.origin}"
+            raise SettingsError(variable=direct, expected=expected)
         return found[0] if found else None
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
@@ -349,9 +350,7 @@ class _Layer(PydanticBaseSettingsSource):
         value = self._variables[variable] or ""
         if variable.endswith("_FILE"):
             return _content(variable, value), field_name, False
-        if any(
-            "\ud800" <= char <= "\udfff" for char in value
-        ):  # how Python reads bytes of the environment that are not
+        if any("\ud800" <= char <= "\udfff" for char in value):  # Python's stand-ins for bytes that are not UTF-8
             raise SettingsError(variable=variable, expected="text in UTF-8")
         return value.strip(), field_name, False
 
@@ -398,7 +397,7 @@ def origin_of(name: str) -> str:
     for layer in _layers():
         variable = layer.variable(name)
         if variable is not None:
-            return f"{layer.place} ({variable})" if variable.endswith("_FILE") else layer.place
+            return f"{layer.origin} ({variable})" if variable.endswith("_FILE") else layer.origin
     return "default"
 
 
@@ -408,18 +407,18 @@ def variable_of(name: str) -> str:
 
 
 def expectation_of(name: str) -> str:
-    """What a value of the named setting has to be, for an error message."""
+    """What the named setting expects, for an error."""
     extra = Settings.model_fields[name].json_schema_extra
     return str(extra["expected"]) if isinstance(extra, dict) else ""
 
 
 def secret_names() -> frozenset[str]:
-    """The names of the settings whose values nobody may see."""
+    """The names of the settings whose values are secret."""
     return frozenset(name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation))
 
 
 def written(value: object) -> str:
-    """A setting's value as one writes it into a variable, secrets included."""
+    """The value of a setting as text for its variable, secrets included."""
     match value:
         case None:
             return ""
@@ -471,6 +470,6 @@ def _why(error: OSError | ValueError) -> str:
         case OSError():
             return error.strerror or str(error)
         case UnicodeDecodeError():
-            return "it is not UTF-8"  # the error itself quotes the bytes, of a secret maybe
+            return "it is not UTF-8"  # the error itself quotes the bytes, perhaps of a secret
         case _:
             return str(error)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -31,6 +31,7 @@ _EVER: Final = 2**62
 _ASKED_AT_ONCE: Final = 1 << 16
 """Users of whom is asked where they belong, so that what is made of their names stays small."""
 
+Time = TypeVar("Time", int, Ints)
 Entry = Block | UsersBlock | UserDaysBlock | RefusedBlock
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Entry] = msgspec.msgpack.Decoder(Entry)
@@ -45,6 +46,10 @@ class Rules:
     session_gap_ms: int = 1_800_000
     timezone: str = "UTC"
     revenue_per_view_micro: int = 0
+
+    def oldest_in_time(self, watermark_ms: Time) -> Time:
+        """The smallest timestamp (ms) that is not late behind this watermark."""
+        return watermark_ms - self.allowed_lateness_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +129,7 @@ class Accumulator:
     @property
     def threshold_ms(self) -> int:
         """No valid view will ever be older than this."""
-        return 0 if self.watermark_ms is None else self.watermark_ms - self._rules.allowed_lateness_ms
+        return 0 if self.watermark_ms is None else self._rules.oldest_in_time(self.watermark_ms)
 
     def apply(self, chunk: Chunk) -> list[DeadLetter]:
         """Applies the records from `position` on.
@@ -207,7 +212,7 @@ class Accumulator:
         """Record by record: late is what is older than the watermark before it, less the lateness that is allowed."""
         first = _BEFORE_ALL if self.watermark_ms is None else self.watermark_ms
         watermark = np.maximum.accumulate(np.concatenate([[first], views.timestamp_ms]))[:-1]
-        late = views.timestamp_ms < watermark - self._rules.allowed_lateness_ms
+        late = views.timestamp_ms < self._rules.oldest_in_time(watermark)
         letters = []
         for row in np.flatnonzero(late).tolist():
             reason = (

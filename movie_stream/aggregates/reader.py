@@ -10,7 +10,7 @@ from movie_stream.aggregates.vocabulary import Names, Vocabulary
 from movie_stream.columnar.columns import Bools, Ints
 from movie_stream.columnar.spans import Spans
 from movie_stream.events.chunk import Chunk
-from movie_stream.events.event import Decoded, Refusal, decode
+from movie_stream.events.event import Decoded, Refusal, decode, is_ahead
 from movie_stream.events.layout import unread
 
 
@@ -80,8 +80,7 @@ class Reader:
     def _by_layout(self, chunk: Chunk) -> tuple[Views, Ints]:
         """What can be read so without doubt, and the indices of the other records."""
         columns, read = chunk.by_layout or unread(chunk.values)
-        ahead_ms = columns.timestamp_ms - chunk.times_ms
-        read = read & ((ahead_ms <= self._future_tolerance_ms) | (chunk.times_ms < 0))
+        read = read & ~is_ahead(columns.timestamp_ms, chunk.times_ms, self._future_tolerance_ms)
         rows = np.flatnonzero(read)
         if len(rows) < len(read):
             columns = columns.take(rows)

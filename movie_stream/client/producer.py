@@ -15,21 +15,22 @@ from typing import Any, Final, Self, TypeAlias
 from movie_stream.client.view_event import ViewEvent
 from movie_stream.client.write_behind import WriteBehind, writing_behind
 from movie_stream.errors import EventRefused, MovieStreamError, UsageError
-from movie_stream.events.event import ahead_of_time
+from movie_stream.events.event import ahead_of_time, is_ahead
 from movie_stream.kafka.produce.pace import Pace
 from movie_stream.kafka.produce.topic_writer import ACK_TIMEOUT, open_topic
+from movie_stream.runs.fingerprint import rules_of
 from movie_stream.settings import Settings, settings_with
 
 log = logging.getLogger(__name__)
 
 Item: TypeAlias = ViewEvent | Mapping[str, Any]
-"""A view, or a mapping that has the fields of one."""
+"""A view, or a mapping with its fields."""
 Source: TypeAlias = Iterable[Item] | AsyncIterable[Item]
 
 LEAVE_WITHIN_S: Final = 5.0
-"""After an exception, what was accepted is still delivered, if that takes no longer."""
+"""After an exception, accepted views are still delivered within this time."""
 _TURN: Final = 1_000
-"""After so many items of a source everybody else gets a turn, however fast it is."""
+"""After this many items of a source other tasks get a turn."""
 
 
 class ViewProducer:
@@ -41,12 +42,12 @@ class ViewProducer:
     Settings are those of this process, unless `settings` are given; `bootstrap_servers` and `topic` win over both.
     An acknowledgement that takes longer than `ack_timeout` counts as lost.
 
-    Views of one user arrive in the order in which they were sent. Leaving the block waits until all that was accepted
-    is acknowledged, or raises. When an exception leaves the block, what was accepted before is delivered too, if that
-    takes no longer than LEAVE_WITHIN_S, and the exception goes on.
+    Views of one user arrive in the order in which they were sent. Leaving the block waits until all accepted views are
+    acknowledged, or raises. If an exception leaves the block, accepted views are still delivered within LEAVE_WITHIN_S,
+    and the exception propagates.
 
-    Entering raises SettingsError, BrokerUnreachable, BrokerClosed, BrokerForbids, TopicMissing. Once a record was not
-    acknowledged, every method and the end of the block raise BrokerUnreachable, BrokerForbids, TopicMissing or
+    Entering raises SettingsError, BrokerUnreachable, BrokerClosed, BrokerForbids, TopicMissing. After a record that was
+    not acknowledged, every method and the end of the block raise BrokerUnreachable, BrokerForbids, TopicMissing or
     WriteRefused.
     """
 
@@ -59,7 +60,7 @@ class ViewProducer:
         ack_timeout: timedelta = ACK_TIMEOUT,
     ) -> None:
         self._settings = settings_with(settings, kafka_bootstrap_servers=bootstrap_servers, kafka_topic=topic)
-        self._tolerance_ms = self._settings.future_tolerance // timedelta(milliseconds=1)
+        self._tolerance_ms = rules_of(self._settings).future_tolerance_ms
         self._ack_timeout = ack_timeout
         self._behind: WriteBehind | None = None
 
@@ -81,23 +82,23 @@ class ViewProducer:
                 await self._flush_in_time(error)
 
     async def send(self, event: ViewEvent) -> None:
-        """Accepts a view, at once unless thousands wait to be written. If it raises or is cancelled, it is not sent.
+        """Accepts a view, at once unless thousands wait to be written. If it raises or is cancelled, nothing is sent.
 
-        Raises EventRefused for a view that lies further ahead than FUTURE_TOLERANCE, and what the class says.
+        Raises EventRefused for a view further ahead than FUTURE_TOLERANCE, and the errors of the class.
         """
         now_ms = time.time_ns() // 1_000_000
-        if event.timestamp - now_ms > self._tolerance_ms:
+        if is_ahead(event.timestamp, now_ms, self._tolerance_ms):
             raise EventRefused(reason=ahead_of_time(event.timestamp, now_ms, self._tolerance_ms))
         await self._entered().put(event.user_id.encode(), event.value)
 
     async def send_all(
         self, source: Source, *, rate: float = 0, refused: Callable[[EventRefused], None] | None = None
     ) -> int:
-        """Accepts all views of a source, at `rate` events/s (0: as fast as it goes); returns how many they were.
+        """Accepts all views of a source, at `rate` events/s (0: as fast as it goes); returns their number.
 
-        A view that cannot be sent is told to `refused` and left out; without that, it is raised.
+        A view that cannot be sent is passed to `refused` and skipped; without that, the error is raised.
 
-        Raises UsageError for a rate that is none, EventRefused, and what the class says.
+        Raises UsageError for an invalid rate, EventRefused, and the errors of the class.
         """
         if not 0 <= rate < math.inf:
             expected = "a number of events/s, or 0 for as fast as it goes"
@@ -110,14 +111,14 @@ class ViewProducer:
                     await self.send(_view(item))
                     sent += 1
                 except EventRefused as error:
-                    placed = EventRefused(reason=error.reason, place=f"item {number} of the source")
+                    placed = EventRefused(reason=error.reason, where=f"item {number} of the source")
                     if refused is None:
                         raise placed from error
                     refused(placed)
         return sent
 
     async def flush(self) -> None:
-        """Waits until all that was accepted before is acknowledged. Raises what the class says."""
+        """Waits until all views accepted before are acknowledged. Raises the errors of the class."""
         await self._entered().flush()
 
     async def _flush_in_time(self, left_by: BaseException) -> None:
@@ -143,7 +144,7 @@ def _view(item: object) -> ViewEvent:
 
 
 async def _paced(source: Source, pace: Pace) -> AsyncGenerator[Item]:
-    """The items, each when its time has come."""
+    """Yields the items at their times."""
     due = 0
     async with aclosing(_each(source)) as items:
         async for item in items:

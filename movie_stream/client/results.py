@@ -1,4 +1,4 @@
-"""Reads the results from MongoDB, as the documents that they are stored as."""
+"""Reads the results from MongoDB, as stored."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Results:
     `movie_stream.mongo.documents`. `since` and `until` choose windows by their start, the latter exclusive, both aware;
     `genre` is found however it is written.
 
-    All of them raise MongoUnreachable, MongoRefused, MongoFailed, QueryTooSlow, and UsageError for arguments that
-    cannot be meant; entering raises SettingsError.
+    All of them raise MongoUnreachable, MongoRefused, MongoFailed, QueryTooSlow, and UsageError for invalid arguments;
+    entering raises SettingsError.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Results:
         await self._stack.aclose()
 
     async def total_views(self) -> int:
-        """How many views are counted."""
+        """The number of counted views."""
         return await self._answer(read.total_views(self._opened()))
 
     async def documents(
@@ -93,10 +93,10 @@ class Results:
     async def changes(
         self, limit: int = 100, *, genre: str | None = None, every_s: float = 1.0
     ) -> AsyncGenerator[MoviesAggregates]:
-        """Of the `limit` newest minutes by genre each as it is now, and again each time it is found changed or new.
+        """The `limit` newest minutes by genre, and then each of them that is new or has changed.
 
-        MongoDB is asked every `every_s` seconds: of several changes in between the last one is seen. Older windows,
-        which late views change, are not. It does not end by itself.
+        MongoDB is polled every `every_s` seconds: of several changes in between only the last one is seen, and none of
+        older windows, which late views change. It does not end by itself.
         """
         if not every_s > 0:
             raise UsageError(argument="every_s", expected="a number of seconds above 0", got=str(every_s))

@@ -1,4 +1,4 @@
-"""One view of a film, checked when it is made by the rules that the worker decodes it by."""
+"""One view of a film, validated when it is made, by the rules of the worker."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _VALUES: Final = attrgetter(*FIELDS)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND: Final = timedelta(milliseconds=1)
 _LONGEST_QUOTE: Final = 60
-"""Characters of a value that is no use."""
+"""Characters of an invalid value."""
 
 
 @dataclass(frozen=True, slots=True, init=False)
 class ViewEvent:
-    """One view of a film. What breaks a rule of the event contract cannot be made: it raises EventRefused.
+    """One view of a film. Raises EventRefused for one that breaks a rule of the event contract.
 
     `timestamp` is given in Unix milliseconds or as an aware datetime, `duration` in minutes.
 
@@ -76,7 +76,7 @@ got ""; correct it or leave it out
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Self:
-        """The view that has these fields, as JSON would bring them; others are ignored. Raises EventRefused.
+        """The view with these fields, as decoded from JSON; others are ignored. Raises EventRefused.
 
         >>> ViewEvent.of({"movie_id": "m1", "title": "Alien", "genre": "Sci-Fi", "timestamp": 1730383200000})
         Traceback (most recent call last):
@@ -116,7 +116,7 @@ def _milliseconds(when: datetime) -> int:
 
 
 def _json(given: Mapping[str, Any]) -> bytes:
-    """The fields as JSON. Raises EventRefused where JSON has no such value."""
+    """The fields as JSON. Raises EventRefused for a value that JSON does not have."""
     try:
         return ENCODER.encode(given)
     except _NO_JSON:

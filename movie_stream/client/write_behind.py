@@ -12,11 +12,11 @@ from movie_stream.kafka.produce.topic_writer import TopicWriter
 MOST_WAITING: Final = 5_000
 """Records that may wait to be written; as many more may be on their way."""
 LINGER_S: Final = 0.005
-"""So long a record waits for others to share a batch with."""
+"""How long a record waits for others to share a batch."""
 
 
 class WriteBehind:
-    """Got from `writing_behind`. Its methods raise what the writer raised, as soon as that is known."""
+    """Made by `writing_behind`. Its methods raise the error of the writer, once there is one."""
 
     def __init__(self, writer: TopicWriter) -> None:
         self._writer = writer
@@ -39,7 +39,7 @@ class WriteBehind:
         self._some.set()
 
     async def flush(self) -> None:
-        """Waits until all that was accepted before is acknowledged."""
+        """Waits until all records accepted before are acknowledged."""
         if self._ended:
             raise self._ended
         flush = asyncio.get_running_loop().create_future()
@@ -49,7 +49,7 @@ class WriteBehind:
         await flush
 
     async def run(self) -> None:
-        """Writes what is accepted until it is cancelled, or cannot."""
+        """Writes accepted records until it is cancelled or fails."""
         try:
             while True:
                 await self._gathered()
@@ -78,12 +78,12 @@ class WriteBehind:
         if keys:
             await self._writer.write(keys, values)
         if flushes or not self._keys:
-            await self._writer.finish()  # who puts nothing more learns of a loss, too
+            await self._writer.finish()  # so that a loss is noticed even if nothing more is put
         _resolve(self._flushes[:flushes])
         del self._flushes[:flushes]
 
     def _end(self, error: Exception) -> None:
-        """Lets nobody wait any more."""
+        """Wakes all that wait, with the error."""
         self._ended = error
         self._room.set()
         _resolve(self._flushes, error)
@@ -92,7 +92,7 @@ class WriteBehind:
 def _resolve(flushes: Iterable[asyncio.Future[None]], error: Exception | None = None) -> None:
     for flush in flushes:
         if flush.done():
-            continue  # whoever waited was cancelled
+            continue  # its waiter was cancelled
         if error is None:
             flush.set_result(None)
         else:
@@ -101,7 +101,7 @@ def _resolve(flushes: Iterable[asyncio.Future[None]], error: Exception | None = 
 
 @asynccontextmanager
 async def writing_behind(writer: TopicWriter) -> AsyncIterator[WriteBehind]:
-    """A WriteBehind for the time of the block; what is not flushed when it ends is given up."""
+    """A WriteBehind for the time of the block; records that are not flushed by its end are given up."""
     behind = WriteBehind(writer)
     run = asyncio.create_task(behind.run())
     try:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from movie_stream.aggregates.accumulator import Rules
 from movie_stream.commands.produce import mended, utc
 from movie_stream.commands.refused_rows import KINDS_SHOWN
 from movie_stream.console import logs
@@ -24,17 +24,18 @@ from movie_stream.replay.newest_views import newest_views
 from movie_stream.replay.order.plan import Plan
 from movie_stream.replay.rehearse import Rehearsal, rehearse
 from movie_stream.replay.source import ViewsSource
+from movie_stream.runs.fingerprint import rules_of
 from movie_stream.settings import Settings
 
 EXAMPLES = 10
 
 
 def dry_run(settings: Settings, source: ViewsSource, plan: Plan) -> int:
-    """Shows the first views and how many rows are refused for which reason, and what would be late in the topic.
+    """Prints the first views, the refused rows by reason, and what would be late in the topic.
 
-    Needs no broker; where none is set, or it does not answer, nothing is said of the topic, or why.
+    Needs no broker; if none is set, nothing is said about the topic; if it does not answer, the reason is.
 
-    Raises InputError where nothing would be sent, UsageError.
+    Raises InputError if nothing would be sent, UsageError.
     """
     told = Console(stderr=True, highlight=False, soft_wrap=True)
     bar = Progress(
@@ -46,8 +47,8 @@ def dry_run(settings: Settings, source: ViewsSource, plan: Plan) -> int:
         disable=not told.is_terminal,
         transient=True,
     )
-    lateness = _lateness(settings, told)
-    tolerance_ms = settings.future_tolerance // timedelta(milliseconds=1)
+    rules = rules_of(settings)
+    lateness = _lateness(settings, rules, told)
     with bar:
         task = bar.add_task("unpacking", total=None)
 
@@ -55,21 +56,22 @@ def dry_run(settings: Settings, source: ViewsSource, plan: Plan) -> int:
             bar.update(task, description=step, completed=done, total=total or None)
 
         with source.open(lambda done, total: tell("unpacking", done, total)) as views:
-            rehearsal = rehearse(views, plan, tolerance_ms, EXAMPLES, tell, lateness)
+            rehearsal = rehearse(views, plan, rules.future_tolerance_ms, EXAMPLES, tell, lateness)
     _show(Console(highlight=False), str(views.path), views.what, rehearsal)
     return 0
 
 
-def _lateness(settings: Settings, told: Console) -> Lateness | None:
-    """What judges the views by what stands in the topic; None where there is no broker to ask, or no topic yet."""
+def _lateness(settings: Settings, rules: Rules, told: Console) -> Lateness | None:
+    """Judges the views by what the topic holds; None without a broker or topic."""
     if settings.kafka_bootstrap_servers is None:
         return None
     logs.leave_to_us()
 
     async def look() -> Lateness | None:
+        topic = settings.kafka_topic
         async with client.admin(settings) as admin:
-            found = (await partitions_of(admin, (settings.kafka_topic,))).get(settings.kafka_topic)
-        return Lateness(settings, found, await newest_views(settings, found)) if found else None
+            found = (await partitions_of(admin, (topic,))).get(topic)
+        return Lateness(topic, rules, found, await newest_views(settings, found)) if found else None
 
     try:
         return asyncio.run(look())

@@ -22,9 +22,9 @@ _STYLES = {"created": "bold green", "changed": "bold yellow", "there": "dim"}
 
 
 def init(settings: Settings, *, create_user: bool = False) -> None:
-    """Ensures all of it and prints each thing in one line; with `create_user` the MongoDB user of the workers too.
+    """Ensures all of it and prints each thing in one line; with `create_user` also the MongoDB user of the workers.
 
-    Raises SettingMissing before anything is made, then what the broker or MongoDB has against it.
+    Raises SettingMissing before anything is made, then the errors of the broker and MongoDB.
     """
     settings.require_broker()
     settings.require_mongodb()
@@ -73,7 +73,7 @@ async def _check_claims(settings: Settings) -> None:
 
 
 async def _claim(settings: Settings, db: Database) -> bool:
-    """Says whose the topics are, where nobody has; False where that is not allowed."""
+    """Claims the topics that have no claim; False if that is not allowed."""
     async with client.admin(settings) as admin:
         if not await _allowed(settings, admin):
             return False
@@ -90,14 +90,14 @@ async def _claim(settings: Settings, db: Database) -> bool:
 
 
 async def _allowed(settings: Settings, admin: AIOKafkaAdminClient) -> bool:
-    """Whether we may read and write claims; whoever only makes topics may not."""
+    """Whether we may read and write claims; a user that only creates topics may not."""
     names = topics.Topics.of(settings)
     with client.explained(settings, "asking what is allowed"):
         return not await permissions.lacking(admin, {topic: names.needs[topic] for topic in names.deleted})
 
 
 def _hand_over(settings: Settings, console: Console) -> None:
-    """What the workers are to be given."""
+    """Prints what the workers need."""
     user, _ = users.credentials(settings)
     _head(console, f"For the workers, with the password of {user}, percent-encoded, in place of {MASK}")
     uri = users.worker_uri(settings.require_mongodb(), user, settings.mongodb_database)

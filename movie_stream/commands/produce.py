@@ -1,4 +1,4 @@
-"""`movie-stream produce`: sends the views of a CSV to the topic and shows how far it is."""
+"""`movie-stream produce`: sends the views of a file to the topic and shows the progress."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from movie_stream.settings import Settings
 
 
 def produce(settings: Settings, source: ViewsSource, plan: Plan, *, resume: bool, restart: bool, again: str) -> int:
-    """Sends the views of a file as planned; with `resume` only those that have not arrived, by the command `again`.
+    """Sends the views of a file as planned, with `resume` only those that have not arrived; `again` resumes it.
 
     Bad rows are named on standard error and left out. Returns the exit code: 130 after Ctrl-C, 143 after SIGTERM.
-    Raises what `replay` and `bookmark_of` raise, and UsageError for what cannot be resumed.
+    Raises the errors of `replay` and `bookmark_of`, and UsageError for what cannot be resumed.
     """
     if resume and restart:
         raise UsageError(argument="--resume", expected="only one of --resume and --restart", got="both")
@@ -65,7 +65,7 @@ async def _replay(
     tell: Callable[[ReplayProgress], None],
     bookmark: BookmarkFile | None,
 ) -> tuple[int, ReplayResult | None]:
-    """The replay's result, or the signal that stopped it, and none."""
+    """0 and the result of the replay, or the signal that stopped it and None."""
     came = cancelled_by(signal.SIGINT, signal.SIGTERM)
     try:
         return 0, await replay(settings, source, plan, tell, bookmark=bookmark)
@@ -76,7 +76,7 @@ async def _replay(
 
 
 def _bookmark(stack: ExitStack, file: Path, mode: Mode, report: Report) -> BookmarkFile | None:
-    """The file's bookmark, locked; None where there can be none."""
+    """The file's bookmark, locked; None if there can be none."""
     try:
         if not file.is_file():
             if mode == "resume" and (str(file) == STDIN or (file.exists() and not file.is_dir())):
@@ -94,7 +94,7 @@ def _bookmark(stack: ExitStack, file: Path, mode: Mode, report: Report) -> Bookm
 
 
 class Report:
-    """What the user sees: what the file is, a bar while it goes on, the first bad rows, and a summary."""
+    """What the user sees: what the file is, a progress bar, the first bad rows, and a summary."""
 
     def __init__(self, console: Console, file: Path, resume: bool) -> None:
         self.bar = Progress(
@@ -115,7 +115,7 @@ class Report:
         self._refused = RefusedRows(file)
 
     def update(self, progress: ReplayProgress) -> None:
-        """Shows the progress and names what was refused."""
+        """Shows the progress and names refused rows."""
         if progress.found:
             self._console.print(f"{self._file}: {progress.found}", markup=False)
         if progress.far_off:
@@ -169,7 +169,7 @@ class Report:
         told.print(line, markup=False, soft_wrap=not told.is_terminal)
 
     def go_on(self, reached: Bookmark | None, command: str) -> bool:
-        """Says how far an unfinished run came, and how to go on; False where there is nothing to go on from."""
+        """Prints how far an unfinished run came, and how to resume it; False if it cannot be resumed."""
         if not reached or reached.finished:
             return False
         line = f"Stopped: {known(reached.views)} to stand in the topic; go on with: {command}"
@@ -177,19 +177,19 @@ class Report:
         return True
 
     def stopped(self, bookmark: BookmarkFile | None) -> None:
-        """Says what it means that there is nothing to go on from."""
+        """Prints why there is nothing to resume."""
         sent = "what was sent stays sent, and this cannot be resumed"
         if bookmark:
             sent = "but all was sent" if bookmark.saved else "nothing was sent yet"
         self._console.print(f"Stopped: {sent}.")
 
     def warn(self, line: str) -> None:
-        """Prints a line that stands out."""
+        """Prints a warning."""
         self._console.print(f"[yellow]{escape(line)}[/yellow]")
 
 
 def known(views: int) -> str:
-    """How many views one knows of.
+    """A number of views with "is known" or "are known".
 
     >>> known(1), known(2_000)
     ('1 view is known', '2,000 views are known')
@@ -198,7 +198,7 @@ def known(views: int) -> str:
 
 
 def utc(time_ms: int) -> str:
-    """A moment as people read it.
+    """A time as text, in UTC.
 
     >>> utc(1730383200000)
     '2024-10-31 14:00:00'
@@ -207,7 +207,7 @@ def utc(time_ms: int) -> str:
 
 
 def mended(what: Mapping[str, int]) -> str:
-    """What was repaired, most of all first.
+    """What was repaired, the most frequent first.
 
     >>> mended({"timestamps in seconds": 1200, "headers in the middle": 1})
     '1,200 timestamps in seconds; 1 header in the middle'

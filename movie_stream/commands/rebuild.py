@@ -1,19 +1,19 @@
-"""`movie-stream rebuild`: ends the run that counts and begins another, which counts the whole topic afresh.
+"""`movie-stream rebuild`: ends the current run and begins another, which counts the whole topic afresh.
 
-In this order, so that nothing is deleted before all that could refuse has been asked, and that a rebuild may be cut off
-anywhere:
+In this order, so that nothing is deleted before everything that could refuse has been asked, and a rebuild may be
+interrupted anywhere:
 
-1. what there is is looked at: topics, run, and that no worker runs; nothing is changed
-2. what would happen is said, and whoever is there is asked
-3. MongoDB takes writes: its collections are what they must be
-4. the group is joined, alone, and its offsets are set back; cut off here, the old run goes on, and the next worker
-   tells the group its own positions
-5. the new run begins, which outranks the old one, and claims the topics; cut off here, a worker counts it, and deletes
-   what 6 would have; where the topics were another deployment's and are not claimed yet, it refuses until this is done
-   again
+1. the topics and the run are looked up, and that no worker runs; nothing is changed
+2. the consequences are printed, and the user is asked
+3. MongoDB accepts writes: its collections are ensured
+4. the group is joined, alone, and its offsets are reset; if interrupted here, the old run goes on, and the next worker
+   commits its own positions
+5. the new run begins, which outranks the old one, and claims the topics; if interrupted here, a worker counts it, and
+   deletes what 6 would have; if the topics belonged to another deployment and are not claimed yet, it refuses until
+   this is done again
 6. the documents of earlier runs are deleted, and that is noted
 
-Each step ends within bounds, and may be done again.
+Each step takes a bounded time, and may be repeated.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ _DECLINED = 1
 
 
 def rebuild(settings: Settings, *, yes: bool) -> int:
-    """Asks (unless `yes`), then does it; may be repeated after a failure. The exit code is 1 if the answer is no.
+    """Asks (unless `yes`), then rebuilds; may be repeated after a failure. The exit code is 1 if the answer is no.
 
-    Raises UsageError where it may not ask and there is nobody to answer, WorkersRunning, TopicMissing, and what the
-    broker or MongoDB have against it.
+    Raises UsageError if it has to ask and standard input is no terminal, WorkersRunning, TopicMissing, and errors of
+    the broker and MongoDB.
     """
     settings.require_broker()
     settings.require_mongodb()
@@ -51,7 +51,7 @@ def rebuild(settings: Settings, *, yes: bool) -> int:
         raise UsageError(argument="rebuild", expected="--yes, since there is no terminal to ask at")
     logs.leave_to_us()
     console = Console(highlight=False, soft_wrap=True)
-    for line in asyncio.run(_prospect(settings)).lines(settings):
+    for line in asyncio.run(_prospect(settings)).lines(settings.mongodb_database, settings.kafka_topic):
         console.print(line, markup=False)
     if not yes and not typer.confirm("Count the whole topic afresh?"):
         return _DECLINED
@@ -66,16 +66,16 @@ class _Prospect:
     run: runs.Run | None
     changed: str
     held: int
-    """Records that the topic holds."""
+    """Records in the topic."""
     gone: int
-    """Records that it held and no longer does."""
+    """Records that the topic no longer holds."""
 
-    def lines(self, settings: Settings) -> list[str]:
+    def lines(self, database: str, topic: str) -> list[str]:
         """The same in words."""
         run = f"run {self.run.number} ends" if self.run else "there is no run yet"
         lines = [
-            f"{settings.mongodb_database}: {run}, and all results of earlier runs will be deleted.",
-            f"{settings.kafka_topic}: the {self.held:,} records that it holds will be counted afresh.",
+            f"{database}: {run}, and all results of earlier runs will be deleted.",
+            f"{topic}: the {self.held:,} records that it holds will be counted afresh.",
         ]
         if self.gone:
             lines.append(f"Careful: {self.gone:,} older records are no longer in it; their views will be missing.")
@@ -118,7 +118,7 @@ async def _rebuild(settings: Settings, console: Console) -> None:
 
 
 async def _claim(settings: Settings, ours: Claim) -> None:
-    """Takes the topics over, whosever they were: workers of another deployment end when they read it."""
+    """Claims the topics, whatever deployment had them: its workers end when they read the claim."""
     producer = await client.start_producer(settings)
     try:
         await claims.claim(settings, producer, ours)

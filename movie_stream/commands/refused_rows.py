@@ -1,4 +1,4 @@
-"""Rows of a file that are refused, as they are named to the user: the first ones by line, the others by kind."""
+"""Refused rows of a file as reported to the user: the first ones by line, the others by kind."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from movie_stream.events.reasons import kind_of
 from movie_stream.replay.files.csv_rows import RefusedRow
 
 NAMED_ROWS: Final = 20
-"""As many refused rows are shown one by one; the rest is counted by reason."""
+"""The most refused rows that are shown one by one; the others are counted by reason."""
 KINDS_SHOWN: Final = 10
 
 
 class RefusedRows:
-    """Those of one file.
+    """The refused rows of one file.
 
     >>> rows = RefusedRows("views.csv")
     >>> list(rows.named([RefusedRow(7, "rating: expected a number")])), list(rows.others())
@@ -28,7 +28,7 @@ class RefusedRows:
         self._not_named: Counter[str] = Counter()
 
     def named(self, rows: Sequence[RefusedRow]) -> Iterator[str]:
-        """A line for each of the next rows, until there are NAMED_ROWS."""
+        """A line for each of these rows, until there are NAMED_ROWS."""
         for row in rows:
             if self._named < NAMED_ROWS:
                 self._named += 1
@@ -37,7 +37,7 @@ class RefusedRows:
                 self._not_named[kind_of(row.reason)] += 1
 
     def others(self) -> Iterator[str]:
-        """A line for each kind of those that were not named."""
+        """A line for each kind of the other rows."""
         for kind, rows in self._not_named.most_common(KINDS_SHOWN):
             yield f"{self._file}: {rows:,} more refused: {kind}"
         more = len(self._not_named) - KINDS_SHOWN

@@ -36,8 +36,8 @@ async def _serve_until_told(settings: Settings) -> None:
             sys.stdout.flush()
             prose.print(_PROSE)
             for name in ("kafka_bootstrap_servers", "mongodb_uri"):
-                if (place := origin_of(name)) != "default":
-                    prose.print(f"Note: {variable_of(name)} is set already ({place}); the export replaces it.")
+                if (origin := origin_of(name)) != "default":
+                    prose.print(f"Note: {variable_of(name)} is set already ({origin}); the export replaces it.")
             if settings.kafka_security_protocol != pair.kafka_security_protocol:
                 prose.print("Note: unset KAFKA_SECURITY_PROTOCOL and what belongs to it; this broker lets anyone in.")
             await running.fail()

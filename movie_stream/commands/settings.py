@@ -60,6 +60,6 @@ def _as_json(settings: Settings) -> str:
 
 def _shown(settings: Settings, name: str) -> str:
     value = getattr(settings, name)
-    if isinstance(value, SecretStr) and name != "mongodb_uri":  # a URI has other parts, which may be seen
+    if isinstance(value, SecretStr) and name != "mongodb_uri":  # the other parts of a URI are no secret
         return MASK
     return masked(written(value))

@@ -1,4 +1,4 @@
-"""How a command that runs for a while is told to stop."""
+"""How a long-running command is stopped."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import signal
 
 
 def cancelled_by(*signals: signal.Signals) -> list[signal.Signals]:
-    """Has this task cancelled by the first of the signals that comes; more of them would only disturb the ending.
+    """Cancels this task on the first of the signals; later ones are ignored, so that the task can end in order.
 
-    The list that it returns is empty until then, and has that signal from then on.
+    The returned list is empty until then, and then holds that signal.
     """
     task = asyncio.current_task()
     assert task is not None

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def work(settings: Settings, *, until_end: bool) -> None:
-    """Runs a worker in the foreground until it is told to stop; with `until_end` until all that is there is counted.
+    """Runs a worker in the foreground until it is stopped, or with `until_end` until the present topic is counted.
 
     Ends the process.
     """

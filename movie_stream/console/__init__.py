@@ -1,3 +1,3 @@
-"""What every command shares: arguments.py (what is wrong with them), output.py (what it prints), ending.py (how it
-ends, whatever ends it), logs.py (what a worker says while it runs), words.py (numbers with their nouns).
+"""What every command shares: arguments.py (errors in them), output.py (standard output and error), ending.py (exit
+codes, and the line of an error), logs.py (the log of a worker), words.py (numbers with their nouns).
 """

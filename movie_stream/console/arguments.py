@@ -1,4 +1,4 @@
-"""What is wrong with the arguments of a command, in one line: typer's errors, and numbers without bounds."""
+"""Errors in the arguments of a command, in one line: typer's own, and numbers out of bounds."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from movie_stream.console.ending import insist_on_room
 from movie_stream.errors import Misused, UsageError
 
 LARGEST: Final = 10**15
-"""No number that is asked for, of views, days or anything, has a use beyond this; what counts with it may break."""
+"""No number, of views, days or anything, is of use beyond this, and arithmetic with it may fail."""
 _LARGEST_OF: Final = {"days": 36_500, "seed": math.inf}
-"""Other bounds by option: a date has no room for more days; with a seed nothing is counted."""
+"""Other bounds by option: dates allow no more days, and a seed is not a count."""
 _OWN_BOUND: Final = frozenset({("show", "limit")})
-"""Options whose command has a closer bound, which it says itself."""
+"""Options whose command checks a lower bound itself."""
 _LIGHT: Final = frozenset({"settings"})
 """Commands that need no large library."""
 _NOT_UNDERSTOOD: Final[type[Any]] = typer.BadParameter.__mro__[2]
-"""What typer raises about arguments: the base of its errors, which has no public name."""
+"""The base of typer's errors about arguments, which has no public name."""
 
 
 class CommandLine(typer.Typer):
@@ -32,7 +32,7 @@ class CommandLine(typer.Typer):
 
 
 class _Command(TyperCommand):
-    """Refuses whole numbers that are beyond use; other numbers have bounds of their own."""
+    """Refuses whole numbers out of bounds; other numbers are checked by their commands."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         try:
@@ -55,9 +55,9 @@ class _Command(TyperCommand):
 
 
 def parsed(app: typer.Typer, name: str) -> object:
-    """Runs the command that the arguments of this process name; its exit code or nothing.
+    """Runs the command that the arguments of this process name; returns its exit code or nothing.
 
-    Raises Misused where they name none, UsageError, and what the command raises.
+    Raises Misused if they name none, UsageError, and the errors of the command.
     """
     try:
         return app(prog_name=name, standalone_mode=False)
@@ -65,14 +65,14 @@ def parsed(app: typer.Typer, name: str) -> object:
         raise UsageError(argument="standard input", expected="an answer to the question", got="its end") from error
     except _NOT_UNDERSTOOD as error:
         words = _words(error)
-        if not words:  # there were no arguments: the help, which says more, is printed
+        if not words:  # there were no arguments, and the help was printed
             return Misused.exit_code
         context = getattr(error, "ctx", None)
         raise Misused(words=words, command=context.command_path if context else name) from error
 
 
 def _words(error: Any) -> str:
-    """What it says, and what came where it does not say that."""
+    """The message, with the argument that was given if it lacks it."""
     words = str(error.format_message()).replace("Value error, ", "").rstrip(".")
     of_pydantic = getattr(error.__cause__, "errors", None)
     if words and of_pydantic and (came := repr(of_pydantic()[0]["input"])) not in words:

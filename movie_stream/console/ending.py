@@ -1,7 +1,7 @@
-"""How a command ends, whatever ends it: with an exit code, and one line on standard error where something is wrong.
+"""How a command ends, whatever ends it: with an exit code, and one line on standard error if something is wrong.
 
-0 where all is done, 1 where something failed, 2 where an argument or a setting is wrong; 130 after Ctrl-C and 141 where
-the reader of standard output has gone, which are what a shell says of a program that these signals have ended.
+0: all is done; 1: something failed; 2: an argument or a setting is wrong; 130: Ctrl-C; 141: the reader of standard
+output has gone. The last two are what a shell reports of a program killed by these signals.
 """
 
 from __future__ import annotations
@@ -27,23 +27,24 @@ FAILED: Final = 1
 INTERRUPTED: Final = 128 + signal.SIGINT
 READER_GONE: Final = 128 + signal.SIGPIPE
 MORE_WORKERS: Final = "share the work among more workers"
-"""What else helps a worker without memory."""
+"""Another remedy for a worker without memory."""
 _LIBRARIES_BYTES: Final = 160 << 20
 _SCARCE_BYTES: Final = 16 << 20
-"""With so little left threads have no stack."""
+"""With less than this, threads have no stack."""
 _AGAIN_AFTER_S: Final = 0.02
 _NO_MEMORY_FOR_WORDS: Final = b"error: out of memory, even for saying of what; give it more\n"
 _NO_LIBRARY: Final = ("failed to map segment", "cannot allocate memory")
-"""What the loader says, in lower case, where there is no memory for a library."""
+"""Messages of the loader, in lower case, if there is no memory for a library."""
 _NO_THREAD: Final = "can't start new thread"
 _resource: Any = import_module("resource") if find_spec("resource") else None
-"""Where the system has it; imported early, since it takes memory too."""
-_told: Final[list[MovieStreamError]] = []
-_telling: Final = threading.RLock()
+"""None if the system does not have it; imported early, since importing takes memory."""
+_said: Final = threading.Event()
+"""Set once an error has been said: a lack of memory that follows from it is not worth a second line."""
+_saying: Final = threading.RLock()
 
 
 def run(command: Callable[[], object]) -> NoReturn:
-    """Runs a command, whose result is its exit code or nothing, and ends the process."""
+    """Runs a command that returns its exit code or nothing, and ends the process."""
     sys.excepthook, sys.unraisablehook = _escaped, _unraisable
     threading.excepthook = _thread_failed
     try:
@@ -53,25 +54,25 @@ def run(command: Callable[[], object]) -> NoReturn:
     except KeyboardInterrupt:
         code = INTERRUPTED
     if code == INTERRUPTED:
-        _leave(code)  # what is left over would only be complained of
+        _leave(code)  # the interpreter would only complain of what is left
     _mind_interrupts(_interrupted)
     sys.exit(code)
 
 
 def tell(error: BaseException, *, remedy: str = "") -> int:
-    """Says in one line what is wrong; the exit code. Raises the error itself where that is a bug, whose trace matters.
+    """Prints an error in one line; returns the exit code. Raises the error itself if it is a bug, for its traceback.
 
-    `remedy` is what to do besides where memory is short.
+    `remedy` is another remedy if memory is short.
     """
     try:
         known = explained(error, remedy=remedy)
         if known is None:
             raise error
         if isinstance(known, MovieStreamError):
-            with _telling:  # threads meet with it at the same time, and none may end the process before it is said
-                if not (isinstance(known, OutOfMemory) and _told):
+            with _saying:  # several threads may fail at once, and none may end the process before it is said
+                if not (isinstance(known, OutOfMemory) and _said.is_set()):
                     say(known)
-                    _told.append(known)
+                    _said.set()
             return known.exit_code
     except MemoryError:
         os.write(2, _NO_MEMORY_FOR_WORDS)
@@ -80,7 +81,7 @@ def tell(error: BaseException, *, remedy: str = "") -> int:
 
 
 def leave(error: BaseException, *, remedy: str = "") -> NoReturn:
-    """The same, and ends the process at once; from anywhere, and not for bugs."""
+    """The same, and ends the process at once, from any thread; not for bugs."""
     code = FAILED
     try:
         code = tell(error, remedy=remedy)
@@ -89,14 +90,14 @@ def leave(error: BaseException, *, remedy: str = "") -> NoReturn:
 
 
 def say(error: BaseException) -> None:
-    """The line of an error, on standard error."""
+    """Prints the line of an error on standard error."""
     head = "\x1b[31m\x1b[1merror: \x1b[0m" if sys.stderr.isatty() and not os.environ.get("NO_COLOR") else "error: "
     sys.stderr.write(f"{head}{error if str(error) else repr(error)}\n")
     sys.stderr.flush()
 
 
 def explained(error: BaseException, *, remedy: str = "") -> MovieStreamError | ReaderGone | None:
-    """What to say of an error; None where it is a bug."""
+    """The error to report; None if it is a bug."""
     if isinstance(error, OutOfMemory):
         return error
     for cause in _causes(error):
@@ -104,7 +105,7 @@ def explained(error: BaseException, *, remedy: str = "") -> MovieStreamError | R
             return OutOfMemory(what=what, remedy=_more_memory() + (f", or {remedy}" if remedy else ""))
     if isinstance(error, MovieStreamError | ReaderGone):
         return error
-    if not _has_room(_SCARCE_BYTES):  # libraries have other words for it, or none
+    if not _has_room(_SCARCE_BYTES):  # libraries raise other errors for it
         what = f"less than {_SCARCE_BYTES >> 20} MB are left, and so came {type(error).__name__}"
         return OutOfMemory(what=what, remedy=_more_memory())
     return None
@@ -118,13 +119,13 @@ def _code_of(command: Callable[[], object]) -> int:
         code = ended.code
     except Exception as error:
         code = tell(error)
-    if (unwritten := output.failure(sys.stdout)) and not code:  # whoever was told of it has kept it for himself
+    if (unwritten := output.failure(sys.stdout)) and not code:  # a library has swallowed the error
         code = tell(unwritten)
     return int(code) if isinstance(code, int) and code else FAILED * bool(code or output.failure(sys.stderr))
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what led to it, the parts of groups too."""
+    """The error and its causes, and those in groups."""
     while error is not None:
         yield error
         if isinstance(error, BaseExceptionGroup):
@@ -134,7 +135,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _lacking(error: BaseException) -> str:
-    """What could not be had, where it was memory.
+    """What could not be allocated; empty if the error is not about memory.
 
     >>> _lacking(MemoryError("Unable to allocate 3 MiB")), _lacking(ValueError("x"))
     ('unable to allocate 3 MiB', '')
@@ -153,13 +154,13 @@ def _lacking(error: BaseException) -> str:
 
 
 def _more_memory() -> str:
-    """What to do, in the words of the limit that is in force."""
+    """The remedy for the limit in force."""
     allowed = _allowed()
     return "give this machine or container more" if allowed is None else f"allow more than ulimit -v {allowed >> 10}"
 
 
 def _allowed() -> int | None:
-    """Bytes of address space that this process may have; None where there is no limit."""
+    """The limit of address space in bytes; None if there is none."""
     if _resource is None:
         return None
     allowed, _ = _resource.getrlimit(_resource.RLIMIT_AS)
@@ -167,9 +168,9 @@ def _allowed() -> int | None:
 
 
 def insist_on_room() -> None:
-    """Raises OutOfMemory where a limit leaves no room for the libraries that commands need.
+    """Raises OutOfMemory if a limit leaves no room for the libraries that commands need.
 
-    Some of them end the process without a word of ours where they notice it first.
+    Some libraries end the process without our message if they notice it first.
     """
     if not _has_room(_LIBRARIES_BYTES):
         what = f"no {_LIBRARIES_BYTES >> 20} MB of address space for the libraries"
@@ -177,7 +178,7 @@ def insist_on_room() -> None:
 
 
 def _has_room(size: int) -> bool:
-    """Whether a limit, where there is one, allows so many bytes more."""
+    """Whether the limit, if there is one, allows this many more bytes."""
     if _allowed() is not None:
         try:
             mmap.mmap(-1, size).close()
@@ -187,7 +188,7 @@ def _has_room(size: int) -> bool:
 
 
 def _thread_failed(failed: threading.ExceptHookArgs) -> None:
-    """A thread that dies for want of memory would leave others waiting for it."""
+    """Ends the process if a thread has died for lack of memory: others would wait for it forever."""
     if failed.exc_value is None or explained(failed.exc_value) is None:
         threading.__excepthook__(failed)
         return
@@ -195,18 +196,18 @@ def _thread_failed(failed: threading.ExceptHookArgs) -> None:
 
 
 def _escaped(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Ctrl-C between the last lines of `run`; all else is a bug."""
+    """Handles Ctrl-C between the last lines of `run`; anything else is a bug."""
     if issubclass(kind, KeyboardInterrupt):
         _leave(INTERRUPTED)
     sys.__excepthook__(kind, error, trace)
 
 
 def _unraisable(failed: sys.UnraisableHookArgs) -> None:
-    """Ctrl-C where nothing can be raised, as in a `__del__`, comes again a moment later."""
+    """Repeats a Ctrl-C that came where nothing can be raised, as in a `__del__`."""
     if issubclass(failed.exc_type, KeyboardInterrupt):
         _thread.start_new_thread(_interrupt_again, ())
     elif failed.exc_value is not None and isinstance(explained(failed.exc_value), OutOfMemory):
-        leave(failed.exc_value)  # what was to be cleaned up there would be missed
+        leave(failed.exc_value)  # the clean-up that failed there would be missing
     else:
         sys.__unraisablehook__(failed)
 
@@ -217,13 +218,13 @@ def _interrupt_again() -> None:
 
 
 def _mind_interrupts(handler: Callable[[int, FrameType | None], object]) -> None:
-    """Has SIGINT handled so, unless whoever started us has it ignored."""
+    """Sets the handler of SIGINT, unless the parent process has it ignored."""
     if callable(signal.getsignal(signal.SIGINT)):
         signal.signal(signal.SIGINT, handler)
 
 
 def _interrupted(_number: int, _frame: FrameType | None) -> None:
-    """There is nothing to clean up any more, only the interpreter's own way out."""
+    """Ends the process: nothing is left to clean up while the interpreter exits."""
     _leave(INTERRUPTED)
 
 

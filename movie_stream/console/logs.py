@@ -1,6 +1,6 @@
-"""What the worker prints while it runs: whose messages, at which level, and how a line looks.
+"""The log of a worker: whose messages, at which level, and the format of a line.
 
-Times are UTC and say so, like all times of this project: 2026-11-23T21:25:14Z.
+Times are in UTC and say so, like all times of this project: 2026-11-23T21:25:14Z.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from movie_stream.masking import masked, printable
 _FORMAT: Final = "%(asctime)s %(levelname)-7s %(message)s"
 _OURS: Final = "movie_stream"
 _LIBRARIES: Final[Mapping[str, str]] = {"DEBUG": "INFO", "INFO": "WARNING"}
-"""The level of everybody else, where it is not ours: their chatter is of use only to who looks for a fault."""
+"""The level of libraries by ours, if it differs: their messages only help to find a fault."""
 _FAUST_IN_OUR_NAME: Final = ("movie_stream.app", "movie_stream.kafka.fetch.transport")
-"""Modules that extend classes of Faust, which logs in the name of the module that it finds them in."""
+"""Modules that extend classes of Faust, which logs under the module of a class."""
 
 
 class UtcFormatter(logging.Formatter):
@@ -42,7 +42,7 @@ class UtcFormatter(logging.Formatter):
         return printable(super().formatMessage(record))
 
     def format(self, record: logging.LogRecord) -> str:
-        """Whoever logs: no password, and outside of a traceback no line break that was not ours."""
+        """The line without passwords, and without foreign line breaks outside of a traceback."""
         return masked(super().format(record))
 
 
@@ -51,13 +51,13 @@ FAUST: Final[Mapping[str, Any]] = {
     "version": 1,
     "formatters": {name: {"()": UtcFormatter} for name in ("default", "colored")},
 }
-"""For Faust's own set-up, which `faust -A movie_stream.app worker -l info` runs: its levels, our lines."""
+"""For Faust's own logging, as in `faust -A movie_stream.app worker -l info`: its levels, our format."""
 
 
 class LastHandler(logging.StreamHandler[Any]):
-    """Prints, and ends the process where it cannot, or is told that there was no memory for something.
+    """Prints messages; ends the process if it cannot, or if a message is about a lack of memory.
 
-    Faust and asyncio log what they catch, and go on without the task that it came from.
+    Faust and asyncio log the errors that they catch, and go on without the task that raised it.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -74,9 +74,9 @@ class LastHandler(logging.StreamHandler[Any]):
 
 
 def set_up(level: str) -> None:
-    """Prints our messages from `level` on to standard output; those of the libraries only where they matter.
+    """Prints our messages from `level` on to standard output, and those of libraries if they matter.
 
-    Standard error is left to the one line that says why a command failed.
+    Standard error is reserved for the line that says why a command failed.
     """
     others = _LIBRARIES.get(level, level)
     logging.config.dictConfig(
@@ -89,16 +89,16 @@ def set_up(level: str) -> None:
             "loggers": {
                 _OURS: {"level": level},
                 **{name: {"level": others} for name in _FAUST_IN_OUR_NAME},
-                "aiokafka": {"level": others if level == "DEBUG" else "CRITICAL"},  # what matters of it, we say
+                "aiokafka": {"level": others if level == "DEBUG" else "CRITICAL"},  # we report what matters of it
             },
         }
     )
 
 
 def leave_to_us() -> None:
-    """For commands whose errors reach the user as ours, in one line: what aiokafka logs of the same is left out.
+    """For commands that report errors in one line themselves: silences what aiokafka logs about the same.
 
-    So is its complaint of a connection that was interrupted while it was being made.
+    It also silences the message about a connection that was interrupted while connecting.
     """
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     logging.getLogger("asyncio").addFilter(_is_no_interrupted_connection)
@@ -110,7 +110,7 @@ def _is_no_interrupted_connection(record: logging.LogRecord) -> bool:
 
 @contextmanager
 def unlogged(logger: str, text: str) -> Iterator[None]:
-    """Keeps a library from logging what is expected and dealt with: messages of `logger` that contain `text`.
+    """Silences messages of `logger` that contain `text`, which are expected and dealt with.
 
     >>> with unlogged("library", "no idempotence"):
     ...     logging.getLogger("library").error("the broker has no idempotence")

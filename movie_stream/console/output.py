@@ -1,9 +1,9 @@
-"""Standard output and error, guarded: what becomes of text that cannot be written is the same in every command.
+"""Standard output and error, guarded: every command treats text that cannot be written alike.
 
-Characters that the terminal or the file has no code for are replaced. Where standard output takes nothing (a full disk,
-a closed descriptor), the first attempt raises OutputFailed, where its reader has gone, ReaderGone; the rest is dropped,
-so that nothing is said of it a second time, not even when the interpreter ends. Standard error raises nothing: what
-runs need not end because nobody can be told how it goes. `ending` makes a failed exit of it.
+Characters that the encoding of the terminal or file lacks are replaced. If standard output cannot be written (a full
+disk, a closed descriptor), the first attempt raises OutputFailed, or ReaderGone if its reader has gone; the rest is
+dropped, so that it is not reported again, not even when the interpreter exits. Standard error raises nothing, so that a
+command does not end for it; `ending` turns it into exit code 1.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ _OUTPUT, _ERROR = 1, 2
 
 
 class Outlet(io.FileIO):
-    """A descriptor to write to, which fails once at most."""
+    """A descriptor to write to, which fails at most once."""
 
     def __init__(self, descriptor: int, *, silent: bool) -> None:
-        """Where it is `silent`, a failure is kept and not raised."""
+        """If it is `silent`, a failure is kept instead of raised."""
         super().__init__(descriptor, "wb", closefd=False)
         self.failure: OutputFailed | ReaderGone | None = None
         self._silent = silent
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Writes some of it, and waits for a reader that is slow. Raises OutputFailed and ReaderGone."""
+        """Writes a part, and waits for a slow reader. Raises OutputFailed and ReaderGone."""
         size = memoryview(data).nbytes
         if self.failure is not None:
             return size
         try:
-            while (written := super().write(data)) is None:  # it does not block
+            while (written := super().write(data)) is None:  # the descriptor is non-blocking
                 select.select([], [self], [])
         except BrokenPipeError:
             self.failure = ReaderGone()
@@ -53,7 +53,7 @@ class Outlet(io.FileIO):
 
 
 def guard() -> None:
-    """Has the text of this process go through outlets from now on."""
+    """Puts outlets below the standard streams of this process."""
     for descriptor in range(len(_NAMES)):
         _occupy(descriptor)
     sys.stdout = _guarded(sys.stdout, _OUTPUT)
@@ -61,22 +61,22 @@ def guard() -> None:
 
 
 def failure(stream: TextIO) -> OutputFailed | ReaderGone | None:
-    """Why the guarded stream could not write something, if it could not."""
+    """Why the guarded stream could not write; None if it could."""
     raw = getattr(getattr(stream, "buffer", None), "raw", None)
     return raw.failure if isinstance(raw, Outlet) else None
 
 
 def _occupy(descriptor: int) -> None:
-    """A descriptor that was closed must not become that of a file or connection, which would be given our text then."""
+    """Occupies a closed descriptor, so that no file or connection gets it, and then our text."""
     try:
         os.fstat(descriptor)
     except OSError:
-        # Whoever uses it fails, as if it were closed.
+        # Using it fails, as if it were closed.
         os.dup2(os.open(os.devnull, os.O_WRONLY if descriptor == 0 else os.O_RDONLY), descriptor)
 
 
 def _guarded(stream: Any, descriptor: int) -> TextIO:
-    """The same stream with an outlet below it; `stream` is None where it was closed when the process began."""
+    """The stream with an outlet below it; `stream` is None if it was closed when the process began."""
     silent = descriptor == _ERROR
     if stream is not None:
         stream.flush()
@@ -89,7 +89,7 @@ def _guarded(stream: Any, descriptor: int) -> TextIO:
 
 
 def write_json(text: str) -> None:
-    """Prints a line of JSON, in escapes where standard output has no code for a character: a `?` would be another text.
+    """Prints a line of JSON, with escapes for characters that the encoding lacks, since a `?` would change the text.
 
     >>> write_json('{"title":"Amélie"}')
     {"title":"Amélie"}

@@ -1,5 +1,5 @@
-"""Dead letters: the records that were refused, and what becomes of them.
+"""Dead letters: records that were refused, and their copies.
 
-letters.py (the letters of a topic, as they stand now), originals.py (the records that they are about), copies.py
-(which of them would count now). Workers write them (agents/accumulate.py), and remember them (aggregates/refused.py).
+letters.py (the open letters of a topic), originals.py (the records that they are about), copies.py (which of them would
+count now). Workers write letters (agents/accumulate.py) and keep track of them (aggregates/refused.py).
 """

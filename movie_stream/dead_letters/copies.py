@@ -1,7 +1,7 @@
-"""Copies of refused records: which of them would count now, and what the others lack.
+"""Copies of refused records: which of them would count now, and why the others would not.
 
-What is said here is a forecast, so that nobody sends what would be refused again. Whether a copy counts is decided by
-the worker, from the log alone (aggregates/refused.py): there an original and all its copies count at most once.
+This is a forecast, so that copies that would be refused again are not sent. Whether a copy counts is decided by the
+worker, from the log alone (aggregates/refused.py): an original and all its copies count at most once.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from movie_stream.aggregates.accumulator import Rules
 from movie_stream.columnar.murmur2 import partitions_of
 from movie_stream.dead_letters.letters import Letter
 from movie_stream.errors import UsageError
@@ -31,9 +32,9 @@ GONE: Final = "cut off, since it was too large, and its record no longer stands 
 TOO_LARGE: Final = "too large for the topic of the views; see max.message.bytes"
 LEFT_OUT: Final = "left out by the command"
 RECORD: Final = "record"
-"""The name of a change where not both are objects of JSON."""
+"""The name of a change if one of the two is not a JSON object."""
 SILENT_S: Final = 10.0
-"""After this time without an answer of a command somebody is told."""
+"""A command that takes longer is reported."""
 _LAST_WORDS: Final = 200
 
 
@@ -48,7 +49,7 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a command made of a member; None: there is none."""
+    """What a command made of a member; None: it is missing."""
 
     name: str
     before: bytes | None
@@ -56,7 +57,7 @@ class Change:
 
     @property
     def loses(self) -> bool:
-        """Whether a field of a view that said something says nothing now, which may well count all the same."""
+        """Whether a field of a view has lost its value; the view may count all the same."""
         return self.name in RULES and self.before not in _NOTHING and self.after in _NOTHING
 
 
@@ -64,7 +65,7 @@ _NOTHING: Final = (None, b"null")
 
 
 def changes_of(before: bytes | None, after: bytes | None) -> list[Change]:
-    """By member, those that differ, in the order in which they stand there.
+    """The members that differ, in their order.
 
     >>> changes_of(b'{"rating": "4.5", "a": 1}', b'{"a":1,"rating":4.5}')
     [Change(name='rating', before=b'"4.5"', after=b'4.5')]
@@ -83,7 +84,7 @@ def changes_of(before: bytes | None, after: bytes | None) -> list[Change]:
 
 
 def _members(value: bytes | None) -> Mapping[str, bytes] | None:
-    """The members of an object of JSON, each in its shortest form; None where it is none."""
+    """The members of a JSON object, each in its shortest form; None for anything else."""
     try:
         members = msgspec.json.decode(value or b"", type=dict[str, msgspec.Raw])
         return {name: _shortest(bytes(member)) for name, member in members.items()}
@@ -92,7 +93,7 @@ def _members(value: bytes | None) -> Mapping[str, bytes] | None:
 
 
 def _shortest(member: bytes) -> bytes:
-    """The same value, written as we do."""
+    """The same value in our notation."""
     try:
         return msgspec.json.encode(msgspec.json.decode(member))
     except OverflowError:  # an integer beyond 64 bits
@@ -101,22 +102,21 @@ def _shortest(member: bytes) -> bytes:
 
 @dataclass(slots=True)
 class Judge:
-    """Says of letters whether a copy, changed or not, would count; and counts why not."""
+    """Decides whether copies of letters, changed or not, would count; counts the reasons why not."""
 
-    future_tolerance_ms: int
-    allowed_lateness_ms: int
+    rules: Rules
     partitions: int
     """Of the source topic."""
     watermarks_ms: dict[int, int]
-    """By partition; moved on by the copies that would count."""
+    """By partition; advanced by the copies that would count."""
     misplaced: bool
-    """Whether views of users who belong into another partition are sent too."""
+    """Whether views are also sent if their user belongs to another partition."""
     kept: Counter[str] = field(default_factory=Counter)
-    """Letters that were not let through, by kind of reason."""
+    """Letters without a copy, by kind of reason."""
 
     def copies(self, letters: Sequence[Letter], values: Sequence[bytes | None], now_ms: int) -> list[Copy]:
-        """The copies that would count, if they were written at this time."""
-        decoded = decode(values, [now_ms] * len(values), self.future_tolerance_ms)
+        """The copies that would count if they were sent at this time."""
+        decoded = decode(values, [now_ms] * len(values), self.rules.future_tolerance_ms)
         self.kept.update(kind_of(refusal.reason) for refusal in decoded.refusals)
         views = decoded.views
         keys = [user.encode() for user in views.user_id]
@@ -126,7 +126,7 @@ class Judge:
         for index, key, home, timestamp_ms in rows:
             letter, value = letters[index], values[index]
             watermark_ms = self.watermarks_ms.get(letter.partition, timestamp_ms)
-            if timestamp_ms < watermark_ms - self.allowed_lateness_ms:
+            if timestamp_ms < self.rules.oldest_in_time(watermark_ms):
                 self.kept[LATE] += 1
             elif home != letter.partition and letter.key != key and not self.misplaced:
                 self.kept[ELSEWHERE] += 1
@@ -139,10 +139,10 @@ class Judge:
 async def rewritten(
     command: str, letters: Sequence[Letter], kept: Counter[str], silent: Callable[[], None]
 ) -> tuple[list[Letter], list[bytes | None]]:
-    """What a shell command makes of the letters' values: one JSON value a line in, one a line out, in the same order.
+    """Pipes the values of letters through a shell command: one JSON value a line in and out, in the same order.
 
-    An empty line leaves the letter out; `kept` counts these, and those that are no line. `silent` is called where the
-    command takes long. Raises UsageError where it fails or answers with another number of lines.
+    An empty line drops the letter; `kept` counts these, and values that do not fit into a line. `silent` is called if
+    the command takes long. Raises UsageError if it fails or answers with another number of lines.
     """
     passed, lines = list[Letter](), list[bytes]()
     for letter in letters:
@@ -176,24 +176,24 @@ async def rewritten(
 
 
 async def _asked(command: str, text: bytes) -> tuple[asyncio.subprocess.Process, tuple[bytes, bytes]]:
-    """A shell command that has ended, its answer and its complaint; whoever cancels us ends it."""
+    """A shell command after its end, its standard output and its standard error; cancelling kills it."""
     pipe = asyncio.subprocess.PIPE
     starting = asyncio.ensure_future(
         asyncio.create_subprocess_shell(command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
     )
     try:
-        process = await asyncio.shield(starting)  # cut off in there, only the shell would be ended
+        process = await asyncio.shield(starting)  # cancelled in there, only the shell would be killed
         return process, await process.communicate(text)
     except BaseException:
         process = await starting
         if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)  # whatever the shell has started, too
+            os.killpg(process.pid, signal.SIGKILL)  # with everything that the shell has started
         await process.wait()
         raise
 
 
 def _line(value: bytes | None) -> bytes | None:
-    r"""The value as one line; None where it cannot be one.
+    r"""The value as one line; None if that is impossible.
 
     >>> _line(b"{}"), _line(None), _line(b'{\n "a": 1.50 }'), _line(b"not\nJSON"), _line(b'{\n"a":"\\ud83d"}')
     (b'{}', b'null', b'{"a":1.50}', None, b'{ "a":"\\ud83d"}')
@@ -210,4 +210,4 @@ def _line(value: bytes | None) -> bytes | None:
         msgspec.json.format(whole)
     except msgspec.DecodeError:
         return None
-    return value.replace(b"\n", b" ")  # which JSON has between members alone
+    return value.replace(b"\n", b" ")  # JSON has line breaks between members only

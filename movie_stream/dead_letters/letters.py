@@ -1,9 +1,9 @@
-"""The dead letters of a topic as an operator sees them: one for each refused record, as it stands now.
+"""The dead letters of a topic as an operator sees them: one for each refused record, in its present state.
 
-The topic holds more: a letter may stand twice after a crash; copies of a refused record that are refused too have
-letters of their own; and what became of a copy is noted there (`counted`, `again`). All of these name the original, and
-the newest decides. Letters of earlier runs say nothing of the run that counts and are left out, unless they are asked
-for; those of another topic of the same name always are.
+The topic holds more: a letter may be there twice after a crash; copies of a refused record that are refused too have
+letters of their own; and records note what became of a copy (`counted`, `again`). All of these name the original, and
+the newest decides. Letters of earlier runs say nothing about the current run and are left out, unless asked for; those
+of another topic of the same name are always left out.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Scan = Callable[[AIOKafkaConsumer, TopicPartition, int, int], AsyncIterator[list
 REFUSED: Final = ("bad", "late")
 KINDS: Final = (*REFUSED, "counted", "again")
 _LARGEST: Final = 2**63 - 1
-"""Of an offset, and of a time."""
+"""The largest offset or time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +34,15 @@ class Letter:
     """A record of the dead letters' topic."""
 
     at: int
-    """Its own offset there."""
+    """The offset of the letter."""
     partition: int
-    """The source partition, which is its own too."""
+    """The source partition, and that of the letter."""
     original: int
     """The offset of the record that was refused."""
     offset: int
-    """The offset of the record whose key and value these are: the original, or a copy that was refused too."""
+    """The offset of the record with this key and value: the original, or a copy that was refused too."""
     time_ms: int
-    """That record's Kafka timestamp; the letter's own where it has none."""
+    """The Kafka timestamp of that record, or of the letter if it has none."""
     kind: str
     """bad or late; counted or again: what became of a copy."""
     reason: str
@@ -52,18 +52,18 @@ class Letter:
     key: bytes | None
     value: bytes | None
     truncated: int | None = None
-    """How many bytes the record's value has, where the letter has only its beginning."""
+    """The size in bytes of the record's value, if the letter has only its beginning."""
     truncated_key: int | None = None
-    """The same of its key."""
+    """The same for its key."""
 
     @property
     def is_whole(self) -> bool:
-        """Whether key and value are those of the record."""
+        """Whether it has the whole key and value."""
         return self.truncated is None and self.truncated_key is None
 
 
 def letter_of(record: Any) -> Letter | None:
-    """What a record of the topic says; None where it is no letter of ours."""
+    """The letter in a record of the topic; None if it is not one of ours."""
     said: Mapping[str, bytes] = dict(record.headers)
     try:
         kind, offset, time_ms = said["kind"].decode(), int(said["source-offset"]), int(said["source-timestamp"])
@@ -94,8 +94,8 @@ def _size_in(said: Mapping[str, bytes], name: str) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
-    """Which of the open letters are meant; None: whatever it is."""
+class LetterFilter:
+    """Conditions on open letters; None: any."""
 
     reason: str | None = None
     """Part of the reason, in any case."""
@@ -105,19 +105,19 @@ class Selection:
     since: int | datetime | None = None
     """The offset of the original, or the record's time."""
     until: int | datetime | None = None
-    """The first that is not meant any more."""
+    """The same, exclusive."""
 
     def takes(self, letter: Letter) -> bool:
-        """Whether this is one of them."""
+        """Whether the letter meets all of them."""
         return (
             (self.kind is None or letter.kind == self.kind)
             and (self.reason is None or self.reason.casefold() in letter.reason.casefold())
-            and (self.since is None or _place(letter, self.since) >= _bound(self.since))
-            and (self.until is None or _place(letter, self.until) < _bound(self.until))
+            and (self.since is None or _compared(letter, self.since) >= _bound(self.since))
+            and (self.until is None or _compared(letter, self.until) < _bound(self.until))
         )
 
 
-def _place(letter: Letter, bound: int | datetime) -> int:
+def _compared(letter: Letter, bound: int | datetime) -> int:
     return letter.original if isinstance(bound, int) else letter.time_ms
 
 
@@ -127,19 +127,19 @@ def _bound(bound: int | datetime) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which letters are looked at: those about this topic, of this run (None: of every run)."""
+    """Which letters are read: those about this topic, of this run (None: of every run)."""
 
     topic: str
     run: int | None
 
     def holds(self, letter: Letter) -> bool:
-        """Whether this is one of them."""
+        """Whether the letter is one of these."""
         return letter.topic == self.topic and self.run in (None, letter.run)
 
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """A partition of the letters' topic: its first offset, and the one after its last."""
+    """The offsets of a partition of the letters' topic, the end exclusive."""
 
     place: TopicPartition
     start: int
@@ -147,7 +147,7 @@ class Extent:
 
 
 class Letters:
-    """Reads the open letters of a scope. Changes what the reader is assigned.
+    """Reads the open letters of a scope. Changes the reader's assignment.
 
     Raises BrokerUnreachable and BrokerRefused.
     """
@@ -155,14 +155,14 @@ class Letters:
     def __init__(self, settings: Settings, reader: AIOKafkaConsumer, scope: Scope) -> None:
         self._settings, self._reader, self._scope = settings, reader, scope
         self.read = 0
-        """Records read so far, letters or not, those that were read twice counted twice."""
+        """Records read so far, letters or not; those read twice count twice."""
         self.strange = 0
-        """How many of the records are no letters of ours."""
+        """How many of the records are not letters of ours."""
         self.elsewhere = 0
-        """And how many are letters outside of the scope."""
+        """How many are letters outside of the scope."""
 
     async def extents(self, partitions: Sequence[int]) -> list[Extent]:
-        """Those of these partitions that hold something."""
+        """The extents of those partitions that hold something."""
         topic = self._settings.dead_letters_topic
         places = [TopicPartition(topic, partition) for partition in partitions]
         with client.explained(self._settings, f"asking how many records {topic} holds"):
@@ -170,13 +170,13 @@ class Letters:
         return [Extent(place, oldest[place], ends[place]) for place in places if ends[place] > oldest[place]]
 
     async def newest_first(self, extent: Extent) -> AsyncIterator[list[Letter]]:
-        """The open letters of a partition, each once and as it stands now; a list after each block that was read."""
+        """The open letters of a partition, each once, in its present state; one list for each block read."""
         known = Bits()
         async for letters in self._read(newest_first, extent):
             yield [letter for letter in letters if known.add(letter.original) and letter.kind in REFUSED]
 
     async def oldest_first(self, extent: Extent) -> AsyncIterator[list[Letter]]:
-        """The same in the order in which they were written; the partition is read twice."""
+        """The same, oldest first; the partition is read twice."""
         settled, newest = Bits(), dict[int, int]()
         async for letters in self._read(oldest_first, extent):
             for letter in letters:
@@ -196,7 +196,7 @@ class Letters:
             ]
 
     async def _read(self, scan: Scan, extent: Extent, *, again: bool = False) -> AsyncIterator[list[Letter]]:
-        """The letters of the scope, whatever they say; what is left out is counted, but not `again`."""
+        """All letters of the scope; counts what is left out, unless it is read `again`."""
         with client.explained(self._settings, f"reading {extent.place.topic}"):
             async for records in scan(self._reader, extent.place, extent.start, extent.end):
                 self.read += len(records)

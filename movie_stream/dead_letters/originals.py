@@ -1,4 +1,4 @@
-"""The records that dead letters are about, where a letter has only the beginning of one."""
+"""The whole records of dead letters that were truncated."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _COMES_WITHIN_S: Final = 10.0
 
 
 async def completed(settings: Settings, letters: Sequence[Letter]) -> list[Letter]:
-    """The letters in their order, those that were cut off with key and value of their record in the source; without
-    those whose record no longer stands there.
+    """The letters in their order, truncated ones with the whole key and value of their record in the source, without
+    those whose record is no longer there.
 
     Raises BrokerUnreachable and BrokerRefused.
     """
@@ -48,7 +48,7 @@ async def _whole(settings: Settings, reader: AIOKafkaConsumer, letter: Letter) -
 
 
 def _is_of(letter: Letter, key: bytes | None, value: bytes | None) -> bool:
-    """Whether the letter has the beginning of this record."""
+    """Whether the letter's key and value are the beginning of the record's."""
     return (
         (key or b"").startswith(letter.key or b"")
         and (value or b"").startswith(letter.value or b"")

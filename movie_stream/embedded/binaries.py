@@ -29,7 +29,7 @@ def in_wheel(package: str, program: str) -> Path | None:
 def runnable(file: Path | None, *, what: str, variable: str) -> Path:
     """The file, made executable; installers may have lost its run bit.
 
-    Raises EmbeddedUnavailable (`what` is missing; `variable` is the setting that does without it).
+    Raises EmbeddedUnavailable (`what` is missing; `variable` is the setting that replaces it).
     """
     if sys.platform == "win32":
         raise EmbeddedUnavailable(what=what, variable=variable, cause="it runs on Linux and macOS")

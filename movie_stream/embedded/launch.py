@@ -22,8 +22,7 @@ class Program:
     """How one embedded program is run.
 
     `command(port)` is what to run; `answers(port, pid)` tells whether that very process serves at that port;
-    `words(log)` is the part of its log that says why it ended; `variable` names the setting that does
-    without it.
+    `words(log)` is the part of its log that says why it ended; `variable` names the setting that replaces it.
     """
 
     what: str
@@ -34,7 +33,7 @@ class Program:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now; by the time it is used, somebody may."""
+    """A TCP port of 127.0.0.1 that is free now; it may be taken by the time it is used."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 
@@ -84,9 +83,9 @@ async def _ready(program: Program, process: GuardedProcess, port: int) -> bool:
 
 async def _serves(program: Program, process: GuardedProcess, port: int) -> bool:
     try:
-        # Someone else may have taken the port, and not answer.
+        # Another program may have taken the port, and not answer.
         async with asyncio.timeout(_LOOK_LIMIT_S):
-            # A look at the port first keeps the program's client from logging that it was refused.
+            # Checking the port first keeps the client from logging a refused connection.
             return await _listens(port) and await program.answers(port, process.pid)
     except TimeoutError:
         return False

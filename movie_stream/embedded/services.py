@@ -1,4 +1,4 @@
-"""The embedded pair: a broker and a mongod, started side by side, gone with us."""
+"""The embedded pair: a broker and a mongod, started side by side, that end with this process."""
 
 import asyncio
 import contextlib
@@ -15,13 +15,13 @@ from movie_stream.settings import Settings
 class EmbeddedServices:
     """A broker and a mongod for as long as the `with` or `async with` block runs.
 
-    Both keep their data for that long only. However this process ends, kill -9 included, both end with it
-    and their folders are removed.
+    Both keep their data only for that time. However this process ends, kill -9 included, both end with it, and
+    their folders are removed.
 
         with EmbeddedServices() as services:
             settings = services.applied_to(load_settings())
 
-    Raises EmbeddedUnavailable where one is not installed, EmbeddedFailed where one does not start.
+    Raises EmbeddedUnavailable if one is not installed, EmbeddedFailed if one does not start.
     """
 
     bootstrap_servers: str

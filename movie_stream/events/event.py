@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, overload
 
 import msgspec
 import numpy as np
@@ -141,7 +141,7 @@ def decode(
                 refusals.append(Refusal(int(columns.index[row]), _reason("genre", genre)))
     if record_times_ms is not None:
         times = np.asarray(record_times_ms, np.int64)[columns.index]
-        early = (columns.timestamp_ms - times > future_tolerance_ms) & (times >= 0) & good
+        early = is_ahead(columns.timestamp_ms, times, future_tolerance_ms) & good
         if early.any():
             good &= ~early
             for row in np.flatnonzero(early).tolist():
@@ -149,6 +149,17 @@ def decode(
                 refusals.append(Refusal(int(columns.index[row]), why))
     refusals.sort(key=lambda refusal: refusal.index)
     return Decoded(columns.where(good), refusals)
+
+
+@overload
+def is_ahead(timestamp_ms: int, record_time_ms: int, future_tolerance_ms: int) -> bool: ...
+@overload
+def is_ahead(
+    timestamp_ms: NDArray[np.int64], record_time_ms: NDArray[np.int64], future_tolerance_ms: int
+) -> NDArray[np.bool_]: ...
+def is_ahead(timestamp_ms: Any, record_time_ms: Any, future_tolerance_ms: int) -> Any:
+    """Whether a view lies further ahead of its record's Kafka timestamp than it may; not where that is negative."""
+    return (timestamp_ms - record_time_ms > future_tolerance_ms) & (record_time_ms >= 0)
 
 
 def ahead_of_time(timestamp_ms: int, record_time_ms: int, future_tolerance_ms: int) -> str:

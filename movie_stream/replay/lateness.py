@@ -1,6 +1,6 @@
-"""Which views would be late, for what stands in the topic already: asked before any is sent.
+"""Which views would be late behind what the topic already holds, found before any is sent.
 
-A worker refuses a view that is older than the newest of its partition by more than ALLOWED_LATENESS.
+The rule is that of the workers (`Rules.oldest_in_time`).
 """
 
 from __future__ import annotations
@@ -13,25 +13,26 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from movie_stream.aggregates.accumulator import Rules
 from movie_stream.columnar.murmur2 import partitions_of
 from movie_stream.console.words import number_of
 from movie_stream.errors import MovieStreamError
 from movie_stream.replay.order.plan import Plan
 from movie_stream.replay.order.survey import Ends, Survey
-from movie_stream.replay.records.views import Views
-from movie_stream.settings import Settings, format_duration
+from movie_stream.replay.records.replay_input import ReplayInput
+from movie_stream.settings import format_duration
 
 MOVE: Final = "move them with --shift-to now"
 ELSEWHERE: Final = "send them to another topic (KAFKA_TOPIC), or raise ALLOWED_LATENESS and run: movie-stream rebuild"
-"""What can be done."""
+"""Remedies."""
 REFUSED_FROM: Final = 0.01
-"""So large a share of late views is not sent unless the user insists."""
+"""From this share of late views on, nothing is sent unless the user insists."""
 INSIST: Final = "--late-anyway"
 _ALWAYS_IN_TIME: Final = np.iinfo(np.int64).min
 
 
 class LateViews(MovieStreamError):
-    """Views would be refused by the workers; `what` names them, `remedy` says how they can count."""
+    """Workers would refuse views as late; `what` names their source, `remedy` says how they can count."""
 
     def __init__(self, *, what: object, late: Late, remedy: str) -> None:
         super().__init__(f"{what}: {late}; {remedy}; {INSIST} sends them all the same")
@@ -44,14 +45,14 @@ class Late:
     views: int
     of: int
     partition: int
-    """The one with the newest view of the topic."""
+    """The partition with the newest view of the topic."""
     newest_ms: int
     topic: str
-    allowed: timedelta
+    allowed_ms: int
 
     @property
     def is_much(self) -> bool:
-        """Whether they are too many to be sent without a word."""
+        """Whether they are too many to be sent without `late_anyway`."""
         return self.views >= REFUSED_FROM * self.of
 
     def __str__(self) -> str:
@@ -60,20 +61,21 @@ class Late:
         if self.views == self.of:
             which = f"the {all_views}" if self.of == 1 else f"all {all_views}"
         newest = datetime.fromtimestamp(self.newest_ms / 1_000, UTC)
+        allowed = format_duration(timedelta(milliseconds=self.allowed_ms))
         return (
             f"{which} would be late, and not count: partition {self.partition} of the topic {self.topic} has "
-            f"views up to {newest:%Y-%m-%d %H:%M:%S} UTC, and ALLOWED_LATENESS is {format_duration(self.allowed)}"
+            f"views up to {newest:%Y-%m-%d %H:%M:%S} UTC, and ALLOWED_LATENESS is {allowed}"
         )
 
 
 class Lateness:
-    """Counts the views that would be late, of those that are given to `add`.
+    """Counts how many of the views given to `add` would be late.
 
-    `newest_ms` has the newest view of each partition that has one. `sent` says of an earlier run how many of the views
-    of each partition it has sent, which are the first: they are not judged again, and the topic's newest view is not
-    held against the others where it may be one of them, that is up to `own_newest_ms`.
+    `newest_ms` has the newest view of each partition that has one. `sent` is how many views of each partition an
+    earlier run has sent: these first ones are not judged again, and a newest view of the topic that may be one of them,
+    up to `own_newest_ms`, makes no other view late.
 
-    >>> late = Lateness(Settings(allowed_lateness="1min"), 1, {0: 100_000})
+    >>> late = Lateness("views", Rules(allowed_lateness_ms=60_000), 1, {0: 100_000})
     >>> late.add([b"ana"] * 3, np.array([30_000, 39_999, 40_000]))
     >>> late.found.views, late.found.of
     (2, 3)
@@ -81,30 +83,30 @@ class Lateness:
 
     def __init__(
         self,
-        settings: Settings,
+        topic: str,
+        rules: Rules,
         partitions: int,
         newest_ms: Mapping[int, int],
         *,
         sent: Sequence[int] = (),
         own_newest_ms: int = -1,
     ) -> None:
-        self._settings, self._partitions = settings, partitions
+        self._topic, self._rules, self._partitions = topic, rules, partitions
         self._newest_ms = {partition: at for partition, at in newest_ms.items() if not sent or at > own_newest_ms}
         self._sent = np.array(sent or [0] * partitions, np.int64)
-        allowed_ms = settings.allowed_lateness // timedelta(milliseconds=1)
         self._oldest_ms = np.full(partitions, _ALWAYS_IN_TIME)
-        """By partition, the oldest that a view may be."""
+        """The oldest timestamp that is in time, by partition."""
         for partition, at in self._newest_ms.items():
-            self._oldest_ms[partition] = at - allowed_ms
+            self._oldest_ms[partition] = rules.oldest_in_time(at)
         self._views, self._late = np.zeros(partitions, np.int64), np.zeros(partitions, np.int64)
 
     @property
     def until_ms(self) -> int:
-        """What is not older than this is late nowhere."""
+        """From this timestamp on, a view is in time in every partition."""
         return int(self._oldest_ms.max())
 
     def possible(self, oldest_ms: int | None) -> bool:
-        """Whether any view could be late, if this is the oldest."""
+        """Whether any view can be late if this is the oldest."""
         return oldest_ms is not None and oldest_ms < self.until_ms
 
     def add(self, keys: Sequence[bytes], times_ms: NDArray[np.int64]) -> None:
@@ -118,20 +120,19 @@ class Lateness:
 
     @property
     def found(self) -> Late | None:
-        """What is late of those so far; None where nothing is."""
-        late = int(np.maximum(self._late - self._sent, 0).sum())  # the oldest have been sent first
+        """The late views so far; None if there are none."""
+        late = int(np.maximum(self._late - self._sent, 0).sum())  # the oldest were sent first
         if not late:
             return None
         partition = max(self._newest_ms, key=lambda number: (self._newest_ms[number], -number))
         left = int(np.maximum(self._views - self._sent, 0).sum())
-        settings = self._settings
-        return Late(
-            *(late, left, partition, self._newest_ms[partition]), settings.kafka_topic, settings.allowed_lateness
-        )
+        return Late(late, left, partition, self._newest_ms[partition], self._topic, self._rules.allowed_lateness_ms)
 
 
-def judged(views: Views, plan: Plan, survey: Survey, tolerance_ms: int | None, lateness: Lateness) -> Iterator[None]:
-    """Goes through the views that a plan chooses, a chunk a step, and judges them."""
+def judged(
+    views: ReplayInput, plan: Plan, survey: Survey, tolerance_ms: int | None, lateness: Lateness
+) -> Iterator[None]:
+    """Judges the views that a plan selects, one chunk a step."""
     until_ms: int | None = None
     if plan.limit is not None and survey.sorts:
         ends = Ends(plan.limit, sort=True)

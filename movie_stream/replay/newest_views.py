@@ -1,8 +1,8 @@
-"""How far the time of the topic is: the newest view of each partition, looked up before anything is sent.
+"""The newest view of each partition of the topic, looked up before anything is sent.
 
-The last checkpoints of the workers tell it at once, up to where they have counted. What stands behind that, or all
-where no worker of these settings has counted yet, is read; of more than can be read in a moment, the beginning, the end
-and places spread evenly between them. So what is found is never newer than what a worker will see.
+The last checkpoints of the workers have it up to their positions. The records after those, or all records if no worker
+with these settings has counted yet, are read; if they are too many, samples at the beginning, the end and evenly
+between. So the result is never newer than what a worker will see.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from movie_stream.tables.checkpoint import Cursor
 READ_AT_MOST: Final = 60_000
 """Records, over all partitions."""
 READ_WITHIN_S: Final = 20.0
-"""By then what was found so far has to do."""
-PLACES: Final = 12
-"""At so many a partition is looked at that has more records than can be read."""
+"""After that the result is what was found so far."""
+SAMPLES: Final = 12
+"""Of a partition with more records than are read."""
 FETCH_BYTES: Final = 1 << 18
 
 Extent = tuple[int, int]
-"""Offsets, the end not included."""
+"""Offsets, the end exclusive."""
 
 
 async def newest_views(
-    settings: Settings, partitions: int, read_at_most: int = READ_AT_MOST, places: int = PLACES
+    settings: Settings, partitions: int, read_at_most: int = READ_AT_MOST, samples: int = SAMPLES
 ) -> dict[int, int]:
-    """The timestamp (ms) of the newest view that was found in each partition of the topic; none of an empty one.
+    """The timestamp (ms) of the newest view found in each partition of the topic, without those that have none.
 
-    Raises BrokerUnreachable, BrokerRefused, and BrokerForbids where the user may not read the topic.
+    Raises BrokerUnreachable, BrokerRefused, and BrokerForbids if the user may not read the topic.
     """
     found: dict[int, int] = {}
     cursors = await _cursors(settings, partitions)
@@ -51,7 +51,7 @@ async def newest_views(
         doing = f"looking for the newest views in {settings.kafka_topic}"
         with client.explained(settings, doing), suppress(TimeoutError):
             async with asyncio.timeout(READ_WITHIN_S):
-                await _look(settings, reader, partitions, cursors, found, read_at_most // partitions, places)
+                await _look(settings, reader, partitions, cursors, found, read_at_most // partitions, samples)
     return found
 
 
@@ -62,9 +62,9 @@ async def _look(
     cursors: Mapping[int, Cursor],
     found: dict[int, int],
     most: int,
-    places: int,
+    samples: int,
 ) -> None:
-    """Notes in `found` what it finds."""
+    """Adds to `found`."""
     topic = [TopicPartition(settings.kafka_topic, partition) for partition in range(partitions)]
     begin, end = await offsets.beginnings(reader, topic), await offsets.ends(reader, topic)
     start = dict(begin)
@@ -75,7 +75,7 @@ async def _look(
             start[place] = cursor.position
     tolerance_ms = rules_of(settings).future_tolerance_ms
     for place in topic:
-        for first, last in extents(start[place], end[place], most, places):
+        for first, last in extents(start[place], end[place], most, samples):
             async for records in oldest_first(reader, place, first, last, pass_over):
                 times_ms = [record.timestamp for record in records]
                 views = decode([record.value for record in records], times_ms, tolerance_ms).views
@@ -85,18 +85,18 @@ async def _look(
 
 
 async def _cursors(settings: Settings, partitions: int) -> Mapping[int, Cursor]:
-    """The last checkpoints of workers that count this topic by these settings; none where that cannot be told."""
+    """The last checkpoints of workers with these settings, by partition; empty if they cannot be read."""
     try:
         async with client.admin(settings) as admin:
             name = hash_of(fingerprint(settings, await describe(settings, admin)))
         async with client.reader(settings, fetch_bytes=FETCH_BYTES) as reader:
             return await last_cursors(settings, reader, partitions, name)
     except (TopicMissing, BrokerForbids, BrokerRefused, ChangelogError):
-        return {}  # whoever only sends need not have the workers' topics, nor be allowed to read them
+        return {}  # a producer needs neither the workers' topics nor the permission to read them
 
 
-def extents(start: int, end: int, most: int, places: int) -> Iterator[Extent]:
-    """What of these offsets is read, if it is to be about `most` records: all, or as many at each of some places.
+def extents(start: int, end: int, most: int, samples: int) -> Iterator[Extent]:
+    """The ranges of these offsets to read, about `most` records: all, or `samples` of equal length.
 
     >>> list(extents(0, 50, 100, 3)), list(extents(0, 1_000, 30, 3))
     ([(0, 50)], [(0, 10), (495, 505), (990, 1000)])
@@ -104,6 +104,6 @@ def extents(start: int, end: int, most: int, places: int) -> Iterator[Extent]:
     if end - start <= most:
         yield start, end
         return
-    length = max(most // places, 1)
-    for first in np.linspace(start, end - length, places).astype(int).tolist():
+    length = max(most // samples, 1)
+    for first in np.linspace(start, end - length, samples).astype(int).tolist():
         yield first, first + length

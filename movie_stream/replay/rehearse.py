@@ -18,7 +18,7 @@ from movie_stream.replay.order.sorted_runs import in_time_order
 from movie_stream.replay.order.survey import Ends, Survey, nothing_usable
 from movie_stream.replay.order.time_order import FarOff
 from movie_stream.replay.records.csv_records import ViewChunk
-from movie_stream.replay.records.views import Views
+from movie_stream.replay.records.replay_input import ReplayInput
 
 
 @dataclass(slots=True)
@@ -33,14 +33,14 @@ class Rehearsal:
     """Rows."""
     first_refused: RefusedRow | None = None
     reasons: Counter[str] = field(default_factory=Counter)
-    """By kind, how many rows are refused for it."""
+    """The number of refused rows by kind of reason."""
     mended: dict[str, int] = field(default_factory=dict)
     """What would be repaired, and how often."""
     far_off: FarOff | None = None
     sorted: bool = False
-    """Whether the file is in another order than it would be sent in."""
+    """Whether the file has to be sorted."""
     late: Late | None = None
-    """What workers would refuse as late, for what stands in the topic."""
+    """What workers would refuse as late behind what the topic holds."""
 
     def refuse(self, rows: Sequence[RefusedRow]) -> None:
         """Counts rows that are refused."""
@@ -51,18 +51,18 @@ class Rehearsal:
 
 
 def rehearse(
-    views: Views,
+    views: ReplayInput,
     plan: Plan,
     future_tolerance_ms: int,
     examples: int,
     tell: Callable[[str, int, int], None],
     lateness: Lateness | None = None,
 ) -> Rehearsal:
-    """Goes through all of the views; `tell` hears what is done and how far it is.
+    """Goes through all views; `tell` is called with the step, what is done, and the total.
 
-    `lateness` judges them by the topic, where that is known.
+    `lateness`, if given, judges them by what the topic holds.
 
-    Raises InputError where nothing would be sent.
+    Raises InputError if nothing would be sent.
     """
     survey = Survey(views, plan, future_tolerance_ms)
     for _ in survey.look():

@@ -1,4 +1,4 @@
-"""The ten views of `data/movies.csv`, wherever they are: in the checkout, or in the installed package."""
+"""The ten views of `data/movies.csv`, in the checkout or in the installed package."""
 
 from pathlib import Path
 from typing import Final
@@ -9,14 +9,14 @@ SAMPLE_VIEWS: Final = 10
 
 
 def sample() -> Path:
-    """The file. Raises InputError where the package was installed without it."""
+    """The path of the file. Raises InputError if the package was installed without it."""
     package = Path(__file__).parent.parent
-    places = package / "data" / "movies.csv", package.parent / "data" / "movies.csv"
-    for place in places:
-        if place.is_file():
-            return place
+    paths = package / "data" / "movies.csv", package.parent / "data" / "movies.csv"
+    for path in paths:
+        if path.is_file():
+            return path
     raise InputError(
-        path=places[0],
+        path=paths[0],
         expected="the sample of movie-stream",
         got="no such file",
         remedy="install movie-stream again, or name a CSV with --file",

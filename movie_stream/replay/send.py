@@ -17,7 +17,7 @@ from movie_stream.errors import BrokerForbids, FileRefused, UsageError
 from movie_stream.kafka.produce.pace import Clock, Pace, Schedule
 from movie_stream.kafka.produce.topic_writer import ACK_TIMEOUT, TopicWriter, open_topic
 from movie_stream.replay.files.csv_rows import RefusedRow
-from movie_stream.replay.files.opened import Told
+from movie_stream.replay.files.opened import OnProgress
 from movie_stream.replay.files.temporary import temporary_file
 from movie_stream.replay.lateness import ELSEWHERE, MOVE, Lateness, LateViews, judged
 from movie_stream.replay.newest_views import newest_views
@@ -26,10 +26,11 @@ from movie_stream.replay.order.sorted_runs import SortedRuns
 from movie_stream.replay.order.survey import Survey, nothing_usable
 from movie_stream.replay.order.time_order import FarOff
 from movie_stream.replay.records.csv_records import ViewChunk
-from movie_stream.replay.records.views import Views
+from movie_stream.replay.records.replay_input import ReplayInput
 from movie_stream.replay.resume.bookmark import BookmarkFile
 from movie_stream.replay.resume.resumption import Resumption
 from movie_stream.replay.source import ViewsSource
+from movie_stream.runs.fingerprint import rules_of
 from movie_stream.settings import Settings
 
 Item = TypeVar("Item")
@@ -42,36 +43,36 @@ CORRECT: Final = "correct it, or leave out --strict"
 
 @dataclass(frozen=True, slots=True)
 class ReplayProgress:
-    """How far a replay is."""
+    """The progress of a replay."""
 
     step: Step
     done: int
-    """Of `total`, in this step: bytes while the file is looked through, and views while they are sent, or with `speed`
-    milliseconds of their time."""
+    """Of `total`, in this step: bytes while the file is read; while views are sent, views, or with `speed` milliseconds
+    of their time."""
     total: int
     sent: int
-    """Events so far, by this run."""
+    """Events sent by this run so far."""
     sent_before: int
-    """By earlier runs, of the rows so far."""
+    """Events of the rows so far that earlier runs have sent."""
     refused: int
     """Rows so far."""
     refused_rows: Sequence[RefusedRow] = ()
-    """Those that are new since the last call."""
+    """Rows refused since the last call."""
     far_off: FarOff | None = None
-    """Rows far off the rest, told once, before the first event is sent."""
+    """Rows far off the rest; set once, before the first event is sent."""
     nothing_to_resume: bool = False
-    """Told once, where the bookmark is that of no run to go on from."""
+    """Set once, if the bookmark has no run to resume."""
     found: str = ""
-    """What the file is, told once."""
+    """What the file is; set once."""
     late: str = ""
-    """What of it would be late, for what stands in the topic; told once, before the first event is sent."""
+    """What would be late behind what the topic holds; set once, before the first event is sent."""
     next_in_s: float = 0.0
-    """How long it is until the next view, where that is long."""
+    """Seconds until the next view, if that is long."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """What a replay did."""
+    """The result of a replay."""
 
     sent: int
     """Events, all of them acknowledged."""
@@ -82,13 +83,13 @@ class ReplayResult:
     seconds: float
     """From the first event to the last acknowledgement."""
     first_timestamp_ms: int
-    """Of the events that were sent, the oldest; 0 where none was."""
+    """Of the oldest event that was sent; 0 if none was."""
     last_timestamp_ms: int
     """The newest."""
     mended: Mapping[str, int] = field(default_factory=dict)
     """What was repaired, and how often."""
     rounds: int = 0
-    """Of a loop that has come to the future, where it ends; else 0."""
+    """Rounds of a loop, which ends where the next round would lie in the future; else 0."""
 
 
 async def replay(
@@ -101,23 +102,23 @@ async def replay(
 ) -> ReplayResult:
     """Sends the views of a file to the topic, as planned: by default as fast as it goes, and in time order.
 
-    The file is read twice: first for the order of its rows. If they are not in time order they are sorted, on disk if
-    they are many. Bad rows are left out and told to `progress`; where the plan is strict the whole file is checked
-    first, and nothing is sent if there is one, or one that lies far off the rest. Can be cancelled at any moment; it
-    then takes up to a second.
+    The file is read twice: first for the order of its rows. Rows that are not in time order are sorted, on disk if they
+    are many. Bad rows are skipped and reported to `progress`; if the plan is strict, the whole file is checked first,
+    and nothing is sent if a row is bad or lies far off the rest. May be cancelled at any time, which takes up to a
+    second.
 
-    With a `bookmark` it goes on where that says, and leaves one behind from which the next can go on, whatever becomes
-    of this process.
+    With a `bookmark`, it resumes from there, and keeps the bookmark up to date so that it can be resumed itself,
+    whatever ends the process.
 
-    Raises InputError where nothing in the file (if strict: not everything) can be used, or the bookmark cannot,
-    LateViews where many would be late and the plan does not say that they are to be sent, UsageError,
+    Raises InputError if nothing in the file (if strict: not everything) is usable, or the bookmark is not, LateViews if
+    many views would be late and the plan does not insist, UsageError,
     BrokerUnreachable, BrokerRefused, TopicMissing, and WriteRefused.
     """
-    tell = progress or _untold
+    tell = progress or _no_progress
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(open_topic(settings, settings.kafka_topic, ack_timeout))
         views = stack.enter_context(await source.opened(unpacking(tell)))
-        run = _Replay(views, writer, plan, settings.future_tolerance // timedelta(milliseconds=1), tell)
+        run = _Replay(views, writer, plan, rules_of(settings).future_tolerance_ms, tell)
         if plan.loop and views.made_up and not plan.live:
             expected, remedy = "a file of views", "make more views of its films with: --views"
             raise UsageError(
@@ -137,8 +138,8 @@ async def replay(
         return await run.send()
 
 
-def unpacking(tell: Callable[[ReplayProgress], None]) -> Told:
-    """Tells how far a file is unpacked as the progress of a replay."""
+def unpacking(tell: Callable[[ReplayProgress], None]) -> OnProgress:
+    """Reports the unpacking of a file as progress of a replay."""
     return lambda done, total: tell(ReplayProgress("unpacking", done, total, 0, 0, 0))
 
 
@@ -147,7 +148,7 @@ class _Replay:
 
     def __init__(
         self,
-        views: Views,
+        views: ReplayInput,
         writer: TopicWriter,
         plan: Plan,
         tolerance_ms: int,
@@ -170,15 +171,15 @@ class _Replay:
         self._sent = 0
         self._refused = 0
         self._refused_in_turn = 0
-        """Of these, rows that came when others of this round were sent."""
+        """Of these, rows refused while this round is sent."""
         self._sent_in_rounds = 0
-        """Views of the rounds before this one."""
+        """Views sent in earlier rounds."""
         self._ended = False
         self._first_refused: RefusedRow | None = None
         self._oldest_ms = self._newest_ms = 0
 
     def begin(self) -> None:
-        """Tells what the file is, and what was of no use in it already when it was opened."""
+        """Reports what the file is, and the rows that were refused when it was opened."""
         self._progress("checking", found=self._views.what)
         self._refuse("checking", self._views.refused)
 
@@ -192,13 +193,13 @@ class _Replay:
         return made
 
     def resumed_by(self, resumption: Resumption) -> None:
-        """Goes on where this says, and lets it know how far it is."""
+        """Resumes from here, and keeps it up to date."""
         self._resumption = resumption
         self._tolerance_ms = resumption.future_tolerance_ms
         self._progress("checking", nothing_to_resume=resumption.earlier is None)
 
     async def look(self) -> None:
-        """Looks through the file; names rows that lie far off the rest."""
+        """Surveys the file; reports rows that lie far off the rest."""
         survey = self._survey = Survey(self._views, self._plan, self._tolerance_ms)
         async with aclosing(in_turns(survey.look())) as looks:
             async for _ in looks:
@@ -210,16 +211,17 @@ class _Replay:
             self._progress("checking", far_off=far_off)
 
     async def compare(self, settings: Settings) -> None:
-        """Compares the views with the newest ones of the topic; tells, or refuses, what would be late."""
+        """Compares the views with the newest ones of the topic; reports, or refuses, what would be late."""
         partitions = self._writer.partition_count
         try:
             newest_ms = await newest_views(settings, partitions)
-        except BrokerForbids as error:  # whoever only sends need not be allowed to read
+        except BrokerForbids as error:  # a producer need not be allowed to read
             self._progress("checking", late=f"{NOT_COMPARED} ({error})")
             return
         earlier = self._resumption.earlier if self._resumption else None
-        sent = [place.views for place in earlier.places] if earlier else ()
-        lateness = Lateness(settings, partitions, newest_ms, sent=sent, own_newest_ms=self._survey.newest_ms)
+        sent = [partition.views for partition in earlier.places] if earlier else ()
+        rules, own_newest_ms = rules_of(settings), self._survey.newest_ms
+        lateness = Lateness(settings.kafka_topic, rules, partitions, newest_ms, sent=sent, own_newest_ms=own_newest_ms)
         if not lateness.possible(self._survey.oldest_ms):
             return
         async with aclosing(in_turns(judged(self._views, self._plan, self._survey, self._ahead_ms, lateness))) as looks:
@@ -233,12 +235,12 @@ class _Replay:
 
     @property
     def _ahead_ms(self) -> int | None:
-        """How far ahead of the present a view may lie."""
-        # What comes just at its time is not ahead of it, however long that takes from now.
+        """How far ahead of the present a view may lie; None: any distance."""
+        # A view that is sent at its own time is not ahead of it, however far in the future that is.
         return None if self._plan.live else self._tolerance_ms
 
     def _views_to_send(self) -> Iterator[ViewChunk]:
-        """The file's views, up to where the survey saw its end."""
+        """The views of the file, up to its end at the time of the survey."""
         return self._views.chunks(self._ahead_ms, self._survey.lines)
 
     async def insist(self) -> None:
@@ -250,7 +252,7 @@ class _Replay:
                 self._progress("checking")
 
     async def send(self) -> ReplayResult:
-        """Sends everything on a smooth schedule and waits for all acknowledgements; in rounds, if that is the plan."""
+        """Sends everything on a smooth schedule, in rounds if planned, and waits for all acknowledgements."""
         while True:
             async with AsyncExitStack() as stack:
                 chunks = await self._sorted(stack) if self._survey.sorts else self._views_to_send()
@@ -267,7 +269,7 @@ class _Replay:
         self._coming_ms = self._coming_ms[:0]
         done, total = self._done_of()
         self._ended = True
-        if done < total:  # rows that were never good, or fewer than the limit
+        if done < total:  # some rows were bad, or there were fewer than the limit
             self._progress("sending")
         if self._resumption:
             await self._resumption.finish()
@@ -278,7 +280,7 @@ class _Replay:
         return ReplayResult(*counts, seconds, self._oldest_ms, self._newest_ms, dict(self._views.mended), rounds)
 
     async def _sorted(self, stack: AsyncExitStack) -> Iterator[ViewChunk]:
-        """The file's views in the order of time."""
+        """The views of the file in time order."""
         runs = SortedRuns(stack.enter_context(temporary_file(self._views.path)))
 
         def add() -> Iterator[ViewChunk]:
@@ -294,7 +296,7 @@ class _Replay:
         return runs.merged()
 
     async def _send(self, chunks: Iterator[ViewChunk]) -> None:
-        """Sends it."""
+        """Sends the views of one round."""
         async with aclosing(in_turns(chunks)) as coming:
             async for chunk in coming:
                 self._refuse("sending" if self._started_s or not self._resumption else "resuming", chunk.refused)
@@ -310,21 +312,21 @@ class _Replay:
         await self._writer.finish()
 
     def _schedule(self, times_ms: NDArray[np.int64]) -> Schedule:
-        """When events of these times are sent."""
+        """The schedule of events with these timestamps."""
         self._started_s = self._started_s or time.monotonic()
         if self._plan.speed is None:
             self._pace = self._pace or Pace(self._plan.rate, self._started_s)
             return self._pace
         if self._clock is None:
             began_s, first_ms = self._started_s, int(times_ms[0])
-            if self._plan.live:  # its clock began when the file was opened, and stands still for nobody
+            if self._plan.live:  # its clock began when the file was opened
                 began_s, first_ms = time.monotonic() - (time.time() - self._views.now_ms / 1000), self._views.now_ms
             gap_s = self._plan.max_gap.total_seconds() if self._plan.max_gap else None
             self._clock = Clock(self._plan.speed, began_s, first_ms, gap_s)
         return self._clock.over(times_ms)
 
     def _limited(self, chunk: ViewChunk) -> ViewChunk:
-        """What of the chunk is within the limit."""
+        """The part of the chunk within the limit."""
         if self._left is None:
             return chunk
         kept = min(self._left, len(chunk))
@@ -353,7 +355,7 @@ class _Replay:
 
     def _refuse(self, step: Step, rows: Sequence[RefusedRow]) -> None:
         if self._rounds:
-            rows = ()  # they were told of the first time
+            rows = ()  # they were reported in the first round
         self._refused_in_turn += len(rows) if step in ("resuming", "sending") else 0
         self._refused += len(rows)
         if rows and not self._first_refused:
@@ -361,7 +363,7 @@ class _Replay:
         self._progress(step, rows)
 
     def _done_of(self) -> tuple[int, int]:
-        """How far the sending is, of what: all that is sent in this round is as much as there is to send."""
+        """How much of this round is sent, and its total; at its end the two are equal."""
         if self._plan.speed is not None and len(self._coming_ms):
             return self._survey.elapsed(int(self._coming_ms[0]))
         left_out = 0 if self._survey.sorts else self._refused_in_turn
@@ -398,9 +400,9 @@ async def write_paced(
     wrote: Callable[[int], Awaitable[None]],
     waits: Callable[[float], None] = lambda _: None,
 ) -> None:
-    """Writes records when their time comes; `wrote` is told how many, each time some were handed over.
+    """Writes records at their times; calls `wrote` with the number of records after each slice.
 
-    `waits` hears for how many seconds it now does nothing.
+    `waits` is called with the seconds until the next slice.
     """
     start = 0
     while start < len(keys):
@@ -414,10 +416,10 @@ async def write_paced(
 
 
 async def in_turns(items: Iterator[Item]) -> AsyncGenerator[Item]:
-    """The items, with a turn for everybody else after each.
+    """Yields the items, giving other tasks a turn after each.
 
-    They are made in between, not in a thread: making them is all Python, so that a thread would only take turns at the
-    interpreter's lock with whoever deals with them, and lose what is in the processor's cache with each.
+    The items are made here and not in a thread: making them is pure Python, so a thread would only compete with their
+    consumer for the interpreter's lock, and for the processor's cache.
     """
     try:
         for item in items:
@@ -428,5 +430,5 @@ async def in_turns(items: Iterator[Item]) -> AsyncGenerator[Item]:
             items.close()
 
 
-def _untold(_: ReplayProgress) -> None:
-    """Nobody wants to know."""
+def _no_progress(_: ReplayProgress) -> None:
+    """Ignores the progress."""

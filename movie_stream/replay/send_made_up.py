@@ -1,4 +1,4 @@
-"""Sends made-up views straight to the topic, as many as wanted, without a file between."""
+"""Sends made-up views to the topic directly, without a file."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from movie_stream.replay.newest_views import newest_views
 from movie_stream.replay.send import in_turns, write_paced
 from movie_stream.replay.synthetic.faults import Tally
 from movie_stream.replay.synthetic.made_up import MadeUp, records
+from movie_stream.runs.fingerprint import rules_of
 from movie_stream.settings import Settings
 
 ROWS_AT_ONCE: Final = 1_000
 
 
 async def late_of_made_up(settings: Settings, views: MadeUp) -> Late | None:
-    """What of them would be late, for what stands in the topic, without being meant to be; None where nothing would.
+    """The views that would be late behind what the topic holds, apart from those meant to be late; None if none would.
 
     Raises BrokerUnreachable, BrokerForbids, TopicMissing.
     """
@@ -33,8 +34,8 @@ async def late_of_made_up(settings: Settings, views: MadeUp) -> Late | None:
         with client.explained(settings, f"looking at the topic {topic}"):
             partitions = (await partitions_of(admin, (topic,))).get(topic)
     if not partitions:
-        return None  # which is said as soon as something is sent
-    lateness = Lateness(settings, partitions, await newest_views(settings, partitions))
+        return None  # reported as soon as something is sent
+    lateness = Lateness(topic, rules_of(settings), partitions, await newest_views(settings, partitions))
     if not lateness.possible(views.begins_ms):
         return None
     async with aclosing(in_turns(views.chunks())) as coming:
@@ -48,8 +49,8 @@ async def late_of_made_up(settings: Settings, views: MadeUp) -> Late | None:
 async def send_made_up(settings: Settings, views: MadeUp, rate: float, arrived: Callable[[int], None]) -> Tally:
     """Sends the views, keyed by their users, at `rate` events/s (0: as fast as it goes).
 
-    `arrived` is told how many, each time more of them are acknowledged. Once all are, it returns how many had faults.
-    Raises BrokerUnreachable, BrokerForbids, TopicMissing, WriteRefused, and UsageError for a rate that is none.
+    `arrived` is called with the number of newly acknowledged views. Returns, after all are, how many had faults.
+    Raises BrokerUnreachable, BrokerForbids, TopicMissing, WriteRefused, and UsageError for an invalid rate.
     """
     check_rate(rate)
     tally = Tally()

@@ -1,4 +1,4 @@
-"""Where the views of a replay come from, as the user names it, and how that is opened."""
+"""The source of a replay as the user describes it, and how it is opened."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from movie_stream.replay.files.csv_file import CsvFile
 from movie_stream.replay.files.csv_header import declared_delimiter, delimiter_of, meant
 from movie_stream.replay.files.encodings import ODD, UTF8, encoding_of, marked
 from movie_stream.replay.files.json_file import JsonFile, looks_like_json, members_of
-from movie_stream.replay.files.opened import BUFFER_BYTES, Archive, Opened, Told, opened, untold
+from movie_stream.replay.files.opened import BUFFER_BYTES, Archive, OnProgress, Opened, no_progress, opened
 from movie_stream.replay.files.parquet_file import MAGIC, ParquetFile
 from movie_stream.replay.files.table import Table
 from movie_stream.replay.formats import format_of, has_fields, mapped_format, recognised
@@ -25,47 +25,47 @@ from movie_stream.replay.formats.format import CatalogueFormat, Format
 from movie_stream.replay.formats.genres import Choice, choice_of
 from movie_stream.replay.formats.movielens import MovieLens
 from movie_stream.replay.records.csv_views import ViewsFile
-from movie_stream.replay.records.views import Views
+from movie_stream.replay.records.replay_input import ReplayInput
 from movie_stream.replay.synthetic.simulated import SimulatedViews, Simulation
 
 OFFICE: Final = "[Content_Types].xml"
-"""In each such document, which are zip archives."""
+"""The member that marks a zip archive as an office document."""
 ENDINGS: Final = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")
 SHOWN_CHARACTERS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class ViewsSource:
-    """A file, `-` being standard input, and what the user says of it."""
+    """A file, or standard input for `-`, and what the user says about it."""
 
     path: Path | str
     format_name: str | None = None
-    """As in `--format`; found by the header where nobody says."""
+    """As in `--format`; None: found by the header."""
     movies: Path | None = None
-    """MovieLens' films, where they do not stand beside the ratings."""
+    """The file of MovieLens' films, if it is not beside the ratings."""
     member: str | None = None
-    """Of an archive."""
+    """Of an archive; None: found by its header."""
     simulation: Simulation | None = None
-    """For catalogues; None is the usual one."""
+    """For catalogues; None: the default."""
     encoding: str | None = None
-    """As in `--encoding`, as Python calls it; found where nobody says."""
+    """The name of Python's codec for `--encoding`; None: detected."""
     mapping: Mapping[str, str] = field(default_factory=dict)
-    """By a field, the column that holds it."""
+    """The column of a field, by field."""
     genre: Choice | None = None
-    """Which one of several counts; the first where nobody says."""
+    """Which of several genres counts; None: the first."""
 
-    def open(self, told: Told = untold) -> Views:
-        """Opens it; `told` hears how far it is unpacked.
+    def open(self, on_progress: OnProgress = no_progress) -> ReplayInput:
+        """Opens it; `on_progress` is called while it is unpacked.
 
-        Raises InputError where it is not usable, UsageError where something was said that does not fit it.
+        Raises InputError if it is unusable, UsageError if an option does not fit it.
         """
-        file = opened(self.path, self._choose, told)
+        file = opened(self.path, self._choose, on_progress)
         file.encoding = self.encoding
         try:
             table = self._table(file)
             kind = self._kind(table)
             self._check(kind, in_archive=file.in_archive)
-            views: Views
+            views: ReplayInput
             if issubclass(kind, CatalogueFormat):
                 views = SimulatedViews(table, kind, self.simulation or Simulation(), self.genre or "first")
             else:
@@ -77,14 +77,14 @@ class ViewsSource:
             raise
 
     def _kind(self, table: Table) -> type[Format]:
-        """The format; the table's names become those of it."""
+        """The format; sets the table's names to those of the format."""
         if not self.mapping or (self.format_name is None and has_fields(table.names, self.mapping)):
             return format_of(table, self.format_name)
         rename(table, self.mapping)
         return mapped_format(table, self.mapping) if self.format_name is None else format_of(table, self.format_name)
 
     def _table(self, file: Opened) -> Table:
-        """The rows of a file, whatever they are written in."""
+        """The rows of a file in any format."""
         head = file.file.read(BUFFER_BYTES)
         file.file.seek(0)
         if head.startswith(MAGIC) or looks_like_json(head):
@@ -98,7 +98,7 @@ class ViewsSource:
 
     @property
     def _read_as(self) -> str:
-        """What the user says of how it is read, so far as the views depend on it; empty where nothing is said."""
+        """The options that the views depend on, for the bookmark; empty by default."""
         said = {
             "encoding": self.encoding,
             "map": ",".join(f"{name}={column}" for name, column in sorted(self.mapping.items())) or None,
@@ -106,12 +106,12 @@ class ViewsSource:
         }
         return ", ".join(f"{name}: {value}" for name, value in said.items() if value is not None)
 
-    async def opened(self, told: Told) -> Views:
-        """Opens it in a thread, where a slow pipe holds nobody up, not even the end of the process."""
+    async def opened(self, on_progress: OnProgress) -> ReplayInput:
+        """Opens it in a daemon thread, so that a slow pipe blocks neither the loop nor the end of the process."""
         loop = asyncio.get_running_loop()
-        coming: asyncio.Future[Views] = loop.create_future()
+        coming: asyncio.Future[ReplayInput] = loop.create_future()
 
-        def settle(views: Views | None, error: BaseException | None) -> None:
+        def settle(views: ReplayInput | None, error: BaseException | None) -> None:
             if coming.cancelled():
                 if views:
                     views.close()
@@ -123,12 +123,12 @@ class ViewsSource:
         def work() -> None:
             views, failed = None, None
             try:
-                views = self.open(told)
+                views = self.open(on_progress)
             except BaseException as error:
                 failed = error
             try:
                 loop.call_soon_threadsafe(settle, views, failed)
-            except RuntimeError:  # the loop is closed: nobody waits any more
+            except RuntimeError:  # the loop is closed, and its caller gone
                 if views:
                     views.close()
 
@@ -136,7 +136,7 @@ class ViewsSource:
         return await coming
 
     def _check(self, kind: type[Format], *, in_archive: bool) -> None:
-        """Raises UsageError where an option is for other files."""
+        """Raises UsageError if an option is for other kinds of files."""
         if self.simulation is not None and not issubclass(kind, CatalogueFormat):
             expected = "a catalogue of films, of which views are made up"
             raise self._unfit("--views, --users, --days and --seed", expected, kind)
@@ -151,7 +151,7 @@ class ViewsSource:
         return UsageError(argument=argument, expected=expected, got=f"{self.path} with {kind.title}")
 
     def _choose(self, archive: Archive) -> str:
-        """Which file of an archive is meant."""
+        """The member of an archive to read."""
         names = archive.names
         if self.member is not None:
             found = [name for name in names if self.member in (name, name.rpartition("/")[2])]
@@ -186,7 +186,7 @@ def source_of(
     mapping: str | None = None,
     genre: str | None = None,
 ) -> ViewsSource:
-    """The source; a simulation is asked for where one of its figures is. Raises UsageError."""
+    """The source; any of the figures of a simulation asks for one. Raises UsageError."""
     usual = Simulation()
     simulation = Simulation(
         usual.count if views is None else views,
@@ -204,7 +204,7 @@ def source_of(
 
 
 def mapping_of(text: str) -> dict[str, str]:
-    """The columns that a user names, by the field that they hold.
+    """The columns that a user names in `--map`, by field.
 
     >>> mapping_of("genre=Category,user_id=User")
     {'genre': 'Category', 'user_id': 'User'}
@@ -224,7 +224,7 @@ def mapping_of(text: str) -> dict[str, str]:
 
 
 def rename(table: Table, mapping: Mapping[str, str]) -> None:
-    """Gives the columns that are mapped the names of their fields. Raises UsageError where there is no such column."""
+    """Renames the mapped columns to their fields. Raises UsageError if there is no such column."""
     names = meant(table.names, list(mapping.values()))
     for column in mapping.values():
         if names.count(column) != 1:

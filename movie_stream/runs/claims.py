@@ -1,4 +1,4 @@
-"""Claims on the internal topics, as they stand there; see claim.py."""
+"""Claims on the internal topics: reading and writing them; see tables/claim.py."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class TopicsShared(MovieStreamError):
 
 
 class TopicOfAnotherKind(MovieStreamError):
-    """A topic holds other records than it is to hold; `holds` says which."""
+    """A topic holds records of another kind; `holds` says which."""
 
     def __init__(self, *, variable: str, topic: str, holds: str) -> None:
         super().__init__(f"the topic {topic} holds {holds}; set {variable} to another")
@@ -43,7 +43,7 @@ class TopicOfAnotherKind(MovieStreamError):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A claim, and the offset where it stands."""
+    """A claim and its offset."""
 
     claim: Claim
     offset: int
@@ -90,7 +90,7 @@ async def claim(settings: Settings, producer: AIOKafkaProducer, ours: Claim) -> 
 
 
 async def _check_events(settings: Settings, reader: AIOKafkaConsumer, names: Topics, unreadable: Unreadable) -> None:
-    """Raises TopicOfAnotherKind where the topic of the views is an internal one of somebody."""
+    """Raises TopicOfAnotherKind if the topic of the views is an internal topic of some deployment."""
     async for record in _newest_first(settings, reader, names.events, unreadable):
         kind = _kind_of(record.value)
         if kind in _PARTIALS or kind in _CHANGELOG:
@@ -101,7 +101,7 @@ async def _check_events(settings: Settings, reader: AIOKafkaConsumer, names: Top
 async def _newest(
     settings: Settings, reader: AIOKafkaConsumer, topic: str, kinds: tuple[bytes, ...], variable: str
 ) -> Standing | None:
-    """The last claim; the cursor of a checkpoint bears one too."""
+    """The last claim, on its own or in the cursor of a checkpoint."""
     async for record in _newest_first(settings, reader, topic):
         kind = _kind_of(record.value)
         if kind == _VIEW:
@@ -110,7 +110,7 @@ async def _newest(
             holds = "checkpoints" if kind in _CHANGELOG else "partial results"
             raise TopicOfAnotherKind(variable=variable, topic=topic, holds=holds)
         if kind not in kinds:
-            return None  # who reads it as a worker says what it thinks of that
+            return None  # a worker that reads it reports that
         found = _cursors_claim(record.value) if kind == b"cursor" else claim_in(record.value)
         if found is not None:
             return Standing(found, record.offset)
@@ -125,7 +125,7 @@ def _cursors_claim(value: bytes) -> Claim | None:
 async def _newest_first(
     settings: Settings, reader: AIOKafkaConsumer, topic: str, unreadable: Unreadable | None = None
 ) -> AsyncIterator[Any]:
-    """The records of the partition that holds claims; some come again where they are deleted meanwhile."""
+    """The records of the partition with claims, newest first; some come twice if others are deleted meanwhile."""
     place = TopicPartition(topic, PARTITION)
     with client.explained(settings, f"asking whose {topic} is"):
         while True:
@@ -141,7 +141,7 @@ async def _newest_first(
 
 
 def _kind_of(value: bytes | None) -> bytes:
-    r"""The tag of a record of ours, `{` of a view, nothing of anything else.
+    r"""The tag of one of our records, `{` for a view, nothing for anything else.
 
     >>> _kind_of(b"\x95\xa5claim\x07"), _kind_of(b' {"movie_id": "m1"}'), _kind_of(b"\xff"), _kind_of(None)
     (b'claim', b'{', b'', b'')

@@ -1,8 +1,8 @@
 """How far a topic is counted, by the checkpoints in the changelog of its tables.
 
-The group's commits would be read faster, but anyone who joins the group may commit what he likes. A cursor is written
-by a worker alone, once everything below its position has arrived downstream (rule 2 of docs/architecture.md); that is
-true of every cursor, also of one that does not count because another writer came first.
+The committed offsets of the group would be faster to read, but any member of the group can commit anything. A cursor is
+only written by a worker, after everything below its position has arrived downstream (rule 2 of docs/architecture.md).
+That holds for every cursor, even for one that does not count because another writer came first.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from movie_stream.tables.checkpoint import BrokenChangelog, CheckpointId, Cursor
 from movie_stream.tables.claim import claim_in
 
 _AT_FIRST: Final = 1
-"""Records that are read from the end at first: the last one is a cursor, mostly."""
+"""Records read from the end at first; the last one is usually a cursor."""
 
 
 class Checkpoints:
-    """The furthest cursor of each partition in one changelog; asked again, it reads only what is new since."""
+    """The furthest cursor of each partition in one changelog; later calls only read new records."""
 
     def __init__(self, settings: Settings, reader: AIOKafkaConsumer, changelog: str, partitions: int) -> None:
         self._settings, self._reader, self._changelog = settings, reader, changelog
@@ -39,9 +39,7 @@ class Checkpoints:
     async def furthest(self, run: int | str) -> Mapping[int, Cursor]:
         """By partition, the cursor of this run (its number, or the hash of its fingerprint) with the largest position.
 
-        Changes what the reader is assigned.
-
-        Raises ChangelogError, and what the broker has against it.
+        Changes the reader's assignment. Raises ChangelogError, and what the broker answers.
         """
         if run != self._run:
             self._run, self._read_to, self._furthest, self._last = run, {}, {}, {}
@@ -53,7 +51,7 @@ class Checkpoints:
         return self._furthest
 
     async def positions(self, run: int) -> dict[int, int]:
-        """By partition, the offset up to which this run has counted; 0 where it has not begun."""
+        """The position of this run by partition; 0 where it has not begun."""
         furthest = await self.furthest(run)
         return {
             place.partition: furthest[place.partition].position if place.partition in furthest else 0
@@ -66,7 +64,7 @@ class Checkpoints:
             try:
                 found = await self._since(place, max(oldest, self._read_to.get(place, 0)), end, run)
                 break
-            except OffsetOutOfRangeError:  # a worker has cut its changelog meanwhile, behind a newer checkpoint
+            except OffsetOutOfRangeError:  # a worker has deleted the changelog meanwhile, up to a newer checkpoint
                 end = (await offsets.ends(self._reader, [place]))[place]
         self._read_to[place] = end
         if found:
@@ -77,7 +75,7 @@ class Checkpoints:
             )
 
     async def _since(self, place: TopicPartition, start: int, end: int, run: int | str) -> list[Cursor]:
-        """The cursors of this run from the last one back to its parent: one that does not count may stand behind it."""
+        """The cursors of this run from the last one back to its parent, since the last one may not count."""
         found: list[Cursor] = []
         async for records in newest_first(self._reader, place, start, end, block=_AT_FIRST):
             for record in records:
@@ -98,7 +96,7 @@ class Checkpoints:
 
 
 def _is_of(text: str, run: int | str) -> bool:
-    """Whether a cursor that names its run so belongs to it.
+    """Whether the run that a cursor names is this one (its number, or the hash of its fingerprint).
 
     >>> _is_of("17:c0ffee", 17), _is_of("17:c0ffee", "c0ffee"), _is_of("17:c0ffee", 1)
     (True, True, False)

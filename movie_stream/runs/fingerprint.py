@@ -1,4 +1,4 @@
-"""Which run we belong to: what figures depend on besides the log, and whether that is what MongoDB was counted by."""
+"""The fingerprint of a run: what figures depend on besides the log, and whether MongoDB was counted by the same."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from movie_stream.mongo.partials import PARTIALS
 from movie_stream.settings import Settings
 
 FORMAT: Final = 4
-"""Of what stands in changelogs, partials and `_partials`; another format is another run."""
+"""The version of what is stored in changelogs, partials and `_partials`; another format is another run."""
 COLLECTIONS: Final = (*(result.collection for result in RESULTS), PARTIALS)
-"""Those whose documents carry the number of their run."""
+"""The collections whose documents carry the number of their run."""
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -38,9 +38,9 @@ def rules_of(settings: Settings) -> Rules:
 
 
 def fingerprint(settings: Settings, topology: Topology) -> dict[str, Any]:
-    """All that figures depend on besides the log: a run is the counting of one log under one of these.
+    """Everything that figures depend on besides the log.
 
-    Names and texts in it are stored, here and in `stored` of the results: whoever changes one has everybody rebuild.
+    Its names and texts, and `stored` of the results, are stored: changing one forces every deployment to rebuild.
     """
     names, rules = Topics.of(settings), rules_of(settings)
     results = f"[{', '.join(result.stored for result in RESULTS)}]"
@@ -62,7 +62,7 @@ def fingerprint(settings: Settings, topology: Topology) -> dict[str, Any]:
 
 
 def changes(run: runs.Run, ours: Mapping[str, Any]) -> str:
-    """What a run counts otherwise than we would, as "X was 3, is 4; ..."; empty where it is the same."""
+    """How a run differs from ours, as "X was 3, is 4; ..."; empty if it does not."""
     return "; ".join(
         f"{name} was {run.fingerprint.get(name)}, is {ours.get(name)}"
         for name in sorted(ours.keys() | run.fingerprint.keys())
@@ -71,9 +71,9 @@ def changes(run: runs.Run, ours: Mapping[str, Any]) -> str:
 
 
 async def open_run(settings: Settings, db: Database, topology: Topology) -> runs.Run:
-    """The run that counts, without what a rebuild that was cut off has left of earlier ones.
+    """The current run, after finishing the clean-up of a rebuild that was interrupted.
 
-    Raises RunMismatch if it counts something else than we would.
+    Raises RunMismatch if its fingerprint differs from ours.
     """
     ours = fingerprint(settings, topology)
     run = await runs.open_run(db, settings.kafka_group, ours)
@@ -90,5 +90,5 @@ def text_of(run: runs.Run) -> str:
 
 
 def hash_of(fingerprint: Mapping[str, Any]) -> str:
-    """A fingerprint as the runs that have it are named by cursors, behind their number."""
+    """The hash of a fingerprint, by which cursors name runs after the number."""
     return hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()[:16]

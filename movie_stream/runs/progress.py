@@ -1,6 +1,6 @@
-"""How far the tables are: what is counted and published, and what is still to come.
+"""How far the tables are: what is counted and published, and what is left.
 
-The group's commits are not asked: whoever joins the group commits what he likes.
+The committed offsets of the group are not used: any member of the group can commit anything.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from movie_stream.settings import Settings
 
 ASK_EVERY_S: Final = 0.2
 LOOK_AGAIN_AFTER_S: Final = 2.0
-"""A transaction that is still open then is worth a word; most last a moment."""
+"""A transaction that is still open after this time is reported; most last a moment."""
 OPEN_AT_MOST_S: Final = 5.0
-"""The longest that the end of a transaction is waited for; its producer may take a quarter of an hour, or die of it."""
+"""The longest wait for the end of a transaction; its producer may take a quarter of an hour."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Records of one topic, over all its partitions."""
+    """Progress in one topic, over all its partitions."""
 
     end: int
-    """All that were there when the end was asked for, by offset."""
+    """Records at the time of asking, by offset."""
     done: int
-    """Of these, how many are finished."""
+    """How many of these are finished."""
 
     @property
     def lag(self) -> int:
@@ -60,13 +60,13 @@ async def wait_until_counted(
     pause: Callable[[], Awaitable[None]] = _a_while,
     finished: Callable[[], Mapping[TopicPartition, int]] = _nothing,
 ) -> list[Held]:
-    """Returns once all that is in the topic now is in MongoDB; and what is not, since it cannot be read yet.
+    """Waits until everything that is in the topic now is in MongoDB; returns what is not, since it cannot be read yet.
 
-    First the ends of the events; once the checkpoints have reached them in all partitions, the ends of the partials;
-    once these are reached too, every document is written. Positions are compared, not records: control records have
-    offsets too. Where a transaction is open, all that stands before it is waited for, and then, for OPEN_AT_MOST_S, for
-    its end. `seen` is told of the progress, and whether it is that of the partials; `pause` is what is done until it is
-    worth while to ask again. What the caller has `finished` himself need not be looked up.
+    First the checkpoints must reach the ends of the events in all partitions, then those of the partials; then every
+    document is written. Positions are compared, not records: control records have offsets too. With an open transaction
+    it waits for everything before it, then up to OPEN_AT_MOST_S for its end. `seen` is called with the progress and
+    whether it is that of the partials, `pause` before asking again. `finished` returns the caller's own positions,
+    which then need not be looked up.
     """
     topics = Topics.of(settings)
     counts = (await describe(settings)).partitions
@@ -79,9 +79,10 @@ async def wait_until_counted(
             with client.explained(settings, f"asking how far {topic} is counted"):
                 goal = _Goal(reader, await offsets.both_ends(reader, places))
             tables = Tables(settings, reader, topic, counts[topic])
-            while (progress := await _progress(settings, tables, db, goal.now, finished)).lag or not await goal.settled(
-                settings
-            ):
+            while True:
+                progress = await _progress(settings.kafka_group, tables, db, goal.now, finished)
+                if not progress.lag and await goal.settled(settings):
+                    break
                 if seen is not None:
                     seen(progress, topic == topics.partials)
                 await pause()
@@ -90,7 +91,7 @@ async def wait_until_counted(
 
 
 class _Goal:
-    """The ends that are to be reached; those of now as far as they can be read."""
+    """The ends to reach: the present ones, as far as they can be read."""
 
     def __init__(self, reader: AIOKafkaConsumer, found: Mapping[TopicPartition, offsets.Ends]) -> None:
         self._reader = reader
@@ -100,11 +101,11 @@ class _Goal:
 
     @property
     def left(self) -> list[Held]:
-        """What of the partitions cannot be read yet."""
+        """What cannot be read yet."""
         return offsets.held_between(self.now, self._written)
 
     async def settled(self, settings: Settings) -> bool:
-        """Whether no end of a transaction is waited for; to be asked once `now` is reached, which it moves on."""
+        """Whether no transaction is waited for. To be called when `now` is reached; moves `now` on."""
         if not self.left:
             return True
         with client.explained(settings, "asking how far transactions are"):
@@ -117,26 +118,26 @@ class _Goal:
 
 
 async def _progress(
-    settings: Settings,
+    group: str,
     tables: Tables,
     db: Database,
     ends: Mapping[TopicPartition, int],
     finished: Callable[[], Mapping[TopicPartition, int]],
 ) -> Progress:
-    """The caller's own positions, and only where they do not suffice those that are written."""
+    """The progress by the caller's own positions, and if they do not suffice, by the checkpoints."""
     own = finished()
     if all(own.get(place, 0) >= end for place, end in ends.items()):
         return _of(ends, own)
     try:
-        run = await runs.current(db, settings.kafka_group)
-    except MongoAway:  # it may come back, and whoever counts waits for it too
+        run = await runs.current(db, group)
+    except MongoAway:  # it may come back; workers wait for it too
         return _of(ends, own)
     written = await tables.positions(run)
     return _of(ends, {place: max(own.get(place, 0), written[place]) for place in ends})
 
 
 class Tables:
-    """How far a topic is counted, by what its tables have written."""
+    """How far a topic is counted, by the checkpoints of its tables."""
 
     def __init__(self, settings: Settings, reader: AIOKafkaConsumer, topic: str, partitions: int) -> None:
         self._settings, self._reader = settings, reader
@@ -145,7 +146,7 @@ class Tables:
         self._checkpoints = Checkpoints(settings, reader, changelog, partitions)
 
     async def positions(self, run: runs.Run | None) -> dict[TopicPartition, int]:
-        """Up to which offset a run has counted each partition. Changes what the reader is assigned."""
+        """The position of a run in each partition. Changes the reader's assignment."""
         if run is None:
             return dict.fromkeys(self._places, 0)
         found = await self._checkpoints.positions(run.number)
@@ -171,7 +172,7 @@ async def records_held(settings: Settings, topic: str) -> int:
 
 
 async def span(settings: Settings, reader: AIOKafkaConsumer, topic: str, partitions: int) -> tuple[int, int]:
-    """The offsets where a topic begins and ends, summed over its partitions."""
+    """The first and the end offset of a topic, summed over its partitions."""
     places = [TopicPartition(topic, partition) for partition in range(partitions)]
     with client.explained(settings, f"asking how many records {topic} holds"):
         oldest, ends = await offsets.beginnings(reader, places), await offsets.ends(reader, places)
@@ -179,9 +180,9 @@ async def span(settings: Settings, reader: AIOKafkaConsumer, topic: str, partiti
 
 
 async def held_for_long(settings: Settings, reader: AIOKafkaConsumer, partitions: Mapping[str, int]) -> list[Held]:
-    """What of these topics cannot be read because of transactions that stay open for LOOK_AGAIN_AFTER_S.
+    """What transactions that stay open for LOOK_AGAIN_AFTER_S hide in these topics.
 
-    `partitions` is how many each topic has.
+    `partitions` has the number of partitions by topic.
     """
     places = [TopicPartition(topic, partition) for topic, count in partitions.items() for partition in range(count)]
     with client.explained(settings, "asking which transactions are open"):

@@ -1,4 +1,4 @@
-"""Sets the group's committed offsets back to the beginning, which is done only while no worker runs."""
+"""Resets the committed offsets of the group to the beginning, while no worker runs."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from movie_stream.kafka.group.membership import Membership
 from movie_stream.settings import Settings
 
 JOINED_WITHIN_S: Final = 30.0
-"""Longer than it takes until members that were killed are given up, and a leader that Tansu remembers."""
+"""Longer than the sessions of killed members, and of a leader that Tansu remembers, last."""
 _COMMITTED_WITHIN_S: Final = 15.0
 
 
 class WorkersRunning(MovieStreamError):
-    """The group has members where it must have none; `others` says, in a sentence, that some are no workers."""
+    """The group has members but must have none; `others` is a sentence about those that are not workers."""
 
     def __init__(self, *, group: str, others: str = "") -> None:
         what = others or f"workers of the group {group} are running; stop them all"
@@ -35,33 +35,33 @@ class WorkersRunning(MovieStreamError):
 
 
 async def insist_on_nobody(settings: Settings) -> None:
-    """Raises WorkersRunning where the group has members that live, BrokerRefused where nobody can tell."""
+    """Raises WorkersRunning if the group has live members, BrokerRefused if that is unknown."""
     async with client.admin(settings) as admin:
         group = await describe_group(settings, admin)
     if group.members:
         async with _alone(settings):
-            return  # those that are listed were killed
+            return  # the listed members were killed
 
 
 async def rewind(settings: Settings) -> None:
-    """Commits offset 0 for every partition. Raises WorkersRunning, BrokerRefused, TopicMissing; always ends.
+    """Commits offset 0 for every partition. Raises WorkersRunning, BrokerRefused, TopicMissing.
 
-    By joining the group: not every broker takes a commit from outside (Tansu 0.6 does not).
+    It joins the group for that: not every broker accepts a commit from outside (Tansu 0.6 does not). It always ends.
     """
     async with _alone(settings) as (consumer, places):
         try:
             async with asyncio.timeout(_COMMITTED_WITHIN_S):
                 await consumer.commit({place: OffsetAndMetadata(0, "") for place in places})
         except (KafkaError, TimeoutError) as error:
-            raise _refused(settings, error, "stop all workers, then do this again") from error
+            raise _refused(settings.kafka_group, error, "stop all workers, then do this again") from error
 
 
 @asynccontextmanager
 async def _alone(settings: Settings) -> AsyncIterator[tuple[AIOKafkaConsumer, set[TopicPartition]]]:
-    """The only member of the group, and all partitions, for the time of the block.
+    """A consumer that is the only member of the group, and all partitions, for the time of the block.
 
-    Who gets all partitions is alone; a list of members would also have those that were killed (Tansu keeps them until
-    another joins). Workers that do run go on undisturbed after two rebalances.
+    A member that gets all partitions is alone; a list of members would include killed ones (Tansu keeps them until
+    another joins). Workers that do run continue undisturbed after two rebalances.
     """
     names, counts = Topics.of(settings), (await describe(settings)).partitions
     places = {TopicPartition(topic, p) for topic in (names.events, names.partials) for p in range(counts[topic])}
@@ -75,7 +75,7 @@ async def _alone(settings: Settings) -> AsyncIterator[tuple[AIOKafkaConsumer, se
     )
     try:
         async with client.connecting(settings):
-            await consumer.start()  # who has subscribed before waits here for partitions, and without a limit
+            await consumer.start()  # after subscribing, this would wait for partitions without a limit
         membership = Membership(consumer)
         consumer.subscribe([names.events, names.partials])
         try:
@@ -97,7 +97,7 @@ async def _company(settings: Settings) -> WorkersRunning:
 
 
 async def _share(settings: Settings, consumer: AIOKafkaConsumer) -> set[TopicPartition]:
-    """The partitions that the first rebalance gives us. Raises BrokerRefused where it does not end within bounds."""
+    """The partitions that the first rebalance assigns to us. Raises BrokerRefused if it takes too long."""
     try:
         async with asyncio.timeout(JOINED_WITHIN_S):
             with client.explained(settings, f"joining the group {settings.kafka_group}"):
@@ -106,10 +106,10 @@ async def _share(settings: Settings, consumer: AIOKafkaConsumer) -> set[TopicPar
         async with client.admin(settings) as admin:
             group = await describe_group(settings, admin)
         cause = f"no partitions within {JOINED_WITHIN_S:.0f} s; {group}; likely, {group.why_nothing_is_shared_out}"
-        raise _refused(settings, cause, REMEDY) from error
+        raise _refused(settings.kafka_group, cause, REMEDY) from error
     assigned: set[TopicPartition] = consumer.assignment()
     return assigned
 
 
-def _refused(settings: Settings, cause: object, remedy: str) -> BrokerRefused:
-    return BrokerRefused(doing=f"setting the group {settings.kafka_group} back", cause=cause, remedy=remedy)
+def _refused(group: str, cause: object, remedy: str) -> BrokerRefused:
+    return BrokerRefused(doing=f"setting the group {group} back", cause=cause, remedy=remedy)

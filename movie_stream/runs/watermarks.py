@@ -1,4 +1,4 @@
-"""How far the time of each source partition is, by the checkpoints of the workers."""
+"""The watermarks of the source partitions, by the checkpoints of the workers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from movie_stream.tables.checkpoint import Cursor
 
 
 async def watermarks(settings: Settings, reader: AIOKafkaConsumer, partitions: int, run: int) -> dict[int, int]:
-    """The watermark of each partition that has one in this run, in milliseconds, as its last checkpoint has it.
+    """The watermark (ms) in the last checkpoint of each partition that has one in this run.
 
-    A forecast: counting may have gone on since. Changes what the reader is assigned. Raises ChangelogError.
+    Workers may have counted on since. Changes the reader's assignment. Raises ChangelogError.
     """
     furthest = await last_cursors(settings, reader, partitions, run)
     return {partition: at.watermark_ms for partition, at in furthest.items() if at.watermark_ms is not None}
@@ -24,8 +24,8 @@ async def watermarks(settings: Settings, reader: AIOKafkaConsumer, partitions: i
 async def last_cursors(
     settings: Settings, reader: AIOKafkaConsumer, partitions: int, run: int | str
 ) -> Mapping[int, Cursor]:
-    """By source partition the furthest checkpoint of a run, or of all with a fingerprint, where there is one.
+    """The furthest checkpoint of a run, or of all runs with a fingerprint, by source partition.
 
-    Changes what the reader is assigned. Raises ChangelogError.
+    Changes the reader's assignment. Raises ChangelogError.
     """
     return await Checkpoints(settings, reader, Topics.of(settings).accumulate_changelog, partitions).furthest(run)

@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Final, Literal, Self
 
 from movie_stream.embedded.broker import broker
-from movie_stream.embedded.launch import Program, launch
+from movie_stream.embedded.launch import launch
 from movie_stream.runs.progress import wait_until_counted
 from movie_stream.settings import Settings
 from tests.chaos.fleet import LEFT_WITHIN_S, Fleet, WorkerUnderTest
-from tests.chaos.proxy import Proxy
 from tests.chaos.record import Outcome
 from tests.chaos.stream import Producer, Stream
 from tests.support import reference
 from tests.support.kafka_server import KafkaServer
 from tests.support.mongo_server import MongoServer
+from tests.support.proxy import Proxy
 from tests.support.whole_path import command, database, documents, records, succeed
 
 Kind = Literal["Tansu", "Apache Kafka"]
@@ -68,17 +68,7 @@ class Stage:
         self._stack.close()
 
     def _start_tansu(self, stack: ExitStack) -> str:
-        tansu = broker()
-
-        def behind_proxy(port: int) -> list[str]:
-            command = list(tansu.command(port))
-            at = command.index("--advertised-listener-url") + 1
-            command[at] = f"tcp://127.0.0.1:{self.proxy.port}"
-            self.proxy.target = port
-            return command
-
-        program = Program(tansu.what, tansu.variable, behind_proxy, tansu.answers, tansu.words)
-        asyncio.run(launch(program, stack))
+        asyncio.run(launch(self.proxy.before(broker()), stack))
         return f"127.0.0.1:{self.proxy.port}"
 
     def _start_kafka(self, stack: ExitStack) -> str:

@@ -20,7 +20,7 @@ from movie_stream.commands.dead_letters.list import list_letters
 from movie_stream.commands.dead_letters.replay import replay_letters
 from movie_stream.commands.doctor.command import doctor
 from movie_stream.commands.init import init
-from movie_stream.dead_letters.letters import Selection
+from movie_stream.dead_letters.letters import LetterFilter
 from movie_stream.errors import BrokerRefused
 from movie_stream.events.chunk import REPLAY_OF
 from movie_stream.kafka.cluster import client, configs, topics
@@ -109,7 +109,7 @@ def test_what_was_small_when_it_came_has_a_letter_with_all_of_it(large: Settings
     assert [value for value, _ in letters(large)] == [refused, late]
     assert [headers.get(TRUNCATED) for _, headers in letters(large)] == [None, None]
     assert counted(large) == 10
-    replay(large, Selection(kind="bad"), through="sed s/11/4/")
+    replay(large, LetterFilter(kind="bad"), through="sed s/11/4/")
     succeed(large, "worker", "--until-end")
     assert counted(large) == 11, "the copy is packed as the letter was"
 
@@ -168,7 +168,7 @@ def test_what_can_not_be_kept_whole_is_cut_off_and_replayed_from_the_source(
     listed = [orjson.loads(line) for line in listing(large, capsys, as_json=True).splitlines()]
     assert {letter.get("truncated") for letter in listed} == {len(sent[0]), len(sent[2]), None}
     assert "bytes of its value; the record stands whole in the source at 0:1" in listing(large, capsys)
-    replay(large, Selection(), through=r"sed 's/\"rating\": 11/\"rating\": 4/'")
+    replay(large, LetterFilter(), through=r"sed 's/\"rating\": 11/\"rating\": 4/'")
     assert [value for (_, _, value), headers in records(large, names.events)[0] if REPLAY_OF in headers] == [
         whole.replace(b'"rating": 11', b'"rating": 4') for whole in (*sent, view(3, rating=11))
     ]
@@ -176,14 +176,14 @@ def test_what_can_not_be_kept_whole_is_cut_off_and_replayed_from_the_source(
     assert counted(large) == 5
 
 
-def replay(settings: Settings, selection: Selection, through: str) -> None:
-    replay_letters(settings, selection, through=through, dry_run=False, misplaced=False, all_runs=False)
+def replay(settings: Settings, wanted: LetterFilter, through: str) -> None:
+    replay_letters(settings, wanted, through=through, dry_run=False, misplaced=False, all_runs=False)
 
 
 def listing(settings: Settings, capsys: pytest.CaptureFixture[str], as_json: bool = False) -> str:
     """What `dead-letters list` prints; without the line breaks where people read it."""
     capsys.readouterr()
-    list_letters(settings, Selection(), limit=0, by_reason=False, as_json=as_json, all_runs=False)
+    list_letters(settings, LetterFilter(), limit=0, by_reason=False, as_json=as_json, all_runs=False)
     out = capsys.readouterr().out
     return out if as_json else " ".join(out.split())
 

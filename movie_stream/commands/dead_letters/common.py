@@ -1,4 +1,4 @@
-"""What the commands about dead letters share: which letters are meant, and where they stand."""
+"""What the commands about dead letters share: the filter of the command line, and the open letters' topic."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from movie_stream.dead_letters.letters import Extent, Letters, Scope, Selection
+from movie_stream.dead_letters.letters import Extent, LetterFilter, Letters, Scope
 from movie_stream.errors import UsageError
 from movie_stream.events.moment import moment_of
 from movie_stream.kafka.cluster import client, topics
@@ -24,19 +24,19 @@ from movie_stream.settings import Settings
 _WIDTH: Final = 80
 
 
-def selection_of(
+def letter_filter(
     *, kind: str | None, reason: str | None, partition: int | None, since: str | None, until: str | None
-) -> Selection:
-    """What was asked for on the command line. Raises UsageError."""
-    selection = Selection(reason, kind, partition, _bound("--from", since), _bound("--to", until))
-    for option, bound in (("--from", selection.since), ("--to", selection.until)):
+) -> LetterFilter:
+    """The filter that the command line asks for. Raises UsageError."""
+    wanted = LetterFilter(reason, kind, partition, _bound("--from", since), _bound("--to", until))
+    for option, bound in (("--from", wanted.since), ("--to", wanted.until)):
         if isinstance(bound, int) and partition is None:
             raise UsageError(argument=option, expected="--partition beside an offset, or a time", got=str(bound))
-    return selection
+    return wanted
 
 
 def _bound(option: str, text: str | None) -> int | datetime | None:
-    """An offset, or a time, which is UTC where it does not say otherwise.
+    """An offset, or a time, in UTC by default.
 
     >>> _bound("--from", "120"), _bound("--from", "2024-10-31T14:30")
     (120, datetime.datetime(2024, 10, 31, 14, 30, tzinfo=datetime.timezone.utc))
@@ -59,28 +59,27 @@ class Opened:
 
     topology: Topology
     run: runs.Run | None
-    """The run that counts, None before the first."""
+    """The current run, None before the first."""
     reader: AIOKafkaConsumer
     letters: Letters
     extents: list[Extent]
 
 
 @asynccontextmanager
-async def open_letters(settings: Settings, selection: Selection, all_runs: bool) -> AsyncIterator[Opened]:
-    """Finds the letters of the run that counts, or of all runs; for the time of the block.
+async def open_letters(settings: Settings, wanted: LetterFilter, all_runs: bool) -> AsyncIterator[Opened]:
+    """Opens the letters of the current run, or of all runs, for the time of the block.
 
-    Raises TopicMissing, UsageError for a partition that there is none of, and what the broker or MongoDB have against
-    it.
+    Raises TopicMissing, UsageError for a partition that does not exist, and the errors of the broker and MongoDB.
     """
     topology = await topics.describe(settings)
     partitions = topology.partitions[settings.kafka_topic]
-    if selection.partition is not None and selection.partition >= partitions:
+    if wanted.partition is not None and wanted.partition >= partitions:
         raise UsageError(
             argument="--partition",
             expected=f"one of the {partitions} of {settings.kafka_topic}, from 0 on",
-            got=str(selection.partition),
+            got=str(wanted.partition),
         )
-    wanted = range(partitions) if selection.partition is None else [selection.partition]
+    searched = range(partitions) if wanted.partition is None else [wanted.partition]
     async with opened(settings) as db:
         run = await runs.current(db, settings.kafka_group)
     async with client.reader(settings) as reader:
@@ -89,12 +88,12 @@ async def open_letters(settings: Settings, selection: Selection, all_runs: bool)
             reader,
             Scope(topology.identities[settings.kafka_topic], None if all_runs else run.number if run else 0),
         )
-        yield Opened(topology, run, reader, letters, await letters.extents(wanted))
+        yield Opened(topology, run, reader, letters, await letters.extents(searched))
 
 
 @contextmanager
 def progress_bar(doing: str, total: int) -> Iterator[Progress]:
-    """A bar on standard error where that is a terminal; it goes when it is done."""
+    """A bar on standard error if that is a terminal; it disappears at the end."""
     console = Console(stderr=True, highlight=False)
     bar = Progress(
         TextColumn(f"[bold]{doing}"),
@@ -112,12 +111,12 @@ def progress_bar(doing: str, total: int) -> Iterator[Progress]:
 
 
 def narrow_console() -> Console:
-    """Standard output, 80 columns wide or less."""
+    """Standard output, at most 80 columns wide."""
     console = Console(highlight=False)
     return console if console.is_terminal and console.width <= _WIDTH else Console(highlight=False, width=_WIDTH)
 
 
-def footnotes(letters: Letters, settings: Settings, all_runs: bool) -> list[str]:
+def footnotes(letters: Letters, topic: str, all_runs: bool) -> list[str]:
     """What was read and is not shown, if anything."""
     notes = []
     if letters.elsewhere and not all_runs:
@@ -125,5 +124,5 @@ def footnotes(letters: Letters, settings: Settings, all_runs: bool) -> list[str]
     elif letters.elsewhere:
         notes.append(f"{letters.elsewhere:,} letters of another topic of this name were passed over.")
     if letters.strange:
-        notes.append(f"{letters.strange:,} records of {settings.dead_letters_topic} are no letters of a worker.")
+        notes.append(f"{letters.strange:,} records of {topic} are no letters of a worker.")
     return notes

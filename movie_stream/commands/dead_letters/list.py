@@ -1,4 +1,4 @@
-"""`movie-stream dead-letters list`: the records that were refused and are not made up for, newest first."""
+"""`movie-stream dead-letters list`: the open dead letters, newest first."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from rich.text import Text
 from movie_stream.commands.dead_letters.common import Opened, footnotes, narrow_console, open_letters, progress_bar
 from movie_stream.console import logs
 from movie_stream.console.output import write_json
-from movie_stream.dead_letters.letters import Letter, Selection
+from movie_stream.dead_letters.letters import Letter, LetterFilter
 from movie_stream.events.reasons import kind_of
 from movie_stream.settings import Settings
 
 _SHOWN_CHARACTERS: Final = 225
-"""Of a record and of a reason: three lines."""
+"""The most of a record or a reason: three lines."""
 _INDENT: Final = (0, 0, 0, 4)
 _LAST_MS: Final = 253_402_300_799_999
 """The end of the year 9999."""
@@ -33,7 +33,7 @@ _KIND_STYLES: Final = {"bad": "red", "late": "yellow"}
 
 
 def list_letters(
-    settings: Settings, selection: Selection, *, limit: int, by_reason: bool, as_json: bool, all_runs: bool
+    settings: Settings, wanted: LetterFilter, *, limit: int, by_reason: bool, as_json: bool, all_runs: bool
 ) -> None:
     """Prints the newest `limit` open letters (0: all), or how many there are by reason.
 
@@ -42,16 +42,16 @@ def list_letters(
     logs.leave_to_us()
     settings.require_broker()
     settings.require_mongodb()
-    asyncio.run(_list(settings, selection, limit, by_reason, as_json, all_runs))
+    asyncio.run(_list(settings, wanted, limit, by_reason, as_json, all_runs))
 
 
 async def _list(
-    settings: Settings, selection: Selection, limit: int, by_reason: bool, as_json: bool, all_runs: bool
+    settings: Settings, wanted: LetterFilter, limit: int, by_reason: bool, as_json: bool, all_runs: bool
 ) -> None:
-    async with open_letters(settings, selection, all_runs) as found:
+    async with open_letters(settings, wanted, all_runs) as found:
         total = sum(extent.end - extent.start for extent in found.extents)
         with progress_bar("reading", total) as bar:
-            letters = _newest_first(found, selection, bar)
+            letters = _newest_first(found, wanted, bar)
             if by_reason:
                 reasons = await _counted(letters)
                 bar.stop()
@@ -60,11 +60,11 @@ async def _list(
             else:
                 none = not await _print_letters(letters, limit, as_json, bar)
         if not as_json:
-            _print_end(found, settings, none, by_reason, all_runs)
+            _print_end(found, settings.dead_letters_topic, none, by_reason, all_runs)
 
 
-async def _newest_first(found: Opened, selection: Selection, bar: Progress) -> AsyncIterator[Letter]:
-    """The letters of all partitions, merged by the records' times."""
+async def _newest_first(found: Opened, wanted: LetterFilter, bar: Progress) -> AsyncIterator[Letter]:
+    """The letters of all partitions, merged by timestamp."""
     waiting = [(found.letters.newest_first(extent), deque[Letter]()) for extent in found.extents]
     while True:
         for blocks, ready in list(waiting):
@@ -74,7 +74,7 @@ async def _newest_first(found: Opened, selection: Selection, bar: Progress) -> A
                 if block is None:
                     waiting.remove((blocks, ready))
                     break
-                ready.extend(letter for letter in block if selection.takes(letter))
+                ready.extend(letter for letter in block if wanted.takes(letter))
         if not waiting:
             return
         yield max((ready for _, ready in waiting), key=lambda ready: ready[0].time_ms).popleft()
@@ -91,7 +91,7 @@ class _Reason:
 
 
 async def _counted(letters: AsyncIterator[Letter]) -> list[_Reason]:
-    """By kind of reason, most letters first."""
+    """The kinds of reasons, most letters first."""
     counted: dict[tuple[str, str], _Reason] = {}
     async for letter in letters:
         of = letter.kind, kind_of(letter.reason)
@@ -100,7 +100,7 @@ async def _counted(letters: AsyncIterator[Letter]) -> list[_Reason]:
 
 
 async def _print_letters(letters: AsyncIterator[Letter], limit: int, as_json: bool, bar: Progress) -> int:
-    """Prints them as they come; how many there were."""
+    """Prints them as they come; returns their number."""
     console, count = narrow_console(), 0
     async for letter in letters:
         count += 1
@@ -116,7 +116,7 @@ async def _print_letters(letters: AsyncIterator[Letter], limit: int, as_json: bo
 
 
 def as_plain(letter: Letter) -> dict[str, Any]:
-    """A letter as JSON has it: key and value as text where they are UTF-8, else in base64, and named so."""
+    """A letter for JSON: key and value as text if they are UTF-8, else in base64, under names that say so."""
     return {
         "partition": letter.partition,
         "offset": letter.original,
@@ -146,7 +146,7 @@ def _plain_bytes(name: str, value: bytes | None) -> dict[str, str | None]:
 
 
 def shown_safely(value: bytes | None) -> str:
-    r"""The beginning of a record, without what a terminal would obey; what is cut off is told.
+    r"""The beginning of a record without control characters, with its size if it is truncated.
 
     >>> shown_safely(b'{"title": "Alien\x1b[2J\xff"}'), shown_safely(None), shown_safely(b"x" * 1000)[-18:]
     ('{"title": "Alien\\x1b[2J\\xff"}', 'null', 'x... (1,000 bytes)')
@@ -159,12 +159,12 @@ def shown_safely(value: bytes | None) -> str:
 
 
 def _moment(letter: Letter) -> datetime:
-    """Its time, or the nearest that can be shown: a record may have any, microseconds for milliseconds, say."""
+    """Its time, or the nearest that can be shown: a record may have any, even microseconds for milliseconds."""
     return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=min(max(letter.time_ms, 0), _LAST_MS))
 
 
 def _print_letter(console: Console, letter: Letter) -> None:
-    """Where it stands; below that why it was refused, and the record."""
+    """Prints its position; below that the reason, and the record."""
     head = Text(f"{_moment(letter):%Y-%m-%d %H:%M:%S} UTC  ")
     head.append(f"{letter.partition}:{letter.original}", "bold cyan").append("  ")
     console.print(head.append(letter.kind, _KIND_STYLES[letter.kind]))
@@ -175,7 +175,7 @@ def _print_letter(console: Console, letter: Letter) -> None:
 
 
 def cut_off(letter: Letter) -> str:
-    """What a letter lacks that was too large for its topic, and where all of it stands."""
+    """What a truncated letter lacks, and where the whole record is."""
     parts = [
         f"the first {len(kept or b''):,} of {whole:,} bytes of its {name}"
         for name, kept, whole in (("key", letter.key, letter.truncated_key), ("value", letter.value, letter.truncated))
@@ -210,14 +210,14 @@ def _print_reasons(reasons: Iterable[_Reason], as_json: bool) -> None:
         narrow_console().print(table)
 
 
-def _print_end(found: Opened, settings: Settings, none: bool, by_reason: bool, all_runs: bool) -> None:
-    """What else there is to know."""
+def _print_end(found: Opened, topic: str, none: bool, by_reason: bool, all_runs: bool) -> None:
+    """Prints remarks."""
     console = Console(highlight=False, soft_wrap=True)
     if found.run is None:
         console.print("Nothing has been counted yet: movie-stream worker", markup=False)
     elif none:
-        console.print(f"No dead letters of this kind in {settings.dead_letters_topic}.", markup=False)
+        console.print(f"No dead letters of this kind in {topic}.", markup=False)
     elif not by_reason:
         console.print(Text("Newest first, each by partition:offset. For counts by reason: --by-reason", "dim"))
-    for note in footnotes(found.letters, settings, all_runs):
+    for note in footnotes(found.letters, topic, all_runs):
         console.print(Text(note, "dim"))

@@ -18,7 +18,7 @@ from movie_stream.aggregates.refused import named
 from movie_stream.commands.dead_letters.common import Opened, footnotes, narrow_console, open_letters, progress_bar
 from movie_stream.console import logs
 from movie_stream.dead_letters.copies import GONE, LATE, SILENT_S, TOO_LARGE, Change, Copy, Judge, changes_of, rewritten
-from movie_stream.dead_letters.letters import Letter, Selection
+from movie_stream.dead_letters.letters import Letter, LetterFilter
 from movie_stream.dead_letters.originals import completed
 from movie_stream.errors import RunMismatch, UsageError
 from movie_stream.events.chunk import REPLAY_OF
@@ -30,34 +30,34 @@ from movie_stream.runs.watermarks import watermarks
 from movie_stream.settings import Settings
 
 _AT_ONCE: Final = 1_000
-"""Letters that are held in memory, judged and sent together."""
+"""The most letters that are held in memory, judged and sent together."""
 _BYTES_AT_ONCE: Final = 16 << 20
 _EXAMPLES: Final = 3
-"""Letters that are shown before and after."""
+"""The most letters that are shown before and after."""
 _FIELDS: Final = 8
-"""Members that are named."""
+"""The most members that are named."""
 _VALUE_CHARACTERS: Final = 60
 _INDENT: Final = (0, 0, 0, 4)
 
 
 def replay_letters(
-    settings: Settings, selection: Selection, *, through: str | None, dry_run: bool, misplaced: bool, all_runs: bool
+    settings: Settings, wanted: LetterFilter, *, through: str | None, dry_run: bool, misplaced: bool, all_runs: bool
 ) -> None:
-    """Sends copies of the open letters that are selected, oldest first, and says why it left out the others.
+    """Sends copies of the wanted open letters, oldest first, and prints why others were left out.
 
-    Raises RunMismatch where a worker would not start, UsageError where the command of `through` fails, and what
-    `open_letters` raises. May be repeated at any time: a copy counts once.
+    Raises RunMismatch if a worker would not start, UsageError if the command of `through` fails, and the errors of
+    `open_letters`. May be repeated at any time: a copy counts once.
     """
     logs.leave_to_us()
     settings.require_broker()
     settings.require_mongodb()
-    asyncio.run(_replay(settings, selection, through, dry_run, misplaced, all_runs))
+    asyncio.run(_replay(settings, wanted, through, dry_run, misplaced, all_runs))
 
 
 async def _replay(
-    settings: Settings, selection: Selection, through: str | None, dry_run: bool, misplaced: bool, all_runs: bool
+    settings: Settings, wanted: LetterFilter, through: str | None, dry_run: bool, misplaced: bool, all_runs: bool
 ) -> None:
-    async with open_letters(settings, selection, all_runs) as found:
+    async with open_letters(settings, wanted, all_runs) as found:
         judge = await _judge(settings, found, misplaced)
         producer = await client.start_producer(settings, linger_ms=5)
         replay = _Replay(settings, producer, found.topology.identities[settings.kafka_topic], judge, through, dry_run)
@@ -67,33 +67,28 @@ async def _replay(
                 for extent in found.extents:
                     async for letters in found.letters.oldest_first(extent):
                         bar.update(bar.task_ids[0], completed=found.letters.read)
-                        await replay.take([letter for letter in letters if selection.takes(letter)])
+                        await replay.take([letter for letter in letters if wanted.takes(letter)])
                     await replay.finish()
         finally:
             await replay.stop()
         replay.sum_up()
-        for note in footnotes(found.letters, settings, all_runs):
+        for note in footnotes(found.letters, settings.dead_letters_topic, all_runs):
             Console(highlight=False, soft_wrap=True).print(Text(note, "dim"))
 
 
 async def _judge(settings: Settings, found: Opened, misplaced: bool) -> Judge:
-    """By the rules of the run that counts. Raises RunMismatch, and UsageError before the first run."""
+    """A judge by the rules of the current run. Raises RunMismatch, and UsageError before the first run."""
     if found.run is None:
         raise UsageError(argument="replay", expected="a run, which the first worker begins: movie-stream worker")
     if changed := changes(found.run, fingerprint(settings, found.topology)):
         raise RunMismatch(where=f"what stands in MongoDB ({settings.mongodb_database})", what=changed)
-    rules, partitions = rules_of(settings), found.topology.partitions[settings.kafka_topic]
-    return Judge(
-        rules.future_tolerance_ms,
-        rules.allowed_lateness_ms,
-        partitions,
-        await watermarks(settings, found.reader, partitions, found.run.number),
-        misplaced,
-    )
+    partitions = found.topology.partitions[settings.kafka_topic]
+    watermarks_ms = await watermarks(settings, found.reader, partitions, found.run.number)
+    return Judge(rules_of(settings), partitions, watermarks_ms, misplaced)
 
 
 class _Replay:
-    """One replay: what waits, what was sent, what was left out."""
+    """One replay: letters that wait, were sent, or were left out."""
 
     def __init__(
         self,
@@ -111,11 +106,11 @@ class _Replay:
         self._waiting_bytes = 0
         self._sent = self._changed = 0
         self._fields, self._lost = Counter[str](), Counter[str]()
-        """How often a member was changed by the command, and a field emptied."""
+        """How often the command changed each member, and emptied each field."""
         self._examples: list[tuple[Letter, list[Change]]] = []
 
     async def take(self, letters: Sequence[Letter]) -> None:
-        """Sends them, with those that come next."""
+        """Queues letters, and sends full blocks of them."""
         for letter in letters:
             self._waiting.append(letter)
             self._waiting_bytes += letter.truncated or len(letter.value or b"")
@@ -123,7 +118,7 @@ class _Replay:
                 await self.finish()
 
     async def finish(self) -> None:
-        """Sends what waits; all of it is acknowledged then."""
+        """Sends the waiting letters and waits for all acknowledgements."""
         letters = await completed(self._settings, self._waiting)
         self._judge.kept[GONE] += len(self._waiting) - len(letters)
         self._waiting, self._waiting_bytes = [], 0
@@ -136,7 +131,7 @@ class _Replay:
             self._compare(copy)
 
     def _compare(self, copy: Copy) -> None:
-        """Notes what the command has made of it."""
+        """Counts the changes of the command."""
         changed = changes_of(copy.letter.value, copy.value)
         if not changed:
             return
@@ -145,7 +140,7 @@ class _Replay:
         self._fields.update(change.name for change in changed)
         if len(self._examples) < _EXAMPLES:
             self._examples.append((copy.letter, changed))
-        elif lost and not self._lost:  # what matters most is among the examples
+        elif lost and not self._lost:  # the examples include the most important change
             self._examples[-1] = copy.letter, changed
         self._lost.update(lost)
 
@@ -154,7 +149,7 @@ class _Replay:
         Console(stderr=True, highlight=False, soft_wrap=True).print(line, markup=False)
 
     async def _send(self, copies: Sequence[Copy]) -> int:
-        """Sends them in their order; how many the topic has taken."""
+        """Sends them in order; returns how many the topic accepted."""
         topic, sent, too_large = self._settings.kafka_topic, list[asyncio.Future[object]](), 0
         with client.explained(self._settings, f"writing to {topic}"):
             for copy in copies:
@@ -178,7 +173,7 @@ class _Replay:
         await self._large.stop()
 
     def sum_up(self) -> None:
-        """Says what was done, and what stands in the way of the others."""
+        """Prints what was done, and why the others were left out."""
         console = Console(highlight=False, soft_wrap=True)
         sent = f"{self._sent:,} letter{'s' * (self._sent != 1)}"
         if self._dry_run:
@@ -201,7 +196,7 @@ class _Replay:
             console.print("To count late views, raise ALLOWED_LATENESS, then: movie-stream rebuild", markup=False)
 
     def _sum_up_changes(self, console: Console) -> None:
-        """What the command has made of the letters, and the first of them before and after."""
+        """Prints the changes of the command, and the first letters before and after."""
         fields = ", ".join(f"{_shown(name)} of {count:,}" for name, count in self._fields.most_common(_FIELDS))
         others = f", and {len(self._fields) - _FIELDS:,} more" if len(self._fields) > _FIELDS else ""
         narrow = narrow_console()
@@ -223,7 +218,7 @@ def _shown(name: str) -> str:
 
 
 def _shown_value(value: bytes | None) -> str:
-    r"""A member's value, without what a terminal would obey.
+    r"""A member's value without control characters.
 
     >>> _shown_value(b'"4.5"'), _shown_value(None), _shown_value(b'"\x1b[2J"')
     ('"4.5"', 'nothing', '"\ufffd[2J"')
@@ -232,5 +227,5 @@ def _shown_value(value: bytes | None) -> str:
 
 
 def _shortened(text: str) -> str:
-    """The beginning of a text that is long."""
+    """The beginning of a long text."""
     return text if len(text) <= _VALUE_CHARACTERS else f"{text[:_VALUE_CHARACTERS]}..."

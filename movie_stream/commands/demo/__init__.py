@@ -1,3 +1,3 @@
-"""`movie-stream demo`: command.py starts all of it, worker_process.py the worker; watch.py asks what there is to see,
-and live.py shows it.
+"""`movie-stream demo`: command.py starts everything, worker_process.py the worker; watch.py looks up the results, and
+live.py shows them.
 """

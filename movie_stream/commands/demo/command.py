@@ -17,7 +17,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
-from movie_stream.commands.demo.live import Run, Screen, results, screen
+from movie_stream.commands.demo.live import DemoState, Screen, results, screen
 from movie_stream.commands.demo.watch import watching
 from movie_stream.commands.demo.worker_process import WorkerProcess
 from movie_stream.commands.refused_rows import RefusedRows
@@ -48,7 +48,7 @@ _REFRESH_S: Final = 0.25
 _LOOK_EVERY_S: Final = 0.5
 _CANCEL_AGAIN_S: Final = 2.0
 _CAUSE_WITHIN_S: Final = 0.5
-"""When something fails, the end of a process that explains it is seen within this time."""
+"""If something fails, the process whose end is the cause is noticed within this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +70,14 @@ def demo(
 ) -> int:
     """Runs it; the exit code is 0, also after Ctrl-C or SIGTERM, but 130 where these cut `once` short.
 
-    Raises UsageError where both `file` and `count` are given or your own topic holds events already, SettingMissing
-    where one of the two services is set and the other is not, and what becomes of the services and the worker.
+    Raises UsageError if both `file` and `count` are given or your own topic already holds events, SettingMissing if one
+    of the two services is set and the other is not, and the failures of the services and the worker.
     """
     if file is not None and count is not None:
         raise UsageError(argument="--count", expected="no --file besides, which is replayed as a whole")
     _check_services(settings)
     if file is not None and (file.is_file() or not file.exists()):
-        ViewsSource(file).open().close()  # before anything is started for it
+        ViewsSource(file).open().close()  # checked before anything is started
     logs.leave_to_us()
     source = Source(file, COUNT if count is None else count, RATE if rate is None else rate)
     console = Console(highlight=False)
@@ -87,7 +87,7 @@ def demo(
 
 
 def _check_services(settings: Settings) -> None:
-    """Both services are set, or none."""
+    """Raises SettingMissing unless both services are set, or none."""
     if (settings.kafka_bootstrap_servers is None) != (settings.mongodb_uri is None):
         names = ["KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI"]
         missing, there = names if settings.kafka_bootstrap_servers is None else names[::-1]
@@ -98,14 +98,14 @@ def _check_services(settings: Settings) -> None:
 
 
 class _Demo:
-    """One demo: the processes it has started, and what it knows of the run."""
+    """One demo: the processes that it has started, and its state."""
 
     def __init__(self, settings: Settings, source: Source) -> None:
         self._settings, self._source = settings, source
         self._embedded = EmbeddedServices() if settings.kafka_bootstrap_servers is None else None
         self._refused = RefusedRows(source.file)
         self._worker: WorkerProcess | None = None
-        self._run = Run(
+        self._run = DemoState(
             "embedded broker and MongoDB" if self._embedded else "your Kafka and MongoDB",
             planned=None if source.file else source.count,
         )
@@ -158,7 +158,7 @@ class _Demo:
                 self._run.services = where
 
     async def _counting(self, settings: Settings, *, once: bool) -> None:
-        """Sends, waits until all is counted, and looks on."""
+        """Sends, waits until all is counted, and keeps looking."""
         async with watching(settings) as watch:
 
             async def look() -> None:
@@ -169,7 +169,7 @@ class _Demo:
                 while True:
                     try:
                         await look()
-                    except MovieStreamError as error:  # it may come back; the end of a process is noticed elsewhere
+                    except MovieStreamError as error:  # it may pass; the end of a process is noticed elsewhere
                         self._run.trouble = str(error)
                     await asyncio.sleep(_LOOK_EVERY_S)
 
@@ -189,7 +189,7 @@ class _Demo:
             await _first_of(count(), look_on())
 
     async def _send(self, settings: Settings) -> None:
-        """Sends the file; or the sample, and made-up views of the days after it."""
+        """Sends the file, or the sample and made-up views of the days after it."""
         source, run = self._source, self._run
         if source.file is not None:
             result = await replay(settings, ViewsSource(source.file), Plan(rate=source.rate), self._replayed)
@@ -225,10 +225,10 @@ class _Demo:
             await asyncio.sleep(_REFRESH_S)
 
     def _stop(self) -> None:
-        """Ends what was started, all at the same time, and waits until it is gone."""
+        """Stops all processes in parallel, and waits until they are gone."""
         if self._worker is not None:
             if self._embedded is not None:
-                self._worker.kill()  # nothing of what it would still write will be read
+                self._worker.kill()  # nobody will read what it would still write
             self._worker.release()
         if self._embedded is not None:
             self._embedded.stop()
@@ -237,7 +237,7 @@ class _Demo:
 
 
 async def _first_of(work: Coroutine[Any, Any, None], *others: Coroutine[Any, Any, Any]) -> None:
-    """Does the work. The others end only by failing, which is then the cause of whatever else fails."""
+    """Does the work. The others end only by failing, which is then the cause of other failures."""
     tasks = [asyncio.create_task(coroutine) for coroutine in (*others, work)]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -261,7 +261,7 @@ async def _cancelled(tasks: Collection[asyncio.Task[Any]]) -> None:
 
 
 async def _insist_on_an_empty_topic(settings: Settings) -> None:
-    """Made-up views do not belong among real ones."""
+    """Raises UsageError unless the topic is empty: made-up views do not belong among real ones."""
     held = await records_held(settings, settings.kafka_topic)
     if held:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""The demo's screen: what arrives in MongoDB, in whatever size the terminal has; or plain lines where it is none."""
+"""The demo's screen: the results in MongoDB, fitted to the terminal; or plain lines if there is none."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LINE_EVERY_S: Final = 2.0
 _HEADER_LINES: Final = 5
 _FOOTER_LINES: Final = 1
 _BOX_LINES: Final = 3
-"""Of a panel with a table in it: its frame, and the table's head."""
+"""Lines of a panel besides the rows of its table: the frame and the head."""
 _TWO_COLUMNS_FROM: Final = 76
 _FILMS_WIDTH: Final = 36
 _FEWEST_ROWS: Final = 2
@@ -38,30 +38,30 @@ _HEADER_TEXT: Final = 54
 
 
 @dataclass
-class Run:
-    """What the demo knows of itself; the screen shows it."""
+class DemoState:
+    """The state of the demo, which the screen shows."""
 
     services: str
     """Which broker and MongoDB."""
     phase: str = "starting"
     planned: int | None = None
-    """How many events will be sent; None where a file says so only at its end."""
+    """How many events will be sent; None for a file, whose number is known only at its end."""
     sent: int = 0
     sent_share: float = 0.0
     """Of what will be sent, from 0 to 1."""
     refused: int = 0
     """Rows of a file that were not sent."""
     remarks: list[str] = field(default_factory=list)
-    """What is to be said of a file, and of rows that were not sent, when all is over."""
+    """Remarks about a file and refused rows, printed at the end."""
     began_s: float = field(default_factory=time.monotonic)
     sending_s: float | None = None
     """When the first event was sent."""
     counted_s: float | None = None
     """When the last one was counted."""
     trouble: str = ""
-    """Why there is no new snapshot, where there is none."""
+    """Why there is no new snapshot; empty if there is one."""
     snapshots: deque[Snapshot] = field(default_factory=lambda: deque([Snapshot(time.monotonic())]))
-    """Those of the last seconds, the newest last; never empty."""
+    """The snapshots of the last seconds, the newest last; never empty."""
 
     @property
     def now(self) -> Snapshot:
@@ -82,14 +82,14 @@ class Run:
 
     @property
     def rate(self) -> float:
-        """Events counted per second: of the last seconds, or of all of it when it is over."""
+        """Events counted per second: over the last seconds, or in total at the end."""
         if self.finished:
             return self.now.views / self.seconds
         first = self.snapshots[0]
         return max(self.now.views - first.views, 0) / max(self.now.at_s - first.at_s, 0.001)
 
     def saw(self, snapshot: Snapshot) -> None:
-        """Takes a new snapshot."""
+        """Adds a snapshot."""
         self.snapshots.append(snapshot)
         while len(self.snapshots) > 2 and self.snapshots[0].at_s < snapshot.at_s - _RATE_OVER_S:
             self.snapshots.popleft()
@@ -104,15 +104,15 @@ class Run:
 
 
 class Screen(Protocol):
-    """Where a run is shown."""
+    """Shows the state of the demo."""
 
-    def show(self, run: Run) -> None:
-        """Shows the run as it is now."""
+    def show(self, run: DemoState) -> None:
+        """Shows the present state."""
 
 
 @contextmanager
 def screen(console: Console) -> Iterator[Screen]:
-    """The whole terminal for the time of the block; lines where there is no terminal to draw on."""
+    """The whole terminal for the time of the block; plain lines if there is none."""
     if not console.is_terminal or console.is_dumb_terminal:
         yield _Lines(console)
         return
@@ -124,20 +124,20 @@ class _Terminal:
     def __init__(self, console: Console, live: Live) -> None:
         self._console, self._live = console, live
 
-    def show(self, run: Run) -> None:
+    def show(self, run: DemoState) -> None:
         size = self._console.size
         self._live.update(frame(run, size.width, size.height, plain=self._console.options.ascii_only), refresh=True)
 
 
 class _Lines:
-    """A line when a phase begins, and every few seconds while something moves."""
+    """A line when a phase begins, and every few seconds during it."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._phase = ""
         self._due_s = 0.0
 
-    def show(self, run: Run) -> None:
+    def show(self, run: DemoState) -> None:
         now = time.monotonic()
         if run.phase == self._phase and (run.finished or now < self._due_s):
             return
@@ -150,8 +150,8 @@ class _Lines:
         self._console.print(line, markup=False, soft_wrap=True)
 
 
-def frame(run: Run, width: int, height: int, *, plain: bool = False) -> RenderableType:
-    """The run within so many columns and lines; what does not fit is left out. `plain`: ASCII only."""
+def frame(run: DemoState, width: int, height: int, *, plain: bool = False) -> RenderableType:
+    """The state within `width` columns and `height` lines; what does not fit is left out. `plain`: ASCII only."""
     layout = Layout()
     rows = height - _HEADER_LINES - _FOOTER_LINES
     header = Layout(_header(run, width, plain=plain), size=min(_HEADER_LINES, height - _FOOTER_LINES))
@@ -160,7 +160,7 @@ def frame(run: Run, width: int, height: int, *, plain: bool = False) -> Renderab
     return layout
 
 
-def results(run: Run) -> RenderableType:
+def results(run: DemoState) -> RenderableType:
     """The final tables, below each other."""
     now = run.now
     tables: list[RenderableType] = []
@@ -175,7 +175,7 @@ def results(run: Run) -> RenderableType:
     return Group(*tables)
 
 
-def _header(run: Run, width: int, *, plain: bool) -> RenderableType:
+def _header(run: DemoState, width: int, *, plain: bool) -> RenderableType:
     now, since_s = run.now, time.monotonic() - run.began_s
     title = Table.grid(expand=True)
     title.add_column(no_wrap=True, overflow="ellipsis")
@@ -216,7 +216,7 @@ def _rhythm(now: Snapshot, width: int, *, plain: bool) -> Text:
     return Text.assemble(head, (blocks, "magenta"), end, no_wrap=True, overflow="crop")
 
 
-def _footer(run: Run) -> Text:
+def _footer(run: DemoState) -> Text:
     end = "Ctrl-C ends" if run.finished else "Ctrl-C ends everything"
     text = Text(f"{run.phase}; {end}", style="bold green" if run.finished else "bold")
     if run.trouble:
@@ -226,7 +226,7 @@ def _footer(run: Run) -> Text:
 
 
 def _body(now: Snapshot, width: int, lines: int) -> RenderableType:
-    """Two columns where there is room: the windows, and genres above films; else whatever fits below another."""
+    """Two columns if they fit: the windows, and genres above films; else as many panels as fit in one."""
     if not now.windows:
         return Text("\nNothing is counted yet; the first figures take about ten seconds.", style="dim")
     if width < _TWO_COLUMNS_FROM:
@@ -238,7 +238,7 @@ def _body(now: Snapshot, width: int, lines: int) -> RenderableType:
 
 
 def _stack(now: Snapshot, lines: int, *, with_windows: bool = False) -> RenderableType:
-    """Panels below each other, as many as have room for a few rows."""
+    """Panels below each other, as many as have room for at least a few rows."""
     kinds: list[tuple[str, Literal["genres", "films", "windows"]]] = [("Genres, all time", "genres")]
     kinds.append((_films_title(now), "films"))
     if with_windows:
@@ -250,7 +250,7 @@ def _stack(now: Snapshot, lines: int, *, with_windows: bool = False) -> Renderab
     left = lines
     for at, (title, kind) in enumerate(kinds[:shown]):
         share = left // (shown - at)
-        if at < shown - 1:  # what one does not need is the next one's
+        if at < shown - 1:  # the next panel gets what one does not need
             share = min(share, max(wanted[kind], _FEWEST_ROWS) + _BOX_LINES)
         panels.append(_panel(title, tables[kind](now, share - _BOX_LINES), share))
         left -= share
@@ -326,7 +326,7 @@ def _films_title(now: Snapshot) -> str:
 
 
 def _shown(value: object) -> str:
-    r"""A figure or a text, without what a terminal would obey.
+    r"""A figure, or a text without control characters.
 
     >>> _shown(12345), _shown(3.456), _shown(None), _shown("Alien\x1b[2J")
     ('12,345', '3.46', '-', 'Alien\ufffd[2J')

@@ -1,4 +1,4 @@
-"""What the demo shows, asked of MongoDB and the broker: never what the demo itself has sent."""
+"""What the demo shows, looked up in MongoDB and the broker, and not derived from what it has sent."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Snapshot:
     """Counted, and in MongoDB."""
     dead_letters: int = 0
     waiting: int = 0
-    """Events of the topic that are not finished, by the checkpoints of the tables."""
+    """Events of the topic that are not counted, by the checkpoints."""
     windows: list[MoviesAggregates] = field(default_factory=list)
     """Newest first."""
     genres: list[CategoryStats] = field(default_factory=list)
@@ -47,16 +47,16 @@ class Snapshot:
 
 
 class Watch:
-    """Takes snapshots; got from `watching`."""
+    """Takes snapshots; made by `watching`."""
 
     def __init__(self, settings: Settings, db: Database, reader: AIOKafkaConsumer) -> None:
         self._settings, self._db, self._reader = settings, db, reader
         self._topics = Topics.of(settings)
         self._views = self._letters = 0
-        self._looking = asyncio.Lock()  # who asks has the reader assigned what he asks for
+        self._looking = asyncio.Lock()  # each look changes the assignment of the reader
 
     async def begin(self) -> None:
-        """Counts from here. Raises what `look` raises, and TopicMissing."""
+        """Counts from now on. Raises the errors of `look`, and TopicMissing."""
         self._partitions = (await describe(self._settings)).partitions
         events = self._topics.events
         self._tables = Tables(self._settings, self._reader, events, self._partitions[events])
@@ -91,7 +91,7 @@ class Watch:
 
 @asynccontextmanager
 async def watching(settings: Settings) -> AsyncIterator[Watch]:
-    """A watch on the results, for the time of the block; it counts from when the block begins."""
+    """A watch on the results for the time of the block; it counts from the beginning of the block."""
     async with opened(settings) as db, client.reader(settings) as reader:
         watch = Watch(settings, db, reader)
         await watch.begin()

@@ -1,4 +1,4 @@
-"""A worker as a child process that ends with the demo, however that ends; its log is in a file of its own."""
+"""A worker as a child process that ends with the demo, however that ends; its log is in its own file."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def last_error(log: str) -> str:
 
 
 def _variables(settings: Settings) -> Mapping[str, str]:
-    """Our environment, in which these settings replace the ones that we were started with."""
+    """The environment, with these settings instead of those of this process."""
     ours = {variable_of(name) for name in type(settings).model_fields}
     others = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in ours}
     return {**others, **settings.environment(), "PYTHONUNBUFFERED": "1"}

@@ -1,3 +1,3 @@
-"""`movie-stream doctor`: command.py has findings.py made of all that a worker needs, clocks.py and workers.py those of
-what the names say.
+"""`movie-stream doctor`: command.py checks everything that a worker needs, with clocks.py and workers.py for what their
+names say; findings.py is the result.
 """

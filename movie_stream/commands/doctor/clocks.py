@@ -13,7 +13,7 @@ from movie_stream.mongo.client import Database
 from movie_stream.settings import Settings
 
 APART: Final = timedelta(minutes=1)
-"""Clocks that differ by more are worth a word: a record an hour ahead of the broker's is refused by default."""
+"""A larger difference is reported: by default a broker refuses a record one hour ahead of its clock."""
 
 
 async def look_at_brokers_clock(settings: Settings, findings: Findings, admin: AIOKafkaAdminClient) -> None:
@@ -37,7 +37,7 @@ async def look_at_mongodbs_clock(findings: Findings, db: Database) -> None:
 
 
 def compare(findings: Findings, whose: str, told: datetime, asked: datetime) -> None:
-    """Compares a clock with ours; `asked` is when the question went out."""
+    """Compares a clock with ours; `asked` is when the request was sent."""
     answered = datetime.now(UTC)
     ahead = told - (asked + (answered - asked) / 2)
     if abs(ahead) - (answered - asked) / 2 > APART:

@@ -1,4 +1,4 @@
-"""`movie-stream doctor`: looks at all that a worker needs, and says what to do about what is wrong."""
+"""`movie-stream doctor`: checks everything that a worker needs, and names the remedies."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from movie_stream.settings import Settings
 
 OLDEST_PYTHON: Final = (3, 11)
 SCRATCH: Final = "_doctor"
-"""A collection that is there only while a write is tried."""
+"""A collection that exists only during the write test."""
 _WIDTH: Final = 80
 _STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -108,7 +108,7 @@ def _python() -> Row:
 
 
 def _libraries() -> Row:
-    """The libraries that must be of one exact version, since parts of theirs are replaced."""
+    """The libraries that need an exact version, since parts of them are replaced."""
     pinned = [re.match(r"([\w.-]+)(?:\[.*\])?==([\w.]+)$", need) for need in _needs()]
     wanted = {match[1]: match[2] for match in pinned if match}
     found = {name: _version(name) for name in wanted}
@@ -134,7 +134,7 @@ def _version(library: str) -> str | None:
 
 
 def _embedded(check: str, program: Callable[[], object]) -> Row:
-    """Only `demo` and `services` need it, so it is no failure."""
+    """Checks for an embedded program; only `demo` and `services` need it, so it is no failure."""
     try:
         program()
     except EmbeddedUnavailable as error:
@@ -184,7 +184,7 @@ async def _kafka(settings: Settings, findings: Findings) -> None:
 
 
 async def look_at_retention(findings: Findings, admin: AIOKafkaAdminClient, names: topics.Topics) -> None:
-    """What the broker does with old records."""
+    """Checks how long the broker keeps records."""
     findings.check = "retention"
     policies = {name: await topics.configs_of(admin, name) for name in (names.events, *names.deleted)}
     compacted = [name for name, configs in policies.items() if "compact" in configs.get("cleanup.policy", "")]
@@ -241,7 +241,7 @@ def _topics(settings: Settings, findings: Findings, there: Mapping[str, int]) ->
 
 
 def _record_sizes(findings: Findings, names: topics.Topics, limits: Mapping[str, int | None]) -> None:
-    """Whether what a worker writes fits into the topics."""
+    """Checks whether the records of a worker fit into the topics."""
     findings.check = "record size"
     event, letter = limits[names.events], limits[names.dead_letters]
     for topic, size in topics.wanted_limits(names, limits).items():
@@ -281,7 +281,7 @@ async def _mongodb(settings: Settings, findings: Findings) -> None:
 
 
 async def _write(db: Database) -> None:
-    """A real write, which leaves nothing. Raises what the driver raises."""
+    """A real write, removed again. Raises the errors of the driver."""
     scratch = guarded(db, SCRATCH)
     try:
         await scratch.insert_one({"_id": uuid.uuid4().hex})
@@ -290,7 +290,7 @@ async def _write(db: Database) -> None:
 
 
 async def _run(settings: Settings, findings: Findings) -> None:
-    """Whether what stands in MongoDB was counted as a worker would count now; begins no run."""
+    """Checks whether MongoDB was counted as a worker would count now; begins no run."""
     ours = fingerprint(settings, await topics.describe(settings))
     async with opened(settings) as db:
         run = await runs.current(db, settings.kafka_group)

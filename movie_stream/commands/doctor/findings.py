@@ -1,4 +1,4 @@
-"""What `movie-stream doctor` finds."""
+"""The findings of `movie-stream doctor`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Row(NamedTuple):
 
 @dataclass
 class Findings:
-    """What is found, and `check`, which is being looked at now."""
+    """The findings, and `check`, the present check."""
 
     check: str
     rows: list[Row] = field(default_factory=list)
@@ -34,7 +34,7 @@ class Findings:
         self.rows.append(Row(self.check, state, what, remedy))
 
     async def of(self, look: Coroutine[Any, Any, None]) -> list[Row]:
-        """All that is found, up to the first error, which is a finding too."""
+        """Runs `look`; returns all findings up to its first error, which is a finding too."""
         try:
             async with asyncio.timeout(_ANSWER_WITHIN_S):
                 await look

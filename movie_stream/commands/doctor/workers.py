@@ -30,7 +30,7 @@ _WORKERS_NAMED: Final = 10
 
 
 async def look_at_workers(settings: Settings, findings: Findings) -> None:
-    """Who counts, how far that is, and who is in the group besides."""
+    """Who counts, how far they are, and who else is in the group."""
     names = topics.Topics.of(settings)
     async with client.admin(settings) as admin, client.reader(settings) as reader, opened(settings) as db:
         there = (await topics.describe(settings, admin)).partitions
@@ -48,7 +48,7 @@ async def look_at_workers(settings: Settings, findings: Findings) -> None:
     foreign = members.strangers(settings, group)
     count = len(alive) or len(group) - len(foreign)
     what = f"{count} running in the group {settings.kafka_group}; {progress.lag:,} of {progress.end:,} events wait"
-    unpublished = published.lag if progress.done else 0  # a topic that is new holds a claim, which waits for nobody
+    unpublished = published.lag if progress.done else 0  # a new topic holds a claim, which is not counted
     if unpublished:
         what += f", and {unpublished:,} of {published.end:,} records of {names.partials}"
     if not state.at_rest:
@@ -68,7 +68,7 @@ async def look_at_workers(settings: Settings, findings: Findings) -> None:
 
 
 async def look_at_claims(settings: Settings, findings: Findings) -> None:
-    """Whether the internal topics and the database are ours alone."""
+    """Whether the internal topics and the database are used by this deployment only."""
     async with opened(settings) as db, client.reader(settings) as reader:
         ours = await runs.claim_of(db, settings.kafka_group)
         unreadable = list[BatchRefused]()
@@ -93,7 +93,7 @@ async def _committed(
 
 
 def _heartbeats(findings: Findings, heard: Sequence[workers.WorkerSeen]) -> None:
-    """What the workers say of themselves."""
+    """The heartbeats of the workers."""
     if not heard:
         return
     findings.check = "heartbeats"

@@ -1,4 +1,4 @@
-"""`movie-stream generate`: makes views up, for a file or for the topic."""
+"""`movie-stream generate`: makes up views for a file or for the topic."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def generate(
 ) -> int:
     """Writes the views to a file, or sends them to the topic at `rate` events/s; 0 is as fast as it goes.
 
-    The format is csv, jsonl or parquet; without one the file's ending says which. Returns the exit code. Raises
-    UsageError where not exactly one of the two is asked for, or an option belongs to the other, and what `write_file`
-    and `send` raise.
+    The format is csv, jsonl or parquet; by default that of the file's ending. Returns the exit code. Raises UsageError
+    unless exactly one of the two is asked for, or if an option belongs to the other, and the errors of `write_file` and
+    `send`.
     """
     if (output is None) != to_topic:
         got = "both" if to_topic else "none"
@@ -66,7 +66,7 @@ def made_up_views(
     late_fraction: float,
     bad_fraction: float,
 ) -> MadeUp:
-    """What the options ask for. Raises UsageError where there can be no such views."""
+    """The views that the options ask for. Raises UsageError if there can be none."""
     if not (late_fraction >= 0 and bad_fraction >= 0 and late_fraction + bad_fraction <= 1):
         raise UsageError(
             argument="--late-fraction",
@@ -101,7 +101,7 @@ def _end(text: str) -> datetime:
 
 
 def _check_times(views: MadeUp) -> None:
-    """All views lie where a timestamp may."""
+    """Raises UsageError unless all views have valid timestamps."""
     end_ms = round(views.end.timestamp() * 1_000)
     before = views.span + (views.faults.longest_delay if views.late else timedelta())
     if not (before // MILLISECOND < end_ms <= MAX_TIMESTAMP_MS):

@@ -1,4 +1,4 @@
-"""Made-up views to a file: CSV, lines of JSON as they stand in the topic, or Parquet."""
+"""Made-up views to a file: CSV, lines of JSON as in the topic, or Parquet."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from movie_stream.replay.synthetic.generate import COLUMNS
 from movie_stream.replay.synthetic.made_up import MadeUp, csv_lines, records
 
 FORMATS: Final = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
-"""By how a file's name ends."""
+"""Formats by the ending of the file's name."""
 PARQUET: Final = "parquet"
 GZIP, ZSTD = ".gz", ".zst"
-"""Endings of packed files."""
+"""Endings of compressed files."""
 
 
 def format_of(output: Path, named: str | None = None) -> str:
-    """The format to write: the one that is named, or that the file's name ends in; without an ending it is csv.
+    """The format to write: the named one, else that of the ending; csv without an ending.
 
     >>> format_of(Path("views.jsonl.gz")), format_of(Path("-")), format_of(Path("views.txt"), "csv")
     ('jsonl', 'csv', 'csv')
@@ -52,9 +52,8 @@ def format_of(output: Path, named: str | None = None) -> str:
 def write_file(views: MadeUp, output: Path, file_format: str) -> None:
     """Writes the views to a new file, or to standard output where `output` is `-`; as csv, jsonl or parquet.
 
-    Raises UsageError where the file exists already (a device or a pipe may), or Parquet is to hold what it cannot,
-    InputError where it cannot be written, ReaderGone where it is a pipe that nobody reads any more, ParquetMissing
-    where the extra for it is not installed.
+    Raises UsageError if the file already exists (a device or a pipe may), or Parquet cannot hold the views, InputError
+    if it cannot be written, ReaderGone if it is a pipe whose reader has gone, ParquetMissing without the extra for it.
     """
     if file_format == PARQUET and views.bad:
         expected = "csv or jsonl for views that are spoilt, which Parquet cannot hold"
@@ -76,7 +75,7 @@ def write_file(views: MadeUp, output: Path, file_format: str) -> None:
 
 @contextmanager
 def _writer(file: BinaryIO, views: MadeUp, output: Path, file_format: str) -> Iterator[Callable[[FaultyRows], object]]:
-    """What writes some views to the file; the file is whole when the block ends."""
+    """A function that writes views to the file; the file is complete after the block."""
     if file_format == PARQUET:
         from movie_stream.replay.synthetic.parquet import ParquetWriter
 
@@ -92,7 +91,7 @@ def _writer(file: BinaryIO, views: MadeUp, output: Path, file_format: str) -> It
 
 @contextmanager
 def _packed(file: BinaryIO, output: Path) -> Iterator[BinaryIO]:
-    """What packs that which is written to it, where the file's name asks for it."""
+    """A file that compresses what is written, if the name asks for that."""
     match output.suffix.lower():
         case ".gz":
             with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0) as packed:
@@ -105,7 +104,7 @@ def _packed(file: BinaryIO, output: Path) -> Iterator[BinaryIO]:
 
 
 def _begin(file: BinaryIO, views: MadeUp) -> Lines:
-    """Writes the header; what makes the lines below it."""
+    """Writes the header; returns the function that makes the lines below it."""
     columns = COLUMNS if views.prices else COLUMNS[:-1]
     file.write(",".join(columns).encode() + b"\n")
     return partial(csv_lines, columns=len(columns))
@@ -113,7 +112,7 @@ def _begin(file: BinaryIO, views: MadeUp) -> Lines:
 
 @contextmanager
 def _opened(output: Path) -> Iterator[BinaryIO]:
-    """The file to write to; a new one is removed again if it does not become complete."""
+    """The file to write to; a new one is removed if it stays incomplete."""
     if str(output) == "-":
         yield sys.stdout.buffer
         return

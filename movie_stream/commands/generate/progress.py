@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class Bar:
-    """A bar on standard error where that is a terminal; use it in a `with`."""
+    """A bar on standard error if that is a terminal; use it in a `with`."""
 
     def __init__(self, total: int) -> None:
         console = Console(stderr=True)
@@ -33,7 +33,7 @@ class Bar:
         self._progress.stop()
 
     def advance(self, views: int) -> None:
-        """So many more are done."""
+        """Adds to the views that are done."""
         task = self._progress.tasks[0]
         self._progress.update(self._task, advance=views, rate=(task.completed + views) / (task.elapsed or 1))
 

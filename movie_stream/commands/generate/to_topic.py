@@ -1,4 +1,4 @@
-"""Made-up views straight to the topic."""
+"""Made-up views to the topic."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from movie_stream.settings import Settings
 
 
 def send(settings: Settings, views: MadeUp, rate: float, *, late_anyway: bool = False) -> int:
-    """Sends the views at `rate` events/s; the exit code: 130 after Ctrl-C, 143 after SIGTERM.
+    """Sends the views at `rate` events/s; returns the exit code: 130 after Ctrl-C, 143 after SIGTERM.
 
-    Raises what `send_made_up` raises, and LateViews where many would be late, for what stands in the topic, and nobody
-    said that they are to be sent.
+    Raises the errors of `send_made_up`, and LateViews if many would be late behind what the topic holds, unless
+    `late_anyway`.
     """
     logs.leave_to_us()
     with Bar(views.count) as bar:
@@ -67,12 +67,10 @@ class _Sending:
 
 
 async def _compare(settings: Settings, views: MadeUp, late_anyway: bool) -> None:
-    """Compares the views with the newest ones of the topic; says, or refuses, what would be late without being meant to
-    be.
-    """
+    """Compares the views with the newest ones of the topic; reports, or refuses, what would be unintentionally late."""
     try:
         late = await late_of_made_up(settings, views)
-    except BrokerForbids as error:  # whoever only sends need not be allowed to read
+    except BrokerForbids as error:  # a producer need not be allowed to read
         say(f"{NOT_COMPARED} ({error})", error=True)
         return
     if late and late.is_much and not late_anyway:

@@ -1,3 +1,3 @@
-"""`movie-stream show`: command.py asks results.py or workers.py for an answer.py, which table.py, text.py and watch.py
+"""`movie-stream show`: command.py gets an answer.py from results.py or workers.py, which table.py, text.py and watch.py
 print.
 """

@@ -1,4 +1,4 @@
-"""What `show` has found, before it is a table, JSON or CSV."""
+"""The answer of `show`, before it becomes a table, JSON or CSV."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ Row = Mapping[str, Any]
 
 
 class Cell(Protocol):
-    """How a value is written in a table."""
+    """Formats a value for a table."""
 
     def __call__(self, value: Any, /) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table: the field that it shows, and how."""
+    """A column of a table: its field, and how it is shown."""
 
     heading: str
     field: str
@@ -29,7 +29,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under a title. Where there is no room for all columns, the last ones are left out."""
+    """Rows under a title. If the columns do not fit, the last ones are left out."""
 
     title: str
     columns: Sequence[Column]
@@ -38,7 +38,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was asked for, in every form that it may be shown in."""
+    """The answer in every form in which it may be shown."""
 
     documents: Sequence[Row]
     """For JSON."""
@@ -48,12 +48,12 @@ class Answer:
     """Its rows."""
     tables: Sequence[Table]
     notes: Sequence[str] = ()
-    """What else is to be known of the tables."""
+    """Remarks on the tables."""
     more: str = ""
-    """That the limit has left something out, if it has."""
+    """Says that the limit has left something out; empty if not."""
     nothing: str = ""
-    """Where there is nothing: that this is so, and what to do."""
+    """Says that there is nothing, and the remedy; empty if there is something."""
 
     def says_the_same(self, other: Answer) -> bool:
-        """Whether nothing has changed but how long ago something was."""
+        """Whether nothing but ages has changed."""
         return (self.documents, self.more, self.nothing) == (other.documents, other.more, other.nothing)

@@ -30,13 +30,13 @@ Form = Literal["table", "json", "csv"]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What of it is asked for, as it stands on the command line."""
+    """The options of the command line that choose documents."""
 
     since: str | None = None
     until: str | None = None
     genre: str | None = None
     limit: int | None = None
-    """None: as many as suit what is shown."""
+    """None: the default of what is shown."""
 
 
 ALL: Final = Choice()
@@ -51,9 +51,9 @@ def show(
     csv: bool = False,
     watching: bool = False,
 ) -> int:
-    """Prints it once, or again and again until Ctrl-C; the exit code is 0.
+    """Prints it once, or repeatedly until Ctrl-C; returns exit code 0.
 
-    Raises UsageError for what cannot be meant, and what stands in the way of asking MongoDB.
+    Raises UsageError for invalid options, and the errors of MongoDB.
     """
     form = _form(json=json, csv=csv, watching=watching)
     look = _look(settings, what, choice)
@@ -65,7 +65,7 @@ def show(
 
 
 def names() -> list[str]:
-    """All that can be shown."""
+    """The names of everything that can be shown."""
     return [*query.names(), WORKERS]
 
 
@@ -85,9 +85,9 @@ def _look(settings: Settings, what: str, choice: Choice) -> Look:
         raise UsageError(argument="--limit", expected=f"a whole number from 1 to {MOST:,}", got=str(choice.limit))
     if what == WORKERS:
         _no_choice(choice)
-        return lambda db: show_workers.answer(db, settings, choice.limit or MOST)
+        return lambda db: show_workers.answer(db, settings.kafka_group, choice.limit or MOST)
     _query(what, choice)
-    return lambda db: show_results.answer(db, settings, _query(what, choice))
+    return lambda db: show_results.answer(db, settings.timezone, _query(what, choice))
 
 
 def _no_choice(choice: Choice) -> None:
@@ -97,7 +97,7 @@ def _no_choice(choice: Choice) -> None:
 
 
 def _query(what: str, choice: Choice) -> Query:
-    """The query at this moment, which times such as 2h count from."""
+    """The query as of now, which times such as 2h are relative to."""
     result, now = result_named(what, "RESULT", WORKERS), datetime.now(UTC)
     since, until = _time("--since", choice.since, now), _time("--until", choice.until, now)
     asked = Query(result, choice.limit or show_results.limit_of(result), choice.genre, since, until)

@@ -1,4 +1,4 @@
-"""What `show` finds of a result: its documents, and tables whose columns follow from its entry in RESULTS."""
+"""The answer of `show` for a result: its documents, and tables whose columns follow from its entry in RESULTS."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ from movie_stream.commands.show.answer import Answer, Column, Table
 from movie_stream.mongo import read
 from movie_stream.mongo.client import Database
 from movie_stream.mongo.query import Query
-from movie_stream.settings import Settings
 
 MOST: Final = 100_000
-"""The largest limit: what is shown is held in memory."""
+"""The largest limit, since what is shown is held in memory."""
 _LIMIT: Final = 24
-"""Documents, where nobody says how many: a day has as many hours."""
+"""The default limit of documents: the hours of a day."""
 _REDUNDANT: Final = (Slug, Date)
-"""Fields that a table does without: another column tells the same."""
+"""Fields without a column, since another column says the same."""
 _MINUTE_FORMAT: Final = "%Y-%m-%d %H:%M"
 _DAY_FORMAT: Final = "%Y-%m-%d"
 _QUALIFIER: Final = re.compile(r"^(?:total|unique|avg|daily)_(?:daily_)?")
@@ -43,19 +42,19 @@ _HEADINGS: Final[Mapping[str, str]] = {
     "new_users": "new",
     "returning_users": "returning",
 }
-"""Shorter or clearer words for fields, without their qualifiers; others are headed by their names."""
+"""Headings of fields, without qualifiers, that are shorter or clearer than their names."""
 
 
 def limit_of(result: Result) -> int:
-    """How many are shown where nobody says how many: of lists the newest one, and a single list as a whole."""
+    """The default limit: of lists the newest one, and a single list as a whole."""
     shape = Shape.of(result)
     if not shape.entries:
         return _LIMIT
     return 1 if shape.start else MOST
 
 
-async def answer(db: Database, settings: Settings, query: Query) -> Answer:
-    """What MongoDB has on the query. Its limit is one of documents, or of entries where there is but one list."""
+async def answer(db: Database, timezone: str, query: Query) -> Answer:
+    """The answer of MongoDB. The limit of the query is that of documents, or of entries in a single list."""
     page, shape = await read.page(db, query), query.shape
     documents, more = page.documents, page.next is not None
     if shape.entries and query.result.window is ALL_TIME:
@@ -68,14 +67,14 @@ async def answer(db: Database, settings: Settings, query: Query) -> Answer:
         ["_id", *(column.name for column in shape.row)],
         rows,
         _tables(shape, documents, rows),
-        [f"Peak hour in {settings.timezone}"] * peak,
+        [f"Peak hour in {timezone}"] * peak,
         _more(shape, query.limit) if more else "",
         "" if documents else await _nothing(db, query),
     )
 
 
 def _more(shape: Shape, limit: int) -> str:
-    """That there is more, and how to get at it.
+    """Says that there is more, and how to get it.
 
     >>> from movie_stream.mongo.query import result_named
     >>> _more(Shape.of(result_named("genres")), 24), _more(Shape.of(result_named("top_users")), 2)
@@ -120,7 +119,7 @@ def _column(column: shapes.Column, shape: Shape) -> Column:
 
 
 def _title(shape: Shape) -> str:
-    """What the rows are, and their order.
+    """The title: what the rows are, and their order.
 
     >>> from movie_stream.mongo.query import result_named
     >>> _title(Shape.of(result_named("windows"))), _title(Shape.of(result_named("genres")))
@@ -139,7 +138,7 @@ def _title_of_list(shape: Shape, document: Mapping[str, Any]) -> str:
 
 
 def _window(shape: Shape, document: Mapping[str, Any]) -> str:
-    """Which window a document is of, such as "day 2024-10-31"."""
+    """The window of a document, such as "day 2024-10-31"."""
     window = shape.result.window
     return f"{window.name} {show_table.time(_format(window))(document.get(str(shape.start)))}"
 
@@ -149,7 +148,7 @@ def _format(window: Window) -> str:
 
 
 async def _nothing(db: Database, query: Query) -> str:
-    """Why there is nothing, and what to do about it."""
+    """Why there is nothing, and the remedy."""
     name, shape = query.result.collection, query.shape
     chosen = _in_words(query)
     newest = await read.newest(db, name, 1) if chosen else []
@@ -169,7 +168,7 @@ async def _nothing(db: Database, query: Query) -> str:
 
 
 def _in_words(query: Query) -> str:
-    """The choice in words.
+    """The conditions of a query in words.
 
     >>> from movie_stream.mongo.query import result_named
     >>> _in_words(Query(result_named("days"), 1, genre="Drama", until=datetime(2024, 10, 31, tzinfo=UTC)))
@@ -182,7 +181,7 @@ def _in_words(query: Query) -> str:
 
 
 def _minute(time: datetime) -> str:
-    """A time as it was asked for, in UTC.
+    """A time to the minute, in UTC.
 
     >>> _minute(datetime(2024, 10, 31, 14, tzinfo=UTC))
     '2024-10-31 14:00 UTC'

@@ -1,4 +1,4 @@
-"""What `show` has found as tables within the width of the terminal."""
+"""The answer of `show` as tables within the width of the terminal."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from movie_stream.masking import printable
 _GAP: Final = 2
 """Characters between columns."""
 LEAST: Final = 8
-"""Characters that are left of a text where there is no room."""
+"""The least width of a text column if there is no room."""
 
 
 def printed(answer: Answer) -> RenderableType:
-    """All that a person is shown of it; a sentence where there is nothing."""
+    """The answer for people; a sentence if there is nothing."""
     if answer.nothing:
         return Text("\n".join(map(printable, answer.nothing.splitlines())))
     parts: list[RenderableType] = [_Fitted(table) for table in answer.tables]
@@ -32,7 +32,7 @@ def printed(answer: Answer) -> RenderableType:
 
 
 def text(value: object) -> str:
-    r"""Text without what a terminal would obey; so are values of another type than the result has.
+    r"""Text without control characters; also for values of unexpected types.
 
     >>> text("Alien\n"), text(None)
     ('Alien\ufffd', '-')
@@ -41,7 +41,7 @@ def text(value: object) -> str:
 
 
 def count(value: object) -> str:
-    """A whole number, with its thousands apart.
+    """A whole number with thousands separators.
 
     >>> count(12345), count(None), count("many")
     ('12,345', '-', 'many')
@@ -59,7 +59,7 @@ def number(value: object) -> str:
 
 
 def time(pattern: str) -> Callable[[object], str]:
-    """A date as the pattern of strftime has it; all dates are UTC."""
+    """A formatter of dates by a pattern of strftime; all dates are in UTC."""
 
     def cell(value: object) -> str:
         return value.strftime(pattern) if isinstance(value, datetime) else text(value)
@@ -68,7 +68,7 @@ def time(pattern: str) -> Callable[[object], str]:
 
 
 class _Fitted:
-    """A table that fits into whatever width there is when it is drawn."""
+    """A table that fits the width at the time of drawing."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -89,7 +89,7 @@ class _Fitted:
 
 
 def fitted(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int) -> list[int]:
-    """How wide the first columns are, as many as have room: text gives way, the widest first, and figures never do."""
+    """The widths of as many columns as fit: texts are shortened, the widest first, and figures never."""
     natural = [
         max(cell_len(line) for cell in (column.heading, *texts) for line in cell.splitlines())
         for column, texts in zip(columns, cells, strict=True)

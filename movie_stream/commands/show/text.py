@@ -1,4 +1,4 @@
-"""What `show` has found as JSON or CSV, for programs: UTF-8 wherever it runs, values exactly as they are stored."""
+"""The answer of `show` as JSON or CSV, for programs: always UTF-8, with values exactly as stored."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from movie_stream.commands.show.answer import Answer
 def as_json(answer: Answer) -> bytes:
     r"""The documents as an array in one line; dates by RFC 3339, in UTC.
 
-    Types of MongoDB that JSON has none for, which no result has, are text. The control characters above ASCII are
-    escaped, which terminals obey too and orjson leaves as they are.
+    Types of MongoDB that JSON lacks, which no result has, become text. Control characters above ASCII are escaped,
+    since terminals obey them and orjson does not escape them.
 
     >>> as_json(Answer([{"title": "Alien\x1b[2J\x9b2J"}], (), (), ()))
     b'[{"title":"Alien\\u001b[2J\\u009b2J"}]\n'
@@ -40,7 +40,7 @@ def as_csv(answer: Answer) -> bytes:
 
 
 def _written(value: Any) -> Any:
-    """A value as the writer makes the right cell of it: it writes None as nothing, and floats as Python does."""
+    """A value for the writer, which writes None as an empty cell, and floats as Python does."""
     if isinstance(value, datetime):
         return orjson.dumps(value, option=orjson.OPT_UTC_Z).decode().strip('"')
     return value

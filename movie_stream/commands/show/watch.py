@@ -30,18 +30,17 @@ Look = Callable[[Database], Awaitable[Answer]]
 
 
 class Screen(Protocol):
-    """Where the answers are shown."""
+    """Shows the answers."""
 
     def show(self, answer: Answer) -> None: ...
     def trouble(self, line: str) -> None:
-        """MongoDB does not answer, or not in time; it is asked again."""
+        """Says that MongoDB does not answer in time, and is asked again."""
 
 
 async def watch(settings: Settings, look: Look, *, as_json: bool) -> None:
-    """Shows what `look` finds, each time it has changed.
+    """Shows the answer of `look` each time it has changed.
 
-    MongoDB may go away and come back meanwhile; everything else that stands in the way is raised, and so is all of it
-    while nothing has been shown yet.
+    MongoDB may go away and come back meanwhile; all other errors are raised, and before the first answer all errors.
     """
     cancelled_by(signal.SIGINT, signal.SIGTERM)
     try:
@@ -68,7 +67,7 @@ async def _asked(db: Database, look: Look) -> Answer:
 
 @contextmanager
 def _screen(as_json: bool) -> Iterator[Screen]:
-    """The whole terminal for the time of the block; where there is none, what has changed is printed again."""
+    """The whole terminal for the time of the block; without one, each changed answer is printed."""
     console = Console(highlight=False)
     if as_json or not console.is_terminal or console.is_dumb_terminal:
         yield _Again(console, as_json)
@@ -89,7 +88,7 @@ class _Terminal:
         self._answer: Answer | None = None
 
     def begin(self, live: Live) -> None:
-        """Draws there from now on."""
+        """Starts drawing on the terminal."""
         self._live = live
 
     def show(self, answer: Answer) -> None:
@@ -100,7 +99,7 @@ class _Terminal:
         self._draw(Text(line, "bold yellow", no_wrap=True, overflow="ellipsis"))
 
     def leave(self) -> None:
-        """What was shown last stays in the terminal."""
+        """Leaves the last answer in the terminal."""
         if self._answer is not None:
             self._console.print(printed(self._answer))
 
@@ -111,7 +110,7 @@ class _Terminal:
 
 
 class _OneScreen:
-    """As many lines as the terminal has; the last one tells how many there is no room for."""
+    """As many lines as the terminal has; the last one says how many are hidden."""
 
     def __init__(self, head: Text, body: RenderableType) -> None:
         self._head, self._body = head, body

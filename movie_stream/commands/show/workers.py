@@ -1,4 +1,4 @@
-"""What `show workers` finds: the workers whose heartbeats are in MongoDB."""
+"""The answer of `show workers`: the workers with a heartbeat in MongoDB."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from movie_stream.commands.show.answer import Answer, Column, Table
 from movie_stream.mongo.client import Database
 from movie_stream.mongo.read import LIMIT_MS
 from movie_stream.mongo.workers import EXPIRES_AFTER, WORKERS
-from movie_stream.settings import Settings
 
 _STATE_WIDTH: Final = 12
 _PARTITIONS_LEAST: Final = 18
@@ -23,17 +22,17 @@ _FIELDS: Final = (
     *("_id", "worker", "host", "pid", "version", "group", "run", "state", "started"),
     *("seen", "last_flush", "partitions", "lag", "watermark"),
 )
-"""Of a row, for CSV."""
+"""The columns of the CSV."""
 
 
-async def answer(db: Database, settings: Settings, limit: int) -> Answer:
-    """The workers that were seen within the last minute, by MongoDB's clock; the longest running first."""
+async def answer(db: Database, group: str, limit: int) -> Answer:
+    """The workers seen within the last minute by MongoDB's clock, the longest running first."""
     found = await _seen(db, limit + 1)
     workers, now = found[:limit], found[0][_NOW] if found else None
     for worker in found:
         del worker[_NOW]
     rows = [row_of(worker, now) for worker in workers]
-    elsewhere = {row["group"] for row in rows} - {settings.kafka_group}
+    elsewhere = {row["group"] for row in rows} - {group}
     return Answer(
         workers,
         _FIELDS,
@@ -45,7 +44,7 @@ async def answer(db: Database, settings: Settings, limit: int) -> Answer:
 
 
 async def _seen(db: Database, limit: int) -> list[dict[str, Any]]:
-    """Their documents, with MongoDB's time beside."""
+    """The documents of the workers, and MongoDB's time."""
     since = {"$subtract": ["$$NOW", int(EXPIRES_AFTER.total_seconds()) * 1_000]}
     pipeline: list[dict[str, Any]] = [
         {"$match": {"$expr": {"$gte": ["$seen", since]}}},
@@ -73,7 +72,7 @@ def row_of(worker: Mapping[str, Any], now: datetime | None) -> dict[str, Any]:
 
 
 def _in_words(partitions: Iterable[Mapping[str, Any]]) -> str:
-    """By topic, neighbours together.
+    """Partitions by topic, as ranges.
 
     >>> _in_words([{"topic": "movie-events", "partition": number} for number in (0, 2, 1, 5)])
     'movie-events 0-2,5'
@@ -106,7 +105,7 @@ def _ago(moment: datetime | None, now: datetime | None) -> str | None:
 
 
 def _host_and_pid(worker: str) -> str:
-    r"""In two lines, so that the number is seen however long the host's name is.
+    r"""Host and process id in two lines, so that a long host name does not hide the id.
 
     >>> _host_and_pid("node-17-4711")
     'node-17\npid 4711'
@@ -121,7 +120,7 @@ def _by_topic(partitions: str) -> str:
 
 
 def _columns(*, with_group: bool) -> list[Column]:
-    """The most important first. A group only where it is not that of KAFKA_GROUP."""
+    """The most important columns first; the group only if it is not KAFKA_GROUP."""
     group = [Column("group", "group", show_table.text, "left", least=show_table.LEAST)] if with_group else []
     return [
         Column("worker", "worker", _host_and_pid, "left", least=show_table.LEAST),

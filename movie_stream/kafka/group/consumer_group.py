@@ -1,7 +1,7 @@
-"""A group whose members have the broker share out the partitions (KIP-848, `group.protocol=consumer`).
+"""A group whose broker assigns the partitions (KIP-848, `group.protocol=consumer`).
 
-Asked as always, a broker says that there is no such group, though workers can join it beside those members. So it is
-asked once more, by a request that aiokafka does not know and that is spelled out here, in aiokafka's own terms.
+The usual request is answered by "no such group", though workers can join it beside those members. So the broker is
+asked again, by a request that aiokafka does not have and that is defined here in aiokafka's terms.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from aiokafka.protocol.types import Boolean, CompactArray, CompactString, Int16,
 from movie_stream.kafka.cluster.identity import Uuid
 
 _NO_SUCH_GROUP: Final = (GroupIdNotFound.errno, UnsupportedVersionError.errno)
-"""The second where the broker knows the request, and has been told to have no such groups."""
+"""The second one comes from a broker that knows the request, but has such groups turned off."""
 _HIDDEN: Final = "one that reads topics which this Kafka user may not see"
 _TEXT = CompactString("utf-8")
 _ASSIGNMENT = Schema(
@@ -53,9 +53,9 @@ class ConsumerGroup:
     """Such a group at one moment."""
 
     state: str
-    """The broker's word: Assigning, Reconciling or Stable."""
+    """As the broker calls it: Assigning, Reconciling or Stable."""
     members: tuple[ConsumerMember, ...]
-    """Workers too, which join it in their own way."""
+    """Includes workers, which join it by the classic protocol."""
 
 
 class ConsumerGroupDescribeResponse(Response):
@@ -117,7 +117,7 @@ class _Request(Request[_RequestStruct]):
 
 
 async def look_at(admin: AIOKafkaAdminClient, group: str) -> ConsumerGroup | None:
-    """What the group's coordinator says; None where nobody is in such a group, or the broker knows of none at all.
+    """The group, as its coordinator describes it; None if it has no members, or the broker has no such groups.
 
     Raises KafkaError.
     """
@@ -128,9 +128,9 @@ async def look_at(admin: AIOKafkaAdminClient, group: str) -> ConsumerGroup | Non
 
 
 def group_in(response: Struct) -> ConsumerGroup | None:
-    """What an answer about one group says; None where it has no members. Raises KafkaError where that is an error."""
+    """The group in an answer; None if it has no members. Raises KafkaError if the answer is an error."""
     [(code, message, group, state, _, _, _, members, *_)] = response.groups
-    if code in _NO_SUCH_GROUP or (not code and not members):  # Tansu 0.6 has an empty one by any name
+    if code in _NO_SUCH_GROUP or (not code and not members):  # Tansu 0.6 has an empty one of any name
         return None
     if code == TopicAuthorizationFailedError.errno:  # nothing is said of any member; workers read what we read
         return ConsumerGroup("Stable", (ConsumerMember(_HIDDEN, _HIDDEN, "", frozenset(), ()),))

@@ -1,4 +1,4 @@
-"""What a broker says of a consumer group: its state, and who is in it."""
+"""The state and the members of a consumer group, as a broker describes them."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from movie_stream.kafka.group import consumer_group
 from movie_stream.settings import Settings
 
 REMEDY: Final = "stop all workers, wait 10 s, start them again; nobody else may be a member of KAFKA_GROUP"
-"""What helps where a group shares out nothing."""
+"""For a group that assigns no partitions."""
 SETTLED_WITHIN_S: Final = 10.0
-"""A rebalance takes so long at most where every member takes part; with Tansu 8 s."""
+"""The longest rebalance if every member takes part; with Tansu 8 s."""
 _ASK_EVERY_S: Final = 0.5
 NO_GROUP: Final = "Dead"
-"""Also said of a group whose members have the broker share out the partitions; see consumer_group.py."""
+"""Also the answer for a group whose broker assigns the partitions; see consumer_group.py."""
 _AT_REST: Final = frozenset({"Stable", "Empty", NO_GROUP})
 _SHARED_OUT_BY_BROKER: Final = frozenset({"Assigning", "Reconciling"})
 _TANSUS_FORMING: Final = "Unknown"
 _ERROR_CODE, _NAME, _STATE, _MEMBERS, _ID = 0, 1, 2, 5, 0
-"""Places in a group's description and in a member's, whichever version of it the broker speaks."""
+"""Indices in the description of a group and of a member, in every version of the protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,11 @@ class GroupState:
     """A group at one moment."""
 
     state: str
-    """The broker's word: Stable, PreparingRebalance, CompletingRebalance, Empty or Dead, and Tansu's own; Assigning or
-    Reconciling where the broker shares out.
+    """As the broker calls it: Stable, PreparingRebalance, CompletingRebalance, Empty, Dead, and Tansu's own; Assigning
+    or Reconciling if the broker assigns the partitions.
     """
     members: frozenset[str]
-    """Ids of those that the broker counts; Tansu 0.6 also counts one that was killed, until another joins."""
+    """The ids of the members; Tansu 0.6 includes one that was killed, until another joins."""
 
     @property
     def at_rest(self) -> bool:
@@ -46,14 +46,12 @@ class GroupState:
 
     @property
     def forming_under_a_leader(self) -> bool:
-        """Whether this is Tansu, in a rebalance, and one of the members, present or past, leads it. Its word for that
-        is one that no other broker has a use for.
-        """
+        """Whether this is Tansu in a rebalance led by a member, present or past; no other broker has that state."""
         return self.state == _TANSUS_FORMING
 
     @property
     def why_nothing_is_shared_out(self) -> str:
-        """The likely cause where a rebalance does not come to its end."""
+        """The likely cause of a rebalance that does not end."""
         if self.at_rest:
             return "the broker does not take this worker in"
         if self.state in _SHARED_OUT_BY_BROKER:
@@ -68,7 +66,7 @@ class GroupState:
 
 
 def state_of(response: Any) -> GroupState:
-    """What a DescribeGroupsResponse about one group says. Raises KafkaError where that is an error.
+    """The group in a DescribeGroupsResponse. Raises KafkaError if that is an error.
 
     >>> from aiokafka.protocol.admin import DescribeGroupsResponse_v0
     >>> member = ("worker-1", "worker", "/127.0.0.1", b"", b"")
@@ -96,7 +94,7 @@ async def describe_group(settings: Settings, admin: AIOKafkaAdminClient) -> Grou
 
 
 async def settled_group(settings: Settings, admin: AIOKafkaAdminClient) -> GroupState:
-    """The same, once a rebalance that is under way has come to its end; or as it is when it should have."""
+    """The same after a rebalance in progress, but after at most SETTLED_WITHIN_S."""
     deadline_s = monotonic() + SETTLED_WITHIN_S
     while True:
         group = await describe_group(settings, admin)

@@ -1,7 +1,7 @@
-"""Leaving the consumer group at once, also in the middle of a rebalance.
+"""Leaving the consumer group at once, even during a rebalance.
 
-aiokafka (pinned in pyproject.toml; this reaches into its coordinator) leaves only when the request to join has been
-answered, which the broker puts off until every member has joined again or is given up for dead.
+aiokafka (pinned in pyproject.toml; this reaches into its coordinator) leaves only after the request to join is
+answered, which the broker delays until every member has joined again or its session has expired.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from movie_stream.kafka.group.membership import Membership
 logger = logging.getLogger(__name__)
 
 AT_REST_WITHIN_S: Final = 0.3
-"""As long as it takes to come to an end when nothing is under way."""
+"""How long it takes to stop when nothing is in flight."""
 TOLD_WITHIN_S: Final = 1.0
 STOPPED_WITHIN_S: Final = 0.5
 
 
 async def leave_group(membership: Membership, *, reachable: bool = True) -> None:
-    """Has a consumer leave its group; `stop` is due afterwards all the same. Ends within about two seconds.
+    """Lets a consumer leave its group within about two seconds; `stop` has to be called afterwards all the same.
 
-    Where the broker is not `reachable`, nobody is told.
+    If the broker is not `reachable`, the group is not told.
 
-    A broker answers the requests of a connection in turn, and the request to join is one of them: the group is told by
-    another connection. It is not told where that would stop it, see `membership.py`.
+    A broker answers the requests of a connection in order, and one of them may be the request to join: so the group is
+    told by another connection. It is not told if that would block it, see `membership.py`.
     """
     coordinator = membership.coordinator
     await _come_to_an_end(coordinator, AT_REST_WITHIN_S if reachable else 0)
@@ -66,9 +66,7 @@ async def _come_to_an_end(coordinator: Any, within_s: float) -> None:
 
 
 async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
-    """Disconnects. aiokafka's own way leaves connections open, and has its caller cancelled, where a fetch waits to be
-    tried again.
-    """
+    """Disconnects. aiokafka's `stop` leaves connections open and cancels its caller if a fetch waits to retry."""
     stopping = asyncio.ensure_future(consumer.stop())
     await asyncio.wait([stopping], timeout=STOPPED_WITHIN_S)
     if not stopping.done() or stopping.cancelled():

@@ -1,4 +1,4 @@
-"""Who is in the consumer group: our workers, and whoever else has been given its name by mistake."""
+"""The members of the consumer group: our workers, and others that use its name by mistake."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from movie_stream.kafka.group.group_state import NO_GROUP, state_of
 from movie_stream.settings import Settings
 
 _UUID: Final = re.compile(r"-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
-"""What a broker puts behind the client's name to make a member's id."""
+"""The suffix that a broker adds to the client's name to make the id of a member."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +27,13 @@ class Member:
     """One member of the group, as the broker describes it."""
 
     client: str
-    """What the program calls itself."""
+    """The client id."""
     host: str
-    """Empty where the broker does not say (Tansu 0.6)."""
+    """Empty if the broker does not say (Tansu 0.6)."""
     topics: frozenset[str]
-    """What it has subscribed to; empty where the broker does not say: Apache Kafka while the group rebalances."""
+    """Subscribed topics; empty if the broker does not say (Apache Kafka during a rebalance)."""
     partitions: tuple[TopicPartition, ...]
-    """What it holds; empty too where the broker does not say."""
+    """Assigned partitions; likewise empty if the broker does not say."""
 
     def is_worker(self, names: Topics) -> bool:
         """Whether it is one of the workers that count these topics."""
@@ -50,7 +50,7 @@ class Member:
 
 
 async def members_of(settings: Settings, admin: AIOKafkaAdminClient) -> list[Member]:
-    """All of the group, as far as the broker knows; Tansu 0.6 also names one that has ended.
+    """All members that the broker knows; Tansu 0.6 includes one that has ended.
 
     Raises BrokerUnreachable, BrokerForbids, BrokerRefused.
     """
@@ -66,13 +66,13 @@ async def members_of(settings: Settings, admin: AIOKafkaAdminClient) -> list[Mem
 
 
 def strangers(settings: Settings, members: Iterable[Member]) -> list[Member]:
-    """Those that are no workers of ours."""
+    """The members that are not our workers."""
     names = Topics.of(settings)
     return [member for member in members if not member.is_worker(names)]
 
 
 def complaint(settings: Settings, those: Sequence[Member]) -> str:
-    """What is wrong about strangers in the group, in words."""
+    """The complaint about strangers in the group."""
     who = "; ".join(map(str, those))
     number = "a consumer that is no worker" if len(those) == 1 else f"{len(those)} consumers that are no workers"
     return f"in the group {settings.kafka_group} there is {number}, and what it is given is not counted: {who}"
@@ -95,7 +95,7 @@ def _member(member_id: str, name: str, host: str, metadata: bytes, assignment: b
 
 
 def _decoded(kind: Any, data: bytes, field: str) -> Any:
-    """A field of what a consumer has told its group; nothing where it is no consumer's, or not said."""
+    """A field of a consumer's metadata; empty for other protocols, or if it is missing."""
     try:
         return getattr(kind.decode(data), field) if data else ()
     except (ValueError, TypeError):  # another protocol, such as that of Kafka Connect

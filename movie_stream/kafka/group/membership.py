@@ -1,19 +1,19 @@
-"""A consumer's membership in its group: who leads, how long it has waited for its share, and a fault of Tansu's mended.
+"""A consumer's membership in its group: the leader, the wait for an assignment, and a workaround for a bug of Tansu.
 
-Reaches into aiokafka's coordinator (pinned in pyproject.toml), whose requests and answers it sees.
+It reaches into aiokafka's coordinator (pinned in pyproject.toml) to see its requests and answers.
 
-While a group forms, Tansu 0.6 does not forget a leader that leaves, and everybody waits for it without end: each join
-names it, each sync is refused until it has synced. Against it:
+While a group forms, Tansu 0.6 does not forget a leader that leaves, and all members wait for it forever: each join
+names it, and each sync is refused until it has synced. Two measures help:
 
-* A worker that may lead a group that forms does not tell it that it leaves. Its session runs out within 6 s, and then
-  Tansu forgets it as it should. `leaving.py` asks `would_haunt` for that.
-* That comes too late where the group begins to form at the very moment, and others leave as they like. So whoever is
-  told a leader that was no member when it asked to join, and is none now, has Tansu take that leader for a member once
-  more, by a join in its name that nobody goes on with: its session runs out, too.
+* A worker that may lead a forming group leaves without telling it. Its session expires within 6 s, and then Tansu
+  forgets it as it should. `leaving.py` asks `would_haunt` for that.
+* That fails if the group begins to form at that very moment, or if another program leaves. So a worker that is told a
+  leader that was not a member when it asked to join, and is not one now, makes Tansu take that leader for a member once
+  more, by a join in its name that is never completed: its session expires, too.
 
-Neither can do harm. A leader that lives is among the members, also if it is paused, and is left alone; the second is
-done only where the broker says of the group what no other broker says; and a broker that has forgotten a member refuses
-a join in its name.
+Neither does harm. A live leader is among the members, even if paused, and is left alone; the second measure is only
+taken if the group has a state that no other broker has; and a broker that has forgotten a member refuses a join in its
+name.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ logger = logging.getLogger(__name__)
 
 ANSWERED_WITHIN_S: Final = 1.0
 _APART: Final = 2
-"""aiokafka has two connections to a broker, 0 and 1; a join, which may be answered late, holds up what comes after."""
+"""aiokafka uses the connections 0 and 1 of a broker; a join, which may be answered late, blocks what follows it."""
 
 
 class Membership:
-    """That of a consumer that has been started and has not subscribed yet, since when it is watched."""
+    """Watches a consumer that is started and has not subscribed yet."""
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
         self.coordinator = consumer._coordinator
@@ -46,19 +46,17 @@ class Membership:
         self._send = self.coordinator._send_req
         self.coordinator._send_req = self._sent
         self._leader: str | None = None
-        """Whom the last join that was answered named; Tansu's leader is another only when that one is gone."""
+        """The leader that the last answered join named; Tansu's leader is another only if that one is gone."""
         self._waiting_since_s: float | None = monotonic()
 
     @property
     def waiting_s(self) -> float:
-        """How long no rebalance has come to its end, in seconds; 0 while this member has its share, if only of
-        nothing.
-        """
+        """Seconds that this member has waited for an assignment; 0 while it has one, even an empty one."""
         since_s = self._waiting_since_s
         return 0.0 if since_s is None else monotonic() - since_s
 
     async def would_haunt(self) -> bool:
-        """Whether the group would wait for this member without end if it were told that it leaves."""
+        """Whether the group would wait for this member forever if it were told that it leaves."""
         others = self._leader not in (None, self.coordinator.member_id)
         if others and self._waiting_since_s is None:
             return False
@@ -68,7 +66,7 @@ class Membership:
         return not others or self._leader not in now.members
 
     async def _sent(self, request: Any) -> Any:
-        """Sends a request of the coordinator's; what the broker answers. Raises what aiokafka raises."""
+        """Sends a request of the coordinator; returns the answer. Raises aiokafka's errors."""
         if isinstance(request, JoinGroupRequest):
             return await self._join(request)
         response = await self._send(request)
@@ -91,7 +89,7 @@ class Membership:
         return response
 
     async def _let_expire(self, ghost: str, request: JoinGroupRequest) -> None:
-        """Makes a member of a leader that is gone, which ends with its session."""
+        """Makes a leader that is gone a member again, until its session expires."""
         logger.info("the group waits for a leader that has left, %s; it is given up within some seconds", ghost)
         coordinator = self.coordinator
         join = JoinGroupRequest(
@@ -106,7 +104,7 @@ class Membership:
         await self._soon(join, group=_APART)
 
     async def _look(self) -> GroupState | None:
-        """The group as it is now, if the broker tells."""
+        """The present state of the group, if the broker answers."""
         response = await self._soon(DescribeGroupsRequest([self.coordinator.group_id]))
         try:
             return None if response is None else state_of(response)
@@ -115,7 +113,7 @@ class Membership:
             return None
 
     async def _soon(self, request: Any, **options: Any) -> Any:
-        """What the coordinator answers to a request by another connection than its own; None if not soon."""
+        """The answer to a request on another connection than the coordinator's own; None if it takes too long."""
         if self.coordinator.coordinator_id is None:
             return None
         try:

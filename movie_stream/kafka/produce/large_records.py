@@ -1,8 +1,8 @@
-"""Records that may be larger than their topic takes: packed, and dead letters cut off where that does not help.
+"""Records that may exceed the size limit of their topic: compressed, and dead letters truncated if that is not enough.
 
-A record of the source was small when it came, packed with its neighbours by whoever sent it. Its letter, or a copy of
-it, has a batch of its own, packed as well. A letter that the topic refuses even so is kept as far as it goes: it says
-so in its headers TRUNCATED and TRUNCATED_KEY, and names the source offset at which the whole record stands.
+A record of the source was small when it came, compressed with its neighbours by its producer. Its letter, or a copy of
+it, has a batch of its own, compressed as well. A letter that the topic still refuses is truncated: its headers
+TRUNCATED and TRUNCATED_KEY say so, and it names the source offset of the whole record.
 """
 
 from __future__ import annotations
@@ -22,36 +22,36 @@ from movie_stream.settings import Settings
 logger = logging.getLogger(__name__)
 
 LARGE_BYTES: Final = 64 << 10
-"""Of a key and a value; smaller letters share batches with others, and fit into any topic that a worker starts with."""
+"""Of key and value; smaller letters share batches, and fit into any topic that a worker starts with."""
 TRUNCATED: Final = "truncated"
-"""The header that says how many bytes the whole value has."""
+"""The header with the size in bytes of the whole value."""
 TRUNCATED_KEY: Final = "truncated-key"
 _LEAST_KEPT: Final = 1_000
 
 
 class LargeRecords:
-    """Writes them to one topic, one at a time, by a producer of its own, which is started when there is one.
+    """Writes large records to one topic, one at a time, by a producer of its own that is started when needed.
 
-    That producer is not idempotent: a batch that a broker refuses would leave a hole in its sequence, and every later
-    one would be refused for that. So a record may stand twice, as after a crash.
+    That producer is not idempotent: a refused batch would leave a gap in its sequence, for which every later batch
+    would be refused. So a record may be written twice, as after a crash.
     """
 
     def __init__(self, settings: Settings, topic: str, limit: int | None) -> None:
-        """`limit`: the most bytes that a batch of the topic may have, where that is known."""
+        """`limit` is the max.message.bytes of the topic, if known."""
         self._settings, self._topic, self._limit = settings, topic, limit
         self._producer: AIOKafkaProducer | None = None
 
     async def send_whole(self, partition: int, key: bytes | None, value: bytes | None, headers: Headers) -> bool:
-        """Writes a record; whether the topic takes it. Waits until it is acknowledged. Raises what aiokafka raises."""
+        """Writes a record, acknowledged; False if the topic refuses it. Raises aiokafka's errors."""
         batch = await _packed(key, value, headers, QUICKLY)
         if (self._limit is None or batch.size() <= self._limit) and await self._taken(partition, batch):
             return True
         return await self._taken(partition, await _packed(key, value, headers, WELL))
 
     async def send_letter(self, partition: int, key: bytes | None, value: bytes | None, headers: Headers) -> None:
-        """Writes a dead letter, whole or as far as it goes, and waits until it is acknowledged.
+        """Writes a dead letter, whole or truncated, and waits for the acknowledgement.
 
-        Raises RecordTooLarge where nothing of it fits, and what aiokafka raises.
+        Raises RecordTooLarge if nothing of it fits, and aiokafka's errors.
         """
         if await self.send_whole(partition, key, value, headers):
             return
@@ -71,7 +71,7 @@ class LargeRecords:
         raise RecordTooLarge(topic=self._topic, size=topics.LEAST_BYTES, limit=self._limit)
 
     async def _asked(self) -> int | None:
-        """What the topic takes by now."""
+        """The present limit of the topic."""
         async with client.admin(self._settings) as admin:
             self._limit = await topics.max_record_bytes(admin, self._topic)
         return self._limit
@@ -112,5 +112,5 @@ def shortened(key: bytes | None, value: bytes | None, size: int) -> tuple[bytes 
 
 
 async def _packed(key: bytes | None, value: bytes | None, headers: Headers, level: int) -> OneRecord:
-    """Beside the event loop, since it may take seconds."""
+    """In a thread, since it may take seconds."""
     return await asyncio.to_thread(lambda: OneRecord(key, value, headers).packed(level))

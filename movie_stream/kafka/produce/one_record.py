@@ -1,4 +1,4 @@
-"""A batch of one record, packed as well as need be: a broker counts the bytes of a batch as it comes."""
+"""A batch of one record, compressed as needed: a broker counts the compressed bytes of a batch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Headers = Sequence[tuple[str, bytes]]
 
 QUICKLY: Final = 3
 WELL: Final = 12
-"""Levels of zstd; with the second one what a producer has packed at its leisure fits, too."""
+"""Levels of zstd; the second one is enough for whatever a producer has compressed."""
 
 _HEADER_BYTES: Final = 61
 _LENGTH_AT, _LENGTH_FROM = 8, 12
@@ -26,7 +26,7 @@ _LARGEST: Final = 1 << 30
 
 
 class OneRecord:
-    """To be given to aiokafka's `send_batch`, for which it is what a BatchBuilder is.
+    """Takes the place of a BatchBuilder in aiokafka's `send_batch`.
 
     >>> batch = OneRecord(b"key", b"value " * 10_000)
     >>> whole, packed = batch.size(), batch.packed(QUICKLY).size()
@@ -43,14 +43,14 @@ class OneRecord:
         self._codec = 0
 
     def packed(self, level: int) -> OneRecord:
-        """Itself, packed by zstd at a level, if that makes it smaller; may take long."""
+        """The batch compressed by zstd at a level, or itself if that is smaller; may take long."""
         body = bytes(cramjam.zstd.compress(self._plain, level=level))
         if len(body) < len(self._plain):
             self._body, self._codec = body, _ZSTD
         return self
 
     def size(self) -> int:
-        """In bytes, as a broker counts them."""
+        """The size in bytes, as a broker counts it."""
         return _HEADER_BYTES + len(self._body)
 
     def record_count(self) -> int:
@@ -58,14 +58,14 @@ class OneRecord:
         return 1
 
     def closed(self) -> bool:
-        """Nothing can be added."""
+        """Does nothing, since nothing can be added."""
         return True
 
     def close(self) -> None:
         """It is closed."""
 
     def append(self, **_: object) -> None:
-        """Takes nothing, as a batch does that is full."""
+        """Refuses the record, as a full batch does."""
 
     def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
         _PRODUCER.pack_into(self._header, _PRODUCER_AT, producer_id, producer_epoch, base_sequence)

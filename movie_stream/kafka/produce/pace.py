@@ -1,4 +1,4 @@
-"""The schedule of a replay, which is smooth instead of bursts: so many events a second, or by the events' own times."""
+"""The schedule of a replay, smooth instead of in bursts: by a rate, or by the timestamps of the events."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from movie_stream.errors import UsageError
 
 SLICE_SECONDS: Final = 0.05
 MOST_BEHIND_SECONDS: Final = 0.25
-"""Of a longer delay only so much is made up for; the rest is given up, since catching up is a burst."""
+"""The most of a delay that is caught up; more would be a burst."""
 
 
 def check_rate(rate: float) -> None:
-    """Raises UsageError where this is no number of events/s."""
+    """Raises UsageError for an invalid number of events/s."""
     if not 0 <= rate < math.inf:
         raise UsageError(argument="--rate", expected="a number of events/s, or 0 for as fast as it goes", got=str(rate))
 
@@ -57,14 +57,14 @@ class Pace:
 
 
 class Clock:
-    """Sends each event when its own time has come, on a clock that runs `speed` times as fast as ours.
+    """Schedules events by their timestamps, on a clock that runs `speed` times as fast as ours.
 
     >>> clock = Clock(60, start=10.0, first_ms=0)
     >>> hour = clock.over(np.array([0, 1_000, 3_600_000]))
     >>> hour.slice_events(3), hour.delay(2, now=10.0), hour.slice_events(1), hour.delay(1, now=10.0)
     (2, 0.0, 1, 60.0)
 
-    A pause is at most `max_gap_s` long, on our clock; what follows comes so much earlier.
+    A pause on our clock is at most `max_gap_s` long; what follows comes earlier by the rest.
 
     >>> Clock(60, start=10.0, first_ms=0, max_gap_s=5).over(np.array([3_600_000])).delay(1, now=10.0)
     5.0
@@ -76,7 +76,7 @@ class Clock:
         self._last_ms, self._due_s = first_ms, start
 
     def over(self, times_ms: NDArray[np.int64]) -> Schedule:
-        """The schedule of events of these times, which are sent in this order."""
+        """The schedule of events with these timestamps, in this order."""
         if self._max_gap_s is None:
             return _Over(self._start + (times_ms - self._first_ms) / (1000 * self._speed))
         gaps_s = np.diff(times_ms, prepend=self._last_ms) / (1000 * self._speed)
@@ -86,7 +86,7 @@ class Clock:
 
 
 class _Over:
-    """The schedule of some events that are due at these moments."""
+    """The schedule of events that are due at these times."""
 
     def __init__(self, due: NDArray[np.float64]) -> None:
         self._due = due

@@ -1,8 +1,8 @@
-"""Writes records to one topic: to the partition of their key, in order, and only what is acknowledged counts.
+"""Writes records to one topic: to the partition of their key, in order, with acknowledgements.
 
-Records are put into batches here instead of being handed over one by one, which is several times as fast. A
-partition is given its next batch when the last is acknowledged: what arrives there is then a beginning of what was
-written, without a gap, wherever it is cut off.
+Records are batched here instead of being passed to the client one by one, which is several times faster. A partition
+gets its next batch when the last one is acknowledged: so what arrives there is a prefix of what was written, without a
+gap, whatever interrupts it.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ from movie_stream.settings import Settings
 log = logging.getLogger(__name__)
 
 BATCH_BYTES: Final = 1 << 19
-"""Half of what a broker accepts by default."""
+"""Half of a broker's default limit."""
 HEADER_BYTES: Final = 61
 RECORD_BYTES: Final = 21
-"""What a batch, and at most a record, has beside keys and values; none has headers."""
+"""Bytes of a batch, and at most of a record, besides keys and values; there are no headers."""
 ACK_TIMEOUT: Final = timedelta(seconds=30)
 CLOSE_SECONDS: Final = 0.5
 TURNS: Final = 5
-"""So often the client gets a turn, so that batches handed over are on the wire when the caller takes its time."""
+"""How many turns the client gets to put batches on the wire before the caller goes on."""
 
 AWAY: Final = (
     KafkaConnectionError,
@@ -69,12 +69,12 @@ NOT_IDEMPOTENT: Final = (
     IncompatibleBrokerVersion,
     ClusterAuthorizationFailedError,
 )
-"""What brokers answer that cannot, or may not, number a producer's records."""
+"""Errors of brokers that do not support, or do not allow, idempotent producers."""
 FORBIDDEN: Final = (TopicAuthorizationFailedError, GroupAuthorizationFailedError, ClusterAuthorizationFailedError)
 
 
 class WriteRefused(MovieStreamError):
-    """The broker answers, but does not take the records."""
+    """The broker answers, but refuses the records."""
 
     def __init__(self, *, topic: str, servers: str, cause: Exception) -> None:
         super().__init__(f"the broker at {servers} does not take records for the topic {topic}: {cause}")
@@ -82,14 +82,14 @@ class WriteRefused(MovieStreamError):
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What of a writer's records is acknowledged in one partition."""
+    """The acknowledged records of a writer in one partition."""
 
     records: int = 0
     next_offset: int | None = None
-    """The offset after the last of them; None where there are none, or where the broker did not say."""
+    """The offset after the last of them; None if there are none, or the broker did not say."""
 
     def and_then(self, records: int, base_offset: int) -> Written:
-        """With a batch more, which stands from `base_offset` on, negative where the broker does not know it any more.
+        """With one more batch at `base_offset`, which is negative if the broker no longer knows it.
 
         >>> Written(3, 7).and_then(2, 9), Written(3, 7).and_then(2, -1)
         (Written(records=5, next_offset=11), Written(records=5, next_offset=None))
@@ -98,10 +98,9 @@ class Written:
 
 
 class TopicWriter:
-    """Writes to a topic that exists; got from `open_topic`.
+    """Writes to an existing topic; made by `open_topic`.
 
-    Raises BrokerUnreachable, BrokerForbids, TopicMissing or WriteRefused from any method when a record was not
-    acknowledged.
+    Any method raises BrokerUnreachable, BrokerForbids, TopicMissing or WriteRefused if a record was not acknowledged.
     """
 
     def __init__(
@@ -122,11 +121,11 @@ class TopicWriter:
 
     @property
     def written(self) -> Sequence[Written]:
-        """What is known to be acknowledged, by partition: a beginning of what was written to each."""
+        """What is acknowledged, by partition: a prefix of what was written to each."""
         return self._written
 
     async def write(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
-        """Hands records over, stamped with the present; waits while those before them are not yet acknowledged."""
+        """Sends records with the present as timestamp; waits for the acknowledgement of earlier ones."""
         partitions = partitions_of(keys, self.partition_count)
         sizes = np.fromiter(map(len, keys), np.int64, len(keys)) + np.fromiter(map(len, values), np.int64, len(keys))
         now_ms = time.time_ns() // 1_000_000
@@ -159,7 +158,7 @@ class TopicWriter:
         self._under_way[partition] = _Sent(future, records, time.monotonic() + self._ack_timeout)
 
     async def _wait_for(self, partitions: Collection[int]) -> None:
-        """Waits until nothing is under way to these partitions; looks at the others in any case."""
+        """Waits until nothing is in flight to these partitions; also checks the others."""
         while True:
             self._look()
             waiting = [sent for partition, sent in self._under_way.items() if partition in partitions]
@@ -169,7 +168,7 @@ class TopicWriter:
             await asyncio.wait([sent.future for sent in waiting], timeout=rest, return_when=asyncio.FIRST_COMPLETED)
 
     def _look(self) -> None:
-        """Counts what is acknowledged."""
+        """Counts the acknowledged records."""
         for partition, sent in list(self._under_way.items()):
             with self._worded_errors():
                 if sent.future.done():
@@ -184,7 +183,7 @@ class TopicWriter:
 
 
 def _batches(sizes: NDArray[np.int64], room: int) -> Iterator[slice]:
-    """Which records of these sizes go into one batch: as many as have room, at least one.
+    """The ranges of records of these sizes that share a batch: as many as fit, at least one.
 
     >>> list(_batches(np.array([3, 3, 9, 1]), 6))
     [slice(0, 2, None), slice(2, 3, None), slice(3, 4, None)]
@@ -200,7 +199,7 @@ def _batches(sizes: NDArray[np.int64], room: int) -> Iterator[slice]:
 def _fill(batch: Any, keys: Sequence[bytes], values: Sequence[bytes], now_ms: int) -> None:
     """Puts records into an empty batch that has room for all of them.
 
-    That is `BatchBuilder.append` for each, without its being called, which takes twice as long as what it calls.
+    It does what `BatchBuilder.append` does, whose call takes twice as long as what it calls.
     """
     metadata = list(map(batch._builder.append, range(len(keys)), repeat(now_ms), keys, values, repeat([])))
     if None in metadata:
@@ -215,17 +214,17 @@ class _Sent:
     future: asyncio.Future[Any]
     records: int
     deadline: float
-    """When its acknowledgement counts as lost, in seconds of the monotonic clock."""
+    """When it counts as lost, in seconds of the monotonic clock."""
 
 
 @asynccontextmanager
 async def open_topic(
     settings: Settings, topic: str, ack_timeout: timedelta = ACK_TIMEOUT
 ) -> AsyncIterator[TopicWriter]:
-    """A writer to a topic; what is unacknowledged when the `with` ends is given up.
+    """A writer to a topic; unacknowledged records are given up when the `with` ends.
 
-    Raises BrokerUnreachable where no broker answers, BrokerClosed where none lets us in, BrokerForbids where the topic
-    is not for us, TopicMissing where it does not exist: it is never created by this.
+    Raises BrokerUnreachable if no broker answers, BrokerClosed if none lets us in, BrokerForbids if the topic is not
+    allowed, TopicMissing if it does not exist: it is never created here.
     """
     producer = await _start(settings, topic, ack_timeout)
     try:
@@ -264,7 +263,7 @@ def worded_errors(settings: Settings, topic: str, acknowledged: int = 0) -> Iter
 
 
 async def _start(settings: Settings, topic: str, ack_timeout: timedelta) -> AIOKafkaProducer:
-    """A started producer, idempotent where the broker can do that."""
+    """A started producer, idempotent if the broker supports that."""
     try:
         with worded_errors(settings, topic):
             return await _idempotent_if_possible(settings, ack_timeout)
@@ -282,7 +281,7 @@ async def _idempotent_if_possible(settings: Settings, ack_timeout: timedelta) ->
             settings.require_broker(),
         )
         producer = await _started(settings, ack_timeout, idempotent=False)
-        # The client would send a batch again whose acknowledgement was lost, and so double it.
+        # The client would send a batch whose acknowledgement was lost again, and so double it.
         producer._message_accumulator._batch_ttl = -1
         return producer
 
@@ -305,24 +304,24 @@ async def _started(settings: Settings, ack_timeout: timedelta, *, idempotent: bo
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:
-    """Closes a producer at once, whatever state the broker is in; what is not acknowledged is given up.
+    """Closes a producer at once, whatever the state of the broker; unacknowledged batches are given up.
 
-    Its own `stop` waits until every batch is delivered, which never ends when the broker is gone.
+    Its own `stop` waits until every batch is delivered, which takes forever if the broker is gone.
     """
     producer._closed = True
     waiting = producer._message_accumulator
     for batch in [*waiting._pending_batches, *chain.from_iterable(waiting._batches.values())]:
-        # Not cancelled: of one that it would try again the sender complains, with a traceback.
+        # Not cancelled: the sender would log a traceback for a batch that it retries.
         batch.future.add_done_callback(_heed)
     waiting._batches.clear()
     sender = producer._sender.sender_task
     while sender is not None and not sender.done():
-        sender.cancel()  # the first time it waits for the answer that is under way, then no more
+        sender.cancel()  # the first turn waits for the pending answer
         await asyncio.wait([sender], timeout=CLOSE_SECONDS)
     await producer.client.close()
 
 
 def _heed(future: asyncio.Future[Any]) -> None:
-    """Takes note of how it ended, which asyncio insists on; the caller was told of an error by the first of them."""
+    """Retrieves the error, as asyncio insists; the first one was raised to the caller."""
     if not future.cancelled():
         future.exception()

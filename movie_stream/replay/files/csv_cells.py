@@ -18,29 +18,29 @@ from movie_stream.events.contract import RULES
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DIGITS: Final = 18
-"""As many a whole number may have, which 64 bits hold in any case."""
+"""The most that a whole number may have; any such number fits into 64 bits."""
 WHOLE: Final = re.compile(rf"(-?[0-9]{{1,{DIGITS}}})(?:\.0*)?")
 DECIMAL: Final = re.compile(r"-?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?")
 REMEMBERED: Final = 100_000
-"""Cells of one column that are remembered; there are few ratings and durations."""
+"""The most cells of one column that are cached; ratings and durations have few distinct values."""
 LONGEST_REMEMBERED: Final = 600
-"""Characters; a longer cell is not remembered."""
+"""Characters; a longer cell is not cached."""
 
 
 NO_VALUE: Final = frozenset({"NULL", "null", "NaN", "\\N", "N/A", "None"})
-"""What databases and pandas write for a number that is not there."""
+"""What databases and pandas write for a missing number."""
 IN_OTHER_WORDS: Final = "numbers with NULL, NaN, N/A or the like, taken as missing"
 
 
 class NoNumber:
-    """Stands in a column for a cell that holds no such number."""
+    """Takes the place of a cell that is not a valid number."""
 
 
 NO_NUMBER: Final = NoNumber()
 
 
 class Numbers(dict[str, float | int | NoNumber | None]):
-    """The numbers that cells stand for, by the cells' text; each is parsed when it is first asked for.
+    """Numbers by the text of their cells; each text is parsed once.
 
     >>> cells = Numbers(parse_whole)
     >>> [cells["30"], cells["30.0"], cells[""], cells["3O"] is NO_NUMBER]
@@ -86,7 +86,7 @@ def parse_decimal(cell: str) -> float | NoNumber | None:
 
 
 def even_timestamps(cells: Sequence[str]) -> NDArray[np.int64] | None:
-    """A column of timestamps that all have the same number of digits and nothing else; None where it is none.
+    """The timestamps of a column whose cells are digits alone and equally long; None for any other column.
 
     >>> even_timestamps(["1730383200000", "1730383200001"]), even_timestamps(["12", "7"]), even_timestamps(["07"])
     (array([1730383200000, 1730383200001]), None, None)
@@ -102,7 +102,7 @@ def even_timestamps(cells: Sequence[str]) -> NDArray[np.int64] | None:
 
 
 def timestamps(cells: Sequence[str]) -> list[int | NoNumber | None]:
-    """A column of timestamps, of which hardly two are alike."""
+    """The timestamps of a column; not cached, since hardly two are alike."""
     even = even_timestamps(cells)
     return [parse_whole(cell) for cell in cells] if even is None else even.tolist()
 
@@ -114,9 +114,9 @@ ISO: Final = re.compile(
     r"(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?: ?(?:Z|UTC|[+-]\d\d(?::?[0-5]\d(?::?[0-5]\d)?)?))?)?"
 )
 BEFORE_ZONE: Final = re.compile(r" (?=[ZU+-])")
-"""The blank that some write before the zone."""
+"""An optional blank before the time zone."""
 FARTHEST_ZONE: Final = timedelta(hours=18)
-"""From UTC, as ISO 8601's readers have it; none is farther than 14 hours."""
+"""The largest offset from UTC that is accepted; real ones end at 14 hours."""
 DATE_IN_DIGITS: Final = re.compile(
     r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?"
 )
@@ -133,9 +133,9 @@ IN_WORDS: Final = "timestamps as text (in UTC, where no zone is said)"
 
 
 def in_milliseconds(cell: str) -> tuple[str, str | None]:
-    """A timestamp that is written in another way, in Unix milliseconds, and in which way it was; others as they are.
+    """Converts a timestamp to Unix milliseconds; also returns the notation, None where the cell is left as it is.
 
-    There is no doubt: as milliseconds these numbers would be in the first months of 1970, or after the year 9999.
+    This is unambiguous: as milliseconds these numbers would lie in early 1970 or after the year 9999.
 
     >>> in_milliseconds("1260759144"), in_milliseconds("2024-10-31 14:00")[0], in_milliseconds("7")
     (('1260759144000', 'timestamps in seconds'), '1730383200000', ('7', None))
@@ -160,7 +160,7 @@ def in_milliseconds(cell: str) -> tuple[str, str | None]:
 
 
 def is_other_number(cell: str) -> bool:
-    """Whether a cell holds a whole number that is no time in milliseconds, but a date in digits, days, or a year.
+    """Whether a cell holds a whole number that is a date in digits, a day count or a year instead of milliseconds.
 
     >>> [cell for cell in ("20241031", "45596", "202410311601", "851866703000", "soon") if is_other_number(cell)]
     ['20241031', '45596', '202410311601']
@@ -172,7 +172,7 @@ def is_other_number(cell: str) -> bool:
 
 
 def refusal(field: str, cell: str) -> str:
-    """Says what a cell of this field should hold, and what it holds.
+    """The reason why a cell of this field is refused.
 
     >>> refusal("rating", "abc")
     'rating: expected a number from 0 to 5, or null, got "abc"'

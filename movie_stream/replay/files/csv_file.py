@@ -1,4 +1,4 @@
-"""An open CSV: its header, and its rows as often as they are wanted, in the encoding that they are in."""
+"""An open CSV: its header, and its rows, which can be read repeatedly, decoded by the file's encoding."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ OTHER_ENCODING: Final = "file in Windows-1252 or Latin-1 instead of UTF-8"
 
 
 class CsvFile:
-    """Of an opened file, which is closed with it. Closes it, and raises InputError, where it is not usable at all.
+    """Owns the opened file. Raises InputError, and closes the file, if it is unusable as a whole.
 
-    A byte order mark says its encoding; else `encoding`, which the user names, as `encoding_of` has it; else it is
-    UTF-8, until `settle` finds that it is not. Then it is `otherwise`, where the user says that of a file beside it.
+    Its encoding is that of a byte order mark, else `encoding` (the user's choice, see `encoding_of`), else UTF-8 until
+    `settle` finds otherwise; then it is `otherwise`, the user's choice for a neighbouring file, where there is one.
     """
 
     kind = ""
@@ -37,11 +37,11 @@ class CsvFile:
             opened.close()
             raise
         self.written_names = list(self.names)
-        """The names as the header has them; `names` may be changed to those that are meant."""
+        """The names as in the header; callers may replace those in `names`."""
         self.texts: Collection[str] = ()
 
     def _look_at_beginning(self, named: str | None) -> int:
-        """Where the text begins; finds encoding and delimiter."""
+        """Finds encoding and delimiter; returns the offset at which the text begins."""
         self.size_bytes = self.opened.file.seek(0, os.SEEK_END)
         self.opened.file.seek(0)
         head = self.opened.file.read(BUFFER_BYTES)
@@ -50,7 +50,7 @@ class CsvFile:
             self.encoding, start = mark
             self._is_named, self._otherwise = False, named or self._otherwise
         else:
-            if self._otherwise and b"\0" in head:  # which UTF-8 has not, nor Windows-1252
+            if self._otherwise and b"\0" in head:  # neither UTF-8 nor Windows-1252 has it
                 named = self._otherwise
             self.encoding, start = named or UTF8, 0
             check_mark(self.path, head, self.encoding)
@@ -94,10 +94,10 @@ class CsvFile:
         return rows
 
     def settle(self, rows: TableRows) -> bool:
-        """Whether it has to be read again in another encoding, as its rows show, which were read to their end.
+        """Whether the file has to be read again in another encoding, once its rows have been read to the end.
 
-        Raises FileRefused where that is in doubt: it is not UTF-8, and could be one of several others. A file that is
-        mostly UTF-8 is taken for that, and its other rows are refused; but a few characters may be UTF-8 by chance.
+        Raises FileRefused if the file is not UTF-8 and could be in one of several encodings. A file that is mostly
+        UTF-8 is read as UTF-8, and its other rows are refused; a few characters may be UTF-8 by chance.
         """
         if not isinstance(rows, CsvRows) or self._is_named or self.encoding != UTF8:
             return False

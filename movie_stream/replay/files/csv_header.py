@@ -1,6 +1,6 @@
-"""The first lines of a CSV of views: is this file one at all, and which column is which.
+"""The first lines of a CSV of views: whether it is one, and which column is which.
 
-Whatever makes a file unusable as a whole is found here, before a single row is read, and said in one line.
+Whatever makes a file unusable as a whole is found here, before any row is read, and reported in one line.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ OTHER_FORMATS: Final = (
     (b"SQLite format 3", "an SQLite database", "export a table as CSV (UTF-8)"),
 )
 DELIMITERS: Final = (",", ";", "\t", "|")
-"""What may stand between cells, the usual one first."""
+"""The delimiters, the usual one first."""
 DECLARED: Final = re.compile("""["']?sep= *([^\\w\\s"']|\\t) *["']?\\r?\\n""", re.IGNORECASE)
 ZEROS_COUNTED: Final = 100
 WIDE_ENCODINGS: Final[dict[tuple[bool, ...], str]] = {
@@ -38,16 +38,16 @@ WIDE_ENCODINGS: Final[dict[tuple[bool, ...], str]] = {
     (False, True, True, True): "utf-32-le",
     (True, True, True, False): "utf-32-be",
 }
-"""By which of four bytes are mostly zero."""
+"""The encodings, by which of four bytes are mostly zero."""
 NAMES_COMPARED: Final = 1_000
 NAME_CHARACTERS: Final = 64
-"""Names beyond these are not looked at for what may have been meant."""
+"""Names beyond these limits get no suggestion of what may have been meant."""
 NUMBER: Final = re.compile(r"\s*-?\d+(\.\d*)?\s*")
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Where each field stands in a row of `width` cells; an optional field may be missing."""
+    """The column of each field in a row of `width` cells; an optional field may be missing."""
 
     width: int
     position: dict[str, int]
@@ -75,7 +75,7 @@ def check_beginning(path: Path | str, head: bytes, encoding: str = UTF8) -> None
 
 
 def check_mark(path: Path | str, head: bytes, encoding: str) -> None:
-    """Raises InputError where these first bytes have no byte order mark and the encoding is one that needs it."""
+    """Raises InputError if the encoding needs a byte order mark and these first bytes have none."""
     if encoding not in ("utf-16", "utf-32"):
         return
     wide = wide_encoding(head)
@@ -84,8 +84,8 @@ def check_mark(path: Path | str, head: bytes, encoding: str) -> None:
 
 
 def wide_encoding(head: bytes) -> str | None:
-    """Which of UTF-16 and UTF-32 it looks like: there every other byte, or three of four, are mostly zero."""
-    zeros = [head[place : 4 * ZEROS_COUNTED : 4].count(0) for place in range(4)]
+    """The form of UTF-16 or UTF-32 that it looks like: every other byte, or three of four, are mostly zero."""
+    zeros = [head[at : 4 * ZEROS_COUNTED : 4].count(0) for at in range(4)]
     return WIDE_ENCODINGS.get(tuple(2 * count > min(len(head) // 4, ZEROS_COUNTED) for count in zeros))
 
 
@@ -99,7 +99,7 @@ def _zeros(path: Path | str, head: bytes) -> InputError:
 
 
 def declared_delimiter(text: str) -> str | None:
-    r"""The delimiter that a first line says as Excel does, `sep=;`; None where it says none.
+    r"""The delimiter that a first line declares in Excel's way, `sep=;`; None if it declares none.
 
     >>> declared_delimiter("sep=;\r\na;b\r\n"), declared_delimiter("a,b\n")
     (';', None)
@@ -109,7 +109,7 @@ def declared_delimiter(text: str) -> str | None:
 
 
 def delimiter_of(text: str) -> str:
-    r"""What stands between the cells of a header, with which a text begins: that which makes most of them.
+    r"""The delimiter of the header that a text begins with: the one that makes the most cells.
 
     >>> delimiter_of("a;b;c\n1,5;2;3"), delimiter_of('"a;b",c\n'), delimiter_of("a\tb\tc, or d\n"), delimiter_of("a")
     (';', ',', '\t', ',')
@@ -126,14 +126,14 @@ def delimiter_of(text: str) -> str:
 
 
 def meant(names: Sequence[str], wanted: Sequence[str], alike: Callable[[str], str] = str.casefold) -> list[str]:
-    """The names of a header, where they are wanted ones but for case as they are wanted; or but for what `alike` drops.
+    """The names of a header, those that equal a wanted name but for case (or what `alike` drops) replaced by it.
 
     >>> meant(["Movie ID", "TITLE", "other"], ["movie_id", "title", "genre"])
     ['Movie ID', 'title', 'other']
     """
     found = list(names)
     for name in wanted:
-        same = [place for place, other in enumerate(names) if other != name and alike(other) == alike(name)]
+        same = [column for column, other in enumerate(names) if other != name and alike(other) == alike(name)]
         if name not in names and len(same) == 1:
             found[same[0]] = name
     return found
@@ -145,7 +145,7 @@ def read_header(path: Path | str, line: int, cells: list[str], others: str = "")
     >>> read_header("a.csv", 1, ["rating", "movie_id", "title", "genre", "user_id", "timestamp"]).width
     6
 
-    Raises InputError where it is no header, or lacks a column or has it twice.
+    Raises InputError if it is not a header, or a column is missing or repeated.
     """
     names = [cell.strip() for cell in cells]
     missing = [name for name in REQUIRED if name not in names]
@@ -164,7 +164,7 @@ def read_header(path: Path | str, line: int, cells: list[str], others: str = "")
 
 
 def _unusable(path: Path | str, line: int, names: list[str], missing: list[str], others: str) -> InputError:
-    """The error that tells best why this is not the header."""
+    """The most helpful error for a line that is not the header."""
     first_row = ",".join(names)
     shown = first_row if len(first_row) <= 80 else first_row[:77] + "..."
     if len(missing) == len(REQUIRED) and any(map(NUMBER.fullmatch, names)):

@@ -1,10 +1,13 @@
 """The rows of a CSV file: physical lines in, columns of cells out, a chunk at a time and in bounded memory.
 
-A chunk is cut in one of three ways, which give the same cells: split at its delimiters where each of its lines is a
-row, as most are; by Python's CSV reader where it has more quotes; and row by row where something is wrong with it.
+A chunk is parsed in one of three ways, which give the same cells: split at its delimiters if each of its lines is a
+row, as in most; by Python's CSV reader if it has many quotes; and row by row if something is wrong with it.
 
-A row that cannot be cut into cells costs exactly the physical line it begins on: reading goes on with the next line. So
-a quote that is opened and never closed does not swallow the rest of the file.
+A row that cannot be parsed costs exactly the physical line it begins on: parsing resumes at the next line, so a quote
+that is never closed does not swallow the rest of the file.
+
+pyarrow's reader was weighed and not taken: it accepts stray and unclosed quotes and drops blank lines without a word,
+so each chunk would have to be checked all the same, and some 60 lines fewer would cost a dependency of over 100 MB.
 """
 
 from __future__ import annotations
@@ -24,24 +27,24 @@ from numpy.typing import NDArray
 from movie_stream.replay.files.encodings import ODD, UTF8
 
 CHUNK: Final = 1 << 18
-"""Characters; a chunk ends with the line that this one belongs to. About as much as the processor's cache holds."""
+"""Characters, rounded up to whole lines: about as much as the processor's cache holds."""
 EXAMPLE_CHARACTERS: Final = 1 << 15
-"""Of lines with odd bytes so much is kept, to tell in which encoding they are."""
+"""Characters of lines with undecodable bytes that are kept as a sample for detecting the encoding."""
 MAX_LINE_SHOWN: Final = 1 << 10
 MAX_ROW: Final = 1 << 20
-"""Characters; a longer row is refused, and not kept in memory."""
+"""Characters; a longer row is refused and not kept in memory."""
 
 ODD_BYTE: Final = re.compile("[\udc00\udc80-\udcff]")
-"""What stands in a text for a byte that its encoding does not have."""
+"""The stand-in for a byte that is invalid in the encoding."""
 WIDE_CHARACTER: Final = re.compile("[\x80-\ud7ff\ue000-\U0010ffff]")
 
 ZEROS: Final = "rows with bytes of zero, read without them"
 CELLS_MISSING: Final = "rows with too few cells, taken as empty ones at the end"
 CELLS_TOO_MANY: Final = "rows with empty cells too many at the end"
-"""What is repaired."""
+"""The repairs."""
 
 CELL_END: Final = "\x1f"
-"""ASCII's unit separator: stands between cells while a chunk is cut; one that has it already is cut otherwise."""
+"""ASCII's unit separator: stands between cells while a chunk is split; a chunk that has it already is parsed."""
 LONGEST_CELL: Final = csv.field_size_limit()
 """Characters."""
 
@@ -52,7 +55,7 @@ CSV_REASONS: Final = {
     "field larger than field limit": "a cell is longer than 131072 characters; is a quote not closed?",
     "new-line character seen in unquoted field": "a carriage return stands inside a cell that is not quoted",
 }
-"""What Python's CSV reader says, in words that help."""
+"""Messages of Python's CSV reader, and what is said instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class RefusedRow:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Neighbouring rows, the line each began on, and what between them could not be cut into cells."""
+    """Neighbouring rows, the line each began on, and what between them could not be parsed."""
 
     columns: Sequence[Sequence[str]]
     """As many as the header has, each with one cell a row."""
@@ -87,11 +90,11 @@ class Rows:
 
 
 class CsvRows:
-    """Cuts a file into rows of cells; blank lines are skipped.
+    """Parses a file into rows of cells, skipping blank lines.
 
-    Bytes that the encoding does not have come out as lone surrogates, for the caller to refuse the row that has them.
-    `last_line` ends the reading after that physical line. In a file where the delimiter is `declared`, the first line
-    does that, and is no row. The file is closed by `close`.
+    Bytes that are invalid in the encoding come out as lone surrogates, so that the caller can refuse their row. Reading
+    ends after the physical line `last_line`. If the delimiter is `declared`, the first line declares it and is not a
+    row. `close` closes the file.
     """
 
     def __init__(
@@ -106,10 +109,9 @@ class CsvRows:
         self.mended: Counter[str] = Counter()
         """What was repaired, and how often."""
         self.odd_bytes = self.wide_characters = 0
-        """How many bytes there were so far that the encoding does not have, and, about, characters that ASCII does not
-        have."""
+        """Bytes so far that are invalid in the encoding, and roughly the characters so far that are not ASCII."""
         self.odd_lines = ""
-        """The first lines with such bytes, as an example of all."""
+        """The first lines with such bytes, as a sample."""
         self._delimiter = delimiter
         self._declared = declared
         errors = "surrogateescape" if encoding == UTF8 else ODD
@@ -137,7 +139,7 @@ class CsvRows:
     def first(self) -> tuple[int, list[str]]:
         """The first row that is not blank, as it stands, and its line; (0, []) if there is none.
 
-        Raises csv.Error if it cannot be cut into cells.
+        Raises csv.Error if it cannot be parsed.
         """
         if self._declared:
             self._next_line()
@@ -149,24 +151,24 @@ class CsvRows:
         return 0, []
 
     def chunks(self, width: int, least: int | None = None) -> Iterator[Rows]:
-        """All rows that are left, which shall have `width` cells each, a few thousand at a time.
+        """All remaining rows, a few thousand at a time, each with `width` cells.
 
-        What a row has beyond that is cut off if it is empty; what is missing behind `least` cells is taken as empty.
+        Empty cells beyond that are dropped; a row with at least `least` cells is padded with empty ones.
         """
         while True:
             first_line = self.line + 1
             text = self._next_lines()
             if not text:
                 return
-            columns = _cut_at(self._delimiter, text, width) or _cut_by_reader(self._delimiter, text, width)
+            columns = _split(self._delimiter, text, width) or _parse(self._delimiter, text, width)
             if columns:
                 lines = np.arange(first_line, first_line + len(columns[0]), dtype=np.int64)
                 yield Rows(columns, lines, [])
             else:
-                yield self._cut_carefully(text, width, width if least is None else least)
+                yield self._parse_row_by_row(text, width, width if least is None else least)
 
-    def _cut_carefully(self, text: str, width: int, least: int) -> Rows:
-        """The rows that begin in these lines, which may end in later ones, one row at a time."""
+    def _parse_row_by_row(self, text: str, width: int, least: int) -> Rows:
+        """Parses, one row at a time, the rows that begin in these lines; they may end in later ones."""
         last = self.line
         self._waiting.extend(_lines(text))
         cells: list[list[str]] = []
@@ -193,14 +195,14 @@ class CsvRows:
                     continue
                 reason = f"expected {width} cells, as many as the header has, got {len(row)}"
             refused.append(RefusedRow(number, reason))
-            # What follows the line of a broken row may well be good rows.
+            # The lines after the first one of a broken row may well be good rows.
             self._waiting.extendleft(reversed(self._taken[1:]))
             reader = csv.reader(self._take_lines(), strict=True, delimiter=self._delimiter)
         columns = list(zip(*cells, strict=True)) or [()] * width
         return Rows(columns, np.array(numbers, np.int64), refused)
 
     def _fitted(self, row: list[str], width: int, least: int) -> list[str]:
-        """The row with as many cells as it shall have, if there is no doubt which these are."""
+        """The row padded or trimmed to `width` cells, if that is unambiguous."""
         if least <= len(row) < width:
             self.mended[CELLS_MISSING] += 1
             return row + [""] * (width - len(row))
@@ -210,7 +212,7 @@ class CsvRows:
         return row
 
     def _take_lines(self) -> Iterator[str]:
-        """One line after the other, remembered until the next row begins."""
+        """Yields line after line, and keeps them until the next row begins."""
         while line := self._next_line():
             self._taken.append(line)
             self._taken_size += len(line)
@@ -223,7 +225,7 @@ class CsvRows:
         self._taken_size = 0
 
     def _next_lines(self) -> str:
-        """The next lines, whole: all that wait, else about as many characters as a chunk has; "" at the end."""
+        """The next whole lines: all that wait, else about CHUNK characters; "" at the end."""
         if self._waiting:
             text = "".join(self._waiting)
             self._waiting.clear()
@@ -242,7 +244,7 @@ class CsvRows:
         return self._looked_at(text)
 
     def _next_line(self) -> str:
-        """The next line, one that waits first; "" at the end."""
+        """The next line, waiting ones first; "" at the end."""
         if self._waiting:
             return self._waiting.popleft()
         if self._read_lines == self._last_line:
@@ -252,13 +254,13 @@ class CsvRows:
         return self._looked_at(line)
 
     def _looked_at(self, text: str) -> str:
-        """The text without bytes of zero in its rows, for which no text has a use; notes what characters it has."""
+        """The text without zero bytes in its rows; counts its characters by kind."""
         if not text.isascii():
             self._note_characters(text)
         return "".join(map(self._without_zeros, _lines(text))) if "\0" in text else text
 
     def _note_characters(self, text: str) -> None:
-        """Counts odd bytes; and wide characters exactly only where there are such, for else it is UTF-8 anyway."""
+        """Counts invalid bytes; the other characters exactly only beside such, since else the text is UTF-8 anyway."""
         if ODD_BYTE.search(text) is None:
             self.wide_characters += 1
             return
@@ -269,14 +271,14 @@ class CsvRows:
             self.odd_lines += odd[:EXAMPLE_CHARACTERS]
 
     def _without_zeros(self, line: str) -> str:
-        """A line without zeros, unless it has nothing else, or has no end: what that was nobody knows."""
+        """The line without zero bytes, unless it has nothing else or is too long to be a row."""
         if "\0" not in line or len(line) > MAX_ROW or not line.strip("\0\r\n"):
             return line
         self.mended[ZEROS] += 1
         return line.replace("\0", "")
 
     def _whole_line(self, begun: str) -> str:
-        """A line that is `begun`, and the rest of it; cut off somewhere behind MAX_ROW."""
+        """A line of which `begun` was read, and the rest of it; truncated somewhere beyond MAX_ROW."""
         line = begun + self._text.readline(MAX_ROW + 1)
         if len(line) > MAX_ROW and line[-1] != "\n":
             self._skip_line()
@@ -289,12 +291,12 @@ class CsvRows:
 
 
 def _lines(text: str) -> list[str]:
-    """The physical lines, each with its line feed; nothing else ends one."""
+    """The physical lines, each with its line feed; nothing else ends a line."""
     return list(StringIO(text, newline="\n"))
 
 
-def _cut_at(delimiter: str, text: str, width: int) -> list[list[str]] | None:
-    """The columns of lines that are one good row each; None where one may be none, or where most have quotes."""
+def _split(delimiter: str, text: str, width: int) -> list[list[str]] | None:
+    """The columns, if each line is a good row; None if one may not be, or if there are more quotes than lines."""
     if "\r" in text:
         text = text.replace("\r\n", "\n")
     if text[-1] != "\n":
@@ -305,23 +307,23 @@ def _cut_at(delimiter: str, text: str, width: int) -> list[list[str]] | None:
     bare = _without_quotes(text, delimiter)
     if bare is None:
         return None
-    # Each line feed becomes a cell of its own. There are as many as rows; if one stands behind the last cell of each
-    # row, then none stands elsewhere.
+    # Each line feed becomes a cell of its own. There are as many as rows, so if each row ends with one, none stands
+    # elsewhere.
     cells = bare.replace("\n", f"{CELL_END}\n{CELL_END}").split(CELL_END)
     del cells[-1]
     if len(cells) != rows * (width + 1) or cells[width :: width + 1].count("\n") != rows:
         return None
-    return [cells[place :: width + 1] for place in range(width)]
+    return [cells[column :: width + 1] for column in range(width)]
 
 
 def _may_have_long_line(text: str) -> bool:
-    """Whether a line may be longer than a cell may be: such a one fills a window of half that length."""
+    """Whether a line may exceed the longest cell: it would fill a window of half that length."""
     window = LONGEST_CELL // 2
     return any(text.find("\n", start, start + window) < 0 for start in range(0, len(text) - window + 1, window))
 
 
 def _without_quotes(text: str, delimiter: str = ",") -> str | None:
-    r"""The lines with CELL_END between the cells, and these unquoted; None where a line is not one good row.
+    r"""The lines with their cells unquoted and CELL_END between them; None if a line is not a good row.
 
     >>> _without_quotes('1,"2,3"\n').split(CELL_END)
     ['1', '2,3\n']
@@ -346,8 +348,8 @@ def _without_quotes(text: str, delimiter: str = ",") -> str | None:
     return "".join(chain.from_iterable(zip(between, bare, strict=True))) + text[end:].replace(delimiter, CELL_END)
 
 
-def _cut_by_reader(delimiter: str, text: str, width: int) -> list[tuple[str, ...]] | None:
-    """The columns of lines that are one good row each; None where one is none."""
+def _parse(delimiter: str, text: str, width: int) -> list[tuple[str, ...]] | None:
+    """The columns, if each line is a good row by Python's CSV reader, else None."""
     lines = _lines(text)
     if max(map(len, lines)) > MAX_ROW:
         return None

@@ -1,9 +1,9 @@
-"""In which encoding is a text that is not UTF-8? Told only where there is no doubt; else what it could be.
+"""The encoding of a text that is not UTF-8, if it is certain; else the candidates.
 
-Bytes do not say how they are meant, and the wrong guess sends gibberish that nobody can mend. So a text is taken as
+Bytes do not say how they are meant, and a wrong guess sends gibberish that cannot be repaired. So a text is read as
 Windows-1252 (of which Latin-1 is a part) only if its words can be those of Western Europe, and fewer of them those of
-any one language that is written in another encoding. Signs alone say nothing. Everything else is named, with how it
-would read.
+any one language that is written in another encoding. Signs alone are no evidence. For any other text the candidates are
+named, with a sample of how it would read in each.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BYTE_ORDER_MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-"""What a text begins with that says its encoding; the longer ones first."""
+"""Byte order marks, the longer ones first."""
 _WIDER: Final = {
     "iso8859-1": "cp1252",
     "iso8859-9": "cp1254",
@@ -34,23 +34,23 @@ _WIDER: Final = {
     "gb2312": "gb18030",
     "gbk": "gb18030",
 }
-"""Encodings that are read as a wider one that has all of theirs, as browsers do: that is what is mostly meant."""
+"""Encodings that are read as a superset of theirs, as browsers do."""
 _NO_CHARACTER_SETS: Final = ("idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined")
-"""Other ways to write a text, which Python has among its encodings."""
+"""Codecs of Python that are not character encodings."""
 ODD: Final = "movie-stream-odd-bytes"
-"""The name of what deals with bytes that an encoding does not have: each comes out as half a surrogate."""
+"""The name of the error handler that turns each invalid byte into a lone surrogate."""
 
 ODD_CHARACTER: Final = "\udc00"
-"""No byte that UTF-8 does not have comes out as this one."""
+"""A surrogate that no invalid byte of UTF-8 becomes."""
 
 NAMED: Final = 5
-"""Encodings that are named where there are several."""
+"""The most candidates that an error names."""
 _ENOUGH: Final = 0.9
-"""Such a share of words that can be of a language is all of them: names and typing errors are in every file."""
+"""This share of the words counts as all of them: every file has names and typing errors."""
 _SHOWN: Final = 24
-"""Characters of an example."""
+"""Characters of a sample."""
 _FEW_LETTERS: Final = 6
-"""Fewer are no measure of how a language is spelled."""
+"""Fewer letters do not show how a language is spelled."""
 
 
 def _odd(error: UnicodeError) -> tuple[str, int]:
@@ -62,7 +62,7 @@ codecs.register_error(ODD, _odd)
 
 
 def encoding_of(name: str) -> str:
-    """An encoding that a user names, as Python calls what is read for it.
+    """The encoding that a user names, as the name of Python's codec for it.
 
     >>> encoding_of("EUC-KR"), encoding_of("latin-1"), encoding_of("utf8")
     ('cp949', 'cp1252', 'utf-8')
@@ -81,25 +81,25 @@ def encoding_of(name: str) -> str:
 
 
 def marked(head: bytes) -> tuple[str, int] | None:
-    """The encoding that a byte order mark at the beginning says, and its length; None where there is none."""
+    """The encoding of a byte order mark at the beginning, and the length of the mark; None if there is none."""
     return next(((name, len(mark)) for mark, name in BYTE_ORDER_MARKS if head.startswith(mark)), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An encoding that a text could be in, and some words of it as they would be then."""
+    """An encoding that a text could be in, and some of its words decoded by it."""
 
     name: str
     example: str
     is_certain: bool = False
-    """Whether it is without doubt this one."""
+    """Whether no other encoding is possible."""
 
     def __str__(self) -> str:
         return f'{self.name} ("{self.example}")'
 
 
 def candidates(sample: bytes) -> list[Candidate]:
-    """The encodings that a text could be in which is not UTF-8, the likeliest first; WESTERN alone may be certain.
+    """The encodings that a text could be in, which is not UTF-8, the likeliest first; only WESTERN may be certain.
 
     >>> [candidate.name for candidate in candidates("Amélie, crème brûlée, garçon".encode("cp1252"))]
     ['windows-1252']
@@ -121,7 +121,7 @@ def candidates(sample: bytes) -> list[Candidate]:
 
 
 def _named(sample: bytes, names: Sequence[str]) -> list[Candidate]:
-    """Those of these encodings that make a difference, with the words in which they do."""
+    """Those of these encodings in which the text reads differently, with the words that do."""
     readings: dict[tuple[str, ...], str] = {}
     for name in names:
         readings.setdefault(tuple(_odd_words(sample, name)), name)
@@ -130,7 +130,7 @@ def _named(sample: bytes, names: Sequence[str]) -> list[Candidate]:
 
 
 def _odd_words(sample: bytes, name: str) -> list[str]:
-    """The words that ASCII has not, in this encoding."""
+    """The words that are not ASCII, decoded by this encoding."""
     words = sample.decode(name, ODD).replace(ODD_CHARACTER, "\ufffd").translate(_SEPARATORS).split()
     return [word for word in words if not word.isascii()]
 
@@ -147,13 +147,13 @@ _WORDS: Final = re.compile(rb"[A-Za-z\x80-\xff]+")
 
 
 class _Language:
-    """The letters beyond ASCII that a language has, and where in a word, in small letters, none of them stands."""
+    """The letters of a language beyond ASCII, and where in a lower-case word none of them may stand."""
 
     def __init__(self, letters: str, nowhere: str = "(?!)") -> None:
         self.letters, self._nowhere = frozenset(letters), re.compile(nowhere)
 
     def has(self, word: str) -> bool:
-        """Whether such a word can be of it."""
+        """Whether the word can be of this language."""
         has_letters = self.letters.issuperset(letter for letter in word if not letter.isascii())
         return has_letters and not self._nowhere.search(word)
 
@@ -191,32 +191,32 @@ _RIVALS: Final[dict[str, tuple[tuple[_Language, ...], ...]]] = {
     "windows-1257": tuple((_Language(letters),) for letters in ("ąčęėįšųūž", "āčēģīķļņšūž", "äöõüšž")),
     "iso-8859-15": (_WESTERN_LANGUAGES,),
 }
-"""Other encodings with Latin letters, and the languages that they are for, those together that a text has together. Of
-Windows-1254 that is Turkish; of Windows-1257 Lithuanian, Latvian, Estonian.
+"""Other encodings with Latin letters, and the languages written in them: Windows-1254 for Turkish; Windows-1257 for
+Lithuanian, Latvian and Estonian.
 """
 _OLD: Final = ("mac-roman", "cp850")
-"""Encodings of Western Europe from before; their letters are where the signs of Windows-1252 are."""
+"""Old Western encodings, whose letters have the bytes of signs in Windows-1252."""
 _FIRST_LETTER: Final = 0xA8
-"""Windows-1252 has hardly a letter before this byte, and no old encoding many behind it."""
+"""The first byte of the letters in Windows-1252; the letters of old encodings stand mostly before it."""
 _OLD_LANGUAGES: Final = (_FRENCH, _GERMAN, *_WESTERN_LANGUAGES[2:8])
 _SIGNS: Final = "“”‘’«»‹›–—…•·°§©®™\u00a0\u00ad"
 _OPENING: Final = _SIGNS + "„‚¡¿"
 _NEVER_ALONE: Final = ("„", "‚")
 _CLOSING: Final = _SIGNS + "½¼¾²³´†‡"
-"""Signs that stand before a word, and behind one; or alone."""
+"""Signs that stand before a word, after one, or alone."""
 _CURRENCIES: Final = frozenset("€£¢¥¤")
-"""Signs that stand at numbers."""
+"""Signs that stand beside numbers."""
 _ALONE: Final = frozenset("àáâèéêìíòóôùúåäöøæ")
-"""Letters that are words."""
+"""Letters that are words by themselves."""
 _APOSTROPHE: Final = re.compile(
     rb"[A-Za-z]+\x92(s|t|d|m|re|ve|ll)|(l|d|qu|j|n|s|c|m|t|dell|all|un|o)\x92.+", re.IGNORECASE
 )
-"""A word of English, French or Italian with an apostrophe in Windows-1252: there is no better reading."""
+"""A word with an apostrophe of Windows-1252, as in English, French or Italian: no other reading is better."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class _Share:
-    """How many of the words, from 0 to 1, can be of a language; signs, and letters alone, say nothing of it."""
+    """The share of the words, from 0 to 1, that can be of one language; signs and single letters do not count."""
 
     good: float
     says_something: bool
@@ -233,7 +233,7 @@ def _share(words: Sequence[bytes], encoding: str, languages: Sequence[_Language]
 
 
 def _old(words: Sequence[bytes], western: _Share) -> list[str]:
-    """The old encodings that a text can be in as well as in Windows-1252, or better."""
+    """The old encodings that fit a text as well as Windows-1252, or better."""
     if western.is_enough:
         words = [word for word in words if not _APOSTROPHE.fullmatch(word)]
         western = _share(words, WESTERN, _WESTERN_LANGUAGES)
@@ -256,7 +256,7 @@ def _has_letters(words: Sequence[bytes], encoding: str) -> bool:
 
 
 def _is_word(text: str | None, languages: Sequence[_Language]) -> bool | None:
-    """Whether it can be one: nothing but letters of one language, most of them of ASCII; None where that says nothing.
+    """Whether it can be a word: letters of one language, most of them ASCII; None if it is no evidence.
 
     >>> [_is_word(text, _WESTERN_LANGUAGES) for text in ("“Garçon”", "âè", "½", "è", "Ðokolaad")]
     [True, None, None, None, False]
@@ -280,7 +280,7 @@ def _is_spelled(part: str, languages: Sequence[_Language]) -> bool:
 
 
 def _reads_alike(words: Sequence[bytes], names: Sequence[str]) -> bool:
-    """Whether it makes no difference which of these encodings it is, or Windows-1252."""
+    """Whether the text reads alike in these encodings and in Windows-1252."""
     return all(len({_decoded(word, name) for name in (WESTERN, *names)}) == 1 for word in words)
 
 
@@ -289,14 +289,14 @@ def _reads_alike(words: Sequence[bytes], names: Sequence[str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Script:
-    """An encoding whose characters beyond ASCII are of a script of their own."""
+    """An encoding for a script other than Latin."""
 
     encoding: str
     looks_right: Callable[[Sequence[str]], bool]
-    """Given the words that are not ASCII; signs are none."""
+    """Whether the words that are not ASCII can be words of this script; signs do not count."""
 
     def fits(self, sample: bytes) -> bool:
-        """Whether a text can be in it: its words are of this script alone, and few bytes mean nothing."""
+        """Whether a text can be in it: its words are of this script alone, and few bytes are invalid."""
         text = sample.decode(self.encoding, ODD)
         beyond = [character for character in text if not character.isascii()]
         strange = sum(character == ODD_CHARACTER or "\u2500" <= character <= "\u259f" for character in beyond)
@@ -314,7 +314,7 @@ class _Script:
 
 
 _SCRIPT_WORDS: Final = re.compile("(?:[^\\W\\d_]|[\u0591-\u05c7\u064b-\u0652\u0e31\u0e34-\u0e3a\u0e47-\u0e4e])+")
-"""Letters, and the marks that some scripts put on them."""
+"""A word: letters, and the combining marks of some scripts."""
 
 
 def _share_of(words: Sequence[str], among: str) -> float:
@@ -323,7 +323,7 @@ def _share_of(words: Sequence[str], among: str) -> float:
 
 
 def _is_cased(words: Sequence[str]) -> bool:
-    """Whether most are in small letters, with or without a capital first one, or in capital ones."""
+    """Whether most words are in lower case, capitalised, or in upper case."""
     return sum(word.islower() or word.istitle() or word.isupper() for word in words) >= 0.8 * len(words)
 
 
@@ -352,12 +352,12 @@ def _is_greek(words: Sequence[str]) -> bool:
 
 
 def _has_vowels(words: Sequence[str], vowels: str, least: float, most: float) -> bool:
-    """Whether as many letters are vowels as in any text; of a few letters that says nothing."""
+    """Whether the share of vowels is that of ordinary text; always so of a few letters."""
     return sum(map(len, words)) < _FEW_LETTERS or least <= _share_of(words, vowels) <= most
 
 
 def _is_within(first: str, last: str) -> Callable[[Sequence[str]], bool]:
-    """The letters are between these two, and no word begins with a mark, which stands on a letter before it."""
+    """Whether all letters lie in this range, and no word begins with a combining mark."""
 
     def looks_right(words: Sequence[str]) -> bool:
         letters = "".join(words)
@@ -369,7 +369,7 @@ def _is_within(first: str, last: str) -> Callable[[Sequence[str]], bool]:
 
 
 def _is_common(encoding: str, first: int, last: int) -> Callable[[Sequence[str]], bool]:
-    """Most are among the usual characters of a double-byte encoding, by their first byte, and hardly any are kana."""
+    """Whether most are common characters of a double-byte encoding, by their first byte, and hardly any are kana."""
 
     def looks_right(words: Sequence[str]) -> bool:
         letters = "".join(words)

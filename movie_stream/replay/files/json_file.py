@@ -1,6 +1,6 @@
-"""Lines of JSON, an object a line, as the rows of a table: its columns are the members, its cells are text as in a CSV.
+"""Lines of JSON, one object a line, as the rows of a table: members are columns, and cells are text as in a CSV.
 
-So a number may stand in quotes, a time be written in any of the ways that a CSV may have, and columns be renamed.
+So a number may be quoted, a time may be written in any notation that a CSV may use, and columns may be renamed.
 """
 
 from __future__ import annotations
@@ -31,39 +31,39 @@ from movie_stream.replay.files.table import TableRows, hashes, text_values
 from movie_stream.replay.files.temporary import temporary_file
 
 LINES_LOOKED_AT: Final = 1_000
-"""So many of the first lines tell which members there are."""
+"""The first lines, from which the names of the members are taken."""
 FEW: Final = 5
-"""One line of so many that is not UTF-8 costs itself alone."""
+"""One line in this many may be invalid UTF-8, and is then refused alone."""
 _OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
 _TOO_LONG: Final = f"a line is longer than {MAX_ROW} bytes"
 
 
 def looks_like_json(head: bytes) -> bool:
-    """Whether a text that begins so is no CSV: its first character opens an object or a list."""
+    """Whether the first character of a text opens an object or a list, so that it is not a CSV."""
     return _without_mark(head).lstrip(b"\0 \t\r\n")[:1] in (b"{", b"[")
 
 
 def _without_mark(head: bytes) -> bytes:
-    """A text without its byte order mark, in UTF-8 where that says that it is in something else."""
+    """The text in UTF-8 without its byte order mark, converted if the mark says another encoding."""
     encoding, length = marked(head) or (UTF8, 0)
     text = head[length:]
     return text if encoding == UTF8 else text.decode(encoding, "ignore").encode()
 
 
 def members_of(head: bytes) -> list[str]:
-    """The members of the objects in the first lines, and those that any view may have; none where no object is."""
+    """The members of the objects in the first lines, and the optional fields of a view; empty without objects."""
     names: dict[str, None] = {}
     for line in _without_mark(head).split(b"\n")[:LINES_LOOKED_AT]:
         try:
             names |= dict.fromkeys(_OBJECT.decode(line))
         except (msgspec.MsgspecError, UnicodeError):
-            continue  # which is said of its row
+            continue  # reported with its row
     found = list(names)
     return found and found + [name for name in OPTIONAL if name not in meant(found, OPTIONAL, plain)]
 
 
 class JsonFile:
-    """Of an opened file, which is closed with it. Closes it, and raises InputError, where it is not usable at all."""
+    """Owns the opened file. Raises InputError, and closes the file, if it is unusable as a whole."""
 
     kind = ", in lines of JSON"
 
@@ -130,7 +130,7 @@ class JsonFile:
         return JsonRows(own, self, last_line)
 
     def settle(self, rows: TableRows) -> bool:
-        """JSON is UTF-8. Raises FileRefused where many lines are not, and fewer have letters of it beyond ASCII."""
+        """JSON is UTF-8. Raises FileRefused if many lines are not, and fewer are UTF-8 beyond ASCII."""
         if isinstance(rows, JsonRows) and rows.odd > max(rows.wide, rows.line // FEW):
             raise self._refused(rows.odd_lines)
         return False
@@ -141,9 +141,9 @@ class JsonFile:
 
 
 def _become_utf_8(opened: Opened, encoding: str, start: int) -> int:
-    """Puts a copy in UTF-8 in the place of a file, of what stands behind `start`; how many bytes it has.
+    """Replaces a file by a copy in UTF-8 of what follows `start`; returns the copy's size in bytes.
 
-    A character that is none comes out as one that is not UTF-8 either, and costs its row.
+    An invalid character stays invalid in the copy, so that its row is refused.
     """
     file = opened.file
     with temporary_file(opened.path) as copy:
@@ -173,9 +173,9 @@ class JsonRows:
         self.mended: Counter[str] = Counter()
         self.line = 0
         self.odd = self.wide = 0
-        """How many lines there were so far that are not UTF-8, and that are, and not ASCII."""
+        """Lines so far that are not UTF-8, and lines that are, but not ASCII."""
         self.odd_lines = b""
-        """The first ones that are not."""
+        """The first lines that are not UTF-8, as a sample."""
         self._file, self._table, self._last_line = file, table, last_line
 
     @property
@@ -188,14 +188,14 @@ class JsonRows:
         self._file.close()
 
     def chunks(self, width: int, least: int | None = None) -> Iterator[Rows]:
-        """All rows, those of a few hundred kilobytes at a time."""
+        """All rows, a few hundred kilobytes at a time."""
         while lines := self._next_lines():
             first, self.line = self.line + 1, self.line + len(lines)
             self._note_encoding(lines)
             yield self._rows(first, lines)
 
     def _next_lines(self) -> list[bytes]:
-        """The next lines, whole; one that is longer than MAX_ROW is cut there."""
+        """The next whole lines; a line longer than MAX_ROW is truncated."""
         left = None if self._last_line is None else self._last_line - self.line
         if left == 0:
             return []
@@ -221,7 +221,7 @@ class JsonRows:
                 self.odd_lines += line[:MAX_LINE_SHOWN] + b"\n"
 
     def _rows(self, first: int, lines: list[bytes]) -> Rows:
-        numbers = [first + place for place, line in enumerate(lines) if line.strip()]
+        numbers = [first + at for at, line in enumerate(lines) if line.strip()]
         objects, refused = _decoded([lines[number - first] for number in numbers], numbers)
         bad = {row.line for row in refused}
         values: list[list[object]] = [[entry.get(name) for entry in objects] for name in self._table.written_names]
@@ -231,7 +231,7 @@ class JsonRows:
 
 
 def _decoded(lines: list[bytes], numbers: list[int]) -> tuple[list[dict[str, Any]], list[RefusedRow]]:
-    """The objects of lines with these numbers, and the lines that are none."""
+    """The objects of the lines with these numbers, and the lines that are not objects."""
     objects: list[dict[str, Any]] = []
     refused: list[RefusedRow] = []
     for number, line in zip(numbers, lines, strict=True):

@@ -1,6 +1,6 @@
-"""Files as they are found: plain, compressed, in an archive, or coming down a pipe; plain bytes come out.
+"""Files as they come: plain, compressed, in an archive, or through a pipe; they are read as plain bytes.
 
-What cannot be read twice as it is (a pipe, a compressed file) is copied to a temporary file first.
+A file that cannot be read twice as it is (a pipe, a compressed file) is copied to a temporary file first.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ BUFFER_BYTES: Final = 1 << 18
 COPIED_AT_ONCE: Final = 1 << 20
 STDIN: Final = "-"
 GZIP, ZSTD, ZIP, EMPTY_ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"PK\x05\x06"
-"""What such files begin with."""
+"""The first bytes of such files."""
 DAMAGED: Final = (
     *(EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, zstandard.ZstdError),
     *(OSError, RuntimeError, NotImplementedError, IndexError, ValueError, struct.error),
 )
-"""What the libraries raise where a file is damaged, has a password, or is packed in a way that they do not know."""
+"""What the libraries raise for a file that is damaged, encrypted, or compressed by an unknown method."""
 SUFFIXES: Final = ("", ".gz", ".zst")
 
-Told = Callable[[int, int], None]
-"""Is told how many bytes of how many are unpacked; of how many is 0 where nobody knows."""
+OnProgress = Callable[[int, int], None]
+"""Called with the bytes unpacked so far and their total, 0 if that is unknown."""
 Chosen = Callable[["Archive"], str]
-"""Says which member of an archive is meant."""
+"""Chooses a member of an archive."""
 
 
 class _Readable(Protocol):
@@ -45,7 +45,7 @@ class _Readable(Protocol):
 
 
 class Archive:
-    """A zip file, in which files stand beside each other as in a folder."""
+    """A zip file."""
 
     def __init__(self, path: Path | str, file: BinaryIO) -> None:
         self.path, self.file = path, file
@@ -54,7 +54,7 @@ class Archive:
 
     @property
     def names(self) -> list[str]:
-        """Of its files."""
+        """The names of its files."""
         return [info.filename for info in self._zip.infolist() if not info.is_dir()]
 
     def beginning(self, name: str, size: int) -> bytes:
@@ -62,18 +62,18 @@ class Archive:
         with intact(f"{self.path}: {name}"), self._zip.open(name) as member:
             return member.read(size)
 
-    def copy(self, name: str, to: IO[bytes], told: Told) -> None:
+    def copy(self, name: str, to: IO[bytes], on_progress: OnProgress) -> None:
         """Unpacks a file."""
         path = f"{self.path}: {name}"
         with intact(path):
             member = self._zip.open(name)
         with member:
-            _copy(path, member, to, lambda: told(to.tell(), self._zip.getinfo(name).file_size))
+            _copy(path, member, to, lambda: on_progress(to.tell(), self._zip.getinfo(name).file_size))
 
 
 @contextmanager
 def intact(path: Path | str) -> Iterator[None]:
-    """Raises InputError where something cannot be unpacked."""
+    """Raises InputError if something within the block cannot be unpacked."""
     try:
         yield
     except DAMAGED as error:
@@ -89,30 +89,30 @@ def _damaged(path: Path | str, error: Exception) -> InputError:
 
 
 class Opened:
-    """An open file of plain bytes, which can be read several times, and the files beside it; use it in a `with`."""
+    """An open file of plain bytes, which can be read repeatedly, and access to its neighbours; use it in a `with`."""
 
     def __init__(self, path: Path | str, file: BinaryIO, archive: Archive | None = None, member: str = "") -> None:
         self.path = path
         """As the user named it, with the file's name within an archive."""
         self.file = file
         self.encoding: str | None = None
-        """That which the user names, for it and for what stands beside it."""
+        """The encoding that the user names for it and its neighbours."""
         self._folder = None if archive or str(path) == STDIN else Path(path).parent
         self._archive, self._member = archive, member
 
     @property
     def in_archive(self) -> bool:
-        """Whether it is a file of an archive."""
+        """Whether it is a member of an archive."""
         return self._archive is not None
 
     def beside(self, name: str) -> Opened | None:
-        """The file of this name, however written, in the same folder or archive, packed or not."""
+        """The file of this name in the same folder or archive, in any case, compressed or not."""
         wanted = {name + suffix for suffix in SUFFIXES}
         if self._archive:
             folder = self._member.rpartition("/")[0]
             for other in self._archive.names:
                 if other.rpartition("/")[0] == folder and other.rpartition("/")[2].lower() == name:
-                    return Opened(f"{self._archive.path}: {other}", _unpacked(self._archive, other, untold))
+                    return Opened(f"{self._archive.path}: {other}", _unpacked(self._archive, other, no_progress))
             return None
         if self._folder is None:
             return None
@@ -132,51 +132,51 @@ class Opened:
         self.close()
 
 
-def untold(_: int, __: int) -> None:
-    """Nobody wants to know."""
+def no_progress(_done: int, _total: int) -> None:
+    """Ignores the progress."""
 
 
 def only_member(archive: Archive) -> str:
-    """The one file of an archive. Raises InputError where it has another number of them."""
+    """The only file of an archive. Raises InputError if there are none or several."""
     names = archive.names
     if len(names) != 1:
         raise InputError(path=archive.path, expected="one file in the archive", got=f"{len(names)} of them")
     return names[0]
 
 
-def opened(path: Path | str, choose: Chosen = only_member, told: Told = untold) -> Opened:
-    """Opens a file, `-` being standard input; of an archive the member that `choose` names.
+def opened(path: Path | str, choose: Chosen = only_member, on_progress: OnProgress = no_progress) -> Opened:
+    """Opens a file, or standard input for `-`; of an archive the member that `choose` returns.
 
-    Raises InputError where there is none to read, or it is damaged.
+    Raises InputError if it cannot be read or is damaged.
     """
     with ExitStack() as stack:
-        file = stack.enter_context(_seekable(path, told))
+        file = stack.enter_context(_seekable(path, on_progress))
         head = file.read(len(ZIP))
         file.seek(0)
         size = os.fstat(file.fileno()).st_size
         if head in (ZIP, EMPTY_ZIP):
             archive = Archive(path, file)
             name = choose(archive)
-            found = Opened(f"{path}: {name}", _unpacked(archive, name, told), archive, name)
-            stack.pop_all()  # the archive needs it for what stands beside
+            found = Opened(f"{path}: {name}", _unpacked(archive, name, on_progress), archive, name)
+            stack.pop_all()  # the archive still needs it, for `beside`
             return found
         if head == ZSTD:
-            return Opened(path, _copied(path, _ZstdReader(file), file, told, size))
+            return Opened(path, _copied(path, _ZstdReader(file), file, on_progress, size))
         if head.startswith(GZIP):
-            return Opened(path, _copied(path, gzip.GzipFile(fileobj=file), file, told, size))
+            return Opened(path, _copied(path, gzip.GzipFile(fileobj=file), file, on_progress, size))
         stack.pop_all()
         return Opened(path, file)
 
 
 class _ZstdReader:
-    """Unpacks one frame after the other. The library's own reader takes a file that is cut off for a whole one."""
+    """Decompresses frame after frame; the library's own reader does not notice that a file is truncated."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self._rest = file, b""
         self._frame = zstandard.ZstdDecompressor().decompressobj()
 
     def read(self, size: int, /) -> bytes:
-        """The next bytes, about as many as `size` packed ones make; none at the end."""
+        """The next bytes, roughly `size`; none at the end."""
         while packed := self._rest or self._file.read(size // 8):
             if self._frame.eof:
                 self._frame = zstandard.ZstdDecompressor().decompressobj()
@@ -189,18 +189,18 @@ class _ZstdReader:
         return b""
 
 
-def _seekable(path: Path | str, told: Told) -> BinaryIO:
-    """The file as it is, or a copy of what comes down a pipe."""
+def _seekable(path: Path | str, on_progress: OnProgress) -> BinaryIO:
+    """The file itself, or a copy of what comes through a pipe."""
     file = _raw(path)
     if file.seekable():
         return file
     with file:
-        return _copied(path, file, file, told, 0)
+        return _copied(path, file, file, on_progress, 0)
 
 
-def _unpacked(archive: Archive, name: str, told: Told) -> BinaryIO:
+def _unpacked(archive: Archive, name: str, on_progress: OnProgress) -> BinaryIO:
     with temporary_file(archive.path) as copy:
-        archive.copy(name, copy, told)
+        archive.copy(name, copy, on_progress)
         return _own(copy.fileno())
 
 
@@ -221,21 +221,21 @@ def _raw(path: Path | str) -> BinaryIO:
         raise InputError(path=path, expected="a readable CSV file", got=error.strerror or str(error)) from error
 
 
-def _copied(path: Path | str, readable: _Readable, raw: BinaryIO, told: Told, size: int) -> BinaryIO:
-    """What comes out of `readable`, in a nameless file; `raw` is what it reads from."""
+def _copied(path: Path | str, readable: _Readable, raw: BinaryIO, on_progress: OnProgress, size: int) -> BinaryIO:
+    """The content of `readable` in an unnamed temporary file; `raw` is what `readable` reads from."""
     with temporary_file(path) as copy:
-        _copy(path, readable, copy, lambda: told(raw.tell() if size else copy.tell(), size))
+        _copy(path, readable, copy, lambda: on_progress(raw.tell() if size else copy.tell(), size))
         return _own(copy.fileno())
 
 
-def _copy(path: Path | str, readable: _Readable, to: IO[bytes], told: Callable[[], None]) -> None:
+def _copy(path: Path | str, readable: _Readable, to: IO[bytes], on_progress: Callable[[], None]) -> None:
     while True:
         with intact(path):
             block = readable.read(COPIED_AT_ONCE)
         if not block:
             break
         to.write(block)
-        told()
+        on_progress()
     to.flush()
     to.seek(0)
 

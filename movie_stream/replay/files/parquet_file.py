@@ -20,14 +20,14 @@ ROWS_AT_ONCE: Final = 10_000
 
 
 class ParquetMissing(MovieStreamError):
-    """What reads and writes Parquet is not installed."""
+    """pyarrow, which reads and writes Parquet, is not installed."""
 
     def __init__(self, *, path: object) -> None:
         super().__init__(f"{path}: Parquet takes pyarrow, which is not installed: pip install 'movie-stream[parquet]'")
 
 
 def pyarrow_for(path: object) -> Any:
-    """pyarrow, with its part for Parquet. Raises ParquetMissing."""
+    """The library, with its `parquet` module. Raises ParquetMissing."""
     try:
         import pyarrow
         import pyarrow.parquet
@@ -37,7 +37,7 @@ def pyarrow_for(path: object) -> Any:
 
 
 class ParquetFile:
-    """Of an opened file, which is closed with it. Closes it, and raises InputError, where it is not usable at all."""
+    """Owns the opened file. Raises InputError, and closes the file, if it is unusable as a whole."""
 
     kind = ", in Parquet"
 
@@ -71,7 +71,7 @@ class ParquetFile:
         self.opened.close()
 
     def below_header(self, last_line: int | None = None) -> ParquetRows:
-        """The rows; as line counts which one it is."""
+        """The rows; the line of a row is its number."""
         own = self._own()
         try:
             return ParquetRows(self, own, self._read(own), self._pyarrow, last_line)
@@ -89,7 +89,7 @@ class ParquetFile:
 
 
 class ParquetRows:
-    """The rows, some thousand at a time."""
+    """Reads the rows, some thousand at a time."""
 
     def __init__(self, file: ParquetFile, own: BinaryIO, found: Any, pyarrow: Any, last_line: int | None) -> None:
         self.mended: Counter[str] = Counter()
@@ -98,7 +98,7 @@ class ParquetRows:
 
     @property
     def position_bytes(self) -> int:
-        """How far it is, in proportion to the rows."""
+        """An estimate in proportion to the rows read."""
         return self._file.size_bytes * self.line // max(self._file.rows, 1)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What a file of rows is, whatever it is written in: names of columns, and rows of cells as text."""
+"""The interface of a file of rows in any format: names of columns, and rows of cells as text."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from movie_stream.replay.files.csv_rows import RefusedRow, Rows
 from movie_stream.replay.files.opened import Opened
 
 HASHED_BYTES: Final = 1 << 22
-"""As much of a file is hashed at once."""
+"""How much of a file is hashed at once."""
 NO_TEXTS: Final = {bool: "true or false", list: "a list", dict: "an object"}
-"""Values of JSON and Parquet that are no texts, whatever one writes for them."""
+"""Types of JSON and Parquet that are never accepted as text, and their names in errors."""
 
 
 class TableRows(Protocol):
-    """The rows, once from the first to the last."""
+    """One pass over the rows."""
 
     mended: Counter[str]
     """What was repaired, and how often."""
@@ -40,7 +40,7 @@ class TableRows(Protocol):
         """All rows, a few thousand at a time; each as wide as the header."""
 
     def close(self) -> None:
-        """Closes what is open."""
+        """Closes the file."""
 
 
 class Table(Protocol):
@@ -51,22 +51,22 @@ class Table(Protocol):
     line: int
     """Of the header."""
     names: list[str]
-    """Of the columns; may be changed to those that are meant."""
+    """Of the columns; callers may replace them."""
     written_names: list[str]
     """As they stand in the file."""
     texts: Collection[str]
-    """Those of the names whose columns have to hold texts, or numbers that stand for such."""
+    """The names of columns that must hold text, or numbers that can be written as text."""
     size_bytes: int
     kind: str
-    """What it is, for people; empty where it is a usual CSV."""
+    """A description for messages; empty for a CSV."""
 
     def below_header(self, last_line: int | None = None) -> TableRows:
         """The rows, up to a physical line."""
 
     def settle(self, rows: TableRows) -> bool:
-        """Whether it has to be read again in another encoding, as its rows show, which were read to their end.
+        """Whether the file has to be read again in another encoding, once its rows have been read to the end.
 
-        Raises FileRefused where nobody can tell in which.
+        Raises FileRefused if that encoding is uncertain.
         """
 
     def hashes(self, first: bytes) -> Iterator[tuple[int, str]]:
@@ -89,9 +89,9 @@ def hashes(file: BinaryIO, size_bytes: int, first: bytes) -> Iterator[tuple[int,
 def text_values(
     names: Sequence[str], texts: Collection[str], columns: Sequence[list[object]], lines: NDArray[np.int64]
 ) -> tuple[list[list[object]], NDArray[np.int64], list[RefusedRow]]:
-    """The columns with these names, and the lines of their rows, without the rows that have no text in one of `texts`.
+    """The columns and lines without the rows that have something else than text in one of `texts`.
 
-    A whole number there is written as one, also where a column with gaps has made 7.0 of it.
+    Whole numbers lose the fraction that a column with gaps gives them (7.0).
 
     >>> columns, lines, refused = text_values(["id", "genre"], {"id", "genre"}, [[7.0, 8], ["War", []]], np.arange(2))
     >>> columns, refused
@@ -99,14 +99,14 @@ def text_values(
     """
     found = list(columns)
     reasons: dict[int, str] = {}
-    for place in (place for place, name in enumerate(names) if name in texts):
-        kinds = set(map(type, found[place]))
+    for position in (position for position, name in enumerate(names) if name in texts):
+        kinds = set(map(type, found[position]))
         if float in kinds:
-            found[place] = [_whole(value) for value in found[place]]
+            found[position] = [_whole(value) for value in found[position]]
         if not kinds.isdisjoint(NO_TEXTS):
-            for row, value in enumerate(found[place]):
+            for row, value in enumerate(found[position]):
                 if type(value) in NO_TEXTS:
-                    reasons.setdefault(row, f"{names[place]}: expected a string, got {NO_TEXTS[type(value)]}")
+                    reasons.setdefault(row, f"{names[position]}: expected a string, got {NO_TEXTS[type(value)]}")
     if not reasons:
         return found, lines, []
     refused = [RefusedRow(int(lines[row]), reason) for row, reason in sorted(reasons.items())]
@@ -119,7 +119,7 @@ def _whole(value: object) -> object:
 
 
 def settled(table: Table) -> None:
-    """Reads it once, so that its encoding is known."""
+    """Reads the file once to find its encoding."""
     with closing(table.below_header()) as rows:
         for _ in rows.chunks(len(table.names)):
             pass
@@ -127,7 +127,7 @@ def settled(table: Table) -> None:
 
 
 def whole(table: Table, mended: Counter[str]) -> Iterator[Rows]:
-    """All its rows; notes at the end what was repaired."""
+    """All rows of the file; adds to `mended` at the end."""
     settled(table)
     with closing(table.below_header()) as rows:
         yield from rows.chunks(len(table.names))

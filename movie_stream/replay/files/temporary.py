@@ -1,4 +1,4 @@
-"""Room on disk for what does not fit in memory."""
+"""Temporary files for what does not fit into memory."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ NO_ROOM = (errno.ENOENT, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 @contextmanager
 def temporary_file(path: Path | str) -> Iterator[IO[bytes]]:
-    """A nameless file that is gone when the `with` ends, or the process.
+    """An unnamed file that is deleted when the `with` or the process ends.
 
-    Raises InputError about the input `path` where the folder of temporary files has no room for it.
+    Raises InputError about the input `path` if the folder of temporary files is full.
     """
     folder = "the folder of temporary files"
     try:

@@ -1,5 +1,5 @@
-"""The formats that files come in: native.py, movielens.py, tmdb.py, netflix.py. A new one is a class in a file of its
-own (see format.py) and has its place here. genres.py says which of a film's genres counts.
+"""The formats of files: native.py, movielens.py, tmdb.py, netflix.py. A new one is a class in a file of its own (see
+format.py) that is listed here. genres.py says which of a film's genres counts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from movie_stream.replay.formats.netflix import Netflix
 from movie_stream.replay.formats.tmdb import Tmdb
 
 FORMATS: Final[tuple[type[Format], ...]] = (Native, MovieLens, Tmdb, Netflix)
-"""In the order in which a header is tried."""
+"""In the order in which they are tried on a header."""
 OF_NO_USE: Final = (
     (FILM_COLUMNS, "the films of MovieLens, without views", "send the ratings.csv that belongs to it"),
     (("movieId", "imdbId", "tmdbId"), "the links of MovieLens, without views", "send the ratings.csv beside it"),
@@ -28,15 +28,15 @@ OF_NO_USE: Final = (
     (("cast", "crew", "id"), "the credits of The Movies Dataset", "send the movies_metadata.csv beside it"),
     (("id", "keywords"), "the keywords of The Movies Dataset", "send the movies_metadata.csv beside it"),
 )
-"""Files that are known and hold neither views nor what they can be made of: columns, what it is, what to send."""
+"""Known files without views or films: columns, what the file is, and what to send instead."""
 
 
 TIME: Final = "timestamp"
-"""What is left of it in a file that was merged with another one is called timestamp_x."""
+"""In a file that was merged with another one it may be called timestamp_x."""
 
 
 def recognised(names: Sequence[str]) -> type[Format] | None:
-    """The format of a file whose header has these names.
+    """The format that these names of a header belong to.
 
     >>> recognised(["userId", "movieId", "rating", "timestamp"]).title
     'MovieLens ratings'
@@ -45,15 +45,15 @@ def recognised(names: Sequence[str]) -> type[Format] | None:
 
 
 def format_of(file: Table, name: str | None = None) -> type[Format]:
-    """The format that `--format` calls so, else the one that the header is of; the file's names become those of it.
+    """The format named by `--format`, else that of the header; sets the file's names to those of the format.
 
-    Raises UsageError where there is no such format, InputError where the file is not of it, or of none.
+    Raises UsageError if there is no such format, InputError if the file is not of it, or of no known one.
     """
     kind = recognised(file.names) if name is None else next((kind for kind in FORMATS if kind.name == name), None)
     if name is None and kind is None:
         _check_use(file)
         others = ", ".join(f"{kind.title} ({kind.name})" for kind in FORMATS[1:])
-        # which knows what is missing
+        # it knows which columns are missing
         read_header(file.path, file.line, Native.meant(file.names), f"; other formats: {others}")
     if kind is None:
         raise UsageError(argument="--format", expected=", ".join(kind.name for kind in FORMATS), got=name)
@@ -70,13 +70,13 @@ def format_of(file: Table, name: str | None = None) -> type[Format]:
 
 
 def has_fields(names: Sequence[str], mapping: Mapping[str, str]) -> bool:
-    """Whether what `--map` says of a header is what its format says anyway, so that nothing is to be renamed.
+    """Whether `--map` says of a header only what its format says anyway, so that no column is renamed.
 
     >>> names = ["userId", "movieId", "rating", "timestamp", "title", "genres"]
     >>> has_fields(names, {"genre": "genres", "user_id": "userId"}), has_fields(names, {"genre": "title"})
     (True, False)
 
-    Raises UsageError where it takes a list of genres for one, which the format would not.
+    Raises UsageError if it uses a list of genres as one genre, which the format would not.
     """
     kind = recognised(names)
     if kind is None or kind is Native or not issubclass(kind, ViewsFormat):
@@ -90,9 +90,9 @@ def has_fields(names: Sequence[str], mapping: Mapping[str, str]) -> bool:
 
 
 def mapped_format(file: Table, mapping: Mapping[str, str]) -> type[Format]:
-    """The format of a file of views whose columns were renamed as `--map` says; its names become those of it.
+    """The format of a file of views whose columns were renamed by `--map`; sets its names to those of the format.
 
-    Raises InputError where it has not all the columns that a view needs.
+    Raises InputError if a column that a view needs is missing.
     """
     kind = recognised(file.names)
     if kind is None or issubclass(kind, CatalogueFormat):
@@ -109,7 +109,7 @@ def mapped_format(file: Table, mapping: Mapping[str, str]) -> type[Format]:
 
 
 def _are_films(names: Sequence[str]) -> bool:
-    """Whether a header is that of a catalogue: it has what films have, and neither who saw one nor when.
+    """Whether a header is that of a catalogue: it has columns of films, but none for user and time.
 
     >>> _are_films(["id", "title", "runtime", "genres"]), _are_films(["id", "title", "genres", "user id"])
     (True, False)
@@ -119,7 +119,7 @@ def _are_films(names: Sequence[str]) -> bool:
 
 
 def _check_use(file: Table) -> None:
-    """Raises InputError where it is a file that is known, and of no use, or lacks some columns of a known one."""
+    """Raises InputError for a known file without views or films, or one that lacks columns of a known format."""
     if MovieLens.missing(file.names) == [TIME]:
         near = next((name for name in file.names if name.casefold().startswith(TIME)), "COLUMN")
         raise InputError(

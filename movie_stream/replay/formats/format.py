@@ -1,7 +1,7 @@
-"""What a format is: how the rows of a file become rows of the columns that a view has.
+"""A format: how the rows of a file become rows with the columns of a view.
 
-A new one is a class in a file of its own, with its place in `FORMATS` (see __init__.py). There are two kinds: files in
-which a row is a view, and catalogues, in which a row is a film; of their films views are made up.
+A new one is a class in a file of its own, listed in `FORMATS` (see __init__.py). There are two kinds: files in which a
+row is a view, and catalogues, in which a row is a film that views are made up for.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from movie_stream.replay.files.csv_rows import Rows
 from movie_stream.replay.files.table import Table
 from movie_stream.replay.formats.genres import Choice
 
-VIEW: Final = Header(len(FIELDS), {name: place for place, name in enumerate(FIELDS)})
-"""Rows that have all the columns of a view, in this order."""
+VIEW: Final = Header(len(FIELDS), {name: position for position, name in enumerate(FIELDS)})
+"""The header of rows with all fields of a view, in this order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,44 +29,44 @@ class Film:
     movie_id: str
     title: str
     genres: tuple[str, ...]
-    """In the order of the catalogue; none where it names none."""
+    """In the order of the catalogue; may be empty."""
     minutes: int = 0
-    """0 where that is not known."""
+    """0 if unknown."""
     stars: float | None = None
-    """Of 5, that its viewers give on average."""
+    """The average rating, out of 5."""
     weight: float | None = None
-    """How often it is seen, relative to the others; None in a catalogue that does not know."""
+    """How often it is seen relative to the others; None if the catalogue does not say."""
 
 
 class Format(ABC):
-    """A kind of file, by the names in its header."""
+    """A kind of file, recognised by the names in its header."""
 
     name: ClassVar[str]
     """For `--format`."""
     title: ClassVar[str]
-    """For people."""
+    """For messages."""
     columns: ClassVar[tuple[str, ...]]
-    """Names that the header has; what has all of them is of this format."""
+    """Required names; a header that has all of them is of this format."""
     others: ClassVar[tuple[str, ...]] = ()
-    """Names that it may have."""
+    """Optional names."""
     texts: ClassVar[tuple[str, ...]]
-    """Names of the columns that hold texts alone, and no lists."""
+    """Names of the columns that must hold text, not lists."""
     genres: ClassVar[bool] = False
-    """Whether a film has several, of which one is chosen."""
+    """Whether a film has several genres, of which one is chosen."""
 
     @classmethod
     def meant(cls, names: Sequence[str]) -> list[str]:
-        """The names of a header, where they are those of the format but for case as these."""
+        """The names of a header, spelled as in the format if they differ only in case."""
         return meant(names, (*cls.columns, *cls.others))
 
     @classmethod
     def missing(cls, names: Sequence[str]) -> list[str]:
-        """The columns that such names lack."""
+        """The required columns that these names lack."""
         return [column for column in cls.columns if column not in cls.meant(names)]
 
     @classmethod
     def described(cls) -> str:
-        """What such a file is, for people."""
+        """A description for messages."""
         return f"{cls.title} (format {cls.name})"
 
 
@@ -75,21 +75,21 @@ class ViewsFormat(Format):
 
     @abstractmethod
     def __init__(self, file: Table, movies: Path | None, genre: Choice) -> None:
-        """`movies` is a file of films, where the user named one; `genre` says which one of several counts.
+        """`movies` is the file of films that the user names, if any; `genre` says which of several genres counts.
 
-        Raises InputError where a file beside it is missing or unusable.
+        Raises InputError if a neighbouring file is missing or unusable.
         """
 
     header: Header
-    """Of the rows that `native` makes."""
+    """The header of the rows that `native` returns."""
     part_of_hash: bytes = b""
-    """What of other files the views depend on."""
+    """The content of other files that the views depend on, for the hash."""
     fields: ClassVar[Mapping[str, str]]
     """By a field of a view, the column that it is made of."""
 
     @abstractmethod
     def native(self, rows: Rows) -> Rows:
-        """The rows as rows of views."""
+        """Converts the rows to rows of views."""
 
 
 class CatalogueFormat(Format):
@@ -100,14 +100,14 @@ class CatalogueFormat(Format):
 
     genres: ClassVar[bool] = True
     without: ClassVar[Mapping[str, str]] = {}
-    """By a column, what no view has where it is missing."""
+    """What views lack, by the optional column that is missing."""
 
     @classmethod
     def lacking(cls, names: Sequence[str]) -> str:
-        """What a file with these names lacks, for people; empty where it is complete."""
+        """What a file with these names lacks, for messages; empty if nothing."""
         parts = [f"no {column}, so {what}" for column, what in cls.without.items() if column not in cls.meant(names)]
         return "; ".join(parts)
 
     @abstractmethod
     def film(self, cells: Mapping[str, str]) -> Film:
-        """The film of a row, by the names in the header. Raises ValueError with a reason where it is none."""
+        """The film of a row, given by column names. Raises ValueError with the reason if it is unusable."""

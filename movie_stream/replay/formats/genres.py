@@ -1,4 +1,4 @@
-"""Which one of a film's genres counts, for an event has one: the first, or the rarest."""
+"""Which of a film's genres counts, since an event has only one: the first, or the rarest."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ LONGEST_LIST: Final = 10_000
 """Characters."""
 A_LIST: Final = "genres: expected a list of texts, or of objects with a name, in JSON"
 WITHOUT_COMMA: Final = re.compile(r"""['"]\s+['"]""")
-"""As numpy writes lists; Python would take the texts for one."""
+"""Between texts in a list as numpy writes it, which Python would read as one text."""
 
 
 def choice_of(name: str | None) -> Choice:
-    """What `--genre` asks for. Raises UsageError where there is no such thing."""
+    """The choice that `--genre` names. Raises UsageError for an unknown one."""
     if name in (None, "first"):
         return "first"
     if name == "rarest":
@@ -38,9 +38,9 @@ def choice_of(name: str | None) -> Choice:
 
 
 class Chooser:
-    """Chooses a genre by all that the films of a catalogue have.
+    """Chooses a genre of a film, given the genres of all films of a catalogue.
 
-    The rarest is the one that the fewest films have; of two that are as rare, it is the one that is named first.
+    The rarest is the one that the fewest films have; of equally rare ones it is the one named first.
 
     >>> films = [("Action", "Drama"), ("Action",), ("Comedy", "Action", "Drama"), ()]
     >>> list(map(Chooser("rarest", films), films)), list(map(Chooser("first", films), films))
@@ -67,7 +67,7 @@ def listed(cell: str, numbers: Mapping[int, str] | None = None) -> tuple[str, ..
     >>> listed("[{'id': 16, 'name': 'Animation'}]"), listed("Action, Science Fiction"), listed("Drama|War")
     (('Animation',), ('Action', 'Science Fiction'), ('Drama', 'War'))
 
-    Raises ValueError with a reason where it begins as a list and is none.
+    Raises ValueError with the reason if it begins like a list and is not one.
     """
     text = cell.strip()
     is_list = text.startswith("[")

@@ -26,7 +26,7 @@ from movie_stream.replay.formats.genres import Choice, Chooser, listed
 FILMS: Final = "movies.csv"
 FILM_COLUMNS: Final = ("movieId", "title", "genres")
 MERGED: Final = ("title", "genres")
-"""Columns that ratings have with which somebody has merged the films."""
+"""Columns of ratings that the films were merged into."""
 SECOND_DIGITS: Final = (9, 10)
 NO_GENRES: Final = "(no genres listed)"
 
@@ -34,7 +34,7 @@ NO_GENRES: Final = "(no genres listed)"
 class MovieLens(ViewsFormat):
     """A rating counts as a view at the time when it was given.
 
-    Titles and genres come from the films beside it, or stand in the same row, where somebody has merged them.
+    Titles and genres come from the neighbouring file of films, or from the same row if the two were merged.
     """
 
     name: ClassVar[str] = "movielens"
@@ -54,7 +54,7 @@ class MovieLens(ViewsFormat):
     header = VIEW
 
     def __init__(self, file: Table, movies: Path | None, genre: Choice) -> None:
-        self._places = [file.names.index(name) for name in self.columns]
+        self._positions = [file.names.index(name) for name in self.columns]
         self._merged = [file.names.index(name) for name in MERGED if name in file.names]
         if len(self._merged) == len(MERGED):
             if movies is not None:
@@ -75,36 +75,36 @@ class MovieLens(ViewsFormat):
         if self._merged:
             self._learn(set(rows.columns[self._merged[1]]).difference(self._genres_known))
             rows = self._without(rows, self._merged[1], self._no_genres)
-            of_films, listing = (rows.columns[place] for place in self._merged)
+            of_films, listing = (rows.columns[position] for position in self._merged)
             return self._view(rows, list(of_films), list(map(self._genres_known.__getitem__, listing)))
-        movies = rows.columns[self._places[1]]
+        movies = rows.columns[self._positions[1]]
         known = f"movieId: expected one of the {len(self._titles):,} in {self._films_path}"
         unknown = {movie: f'{known}, got "{movie}"' for movie in set(movies) if movie not in self._titles}
-        rows = self._without(rows, self._places[1], unknown)
-        movies = rows.columns[self._places[1]]
+        rows = self._without(rows, self._positions[1], unknown)
+        movies = rows.columns[self._positions[1]]
         titles, genres = map(self._titles.__getitem__, movies), map(self._genres.__getitem__, movies)
         return self._view(rows, list(titles), list(genres))
 
     def _view(self, rows: Rows, titles: list[str], genres: list[str]) -> Rows:
-        users, movies, ratings, times = (rows.columns[place] for place in self._places)
+        users, movies, ratings, times = (rows.columns[position] for position in self._positions)
         nothing = [""] * len(rows)
         times_ms = [_milliseconds(time) for time in times]
         columns = [movies, titles, genres, users, times_ms, ratings, nothing, nothing]
         return Rows(columns, rows.lines, rows.refused)
 
     def _learn(self, cells: Iterable[str]) -> None:
-        """The genre of each cell that lists some, or why it lists none; there are few such cells."""
+        """Learns the genre that each cell stands for, or why there is none; there are few distinct cells."""
         for cell in cells:
             try:
                 self._genres_known[cell] = self._genre_of(_listed(cell))
             except ValueError as error:
                 self._no_genres[cell] = str(error)
 
-    def _without(self, rows: Rows, place: int, unusable: Mapping[str, str]) -> Rows:
-        """The rows but those that have an unusable cell at this place, of which is said why."""
+    def _without(self, rows: Rows, position: int, unusable: Mapping[str, str]) -> Rows:
+        """The rows without those whose cell in this column is unusable; these are refused with its reason."""
         if not unusable:
             return rows
-        cells = rows.columns[place]
+        cells = rows.columns[position]
         bad = np.array([cell in unusable for cell in cells], np.bool_)
         reasons = [
             RefusedRow(line, unusable[cell])
@@ -115,7 +115,7 @@ class MovieLens(ViewsFormat):
 
 
 def _milliseconds(seconds: str) -> str:
-    """What the format has in seconds; in other hands it may have become something else.
+    """The format's seconds in milliseconds; other notations, which modified files may have, stay as they are.
 
     >>> _milliseconds("851866703"), _milliseconds("1260759144000"), _milliseconds("20091214")
     ('851866703000', '1260759144000', '20091214')
@@ -136,7 +136,7 @@ def _films(source: Opened, movies: Path | None) -> Opened:
 
 
 def _read(films: CsvFile, genre: Choice) -> tuple[dict[str, str], dict[str, str]]:
-    """Titles and genres by id. Raises InputError where it is another file."""
+    """Titles and genres by id. Raises InputError if it is not a file of films."""
     names = meant(films.names, FILM_COLUMNS)
     if not set(FILM_COLUMNS) <= set(names):
         raise InputError(
@@ -145,10 +145,10 @@ def _read(films: CsvFile, genre: Choice) -> tuple[dict[str, str], dict[str, str]
             expected=f"the columns {', '.join(FILM_COLUMNS)} in the header",
             got=",".join(films.names)[:200],
         )
-    places = [names.index(name) for name in FILM_COLUMNS]
+    positions = [names.index(name) for name in FILM_COLUMNS]
     titles, genres = dict[str, str](), dict[str, tuple[str, ...]]()
     for chunk in whole(films, Counter()):
-        ids, of_films, of_genres = (chunk.columns[place] for place in places)
+        ids, of_films, of_genres = (chunk.columns[position] for position in positions)
         for line, movie, title, cell in zip(chunk.lines.tolist(), ids, of_films, of_genres, strict=True):
             try:
                 film = title, _listed(cell)
@@ -163,7 +163,7 @@ def _read(films: CsvFile, genre: Choice) -> tuple[dict[str, str], dict[str, str]
 
 
 def _films_of(file: Table) -> list[tuple[str, ...]]:
-    """The genres of the films in ratings with which these are merged."""
+    """The genres of the films in ratings that films were merged into."""
     settled(file)
     movie, genres = file.names.index("movieId"), file.names.index("genres")
     films = dict[str, tuple[str, ...]]()
@@ -171,7 +171,7 @@ def _films_of(file: Table) -> list[tuple[str, ...]]:
         for chunk in rows.chunks(len(file.names)):
             pairs = set(zip(chunk.columns[movie], chunk.columns[genres], strict=True))
             for movie_id, cell in pairs:
-                with suppress(ValueError):  # which is said of its row
+                with suppress(ValueError):  # reported with its row
                     films[movie_id] = _listed(cell)
     return list(films.values())
 

@@ -26,7 +26,7 @@ class Native(ViewsFormat):
 
     @classmethod
     def meant(cls, names: Sequence[str]) -> list[str]:
-        """Blanks and punctuation make no difference either: Movie ID is movie_id."""
+        """Also ignores blanks and punctuation: Movie ID is movie_id."""
         return meant(names, (*cls.columns, *cls.others), plain)
 
     def __init__(self, file: Table, movies: Path | None, genre: Choice) -> None:

@@ -17,9 +17,9 @@ SEASONS: Final = re.compile(r"\s*\d{1,3} Seasons?\s*")
 
 
 class Netflix(CatalogueFormat):
-    """Films with their length, and series with how many seasons they have, which says nothing of a view's length.
+    """Films with their length, and series with their number of seasons, which is not the length of a view.
 
-    Its column `rating` is for which age a film is, not how good it is.
+    Its column `rating` is an age rating.
     """
 
     name: ClassVar[str] = "netflix"
@@ -30,7 +30,7 @@ class Netflix(CatalogueFormat):
     def film(self, cells: Mapping[str, str]) -> Film:
         duration = cells["duration"]
         if not duration.strip() and MINUTES.fullmatch(cells["rating"]):
-            duration = cells["rating"]  # some rows have it one column to the left
+            duration = cells["rating"]  # in some rows it stands one column to the left
         return Film(
             cells["show_id"].strip(),
             cells["title"].strip(),

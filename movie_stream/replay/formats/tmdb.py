@@ -1,4 +1,4 @@
-"""TMDB, in the vintages that Kaggle has: catalogues with votes, and genres in one of several forms.
+"""TMDB, in the versions on Kaggle: catalogues with votes, and genres in one of several notations.
 
 TMDB 5000 (`tmdb_5000_movies.csv`), The Movies Dataset (`movies_metadata.csv`), and the large dumps
 (`TMDB_movie_dataset_v11.csv`); https://www.kaggle.com/datasets/tmdb/tmdb-movie-metadata
@@ -34,11 +34,11 @@ GENRES: Final = {
     10752: "War",
     37: "Western",
 }
-"""By TMDB's number, which some vintages have instead of a name."""
+"""Genres by TMDB's number, which some versions have instead of the name."""
 
 
 class Tmdb(CatalogueFormat):
-    """Films with their votes (from 0 to 10), how many these are, and how popular the film is."""
+    """Films with their average vote (0 to 10), number of votes and popularity."""
 
     name: ClassVar[str] = "tmdb"
     title: ClassVar[str] = "films of TMDB"

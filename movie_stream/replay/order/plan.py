@@ -1,4 +1,4 @@
-"""How a file is replayed: which of its views, in which order, moved to which time, and how fast."""
+"""How a file is replayed: which views, in which order, shifted to which time, and how fast."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ REAL_TIME: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the user asked for. Raises UsageError for what cannot be meant together."""
+    """What the user asked for. Raises UsageError for options that exclude each other."""
 
     rate: float = 0
     """Events/s; 0 is as fast as it goes."""
     speed: float | None = None
-    """How many times as fast as they happened; None where `rate` says how fast."""
+    """How many times faster than the views happened; None to send at `rate`."""
     max_gap: timedelta | None = None
-    """With `speed`, as long a pause between two views is at most when they are sent; their times stay what they are."""
+    """With `speed`, the longest pause between two sends; the timestamps stay as they are."""
     strict: bool = False
-    """Whether one bad row is too many."""
+    """Whether a single bad row refuses the file."""
     sort: bool = True
-    """Whether the order is that of time instead of the file's."""
+    """Whether views are sent in time order instead of the file's."""
     limit: int | None = None
-    """The first so many views."""
+    """The most views to send."""
     between: TimeRange = EVER
-    """By the file's own times."""
+    """By the timestamps in the file."""
     shift_to_now: bool = False
     shift_to_ms: int | None = None
-    """The views are moved so that the one at the anchor is then, or now."""
+    """The views are shifted so that the one at the anchor gets this time, or the present."""
     anchor: Anchor | None = None
     loop: bool = False
-    """Begin again at the end, each time later by the file's length."""
+    """Start over at the end of the file, each round later by the file's duration."""
     late_anyway: bool = False
-    """Send also what the workers will refuse as late."""
+    """Also send views that workers will refuse as late."""
 
     def __post_init__(self) -> None:
         check_rate(self.rate)
@@ -66,22 +66,22 @@ class Plan:
 
     @property
     def shifts(self) -> bool:
-        """Whether views are moved in time."""
+        """Whether timestamps are shifted."""
         return self.shift_to_now or self.shift_to_ms is not None
 
     @property
     def anchored(self) -> Anchor:
-        """What is moved to the time: the first view where the others then come at theirs, else the last."""
+        """Which view gets the given time: the first if views are sent at their own pace or slower, else the last."""
         return self.anchor or ("first" if self.speed is not None and self.speed <= REAL_TIME else "last")
 
     @property
     def live(self) -> bool:
-        """Whether each view is sent just when its new time comes, and not before."""
+        """Whether each view is sent when its shifted time comes, not earlier."""
         slow = self.speed is not None and self.speed <= REAL_TIME
         return slow and self.shift_to_now and self.anchored == "first"
 
     def shift_ms(self, oldest_ms: int | None, newest_ms: int | None, now_ms: int) -> int:
-        """How far the views are moved, of which these are the oldest and the newest that are sent."""
+        """How far the views are shifted, given the oldest and the newest that are sent."""
         at_ms = oldest_ms if self.anchored == "first" else newest_ms
         if not self.shifts or at_ms is None:
             return 0
@@ -89,7 +89,7 @@ class Plan:
 
     @property
     def what_is_sent(self) -> str:
-        """All that the records depend on besides the file; empty where nothing is asked for."""
+        """What the records depend on besides the file, for the bookmark; empty by default."""
         asked = {
             "limit": self.limit,
             "between": None if self.between == EVER else (self.between.start_ms, self.between.end_ms),
@@ -117,7 +117,7 @@ def plan_of(
     loop: bool = False,
     late_anyway: bool = False,
 ) -> Plan:
-    """The plan, with moments as a user writes them. Raises UsageError."""
+    """The plan, from times as a user writes them. Raises UsageError."""
     between = TimeRange(
         None if start is None else moment_ms("--start", start), None if end is None else moment_ms("--end", end)
     )

@@ -18,14 +18,14 @@ from movie_stream.replay.records.csv_records import ViewChunk
 
 RUN_ROWS: Final = 200_000
 RUN_BYTES: Final = 1 << 26
-"""A run is written when it has so many rows, or its records so many bytes."""
+"""A run is written at this many rows, or bytes of records."""
 BLOCK_ROWS: Final = 1_000
 FAN_IN: Final = 64
-"""As many runs are merged at once; so many blocks are in memory then."""
+"""The most runs that are merged at once, each with one block in memory."""
 
 
 class Block(msgspec.Struct, array_like=True, gc=False):
-    """Neighbouring rows of a run, as they are written."""
+    """Neighbouring rows of a run, as stored in the file."""
 
     timestamp_ms: bytes
     lines: bytes
@@ -34,20 +34,20 @@ class Block(msgspec.Struct, array_like=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a block stands in the temporary file."""
+class BlockExtent:
+    """The bytes of a block in the temporary file."""
 
     offset: int
     size: int
 
 
-Run = list[Place]
+Run = list[BlockExtent]
 
 
 class SortedRuns:
-    """Takes chunks in any order of time with `add`, and gives them back in order with `merged`.
+    """Takes chunks in any order with `add`, and returns their rows in time order with `merged`.
 
-    Memory is bounded by one run, or FAN_IN blocks; what has to be written goes to `file`.
+    Memory is bounded by one run, or FAN_IN blocks; the rest is in `file`.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class SortedRuns:
         self._waiting_bytes = 0
 
     def add(self, chunk: ViewChunk) -> None:
-        """Takes the next chunk."""
+        """Adds a chunk."""
         if not len(chunk):
             return
         self._waiting.append(chunk)
@@ -75,7 +75,7 @@ class SortedRuns:
             self._runs.append(self._write([self._sort_waiting()]))
 
     def merged(self) -> Iterator[ViewChunk]:
-        """All rows in the order of time, the refused ones left out; no `add` after it."""
+        """All rows in time order, without the refused ones; `add` may not be called afterwards."""
         if not self._runs:
             yield self._sort_waiting()
             return
@@ -102,46 +102,46 @@ class SortedRuns:
                 block = Block(times.tobytes(), lines.tobytes(), chunk.keys[part], chunk.values[part])
                 self._file.seek(offset)  # merging reads from the same file between two blocks
                 size = self._file.write(self._encoder.encode(block))
-                run.append(Place(offset, size))
+                run.append(BlockExtent(offset, size))
                 offset += size
         return run
 
-    def _read(self, place: Place) -> ViewChunk:
-        self._file.seek(place.offset)
-        block = self._decoder.decode(self._file.read(place.size))
+    def _read(self, extent: BlockExtent) -> ViewChunk:
+        self._file.seek(extent.offset)
+        block = self._decoder.decode(self._file.read(extent.size))
         times, lines = np.frombuffer(block.timestamp_ms, np.int64), np.frombuffer(block.lines, np.int64)
         return ViewChunk(block.keys, block.values, times, lines, [])
 
     def _merge(self, runs: Sequence[Run]) -> Iterator[ViewChunk]:
-        """Merges block by block: up to the end that comes first, nothing can come in between any more."""
+        """Merges block by block: rows up to the earliest end of a block are complete."""
         rest = [iter(run) for run in runs]
-        heads: list[ViewChunk | None] = [self._read(next(places)) for places in rest]
+        heads: list[ViewChunk | None] = [self._read(next(extents)) for extents in rest]
         while any(heads):
             ends = [(int(head.timestamp_ms[-1]), i) for i, head in enumerate(heads) if head]
             end, first = min(ends)
             due: list[ViewChunk] = []
             for i, head in enumerate(heads):
                 if head:
-                    # Rows of later runs that are as new as `end` wait for those that `first` may still have.
+                    # Rows of later runs with the timestamp `end` wait for those that `first` may still have.
                     rows = int(np.searchsorted(head.timestamp_ms, end, "right" if i <= first else "left"))
                     due.append(_part(head, slice(0, rows)))
                     heads[i] = _part(head, slice(rows, None)) if rows < len(head) else None
                 if not heads[i]:
-                    place = next(rest[i], None)
-                    heads[i] = self._read(place) if place else None
+                    extent = next(rest[i], None)
+                    heads[i] = self._read(extent) if extent else None
             yield in_time_order(due)
 
 
 def in_time_order(chunks: Sequence[ViewChunk]) -> ViewChunk:
-    """One chunk with all rows of these, sorted by time; rows of the same millisecond stay in order."""
+    """One chunk with all rows, sorted by time; rows of the same millisecond keep their order."""
     none = np.empty(0, np.int64)
     times = np.concatenate([none, *(chunk.timestamp_ms for chunk in chunks)])
     order: NDArray[np.intp] = np.argsort(times, kind="stable")
     keys = list(chain.from_iterable(chunk.keys for chunk in chunks))
     values = list(chain.from_iterable(chunk.values for chunk in chunks))
     lines = np.concatenate([none, *(chunk.lines for chunk in chunks)])
-    places = order.tolist()
-    return ViewChunk([keys[i] for i in places], [values[i] for i in places], times[order], lines[order], [])
+    rows = order.tolist()
+    return ViewChunk([keys[row] for row in rows], [values[row] for row in rows], times[order], lines[order], [])
 
 
 def _part(chunk: ViewChunk, part: slice) -> ViewChunk:

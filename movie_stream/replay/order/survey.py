@@ -1,4 +1,4 @@
-"""The first look at views, before any is sent: in which order they are, when they begin and end, how far they move."""
+"""The first pass over views, before any is sent: their order, their time range, and how far they are shifted."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from movie_stream.replay.files.csv_cells import EPOCH
 from movie_stream.replay.files.csv_rows import RefusedRow
 from movie_stream.replay.order.plan import Plan
 from movie_stream.replay.order.time_order import FarOff, TimeSurvey
-from movie_stream.replay.records.views import Views
+from movie_stream.replay.records.replay_input import ReplayInput
 
 
 class Survey:
-    """Of views that are to be sent by a plan: go through `look`, and the views will be moved as planned.
+    """Surveys the views of a plan: exhaust `look`, and the views will be shifted as planned.
 
-    That raises UsageError where they would all be moved to where no view can be.
+    `look` raises UsageError if all of them would be shifted to where no view can be.
     """
 
-    def __init__(self, views: Views, plan: Plan, future_tolerance_ms: int) -> None:
+    def __init__(self, views: ReplayInput, plan: Plan, future_tolerance_ms: int) -> None:
         views.between = plan.between
         self._views, self._plan, self._tolerance_ms = views, plan, future_tolerance_ms
         self._times = TimeSurvey()
         self.lines = 0
-        """How many physical lines there were then."""
+        """The number of physical lines at the time of the survey."""
 
     def look(self) -> Iterator[None]:
-        """Looks through all views, a chunk a step."""
+        """Goes through all views, one chunk a step."""
         latest_ms = None if self._plan.shifts else self._views.now_ms + self._tolerance_ms
         for times_ms, lines in self._views.times():
-            possible = times_ms > 0  # the others will be refused
+            possible = times_ms > 0  # other rows will be refused
             if latest_ms is not None:
                 possible &= times_ms <= latest_ms
             self._times.add(times_ms[possible], lines[possible])
@@ -42,14 +42,14 @@ class Survey:
         self.lines = self._views.line
         if self._plan.shifts:
             ends = Ends(self._plan.limit, sort=self.sorts)
-            for chunk in self._views.chunks(None, self.lines):  # good rows alone: one that is not sent is no anchor
+            for chunk in self._views.chunks(None, self.lines):  # good rows only: a row that is not sent is no anchor
                 ends.add(chunk.timestamp_ms)
                 yield
             self._views.shift_ms = self._plan.shift_ms(ends.oldest_ms, ends.newest_ms, self._views.now_ms)
             self._check_shift(ends)
 
     def _check_shift(self, ends: Ends) -> None:
-        """Raises UsageError where all views would be refused, for they are moved too far."""
+        """Raises UsageError if all views would be refused because they are shifted too far."""
         to_ms, shift_ms = self._plan.shift_to_ms, self._views.shift_ms
         if to_ms is None or ends.oldest_ms is None or ends.newest_ms is None:
             return
@@ -65,43 +65,43 @@ class Survey:
 
     @property
     def sorts(self) -> bool:
-        """Whether they are in another order than they are to be sent in."""
+        """Whether they have to be sorted."""
         return self._plan.sort and not self._times.in_order
 
     @property
     def oldest_ms(self) -> int | None:
-        """When the first view is, as they are moved now; None where there is none."""
+        """The time of the oldest view, shifted as it is now; None if there is none."""
         oldest_ms = self._times.oldest_ms
         return None if oldest_ms is None else oldest_ms + self._views.shift_ms
 
     @property
     def newest_ms(self) -> int:
-        """When the last one is."""
+        """The time of the newest view."""
         return self._times.newest_ms + self._views.shift_ms
 
     @property
     def rows(self) -> int:
-        """How many there are, if all are good."""
+        """How many there are if all are good."""
         return self._times.rows
 
     @property
     def round_ms(self) -> int:
-        """How much later they begin once more, if they are to go on without a pause."""
+        """How much later the next round of a loop begins, without a pause."""
         return self._times.round_ms
 
     def elapsed(self, timestamp_ms: int) -> tuple[int, int]:
-        """How much of the time (ms) from the first view to the last lies before this moment, and how much there is."""
+        """How much of the time (ms) from the first view to the last lies before this time, and how much there is."""
         first_ms = self.oldest_ms or 0
         span_ms = max(self.newest_ms - first_ms, 1)
         return min(max(timestamp_ms - first_ms, 0), span_ms), span_ms
 
     def far_off(self) -> FarOff | None:
-        """Those that lie far off the rest."""
+        """The rows that lie far off the rest."""
         return self._times.far_off()
 
 
 class Ends:
-    """When the oldest and the newest view are, of the first `limit` by time, or in the order in which they come.
+    """The times of the oldest and the newest view among the first `limit`, by time or in the order of the file.
 
     >>> ends = Ends(limit=2, sort=True)
     >>> ends.add(np.array([5, 9])); ends.add(np.array([1]))
@@ -136,8 +136,8 @@ class Ends:
         return int(self._kept.max()) if len(self._kept) else None
 
 
-def nothing_usable(views: Views, refused: int, first: RefusedRow | None) -> InputError:
-    """The error where nothing is left to send: of so many rows that were refused, this was the first."""
+def nothing_usable(views: ReplayInput, refused: int, first: RefusedRow | None) -> InputError:
+    """The error if nothing is left to send, given the number of refused rows and the first of them."""
     if first is None:
         where = "below the header" if views.between == EVER else "between --start and --end"
         return InputError(path=views.path, expected=f"at least one view {where}", got="none")

@@ -1,4 +1,4 @@
-"""Does a file stand in the order of time, and does any of its rows lie far off the rest?
+"""Whether a file is in time order, and whether any of its rows lies far off the rest.
 
 A worker closes its windows by the newest view it has seen. So a file is sent in time order, and one view
 misdated by a year would make everything that follows it late for a year.
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 DAY_MS: Final = 86_400_000
 FAR_DAYS: Final = 366
 NAMED_LINES: Final = 5
-"""As many far-off rows are named by their line; all are counted."""
+"""The most far-off rows that are named by line; all are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class _Day:
 
 
 class TimeSurvey:
-    """Looks at all timestamps of a file, chunk by chunk; keeps a count a day, nothing a row."""
+    """Looks at all timestamps of a file, chunk by chunk; keeps a count by day, nothing by row."""
 
     def __init__(self) -> None:
         self.rows = 0
@@ -54,7 +54,7 @@ class TimeSurvey:
         self._days: dict[int, _Day] = {}
 
     def add(self, timestamp_ms: NDArray[np.int64], lines: NDArray[np.int64]) -> None:
-        """Takes the next rows of the file into account: when each was, and its line."""
+        """Adds the next rows of the file, by timestamp and line."""
         if not len(timestamp_ms):
             return
         self.rows += len(timestamp_ms)
@@ -74,7 +74,7 @@ class TimeSurvey:
 
     @property
     def round_ms(self) -> int:
-        """How much later the file begins once more, if it is to go on without a pause."""
+        """How much later the next round of a loop begins, without a pause."""
         span_ms = self.newest_ms - (self.oldest_ms or 0) if self.rows else 0
         return span_ms + max(1, span_ms // max(1, self.rows - 1))
 

@@ -1,9 +1,8 @@
-"""Rows become the records of the topic, the quick way: a column at a time, each record joined from parts of its JSON.
+"""Rows become records of the topic, the fast way: a column at a time, each record joined from parts of its JSON.
 
-What comes out is what `csv_records.py` would make, since all that is known here was learnt from it: the part that a
-cell of few values (a title, a rating) contributes is cut from a record that it made, and whether the columns of many
-values (users, times) are good is decided by the records that it makes of the extreme ones. It is also given the rows
-that have anything unusual.
+The result equals that of `csv_records.py`, since everything is learnt from it: the part of a cell with few distinct
+values (a title, a rating) is taken from a record that it made, and whether the columns with many distinct values
+(users, times) are good is decided by the records that it makes of their extremes. Unusual rows are left to it.
 """
 
 from __future__ import annotations
@@ -22,26 +21,26 @@ from movie_stream.replay.files.csv_rows import RefusedRow, Rows
 from movie_stream.replay.records.csv_records import PlainRecords, ViewChunk, in_order_of_lines
 
 EXAMPLE: Final = {"movie_id": "m", "title": "t", "genre": "g", "user_id": "u", "timestamp": "1"}
-"""Cells of a good row; those that are not here are empty."""
+"""Cells of a good row; all others are empty."""
 EXAMPLE_JSON: Final = ENCODER.encode(View("m", "t", "g", "u", 1))
 LEARNT_AT_ONCE: Final = 500
-"""Cells of one column; where a chunk has more new ones there may be no end of them, and learning is the slowest way."""
+"""Cells of one column and chunk; more new ones may never repeat, and learning is the slowest way."""
 FEW_VALUES: Final = tuple(field for field in FIELDS if field not in ("user_id", "timestamp"))
 
 Learn = Callable[[str, Sequence[str]], list[bytes | None]]
 
 
 class Parts(dict[str, bytes]):
-    """By a cell of one field, the part of a record's JSON that it contributes; only of cells that are good."""
+    """The part of a record's JSON by the good cell of one field that it is made of."""
 
     def __init__(self, field: str, learn: Learn) -> None:
         self._field = field
         self._learn = learn
 
     def column(self, cells: Sequence[str]) -> list[bytes] | None:
-        """The parts of a column, whose cells are learnt where they are new; None where one stays unknown.
+        """The parts of a column, learning new cells; None if one stays unknown.
 
-        That is one that is not good, or too long to be remembered, or one of too many new ones.
+        A cell stays unknown if it is bad, too long to be cached, or one of too many new ones.
         """
         try:
             return list(map(self.__getitem__, cells))
@@ -60,7 +59,7 @@ class Parts(dict[str, bytes]):
 
 
 class QuickRecords:
-    """Makes of rows what `plain` would, in two fifths of the time where they are as most are."""
+    """Makes the records that `plain` would make, in two fifths of the time for ordinary rows."""
 
     def __init__(self, plain: PlainRecords) -> None:
         self._plain = plain
@@ -68,7 +67,7 @@ class QuickRecords:
         self._parts = {field: Parts(field, self._learn) for field in FEW_VALUES if field in self._position}
 
     def views(self, rows: Rows, now_ms: int, future_tolerance_ms: int) -> ViewChunk:
-        """As that of `PlainRecords`."""
+        """See `PlainRecords.views`."""
         columns: dict[str, list[bytes]] = {}
         odd: set[int] = set()
         for field, parts in self._parts.items():
@@ -86,7 +85,7 @@ class QuickRecords:
         return quick or self._plain.views(rows, now_ms, future_tolerance_ms)
 
     def _apart(self, rows: Rows, odd: set[int], now_ms: int, future_tolerance_ms: int) -> ViewChunk:
-        """The records of rows of which some are odd: these the plain way."""
+        """The records of rows of which the `odd` ones are made the plain way."""
         is_odd = np.zeros(len(rows), np.bool_)
         is_odd[list(odd)] = True
         plain = self._plain.views(rows.where(is_odd), now_ms, future_tolerance_ms)
@@ -96,7 +95,7 @@ class QuickRecords:
     def _joined(
         self, rows: Rows, columns: Mapping[str, Sequence[bytes]], now_ms: int, future_tolerance_ms: int
     ) -> ViewChunk | None:
-        """The records of rows all of whose parts are known; None where users or times are not simple ones."""
+        """The records of rows whose parts are all known; None if users or times need the plain way."""
         users, times = (rows.columns[self._position[field]] for field in ("user_id", "timestamp"))
         even = even_timestamps(times)
         if even is None or not _are_simple(users):
@@ -118,42 +117,42 @@ class QuickRecords:
         return ViewChunk(keys, values, even, rows.lines, in_order_of_lines(rows.refused))
 
     def _learn(self, field: str, cells: Sequence[str]) -> list[bytes | None]:
-        """The part of each cell of a field, which starts where the field does and ends where the next one would."""
-        start, end = _places_in_example(field)
+        """The part of each cell of a field, from its name to that of the next field; None for a bad cell."""
+        start, end = _span_in_example(field)
         values = self._made({field: cells}, -1, 0)
         return [value[start : len(value) - end] if value else None for value in values]
 
     def _made(self, cells: Mapping[str, Sequence[str]], now_ms: int, future_tolerance_ms: int) -> list[bytes | None]:
-        """What becomes of example rows with these cells, the plain way; None for one that is refused."""
+        """The records of example rows with these cells, made the plain way; None for a refused one."""
         count = len(next(iter(cells.values())))
         columns: list[Sequence[str]] = [[""] * count] * self._plain.header.width
-        for field, place in self._position.items():
-            columns[place] = cells.get(field) or [EXAMPLE.get(field, "")] * count
+        for field, position in self._position.items():
+            columns[position] = cells.get(field) or [EXAMPLE.get(field, "")] * count
         made = self._plain.views(Rows(columns, np.arange(count), []), now_ms, future_tolerance_ms)
         values = dict(zip(made.lines.tolist(), made.values, strict=True))
         return [values.get(row) for row in range(count)]
 
 
-def _places_in_example(field: str) -> tuple[int, int]:
-    """Where the part of a field begins in EXAMPLE_JSON, and how much follows it.
+def _span_in_example(field: str) -> tuple[int, int]:
+    """Where the part of a field begins in EXAMPLE_JSON, and how many bytes follow it.
 
-    >>> [EXAMPLE_JSON[start : len(EXAMPLE_JSON) - rest] for start, rest in map(_places_in_example, ("title", "price"))]
+    >>> [EXAMPLE_JSON[start : len(EXAMPLE_JSON) - rest] for start, rest in map(_span_in_example, ("title", "price"))]
     [b',"title":"t"', b'']
     """
     fields, end = FIELDS, len(EXAMPLE_JSON) - 1
     starts = [EXAMPLE_JSON.index(f'"{name}":'.encode()) - 1 if name in EXAMPLE else end for name in fields]
-    place = fields.index(field)
-    return starts[place], len(EXAMPLE_JSON) - (*starts, end)[place + 1]
+    position = fields.index(field)
+    return starts[position], len(EXAMPLE_JSON) - (*starts, end)[position + 1]
 
 
 def _are_simple(texts: Sequence[str]) -> bool:
-    """Whether JSON writes them all as they stand, so that only their length can be wrong."""
+    """Whether JSON needs no escapes for any of them, so that only their length can be wrong."""
     together = "".join(texts)
     return together.isprintable() and '"' not in together and "\\" not in together
 
 
 def _merged(few: ViewChunk, many: ViewChunk, refused: Sequence[RefusedRow]) -> ViewChunk:
-    """Both in the order of the file, and what was refused before."""
+    """Both chunks in the order of the file, with all refused rows."""
     all_refused = in_order_of_lines([*refused, *few.refused, *many.refused])
     if not len(few):
         return replace(many, refused=all_refused)

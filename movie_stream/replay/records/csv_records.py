@@ -1,4 +1,4 @@
-"""Rows become the records of the topic, and the bad ones line numbers and reasons: the plain way, row by row.
+"""Rows become records of the topic, or line numbers and reasons: the plain way, row by row.
 
 Whether a row is good is decided by `movie_stream.events.event.decode` on the finished records, the very function
 that the worker uses; here only what JSON cannot express is refused: a text where a number belongs, and bytes
@@ -23,21 +23,21 @@ from movie_stream.replay.files.csv_rows import RefusedRow, Rows
 
 @dataclass(frozen=True, slots=True)
 class ViewChunk:
-    """Some thousand rows: the good ones as records, in columns of equal length, and the refused ones."""
+    """A few thousand rows: the good ones as records, in columns of equal length, and the refused ones."""
 
     keys: list[bytes]
     """The users, as the records' keys."""
     values: list[bytes]
     timestamp_ms: NDArray[np.int64]
     lines: NDArray[np.int64]
-    """The first physical line of each row; the header stands in line 1."""
+    """The first physical line of each row; the header is line 1."""
     refused: list[RefusedRow]
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def where(self, rows: NDArray[np.intp]) -> ViewChunk:
-        """Those of the good rows alone, in this order, and none of the refused ones."""
+        """These good rows, in this order, without the refused ones."""
         return ViewChunk(
             _pick(self.keys, rows), _pick(self.values, rows), self.timestamp_ms[rows], self.lines[rows], []
         )
@@ -55,9 +55,9 @@ class PlainRecords:
         }
 
     def views(self, rows: Rows, now_ms: int, future_tolerance_ms: int) -> ViewChunk:
-        """The records of these rows, and why the others are none.
+        """The records of these rows, and why rows are refused.
 
-        One that lies more than `future_tolerance_ms` ahead of `now_ms` is none, unless that moment is negative.
+        A view more than `future_tolerance_ms` ahead of `now_ms` is refused, unless `now_ms` is negative.
         """
         columns, refused = self._columns(rows)
         kept = np.arange(len(rows))
@@ -83,15 +83,15 @@ class PlainRecords:
         )
 
     def _columns(self, rows: Rows) -> tuple[list[Sequence[Any]], dict[int, str]]:
-        """The cells as the fields of a view, and by the row why one of its cells cannot be used."""
+        """The cells as fields of a view, and by row the reason why one of its cells is unusable."""
         columns: list[Sequence[Any]] = []
         refused: dict[int, str] = {}
         for field in FIELDS:
-            place = self.header.position.get(field)
-            if place is None:
+            position = self.header.position.get(field)
+            if position is None:
                 columns.append([None] * len(rows))
                 continue
-            cells = rows.columns[place]
+            cells = rows.columns[position]
             column: Sequence[Any] = cells
             unusable: Sequence[object] = [""]
             if field == "timestamp":
@@ -107,7 +107,7 @@ class PlainRecords:
 
 
 def in_order_of_lines(refused: list[RefusedRow]) -> list[RefusedRow]:
-    """The rows as they stand in the file."""
+    """The rows by line."""
     return sorted(refused, key=lambda row: row.line)
 
 
@@ -116,7 +116,7 @@ def _pick(column: Sequence[Any], rows: NDArray[np.intp]) -> list[Any]:
 
 
 def _encode(columns: list[Sequence[Any]]) -> tuple[list[bytes], dict[int, str]]:
-    """The records as JSON, without those that are not UTF-8, and by the row the reason why these are not."""
+    """The records as JSON, and by row the reason why it is not UTF-8."""
     records = list(map(View, *columns))
     try:
         return ENCODER.encode_lines(records).split(b"\n")[: len(records)], {}
@@ -132,7 +132,7 @@ def _encode(columns: list[Sequence[Any]]) -> tuple[list[bytes], dict[int, str]]:
 
 
 def _not_utf8(record: View) -> str:
-    """Names the first byte that is not UTF-8; the reading left it as a lone surrogate."""
+    """Names the first byte that is not UTF-8, which was decoded as a lone surrogate."""
     field, byte = next(
         (field, ord(char) - 0xDC00)
         for field in TEXTS

@@ -29,16 +29,13 @@ from movie_stream.replay.files.table import Table
 from movie_stream.replay.formats import format_of
 from movie_stream.replay.formats.format import Format, ViewsFormat
 from movie_stream.replay.formats.genres import Choice
-from movie_stream.replay.records.views import Views
+from movie_stream.replay.records.replay_input import ReplayInput
 
 HEADERS: Final = "headers in the middle, left out"
 
 
-class ViewsFile(Views):
-    """An open file in which a row is a view. Closes the file also where that is not so.
-
-    Raises InputError where it is not usable.
-    """
+class ViewsFile(ReplayInput):
+    """An open file in which a row is a view. Raises InputError, and closes the file, if it is unusable."""
 
     def __init__(
         self,
@@ -79,7 +76,7 @@ class ViewsFile(Views):
                 yield self._with_nothing(self._in_milliseconds(self._format.native(self._without_headers(chunk))))
             self.line = rows.line
             if last_line is None:
-                self._csv.settle(rows)  # for the next time
+                self._csv.settle(rows)  # for the next pass
 
     def hashes(self) -> Iterator[str]:
         for done, made in self._csv.hashes(self._format.part_of_hash):
@@ -87,7 +84,7 @@ class ViewsFile(Views):
             yield made
 
     def _without_headers(self, rows: Rows) -> Rows:
-        """The rows but those that are the header once more, as files have that were joined."""
+        """The rows without repeated headers, which concatenated files have."""
         names = self._csv.written_names
         if names[self._header_shows] not in rows.columns[self._header_shows]:
             return rows
@@ -98,24 +95,24 @@ class ViewsFile(Views):
         return rows.without(same)
 
     def _with_nothing(self, rows: Rows) -> Rows:
-        """The rows with empty cells where a number that may be missing is said to be so in other words."""
+        """The rows with empty cells instead of words for a missing number."""
         columns = list(rows.columns)
-        for place in self._numbers:
-            if NO_VALUE.isdisjoint(columns[place]):
+        for position in self._numbers:
+            if NO_VALUE.isdisjoint(columns[position]):
                 continue
-            self.mended[IN_OTHER_WORDS] += sum(cell in NO_VALUE for cell in columns[place])
-            columns[place] = ["" if cell in NO_VALUE else cell for cell in columns[place]]
+            self.mended[IN_OTHER_WORDS] += sum(cell in NO_VALUE for cell in columns[position])
+            columns[position] = ["" if cell in NO_VALUE else cell for cell in columns[position]]
         return Rows(columns, rows.lines, rows.refused)
 
     def _in_milliseconds(self, rows: Rows) -> Rows:
-        """The rows with their times in Unix milliseconds, however they are written; other numbers are refused."""
-        cells = rows.columns[self._time_place]
+        """The rows with their times converted to Unix milliseconds; other numbers are refused."""
+        cells = rows.columns[self._time_position]
         if not len(rows) or (len(cells[0]) == MILLISECOND_DIGITS and even_timestamps(cells) is not None):
             return rows
         known = [in_milliseconds(cell) for cell in cells]
         self.mended.update(way for _, way in known if way)
         columns = list(rows.columns)
-        columns[self._time_place] = [cell for cell, _ in known]
+        columns[self._time_position] = [cell for cell, _ in known]
         other = np.array([way is None and is_other_number(cell) for cell, way in known])
         if not other.any():
             return Rows(columns, rows.lines, rows.refused)

@@ -1,3 +1,3 @@
-"""Going on where a replay was cut off: bookmark.py (how much of a file has arrived), arrivals.py (which of its views),
+"""Resuming an interrupted replay: bookmark.py (how much of a file has arrived), arrivals.py (which of its views),
 resumption.py (what is still to be sent).
 """

@@ -1,7 +1,7 @@
-"""The bookmark of a file: how much of it is known to stand in the topic, so that an interrupted replay can go on.
+"""The bookmark of a file: how much of it has arrived in the topic, so that an interrupted replay can be resumed.
 
-It is a small file of its own in the user's folder of states, since the folder of the views may not be writable. An
-old bookmark is as right as a new one: it only leaves more of the topic to be read back (see resumption.py).
+It is a small file in the user's state folder, since the folder of the views may not be writable. An old bookmark is as
+correct as a new one: only more of the topic has to be read back (see resumption.py).
 """
 
 from __future__ import annotations
@@ -24,46 +24,46 @@ from movie_stream.errors import FileRefused
 RESTART: Final = "send all of it from the beginning, also what stands in the topic already, with --restart"
 ELSEWHERE: Final = "make room, or name another folder in XDG_STATE_HOME"
 NAME_LENGTH: Final = 40
-"""So much of the file's own name is in that of its bookmark, for whoever looks into the folder."""
+"""Characters of the file's name that are kept in the name of its bookmark."""
 
 Mode = Literal["start", "resume", "restart"]
 
 
-class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a replay is in one partition: its first `views` stand below `next_offset`, each once."""
+class PartitionProgress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Progress in one partition: the first `views` of the file are below `next_offset`, each once."""
 
     views: int
     next_offset: int
 
 
 class Bookmark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How far a file is sent, and all that what is sent depends on."""
+    """How far a file is sent, and everything that its records depend on."""
 
     movie_stream: str
-    """The version that sent it: another may write a view in other bytes."""
+    """The version that sent it; another may encode a view differently."""
     file: str
     size_bytes: int
     blake2b: str
     topic: str
     topic_identity: str
     now_ms: int
-    """When the first run began, which decides what lies in the future."""
+    """When the first run began: the present by which views lie in the future."""
     future_tolerance_ms: int
-    places: list[Place]
+    places: list[PartitionProgress]
     """By partition."""
     finished: bool
     saved_at: str
     plan: str = ""
-    """What of the file is sent, and how it is changed; empty where all is sent as it is."""
+    """Which views are sent, and how they are changed; empty if all are sent as they are."""
 
     @property
     def views(self) -> int:
-        """How many are known to stand in the topic."""
-        return sum(place.views for place in self.places)
+        """How many views have certainly arrived."""
+        return sum(partition.views for partition in self.places)
 
 
 class BookmarkFile:
-    """The bookmark of one file on disk, locked; got from `bookmark_of`."""
+    """The bookmark of one file on disk, locked; made by `bookmark_of`."""
 
     def __init__(self, path: Path, file: Path) -> None:
         self.path = path
@@ -71,15 +71,15 @@ class BookmarkFile:
         """As the user named it."""
         self.full_name = _full_name(file)
         self.earlier: Bookmark | None = None
-        """Where to go on from; None at the beginning."""
+        """Where to resume; None to start at the beginning."""
         self.saved: Bookmark | None = None
-        """What this run has left."""
+        """The last one that this run has saved."""
         self._one_at_a_time = Lock()
 
     def save(self, bookmark: Bookmark) -> None:
-        """Replaces the bookmark at once and as a whole; may be called from any thread.
+        """Replaces the bookmark atomically; may be called from any thread.
 
-        Raises FileRefused where it cannot be written.
+        Raises FileRefused if it cannot be written.
         """
         unfinished = self.path.with_suffix(".new")
         with self._one_at_a_time:
@@ -95,7 +95,7 @@ class BookmarkFile:
             self.saved = bookmark
 
     def load(self, mode: Mode) -> None:
-        """Finds where to go on. Raises FileRefused where a run was interrupted, and nobody said what to do about it."""
+        """Sets `earlier`. Raises FileRefused if a run was interrupted and `mode` does not say what to do about it."""
         if mode == "restart":
             return
         bookmark = self._read()
@@ -123,10 +123,10 @@ class BookmarkFile:
 
 @contextmanager
 def bookmark_of(file: Path, mode: Mode) -> Iterator[BookmarkFile]:
-    """The bookmark of a file for the time of the block; nobody else has it meanwhile, and a killed process lets it go.
+    """The bookmark of a file for the time of the block, locked; the lock ends with the process.
 
-    Raises FileRefused where another process is sending the file, where an earlier run of it was interrupted and `mode`
-    does not say what is to happen, and where the bookmark cannot be used; OSError where none can be kept here.
+    Raises FileRefused if another process is sending the file, if an earlier run was interrupted and `mode` does not say
+    what to do about it, or if the bookmark is unusable; OSError if no bookmark can be kept.
     """
     name = f"{file.resolve().name[:NAME_LENGTH]}-{blake2b(_full_name(file).encode(), digest_size=8).hexdigest()}"
     folder = state_folder()
@@ -138,9 +138,9 @@ def bookmark_of(file: Path, mode: Mode) -> Iterator[BookmarkFile]:
 
 
 def state_folder() -> Path:
-    """Where bookmarks are kept: XDG_STATE_HOME says where, else below the user's home."""
+    """The folder of bookmarks, below XDG_STATE_HOME or the user's home."""
     named = os.environ.get("XDG_STATE_HOME", "")
-    # A relative path counts as none, says the specification of these variables.
+    # The XDG specification has relative paths ignored.
     state = Path(named) if Path(named).is_absolute() else _home() / ".local" / "state"
     return state / "movie-stream" / "produce"
 
@@ -153,12 +153,12 @@ def _home() -> Path:
 
 
 def _full_name(file: Path) -> str:
-    """The path that all names of the file lead to; text, even where the path is none."""
+    """The resolved path of the file as text, even if its bytes are not UTF-8."""
     return os.fsencode(file.resolve()).decode("utf-8", "backslashreplace")
 
 
 def utc_now() -> str:
-    """The present as it is shown.
+    """The present as text.
 
     >>> utc_now().endswith(" UTC")
     True
@@ -168,7 +168,7 @@ def utc_now() -> str:
 
 @contextmanager
 def _locked(path: Path, file: Path) -> Iterator[None]:
-    """Holds the lock, whose file is there only while somebody does."""
+    """Holds the lock, whose file exists only while it is held."""
     while True:
         with closing(os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+")) as lock:
             try:
@@ -189,7 +189,7 @@ def _locked(path: Path, file: Path) -> Iterator[None]:
 
 
 def _is_at(path: Path, descriptor: int) -> bool:
-    """Whether this is the file that stands there now."""
+    """Whether the path still leads to this open file."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:

@@ -1,9 +1,9 @@
-"""Going on where a replay was interrupted, without a view missing and without one sent twice.
+"""Resuming an interrupted replay so that no view is missing and none is sent twice.
 
-1. While a replay goes on, its bookmark is saved: for each partition how many of its views are acknowledged, and the
-   offset after them. That is as good as old when the process is killed.
-2. So the replay that goes on reads each partition from that offset to its end, and compares it with the file's next
-   rows, which come again in the same order and the same bytes. What stands there has arrived, acknowledged or not.
+1. During a replay its bookmark is saved: for each partition the number of acknowledged views, and the offset after
+   them. When the process is killed, the saved bookmark may be out of date.
+2. So the resumed replay reads each partition from that offset to its end, and compares it with the file's next rows,
+   which come again in the same order and the same bytes. Rows found there have arrived, acknowledged or not.
 3. The rest is sent.
 """
 
@@ -14,7 +14,6 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
-from datetime import timedelta
 from typing import Final, Self
 
 import numpy as np
@@ -29,9 +28,10 @@ from movie_stream.kafka.cluster import client
 from movie_stream.kafka.cluster.identity import identities
 from movie_stream.kafka.produce.topic_writer import TopicWriter
 from movie_stream.replay.records.csv_records import ViewChunk
-from movie_stream.replay.records.views import Views
+from movie_stream.replay.records.replay_input import ReplayInput
 from movie_stream.replay.resume.arrivals import Arrivals
-from movie_stream.replay.resume.bookmark import RESTART, Bookmark, BookmarkFile, Place, utc_now
+from movie_stream.replay.resume.bookmark import RESTART, Bookmark, BookmarkFile, PartitionProgress, utc_now
+from movie_stream.runs.fingerprint import rules_of
 from movie_stream.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -42,16 +42,16 @@ READ_WITHIN_MS: Final = 500
 
 
 class Resumption:
-    """One replay's dealings with its bookmark: `begin` it, use it in a `with`, `start` it, and ask what is `missing`.
+    """Resumes one replay: `begin` it, use it in an `async with`, `start` it, and ask for what is `missing`.
 
-    Raises FileRefused where it cannot go on, BrokerUnreachable and BrokerRefused.
+    Raises FileRefused if it cannot be resumed, BrokerUnreachable and BrokerRefused.
     """
 
     def __init__(
         self,
         settings: Settings,
         file: BookmarkFile,
-        views: Views,
+        views: ReplayInput,
         blake2b: str,
         plan: str,
         writer: TopicWriter,
@@ -73,19 +73,19 @@ class Resumption:
         self._ends: offsets.Offsets = {}
         self._to_skip: list[int] = []
         self._arrivals: dict[int, Arrivals] = {}
-        self._before: list[Place] = []
+        self._before: list[PartitionProgress] = []
         self._unfinished = False
         self._saved_s = 0.0
 
     @classmethod
     async def begin(
-        cls, settings: Settings, file: BookmarkFile, views: Views, blake2b: str, plan: str, writer: TopicWriter
+        cls, settings: Settings, file: BookmarkFile, views: ReplayInput, blake2b: str, plan: str, writer: TopicWriter
     ) -> Self:
-        """Looks which topic it is and, where there is a bookmark to go on from, whether it fits; `blake2b`: the file's.
+        """Identifies the topic and checks the bookmark, if there is one; `blake2b` is the hash of the file.
 
-        `plan` says what of the file is sent, and how it is changed.
+        `plan` says which views are sent, and how they are changed.
 
-        A finished one that does not fit is none: the file was sent to its end, and now there is another.
+        A finished bookmark that does not match is ignored: that file was sent completely, and this is another.
         """
         async with client.admin(settings) as admin:
             with client.explained(settings, f"looking at the topic {settings.kafka_topic}"):
@@ -101,7 +101,7 @@ class Resumption:
 
     @property
     def earlier(self) -> Bookmark | None:
-        """The bookmark that it goes on from; None where it begins at the beginning."""
+        """The bookmark to resume from; None to start at the beginning."""
         return self._file.earlier
 
     @property
@@ -109,13 +109,13 @@ class Resumption:
         """That of the first run."""
         if self.earlier:
             return self.earlier.future_tolerance_ms
-        return self._settings.future_tolerance // timedelta(milliseconds=1)
+        return rules_of(self._settings).future_tolerance_ms
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Leaves the best bookmark that there can be, whatever ended the replay."""
+        """Saves the newest bookmark possible, whatever ended the replay."""
         await self._stack.aclose()
         if self._unfinished:
             if kind is asyncio.CancelledError:
@@ -123,19 +123,19 @@ class Resumption:
             await self.save()
 
     async def start(self) -> None:
-        """Looks where the partitions end, after the survey of the file and before the first view is sent."""
+        """Looks up the ends of the partitions, after the survey of the file and before the first view is sent."""
         if self.earlier:
             self._before = list(self.earlier.places)
-            self._to_skip = [place.views for place in self._before]
+            self._to_skip = [partition.views for partition in self._before]
             await self._open_topic()
             self._unfinished = True
         else:
-            self._before = [Place(0, end) for end in await self._present_ends()]
+            self._before = [PartitionProgress(0, end) for end in await self._present_ends()]
             self._unfinished = True
             await self.save()
 
     async def missing(self, chunk: ViewChunk) -> ViewChunk:
-        """What of the file's next rows has not arrived yet."""
+        """The views of the file's next chunk that have not arrived yet."""
         if not self._arrivals and not any(self._to_skip):
             return chunk
         partitions = partitions_of(chunk.keys, self._writer.partition_count)
@@ -150,19 +150,19 @@ class Resumption:
         return chunk.where(np.sort(np.concatenate(left)))
 
     async def save_now_and_then(self) -> None:
-        """Saves the bookmark if that was last done a while ago."""
+        """Saves the bookmark, at most every SAVE_EVERY_S."""
         if time.monotonic() >= self._saved_s + SAVE_EVERY_S:
             await self.save()
 
     async def finish(self) -> None:
-        """Notes that all is sent and acknowledged, so that resuming it once more sends nothing."""
+        """Marks the bookmark as finished, so that resuming it again sends nothing."""
         if any(self._to_skip):
             raise self._refused("its bookmark names more views than it has", RESTART)
         self._unfinished = False
         await self.save()
 
     async def save(self) -> None:
-        """Saves how far it is."""
+        """Saves the bookmark."""
         bookmark = Bookmark(
             movie_stream=__version__,
             file=self._file.full_name,
@@ -173,7 +173,7 @@ class Resumption:
             topic_identity=self._identity,
             now_ms=self._views.now_ms,
             future_tolerance_ms=self.future_tolerance_ms,
-            places=self._places(),
+            places=self._progress(),
             finished=not self._unfinished,
             saved_at=utc_now(),
         )
@@ -181,7 +181,7 @@ class Resumption:
         self._saved_s = time.monotonic()
 
     async def _settle(self) -> None:
-        """Waits a moment for what is under way, so that the next run has little to look up."""
+        """Waits briefly for pending acknowledgements, so that the next run has little to read back."""
         try:
             async with asyncio.timeout(SETTLE_WITHIN_S):
                 await self._writer.finish()
@@ -189,17 +189,17 @@ class Resumption:
             log.debug("not everything is acknowledged; the next run will look what has arrived")
 
     async def _present_ends(self) -> list[int]:
-        """Where each partition ends."""
+        """The end offset of each partition."""
         async with client.reader(self._settings, committed=False) as reader:
             with client.explained(self._settings, f"asking where {self._topic} ends"):
                 try:
                     ends = await offsets.ends(reader, self._partitions, committed=False)
-                except TopicAuthorizationFailedError:  # a producer that may only write; such brokers know their ends
+                except TopicAuthorizationFailedError:  # a producer that may only write; such brokers report the ends
                     ends = await reader.end_offsets(self._partitions)
         return [ends[place] for place in self._partitions]
 
     async def _open_topic(self) -> None:
-        """Prepares to read on behind what is known to stand in each partition, up to its present end."""
+        """Prepares to read each partition from the bookmark's offset to its present end."""
         with self._reading():
             self._reader = await self._stack.enter_async_context(client.reader(self._settings, committed=False))
             oldest = await offsets.beginnings(self._reader, self._partitions)
@@ -211,18 +211,18 @@ class Resumption:
             self._reader.seek(place, before.next_offset)
             self._arrivals[place.partition] = Arrivals(before.next_offset)
 
-    def _places(self) -> list[Place]:
-        """By partition what earlier runs have brought there, and what of this run is acknowledged after it."""
-        places = []
+    def _progress(self) -> list[PartitionProgress]:
+        """By partition, what earlier runs have sent, plus what of this run is acknowledged."""
+        progress = []
         for before, written in zip(self._before, self._writer.written, strict=True):
             if written.next_offset is None:
-                places.append(before)
+                progress.append(before)
             else:
-                places.append(Place(before.views + written.records, written.next_offset))
-        return places
+                progress.append(PartitionProgress(before.views + written.records, written.next_offset))
+        return progress
 
     async def _arrived(self, number: int, rows: ViewChunk) -> int:
-        """How many of a partition's next rows stand there; fewer than all only where it is compared to its end."""
+        """How many of a partition's next rows have arrived; fewer than all only if it was read to its end."""
         arrivals = self._arrivals.get(number)
         found = 0
         while arrivals and found < len(rows):
@@ -231,13 +231,13 @@ class Resumption:
                 del self._arrivals[number]
                 break
         if arrivals and found:
-            self._before[number] = Place(self._before[number].views + found, arrivals.next_offset)
+            self._before[number] = PartitionProgress(self._before[number].views + found, arrivals.next_offset)
         if not self._arrivals:
             await self._stack.aclose()
         return found
 
     async def _read(self, place: TopicPartition, arrivals: Arrivals) -> bool:
-        """Reads on in a partition; False at its end."""
+        """Reads more of a partition; False at its end."""
         with self._reading():
             if await self._reader.position(place) >= self._ends[place]:
                 return False
@@ -259,7 +259,7 @@ class Resumption:
                 raise BrokerRefused(doing=doing, cause=error, remedy=remedy) from error
 
     def _mismatch(self, earlier: Bookmark) -> tuple[str, str, str] | None:
-        """What was expected, what came, and what to do about it; None where the bookmark is of this file and topic."""
+        """What was expected, what came, and the remedy; None if the bookmark is of this file and topic."""
         count = self._writer.partition_count
         broker = "correct KAFKA_BOOTSTRAP_SERVERS"
         if earlier.movie_stream != __version__ and not earlier.finished:

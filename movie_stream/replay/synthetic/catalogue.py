@@ -1,4 +1,4 @@
-"""The films that generated views are of; the made-up ones are always the same, a few popular and many rare."""
+"""The films of made-up views: a few popular and many rare ones, always the same."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GENRES: Final = (
     ("Documentary", 1),
     ("Western", 1),
 )
-"""Each with its share of the films, in percent."""
+"""Genres, each with its share of the films in percent."""
 PRICES: Final = (1.99, 2.99, 3.99, 4.99, 9.99)
 POPULARITY_FALL: Final = 0.8
 """Exponent of Zipf's law: the film of rank r has 1 / r ** 0.8 of the views of the first."""
@@ -90,46 +90,46 @@ PEOPLE: Final = ["Margaret", "Ishaan", "Lucía", "Tomasz", "Adaeze", "Henrik", "
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All films, at least one, in columns of equal length."""
+    """Films, at least one, in columns of equal length."""
 
     movie_id: list[str]
     title: list[str]
     genre: list[str]
     popularity: NDArray[np.float64]
-    """For each film, the share of the views that go to it or to one before it, rising to 1: see `cumulative`."""
+    """The cumulative share of the views up to each film, rising to 1; see `cumulative`."""
     quality: NDArray[np.float64]
-    """The rating, in stars, that its viewers give on average; NaN where none is known: its views have none."""
+    """The average rating in stars; NaN if unknown: then its views have none."""
     minutes: NDArray[np.int64]
-    """How long it is; 0 where that is not known: its views have no duration."""
+    """Length in minutes; 0 if unknown: then its views have no duration."""
     price: NDArray[np.float64]
-    """What a view costs; NaN where there is no price."""
+    """The price of a view; NaN if there is none."""
 
     def __len__(self) -> int:
         return len(self.movie_id)
 
     def without_prices(self) -> Catalogue:
-        """The same films, of which none has a price."""
+        """The same films without prices."""
         return replace(self, price=np.full(len(self), np.nan))
 
 
 def cumulative(weights: ArrayLike) -> NDArray[np.float64]:
-    """A catalogue's `popularity`, where each film has views in proportion to its weight.
+    """The `popularity` of films that are seen in proportion to their weights.
 
     >>> cumulative([2, 1, 1, 0]).tolist()
     [0.5, 0.75, 1.0, 1.0]
 
-    Raises ValueError where a weight is negative or no number, or none is above 0.
+    Raises ValueError if a weight is negative or not a number, or none is above 0.
     """
     weight = np.asarray(weights, np.float64)
     if not (np.isfinite(weight).all() and (weight >= 0).all() and (weight > 0).any()):
         raise ValueError("expected weights from 0 on, and one above 0")
     popularity: NDArray[np.float64] = np.minimum(np.cumsum(weight) / weight.sum(), 1.0)
-    popularity[np.flatnonzero(weight)[-1] :] = 1.0  # what rounding has left
+    popularity[np.flatnonzero(weight)[-1] :] = 1.0  # despite rounding
     return popularity
 
 
 def catalogue(count: int = FILMS) -> Catalogue:
-    """Made-up films, always the same for their number.
+    """Made-up films, always the same for the same count.
 
     >>> films = catalogue()
     >>> len(films), len(set(films.title)), films.movie_id[0]
@@ -142,7 +142,7 @@ def catalogue(count: int = FILMS) -> Catalogue:
     titles = _titles(count)
     return Catalogue(
         movie_id=[f"tt{number:07d}" for number in range(1, count + 1)],
-        title=[titles[place] for place in random.permutation(len(titles))[:count].tolist()],
+        title=[titles[at] for at in random.permutation(len(titles))[:count].tolist()],
         genre=genre.tolist(),
         popularity=cumulative(weight),
         quality=np.clip(random.normal(3.4, 0.6, count), 1.5, 4.8),
@@ -152,7 +152,7 @@ def catalogue(count: int = FILMS) -> Catalogue:
 
 
 def _titles(at_least: int) -> list[str]:
-    """Titles that all differ, some with a comma or quotes in them as real ones have; first the short ones."""
+    """Distinct titles, the short ones first; some have commas or quotes, as real ones do."""
     things = [f"{quality} {thing}" for quality in QUALITIES for thing in THINGS]
     titles = [f"The {thing}" for thing in things]
     titles += [f"{thing} of {place}" for thing in THINGS for place in PLACES]

@@ -1,4 +1,4 @@
-"""Chance that is always the same: a hash of a seed and a number, in place of a generator with a state."""
+"""Reproducible chance: a hash of a seed and a number instead of a generator with a state."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MASK: Final = 0xFFFF_FFFF_FFFF_FFFF
 
 
 def chance(seed: int, stream: int, number: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """From 0 up to 1 for each number, always the same for a seed; `stream` says what it is for.
+    """A number from 0 to below 1 for each number, always the same for a seed; each purpose has its own `stream`.
 
     The output function of SplitMix64.
 

@@ -1,4 +1,4 @@
-"""How views are spoilt for a demonstration: in each of the ways that `produce` and a worker refuse."""
+"""How views are damaged for a demonstration, in each way that `produce` and a worker refuse."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 from movie_stream.replay.synthetic.generate import GeneratedRows
 
 Lines = Callable[[GeneratedRows], list[bytes]]
-"""What makes rows into the lines of a file, without their ends, or into records."""
+"""Encodes rows as the lines of a file, without line breaks, or as records."""
 
 
 def _as_it_is(line: bytes) -> bytes:
@@ -18,21 +18,21 @@ def _as_it_is(line: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """One way to spoil a view: other values in its columns, and then a change of the written line."""
+    """One way to damage a view: other values in its columns, then a change of the encoded line."""
 
     name: str
     values: Mapping[str, Any] = field(default_factory=dict)
     change: Callable[[bytes], bytes] = _as_it_is
 
     def line(self, row: GeneratedRows, lines: Lines) -> bytes:
-        """The line of this single row, spoilt."""
+        """The damaged line of this single row."""
         columns: dict[str, Any] = {name: [value] for name, value in self.values.items()}
         [line] = lines(replace(row, **columns))
         return self.change(line)
 
 
 def in_latin_1(line: bytes) -> bytes:
-    """As a program writes it that does not know of UTF-8.
+    """The line in Latin-1, as a program writes it that does not use UTF-8.
 
     >>> in_latin_1("Café".encode()) == "Café".encode("latin-1")
     True
@@ -41,7 +41,7 @@ def in_latin_1(line: bytes) -> bytes:
 
 
 def cut_off(line: bytes) -> bytes:
-    """The first half of it, and no quote that would go on in the next line.
+    """The first half of the line, without a quote that would continue in the next line.
 
     >>> cut_off(b'{"user_id":"u1","timestamp":1}')
     b'{"user_id":"u1"'

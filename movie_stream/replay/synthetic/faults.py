@@ -1,6 +1,6 @@
-"""Faults among generated views, for demonstrations: some come late, and some are spoilt.
+"""Faults in made-up views, for demonstrations: some are late, and some are damaged.
 
-Which ones is decided by a hash of the seed and the view's number, as everything about a view is.
+Which ones is decided by a hash of the seed and the number of the view, like everything about a view.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ DELAYED: Final = 13
 ALLOWED: Final[timedelta] = Settings.model_fields["allowed_lateness"].default
 MILLISECOND: Final = timedelta(milliseconds=1)
 ON_TIME_FIRST: Final = 1_000
-"""As many views at the beginning, but at most half of all, come in time: what nothing came before is not late."""
+"""The views at the beginning that are in time (but at most half of all): a first view cannot be late."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaultyRows:
-    """Neighbouring views, some of them with a fault."""
+    """Neighbouring views, some with a fault."""
 
     rows: GeneratedRows
-    """With the times that late views claim."""
+    """The rows, with the timestamps of late views set back."""
     late: NDArray[np.intp]
-    """The rows that come late."""
+    """The rows that are late."""
     damages: Mapping[int, Damage]
-    """What is done to the rows that are spoilt."""
+    """The damage by damaged row."""
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def lines(self, lines: Lines) -> list[bytes]:
-        """The rows as lines or records, the spoilt ones spoilt."""
+        """The rows as lines or records, with their damage."""
         made = lines(self.rows)
         for row, damage in self.damages.items():
             made[row] = damage.line(self.rows.only(row), lines)
@@ -62,7 +62,7 @@ class Tally:
     bad: int = 0
 
     def add(self, rows: FaultyRows) -> None:
-        """Counts these."""
+        """Counts the faults of these."""
         self.late += len(rows.late)
         self.bad += len(rows.damages)
 
@@ -72,7 +72,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """Which shares of `count` views that are spread over `span` are late and bad; both together at most 1."""
+    """The shares of late and bad views among `count` views over `span`; together at most 1."""
 
     late: float
     bad: float
@@ -82,11 +82,11 @@ class Faults:
 
     @property
     def longest_delay(self) -> timedelta:
-        """No view claims to be older than this by the time it comes."""
+        """The most that a timestamp is set back."""
         return 3 * ALLOWED + self.span * (self._on_time_first / max(self.count, 1))
 
     def among(self, chunks: Iterable[GeneratedRows]) -> Iterator[FaultyRows]:
-        """The views, all of them from the first on, with their faults. The ways to spoil one take turns."""
+        """Adds faults to the views, which must be all from the first on. The kinds of damage take turns."""
         ways = cycle(DAMAGES)
         start = 0
         for rows in chunks:
@@ -101,7 +101,7 @@ class Faults:
         return min(ON_TIME_FIRST, -(-self.count // 2))
 
     def _selected(self, number: NDArray[np.uint64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """The rows that are late, and those that are bad; none is both."""
+        """The late rows and the bad rows, without overlap."""
         lot = chance(self.seed, SELECTED, number)
         bad = lot < self.bad
         first = self._on_time_first
@@ -109,10 +109,10 @@ class Faults:
         return np.flatnonzero(late), np.flatnonzero(bad)
 
     def _delayed(self, rows: GeneratedRows, number: NDArray[np.uint64], late: NDArray[np.intp]) -> GeneratedRows:
-        """With the late rows' times set back.
+        """The rows with the timestamps of the late ones set back.
 
-        By two to three times what a worker allows, and by the time in which the views came that are not late in any
-        case: of as many before this one, some have come to its partition, and they are newer than it may be.
+        They are set back by two to three times ALLOWED_LATENESS, plus the time that the first ON_TIME_FIRST views take:
+        among that many views before it, some are in its partition, and new enough to make it late.
         """
         if not len(late):
             return rows

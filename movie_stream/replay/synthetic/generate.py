@@ -1,7 +1,7 @@
 """Made-up views that look real: popular and rare films, regular and rare users, evenings and sessions.
 
-Every figure of a view is a hash of the seed and the view's number. So the same arguments make the same views,
-in any chunks, in constant memory.
+Every figure of a view is a hash of the seed and the number of the view. So the same arguments make the same views, in
+chunks of any size, in constant memory.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -24,15 +23,15 @@ END: Final = datetime(2024, 11, 1, tzinfo=UTC)
 SPAN: Final = timedelta(days=2)
 
 HOURLY_WEIGHTS: Final = (9, 5, 3, 2, 1, 1, 2, 3, 4, 5, 6, 7, 9, 9, 9, 10, 11, 14, 19, 26, 30, 29, 23, 15)
-"""How much is watched in each hour of the day (UTC), relative to the others."""
+"""The relative number of views by hour of the day (UTC)."""
 RHYTHM_STEP_MS: Final = 900_000
 
 VIEWS_A_USER: Final = 10
 FEWEST_USERS: Final = 20
 REGULARS: Final = 1.6
-"""The higher, the more of the views are by few users: 1 would make all users alike."""
+"""The higher, the more views are by few users; at 1 all users would be alike."""
 BETWEEN_VIEWS: Final = timedelta(minutes=115)
-"""About how long it is from one view of a session to the next: a film, and a pause."""
+"""The approximate time from one view of a session to the next: a film and a pause."""
 FEWEST_AT_ONCE: Final = 8
 LONGEST_SESSION: Final = 4
 ENDS_AFTER_A_VIEW: Final = 0.55
@@ -40,9 +39,9 @@ UNRATED: Final = 0.3
 WATCHED_TO_THE_END: Final = 0.75
 UNKNOWN_DURATION: Final = 0.02
 INCLUDED: Final = 0.6
-"""Share of the views that are included in a subscription and so have no price."""
+"""The share of views that a subscription includes, which have no price."""
 QUOTED: Final = frozenset(',"\r\n')
-"""A cell that holds one of these stands in quotes."""
+"""A cell with one of these is quoted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +71,11 @@ class GeneratedRows:
         return GeneratedRows(*([column[row]] for column in self.columns))
 
     def csv_lines(self, columns: int = len(COLUMNS)) -> Iterator[str]:
-        """The rows as lines of a CSV, without their ends, of so many of the columns."""
+        """The rows as lines of a CSV, without line breaks; the first `columns` of them."""
         film = [_cells(column) for column in (self.movie_id, self.title, self.genre)]
         numbers = [_cells(column) for column in (self.rating, self.duration, self.price)]
         cells = *film, self.user_id, map(str, self.timestamp), *numbers
         return map(",".join, zip(*cells[:columns], strict=True))
-
-    def to_csv(self) -> str:
-        """The rows as lines of a CSV, without a header."""
-        return "\n".join(chain(self.csv_lines(), [""]))
 
 
 def generate_rows(
@@ -95,7 +90,7 @@ def generate_rows(
 ) -> Iterator[GeneratedRows]:
     """`count` views in time order, spread over `span` up to `end` with the rhythm of the day.
 
-    They are of the given films, or of made-up ones, and by as many users at most, or by one for every ten views.
+    They are of the given films, or of made-up ones, and by at most `users` users, or one for every ten views.
 
     >>> [len(rows) for rows in generate_rows(25, seed=1, chunk_rows=10)]
     [10, 10, 5]
@@ -107,7 +102,7 @@ def generate_rows(
 
 
 class _Cells(dict[Any, str]):
-    """What stands in a CSV for each value of a column."""
+    """The cell of a CSV by value of a column."""
 
     def __missing__(self, value: str | float | None) -> str:
         cell = "" if value is None else str(value)
@@ -118,7 +113,7 @@ class _Cells(dict[Any, str]):
 
 
 def _cells(column: Sequence[str | float | None]) -> Iterator[str]:
-    """The cells of a column of few values.
+    """The cells of a column with few distinct values.
 
     >>> list(_cells(["Heat", "Days, Nights", None]))
     ['Heat', '"Days, Nights"', '']
@@ -127,7 +122,7 @@ def _cells(column: Sequence[str | float | None]) -> Iterator[str]:
 
 
 class _Maker:
-    """Makes the views of the given numbers."""
+    """Makes views by their numbers."""
 
     def __init__(self, count: int, seed: int, end: datetime, span: timedelta, films: Catalogue, users: int) -> None:
         self._count = count
@@ -157,15 +152,15 @@ class _Maker:
         )
 
     def _timestamps_ms(self, number: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """Each view has a slot of its own of the span's activity, so they come out in order of time."""
+        """The timestamps: each view has its own slot of the span's activity, so they are in time order."""
         share = (number + self._chance(4, number)) / self._count
         return np.interp(share, self._elapsed, self._edges_ms).astype(np.int64)
 
     def _session(self, number: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """The number of the view that began the session each view belongs to.
 
-        As many people watch at once as there are lanes; views that are so many numbers apart follow each
-        other in one lane, and a session is some neighbours in it.
+        As many people watch at once as there are lanes. Views follow each other in a lane if their numbers differ by
+        the number of lanes, and a session is some neighbours in it.
         """
         began = number.copy()
         going_on = np.ones(len(number), np.bool_)
@@ -190,12 +185,12 @@ class _Maker:
         return _or_none(price, (self._chance(3, number) < INCLUDED) | np.isnan(price))
 
     def _chance(self, stream: int, number: NDArray[np.uint64]) -> NDArray[np.float64]:
-        """A number from 0 up to 1 for each view."""
+        """A number from 0 to below 1 for each view."""
         return chance(self._seed, stream, number)
 
 
 def _rhythm(end: datetime, span: timedelta) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Points in time (Unix ms), and which share of the span's views lies before each."""
+    """Points in time (Unix ms), and the share of the span's views before each."""
     end_ms = round(end.timestamp() * 1000)
     start_ms = end_ms - span // timedelta(milliseconds=1)
     edges = np.arange(start_ms, end_ms, RHYTHM_STEP_MS)

@@ -14,22 +14,22 @@ from movie_stream.replay.synthetic.generate import CHUNK_ROWS, COLUMNS, END, SPA
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MadeUp:
-    """`count` views, spread over `span` up to `end`; the same ones whenever they are made."""
+    """`count` views, spread over `span` up to `end`, always the same."""
 
     count: int
     seed: int = 0
     end: datetime = END
     span: timedelta = SPAN
     films: Catalogue | None = None
-    """Made-up ones, where nobody says."""
+    """None: made-up films."""
     users: int | None = None
-    """A tenth of the views, where nobody says."""
+    """None: one for every ten views."""
     prices: bool = True
-    """Whether views may have one."""
+    """Whether views may have a price."""
     late: float = 0.0
-    """The share that comes too late, in the order that they come in."""
+    """The share of late views."""
     bad: float = 0.0
-    """The share that is spoilt."""
+    """The share of damaged views."""
 
     @property
     def has_faults(self) -> bool:
@@ -38,12 +38,12 @@ class MadeUp:
 
     @property
     def begins_ms(self) -> int:
-        """No view that is in time is older than this."""
+        """No view that is meant to be in time is older than this."""
         return round((self.end - self.span).timestamp() * 1_000)
 
     @property
     def faults(self) -> Faults:
-        """What is wrong with some of them."""
+        """The faults of some of them."""
         return Faults(self.late, self.bad, self.count, self.seed, self.span)
 
     def chunks(self, chunk_rows: int = CHUNK_ROWS) -> Iterator[FaultyRows]:
@@ -65,10 +65,10 @@ class MadeUp:
 
 
 def csv_lines(rows: GeneratedRows, columns: int = len(COLUMNS)) -> list[bytes]:
-    """The rows as lines of a CSV, without their ends, of so many of the columns."""
+    """The rows as lines of a CSV, without line breaks; the first `columns` of them."""
     return [line.encode() for line in rows.csv_lines(columns)]
 
 
 def records(rows: GeneratedRows) -> list[bytes]:
-    """The rows as the records of the topic, which are lines of JSON."""
+    """The rows as records of the topic, in JSON."""
     return ENCODER.encode_lines(map(View, *rows.columns)).split(b"\n")[: len(rows)]

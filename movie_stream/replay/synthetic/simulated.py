@@ -1,4 +1,4 @@
-"""Views made up from a catalogue: its films are real, who watches them when is not."""
+"""Made-up views of the real films of a catalogue."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from movie_stream.replay.files.csv_rows import RefusedRow, Rows
 from movie_stream.replay.files.table import Table, whole
 from movie_stream.replay.formats.format import VIEW, CatalogueFormat, Film
 from movie_stream.replay.formats.genres import Choice, Chooser
-from movie_stream.replay.records.views import Views
+from movie_stream.replay.records.replay_input import ReplayInput
 from movie_stream.replay.synthetic.catalogue import Catalogue, cumulative
 from movie_stream.replay.synthetic.generate import COLUMNS, GeneratedRows, generate_rows
 
 POPULARITY_FALL: Final = 0.8
-"""Exponent of Zipf's law, for films of which nobody says how often they are seen."""
+"""Exponent of Zipf's law, for films without a weight."""
 SHUFFLED_BY: Final = 1895
 LONGEST_MINUTES: Final = NUMBERS["duration"].most
 
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """How many views are made up, of how many users, and over which time up to the present."""
+    """How many views are made up, by how many users, over which span up to the present."""
 
     count: int = 100_000
     seed: int = 0
     users: int | None = None
-    """A tenth of the views, where nobody says."""
+    """None: one for every ten views."""
     span: timedelta = timedelta(days=2)
 
 
-class SimulatedViews(Views):
-    """Views of the films of a catalogue. Raises FileRefused where none of its films is usable."""
+class SimulatedViews(ReplayInput):
+    """Views of the films of a catalogue. Raises FileRefused if none of its films is usable."""
 
     made_up = True
 
@@ -89,7 +89,7 @@ class SimulatedViews(Views):
 
 
 def _films(file: Table, kind: CatalogueFormat) -> tuple[list[Film], list[RefusedRow], Counter[str]]:
-    """The films, the rows that are none, and what was repaired."""
+    """The films, the refused rows, and what was repaired."""
     mended = Counter[str]()
     films, refused = list[Film](), list[RefusedRow]()
     for chunk in whole(file, mended):
@@ -118,14 +118,14 @@ def _checked(film: Film) -> Film:
 def catalogue_of(films: Sequence[Film], genre: Choice = "first") -> Catalogue:
     """The films as columns, each with one of its genres.
 
-    Where none says how often it is seen, few are seen often and many seldom.
+    If no film has a weight, few are seen often and many seldom.
     """
     if all(film.weight is None for film in films):
         ranks = np.random.default_rng(SHUFFLED_BY).permutation(len(films)) + 1
         weights = 1.0 / ranks**POPULARITY_FALL
     else:
         weights = np.array([film.weight or 0.0 for film in films])
-        weights = np.maximum(weights, (weights[weights > 0].min() if weights.any() else 1.0) / 2)  # each is seen
+        weights = np.maximum(weights, (weights[weights > 0].min() if weights.any() else 1.0) / 2)  # every film is seen
     genre_of = Chooser(genre, (film.genres for film in films))
     return Catalogue(
         movie_id=[film.movie_id for film in films],
@@ -139,5 +139,5 @@ def catalogue_of(films: Sequence[Film], genre: Choice = "first") -> Catalogue:
 
 
 def _cells(part: GeneratedRows) -> list[list[str]]:
-    """The columns as the text of cells."""
+    """The columns as cells."""
     return [["" if value is None else str(value) for value in getattr(part, name)] for name in COLUMNS]

@@ -23,6 +23,7 @@ from movie_stream.replay.source import source_of
 from movie_stream.replay.synthetic.generate import COLUMNS, generate_rows
 from movie_stream.replay.synthetic.made_up import MadeUp
 from movie_stream.settings import Settings
+from tests.support.generated_csv import csv_text
 from tests.support.whole_path import PATIENCE_S, command, database, environment, log_of, records, started, succeed
 from tests.unit.replay.test_generate import table
 
@@ -34,7 +35,7 @@ def run(*options: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def expected(count: int, seed: int) -> str:
-    return ",".join(COLUMNS) + "\n" + "".join(rows.to_csv() for rows in generate_rows(count, seed))
+    return csv_text(generate_rows(count, seed))
 
 
 def test_it_writes_the_file_that_belongs_to_the_seed(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from movie_stream.dead_letters import letters
-from movie_stream.dead_letters.letters import Letter, Letters, Scope, Selection, letter_of
+from movie_stream.dead_letters.letters import Letter, LetterFilter, Letters, Scope, letter_of
 from movie_stream.kafka.cluster import client, topics
 from movie_stream.settings import Settings
 
@@ -157,18 +157,18 @@ def test_a_selection() -> None:
     assert letter is not None
     half_past_two = datetime(2024, 10, 31, 14, 30, tzinfo=UTC)
     for taken in (
-        Selection(),
-        Selection(kind="bad", reason="BECAUSE"),
-        Selection(since=120, until=121),
-        Selection(since=half_past_two),
+        LetterFilter(),
+        LetterFilter(kind="bad", reason="BECAUSE"),
+        LetterFilter(since=120, until=121),
+        LetterFilter(since=half_past_two),
     ):
         assert taken.takes(letter), taken
     for passed in (
-        Selection(kind="late"),
-        Selection(reason="why"),
-        Selection(since=121),
-        Selection(until=120),
-        Selection(until=half_past_two),
+        LetterFilter(kind="late"),
+        LetterFilter(reason="why"),
+        LetterFilter(since=121),
+        LetterFilter(until=120),
+        LetterFilter(until=half_past_two),
     ):
         assert not passed.takes(letter), passed
 

@@ -78,7 +78,7 @@ async def test_a_worker_of_another_version_is_read_as_far_as_it_is_known(setting
         )
         await db["_workers"].insert_one({"_id": "b"})
         by_id = {worker.id: worker for worker in await workers.seen(db)}
-        rows = await show_workers.answer(db, settings, 10)
+        rows = await show_workers.answer(db, settings.kafka_group, 10)
     assert by_id["a"].standing.partitions == (
         workers.Holding("views", 0, 7, None, NOON),
         workers.Holding("views", 1, 0),

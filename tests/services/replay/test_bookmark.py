@@ -11,7 +11,14 @@ import msgspec
 import pytest
 
 from movie_stream.errors import FileRefused
-from movie_stream.replay.resume.bookmark import Bookmark, BookmarkFile, Mode, Place, bookmark_of, state_folder
+from movie_stream.replay.resume.bookmark import (
+    Bookmark,
+    BookmarkFile,
+    Mode,
+    PartitionProgress,
+    bookmark_of,
+    state_folder,
+)
 
 HOLD = """
 import pathlib, sys
@@ -39,7 +46,7 @@ def bookmark(file: Path, views: int = 7, *, finished: bool = False) -> Bookmark:
         topic_identity="cluster/topic",
         now_ms=1,
         future_tolerance_ms=2,
-        places=[Place(views, 40), Place(5_000, 6_000)],
+        places=[PartitionProgress(views, 40), PartitionProgress(5_000, 6_000)],
         finished=finished,
         saved_at="2026-11-24 05:54:16 UTC",
     )

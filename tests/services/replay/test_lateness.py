@@ -22,6 +22,7 @@ from movie_stream.replay.order.plan import Plan, plan_of
 from movie_stream.replay.resume.bookmark import bookmark_of
 from movie_stream.replay.send import ReplayProgress, ReplayResult, replay
 from movie_stream.replay.source import ViewsSource
+from movie_stream.runs.fingerprint import rules_of
 from movie_stream.settings import Settings
 from tests.services.replay.test_send import START_MS, csv_file, topic, view
 from tests.support.whole_path import command, database, log_of, succeed
@@ -63,7 +64,7 @@ def test_late_is_what_a_worker_refuses(views: list[tuple[int, int]], newest: dic
             continue
         judged += 1
         late += place in newest and time_ms < newest[place] - 3
-    lateness = Lateness(settings, 3, newest, sent=sent)
+    lateness = Lateness("views", rules_of(settings), 3, newest, sent=sent)
     for start in (0, 15):
         times_ms = np.array([time_ms for _, time_ms in views[start : start + 15]], np.int64)
         lateness.add(keys[start : start + 15], times_ms)
@@ -104,7 +105,7 @@ async def test_the_newest_view_of_each_partition_is_found_whatever_stands_behind
     users = [b"user_%d" % user for user in range(300)]
     newest = {place: START_MS + user for user, place in enumerate(partitions_of(users, 3).tolist())}
     assert await newest_views(topic, 3) == newest
-    few = await newest_views(topic, 3, read_at_most=60, places=4)
+    few = await newest_views(topic, 3, read_at_most=60, samples=4)
     assert few.keys() == newest.keys()
     assert all(START_MS <= few[place] <= newest[place] for place in few), "a sample finds no more than there is"
 
@@ -115,9 +116,9 @@ def test_workers_know_what_a_sample_does_not_see(settings: Settings, tmp_path: P
     csv_file(tmp_path, *(view(1, START_MS + (DAY_MS if number == 700 else number)) for number in range(2_000)))
     succeed(settings, "produce", "--file", str(tmp_path / "views.csv"), "--no-sort")
     [place] = partitions_of([b"user_1"], 3).tolist()
-    assert asyncio.run(newest_views(settings, 3, read_at_most=90, places=3))[place] == START_MS + 1_999
+    assert asyncio.run(newest_views(settings, 3, read_at_most=90, samples=3))[place] == START_MS + 1_999
     succeed(settings, "worker", "--until-end")
-    assert asyncio.run(newest_views(settings, 3, read_at_most=90, places=3))[place] == START_MS + DAY_MS
+    assert asyncio.run(newest_views(settings, 3, read_at_most=90, samples=3))[place] == START_MS + DAY_MS
 
 
 # ---- what is said and refused ----------------------------------------------------------------------------------------

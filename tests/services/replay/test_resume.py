@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import dataclasses
 import os
 import random
 import signal
@@ -31,14 +30,14 @@ from movie_stream.kafka.cluster import client
 from movie_stream.kafka.produce import topic_writer
 from movie_stream.replay.files.csv_header import HEADER_LINE
 from movie_stream.replay.order.plan import Plan
-from movie_stream.replay.resume.bookmark import Bookmark, Mode, Place, bookmark_of
+from movie_stream.replay.resume.bookmark import Bookmark, Mode, PartitionProgress, bookmark_of
 from movie_stream.replay.send import ReplayProgress, ReplayResult, replay
 from movie_stream.replay.source import ViewsSource
 from movie_stream.settings import Settings
 from tests.services.kafka.test_headers import send as send_as_is
 from tests.services.kafka.test_topic_writer import PARTITIONS, create_topic, read_topic
-from tests.support.broken_wire import BrokenWire, Fault
 from tests.support.kafka_server import KafkaServer
+from tests.support.proxy import Fault, Proxy
 from tests.support.whole_path import COMMAND, environment
 
 START_MS = 1_730_383_200_000
@@ -243,7 +242,7 @@ async def test_resuming_what_is_finished_sends_nothing(topic: Settings, tmp_path
 async def test_all_had_arrived(topic: Settings, tmp_path: Path) -> None:
     path = views_file(tmp_path, 500)
     await send(topic, path)
-    change(path, finished=False, places=[Place(0, 0)] * PARTITIONS)
+    change(path, finished=False, places=[PartitionProgress(0, 0)] * PARTITIONS)
     result = await send(topic, path)
     assert (result.sent, result.sent_before) == (0, 500)
     assert await standing(topic) == expected(path)
@@ -276,12 +275,15 @@ async def test_what_lies_in_the_future_is_decided_once(topic: Settings, tmp_path
     [
         ({"topic": "other"}, r"expected the topic other, got movie-events-.*; set KAFKA_TOPIC=other, or send"),
         ({"topic_identity": "c/t"}, r"of then \(c/t\), got another \(.*\); correct KAFKA_BOOTSTRAP_SERVERS, or send"),
-        ({"places": [Place(1, 1)]}, r"expected 1 partitions of movie-events-.*, got 3; correct"),
+        ({"places": [PartitionProgress(1, 1)]}, r"expected 1 partitions of movie-events-.*, got 3; correct"),
         ({"size_bytes": 2_000}, r"expected the file of then, 2,000 bytes, got .* bytes; restore it, or send"),
         ({"blake2b": "00"}, r"expected the file of then, got other content of the same size; restore it"),
         ({"movie_stream": "9.9"}, r"expected movie-stream 9.9, got .*; use that version"),
-        ({"places": [Place(0, 9_999)] * 3}, r"partition 0 of .* from offset 9999 on, but it holds 0 to \d+; look what"),
-        ({"places": [Place(10_000, 0)] * 3}, r"names more views than it has; send all of it"),
+        (
+            {"places": [PartitionProgress(0, 9_999)] * 3},
+            r"partition 0 of .* from offset 9999 on, but it holds 0 to \d+; look what",
+        ),
+        ({"places": [PartitionProgress(10_000, 0)] * 3}, r"names more views than it has; send all of it"),
     ],
 )
 async def test_what_does_not_fit_is_said(topic: Settings, tmp_path: Path, fields: dict[str, Any], said: str) -> None:
@@ -297,26 +299,16 @@ async def test_what_does_not_fit_is_said(topic: Settings, tmp_path: Path, fields
 
 
 @asynccontextmanager
-async def behind_a_wire(settings: Settings) -> AsyncIterator[tuple[Settings, Settings, BrokenWire]]:
+async def behind_a_wire(settings: Settings) -> AsyncIterator[tuple[Settings, Settings, Proxy]]:
     """A broker of its own without idempotent producers: settings that lead there over the wire, others directly."""
-    program = broker()
-    with ExitStack() as stack:
-        async with BrokenWire() as wire:
-
-            def command(port: int) -> list[str]:
-                wire.target = port
-                advertised = f"tcp://127.0.0.1:{wire.port}"
-                words = list(program.command(port))
-                words[words.index("--advertised-listener-url") + 1] = advertised
-                return words
-
-            _, port = await launch(dataclasses.replace(program, command=command), stack)
-            over, directly = (
-                settings.model_copy(update={"kafka_bootstrap_servers": f"127.0.0.1:{number}"})
-                for number in (wire.port, port)
-            )
-            await create_topic(over.require_broker(), over.kafka_topic)
-            yield over, directly, wire
+    with Proxy() as wire, ExitStack() as stack:
+        _, port = await launch(wire.before(broker()), stack)
+        over, directly = (
+            settings.model_copy(update={"kafka_bootstrap_servers": f"127.0.0.1:{number}"})
+            for number in (wire.port, port)
+        )
+        await create_topic(over.require_broker(), over.kafka_topic)
+        yield over, directly, wire
 
 
 async def test_what_a_broken_wire_loses_is_made_up_for(
@@ -347,7 +339,7 @@ async def test_only_what_reaches_the_broker_after_it_was_looked_up_is_doubled(
             await send(over, path, rate=20_000)
         await send(over, path)
         assert await standing(over) == expected(path)
-        await wire.let_go()
+        wire.let_go()
         doubled = [sorted(events) for events in await standing(directly)]
         once = [sorted(events) for events in expected(path)]
         assert doubled != once
@@ -394,7 +386,7 @@ async def test_an_open_transaction_hides_nothing(kafka: KafkaServer, settings: S
             for partition in range(PARTITIONS):
                 await other.send_and_wait(there.kafka_topic, key=b"other", value=b"{}", partition=partition)
             await interrupted(there, path, 1_000, "resume")
-            change(path, places=[Place(0, 0)] * PARTITIONS)
+            change(path, places=[PartitionProgress(0, 0)] * PARTITIONS)
             await interrupted(there, path, 1_000, "resume")
             await ends()  # now each partition ends with a record of the transaction's own
         await send(there, path)
@@ -423,7 +415,7 @@ async def test_headers_of_any_name_hide_nothing(topic: Settings, tmp_path: Path)
             await send_as_is(topic, topic.kafka_topic, odd, partition)
         result = await send(topic, path)
     assert (result.sent, result.sent_before) == (0, 500)
-    change(path, finished=False, places=[Place(0, 0)] * PARTITIONS)
+    change(path, finished=False, places=[PartitionProgress(0, 0)] * PARTITIONS)
     result = await send(topic, path)
     assert (result.sent, result.sent_before) == (0, 500)
 

@@ -16,9 +16,10 @@ from movie_stream.replay.order import sorted_runs
 from movie_stream.replay.order.plan import Plan
 from movie_stream.replay.send import ReplayProgress, ReplayResult, replay
 from movie_stream.replay.source import ViewsSource
-from movie_stream.replay.synthetic.generate import COLUMNS, generate_rows
+from movie_stream.replay.synthetic.generate import generate_rows
 from movie_stream.settings import Settings
 from tests.services.kafka.test_topic_writer import PARTITIONS, create_topic, read_topic
+from tests.support.generated_csv import csv_text
 
 START_MS = 1730383200000
 YEAR_MS = 367 * 86_400_000
@@ -58,7 +59,7 @@ async def sent_to(settings: Settings) -> list[list[tuple[str, int]]]:
 
 async def test_a_file_in_order_is_sent_as_it_stands(topic: Settings, tmp_path: Path) -> None:
     path = tmp_path / "views.csv"
-    path.write_text(",".join(COLUMNS) + "\n" + "".join(rows.to_csv() for rows in generate_rows(12_000, 1)))
+    path.write_text(csv_text(generate_rows(12_000, 1)))
     seen: list[ReplayProgress] = []
     result = await replay(topic, ViewsSource(path), progress=seen.append)
     events = await sent_to(topic)

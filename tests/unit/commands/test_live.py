@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from movie_stream.commands.demo.live import Run, frame, results, screen
+from movie_stream.commands.demo.live import DemoState, frame, results, screen
 from movie_stream.commands.demo.watch import Snapshot
 from movie_stream.mongo.documents import CategoryStats, HourlyMetrics, MoviesAggregates, TopMoviesEntry
 
@@ -70,15 +70,17 @@ def snapshot(at_s: float = 1.0, views: int = 5_000) -> Snapshot:
     return Snapshot(at_s, views, 2, 123, windows, genres, films, hours)  # type: ignore[arg-type]
 
 
-def run_of(found: Snapshot | None) -> Run:
-    run = Run("embedded broker and MongoDB", planned=100_000, sent=6_000, sent_share=0.06, sending_s=0.0, began_s=0.0)
+def run_of(found: Snapshot | None) -> DemoState:
+    run = DemoState(
+        "embedded broker and MongoDB", planned=100_000, sent=6_000, sent_share=0.06, sending_s=0.0, began_s=0.0
+    )
     run.phase = "replaying"
     if found is not None:
         run.saw(found)
     return run
 
 
-def drawn(run: Run, width: int, height: int, *, encoding: str = "utf-8") -> list[str]:
+def drawn(run: DemoState, width: int, height: int, *, encoding: str = "utf-8") -> list[str]:
     out = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="replace")  # as the demo has it
     console = Console(file=out, width=width, height=height, color_system=None, force_terminal=False)
     console.print(frame(run, width, height, plain=console.options.ascii_only), height=height, end="")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from movie_stream.aggregates.accumulator import Rules
 from movie_stream.columnar.murmur2 import partitions_of
 from movie_stream.dead_letters.copies import ELSEWHERE, LATE, LEFT_OUT, NO_LINE, Judge, changes_of, rewritten
 from movie_stream.dead_letters.letters import Letter
@@ -37,7 +38,7 @@ def untold() -> None:
 
 def judge(watermark_ms: int | None = None, misplaced: bool = False) -> Judge:
     known = {} if watermark_ms is None else {HOME: watermark_ms}
-    return Judge(HOUR_MS, 24 * HOUR_MS, 3, known, misplaced)
+    return Judge(Rules(24 * HOUR_MS, HOUR_MS), 3, known, misplaced)
 
 
 def sent(judge: Judge, *letters: Letter) -> list[bytes]:

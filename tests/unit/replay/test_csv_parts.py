@@ -14,11 +14,12 @@ from movie_stream.events.contract import FIELDS, OPTIONAL
 from movie_stream.replay.files import csv_cells, csv_rows
 from movie_stream.replay.files.csv_header import Header
 from movie_stream.replay.files.csv_rows import RefusedRow, Rows
-from movie_stream.replay.records import csv_parts, csv_views, views
+from movie_stream.replay.records import csv_parts, csv_views, replay_input
 from movie_stream.replay.records.csv_parts import Parts, QuickRecords
 from movie_stream.replay.records.csv_records import PlainRecords, ViewChunk
 from movie_stream.replay.records.csv_views import ViewsFile
 from movie_stream.replay.synthetic.generate import COLUMNS, generate_rows
+from tests.support.generated_csv import csv_text
 
 HOUR_MS = 3_600_000
 
@@ -117,12 +118,12 @@ def check_both_ways(path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_rows, "CHUNK", 200)
         in_other_chunks = all_of(path)
-        for way in ("_cut_at", "_cut_by_reader"):
+        for way in ("_split", "_parse"):
             patch.setattr(csv_rows, way, lambda *_: None)
-        patch.setattr(views, "QuickRecords", lambda plain: plain)
+        patch.setattr(replay_input, "QuickRecords", lambda plain: plain)
         patch.setattr(csv_cells, "even_timestamps", lambda _: None)
         patch.setattr(csv_views, "even_timestamps", lambda _: None)
-        patch.setattr(views, "even_timestamps", lambda _: None)
+        patch.setattr(replay_input, "even_timestamps", lambda _: None)
         plain = all_of(path)
     assert quick == plain
     assert in_other_chunks == plain
@@ -158,8 +159,8 @@ def test_rows_that_are_bad_in_different_ways(tmp_path: Path) -> None:
 
 def write(path: Path, *more: str) -> Path:
     """10,000 generated views, and more lines in their midst."""
-    rows = "".join(rows.to_csv() for rows in generate_rows(10_000, 1)).splitlines(keepends=True)
-    path.write_text("".join([",".join(COLUMNS) + "\n", *rows[:5_000], *more, *rows[5_000:]]))
+    lines = csv_text(generate_rows(10_000, 1)).splitlines(keepends=True)
+    path.write_text("".join([*lines[:5_001], *more, *lines[5_001:]]))
     return path
 
 

@@ -1,4 +1,4 @@
-"""What a replay reads: views in rows, from a file of them or made up from a catalogue."""
+"""What a replay reads: rows of views, from a file or made up from a catalogue."""
 
 from __future__ import annotations
 
@@ -22,19 +22,18 @@ from movie_stream.replay.records.csv_records import PlainRecords, ViewChunk
 Times = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
-class Views(ABC):
-    """Views that can be read several times, each time the same ones; use them in a `with`.
+class ReplayInput(ABC):
+    """Views that can be read repeatedly, with the same result; use it in a `with`.
 
-    Of these, only those within `between` count, which looks at the times that the rows have; what comes out is moved
-    by `shift_ms`.
+    Only views whose own time is within `between` are returned, shifted by `shift_ms`.
     """
 
     path: Path | str
     """Where they come from, for messages."""
     what: str
-    """What they are, for people."""
+    """What they are, for messages."""
     file_bytes: int
-    """How large the file is."""
+    """The size of the file."""
     made_of: str = ""
     """What they depend on besides the file."""
     made_up: bool = False
@@ -42,33 +41,33 @@ class Views(ABC):
     size: int
     """What there is to read, in bytes or views."""
     position: int
-    """How much of it was read this time."""
+    """How much of it was read in this pass."""
     line: int
     """The same in physical lines."""
     now_ms: int
-    """What lies in the future is decided by this moment, so that it is the same each time they are read."""
+    """The present by which views lie in the future, the same for every pass."""
     mended: Counter[str]
-    """What was repaired this time, and how often."""
+    """What was repaired in this pass, and how often."""
     refused: Sequence[RefusedRow] = ()
-    """Rows that were of no use already when it was opened."""
+    """Rows that were refused when it was opened."""
     between: TimeRange = EVER
     shift_ms: int = 0
 
     def __init__(self, header: Header) -> None:
-        self._time_place = header.position["timestamp"]
+        self._time_position = header.position["timestamp"]
         self._records = QuickRecords(PlainRecords(header))
 
     @abstractmethod
     def rows(self, last_line: int | None = None) -> Iterator[Rows]:
-        """All of them, or those up to a physical line, in the columns of the header."""
+        """All rows, or those up to a physical line, with the columns of the header."""
 
     @abstractmethod
     def hashes(self) -> Iterator[str]:
-        """A hash of more and more of what they depend on, last of all of it."""
+        """Hashes of a growing part of what the views depend on; the last one is of all of it."""
 
     @abstractmethod
     def close(self) -> None:
-        """Closes what is open."""
+        """Closes the file."""
 
     def __enter__(self) -> Self:
         return self
@@ -77,23 +76,23 @@ class Views(ABC):
         self.close()
 
     def chunks(self, future_tolerance_ms: int | None, last_line: int | None = None) -> Iterator[ViewChunk]:
-        """The views, or those of the physical lines up to `last_line`.
+        """The views, or those up to the physical line `last_line`.
 
-        One that lies more than `future_tolerance_ms` ahead of `now_ms` is refused, as the worker would; None: none is.
+        A view more than `future_tolerance_ms` ahead of `now_ms` is refused, as by a worker; never if that is None.
         """
         now = (-1, 0) if future_tolerance_ms is None else (self.now_ms, future_tolerance_ms)
         for rows in self.rows(last_line):
             yield self._records.views(self._moved(self._chosen(rows)), *now)
 
     def times(self) -> Iterator[Times]:
-        """Times (ms) and lines of the rows that have a whole number there, whatever else they have; not moved."""
+        """Times (ms, not shifted) and lines of the rows whose time is a whole number, good or bad."""
         for rows in self.rows():
             times_ms, lines = self._times_of(rows)
             chosen = self.between.has(times_ms)
             yield (times_ms, lines) if chosen.all() else (times_ms[chosen], lines[chosen])
 
     def _times_of(self, rows: Rows) -> Times:
-        cells, lines = rows.columns[self._time_place], rows.lines
+        cells, lines = rows.columns[self._time_position], rows.lines
         even = even_timestamps(cells)
         if even is not None:
             return even, lines
@@ -104,7 +103,7 @@ class Views(ABC):
         return np.array(column, np.int64), lines
 
     def _chosen(self, rows: Rows) -> Rows:
-        """The rows within the range of time; those without a time are there too, to be refused."""
+        """The rows within `between`, and those without a time, which will be refused."""
         if self.between == EVER:
             return rows
         times_ms, lines = self._times_of(rows)
@@ -112,10 +111,10 @@ class Views(ABC):
         return rows if not len(outside) else rows.without(np.isin(rows.lines, outside).tolist())
 
     def _moved(self, rows: Rows) -> Rows:
-        """The rows at their new times."""
+        """The rows with shifted times."""
         if not self.shift_ms:
             return rows
-        cells = rows.columns[self._time_place]
+        cells = rows.columns[self._time_position]
         even = even_timestamps(cells)
         if even is not None:
             moved = list(map(str, (even + self.shift_ms).tolist()))
@@ -125,5 +124,5 @@ class Views(ABC):
                 for time_ms, cell in zip(timestamps(cells), cells, strict=True)
             ]
         columns = list(rows.columns)
-        columns[self._time_place] = moved
+        columns[self._time_position] = moved
         return Rows(columns, rows.lines, rows.refused)
