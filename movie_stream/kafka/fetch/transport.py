@@ -32,7 +32,7 @@ from faust.types import TP, ConsumerMessage
 from movie_stream.events.chunk import Chunk, Records
 from movie_stream.events.layout import Layouts
 from movie_stream.kafka.batches.inflate import BatchRefused
-from movie_stream.kafka.batches.unpack import Fetched, chunks, take_runs
+from movie_stream.kafka.batches.unpack import Fetched, WholeBatches, chunks, take_runs
 from movie_stream.kafka.cluster.client import CLIENT_ID
 from movie_stream.kafka.group.leaving import leave_group, stop_consumer
 from movie_stream.kafka.group.membership import Membership
@@ -78,6 +78,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         self._assignor = RoundRobinPartitionAssignor
         return aiokafka.AIOKafkaConsumer(
             **transport.client_options | {"client_id": WORKER},
+            value_deserializer=WholeBatches(),
             group_id=self.app.conf.id,
             partition_assignment_strategy=[RoundRobinPartitionAssignor],
             enable_auto_commit=False,
@@ -204,7 +205,7 @@ class ChunkConsumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self._next: dict[TP, int] = {}  # where the next chunk of a partition starts
         self._ahead: deque[asyncio.Task[Any]] = deque()  # what is being fetched, in this order
-        self._told: dict[TP, int] = {}  # the positions that the group knows
+        self._offsets_committed: dict[TP, int] = {}  # what the group has taken; see agents/group.py
         self._seeks = 0
 
     def _new_consumer_thread(self) -> ChunkThread:
@@ -219,7 +220,7 @@ class ChunkConsumer(driver.Consumer):
         self.stop_flow()
         self._seeks += 1
         await self._drop_ahead()
-        self._told.clear()  # others may have told it something else meanwhile
+        self._offsets_committed.clear()  # others may have told it something else meanwhile
         positions = await self.transport.restore(self.assignment())
         await self.seek_wait(positions)
         self._next = dict(positions)
@@ -265,7 +266,7 @@ class ChunkConsumer(driver.Consumer):
         """The first of what is being fetched; nothing if it was dropped meanwhile."""
         self._fetch_ahead()
         ahead = self._ahead[0]
-        await asyncio.wait([ahead])  # whoever cancels us may not cancel it, nor take what it brings away
+        await asyncio.wait([ahead])  # shields the fetch from our cancellation, which would lose what it brings
         if not self._ahead or self._ahead[0] is not ahead:
             return {}
         return self._ahead.popleft().result()
@@ -356,14 +357,14 @@ class ChunkConsumer(driver.Consumer):
         return list(self.transport.finished())
 
     def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
-        """Only what the tables have finished, and each position once."""
+        """Only what the tables have finished, and each position once: step 4 of a commit's way, see agents/group.py."""
         finished = self.transport.finished()
-        return {tp: finished[tp] for tp in tps if tp in finished and finished[tp] != self._told.get(tp)}
+        return {tp: finished[tp] for tp in tps if tp in finished and finished[tp] != self._offsets_committed.get(tp)}
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         committed = await super()._commit(offsets)
         if committed:
-            self._told.update(offsets)
+            self._offsets_committed.update(offsets)
         return committed
 
     async def verify_all_partitions_active(self) -> None:
@@ -383,7 +384,7 @@ class ChunkTransport(driver.Transport):
     reachable: Callable[[], bool]
     """Whether the broker answers, as far as is known."""
     finished: Callable[[], Mapping[TP, int]]
-    """The positions that the group may be told."""
+    """The positions that may be committed."""
     refuse: Callable[[BatchRefused, Mapping[TP, int]], Awaitable[None]]
     """Called when records cannot be unpacked, with the positions up to which records were handed out; does not return.
     """

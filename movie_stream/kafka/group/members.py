@@ -37,7 +37,7 @@ class Member:
 
     def is_worker(self, names: Topics) -> bool:
         """Whether it is one of the workers that count these topics."""
-        return self.client.startswith(client.CLIENT_ID) and self.topics in (set(), {names.events, names.partials})
+        return self.client.startswith(client.CLIENT_ID) and self.topics in (set(), {*names.sources})
 
     def __str__(self) -> str:
         """In words.
