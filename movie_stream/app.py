@@ -83,7 +83,7 @@ async def or_die(work: Coroutine[Any, Any, Any]) -> Any:
         return await work
 
 
-def cut(tp: TP, start: int, oldest: int) -> None:
+def records_deleted(tp: TP, start: int, oldest: int) -> None:
     """Records were deleted before they were read: a restart decides by the last checkpoint what that means."""
     die(
         WorkerFailed(
@@ -185,7 +185,7 @@ class MovieStream(faust.App):
         transport.finished = self.worker.finished
         transport.reachable = lambda: not self.worker.broker_lost
         transport.refuse = lambda error, given: or_die(self.worker.refuse(error, given))
-        transport.cut = cut
+        transport.records_deleted = records_deleted
         self.transport = transport
         receive_in_place()
         take_whole_batches()

@@ -6,9 +6,10 @@ A commit tells whoever watches the group how far this worker is; nothing is ever
    (`flush` of Accumulate and Publish, steps 1 to 3).
 2. `Owner._finish` notes the cursor's position in `Owner.finished`, and calls `Group.commit_soon`.
 3. `FaustGroup.commit_soon` has Faust's consumer commit. One commit is under way at a time; what comes meanwhile goes
-   with the next. Faust also commits by itself, every second and when partitions are revoked: by steps 4 to 6.
-4. Faust asks what there is to commit. `ChunkConsumer._filter_committable_offsets` answers with `Worker.finished`,
-   without the positions that the group knows already; what Faust has acknowledged itself counts for nothing.
+   with the next. Faust also does so by itself, every second.
+4. Faust asks what there is to commit: `ChunkConsumer._filter_tps_with_pending_acks` and `_filter_committable_offsets`
+   answer with `Worker.finished`, without the positions that the group knows already. What Faust has acknowledged
+   itself counts for nothing.
 5. `ChunkThread._commit`, in the thread that fetches, has aiokafka send the offsets. A rebalance may refuse them, or the
    broker be away: that is logged, and no error.
 6. `ChunkConsumer._commit` notes what the group has taken. What it has not is answered again in step 4 of the next

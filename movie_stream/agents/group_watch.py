@@ -14,6 +14,7 @@ from movie_stream.agents.faust_group import FaustGroup
 from movie_stream.agents.owner import Owners, done_by
 from movie_stream.errors import BrokerRefused, BrokerUnreachable, WorkerFailed
 from movie_stream.kafka.cluster import client
+from movie_stream.kafka.cluster.topics import Topics
 from movie_stream.kafka.group import members
 from movie_stream.kafka.group.group_state import REMEDY, describe_group
 from movie_stream.settings import Settings
@@ -39,7 +40,7 @@ class GroupWatch:
     ) -> None:
         """`patience_s`: how long the worker waits for its share of the partitions."""
         self._settings, self._admin, self._group, self._owners = settings, admin, group, owners
-        self._patience_s = patience_s
+        self._names, self._patience_s = Topics.of(settings), patience_s
         self._starved_after_s = STARVED_AFTER_S
         """After how long a wait it is said that there is no share."""
 
@@ -76,7 +77,7 @@ class GroupWatch:
             named = found
 
     async def _strangers(self) -> list[members.Member]:
-        return members.strangers(self._settings, await members.members_of(self._settings, self._admin))
+        return members.strangers(self._names, await members.members_of(self._settings, self._admin))
 
     async def _look_at_refusal(self) -> None:
         """Raises why the group does not take us, if it does not; whoever is no worker there may be the cause."""

@@ -91,7 +91,7 @@ async def _alone(settings: Settings) -> AsyncIterator[tuple[AIOKafkaConsumer, se
 async def _company(settings: Settings) -> WorkersRunning:
     """Who else is in the group."""
     async with client.admin(settings) as admin:
-        found = members.strangers(settings, await members.members_of(settings, admin))
+        found = members.strangers(Topics.of(settings), await members.members_of(settings, admin))
     others = f"{members.complaint(settings, found)}; {members.REMEDY}" if found else ""
     return WorkersRunning(group=settings.kafka_group, others=others)
 

@@ -7,7 +7,7 @@ What Faust 0.15 does otherwise, and why it is overridden here:
 * It acknowledges a chunk even if the agent raised, and expands a gap in the offsets into a list. Here the
   tables say what is finished, and nothing else is ever committed.
 * It stops fetching for a second when every stream's buffer is full. Here a full buffer just makes the fetcher wait.
-* It does not say when a partition was cut under the consumer. Here a hole at a chunk's beginning is looked into, and
+* It does not say when records were deleted under the consumer. Here a hole at a chunk's beginning is looked into, and
   so is a position that moved although no record came.
 * It ends the process when a commit comes too late in a rebalance, and never repeats one that failed. Commits tell here
   who watches how far we are, so none but the last matters, but that one does.
@@ -52,7 +52,6 @@ others.
 QUEUE_ENDS_WITHIN_S = 0.5
 FETCH_WITHIN_S = 0.2
 """The longest that a fetch waits for records, and so a rebalance for a fetch."""
-
 
 AHEAD: Final = 2
 """Fetches under way while another one's records are worked on. Faust's thread does two things at a time: a commit
@@ -212,7 +211,7 @@ class ChunkConsumer(driver.Consumer):
         return ChunkThread(self, loop=self.loop, beacon=self.beacon)
 
     async def perform_seek(self) -> None:
-        """Has the tables of the assigned partitions restored and goes on where they stand.
+        """Has the tables of the assigned partitions restored, and seeks to their positions.
 
         Nothing may be fetched meanwhile; who resumes the flow afterwards is Faust. It does so too if the next
         rebalance has begun during the seek, hence the flow is stopped here, and not only by that rebalance.
@@ -220,7 +219,7 @@ class ChunkConsumer(driver.Consumer):
         self.stop_flow()
         self._seeks += 1
         await self._drop_ahead()
-        self._offsets_committed.clear()  # others may have told it something else meanwhile
+        self._offsets_committed.clear()  # others may have committed something else meanwhile
         positions = await self.transport.restore(self.assignment())
         await self.seek_wait(positions)
         self._next = dict(positions)
@@ -244,7 +243,7 @@ class ChunkConsumer(driver.Consumer):
             if not found or found[0].offsets[0] > start:
                 oldest = (await self.earliest_offsets(tp))[tp]
                 if oldest > start:  # aiokafka has gone on at the oldest record without a word
-                    self.transport.cut(tp, start, oldest)
+                    self.transport.records_deleted(tp, start, oldest)
             # A chunk says where its fetch began, so that a table notices if ever that is not where it stands.
             for chunk in chunks(tp.partition, start if begin is None else begin, end, found):
                 if self.should_stop or not self.flow_active or (generation, seeks) != self._now:
@@ -388,5 +387,5 @@ class ChunkTransport(driver.Transport):
     refuse: Callable[[BatchRefused, Mapping[TP, int]], Awaitable[None]]
     """Called when records cannot be unpacked, with the positions up to which records were handed out; does not return.
     """
-    cut: Callable[[TP, int, int], None]
+    records_deleted: Callable[[TP, int, int], None]
     """Called when records from one offset to before another were deleted before they could be fetched."""

@@ -65,9 +65,8 @@ async def members_of(settings: Settings, admin: AIOKafkaAdminClient) -> list[Mem
         return await client.coordinated(ask)
 
 
-def strangers(settings: Settings, members: Iterable[Member]) -> list[Member]:
+def strangers(names: Topics, members: Iterable[Member]) -> list[Member]:
     """Those that are no workers of ours."""
-    names = Topics.of(settings)
     return [member for member in members if not member.is_worker(names)]
 
 
