@@ -61,7 +61,7 @@ class Owned(Generic[S]):
 
 
 class Owner(ABC, Generic[S]):
-    """The partitions of one topic that this worker owns. `finished` is what the group may be told of each."""
+    """The partitions of one topic that this worker owns. `finished` is what may be committed of each."""
 
     flushes_at_once: ClassVar[int] = 1
     """Each holds in memory what it writes."""

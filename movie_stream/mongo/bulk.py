@@ -127,8 +127,9 @@ async def _send(collection: Collection, batch: Sequence[_Encoded]) -> tuple[_Ans
 
 
 async def _look_why_unchanged(collection: Collection, sent: Sequence[Written], report: WriteReport) -> list[Written]:
-    """Duplicates and late ones leave a document as it is, rightly; an incomparable one must not pass in
-    silence. Those that were inserted, or stand there as they were sent.
+    """Reports what is incomparable or outranked; duplicates and late ones leave a document as it is, rightly.
+
+    Returns what was inserted, and what stands there as it was sent.
     """
     as_sent: list[Written] = []
     theirs = {
