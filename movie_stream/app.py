@@ -1,7 +1,7 @@
 """The Faust app: topics, agents and the worker wired together. `faust -A movie_stream.app worker -l info` runs it.
 
 `movie-stream worker` is the same thing. Faust gives the app, the agents, the topics, the group and the worker; state,
-positions and commits are ours (worker.py, tables/).
+positions and commits are ours (agents/, tables/).
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from movie_stream.console import ending, logs
 from movie_stream.errors import MovieStreamError, OutOfDescriptors, WorkerFailed
 from movie_stream.events.chunk import Chunk
 from movie_stream.events.layout import Layouts
-from movie_stream.kafka.batches.unpack import unpack_in_runs
-from movie_stream.kafka.cluster import client
+from movie_stream.kafka.batches.unpack import take_whole_batches
+from movie_stream.kafka.cluster import agents, client
 from movie_stream.kafka.fetch.frames import receive_in_place
 from movie_stream.kafka.fetch.transport import SESSION_TIMEOUT_MS, ChunkTransport
 from movie_stream.settings import Settings, load_settings
@@ -83,7 +83,7 @@ async def or_die(work: Coroutine[Any, Any, Any]) -> Any:
         return await work
 
 
-def cut(tp: TP, start: int, oldest: int) -> None:
+def records_deleted(tp: TP, start: int, oldest: int) -> None:
     """Records were deleted before they were read: a restart decides by the last checkpoint what that means."""
     die(
         WorkerFailed(
@@ -175,20 +175,27 @@ class MovieStream(faust.App):
         )
         settings.require_mongodb()
         self.worker = Worker(settings)
+        self._metrics_host, self._metrics_port = settings.metrics_host, settings.metrics_port
         self._background: list[asyncio.Task[Any]] = []
         self._metrics = ExitStack()
         transport = ChunkTransport(self.conf.broker_consumer, self)
         transport.client_options = client.options(settings)
-        transport.layouts = {settings.kafka_topic: Layouts()}
+        transport.layouts = {agent.source(settings): Layouts() for agent in agents.AGENTS if agent.of_views}
         transport.restore = lambda assigned: or_die(self.worker.restore(assigned))
         transport.finished = self.worker.finished
         transport.reachable = lambda: not self.worker.broker_lost
         transport.refuse = lambda error, given: or_die(self.worker.refuse(error, given))
-        transport.cut = cut
+        transport.records_deleted = records_deleted
         self.transport = transport
         receive_in_place()
-        for topic in (settings.kafka_topic, settings.kafka_partials_topic):
-            unpack_in_runs(topic)
+        take_whole_batches()
+
+    def add(self, name: str, source: str) -> None:
+        """Has Faust give the chunks of a topic to the worker's owner of it, as an agent of this name."""
+
+        @self.agent(self.topic(source, schema=ChunkSchema()), name=name)
+        async def agent(chunks: StreamT[Chunk]) -> None:
+            await or_die(self.worker.owners[source](chunks))
 
     def _create_directories(self) -> None:
         """Nothing is kept on disk."""
@@ -199,23 +206,13 @@ class MovieStream(faust.App):
             self._serve_metrics()
         await super().on_start()
         gc.freeze()  # the modules stay: looking at all of them again and again takes a collection most of its time
-        self._background = [
-            asyncio.create_task(or_die(work))
-            for work in (
-                self.worker.flush(),
-                self.worker.watch(),
-                self.worker.look_at_group(),
-                self.worker.beat(),
-                self.worker.report(),
-            )
-        ]
+        self._background = [asyncio.create_task(or_die(duty)) for duty in self.worker.duties()]
 
     def _serve_metrics(self) -> None:
         """Raises SettingsError."""
-        settings = self.worker.settings
-        if settings.metrics_port is not None:
+        if self._metrics_port is not None:
             ask = metrics.asked_in(asyncio.get_running_loop(), self.worker.figures)
-            self._metrics.enter_context(metrics.served(settings.metrics_host, settings.metrics_port, ask))
+            self._metrics.enter_context(metrics.served(self._metrics_host, self._metrics_port, ask))
 
     def _on_rebalance_when_stopped(self) -> None:
         """Faust would close the consumer's connection, and in the wrong loop: the last commit may be under way in it.
@@ -245,16 +242,8 @@ def create_app(settings: Settings) -> MovieStream:
         raise OutOfDescriptors(limit=may_open)
     give_back()
     created = MovieStream(settings)
-    movie_events = created.topic(settings.kafka_topic, schema=ChunkSchema())
-    movie_partials = created.topic(settings.kafka_partials_topic, schema=ChunkSchema())
-
-    @created.agent(movie_events)
-    async def accumulate(chunks: StreamT[Chunk]) -> None:
-        await or_die(created.worker.accumulate(chunks))
-
-    @created.agent(movie_partials)
-    async def publish(chunks: StreamT[Chunk]) -> None:
-        await or_die(created.worker.publish(chunks))
+    for agent in agents.AGENTS:
+        created.add(agent.name, agent.source(settings))
 
     @created.on_partitions_revoked.connect
     async def release(app: Any, revoked: set[TP], **_: Any) -> None:
@@ -264,7 +253,6 @@ def create_app(settings: Settings) -> MovieStream:
     async def given_nothing(app: Any, **_: Any) -> None:
         if not created.consumer.assignment():
             created.worker.given_nothing()
-            created.worker.told.set()
 
     @created.on_before_shutdown.connect
     async def shut_down(app: Any, **_: Any) -> None:

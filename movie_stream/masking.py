@@ -14,7 +14,11 @@ _SECRET_OPTION = re.compile(
 )  # bounded, so that a long text takes no longer than its length; "expected" is what our errors say of a setting
 
 _secrets: dict[str, None] = {}
-"""The secrets of this process in all their spellings, the longest first."""
+"""The secrets of this process in all their spellings, the longest first.
+
+Of the process, since what hides them is: the formatter of every logger, whose messages also libraries write, and what
+prints an error of which nobody knows where it comes from.
+"""
 
 
 def keep_secret(secret: str, *, user: str = "") -> None:

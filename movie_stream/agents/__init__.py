@@ -1,5 +1,11 @@
 """The two agents: accumulate.py counts the views of each source partition, publish.py merges and writes documents.
 
 Both own partitions the same way (owner.py): restore on assignment, apply chunks, flush a few times a second, leave.
-worker.py runs them in one process; group.py is what they need of the consumer group, metrics.py what it tells.
+context.py is what all of them are given, group.py what they need of the consumer group, and the way of a commit;
+flush_schedule.py says when a flush is due, tally.py what was done.
+
+worker.py runs them in one process, over faust_group.py. startup.py connects it; broker_watch.py, group_watch.py and
+partition_watch.py end it where it cannot go on; reporter.py tells how it goes, metrics.py to Prometheus.
+
+Which agents there are, kafka/cluster/agents.py declares.
 """

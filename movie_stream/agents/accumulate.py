@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterable
 from typing import Final
 
-from movie_stream.agents.group import Group
+from movie_stream.agents.context import Context
 from movie_stream.agents.owner import Owned, Owner
-from movie_stream.aggregates.accumulator import Accumulator, DeadLetter, Rules
+from movie_stream.agents.tally import Tally
+from movie_stream.aggregates.accumulator import Accumulator, DeadLetter
 from movie_stream.events.chunk import Chunk
 from movie_stream.events.reasons import kind_of
 from movie_stream.kafka.cluster import client
-from movie_stream.kafka.cluster.topics import Topics, Topology
-from movie_stream.kafka.log import Broker
 from movie_stream.kafka.produce.large_records import LARGE_BYTES
 
 logger = logging.getLogger(__name__)
@@ -29,22 +27,12 @@ LETTER_BYTES_AT_MOST: Final = 32 << 20
 class Accumulate(Owner[Accumulator]):
     """Owns partitions of `movie-events`."""
 
-    def __init__(
-        self,
-        broker: Broker,
-        topics: Topics,
-        topology: Topology,
-        rules: Rules,
-        run: str,
-        run_number: int,
-        group: Group,
-    ) -> None:
-        super().__init__(broker, run, group)
-        self._topics, self._rules, self._run_number = topics, rules, run_number
-        self.topic, self.changelog = topics.events, topics.accumulate_changelog
-        self._sources, self._targets = topology.partitions[topics.events], topology.partitions[topics.partials]
-        self._topic_identity = topology.identities[topics.events]
-        self._block_bytes = broker.block_bytes(topics.partials, topics.accumulate_changelog)
+    def __init__(self, context: Context, topic: str) -> None:
+        super().__init__(context, topic)
+        self._partials_topic, topology = context.topics.partials, context.topology
+        self._sources, self._targets = topology.partitions[topic], topology.partitions[self._partials_topic]
+        self._topic_identity = topology.identities[topic]
+        self._block_bytes = context.broker.block_bytes(self._partials_topic, self.changelog)
         self._letters: defaultdict[int, list[DeadLetter]] = defaultdict(list)
         self._letter_bytes: Counter[int] = Counter()
         self._warned_of_misplaced = False
@@ -53,11 +41,8 @@ class Accumulate(Owner[Accumulator]):
         self.copies: Counter[str] = Counter()
         """Copies of refused records since the start of the process that count ("counted"), or would again."""
 
-    async def __call__(self, chunks: AsyncIterable[Chunk]) -> None:
-        """The agent."""
-        async for chunk in chunks:
-            self.apply(chunk)
-            await asyncio.sleep(0)  # lets the flushes and the fetcher have their turn
+    def done(self) -> Tally:
+        return Tally(events=self.applied, refused=self.refused.copy(), copies=self.copies.copy())
 
     def new_state(self, partition: int) -> Accumulator:
         self._letters.pop(partition, None)
@@ -65,8 +50,8 @@ class Accumulate(Owner[Accumulator]):
         return Accumulator(
             partition,
             self._sources,
-            self._rules,
-            self._run_number,
+            self._context.rules,
+            self._context.run_number,
             topic=self._topic_identity,
             block_bytes=self._block_bytes,
         )
@@ -112,14 +97,14 @@ class Accumulate(Owner[Accumulator]):
         1. partials and dead letters, all acknowledged
         2. the checkpoint's entries, acknowledged
         3. its cursor, acknowledged, and it counts
-        4. the group's commit
+        4. the group's commit, see group.py
         """
         table, state = owned.table, owned.table.state
         partials = state.partials(self._targets, checkpoint)
         letters = self._letters.pop(partition, [])
         self._letter_bytes.pop(partition, None)
         frozen = table.freeze() if checkpoint else None
-        owned.waits_for = f"that the broker takes partials and dead letters ({self._topics.partials})"
+        owned.waits_for = f"that the broker takes partials and dead letters ({self._partials_topic})"
         await asyncio.gather(self._send_partials(partials), self._send_letters(letters))  # 1
         partials.clear()  # the entries need the memory
         if partition in self.paused:
@@ -136,12 +121,12 @@ class Accumulate(Owner[Accumulator]):
         for target, message in partials:
             by_target[target].append(message)
         await asyncio.gather(
-            *(self._broker.send(self._topics.partials, target, messages) for target, messages in by_target.items())
+            *(self._broker.send(self._partials_topic, target, messages) for target, messages in by_target.items())
         )
 
     async def _send_letters(self, letters: list[DeadLetter]) -> None:
         """In their order: a large one is sent when all before it are acknowledged."""
-        topic, sent = self._topics.dead_letters, list[asyncio.Future[object]]()
+        topic, sent = self._context.topics.dead_letters, list[asyncio.Future[object]]()
         with client.explained(self._broker.settings, f"writing to {topic}"):
             for letter in letters:
                 key, value = letter.key, letter.value if letter.refused else None
@@ -165,7 +150,7 @@ class Accumulate(Owner[Accumulator]):
             ("source-partition", str(letter.partition).encode()),
             ("source-offset", str(letter.offset).encode()),
             ("source-timestamp", str(letter.time_ms).encode()),
-            ("run", str(self._run_number).encode()),
+            ("run", str(self._context.run_number).encode()),
         ]
         if letter.original is not None:
             headers.append(("original-offset", str(letter.original).encode()))

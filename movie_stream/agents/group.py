@@ -1,4 +1,23 @@
-"""What an agent needs of the consumer group."""
+"""What an agent needs of the consumer group, and the way of a commit through it.
+
+A commit tells whoever watches the group how far this worker is; nothing is ever restored from it. Its way:
+
+1. `Owner._flush` has the agent write what changed and, where a checkpoint is due, waits until its cursor counts
+   (`flush` of Accumulate and Publish, steps 1 to 3).
+2. `Owner._finish` notes the cursor's position in `Owner.finished`, and calls `Group.commit_soon`.
+3. `FaustGroup.commit_soon` has Faust's consumer commit. One commit is under way at a time; what comes meanwhile goes
+   with the next. Faust also does so by itself, every second.
+4. Faust asks what there is to commit: `ChunkConsumer._filter_tps_with_pending_acks` and `_filter_committable_offsets`
+   answer with `Worker.finished`, without the positions that the group knows already. What Faust has acknowledged
+   itself counts for nothing.
+5. `ChunkThread._commit`, in the thread that fetches, has aiokafka send the offsets. A rebalance may refuse them, or the
+   broker be away: that is logged, and no error.
+6. `ChunkConsumer._commit` notes what the group has taken. What it has not is answered again in step 4 of the next
+   commit. A seek forgets all of these notes, since others may have committed something else meanwhile.
+7. `FaustGroup.committed` is set; after the first commit of an assignment `Worker.offsets_committed` is, too.
+
+Faust's side is in `kafka/fetch/transport.py`.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,6 +17,7 @@ from typing import Any, Final
 from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from movie_stream.agents.tally import Tally
 from movie_stream.errors import SettingsError
 
 logger = logging.getLogger(__name__)
@@ -41,13 +42,7 @@ class PartitionFigures:
 class Figures:
     """What a worker has done since it was started, and where it is."""
 
-    events: int
-    refused: Mapping[tuple[str, str], int]
-    """By kind and kind of the reason, of which there are a few dozen."""
-    copies: Mapping[str, int]
-    """Copies of refused records, by what became of them."""
-    documents: int
-    parked: int
+    done: Tally
     partitions: tuple[PartitionFigures, ...]
 
 
@@ -68,11 +63,12 @@ class WorkerCollector:
         except (TimeoutError, RuntimeError) as error:  # it is busy for long, or it stops
             logger.warning("metrics: the worker does not answer a scrape: %s", str(error) or type(error).__name__)
             return
-        yield _counter("events", "Records of the source topic that were read, refused ones among them.", figures.events)
+        done = figures.done
+        yield _counter("events", "Records of the source topic that were read, refused ones among them.", done.events)
         letters = CounterMetricFamily(
             "movie_stream_dead_letters", "Records that were refused.", labels=("kind", "reason")
         )
-        for (kind, reason), count in figures.refused.items():
+        for (kind, reason), count in done.refused.items():
             letters.add_metric((kind, reason), count)
         yield letters
         copies = CounterMetricFamily(
@@ -81,10 +77,10 @@ class WorkerCollector:
             labels=("outcome",),
         )
         for outcome in ("counted", "again"):
-            copies.add_metric((outcome,), figures.copies.get(outcome, 0))
+            copies.add_metric((outcome,), done.copies[outcome])
         yield copies
-        yield _counter("documents", "Documents that were inserted or replaced.", figures.documents)
-        yield _counter("documents_parked", "Documents that MongoDB's validators refused.", figures.parked)
+        yield _counter("documents", "Documents that were inserted or replaced.", done.documents)
+        yield _counter("documents_parked", "Documents that MongoDB's validators refused.", done.parked)
         yield from _gauges(figures.partitions)
 
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import AsyncIterable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
-from typing import ClassVar, Final, Generic, NamedTuple
+from typing import Any, ClassVar, Final, Generic
 
-from movie_stream.agents.group import Group
+from movie_stream.agents.context import Context
+from movie_stream.agents.flush_schedule import FlushSchedule
+from movie_stream.agents.tally import Tally
 from movie_stream.errors import ChangelogError, LogTruncated, WorkerFailed
 from movie_stream.events.chunk import Chunk
-from movie_stream.kafka.log import Broker, KafkaLog
+from movie_stream.kafka.log import KafkaLog
 from movie_stream.tables.checkpoint import BrokenChangelog
-from movie_stream.tables.claim import Claim
 from movie_stream.tables.table import Overtaken, S, Table
 
 logger = logging.getLogger(__name__)
@@ -30,52 +31,11 @@ LEFT_AT_ONCE: Final = 2
 STALLED_AFTER_S: Final = 60.0
 """A partition with records to read that has not moved for this long ends the process."""
 
-
 UNSAVED_AFTER_S: Final = 60.0
 """A partition that has moved has a checkpoint by then; one that has none is worth a word."""
 
-
-class Cadence(NamedTuple):
-    """How long the next flush, and the next checkpoint, wait for more to come once all that is there is counted."""
-
-    flush_s: float
-    """What a view waits for, twice, until it shows in MongoDB."""
-    checkpoint_s: float
-    """What is counted again, at most, after a crash; more under backlog."""
-
-
-LIVE: Final = Cadence(flush_s=0.15, checkpoint_s=1.0)
-UNTIL_END: Final = Cadence(flush_s=0.03, checkpoint_s=0.0)
-"""Of a worker that ends then, as everybody waits for it."""
-
 LOOK_EVERY_S: Final = 0.1
 """The longest that a flush which has become due is not seen."""
-
-
-class Pace:
-    """When the next flush is due: `base_s` after the last when caught up; under backlog rarer, by what it took.
-
-    >>> pace = Pace(base_s=0.25, at_most_s=5.0)
-    >>> pace.flushed(now_s=10.0, took_s=0.05)
-    >>> pace.due_s(caught_up=True), pace.due_s(caught_up=False)
-    (10.25, 11.0)
-    """
-
-    SHARE: Final = 20
-    """Under backlog a flush may take about one part in so many of the time."""
-
-    def __init__(self, base_s: float, at_most_s: float) -> None:
-        self._base_s, self._at_most_s = base_s, at_most_s
-        self._flushed_s = self._took_s = 0.0
-
-    def flushed(self, now_s: float, took_s: float) -> None:
-        """Notes a flush that ended at `now_s` and took `took_s` seconds."""
-        self._flushed_s, self._took_s = now_s, took_s
-
-    def due_s(self, caught_up: bool) -> float:
-        """When the next one is due."""
-        wait_s = self._base_s if caught_up else max(self._base_s, self.SHARE * self._took_s)
-        return self._flushed_s + min(wait_s, self._at_most_s)
 
 
 @dataclass
@@ -84,8 +44,8 @@ class Owned(Generic[S]):
 
     table: Table[S]
     lock: asyncio.Lock
-    flush: Pace
-    checkpoint: Pace
+    flush: FlushSchedule
+    checkpoint: FlushSchedule
     checkpointed: int
     """The position of the last checkpoint that counts."""
     moved_at_s: float
@@ -101,18 +61,14 @@ class Owned(Generic[S]):
 
 
 class Owner(ABC, Generic[S]):
-    """The partitions of one topic that this worker owns. `finished` is what the group may be told of each."""
+    """The partitions of one topic that this worker owns. `finished` is what may be committed of each."""
 
-    topic: str
-    changelog: str
     flushes_at_once: ClassVar[int] = 1
     """Each holds in memory what it writes."""
-    cadence: Cadence = LIVE
-    claim: Claim | None = None
-    """Whose the internal topics are; to be set before the first assignment."""
 
-    def __init__(self, broker: Broker, run: str, group: Group) -> None:
-        self._broker, self._run, self._group = broker, run, group
+    def __init__(self, context: Context, topic: str) -> None:
+        self._context, self._broker, self._group = context, context.broker, context.group
+        self.topic, self.changelog = topic, context.topics.changelogs[topic]
         self.owned: dict[int, Owned[S]] = {}
         self.finished: dict[int, int] = {}
         self.paused: set[int] = set()
@@ -122,6 +78,16 @@ class Owner(ABC, Generic[S]):
         """Records applied since the start of the process."""
         self.flushed_at: datetime | None = None
         """When the last flush of any partition ended."""
+
+    async def __call__(self, chunks: AsyncIterable[Chunk]) -> None:
+        """The agent: applies chunks as they come."""
+        async for chunk in chunks:
+            self.apply(chunk)
+            await asyncio.sleep(0)  # lets the flushes and the fetcher have their turn
+
+    def done(self) -> Tally:
+        """What this agent has to say of what a worker has done."""
+        return Tally()
 
     @abstractmethod
     def new_state(self, partition: int) -> S:
@@ -148,9 +114,8 @@ class Owner(ABC, Generic[S]):
 
     async def restore(self, partition: int) -> Table[S]:
         """The table of a partition that was assigned, as its changelog has it."""
-        table = Table(
-            self.new_state(partition), KafkaLog(self._broker, self.changelog, partition), self._run, self.claim
-        )
+        log, claim = KafkaLog(self._broker, self.changelog, partition), self._context.claim
+        table = Table(self.new_state(partition), log, self._context.run, None if claim is None else claim.claim)
         try:
             await table.restore()
         except BrokenChangelog as error:
@@ -172,7 +137,8 @@ class Owner(ABC, Generic[S]):
         if state.position < oldest:
             self.missed(partition, state.position, oldest)
             state.position = oldest
-        flush, checkpoint = Pace(self.cadence.flush_s, 5.0), Pace(self.cadence.checkpoint_s, 10.0)
+        cadence = self._context.cadence
+        flush, checkpoint = FlushSchedule(cadence.flush_s, 5.0), FlushSchedule(cadence.checkpoint_s, 10.0)
         self.owned[partition] = Owned(table, asyncio.Lock(), flush, checkpoint, checkpointed, monotonic())
         self.finished[partition] = checkpointed
         logger.info("%s, partition %s: goes on at offset %s", self.topic, partition, state.position)
@@ -202,7 +168,7 @@ class Owner(ABC, Generic[S]):
                         await self._flush(partition, owned)
 
     def urgent(self, partition: int) -> bool:
-        """Whether so much waits for a flush that it is due whatever the pace."""
+        """Whether so much waits for a flush that it is due whatever the schedule."""
         return False
 
     def _due_s(self, partition: int, owned: Owned[S]) -> float:
@@ -241,7 +207,7 @@ class Owner(ABC, Generic[S]):
         return self.owned.get(partition) is owned
 
     def _finish(self, partition: int, owned: Owned[S], position: int) -> None:
-        """A checkpoint counts: the group may be told."""
+        """A checkpoint counts: step 2 of a commit's way, see group.py."""
         owned.checkpointed, owned.saved_at_s = position, monotonic()
         if self.holds(partition, owned):
             self.finished[partition] = position
@@ -296,3 +262,12 @@ class Owner(ABC, Generic[S]):
             elif (since_s := monotonic() - owned.saved_at_s) > UNSAVED_AFTER_S:
                 return partition, since_s, owned.waits_for
         return None
+
+
+Owners = dict[str, Owner[Any]]
+"""Those of one worker, by the topic whose partitions each owns."""
+
+
+def done_by(owners: Owners) -> Tally:
+    """What all of them have done."""
+    return sum((owner.done() for owner in owners.values()), Tally())

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import ClassVar, Final, TypeVar
 
 import msgspec
 
-from movie_stream.agents.group import Group
+from movie_stream.agents.context import Context
 from movie_stream.agents.owner import Owned, Owner
+from movie_stream.agents.tally import Tally
 from movie_stream.aggregates.merger import DocumentKey, Evicted, Merger, OtherRun, Place, WindowKey
 from movie_stream.errors import ChangelogError, WorkerFailed
 from movie_stream.events.chunk import Chunk
-from movie_stream.kafka.cluster.topics import Topics, Topology
-from movie_stream.kafka.log import Broker
 from movie_stream.mongo.failures import MongoAway
 from movie_stream.mongo.guard import GuardedDocument, Rev
-from movie_stream.mongo.partials import PartialsStore
 from movie_stream.mongo.report import WriteReport
-from movie_stream.mongo.sink import Sink
 from movie_stream.tables.claim import PARTITION, encode
 from movie_stream.tables.table import Overtaken
 
@@ -51,36 +48,21 @@ class Publish(Owner[Merger]):
 
     flushes_at_once: ClassVar[int] = 2  # nearly all of such a flush is waiting for MongoDB
 
-    def __init__(
-        self,
-        broker: Broker,
-        topics: Topics,
-        topology: Topology,
-        allowed_lateness_ms: int,
-        run: str,
-        run_number: int,
-        group: Group,
-        sink: Sink,
-        store: PartialsStore,
-    ) -> None:
-        super().__init__(broker, run, group)
-        self._allowed_lateness_ms, self._run_number = allowed_lateness_ms, run_number
-        self.topic, self.changelog = topics.partials, topics.publish_changelog
-        self._sources = topology.partitions[topics.events]
-        self._block_bytes = broker.block_bytes(topics.publish_changelog)
-        self._sink, self._store = sink, store
-        self.claimed_at: int | None = None
+    def __init__(self, context: Context, topic: str) -> None:
+        super().__init__(context, topic)
+        self._sources = context.topology.partitions[context.topics.events]
+        self._block_bytes = context.broker.block_bytes(self.changelog)
+        self._sink, self._store = context.sink, context.store
+        self._run_number = context.run_number
+        self._claimed_at = None if context.claim is None else context.claim.offset
         """Where the claim on `movie-partials` stands, as far as is known; an older place only has more kept."""
         self.written = 0
         """Documents inserted or replaced, since the start of the process."""
         self.parked = 0
         """Documents that a validator refused, since the start of the process."""
 
-    async def __call__(self, chunks: AsyncIterable[Chunk]) -> None:
-        """The agent."""
-        async for chunk in chunks:
-            self.apply(chunk)
-            await asyncio.sleep(0)
+    def done(self) -> Tally:
+        return Tally(documents=self.written, parked=self.parked)
 
     def new_state(self, partition: int) -> Merger:
         return Merger(self._sources, self._run_number, block_bytes=self._block_bytes)
@@ -114,7 +96,7 @@ class Publish(Owner[Merger]):
         1. the documents, acknowledged by a majority and on disk
         2. the checkpoint's entries, acknowledged
         3. its cursor, acknowledged, and it counts
-        4. the group's commit; and what is below the cursor is deleted from `movie-partials`
+        4. the group's commit, see group.py; and what is below the cursor is deleted from `movie-partials`
         """
         table, state = owned.table, owned.table.state
 
@@ -137,11 +119,12 @@ class Publish(Owner[Merger]):
 
     async def _needless(self, partition: int, position: int) -> int:
         """Up to which offset nobody needs the records: below the position, and below the claim."""
-        if partition != PARTITION or self.claim is None:
+        claim = self._context.claim
+        if partition != PARTITION or claim is None:
             return position
-        if self.claimed_at is None or position - self.claimed_at > CLAIM_EVERY:
-            [self.claimed_at] = await self._broker.send(self.topic, partition, [encode(self.claim)])
-        return min(position, self.claimed_at)
+        if self._claimed_at is None or position - self._claimed_at > CLAIM_EVERY:
+            [self._claimed_at] = await self._broker.send(self.topic, partition, [encode(claim.claim)])
+        return min(position, self._claimed_at)
 
     def idle(self, owned: Owned[Merger]) -> bool:
         return super().idle(owned) and not owned.table.state.dirty
@@ -208,7 +191,7 @@ class Publish(Owner[Merger]):
     async def _evict(self, state: Merger, held: Callable[[], bool]) -> None:
         """Moves keys of old windows into MongoDB when there are too many. What cannot go now is passed over."""
         tried: set[WindowKey] = set()
-        while windows := state.evictable(self._allowed_lateness_ms, ROWS_IN_MEMORY, tried):
+        while windows := state.evictable(self._context.rules.allowed_lateness_ms, ROWS_IN_MEMORY, tried):
             tried.update(windows)
             stored: dict[Place, Rev] = {}
             for some in state.packed(windows):

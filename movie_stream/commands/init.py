@@ -12,6 +12,7 @@ from rich.text import Text
 
 from movie_stream.console import logs
 from movie_stream.kafka.cluster import client, permissions, topics
+from movie_stream.kafka.scan import PassOver, Unreadable
 from movie_stream.masking import MASK
 from movie_stream.mongo import runs, schema, users, workers
 from movie_stream.mongo.client import Database, address_of, opened
@@ -35,7 +36,8 @@ def init(settings: Settings, *, create_user: bool = False) -> None:
 
 
 async def _init(settings: Settings, console: Console, create_user: bool) -> None:
-    await _check_claims(settings)
+    pass_over = PassOver()
+    await _check_claims(settings, pass_over)
     created = await topics.ensure(settings)
     widened, too_narrow = await topics.widen(settings)
     _head(console, f"Kafka at {settings.require_broker()}")
@@ -49,7 +51,7 @@ async def _init(settings: Settings, console: Console, create_user: bool) -> None
         if create_user:
             ensured.append(await users.ensure_user(settings, db))
         _head(console, f"MongoDB at {address_of(db)}, database {db.name}")
-        claimed = await _claim(settings, db)
+        claimed = await _claim(settings, db, pass_over)
     for thing in ensured:
         _line(console, thing.state, thing.kind, thing.name)
     if not claimed:
@@ -58,7 +60,7 @@ async def _init(settings: Settings, console: Console, create_user: bool) -> None
         _hand_over(settings, console)
 
 
-async def _check_claims(settings: Settings) -> None:
+async def _check_claims(settings: Settings, unreadable: Unreadable) -> None:
     """Raises TopicsShared or DatabaseShared where another deployment uses our topics or database, before anything is
     made.
     """
@@ -69,17 +71,17 @@ async def _check_claims(settings: Settings) -> None:
             there = await topics.partitions_of(admin, names.all)
         if await _allowed(settings, admin):
             async with client.reader(settings) as reader:
-                await claims.check(settings, reader, await runs.claim_of(db, settings.kafka_group), there)
+                await claims.check(settings, reader, await runs.claim_of(db, settings.kafka_group), there, unreadable)
 
 
-async def _claim(settings: Settings, db: Database) -> bool:
+async def _claim(settings: Settings, db: Database, unreadable: Unreadable) -> bool:
     """Claims the topics that have no claim; False if that is not allowed."""
     async with client.admin(settings) as admin:
         if not await _allowed(settings, admin):
             return False
     ours = await runs.claim_of(db, settings.kafka_group)
     async with client.reader(settings) as reader:
-        found = await claims.check(settings, reader, ours)
+        found = await claims.check(settings, reader, ours, unreadable=unreadable)
     if topics.Topics.of(settings).partials not in found:
         producer = await client.start_producer(settings)
         try:

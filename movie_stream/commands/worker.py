@@ -10,7 +10,7 @@ import sys
 
 from aiokafka import TopicPartition
 
-from movie_stream.agents.owner import UNTIL_END
+from movie_stream.agents.flush_schedule import UNTIL_END
 from movie_stream.console import logs
 from movie_stream.kafka.offsets import said_of
 from movie_stream.runs.progress import wait_until_counted
@@ -28,15 +28,15 @@ def work(settings: Settings, *, until_end: bool) -> None:
     settings.require_mongodb()
     logs.set_up(settings.log_level)
     sys.argv = sys.argv[:1]  # Faust reads it when it is imported
-    from movie_stream.agents.worker import STARVED_AT_MOST_S
+    from movie_stream.agents.group_watch import STARVED_AT_MOST_S
     from movie_stream.app import app, or_die
 
     def finished() -> dict[TopicPartition, int]:
         return {TopicPartition(*place): offset for place, offset in app.worker.finished().items()}
 
     async def end_at_the_end() -> None:
-        await app.worker.told.wait()
-        held = await or_die(wait_until_counted(settings, pause=app.worker.group_told, finished=finished))
+        await app.worker.offsets_committed.wait()
+        held = await or_die(wait_until_counted(settings, pause=app.worker.next_commit, finished=finished))
         if held:
             logger.warning("ends, though not all is counted: %s", said_of(held))
         os.kill(os.getpid(), signal.SIGTERM)

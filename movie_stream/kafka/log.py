@@ -36,8 +36,8 @@ ALONE_BYTES: Final = 256
 """What a batch of one record has besides its value, at most."""
 BESIDES_BYTES: Final = 2_048
 """What a record has besides its block: in which message, of which batch."""
-STANDING_SAID_AFTER_S: Final = 5.0
-STANDING_AT_MOST_S: Final = 60.0
+STALL_SAID_AFTER_S: Final = 5.0
+STALL_AT_MOST_S: Final = 60.0
 """How long reading may stand still: after the first it is said why, after the second the worker ends."""
 DELETION_ATTEMPTS: Final = 3
 """A broker that has deleted nothing by then cannot; one that is only away for a moment can."""
@@ -134,7 +134,7 @@ class Broker:
             self._deleted = True
 
 
-class _Standing:
+class _StallWatch:
     """Whether reading a partition goes on. Whoever reads committed records waits where a transaction is open."""
 
     def __init__(self, consumer: AIOKafkaConsumer, place: TopicPartition) -> None:
@@ -149,13 +149,13 @@ class _Standing:
             self._position, self._since_s, self._said = position, monotonic(), False
             return
         waited_s = monotonic() - self._since_s
-        if waited_s > STANDING_AT_MOST_S:
+        if waited_s > STALL_AT_MOST_S:
             cause, remedy = self._why()
             raise WorkerFailed(what=f"{self._what} for {waited_s:.0f} s", cause=cause, remedy=remedy)
-        if waited_s > STANDING_SAID_AFTER_S and not self._said:
+        if waited_s > STALL_SAID_AFTER_S and not self._said:
             logger.warning(
                 "%s, so there is no checkpoint (%s): waits for %.0f s, nothing is lost; %s",
-                *(self._what, self._why()[0], STANDING_AT_MOST_S, self._why()[1]),
+                *(self._what, self._why()[0], STALL_AT_MOST_S, self._why()[1]),
             )
             self._said = True
 
@@ -191,9 +191,9 @@ class KafkaLog:
                 if start is not None and start < oldest:
                     raise LogCut(f"{self._topic}/{self._partition} was cut at {oldest}, asked for {start}")
                 consumer.seek(place, oldest if start is None else start)
-                standing = _Standing(consumer, place)
+                stall_watch = _StallWatch(consumer, place)
                 while (position := await consumer.position(place)) < end:
-                    standing.look(position)
+                    stall_watch.look(position)
                     try:
                         fetched = await consumer.getmany(timeout_ms=500)
                     except OffsetOutOfRangeError as error:

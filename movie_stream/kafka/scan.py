@@ -13,11 +13,9 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from movie_stream.kafka.batches.inflate import BatchRefused
-from movie_stream.kafka.batches.unpack import single
 
 logger = logging.getLogger(__name__)
 
-_passed: set[str] = set()
 Unreadable = Callable[[BatchRefused], None]
 
 _BLOCK_BYTES: Final = 4 << 20
@@ -42,14 +40,19 @@ async def oldest_first(
             unreadable(error)
             reader.seek(place, error.end)
             continue
-        yield [record for record in single(fetched) if record.offset < end]
+        yield [record for record in fetched if record.offset < end]
 
 
-def pass_over(error: BatchRefused) -> None:
-    """Says in the log that a batch was passed over, once in this process."""
-    if error.place not in _passed:
-        _passed.add(error.place)
-        logger.warning("%s: %s; passed over", error.place, error.what)
+class PassOver:
+    """Says in the log that a batch was passed over, once of each."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def __call__(self, error: BatchRefused) -> None:
+        if error.place not in self._said:
+            self._said.add(error.place)
+            logger.warning("%s: %s; passed over", error.place, error.what)
 
 
 async def newest_first(

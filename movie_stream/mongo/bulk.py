@@ -8,6 +8,7 @@ from typing import Any, Final
 from bson.errors import InvalidDocument
 from pymongo.errors import BulkWriteError, PyMongoError
 
+from movie_stream.mongo.changed import Written
 from movie_stream.mongo.client import Collection, address_of, explain
 from movie_stream.mongo.failures import MongoFailed, meaning_of_faults
 from movie_stream.mongo.guard import GuardedDocument, compare, encode, guarded_update
@@ -29,10 +30,15 @@ _REFUSED_DOCUMENT: Final = frozenset({121, 10334, 17419, 17420})
 
 _Encoded = tuple[GuardedDocument, bytes]
 _Fault = Mapping[str, Any]
+_Answer = Mapping[str, Any]
+"""Of MongoDB to a bulk write: `nModified`, `nUpserted`, and `upserted`, which lists the `index` of each."""
 
 
-async def write_guarded(collection: Collection, documents: Iterable[GuardedDocument]) -> WriteReport:
-    """Replaces what is older in `collection` (made by `client.guarded`), until a majority has it on disk.
+async def write_guarded(
+    collection: Collection, documents: Iterable[GuardedDocument], written: list[Written] | None = None
+) -> WriteReport:
+    """Replaces what is older in `collection` (made by `client.guarded`), until a majority has it on disk; adds to
+    `written`, where it is given, what stands there by then as it was sent.
 
     Raises MongoAway, MongoRefused, MongoDiskFull or MongoFailed: some of the documents may be written then,
     which does no harm, but none of them counts as acknowledged.
@@ -40,7 +46,7 @@ async def write_guarded(collection: Collection, documents: Iterable[GuardedDocum
     report = WriteReport()
     try:
         for batch in _batches(_encoded(documents, report)):
-            await _write_batch(collection, batch, report)
+            await _write_batch(collection, batch, report, written)
     except PyMongoError as error:
         raise explain(error, collection) from error
     return report
@@ -74,13 +80,16 @@ def _batches(documents: Iterable[_Encoded]) -> Iterator[list[_Encoded]]:
         yield batch
 
 
-async def _write_batch(collection: Collection, batch: Sequence[_Encoded], report: WriteReport) -> None:
-    stored: list[GuardedDocument] = []
+async def _write_batch(
+    collection: Collection, batch: Sequence[_Encoded], report: WriteReport, written: list[Written] | None
+) -> None:
+    stored: list[Written] = []
     changed = 0
     for _ in range(_ATTEMPTS):
-        count, faults = await _send(collection, batch)
-        changed += count
-        stored += [document for i, (document, _) in enumerate(batch) if i not in faults]
+        answer, faults = await _send(collection, batch)
+        changed += answer["nModified"] + answer["nUpserted"]
+        inserted = {upserted["index"] for upserted in answer["upserted"]}
+        stored += [Written(*item, certain=i in inserted) for i, item in enumerate(batch) if i not in faults]
         refused = {i: fault for i, fault in faults.items() if fault["code"] in _REFUSED_DOCUMENT}
         for i, fault in refused.items():
             document, _ = batch[i]
@@ -94,12 +103,16 @@ async def _write_batch(collection: Collection, batch: Sequence[_Encoded], report
             cause=f"{len(batch)} documents of {collection.name} lost {_ATTEMPTS} races for their insertion",
         )
     report.changed += changed
-    if changed < len(stored):
-        await _look_why_unchanged(collection, stored, report)
+    if changed < len(stored):  # which of them were replaced, the answer does not say
+        stored = await _look_why_unchanged(collection, stored, report)
+    elif written is not None:
+        stored = [of._replace(certain=True) for of in stored]
+    if written is not None:
+        written += stored
 
 
-async def _send(collection: Collection, batch: Sequence[_Encoded]) -> tuple[int, dict[int, _Fault]]:
-    """How many documents changed; and the faults of single documents, by their place in the batch."""
+async def _send(collection: Collection, batch: Sequence[_Encoded]) -> tuple[_Answer, dict[int, _Fault]]:
+    """What became of the batch in numbers; and the faults of single documents, by their place in it."""
     try:
         result = await collection.bulk_write([guarded_update(*item) for item in batch], ordered=False)
     except BulkWriteError as error:
@@ -109,22 +122,30 @@ async def _send(collection: Collection, batch: Sequence[_Encoded]) -> tuple[int,
         others = [fault for fault in faults.values() if fault["code"] not in _RACES | _REFUSED_DOCUMENT]
         if others:
             raise meaning_of_faults(others, address_of(collection)) from error
-        return error.details["nModified"] + error.details["nUpserted"], faults
-    return result.modified_count + result.upserted_count, {}
+        return error.details, faults
+    return result.bulk_api_result, {}
 
 
-async def _look_why_unchanged(collection: Collection, sent: Sequence[GuardedDocument], report: WriteReport) -> None:
-    """Duplicates and late ones leave a document as it is, rightly; an incomparable one must not pass in
-    silence.
+async def _look_why_unchanged(collection: Collection, sent: Sequence[Written], report: WriteReport) -> list[Written]:
+    """Reports what is incomparable or outranked; duplicates and late ones leave a document as it is, rightly.
+
+    Returns what was inserted, and what stands there as it was sent.
     """
+    as_sent: list[Written] = []
     theirs = {
         found["_id"]: found
-        async for found in collection.find({"_id": {"$in": [document.id for document in sent]}}, {"_rev": 1, "_run": 1})
+        async for found in collection.find({"_id": {"$in": [of.document.id for of in sent]}}, {"_rev": 1, "_run": 1})
     }
-    for document in sent:
+    for of in sent:
+        document = of.document
         found = theirs.get(document.id, {})
         run, rev = found.get("_run", document.run), tuple(found.get("_rev", ()))
         if run > document.run:
             report.outranked.append(Outranked(document.collection, document.id, run))
-        elif run == document.run and compare(document.rev, rev) == "incomparable":
+            continue
+        order = compare(document.rev, rev) if run == document.run else "older"
+        if order == "incomparable":
             report.incomparable.append(Incomparable(document.collection, document.id, document.rev, rev))
+        if order == "equal" or of.certain:
+            as_sent.append(of)
+    return as_sent

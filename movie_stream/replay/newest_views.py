@@ -20,7 +20,7 @@ from movie_stream.events.event import decode
 from movie_stream.kafka import offsets
 from movie_stream.kafka.cluster import client
 from movie_stream.kafka.cluster.topics import describe
-from movie_stream.kafka.scan import oldest_first, pass_over
+from movie_stream.kafka.scan import PassOver, oldest_first
 from movie_stream.runs.fingerprint import fingerprint, hash_of, rules_of
 from movie_stream.runs.watermarks import last_cursors
 from movie_stream.settings import Settings
@@ -73,7 +73,7 @@ async def _look(
         if cursor and cursor.watermark_ms is not None and begin[place] < cursor.position <= end[place]:
             found[place.partition] = cursor.watermark_ms
             start[place] = cursor.position
-    tolerance_ms = rules_of(settings).future_tolerance_ms
+    tolerance_ms, pass_over = rules_of(settings).future_tolerance_ms, PassOver()
     for place in topic:
         for first, last in extents(start[place], end[place], most, samples):
             async for records in oldest_first(reader, place, first, last, pass_over):

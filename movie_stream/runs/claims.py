@@ -13,7 +13,7 @@ from movie_stream.errors import MovieStreamError
 from movie_stream.kafka import offsets
 from movie_stream.kafka.cluster import client
 from movie_stream.kafka.cluster.topics import Topics
-from movie_stream.kafka.scan import Unreadable, newest_first, pass_over
+from movie_stream.kafka.scan import PassOver, Unreadable, newest_first
 from movie_stream.settings import Settings
 from movie_stream.tables import checkpoint
 from movie_stream.tables.claim import PARTITION, Claim, claim_in, encode
@@ -54,10 +54,10 @@ async def check(
     reader: AIOKafkaConsumer,
     ours: Claim,
     there: Container[str] | None = None,
-    unreadable: Unreadable = pass_over,
+    unreadable: Unreadable | None = None,
 ) -> dict[str, Standing]:
     """Our claims by topic, where there are some; looks only at topics that are `there`, by default at all. Changes what
-    the reader is assigned. Of the newest views those that are `unreadable` are passed over.
+    the reader is assigned. The newest views that are `unreadable` are passed over, by default with a word in the log.
 
     Raises TopicsShared where another's stands, TopicOfAnotherKind where the records are others than ours, and
     BatchDamaged where those of an internal topic cannot be read.
@@ -66,7 +66,7 @@ async def check(
     if there is None:
         there = names.all
     if names.events in there:
-        await _check_events(settings, reader, names, unreadable)
+        await _check_events(settings, reader, names, unreadable or PassOver())
     for topic, kinds, variable in (
         (names.partials, _PARTIALS, "KAFKA_PARTIALS_TOPIC"),
         (names.accumulate_changelog, _CHANGELOG, "KAFKA_GROUP"),

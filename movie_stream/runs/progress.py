@@ -74,7 +74,7 @@ async def wait_until_counted(
     async with AsyncExitStack() as stack:
         reader = await stack.enter_async_context(client.reader(settings))
         db = await stack.enter_async_context(opened(settings))
-        for topic in (topics.events, topics.partials):
+        for topic in topics.sources:
             places = [TopicPartition(topic, partition) for partition in range(counts[topic])]
             with client.explained(settings, f"asking how far {topic} is counted"):
                 goal = _Goal(reader, await offsets.both_ends(reader, places))

@@ -64,7 +64,7 @@ async def _alone(settings: Settings) -> AsyncIterator[tuple[AIOKafkaConsumer, se
     another joins). Workers that do run continue undisturbed after two rebalances.
     """
     names, counts = Topics.of(settings), (await describe(settings)).partitions
-    places = {TopicPartition(topic, p) for topic in (names.events, names.partials) for p in range(counts[topic])}
+    places = {TopicPartition(topic, p) for topic in names.sources for p in range(counts[topic])}
     consumer = AIOKafkaConsumer(
         **client.options(settings),
         group_id=settings.kafka_group,
@@ -77,7 +77,7 @@ async def _alone(settings: Settings) -> AsyncIterator[tuple[AIOKafkaConsumer, se
         async with client.connecting(settings):
             await consumer.start()  # after subscribing, this would wait for partitions without a limit
         membership = Membership(consumer)
-        consumer.subscribe([names.events, names.partials])
+        consumer.subscribe(names.sources)
         try:
             if await _share(settings, consumer) != places:
                 raise await _company(settings)
@@ -91,7 +91,7 @@ async def _alone(settings: Settings) -> AsyncIterator[tuple[AIOKafkaConsumer, se
 async def _company(settings: Settings) -> WorkersRunning:
     """Who else is in the group."""
     async with client.admin(settings) as admin:
-        found = members.strangers(settings, await members.members_of(settings, admin))
+        found = members.strangers(Topics.of(settings), await members.members_of(settings, admin))
     others = f"{members.complaint(settings, found)}; {members.REMEDY}" if found else ""
     return WorkersRunning(group=settings.kafka_group, others=others)
 

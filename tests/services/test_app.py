@@ -76,7 +76,7 @@ main()
 """
 COMMITS_FOR_EVER = """
 async def commit_first(app):
-    app.consumer._told.clear()  # so that there is something to commit
+    app.consumer._offsets_committed.clear()  # so that there is something to commit
     app.worker._group.commit_soon()
     await shut_down(app)
 

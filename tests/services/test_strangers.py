@@ -140,7 +140,7 @@ def test_apache_kafka_tells_what_a_stranger_holds(settings: Settings, tmp_path: 
                 time.sleep(0.05)
             found = asyncio.run(look(there))
             assert len(found) == 2
-            [stranger] = strangers(there, found)
+            [stranger] = strangers(topics.Topics.of(there), found)
             assert (stranger.client, stranger.host, stranger.topics) == (
                 BILLING,
                 "127.0.0.1",
@@ -162,7 +162,7 @@ def test_a_stranger_to_whom_the_broker_shares_out_is_named_everywhere(settings: 
         there = settings.model_copy(update={"kafka_bootstrap_servers": kafka.bootstrap_servers})
         with_views(there)
         with shared_out_by_the_broker(there):
-            [stranger] = strangers(there, asyncio.run(look(there)))
+            [stranger] = strangers(topics.Topics.of(there), asyncio.run(look(there)))
             assert (stranger.client, stranger.host) == (BILLING, "127.0.0.1")
             assert stranger.partitions == tuple(TopicPartition(there.kafka_topic, number) for number in range(3))
             refused = command(there, "rebuild", "--yes")
@@ -239,4 +239,4 @@ def test_a_worker_of_another_deployment_is_a_stranger(settings: Settings) -> Non
     ours = Member("movie-stream-worker", "", frozenset({names.events, names.partials}), ())
     other = Member("movie-stream-worker", "h", frozenset({names.events, "p"}), (TopicPartition(names.events, 0),))
     unknown = Member("movie-stream-worker", "", frozenset(), ())
-    assert strangers(settings, [ours, other, unknown]) == [other]
+    assert strangers(names, [ours, other, unknown]) == [other]

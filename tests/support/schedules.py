@@ -26,6 +26,7 @@ from typing import Any, Final
 
 import pytest
 
+from movie_stream.agents import context as context_module
 from movie_stream.agents import owner as owner_module
 from movie_stream.agents import publish as publish_module
 from movie_stream.agents.accumulate import Accumulate
@@ -38,7 +39,7 @@ from movie_stream.aggregates.merger import Merger
 from movie_stream.aggregates.refused import named
 from movie_stream.aggregates.results import RESULTS
 from movie_stream.events.chunk import chunk_of
-from movie_stream.kafka.cluster.topics import Topics, Topology
+from movie_stream.kafka.cluster.topics import AgentTopics, Topics, Topology
 from movie_stream.mongo.failures import MongoAway
 from movie_stream.mongo.guard import GuardedDocument, Rev, compare
 from movie_stream.mongo.report import WriteReport
@@ -55,7 +56,11 @@ START_MS: Final = 1_730_332_800_000
 RUN: Final = 1
 SLOW_SAVE: Final = 60
 """The turns that MongoDB takes at times."""
-TOPICS: Final = Topics("events", "dead", "partials", "accumulate", "publish")
+AGENTS: Final = {
+    "accumulate": AgentTopics("events", "accumulate"),
+    "publish": AgentTopics("partials", "publish"),
+}
+TOPICS: Final = Topics("events", "dead", "partials", AGENTS)
 RULES: Final = Rules(allowed_lateness_ms=6 * HOUR_MS, session_gap_ms=20 * MINUTE_MS, timezone="Asia/Kolkata")
 _PARTIALS: Final = "_partials"
 
@@ -206,7 +211,7 @@ class Process:
 
     @property
     def source(self) -> str:
-        return TOPICS.events if self.kind == "accumulate" else TOPICS.partials
+        return AGENTS[self.kind].source
 
     @property
     def chunks(self) -> tuple[int, ...]:
@@ -409,16 +414,16 @@ class World:
     def agent(self, process: Process) -> Any:
         broker: Any = FakeBroker(self)
         topology = Topology({TOPICS.events: SOURCES, TOPICS.partials: TARGETS}, {TOPICS.events: "memory"})
+        mongo: Any = self.mongo
+        context = context_module.Context(broker, self.group, TOPICS, topology, RULES, "run", RUN, mongo, mongo)
         if process.kind == "accumulate":
-            agent: Any = Accumulate(broker, TOPICS, topology, RULES, "run", RUN, self.group)
+            agent: Any = Accumulate(context, TOPICS.events)
             accumulator = partial(
                 Accumulator, partitions=SOURCES, rules=RULES, run=RUN, results=self.results, topic="memory"
             )
             agent.new_state = accumulator
         else:
-            mongo: Any = self.mongo
-            lateness_ms = RULES.allowed_lateness_ms
-            agent = Publish(broker, TOPICS, topology, lateness_ms, "run", RUN, self.group, mongo, mongo)
+            agent = Publish(context, TOPICS.partials)
             agent.new_state = lambda partition: Merger(SOURCES, RUN, self.results)
         return agent
 

@@ -233,7 +233,7 @@ async def _permissions(
 
 
 def _topics(settings: Settings, findings: Findings, there: Mapping[str, int]) -> None:
-    if wrong := topics.disagreements(settings, there):
+    if wrong := topics.disagreements(topics.Topics.of(settings), there):
         remedy = "stop all workers, delete these topics; then: movie-stream init, and: movie-stream rebuild"
         findings.add("fail", "; ".join(wrong), remedy)
     else:

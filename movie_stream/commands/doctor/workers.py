@@ -45,7 +45,7 @@ async def look_at_workers(settings: Settings, findings: Findings) -> None:
         reached = {place: at for of in tables.values() for place, at in (await of.positions(run)).items()}
         held = await held_for_long(settings, reader, {topic: there[topic] for topic in names.counted})
     alive = [worker for worker in heard if not worker.silent]
-    foreign = members.strangers(settings, group)
+    foreign = members.strangers(names, group)
     count = len(alive) or len(group) - len(foreign)
     what = f"{count} running in the group {settings.kafka_group}; {progress.lag:,} of {progress.end:,} events wait"
     unpublished = published.lag if progress.done else 0  # a new topic holds a claim, which is not counted

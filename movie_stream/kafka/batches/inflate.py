@@ -129,7 +129,7 @@ def bound() -> None:
 
 
 def allow(limits: Limits) -> None:
-    """Sets the bounds of this process."""
+    """Sets the bounds of this process: what aiokafka unpacks by does not know of which consumer a batch is."""
     _Bounds.limits = limits
 
 

@@ -1,8 +1,8 @@
 """Record batches unpacked into columns, without an object a record.
 
 This reaches into aiokafka (pinned in pyproject.toml) at two places: PartitionRecords._unpack_records, the generator
-that makes a ConsumerRecord of every record, and MemoryRecords, which it reads them from. For the topics that are
-registered here the one yields whole batches, which the other one shows as they came; `take_runs` makes columns of them,
+that makes a ConsumerRecord of every record, and MemoryRecords, which it reads them from. For a consumer that has
+WholeBatches the one yields whole batches, which the other one shows as they came; `take_runs` makes columns of them,
 as many as are wanted in memory. A batch that unpacks to more than that is unpacked piece by piece, each of which is a
 batch of its own from there on. A test compares these, record by record, with aiokafka's own, and fails when the
 library changes. What is no batch of the present format goes through aiokafka, record by record.
@@ -61,6 +61,8 @@ class Fetched(NamedTuple):
     """Of its format."""
     records: int
     """How many it has."""
+    misnumbered: set[str]
+    """See WholeBatches, which all batches of a consumer share."""
     opened: Opened | None = None
     """What is left of it, where it is unpacked piece by piece."""
     given: Given | None = None
@@ -91,23 +93,23 @@ MOST_REFUSED = 1_000_000
 _LENGTH_AT, _LENGTH_FROM, _MAGIC_AT, _CRC_AT, _CRC_FROM = 8, 12, 16, 17, 21
 _PRESENT: Final = 2
 
-_topics: set[str] = set()
-_misnumbered: set[str] = set()
-"""The partitions of which it was said already."""
+
+class WholeBatches:
+    """Given to a consumer as its `value_deserializer`, which aiokafka hands on to the generator that makes its records:
+    the consumer gets whole batches instead, for `take_runs`. It is never asked for a value.
+    """
+
+    def __init__(self) -> None:
+        self.misnumbered: set[str] = set()
+        """The partitions of which it was said that their records say other offsets than the broker has counted."""
+
+    def __call__(self, value: bytes) -> bytes:
+        return value
 
 
-def unpack_in_runs(topic: str) -> None:
-    """From now on, this process gets this topic's records from aiokafka as batches, for `runs`."""
-    _topics.add(topic)
+def take_whole_batches() -> None:
+    """From now on, consumers of this process that have WholeBatches get them; all others get records, as before."""
     fetcher.PartitionRecords._unpack_records = _unpack
-    fetcher.MemoryRecords = headers.ShownRecords
-
-
-def unpack_as_usual(topic: str) -> None:
-    """Takes `unpack_in_runs` back."""
-    _topics.discard(topic)
-    if not _topics:
-        headers.take_any()
 
 
 def _unpack(self: Any) -> Iterator[Any]:
@@ -116,7 +118,7 @@ def _unpack(self: Any) -> Iterator[Any]:
 
     But for batches without records: what some codecs make of nothing cannot be unpacked.
     """
-    if self._tp.topic not in _topics:
+    if not isinstance(self._value_deserializer, WholeBatches):
         yield from headers.unpack_records(self)
         return
     with headers.placed(self):
@@ -125,6 +127,7 @@ def _unpack(self: Any) -> Iterator[Any]:
 
 def _batches(self: Any) -> Iterator[Fetched]:
     records, at, begin = self._records, 0, self.next_fetch_offset
+    misnumbered = self._value_deserializer.misnumbered
     whole = memoryview(records.data)
     while records.has_next():
         batch = records.next_batch()
@@ -142,7 +145,7 @@ def _batches(self: Any) -> Iterator[Fetched]:
         if batch.is_control_batch or _is_empty(data):
             self.next_fetch_offset = batch.next_offset
             continue
-        yield _fetched(data, batch, self.next_fetch_offset, begin, self._tp)
+        yield _fetched(data, batch, self.next_fetch_offset, begin, self._tp, misnumbered)
         self.next_fetch_offset = begin = batch.next_offset
 
 
@@ -157,23 +160,14 @@ def _is_empty(data: memoryview) -> bool:
     return data[_MAGIC_AT] == _PRESENT and not any(data[COUNT_AT : COUNT_AT + 4])
 
 
-def _fetched(data: memoryview, batch: Any, first: int, begin: int, tp: Any) -> Fetched:
+def _fetched(data: memoryview, batch: Any, first: int, begin: int, tp: Any, misnumbered: set[str]) -> Fetched:
     magic = data[_MAGIC_AT]
     count = int.from_bytes(data[COUNT_AT : COUNT_AT + 4], "big") if magic == _PRESENT else 1
     place = f"{tp.topic}, partition {tp.partition}, before offset {batch.next_offset}"
     base = getattr(batch, "base_offset", batch.next_offset)  # the oldest formats have none
     if magic != _PRESENT and batch.next_offset - base > _OLD_RECORDS:
         raise BatchTooLarge(what=f"a record batch of an old format has more than {_OLD_RECORDS:,} records", place=place)
-    return Fetched(data, first, begin, place, magic, count)
-
-
-def single(found: Iterable[Any]) -> Iterator[Any]:
-    """Records one by one, also of a topic whose records come to this process as batches: where only a few are read."""
-    for record in found:
-        if isinstance(record, Fetched):
-            yield from (one for one in headers.one_by_one(record.data) if one.offset >= record.first)
-        else:
-            yield record
+    return Fetched(data, first, begin, place, magic, count, misnumbered)
 
 
 def take_runs(waiting: deque[Fetched], layouts: Layouts | None = None) -> list[Records]:
@@ -443,8 +437,8 @@ def _run_of(rows: Sequence[_Row], unreadable: Mapping[int, str]) -> Records:
 def _say_misnumbered(batch: Fetched) -> None:
     """Once of each partition."""
     partition = batch.place.rpartition(", ")[0]
-    if partition not in _misnumbered:
-        _misnumbered.add(partition)
+    if partition not in batch.misnumbered:
+        batch.misnumbered.add(partition)
         logger.warning(
             "%s: the records of the batch at offset %d say other offsets than the broker has counted, which counts; "
             "what its producer is should be looked into (said once of a partition)",

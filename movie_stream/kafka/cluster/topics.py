@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -16,7 +16,7 @@ from aiokafka.errors import (
 )
 
 from movie_stream.errors import BrokerForbids, BrokerRefused, TopicMissing
-from movie_stream.kafka.cluster import client, configs, permissions
+from movie_stream.kafka.cluster import agents, client, configs, permissions
 from movie_stream.kafka.cluster.access import user_of
 from movie_stream.kafka.cluster.identity import identities, look_at
 from movie_stream.settings import Settings
@@ -33,6 +33,15 @@ LEAST_BYTES: Final = 1 << 16
 _ENVELOPE_BYTES: Final = 1 << 16
 
 
+class AgentTopics(NamedTuple):
+    """The topics of one agent."""
+
+    source: str
+    """What it reads."""
+    changelog: str
+    """Where its state is kept."""
+
+
 @dataclass(frozen=True, slots=True)
 class Topics:
     """The names of all topics of one group."""
@@ -40,8 +49,8 @@ class Topics:
     events: str
     dead_letters: str
     partials: str
-    accumulate_changelog: str
-    publish_changelog: str
+    agents: Mapping[str, AgentTopics]
+    """By the name of the agent, in the order of AGENTS."""
 
     @classmethod
     def of(cls, settings: Settings) -> Topics:
@@ -50,24 +59,41 @@ class Topics:
             settings.kafka_topic,
             settings.dead_letters_topic,
             settings.kafka_partials_topic,
-            f"{settings.kafka_group}-accumulate-changelog",
-            f"{settings.kafka_group}-publish-changelog",
+            {
+                agent.name: AgentTopics(agent.source(settings), f"{settings.kafka_group}-{agent.name}-changelog")
+                for agent in agents.AGENTS
+            },
         )
 
     @property
-    def counted(self) -> tuple[str, ...]:
-        """Those that figures depend on; the dead letters are only written."""
-        return self.events, self.partials, self.accumulate_changelog, self.publish_changelog
+    def accumulate_changelog(self) -> str:
+        """The changelog of the agent that reads the views."""
+        return self.agents["accumulate"].changelog
+
+    @property
+    def publish_changelog(self) -> str:
+        """The changelog of the agent that writes the documents."""
+        return self.agents["publish"].changelog
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Those that agents read, in the order in which views pass through them."""
+        return tuple(agent.source for agent in self.agents.values())
 
     @property
     def changelogs(self) -> Mapping[str, str]:
         """The changelog of each topic that has tables."""
-        return {self.events: self.accumulate_changelog, self.partials: self.publish_changelog}
+        return {agent.source: agent.changelog for agent in self.agents.values()}
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """Those that figures depend on; the dead letters are only written."""
+        return *self.sources, *(agent.changelog for agent in self.agents.values())
 
     @property
     def all(self) -> tuple[str, ...]:
         """All of them."""
-        return self.events, self.dead_letters, self.partials, self.accumulate_changelog, self.publish_changelog
+        return self.events, self.dead_letters, *self.deleted
 
     @property
     def needs(self) -> Mapping[str, Sequence[permissions.Operation]]:
@@ -81,7 +107,7 @@ class Topics:
     @property
     def deleted(self) -> tuple[str, ...]:
         """Those whose finished records a worker deletes; else they only grow."""
-        return self.partials, self.accumulate_changelog, self.publish_changelog
+        return tuple(topic for topic in self.counted if topic != self.events)
 
     @property
     def written(self) -> tuple[str, ...]:
@@ -104,22 +130,15 @@ async def ensure(settings: Settings) -> list[str]:
     async with client.admin(settings) as admin:
         with client.explained(settings, "creating the topics"):
             existing = await partitions_of(admin, topics.all)
-            sources = existing.get(topics.events, settings.kafka_partitions)
-            targets = existing.get(topics.partials, sources)
+            counts = partition_counts(topics, existing, settings.kafka_partitions)
             replicas = min(3, len((await admin.describe_cluster())["brokers"]))
             limit = await max_record_bytes(admin, topics.events) if topics.events in existing else None
             kept = {"cleanup.policy": "delete", **dict.fromkeys(FORGETTING, "-1")}
             large = {LIMIT: str(letter_bytes(limit or _DEFAULT_MAX_RECORD_BYTES))}
-            wanted = {
-                topics.events: (sources, {}),
-                topics.dead_letters: (sources, {**kept, **large}),
-                topics.partials: (targets, kept),
-                topics.accumulate_changelog: (sources, kept),
-                topics.publish_changelog: (targets, kept),
-            }
+            others = {topics.events: {}, topics.dead_letters: {**kept, **large}}
             missing = [
-                NewTopic(name, count, replicas, topic_configs=configs)
-                for name, (count, configs) in wanted.items()
+                NewTopic(name, counts[name], replicas, topic_configs=others.get(name, kept))
+                for name in topics.all
                 if name not in existing
             ]
             if not missing:
@@ -132,6 +151,15 @@ async def ensure(settings: Settings) -> list[str]:
                 if code not in (0, _ALREADY_EXISTS):
                     raise BrokerRefused(doing=f"creating the topic {name}", cause=message[0] or for_code(code).__name__)
             return [topic.name for topic in missing]
+
+
+def partition_counts(topics: Topics, existing: Mapping[str, int], events: int) -> dict[str, int]:
+    """How many partitions each topic has, or is to have where it does not exist: as many as the views' have, which are
+    `events` where that does not exist either; and a changelog as many as the topic whose tables it keeps.
+    """
+    views = existing.get(topics.events, events)
+    counts = {topic: existing.get(topic, views) for topic in (*topics.sources, topics.dead_letters)}
+    return counts | {changelog: counts[source] for source, changelog in topics.changelogs.items()}
 
 
 async def widen(settings: Settings) -> tuple[list[str], list[str]]:
@@ -153,7 +181,7 @@ async def widen(settings: Settings) -> tuple[list[str], list[str]]:
 def wanted_limits(names: Topics, found: Mapping[str, int | None]) -> dict[str, int]:
     """What max.message.bytes of our own topics has to be, where it is lower now; `found` is by topic.
 
-    >>> names = Topics("events", "letters", "partials", "changelog", "other")
+    >>> names = Topics("events", "letters", "partials", {"publish": AgentTopics("partials", "changelog")})
     >>> wanted_limits(names, {"events": 1_000_000, "letters": 1_000_000, "partials": 5_000, "changelog": None})
     {'letters': 1125000, 'partials': 65536}
     """
@@ -211,16 +239,13 @@ async def describe(settings: Settings, admin: AIOKafkaAdminClient | None = None)
         return Topology(partitions, await identities(admin, topics.counted))
 
 
-def disagreements(settings: Settings, count: Mapping[str, int]) -> list[str]:
+def disagreements(topics: Topics, count: Mapping[str, int]) -> list[str]:
     """Topics of ours with fewer partitions than they need, one sentence each; others may have grown since init.
 
     `count` is the partitions by topic.
     """
-    topics = Topics.of(settings)
-    needs = {
-        topics.dead_letters: topics.events,
-        topics.accumulate_changelog: topics.events,
-        topics.publish_changelog: topics.partials,
+    needs = {topics.dead_letters: topics.events} | {
+        changelog: source for source, changelog in topics.changelogs.items()
     }
     return [
         f"{name} has {count[name]} partitions, fewer than the {count[other]} of {other}"

@@ -27,22 +27,22 @@ class FrameReader(asyncio.StreamReader):
 
     def begin(self, loop: asyncio.AbstractEventLoop) -> None:
         """To be called before anything is read."""
-        self._on = loop
-        self._come = bytearray()  # and not read yet
+        self._loop = loop
+        self._received = bytearray()  # and not read yet
         self._room = memoryview(b"")  # what is free of the frame that is being received
-        self._over = False
-        self._failure: Exception | None = None
-        self._woken: asyncio.Future[None] | None = None
+        self._at_eof = False
+        self._exception: Exception | None = None
+        self._waiter: asyncio.Future[None] | None = None
 
     async def readexactly(self, n: int) -> bytes:
         """The next `n` bytes. Raises ValueError, IncompleteReadError, and what the transport has failed with."""
         if n < 0:
             raise ValueError(f"expected a length of 0 or more, got {n}")
-        if max(IN_PLACE_FROM_BYTES, len(self._come)) < n <= IN_PLACE_UP_TO_BYTES:
+        if max(IN_PLACE_FROM_BYTES, len(self._received)) < n <= IN_PLACE_UP_TO_BYTES:
             return await self._in_place(n)
-        while len(self._come) < n:
-            if self._over:
-                raise asyncio.IncompleteReadError(self._taken(len(self._come)), n)
+        while len(self._received) < n:
+            if self._at_eof:
+                raise asyncio.IncompleteReadError(self._taken(len(self._received)), n)
             await self._more()
         return self._taken(n)
 
@@ -51,13 +51,13 @@ class FrameReader(asyncio.StreamReader):
         frame = BytesIO()
         frame.seek(n - 1)
         frame.write(b"\0")
-        begun = self._taken(len(self._come))
+        begun = self._taken(len(self._received))
         self._room = frame.getbuffer()
         try:
             self._room[: len(begun)] = begun
             self._room = self._room[len(begun) :]
             while self._room:
-                if self._over:
+                if self._at_eof:
                     raise asyncio.IncompleteReadError(bytes(frame.getbuffer()[: n - len(self._room)]), n)
                 await self._more()
         finally:
@@ -65,25 +65,25 @@ class FrameReader(asyncio.StreamReader):
         return frame.getvalue()
 
     def _taken(self, n: int) -> bytes:
-        taken = bytes(memoryview(self._come)[:n])
-        del self._come[:n]
+        taken = bytes(memoryview(self._received)[:n])
+        del self._received[:n]
         return taken
 
     async def _more(self) -> None:
         """Waits until something happens."""
-        if self._failure is not None:
-            raise self._failure
-        self._woken = self._on.create_future()
+        if self._exception is not None:
+            raise self._exception
+        self._waiter = self._loop.create_future()
         try:
-            await self._woken
+            await self._waiter
         finally:
-            self._woken = None
-        if self._failure is not None:
-            raise self._failure
+            self._waiter = None
+        if self._exception is not None:
+            raise self._exception
 
     def _wake(self) -> None:
-        if self._woken is not None and not self._woken.done():
-            self._woken.set_result(None)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     @property
     def room(self) -> memoryview:
@@ -98,26 +98,26 @@ class FrameReader(asyncio.StreamReader):
 
     def feed_data(self, data: Any) -> None:
         """See asyncio.StreamReader."""
-        self._come += data
+        self._received += data
         self._wake()
 
     def feed_eof(self) -> None:
         """See asyncio.StreamReader."""
-        self._over = True
+        self._at_eof = True
         self._wake()
 
     def at_eof(self) -> bool:
         """See asyncio.StreamReader."""
-        return self._over and not self._come
+        return self._at_eof and not self._received
 
     def set_exception(self, exc: Exception) -> None:
         """See asyncio.StreamReader."""
-        self._failure = exc
+        self._exception = exc
         self._wake()
 
     def exception(self) -> Exception | None:
         """See asyncio.StreamReader."""
-        return self._failure
+        return self._exception
 
 
 class FrameProtocol(conn.AIOKafkaProtocol, asyncio.BufferedProtocol):

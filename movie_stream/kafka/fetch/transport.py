@@ -7,7 +7,7 @@ What Faust 0.15 does otherwise, and why it is overridden here:
 * It acknowledges a chunk even if the agent raised, and expands a gap in the offsets into a list. Here the
   tables say what is finished, and nothing else is ever committed.
 * It stops fetching for a second when every stream's buffer is full. Here a full buffer just makes the fetcher wait.
-* It does not say when a partition was cut under the consumer. Here a hole at a chunk's beginning is looked into, and
+* It does not say when records were deleted under the consumer. Here a hole at a chunk's beginning is looked into, and
   so is a position that moved although no record came.
 * It ends the process when a commit comes too late in a rebalance, and never repeats one that failed. Commits tell here
   who watches how far we are, so none but the last matters, but that one does.
@@ -32,7 +32,7 @@ from faust.types import TP, ConsumerMessage
 from movie_stream.events.chunk import Chunk, Records
 from movie_stream.events.layout import Layouts
 from movie_stream.kafka.batches.inflate import BatchRefused
-from movie_stream.kafka.batches.unpack import Fetched, chunks, take_runs
+from movie_stream.kafka.batches.unpack import Fetched, WholeBatches, chunks, take_runs
 from movie_stream.kafka.cluster.client import CLIENT_ID
 from movie_stream.kafka.group.leaving import leave_group, stop_consumer
 from movie_stream.kafka.group.membership import Membership
@@ -52,7 +52,6 @@ others.
 QUEUE_ENDS_WITHIN_S = 0.5
 FETCH_WITHIN_S = 0.2
 """The longest that a fetch waits for records, and so a rebalance for a fetch."""
-
 
 AHEAD: Final = 2
 """Fetches under way while another one's records are worked on. Faust's thread does two things at a time: a commit
@@ -78,6 +77,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         self._assignor = RoundRobinPartitionAssignor
         return aiokafka.AIOKafkaConsumer(
             **transport.client_options | {"client_id": WORKER},
+            value_deserializer=WholeBatches(),
             group_id=self.app.conf.id,
             partition_assignment_strategy=[RoundRobinPartitionAssignor],
             enable_auto_commit=False,
@@ -204,14 +204,14 @@ class ChunkConsumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self._next: dict[TP, int] = {}  # where the next chunk of a partition starts
         self._ahead: deque[asyncio.Task[Any]] = deque()  # what is being fetched, in this order
-        self._told: dict[TP, int] = {}  # the positions that the group knows
+        self._offsets_committed: dict[TP, int] = {}  # what the group has taken; see agents/group.py
         self._seeks = 0
 
     def _new_consumer_thread(self) -> ChunkThread:
         return ChunkThread(self, loop=self.loop, beacon=self.beacon)
 
     async def perform_seek(self) -> None:
-        """Has the tables of the assigned partitions restored and goes on where they stand.
+        """Has the tables of the assigned partitions restored, and seeks to their positions.
 
         Nothing may be fetched meanwhile; who resumes the flow afterwards is Faust. It does so too if the next
         rebalance has begun during the seek, hence the flow is stopped here, and not only by that rebalance.
@@ -219,7 +219,7 @@ class ChunkConsumer(driver.Consumer):
         self.stop_flow()
         self._seeks += 1
         await self._drop_ahead()
-        self._told.clear()  # others may have told it something else meanwhile
+        self._offsets_committed.clear()  # others may have committed something else meanwhile
         positions = await self.transport.restore(self.assignment())
         await self.seek_wait(positions)
         self._next = dict(positions)
@@ -243,7 +243,7 @@ class ChunkConsumer(driver.Consumer):
             if not found or found[0].offsets[0] > start:
                 oldest = (await self.earliest_offsets(tp))[tp]
                 if oldest > start:  # aiokafka has gone on at the oldest record without a word
-                    self.transport.cut(tp, start, oldest)
+                    self.transport.records_deleted(tp, start, oldest)
             # A chunk says where its fetch began, so that a table notices if ever that is not where it stands.
             for chunk in chunks(tp.partition, start if begin is None else begin, end, found):
                 if self.should_stop or not self.flow_active or (generation, seeks) != self._now:
@@ -265,7 +265,7 @@ class ChunkConsumer(driver.Consumer):
         """The first of what is being fetched; nothing if it was dropped meanwhile."""
         self._fetch_ahead()
         ahead = self._ahead[0]
-        await asyncio.wait([ahead])  # whoever cancels us may not cancel it, nor take what it brings away
+        await asyncio.wait([ahead])  # shields the fetch from our cancellation, which would lose what it brings
         if not self._ahead or self._ahead[0] is not ahead:
             return {}
         return self._ahead.popleft().result()
@@ -356,14 +356,14 @@ class ChunkConsumer(driver.Consumer):
         return list(self.transport.finished())
 
     def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
-        """Only what the tables have finished, and each position once."""
+        """Only what the tables have finished, and each position once: step 4 of a commit's way, see agents/group.py."""
         finished = self.transport.finished()
-        return {tp: finished[tp] for tp in tps if tp in finished and finished[tp] != self._told.get(tp)}
+        return {tp: finished[tp] for tp in tps if tp in finished and finished[tp] != self._offsets_committed.get(tp)}
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         committed = await super()._commit(offsets)
         if committed:
-            self._told.update(offsets)
+            self._offsets_committed.update(offsets)
         return committed
 
     async def verify_all_partitions_active(self) -> None:
@@ -383,9 +383,9 @@ class ChunkTransport(driver.Transport):
     reachable: Callable[[], bool]
     """Whether the broker answers, as far as is known."""
     finished: Callable[[], Mapping[TP, int]]
-    """The positions that the group may be told."""
+    """The positions that may be committed."""
     refuse: Callable[[BatchRefused, Mapping[TP, int]], Awaitable[None]]
     """Called when records cannot be unpacked, with the positions up to which records were handed out; does not return.
     """
-    cut: Callable[[TP, int, int], None]
+    records_deleted: Callable[[TP, int, int], None]
     """Called when records from one offset to before another were deleted before they could be fetched."""

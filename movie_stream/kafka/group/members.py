@@ -37,7 +37,7 @@ class Member:
 
     def is_worker(self, names: Topics) -> bool:
         """Whether it is one of the workers that count these topics."""
-        return self.client.startswith(client.CLIENT_ID) and self.topics in (set(), {names.events, names.partials})
+        return self.client.startswith(client.CLIENT_ID) and self.topics in (set(), {*names.sources})
 
     def __str__(self) -> str:
         """In words.
@@ -65,9 +65,8 @@ async def members_of(settings: Settings, admin: AIOKafkaAdminClient) -> list[Mem
         return await client.coordinated(ask)
 
 
-def strangers(settings: Settings, members: Iterable[Member]) -> list[Member]:
+def strangers(names: Topics, members: Iterable[Member]) -> list[Member]:
     """The members that are not our workers."""
-    names = Topics.of(settings)
     return [member for member in members if not member.is_worker(names)]
 
 

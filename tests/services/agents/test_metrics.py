@@ -7,6 +7,7 @@ import re
 import socket
 import threading
 import urllib.request
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -17,17 +18,20 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from movie_stream.agents import metrics
 from movie_stream.agents.metrics import Figures, PartitionFigures, asked_in, served
+from movie_stream.agents.tally import Tally
 from movie_stream.errors import SettingsError
 from movie_stream.runs.progress import wait_until_counted
 from movie_stream.settings import Settings
 from tests.support.whole_path import PATIENCE_S, command, started, succeed
 
 FIGURES = Figures(
-    events=12,
-    refused={("bad", "title: missing"): 3, ("late", "late"): 1},
-    copies={"counted": 2},
-    documents=5,
-    parked=1,
+    Tally(
+        events=12,
+        refused=Counter({("bad", "title: missing"): 3, ("late", "late"): 1}),
+        copies=Counter({"counted": 2}),
+        documents=5,
+        parked=1,
+    ),
     partitions=(
         PartitionFigures("movie-events", 0, 7, 2, 1_730_385_000_500),
         PartitionFigures("movie-partials", 1, 4, None, None),

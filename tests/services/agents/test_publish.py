@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
 
 from movie_stream.agents import publish as module
-from movie_stream.agents.owner import Owned, Pace
+from movie_stream.agents.flush_schedule import FlushSchedule
+from movie_stream.agents.owner import Owned
 from movie_stream.agents.publish import Publish
 from movie_stream.aggregates.accumulator import Accumulator, Rules
 from movie_stream.aggregates.merger import Merger
+from movie_stream.aggregates.results import RESULTS
 from movie_stream.events.chunk import chunk_of
-from movie_stream.kafka.cluster.topics import Topics, Topology
+from movie_stream.kafka.cluster.topics import Topology
 from movie_stream.mongo import bulk
+from movie_stream.mongo.changed import Changed, Subscriber
 from movie_stream.mongo.client import Database, opened
 from movie_stream.mongo.partials import PartialsStore
 from movie_stream.mongo.report import Parked, WriteReport
@@ -25,12 +29,12 @@ from movie_stream.settings import Settings
 from movie_stream.tables.table import Table
 from tests.support import reference
 from tests.support.memory_log import MemoryLog
-from tests.unit.agents.test_owner import Broker, Group
+from tests.unit.agents.test_owner import TOPICS, Broker, Group, context
 
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
 START_MS: Final = 1_730_332_800_000
-TOPICS: Final = Topics("events", "letters", "partials", "accumulate-changelog", "publish-changelog")
+COLLECTIONS: Final = [result.collection for result in RESULTS]
 TOPOLOGY: Final = Topology({"events": 2, "partials": 1}, {"events": "cluster/topic"})
 
 
@@ -44,21 +48,17 @@ async def db(settings: Settings) -> AsyncIterator[Database]:
 class Stage:
     """Two source partitions, the second agent, and all views so far."""
 
-    def __init__(self, db: Database, store: Any = None) -> None:
+    def __init__(self, db: Database, store: Any = None, subscribers: Sequence[Subscriber] = ()) -> None:
         self.db, self.log = db, MemoryLog()
         self.views: tuple[list[bytes], list[bytes]] = [], []
         self.sources = [Accumulator(partition, 2, Rules()) for partition in range(2)]
-        self.agent = Publish(
-            Broker(),  # type: ignore[arg-type]
-            *(TOPICS, TOPOLOGY, Rules().allowed_lateness_ms, "run", 1),
-            Group(),
-            Sink(db),
-            store or PartialsStore(db),
-        )
+        self.group = Group()
+        given = context(Broker(), self.group, Sink(db, subscribers), store or PartialsStore(db))
+        self.agent = Publish(replace(given, topology=TOPOLOGY), TOPICS.partials)
         self.own(Table(self.agent.new_state(0), self.log, "run"))
 
     def own(self, table: Table[Merger]) -> None:
-        self.agent.owned[0] = Owned(table, asyncio.Lock(), Pace(0, 0), Pace(0, 0), 0, 0.0)
+        self.agent.owned[0] = Owned(table, asyncio.Lock(), FlushSchedule(0, 0), FlushSchedule(0, 0), 0, 0.0)
 
     @property
     def state(self) -> Merger:
@@ -180,3 +180,33 @@ async def test_films_of_all_time_never_leave_and_make_no_others_leave(
     assert {0, 48} & stage.windows("top_movies") == set()
     assert len(stage.state._held["top_movies_all_time", 0]) == 140
     assert await stage.differences() == []
+
+
+async def test_what_a_subscriber_is_told_last_of_a_document_is_what_stands(db: Database) -> None:
+    told: dict[tuple[str, str], Changed] = {}
+
+    def note(changed: Sequence[Changed]) -> None:
+        for of in changed:
+            place = of.document.collection, of.document.id
+            assert of.old == (told[place].document.body if place in told else None)
+            told[place] = of
+
+    stage = Stage(db, subscribers=[note])
+    for hour in range(3):
+        await stage.view(*films(hour, 3))
+    await stage.restart()
+    await stage.view(*({**film, "user_id": "u2"} for film in films(1, 5)), source=1)
+    assert await stage.differences() == [], "nothing else is done than without it"
+    stored = {(name, of["_id"]): tuple(of["_rev"]) for name in COLLECTIONS async for of in db[name].find()}
+    assert {place: of.document.rev for place, of in told.items()} == stored
+
+
+async def test_a_subscriber_that_raises_ends_the_flush_before_its_checkpoint(db: Database) -> None:
+    def full(changed: Sequence[Changed]) -> None:
+        raise asyncio.QueueFull
+
+    stage = Stage(db, subscribers=[full])
+    with pytest.raises(asyncio.QueueFull):
+        await stage.view(*films(0, 1))
+    assert (stage.log.end, stage.group.commits, stage.agent.finished) == (0, 0, {})
+    assert stage.state.dirty, "all of it is written again"

@@ -126,8 +126,8 @@ async def given_up(settings: Settings) -> None:
 
 async def left_alone(settings: Settings) -> None:
     """It shares out nothing. A worker says so, and ends if it is to end at the end; `doctor` and `rebuild` say so."""
-    soon = "from movie_stream.agents import worker as w; w.WATCH_EVERY_S = 0.5; w.STARVED_AFTER_S = 1.0"
-    soon += "; w.STARVED_AT_MOST_S = 8.0"
+    soon = "from movie_stream.agents import broker_watch, group_watch as g; broker_watch.WATCH_EVERY_S = 0.5"
+    soon += "; g.STARVED_AFTER_S, g.STARVED_AT_MOST_S = 1.0, 8.0"
     at_once = "import movie_stream.kafka.group.group_state as g; g.SETTLED_WITHIN_S = 2.0"
     async with connected(settings) as connection:
         leader = await GroupMember(settings, connection).lead()

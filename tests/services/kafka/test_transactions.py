@@ -36,9 +36,9 @@ from tests.support.reference import A_VIEW
 from tests.support.whole_path import PATIENCE_S, database, environment, succeed
 
 IMPATIENT: Final = (
-    "from movie_stream.agents import owner, worker; from movie_stream.runs import progress; "
-    "owner.STALLED_AFTER_S, worker.WATCH_EVERY_S, progress.OPEN_AT_MOST_S = 2.0, 0.5, 0.1; "
-    "worker.OPEN_SAID_AFTER_S = 1.0; "
+    "from movie_stream.agents import broker_watch, owner, partition_watch; from movie_stream.runs import progress; "
+    "owner.STALLED_AFTER_S, broker_watch.WATCH_EVERY_S, progress.OPEN_AT_MOST_S = 2.0, 0.5, 0.1; "
+    "partition_watch.OPEN_SAID_AFTER_S = 1.0; "
     "from movie_stream.cli import main; main()"
 )
 """A worker that ends once a partition has not moved for two seconds, and hardly waits for a transaction's end."""
@@ -177,7 +177,7 @@ async def test_a_log_that_stands_still_says_why_and_ends(
             await stranger.begin_transaction()
             await stranger.send_and_wait(changelog, b"x", partition=0)
             await log.append([b"b"])
-            monkeypatch.setattr(log_module, "STANDING_SAID_AFTER_S", 0.1)
+            monkeypatch.setattr(log_module, "STALL_SAID_AFTER_S", 0.1)
             reading = asyncio.create_task(read(log, 0, 3))
 
             async def said() -> bool:
@@ -187,13 +187,13 @@ async def test_a_log_that_stands_still_says_why_and_ends(
                 await eventually(said)
             assert why in caplog.text
             assert not reading.done()
-            monkeypatch.setattr(log_module, "STANDING_AT_MOST_S", 0.2)
+            monkeypatch.setattr(log_module, "STALL_AT_MOST_S", 0.2)
             with pytest.raises(WorkerFailed) as failed:
                 await reading
             assert str(failed.value).startswith(f"the worker stops: {words} for ")
             assert why in str(failed.value)
             assert str(failed.value).endswith(offsets.ENDED_BY)
-            monkeypatch.setattr(log_module, "STANDING_AT_MOST_S", PATIENCE_S)
+            monkeypatch.setattr(log_module, "STALL_AT_MOST_S", PATIENCE_S)
             reading = asyncio.create_task(read(log, 0, 3))
             await stranger.commit_transaction()
             assert await reading == [(0, b"a"), (1, b"x"), (2, b"b")], "it goes on once it may"

@@ -18,7 +18,7 @@ from mode.utils.locks import Event
 from movie_stream.aggregates.accumulator import Accumulator, OutOfStep, Rules
 from movie_stream.app import create_app
 from movie_stream.events.chunk import Chunk
-from movie_stream.kafka.batches import unpack
+from movie_stream.kafka.batches import headers, unpack
 from movie_stream.kafka.cluster import client, topics
 from movie_stream.kafka.fetch.transport import FETCH_WITHIN_S, ChunkConsumer, ChunkThread
 from movie_stream.settings import Settings
@@ -48,9 +48,9 @@ class Consumer(ChunkConsumer):
     def __init__(self, fetching: aiokafka.AIOKafkaConsumer) -> None:
         self.fetching = fetching
         self.app = SimpleNamespace(consumer_generation_id=1)
-        self.transport = SimpleNamespace(layouts={}, restore=self.restored, cut=None)
+        self.transport = SimpleNamespace(layouts={}, restore=self.restored, records_deleted=None)
         self.positions = dict.fromkeys(self.assignment(), 0)
-        self._next, self._ahead, self._told, self._seeks = {}, deque(), {}, 0
+        self._next, self._ahead, self._offsets_committed, self._seeks = {}, deque(), {}, 0
         self.can_resume_flow, self.suspend_flow = Event(), Event()
         self._active_partitions, self._paused_partitions = self.assignment(), set[TP]()
         self._thread = Thread(self)
@@ -105,16 +105,17 @@ async def consumer(
                 await (await producer.send_batch(batch, settings.kafka_topic, partition=partition))
     finally:
         await producer.stop()
-    unpack.unpack_in_runs(settings.kafka_topic)
+    unpack.take_whole_batches()
     try:
         async with client.reader(settings) as fetching:
+            fetching._fetcher._value_deserializer = unpack.WholeBatches()
             fetching.assign([TopicPartition(settings.kafka_topic, partition) for partition in PARTITIONS])
             opened = Consumer(fetching)
             await opened.sought()
             yield opened
             await opened._drop_ahead()
     finally:
-        unpack.unpack_as_usual(settings.kafka_topic)
+        headers.take_any()
 
 
 def count(chunks: Iterable[Chunk]) -> dict[int, Accumulator]:
@@ -290,5 +291,4 @@ async def test_a_commit_that_failed_is_made_again(settings: Settings) -> None:
             await faust_consumer.commit()
         assert told == [{place: 7}, {place: 7}]
     finally:
-        unpack.unpack_as_usual(settings.kafka_topic)
-        unpack.unpack_as_usual(settings.kafka_partials_topic)
+        headers.take_any()

@@ -36,6 +36,7 @@ from tests.unit.kafka.test_record_batch import batch_of, body_of
 
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 IN_RUNS, AS_USUAL = TopicPartition("in-runs", 3), TopicPartition("as-usual", 3)
+WHOLE = unpack.WholeBatches()
 
 _CRC_AT, _ATTRIBUTES_AT, _LAST_AT, _HEADER_END = 17, 21, 23, 61
 _CONTROL = 0x20
@@ -68,9 +69,9 @@ class Batch:
 
 @pytest.fixture(autouse=True)
 def in_runs() -> Iterator[None]:
-    unpack.unpack_in_runs(IN_RUNS.topic)
+    unpack.take_whole_batches()
     yield
-    unpack.unpack_as_usual(IN_RUNS.topic)
+    headers.take_any()
 
 
 def encoded(batch: Batch, offset: int) -> tuple[bytes, int]:
@@ -116,7 +117,8 @@ def log_of(batches: list[Batch], start: int) -> tuple[bytes, list[tuple[int, int
 def partition_records(
     place: TopicPartition, data: bytes, aborted: list[tuple[int, int]], at: int, isolation: int = READ_COMMITTED
 ) -> Any:
-    return PartitionRecords(place, fetcher.MemoryRecords(data), list(aborted), at, None, None, True, isolation)
+    whole = WHOLE if place == IN_RUNS else None
+    return PartitionRecords(place, fetcher.MemoryRecords(data), list(aborted), at, None, whole, True, isolation)
 
 
 def as_usual(records: Any) -> Iterator[Record]:
@@ -333,7 +335,7 @@ def test_records_are_numbered_as_the_broker_counts_them(
     if "in pieces" in how:
         monkeypatch.setattr(inflate, "AT_ONCE_BYTES", 10)
         monkeypatch.setattr(unpack, "RECORDS_AT_ONCE", 2)
-    monkeypatch.setattr(unpack, "_misnumbered", set())
+    monkeypatch.setattr(WHOLE, "misnumbered", set())
     for at in (10, 11):
         waiting, found = deque(partition_records(IN_RUNS, odd + usual, [], at)), list[Record]()
         while waiting:
@@ -420,16 +422,25 @@ def _applied(chunk: Chunk) -> list[DeadLetter]:
     return Accumulator(3, 4, Rules()).apply(replace(chunk, start=0))
 
 
-def test_other_topics_get_consumer_records_and_taking_it_back_restores_the_library() -> None:
+def test_consumers_of_one_process_get_what_each_has_asked_for() -> None:
     data, _, _ = log_of([Batch(((1, b"k", b"v"),))], 0)
-    unpack.unpack_in_runs("another")
-    assert isinstance(next(partition_records(TopicPartition("another", 0), data, [], 0)), unpack.Fetched)
-    unpack.unpack_as_usual("another")
-    [record] = partition_records(TopicPartition("another", 0), data, [], 0)
-    assert (record.topic, record.headers) == ("another", (("header", b"x"),))
-    unpack.unpack_as_usual(IN_RUNS.topic)
-    assert PartitionRecords._unpack_records is headers.unpack_records
-    assert fetcher.MemoryRecords is headers.ShownRecords
+    whole, single = partition_records(IN_RUNS, data, [], 0), partition_records(AS_USUAL, data, [], 0)
+    [batch], [record] = whole, single
+    assert isinstance(batch, unpack.Fetched)
+    assert (record.topic, record.value, record.headers) == (AS_USUAL.topic, b"v", (("header", b"x"),))
+    assert WHOLE(b"v") == b"v"
+
+
+def test_that_records_are_misnumbered_is_said_once_for_each_consumer(caplog: pytest.LogCaptureFixture) -> None:
+    data = batch_with([2, 1, 0], 2)
+    for _ in range(2):
+        consumer = unpack.WholeBatches()
+        for _ in range(2):
+            records = fetcher.MemoryRecords(data)
+            batches = PartitionRecords(IN_RUNS, records, [], 10, None, consumer, True, READ_COMMITTED)
+            unpack.take_runs(deque(batches))
+        assert consumer.misnumbered == {"in-runs, partition 3"}
+    assert len(caplog.records) == 2, "once for each consumer"
 
 
 def test_runs_join_to_a_chunk_and_records_without_a_time_have_minus_one() -> None:
@@ -555,22 +566,19 @@ async def test_what_a_real_broker_sends_is_read_alike(settings: Settings) -> Non
             await producer.flush()
         finally:
             await producer.stop()
-    wanted = list(as_usual(await _fetched(settings, place, 150)))
+    wanted = list(as_usual(await _fetched(settings, place, 150, None)))
     assert [offset for offset, *_ in wanted] == list(range(40, 150))
     assert {header for *_, header in wanted} > {None, b"0", b"7", b"28"}
-    unpack.unpack_in_runs(place.topic)
-    try:
-        runs = all_runs(await _fetched(settings, place, 150))
-    finally:
-        unpack.unpack_as_usual(place.topic)
+    runs = all_runs(await _fetched(settings, place, 150, WHOLE))
     assert [record for run in runs for record in rows(run)] == wanted
     [joined] = unpack.chunks(0, 40, 150, runs)
     assert joined.replays == {offset: header for offset, *_, header in wanted if header is not None}
 
 
-async def _fetched(settings: Settings, place: TopicPartition, end: int) -> list[Any]:
+async def _fetched(settings: Settings, place: TopicPartition, end: int, whole: unpack.WholeBatches | None) -> list[Any]:
     """From the middle of a batch on, whatever it is that getmany yields."""
     async with client.reader(settings) as consumer:
+        consumer._fetcher._value_deserializer = whole
         consumer.assign([place])
         consumer.seek(place, 40)
         found: list[Any] = []
@@ -586,11 +594,14 @@ PRIVATE_PARTS = {
     "__init__": "8ec1c2ae6ea1af87",
     "__next__": "63ac34a08c309098",
 }
-USED = {"_tp", "_records", "_check_crcs", "_isolation_level", "_aborted_producers", "next_fetch_offset"}
+USED = {
+    *("_tp", "_records", "_value_deserializer", "_check_crcs", "_isolation_level", "_aborted_producers"),
+    "next_fetch_offset",
+}
 
 
 def test_the_private_parts_of_aiokafka_are_those_that_unpack_was_written_for() -> None:
-    unpack.unpack_as_usual(IN_RUNS.topic)
+    headers.take_any()
     replaced = {"_unpack_records": headers._unpack_records}
     for name, known in PRIVATE_PARTS.items():
         source = inspect.getsource(replaced.get(name) or getattr(fetcher.PartitionRecords, name))

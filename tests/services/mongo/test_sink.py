@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 
 from movie_stream.errors import MongoDiskFull, MongoRefused
 from movie_stream.mongo import bulk
+from movie_stream.mongo.changed import Changed
 from movie_stream.mongo.client import Database, opened
 from movie_stream.mongo.failures import MongoAway, MongoFailed
 from movie_stream.mongo.guard import GuardedDocument, Rev
@@ -235,3 +236,81 @@ async def test_a_write_that_is_not_acknowledged_is_an_error(
         with server.failing("update", **how), pytest.raises(meaning, match=words):
             await Sink(db).write([document("a", 1), document("b", 1, collection="d")])
         assert (await Sink(db).write([document("a", 1)])).incomparable == []
+
+
+def told(changes: list[list[Changed]]) -> list[tuple[str, Rev, bool, object]]:
+    """What the last call said: id, `_rev`, whether it is certain, and the figure that was reported before."""
+    return [(of.document.id, of.document.rev, of.certain, (of.old or {}).get("figure")) for of in changes[-1]]
+
+
+async def test_subscribers_are_told_which_documents_changed(db: Database) -> None:
+    changes: list[list[Changed]] = []
+    sink, other = Sink(db, [lambda changed: changes.append(list(changed))]), Sink(db)
+    await sink.write([document("a", 1), document("b", 5), document("c", 1, collection="d")])
+    assert sorted(told(changes)) == [("a", (1,), True, None), ("b", (5,), True, None), ("c", (1,), True, None)]
+    await sink.write([document("a", 2), document("b", 6)])
+    assert told(changes) == [("a", (2,), True, 1), ("b", (6,), True, 5)], "all were replaced"
+    await other.write([document("b", 9), document("e", 9)])
+    await sink.write([document("a", 3), document("b", 7), document("e", 8), document("f", 1)])
+    assert told(changes) == [("a", (3,), False, 2), ("f", (1,), True, None)], "an older one changes nothing"
+    await sink.write([document("b", 8)])
+    assert len(changes) == 3, "nobody is called for nothing"
+    await sink.write([document("b", 10)])
+    assert told(changes) == [("b", (10,), True, 6)], "what this sink has reported before"
+
+
+async def test_what_is_parked_incomparable_or_outranked_did_not_change(db: Database) -> None:
+    await db.create_collection("c", validator={"$jsonSchema": {"properties": {"figure": {"minimum": 0}}}})
+    changes: list[list[Changed]] = []
+    sink = Sink(db, [lambda changed: changes.append(list(changed))])
+    await Sink(db).write([document("incomparable", 2, 0), document("outranked", 1, run=2)])
+    report = await sink.write(
+        [document("incomparable", 1, 1), document("outranked", 9), document("parked", 1, figure=-1), document("new", 1)]
+    )
+    assert (len(report.incomparable), len(report.outranked), len(report.parked), report.changed) == (1, 1, 1, 1)
+    assert told(changes) == [("new", (1,), True, None)]
+
+
+async def test_a_change_is_reported_though_its_acknowledgement_was_lost(
+    server: MongoServer, settings: Settings
+) -> None:
+    changes: list[list[Changed]] = []
+    unacknowledged = {"writeConcernError": {"code": 64, "errmsg": "waiting for replication timed out"}}
+    async with opened(settings_for(server, settings, "&retryWrites=false&heartbeatFrequencyMS=500")) as db:
+        sink = Sink(db, [lambda changed: changes.append(list(changed))])
+        with server.failing("update", **unacknowledged), pytest.raises(MongoAway):
+            await sink.write([document("a", 1)])
+        assert await stored_revs(db) == {"a": (1,)}
+        assert changes == [], "it may be undone still"
+        assert (await sink.write([document("a", 1)])).changed == 0
+        assert told(changes) == [("a", (1,), False, None)]
+
+
+async def test_every_document_is_reported_as_it_stands_whatever_many_writers_do(
+    db: Database, settings: Settings
+) -> None:
+    """Of all that were reported, the newest of a document is what stands."""
+    newest: dict[str, Rev] = {}
+
+    def note(changed: Sequence[Changed]) -> None:
+        newest.update({of.document.id: max(newest.get(of.document.id, ()), of.document.rev) for of in changed})
+
+    async def writer(seed: int) -> None:
+        versions = [document(f"d{n}", rev) for n in range(30) for rev in range(1, 15)]
+        random.Random(seed).shuffle(versions)
+        async with opened(settings) as own:
+            sink = Sink(own, [note])
+            for at in range(0, len(versions), 30):
+                await sink.write(versions[at : at + 30])
+
+    await asyncio.gather(*map(writer, range(4)))
+    assert newest == await stored_revs(db) == {f"d{n}": (14,) for n in range(30)}
+
+
+async def test_what_a_subscriber_raises_is_an_error(db: Database) -> None:
+    def full(changed: Sequence[Changed]) -> None:
+        raise asyncio.QueueFull
+
+    with pytest.raises(asyncio.QueueFull):
+        await Sink(db, [full]).write([document("a", 1)])
+    assert await stored_revs(db) == {"a": (1,)}

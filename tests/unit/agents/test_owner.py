@@ -11,20 +11,30 @@ import pytest
 
 from movie_stream.agents import accumulate as module
 from movie_stream.agents.accumulate import Accumulate
-from movie_stream.agents.owner import LIVE, UNTIL_END, Cadence, Owned, Pace
+from movie_stream.agents.context import Context
+from movie_stream.agents.flush_schedule import LIVE, UNTIL_END, Cadence, FlushSchedule
+from movie_stream.agents.owner import Owned
 from movie_stream.agents.publish import Publish
 from movie_stream.aggregates.accumulator import Accumulator, Rules
 from movie_stream.aggregates.groups import BLOCK_BYTES
 from movie_stream.errors import WorkerFailed
 from movie_stream.events.chunk import chunk_of
-from movie_stream.kafka.cluster.topics import Topics, Topology
+from movie_stream.kafka.cluster.topics import AgentTopics, Topics, Topology
 from movie_stream.mongo.failures import MongoAway
 from movie_stream.mongo.report import WriteReport
 from movie_stream.settings import Settings
 from movie_stream.tables.table import Table
 from tests.support.memory_log import MemoryLog
 
-TOPICS = Topics("events", "letters", "partials", "accumulate-changelog", "publish-changelog")
+TOPICS = Topics(
+    "events",
+    "letters",
+    "partials",
+    {
+        "accumulate": AgentTopics("events", "accumulate-changelog"),
+        "publish": AgentTopics("partials", "publish-changelog"),
+    },
+)
 TOPOLOGY = Topology({"events": 1, "partials": 1}, {"events": "cluster/topic"})
 VIEW: dict[str, Any] = {
     "movie_id": "m1",
@@ -92,17 +102,22 @@ class Away:
         return WriteReport(sent=len(documents), changed=len(documents))
 
 
-def accumulate(broker: Broker, group: Group) -> Accumulate:
-    return Accumulate(broker, TOPICS, TOPOLOGY, Rules(), "run", 1, group)  # type: ignore[arg-type]
+def context(broker: Broker, group: Group, sink: Any = None, store: Any = None, cadence: Cadence = LIVE) -> Context:
+    as_broker: Any = broker
+    return Context(as_broker, group, TOPICS, TOPOLOGY, Rules(), "run", 1, sink, store, cadence=cadence)
+
+
+def accumulate(broker: Broker, group: Group, cadence: Cadence = LIVE) -> Accumulate:
+    return Accumulate(context(broker, group, cadence=cadence), TOPICS.events)
 
 
 def publish(broker: Broker, group: Group, sink: Away) -> Publish:
-    return Publish(broker, TOPICS, TOPOLOGY, 0, "run", 1, group, sink, None)  # type: ignore[arg-type]
+    return Publish(context(broker, group, sink), TOPICS.partials)
 
 
 def own(owner: Any, log: MemoryLog) -> Owned[Any]:
     table = Table(owner.new_state(0), log, "run")
-    owned = owner.owned[0] = Owned(table, asyncio.Lock(), Pace(0, 0), Pace(0, 0), 0, 0.0)
+    owned = owner.owned[0] = Owned(table, asyncio.Lock(), FlushSchedule(0, 0), FlushSchedule(0, 0), 0, 0.0)
     return owned
 
 
@@ -154,8 +169,7 @@ async def test_a_partition_that_moves_without_a_checkpoint_says_what_its_flush_w
 @pytest.mark.parametrize(("cadence", "checkpoints"), [(LIVE, 1), (UNTIL_END, 2)])
 async def test_a_worker_that_ends_then_checkpoints_whatever_is_caught_up(cadence: Cadence, checkpoints: int) -> None:
     group, log = Group(), MemoryLog()
-    agent = accumulate(Broker(), group)
-    agent.cadence = cadence
+    agent = accumulate(Broker(), group, cadence)
     agent.take(0, Table(agent.new_state(0), log, "run"), oldest=0, end=2)
     owned = agent.owned[0]
     for offset in (0, 1):

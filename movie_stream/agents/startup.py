@@ -1,0 +1,140 @@
+"""A worker's start: connects, checks all that may be in its way, finds its run, and claims the topics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pkgutil import resolve_name
+from typing import Final
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+
+from movie_stream.agents.context import Context
+from movie_stream.agents.flush_schedule import Cadence
+from movie_stream.agents.group import Group
+from movie_stream.agents.owner import Owners
+from movie_stream.embedded.broker import CLUSTER_PREFIX
+from movie_stream.errors import BrokerForbids, BrokerRefused
+from movie_stream.kafka.cluster import agents, client, permissions, topics
+from movie_stream.kafka.cluster.access import user_of
+from movie_stream.kafka.cluster.admin import Admin
+from movie_stream.kafka.cluster.topics import Topics, Topology
+from movie_stream.kafka.log import Broker
+from movie_stream.mongo import runs, workers
+from movie_stream.mongo.changed import Subscriber
+from movie_stream.mongo.client import Database, opened
+from movie_stream.mongo.partials import PartialsStore
+from movie_stream.mongo.sink import Sink
+from movie_stream.runs import claims
+from movie_stream.runs.claims import Standing
+from movie_stream.runs.fingerprint import open_run, rules_of, text_of
+from movie_stream.settings import Settings
+
+BATCH_BYTES: Final = 1 << 20
+"""Of what is written at a time to a partition, where its topic takes so much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """What a worker has once it is started."""
+
+    admin: Admin
+    db: Database
+    run: runs.Run
+    context: Context
+
+
+async def connect(
+    settings: Settings, stack: AsyncExitStack, group: Group, cadence: Cadence, subscribers: Sequence[Subscriber]
+) -> Connections:
+    """Connects for as long as the stack is open:
+
+    1. to the broker, whose topics have to be as they must, and which has to allow what we need
+    2. to MongoDB, and finds the run that counts, if no other deployment uses what is ours
+    3. for writing, and claims the topics for the run
+
+    Raises what the settings, the broker or MongoDB make impossible.
+    """
+    names = Topics.of(settings)
+    admin = await stack.enter_async_context(client.admin(settings))  # 1
+    topology = await topics.describe(settings)
+    await _check_permissions(settings, admin, names)
+    if wrong := topics.disagreements(names, topology.partitions):
+        raise BrokerRefused(
+            doing="checking the topics",
+            cause="; ".join(wrong),
+            remedy="delete these topics, and make them anew with: movie-stream init",
+        )
+    db = await stack.enter_async_context(opened(settings))  # 2
+    found = await _check_claims(settings, db, names)
+    run = await open_run(settings, db, topology)
+    broker = await _broker_for_writing(settings, stack, admin, names, topology)  # 3
+    context = Context(
+        broker,
+        group,
+        names,
+        topology,
+        rules_of(settings),
+        text_of(run),
+        run.number,
+        Sink(db, subscribers),
+        PartialsStore(db),
+        await _claim(settings, db, broker.producer, found.get(names.partials)),
+        cadence,
+    )
+    return Connections(admin, db, run, context)
+
+
+def owners_of(context: Context) -> Owners:
+    """An owner for each agent that is declared."""
+    sources = {agent: context.topics.agents[agent.name].source for agent in agents.AGENTS}
+    return {topic: resolve_name(agent.owner)(context, topic) for agent, topic in sources.items()}
+
+
+async def _check_permissions(settings: Settings, admin: AIOKafkaAdminClient, names: Topics) -> None:
+    """Raises BrokerForbids: Faust would go on without what it may not read, and say nothing."""
+    with client.explained(settings, "asking what is allowed"):
+        lacking = await permissions.lacking(admin, names.needs)
+        lacking += await permissions.lacking_on_group(admin, settings.kafka_group)
+    if lacking:
+        raise BrokerForbids(user=user_of(settings), what=lacking)
+
+
+async def _check_claims(settings: Settings, db: Database, names: Topics) -> Mapping[str, Standing]:
+    """The claims of ours that stand, by topic.
+
+    Raises TopicsShared or DatabaseShared where another deployment uses what is ours; before a run is begun. Whether the
+    topic of the views is one of views, its records say when they are counted.
+    """
+    await workers.insist_on_no_other_group(db, settings.kafka_group)
+    ours = await runs.claim_of(db, settings.kafka_group)
+    async with client.reader(settings) as reader:
+        return await claims.check(settings, reader, ours, names.deleted)
+
+
+async def _broker_for_writing(
+    settings: Settings, stack: AsyncExitStack, admin: AIOKafkaAdminClient, names: Topics, topology: Topology
+) -> Broker:
+    """Connections that send no batch that is larger than its topic takes. Raises BrokerRefused."""
+    with client.explained(settings, "asking how large records may be"):
+        limits = await topics.limits(admin, names.written)
+    topics.insist_on_limits(names, limits)
+    known = [limit for limit in limits.values() if limit is not None]
+    batch_bytes = min([BATCH_BYTES, *known])
+    producer = await client.start_producer(settings, linger_ms=5, max_batch_size=batch_bytes)
+    stack.push_async_callback(client.stop_producer, producer)
+    embedded = topology.identities[names.events].startswith(CLUSTER_PREFIX)
+    # Tansu closes the connection when it is asked to delete records.
+    broker = Broker(settings, producer, admin, limits, deletes=not embedded)
+    stack.push_async_callback(broker.large.stop)
+    return broker
+
+
+async def _claim(settings: Settings, db: Database, producer: AIOKafkaProducer, there: Standing | None) -> Standing:
+    """Says whose the topics are, where that is not said yet of this run; where it stands in `movie-partials`."""
+    ours = await runs.claim_of(db, settings.kafka_group)
+    if there is None or there.claim.run != ours.run:
+        there = (await claims.claim(settings, producer, ours))[settings.kafka_partials_topic]
+    return Standing(ours, there.offset)
