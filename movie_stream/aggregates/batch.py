@@ -1,9 +1,9 @@
-"""The valid, timely views of one chunk as columns; and cut into groups, each figure of a group counted once for all."""
+"""The valid views of one chunk as columns; and grouped, each figure of a group counted once for all."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final, TypeVar
 
@@ -11,8 +11,9 @@ import numpy as np
 
 from movie_stream.aggregates.vocabulary import Names, Spellings, Vocabulary
 from movie_stream.aggregates.window import Window
-from movie_stream.columnar.columns import AnyInts, Ints, order_of
+from movie_stream.columnar.columns import AnyInts, Bools, Ints, order_of
 from movie_stream.columnar.hyperloglog import Hashes, Registers, register_and_rank
+from movie_stream.columnar.spans import Spans
 from movie_stream.events.contract import MISSING
 
 T = TypeVar("T")
@@ -26,19 +27,57 @@ class Batch:
     """Columns of equal length, one row a view, in the order of the log."""
 
     vocabulary: Vocabulary
+    users: Names
+    index: Ints
+    """Where each record stands in its chunk."""
     offset: Ints
     timestamp_ms: Ints
     local_hour: Ints
     """0 to 23, in TIMEZONE."""
-    ids: Mapping[str, Ints]
-    """genre (by slug), movie_id, user_id, title, spelling (the genre trimmed): numbers in the vocabulary."""
-    hashes: Mapping[str, Hashes]
-    """movie_id, user_id."""
-    numbers: Mapping[str, Ints]
+    ids: dict[str, Ints]
+    """genre (by slug), movie_id, title, spelling (the genre trimmed): numbers in the vocabulary. user_id: numbers in
+    `users`, -1 for those that are not known yet.
+    """
+    user_names: Spans
+    numbers: dict[str, Ints]
     """rating and revenue in millionths, duration in minutes; MISSING where there is none."""
 
     def __len__(self) -> int:
         return len(self.offset)
+
+    def take(self, rows: Ints | Bools) -> Batch:
+        """These rows, in this order."""
+        return replace(
+            self,
+            index=self.index[rows],
+            offset=self.offset[rows],
+            timestamp_ms=self.timestamp_ms[rows],
+            local_hour=self.local_hour[rows],
+            ids={name: ids[rows] for name, ids in self.ids.items()},
+            user_names=self.user_names.take(rows),
+            numbers={name: number[rows] for name, number in self.numbers.items()},
+        )
+
+    def and_then(self, others: Batch) -> Batch:
+        """These views and then the others."""
+        return replace(
+            self,
+            index=np.concatenate([self.index, others.index]),
+            offset=np.concatenate([self.offset, others.offset]),
+            timestamp_ms=np.concatenate([self.timestamp_ms, others.timestamp_ms]),
+            local_hour=np.concatenate([self.local_hour, others.local_hour]),
+            ids={name: np.concatenate([ids, others.ids[name]]) for name, ids in self.ids.items()},
+            user_names=self.user_names.and_then(others.user_names),
+            numbers={name: np.concatenate([number, others.numbers[name]]) for name, number in self.numbers.items()},
+        )
+
+    @cached_property
+    def hashes(self) -> Mapping[str, Hashes]:
+        """The stable hashes of movie_id and user_id."""
+        return {
+            "movie_id": self.vocabulary.movies.hashes(self.ids["movie_id"]),
+            "user_id": self.users.hashes(self.ids["user_id"]),
+        }
 
     @cached_property
     def _registers(self) -> dict[tuple[str, int], Registers]:
@@ -52,8 +91,8 @@ class Batch:
         return self._registers[key]
 
 
-class Cut:
-    """A batch cut into groups: one for each window and, if there is one, each value of a column.
+class GroupedBatch:
+    """A batch by groups: one for each window and, if there is one, each value of a column.
 
     Every figure has one row a group; it is made when it is first asked for, and serves all results whose windows and
     columns these groups fit into.

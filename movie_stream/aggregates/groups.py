@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from movie_stream.aggregates.accumulators import NamesColumn, NewestColumn, Shown
-from movie_stream.aggregates.batch import Cut
+from movie_stream.aggregates.batch import GroupedBatch
 from movie_stream.aggregates.results import Result
 from movie_stream.columnar.columns import Bools, Column, Ints, PairIndex
 from movie_stream.columnar.packed_names import PackedNames
@@ -93,12 +93,12 @@ class Groups:
         self.unsent.values[rows] = True
         self.unsaved.values[rows] = True
 
-    def apply(self, cut: Cut) -> None:
-        """Adds the views of a batch, cut into groups that fit into these."""
-        rows = self.rows(self.result.window.starts(cut.starts), cut.keys if self.result.grouped_by else None)
-        self.touch(rows, cut.label)
+    def apply(self, grouped: GroupedBatch) -> None:
+        """Adds the views of a batch, whose groups fit into these."""
+        rows = self.rows(self.result.window.starts(grouped.starts), grouped.keys if self.result.grouped_by else None)
+        self.touch(rows, grouped.label)
         for held in self.result.held:
-            held.update(self.held[held.name], rows, cut)
+            held.update(self.held[held.name], rows, grouped)
 
     def blocks(self, rows: Ints, most: int | None = None) -> Iterator[bytes]:
         """The rows as blocks of up to `most` bytes (None: BLOCK_BYTES), or one row, each packed by msgpack."""

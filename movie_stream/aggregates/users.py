@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from movie_stream.aggregates.batch import Batch, Cut
+from movie_stream.aggregates.batch import Batch, GroupedBatch
 from movie_stream.aggregates.fields import NEW_USERS, SESSION_MS, SESSIONS, TOTAL_USERS, TopUsers
 from movie_stream.aggregates.groups import BLOCK_BYTES, Groups
 from movie_stream.aggregates.results import Result
@@ -85,13 +85,13 @@ class Users:
         self._first.grow(len(self.names))
         self._unsaved.grow(len(self.names))
         self._unsaved.values[user] = True
-        cut = Cut(batch, DAY, "user_id")
-        days = np.flatnonzero(np.diff(cut.starts, prepend=-1))  # where each begins among the groups
+        grouped = GroupedBatch(batch, DAY, "user_id")
+        days = np.flatnonzero(np.diff(grouped.starts, prepend=-1))  # where each begins among the groups
         for figures in self.figures:
-            figures.touch(figures.rows(cut.starts[days], None), np.maximum.reduceat(cut.label, days))
-        self._count(cut, days)
+            figures.touch(figures.rows(grouped.starts[days], None), np.maximum.reduceat(grouped.label, days))
+        self._count(grouped, days)
         self._see_first(user, batch.timestamp_ms, batch.offset)
-        self._join_sessions(batch, cut, threshold_ms)
+        self._join_sessions(batch, grouped, threshold_ms)
 
     def _add(self, figure: str, day: Ints, amount: Ints | int) -> None:
         """Adds to a figure of days that have a row."""
@@ -110,19 +110,19 @@ class Users:
                 rows = figures.find(day)
                 figures.touch(rows[rows >= 0], offset[rows >= 0])
 
-    def _count(self, cut: Cut, days: Ints) -> None:
+    def _count(self, grouped: GroupedBatch, days: Ints) -> None:
         """Adds the views of each user on each day."""
         known = len(self._days)
         self._days.grow_users(len(self.names))
-        rows = self._days.add(cut.starts // _DAY_MS, cut.keys)
-        self._days.views[rows] += cut.counts.astype(np.int32)
-        self._days.minutes[rows] += cut.sum("duration")
+        rows = self._days.add(grouped.starts // _DAY_MS, grouped.keys)
+        self._days.views[rows] += grouped.counts.astype(np.int32)
+        self._days.minutes[rows] += grouped.sum("duration")
         self._days.unsaved[rows] = True
         self._add(TOTAL_USERS.name, self._starts(slice(known, None)), 1)
         for figures in self.figures:
             for field in figures.result.fields.values():
                 if isinstance(field, TopUsers):
-                    self._rank(figures, field.limit, cut.starts[days], np.split(rows, days[1:]))
+                    self._rank(figures, field.limit, grouped.starts[days], np.split(rows, days[1:]))
 
     def _starts(self, rows: Ints | slice) -> Ints:
         """When the days of these rows begin, in Unix milliseconds."""
@@ -174,11 +174,12 @@ class Users:
         last = np.roll(begins, -1)
         self._first.values[user[last]] = first[last]
 
-    def _join_sessions(self, batch: Batch, cut: Cut, threshold_ms: int) -> None:
+    def _join_sessions(self, batch: Batch, grouped: GroupedBatch, threshold_ms: int) -> None:
         """Takes the open sessions of these users out, joins the new views to them, and puts the result back."""
         sessions = self._sessions
         sessions.grow_users(len(self.names))
-        by_user = cut.order if cut.starts[0] == cut.starts[-1] else None  # they are cut by the day, then the user
+        # Its groups are in the order of days, then users.
+        by_user = grouped.order if grouped.starts[0] == grouped.starts[-1] else None
         order = _by_user_and_time(batch.ids["user_id"], batch.timestamp_ms, by_user)
         user, start, offset = (column[order] for column in (batch.ids["user_id"], batch.timestamp_ms, batch.offset))
         end = start + np.maximum(batch.numbers["duration"][order], 0) * _MINUTE_MS  # MISSING is below

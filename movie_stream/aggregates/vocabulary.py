@@ -123,9 +123,9 @@ class Vocabulary:
         """The spelling and the slug of each genre that was looked up."""
         return self._spelling.values[ids], self._slug.values[ids]
 
-    def genre_ids(self, genres: Sequence[str]) -> Ints:
+    def genre_ids(self, genres: Spans) -> Ints:
         """The numbers that `genres` takes, of valid genres."""
-        ids = self._genres.ids(genres)
+        ids = self._genres.numbered(genres)
         self._spell()
         return ids
 

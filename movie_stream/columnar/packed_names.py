@@ -55,7 +55,10 @@ class PackedNames:
 
     def ids(self, names: Sequence[str]) -> Ints:
         """The number of each string; a new string gets a new number."""
-        spans = Spans.of([name.encode() for name in names])
+        return self.numbered(Spans.of([name.encode() for name in names]))
+
+    def numbered(self, spans: Spans) -> Ints:
+        """The same for strings in UTF-8."""
         return self.add(spans, self.find(spans))
 
     def find(self, spans: Spans) -> Ints:
@@ -105,8 +108,7 @@ class PackedNames:
         sizes = np.frombuffer(lengths, np.int32).astype(np.int64)
         if sizes.min(initial=0) < 0 or sizes.sum() != len(text):
             raise ValueError(f"expected names of {sizes.sum()} bytes together, got {len(text)}")
-        spans = Spans(joined([text]), len(PAD) + np.cumsum(sizes) - sizes, sizes)
-        return self.add(spans, self.find(spans))
+        return self.numbered(Spans(joined([text]), len(PAD) + np.cumsum(sizes) - sizes, sizes))
 
     def spans(self, ids: AnyInts) -> Spans:
         """The strings of these numbers, in UTF-8, in a buffer of their own."""
