@@ -160,7 +160,7 @@ class Publish(Owner[Merger]):
                 self.written += report.changed
                 self._say(report)
             except BaseException:  # also when it is cancelled: what was not written is still to be written
-                state.again(document.key for document in documents)
+                state.mark_dirty(document.key for document in documents)
                 raise
             due.difference_update(document.key for document in documents)
 

@@ -31,6 +31,7 @@ from movie_stream.errors import (
     TopicMissing,
     WorkerFailed,
 )
+from movie_stream.events.moment import datetime_of
 from movie_stream.events.reasons import summed
 from movie_stream.kafka import offsets
 from movie_stream.kafka.cluster import client, permissions, topics
@@ -302,7 +303,7 @@ class Worker:
                 for tp, table, at in zip(places, tables, asked, strict=True)
             }
         except LogTruncated as error:  # once it is filled again, nobody would notice
-            await runs.spoil(self._db, self._run, self.settings.kafka_group, str(error))
+            await runs.invalidate(self._db, self._run, self.settings.kafka_group, str(error))
             raise
         self._turned("running" if positions else "waiting for partitions")
         self._group.commit_soon()  # what the group was told last may be of another run
@@ -630,7 +631,10 @@ class Worker:
             self._run.number,
             max(flushed, default=None),
             tuple(
-                workers.Holding(of.topic, of.partition, of.position, of.lag, workers.moment(of.watermark_ms))
+                workers.Holding(
+                    *(of.topic, of.partition, of.position, of.lag),
+                    None if of.watermark_ms is None else datetime_of(of.watermark_ms),
+                )
                 for of in held
             ),
         )

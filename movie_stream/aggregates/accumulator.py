@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -16,20 +16,21 @@ from movie_stream.aggregates.batch import Batch, GroupedBatch
 from movie_stream.aggregates.groups import Block, Groups, compact, released
 from movie_stream.aggregates.local_time import LocalHours
 from movie_stream.aggregates.reader import Reader
-from movie_stream.aggregates.refused import Origin, Refused, RefusedBlock, original_of
+from movie_stream.aggregates.refused import BadReplayHeader, OpenOriginals, RefusedBlock, original_of
 from movie_stream.aggregates.results import RESULTS, Result
 from movie_stream.aggregates.users import UserDaysBlock, Users, UsersBlock
 from movie_stream.aggregates.vocabulary import Vocabulary
-from movie_stream.aggregates.window import moment
 from movie_stream.columnar.columns import Column, Ints
 from movie_stream.columnar.murmur2 import partitions_of_spans
 from movie_stream.events.chunk import Chunk
+from movie_stream.events.moment import datetime_of
 
 _BEFORE_ALL: Final = -(2**62)
 _EVER: Final = 2**62
 _ASKED_AT_ONCE: Final = 1 << 16
 """Users of whom is asked where they belong, so that what is made of their names stays small."""
 
+Time = TypeVar("Time", int, Ints)
 Entry = Block | UsersBlock | UserDaysBlock | RefusedBlock
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Entry] = msgspec.msgpack.Decoder(Entry)
@@ -44,6 +45,10 @@ class Rules:
     session_gap_ms: int = 1_800_000
     timezone: str = "UTC"
     revenue_per_view_micro: int = 0
+
+    def oldest_in_time(self, watermark_ms: Time) -> Time:
+        """The smallest timestamp (ms) that is not late behind this watermark."""
+        return watermark_ms - self.allowed_lateness_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,7 @@ class Accumulator:
             *(self.vocabulary, self.users.names, self._hours),
             *(self._rules.future_tolerance_ms, self._rules.revenue_per_view_micro),
         )
-        self._refused = Refused()
+        self._refused = OpenOriginals()
         names = {"genre": self.vocabulary.slugs, "movie_id": self.vocabulary.movies, "user_id": self.users.names}
         self._of_views = [
             Groups(result, names.get(result.grouped_by or ""), self.vocabulary, live=True)
@@ -126,7 +131,7 @@ class Accumulator:
     @property
     def threshold_ms(self) -> int:
         """No valid view will ever be older than this."""
-        return 0 if self.watermark_ms is None else self.watermark_ms - self._rules.allowed_lateness_ms
+        return 0 if self.watermark_ms is None else self._rules.oldest_in_time(self.watermark_ms)
 
     def apply(self, chunk: Chunk) -> list[DeadLetter]:
         """Applies the records from `position` on.
@@ -150,7 +155,7 @@ class Accumulator:
         for offset, header in chunk.replays.items():
             try:
                 originals[offset] = original_of(header, self._topic, self.partition, before=offset)
-            except Origin as error:
+            except BadReplayHeader as error:
                 strange[offset] = str(error)
         for part in _parts(chunk, originals):
             copies = {offset: originals[offset] for offset in part.replays if offset in originals}
@@ -213,13 +218,13 @@ class Accumulator:
         """
         first = _BEFORE_ALL if self.watermark_ms is None else self.watermark_ms
         watermark = np.maximum.accumulate(np.concatenate([[first], batch.timestamp_ms]))[:-1]
-        late = batch.timestamp_ms < watermark - self._rules.allowed_lateness_ms
+        late = batch.timestamp_ms < self._rules.oldest_in_time(watermark)
         letters = []
         for row in np.flatnonzero(late).tolist():
             reason = (
-                f"late: {moment(int(batch.timestamp_ms[row])):%Y-%m-%dT%H:%M:%SZ} is more than "
+                f"late: {datetime_of(int(batch.timestamp_ms[row])):%Y-%m-%dT%H:%M:%SZ} is more than "
                 f"{self._rules.allowed_lateness_ms / 3_600_000:g} h before the newest view of its partition so far, "
-                f"{moment(int(watermark[row])):%Y-%m-%dT%H:%M:%SZ}"
+                f"{datetime_of(int(watermark[row])):%Y-%m-%dT%H:%M:%SZ}"
             )
             original = copies.get(int(batch.offset[row]))
             letters.append(self._dead_letter(chunk, int(batch.index[row]), "late", reason, original))

@@ -1,4 +1,4 @@
-"""The groups of one result: a row each, its accumulators in columns, its label, and what has changed since when."""
+"""The groups of one result: a row each, its figures in columns, its label, and what has changed since when."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from movie_stream.aggregates.accumulators import NamesColumn, NewestColumn, Shown
+from movie_stream.aggregates.aggregators import NamesColumn, NewestColumn, Shown
 from movie_stream.aggregates.batch import GroupedBatch
 from movie_stream.aggregates.results import Result
 from movie_stream.columnar.columns import Bools, Column, Ints, PairIndex

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 from movie_stream.aggregates import partial
-from movie_stream.aggregates.accumulators import NewestTime, Views
+from movie_stream.aggregates.aggregators import NewestTime, ViewCount
 from movie_stream.aggregates.fields import Key
 from movie_stream.aggregates.groups import Block, Groups, compact, released
 from movie_stream.aggregates.results import RESULTS, Result
@@ -188,7 +188,7 @@ class Merger:
         known = len(groups)
         rows = groups.merge(message.block)
         evicted_before = self._evicted_before.get(message.block.collection, 0)
-        self.again(_keys(groups, rows))
+        self.mark_dirty(_keys(groups, rows))
         if evicted_before:
             fresh = rows[(rows >= known) & (groups.starts[rows] < evicted_before)]
             self.unfetched.update(dict.fromkeys(_keys(groups, fresh)))
@@ -233,7 +233,7 @@ class Merger:
             for document in self._documents(self._results[collection], of_it)
         ]
 
-    def again(self, keys: Iterable[DocumentKey]) -> None:
+    def mark_dirty(self, keys: Iterable[DocumentKey]) -> None:
         """Makes keys dirty again whose documents were not written."""
         self.dirty.update(dict.fromkeys(keys))
 
@@ -508,7 +508,7 @@ def _most_viewed(found: Sequence[tuple[Groups, Ints]], limit: int, names: Packed
     """The components with most views over all partitions, of equals the smallest by name."""
     total = np.zeros(len(names), np.int64)
     for groups, rows in found:
-        total[groups.ids[rows]] += groups.held[Views.name].values[rows]  # each component has one row
+        total[groups.ids[rows]] += groups.held[ViewCount.name].values[rows]  # each component has one row
     least = 1 if np.count_nonzero(total) <= limit else int(np.partition(total, -limit)[-limit])
     members = np.flatnonzero(total >= least)
     ranked = heapq.nsmallest(

@@ -12,7 +12,7 @@ from movie_stream.aggregates.vocabulary import Names, Vocabulary
 from movie_stream.columnar.columns import Ints
 from movie_stream.events.chunk import Chunk
 from movie_stream.events.contract import MISSING
-from movie_stream.events.event import Refusal, columns_of, decode
+from movie_stream.events.event import Refusal, columns_of, decode, is_ahead
 from movie_stream.events.layout import unread
 from movie_stream.events.views import Views
 
@@ -69,8 +69,7 @@ class Reader:
     def _by_layout(self, chunk: Chunk) -> tuple[Batch, Ints]:
         """What can be read so without doubt, and the indices of the other records."""
         views, read = chunk.by_layout or unread(chunk.values)
-        ahead_ms = views.timestamp_ms - chunk.times_ms
-        read = read & ((ahead_ms <= self._future_tolerance_ms) | (chunk.times_ms < 0))
+        read = read & ~is_ahead(views.timestamp_ms, chunk.times_ms, self._future_tolerance_ms)
         rows = np.flatnonzero(read)
         if len(rows) < len(read):
             views = views.take(rows)

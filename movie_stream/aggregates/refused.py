@@ -32,21 +32,21 @@ class RefusedBlock(msgspec.Struct, array_like=True, tag="refused"):
     words: bytes
 
 
-class Origin(ValueError):
+class BadReplayHeader(ValueError):
     """A header REPLAY_OF that names no earlier record of this partition; its text is the reason."""
 
 
-def named(topic: str, partition: int, offset: int) -> bytes:
+def replay_header(topic: str, partition: int, offset: int) -> bytes:
     """The header of a copy: which topic (its id), partition and offset the original has.
 
-    >>> named("cluster/id", 2, 17)
+    >>> replay_header("cluster/id", 2, 17)
     b'cluster/id 2 17'
     """
     return f"{topic} {partition} {offset}".encode()
 
 
 def original_of(header: bytes, topic: str, partition: int, before: int) -> int:
-    """The original's offset, which is before the copy's own. Raises Origin.
+    """The original's offset, which is before the copy's own. Raises BadReplayHeader.
 
     >>> original_of(b"cluster/id 2 17", "cluster/id", 2, before=30)
     17
@@ -55,19 +55,19 @@ def original_of(header: bytes, topic: str, partition: int, before: int) -> int:
     digits = header.rpartition(b" ")[2]
     if of_topic == topic and rest == str(partition) and digits.isdigit() and len(digits) < 20 and int(digits) < before:
         return int(digits)
-    raise Origin(
+    raise BadReplayHeader(
         f"header movie-stream-replay-of: expected an earlier record of this partition "
         f"({topic} {partition} and an offset below {before}), got {ascii(header[:60])[1:]}"
     )
 
 
-class Refused:
+class OpenOriginals:
     """The open originals of one partition.
 
     A bitmap by offset, in words: from `begin` on, a set bit is a record that was refused and is open; before it, where
     everything is open, a set bit is one that a copy has closed.
 
-    >>> refused = Refused()
+    >>> refused = OpenOriginals()
     >>> refused.start(100)
     >>> refused.refuse(130)
     >>> [refused.is_open(offset, copy=200) for offset in (7, 129, 130)]

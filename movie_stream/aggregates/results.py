@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Literal
 
-from movie_stream.aggregates.accumulators import Accumulator, NewestTime, OfUsers, TopUsersOf
+from movie_stream.aggregates.aggregators import Aggregator, NewestTime, OfUsers, TopUsersOf
 from movie_stream.aggregates.fields import (
     Count,
     Date,
@@ -81,7 +81,7 @@ class Result:
         return next((field for field in self.fields.values() if isinstance(field, Top)), None)
 
     @cached_property
-    def held(self) -> tuple[Accumulator, ...]:
+    def held(self) -> tuple[Aggregator, ...]:
         """What a group (or a component of one) holds, each once."""
         needs = [need for field in self.fields.values() for need in field.needs]
         return tuple(dict.fromkeys([*needs, *(self.top.held if self.top else ())]))
@@ -112,7 +112,7 @@ class Result:
     def stored(self) -> str:
         """What the result is, as the fingerprint of a run has it.
 
-        Every part of it is written down (in `stored` of fields, accumulators and windows), and stays as it was first
+        Every part of it is written down (in `stored` of fields, aggregators and windows), and stays as it was first
         stored whatever the classes are called: where it changes, every deployment has to rebuild.
         """
         fields = ", ".join(f"{name!r}: {field.stored}" for name, field in self.fields.items())

@@ -1,4 +1,4 @@
-"""Has memory go back to the system when it is freed."""
+"""Memory: return freed memory to the OS, and arrays that grow without being copied."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ PAGES_FROM_BYTES: Final = 128 << 10
 
 
 def give_back() -> None:
-    """Sets three limits of glibc's malloc, before there are many threads; elsewhere the library's own ways are kept.
+    """Sets three limits of glibc's malloc, so that it returns freed memory to the OS; does nothing with another libc.
 
-    Left alone, glibc raises the first whenever a larger array is freed, up to 32 MB, and keeps eight heaps a core for
-    threads, each with holes of its own: a worker that takes copies of its columns for each checkpoint then holds twice
-    the memory that it uses.
+    Call it before there are many threads. By default glibc raises the mmap threshold whenever a larger array is freed,
+    up to 32 MB, and keeps eight heaps a core for threads, each fragmented by itself: a worker, which copies its columns
+    for each checkpoint, then holds twice the memory that it uses.
     """
     if _GLIBC is not None:
         _GLIBC.mallopt(_MMAP_THRESHOLD, LARGE_BYTES)
@@ -44,9 +44,9 @@ def give_back() -> None:
 
 
 def trim() -> None:
-    """Gives back all that is free, also what is kept and what lies between what is used: for after much was freed.
+    """Returns all freed memory to the OS, even from the middle of the heap: for use after much was freed.
 
-    It takes some milliseconds, and a few more until the next chunk has its memory again.
+    Takes some milliseconds, and a few more for the next chunk, which has to allocate its memory again.
     """
     if _GLIBC is not None:
         _GLIBC.malloc_trim(0)

@@ -28,7 +28,7 @@ EXACT_UP_TO: Final = 300
 """The most members that are kept as hashes."""
 
 SETTLED_AT: Final = 450
-"""Hashes of a row, some of them equal, that are looked through for those that are not."""
+"""Deduplicate a row's hashes beyond this length."""
 
 PACKED_AT_ONCE: Final = 32
 """Large sketches, so that their registers stay in the processor's cache."""

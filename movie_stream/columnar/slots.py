@@ -29,9 +29,8 @@ HashesOf = Callable[[slice], Hashes]
 class Slots:
     """Finds things that are numbered from 0 on by their hashes; who keeps the things says which are the same.
 
-    Eight bytes a slot, of which a third to two thirds are in use: the hash, 32 bits, and the number. Those who want a
-    slot that is taken try the ones 1, 3, 6, 10, ... further on, which comes by every slot of a table whose length is a
-    power of two.
+    Open addressing; a slot is 8 bytes, 32 bits of hash and 32 of number, and a third to two thirds of them are in use.
+    Triangular probing (1, 3, 6, 10, ... further on) visits every slot, since the length is a power of two.
 
     >>> things = np.array([7, 3, 9])
     >>> slots = Slots()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, overload
 
 import msgspec
 import numpy as np
@@ -108,7 +108,7 @@ def decode(
                 refusals.append(Refusal(int(index[row]), _reason("genre", view.genre)))
     if record_times_ms is not None:
         times = np.asarray(record_times_ms, np.int64)[index]
-        early = (timestamp_ms - times > future_tolerance_ms) & (times >= 0) & good
+        early = is_ahead(timestamp_ms, times, future_tolerance_ms) & good
         good &= ~early
         for row in np.flatnonzero(early).tolist():
             why = ahead_of_time(int(timestamp_ms[row]), int(times[row]), future_tolerance_ms)
@@ -127,6 +127,17 @@ def columns_of(views: Sequence[View]) -> Views:
         np.array([view.timestamp for view in views], np.int64),
         {name: _integers([getattr(view, name) for view in views], rule.scale) for name, rule in NUMBERS.items()},
     )
+
+
+@overload
+def is_ahead(timestamp_ms: int, record_time_ms: int, future_tolerance_ms: int) -> bool: ...
+@overload
+def is_ahead(
+    timestamp_ms: NDArray[np.int64], record_time_ms: NDArray[np.int64], future_tolerance_ms: int
+) -> NDArray[np.bool_]: ...
+def is_ahead(timestamp_ms: Any, record_time_ms: Any, future_tolerance_ms: int) -> Any:
+    """Whether a view lies further ahead of its record's Kafka timestamp than it may; not where that is negative."""
+    return (timestamp_ms - record_time_ms > future_tolerance_ms) & (record_time_ms >= 0)
 
 
 def ahead_of_time(timestamp_ms: int, record_time_ms: int, future_tolerance_ms: int) -> str:

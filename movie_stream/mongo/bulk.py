@@ -32,7 +32,7 @@ _Fault = Mapping[str, Any]
 
 
 async def write_guarded(collection: Collection, documents: Iterable[GuardedDocument]) -> WriteReport:
-    """Replaces what is older in `collection` (made by `client.guarded`), until a majority has it on disk.
+    """Replaces what is older in `collection` (made by `client.majority_acknowledged`), until a majority has it on disk.
 
     Raises MongoAway, MongoRefused, MongoDiskFull or MongoFailed: some of the documents may be written then,
     which does no harm, but none of them counts as acknowledged.

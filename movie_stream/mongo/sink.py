@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from movie_stream.mongo.bulk import write_guarded
-from movie_stream.mongo.client import Database, guarded
+from movie_stream.mongo.client import Database, majority_acknowledged
 from movie_stream.mongo.guard import GuardedDocument
 from movie_stream.mongo.report import WriteReport
 
@@ -35,7 +35,7 @@ class Sink:
             by_collection[document.collection].append(document)
         # All are waited for, even where one fails: nothing is under way still when the caller sends again.
         outcomes = await asyncio.gather(
-            *(write_guarded(guarded(self._db, name), some) for name, some in by_collection.items()),
+            *(write_guarded(majority_acknowledged(self._db, name), some) for name, some in by_collection.items()),
             return_exceptions=True,
         )
         report = WriteReport()

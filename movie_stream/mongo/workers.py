@@ -246,11 +246,6 @@ def _seen(document: Mapping[str, Any]) -> WorkerSeen:
     )
 
 
-def moment(timestamp_ms: int | None) -> datetime | None:
-    """The Unix milliseconds of a view as a date."""
-    return None if timestamp_ms is None else datetime.fromtimestamp(timestamp_ms / 1000, UTC)
-
-
 def _collection(db: Database) -> Collection:
     """Waits for no majority: a beat that is lost is followed by another."""
     return db.get_collection(WORKERS, write_concern=WriteConcern(1))

@@ -30,8 +30,8 @@ S = TypeVar("S", bound=State)
 SENT_AT_ONCE: Final = 1 << 20
 """Bytes of entries, about, that are on their way to the log at one time, besides the copy that they are made of."""
 
-MUCH: Final = 1 << 20
-"""Bytes of entries after which it is worth the while to look for memory that can be given back."""
+TRIM_AFTER_BYTES: Final = 1 << 20
+"""Bytes of entries read or written after which freed memory is returned to the OS."""
 
 
 class Overtaken(RuntimeError):
@@ -44,7 +44,7 @@ class Frozen:
 
     snapshot: bool
     entries: Iterable[bytes]
-    """To be gone through once: they may be put together only then."""
+    """One-shot iterable, encoded lazily."""
     position: int
     watermark_ms: int | None
 
@@ -73,7 +73,7 @@ class Table(Generic[S]):
                 await self._read_all()
             except LogCut:
                 continue
-            if self._snapshot_bytes + self._delta_bytes >= MUCH:
+            if self._snapshot_bytes + self._delta_bytes >= TRIM_AFTER_BYTES:
                 trim()
             return
 
@@ -143,7 +143,7 @@ class Table(Generic[S]):
         self._weigh(frozen.snapshot, size)
         if frozen.snapshot and alone:
             await self._log.delete_before(offsets[0])
-        if size >= MUCH:
+        if size >= TRIM_AFTER_BYTES:
             trim()
 
     async def _read_back(self, cursor: Cursor, offsets: list[int]) -> bool:

@@ -14,7 +14,7 @@ from movie_stream.aggregates import accumulator, merger, partial
 from movie_stream.aggregates.accumulator import Accumulator
 from movie_stream.aggregates.groups import Block, Groups
 from movie_stream.aggregates.merger import DocumentKey, Eviction, Merger, Place
-from movie_stream.aggregates.refused import Refused
+from movie_stream.aggregates.refused import OpenOriginals
 from movie_stream.aggregates.users import Users
 from movie_stream.columnar.columns import Ints
 from movie_stream.mongo.guard import Rev
@@ -230,15 +230,15 @@ def new_users_touch_only_the_new_day(patch: pytest.MonkeyPatch) -> None:
 
 
 def refusals_not_saved(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Refused, "blocks", lambda self, snapshot, most=None: iter(()))
+    patch.setattr(OpenOriginals, "blocks", lambda self, snapshot, most=None: iter(()))
 
 
 def originals_not_closed(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Refused, "close", lambda self, original: None)
+    patch.setattr(OpenOriginals, "close", lambda self, original: None)
 
 
 def copies_of_anything_count(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Refused, "is_open", lambda self, original, copy: True)
+    patch.setattr(OpenOriginals, "is_open", lambda self, original, copy: True)
 
 
 def copies_not_parted(patch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from movie_stream.aggregates import results
 from movie_stream.aggregates.accumulator import Accumulator, DeadLetter, Rules
 from movie_stream.aggregates.merger import Evicted, Merger, Place
-from movie_stream.aggregates.refused import named
+from movie_stream.aggregates.refused import replay_header
 from movie_stream.events.chunk import Chunk, chunk_of
 from tests.support.reference import Record, views
 
@@ -43,7 +43,7 @@ def chunk_of_records(
         [value for _, _, value in part],
         times,
         replays={
-            offset: named(TOPIC, partition, original)
+            offset: replay_header(TOPIC, partition, original)
             for offset in range(start, end)
             if (original := (copies or {}).get((partition, offset))) is not None
         },

@@ -34,8 +34,8 @@ _HALF: Final = 1 << 63
 _unpack_records = fetcher.PartitionRecords._unpack_records
 
 
-class ShownRecords(MemoryRecords):
-    """aiokafka's, which show the bytes that they are read from."""
+class RawMemoryRecords(MemoryRecords):
+    """aiokafka's MemoryRecords, which keep their raw buffer."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
@@ -59,7 +59,7 @@ class Record(NamedTuple):
 def take_any() -> None:
     """From now on aiokafka reads records whatever the names of their headers are, in this process."""
     fetcher.PartitionRecords._unpack_records = unpack_records
-    fetcher.MemoryRecords = ShownRecords
+    fetcher.MemoryRecords = RawMemoryRecords
 
 
 def unpack_records(self: Any) -> Iterator[Any]:

@@ -100,7 +100,7 @@ def unpack_in_runs(topic: str) -> None:
     """From now on, this process gets this topic's records from aiokafka as batches, for `runs`."""
     _topics.add(topic)
     fetcher.PartitionRecords._unpack_records = _unpack
-    fetcher.MemoryRecords = headers.ShownRecords
+    fetcher.MemoryRecords = headers.RawMemoryRecords
 
 
 def unpack_as_usual(topic: str) -> None:

@@ -103,7 +103,7 @@ async def ensure(settings: Settings) -> list[str]:
     topics = Topics.of(settings)
     async with client.admin(settings) as admin:
         with client.explained(settings, "creating the topics"):
-            existing = await partitions_of(admin, topics.all)
+            existing = await partition_counts(admin, topics.all)
             sources = existing.get(topics.events, settings.kafka_partitions)
             targets = existing.get(topics.partials, sources)
             replicas = min(3, len((await admin.describe_cluster())["brokers"]))
@@ -204,7 +204,7 @@ async def describe(settings: Settings, admin: AIOKafkaAdminClient | None = None)
             return await describe(settings, own)
     topics = Topics.of(settings)
     with client.explained(settings, "looking at the topics"):
-        partitions = await partitions_of(admin, topics.all)
+        partitions = await partition_counts(admin, topics.all)
         if missing := [topic for topic in topics.all if topic not in partitions]:
             await permissions.insist(settings, admin, topics.needs)
             raise TopicMissing(topic=missing[0], servers=settings.require_broker())
@@ -229,7 +229,7 @@ def disagreements(settings: Settings, count: Mapping[str, int]) -> list[str]:
     ]
 
 
-async def partitions_of(admin: AIOKafkaAdminClient, names: tuple[str, ...]) -> dict[str, int]:
+async def partition_counts(admin: AIOKafkaAdminClient, names: tuple[str, ...]) -> dict[str, int]:
     """The number of partitions of the topics that exist."""
     seen = await look_at(admin, names)
     if seen is not None:

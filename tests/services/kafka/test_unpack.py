@@ -429,7 +429,7 @@ def test_other_topics_get_consumer_records_and_taking_it_back_restores_the_libra
     assert (record.topic, record.headers) == ("another", (("header", b"x"),))
     unpack.unpack_as_usual(IN_RUNS.topic)
     assert PartitionRecords._unpack_records is headers.unpack_records
-    assert fetcher.MemoryRecords is headers.ShownRecords
+    assert fetcher.MemoryRecords is headers.RawMemoryRecords
 
 
 def test_runs_join_to_a_chunk_and_records_without_a_time_have_minus_one() -> None:

@@ -102,7 +102,7 @@ def test_documents_come_in_the_order_of_their_first_change_and_no_more_than_aske
     everything = list(merger.dirty)
     some = merger.documents(4)
     assert {document.key for document in some} == set(everything[:4])
-    merger.again(document.key for document in some)
+    merger.mark_dirty(document.key for document in some)
     assert {document.key for document in merger.documents(10**9)} == set(everything)
     assert not merger.dirty
 

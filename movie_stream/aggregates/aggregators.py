@@ -1,6 +1,6 @@
 """What a group holds: columns that views change in place, and that the partials of several partitions merge by.
 
-Every accumulator is a function of the set of views alone, never of their order: sums of integers, extremes, sets.
+Every aggregator is a function of the set of views alone, never of their order: sums of integers, extremes, sets.
 """
 
 from __future__ import annotations
@@ -21,16 +21,6 @@ _UNSEEN: Final = -1
 EMPTY_SKETCH: Final = pack_hashes(np.zeros(0, np.uint64))
 
 
-class Held(Protocol):
-    """A column of whatever kind."""
-
-    def grow(self, length: int) -> None: ...
-    def keep(self, rows: Ints) -> None: ...
-    def export(self, rows: Ints) -> Any: ...
-    def load(self, rows: Ints, exported: Any, picked: Ints) -> None: ...
-    def read(self, rows: Ints) -> list[Any]: ...
-
-
 class Shown(Protocol):
     """The names that columns hold numbers of; Vocabulary has them, and more."""
 
@@ -40,7 +30,7 @@ class Shown(Protocol):
     def spellings(self) -> PackedNames: ...
 
 
-class Accumulator(Protocol):
+class Aggregator(Protocol):
     """One kind of figure of a group. Instances are values: equal ones are held once."""
 
     @property
@@ -67,7 +57,7 @@ class Accumulator(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Views:
+class ViewCount:
     """The number of views."""
 
     stored: ClassVar[str] = "Views()"
@@ -369,7 +359,7 @@ class NewestColumn:
         columns = (column.read(rows) for column in self._columns())
         return [NewestNames(*names) for names in zip(*columns, strict=True)]
 
-    def _columns(self) -> tuple[Held, Held, Held]:
+    def _columns(self) -> tuple[Column | NamesColumn, ...]:
         return self.time_ms, self.title, self.genre
 
     def parts(self) -> Iterator[NamesColumn]:
