@@ -200,7 +200,7 @@ class GroupedBatch:
 
     @cached_property
     def _newest_views(self) -> tuple[Ints, Ints]:
-        """The places in `order` of the views that are the newest of their group, and the group of each."""
+        """The indices in `order` of the views that are the newest of their group, and the group of each."""
         newest = np.flatnonzero(self.batch.timestamp_ms[self.order] == self.spread(self.newest))
         return newest, self.spread(np.arange(len(self)))[newest]
 

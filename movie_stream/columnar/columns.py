@@ -68,7 +68,7 @@ class Column:
         return values
 
     def load(self, rows: Ints, exported: Any, picked: Ints) -> None:
-        """Replaces the values of `rows` by what `export` gave, at the `picked` places only."""
+        """Replaces the values of `rows` by what `export` gave, at the `picked` indices only."""
         if self.values.dtype == object:
             values = np.fromiter(exported, object, len(exported))
         else:
@@ -111,7 +111,7 @@ class PairIndex:
         """The number of each pair, -1 where it is not known."""
         return self._slots.find(
             _hashes(a, b),
-            lambda numbers, places: (self._a.values[numbers] == a[places]) & (self._b.values[numbers] == b[places]),
+            lambda numbers, rows: (self._a.values[numbers] == a[rows]) & (self._b.values[numbers] == b[rows]),
         )
 
     def add(self, a: AnyInts, b: AnyInts) -> Ints:

@@ -63,11 +63,16 @@ def murmur2_of(keys: Sequence[bytes]) -> Words32:
     for size_class in np.unique(size_classes).tolist():
         rows = np.flatnonzero(size_classes == size_class)
         alike = keys if len(rows) == len(keys) else [keys[row] for row in rows.tolist()]
-        width = (int(lengths[rows].max()) // WORD + 1) * WORD
-        padded = np.array(alike, dtype=f"S{width}").view("<u4").reshape(len(rows), width // WORD)
-        words = np.ascontiguousarray(padded.T)  # column by column
-        hashes[rows] = _murmur2(lengths[rows], lambda at, words=words: words[at // WORD])
+        hashes[rows] = _murmur2_of_alike(alike, lengths[rows])
     return hashes
+
+
+def _murmur2_of_alike(keys: Sequence[bytes], lengths: NDArray[np.int64]) -> Words32:
+    """The hashes of keys of about one length."""
+    width = int(lengths.max()) // WORD + 1
+    padded = np.array(keys, dtype=f"S{width * WORD}").view("<u4").reshape(len(keys), width)
+    words = np.ascontiguousarray(padded.T)  # column by column
+    return _murmur2(lengths, lambda at: words[at // WORD])
 
 
 def _murmur2(lengths: NDArray[np.int64], word_at: Callable[[int], Words32]) -> Words32:

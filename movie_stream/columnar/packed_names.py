@@ -26,7 +26,7 @@ class PackedNames:
 
     The hash that finds them has a secret of the process in it, so nobody can make up ids that all collide. It is never
     stored, and never taken for the string: strings are compared byte by byte. Most fit into two words, and are compared
-    by these alone, at one place in memory each.
+    by these alone, with one memory access each.
 
     >>> names = PackedNames()
     >>> names.ids(["a", "\u00e9t\u00e9", "a"]).tolist(), names.texts(np.array([1, 0])), len(names)
@@ -63,7 +63,7 @@ class PackedNames:
 
     def find(self, spans: Spans) -> Ints:
         """The number of each string (as UTF-8), -1 where it is not known."""
-        return self._slots.find(_tags(spans.hashes()), lambda numbers, places: self._same(numbers, spans.take(places)))
+        return self._slots.find(_tags(spans.hashes()), lambda numbers, rows: self._same(numbers, spans.take(rows)))
 
     def add(self, spans: Spans, found: Ints) -> Ints:
         """The number of each string, of which `find` gave `found`; those not yet known get new numbers."""

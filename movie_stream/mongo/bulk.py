@@ -99,7 +99,7 @@ async def _write_batch(collection: Collection, batch: Sequence[_Encoded], report
 
 
 async def _send(collection: Collection, batch: Sequence[_Encoded]) -> tuple[int, dict[int, _Fault]]:
-    """How many documents changed; and the faults of single documents, by their place in the batch."""
+    """How many documents changed; and the faults of single documents, by their index in the batch."""
     try:
         result = await collection.bulk_write([guarded_update(*item) for item in batch], ordered=False)
     except BulkWriteError as error:

@@ -71,7 +71,7 @@ class Query:
 
     @property
     def sort(self) -> Order:
-        """The whole order: no two documents stand in the same place."""
+        """The whole order: no two documents compare equal."""
         shape = self.shape
         order = self.order
         if not order:

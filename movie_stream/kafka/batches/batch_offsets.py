@@ -67,5 +67,5 @@ def counted(given: Sequence[Given], raw: Sequence[RawBatch], offsets: Ints) -> t
         return offsets, []
     parts = np.split(offsets, firsts[1:])
     numbered = [one.counted(part) for one, part in zip(given, parts, strict=True)]
-    odd = [place for place, (part, ours) in enumerate(zip(parts, numbered, strict=True)) if ours is not part]
+    odd = [at for at, (part, ours) in enumerate(zip(parts, numbered, strict=True)) if ours is not part]
     return np.concatenate(numbered), odd

@@ -1,7 +1,7 @@
 """The records of a batch as columns: format 2 of Kafka's record batches, parsed all at once instead of one by one.
 
 A record says how long it is, so where the next one begins is known only when it was read. Nearly all of ours end with
-the brace of a JSON object and the zero that means "no headers", though: these places are taken for ends, and the
+the brace of a JSON object and the zero that means "no headers", though: these positions are taken for ends, and the
 lengths prove it. A record ends where the next begins, all the way from the first to the last; where it does not, the
 records in between are read one by one.
 
@@ -131,12 +131,12 @@ def _marked(text: Bytes, at: Ints, headers: Ints, ends: Ints, header: str) -> di
         if names.lengths.min() == NULL:
             raise Malformed("a header has no name")
         same = equal(text, names.begins, names.lengths, wanted.take(np.zeros(len(at), np.int64)))
-        for place in np.flatnonzero(same).tolist():
-            marked[int(rows[place])] = values[place] or b""
+        for found in np.flatnonzero(same).tolist():
+            marked[int(rows[found])] = values[found] or b""
 
 
 def varints(text: Bytes, at: Ints) -> tuple[Ints, Ints]:
-    """The signed (zigzag) varint that begins at each place, and the place behind it. Raises Malformed.
+    """The signed (zigzag) varint that begins at each position, and the position behind it. Raises Malformed.
 
     >>> values, behind = varints(joined([bytes([1, 0x80, 2])]), np.array([16, 17]))
     >>> values.tolist(), behind.tolist()
@@ -167,7 +167,7 @@ def _squeezed(word: Words) -> Words:
 
 
 def _strings(text: Bytes, at: Ints) -> tuple[Spans, Ints]:
-    """The string, or null, whose length stands at each place, and the place behind it."""
+    """The string, or null, whose length stands at each position, and the position behind it."""
     lengths, begins = varints(text, at)
     if lengths.min(initial=0) < -1:
         raise Malformed("a string has a length below 0")
@@ -236,12 +236,12 @@ def _chained(text: Bytes, begins: Ints, end: int) -> tuple[Ints, int]:
     if not len(breaks):
         return begins, end
     parts, done, at = list[Ints](), 0, end  # what is before `done` is in `parts`, or is none
-    for place in breaks.tolist():
-        if place < done:
+    for row in breaks.tolist():
+        if row < done:
             continue
-        parts.append(begins[done : place + 1])
-        body = int(bodies[place])
-        *missed, at = _one_by_one(text, _end(body, int(lengths[place]), end), end, begins[place + 1 :])
+        parts.append(begins[done : row + 1])
+        body = int(bodies[row])
+        *missed, at = _one_by_one(text, _end(body, int(lengths[row]), end), end, begins[row + 1 :])
         parts.append(np.array(missed, np.int64))
         done = int(np.searchsorted(begins, at))
     parts.append(begins[done:])
