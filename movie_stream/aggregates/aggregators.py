@@ -21,6 +21,15 @@ _UNSEEN: Final = -1
 EMPTY_SKETCH: Final = pack_hashes(np.zeros(0, np.uint64))
 
 
+def rank_of(views: int, name: str) -> tuple[int, str]:
+    """What the entries of a top list are sorted by: most views first; a tie goes to the smaller id, by code points.
+
+    >>> sorted([(2, "b"), (9, "c"), (2, "a")], key=lambda entry: rank_of(*entry))
+    [(9, 'c'), (2, 'a'), (2, 'b')]
+    """
+    return -views, name
+
+
 class Shown(Protocol):
     """The names that columns hold numbers of; Vocabulary has them, and more."""
 
@@ -441,4 +450,4 @@ class TopUsersOf:
 
     def merge(self, values: Sequence[Any]) -> list[tuple[int, int, str]]:
         users = [tuple(user) for value in values for user in value]
-        return sorted(users, key=lambda user: (-user[0], user[2]))[: self.limit]
+        return sorted(users, key=lambda user: rank_of(user[0], user[2]))[: self.limit]

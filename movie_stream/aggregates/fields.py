@@ -327,7 +327,7 @@ class NewestGenre:
 
 @dataclass(frozen=True, slots=True)
 class Top:
-    """A list of the components (movies) with most views, of equals the smallest id first."""
+    """A list of the components (movies) with most views; for ties see aggregators.rank_of."""
 
     limit: int
     of: Literal["movie_id"]
@@ -425,7 +425,7 @@ class SessionMinutes:
 
 @dataclass(frozen=True, slots=True)
 class TopUsers:
-    """The users with most views on the day, of equals the smallest user_id first."""
+    """The users with most views on the day; for ties see aggregators.rank_of."""
 
     limit: int
 

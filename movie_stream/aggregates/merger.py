@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 from movie_stream.aggregates import partial
-from movie_stream.aggregates.aggregators import NewestTime, ViewCount
+from movie_stream.aggregates.aggregators import NewestTime, ViewCount, rank_of
 from movie_stream.aggregates.fields import Key
 from movie_stream.aggregates.groups import Block, Groups, compact, released
 from movie_stream.aggregates.results import RESULTS, Result
@@ -505,13 +505,12 @@ def _by_store_key(groups: Groups, rows: Ints) -> Iterator[tuple[StoreKey, Ints]]
 
 
 def _most_viewed(found: Sequence[tuple[Groups, Ints]], limit: int, names: PackedNames) -> Ints:
-    """The components with most views over all partitions, of equals the smallest by name."""
+    """The components with most views over all partitions; for ties see aggregators.rank_of."""
     total = np.zeros(len(names), np.int64)
     for groups, rows in found:
         total[groups.ids[rows]] += groups.held[ViewCount.name].values[rows]  # each component has one row
     least = 1 if np.count_nonzero(total) <= limit else int(np.partition(total, -limit)[-limit])
     members = np.flatnonzero(total >= least)
-    ranked = heapq.nsmallest(
-        limit, zip((-total[members]).tolist(), names.texts(members), members.tolist(), strict=True)
-    )
+    found_views = zip(total[members].tolist(), names.texts(members), members.tolist(), strict=True)
+    ranked = heapq.nsmallest(limit, found_views, key=lambda entry: rank_of(entry[0], entry[1]))
     return np.array([member for _, _, member in ranked], np.int64)

@@ -18,6 +18,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from movie_stream.aggregates.aggregators import rank_of
 from movie_stream.aggregates.batch import Batch, GroupedBatch
 from movie_stream.aggregates.fields import NEW_USERS, SESSION_MS, SESSIONS, TOTAL_USERS, TopUsers
 from movie_stream.aggregates.groups import BLOCK_BYTES, Groups
@@ -139,7 +140,7 @@ class Users:
             held[row] = self._most(limit, old, new)
 
     def _most(self, limit: int, listed: AnyInts, touched: AnyInts) -> tuple[tuple[int, int, str], ...]:
-        """Views, minutes and name of the users with most views, by name where these are equal."""
+        """Views, minutes and name of the users with most views; for ties see aggregators.rank_of."""
         views = self._days.views
         if len(listed) == limit:
             touched = touched[views[touched] >= views[listed].min()]
@@ -148,7 +149,7 @@ class Users:
             rows = rows[views[rows] >= np.partition(views[rows], -limit)[-limit]]
         names = self.names.texts(self._days.user[rows])
         ranked = zip(views[rows].tolist(), self._days.minutes[rows].tolist(), names, strict=True)
-        return tuple(heapq.nsmallest(limit, ranked, key=lambda entry: (-entry[0], entry[2])))
+        return tuple(heapq.nsmallest(limit, ranked, key=lambda entry: rank_of(entry[0], entry[2])))
 
     def _see_first(self, user: Ints, timestamp_ms: Ints, offset: Ints) -> None:
         """Moves users between the days on which they are new, record by record as the log has them."""
