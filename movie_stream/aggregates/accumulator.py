@@ -340,7 +340,7 @@ class Accumulator:
 
 
 def _parts(chunk: Chunk, originals: Mapping[int, int]) -> Iterator[Chunk]:
-    """Cuts a chunk before every copy whose original, or another copy of it, stands in the same part."""
+    """Splits a chunk before every copy whose original, or another copy of it, stands in the same part."""
     start, within = chunk.start, set[int]()
     for offset, original in originals.items():
         if original >= start or original in within:

@@ -15,7 +15,7 @@ from movie_stream.columnar.columns import Bools, Column, Ints, PairIndex
 from movie_stream.columnar.packed_names import PackedNames
 
 BLOCK_BYTES = 600_000
-"""Blocks are cut to about this size, well below what a Kafka record may hold."""
+"""The most bytes of a block, about: well below what a Kafka record may hold."""
 
 
 ROWS_IN_BLOCK = 4_000
@@ -106,10 +106,11 @@ class Groups:
         while at < len(rows):
             fitting = int(most / self._row_bytes)
             some = rows[at : at + min(max(fitting, 1), ROWS_IN_BLOCK)]
-            yield from self._cut(some, most)
+            yield from self._halved(some, most)
             at += len(some)
 
-    def _cut(self, rows: Ints, most: int) -> Iterator[bytes]:
+    def _halved(self, rows: Ints, most: int) -> Iterator[bytes]:
+        """The rows as one block, or as the blocks of both halves where that would be too large."""
         block = Block(
             self.result.collection,
             self.starts[rows].tobytes(),
@@ -121,8 +122,8 @@ class Groups:
         self._row_bytes = len(packed) / len(rows)
         if len(rows) > 1 and len(packed) > most:
             half = len(rows) // 2
-            yield from self._cut(rows[:half], most)
-            yield from self._cut(rows[half:], most)
+            yield from self._halved(rows[:half], most)
+            yield from self._halved(rows[half:], most)
         else:
             yield packed
 

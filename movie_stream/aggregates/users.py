@@ -233,7 +233,7 @@ class Users:
         most = BLOCK_BYTES if most is None else min(most, BLOCK_BYTES)
         copied: list[tuple[type[UsersBlock | UserDaysBlock], AnyInts, list[bytes]]] = []
         users = np.arange(len(self._unsaved.values)) if snapshot else np.flatnonzero(self._unsaved.values)
-        for part in _cut(users.astype(np.int32)):
+        for part in _portions(users.astype(np.int32)):
             found = self._sessions.find(part)
             order = np.argsort(found.user, kind="stable")
             start, end = found.start[order], found.end[order]
@@ -244,7 +244,7 @@ class Users:
                 columns = [self._first.values[some], count[rows].astype(np.int32), start[sessions], end[sessions]]
                 copied.append((UsersBlock, some, [column.tobytes() for column in columns]))
         days = np.arange(len(self._days)) if snapshot else np.flatnonzero(self._days.unsaved)
-        for part in _cut(days):
+        for part in _portions(days):
             for rows in _fitting(self.names.sizes(self._days.user[part]) + _DAY_BYTES, most):
                 some = part[rows]
                 columns = [self._days.day[some], self._days.views[some], self._days.minutes[some]]
@@ -304,13 +304,13 @@ def _by_user_and_time(user: AnyInts, time: Ints, by_user: Ints | None = None) ->
     return by_time[order_of(user[by_time])]
 
 
-def _cut(rows: AnyInts) -> Iterator[AnyInts]:
+def _portions(rows: AnyInts) -> Iterator[AnyInts]:
     for at in range(0, len(rows), _USERS_IN_BLOCK):
         yield rows[at : at + _USERS_IN_BLOCK]
 
 
 def _fitting(sizes: Ints, most: int) -> Iterator[slice]:
-    """Cuts rows of these sizes so that each part has up to `most` bytes, or one row.
+    """Splits rows of these sizes so that each part has up to `most` bytes, or one row.
 
     >>> [(rows.start, rows.stop) for rows in _fitting(np.array([3, 3, 9, 1, 1]), 6)]
     [(0, 2), (2, 3), (3, 5)]

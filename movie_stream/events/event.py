@@ -227,7 +227,7 @@ _LOOKED_AT: Final = 1 << 18
 def _decode_together(values: Sequence[bytes | None]) -> list[View] | None:
     """All records in one call of the decoder, or None where one at a time has to be looked at.
 
-    Joined by line breaks, the records could in theory be cut otherwise than they came: two objects in one record make
+    Joined by line breaks, the records could in theory be split otherwise than they came: two objects in one record make
     up for one object in two. The counts exclude it: every record is one line that begins with { and ends with }, so a
     value left open at a line's end is followed by a line break and a {, which no open string, list or object can go
     on with; hence every line holds whole objects, at least one, and as many as there are records means one each.

@@ -10,7 +10,7 @@ from typing import Final, Generic, Protocol, TypeVar
 from movie_stream.columnar.allocator import trim
 from movie_stream.tables.checkpoint import BrokenChangelog, Chain, CheckpointId, Cursor, EntryRecord, encode
 from movie_stream.tables.claim import Claim
-from movie_stream.tables.log import Log, LogCut, portions
+from movie_stream.tables.log import Log, LogTruncated, portions
 
 
 class State(Protocol):
@@ -71,7 +71,7 @@ class Table(Generic[S]):
         while True:
             try:
                 await self._read_all()
-            except LogCut:
+            except LogTruncated:
                 continue
             if self._snapshot_bytes + self._delta_bytes >= TRIM_AFTER_BYTES:
                 trim()
@@ -160,8 +160,8 @@ class Table(Generic[S]):
                 async for offset, value in self._log.read(self._next_offset, offsets[-1] + 1):
                     self._chain.read(value)
                     foreign += offset > offsets[0] and offset not in offsets
-            except LogCut as cut:  # by a writer whose snapshot counted meanwhile
-                raise Overtaken(f"checkpoint {cursor.id.sequence} of this writer was deleted by another") from cut
+            except LogTruncated as error:  # by a writer whose snapshot counted meanwhile
+                raise Overtaken(f"checkpoint {cursor.id.sequence} of this writer was deleted by another") from error
         self._next_offset = offsets[-1] + 1
         if self._chain.last != cursor.id:
             raise Overtaken(f"checkpoint {cursor.id.sequence} of this writer does not count: another writer came first")

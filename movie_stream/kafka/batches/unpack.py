@@ -103,13 +103,6 @@ def unpack_in_runs(topic: str) -> None:
     fetcher.MemoryRecords = headers.RawMemoryRecords
 
 
-def unpack_as_usual(topic: str) -> None:
-    """Takes `unpack_in_runs` back."""
-    _topics.discard(topic)
-    if not _topics:
-        headers.take_any()
-
-
 def _unpack(self: Any) -> Iterator[Any]:
     """PartitionRecords._unpack_records with one Fetched a batch; what it skips and raises is the same as what
     headers.unpack_records does.
@@ -185,11 +178,11 @@ def take_runs(waiting: deque[Fetched], layouts: Layouts | None = None) -> list[R
 
     Raises BatchTooLarge, and BatchDamaged without layouts.
     """
-    parts = list(_cut(_taken(waiting, refusing=layouts is not None)))
+    parts = list(_split(_taken(waiting, refusing=layouts is not None)))
     return parts if layouts is None else [part.decoded(layouts) for part in parts]
 
 
-def _cut(run: Records) -> Iterator[Records]:
+def _split(run: Records) -> Iterator[Records]:
     """Parts of about one size, or of one record that is larger."""
     count = len(run.offsets)
     if not count:

@@ -23,6 +23,7 @@ from movie_stream.kafka.cluster import client, topics
 from movie_stream.kafka.fetch.transport import FETCH_WITHIN_S, ChunkConsumer, ChunkThread
 from movie_stream.settings import Settings
 from tests.support.odd_records import plain
+from tests.support.whole_batches import unpack_as_usual
 
 PARTITIONS = (0, 1, 2)
 BATCHES, IN_BATCH = 6, 5
@@ -114,7 +115,7 @@ async def consumer(
             yield opened
             await opened._drop_ahead()
     finally:
-        unpack.unpack_as_usual(settings.kafka_topic)
+        unpack_as_usual(settings.kafka_topic)
 
 
 def count(chunks: Iterable[Chunk]) -> dict[int, Accumulator]:
@@ -290,5 +291,5 @@ async def test_a_commit_that_failed_is_made_again(settings: Settings) -> None:
             await faust_consumer.commit()
         assert told == [{place: 7}, {place: 7}]
     finally:
-        unpack.unpack_as_usual(settings.kafka_topic)
-        unpack.unpack_as_usual(settings.kafka_partials_topic)
+        unpack_as_usual(settings.kafka_topic)
+        unpack_as_usual(settings.kafka_partials_topic)

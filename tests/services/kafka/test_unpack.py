@@ -32,6 +32,7 @@ from movie_stream.kafka.batches import headers, inflate, record_batch, unpack
 from movie_stream.kafka.batches.record_batch import Malformed
 from movie_stream.kafka.cluster import client, topics
 from movie_stream.settings import Settings
+from tests.support.whole_batches import unpack_as_usual
 from tests.unit.kafka.test_record_batch import batch_of, body_of
 
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
@@ -70,7 +71,7 @@ class Batch:
 def in_runs() -> Iterator[None]:
     unpack.unpack_in_runs(IN_RUNS.topic)
     yield
-    unpack.unpack_as_usual(IN_RUNS.topic)
+    unpack_as_usual(IN_RUNS.topic)
 
 
 def encoded(batch: Batch, offset: int) -> tuple[bytes, int]:
@@ -424,10 +425,10 @@ def test_other_topics_get_consumer_records_and_taking_it_back_restores_the_libra
     data, _, _ = log_of([Batch(((1, b"k", b"v"),))], 0)
     unpack.unpack_in_runs("another")
     assert isinstance(next(partition_records(TopicPartition("another", 0), data, [], 0)), unpack.Fetched)
-    unpack.unpack_as_usual("another")
+    unpack_as_usual("another")
     [record] = partition_records(TopicPartition("another", 0), data, [], 0)
     assert (record.topic, record.headers) == ("another", (("header", b"x"),))
-    unpack.unpack_as_usual(IN_RUNS.topic)
+    unpack_as_usual(IN_RUNS.topic)
     assert PartitionRecords._unpack_records is headers.unpack_records
     assert fetcher.MemoryRecords is headers.RawMemoryRecords
 
@@ -562,7 +563,7 @@ async def test_what_a_real_broker_sends_is_read_alike(settings: Settings) -> Non
     try:
         runs = all_runs(await _fetched(settings, place, 150))
     finally:
-        unpack.unpack_as_usual(place.topic)
+        unpack_as_usual(place.topic)
     assert [record for run in runs for record in rows(run)] == wanted
     [joined] = unpack.chunks(0, 40, 150, runs)
     assert joined.replays == {offset: header for offset, *_, header in wanted if header is not None}
@@ -590,7 +591,7 @@ USED = {"_tp", "_records", "_check_crcs", "_isolation_level", "_aborted_producer
 
 
 def test_the_private_parts_of_aiokafka_are_those_that_unpack_was_written_for() -> None:
-    unpack.unpack_as_usual(IN_RUNS.topic)
+    unpack_as_usual(IN_RUNS.topic)
     replaced = {"_unpack_records": headers._unpack_records}
     for name, known in PRIVATE_PARTS.items():
         source = inspect.getsource(replaced.get(name) or getattr(fetcher.PartitionRecords, name))
