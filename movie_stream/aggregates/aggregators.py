@@ -379,7 +379,7 @@ class NewestColumn:
 
 @dataclass(frozen=True, slots=True)
 class NewestView:
-    """Title and genre of the newest view; of views at one time, the smallest title and the smallest genre."""
+    """Title and genre of the newest view; ties in time go to the smallest title and the smallest genre."""
 
     stored: ClassVar[str] = "NewestView()"
     name: ClassVar[str] = "newest_view"

@@ -1,4 +1,4 @@
-"""The valid views of one chunk as columns; and grouped, each figure of a group counted once for all."""
+"""The valid views of one chunk as columns, and grouped: each figure of a group is computed once for all results."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Batch:
 
 
 class GroupedBatch:
-    """A batch by groups: one for each window and, if there is one, each value of a column.
+    """The groups of a batch: one for each window and, if there is one, each value of a column.
 
     Every figure has one row a group; it is made when it is first asked for, and serves all results whose windows and
     columns these groups fit into.
@@ -139,7 +139,7 @@ class GroupedBatch:
         return self._made("sum", number, lambda: self._add(np.maximum(self._sorted(number), 0)))
 
     def wide_sum(self, number: str) -> tuple[Ints, Ints]:
-        """The same as the sums of x >> 32 and x & 0xffffffff."""
+        """The same in two halves, the sums of x >> 32 and of x & 0xffffffff, as 63 bits may not hold the sum."""
 
         def make() -> tuple[Ints, Ints]:
             values = np.maximum(self._sorted(number), 0)
@@ -169,7 +169,7 @@ class GroupedBatch:
         return self._made("hashes", member, lambda: self.batch.hashes[member][self.order])
 
     def registers(self, member: str, lg_k: int) -> Registers:
-        """What register_and_rank says of these."""
+        """The register and the rank of these hashes, see register_and_rank."""
 
         def make() -> Registers:
             register, rank = self.batch.registers(member, lg_k)
@@ -178,7 +178,7 @@ class GroupedBatch:
         return self._made(f"registers{lg_k}", member, make)
 
     def spread(self, rows: AnyInts) -> Any:
-        """What stands for each group, for each of its views, in `order`."""
+        """Values of groups repeated for each of their views, in `order`."""
         return np.repeat(rows, self.counts)
 
     @cached_property
@@ -190,12 +190,12 @@ class GroupedBatch:
 
     @cached_property
     def title(self) -> Ints:
-        """The title of the newest view, of views at one time the smallest."""
+        """The title of the newest view; a tie in time goes to the smallest title."""
         return self._of_newest("title", self.batch.vocabulary.titles)
 
     @cached_property
     def genre(self) -> Ints:
-        """The genre of the newest view as it is shown, of views at one time the smallest."""
+        """The genre of the newest view as it is shown; a tie in time goes to the smallest genre."""
         return self._of_newest("spelling", self.batch.vocabulary.spellings)
 
     @cached_property

@@ -19,11 +19,11 @@ BLOCK_BYTES = 600_000
 
 
 ROWS_IN_BLOCK = 4_000
-"""No more rows are looked at at once, so that the copies that are made on the way stay small."""
+"""The most rows that are exported at once, which bounds the temporary copies."""
 
 
 class Block(msgspec.Struct, array_like=True, tag="groups"):
-    """Rows of groups on their way: to `movie-partials`, a changelog or MongoDB. Columns are little-endian bytes."""
+    """Rows of groups, serialized for `movie-partials`, a changelog or MongoDB. Columns are little-endian bytes."""
 
     collection: str
     starts: bytes
@@ -52,7 +52,7 @@ class Groups:
         """`names` tell the groups of a window apart; `shown` are those that documents show."""
         self.result, self.names, self._shown, self._live = result, names, shown, live
         self._row_bytes = 1.0
-        """What a row had in the block that was made last: a guess of how many fit, as others are packed for nothing."""
+        """Bytes of a row in the last block: an estimate of how many rows fit into the next one."""
         self.clear()
 
     def clear(self) -> None:
@@ -146,7 +146,7 @@ class Groups:
             column.keep(rows)
 
     def drop(self, gone: Bools) -> None:
-        """Forgets the rows at which `gone` is true, if that is worth the copying."""
+        """Forgets the rows at which `gone` is true, once they are an eighth of all rows."""
         if 8 * np.count_nonzero(gone) >= max(len(gone), 1):
             self.keep(np.flatnonzero(~gone))
 
@@ -163,7 +163,7 @@ class Groups:
 
 
 def released(packed: list[bytes]) -> Iterator[bytes]:
-    """What is packed, each of which is out of memory as soon as it was used."""
+    """The packed values one by one, each of which is released before the next one is used."""
     packed.reverse()
     while packed:
         yield packed.pop()

@@ -44,7 +44,7 @@ class DocumentKey(NamedTuple):
 
 
 class StoreKey(NamedTuple):
-    """What a key, or one of the parts of a list of components, is stored by."""
+    """The key that a document's figures, or a part of a list of components, are stored under."""
 
     key: DocumentKey
     part: int | None = None
@@ -202,7 +202,7 @@ class Merger:
         return groups
 
     def store_keys(self, key: DocumentKey) -> list[StoreKey]:
-        """All that the store may have something of a key by."""
+        """What the parts of a key may be stored by."""
         listed = self._results[key.collection].top is not None
         return [StoreKey(key, part) for part in range(PARTS)] if listed else [StoreKey(key)]
 
@@ -439,7 +439,7 @@ class _Shown(NamedTuple):
 
 
 def _held(partition: int, block: bytes) -> HeldBlock:
-    """Of a block that is packed already; to be encoded."""
+    """A HeldBlock of a block that is packed already."""
     return HeldBlock(partition, msgspec.Raw(block))  # type: ignore[arg-type]
 
 
@@ -457,7 +457,7 @@ def _merged(result: Result, parts: Sequence[tuple[Groups, Ints]]) -> list[dict[s
 
 
 def _by_collection(windows: Iterable[WindowKey]) -> dict[str, set[int]]:
-    """The starts of windows."""
+    """The starts of windows, by collection."""
     starts: defaultdict[str, set[int]] = defaultdict(set)
     for collection, start in windows:
         starts[collection].add(start)
@@ -488,7 +488,7 @@ def _of_key(groups: Groups, key: DocumentKey) -> Bools:
 
 
 def _by_store_key(groups: Groups, rows: Ints) -> Iterator[tuple[StoreKey, Ints]]:
-    """Rows by what they are stored by."""
+    """Rows by the key that they are stored under."""
     if groups.result.top is None or groups.names is None:
         for key, row in _keys_by_row(groups, rows):
             yield StoreKey(key), np.array([row], np.int64)

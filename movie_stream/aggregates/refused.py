@@ -1,4 +1,4 @@
-"""Which records of a partition were refused and are not made up for yet, so that a copy of one counts at most once.
+"""Which refused records of a partition may still be replaced by a copy, so that of its copies at most one counts.
 
 A copy of a refused record names its original in the header REPLAY_OF and stands behind it in the same partition. It is
 judged like any record if its original is *open*: refused in this run, or older than the first record that this run has
@@ -20,7 +20,7 @@ REACH: Final = 1 << 26
 """How many offsets a copy may stand behind its original. What is older is forgotten: the state stays bounded."""
 _WORDS_IN_BLOCK: Final = 8_000
 _NUMBERED_BYTES: Final = 9 + WORD_BYTES
-"""Of a word and its number in a block."""
+"""Bytes of a word and its number in a block."""
 
 
 class RefusedBlock(msgspec.Struct, array_like=True, tag="refused"):
@@ -84,12 +84,12 @@ class OpenOriginals:
         self._unsaved: set[int] = set()
 
     def start(self, position: int) -> None:
-        """Counting is at this offset; the first time is its beginning."""
+        """Notes the position at which counting begins; later calls change nothing."""
         if self._begin is None:
             self._begin = position
 
     def refuse(self, offset: int) -> None:
-        """A record that is no copy was refused."""
+        """Opens a record that was refused and is no copy."""
         self._bits.add(offset)
         self._unsaved.add(offset // BITS)
 
@@ -98,7 +98,7 @@ class OpenOriginals:
         return copy - original <= REACH and (original in self._bits) == (original >= (self._begin or 0))
 
     def close(self, original: int) -> None:
-        """A copy of this record, which was open, counts."""
+        """Closes a record that was open: a copy of it counts."""
         self._bits.flip(original)
         self._unsaved.add(original // BITS)
 

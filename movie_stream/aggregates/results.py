@@ -45,7 +45,7 @@ from movie_stream.aggregates.window import ALL_TIME, DAY, HOUR, MINUTE, Window
 By = Literal["genre", "movie_id", "user_id"]
 """A column that results can be grouped by."""
 CALLED: Final[Mapping[By, str]] = {"genre": "genre", "movie_id": "film", "user_id": "user"}
-"""As people call one of its values."""
+"""What users call one of its values, by column."""
 Index = Mapping[str, int]
 """Field to direction, in order."""
 
@@ -64,7 +64,7 @@ class Result:
     indexes: tuple[Index, ...] = ({"timestamp": 1},)
 
     def __post_init__(self) -> None:
-        """Raises ValueError for what nothing would ever count."""
+        """Raises ValueError for a declaration that nothing would ever fill."""
         kept_by_users = [isinstance(held, OfUsers | TopUsersOf) for held in self.held]
         if any(kept_by_users) and not (all(kept_by_users) and self.window is DAY and not self.by):
             raise ValueError(

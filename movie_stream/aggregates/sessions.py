@@ -51,7 +51,7 @@ class Sessions:
         return self._at(*self._walk(users))
 
     def take(self, users: AnyInts, threshold_ms: int) -> Intervals:
-        """Removes the intervals of these users; returns those that a view at or after the threshold can still reach."""
+        """Removes the intervals of these users; returns those that a view from the threshold on can still extend."""
         user, rows = self._walk(users)
         found = self._at(user, rows)
         self._head.values[users] = _NONE
@@ -69,7 +69,7 @@ class Sessions:
         self._link(new.user, rows)
 
     def forget(self, threshold_ms: int) -> None:
-        """Drops the intervals that no view at or after the threshold can reach, once they are a quarter of all rows.
+        """Drops the intervals that no view at or after the threshold can extend, once they are a quarter of all rows.
 
         Those that stay are laid out by user, without the free rows.
         """

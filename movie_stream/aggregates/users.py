@@ -42,14 +42,15 @@ class UsersBlock(msgspec.Struct, array_like=True, tag="users"):
     """Users in a changelog: everything known of each, but their views by day."""
 
     names: bytes
-    """One after the other, in UTF-8."""
+    """Concatenated, in UTF-8."""
     lengths: bytes
-    """Of the names in bytes, int32."""
+    """Of each name, in bytes, int32."""
     first_ms: bytes
-    """The first view ever, int64."""
+    """The first view ever, in Unix milliseconds, int64."""
     sessions: bytes
     """How many intervals each has, int32; they follow one user after the other."""
     starts_ms: bytes
+    """In Unix milliseconds, int64, like the ends."""
     ends_ms: bytes
 
 
@@ -95,7 +96,7 @@ class Users:
         self._join_sessions(batch, grouped, threshold_ms)
 
     def _add(self, figure: str, day: Ints, amount: Ints | int) -> None:
-        """Adds to a figure of days that have a row."""
+        """Adds amounts to a figure of these days, all of which have a row."""
         days, sums = _by_day(day, amount)
         for figures in self.figures:
             if figure in figures.held:
@@ -203,7 +204,7 @@ class Users:
         self._touch_spanned(new, np.maximum.reduceat(offset, begins))
 
     def _touch_spanned(self, sessions: Intervals, label: Ints) -> None:
-        """A session over several days may have begun on any of them before its last view came."""
+        """Labels all days of a session anew: before its last view came, it may have begun on any of them."""
         day, last = DAY.starts(sessions.start), DAY.starts(sessions.end)
         long = (day < last) & (label >= 0)
         day, last, label = day[long], last[long], label[long]
@@ -253,7 +254,7 @@ class Users:
         return (block(*self.names.pack(user), *columns) for block, user, columns in copied)
 
     def settle(self) -> None:
-        """What is held now is saved already."""
+        """Marks everything as saved."""
         self._unsaved.values[:] = False
         self._days.unsaved[:] = False
 

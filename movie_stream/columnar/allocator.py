@@ -24,7 +24,7 @@ LARGE_BYTES: Final = 6 << 20
 of a chunk are smaller.
 """
 KEPT_BYTES: Final = 24 << 20
-"""What is free at the end of the heap and kept for the next chunk, for the same reason."""
+"""Free memory at the end of the heap that is kept for the next chunk, for the same reason."""
 
 PAGES_FROM_BYTES: Final = 128 << 10
 """From this size on an array that lasts has pages of its own."""
@@ -53,7 +53,7 @@ def trim() -> None:
 
 
 class Room:
-    """Room for an array that lasts, and becomes longer where it lies: its pages are given to it, none are copied.
+    """A long-lived array that grows in place: it is given more pages, and none are copied.
 
     Among the arrays that come and go with every chunk, those that last would leave holes that fit nothing else. What is
     not written to of a large one costs no memory.
@@ -82,7 +82,7 @@ class Room:
         self.array = np.frombuffer(self._pages, dtype, prod(shape)).reshape(shape)
 
     def extend(self, rows: int) -> None:
-        """Makes `array` so long. Who still holds it, or a part of it, has the old one then. Raises MemoryError."""
+        """Makes `array` so long. Existing references keep the old array. Raises MemoryError."""
         shape, dtype = (rows, *self.array.shape[1:]), self.array.dtype
         if not self._stretched(shape, dtype):
             longer = Room(shape, dtype)

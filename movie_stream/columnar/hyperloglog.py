@@ -31,9 +31,9 @@ SETTLED_AT: Final = 450
 """Deduplicate a row's hashes beyond this length."""
 
 PACKED_AT_ONCE: Final = 32
-"""Large sketches, so that their registers stay in the processor's cache."""
+"""Large sketches that are packed together, so few that their registers stay in the processor's cache."""
 _HIGHEST: Final = np.uint8(15)
-"""Rank above a sketch's base that fits into four bits."""
+"""The largest rank above a sketch's base that fits into four bits."""
 
 
 class SketchColumn:

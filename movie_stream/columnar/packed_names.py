@@ -16,7 +16,7 @@ from movie_stream.columnar.spans import FIRST_BYTES, HEAD_BYTES, PAD, WORD, Span
 _HEAD: Final = HEAD_BYTES // WORD
 """Words of each string that stand together, zeros behind its end."""
 _AT_ONCE: Final = 1 << 16
-"""Strings of which copies are made at once."""
+"""The most strings that are copied at once."""
 _IN_HEAD: Final = np.arange(HEAD_BYTES) < np.arange(HEAD_BYTES + 1)[:, np.newaxis]
 """By the length of a string, which bytes of its head it has."""
 
@@ -91,7 +91,7 @@ class PackedNames:
         return [text[begin:end] for begin, end in bounds]
 
     def sizes(self, ids: AnyInts) -> Ints:
-        """Of the strings of these numbers, in bytes of UTF-8."""
+        """The sizes of the strings of these numbers, in bytes of UTF-8."""
         return self._lengths.values[ids].astype(np.int64)
 
     def pack(self, ids: AnyInts) -> tuple[bytes, bytes]:
@@ -181,7 +181,7 @@ def _words_of_rest(lengths: Ints) -> Ints:
 
 
 def _ranges(starts: Ints, counts: Ints) -> Ints:
-    """So many numbers from each start on.
+    """The ranges of `counts` integers from each of `starts` on, concatenated.
 
     >>> _ranges(np.array([5, 20]), np.array([3, 2])).tolist()
     [5, 6, 7, 20, 21]

@@ -1,4 +1,4 @@
-"""Guarded documents of one collection, written in bulk, and each one's fate."""
+"""Guarded documents of one collection, written in bulk, and what became of each."""
 
 from __future__ import annotations
 
@@ -114,9 +114,7 @@ async def _send(collection: Collection, batch: Sequence[_Encoded]) -> tuple[int,
 
 
 async def _look_why_unchanged(collection: Collection, sent: Sequence[GuardedDocument], report: WriteReport) -> None:
-    """Duplicates and late ones leave a document as it is, rightly; an incomparable one must not pass in
-    silence.
-    """
+    """Reports incomparable documents; duplicates and older ones rightly leave a document as it is."""
     theirs = {
         found["_id"]: found
         async for found in collection.find({"_id": {"$in": [document.id for document in sent]}}, {"_rev": 1, "_run": 1})

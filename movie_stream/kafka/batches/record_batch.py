@@ -29,14 +29,14 @@ _LENGTH_AT, _LENGTH_FROM = 8, 12
 _ATTRIBUTES_AT: Final = 21
 
 _MORE: Final = np.uint64(0x8080808080808080)
-"""Set in every byte of a varint but its last."""
+"""The continuation bit of each byte: set in every byte of a varint but its last."""
 _SEVEN: Final = np.uint64(0x7F7F7F7F7F7F7F7F)
 _ONE: Final = np.uint64(1)
 _END: Final = ord("}")
 _BYTES_AT_ONCE: Final = 1 << 18
-"""Of the text, when ends are looked for."""
+"""Bytes of the text that are searched for ends at a time."""
 MOST_HEADERS: Final = 100
-"""Of a record; what has more is Malformed here, and left to who reads record by record."""
+"""Of a record; one with more is Malformed here, and read record by record."""
 
 
 class Malformed(ValueError):
@@ -44,11 +44,11 @@ class Malformed(ValueError):
 
 
 class RawBatch(NamedTuple):
-    """One batch with its records still packed."""
+    """One batch: what its header says, and its records in one piece."""
 
     base_offset: int
     records: int
-    """How many it has."""
+    """The number of records."""
     first_time_ms: int
     fixed_time_ms: int | None
     """When the broker appended it, if the topic counts that; else each record has a time of its own."""
@@ -57,24 +57,24 @@ class RawBatch(NamedTuple):
 
     @classmethod
     def of(cls, data: memoryview, decompress: Sequence[Callable[[memoryview], bytes | memoryview]]) -> Self:
-        """The batch that lies there; `decompress` has a function for each codec, by its number."""
+        """Parses a batch; `decompress` has a function for each codec, by its number."""
         base_offset, _, _, _, _, attributes, _, first_ms, largest_ms, _, _, _, count = _HEADER.unpack_from(data)
         body = decompress[attributes & _CODEC](data[_HEADER.size :])
         return cls(base_offset, count, first_ms, largest_ms if attributes & _LOG_APPEND_TIME else None, body)
 
 
 def codec_of(data: memoryview) -> int:
-    """The number of the codec that a batch's records are packed with."""
+    """The number of the codec that a batch is compressed with."""
     return data[_ATTRIBUTES_AT + 1] & _CODEC
 
 
 def packed_of(data: memoryview) -> memoryview:
-    """A batch's records as they came."""
+    """A batch's records, still compressed."""
     return data[_HEADER.size :]
 
 
 def piece_of(data: memoryview, records: int, body: memoryview) -> memoryview:
-    """A batch of some of a batch's records, which are no longer packed."""
+    """A batch of some of a batch's records, which are no longer compressed."""
     head = bytearray(data[: _HEADER.size])
     head[_ATTRIBUTES_AT + 1] &= ~_CODEC
     struct.pack_into(">i", head, COUNT_AT, records)
@@ -157,7 +157,7 @@ def varints(text: Bytes, at: Ints) -> tuple[Ints, Ints]:
 
 
 def _squeezed(word: Words) -> Words:
-    """Seven bits of each byte, joined."""
+    """The lower seven bits of each of the eight bytes, joined into one number of up to 56 bits."""
     word = word & _SEVEN
     for step, mask in ((1, 0x007F007F007F007F), (2, 0x00003FFF00003FFF), (4, 0x000000000FFFFFFF)):
         low = np.uint64(mask)
@@ -205,7 +205,7 @@ def whole_records(text: Bytes) -> Ints:
 
 
 def size_of_first(text: Bytes) -> int:
-    """In bytes, of the record that a text begins with, which may be longer than the text. Raises Malformed."""
+    """The size in bytes of the record that a text begins with, which may be longer than the text. Raises Malformed."""
     length, body = _varint(text, len(PAD))
     return body - len(PAD) + _length(length)
 
@@ -217,7 +217,7 @@ def _length(length: int) -> int:
 
 
 def _likely(text: Bytes, first: int, end: int) -> Iterator[Ints]:
-    """What is behind a brace and a zero, and is not the end; a piece at a time, to stay in the cache."""
+    """The positions behind a brace and a zero, but for the end; a piece at a time, to stay in the cache."""
     for at in range(first, end - 2, _BYTES_AT_ONCE):
         until = min(at + _BYTES_AT_ONCE, end - 2)
         yield np.flatnonzero((text[at:until] == _END) & (text[at + 1 : until + 1] == 0)) + (at + 2)
@@ -249,12 +249,12 @@ def _chained(text: Bytes, begins: Ints, end: int) -> tuple[Ints, int]:
 
 
 def _end(body: int, length: int, end: int) -> int:
-    """Of a record; behind `end` where not even its length lies before that. Raises Malformed."""
+    """The end of a record; behind `end` where not even its length lies before that. Raises Malformed."""
     return body if body > end else body + _length(length)
 
 
 def varints_or_none(text: Bytes, at: Ints) -> tuple[Ints, Ints]:
-    """Like varints; what is none has the length 0."""
+    """Like varints, with 0 for a number that has more than eight bytes."""
     try:
         return varints(text, at)
     except Malformed:
@@ -280,7 +280,7 @@ def _one_by_one(text: Bytes, at: int, end: int, known: Ints) -> Iterator[int]:
 
 
 def _varint(text: Bytes, at: int) -> tuple[int, int]:
-    """A single varint; the same as varints."""
+    """A single varint and the position behind it, like varints. Raises Malformed."""
     raw = shift = 0
     while True:
         byte = int(text[at])
