@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 _LOW: Final = np.int64(0xFFFF_FFFF)
 _NO_MINIMUM: Final = np.iinfo(np.int64).max
+_COLUMNS: Final = ("index", "offset", "timestamp_ms", "local_hour")
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,10 @@ class Batch:
 
     def take(self, rows: Ints | Bools) -> Batch:
         """These rows, in this order."""
+        columns: dict[str, Any] = {name: getattr(self, name)[rows] for name in _COLUMNS}
         return replace(
             self,
-            index=self.index[rows],
-            offset=self.offset[rows],
-            timestamp_ms=self.timestamp_ms[rows],
-            local_hour=self.local_hour[rows],
+            **columns,
             ids={name: ids[rows] for name, ids in self.ids.items()},
             user_names=self.user_names.take(rows),
             numbers={name: number[rows] for name, number in self.numbers.items()},
@@ -60,12 +59,12 @@ class Batch:
 
     def and_then(self, others: Batch) -> Batch:
         """These views and then the others."""
+        columns: dict[str, Any] = {
+            name: np.concatenate([getattr(self, name), getattr(others, name)]) for name in _COLUMNS
+        }
         return replace(
             self,
-            index=np.concatenate([self.index, others.index]),
-            offset=np.concatenate([self.offset, others.offset]),
-            timestamp_ms=np.concatenate([self.timestamp_ms, others.timestamp_ms]),
-            local_hour=np.concatenate([self.local_hour, others.local_hour]),
+            **columns,
             ids={name: np.concatenate([ids, others.ids[name]]) for name, ids in self.ids.items()},
             user_names=self.user_names.and_then(others.user_names),
             numbers={name: np.concatenate([number, others.numbers[name]]) for name, number in self.numbers.items()},
