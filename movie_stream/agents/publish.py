@@ -13,7 +13,7 @@ import msgspec
 from movie_stream.agents.context import Context
 from movie_stream.agents.owner import Owned, Owner
 from movie_stream.agents.tally import Tally
-from movie_stream.aggregates.merger import DocumentKey, Evicted, Merger, OtherRun, Place, WindowKey
+from movie_stream.aggregates.merger import DocumentKey, Evicted, Merger, OtherRun, StoreKey, WindowKey
 from movie_stream.errors import ChangelogError, WorkerFailed
 from movie_stream.events.chunk import Chunk
 from movie_stream.mongo.failures import MongoAway
@@ -143,7 +143,7 @@ class Publish(Owner[Merger]):
                 self.written += report.changed
                 self._say(report)
             except BaseException:  # also when it is cancelled: what was not written is still to be written
-                state.again(document.key for document in documents)
+                state.mark_dirty(document.key for document in documents)
                 raise
             due.difference_update(document.key for document in documents)
 
@@ -184,8 +184,8 @@ class Publish(Owner[Merger]):
 
     async def _load(self, state: Merger, keys: Sequence[DocumentKey]) -> None:
         """Merges what the store has, payload by payload: all of them at once may be large."""
-        places = [place.id for key in keys for place in state.places(key)]
-        async for _, payload in self._store.load(places, self._run_number):
+        ids = [store_key.id for key in keys for store_key in state.store_keys(key)]
+        async for _, payload in self._store.load(ids, self._run_number):
             state.fetched((payload,), ())
 
     async def _evict(self, state: Merger, held: Callable[[], bool]) -> None:
@@ -193,23 +193,25 @@ class Publish(Owner[Merger]):
         tried: set[WindowKey] = set()
         while windows := state.evictable(self._context.rules.allowed_lateness_ms, ROWS_IN_MEMORY, tried):
             tried.update(windows)
-            stored: dict[Place, Rev] = {}
+            stored: dict[StoreKey, Rev] = {}
             for some in state.packed(windows):
                 stored |= await self._store_some(state, some, held)
             state.evict(stored)
 
-    async def _store_some(self, state: Merger, some: Sequence[Evicted], held: Callable[[], bool]) -> dict[Place, Rev]:
+    async def _store_some(
+        self, state: Merger, some: Sequence[Evicted], held: Callable[[], bool]
+    ) -> dict[StoreKey, Rev]:
         """Stores what is packed; what of it is in the store then. Keys that MongoDB does not take are told of once."""
-        places = {evicted.place.id: evicted.place for evicted in some}
-        rows = [(evicted.place.id, evicted.rev, self._run_number, evicted.payload) for evicted in some]
+        store_keys = {evicted.store_key.id: evicted.store_key for evicted in some}
+        rows = [(evicted.store_key.id, evicted.rev, self._run_number, evicted.payload) for evicted in some]
         report = await self._patiently(partial(self._store.save, rows), held)
         self._say(WriteReport(outranked=report.outranked, incomparable=report.incomparable))
         for parked in report.parked:
-            if (key := places[parked.id].key) not in state.staying:
+            if (key := store_keys[parked.id].key) not in state.staying:
                 state.staying.add(key)
                 logger.error(
                     "%s: the partial results of %s stay in memory, MongoDB refuses to keep them: %s",
                     *(parked.collection, key.text, parked.reason),
                 )
         not_stored = {alarm.id for alarm in report.incomparable} | {parked.id for parked in report.parked}
-        return {evicted.place: evicted.rev for evicted in some if evicted.place.id not in not_stored}
+        return {evicted.store_key: evicted.rev for evicted in some if evicted.store_key.id not in not_stored}

@@ -11,6 +11,7 @@ from typing import Final
 from movie_stream.agents.faust_group import FaustGroup
 from movie_stream.agents.metrics import Figures, PartitionFigures
 from movie_stream.agents.owner import Owners, done_by
+from movie_stream.events.moment import datetime_of
 from movie_stream.events.reasons import summed
 from movie_stream.mongo import workers
 from movie_stream.mongo.client import Database
@@ -80,7 +81,13 @@ class Reporter:
             self._run_number,
             max(flushed, default=None),
             tuple(
-                workers.Holding(of.topic, of.partition, of.position, of.lag, workers.moment(of.watermark_ms))
+                workers.Holding(
+                    of.topic,
+                    of.partition,
+                    of.position,
+                    of.lag,
+                    None if of.watermark_ms is None else datetime_of(of.watermark_ms),
+                )
                 for of in self._partitions()
             ),
         )

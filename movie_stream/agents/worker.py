@@ -141,7 +141,7 @@ class Worker:
                 for tp, table, at in zip(places, tables, asked, strict=True)
             }
         except LogTruncated as error:  # once it is filled again, nobody would notice
-            await runs.spoil(self._connections.db, self._connections.run, self._settings.kafka_group, str(error))
+            await runs.invalidate(self._connections.db, self._connections.run, self._settings.kafka_group, str(error))
             raise
         self._reporter.turned("running" if positions else "waiting for partitions")
         self._group.commit_soon()  # what the group was told last may be of another run

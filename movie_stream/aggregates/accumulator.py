@@ -12,19 +12,18 @@ import msgspec
 import numpy as np
 
 from movie_stream.aggregates import partial
-from movie_stream.aggregates.batch import Batch, Cut
+from movie_stream.aggregates.batch import Batch, GroupedBatch
 from movie_stream.aggregates.groups import Block, Groups, compact, released
 from movie_stream.aggregates.local_time import LocalHours
-from movie_stream.aggregates.reader import Reader, Views
-from movie_stream.aggregates.refused import Origin, Refused, RefusedBlock, original_of
+from movie_stream.aggregates.reader import Reader
+from movie_stream.aggregates.refused import BadReplayHeader, OpenOriginals, RefusedBlock, original_of
 from movie_stream.aggregates.results import RESULTS, Result
 from movie_stream.aggregates.users import UserDaysBlock, Users, UsersBlock
 from movie_stream.aggregates.vocabulary import Vocabulary
-from movie_stream.aggregates.window import moment
 from movie_stream.columnar.columns import Column, Ints
 from movie_stream.columnar.murmur2 import partitions_of_spans
 from movie_stream.events.chunk import Chunk
-from movie_stream.events.contract import MISSING
+from movie_stream.events.moment import datetime_of
 
 _BEFORE_ALL: Final = -(2**62)
 _EVER: Final = 2**62
@@ -113,8 +112,11 @@ class Accumulator:
         self._elsewhere, self._some_elsewhere = Column(np.bool_), False
         self.vocabulary = Vocabulary()
         self.users = Users(self._results, self._rules.session_gap_ms)
-        self._reader = Reader(self.vocabulary, self.users.names, self._rules.future_tolerance_ms)
-        self._refused = Refused()
+        self._reader = Reader(
+            *(self.vocabulary, self.users.names, self._hours),
+            *(self._rules.future_tolerance_ms, self._rules.revenue_per_view_micro),
+        )
+        self._refused = OpenOriginals()
         names = {"genre": self.vocabulary.slugs, "movie_id": self.vocabulary.movies, "user_id": self.users.names}
         self._of_views = [
             Groups(result, names.get(result.grouped_by or ""), self.vocabulary, live=True)
@@ -153,7 +155,7 @@ class Accumulator:
         for offset, header in chunk.replays.items():
             try:
                 originals[offset] = original_of(header, self._topic, self.partition, before=offset)
-            except Origin as error:
+            except BadReplayHeader as error:
                 strange[offset] = str(error)
         for part in _parts(chunk, originals):
             copies = {offset: originals[offset] for offset in part.replays if offset in originals}
@@ -171,14 +173,14 @@ class Accumulator:
 
     def _apply(self, chunk: Chunk, copies: Mapping[int, int]) -> list[DeadLetter]:
         """Applies records, of which those in `copies` (offset to original) are copies of open originals."""
-        views, refusals = self._reader.read(chunk)
+        batch, refusals = self._reader.read(chunk)
         refused = [
             self._dead_letter(chunk, bad.index, "bad", chunk.unreadable.get(offset, bad.reason), copies.get(offset))
             for bad, offset in zip(refusals, chunk.offsets[[bad.index for bad in refusals]].tolist(), strict=True)
         ]
-        views, late = self._split_late(views, chunk, copies)
-        if len(views):
-            batch = self._batch(views, chunk.offsets[views.index])
+        batch, late = self._split_late(batch, chunk, copies)
+        if len(batch):
+            self._reader.add_users(batch)
             self._count(batch)
             self.watermark_ms = max(self.watermark_ms or 0, int(batch.timestamp_ms.max()))
             self._count_misplaced(batch.ids["user_id"])
@@ -187,42 +189,46 @@ class Accumulator:
             if letter.original is None:
                 self._refused.refuse(letter.offset)
         if copies:
-            refused += self._close(chunk, views, copies)
+            refused += self._close(chunk, batch, copies)
         return sorted(refused, key=lambda letter: letter.offset)
 
     def _count(self, batch: Batch) -> None:
         """Adds the views to all results; those that are by the same column share the groups of the shortest window."""
         for by, some in self._by_column.items():
             shortest = min((groups.result.window for groups in some), key=lambda window: window.length_ms or _EVER)
-            cut = Cut(batch, shortest, by)
+            grouped = GroupedBatch(batch, shortest, by)
             for groups in some:
-                groups.apply(cut)
+                groups.apply(grouped)
         self.users.apply(batch, self.threshold_ms)
 
-    def _close(self, chunk: Chunk, views: Views, copies: Mapping[int, int]) -> list[DeadLetter]:
+    def _close(self, chunk: Chunk, batch: Batch, copies: Mapping[int, int]) -> list[DeadLetter]:
         """Notes the copies that count."""
         letters = []
-        for row in views.index[np.isin(chunk.offsets[views.index], list(copies))].tolist():
+        for row in batch.index[np.isin(batch.offset, list(copies))].tolist():
             original = copies[int(chunk.offsets[row])]
             self._refused.close(original)
             letters.append(self._dead_letter(chunk, row, "counted", f"counts for the record at {original}", original))
         return letters
 
-    def _split_late(self, views: Views, chunk: Chunk, copies: Mapping[int, int]) -> tuple[Views, list[DeadLetter]]:
-        """Record by record: late is what is older than the watermark before it, less the lateness that is allowed."""
+    def _split_late(self, batch: Batch, chunk: Chunk, copies: Mapping[int, int]) -> tuple[Batch, list[DeadLetter]]:
+        """The views that are not late, and dead letters of the late ones.
+
+        Late is a view that is older, by more than ALLOWED_LATENESS, than the watermark before it: the largest timestamp
+        of the views before it in its partition, whether these are late or not.
+        """
         first = _BEFORE_ALL if self.watermark_ms is None else self.watermark_ms
-        watermark = np.maximum.accumulate(np.concatenate([[first], views.timestamp_ms]))[:-1]
-        late = views.timestamp_ms < self._rules.oldest_in_time(watermark)
+        watermark = np.maximum.accumulate(np.concatenate([[first], batch.timestamp_ms]))[:-1]
+        late = batch.timestamp_ms < self._rules.oldest_in_time(watermark)
         letters = []
         for row in np.flatnonzero(late).tolist():
             reason = (
-                f"late: {moment(int(views.timestamp_ms[row])):%Y-%m-%dT%H:%M:%SZ} is more than "
+                f"late: {datetime_of(int(batch.timestamp_ms[row])):%Y-%m-%dT%H:%M:%SZ} is more than "
                 f"{self._rules.allowed_lateness_ms / 3_600_000:g} h before the newest view of its partition so far, "
-                f"{moment(int(watermark[row])):%Y-%m-%dT%H:%M:%SZ}"
+                f"{datetime_of(int(watermark[row])):%Y-%m-%dT%H:%M:%SZ}"
             )
-            index = int(views.index[row])
-            letters.append(self._dead_letter(chunk, index, "late", reason, copies.get(int(chunk.offsets[index]))))
-        return views.take(~late) if late.any() else views, letters
+            original = copies.get(int(batch.offset[row]))
+            letters.append(self._dead_letter(chunk, int(batch.index[row]), "late", reason, original))
+        return batch.take(~late) if late.any() else batch, letters
 
     def _dead_letter(self, chunk: Chunk, index: int, kind: str, reason: str, original: int | None = None) -> DeadLetter:
         return DeadLetter(
@@ -234,30 +240,6 @@ class Accumulator:
             kind,
             reason,
             original,
-        )
-
-    def _batch(self, views: Views, offsets: Ints) -> Batch:
-        users, movies = self._reader.users_of(views), views.ids["movie_id"]
-        spelling, slug = self.vocabulary.genres(views.ids["genre"])
-        price = views.numbers["price"]
-        return Batch(
-            vocabulary=self.vocabulary,
-            offset=offsets,
-            timestamp_ms=views.timestamp_ms,
-            local_hour=self._hours.of(views.timestamp_ms),
-            ids={
-                "genre": slug,
-                "spelling": spelling,
-                "movie_id": movies,
-                "title": views.ids["title"],
-                "user_id": users,
-            },
-            hashes={"movie_id": self.vocabulary.movies.hashes(movies), "user_id": self.users.names.hashes(users)},
-            numbers={
-                "rating": views.numbers["rating"],
-                "duration": views.numbers["duration"],
-                "revenue": np.where(price == MISSING, self._rules.revenue_per_view_micro, price),
-            },
         )
 
     def _count_misplaced(self, users: Ints) -> None:
@@ -358,11 +340,11 @@ class Accumulator:
 
 
 def _parts(chunk: Chunk, originals: Mapping[int, int]) -> Iterator[Chunk]:
-    """Cuts a chunk before every copy whose original, or another copy of it, stands in the same part."""
+    """Splits a chunk before every copy whose original, or another copy of it, stands in the same part."""
     start, within = chunk.start, set[int]()
     for offset, original in originals.items():
         if original >= start or original in within:
-            yield chunk.cut(start, offset)
+            yield chunk.between(start, offset)
             start, within = offset, set()
         within.add(original)
-    yield chunk.cut(start, chunk.end)
+    yield chunk.between(start, chunk.end)

@@ -1,9 +1,9 @@
-"""The valid, timely views of one chunk as columns; and cut into groups, each figure of a group counted once for all."""
+"""The valid views of one chunk as columns, and grouped: each figure of a group is computed once for all results."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final, TypeVar
 
@@ -11,14 +11,16 @@ import numpy as np
 
 from movie_stream.aggregates.vocabulary import Names, Spellings, Vocabulary
 from movie_stream.aggregates.window import Window
-from movie_stream.columnar.columns import AnyInts, Ints, order_of
+from movie_stream.columnar.columns import AnyInts, Bools, Ints, order_of
 from movie_stream.columnar.hyperloglog import Hashes, Registers, register_and_rank
+from movie_stream.columnar.spans import Spans
 from movie_stream.events.contract import MISSING
 
 T = TypeVar("T")
 
 _LOW: Final = np.int64(0xFFFF_FFFF)
 _NO_MINIMUM: Final = np.iinfo(np.int64).max
+_COLUMNS: Final = ("index", "offset", "timestamp_ms", "local_hour")
 
 
 @dataclass(frozen=True)
@@ -26,19 +28,55 @@ class Batch:
     """Columns of equal length, one row a view, in the order of the log."""
 
     vocabulary: Vocabulary
+    users: Names
+    index: Ints
+    """Where each record stands in its chunk."""
     offset: Ints
     timestamp_ms: Ints
     local_hour: Ints
     """0 to 23, in TIMEZONE."""
-    ids: Mapping[str, Ints]
-    """genre (by slug), movie_id, user_id, title, spelling (the genre trimmed): numbers in the vocabulary."""
-    hashes: Mapping[str, Hashes]
-    """movie_id, user_id."""
-    numbers: Mapping[str, Ints]
+    ids: dict[str, Ints]
+    """genre (by slug), movie_id, title, spelling (the genre trimmed): numbers in the vocabulary. user_id: numbers in
+    `users`, -1 for those that are not known yet.
+    """
+    user_names: Spans
+    numbers: dict[str, Ints]
     """rating and revenue in millionths, duration in minutes; MISSING where there is none."""
 
     def __len__(self) -> int:
         return len(self.offset)
+
+    def take(self, rows: Ints | Bools) -> Batch:
+        """These rows, in this order."""
+        columns: dict[str, Any] = {name: getattr(self, name)[rows] for name in _COLUMNS}
+        return replace(
+            self,
+            **columns,
+            ids={name: ids[rows] for name, ids in self.ids.items()},
+            user_names=self.user_names.take(rows),
+            numbers={name: number[rows] for name, number in self.numbers.items()},
+        )
+
+    def and_then(self, others: Batch) -> Batch:
+        """These views and then the others."""
+        columns: dict[str, Any] = {
+            name: np.concatenate([getattr(self, name), getattr(others, name)]) for name in _COLUMNS
+        }
+        return replace(
+            self,
+            **columns,
+            ids={name: np.concatenate([ids, others.ids[name]]) for name, ids in self.ids.items()},
+            user_names=self.user_names.and_then(others.user_names),
+            numbers={name: np.concatenate([number, others.numbers[name]]) for name, number in self.numbers.items()},
+        )
+
+    @cached_property
+    def hashes(self) -> Mapping[str, Hashes]:
+        """The stable hashes of movie_id and user_id."""
+        return {
+            "movie_id": self.vocabulary.movies.hashes(self.ids["movie_id"]),
+            "user_id": self.users.hashes(self.ids["user_id"]),
+        }
 
     @cached_property
     def _registers(self) -> dict[tuple[str, int], Registers]:
@@ -52,8 +90,8 @@ class Batch:
         return self._registers[key]
 
 
-class Cut:
-    """A batch cut into groups: one for each window and, if there is one, each value of a column.
+class GroupedBatch:
+    """The groups of a batch: one for each window and, if there is one, each value of a column.
 
     Every figure has one row a group; it is made when it is first asked for, and serves all results whose windows and
     columns these groups fit into.
@@ -100,7 +138,7 @@ class Cut:
         return self._made("sum", number, lambda: self._add(np.maximum(self._sorted(number), 0)))
 
     def wide_sum(self, number: str) -> tuple[Ints, Ints]:
-        """The same as the sums of x >> 32 and x & 0xffffffff."""
+        """The same in two halves, the sums of x >> 32 and of x & 0xffffffff, as 63 bits may not hold the sum."""
 
         def make() -> tuple[Ints, Ints]:
             values = np.maximum(self._sorted(number), 0)
@@ -130,7 +168,7 @@ class Cut:
         return self._made("hashes", member, lambda: self.batch.hashes[member][self.order])
 
     def registers(self, member: str, lg_k: int) -> Registers:
-        """What register_and_rank says of these."""
+        """The register and the rank of these hashes, see register_and_rank."""
 
         def make() -> Registers:
             register, rank = self.batch.registers(member, lg_k)
@@ -139,7 +177,7 @@ class Cut:
         return self._made(f"registers{lg_k}", member, make)
 
     def spread(self, rows: AnyInts) -> Any:
-        """What stands for each group, for each of its views, in `order`."""
+        """Values of groups repeated for each of their views, in `order`."""
         return np.repeat(rows, self.counts)
 
     @cached_property
@@ -151,17 +189,17 @@ class Cut:
 
     @cached_property
     def title(self) -> Ints:
-        """The title of the newest view, of views at one time the smallest."""
+        """The title of the newest view; a tie in time goes to the smallest title."""
         return self._of_newest("title", self.batch.vocabulary.titles)
 
     @cached_property
     def genre(self) -> Ints:
-        """The genre of the newest view as it is shown, of views at one time the smallest."""
+        """The genre of the newest view as it is shown; a tie in time goes to the smallest genre."""
         return self._of_newest("spelling", self.batch.vocabulary.spellings)
 
     @cached_property
     def _newest_views(self) -> tuple[Ints, Ints]:
-        """The places in `order` of the views that are the newest of their group, and the group of each."""
+        """The indices in `order` of the views that are the newest of their group, and the group of each."""
         newest = np.flatnonzero(self.batch.timestamp_ms[self.order] == self.spread(self.newest))
         return newest, self.spread(np.arange(len(self)))[newest]
 

@@ -1,4 +1,4 @@
-"""What a field of a result document can be: the accumulators it needs, and its value made of them."""
+"""What a field of a result document can be: the aggregators it needs, and its value made of them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal, NamedTuple, Protocol
 
-from movie_stream.aggregates.accumulators import (
-    Accumulator,
+from movie_stream.aggregates.aggregators import (
+    Aggregator,
     CountOf,
     LargestOf,
     Members,
@@ -18,15 +18,16 @@ from movie_stream.aggregates.accumulators import (
     SmallestSpelling,
     SumOf,
     TopUsersOf,
-    Views,
+    ViewCount,
     ViewsByHour,
     WideSumOf,
 )
-from movie_stream.aggregates.window import Window, moment
+from movie_stream.aggregates.window import Window
 from movie_stream.events.contract import MICRO
+from movie_stream.events.moment import datetime_of
 
 Figures = Mapping[str, Any]
-"""Merged values by accumulator name."""
+"""Merged values by aggregator name."""
 Schema = Mapping[str, Any]
 
 SCALE: Final = {"rating": MICRO, "revenue": MICRO, "duration": 1}
@@ -58,7 +59,7 @@ class Field(Protocol):
         ...
 
     @property
-    def needs(self) -> tuple[Accumulator, ...]: ...
+    def needs(self) -> tuple[Aggregator, ...]: ...
     @property
     def schema(self) -> Schema:
         """A MongoDB JSON schema of the value."""
@@ -72,7 +73,7 @@ class Genre:
     """The genre as it is shown."""
 
     stored: ClassVar[str] = "Genre()"
-    needs: ClassVar[tuple[Accumulator, ...]] = (SmallestSpelling(),)
+    needs: ClassVar[tuple[Aggregator, ...]] = (SmallestSpelling(),)
     schema: ClassVar[Schema] = _TEXT
 
     def value(self, key: Key, figures: Figures) -> str:
@@ -84,7 +85,7 @@ class Slug:
     """The genre as it groups."""
 
     stored: ClassVar[str] = "Slug()"
-    needs: ClassVar[tuple[Accumulator, ...]] = ()
+    needs: ClassVar[tuple[Aggregator, ...]] = ()
     schema: ClassVar[Schema] = _TEXT
 
     def value(self, key: Key, figures: Figures) -> str:
@@ -95,7 +96,7 @@ class Slug:
 class Member:
     """The movie_id or user_id that the result is grouped by."""
 
-    needs: ClassVar[tuple[Accumulator, ...]] = ()
+    needs: ClassVar[tuple[Aggregator, ...]] = ()
     stored: ClassVar[str] = "Member()"
     schema: ClassVar[Schema] = _TEXT
 
@@ -108,11 +109,11 @@ class Start:
     """The start of the window, a date."""
 
     stored: ClassVar[str] = "Start()"
-    needs: ClassVar[tuple[Accumulator, ...]] = ()
+    needs: ClassVar[tuple[Aggregator, ...]] = ()
     schema: ClassVar[Schema] = _DATE
 
     def value(self, key: Key, figures: Figures) -> Any:
-        return moment(key.start_ms)
+        return datetime_of(key.start_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +121,12 @@ class End:
     """The end of the window, exclusive, a date."""
 
     stored: ClassVar[str] = "End()"
-    needs: ClassVar[tuple[Accumulator, ...]] = ()
+    needs: ClassVar[tuple[Aggregator, ...]] = ()
     schema: ClassVar[Schema] = _DATE
 
     def value(self, key: Key, figures: Figures) -> Any:
         assert key.window.length_ms is not None, "all time has no end"
-        return moment(key.start_ms + key.window.length_ms)
+        return datetime_of(key.start_ms + key.window.length_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +134,11 @@ class Date:
     """The day as text, 2024-10-31."""
 
     stored: ClassVar[str] = "Date()"
-    needs: ClassVar[tuple[Accumulator, ...]] = ()
+    needs: ClassVar[tuple[Aggregator, ...]] = ()
     schema: ClassVar[Schema] = {"bsonType": "string", "pattern": r"^\d{4}-\d{2}-\d{2}$"}
 
     def value(self, key: Key, figures: Figures) -> str:
-        return f"{moment(key.start_ms):%Y-%m-%d}"
+        return f"{datetime_of(key.start_ms):%Y-%m-%d}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +146,11 @@ class Newest:
     """The newest timestamp of the group, a date."""
 
     stored: ClassVar[str] = "Newest()"
-    needs: ClassVar[tuple[Accumulator, ...]] = (NewestTime(),)
+    needs: ClassVar[tuple[Aggregator, ...]] = (NewestTime(),)
     schema: ClassVar[Schema] = _DATE
 
     def value(self, key: Key, figures: Figures) -> Any:
-        return moment(figures[NewestTime.name])
+        return datetime_of(figures[NewestTime.name])
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +158,11 @@ class Count:
     """The number of views."""
 
     stored: ClassVar[str] = "Count()"
-    needs: ClassVar[tuple[Accumulator, ...]] = (Views(),)
+    needs: ClassVar[tuple[Aggregator, ...]] = (ViewCount(),)
     schema: ClassVar[Schema] = _COUNT
 
     def value(self, key: Key, figures: Figures) -> int:
-        return int(figures[Views.name])
+        return int(figures[ViewCount.name])
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +177,7 @@ class Sum:
         return f"Sum(number={self.number!r})"
 
     @property
-    def needs(self) -> tuple[Accumulator, ...]:
+    def needs(self) -> tuple[Aggregator, ...]:
         return (SumOf(self.number),)
 
     def value(self, key: Key, figures: Figures) -> int:
@@ -188,7 +189,7 @@ class Revenue:
     """The sum of the prices."""
 
     stored: ClassVar[str] = "Revenue()"
-    needs: ClassVar[tuple[Accumulator, ...]] = (WideSumOf("revenue"),)
+    needs: ClassVar[tuple[Aggregator, ...]] = (WideSumOf("revenue"),)
     schema: ClassVar[Schema] = _NUMBER
 
     def value(self, key: Key, figures: Figures) -> float:
@@ -207,7 +208,7 @@ class Mean:
         return f"Mean(number={self.number!r})"
 
     @property
-    def needs(self) -> tuple[Accumulator, ...]:
+    def needs(self) -> tuple[Aggregator, ...]:
         return SumOf(self.number), CountOf(self.number)
 
     def value(self, key: Key, figures: Figures) -> float | None:
@@ -220,7 +221,7 @@ class Rated:
     """How many views have a rating: what their mean is over."""
 
     stored: ClassVar[str] = "Rated()"
-    needs: ClassVar[tuple[Accumulator, ...]] = (CountOf("rating"),)
+    needs: ClassVar[tuple[Aggregator, ...]] = (CountOf("rating"),)
     schema: ClassVar[Schema] = _COUNT
 
     def value(self, key: Key, figures: Figures) -> int:
@@ -239,7 +240,7 @@ class Max:
         return f"Max(number={self.number!r})"
 
     @property
-    def needs(self) -> tuple[Accumulator, ...]:
+    def needs(self) -> tuple[Aggregator, ...]:
         return (LargestOf(self.number),)
 
     def value(self, key: Key, figures: Figures) -> float | None:
@@ -259,7 +260,7 @@ class Min:
         return f"Min(number={self.number!r})"
 
     @property
-    def needs(self) -> tuple[Accumulator, ...]:
+    def needs(self) -> tuple[Aggregator, ...]:
         return (SmallestOf(self.number),)
 
     def value(self, key: Key, figures: Figures) -> float | None:
@@ -280,7 +281,7 @@ class Distinct:
         return f"Distinct(member={self.member!r}, lg_k={self.lg_k!r})"
 
     @property
-    def needs(self) -> tuple[Accumulator, ...]:
+    def needs(self) -> tuple[Aggregator, ...]:
         return (Members(self.member, self.lg_k),)
 
     def value(self, key: Key, figures: Figures) -> int:
@@ -292,7 +293,7 @@ class PeakHour:
     """The local hour of the day with most views, of equals the earliest, as 20:00."""
 
     stored: ClassVar[str] = "PeakHour()"
-    needs: ClassVar[tuple[Accumulator, ...]] = (ViewsByHour(),)
+    needs: ClassVar[tuple[Aggregator, ...]] = (ViewsByHour(),)
     schema: ClassVar[Schema] = {"bsonType": "string", "pattern": r"^\d{2}:00$"}
 
     def value(self, key: Key, figures: Figures) -> str:
@@ -305,7 +306,7 @@ class Title:
     """The title of the newest view, of equals the smallest."""
 
     stored: ClassVar[str] = "Title()"
-    needs: ClassVar[tuple[Accumulator, ...]] = (NewestView(),)
+    needs: ClassVar[tuple[Aggregator, ...]] = (NewestView(),)
     schema: ClassVar[Schema] = _TEXT
 
     def value(self, key: Key, figures: Figures) -> str:
@@ -317,7 +318,7 @@ class NewestGenre:
     """The genre of the newest view as it is shown, of equals the smallest."""
 
     stored: ClassVar[str] = "NewestGenre()"
-    needs: ClassVar[tuple[Accumulator, ...]] = (NewestView(),)
+    needs: ClassVar[tuple[Aggregator, ...]] = (NewestView(),)
     schema: ClassVar[Schema] = _TEXT
 
     def value(self, key: Key, figures: Figures) -> str:
@@ -326,12 +327,12 @@ class NewestGenre:
 
 @dataclass(frozen=True, slots=True)
 class Top:
-    """A list of the components (movies) with most views, of equals the smallest id first."""
+    """A list of the components (movies) with most views; for ties see aggregators.rank_of."""
 
     limit: int
     of: Literal["movie_id"]
     columns: Mapping[str, Field] = field(hash=False)
-    needs: ClassVar[tuple[Accumulator, ...]] = ()
+    needs: ClassVar[tuple[Aggregator, ...]] = ()
 
     @property
     def stored(self) -> str:
@@ -339,9 +340,9 @@ class Top:
         return f"Top(limit={self.limit}, of={self.of!r}, columns={{{columns}}})"
 
     @property
-    def held(self) -> tuple[Accumulator, ...]:
+    def held(self) -> tuple[Aggregator, ...]:
         """What each component holds."""
-        return (Views(), *(need for column in self.columns.values() for need in column.needs))
+        return (ViewCount(), *(need for column in self.columns.values() for need in column.needs))
 
     @property
     def schema(self) -> Schema:
@@ -366,7 +367,7 @@ class Users:
     """Users with a view on the day."""
 
     stored: ClassVar[str] = "Users()"
-    needs: ClassVar[tuple[Accumulator, ...]] = (TOTAL_USERS,)
+    needs: ClassVar[tuple[Aggregator, ...]] = (TOTAL_USERS,)
     schema: ClassVar[Schema] = _COUNT
 
     def value(self, key: Key, figures: Figures) -> int:
@@ -378,7 +379,7 @@ class NewUsers:
     """Users whose first view ever is on the day."""
 
     stored: ClassVar[str] = "NewUsers()"
-    needs: ClassVar[tuple[Accumulator, ...]] = (NEW_USERS,)
+    needs: ClassVar[tuple[Aggregator, ...]] = (NEW_USERS,)
     schema: ClassVar[Schema] = _COUNT
 
     def value(self, key: Key, figures: Figures) -> int:
@@ -390,7 +391,7 @@ class ReturningUsers:
     """Users with a view on the day and an earlier one on another."""
 
     stored: ClassVar[str] = "ReturningUsers()"
-    needs: ClassVar[tuple[Accumulator, ...]] = (TOTAL_USERS, NEW_USERS)
+    needs: ClassVar[tuple[Aggregator, ...]] = (TOTAL_USERS, NEW_USERS)
     schema: ClassVar[Schema] = _COUNT
 
     def value(self, key: Key, figures: Figures) -> int:
@@ -402,7 +403,7 @@ class Sessions:
     """The sessions that began on the day."""
 
     stored: ClassVar[str] = "Sessions()"
-    needs: ClassVar[tuple[Accumulator, ...]] = (SESSIONS,)
+    needs: ClassVar[tuple[Aggregator, ...]] = (SESSIONS,)
     schema: ClassVar[Schema] = _COUNT
 
     def value(self, key: Key, figures: Figures) -> int:
@@ -414,7 +415,7 @@ class SessionMinutes:
     """The mean length of the sessions that began on the day, in minutes; None where none did."""
 
     stored: ClassVar[str] = "SessionMinutes()"
-    needs: ClassVar[tuple[Accumulator, ...]] = (SESSIONS, SESSION_MS)
+    needs: ClassVar[tuple[Aggregator, ...]] = (SESSIONS, SESSION_MS)
     schema: ClassVar[Schema] = _NUMBER_OR_NULL
 
     def value(self, key: Key, figures: Figures) -> float | None:
@@ -424,7 +425,7 @@ class SessionMinutes:
 
 @dataclass(frozen=True, slots=True)
 class TopUsers:
-    """The users with most views on the day, of equals the smallest user_id first."""
+    """The users with most views on the day; for ties see aggregators.rank_of."""
 
     limit: int
 
@@ -433,7 +434,7 @@ class TopUsers:
         return f"TopUsers(limit={self.limit!r})"
 
     @property
-    def needs(self) -> tuple[Accumulator, ...]:
+    def needs(self) -> tuple[Aggregator, ...]:
         return (TopUsersOf(self.limit),)
 
     @property

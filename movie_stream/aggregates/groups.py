@@ -1,4 +1,4 @@
-"""The groups of one result: a row each, its accumulators in columns, its label, and what has changed since when."""
+"""The groups of one result: a row each, its figures in columns, its label, and what has changed since when."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from movie_stream.aggregates.accumulators import NamesColumn, NewestColumn, Shown
-from movie_stream.aggregates.batch import Cut
+from movie_stream.aggregates.aggregators import NamesColumn, NewestColumn, Shown
+from movie_stream.aggregates.batch import GroupedBatch
 from movie_stream.aggregates.results import Result
 from movie_stream.columnar.columns import Bools, Column, Ints, PairIndex
 from movie_stream.columnar.packed_names import PackedNames
 
 BLOCK_BYTES = 600_000
-"""Blocks are cut to about this size, well below what a Kafka record may hold."""
+"""The most bytes of a block, about: well below what a Kafka record may hold."""
 
 
 ROWS_IN_BLOCK = 4_000
-"""No more rows are looked at at once, so that the copies that are made on the way stay small."""
+"""The most rows that are exported at once, which bounds the temporary copies."""
 
 
 class Block(msgspec.Struct, array_like=True, tag="groups"):
-    """Rows of groups on their way: to `movie-partials`, a changelog or MongoDB. Columns are little-endian bytes."""
+    """Rows of groups, serialized for `movie-partials`, a changelog or MongoDB. Columns are little-endian bytes."""
 
     collection: str
     starts: bytes
@@ -52,7 +52,7 @@ class Groups:
         """`names` tell the groups of a window apart; `shown` are those that documents show."""
         self.result, self.names, self._shown, self._live = result, names, shown, live
         self._row_bytes = 1.0
-        """What a row had in the block that was made last: a guess of how many fit, as others are packed for nothing."""
+        """Bytes of a row in the last block: an estimate of how many rows fit into the next one."""
         self.clear()
 
     def clear(self) -> None:
@@ -93,12 +93,12 @@ class Groups:
         self.unsent.values[rows] = True
         self.unsaved.values[rows] = True
 
-    def apply(self, cut: Cut) -> None:
-        """Adds the views of a batch, cut into groups that fit into these."""
-        rows = self.rows(self.result.window.starts(cut.starts), cut.keys if self.result.grouped_by else None)
-        self.touch(rows, cut.label)
+    def apply(self, grouped: GroupedBatch) -> None:
+        """Adds the views of a batch, whose groups fit into these."""
+        rows = self.rows(self.result.window.starts(grouped.starts), grouped.keys if self.result.grouped_by else None)
+        self.touch(rows, grouped.label)
         for held in self.result.held:
-            held.update(self.held[held.name], rows, cut)
+            held.update(self.held[held.name], rows, grouped)
 
     def blocks(self, rows: Ints, most: int | None = None) -> Iterator[bytes]:
         """The rows as blocks of up to `most` bytes (None: BLOCK_BYTES), or one row, each packed by msgpack."""
@@ -106,10 +106,11 @@ class Groups:
         while at < len(rows):
             fitting = int(most / self._row_bytes)
             some = rows[at : at + min(max(fitting, 1), ROWS_IN_BLOCK)]
-            yield from self._cut(some, most)
+            yield from self._halved(some, most)
             at += len(some)
 
-    def _cut(self, rows: Ints, most: int) -> Iterator[bytes]:
+    def _halved(self, rows: Ints, most: int) -> Iterator[bytes]:
+        """The rows as one block, or as the blocks of both halves where that would be too large."""
         block = Block(
             self.result.collection,
             self.starts[rows].tobytes(),
@@ -121,8 +122,8 @@ class Groups:
         self._row_bytes = len(packed) / len(rows)
         if len(rows) > 1 and len(packed) > most:
             half = len(rows) // 2
-            yield from self._cut(rows[:half], most)
-            yield from self._cut(rows[half:], most)
+            yield from self._halved(rows[:half], most)
+            yield from self._halved(rows[half:], most)
         else:
             yield packed
 
@@ -145,7 +146,7 @@ class Groups:
             column.keep(rows)
 
     def drop(self, gone: Bools) -> None:
-        """Forgets the rows at which `gone` is true, if that is worth the copying."""
+        """Forgets the rows at which `gone` is true, once they are an eighth of all rows."""
         if 8 * np.count_nonzero(gone) >= max(len(gone), 1):
             self.keep(np.flatnonzero(~gone))
 
@@ -162,7 +163,7 @@ class Groups:
 
 
 def released(packed: list[bytes]) -> Iterator[bytes]:
-    """What is packed, each of which is out of memory as soon as it was used."""
+    """The packed values one by one, each of which is released before the next one is used."""
     packed.reverse()
     while packed:
         yield packed.pop()

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from movie_stream.aggregates.window import moment
 from movie_stream.columnar.columns import Ints
+from movie_stream.events.moment import datetime_of
 
 _HOUR_MS: Final = 3_600_000
 _BUCKET_MS: Final = 900_000
@@ -50,6 +50,6 @@ class LocalHours:
         return self._offsets[bucket]
 
     def _offset(self, timestamp_ms: int) -> int:
-        offset = moment(timestamp_ms).astimezone(self._zone).utcoffset()
+        offset = datetime_of(timestamp_ms).astimezone(self._zone).utcoffset()
         assert offset is not None
         return offset // timedelta(milliseconds=1)

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 from movie_stream.aggregates import partial
-from movie_stream.aggregates.accumulators import NewestTime, Views
+from movie_stream.aggregates.aggregators import NewestTime, ViewCount, rank_of
 from movie_stream.aggregates.fields import Key
 from movie_stream.aggregates.groups import Block, Groups, compact, released
 from movie_stream.aggregates.results import RESULTS, Result
@@ -43,8 +43,8 @@ class DocumentKey(NamedTuple):
         return f"{self.collection}|{self.start_ms}|{self.value}"
 
 
-class Place(NamedTuple):
-    """Where the store has a key, or one of the parts of a list of components."""
+class StoreKey(NamedTuple):
+    """The key that a document's figures, or a part of a list of components, are stored under."""
 
     key: DocumentKey
     part: int | None = None
@@ -73,7 +73,7 @@ class Document:
 class Evicted:
     """What is held of a key, or of a part of one, as it goes into the store."""
 
-    place: Place
+    store_key: StoreKey
     rev: tuple[int, ...]
     payload: bytes
 
@@ -188,7 +188,7 @@ class Merger:
         known = len(groups)
         rows = groups.merge(message.block)
         evicted_before = self._evicted_before.get(message.block.collection, 0)
-        self.again(_keys(groups, rows))
+        self.mark_dirty(_keys(groups, rows))
         if evicted_before:
             fresh = rows[(rows >= known) & (groups.starts[rows] < evicted_before)]
             self.unfetched.update(dict.fromkeys(_keys(groups, fresh)))
@@ -201,10 +201,10 @@ class Merger:
             groups = self._held[collection, partition] = Groups(result, names, self._shown, live=False)
         return groups
 
-    def places(self, key: DocumentKey) -> list[Place]:
-        """Where the store may have something of a key."""
+    def store_keys(self, key: DocumentKey) -> list[StoreKey]:
+        """What the parts of a key may be stored by."""
         listed = self._results[key.collection].top is not None
-        return [Place(key, part) for part in range(PARTS)] if listed else [Place(key)]
+        return [StoreKey(key, part) for part in range(PARTS)] if listed else [StoreKey(key)]
 
     def fetched(self, payloads: Iterable[bytes], asked: Iterable[DocumentKey]) -> None:
         """Merges what the store had; of the keys in `asked` that is now all."""
@@ -233,12 +233,12 @@ class Merger:
             for document in self._documents(self._results[collection], of_it)
         ]
 
-    def again(self, keys: Iterable[DocumentKey]) -> None:
+    def mark_dirty(self, keys: Iterable[DocumentKey]) -> None:
         """Makes keys dirty again whose documents were not written."""
         self.dirty.update(dict.fromkeys(keys))
 
     def _documents(self, result: Result, keys: Sequence[DocumentKey]) -> Iterator[Document]:
-        parts = self._parts(result.collection)
+        parts = self._groups_of(result.collection)
         if result.top is not None:
             for key in keys:
                 yield self._top_document(result, key, parts)
@@ -309,7 +309,7 @@ class Merger:
         """The rows but for those of all time, and of keys that the store does not take."""
         rows = sum(len(groups) for groups in self._held.values() if groups.result.window.length_ms is not None)
         for key in self.staying:
-            rows -= sum(int(np.count_nonzero(_of_key(groups, key))) for _, groups in self._parts(key.collection))
+            rows -= sum(int(np.count_nonzero(_of_key(groups, key))) for _, groups in self._groups_of(key.collection))
         return rows
 
     def packed(self, windows: Iterable[WindowKey]) -> Iterator[list[Evicted]]:
@@ -320,16 +320,16 @@ class Merger:
         some: list[Evicted] = []
         rows_in_some = 0
         for collection, starts in _by_collection(windows).items():
-            parts = dict(self._parts(collection))
-            for place, rows in self._rows_by_place(collection, starts).items():
-                if place.key in self.dirty or place.key in self.staying:
+            parts = dict(self._groups_of(collection))
+            for store_key, rows in self._rows_by_store_key(collection, starts).items():
+                if store_key.key in self.dirty or store_key.key in self.staying:
                     continue
                 blocks = [
                     _held(partition, block)
                     for partition, of_it in rows.items()
                     for block in parts[partition].blocks(of_it)
                 ]
-                some.append(Evicted(place, self._rev(parts, rows), _ENCODER.encode(blocks)))
+                some.append(Evicted(store_key, self._rev(parts, rows), _ENCODER.encode(blocks)))
                 rows_in_some += sum(map(len, rows.values()))
                 if rows_in_some >= EVICTED_AT_ONCE:
                     yield some
@@ -343,35 +343,35 @@ class Merger:
             rev[partition] = int((parts[partition].label.values[of_it] + 1).sum())
         return tuple(rev)
 
-    def _parts(self, collection: str) -> list[tuple[int, Groups]]:
-        """What each source partition has of a collection."""
+    def _groups_of(self, collection: str) -> list[tuple[int, Groups]]:
+        """The groups of a collection, by source partition."""
         return [(p, groups) for (of, p), groups in sorted(self._held.items()) if of == collection]
 
-    def _rows_by_place(self, collection: str, starts: Iterable[int]) -> dict[Place, _Rows]:
-        """The rows of all keys of these windows, by where the store has them."""
-        found: dict[Place, _Rows] = {}
+    def _rows_by_store_key(self, collection: str, starts: Iterable[int]) -> dict[StoreKey, _Rows]:
+        """The rows of all keys of these windows."""
+        found: dict[StoreKey, _Rows] = {}
         wanted = np.array(list(starts), np.int64)
-        for partition, groups in self._parts(collection):
+        for partition, groups in self._groups_of(collection):
             rows = np.flatnonzero(np.isin(groups.starts, wanted))
-            for place, of_it in _places(groups, rows):
-                found.setdefault(place, {})[partition] = of_it
+            for store_key, of_it in _by_store_key(groups, rows):
+                found.setdefault(store_key, {})[partition] = of_it
         return found
 
-    def evict(self, stored: Mapping[Place, tuple[int, ...]]) -> None:
-        """Drops the keys that are whole in the store now, by the `_rev` of each of their places there."""
+    def evict(self, stored: Mapping[StoreKey, tuple[int, ...]]) -> None:
+        """Drops the keys that are whole in the store now, by the `_rev` that each of their parts has there."""
         for collection, starts in _by_collection((key.collection, key.start_ms) for key, _ in stored).items():
             before = max(max(starts) + 1, self._evicted_before.get(collection, 0))
             self._evicted_before[collection] = self._evictions[collection] = before
-            parts = dict(self._parts(collection))
-            places = self._rows_by_place(collection, starts)
+            parts = dict(self._groups_of(collection))
+            rows_of = self._rows_by_store_key(collection, starts)
             stay = {
-                place.key
-                for place, rows in places.items()
-                if place.key in self.dirty or stored.get(place) != self._rev(parts, rows)
+                store_key.key
+                for store_key, rows in rows_of.items()
+                if store_key.key in self.dirty or stored.get(store_key) != self._rev(parts, rows)
             }
             kept = {partition: np.ones(len(groups), np.bool_) for partition, groups in parts.items()}
-            for place, rows in places.items():
-                if place.key not in stay:
+            for store_key, rows in rows_of.items():
+                if store_key.key not in stay:
                     for partition, of_it in rows.items():
                         kept[partition][of_it] = False
             for partition, groups in parts.items():
@@ -404,7 +404,7 @@ class Merger:
         return sorted(
             {
                 (key.start_ms, key.value)
-                for _, groups in self._parts(collection)
+                for _, groups in self._groups_of(collection)
                 for key in _keys(groups, np.flatnonzero(groups.starts < before_ms))
             }
         )
@@ -416,7 +416,7 @@ class Merger:
             self.watermarks = message.timestamp_ms
         elif isinstance(message, Eviction):
             self._evicted_before[message.collection] = message.before_ms
-            for _, groups in self._parts(message.collection):
+            for _, groups in self._groups_of(message.collection):
                 kept = groups.starts >= message.before_ms
                 for start_ms, value in message.stays:
                     kept |= _of_key(groups, DocumentKey(message.collection, start_ms, value))
@@ -439,7 +439,7 @@ class _Shown(NamedTuple):
 
 
 def _held(partition: int, block: bytes) -> HeldBlock:
-    """Of a block that is packed already; to be encoded."""
+    """A HeldBlock of a block that is packed already."""
     return HeldBlock(partition, msgspec.Raw(block))  # type: ignore[arg-type]
 
 
@@ -457,7 +457,7 @@ def _merged(result: Result, parts: Sequence[tuple[Groups, Ints]]) -> list[dict[s
 
 
 def _by_collection(windows: Iterable[WindowKey]) -> dict[str, set[int]]:
-    """The starts of windows."""
+    """The starts of windows, by collection."""
     starts: defaultdict[str, set[int]] = defaultdict(set)
     for collection, start in windows:
         starts[collection].add(start)
@@ -487,11 +487,11 @@ def _of_key(groups: Groups, key: DocumentKey) -> Bools:
     return of_window
 
 
-def _places(groups: Groups, rows: Ints) -> Iterator[tuple[Place, Ints]]:
-    """Rows by where the store has them."""
+def _by_store_key(groups: Groups, rows: Ints) -> Iterator[tuple[StoreKey, Ints]]:
+    """Rows by the key that they are stored under."""
     if groups.result.top is None or groups.names is None:
         for key, row in _keys_by_row(groups, rows):
-            yield Place(key), np.array([row], np.int64)
+            yield StoreKey(key), np.array([row], np.int64)
         return
     starts = groups.starts[rows]
     parts = (groups.names.hashes(groups.ids[rows]) % np.uint64(PARTS)).astype(np.int64)
@@ -501,17 +501,16 @@ def _places(groups: Groups, rows: Ints) -> Iterator[tuple[Place, Ints]]:
     for start, part, of_it in zip(
         starts[begins].tolist(), parts[begins].tolist(), np.split(rows, begins[1:]), strict=False
     ):
-        yield Place(DocumentKey(groups.result.collection, start, ""), part), of_it
+        yield StoreKey(DocumentKey(groups.result.collection, start, ""), part), of_it
 
 
 def _most_viewed(found: Sequence[tuple[Groups, Ints]], limit: int, names: PackedNames) -> Ints:
-    """The components with most views over all partitions, of equals the smallest by name."""
+    """The components with most views over all partitions; for ties see aggregators.rank_of."""
     total = np.zeros(len(names), np.int64)
     for groups, rows in found:
-        total[groups.ids[rows]] += groups.held[Views.name].values[rows]  # each component has one row
+        total[groups.ids[rows]] += groups.held[ViewCount.name].values[rows]  # each component has one row
     least = 1 if np.count_nonzero(total) <= limit else int(np.partition(total, -limit)[-limit])
     members = np.flatnonzero(total >= least)
-    ranked = heapq.nsmallest(
-        limit, zip((-total[members]).tolist(), names.texts(members), members.tolist(), strict=True)
-    )
+    found_views = zip(total[members].tolist(), names.texts(members), members.tolist(), strict=True)
+    ranked = heapq.nsmallest(limit, found_views, key=lambda entry: rank_of(entry[0], entry[1]))
     return np.array([member for _, _, member in ranked], np.int64)

@@ -1,4 +1,4 @@
-"""Which records of a partition were refused and are not made up for yet, so that a copy of one counts at most once.
+"""Which refused records of a partition may still be replaced by a copy, so that of its copies at most one counts.
 
 A copy of a refused record names its original in the header REPLAY_OF and stands behind it in the same partition. It is
 judged like any record if its original is *open*: refused in this run, or older than the first record that this run has
@@ -20,7 +20,7 @@ REACH: Final = 1 << 26
 """How many offsets a copy may stand behind its original. What is older is forgotten: the state stays bounded."""
 _WORDS_IN_BLOCK: Final = 8_000
 _NUMBERED_BYTES: Final = 9 + WORD_BYTES
-"""Of a word and its number in a block."""
+"""Bytes of a word and its number in a block."""
 
 
 class RefusedBlock(msgspec.Struct, array_like=True, tag="refused"):
@@ -32,21 +32,21 @@ class RefusedBlock(msgspec.Struct, array_like=True, tag="refused"):
     words: bytes
 
 
-class Origin(ValueError):
+class BadReplayHeader(ValueError):
     """A header REPLAY_OF that names no earlier record of this partition; its text is the reason."""
 
 
-def named(topic: str, partition: int, offset: int) -> bytes:
+def replay_header(topic: str, partition: int, offset: int) -> bytes:
     """The header of a copy: which topic (its id), partition and offset the original has.
 
-    >>> named("cluster/id", 2, 17)
+    >>> replay_header("cluster/id", 2, 17)
     b'cluster/id 2 17'
     """
     return f"{topic} {partition} {offset}".encode()
 
 
 def original_of(header: bytes, topic: str, partition: int, before: int) -> int:
-    """The original's offset, which is before the copy's own. Raises Origin.
+    """The original's offset, which is before the copy's own. Raises BadReplayHeader.
 
     >>> original_of(b"cluster/id 2 17", "cluster/id", 2, before=30)
     17
@@ -55,19 +55,19 @@ def original_of(header: bytes, topic: str, partition: int, before: int) -> int:
     digits = header.rpartition(b" ")[2]
     if of_topic == topic and rest == str(partition) and digits.isdigit() and len(digits) < 20 and int(digits) < before:
         return int(digits)
-    raise Origin(
+    raise BadReplayHeader(
         f"header movie-stream-replay-of: expected an earlier record of this partition "
         f"({topic} {partition} and an offset below {before}), got {ascii(header[:60])[1:]}"
     )
 
 
-class Refused:
+class OpenOriginals:
     """The open originals of one partition.
 
     A bitmap by offset, in words: from `begin` on, a set bit is a record that was refused and is open; before it, where
     everything is open, a set bit is one that a copy has closed.
 
-    >>> refused = Refused()
+    >>> refused = OpenOriginals()
     >>> refused.start(100)
     >>> refused.refuse(130)
     >>> [refused.is_open(offset, copy=200) for offset in (7, 129, 130)]
@@ -84,12 +84,12 @@ class Refused:
         self._unsaved: set[int] = set()
 
     def start(self, position: int) -> None:
-        """Counting is at this offset; the first time is its beginning."""
+        """Notes the position at which counting begins; later calls change nothing."""
         if self._begin is None:
             self._begin = position
 
     def refuse(self, offset: int) -> None:
-        """A record that is no copy was refused."""
+        """Opens a record that was refused and is no copy."""
         self._bits.add(offset)
         self._unsaved.add(offset // BITS)
 
@@ -98,7 +98,7 @@ class Refused:
         return copy - original <= REACH and (original in self._bits) == (original >= (self._begin or 0))
 
     def close(self, original: int) -> None:
-        """A copy of this record, which was open, counts."""
+        """Closes a record that was open: a copy of it counts."""
         self._bits.flip(original)
         self._unsaved.add(original // BITS)
 

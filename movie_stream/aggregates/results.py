@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Literal
 
-from movie_stream.aggregates.accumulators import Accumulator, NewestTime, OfUsers, TopUsersOf
+from movie_stream.aggregates.aggregators import Aggregator, NewestTime, OfUsers, TopUsersOf
 from movie_stream.aggregates.fields import (
     Count,
     Date,
@@ -45,7 +45,7 @@ from movie_stream.aggregates.window import ALL_TIME, DAY, HOUR, MINUTE, Window
 By = Literal["genre", "movie_id", "user_id"]
 """A column that results can be grouped by."""
 CALLED: Final[Mapping[By, str]] = {"genre": "genre", "movie_id": "film", "user_id": "user"}
-"""As people call one of its values."""
+"""What users call one of its values, by column."""
 Index = Mapping[str, int]
 """Field to direction, in order."""
 
@@ -64,7 +64,7 @@ class Result:
     indexes: tuple[Index, ...] = ({"timestamp": 1},)
 
     def __post_init__(self) -> None:
-        """Raises ValueError for what nothing would ever count."""
+        """Raises ValueError for a declaration that nothing would ever fill."""
         kept_by_users = [isinstance(held, OfUsers | TopUsersOf) for held in self.held]
         if any(kept_by_users) and not (all(kept_by_users) and self.window is DAY and not self.by):
             raise ValueError(
@@ -81,7 +81,7 @@ class Result:
         return next((field for field in self.fields.values() if isinstance(field, Top)), None)
 
     @cached_property
-    def held(self) -> tuple[Accumulator, ...]:
+    def held(self) -> tuple[Aggregator, ...]:
         """What a group (or a component of one) holds, each once."""
         needs = [need for field in self.fields.values() for need in field.needs]
         return tuple(dict.fromkeys([*needs, *(self.top.held if self.top else ())]))
@@ -112,7 +112,7 @@ class Result:
     def stored(self) -> str:
         """What the result is, as the fingerprint of a run has it.
 
-        Every part of it is written down (in `stored` of fields, accumulators and windows), and stays as it was first
+        Every part of it is written down (in `stored` of fields, aggregators and windows), and stays as it was first
         stored whatever the classes are called: where it changes, every deployment has to rebuild.
         """
         fields = ", ".join(f"{name!r}: {field.stored}" for name, field in self.fields.items())

@@ -15,28 +15,31 @@ _LONG_AGO: Final = np.iinfo(np.int64).min
 _NONE: Final = -1
 _USERS_AT_ONCE: Final = 1 << 16
 
-Places = NDArray[np.int32]
+Rows = NDArray[np.int32]
 
 
 class Intervals(msgspec.Struct, gc=False):
-    """Sessions as columns."""
+    """Sessions as columns of equal length."""
 
     user: Any
+    """Numbers of users: one-dimensional, of any width of integer."""
     start: Ints
+    """When the first view started, in Unix milliseconds."""
     end: Ints
+    """When the view that ends last ended, in Unix milliseconds."""
 
 
 class Sessions:
     """A chain of intervals a user, all chains in the same columns, at 20 bytes an interval.
 
-    Places that become free are used again; those of sessions that are over are found by `forget`.
+    Rows that become free are used again; those of sessions that are over are found by `forget`.
     """
 
     def __init__(self, gap_ms: int) -> None:
         self._gap_ms = gap_ms
         self._head = Column(np.int32, fill=_NONE)  # by user: the first interval of the chain
         self._next = Column(np.int32)
-        self._start, self._end = Column(np.int64), Column(np.int64)  # a free place ended long ago
+        self._start, self._end = Column(np.int64), Column(np.int64)  # a free row ended long ago
         self._free = Column(np.int32)
 
     def grow_users(self, count: int) -> None:
@@ -48,71 +51,71 @@ class Sessions:
         return self._at(*self._walk(users))
 
     def take(self, users: AnyInts, threshold_ms: int) -> Intervals:
-        """Removes the intervals of these users; returns those that a view at or after the threshold can still reach."""
-        user, places = self._walk(users)
-        found = self._at(user, places)
+        """Removes the intervals of these users; returns those that a view from the threshold on can still extend."""
+        user, rows = self._walk(users)
+        found = self._at(user, rows)
         self._head.values[users] = _NONE
-        self._end.values[places] = _LONG_AGO
+        self._end.values[rows] = _LONG_AGO
         free = len(self._free.values)
-        self._free.grow(free + len(places))
-        self._free.values[free:] = places
+        self._free.grow(free + len(rows))
+        self._free.values[free:] = rows
         open_still = found.end >= threshold_ms - self._gap_ms
         return Intervals(found.user[open_still], found.start[open_still], found.end[open_still])
 
     def put(self, new: Intervals) -> None:
         """Adds intervals, sorted by user, of users that have none."""
-        places = self._room_for(len(new.start))
-        self._start.values[places], self._end.values[places] = new.start, new.end
-        self._link(new.user, places)
+        rows = self._free_rows(len(new.start))
+        self._start.values[rows], self._end.values[rows] = new.start, new.end
+        self._link(new.user, rows)
 
     def forget(self, threshold_ms: int) -> None:
-        """Drops the intervals that no view at or after the threshold can reach, once they are a quarter of all places.
+        """Drops the intervals that no view at or after the threshold can extend, once they are a quarter of all rows.
 
-        Those that stay are laid out by user, which also gives back the places that are free.
+        Those that stay are laid out by user, without the free rows.
         """
         if 4 * np.count_nonzero(self._open(threshold_ms)) > 3 * len(self._end.values):
             return
         users, kept = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
         for at in range(0, len(self._head.values), _USERS_AT_ONCE):
-            user, places = self._walk(np.arange(at, min(at + _USERS_AT_ONCE, len(self._head.values)), dtype=np.int32))
+            user, rows = self._walk(np.arange(at, min(at + _USERS_AT_ONCE, len(self._head.values)), dtype=np.int32))
             order = np.argsort(user, kind="stable")
-            order = order[self._end.values[places[order]] >= threshold_ms - self._gap_ms]
+            order = order[self._end.values[rows[order]] >= threshold_ms - self._gap_ms]
             users.append(user[order])
-            kept.append(places[order])
-        places = np.concatenate(kept)
+            kept.append(rows[order])
+        rows = np.concatenate(kept)
         for column in (self._next, self._start, self._end):
-            column.keep(places)
+            column.keep(rows)
         self._free.grow(0)
         self._head.values[:] = _NONE
-        self._link(np.concatenate(users), np.arange(len(places), dtype=np.int32))
+        self._link(np.concatenate(users), np.arange(len(rows), dtype=np.int32))
 
     def oldest_start(self, threshold_ms: int) -> int:
         """When the oldest session that is still open began."""
         return int(self._start.values.min(where=self._open(threshold_ms), initial=_NEVER))
 
     def __len__(self) -> int:
-        """How many places there are, free ones among them."""
+        """How many rows there are, free ones among them."""
         return len(self._end.values)
 
     def _open(self, threshold_ms: int) -> NDArray[np.bool_]:
         return self._end.values >= threshold_ms - self._gap_ms
 
-    def _at(self, user: AnyInts, places: Places) -> Intervals:
-        return Intervals(user, self._start.values[places], self._end.values[places])
+    def _at(self, user: AnyInts, rows: Rows) -> Intervals:
+        return Intervals(user, self._start.values[rows], self._end.values[rows])
 
-    def _walk(self, users: AnyInts) -> tuple[AnyInts, Places]:
-        """Follows all chains at once: the places of all intervals, and whose each is."""
+    def _walk(self, users: AnyInts) -> tuple[AnyInts, Rows]:
+        """Follows all chains at once: the user and the row of each interval."""
         owners, found = [users[:0]], [np.zeros(0, np.int32)]
-        places = self._head.values[users]
-        while len(users := users[going := places != _NONE]):
-            places = places[going]
+        rows = self._head.values[users]
+        while len(users := users[going := rows != _NONE]):
+            rows = rows[going]
             owners.append(users)
-            found.append(places)
-            places = self._next.values[places]
+            found.append(rows)
+            rows = self._next.values[rows]
         return np.concatenate(owners), np.concatenate(found)
 
-    def _room_for(self, count: int) -> Places:
-        """So many places that nothing else uses: free ones first."""
+    def _free_rows(self, count: int) -> Rows:
+        """So many rows that nothing else uses: those that became free first."""
         length, free = len(self._end.values), len(self._free.values)
         again = min(count, free)
         reused = self._free.values[free - again :].copy()
@@ -121,12 +124,12 @@ class Sessions:
             column.grow(length + count - again)
         return np.concatenate([reused, np.arange(length, length + count - again, dtype=np.int32)])
 
-    def _link(self, user: AnyInts, places: Places) -> None:
+    def _link(self, user: AnyInts, rows: Rows) -> None:
         """Makes chains of intervals that are sorted by user."""
         if not len(user):
             return
         begins = np.diff(user, prepend=-1) != 0
-        after = np.roll(places, -1)
+        after = np.roll(rows, -1)
         after[np.roll(begins, -1)] = _NONE
-        self._next.values[places] = after
-        self._head.values[user[begins]] = places[begins]
+        self._next.values[rows] = after
+        self._head.values[user[begins]] = rows[begins]

@@ -42,7 +42,7 @@ class Shape:
     views: str | None
     """The field that counts views, if there is one."""
     fields: tuple[Column, ...]
-    """Those of the document but for `_id` and the list."""
+    """The document's fields except `_id` and the list."""
     entries: str | None
     """The field with a list of entries, if there is one."""
     entry: tuple[Column, ...]

@@ -12,7 +12,7 @@ _NONE: Final = -1
 
 
 class UserDays:
-    """Rows of (day, user), in the order in which they first came, at 25 bytes each and 4 for each user.
+    """One row for each day and user with a view, in order of first appearance: 25 bytes a row and 4 a user.
 
     Users are numbers from 0 on, days are those since 1970. No hash table is needed: a user has few open days, and the
     newest, which most views belong to, is the first of the chain. A look-up takes a step for each newer day, of which
@@ -47,12 +47,12 @@ class UserDays:
 
     @property
     def views(self) -> AnyInts:
-        """How many each row has."""
+        """The views of each row."""
         return self._views.values
 
     @property
     def minutes(self) -> Ints:
-        """How many each row has."""
+        """The minutes watched of each row, from the durations of its views."""
         return self._minutes.values
 
     @property

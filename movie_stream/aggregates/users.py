@@ -18,7 +18,8 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from movie_stream.aggregates.batch import Batch, Cut
+from movie_stream.aggregates.aggregators import rank_of
+from movie_stream.aggregates.batch import Batch, GroupedBatch
 from movie_stream.aggregates.fields import NEW_USERS, SESSION_MS, SESSIONS, TOTAL_USERS, TopUsers
 from movie_stream.aggregates.groups import BLOCK_BYTES, Groups
 from movie_stream.aggregates.results import Result
@@ -41,14 +42,15 @@ class UsersBlock(msgspec.Struct, array_like=True, tag="users"):
     """Users in a changelog: everything known of each, but their views by day."""
 
     names: bytes
-    """One after the other, in UTF-8."""
+    """Concatenated, in UTF-8."""
     lengths: bytes
-    """Of the names in bytes, int32."""
+    """Of each name, in bytes, int32."""
     first_ms: bytes
-    """The first view ever, int64."""
+    """The first view ever, in Unix milliseconds, int64."""
     sessions: bytes
     """How many intervals each has, int32; they follow one user after the other."""
     starts_ms: bytes
+    """In Unix milliseconds, int64, like the ends."""
     ends_ms: bytes
 
 
@@ -85,16 +87,16 @@ class Users:
         self._first.grow(len(self.names))
         self._unsaved.grow(len(self.names))
         self._unsaved.values[user] = True
-        cut = Cut(batch, DAY, "user_id")
-        days = np.flatnonzero(np.diff(cut.starts, prepend=-1))  # where each begins among the groups
+        grouped = GroupedBatch(batch, DAY, "user_id")
+        days = np.flatnonzero(np.diff(grouped.starts, prepend=-1))  # where each begins among the groups
         for figures in self.figures:
-            figures.touch(figures.rows(cut.starts[days], None), np.maximum.reduceat(cut.label, days))
-        self._count(cut, days)
+            figures.touch(figures.rows(grouped.starts[days], None), np.maximum.reduceat(grouped.label, days))
+        self._count(grouped, days)
         self._see_first(user, batch.timestamp_ms, batch.offset)
-        self._join_sessions(batch, cut, threshold_ms)
+        self._join_sessions(batch, grouped, threshold_ms)
 
     def _add(self, figure: str, day: Ints, amount: Ints | int) -> None:
-        """Adds to a figure of days that have a row."""
+        """Adds amounts to a figure of these days, all of which have a row."""
         days, sums = _by_day(day, amount)
         for figures in self.figures:
             if figure in figures.held:
@@ -110,19 +112,19 @@ class Users:
                 rows = figures.find(day)
                 figures.touch(rows[rows >= 0], offset[rows >= 0])
 
-    def _count(self, cut: Cut, days: Ints) -> None:
+    def _count(self, grouped: GroupedBatch, days: Ints) -> None:
         """Adds the views of each user on each day."""
         known = len(self._days)
         self._days.grow_users(len(self.names))
-        rows = self._days.add(cut.starts // _DAY_MS, cut.keys)
-        self._days.views[rows] += cut.counts.astype(np.int32)
-        self._days.minutes[rows] += cut.sum("duration")
+        rows = self._days.add(grouped.starts // _DAY_MS, grouped.keys)
+        self._days.views[rows] += grouped.counts.astype(np.int32)
+        self._days.minutes[rows] += grouped.sum("duration")
         self._days.unsaved[rows] = True
         self._add(TOTAL_USERS.name, self._starts(slice(known, None)), 1)
         for figures in self.figures:
             for field in figures.result.fields.values():
                 if isinstance(field, TopUsers):
-                    self._rank(figures, field.limit, cut.starts[days], np.split(rows, days[1:]))
+                    self._rank(figures, field.limit, grouped.starts[days], np.split(rows, days[1:]))
 
     def _starts(self, rows: Ints | slice) -> Ints:
         """When the days of these rows begin, in Unix milliseconds."""
@@ -139,7 +141,7 @@ class Users:
             held[row] = self._most(limit, old, new)
 
     def _most(self, limit: int, listed: AnyInts, touched: AnyInts) -> tuple[tuple[int, int, str], ...]:
-        """Views, minutes and name of the users with most views, by name where these are equal."""
+        """Views, minutes and name of the users with most views; for ties see aggregators.rank_of."""
         views = self._days.views
         if len(listed) == limit:
             touched = touched[views[touched] >= views[listed].min()]
@@ -148,7 +150,7 @@ class Users:
             rows = rows[views[rows] >= np.partition(views[rows], -limit)[-limit]]
         names = self.names.texts(self._days.user[rows])
         ranked = zip(views[rows].tolist(), self._days.minutes[rows].tolist(), names, strict=True)
-        return tuple(heapq.nsmallest(limit, ranked, key=lambda entry: (-entry[0], entry[2])))
+        return tuple(heapq.nsmallest(limit, ranked, key=lambda entry: rank_of(entry[0], entry[2])))
 
     def _see_first(self, user: Ints, timestamp_ms: Ints, offset: Ints) -> None:
         """Moves users between the days on which they are new, record by record as the log has them."""
@@ -174,11 +176,12 @@ class Users:
         last = np.roll(begins, -1)
         self._first.values[user[last]] = first[last]
 
-    def _join_sessions(self, batch: Batch, cut: Cut, threshold_ms: int) -> None:
+    def _join_sessions(self, batch: Batch, grouped: GroupedBatch, threshold_ms: int) -> None:
         """Takes the open sessions of these users out, joins the new views to them, and puts the result back."""
         sessions = self._sessions
         sessions.grow_users(len(self.names))
-        by_user = cut.order if cut.starts[0] == cut.starts[-1] else None  # they are cut by the day, then the user
+        # Its groups are in the order of days, then users.
+        by_user = grouped.order if grouped.starts[0] == grouped.starts[-1] else None
         order = _by_user_and_time(batch.ids["user_id"], batch.timestamp_ms, by_user)
         user, start, offset = (column[order] for column in (batch.ids["user_id"], batch.timestamp_ms, batch.offset))
         end = start + np.maximum(batch.numbers["duration"][order], 0) * _MINUTE_MS  # MISSING is below
@@ -201,7 +204,7 @@ class Users:
         self._touch_spanned(new, np.maximum.reduceat(offset, begins))
 
     def _touch_spanned(self, sessions: Intervals, label: Ints) -> None:
-        """A session over several days may have begun on any of them before its last view came."""
+        """Labels all days of a session anew: before its last view came, it may have begun on any of them."""
         day, last = DAY.starts(sessions.start), DAY.starts(sessions.end)
         long = (day < last) & (label >= 0)
         day, last, label = day[long], last[long], label[long]
@@ -231,7 +234,7 @@ class Users:
         most = BLOCK_BYTES if most is None else min(most, BLOCK_BYTES)
         copied: list[tuple[type[UsersBlock | UserDaysBlock], AnyInts, list[bytes]]] = []
         users = np.arange(len(self._unsaved.values)) if snapshot else np.flatnonzero(self._unsaved.values)
-        for part in _cut(users.astype(np.int32)):
+        for part in _portions(users.astype(np.int32)):
             found = self._sessions.find(part)
             order = np.argsort(found.user, kind="stable")
             start, end = found.start[order], found.end[order]
@@ -242,7 +245,7 @@ class Users:
                 columns = [self._first.values[some], count[rows].astype(np.int32), start[sessions], end[sessions]]
                 copied.append((UsersBlock, some, [column.tobytes() for column in columns]))
         days = np.arange(len(self._days)) if snapshot else np.flatnonzero(self._days.unsaved)
-        for part in _cut(days):
+        for part in _portions(days):
             for rows in _fitting(self.names.sizes(self._days.user[part]) + _DAY_BYTES, most):
                 some = part[rows]
                 columns = [self._days.day[some], self._days.views[some], self._days.minutes[some]]
@@ -251,7 +254,7 @@ class Users:
         return (block(*self.names.pack(user), *columns) for block, user, columns in copied)
 
     def settle(self) -> None:
-        """What is held now is saved already."""
+        """Marks everything as saved."""
         self._unsaved.values[:] = False
         self._days.unsaved[:] = False
 
@@ -302,13 +305,13 @@ def _by_user_and_time(user: AnyInts, time: Ints, by_user: Ints | None = None) ->
     return by_time[order_of(user[by_time])]
 
 
-def _cut(rows: AnyInts) -> Iterator[AnyInts]:
+def _portions(rows: AnyInts) -> Iterator[AnyInts]:
     for at in range(0, len(rows), _USERS_IN_BLOCK):
         yield rows[at : at + _USERS_IN_BLOCK]
 
 
 def _fitting(sizes: Ints, most: int) -> Iterator[slice]:
-    """Cuts rows of these sizes so that each part has up to `most` bytes, or one row.
+    """Splits rows of these sizes so that each part has up to `most` bytes, or one row.
 
     >>> [(rows.start, rows.stop) for rows in _fitting(np.array([3, 3, 9, 1, 1]), 6)]
     [(0, 2), (2, 3), (3, 5)]

@@ -61,7 +61,7 @@ class Names(PackedNames):
 
 
 class Spellings(PackedNames):
-    """Genres as they are shown, each with its place in the order of code points."""
+    """Genres as they are shown, each with its rank in the order of code points."""
 
     __slots__ = ("by_rank", "rank")
 
@@ -74,7 +74,7 @@ class Spellings(PackedNames):
         self.by_rank = np.array(sorted(range(count), key=names.__getitem__), np.int64)
         """The numbers in order."""
         self.rank = np.empty(count, np.int64)
-        """The place of each number there."""
+        """The rank of each number."""
         self.rank[self.by_rank] = np.arange(count)
 
     def _append(self, fresh: Spans) -> None:
@@ -123,9 +123,9 @@ class Vocabulary:
         """The spelling and the slug of each genre that was looked up."""
         return self._spelling.values[ids], self._slug.values[ids]
 
-    def genre_ids(self, genres: Sequence[str]) -> Ints:
+    def genre_ids(self, genres: Spans) -> Ints:
         """The numbers that `genres` takes, of valid genres."""
-        ids = self._genres.ids(genres)
+        ids = self._genres.numbered(genres)
         self._spell()
         return ids
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import numpy as np
 
 from movie_stream.columnar.columns import Ints
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+from movie_stream.events.moment import datetime_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +41,7 @@ class Window:
 
     def label(self, start_ms: int) -> str:
         """The start as it stands in an `_id`."""
-        return moment(start_ms).strftime(self.pattern)
-
-
-def moment(timestamp_ms: int) -> datetime:
-    """Unix milliseconds as an aware datetime, exactly."""
-    return _EPOCH + timedelta(milliseconds=timestamp_ms)
+        return datetime_of(start_ms).strftime(self.pattern)
 
 
 MINUTE: Final = Window("minute", 60_000, "%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,4 @@
-"""Has memory go back to the system when it is freed."""
+"""Memory: return freed memory to the OS, and arrays that grow without being copied."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ LARGE_BYTES: Final = 6 << 20
 of a chunk are smaller.
 """
 KEPT_BYTES: Final = 24 << 20
-"""What is free at the end of the heap and kept for the next chunk, for the same reason."""
+"""Free memory at the end of the heap that is kept for the next chunk, for the same reason."""
 
 PAGES_FROM_BYTES: Final = 128 << 10
 """From this size on an array that lasts has pages of its own."""
 
 
 def give_back() -> None:
-    """Sets three limits of glibc's malloc, before there are many threads; elsewhere the library's own ways are kept.
+    """Sets three limits of glibc's malloc, so that it returns freed memory to the OS; does nothing with another libc.
 
-    Left alone, glibc raises the first whenever a larger array is freed, up to 32 MB, and keeps eight heaps a core for
-    threads, each with holes of its own: a worker that takes copies of its columns for each checkpoint then holds twice
-    the memory that it uses.
+    Call it before there are many threads. By default glibc raises the mmap threshold whenever a larger array is freed,
+    up to 32 MB, and keeps eight heaps a core for threads, each fragmented by itself: a worker, which copies its columns
+    for each checkpoint, then holds twice the memory that it uses.
     """
     if _GLIBC is not None:
         _GLIBC.mallopt(_MMAP_THRESHOLD, LARGE_BYTES)
@@ -44,16 +44,16 @@ def give_back() -> None:
 
 
 def trim() -> None:
-    """Gives back all that is free, also what is kept and what lies between what is used: for after much was freed.
+    """Returns all freed memory to the OS, even from the middle of the heap: for use after much was freed.
 
-    It takes some milliseconds, and a few more until the next chunk has its memory again.
+    Takes some milliseconds, and a few more for the next chunk, which has to allocate its memory again.
     """
     if _GLIBC is not None:
         _GLIBC.malloc_trim(0)
 
 
 class Room:
-    """Room for an array that lasts, and becomes longer where it lies: its pages are given to it, none are copied.
+    """A long-lived array that grows in place: it is given more pages, and none are copied.
 
     Among the arrays that come and go with every chunk, those that last would leave holes that fit nothing else. What is
     not written to of a large one costs no memory.
@@ -82,7 +82,7 @@ class Room:
         self.array = np.frombuffer(self._pages, dtype, prod(shape)).reshape(shape)
 
     def extend(self, rows: int) -> None:
-        """Makes `array` so long. Who still holds it, or a part of it, has the old one then. Raises MemoryError."""
+        """Makes `array` so long. Existing references keep the old array. Raises MemoryError."""
         shape, dtype = (rows, *self.array.shape[1:]), self.array.dtype
         if not self._stretched(shape, dtype):
             longer = Room(shape, dtype)

@@ -25,20 +25,20 @@ class Bits:
 
     def __init__(self) -> None:
         self.words: dict[int, int] = {}
-        """Of BITS offsets each, by their number; none is the same as zero."""
+        """Words of BITS offsets each, by offset // BITS; a missing word is zero."""
 
     def __contains__(self, offset: int) -> bool:
         return bool(self.words.get(offset // BITS, 0) >> offset % BITS & 1)
 
     def add(self, offset: int) -> bool:
-        """Puts it in; whether it was not there."""
+        """Adds an offset; returns whether it was new."""
         at, bit = offset // BITS, 1 << offset % BITS
         word = self.words.get(at, 0)
         self.words[at] = word | bit
         return not word & bit
 
     def flip(self, offset: int) -> None:
-        """Takes it out, or puts it in."""
+        """Removes an offset that is in the set, or adds it."""
         at = offset // BITS
         self.words[at] = self.words.get(at, 0) ^ 1 << offset % BITS
 

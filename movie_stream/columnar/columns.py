@@ -1,4 +1,4 @@
-"""Growable numpy columns, and a hash index over pairs of integers: what everything here is held in."""
+"""Growable numpy columns, and a hash index over pairs of integers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from movie_stream.columnar.slots import Hashes, Slots
 Array = NDArray[Any]
 Ints = NDArray[np.int64]
 AnyInts = NDArray[Any]
-"""Integers of whatever width."""
+"""Integers of any width."""
 Bools = NDArray[np.bool_]
 
 
@@ -21,7 +21,7 @@ class Column:
     """An array that grows at its end in amortised constant time; `values` is the part in use.
 
     What is kept in reserve is not written to, so that a large column costs no more memory than what is in use. When it
-    grows, `values` is another array: nobody keeps it over that, and writes to the old one.
+    grows, `values` is replaced: do not keep a reference to it.
 
     >>> column = Column(np.int64, fill=-1)
     >>> column.grow(3)
@@ -63,12 +63,12 @@ class Column:
         return values.tolist() if values.dtype == object else values.tobytes()
 
     def read(self, rows: Ints) -> list[Any]:
-        """The values of these rows as Python's own."""
+        """The values of these rows as Python objects."""
         values: list[Any] = self.values[rows].tolist()
         return values
 
     def load(self, rows: Ints, exported: Any, picked: Ints) -> None:
-        """Replaces the values of `rows` by what `export` gave, at the `picked` places only."""
+        """Replaces the values of `rows` by what `export` gave, at the `picked` indices only."""
         if self.values.dtype == object:
             values = np.fromiter(exported, object, len(exported))
         else:
@@ -83,7 +83,7 @@ _MIX_B: Final = np.uint64(0xC2B2AE3D27D4EB4F)
 class PairIndex:
     """Numbers pairs of integers in the order in which they first come: a hash table on whole arrays.
 
-    The types are what the halves are held in; who asks for narrow ones knows that all of them fit.
+    `first` and `second` are the dtypes of the two columns; the caller guarantees that all values fit.
 
     >>> index = PairIndex(np.int64, np.int32)
     >>> index.add(np.array([5, 5, 6]), np.array([1, 1, 1])).tolist(), len(index)
@@ -111,7 +111,7 @@ class PairIndex:
         """The number of each pair, -1 where it is not known."""
         return self._slots.find(
             _hashes(a, b),
-            lambda numbers, places: (self._a.values[numbers] == a[places]) & (self._b.values[numbers] == b[places]),
+            lambda numbers, rows: (self._a.values[numbers] == a[rows]) & (self._b.values[numbers] == b[rows]),
         )
 
     def add(self, a: AnyInts, b: AnyInts) -> Ints:
@@ -143,7 +143,7 @@ class PairIndex:
         return self._b
 
     def rehash(self) -> None:
-        """Finds all pairs by what they are now."""
+        """Rebuilds the index from the pairs as they are now."""
         self._slots.rebuild(self.length, self._hashes_of)
 
     def _append(self, a: AnyInts, b: AnyInts) -> None:
@@ -186,7 +186,7 @@ def first_of_each(order: Ints, begins: Bools) -> tuple[Ints, Ints]:
 
 
 def order_of(keys: AnyInts) -> Ints:
-    """Sorts integers from 0 on; what is equal keeps its order. Sixteen bits at a time, which numpy does by counting.
+    """A stable argsort of integers that are not negative: a radix sort of 16 bits a pass, which numpy does by counting.
 
     >>> order_of(np.array([70_000, 3, 70_000, 2])).tolist()
     [3, 1, 0, 2]

@@ -22,7 +22,7 @@ _DOTS: Final = np.uint64(0x2E2E2E2E2E2E2E2E)
 _TOPS: Final = np.uint64(0x8080808080808080)
 _RESTS: Final = ~_TOPS
 _TO_TOP: Final = np.uint64(0x7676767676767676)
-"""Added to a byte of 10 or more, it sets the top bit."""
+"""Added to a byte of 10 or more, sets its top bit."""
 _NULL: Final = np.uint64(int.from_bytes(b"null", "little"))
 _ONE, _SEVEN, _EIGHT = np.uint64(1), np.uint64(7), np.uint64(8)
 _HUNDRED_MILLION: Final = 10**8
@@ -84,13 +84,13 @@ _POWERS: Final = np.array([10**exponent for exponent in range(WORD)], np.int64)
 
 
 def _digits(figures: Words) -> Bools:
-    """Whether all bytes are figures from 0 to 9."""
+    """Whether all eight bytes of each word are digits from 0 to 9."""
     plain: Bools = ((figures + _TO_TOP) | figures) & _TOPS == 0
     return plain
 
 
 def _number(figures: Words) -> Ints:
-    """The number of eight figures, the first of them lowest."""
+    """The number that eight digits (0 to 9, a byte each, the first one lowest) stand for: by pairs, fours, eight."""
     pairs = figures * np.uint64(10 * 2**8 + 1) >> np.uint64(8)
     fours = (pairs & np.uint64(0x00FF00FF00FF00FF)) * np.uint64(100 * 2**16 + 1) >> np.uint64(16)
     eight = (fours & np.uint64(0x0000FFFF0000FFFF)) * np.uint64(10_000 * 2**32 + 1) >> np.uint64(32)

@@ -22,18 +22,18 @@ from movie_stream.columnar.columns import Column, Ints
 Hashes = NDArray[np.uint64]
 Ranks = NDArray[np.uint8]
 Registers = tuple[Ints, Ranks]
-"""Places of registers, and ranks there."""
+"""Numbers of registers, and ranks."""
 
 EXACT_UP_TO: Final = 300
 """The most members that are kept as hashes."""
 
 SETTLED_AT: Final = 450
-"""Hashes of a row, some of them equal, that are looked through for those that are not."""
+"""Deduplicate a row's hashes beyond this length."""
 
 PACKED_AT_ONCE: Final = 32
-"""Large sketches, so that their registers stay in the processor's cache."""
+"""Large sketches that are packed together, so few that their registers stay in the processor's cache."""
 _HIGHEST: Final = np.uint8(15)
-"""Rank above a sketch's base that fits into four bits."""
+"""The largest rank above a sketch's base that fits into four bits."""
 
 
 class SketchColumn:
@@ -51,7 +51,7 @@ class SketchColumn:
     def __init__(self, lg_k: int) -> None:
         self.lg_k = lg_k
         self._members: list[array[int] | None] = []  # some may stand there twice; None: the row has registers
-        self._slot = Column(np.int64, fill=-1)  # the row's place in _registers
+        self._slot = Column(np.int64, fill=-1)  # the row's index in _registers
         self._registers = Column(np.uint8, width=(1 << lg_k,))
 
     def grow(self, length: int) -> None:
@@ -76,11 +76,11 @@ class SketchColumn:
         dense = slots >= 0
         if dense.any():
             register, rank = registers() if registers else register_and_rank(hashes, self.lg_k)
-            place = np.repeat(slots << self.lg_k, counts) + register
+            index = np.repeat(slots << self.lg_k, counts) + register
             if not dense.all():
                 picked = np.repeat(dense, counts)
-                place, rank = place[picked], rank[picked]
-            self._raise_registers(place, rank)
+                index, rank = index[picked], rank[picked]
+            self._raise_registers(index, rank)
         if not dense.all():
             ends = np.cumsum(counts)
             sparse = ~dense
@@ -101,9 +101,9 @@ class SketchColumn:
         return [next(large) if some is None else pack_hashes(np.frombuffer(some, np.uint64)) for some in members]
 
     def load(self, rows: Ints, exported: Sequence[bytes], picked: Ints) -> None:
-        """Replaces the sketches of `rows` by what `export` gave, at the `picked` places only."""
-        for place, row in zip(picked.tolist(), rows[picked].tolist(), strict=True):
-            sketch = exported[place]
+        """Replaces the sketches of `rows` by what `export` gave, at the `picked` indices only."""
+        for at, row in zip(picked.tolist(), rows[picked].tolist(), strict=True):
+            sketch = exported[at]
             if sketch[:1] == b"S":
                 self._members[row] = array("Q", unpack_hashes(sketch).tobytes())
             else:
@@ -147,11 +147,12 @@ class SketchColumn:
             self._members[row] = None
         return slot
 
-    def _raise_registers(self, place: Ints, rank: Ranks) -> None:
+    def _raise_registers(self, index: Ints, rank: Ranks) -> None:
+        """`index` counts the registers of all rows, one row after the other."""
         flat = self._registers.values.reshape(-1)
-        higher = flat[place] < rank
+        higher = flat[index] < rank
         if higher.any():
-            np.maximum.at(flat, place[higher], rank[higher])
+            np.maximum.at(flat, index[higher], rank[higher])
 
 
 def register_and_rank(hashes: Hashes, lg_k: int) -> Registers:
@@ -180,11 +181,11 @@ def pack_registers(registers: Ranks) -> list[bytes]:
     above.reshape(-1)[far] = _HIGHEST
     count, m = registers.shape
     behind = np.searchsorted(far, m * np.arange(1, count + 1)).tolist()
-    places, ranks = (far % m).astype(np.uint16).tobytes(), registers.reshape(-1)[far].tobytes()
+    numbers, ranks = (far % m).astype(np.uint16).tobytes(), registers.reshape(-1)[far].tobytes()
     pairs = above.view("<u2")
     packed = (pairs << np.uint16(4) | pairs >> np.uint16(8)).astype(np.uint8)  # the first of two is the upper one
     return [
-        b"".join((b"D", b, (end - at).to_bytes(2, "little"), half.tobytes(), places[2 * at : 2 * end], ranks[at:end]))
+        b"".join((b"D", b, (end - at).to_bytes(2, "little"), half.tobytes(), numbers[2 * at : 2 * end], ranks[at:end]))
         for b, half, at, end in zip(map(np.uint8.tobytes, base), packed, [0, *behind], behind, strict=False)
     ]
 
@@ -210,8 +211,8 @@ def count_distinct(sketches: Sequence[bytes], lg_k: int) -> int:
     if not large and len(members) <= EXACT_UP_TO:
         return len(members)
     registers = np.maximum.reduce(large) if large else np.zeros(1 << lg_k, np.uint8)
-    place, rank = register_and_rank(members, lg_k)
-    np.maximum.at(registers, place, rank)
+    register, rank = register_and_rank(members, lg_k)
+    np.maximum.at(registers, register, rank)
     return round(estimate(registers))
 
 

@@ -16,7 +16,7 @@ from movie_stream.columnar.spans import FIRST_BYTES, HEAD_BYTES, PAD, WORD, Span
 _HEAD: Final = HEAD_BYTES // WORD
 """Words of each string that stand together, zeros behind its end."""
 _AT_ONCE: Final = 1 << 16
-"""Strings of which copies are made at once."""
+"""The most strings that are copied at once."""
 _IN_HEAD: Final = np.arange(HEAD_BYTES) < np.arange(HEAD_BYTES + 1)[:, np.newaxis]
 """By the length of a string, which bytes of its head it has."""
 
@@ -26,7 +26,7 @@ class PackedNames:
 
     The hash that finds them has a secret of the process in it, so nobody can make up ids that all collide. It is never
     stored, and never taken for the string: strings are compared byte by byte. Most fit into two words, and are compared
-    by these alone, at one place in memory each.
+    by these alone, with one memory access each.
 
     >>> names = PackedNames()
     >>> names.ids(["a", "\u00e9t\u00e9", "a"]).tolist(), names.texts(np.array([1, 0])), len(names)
@@ -55,12 +55,15 @@ class PackedNames:
 
     def ids(self, names: Sequence[str]) -> Ints:
         """The number of each string; a new string gets a new number."""
-        spans = Spans.of([name.encode() for name in names])
+        return self.numbered(Spans.of([name.encode() for name in names]))
+
+    def numbered(self, spans: Spans) -> Ints:
+        """The same for strings in UTF-8."""
         return self.add(spans, self.find(spans))
 
     def find(self, spans: Spans) -> Ints:
         """The number of each string (as UTF-8), -1 where it is not known."""
-        return self._slots.find(_tags(spans.hashes()), lambda numbers, places: self._same(numbers, spans.take(places)))
+        return self._slots.find(_tags(spans.hashes()), lambda numbers, rows: self._same(numbers, spans.take(rows)))
 
     def add(self, spans: Spans, found: Ints) -> Ints:
         """The number of each string, of which `find` gave `found`; those not yet known get new numbers."""
@@ -88,7 +91,7 @@ class PackedNames:
         return [text[begin:end] for begin, end in bounds]
 
     def sizes(self, ids: AnyInts) -> Ints:
-        """Of the strings of these numbers, in bytes of UTF-8."""
+        """The sizes of the strings of these numbers, in bytes of UTF-8."""
         return self._lengths.values[ids].astype(np.int64)
 
     def pack(self, ids: AnyInts) -> tuple[bytes, bytes]:
@@ -105,8 +108,7 @@ class PackedNames:
         sizes = np.frombuffer(lengths, np.int32).astype(np.int64)
         if sizes.min(initial=0) < 0 or sizes.sum() != len(text):
             raise ValueError(f"expected names of {sizes.sum()} bytes together, got {len(text)}")
-        spans = Spans(joined([text]), len(PAD) + np.cumsum(sizes) - sizes, sizes)
-        return self.add(spans, self.find(spans))
+        return self.numbered(Spans(joined([text]), len(PAD) + np.cumsum(sizes) - sizes, sizes))
 
     def spans(self, ids: AnyInts) -> Spans:
         """The strings of these numbers, in UTF-8, in a buffer of their own."""
@@ -179,7 +181,7 @@ def _words_of_rest(lengths: Ints) -> Ints:
 
 
 def _ranges(starts: Ints, counts: Ints) -> Ints:
-    """So many numbers from each start on.
+    """The ranges of `counts` integers from each of `starts` on, concatenated.
 
     >>> _ranges(np.array([5, 20]), np.array([3, 2])).tolist()
     [5, 6, 7, 20, 21]

@@ -29,15 +29,14 @@ HashesOf = Callable[[slice], Hashes]
 class Slots:
     """Finds things that are numbered from 0 on by their hashes; who keeps the things says which are the same.
 
-    Eight bytes a slot, of which a third to two thirds are in use: the hash, 32 bits, and the number. Those who want a
-    slot that is taken try the ones 1, 3, 6, 10, ... further on, which comes by every slot of a table whose length is a
-    power of two.
+    Open addressing; a slot is 8 bytes, 32 bits of hash and 32 of number, and a third to two thirds of them are in use.
+    Triangular probing (1, 3, 6, 10, ... further on) visits every slot, since the length is a power of two.
 
     >>> things = np.array([7, 3, 9])
     >>> slots = Slots()
     >>> slots.extend(0, things.astype(np.uint32))
     >>> asked = np.array([9, 8])
-    >>> slots.find(asked.astype(np.uint32), lambda numbers, places: things[numbers] == asked[places]).tolist()
+    >>> slots.find(asked.astype(np.uint32), lambda numbers, rows: things[numbers] == asked[rows]).tolist()
     [2, -1]
     """
 
@@ -49,15 +48,15 @@ class Slots:
     def find(self, hashes: Hashes, same: Callable[[Ints, Ints | slice], Bools]) -> Ints:
         """The number of each thing asked for, -1 where it is not known.
 
-        `same(numbers, places)` compares known things with those asked for at these places, one by one. It is asked of
+        `same(numbers, rows)` compares known things with those asked for in these rows, one by one. It is asked of
         all things at once, and then again of the few that have the hash of another.
         """
         found = self._first(hashes)
         known = slice(None) if (found != _FREE).all() else np.flatnonzero(found != _FREE)
         strange = np.flatnonzero(~same(found[known], known))
         if len(strange):
-            places = strange if isinstance(known, slice) else known[strange]
-            found[places] = self._exactly(hashes[places], lambda numbers, rows: same(numbers, places[rows]))
+            rows = strange if isinstance(known, slice) else known[strange]
+            found[rows] = self._exactly(hashes[rows], lambda numbers, some: same(numbers, rows[some]))
         return found
 
     def _first(self, hashes: Hashes) -> Ints:
@@ -99,7 +98,7 @@ class Slots:
             self._clear(start + len(hashes))
             for at in range(0, len(before), _AT_ONCE):
                 some = before[at : at + _AT_ONCE]
-                self._place(some[_halves(some)[0] != _FREE])
+                self._insert(some[_halves(some)[0] != _FREE])
         self._number(start, hashes)
 
     def rebuild(self, length: int, hashes_of: HashesOf) -> None:
@@ -114,14 +113,14 @@ class Slots:
         self._slots[:] = _FREE
 
     def _number(self, start: int, hashes: Hashes) -> None:
-        """Places things that are numbered from `start` on."""
+        """Inserts things that are numbered from `start` on."""
         slots = np.empty(len(hashes), np.int64)
         numbers, held = _halves(slots)
         numbers[:], held[:] = np.arange(start, start + len(hashes), dtype=np.int32), hashes
-        self._place(slots)
+        self._insert(slots)
 
-    def _place(self, things: Ints) -> None:
-        """Finds a slot for each of these, which are what stands in it then."""
+    def _insert(self, things: Ints) -> None:
+        """Puts each of these, a hash and a number in 64 bits, into a free slot."""
         mask = len(self._slots) - 1
         slots, step = (_halves(things)[1] & mask).astype(np.int64), 0
         while len(things):

@@ -15,18 +15,18 @@ from numpy.typing import NDArray
 
 Bytes = NDArray[np.uint8]
 Words = NDArray[np.uint64]
-"""Eight bytes each, the first of them lowest."""
+"""Eight bytes each, little-endian."""
 Ints = NDArray[np.int64]
 
 WORD: Final = 8
 HEAD_BYTES: Final = 2 * WORD
-"""Of each string, that are looked at together: see Spans.heads."""
+"""Bytes of each string that are read together: see Spans.heads."""
 PAD: Final = bytes(HEAD_BYTES)
 """What a buffer begins and ends with, so that two words can be read before and behind every string."""
 NULL: Final = -1
-"""The length of what is no string."""
+"""The length of None."""
 FIRST_BYTES: Final = np.array([(1 << 8 * count) - 1 for count in range(WORD + 1)], np.uint64)
-"""Masks that leave so many bytes of a word."""
+"""By a number of bytes from 0 to 8, the mask that keeps as many of a word."""
 _OF_TWO: Final = np.array(
     [(FIRST_BYTES[min(count, WORD)], FIRST_BYTES[max(count - WORD, 0)]) for count in range(2 * WORD + 1)], np.uint64
 )
@@ -49,7 +49,7 @@ class Spans(Sequence["bytes | None"]):
     __slots__ = ("_hashes", "_heads", "begins", "lengths", "text")
 
     def __init__(self, text: Bytes, begins: Ints, lengths: Ints, heads: Words | None = None) -> None:
-        """`heads` is what the method gives, where that is known."""
+        """`heads` is what the method `heads` returns, where it is known already."""
         self.text = text
         """The buffer, with PAD on both sides."""
         self.begins = begins
@@ -190,7 +190,7 @@ def _finalized(mixed: Words) -> Words:
 
 
 def _mix(mixed: Words, word: Words) -> Words:
-    """Multiplies by a secret twice: what flips the top bit alone comes unchanged through once."""
+    """Multiplies by a secret twice, since one multiplication lets a flipped top bit through unchanged."""
     mixed = (mixed ^ word) * _SECRET[1]
     mixed ^= mixed >> _HALF
     mixed *= _SECRET[2]

@@ -17,7 +17,7 @@ from movie_stream.console.words import number_of
 from movie_stream.errors import MovieStreamError
 from movie_stream.events.event import View
 from movie_stream.kafka.cluster import client
-from movie_stream.kafka.cluster.topics import partitions_of
+from movie_stream.kafka.cluster.topics import partition_counts
 from movie_stream.masking import printable
 from movie_stream.replay.lateness import ELSEWHERE, MOVE, Lateness
 from movie_stream.replay.newest_views import newest_views
@@ -70,7 +70,7 @@ def _lateness(settings: Settings, rules: Rules, told: Console) -> Lateness | Non
     async def look() -> Lateness | None:
         topic = settings.kafka_topic
         async with client.admin(settings) as admin:
-            found = (await partitions_of(admin, (topic,))).get(topic)
+            found = (await partition_counts(admin, (topic,))).get(topic)
         return Lateness(topic, rules, found, await newest_views(settings, found)) if found else None
 
     try:

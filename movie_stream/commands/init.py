@@ -68,7 +68,7 @@ async def _check_claims(settings: Settings, unreadable: Unreadable) -> None:
     async with client.admin(settings) as admin, opened(settings) as db:
         await workers.insist_on_no_other_group(db, settings.kafka_group)
         with client.explained(settings, "looking at the topics"):
-            there = await topics.partitions_of(admin, names.all)
+            there = await topics.partition_counts(admin, names.all)
         if await _allowed(settings, admin):
             async with client.reader(settings) as reader:
                 await claims.check(settings, reader, await runs.claim_of(db, settings.kafka_group), there, unreadable)

@@ -118,11 +118,10 @@ class Judge:
         """The copies that would count if they were sent at this time."""
         decoded = decode(values, [now_ms] * len(values), self.rules.future_tolerance_ms)
         self.kept.update(kind_of(refusal.reason) for refusal in decoded.refusals)
-        views = decoded.views
-        keys = [user.encode() for user in views.user_id]
+        keys = [view.user_id.encode() for view in decoded.views]
         homes = partitions_of(keys, self.partitions).tolist() if keys else []
         found = []
-        rows = zip(views.index.tolist(), keys, homes, views.timestamp_ms.tolist(), strict=True)
+        rows = zip(decoded.index.tolist(), keys, homes, decoded.timestamp_ms.tolist(), strict=True)
         for index, key, home, timestamp_ms in rows:
             letter, value = letters[index], values[index]
             watermark_ms = self.watermarks_ms.get(letter.partition, timestamp_ms)

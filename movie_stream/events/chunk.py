@@ -10,7 +10,8 @@ import numpy as np
 
 from movie_stream.columnar.decimals import Bools
 from movie_stream.columnar.spans import Ints, Spans
-from movie_stream.events.layout import Columns, Layouts
+from movie_stream.events.layout import Layouts
+from movie_stream.events.views import Views
 
 REPLAY_OF: Final = "movie-stream-replay-of"
 """The header of a copy of a refused record; it names the original. See aggregates/refused.py."""
@@ -27,8 +28,8 @@ class Records:
     values: Spans
     replays: Mapping[int, bytes] = field(default_factory=dict)
     """The header REPLAY_OF of the few records that have it, by offset."""
-    by_layout: tuple[Columns, Bools] | None = None
-    """What layout.Layouts read of the values, where that was done."""
+    by_layout: tuple[Views, Bools] | None = None
+    """The views among them and which rows these are, as layout.Layouts read them, where that was done."""
     unreadable: Mapping[int, str] = field(default_factory=dict)
     """Why nothing could be read of some records, by offset: these have neither key nor value. It may name others too,
     where it is of a part.
@@ -52,10 +53,10 @@ class Records:
 
     def decoded(self, layouts: Layouts) -> Self:
         """The same with what can be read of them by their layouts."""
-        columns, read = layouts.read(self.values)
-        for text in columns.texts.values():
+        views, read = layouts.read(self.values)
+        for text in views.texts.values():
             text.hashes()  # which it keeps
-        return replace(self, by_layout=(columns, read))
+        return replace(self, by_layout=(views, read))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +80,9 @@ class Chunk(Records):
         """The part of the chunk from an offset on."""
         if position <= self.start:
             return self
-        return self.cut(min(position, self.end), self.end)
+        return self.between(min(position, self.end), self.end)
 
-    def cut(self, start: int, end: int) -> Chunk:
+    def between(self, start: int, end: int) -> Chunk:
         """The part with start <= offset < end."""
         rows = slice(*np.searchsorted(self.offsets, (start, end)).tolist())
         return replace(self.take(rows), start=start, end=end)

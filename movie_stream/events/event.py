@@ -15,7 +15,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from movie_stream.events.contract import MICRO, MISSING, RULES, TEXTS
+from movie_stream.columnar.spans import Spans
+from movie_stream.events.contract import MISSING, NUMBERS, RULES, TEXTS
+from movie_stream.events.views import Views
 
 MAX_DEPTH: Final = 200
 """Deepest nesting of a record. The JSON decoder has a limit too, but it moves with the depth of the call stack."""
@@ -58,49 +60,14 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Views:
-    """The valid records of a chunk as columns of equal length, in the order of the log."""
-
-    index: NDArray[np.int64]
-    """Where each record stood in the values that were given."""
-    movie_id: list[str]
-    title: list[str]
-    genre: list[str]
-    user_id: list[str]
-    timestamp_ms: NDArray[np.int64]
-    rating_micro: NDArray[np.int64]
-    """Millionths of a star, or MISSING."""
-    duration_min: NDArray[np.int64]
-    price_micro: NDArray[np.int64]
-    """Millionths of the currency, or MISSING."""
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def where(self, keep: NDArray[np.bool_]) -> Views:
-        """The records at which `keep` is true."""
-        if keep.all():
-            return self
-        rows = np.flatnonzero(keep)
-        picked = rows.tolist()
-        return Views(
-            self.index[rows],
-            [self.movie_id[i] for i in picked],
-            [self.title[i] for i in picked],
-            [self.genre[i] for i in picked],
-            [self.user_id[i] for i in picked],
-            self.timestamp_ms[rows],
-            self.rating_micro[rows],
-            self.duration_min[rows],
-            self.price_micro[rows],
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Decoded:
     """What became of a chunk: every record is either in `views` or in `refusals`."""
 
-    views: Views
+    views: list[View]
+    """The valid records, in the order of the log."""
+    index: NDArray[np.int64]
+    """Where each of these stood in the values that were given."""
+    timestamp_ms: NDArray[np.int64]
     refusals: list[Refusal]
 
 
@@ -116,39 +83,50 @@ def decode(
 
     >>> good = b'{"movie_id":"m1","title":"Alien","genre":"Sci-Fi","user_id":"u1","timestamp":1730383200000,"rating":4}'
     >>> decoded = decode([good, b'{"movie_id":7}'], None, 3_600_000)
-    >>> decoded.views.rating_micro.tolist(), decoded.refusals[0].reason
-    ([4000000], 'movie_id: expected a string of 1 to 128 characters, got 7')
+    >>> decoded.views[0].rating, decoded.refusals[0].reason
+    (4.0, 'movie_id: expected a string of 1 to 128 characters, got 7')
     """
     views = _decode_together(values)
     refusals: list[Refusal] = []
+    index = np.arange(len(values), dtype=np.int64)
     if views is None:
-        views, index = [], []
+        views, good = [], np.ones(len(values), np.bool_)
         for i, value in enumerate(values):
             try:
                 views.append(decode_one(value))
-                index.append(i)
             except Refused as reason:
+                good[i] = False
                 refusals.append(Refusal(i, str(reason)))
-        columns = _columns(views, np.array(index, np.int64))
-    else:
-        columns = _columns(views, np.arange(len(views), dtype=np.int64))
-    good = np.ones(len(columns), np.bool_)
-    blank = {genre for genre in set(columns.genre) if spelled(genre) is None}
+        index = index[good]
+    timestamp_ms = np.array([view.timestamp for view in views], np.int64)
+    good = np.ones(len(views), np.bool_)
+    blank = {genre for genre in {view.genre for view in views} if spelled(genre) is None}
     if blank:
-        for row, genre in enumerate(columns.genre):
-            if genre in blank:
+        for row, view in enumerate(views):
+            if view.genre in blank:
                 good[row] = False
-                refusals.append(Refusal(int(columns.index[row]), _reason("genre", genre)))
+                refusals.append(Refusal(int(index[row]), _reason("genre", view.genre)))
     if record_times_ms is not None:
-        times = np.asarray(record_times_ms, np.int64)[columns.index]
-        early = is_ahead(columns.timestamp_ms, times, future_tolerance_ms) & good
-        if early.any():
-            good &= ~early
-            for row in np.flatnonzero(early).tolist():
-                why = ahead_of_time(int(columns.timestamp_ms[row]), int(times[row]), future_tolerance_ms)
-                refusals.append(Refusal(int(columns.index[row]), why))
+        times = np.asarray(record_times_ms, np.int64)[index]
+        early = is_ahead(timestamp_ms, times, future_tolerance_ms) & good
+        good &= ~early
+        for row in np.flatnonzero(early).tolist():
+            why = ahead_of_time(int(timestamp_ms[row]), int(times[row]), future_tolerance_ms)
+            refusals.append(Refusal(int(index[row]), why))
     refusals.sort(key=lambda refusal: refusal.index)
-    return Decoded(columns.where(good), refusals)
+    if not good.all():
+        views = [view for view, is_good in zip(views, good.tolist(), strict=True) if is_good]
+        index, timestamp_ms = index[good], timestamp_ms[good]
+    return Decoded(views, index, timestamp_ms, refusals)
+
+
+def columns_of(views: Sequence[View]) -> Views:
+    """Views as columns."""
+    return Views(
+        {name: Spans.of([getattr(view, name).encode() for view in views]) for name in TEXTS},
+        np.array([view.timestamp for view in views], np.int64),
+        {name: _integers([getattr(view, name) for view in views], rule.scale) for name, rule in NUMBERS.items()},
+    )
 
 
 @overload
@@ -249,7 +227,7 @@ _LOOKED_AT: Final = 1 << 18
 def _decode_together(values: Sequence[bytes | None]) -> list[View] | None:
     """All records in one call of the decoder, or None where one at a time has to be looked at.
 
-    Joined by line breaks, the records could in theory be cut otherwise than they came: two objects in one record make
+    Joined by line breaks, the records could in theory be split otherwise than they came: two objects in one record make
     up for one object in two. The counts exclude it: every record is one line that begins with { and ends with }, so a
     value left open at a line's end is followed by a line break and a {, which no open string, list or object can go
     on with; hence every line holds whole objects, at least one, and as many as there are records means one each.
@@ -276,20 +254,6 @@ def _decode_together(values: Sequence[bytes | None]) -> list[View] | None:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return views if len(views) == len(values) else None
-
-
-def _columns(views: list[View], index: NDArray[np.int64]) -> Views:
-    return Views(
-        index,
-        [v.movie_id for v in views],
-        [v.title for v in views],
-        [v.genre for v in views],
-        [v.user_id for v in views],
-        np.array([v.timestamp for v in views], np.int64),
-        _integers([v.rating for v in views], MICRO),
-        _integers([v.duration for v in views], 1),
-        _integers([v.price for v in views], MICRO),
-    )
 
 
 def _integers(column: list[float | None] | list[int | None], scale: int) -> NDArray[np.int64]:

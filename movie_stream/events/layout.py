@@ -14,13 +14,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
 from movie_stream.columnar.decimals import Bools, decimals, whole_numbers
 from movie_stream.columnar.spans import Bytes, Ints, Spans, pieces_of
 from movie_stream.events.contract import MAX_TIMESTAMP_MS, MISSING, NUMBERS, TEXTS
+from movie_stream.events.views import Views
 
 MOST_LAYOUTS: Final = 16
 """Known at a time; those that fitted last are kept."""
@@ -39,35 +40,6 @@ _MEMBER: Final = re.compile(
 )
 """A name, and a text or a number."""
 _TEXT, _NUMBER = 2, 3
-
-
-class Columns(NamedTuple):
-    """Values of views, one row a view."""
-
-    texts: dict[str, Spans]
-    """By the names in TEXTS: what stands between the quotes, whatever that may be."""
-    timestamp_ms: Ints
-    numbers: dict[str, Ints]
-    """By the names in NUMBERS: valid numbers in units of the last decimal, or MISSING."""
-
-    def take(self, rows: slice | Ints | Bools) -> Columns:
-        """These rows alone."""
-        return Columns(
-            {name: text.take(rows) for name, text in self.texts.items()},
-            self.timestamp_ms[rows],
-            {name: number[rows] for name, number in self.numbers.items()},
-        )
-
-    @classmethod
-    def joined(cls, parts: Sequence[Columns]) -> Columns:
-        """The rows of all these parts, one at least, whose texts share a buffer."""
-        if len(parts) == 1:
-            return parts[0]
-        return cls(
-            {name: Spans.joined([part.texts[name] for part in parts]) for name in TEXTS},
-            np.concatenate([part.timestamp_ms for part in parts]),
-            {name: np.concatenate([part.numbers[name] for part in parts]) for name in NUMBERS},
-        )
 
 
 @dataclass(frozen=True)
@@ -155,17 +127,17 @@ class Layouts:
     def __init__(self) -> None:
         self._known: list[Layout] = []
 
-    def read(self, values: Spans) -> tuple[Columns, Bools]:
-        """The values of the records that a layout fits, and which these are; in other rows stands what says nothing."""
+    def read(self, values: Spans) -> tuple[Views, Bools]:
+        """The views of the records that a layout fits, and which these are; rows outside the mask hold placeholders."""
         count = len(values)
         parts = max(-(-count // READ_AT_ONCE), 1)
         bounds = [count * part // parts for part in range(parts + 1)]
-        columns, read = zip(*(self._read(values[slice(*ends)]) for ends in pairwise(bounds)), strict=True)
-        return Columns.joined(columns), np.concatenate(read) if parts > 1 else read[0]
+        views, read = zip(*(self._read(values[slice(*ends)]) for ends in pairwise(bounds)), strict=True)
+        return Views.joined(views), np.concatenate(read) if parts > 1 else read[0]
 
-    def _read(self, values: Spans) -> tuple[Columns, Bools]:
+    def _read(self, values: Spans) -> tuple[Views, Bools]:
         read = np.zeros(len(values), np.bool_)
-        parts = list[tuple[Ints, Columns]]()
+        parts = list[tuple[Ints, Views]]()
         quotes, first, count = _quotes(values)
         pending = np.flatnonzero(values.lengths > 0)
         fitting, others, untried, learnt = list[Layout](), list[Layout](), deque(self._known), 0
@@ -193,7 +165,7 @@ class Layouts:
         return _together(values, parts), read
 
 
-def unread(values: Spans) -> tuple[Columns, Bools]:
+def unread(values: Spans) -> tuple[Views, Bools]:
     """What `Layouts.read` gives where no layout fits."""
     return _together(values, ()), np.zeros(len(values), np.bool_)
 
@@ -233,7 +205,7 @@ def _quotes(values: Spans) -> tuple[Ints, Ints, Ints]:
     return quotes, first, np.searchsorted(quotes, ends) - first
 
 
-def _plain(places: dict[str, Spans], count: int) -> tuple[Columns, Bools]:
+def _plain(places: dict[str, Spans], count: int) -> tuple[Views, Bools]:
     """The values at these places, and of which records all numbers are written plainly, and valid."""
     timestamp_ms, plain = whole_numbers(places["timestamp"])
     plain &= (timestamp_ms > 0) & (timestamp_ms <= MAX_TIMESTAMP_MS)
@@ -244,14 +216,14 @@ def _plain(places: dict[str, Spans], count: int) -> tuple[Columns, Bools]:
             plain &= good & (numbers[name] <= rule.most * rule.scale)
         else:
             numbers[name] = np.full(count, MISSING, np.int64)
-    return Columns({name: places[name] for name in TEXTS}, timestamp_ms, numbers), plain
+    return Views({name: places[name] for name in TEXTS}, timestamp_ms, numbers), plain
 
 
-def _together(values: Spans, parts: Sequence[tuple[Ints, Columns]]) -> Columns:
+def _together(values: Spans, parts: Sequence[tuple[Ints, Views]]) -> Views:
     """The columns of all records, where parts of them were read."""
     if len(parts) == 1 and len(parts[0][0]) == len(values):
         return parts[0][1]
-    whole = Columns(
+    whole = Views(
         {name: Spans(values.text, values.begins.copy(), np.zeros(len(values), np.int64)) for name in TEXTS},
         np.zeros(len(values), np.int64),
         {name: np.full(len(values), MISSING, np.int64) for name in NUMBERS},

@@ -1,19 +1,38 @@
-"""Moments as they are written on the command line."""
+"""Moments: Unix milliseconds and datetimes, each from the other, and what people write on the command line."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from movie_stream.settings import parse_duration
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 A_MOMENT_OR_AGE: Final = "a time (UTC) such as 2024-10-31 or 2024-10-31T14:00, or how long ago, such as 30min, 2h or 3d"
 
 
-def moment_of(text: str) -> datetime:
+def datetime_of(timestamp_ms: int) -> datetime:
+    """Unix milliseconds as a datetime in UTC, exactly.
+
+    >>> datetime_of(1_730_385_000_000)
+    datetime.datetime(2024, 10, 31, 14, 30, tzinfo=datetime.timezone.utc)
+    """
+    return _EPOCH + timedelta(milliseconds=timestamp_ms)
+
+
+def timestamp_ms_of(moment: datetime) -> int:
+    """An aware datetime as Unix milliseconds, rounded down.
+
+    >>> timestamp_ms_of(datetime_of(1_730_385_000_001))
+    1730385000001
+    """
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def parse_moment(text: str) -> datetime:
     """The moment that a text in ISO 8601 names, in UTC where it does not say otherwise.
 
-    >>> moment_of("2024-10-31T14:30")
+    >>> parse_moment("2024-10-31T14:30")
     datetime.datetime(2024, 10, 31, 14, 30, tzinfo=datetime.timezone.utc)
 
     Raises ValueError.
@@ -22,10 +41,10 @@ def moment_of(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def moment_or_age(text: str, now: datetime) -> datetime:
+def parse_moment_or_age(text: str, now: datetime) -> datetime:
     """The moment that a text names, or that lies so long before `now`.
 
-    >>> moment_or_age("2h", datetime(2024, 10, 31, 14, 30, tzinfo=UTC))
+    >>> parse_moment_or_age("2h", datetime(2024, 10, 31, 14, 30, tzinfo=UTC))
     datetime.datetime(2024, 10, 31, 12, 30, tzinfo=datetime.timezone.utc)
 
     Raises ValueError.
@@ -35,4 +54,4 @@ def moment_or_age(text: str, now: datetime) -> datetime:
     try:
         return now - parse_duration(text)
     except ValueError:
-        return moment_of(text)
+        return parse_moment(text)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from movie_stream.errors import UsageError
-from movie_stream.events.moment import moment_of
+from movie_stream.events.moment import parse_moment, timestamp_ms_of
 
 NOW: Final = "now"
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +47,7 @@ def moment_ms(argument: str, text: str) -> int:
     Raises UsageError.
     """
     try:
-        moment = moment_of(text)
+        return timestamp_ms_of(parse_moment(text))
     except ValueError as error:
         expected = "a time (UTC) such as 2024-10-31 or 2024-10-31T14:00"
         raise UsageError(argument=argument, expected=expected, got=text) from error
-    return (moment - EPOCH) // timedelta(milliseconds=1)

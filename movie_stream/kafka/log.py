@@ -26,7 +26,7 @@ from movie_stream.kafka.cluster import client
 from movie_stream.kafka.produce.large_records import LargeRecords
 from movie_stream.kafka.produce.one_record import WELL, OneRecord
 from movie_stream.settings import Settings
-from movie_stream.tables.log import LogCut, portions
+from movie_stream.tables.log import LogTruncated, portions
 
 logger = logging.getLogger(__name__)
 
@@ -189,7 +189,7 @@ class KafkaLog:
                 end = (await offsets.ends(consumer, [place]))[place] if until is None else until
                 consumer.assign([place])
                 if start is not None and start < oldest:
-                    raise LogCut(f"{self._topic}/{self._partition} was cut at {oldest}, asked for {start}")
+                    raise LogTruncated(f"{self._topic}/{self._partition} was cut at {oldest}, asked for {start}")
                 consumer.seek(place, oldest if start is None else start)
                 stall_watch = _StallWatch(consumer, place)
                 while (position := await consumer.position(place)) < end:
@@ -197,7 +197,7 @@ class KafkaLog:
                     try:
                         fetched = await consumer.getmany(timeout_ms=500)
                     except OffsetOutOfRangeError as error:
-                        raise LogCut(f"{self._topic}/{self._partition} was cut while it was read") from error
+                        raise LogTruncated(f"{self._topic}/{self._partition} was cut while it was read") from error
                     for record in fetched.get(place, ()):
                         if record.offset < end:
                             yield record.offset, record.value

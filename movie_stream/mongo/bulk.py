@@ -1,4 +1,4 @@
-"""Guarded documents of one collection, written in bulk, and each one's fate."""
+"""Guarded documents of one collection, written in bulk, and what became of each."""
 
 from __future__ import annotations
 
@@ -37,8 +37,9 @@ _Answer = Mapping[str, Any]
 async def write_guarded(
     collection: Collection, documents: Iterable[GuardedDocument], written: list[Written] | None = None
 ) -> WriteReport:
-    """Replaces what is older in `collection` (made by `client.guarded`), until a majority has it on disk; adds to
-    `written`, where it is given, what stands there by then as it was sent.
+    """Replaces what is older in `collection` (made by `client.majority_acknowledged`), until a majority has it on disk.
+
+    Adds to `written`, where it is given, what stands there by then as it was sent.
 
     Raises MongoAway, MongoRefused, MongoDiskFull or MongoFailed: some of the documents may be written then,
     which does no harm, but none of them counts as acknowledged.

@@ -102,15 +102,15 @@ def address_of(where: Database | Collection) -> str:
     return "mongodb://" + ",".join(f"{host}:{port}" for host, port in servers)
 
 
-def guarded(db: Database, name: str) -> Collection:
+def majority_acknowledged(db: Database, name: str) -> Collection:
     """A collection that is read from the primary and acknowledged by a majority, whatever the URI says."""
     return db.get_collection(name, read_preference=ReadPreference.PRIMARY, write_concern=ACKNOWLEDGED)
 
 
-async def newest(collection: Collection) -> Collection:
-    """The same collection, whose reads no deposed primary can answer with something old.
+async def linearizable(collection: Collection) -> Collection:
+    """The same collection with linearizable reads: a deposed primary cannot answer them with stale data.
 
-    Only replica sets can be asked to confirm that; what is no replica set has no deposed primary.
+    Only replica sets have this read concern; a standalone server has no deposed primary, and reads with "local".
     """
     await collection.database.client.admin.command("ping")  # the topology is known afterwards
     topology = _topology(collection).topology_type_name

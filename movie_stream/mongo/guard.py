@@ -93,12 +93,12 @@ _STORED_REV: Final = {"$cond": [{"$isArray": "$_rev"}, "$_rev", []]}
 
 
 @cache
-def _theirs(place: int) -> Mapping[str, Any]:
+def _theirs(partition: int) -> Mapping[str, Any]:
     """A number of the stored `_rev`; none, which is less than any, where it is shorter."""
-    return {"$arrayElemAt": ["$$theirs", place]}
+    return {"$arrayElemAt": ["$$theirs", partition]}
 
 
 @cache
 def _no_more_than(count: int) -> Mapping[str, Any]:
-    """Whether the stored `_rev` is 0 from a place on."""
+    """Whether the stored `_rev` is 0 from a partition on."""
     return {"$not": {"$anyElementTrue": {"$slice": ["$$theirs", count, 1 << 30]}}}

@@ -10,7 +10,7 @@ from bson.binary import Binary
 from pymongo.errors import PyMongoError
 
 from movie_stream.mongo.bulk import write_guarded
-from movie_stream.mongo.client import WRITE_LIMIT_MS, Database, explain, guarded, newest
+from movie_stream.mongo.client import WRITE_LIMIT_MS, Database, explain, linearizable, majority_acknowledged
 from movie_stream.mongo.guard import GuardedDocument, Rev
 from movie_stream.mongo.report import WriteReport
 
@@ -22,7 +22,7 @@ class PartialsStore:
     """Payloads by key, in `_partials`."""
 
     def __init__(self, db: Database) -> None:
-        self._collection = guarded(db, PARTIALS)
+        self._collection = majority_acknowledged(db, PARTIALS)
 
     async def save(self, partials: Sequence[tuple[str, Rev, int, bytes]]) -> WriteReport:
         """Stores (`_id`, `_rev`, `_run`, payload), unless a newer one is there; acknowledged like documents.
@@ -42,7 +42,7 @@ class PartialsStore:
         """
         left = iter(keys)
         try:
-            collection = await newest(self._collection)
+            collection = await linearizable(self._collection)
             while some := list(islice(left, _IDS_AT_ONCE)):
                 cursor = collection.find({"_id": {"$in": some}, "_run": run}, {"payload": 1})
                 async for found in cursor.max_time_ms(WRITE_LIMIT_MS):

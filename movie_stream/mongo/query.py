@@ -52,7 +52,7 @@ class Query:
 
     result: Result
     limit: int
-    """How many documents at most, from 1."""
+    """The most documents, at least 1."""
     genre: str | None = None
     """Of this genre, however it is written."""
     since: datetime | None = None
@@ -71,7 +71,7 @@ class Query:
 
     @property
     def sort(self) -> Order:
-        """The whole order: no two documents stand in the same place."""
+        """The whole order: no two documents compare equal."""
         shape = self.shape
         order = self.order
         if not order:

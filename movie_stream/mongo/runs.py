@@ -14,7 +14,7 @@ from bson.int64 import Int64
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from movie_stream.mongo.client import WRITE_LIMIT_MS, Database, address_of, explain, guarded, newest
+from movie_stream.mongo.client import WRITE_LIMIT_MS, Database, address_of, explain, linearizable, majority_acknowledged
 from movie_stream.tables.claim import Claim
 
 RUNS: Final = "_runs"
@@ -42,7 +42,7 @@ async def current(db: Database, name: str) -> Run | None:
     Raises MongoAway, MongoRefused, MongoFailed.
     """
     try:
-        collection = await newest(guarded(db, RUNS))
+        collection = await linearizable(majority_acknowledged(db, RUNS))
         found = await collection.find_one({"_id": name}, max_time_ms=WRITE_LIMIT_MS)
     except PyMongoError as error:
         raise explain(error, db) from error
@@ -79,16 +79,12 @@ async def start_new(db: Database, name: str, fingerprint: Fingerprint) -> Run:
     return await _update(db, name, [{"$set": fresh}])
 
 
-async def spoil(db: Database, run: Run, name: str, why: str) -> None:
-    """Notes that this run counts a log that is no more, so that nobody goes on with it.
+async def invalidate(db: Database, run: Run, name: str, why: str) -> None:
+    """Changes the fingerprint of a run whose log is gone, so that no worker continues it.
 
     Raises what `current` raises.
     """
-    spoilt = {"fingerprint": _text({**run.fingerprint, "log": why})}
-    try:
-        await guarded(db, RUNS).update_one({"_id": name, "number": Int64(run.number)}, {"$set": spoilt})
-    except PyMongoError as error:
-        raise explain(error, db) from error
+    await _set(db, name, run, {"fingerprint": _text({**run.fingerprint, "log": why})})
 
 
 async def clear(db: Database, name: str, run: Run, collections: Iterable[str]) -> int:
@@ -99,10 +95,7 @@ async def clear(db: Database, name: str, run: Run, collections: Iterable[str]) -
     Raises what `current` raises.
     """
     deleted = await delete_older(db, collections, run.number)
-    try:
-        await guarded(db, RUNS).update_one({"_id": name, "number": Int64(run.number)}, {"$set": {"cleared": True}})
-    except PyMongoError as error:
-        raise explain(error, db) from error
+    await _set(db, name, run, {"cleared": True})
     return deleted
 
 
@@ -112,7 +105,7 @@ async def delete_older(db: Database, collections: Iterable[str], run: int) -> in
     deleted = 0
     try:
         for name in collections:
-            collection = guarded(db, name)
+            collection = majority_acknowledged(db, name)
             # In portions, since one command that takes longer than the driver waits would look like a failure.
             while found := await collection.find(older, {"_id": 1}).limit(_DELETED_AT_ONCE).to_list(_DELETED_AT_ONCE):
                 ids = [document["_id"] for document in found]
@@ -122,8 +115,16 @@ async def delete_older(db: Database, collections: Iterable[str], run: int) -> in
     return deleted
 
 
+async def _set(db: Database, name: str, run: Run, fields: Mapping[str, Any]) -> None:
+    """Changes fields of a run, unless a later one has begun."""
+    try:
+        await majority_acknowledged(db, RUNS).update_one({"_id": name, "number": Int64(run.number)}, {"$set": fields})
+    except PyMongoError as error:
+        raise explain(error, db) from error
+
+
 async def _update(db: Database, name: str, update: Mapping[str, Any] | list[Mapping[str, Any]]) -> Run:
-    collection = guarded(db, RUNS)
+    collection = majority_acknowledged(db, RUNS)
     try:
         while True:
             try:

@@ -67,11 +67,11 @@ _INTERNAL: Final[Mapping[str, Schema]] = {
     },
 }
 _EXPIRING: Final[Mapping[str, tuple[str, int]]] = {WORKERS: ("seen", int(EXPIRES_AFTER.total_seconds()))}
-"""Collections whose documents MongoDB deletes so many seconds after the time in a field."""
+"""Collections with a TTL index: the field with a time, and the seconds after it when MongoDB deletes a document."""
 
 
 class Stored(Protocol):
-    """What has to be known of a result; `movie_stream.aggregates.results.Result` is one."""
+    """What the schema needs to know of a result, as `aggregates.results.Result` has it."""
 
     @property
     def collection(self) -> str: ...

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from movie_stream.mongo.bulk import write_guarded
 from movie_stream.mongo.changed import Remembered, Subscriber, Written
-from movie_stream.mongo.client import Database, guarded
+from movie_stream.mongo.client import Database, majority_acknowledged
 from movie_stream.mongo.guard import GuardedDocument
 from movie_stream.mongo.report import WriteReport
 
@@ -41,7 +41,10 @@ class Sink:
             by_collection[document.collection].append(document)
         # All are waited for, even where one fails: nothing is under way still when the caller sends again.
         outcomes = await asyncio.gather(
-            *(write_guarded(guarded(self._db, name), some, written) for name, some in by_collection.items()),
+            *(
+                write_guarded(majority_acknowledged(self._db, name), some, written)
+                for name, some in by_collection.items()
+            ),
             return_exceptions=True,
         )
         report = WriteReport()

@@ -43,21 +43,21 @@ WorkerState = Literal["starting", "running", "waiting for partitions", "stopping
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A partition in a worker's hands."""
+    """A partition that a worker owns."""
 
     topic: str
     partition: int
     position: int
-    """The next offset to be counted."""
+    """The next offset to count."""
     lag: int | None = None
-    """Records that wait; None where that is not known yet."""
+    """Records that are not counted yet; None where that is not known."""
     watermark: datetime | None = None
     """The largest timestamp counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a worker stands, by itself."""
+    """Where a worker stands, as it reports itself."""
 
     group: str
     state: WorkerState
@@ -101,7 +101,7 @@ class WorkerSeen:
 
 @dataclass
 class Heartbeat:
-    """What makes one worker known for as long as it runs."""
+    """Reports one worker for as long as it runs."""
 
     db: Database
     look: Callable[[], Standing]
@@ -244,11 +244,6 @@ def _seen(document: Mapping[str, Any]) -> WorkerSeen:
             ),
         ),
     )
-
-
-def moment(timestamp_ms: int | None) -> datetime | None:
-    """The Unix milliseconds of a view as a date."""
-    return None if timestamp_ms is None else datetime.fromtimestamp(timestamp_ms / 1000, UTC)
 
 
 def _collection(db: Database) -> Collection:

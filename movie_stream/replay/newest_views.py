@@ -78,9 +78,9 @@ async def _look(
         for first, last in extents(start[place], end[place], most, samples):
             async for records in oldest_first(reader, place, first, last, pass_over):
                 times_ms = [record.timestamp for record in records]
-                views = decode([record.value for record in records], times_ms, tolerance_ms).views
-                if len(views):
-                    newest_ms = int(views.timestamp_ms.max())
+                decoded = decode([record.value for record in records], times_ms, tolerance_ms)
+                if decoded.views:
+                    newest_ms = int(decoded.timestamp_ms.max())
                     found[place.partition] = max(newest_ms, found.get(place.partition, newest_ms))
 
 

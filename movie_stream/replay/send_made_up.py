@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from movie_stream.kafka.cluster import client
-from movie_stream.kafka.cluster.topics import partitions_of
+from movie_stream.kafka.cluster.topics import partition_counts
 from movie_stream.kafka.produce.pace import Pace, check_rate
 from movie_stream.kafka.produce.topic_writer import open_topic
 from movie_stream.replay.lateness import Late, Lateness
@@ -32,7 +32,7 @@ async def late_of_made_up(settings: Settings, views: MadeUp) -> Late | None:
     topic = settings.kafka_topic
     async with client.admin(settings) as admin:
         with client.explained(settings, f"looking at the topic {topic}"):
-            partitions = (await partitions_of(admin, (topic,))).get(topic)
+            partitions = (await partition_counts(admin, (topic,))).get(topic)
     if not partitions:
         return None  # reported as soon as something is sent
     lateness = Lateness(topic, rules_of(settings), partitions, await newest_views(settings, partitions))

@@ -96,11 +96,11 @@ class Chain:
         self.last: CheckpointId | None = None
         """The checkpoint that counted last."""
         self._entries: dict[CheckpointId, dict[int, bytes]] = {}
-        self._cut_at: int | None = None  # until the first cursor has shown that it was cut where it may be
+        self._truncated_at: int | None = None  # until the first cursor has shown that this was no loss
 
     def begins_at(self, offset: int) -> None:
         """Says where the log begins: one of which records were deleted has to begin with a snapshot."""
-        self._cut_at = offset or None
+        self._truncated_at = offset or None
 
     def read(self, value: bytes | None) -> Counted | None:
         """Takes the next record; the checkpoint that it completes, if it counts. Raises BrokenChangelog."""
@@ -111,7 +111,7 @@ class Chain:
             self._entries.setdefault(record.id, {})[record.index] = record.payload
             return None
         entries = self._entries.get(record.id, {})
-        self._check_cut(record, len(entries))
+        self._check_truncation(record, len(entries))
         follows = record.parent == self.last if self.last is not None else record.snapshot
         if record.run != self._run or len(entries) < record.entries or not follows or record.id == self.last:
             return None
@@ -121,15 +121,15 @@ class Chain:
         return Counted(record, [entries[index] for index in range(record.entries)])
 
     def ends(self) -> None:
-        """Says that all of the log was read. Raises BrokenChangelog where it was cut and holds no cursor."""
-        if self._cut_at is not None:
-            raise BrokenChangelog(f"records before offset {self._cut_at} were deleted that are still needed")
+        """Says that all of the log was read. Raises BrokenChangelog where it was truncated and holds no cursor."""
+        if self._truncated_at is not None:
+            raise BrokenChangelog(f"records before offset {self._truncated_at} were deleted that are still needed")
 
-    def _check_cut(self, first: Cursor, entries: int) -> None:
+    def _check_truncation(self, first: Cursor, entries: int) -> None:
         """Writers delete only what is before the first entry of a snapshot that counted, with nothing else in it."""
-        if self._cut_at is not None and not (first.snapshot and entries == first.entries):
-            raise BrokenChangelog(f"records before offset {self._cut_at} were deleted that are still needed")
-        self._cut_at = None
+        if self._truncated_at is not None and not (first.snapshot and entries == first.entries):
+            raise BrokenChangelog(f"records before offset {self._truncated_at} were deleted that are still needed")
+        self._truncated_at = None
 
     def wrote(self, cursor: Cursor) -> None:
         """Takes a whole checkpoint, whose parent is the last that counted, and whose records are the next in the log.
@@ -137,5 +137,5 @@ class Chain:
         What stands there is known, so it need not be read.
         """
         assert cursor.parent == self.last, "it was made by this chain"
-        assert self._cut_at is None, "nothing is written to a log that was found cut"
+        assert self._truncated_at is None, "nothing is written to a log that was found truncated"
         self.last, self._entries = cursor.id, {}

@@ -16,7 +16,7 @@ class Log(Protocol):
     def read(self, start: int | None, until: int | None) -> AsyncIterator[tuple[int, bytes | None]]:
         """The records from `start` (None: the oldest there is) to before `until` (None: the end as it is now).
 
-        Raises LogCut if records in between were deleted.
+        Raises LogTruncated if records in between were deleted.
         """
         ...
 
@@ -29,8 +29,8 @@ class Log(Protocol):
         ...
 
 
-class LogCut(RuntimeError):
-    """The log was deleted under its reader: it has to start over."""
+class LogTruncated(RuntimeError):
+    """Records were deleted under the reader of a log: it has to start over."""
 
 
 def portions(values: Iterable[bytes], size: int) -> Iterator[list[bytes]]:

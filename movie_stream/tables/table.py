@@ -10,7 +10,7 @@ from typing import Final, Generic, Protocol, TypeVar
 from movie_stream.columnar.allocator import trim
 from movie_stream.tables.checkpoint import BrokenChangelog, Chain, CheckpointId, Cursor, EntryRecord, encode
 from movie_stream.tables.claim import Claim
-from movie_stream.tables.log import Log, LogCut, portions
+from movie_stream.tables.log import Log, LogTruncated, portions
 
 
 class State(Protocol):
@@ -30,8 +30,8 @@ S = TypeVar("S", bound=State)
 SENT_AT_ONCE: Final = 1 << 20
 """Bytes of entries, about, that are on their way to the log at one time, besides the copy that they are made of."""
 
-MUCH: Final = 1 << 20
-"""Bytes of entries after which it is worth the while to look for memory that can be given back."""
+TRIM_AFTER_BYTES: Final = 1 << 20
+"""Bytes of entries read or written after which freed memory is returned to the OS."""
 
 
 class Overtaken(RuntimeError):
@@ -44,7 +44,7 @@ class Frozen:
 
     snapshot: bool
     entries: Iterable[bytes]
-    """To be gone through once: they may be put together only then."""
+    """One-shot iterable, encoded lazily."""
     position: int
     watermark_ms: int | None
 
@@ -71,9 +71,9 @@ class Table(Generic[S]):
         while True:
             try:
                 await self._read_all()
-            except LogCut:
+            except LogTruncated:
                 continue
-            if self._snapshot_bytes + self._delta_bytes >= MUCH:
+            if self._snapshot_bytes + self._delta_bytes >= TRIM_AFTER_BYTES:
                 trim()
             return
 
@@ -143,7 +143,7 @@ class Table(Generic[S]):
         self._weigh(frozen.snapshot, size)
         if frozen.snapshot and alone:
             await self._log.delete_before(offsets[0])
-        if size >= MUCH:
+        if size >= TRIM_AFTER_BYTES:
             trim()
 
     async def _read_back(self, cursor: Cursor, offsets: list[int]) -> bool:
@@ -160,8 +160,8 @@ class Table(Generic[S]):
                 async for offset, value in self._log.read(self._next_offset, offsets[-1] + 1):
                     self._chain.read(value)
                     foreign += offset > offsets[0] and offset not in offsets
-            except LogCut as cut:  # by a writer whose snapshot counted meanwhile
-                raise Overtaken(f"checkpoint {cursor.id.sequence} of this writer was deleted by another") from cut
+            except LogTruncated as error:  # by a writer whose snapshot counted meanwhile
+                raise Overtaken(f"checkpoint {cursor.id.sequence} of this writer was deleted by another") from error
         self._next_offset = offsets[-1] + 1
         if self._chain.last != cursor.id:
             raise Overtaken(f"checkpoint {cursor.id.sequence} of this writer does not count: another writer came first")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
 from typing import Any, TypeVar
 
-from movie_stream.tables.log import LogCut
+from movie_stream.tables.log import LogTruncated
 
 T = TypeVar("T")
 Turn = Callable[[], Awaitable[None]]
@@ -38,9 +38,9 @@ class MemoryLog:
         return self.end - 1
 
     def get(self, start: int, end: int) -> list[bytes | None]:
-        """The records from `start` to before `end`. Raises LogCut."""
+        """The records from `start` to before `end`. Raises LogTruncated."""
         if start < self.start:
-            raise LogCut(f"cut at {self.start}, asked for {start}")
+            raise LogTruncated(f"cut at {self.start}, asked for {start}")
         return self._records[start:end]
 
     async def append(self, values: Sequence[bytes]) -> list[int]:

@@ -13,8 +13,8 @@ import pytest
 from movie_stream.aggregates import accumulator, merger, partial
 from movie_stream.aggregates.accumulator import Accumulator
 from movie_stream.aggregates.groups import Block, Groups
-from movie_stream.aggregates.merger import DocumentKey, Eviction, Merger, Place
-from movie_stream.aggregates.refused import Refused
+from movie_stream.aggregates.merger import DocumentKey, Eviction, Merger, StoreKey
+from movie_stream.aggregates.refused import OpenOriginals
 from movie_stream.aggregates.users import Users
 from movie_stream.columnar.columns import Ints
 from movie_stream.mongo.guard import Rev
@@ -196,14 +196,14 @@ def what_is_stored_not_fetched(patch: pytest.MonkeyPatch) -> None:
 
 
 def only_one_part_fetched(patch: pytest.MonkeyPatch) -> None:
-    original = Merger.places
-    patch.setattr(Merger, "places", lambda self, key: original(self, key)[:1])
+    original = Merger.store_keys
+    patch.setattr(Merger, "store_keys", lambda self, key: original(self, key)[:1])
 
 
 def evicted_although_changed(patch: pytest.MonkeyPatch) -> None:
     original = Merger.evict
 
-    def evict(self: Merger, stored: Mapping[Place, Rev]) -> None:
+    def evict(self: Merger, stored: Mapping[StoreKey, Rev]) -> None:
         dirty, self.dirty = self.dirty, {}
         original(self, _as_they_are(self, stored))
         self.dirty = dirty
@@ -211,13 +211,13 @@ def evicted_although_changed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Merger, "evict", evict)
 
 
-def _as_they_are(merger: Merger, stored: Mapping[Place, Rev]) -> dict[Place, Rev]:
-    """All places of the keys in `stored`, as if they stood in the store as they are now."""
+def _as_they_are(merger: Merger, stored: Mapping[StoreKey, Rev]) -> dict[StoreKey, Rev]:
+    """All parts of the keys in `stored`, as if they stood in the store as they are now."""
     return {
-        place: merger._rev(dict(merger._parts(key.collection)), rows)
-        for key in {place.key for place in stored}
-        for place, rows in merger._rows_by_place(key.collection, [key.start_ms]).items()
-        if place.key == key
+        store_key: merger._rev(dict(merger._groups_of(key.collection)), rows)
+        for key in {store_key.key for store_key in stored}
+        for store_key, rows in merger._rows_by_store_key(key.collection, [key.start_ms]).items()
+        if store_key.key == key
     }
 
 
@@ -230,15 +230,15 @@ def new_users_touch_only_the_new_day(patch: pytest.MonkeyPatch) -> None:
 
 
 def refusals_not_saved(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Refused, "blocks", lambda self, snapshot, most=None: iter(()))
+    patch.setattr(OpenOriginals, "blocks", lambda self, snapshot, most=None: iter(()))
 
 
 def originals_not_closed(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Refused, "close", lambda self, original: None)
+    patch.setattr(OpenOriginals, "close", lambda self, original: None)
 
 
 def copies_of_anything_count(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Refused, "is_open", lambda self, original, copy: True)
+    patch.setattr(OpenOriginals, "is_open", lambda self, original, copy: True)
 
 
 def copies_not_parted(patch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ from movie_stream.aggregates import groups as groups_module
 from movie_stream.aggregates import merger as merger_module
 from movie_stream.aggregates.accumulator import Accumulator, Rules
 from movie_stream.aggregates.merger import Merger
-from movie_stream.aggregates.refused import named
+from movie_stream.aggregates.refused import replay_header
 from movie_stream.aggregates.results import RESULTS
 from movie_stream.events.chunk import chunk_of
 from movie_stream.kafka.cluster.topics import AgentTopics, Topics, Topology
@@ -204,7 +204,7 @@ class Process:
         """The headers of copies."""
         of_each = {offset: self.world.copies.get((self.partition, offset)) for offset in range(start, end)}
         return {
-            offset: named("memory", self.partition, original)
+            offset: replay_header("memory", self.partition, original)
             for offset, original in of_each.items()
             if original is not None and self.kind == "accumulate"
         }

@@ -11,8 +11,8 @@ import numpy as np
 
 from movie_stream.aggregates import results
 from movie_stream.aggregates.accumulator import Accumulator, DeadLetter, Rules
-from movie_stream.aggregates.merger import Evicted, Merger, Place
-from movie_stream.aggregates.refused import named
+from movie_stream.aggregates.merger import Evicted, Merger, StoreKey
+from movie_stream.aggregates.refused import replay_header
 from movie_stream.events.chunk import Chunk, chunk_of
 from tests.support.reference import Record, views
 
@@ -43,7 +43,7 @@ def chunk_of_records(
         [value for _, _, value in part],
         times,
         replays={
-            offset: named(TOPIC, partition, original)
+            offset: replay_header(TOPIC, partition, original)
             for offset in range(start, end)
             if (original := (copies or {}).get((partition, offset))) is not None
         },
@@ -143,20 +143,20 @@ def run(
     return pipeline
 
 
-def evict(merger: Merger, store: dict[Place, bytes], allowed_lateness_ms: int, limit: int = 0) -> list[Evicted]:
+def evict(merger: Merger, store: dict[StoreKey, bytes], allowed_lateness_ms: int, limit: int = 0) -> list[Evicted]:
     """Moves what can go into the store."""
     windows = merger.evictable(allowed_lateness_ms, limit)
     evicted = [one for some in merger.packed(windows) for one in some]
-    store.update({one.place: one.payload for one in evicted})
-    merger.evict({one.place: one.rev for one in evicted})
+    store.update({one.store_key: one.payload for one in evicted})
+    merger.evict({one.store_key: one.rev for one in evicted})
     return evicted
 
 
-def fetch(merger: Merger, store: Mapping[Place, bytes]) -> None:
+def fetch(merger: Merger, store: Mapping[StoreKey, bytes]) -> None:
     """Brings back what is there of the keys that changed again."""
     asked = list(merger.unfetched)
-    places = [place for key in asked for place in merger.places(key)]
-    merger.fetched([store[place] for place in places if place in store], asked)
+    wanted = [store_key for key in asked for store_key in merger.store_keys(key)]
+    merger.fetched([store[store_key] for store_key in wanted if store_key in store], asked)
 
 
 def merged(
@@ -164,7 +164,7 @@ def merged(
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Applies partials in chunks to a merger with restores and evictions in between; collects the newest documents."""
     documents: dict[str, dict[str, tuple[tuple[int, ...], dict[str, Any]]]] = {}
-    store: dict[Place, bytes] = {}
+    store: dict[StoreKey, bytes] = {}
     merger = Merger(partitions, results=declared)
     written: list[bytes] = []
     position = 0

@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from movie_stream.aggregates.accumulator import Accumulator, Rules
-from movie_stream.aggregates.merger import Merger, Place
+from movie_stream.aggregates.merger import Merger, StoreKey
 from movie_stream.events.chunk import chunk_of
 from movie_stream.runs.fingerprint import FORMAT
 from movie_stream.tables.checkpoint import CheckpointId, Cursor, EntryRecord, decode, encode
@@ -58,7 +58,7 @@ def made() -> StoredState:
     states = [Accumulator(p, PARTITIONS, RULES, topic=TOPIC) for p in range(PARTITIONS)]
     logs: list[list[bytes]] = [[] for _ in states]
     merger, merged = Merger(PARTITIONS), list[bytes]()
-    store: dict[Place, bytes] = {}
+    store: dict[StoreKey, bytes] = {}
     for part in (2, 3):  # fourths of the records
         sent: list[bytes] = []
         for p, state in enumerate(states):
@@ -71,7 +71,8 @@ def made() -> StoredState:
             _save(merger, merged)
             evict(merger, store, RULES.allowed_lateness_ms)
             _save(merger, merged)
-    return StoredState(records, copies, logs, merged, sent, {place.id: payload for place, payload in store.items()})
+    evicted = {store_key.id: payload for store_key, payload in store.items()}
+    return StoredState(records, copies, logs, merged, sent, evicted)
 
 
 def _save(state: Accumulator | Merger, log: list[bytes]) -> None:

@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from movie_stream.aggregates.refused import named
+from movie_stream.aggregates.refused import replay_header
 from movie_stream.commands.dead_letters.common import Opened, footnotes, narrow_console, open_letters, progress_bar
 from movie_stream.console import logs
 from movie_stream.dead_letters.copies import GONE, LATE, SILENT_S, TOO_LARGE, Change, Copy, Judge, changes_of, rewritten
@@ -154,7 +154,7 @@ class _Replay:
         with client.explained(self._settings, f"writing to {topic}"):
             for copy in copies:
                 partition = copy.letter.partition
-                headers = [(REPLAY_OF, named(self._topic_identity, partition, copy.letter.original))]
+                headers = [(REPLAY_OF, replay_header(self._topic_identity, partition, copy.letter.original))]
                 if len(copy.key) + len(copy.value) <= LARGE_BYTES:
                     sent.append(
                         await self._producer.send(topic, copy.value, key=copy.key, partition=partition, headers=headers)

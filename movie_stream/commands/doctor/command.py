@@ -30,7 +30,7 @@ from movie_stream.kafka.cluster.access import access_in_words, user_of
 from movie_stream.kafka.offsets import first_of
 from movie_stream.masking import printable
 from movie_stream.mongo import runs, schema
-from movie_stream.mongo.client import Database, address_of, guarded, opened
+from movie_stream.mongo.client import Database, address_of, majority_acknowledged, opened
 from movie_stream.runs.fingerprint import changes, fingerprint
 from movie_stream.settings import Settings
 
@@ -166,7 +166,7 @@ async def _kafka(settings: Settings, findings: Findings) -> None:
             findings.check = "Kafka access"
             findings.add("ok", access_in_words(settings))
             findings.check = "topics"
-            there = await topics.partitions_of(admin, names.all)
+            there = await topics.partition_counts(admin, names.all)
             missing = [name for name in names.all if name not in there]
             if missing:
                 await permissions.insist(settings, admin, names.needs)
@@ -281,8 +281,8 @@ async def _mongodb(settings: Settings, findings: Findings) -> None:
 
 
 async def _write(db: Database) -> None:
-    """A real write, removed again. Raises the errors of the driver."""
-    scratch = guarded(db, SCRATCH)
+    """A real write, which leaves nothing. Raises what the driver raises."""
+    scratch = majority_acknowledged(db, SCRATCH)
     try:
         await scratch.insert_one({"_id": uuid.uuid4().hex})
     finally:

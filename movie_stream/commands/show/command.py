@@ -18,7 +18,7 @@ from movie_stream.commands.show.table import printed
 from movie_stream.commands.show.text import as_csv, as_json
 from movie_stream.commands.show.watch import Look, watch
 from movie_stream.errors import UsageError
-from movie_stream.events.moment import A_MOMENT_OR_AGE, moment_or_age
+from movie_stream.events.moment import A_MOMENT_OR_AGE, parse_moment_or_age
 from movie_stream.mongo import query
 from movie_stream.mongo.client import opened
 from movie_stream.mongo.query import Query, check, result_named
@@ -111,7 +111,7 @@ def _time(option: str, text: str | None, now: datetime) -> datetime | None:
     if text is None:
         return None
     try:
-        return moment_or_age(text, now)
+        return parse_moment_or_age(text, now)
     except ValueError as error:
         raise UsageError(argument=option, expected=A_MOMENT_OR_AGE, got=text) from error
 

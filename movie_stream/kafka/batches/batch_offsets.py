@@ -21,24 +21,24 @@ _FIELDS: Final = struct.Struct(">q15xi30xi")
 
 
 class Given(NamedTuple):
-    """The offsets that a broker has given to a batch of the present format."""
+    """The offsets that a broker has assigned to a batch of the present format."""
 
     base: int
-    """The first."""
+    """The first offset."""
     last: int
-    """The last, from the first."""
+    """The last, relative to the first."""
     at: int | None
     """Where the records at hand begin among all of it; None where compaction has left holes."""
 
     @classmethod
     def of(cls, data: memoryview) -> Given:
-        """Those of a whole batch."""
+        """The offsets of a whole batch."""
         base, last, count = _FIELDS.unpack_from(data)
         return cls(base, last, 0 if count == last + 1 else None)
 
     @property
     def end(self) -> int:
-        """The offset behind it."""
+        """The offset after the last."""
         return self.base + self.last + 1
 
     def counted(self, offsets: Ints) -> Ints:
@@ -67,5 +67,5 @@ def counted(given: Sequence[Given], raw: Sequence[RawBatch], offsets: Ints) -> t
         return offsets, []
     parts = np.split(offsets, firsts[1:])
     numbered = [one.counted(part) for one, part in zip(given, parts, strict=True)]
-    odd = [place for place, (part, ours) in enumerate(zip(parts, numbered, strict=True)) if ours is not part]
+    odd = [at for at, (part, ours) in enumerate(zip(parts, numbered, strict=True)) if ours is not part]
     return np.concatenate(numbered), odd

@@ -34,8 +34,8 @@ _HALF: Final = 1 << 63
 _unpack_records = fetcher.PartitionRecords._unpack_records
 
 
-class ShownRecords(MemoryRecords):
-    """aiokafka's, which show the bytes that they are read from."""
+class RawMemoryRecords(MemoryRecords):
+    """aiokafka's MemoryRecords, which keep their raw buffer."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
@@ -59,7 +59,7 @@ class Record(NamedTuple):
 def take_any() -> None:
     """From now on aiokafka reads records whatever the names of their headers are, in this process."""
     fetcher.PartitionRecords._unpack_records = unpack_records
-    fetcher.MemoryRecords = ShownRecords
+    fetcher.MemoryRecords = RawMemoryRecords
 
 
 def unpack_records(self: Any) -> Iterator[Any]:
@@ -161,7 +161,7 @@ def records_in(data: memoryview) -> Iterator[Record]:
 
 
 def _headers(body: bytes, at: int) -> tuple[list[tuple[str, bytes | None]], int]:
-    """The headers whose number stands there, and the place behind them."""
+    """The headers whose number stands there, and the position behind them."""
     count, at = _varint(body, at)
     headers = list[tuple[str, bytes | None]]()
     for _ in range(count):
@@ -176,7 +176,7 @@ def _headers(body: bytes, at: int) -> tuple[list[tuple[str, bytes | None]], int]
 
 
 def _string(body: bytes, at: int) -> tuple[bytes | None, int]:
-    """The string, or null, whose length stands there, and the place behind it."""
+    """The string, or null, whose length stands there, and the position behind it."""
     length, at = _varint(body, at)
     if length < 0:
         return None, at
@@ -184,9 +184,9 @@ def _string(body: bytes, at: int) -> tuple[bytes | None, int]:
 
 
 def _varint(body: bytes, at: int) -> tuple[int, int]:
-    """The signed (zigzag) varint of 64 bits that begins there, and the place behind it. Raises IndexError, ValueError.
+    """The signed (zigzag) varint of 64 bits that begins there, and the position behind it.
 
-    aiokafka's own reads on behind the end.
+    aiokafka's own reads on behind the end. Raises IndexError, ValueError.
     """
     raw = shift = 0
     while True:

@@ -29,9 +29,9 @@ from movie_stream.masking import printable
 Packed = bytes | memoryview
 
 AT_ONCE_BYTES = 16 << 20
-"""Of one batch, unpacked as a whole; what has more comes in pieces."""
+"""The most bytes of a batch that is unpacked as a whole; a larger one is unpacked in pieces."""
 PIECE_BYTES = 1 << 20
-"""Of what is unpacked at a time, about; a block of lz4 has up to 4 MiB."""
+"""Bytes of a piece, about; a block of lz4 has up to 4 MiB."""
 
 DAMAGE: Final = (
     cramjam.DecompressionError,
@@ -51,12 +51,12 @@ _GZIP: Final = 16 + zlib.MAX_WBITS
 _GZIP_MEMBER: Final = b"\x1f\x8b\x08"
 """What a member begins with. What begins otherwise behind one is passed over, as Java's GZIPInputStream does."""
 _FED_BYTES: Final = 64 << 10
-"""Of what is packed, to zlib at a time: it copies what it did not come to."""
+"""Compressed bytes that zlib is fed at a time: it copies those that it does not use."""
 _NO_ROOM: Final = "failed to write whole buffer"
 _XERIAL: Final = b"\x82SNAPPY\x00"
 _XERIAL_HEADER_BYTES: Final = 16
 _XERIAL_SIZE_BYTES: Final = 4
-"""Before each block."""
+"""Bytes of the size before each block."""
 _LZ4_MAGIC: Final = 0x184D2204
 _LZ4_INDEPENDENT, _LZ4_BLOCK_SUMS, _LZ4_SIZE, _LZ4_SUM, _LZ4_DICTIONARY = 0x20, 0x10, 0x08, 0x04, 0x01
 _LZ4_BLOCK_BYTES: Final = 4 << 20
@@ -139,7 +139,7 @@ def limits() -> Limits:
 
 
 def record_too_large(size: int) -> BatchTooLarge:
-    """A record of so many bytes is beyond its bound."""
+    """The error for a record of so many bytes, more than MAX_RECORD_BYTES."""
     return BatchTooLarge(
         what=f"a record batch unpacks to a record of {size:,} bytes, more than MAX_RECORD_BYTES ({limits().record:,})",
         remedy="if its producer is honest, raise MAX_RECORD_BYTES; else ",
@@ -147,7 +147,7 @@ def record_too_large(size: int) -> BatchTooLarge:
 
 
 def plain(payload: Packed) -> Packed:
-    """What is not packed. Raises TooLargeAtOnce."""
+    """Uncompressed records as they are. Raises TooLargeAtOnce."""
     if len(payload) > AT_ONCE_BYTES:
         raise TooLargeAtOnce
     return payload
@@ -187,7 +187,7 @@ def zstd(payload: Packed) -> bytes:
 
 
 AT_ONCE: Final[tuple[Callable[[Packed], Packed], ...]] = (plain, gzip, snappy, lz4, zstd)
-"""By the number of the codec."""
+"""The functions above, by the number of the codec."""
 
 
 def pieces(codec: int, payload: Packed) -> Iterator[Packed]:

@@ -1,7 +1,7 @@
 """The records of a batch as columns: format 2 of Kafka's record batches, parsed all at once instead of one by one.
 
 A record says how long it is, so where the next one begins is known only when it was read. Nearly all of ours end with
-the brace of a JSON object and the zero that means "no headers", though: these places are taken for ends, and the
+the brace of a JSON object and the zero that means "no headers", though: these positions are taken for ends, and the
 lengths prove it. A record ends where the next begins, all the way from the first to the last; where it does not, the
 records in between are read one by one.
 
@@ -29,14 +29,14 @@ _LENGTH_AT, _LENGTH_FROM = 8, 12
 _ATTRIBUTES_AT: Final = 21
 
 _MORE: Final = np.uint64(0x8080808080808080)
-"""Set in every byte of a varint but its last."""
+"""The continuation bit of each byte: set in every byte of a varint but its last."""
 _SEVEN: Final = np.uint64(0x7F7F7F7F7F7F7F7F)
 _ONE: Final = np.uint64(1)
 _END: Final = ord("}")
 _BYTES_AT_ONCE: Final = 1 << 18
-"""Of the text, when ends are looked for."""
+"""Bytes of the text that are searched for ends at a time."""
 MOST_HEADERS: Final = 100
-"""Of a record; what has more is Malformed here, and left to who reads record by record."""
+"""Of a record; one with more is Malformed here, and read record by record."""
 
 
 class Malformed(ValueError):
@@ -44,11 +44,11 @@ class Malformed(ValueError):
 
 
 class RawBatch(NamedTuple):
-    """One batch with its records still packed."""
+    """One batch: what its header says, and its records in one piece."""
 
     base_offset: int
     records: int
-    """How many it has."""
+    """The number of records."""
     first_time_ms: int
     fixed_time_ms: int | None
     """When the broker appended it, if the topic counts that; else each record has a time of its own."""
@@ -57,24 +57,24 @@ class RawBatch(NamedTuple):
 
     @classmethod
     def of(cls, data: memoryview, decompress: Sequence[Callable[[memoryview], bytes | memoryview]]) -> Self:
-        """The batch that lies there; `decompress` has a function for each codec, by its number."""
+        """Parses a batch; `decompress` has a function for each codec, by its number."""
         base_offset, _, _, _, _, attributes, _, first_ms, largest_ms, _, _, _, count = _HEADER.unpack_from(data)
         body = decompress[attributes & _CODEC](data[_HEADER.size :])
         return cls(base_offset, count, first_ms, largest_ms if attributes & _LOG_APPEND_TIME else None, body)
 
 
 def codec_of(data: memoryview) -> int:
-    """The number of the codec that a batch's records are packed with."""
+    """The number of the codec that a batch is compressed with."""
     return data[_ATTRIBUTES_AT + 1] & _CODEC
 
 
 def packed_of(data: memoryview) -> memoryview:
-    """A batch's records as they came."""
+    """A batch's records, still compressed."""
     return data[_HEADER.size :]
 
 
 def piece_of(data: memoryview, records: int, body: memoryview) -> memoryview:
-    """A batch of some of a batch's records, which are no longer packed."""
+    """A batch of some of a batch's records, which are no longer compressed."""
     head = bytearray(data[: _HEADER.size])
     head[_ATTRIBUTES_AT + 1] &= ~_CODEC
     struct.pack_into(">i", head, COUNT_AT, records)
@@ -133,12 +133,12 @@ def _marked(text: Bytes, at: Ints, headers: Ints, ends: Ints, header: str) -> di
         if names.lengths.min() == NULL:
             raise Malformed("a header has no name")
         same = equal(text, names.begins, names.lengths, wanted.take(np.zeros(len(at), np.int64)))
-        for place in np.flatnonzero(same).tolist():
-            marked[int(rows[place])] = values[place] or b""
+        for found in np.flatnonzero(same).tolist():
+            marked[int(rows[found])] = values[found] or b""
 
 
 def varints(text: Bytes, at: Ints) -> tuple[Ints, Ints]:
-    """The signed (zigzag) varint that begins at each place, and the place behind it. Raises Malformed.
+    """The signed (zigzag) varint that begins at each position, and the position behind it. Raises Malformed.
 
     >>> values, behind = varints(joined([bytes([1, 0x80, 2])]), np.array([16, 17]))
     >>> values.tolist(), behind.tolist()
@@ -159,7 +159,7 @@ def varints(text: Bytes, at: Ints) -> tuple[Ints, Ints]:
 
 
 def _squeezed(word: Words) -> Words:
-    """Seven bits of each byte, joined."""
+    """The lower seven bits of each of the eight bytes, joined into one number of up to 56 bits."""
     word = word & _SEVEN
     for step, mask in ((1, 0x007F007F007F007F), (2, 0x00003FFF00003FFF), (4, 0x000000000FFFFFFF)):
         low = np.uint64(mask)
@@ -169,7 +169,7 @@ def _squeezed(word: Words) -> Words:
 
 
 def _strings(text: Bytes, at: Ints) -> tuple[Spans, Ints]:
-    """The string, or null, whose length stands at each place, and the place behind it."""
+    """The string, or null, whose length stands at each position, and the position behind it."""
     lengths, begins = varints(text, at)
     if lengths.min(initial=0) < -1:
         raise Malformed("a string has a length below 0")
@@ -207,7 +207,7 @@ def whole_records(text: Bytes) -> Ints:
 
 
 def size_of_first(text: Bytes) -> int:
-    """In bytes, of the record that a text begins with, which may be longer than the text. Raises Malformed."""
+    """The size in bytes of the record that a text begins with, which may be longer than the text. Raises Malformed."""
     length, body = _varint(text, len(PAD))
     return body - len(PAD) + _length(length)
 
@@ -219,7 +219,7 @@ def _length(length: int) -> int:
 
 
 def _likely(text: Bytes, first: int, end: int) -> Iterator[Ints]:
-    """What is behind a brace and a zero, and is not the end; a piece at a time, to stay in the cache."""
+    """The positions behind a brace and a zero, but for the end; a piece at a time, to stay in the cache."""
     for at in range(first, end - 2, _BYTES_AT_ONCE):
         until = min(at + _BYTES_AT_ONCE, end - 2)
         yield np.flatnonzero((text[at:until] == _END) & (text[at + 1 : until + 1] == 0)) + (at + 2)
@@ -238,12 +238,12 @@ def _chained(text: Bytes, begins: Ints, end: int) -> tuple[Ints, int]:
     if not len(breaks):
         return begins, end
     parts, done, at = list[Ints](), 0, end  # what is before `done` is in `parts`, or is none
-    for place in breaks.tolist():
-        if place < done:
+    for row in breaks.tolist():
+        if row < done:
             continue
-        parts.append(begins[done : place + 1])
-        body = int(bodies[place])
-        *missed, at = _one_by_one(text, _end(body, int(lengths[place]), end), end, begins[place + 1 :])
+        parts.append(begins[done : row + 1])
+        body = int(bodies[row])
+        *missed, at = _one_by_one(text, _end(body, int(lengths[row]), end), end, begins[row + 1 :])
         parts.append(np.array(missed, np.int64))
         done = int(np.searchsorted(begins, at))
     parts.append(begins[done:])
@@ -251,12 +251,12 @@ def _chained(text: Bytes, begins: Ints, end: int) -> tuple[Ints, int]:
 
 
 def _end(body: int, length: int, end: int) -> int:
-    """Of a record; behind `end` where not even its length lies before that. Raises Malformed."""
+    """The end of a record; behind `end` where not even its length lies before that. Raises Malformed."""
     return body if body > end else body + _length(length)
 
 
 def varints_or_none(text: Bytes, at: Ints) -> tuple[Ints, Ints]:
-    """Like varints; what is none has the length 0."""
+    """Like varints, with 0 for a number that has more than eight bytes."""
     try:
         return varints(text, at)
     except Malformed:
@@ -282,7 +282,7 @@ def _one_by_one(text: Bytes, at: int, end: int, known: Ints) -> Iterator[int]:
 
 
 def _varint(text: Bytes, at: int) -> tuple[int, int]:
-    """A single varint; the same as varints."""
+    """A single varint and the position behind it, like varints. Raises Malformed."""
     raw = shift = 0
     while True:
         byte = int(text[at])

@@ -52,44 +52,44 @@ class Fetched(NamedTuple):
 
     data: memoryview
     first: int
-    """Records before this offset were read already."""
+    """The first offset that was not read yet."""
     begin: int
-    """The position before it, and before the batches without records for us that were passed over on the way to it."""
+    """The position before it, and before the control and aborted batches that were skipped on the way to it."""
     place: str
     """For messages: the topic, partition and offset."""
     magic: int
-    """Of its format."""
+    """The version of its format."""
     records: int
-    """How many it has."""
+    """The number of its records."""
     misnumbered: set[str]
     """See WholeBatches, which all batches of a consumer share."""
     opened: Opened | None = None
-    """What is left of it, where it is unpacked piece by piece."""
+    """The rest of it, where it is unpacked piece by piece."""
     given: Given | None = None
-    """Of such a piece, its offsets."""
+    """The offsets of such a piece."""
     unreadable: str = ""
-    """Why its records, or those that are left, cannot be read, where each of them is to be refused."""
+    """Why its remaining records cannot be read, if each of them is to be refused."""
 
     @property
     def offsets(self) -> Given:
-        """Those that the broker has given to it."""
+        """The offsets that the broker has assigned to it."""
         return Given.of(self.data) if self.given is None else self.given
 
 
 RECORDS_AT_ONCE = 36_000
-"""In a chunk. A fetch of compressed records brings many more; but nothing else has its turn while a chunk is applied,
-and what is made of its records is in memory all at once.
+"""The most records of a chunk. A fetch of compressed records brings many more, but applying a chunk blocks the event
+loop, and all of its columns are in memory at once.
 """
 BYTES_AT_ONCE = 8 << 20
-"""In a chunk, unpacked, unless one record has more: a fetch of a few kB may hold gigabytes."""
+"""The most bytes of a chunk, unpacked, unless one record has more: a fetch of a few kB may hold gigabytes."""
 _RECORDS_IN_ONE = 4 * RECORDS_AT_ONCE
-"""Of a batch that is unpacked as a whole."""
+"""The most records of a batch that is unpacked as a whole."""
 _UNREADABLE: Final = (BatchRefused, Malformed, *DAMAGE)
 _AS_IT_IS: Final = (lambda body: body,)
 _OLD_RECORDS: Final = 1_000_000
-"""The most of one batch of an older format, which is read as a whole, record by record."""
+"""The most records of a batch of an older format, which is read as a whole, record by record."""
 MOST_REFUSED = 1_000_000
-"""Records of a batch that cannot be read: each becomes a dead letter, and a few bytes may claim to be very many."""
+"""The most records of an unreadable batch: each becomes a dead letter, and a few bytes may claim very many."""
 _LENGTH_AT, _LENGTH_FROM, _MAGIC_AT, _CRC_AT, _CRC_FROM = 8, 12, 16, 17, 21
 _PRESENT: Final = 2
 
@@ -150,7 +150,7 @@ def _batches(self: Any) -> Iterator[Fetched]:
 
 
 def _intact(data: memoryview, batch: Any) -> bool:
-    """Whether its checksum, CRC-32C over all that comes behind it, is right."""
+    """Whether its checksum, CRC-32C of everything behind it, is right."""
     if data[_MAGIC_AT] != _PRESENT:
         return bool(batch.validate_crc())
     return int.from_bytes(data[_CRC_AT:_CRC_FROM], "big") == google_crc32c.value(bytes(data[_CRC_FROM:]))
@@ -179,12 +179,12 @@ def take_runs(waiting: deque[Fetched], layouts: Layouts | None = None) -> list[R
 
     Raises BatchTooLarge, and BatchDamaged without layouts.
     """
-    parts = list(_cut(_taken(waiting, refusing=layouts is not None)))
+    parts = list(_split(_taken(waiting, refusing=layouts is not None)))
     return parts if layouts is None else [part.decoded(layouts) for part in parts]
 
 
-def _cut(run: Records) -> Iterator[Records]:
-    """Parts of about one size, or of one record that is larger."""
+def _split(run: Records) -> Iterator[Records]:
+    """Splits records into chunks of about equal size; a record that is larger has one of its own."""
     count = len(run.offsets)
     if not count:
         return
@@ -318,7 +318,7 @@ class Opened:
     def __init__(self, batch: Fetched) -> None:
         self._batch = batch
         self.left = batch.records
-        """Records that were not taken yet."""
+        """The number of records that were not taken yet."""
         self.last = -1
         """The offset of the last one that was."""
         self._given = batch.offsets  # as of the next piece
@@ -347,11 +347,11 @@ class Opened:
         return self._batch._replace(data=piece_of(self._batch.data, records, body), records=records, given=given)
 
     def _more(self) -> bool:
-        """Whether anything is behind what was taken."""
+        """Whether anything is left behind the records that were taken."""
         return self._begins[self._at] < len(self._text) - len(PAD) or any(map(len, self._source))
 
     def _fill(self) -> None:
-        """Has more of it unpacked, and looks for the records in it: one at least."""
+        """Unpacks more of it, until it holds at least one whole record."""
         rest = self._text.data[self._begins[-1] : len(self._text) - len(PAD)]
         parts, size, wanted = list[bytes | memoryview]([rest]), len(rest), BYTES_AT_ONCE
         while True:
@@ -394,7 +394,7 @@ def _piece(waiting: deque[Fetched]) -> Records:
 
 
 def _as_columns(batches: Sequence[Fetched], raw: Sequence[RawBatch]) -> Records:
-    """All of their records that were not read yet. Raises Malformed."""
+    """All records of these batches that were not read yet. Raises Malformed."""
     records, marked = records_of(raw, REPLAY_OF)
     offsets, odd = counted([batch.offsets for batch in batches], raw, records.offsets)
     for at in odd:
@@ -435,7 +435,7 @@ def _run_of(rows: Sequence[_Row], unreadable: Mapping[int, str]) -> Records:
 
 
 def _say_misnumbered(batch: Fetched) -> None:
-    """Once of each partition."""
+    """Warns once of each partition."""
     partition = batch.place.rpartition(", ")[0]
     if partition not in batch.misnumbered:
         batch.misnumbered.add(partition)

@@ -1,4 +1,4 @@
-"""How we come in at the broker: the protocol, the login and the certificates that every client is given."""
+"""How clients connect to the broker: security protocol, login and certificates."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from movie_stream.errors import SettingMissing, SettingsError
 from movie_stream.settings import Settings, expectation_of, read_text, variable_of
 
 _PEM_BYTES: Final = 4 << 20
-"""The most that a file of certificates may have; those that systems trust have 200 KB."""
+"""The largest file of certificates that is read; those of operating systems have about 200 KB."""
 
 
 def access_options(settings: Settings) -> dict[str, Any]:
-    """What aiokafka's clients take of it. Raises SettingsError where a certificate or a key cannot be used."""
+    """The options of aiokafka's clients. Raises SettingsError where a certificate or a key cannot be used."""
     options: dict[str, Any] = {"security_protocol": settings.kafka_security_protocol}
     if settings.kafka_security_protocol.endswith("SSL"):
         options["ssl_context"] = tls_context(settings)
@@ -28,7 +28,7 @@ def access_options(settings: Settings) -> dict[str, Any]:
 
 
 def access_in_words(settings: Settings) -> str:
-    """Who comes in, and how; no secret.
+    """The user and the protocol in words, without secrets.
 
     >>> access_in_words(Settings())
     'PLAINTEXT, without a login'
@@ -42,7 +42,7 @@ def access_in_words(settings: Settings) -> str:
 
 
 def user_of(settings: Settings) -> str:
-    """Who we are to the broker, as far as we know."""
+    """The principal that the broker sees, as far as we know."""
     if settings.kafka_sasl_username is not None:
         return settings.kafka_sasl_username
     if settings.kafka_tls_certificate is not None:
@@ -64,7 +64,7 @@ def tls_context(settings: Settings) -> ssl.SSLContext:
 
 
 def _load_own(settings: Settings, context: ssl.SSLContext) -> None:
-    """Loads the certificate that we show, and its key."""
+    """Loads the client certificate and its key."""
     assert settings.kafka_tls_certificate is not None
     secret = settings.kafka_tls_key_password
 

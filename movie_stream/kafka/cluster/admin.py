@@ -27,14 +27,14 @@ class Admin(AIOKafkaAdminClient):
     ) -> dict[TopicPartition, int]:
         """Deletes what is before an offset in each partition; where it begins now. Raises what the broker answers."""
         self._client.cluster.update_metadata(
-            await self._get_cluster_metadata(sorted({place.topic for place in records_to_delete}))
+            await self._get_cluster_metadata(sorted({tp.topic for tp in records_to_delete}))
         )
         by_leader: defaultdict[int, defaultdict[str, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
-        for place, records in records_to_delete.items():
-            leader = self._client.cluster.leader_for_partition(place)
+        for tp, records in records_to_delete.items():
+            leader = self._client.cluster.leader_for_partition(tp)
             if leader is None or leader < 0:
-                raise LeaderNotAvailableError(place)
-            by_leader[leader][place.topic].append((place.partition, records.before_offset))
+                raise LeaderNotAvailableError(tp)
+            by_leader[leader][tp.topic].append((tp.partition, records.before_offset))
         oldest = dict[TopicPartition, int]()
         for leader, topics in by_leader.items():
             request = DeleteRecordsRequest(list(topics.items()), timeout_ms or self._request_timeout_ms)

@@ -39,7 +39,7 @@ MAX_REQUEST_BYTES: Final = 64 << 20
 
 
 CLIENT_ID: Final = "movie-stream"
-"""What all of our clients call themselves, workers with more behind it."""
+"""The `client.id` of all our clients; workers append to it."""
 
 T = TypeVar("T")
 
@@ -90,7 +90,7 @@ def explained(settings: Settings, doing: str) -> Iterator[None]:
 
 
 def forbidden(settings: Settings, error: KafkaError, doing: str) -> BrokerForbids:
-    """What an authorization that failed means to the user."""
+    """The error for an authorization that failed."""
     kind = next(words for kind, words in _FORBIDDEN.items() if isinstance(error, kind))
     named = ", ".join(map(str, error.args))
     return BrokerForbids(user=user_of(settings), what=[f"some on {kind} {named}".rstrip()], doing=doing)
@@ -197,7 +197,7 @@ async def _started(producer: AIOKafkaProducer) -> AIOKafkaProducer:
 
 
 async def stop_producer(producer: AIOKafkaProducer) -> None:
-    """Sends what waits, for a bounded time, and disconnects; aiokafka would wait for a broker that is gone."""
+    """Flushes for a bounded time and disconnects; aiokafka would wait for a broker that is gone."""
     stopping = asyncio.ensure_future(producer.stop())
     await asyncio.wait([stopping], timeout=_SENT_WITHIN_S)
     if not stopping.done():

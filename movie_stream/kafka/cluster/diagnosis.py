@@ -1,4 +1,4 @@
-"""Why no broker lets us in. aiokafka says only that it could not connect; so we knock once more, a step at a time."""
+"""Why no broker accepts us: aiokafka says only that it could not connect, so this connects again, step by step."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def why_silent(settings: Settings) -> str:
 
 
 async def _answers(settings: Settings, addresses: str) -> AsyncIterator[tuple[str, _Answer]]:
-    """What comes of knocking at each address."""
+    """The outcome of connecting to each address."""
     for address in addresses.split(","):
         host, _, port = address.rpartition(":")
         try:
@@ -152,7 +152,7 @@ async def _meaning(
 
 
 def _distrust(settings: Settings, host: str, error: ssl.SSLCertVerificationError) -> tuple[str, str]:
-    """Why the broker's certificate does not satisfy us."""
+    """Why the broker's certificate is not trusted."""
     if error.verify_code in _HOST_MISMATCH:
         return (
             f"its certificate is not for the host {host}",

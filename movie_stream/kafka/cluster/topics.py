@@ -129,8 +129,8 @@ async def ensure(settings: Settings) -> list[str]:
     topics = Topics.of(settings)
     async with client.admin(settings) as admin:
         with client.explained(settings, "creating the topics"):
-            existing = await partitions_of(admin, topics.all)
-            counts = partition_counts(topics, existing, settings.kafka_partitions)
+            existing = await partition_counts(admin, topics.all)
+            counts = intended_partitions(topics, existing, settings.kafka_partitions)
             replicas = min(3, len((await admin.describe_cluster())["brokers"]))
             limit = await max_record_bytes(admin, topics.events) if topics.events in existing else None
             kept = {"cleanup.policy": "delete", **dict.fromkeys(FORGETTING, "-1")}
@@ -153,7 +153,7 @@ async def ensure(settings: Settings) -> list[str]:
             return [topic.name for topic in missing]
 
 
-def partition_counts(topics: Topics, existing: Mapping[str, int], events: int) -> dict[str, int]:
+def intended_partitions(topics: Topics, existing: Mapping[str, int], events: int) -> dict[str, int]:
     """How many partitions each topic has, or is to have where it does not exist: as many as the views' have, which are
     `events` where that does not exist either; and a changelog as many as the topic whose tables it keeps.
     """
@@ -232,7 +232,7 @@ async def describe(settings: Settings, admin: AIOKafkaAdminClient | None = None)
             return await describe(settings, own)
     topics = Topics.of(settings)
     with client.explained(settings, "looking at the topics"):
-        partitions = await partitions_of(admin, topics.all)
+        partitions = await partition_counts(admin, topics.all)
         if missing := [topic for topic in topics.all if topic not in partitions]:
             await permissions.insist(settings, admin, topics.needs)
             raise TopicMissing(topic=missing[0], servers=settings.require_broker())
@@ -254,7 +254,7 @@ def disagreements(topics: Topics, count: Mapping[str, int]) -> list[str]:
     ]
 
 
-async def partitions_of(admin: AIOKafkaAdminClient, names: tuple[str, ...]) -> dict[str, int]:
+async def partition_counts(admin: AIOKafkaAdminClient, names: tuple[str, ...]) -> dict[str, int]:
     """The number of partitions of the topics that exist."""
     seen = await look_at(admin, names)
     if seen is not None:

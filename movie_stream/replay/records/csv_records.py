@@ -71,13 +71,13 @@ class PlainRecords:
         decoded = decode(values, np.full(len(values), now_ms, np.int64), future_tolerance_ms)
         if decoded.refusals:
             refused |= {int(kept[refusal.index]): refusal.reason for refusal in decoded.refusals}
-            kept = kept[decoded.views.index]
-            values = _pick(values, decoded.views.index)
+            kept = kept[decoded.index]
+            values = _pick(values, decoded.index)
         reasons = [RefusedRow(int(rows.lines[row]), reason) for row, reason in refused.items()]
         return ViewChunk(
-            [user_id.encode() for user_id in decoded.views.user_id],
+            [view.user_id.encode() for view in decoded.views],
             values,
-            decoded.views.timestamp_ms,
+            decoded.timestamp_ms,
             rows.lines[kept],
             in_order_of_lines(rows.refused + reasons),
         )

@@ -19,7 +19,7 @@ from movie_stream.kafka.cluster import client, topics
 from movie_stream.kafka.cluster.topics import Topics
 from movie_stream.kafka.log import DELETION_ATTEMPTS, Broker, KafkaLog
 from movie_stream.settings import Settings
-from movie_stream.tables.log import LogCut
+from movie_stream.tables.log import LogTruncated
 
 
 @asynccontextmanager
@@ -177,7 +177,7 @@ async def test_reading_from_before_the_oldest_record_is_a_cut_log(
         log = KafkaLog(broker, Topics.of(settings).accumulate_changelog, 0)
         await log.append([b"%d" % n for n in range(8)])
         monkeypatch.setattr(offsets, "beginnings", beginnings)
-        with pytest.raises(LogCut, match="cut at 5, asked for 2"):
+        with pytest.raises(LogTruncated, match="cut at 5, asked for 2"):
             await read(log, 2)
         assert await read(log) == [(n, b"%d" % n) for n in range(5, 8)]
 

@@ -11,7 +11,7 @@ from pymongo.client_options import ClientOptions
 
 from movie_stream.embedded.launch import free_port
 from movie_stream.errors import MongoRefused, SettingMissing, SettingsError
-from movie_stream.mongo.client import Database, address_of, connect, guarded, newest, opened
+from movie_stream.mongo.client import Database, address_of, connect, linearizable, majority_acknowledged, opened
 from movie_stream.mongo.failures import MongoAway
 from movie_stream.settings import Settings
 
@@ -34,10 +34,10 @@ async def test_what_matters_is_not_left_to_the_uri(settings: Settings) -> None:
         assert options.codec_options.tz_aware
         assert options.codec_options.uuid_representation == UuidRepresentation.STANDARD
         assert options.pool_options.socket_timeout == 30
-        collection = guarded(db, "c")
+        collection = majority_acknowledged(db, "c")
         assert collection.read_preference.mongos_mode == "primary"
         assert collection.write_concern.document["w"] == "majority"
-        assert (await newest(collection)).read_concern.level == "local"
+        assert (await linearizable(collection)).read_concern.level == "local"
 
 
 async def test_limits_of_the_uri_are_kept(settings: Settings) -> None:

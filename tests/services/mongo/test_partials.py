@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from movie_stream.mongo.bulk import LARGEST_DOCUMENT
-from movie_stream.mongo.client import Database, newest, opened
+from movie_stream.mongo.client import Database, linearizable, opened
 from movie_stream.mongo.failures import MongoAway
 from movie_stream.mongo.partials import PartialsStore
 from movie_stream.mongo.schema import ensure
@@ -80,7 +80,7 @@ async def test_a_replica_set_is_asked_for_what_no_deposed_primary_can_give(
     of_set = settings.with_services(bootstrap_servers="127.0.0.1:1", mongodb_uri=uri)
     async with opened(of_set) as db:
         store = PartialsStore(db)
-        assert (await newest(db["_partials"])).read_concern.level == "linearizable"
+        assert (await linearizable(db["_partials"])).read_concern.level == "linearizable"
         many = [(f"k{n}", (n,), 1, b"x" * 20_000) for n in range(2_500)]  # more than one request and one reply
         assert (await store.save(many)).changed == 2_500
         assert await loaded(store, [key for key, _, _, _ in many], 1) == {key: load for key, _, _, load in many}

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from movie_stream.mongo.client import Database, opened
-from movie_stream.mongo.runs import Run, current, open_run, spoil, start_new
+from movie_stream.mongo.runs import Run, current, invalidate, open_run, start_new
 from movie_stream.mongo.schema import ensure
 from movie_stream.settings import Settings
 
@@ -64,8 +64,8 @@ async def test_runs_that_start_at_once_have_numbers_of_their_own(db: Database) -
 
 async def test_a_run_whose_log_has_lost_records_is_nobodys_any_more(db: Database) -> None:
     first = await open_run(db, "views", {"n": 1})
-    await spoil(db, first, "views", "it ends at 7, before 9")
+    await invalidate(db, first, "views", "it ends at 7, before 9")
     assert await current(db, "views") == Run(first.number, {"n": 1, "log": "it ends at 7, before 9"})
     second = await start_new(db, "views", {"n": 1})
-    await spoil(db, first, "views", "said late, of a run that has ended")
+    await invalidate(db, first, "views", "said late, of a run that has ended")
     assert await current(db, "views") == second

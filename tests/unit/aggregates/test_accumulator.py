@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from movie_stream.aggregates import groups as groups_module
 from movie_stream.aggregates import partial, users, vocabulary
 from movie_stream.aggregates.accumulator import Accumulator, DeadLetter, OutOfStep, Rules
-from movie_stream.aggregates.accumulators import OfUsers, TopUsersOf
+from movie_stream.aggregates.aggregators import OfUsers, TopUsersOf
 from movie_stream.aggregates.fields import End, Key
 from movie_stream.aggregates.merger import Merger
-from movie_stream.aggregates.refused import named
+from movie_stream.aggregates.refused import replay_header
 from movie_stream.aggregates.results import RESULTS
 from movie_stream.aggregates.vocabulary import Vocabulary
 from movie_stream.aggregates.window import ALL_TIME
@@ -168,7 +168,7 @@ def test_a_checkpoint_before_the_first_record_says_where_counting_began() -> Non
         again.load(entry)
     again.loaded(500, None)
     [(_, _, view)] = views({})
-    letters = again.apply(replace(chunk_of(0, 500, [view]), replays={500: named("t", 0, 7)}))
+    letters = again.apply(replace(chunk_of(0, 500, [view]), replays={500: replay_header("t", 0, 7)}))
     assert [letter.kind for letter in letters] == ["counted"]
 
 
@@ -194,7 +194,7 @@ def test_spellings_are_kept_within_bounds(monkeypatch: pytest.MonkeyPatch) -> No
 
 def copied(values: Sequence[bytes | None], originals: dict[int, int], start: int = 0) -> Chunk:
     """Records of which some are copies, by offset."""
-    return chunk_of(0, start, values, replays={at: named("topic", 0, of) for at, of in originals.items()})
+    return chunk_of(0, start, values, replays={at: replay_header("topic", 0, of) for at, of in originals.items()})
 
 
 GOOD, BAD = (views({"rating": rating})[0][2] for rating in (3, 9))
@@ -234,7 +234,8 @@ def test_a_copy_whose_original_was_deleted_before_this_run_counts_once() -> None
 
 def test_a_header_of_a_stranger_makes_a_bad_record_that_can_be_replayed() -> None:
     state = Accumulator(0, 1, Rules(), topic="topic")
-    headers = {0: b"", 1: named("elsewhere", 0, 0), 2: named("topic", 0, 2), 3: named("topic", 0, 1)}
+    others = [replay_header(*named) for named in (("elsewhere", 0, 0), ("topic", 0, 2), ("topic", 0, 1))]
+    headers = dict(enumerate([b"", *others]))
     letters = state.apply(chunk_of(0, 0, [GOOD] * 4, replays=headers))
     assert [(letter.offset, letter.kind) for letter in letters] == [(0, "bad"), (1, "bad"), (2, "bad"), (3, "counted")]
     assert letters[0].reason == (

@@ -1,4 +1,4 @@
-"""A batch cut into groups against dictionaries of lists, figure by figure."""
+"""The groups of a batch against dictionaries of lists, figure by figure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from movie_stream.aggregates.batch import Batch, Cut
-from movie_stream.aggregates.vocabulary import Vocabulary
+from movie_stream.aggregates.batch import Batch, GroupedBatch
+from movie_stream.aggregates.vocabulary import Names, Vocabulary
 from movie_stream.aggregates.window import ALL_TIME, DAY, HOUR, Window
 from movie_stream.columnar.columns import order_of
 from movie_stream.columnar.hyperloglog import register_and_rank
+from movie_stream.columnar.spans import Spans
 from movie_stream.events.contract import MISSING
 
 LARGEST = np.iinfo(np.int64).max
@@ -40,19 +41,24 @@ views = st.builds(
 
 
 def batch_of(some: Sequence[View]) -> Batch:
-    words = Vocabulary()
+    words, users = Vocabulary(), Names(longest=10)
+    of_user = [str(view.key) for view in some]
     times, keys, prices = (np.array([view[at] for view in some], np.int64) for at in (0, 1, 4))
     return Batch(
         words,
+        users,
+        np.arange(len(some)),
         np.arange(len(some)) * 2 + 5,
         times,
         times % 24,
         {
-            "movie_id": keys,
+            "key": keys,
+            "movie_id": words.movies.ids([view.title for view in some]),
             "title": words.titles.ids([view.title for view in some]),
             "spelling": words.spellings.ids([view.spelling for view in some]),
+            "user_id": users.ids(of_user),
         },
-        {"user_id": keys.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)},
+        Spans.of([user.encode() for user in of_user]),
         {"price": prices},
     )
 
@@ -60,38 +66,38 @@ def batch_of(some: Sequence[View]) -> Batch:
 @given(st.lists(views, min_size=1, max_size=40), st.sampled_from([HOUR, DAY, ALL_TIME]), st.booleans())
 def test_every_figure_of_every_group(some: list[View], window: Window, by_key: bool) -> None:
     batch = batch_of(some)
-    cut = Cut(batch, window, "movie_id" if by_key else None)
+    grouped = GroupedBatch(batch, window, "key" if by_key else None)
     groups: dict[tuple[int, int], list[int]] = {}
     for row, view in enumerate(some):
         start = 0 if window.length_ms is None else view.time_ms - view.time_ms % window.length_ms
         groups.setdefault((start, view.key if by_key else 0), []).append(row)
     ordered = sorted(groups)
     rows = [groups[group] for group in ordered]
-    assert list(zip(cut.starts.tolist(), cut.keys.tolist(), strict=True)) == ordered
-    assert (len(cut), cut.counts.tolist()) == (len(rows), [*map(len, rows)])
-    assert cut.order.tolist() == [row for group in rows for row in group], "in each by the order of the log"
-    assert cut.label.tolist() == [group[-1] * 2 + 5 for group in rows]
-    assert cut.spread(np.arange(len(cut))).tolist() == [at for at, group in enumerate(rows) for _ in group]
+    assert list(zip(grouped.starts.tolist(), grouped.keys.tolist(), strict=True)) == ordered
+    assert (len(grouped), grouped.counts.tolist()) == (len(rows), [*map(len, rows)])
+    assert grouped.order.tolist() == [row for group in rows for row in group], "in each by the order of the log"
+    assert grouped.label.tolist() == [group[-1] * 2 + 5 for group in rows]
+    assert grouped.spread(np.arange(len(grouped))).tolist() == [at for at, group in enumerate(rows) for _ in group]
     newest = [max(some[row].time_ms for row in group) for group in rows]
-    assert cut.newest.tolist() == newest
+    assert grouped.newest.tolist() == newest
     titles = [
         min(some[row].title for row in group if some[row].time_ms == time)
         for group, time in zip(rows, newest, strict=True)
     ]
-    assert batch.vocabulary.titles.texts(cut.title) == titles
-    assert batch.vocabulary.spellings.texts(cut.spelling) == [min(some[r].spelling for r in group) for group in rows]
+    assert batch.vocabulary.titles.texts(grouped.title) == titles
+    assert batch.vocabulary.spellings.texts(grouped.spelling) == [min(some[r].spelling for r in of) for of in rows]
     prices = [[some[row].price for row in group if some[row].price != MISSING] for group in rows]
     for _ in range(2):  # the second time they are remembered
-        assert cut.sum("price").tolist() == [*map(sum, prices)]
-        high, low = (half.tolist() for half in cut.wide_sum("price"))
+        assert grouped.sum("price").tolist() == [*map(sum, prices)]
+        high, low = (half.tolist() for half in grouped.wide_sum("price"))
         assert [(upper << 32) + lower for upper, lower in zip(high, low, strict=True)] == [*map(sum, prices)]
-        assert cut.count("price").tolist() == [*map(len, prices)]
-        assert cut.largest("price").tolist() == [max(of, default=MISSING) for of in prices]
-        assert cut.smallest("price").tolist() == [min(of, default=LARGEST) for of in prices]
-        hashes = batch.hashes["user_id"][[row for group in rows for row in group]]
-        assert cut.hashes("user_id").tolist() == hashes.tolist()
+        assert grouped.count("price").tolist() == [*map(len, prices)]
+        assert grouped.largest("price").tolist() == [max(of, default=MISSING) for of in prices]
+        assert grouped.smallest("price").tolist() == [min(of, default=LARGEST) for of in prices]
+        hashes = batch.users.hashes(batch.ids["user_id"])[[row for group in rows for row in group]]
+        assert grouped.hashes("user_id").tolist() == hashes.tolist()
         for lg_k in (12, 14):
-            found, wanted = cut.registers("user_id", lg_k), register_and_rank(hashes, lg_k)
+            found, wanted = grouped.registers("user_id", lg_k), register_and_rank(hashes, lg_k)
             assert (found[0].tolist(), found[1].tolist()) == (wanted[0].tolist(), wanted[1].tolist())
 
 

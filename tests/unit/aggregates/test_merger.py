@@ -12,7 +12,7 @@ from movie_stream.aggregates import groups as groups_module
 from movie_stream.aggregates import merger as merger_module
 from movie_stream.aggregates import partial
 from movie_stream.aggregates.accumulator import Accumulator, Rules
-from movie_stream.aggregates.merger import Document, DocumentKey, Merger, OtherRun, Place
+from movie_stream.aggregates.merger import Document, DocumentKey, Merger, OtherRun, StoreKey
 from movie_stream.events.chunk import chunk_of
 from tests.support import reference
 from tests.support.reference import Record, views
@@ -102,13 +102,13 @@ def test_documents_come_in_the_order_of_their_first_change_and_no_more_than_aske
     everything = list(merger.dirty)
     some = merger.documents(4)
     assert {document.key for document in some} == set(everything[:4])
-    merger.again(document.key for document in some)
+    merger.mark_dirty(document.key for document in some)
     assert {document.key for document in merger.documents(10**9)} == set(everything)
     assert not merger.dirty
 
 
 def test_keys_are_fetched_in_the_order_of_their_first_change() -> None:
-    store: dict[Place, bytes] = {}
+    store: dict[StoreKey, bytes] = {}
     merger, idle = Merger(3), source(2, *(hour(number) for number in range(20)))
     busy = [source(p, *(hour(number) for number in (*range(20), 200))) for p in range(2)]
     apply(merger, [message for state in (*busy, idle) for message in sent(state)])
@@ -135,13 +135,13 @@ def test_nothing_is_evicted_without_need_or_watermarks() -> None:
 
 
 def test_an_evicted_key_comes_back_with_the_next_partial() -> None:
-    store: dict[Place, bytes] = {}
+    store: dict[StoreKey, bytes] = {}
     merger, idle = Merger(3), source(2, hour(0, movie_id="m9"))
     busy = [source(p, hour(0, movie_id=f"m{p}"), hour(100)) for p in range(2)]
     apply(merger, [message for state in (*busy, idle) for message in sent(state)])
     before = by_id(merger.documents(10**9))
     rows = len(merger)
-    assert {evicted.place.key.start_ms for evicted in evict(merger, store, LATENESS_MS)} == {START_MS, START_MS}
+    assert {evicted.store_key.key.start_ms for evicted in evict(merger, store, LATENESS_MS)} == {START_MS, START_MS}
     assert len(merger) < rows
     further(idle, hour(0, movie_id="m0"))
     apply(merger, sent(idle))
@@ -167,7 +167,7 @@ def test_what_changes_while_it_is_being_stored_stays() -> None:
     packed = [one for some in merger.packed(merger.evictable(LATENESS_MS, 0)) for one in some]
     further(idle, hour(0, genre="Noir"))
     apply(merger, sent(idle))
-    merger.evict({one.place: one.rev for one in packed})
+    merger.evict({one.store_key: one.rev for one in packed})
     fetch(merger, {})
     kept = by_id(merger.documents(10**9))
     assert kept["hourly_2024-10-31T00:00:00Z"].body["total_views"] == 4
@@ -186,12 +186,12 @@ def left_behind(films: int) -> Merger:
 def test_a_list_leaves_when_all_its_parts_are_stored_as_they_are() -> None:
     merger, window = left_behind(films=100), ("top_movies", START_MS)
     packed = [one for some in merger.packed([window]) for one in some]
-    assert len(packed) == len({one.place.part for one in packed}) > 32
-    assert {one.place.id for one in packed} <= {place.id for place in merger.places(packed[0].place.key)}
-    revs, rows = {one.place: one.rev for one in packed}, len(merger)
+    assert len(packed) == len({one.store_key.part for one in packed}) > 32
+    assert {one.store_key.id for one in packed} <= {part.id for part in merger.store_keys(packed[0].store_key.key)}
+    revs, rows = {one.store_key: one.rev for one in packed}, len(merger)
     merger.evict(dict(list(revs.items())[1:]))
     assert len(merger) == rows, "one part is missing"
-    merger.evict(revs | {packed[0].place: (0, 0, 0)})
+    merger.evict(revs | {packed[0].store_key: (0, 0, 0)})
     assert len(merger) == rows, "one part is stored as it was before"
     merger.evict(revs)
     assert len(merger) == rows - 200
@@ -210,9 +210,11 @@ def test_what_stays_is_there_after_a_restore_without_being_saved_again() -> None
     merger = left_behind(films=30)
     saved = list(merger.freeze(snapshot=True))
     of_lists = [window for window in merger.evictable(LATENESS_MS, 0) if window[0].startswith("top_movies")]
-    day = [one for some in merger.packed(of_lists) for one in some if one.place.key.collection == "top_movies_daily"]
-    older = {Place(DocumentKey("top_movies_daily", START_MS - 9 * DAY_MS, ""), 0): (1, 0, 0)}
-    merger.evict({one.place: one.rev for one in day[1:]} | older)
+    day = [
+        one for some in merger.packed(of_lists) for one in some if one.store_key.key.collection == "top_movies_daily"
+    ]
+    older = {StoreKey(DocumentKey("top_movies_daily", START_MS - 9 * DAY_MS, ""), 0): (1, 0, 0)}
+    merger.evict({one.store_key: one.rev for one in day[1:]} | older)
     delta = list(merger.freeze(snapshot=False))
     assert sum(map(len, delta)) < sum(map(len, saved)) / 4
     restored = Merger(3)
@@ -240,7 +242,7 @@ def test_evictions_restores_and_idle_partitions_do_not_show(seed: int, monkeypat
     rules = Rules(allowed_lateness_ms=LATENESS_MS)
     states = [Accumulator(p, 3, rules) for p in range(3)]
     clocks = [0, 0, 0]
-    merger, saved, store = Merger(3), list[bytes](), dict[Place, bytes]()
+    merger, saved, store = Merger(3), list[bytes](), dict[StoreKey, bytes]()
     documents: dict[str, dict[str, Any]] = {}
     for _ in range(60):
         p = rng.choice((0, 0, 0, 1, 1, 1, 2))

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 
 from movie_stream.aggregates import vocabulary
 from movie_stream.aggregates.accumulator import Accumulator, Rules
+from movie_stream.aggregates.local_time import LocalHours
 from movie_stream.aggregates.reader import Reader
 from movie_stream.aggregates.vocabulary import Names, Vocabulary
 from movie_stream.columnar.spans import Spans
 from movie_stream.events import layout
 from movie_stream.events.chunk import Chunk, chunk_of
-from movie_stream.events.contract import TEXTS
-from movie_stream.events.event import decode
+from movie_stream.events.contract import MISSING, TEXTS
+from movie_stream.events.event import columns_of, decode
 from movie_stream.events.layout import Layouts
 from tests.support import odd_records, reference
 from tests.support.odd_records import BLANKS, MEMBERS, NUMBERS, ORDERS, STRINGS, TIMESTAMPS, plain, written
@@ -37,12 +38,11 @@ def by_decode(values: Sequence[bytes | None], times_ms: Sequence[int]) -> tuple[
     for at, (value, time_ms) in enumerate(zip(values, times_ms, strict=True)):
         decoded = decode([value], [time_ms], TOLERANCE_MS)
         refusals += [(at, refusal.reason) for refusal in decoded.refusals]
-        found = decoded.views
-        if len(found):
-            texts = found.movie_id[0], found.title[0], found.genre[0], found.user_id[0]
-            numbers = (found.timestamp_ms, found.rating_micro, found.duration_min, found.price_micro)
-            first, *others = (int(number[0]) for number in numbers)
-            views.append((at, *texts, first, *others))  # type: ignore[arg-type]
+        for view in decoded.views:
+            columns = columns_of([view])
+            rating, duration, price = (int(columns.numbers[name][0]) for name in ("rating", "duration", "price"))
+            genre = " ".join(view.genre.split())
+            views.append((at, view.movie_id, view.title, genre, view.user_id, view.timestamp, rating, duration, price))
     return views, refusals
 
 
@@ -51,7 +51,7 @@ class Reading:
 
     def __init__(self, warm: bool = False) -> None:
         self.vocabulary, self.users = Vocabulary(), Names(TEXTS["user_id"].longest)
-        self.reader = Reader(self.vocabulary, self.users, TOLERANCE_MS)
+        self.reader = Reader(self.vocabulary, self.users, LocalHours("UTC"), TOLERANCE_MS, MISSING)
         self.layouts = Layouts() if warm else None
 
     def chunk(self, values: Sequence[bytes | None], times_ms: Sequence[int]) -> Chunk:
@@ -59,24 +59,21 @@ class Reading:
         return chunk if self.layouts is None else chunk.decoded(self.layouts)
 
     def read(self, values: Sequence[bytes | None], times_ms: Sequence[int]) -> tuple[list[View], list[tuple[int, str]]]:
-        views, refusals = self.reader.read(self.chunk(values, times_ms))
-        users = [str(user or b"", "utf-8") for user in views.users]
-        known = self.users.find(views.users)
-        assert views.user_ids.tolist() == known.tolist()
-        assert self.users.texts(self.reader.users_of(views)) == users
-        genres = self.vocabulary._genres.texts(views.ids["genre"])
-        spelling, slug = self.vocabulary.genres(views.ids["genre"])
-        shown = [" ".join(genre.split()) for genre in genres]
-        assert self.vocabulary.spellings.texts(spelling) == shown
-        assert self.vocabulary.slugs.texts(slug) == [genre.lower() for genre in shown]
+        batch, refusals = self.reader.read(self.chunk(values, times_ms))
+        users = [str(user or b"", "utf-8") for user in batch.user_names]
+        assert batch.ids["user_id"].tolist() == self.users.find(batch.user_names).tolist()
+        self.reader.add_users(batch)
+        assert self.users.texts(batch.ids["user_id"]) == users
+        shown = self.vocabulary.spellings.texts(batch.ids["spelling"])
+        assert self.vocabulary.slugs.texts(batch.ids["genre"]) == [genre.lower() for genre in shown]
         columns: list[list[Any]] = [
-            views.index.tolist(),
-            self.vocabulary.movies.texts(views.ids["movie_id"]),
-            self.vocabulary.titles.texts(views.ids["title"]),
-            genres,
+            batch.index.tolist(),
+            self.vocabulary.movies.texts(batch.ids["movie_id"]),
+            self.vocabulary.titles.texts(batch.ids["title"]),
+            shown,
             users,
-            views.timestamp_ms.tolist(),
-            *(views.numbers[name].tolist() for name in ("rating", "duration", "price")),
+            batch.timestamp_ms.tolist(),
+            *(batch.numbers[name].tolist() for name in ("rating", "duration", "revenue")),
         ]
         return list(zip(*columns, strict=True)), [(refusal.index, refusal.reason) for refusal in refusals]
 

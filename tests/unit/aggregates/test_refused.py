@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from movie_stream.aggregates import refused as refused_module
-from movie_stream.aggregates.refused import Origin, Refused, RefusedBlock, named, original_of
+from movie_stream.aggregates.refused import BadReplayHeader, OpenOriginals, RefusedBlock, original_of, replay_header
 
 TOPIC = "cluster/topic"
 
@@ -17,7 +17,7 @@ TOPIC = "cluster/topic"
     st.lists(st.tuples(st.integers(0, 3_000), st.sampled_from(["refuse", "close", "save", "restore"])), max_size=60),
 )
 def test_an_original_is_open_until_a_copy_counts(begin: int, steps: list[tuple[int, str]]) -> None:
-    state, open_ones, closed = Refused(), set[int](), set[int]()
+    state, open_ones, closed = OpenOriginals(), set[int](), set[int]()
     state.start(begin)
     changelog = list(state.blocks(snapshot=True))
     saved = open_ones.copy(), closed.copy()
@@ -34,7 +34,7 @@ def test_an_original_is_open_until_a_copy_counts(begin: int, steps: list[tuple[i
             changelog = [*([] if snapshot else changelog), *state.blocks(snapshot)]
             saved = open_ones.copy(), closed.copy()
         elif step == "restore":
-            state = Refused()
+            state = OpenOriginals()
             for block in changelog:
                 state.load(block)
             state.loaded(3_000)
@@ -46,7 +46,7 @@ def test_an_original_is_open_until_a_copy_counts(begin: int, steps: list[tuple[i
 
 def test_blocks_are_cut_to_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refused_module, "_WORDS_IN_BLOCK", 2)
-    state, restored = Refused(), Refused()
+    state, restored = OpenOriginals(), OpenOriginals()
     state.start(0)
     for offset in range(0, 5 * 512, 100):
         state.refuse(offset)
@@ -59,7 +59,7 @@ def test_blocks_are_cut_to_size(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_beginning_is_saved_although_nothing_was_refused() -> None:
-    state = Refused()
+    state = OpenOriginals()
     state.start(7)
     assert list(state.blocks(snapshot=True)) == [RefusedBlock(7, [], b"")]
 
@@ -80,19 +80,19 @@ def test_a_beginning_is_saved_although_nothing_was_refused() -> None:
     ],
 )
 def test_what_names_no_earlier_record_is_refused(header: bytes) -> None:
-    with pytest.raises(Origin, match="expected an earlier record of this partition") as refusal:
+    with pytest.raises(BadReplayHeader, match="expected an earlier record of this partition") as refusal:
         original_of(header, TOPIC, 2, before=9)
     assert len(str(refusal.value)) < 300
 
 
 @given(st.text(max_size=10), st.integers(0, 5), st.integers(0, 2**62))
 def test_what_is_named_is_found(topic: str, partition: int, offset: int) -> None:
-    assert original_of(named(topic, partition, offset), topic, partition, offset + 1) == offset
+    assert original_of(replay_header(topic, partition, offset), topic, partition, offset + 1) == offset
 
 
 def test_what_lies_too_far_back_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refused_module, "REACH", 1_000)
-    state = Refused()
+    state = OpenOriginals()
     state.start(10)
     for offset in (5_000, 5_500, 6_100):
         state.refuse(offset)
@@ -108,7 +108,7 @@ def test_what_lies_too_far_back_is_forgotten(monkeypatch: pytest.MonkeyPatch) ->
 def test_forgetting_changes_no_verdict(refused: set[int], position: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(refused_module, "REACH", 700)
-        state, kept = Refused(), Refused()
+        state, kept = OpenOriginals(), OpenOriginals()
         for each in (state, kept):
             each.start(100)
             for offset in refused:

@@ -74,7 +74,7 @@ def test_genres_keep_their_meaning_whatever_is_forgotten(rounds: list[tuple[list
             found, usable = words.look_up_genres(Spans.of([genre.encode() for genre in some]))
             assert usable.tolist() == [spelled(genre) is not None and len(genre) <= 64 for genre in some]
             good = [genre for genre, one in zip(some, usable.tolist(), strict=True) if one]
-            ids = words.genre_ids(good) if one_by_one else found[usable]
+            ids = words.genre_ids(Spans.of([genre.encode() for genre in good])) if one_by_one else found[usable]
             assert ids.tolist() == found[usable].tolist()
             spelling, slug = words.genres(ids)
             shown = [" ".join(genre.split()) for genre in good]

@@ -8,7 +8,7 @@ from aiokafka.partitioner import murmur2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from movie_stream.columnar.murmur2 import murmur2_many, partitions_of, partitions_of_spans
+from movie_stream.columnar.murmur2 import murmur2_of, partitions_of, partitions_of_spans
 from movie_stream.columnar.spans import Spans
 
 KEYS = st.lists(
@@ -19,7 +19,7 @@ KEYS = st.lists(
 
 @given(KEYS)
 def test_hash_equals_kafkas_whatever_the_lengths(keys: list[bytes]) -> None:
-    hashes = murmur2_many(keys)
+    hashes = murmur2_of(keys)
     assert hashes.dtype == np.uint32
     assert hashes.tolist() == [murmur2(key) for key in keys]
 
@@ -34,12 +34,12 @@ def test_partition_equals_kafkas(keys: list[bytes], partition_count: int) -> Non
 
 @pytest.mark.parametrize("key", [b"\0", b"a\0", b"a\0\0\0", b"\0\0\0\0\0", b"user\0\0"])
 def test_trailing_zero_bytes_count(key: bytes) -> None:
-    assert murmur2_many([key, key.rstrip(b"\0")]).tolist() == [murmur2(key), murmur2(key.rstrip(b"\0"))]
+    assert murmur2_of([key, key.rstrip(b"\0")]).tolist() == [murmur2(key), murmur2(key.rstrip(b"\0"))]
 
 
 def test_one_huge_key_does_not_widen_the_others() -> None:
     keys = [b"u%d" % i for i in range(20_000)] + [b"x" * 100_000]
-    assert murmur2_many(keys)[-1] == murmur2(keys[-1])
+    assert murmur2_of(keys)[-1] == murmur2(keys[-1])
 
 
 def test_no_partition_is_a_mistake() -> None:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -21,6 +20,7 @@ from movie_stream.events.event import (
     View,
     _decode_together,
     _depth,
+    columns_of,
     decode,
     decode_one,
 )
@@ -43,6 +43,12 @@ def written(json_text: str) -> bytes:
     return GOOD[:-1] + b"," + json_text.encode() + b"}"
 
 
+def number_column(decoded: Decoded, name: str) -> list[int]:
+    """A column of numbers, in units of the last decimal."""
+    column: list[int] = columns_of(decoded.views).numbers[name].tolist()
+    return column
+
+
 def reason(value: bytes | None) -> str:
     """Why a record is refused; "" if it is not."""
     decoded = decode([value], None, TOLERANCE_MS)
@@ -55,15 +61,20 @@ def reason(value: bytes | None) -> str:
 
 def test_every_field_becomes_a_column() -> None:
     value = record(genre=" Sci-Fi ", rating=4.5, duration=117, price=2.25)
-    views = decode([value, GOOD], [-1, -1], TOLERANCE_MS).views
+    decoded = decode([value, GOOD], [-1, -1], TOLERANCE_MS)
+    assert decoded.index.tolist() == [0, 1]
+    views = columns_of(decoded.views)
     assert len(views) == 2
-    assert views.index.tolist() == [0, 1]
-    assert (views.movie_id, views.title, views.user_id) == (["m1"] * 2, ["Alien"] * 2, ["u1"] * 2)
-    assert views.genre == [" Sci-Fi ", "Sci-Fi"], "grouping trims it; the record is as it came"
-    assert views.timestamp_ms.tolist() == [A_VIEW["timestamp"]] * 2
-    assert views.rating_micro.tolist() == [4_500_000, MISSING]
-    assert views.duration_min.tolist() == [117, MISSING]
-    assert views.price_micro.tolist() == [2_250_000, MISSING]
+    assert {name: views.texts[name].tolist() for name in ("movie_id", "title", "user_id")} == {
+        "movie_id": [b"m1"] * 2,
+        "title": [b"Alien"] * 2,
+        "user_id": [b"u1"] * 2,
+    }
+    assert views.texts["genre"].tolist() == [b" Sci-Fi ", b"Sci-Fi"], "grouping trims it; the record is as it came"
+    assert views.timestamp_ms.tolist() == decoded.timestamp_ms.tolist() == [A_VIEW["timestamp"]] * 2
+    assert views.numbers["rating"].tolist() == [4_500_000, MISSING]
+    assert views.numbers["duration"].tolist() == [117, MISSING]
+    assert views.numbers["price"].tolist() == [2_250_000, MISSING]
 
 
 def test_no_records_are_no_views() -> None:
@@ -219,7 +230,7 @@ def test_of_a_member_that_is_given_twice_the_last_counts(members: str, rating: i
         if rating is None:
             assert [values[refusal.index] for refusal in decoded.refusals] == [value] * len(micro)
         else:
-            assert [at for at in decoded.views.rating_micro.tolist() if at >= 0] == micro
+            assert [at for at in number_column(decoded, "rating") if at >= 0] == micro
 
 
 def test_a_reason_names_what_came_last() -> None:
@@ -277,9 +288,9 @@ def test_both_at_once() -> None:
 def test_numbers_count_as_millionths_half_to_even() -> None:
     cases = {"4.5": 4_500_000, "0.0000005": 0, "0.0000015": 2, "4.9999999": 5_000_000, "1e-400": 0, "-0": 0}
     for text, micro in cases.items():
-        assert decode([written(f'"rating":{text}')], None, 0).views.rating_micro.tolist() == [micro], text
-    dear = decode([written('"price":1e9'), written('"price":999999999.999999')], None, 0).views
-    assert dear.price_micro.tolist() == [10**15, 10**15 - 1]
+        assert number_column(decode([written(f'"rating":{text}')], None, 0), "rating") == [micro], text
+    dear = decode([written('"price":1e9'), written('"price":999999999.999999')], None, 0)
+    assert number_column(dear, "price") == [10**15, 10**15 - 1]
 
 
 def test_the_future_is_measured_from_the_records_own_time() -> None:
@@ -287,7 +298,7 @@ def test_the_future_is_measured_from_the_records_own_time() -> None:
     assert isinstance(now, int)
     times = [now - TOLERANCE_MS, now - TOLERANCE_MS - 1, -1, 0, now + 10**12]
     decoded = decode([GOOD] * 5, times, TOLERANCE_MS)
-    assert decoded.views.index.tolist() == [0, 2, 4]
+    assert decoded.index.tolist() == [0, 2, 4]
     assert [refusal.index for refusal in decoded.refusals] == [1, 3]
     assert decoded.refusals[0].reason == (
         "timestamp: lies 3,600 s after the record itself was written, more than the 3,600 s of FUTURE_TOLERANCE"
@@ -457,11 +468,13 @@ Outcome = tuple[list[tuple[Any, ...]], list[tuple[int, str]]]
 
 
 def outcome(decoded: Decoded, first: int = 0) -> Outcome:
-    views = decoded.views
+    views = columns_of(decoded.views)
+    assert views.timestamp_ms.tolist() == decoded.timestamp_ms.tolist()
     columns = (
-        (views.index + first).tolist(),
-        *(views.movie_id, views.title, views.genre, views.user_id, views.timestamp_ms.tolist()),
-        *(views.rating_micro.tolist(), views.duration_min.tolist(), views.price_micro.tolist()),
+        (decoded.index + first).tolist(),
+        *(text.tolist() for text in views.texts.values()),
+        views.timestamp_ms.tolist(),
+        *(number.tolist() for number in views.numbers.values()),
     )
     return list(zip(*columns, strict=True)), [(r.index + first, r.reason) for r in decoded.refusals]
 
@@ -501,16 +514,16 @@ def test_verdicts_are_those_of_the_reference(value: bytes | None) -> None:
         assert len(decoded.refusals) == 1
         return
     assert decoded.refusals == []
-    views = decoded.views
-    assert (views.movie_id, views.title, views.user_id) == ([wanted.movie_id], [wanted.title], [wanted.user_id])
-    assert [" ".join(genre.split()) for genre in views.genre] == [wanted.genre]
-    assert views.timestamp_ms.tolist() == [wanted.timestamp_ms]
-    for column, number in (
-        (views.rating_micro, wanted.rating_micro),
-        (views.duration_min, wanted.duration_min),
-        (views.price_micro, wanted.price_micro),
+    [view] = decoded.views
+    assert (view.movie_id, view.title, view.user_id) == (wanted.movie_id, wanted.title, wanted.user_id)
+    assert " ".join(view.genre.split()) == wanted.genre
+    assert (view.timestamp, decoded.timestamp_ms.tolist()) == (wanted.timestamp_ms, [wanted.timestamp_ms])
+    for name, number in (
+        ("rating", wanted.rating_micro),
+        ("duration", wanted.duration_min),
+        ("price", wanted.price_micro),
     ):
-        assert column.tolist() == [MISSING if number is None else number]
+        assert number_column(decoded, name) == [MISSING if number is None else number]
 
 
 @pytest.mark.parametrize(
@@ -571,15 +584,6 @@ def test_decode_one_gives_a_view_or_raises() -> None:
     assert decode_one(GOOD) == View("m1", "Alien", "Sci-Fi", "u1", 1_730_385_000_000)
     with pytest.raises(Refused, match="no value"):
         decode_one(None)
-
-
-def test_where_picks_rows_of_all_columns() -> None:
-    views = decode([record(title=f"t{i}", rating=i) for i in range(4)], None, 0).views
-    assert views.where(np.ones(4, np.bool_)) is views
-    picked = views.where(np.array([False, True, False, True]))
-    assert picked.title == ["t1", "t3"]
-    assert picked.rating_micro.tolist() == [1_000_000, 3_000_000]
-    assert picked.index.tolist() == [1, 3]
 
 
 @given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode) | st.just(b'{"title":"' + b"\\u001b" * 5_000))

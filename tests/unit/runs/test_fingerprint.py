@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import pytest
 
-from movie_stream.aggregates import accumulators
+from movie_stream.aggregates import aggregators
 from movie_stream.aggregates import fields as result_fields
-from movie_stream.aggregates.accumulators import Members, OfUsers, SumOf, TopUsersOf, Views
+from movie_stream.aggregates.aggregators import Members, OfUsers, SumOf, TopUsersOf, ViewCount
 from movie_stream.aggregates.fields import Count, Distinct, Max, Mean, Min, Revenue, Sum, Title, Top, TopUsers
 from movie_stream.aggregates.results import RESULTS, Result
 from movie_stream.aggregates.window import ALL_TIME, DAY
@@ -83,14 +83,14 @@ def test_parameters_are_stored(value: Any, stored: str) -> None:
 
 
 def test_no_two_kinds_are_stored_alike() -> None:
-    """And each kind of field and accumulator has a stored name with all of its parameters."""
+    """And each kind of field and aggregator has a stored name with all of its parameters."""
     kinds = [
         kind
-        for module in (result_fields, accumulators)
+        for module in (result_fields, aggregators)
         for kind in vars(module).values()
         if isinstance(kind, type) and is_dataclass(kind) and kind.__module__ == module.__name__
     ]
-    assert Views in kinds
+    assert ViewCount in kinds
     heads = set()
     for kind in kinds:
         parameters = {field.name: {} if field.name == "columns" else f"<{field.name}>" for field in fields(kind)}

@@ -55,8 +55,8 @@ def test_an_earlier_state_is_counted_on_with(stored: StoredState) -> None:
     assert {kind for _, _, kind in letters} == {"bad", "late", "counted", "again"}
     merger.apply(chunk_of(0, merger.position, messages))
     asked = list(merger.unfetched)
-    places = [place.id for key in asked for place in merger.places(key)]
-    fetched = [stored.evicted[place] for place in places if place in stored.evicted]
+    store_ids = [store_key.id for key in asked for store_key in merger.store_keys(key)]
+    fetched = [stored.evicted[store_id] for store_id in store_ids if store_id in stored.evicted]
     assert fetched, "there are views of windows whose keys lie in the store"
     merger.fetched(fetched, asked)
     found: reference.Documents = {}

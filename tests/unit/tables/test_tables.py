@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from movie_stream.aggregates.accumulator import Accumulator, Rules
-from movie_stream.aggregates.accumulators import NewestView, SmallestSpelling
+from movie_stream.aggregates.aggregators import NewestView, SmallestSpelling
 from movie_stream.aggregates.results import RESULTS
 from movie_stream.columnar.packed_names import PackedNames
 from movie_stream.events.chunk import chunk_of

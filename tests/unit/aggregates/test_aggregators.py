@@ -1,10 +1,10 @@
-"""What accumulators hold things in; what they count is tested with the whole core."""
+"""What aggregators hold things in; what they count is tested with the whole core."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from movie_stream.aggregates.accumulators import NewestNames, NewestView
+from movie_stream.aggregates.aggregators import NewestNames, NewestView
 from movie_stream.aggregates.vocabulary import Vocabulary
 
 

@@ -1,6 +1,6 @@
 """What a group holds: columns that views change in place, and that the partials of several partitions merge by.
 
-Every accumulator is a function of the set of views alone, never of their order: sums of integers, extremes, sets.
+Every aggregator is a function of the set of views alone, never of their order: sums of integers, extremes, sets.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 import numpy as np
 
-from movie_stream.aggregates.batch import Cut
+from movie_stream.aggregates.batch import GroupedBatch
 from movie_stream.columnar.columns import AnyInts, Column, Ints
 from movie_stream.columnar.hyperloglog import SketchColumn, count_distinct, pack_hashes
 from movie_stream.columnar.packed_names import PackedNames
@@ -21,14 +21,13 @@ _UNSEEN: Final = -1
 EMPTY_SKETCH: Final = pack_hashes(np.zeros(0, np.uint64))
 
 
-class Held(Protocol):
-    """A column of whatever kind."""
+def rank_of(views: int, name: str) -> tuple[int, str]:
+    """What the entries of a top list are sorted by: most views first; a tie goes to the smaller id, by code points.
 
-    def grow(self, length: int) -> None: ...
-    def keep(self, rows: Ints) -> None: ...
-    def export(self, rows: Ints) -> Any: ...
-    def load(self, rows: Ints, exported: Any, picked: Ints) -> None: ...
-    def read(self, rows: Ints) -> list[Any]: ...
+    >>> sorted([(2, "b"), (9, "c"), (2, "a")], key=lambda entry: rank_of(*entry))
+    [(9, 'c'), (2, 'a'), (2, 'b')]
+    """
+    return -views, name
 
 
 class Shown(Protocol):
@@ -40,7 +39,7 @@ class Shown(Protocol):
     def spellings(self) -> PackedNames: ...
 
 
-class Accumulator(Protocol):
+class Aggregator(Protocol):
     """One kind of figure of a group. Instances are values: equal ones are held once."""
 
     @property
@@ -57,7 +56,7 @@ class Accumulator(Protocol):
         """A new column; live if views will change it, else it only holds what was exported."""
         ...
 
-    def update(self, column: Any, rows: Ints, cut: Cut) -> None:
+    def update(self, column: Any, rows: Ints, grouped: GroupedBatch) -> None:
         """Adds the views of a batch; `rows` has the row of each of its groups, some of which may share one."""
         ...
 
@@ -67,7 +66,7 @@ class Accumulator(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Views:
+class ViewCount:
     """The number of views."""
 
     stored: ClassVar[str] = "Views()"
@@ -76,8 +75,8 @@ class Views:
     def column(self, names: Shown, live: bool) -> Column:
         return Column(np.int64)
 
-    def update(self, column: Column, rows: Ints, cut: Cut) -> None:
-        np.add.at(column.values, rows, cut.counts)
+    def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
+        np.add.at(column.values, rows, grouped.counts)
 
     def merge(self, values: Sequence[Any]) -> int:
         return sum(map(int, values))
@@ -100,8 +99,8 @@ class SumOf:
     def column(self, names: Shown, live: bool) -> Column:
         return Column(np.int64)
 
-    def update(self, column: Column, rows: Ints, cut: Cut) -> None:
-        np.add.at(column.values, rows, cut.sum(self.number))
+    def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
+        np.add.at(column.values, rows, grouped.sum(self.number))
 
     def merge(self, values: Sequence[Any]) -> int:
         return sum(map(int, values))
@@ -126,8 +125,8 @@ class WideSumOf:
     def column(self, names: Shown, live: bool) -> WideColumn:
         return WideColumn()
 
-    def update(self, column: WideColumn, rows: Ints, cut: Cut) -> None:
-        for half, sums in enumerate(cut.wide_sum(self.number)):
+    def update(self, column: WideColumn, rows: Ints, grouped: GroupedBatch) -> None:
+        for half, sums in enumerate(grouped.wide_sum(self.number)):
             np.add.at(column.values[:, half], rows, sums)
 
     def merge(self, values: Sequence[Any]) -> int:
@@ -166,8 +165,8 @@ class CountOf:
     def column(self, names: Shown, live: bool) -> Column:
         return Column(np.int64)
 
-    def update(self, column: Column, rows: Ints, cut: Cut) -> None:
-        np.add.at(column.values, rows, cut.count(self.number))
+    def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
+        np.add.at(column.values, rows, grouped.count(self.number))
 
     def merge(self, values: Sequence[Any]) -> int:
         return sum(map(int, values))
@@ -190,8 +189,8 @@ class LargestOf:
     def column(self, names: Shown, live: bool) -> Column:
         return Column(np.int64, fill=_UNSEEN)
 
-    def update(self, column: Column, rows: Ints, cut: Cut) -> None:
-        np.maximum.at(column.values, rows, cut.largest(self.number))
+    def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
+        np.maximum.at(column.values, rows, grouped.largest(self.number))
 
     def merge(self, values: Sequence[Any]) -> int | None:
         return max((int(value) for value in values if value != _UNSEEN), default=None)
@@ -215,8 +214,8 @@ class SmallestOf:
     def column(self, names: Shown, live: bool) -> Column:
         return Column(np.int64, fill=self._unseen)
 
-    def update(self, column: Column, rows: Ints, cut: Cut) -> None:
-        np.minimum.at(column.values, rows, cut.smallest(self.number))
+    def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
+        np.minimum.at(column.values, rows, grouped.smallest(self.number))
 
     def merge(self, values: Sequence[Any]) -> int | None:
         return min((int(value) for value in values if value != self._unseen), default=None)
@@ -232,8 +231,8 @@ class NewestTime:
     def column(self, names: Shown, live: bool) -> Column:
         return Column(np.int64, fill=_UNSEEN)
 
-    def update(self, column: Column, rows: Ints, cut: Cut) -> None:
-        np.maximum.at(column.values, rows, cut.newest)
+    def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
+        np.maximum.at(column.values, rows, grouped.newest)
 
     def merge(self, values: Sequence[Any]) -> int:
         return max(map(int, values))
@@ -249,8 +248,8 @@ class ViewsByHour:
     def column(self, names: Shown, live: bool) -> Column:
         return Column(np.int64, width=(24,))
 
-    def update(self, column: Column, rows: Ints, cut: Cut) -> None:
-        np.add.at(column.values.reshape(-1), cut.spread(rows * 24) + cut.batch.local_hour[cut.order], 1)
+    def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
+        np.add.at(column.values.reshape(-1), grouped.spread(rows * 24) + grouped.batch.local_hour[grouped.order], 1)
 
     def merge(self, values: Sequence[Any]) -> list[int]:
         return [int(count) for count in np.sum(values, axis=0)]
@@ -274,8 +273,8 @@ class Members:
     def column(self, names: Shown, live: bool) -> SketchColumn | Column:
         return SketchColumn(self.lg_k) if live else Column(object, fill=EMPTY_SKETCH)
 
-    def update(self, column: SketchColumn, rows: Ints, cut: Cut) -> None:
-        column.add(rows, cut.counts, cut.hashes(self.member), lambda: cut.registers(self.member, self.lg_k))
+    def update(self, column: SketchColumn, rows: Ints, grouped: GroupedBatch) -> None:
+        column.add(rows, grouped.counts, grouped.hashes(self.member), lambda: grouped.registers(self.member, self.lg_k))
 
     def merge(self, values: Sequence[Any]) -> int:
         return count_distinct(values, self.lg_k)
@@ -321,8 +320,8 @@ class SmallestSpelling:
     def column(self, names: Shown, live: bool) -> NamesColumn:
         return NamesColumn(names.spellings)
 
-    def update(self, column: NamesColumn, rows: Ints, cut: Cut) -> None:
-        held, rank, smallest = column.ids.values, cut.batch.vocabulary.spellings.rank, cut.spelling
+    def update(self, column: NamesColumn, rows: Ints, grouped: GroupedBatch) -> None:
+        held, rank, smallest = column.ids.values, grouped.batch.vocabulary.spellings.rank, grouped.spelling
         smaller = (held[rows] < 0) | (rank[smallest] < rank[held[rows]])
         for row, spelling in zip(rows[smaller].tolist(), smallest[smaller].tolist(), strict=True):
             if held[row] < 0 or rank[spelling] < rank[held[row]]:
@@ -369,7 +368,7 @@ class NewestColumn:
         columns = (column.read(rows) for column in self._columns())
         return [NewestNames(*names) for names in zip(*columns, strict=True)]
 
-    def _columns(self) -> tuple[Held, Held, Held]:
+    def _columns(self) -> tuple[Column | NamesColumn, ...]:
         return self.time_ms, self.title, self.genre
 
     def parts(self) -> Iterator[NamesColumn]:
@@ -380,7 +379,7 @@ class NewestColumn:
 
 @dataclass(frozen=True, slots=True)
 class NewestView:
-    """Title and genre of the newest view; of views at one time, the smallest title and the smallest genre."""
+    """Title and genre of the newest view; ties in time go to the smallest title and the smallest genre."""
 
     stored: ClassVar[str] = "NewestView()"
     name: ClassVar[str] = "newest_view"
@@ -388,16 +387,16 @@ class NewestView:
     def column(self, names: Shown, live: bool) -> NewestColumn:
         return NewestColumn(names)
 
-    def update(self, column: NewestColumn, rows: Ints, cut: Cut) -> None:
-        time_ms, words = column.time_ms.values, cut.batch.vocabulary
+    def update(self, column: NewestColumn, rows: Ints, grouped: GroupedBatch) -> None:
+        time_ms, words = column.time_ms.values, grouped.batch.vocabulary
         before = time_ms[rows]
-        np.maximum.at(time_ms, rows, cut.newest)
-        candidates = np.flatnonzero(cut.newest == time_ms[rows])
+        np.maximum.at(time_ms, rows, grouped.newest)
+        candidates = np.flatnonzero(grouped.newest == time_ms[rows])
         rows = rows[candidates]
         outdated = rows[before[candidates] < time_ms[rows]]
         for ids, names, of_newest in (
-            (column.title.ids.values, words.titles, cut.title),
-            (column.genre.ids.values, words.spellings, cut.genre),
+            (column.title.ids.values, words.titles, grouped.title),
+            (column.genre.ids.values, words.spellings, grouped.genre),
         ):
             fresh = of_newest[candidates]
             ids[outdated] = _UNSEEN
@@ -425,7 +424,7 @@ class OfUsers:
     def column(self, names: Shown, live: bool) -> Column:
         return Column(np.int64)
 
-    def update(self, column: Column, rows: Ints, cut: Cut) -> None:
+    def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
         raise TypeError(f"{self.name} is not made of single views; users.py keeps it")
 
     def merge(self, values: Sequence[Any]) -> int:
@@ -446,9 +445,9 @@ class TopUsersOf:
     def column(self, names: Shown, live: bool) -> Column:
         return Column(object, fill=None)
 
-    def update(self, column: Column, rows: Ints, cut: Cut) -> None:
+    def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
         raise TypeError("the most active users are not made of single views; users.py keeps them")
 
     def merge(self, values: Sequence[Any]) -> list[tuple[int, int, str]]:
         users = [tuple(user) for value in values for user in value]
-        return sorted(users, key=lambda user: (-user[0], user[2]))[: self.limit]
+        return sorted(users, key=lambda user: rank_of(user[0], user[2]))[: self.limit]
