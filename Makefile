@@ -36,7 +36,8 @@ unit: install ## the tests that need no broker and no database, and the examples
 test: install check ## check, then run every test
 	$(BIN)/pytest --numprocesses=3 --dist=loadfile --durations=10
 
-long: install ## the tests that are too long for make test, but for the fault suite; a few minutes
+long: install ## the tests that are too long for make test, but for the fault suite; a quarter of an hour
+	EXAMPLES=5 $(BIN)/pytest --numprocesses=2 tests/unit
 	$(BIN)/pytest -m long --numprocesses=2 --dist=loadfile
 
 chaos: install ## the fault suite: what dies, hangs or is spoilt, on both brokers; about two hours; writes docs/reliability.md

@@ -28,6 +28,7 @@ from movie_stream.columnar.packed_names import PackedNames
 from movie_stream.columnar.spans import Spans
 from movie_stream.events.chunk import Chunk, Records, chunk_of
 from tests.support import reference
+from tests.support.examples import examples
 from tests.support.reference import Documents, Record, views
 
 START_MS = 1_730_332_800_000  # 2024-10-31T00:00:00Z
@@ -81,7 +82,7 @@ def test_a_view_without_a_price_brings_the_revenue_of_a_view() -> None:
 times = st.integers(0, 5).map(lambda step: START_MS + step * 600_000)
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(12))
 @given(
     st.lists(
         st.tuples(st.sampled_from("ab"), st.sampled_from("zyx"), st.sampled_from(["B", " a  b", "a"]), times),

@@ -12,6 +12,7 @@ from movie_stream.aggregates.fields import Count, Distinct, Mean, Member, Start,
 from movie_stream.aggregates.results import Result
 from movie_stream.aggregates.window import DAY, MINUTE
 from tests.support import reference
+from tests.support.examples import examples
 from tests.support.reference import MINUTE_MS, day, day_of, grouped, second
 from tests.support.simulation import merged, partitions_of_events, run
 from tests.unit.aggregates.test_documents import events
@@ -57,7 +58,7 @@ def expected(partitions: list[list[reference.Record]]) -> reference.Documents:
     }
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(25))
 @given(st.lists(events, max_size=80), st.integers(1, 3), st.randoms(use_true_random=False))
 def test_documents_are_those_of_a_plain_loop(views: list[dict[str, Any]], count: int, rng: random.Random) -> None:
     """However it is cut, sent, restored, moved out of memory and merged."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from movie_stream.aggregates.accumulator import Rules
 from tests.support import reference
+from tests.support.examples import examples
 from tests.support.simulation import merged, partitions_of_events, run
 
 HOUR_MS = 3_600_000
@@ -37,7 +38,7 @@ events = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(events, max_size=80),
     st.integers(1, 3),
@@ -64,7 +65,7 @@ def test_documents_are_those_of_the_reference(
 FIXES: list[dict[str, Any]] = [{}, {"rating": 4}, {"genre": "Drama", "timestamp": START_MS + 90_000_000}]
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(12))
 @given(st.data(), st.lists(events, min_size=1, max_size=40), st.integers(1, 2), st.randoms(use_true_random=False))
 def test_of_a_refused_record_and_its_copies_one_counts(
     data: st.DataObject, views: list[dict[str, Any]], count: int, rng: random.Random

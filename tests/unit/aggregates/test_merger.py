@@ -15,6 +15,7 @@ from movie_stream.aggregates.accumulator import Accumulator, Rules
 from movie_stream.aggregates.merger import Document, DocumentKey, Merger, OtherRun, StoreKey
 from movie_stream.events.chunk import chunk_of
 from tests.support import reference
+from tests.support.examples import examples
 from tests.support.reference import Record, views
 from tests.support.simulation import evict, fetch
 
@@ -234,7 +235,7 @@ def test_all_parts_have_to_be_fetched_before_they_are_saved() -> None:
         merger.freeze(snapshot=False)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(examples(4)))
 def test_evictions_restores_and_idle_partitions_do_not_show(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(groups_module, "BLOCK_BYTES", 300)
     rng = random.Random(seed)

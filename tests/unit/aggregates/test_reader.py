@@ -23,6 +23,7 @@ from movie_stream.events.contract import MISSING, TEXTS
 from movie_stream.events.event import columns_of, decode
 from movie_stream.events.layout import Layouts
 from tests.support import odd_records, reference
+from tests.support.examples import examples
 from tests.support.odd_records import BLANKS, MEMBERS, NUMBERS, ORDERS, STRINGS, TIMESTAMPS, plain, written
 from tests.support.simulation import merged
 
@@ -93,6 +94,7 @@ def test_good_views_are_read_by_their_layout() -> None:
     Reading().check(values)
 
 
+@settings(max_examples=examples(30))
 @given(
     st.lists(odd_records.chunks, min_size=1, max_size=4),
     st.booleans(),
@@ -172,7 +174,7 @@ def test_genres_are_forgotten_and_come_again(monkeypatch: pytest.MonkeyPatch) ->
     assert len(reading.vocabulary.slugs) == 11 + 2
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(15))
 @given(st.lists(odd_records.chunks, max_size=2), st.lists(st.integers(0, 30), min_size=1, max_size=6), st.booleans())
 def test_documents_are_those_of_the_reference_however_it_is_cut_and_read(
     chunks: list[list[bytes | None]], cuts: list[int], warm: bool

@@ -14,6 +14,7 @@ from movie_stream.aggregates.accumulator import Accumulator, Rules
 from movie_stream.aggregates.merger import Merger
 from movie_stream.events.chunk import chunk_of
 from tests.support import reference
+from tests.support.examples import examples
 from tests.support.reference import Documents, Record, views
 
 DAY_MS = 86_400_000
@@ -97,7 +98,7 @@ one_view = st.builds(
 )
 
 
-@settings(max_examples=120)
+@settings(max_examples=examples(40))
 @given(
     st.lists(one_view, max_size=40),
     st.lists(st.integers(1, 9), max_size=12),

@@ -23,6 +23,7 @@ from movie_stream.events.layout import (
     learn,
 )
 from tests.support import odd_records
+from tests.support.examples import examples
 from tests.support.odd_records import BLANKS, MEMBERS, ORDERS, plain, written
 from tests.unit.columnar.test_spans import elsewhere
 
@@ -73,6 +74,7 @@ def test_what_has_no_layout(value: bytes) -> None:
     assert learn(value) is None
 
 
+@settings(max_examples=examples(40))
 @given(odd_records.records)
 def test_what_is_learnt_is_json(value: bytes | None) -> None:
     """With values put in, whatever the record was."""
@@ -84,7 +86,7 @@ def test_what_is_learnt_is_json(value: bytes | None) -> None:
         assert json.loads(filled) == {field: "x" if field in TEXTS else 1 for field in learnt.fields}
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(60))
 @given(
     odd_records.chunks,
     st.sampled_from(ORDERS[:5]),
@@ -112,6 +114,7 @@ def test_what_is_read_is_what_json_means(
             assert columns.numbers[name][row] == (MISSING if number is None else round(number * rule.scale))
 
 
+@settings(max_examples=examples(30))
 @given(st.lists(odd_records.records, max_size=40), st.sampled_from([1, 7, 33]))
 def test_what_is_read_in_parts_is_what_is_read_at_once(odd: list[bytes | None], at_once: int) -> None:
     usual = [plain(number=number) for number in range(40)]

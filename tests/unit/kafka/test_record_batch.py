@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from movie_stream.columnar.spans import PAD, joined
 from movie_stream.events.chunk import REPLAY_OF
 from movie_stream.kafka.batches.record_batch import Malformed, RawBatch, records_of, varints, whole_records
+from tests.support.examples import examples
 
 _HEADER = ">qiibIhiqqqhii"
 _HEADER_SIZE = struct.calcsize(_HEADER)
@@ -129,7 +130,7 @@ def both(data: bytes) -> None:
         assert found == wanted
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(100))
 @given(batches, st.data())
 def test_damage_is_noticed_or_read_as_aiokafka_reads_it(good: bytes, data: st.DataObject) -> None:
     spoilt = bytearray(good)
