@@ -14,7 +14,7 @@ from movie_stream.aggregates.fields import Key
 from movie_stream.aggregates.results import CALLED, RESULTS, Result
 from movie_stream.aggregates.shape import Shape, kind_of
 from movie_stream.cli import app
-from movie_stream.events.contract import RULES
+from movie_stream.events.contract import FIELD_RULES
 from movie_stream.kafka.cluster.topics import Topics
 from movie_stream.settings import Settings, expectation_of, variable_of, written
 
@@ -53,7 +53,7 @@ def _command(words: Sequence[str], command: Any) -> tuple[str, str, str]:
 
 def events() -> str:
     """The fields of an event."""
-    return _table(("field", "must be"), ((name, rule.words) for name, rule in RULES.items()))
+    return _table(("field", "must be"), ((name, rule.words) for name, rule in FIELD_RULES.items()))
 
 
 def results() -> str:

@@ -1,12 +1,12 @@
 """movie-stream: real-time analytics of movie views, from Kafka to MongoDB, exact.
 
-Where to start reading, in this order, which is that of a view on its way:
+Where to start reading, in this order, from the core outwards; docs/architecture.md has the way of a view:
 
 1.  events/       what a view is, and how records become views
 2.  aggregates/   what is computed: results.py declares each result, adding one is an entry there; no I/O in here
 3.  columnar/     the arrays that all of this stands in
 4.  tables/       state that survives a crash: checkpoints in a changelog topic
-5.  kafka/        the outside world, Kafka: whole chunks in, guarded sends out
+5.  kafka/        the outside world, Kafka: whole chunks in, acknowledged sends out
 6.  mongo/        the outside world, MongoDB: schema, queries, and writes that only ever move forward
 7.  runs/         which counting of the log this is, and how far it is
 8.  agents/       the two agents: accumulate (views to partials), publish (those to MongoDB); and the worker

@@ -39,7 +39,9 @@ class Accumulate(Owner[Accumulator]):
         self.refused: Counter[tuple[str, str]] = Counter()
         """Records that were refused since the start of the process, by kind ("bad", "late") and kind of the reason."""
         self.copies: Counter[str] = Counter()
-        """Copies of refused records since the start of the process that count ("counted"), or would again."""
+        """Copies of refused records since the start of the process: those that count ("counted"), and those of whose
+        original another one counts already ("again").
+        """
 
     def done(self) -> Tally:
         return Tally(events=self.applied, refused=self.refused.copy(), copies=self.copies.copy())

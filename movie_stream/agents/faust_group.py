@@ -19,7 +19,7 @@ class FaustGroup:
         self._consumer = consumer
         self._committing: asyncio.Task[Any] | None = None
         self._uncommitted = False
-        self.committed = asyncio.Event()
+        self.commit_tried = asyncio.Event()
         """Set after each commit that was tried."""
 
     def commit_soon(self) -> None:
@@ -32,7 +32,7 @@ class FaustGroup:
         while self._uncommitted:
             self._uncommitted = False
             await self._consumer.commit()
-            self.committed.set()
+            self.commit_tried.set()
 
     async def settle(self) -> None:
         """Waits for the commit that is under way, for a bounded time."""
@@ -43,8 +43,8 @@ class FaustGroup:
         """Waits for a commit since the last call, for so long at most: others may commit too."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                await self.committed.wait()
-        self.committed.clear()
+                await self.commit_tried.wait()
+        self.commit_tried.clear()
 
     def end(self, topic: str, partition: int) -> int | None:
         place = TP(topic, partition)

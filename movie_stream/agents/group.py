@@ -10,11 +10,15 @@ A commit tells whoever watches the group how far this worker is; nothing is ever
 4. Faust asks what there is to commit: `ChunkConsumer._filter_tps_with_pending_acks` and `_filter_committable_offsets`
    answer with `Worker.finished`, without the positions that the group knows already. What Faust has acknowledged
    itself counts for nothing.
-5. `ChunkThread._commit`, in the thread that fetches, has aiokafka send the offsets. A rebalance may refuse them, or the
-   broker be away: that is logged, and no error.
+5. `ChunkThread._commit`, in the thread that fetches, has aiokafka send the offsets. A rebalance may refuse them: that
+   is logged, and no error. While the broker is away aiokafka tries again, and this commit stays under way.
 6. `ChunkConsumer._commit` notes what the group has taken. What it has not is answered again in step 4 of the next
    commit. A seek forgets all of these notes, since others may have committed something else meanwhile.
-7. `FaustGroup.committed` is set; after the first commit of an assignment `Worker.offsets_committed` is, too.
+7. `FaustGroup.commit_tried` is set; `Worker.commit_awaited` is, too, once the first commit of an assignment was waited
+   for, for a bounded time.
+
+A commit that is lost, or whose answer is, costs nothing: a restart goes on where the changelog's cursor stands
+(`Table.restore`), so no view is counted twice or left out.
 
 Faust's side is in `kafka/fetch/transport.py`.
 """

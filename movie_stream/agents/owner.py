@@ -207,7 +207,7 @@ class Owner(ABC, Generic[S]):
         return self.owned.get(partition) is owned
 
     def _finish(self, partition: int, owned: Owned[S], position: int) -> None:
-        """A checkpoint counts: step 2 of a commit's way, see group.py."""
+        """A checkpoint counts: here a flush's last step begins, of which group.py tells the rest."""
         owned.checkpointed, owned.saved_at_s = position, monotonic()
         if self.holds(partition, owned):
             self.finished[partition] = position

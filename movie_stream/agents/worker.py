@@ -63,8 +63,8 @@ class Worker:
         """How long it waits for its share of the partitions before it ends; to be set before the start."""
         self.subscribers: list[Subscriber] = []
         """Told of each document that changes; to be set before the start."""
-        self.offsets_committed = asyncio.Event()
-        """Set once the group knows how far the partitions that this worker was given are counted in this run."""
+        self.commit_awaited = asyncio.Event()
+        """Set once this worker has waited, for a bounded time, for the first commit of what it was given."""
 
     async def start(self, consumer: Any) -> None:
         """Connects and finds the run. Raises what the settings, the broker or MongoDB make impossible."""
@@ -145,12 +145,12 @@ class Worker:
             raise
         self._reporter.turned("running" if positions else "waiting for partitions")
         self._group.commit_soon()  # what the group was told last may be of another run
-        self._committing = asyncio.create_task(self._commit())
+        self._awaiting_commit = asyncio.create_task(self._await_commit())
         return positions
 
-    async def _commit(self) -> None:
+    async def _await_commit(self) -> None:
         await self._group.settle()
-        self.offsets_committed.set()
+        self.commit_awaited.set()
 
     async def _ends(self, reader: AIOKafkaConsumer, reached: Mapping[TopicPartition, int]) -> offsets.Offsets:
         """Where partitions end. A broker that has just become the leader may for a moment not know all that it has."""
@@ -195,7 +195,7 @@ class Worker:
         """The group has no partition for us at the moment."""
         if self.owners:
             self._reporter.turned("waiting for partitions")
-        self.offsets_committed.set()
+        self.commit_awaited.set()
 
     async def release_all(self) -> None:
         """Flushes all that is owned, for a bounded time, and drops its state."""

@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any, Final, Self
 
 from movie_stream.errors import EventRefused
-from movie_stream.events.contract import FIELDS, RULES
+from movie_stream.events.contract import FIELD_RULES, FIELDS
 from movie_stream.events.event import ENCODER, Refused, View, decode_checked
 
 _VALUES: Final = attrgetter(*FIELDS)
@@ -136,4 +136,4 @@ def _unwritable(name: str, came: object) -> EventRefused:
         shown = repr(came)[:_LONGEST_QUOTE]
     except (ValueError, RecursionError):  # a number of thousands of digits, a list thousands deep
         shown = type(came).__name__
-    return EventRefused(reason=f"{name}: expected {RULES[name].words}, got {shown}")
+    return EventRefused(reason=f"{name}: expected {FIELD_RULES[name].words}, got {shown}")

@@ -35,7 +35,7 @@ def work(settings: Settings, *, until_end: bool) -> None:
         return {TopicPartition(*place): offset for place, offset in app.worker.finished().items()}
 
     async def end_at_the_end() -> None:
-        await app.worker.offsets_committed.wait()
+        await app.worker.commit_awaited.wait()
         held = await or_die(wait_until_counted(settings, pause=app.worker.next_commit, finished=finished))
         if held:
             logger.warning("ends, though not all is counted: %s", said_of(held))

@@ -21,7 +21,7 @@ from movie_stream.aggregates.accumulator import Rules
 from movie_stream.columnar.murmur2 import partitions_of
 from movie_stream.dead_letters.letters import Letter
 from movie_stream.errors import UsageError
-from movie_stream.events.contract import RULES
+from movie_stream.events.contract import FIELD_RULES
 from movie_stream.events.event import decode, without_halves
 from movie_stream.events.reasons import kind_of
 
@@ -58,7 +58,7 @@ class Change:
     @property
     def loses(self) -> bool:
         """Whether a field of a view has lost its value; the view may count all the same."""
-        return self.name in RULES and self.before not in _NOTHING and self.after in _NOTHING
+        return self.name in FIELD_RULES and self.before not in _NOTHING and self.after in _NOTHING
 
 
 _NOTHING: Final = (None, b"null")

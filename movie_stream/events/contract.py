@@ -78,7 +78,7 @@ class Number:
         return int(10**self.decimals)
 
 
-RULES: Final[Mapping[str, Text | Number]] = {
+FIELD_RULES: Final[Mapping[str, Text | Number]] = {
     "movie_id": Text(128),
     "title": Text(512),
     "genre": Text(64, trimmed=True),
@@ -90,11 +90,11 @@ RULES: Final[Mapping[str, Text | Number]] = {
 }
 """By the name of the field, in the order in which an event is written."""
 
-TEXTS: Final[Mapping[str, Text]] = {name: rule for name, rule in RULES.items() if isinstance(rule, Text)}
+TEXTS: Final[Mapping[str, Text]] = {name: rule for name, rule in FIELD_RULES.items() if isinstance(rule, Text)}
 NUMBERS: Final[Mapping[str, Number]] = {
-    name: rule for name, rule in RULES.items() if isinstance(rule, Number) and rule.optional
+    name: rule for name, rule in FIELD_RULES.items() if isinstance(rule, Number) and rule.optional
 }
 """Those that a view may be without."""
-REQUIRED: Final = tuple(name for name in RULES if name not in NUMBERS)
+REQUIRED: Final = tuple(name for name in FIELD_RULES if name not in NUMBERS)
 OPTIONAL: Final = tuple(NUMBERS)
 FIELDS: Final = (*REQUIRED, *OPTIONAL)

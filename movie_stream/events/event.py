@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movie_stream.columnar.spans import Spans
-from movie_stream.events.contract import MISSING, NUMBERS, RULES, TEXTS
+from movie_stream.events.contract import FIELD_RULES, MISSING, NUMBERS, TEXTS
 from movie_stream.events.views import Views
 
 MAX_DEPTH: Final = 200
@@ -33,14 +33,14 @@ class View(msgspec.Struct, omit_defaults=True, gc=False):
     'Alien'
     """
 
-    movie_id: Annotated[str, RULES["movie_id"].meta]
-    title: Annotated[str, RULES["title"].meta]
-    genre: Annotated[str, RULES["genre"].meta]
-    user_id: Annotated[str, RULES["user_id"].meta]
-    timestamp: Annotated[int, RULES["timestamp"].meta]
-    rating: Annotated[float, RULES["rating"].meta] | None = None
-    duration: Annotated[int, RULES["duration"].meta] | None = None
-    price: Annotated[float, RULES["price"].meta] | None = None
+    movie_id: Annotated[str, FIELD_RULES["movie_id"].meta]
+    title: Annotated[str, FIELD_RULES["title"].meta]
+    genre: Annotated[str, FIELD_RULES["genre"].meta]
+    user_id: Annotated[str, FIELD_RULES["user_id"].meta]
+    timestamp: Annotated[int, FIELD_RULES["timestamp"].meta]
+    rating: Annotated[float, FIELD_RULES["rating"].meta] | None = None
+    duration: Annotated[int, FIELD_RULES["duration"].meta] | None = None
+    price: Annotated[float, FIELD_RULES["price"].meta] | None = None
 
 
 ENCODER: Final = msgspec.json.Encoder()
@@ -302,10 +302,10 @@ def _decode_last(value: bytes) -> View:
     except msgspec.DecodeError as error:
         detail = str(error).removeprefix("JSON is malformed: ")
         raise Refused(f"not JSON: {detail}; the record begins with {_show(value)}") from error
-    counting = {name: member for name, member in members.items() if name in RULES}
+    counting = {name: member for name, member in members.items() if name in FIELD_RULES}
     for name, member in counting.items():
         if others is not members and bytes(member) != bytes(others[name]):
-            raise Refused(f"{name}: expected {RULES[name].words}, got text with half a surrogate pair in it")
+            raise Refused(f"{name}: expected {FIELD_RULES[name].words}, got text with half a surrogate pair in it")
     try:
         return _DECODER.decode(msgspec.json.encode(counting))
     except msgspec.ValidationError as error:
@@ -316,17 +316,17 @@ def _explain(error: str, members: Mapping[str, msgspec.Raw]) -> str:
     """Says which field is wrong, what it should be and what came."""
     missing = re.search(r"missing required field `(\w+)`", error)
     if missing:
-        return f"{missing[1]}: missing; expected {RULES[missing[1]].words}"
+        return f"{missing[1]}: missing; expected {FIELD_RULES[missing[1]].words}"
     [field] = re.findall(r"at `\$\.(\w+)`", error)
     try:
         came = _ANY.decode(members[field])
     except (msgspec.MsgspecError, ValueError):  # a number that fits no double, for one
-        return f"{field}: expected {RULES[field].words}; {error.split(' - at ')[0].lower()}"
+        return f"{field}: expected {FIELD_RULES[field].words}; {error.split(' - at ')[0].lower()}"
     return _reason(field, came)
 
 
 def _reason(field: str, came: object) -> str:
-    return f"{field}: expected {RULES[field].words}, got {_show(came)}"
+    return f"{field}: expected {FIELD_RULES[field].words}, got {_show(came)}"
 
 
 def _show(value: object) -> str:

@@ -35,7 +35,7 @@ from bench.stream import GENRES, Stream, all_records
 from bench.temporary import temporary_folder
 from movie_stream.columnar.murmur2 import partitions_of
 from movie_stream.errors import InputError
-from movie_stream.events.contract import RULES
+from movie_stream.events.contract import FIELD_RULES
 
 ROOT = Path(__file__).parents[2]
 MACHINE = {"cores": 2, "cpu": "a CPU", "memory_gb": 24, "python": "3.11.7", "java": ""}
@@ -61,7 +61,7 @@ def test_the_same_stream_has_the_same_views() -> None:
 def test_views_are_good_and_in_time_order_and_keyed_by_their_user() -> None:
     keys, values = all_records(Stream(30_000, users=100, films=50))
     views = [json.loads(value) for value in values]
-    assert set(views[0]) == set(RULES) - {"price"}
+    assert set(views[0]) == set(FIELD_RULES) - {"price"}
     assert [view["user_id"].encode() for view in views] == keys
     times = [view["timestamp"] for view in views]
     assert times == sorted(times)

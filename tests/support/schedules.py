@@ -61,7 +61,7 @@ AGENTS: Final = {
     "publish": AgentTopics("partials", "publish"),
 }
 TOPICS: Final = Topics("events", "dead", "partials", AGENTS)
-RULES: Final = Rules(allowed_lateness_ms=6 * HOUR_MS, session_gap_ms=20 * MINUTE_MS, timezone="Asia/Kolkata")
+FIELD_RULES: Final = Rules(allowed_lateness_ms=6 * HOUR_MS, session_gap_ms=20 * MINUTE_MS, timezone="Asia/Kolkata")
 _PARTIALS: Final = "_partials"
 
 
@@ -415,11 +415,11 @@ class World:
         broker: Any = FakeBroker(self)
         topology = Topology({TOPICS.events: SOURCES, TOPICS.partials: TARGETS}, {TOPICS.events: "memory"})
         mongo: Any = self.mongo
-        context = context_module.Context(broker, self.group, TOPICS, topology, RULES, "run", RUN, mongo, mongo)
+        context = context_module.Context(broker, self.group, TOPICS, topology, FIELD_RULES, "run", RUN, mongo, mongo)
         if process.kind == "accumulate":
             agent: Any = Accumulate(context, TOPICS.events)
             accumulator = partial(
-                Accumulator, partitions=SOURCES, rules=RULES, run=RUN, results=self.results, topic="memory"
+                Accumulator, partitions=SOURCES, rules=FIELD_RULES, run=RUN, results=self.results, topic="memory"
             )
             agent.new_state = accumulator
         else:
@@ -555,9 +555,9 @@ class World:
         """All documents and dead letters against the reference."""
         logs = [self.log(TOPICS.events, partition) for partition in range(SOURCES)]
         rules = reference.Rules(
-            allowed_lateness_ms=RULES.allowed_lateness_ms,
-            session_gap_ms=RULES.session_gap_ms,
-            timezone=RULES.timezone,
+            allowed_lateness_ms=FIELD_RULES.allowed_lateness_ms,
+            session_gap_ms=FIELD_RULES.session_gap_ms,
+            timezone=FIELD_RULES.timezone,
         )
         wanted = reference.expected(
             [[(offset, None, value) for offset, value in enumerate(log.get(0, log.end))] for log in logs],

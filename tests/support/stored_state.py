@@ -26,7 +26,7 @@ from tests.support.simulation import TOPIC, chunk_of_records, evict, partitions_
 
 PARTITIONS: Final = 3
 RUN: Final = "1:0123456789abcdef"
-RULES: Final = Rules(allowed_lateness_ms=6 * HOUR_MS, timezone="Europe/Berlin", revenue_per_view_micro=250_000)
+FIELD_RULES: Final = Rules(allowed_lateness_ms=6 * HOUR_MS, timezone="Europe/Berlin", revenue_per_view_micro=250_000)
 FILE: Final = Path(__file__).parents[1] / "data" / "stored" / f"format-{FORMAT}.msgpack.xz"
 _START_MS: Final = 1_730_332_800_000  # 2024-10-31T00:00:00Z
 
@@ -55,7 +55,7 @@ def made() -> StoredState:
     """Three partitions, one of them hours behind the others; some keys in the store; a quarter is not yet counted."""
     records = partitions_of_events(_events(random.Random(5)), PARTITIONS)
     copies = [copy for p, of_it in enumerate(records) for copy in _copies(p, of_it)]
-    states = [Accumulator(p, PARTITIONS, RULES, topic=TOPIC) for p in range(PARTITIONS)]
+    states = [Accumulator(p, PARTITIONS, FIELD_RULES, topic=TOPIC) for p in range(PARTITIONS)]
     logs: list[list[bytes]] = [[] for _ in states]
     merger, merged = Merger(PARTITIONS), list[bytes]()
     store: dict[StoreKey, bytes] = {}
@@ -69,7 +69,7 @@ def made() -> StoredState:
             merger.apply(chunk_of(0, 0, sent))
             merger.documents(10**9)
             _save(merger, merged)
-            evict(merger, store, RULES.allowed_lateness_ms)
+            evict(merger, store, FIELD_RULES.allowed_lateness_ms)
             _save(merger, merged)
     evicted = {store_key.id: payload for store_key, payload in store.items()}
     return StoredState(records, copies, logs, merged, sent, evicted)

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from movie_stream.events.contract import RULES
+from movie_stream.events.contract import FIELD_RULES
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DIGITS: Final = 18
@@ -177,7 +177,7 @@ def refusal(field: str, cell: str) -> str:
     >>> refusal("rating", "abc")
     'rating: expected a number from 0 to 5, or null, got "abc"'
     """
-    words = A_TIME if field == "timestamp" else RULES[field].words
+    words = A_TIME if field == "timestamp" else FIELD_RULES[field].words
     if not cell.strip():
         return f"{field}: expected {words}, got an empty cell"
     shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in cell[:40])

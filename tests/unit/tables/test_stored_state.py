@@ -13,7 +13,7 @@ from movie_stream.events.chunk import chunk_of
 from movie_stream.tables.checkpoint import Chain
 from tests.support import reference
 from tests.support.simulation import TOPIC, chunk_of_records
-from tests.support.stored_state import FILE, PARTITIONS, RULES, RUN, StoredState, load
+from tests.support.stored_state import FIELD_RULES, FILE, PARTITIONS, RUN, StoredState, load
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +39,12 @@ def test_an_earlier_state_is_counted_on_with(stored: StoredState) -> None:
     another anyway): workers then ask for a rebuild, and this needs another file.
     """
     copies = {(p, offset): original for p, offset, original in stored.copies}
-    rules = reference.Rules(RULES.allowed_lateness_ms, timezone=RULES.timezone, revenue_per_view=0.25)
+    rules = reference.Rules(FIELD_RULES.allowed_lateness_ms, timezone=FIELD_RULES.timezone, revenue_per_view=0.25)
     wanted = reference.expected(stored.records, rules, copies)
     merger = restored(Merger(PARTITIONS), stored.publish)
     messages, letters = list(stored.partials), set()
     for p, records in enumerate(stored.records):
-        state = restored(Accumulator(p, PARTITIONS, RULES, topic=TOPIC), stored.accumulate[p])
+        state = restored(Accumulator(p, PARTITIONS, FIELD_RULES, topic=TOPIC), stored.accumulate[p])
         first = state.position
         assert 0 < first < len(records)
         for letter in state.apply(chunk_of_records(p, records, first, len(records), copies)):
