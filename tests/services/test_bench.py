@@ -300,7 +300,7 @@ batch = DefaultRecordBatchBuilder(2, 0, False, -1, -1, 0, 1 << 24)
 for offset, (key, value) in enumerate(zip(*all_records(Stream(20_000)))):
     batch.append(offset, 0, key, value, [])
 began = thread_time()
-take_runs(deque([Fetched(memoryview(bytes(batch.build())), 0, 0, "here", 2, 20_000)]), Layouts())
+take_runs(deque([Fetched(memoryview(bytes(batch.build())), 0, 0, "here", 2, 20_000, set())]), Layouts())
 print(json.dumps({"whole": thread_time() - began, **clock.seconds}))
 """
 

@@ -39,8 +39,11 @@ def until_it_prints(process: GuardedProcess) -> None:
 
 
 def is_gone(pid: int) -> bool:
-    _, alive = psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=LIMIT_S)
-    return not alive
+    try:
+        process = psutil.Process(pid)
+    except psutil.NoSuchProcess:
+        return True
+    return not psutil.wait_procs([process], timeout=LIMIT_S)[1]
 
 
 def test_a_program_runs_in_a_folder_of_its_own_until_it_is_stopped() -> None:
