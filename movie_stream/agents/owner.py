@@ -188,6 +188,7 @@ class Owner(ABC, Generic[S]):
             await self.flush(partition, owned, checkpoint)
         except Overtaken as error:
             if self.holds(partition, owned):
+                self._drop(partition, owned)  # whoever waits for the lock may not flush it again
                 raise WorkerFailed(
                     what=f"another worker has taken over {self.topic}, partition {partition}", cause=error
                 ) from error

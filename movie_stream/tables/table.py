@@ -63,6 +63,7 @@ class Table(Generic[S]):
         self._chain = Chain(run)
         self._next_offset: int | None = None  # of the changelog: what the chain has not read
         self._snapshot_bytes, self._delta_bytes = 0, 0
+        self._overtaken = False  # then the chain is another writer's, which none of our states may go on from
         self.in_a_hurry = False
         """Whether a snapshot that is due may wait for the next writer."""
 
@@ -120,6 +121,8 @@ class Table(Generic[S]):
 
         Afterwards `frozen`, or what a later writer made of it, is what a restore will find.
         """
+        if self._overtaken:
+            raise Overtaken("an earlier checkpoint of this writer does not count")
         self._sequence += 1
         this = CheckpointId(self._writer, self._sequence)
         offsets: list[int] = []
@@ -139,7 +142,11 @@ class Table(Generic[S]):
             self._claim,
         )
         offsets += await self._log.append([encode(cursor)])
-        alone = await self._read_back(cursor, offsets)
+        try:
+            alone = await self._read_back(cursor, offsets)
+        except Overtaken:
+            self._overtaken = True
+            raise
         self._weigh(frozen.snapshot, size)
         if frozen.snapshot and alone:
             await self._log.delete_before(offsets[0])

@@ -409,6 +409,23 @@ def test_a_zombie_whose_changelog_was_cut_under_it_is_overtaken() -> None:
     assert restored(log).state.position == table.state.position
 
 
+def test_who_was_overtaken_never_writes_again() -> None:
+    """Its chain has read the other's checkpoint: one with that as its parent would count, with figures of before."""
+    log = MemoryLog()
+    zombie = restored(log)
+    written(log, zombie, 30)
+    table = restored(log)
+    written(log, table, 5)
+    zombie.state.apply(1)
+    with pytest.raises(Overtaken, match="another writer came first"):
+        run(zombie.checkpoint(zombie.freeze()))
+    end = log.end
+    with pytest.raises(Overtaken, match="an earlier checkpoint"):
+        run(zombie.checkpoint(zombie.freeze()))
+    assert log.end == end
+    assert restored(log).state.position == table.state.position
+
+
 def test_a_restore_starts_over_when_the_log_is_cut_under_it() -> None:
     log = MemoryLog(one_turn)
     table = Table(Tiny(), log, RUN)
