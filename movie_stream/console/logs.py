@@ -98,10 +98,14 @@ def set_up(level: str) -> None:
 def leave_to_us() -> None:
     """For commands that report errors in one line themselves: silences what aiokafka logs about the same.
 
-    It also silences the message about a connection that was interrupted while connecting.
+    It also silences the message about a connection that was interrupted while connecting, and ends the process if
+    asyncio has caught a lack of memory.
     """
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    logging.getLogger("asyncio").addFilter(_is_no_interrupted_connection)
+    asyncio_log = logging.getLogger("asyncio")
+    asyncio_log.addFilter(_is_no_interrupted_connection)
+    if not asyncio_log.handlers:
+        asyncio_log.addHandler(LastHandler())
 
 
 def _is_no_interrupted_connection(record: logging.LogRecord) -> bool:

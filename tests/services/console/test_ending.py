@@ -213,6 +213,24 @@ asyncio.run(run())
 """
 
 
+CAUGHT = """
+import asyncio
+from movie_stream.console import logs
+logs.leave_to_us()
+async def run():
+    context = {"message": "Fatal read error on socket transport", "exception": MemoryError()}
+    asyncio.get_running_loop().call_exception_handler(context)
+    await asyncio.sleep(60)
+asyncio.run(run())
+"""
+
+
+def test_a_lack_of_memory_that_asyncio_catches_ends_a_command_in_one_line() -> None:
+    done = subprocess.run([sys.executable, "-c", CAUGHT], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert done.stderr.startswith("error: out of memory")
+
+
 def test_a_task_that_nobody_awaits_ends_the_worker_for_want_of_memory() -> None:
     done = subprocess.run([sys.executable, "-c", DIES], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
