@@ -24,7 +24,7 @@ from movie_stream.mongo.failures import MongoAway
 from movie_stream.mongo.report import WriteReport
 from movie_stream.settings import Settings
 from movie_stream.tables.table import Table
-from tests.support.memory_log import MemoryLog
+from tests.support.memory_log import MemoryLog, one_turn
 
 TOPICS = Topics(
     "events",
@@ -218,6 +218,28 @@ async def test_another_owners_checkpoint_ends_the_worker_that_still_holds_the_pa
     with pytest.raises(WorkerFailed, match="another worker has taken over"):
         await agent._flush(0, owned)
     assert group.commits == 0
+
+
+async def test_who_waits_to_flush_a_partition_that_was_taken_over_writes_nothing() -> None:
+    """Its partitions are revoked while a flush finds that another owner was first."""
+    log = MemoryLog(one_turn)
+    agent = accumulate(Broker(), Group())
+    owned = own(agent, log)
+    other = Table(agent.new_state(0), log, "run")
+    await other.restore()
+    await other.checkpoint(other.freeze())
+    agent.apply(chunk_of(0, 0, [json.dumps(VIEW).encode()]))
+    flushing = asyncio.create_task(agent._flush_if_due(0, owned))
+    await asyncio.sleep(0)
+    leaving = asyncio.create_task(agent.leave([0]))
+    with pytest.raises(WorkerFailed, match="another worker has taken over"):
+        await flushing
+    end = log.end
+    await leaving
+    assert log.end == end
+    restored = Table(agent.new_state(0), log, "run")
+    await restored.restore()
+    assert restored.state.position == other.state.position
 
 
 async def test_mongodb_away_holds_nothing_up_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

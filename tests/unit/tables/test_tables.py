@@ -194,6 +194,10 @@ class TableMachine(RuleBasedStateMachine):
     def was_overtaken(self, writer: Writer) -> None:
         cursor = self.own(writer)
         assert cursor is None or cursor != counting(self.log.all)[-1], "its checkpoint counts, and nobody came after it"
+        records = len(self.log.all)
+        with pytest.raises(Overtaken):
+            run(writer.table.checkpoint(writer.table.freeze()))
+        assert len(self.log.all) == records, "it writes again"
 
     @precondition(lambda self: self.writers)
     @rule(number=st.integers(0, 4), count=st.integers(1, 6))
