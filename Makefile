@@ -33,7 +33,7 @@ demo: install ## start a broker and MongoDB, replay a sample, show the results l
 unit: install ## the tests that need no broker and no database, and the examples in docstrings; about a minute
 	$(BIN)/pytest --numprocesses=3 movie_stream tests/unit
 
-test: install check ## check, then run every test
+test: install check ## check, then run the tests, but for those of make long and make chaos
 	$(BIN)/pytest --numprocesses=3 --dist=loadfile --durations=10
 
 long: install ## the tests that are too long for make test, but for the fault suite; a quarter of an hour
@@ -54,7 +54,7 @@ check: install ## style, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-coverage: install ## run every test and list the lines that none of them ran
+coverage: install ## run the tests of make test and list the lines that none of them ran
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
