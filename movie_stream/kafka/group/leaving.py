@@ -11,6 +11,7 @@ import logging
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.group import LeaveGroupRequest
 
@@ -67,6 +68,7 @@ async def _come_to_an_end(coordinator: Any, within_s: float) -> None:
 
 async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
     """Disconnects. aiokafka's `stop` leaves connections open and cancels its caller if a fetch waits to retry."""
+    await _give_up_commits()
     stopping = asyncio.ensure_future(consumer.stop())
     await asyncio.wait([stopping], timeout=STOPPED_WITHIN_S)
     if not stopping.done() or stopping.cancelled():
@@ -74,3 +76,16 @@ async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
         await consumer._client.close()
     else:
         stopping.result()
+
+
+async def _give_up_commits() -> None:
+    """Ends the commits that still wait for an answer.
+
+    aiokafka shields them from the cancellation of its own caller: nobody would ask what became of them when the
+    connection is closed, and asyncio would log that with a traceback.
+    """
+    name = GroupCoordinator._do_commit_offsets.__qualname__
+    commits = [task for task in asyncio.all_tasks() if getattr(task.get_coro(), "__qualname__", "") == name]
+    for commit in commits:
+        commit.cancel()
+    await asyncio.gather(*commits, return_exceptions=True)

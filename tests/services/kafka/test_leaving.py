@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaConnectionError
 
 from movie_stream.kafka.cluster import client, topics
 from movie_stream.kafka.group.group_state import describe_group
-from movie_stream.kafka.group.leaving import leave_group
+from movie_stream.kafka.group.leaving import leave_group, stop_consumer
 from movie_stream.kafka.group.membership import Membership
 from movie_stream.settings import Settings
 
@@ -78,3 +80,29 @@ async def test_a_member_at_rest_tells_the_group(settings: Settings) -> None:
     await consumer.stop()
     async with client.admin(settings) as admin:
         assert not (await describe_group(settings, admin)).members, "it has said good-bye"
+
+
+async def test_a_commit_that_is_not_answered_is_given_up_without_a_complaint(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await topics.ensure(settings)
+    consumer, membership = await member(settings)
+    await until(joined(consumer))
+    complaints = list[dict[str, object]]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+    monkeypatch.setattr(consumer._coordinator, "_send_req", lambda _: answer)
+    place = TopicPartition(settings.kafka_topic, 0)
+    committing = asyncio.create_task(consumer.commit({place: 0}))
+    await until(lambda: consumer._coordinator._commit_lock.locked())
+    committing.cancel()
+    await asyncio.wait([committing])
+    monkeypatch.undo()
+    await leave_group(membership)
+    await stop_consumer(consumer)
+    if not answer.done():
+        answer.set_exception(KafkaConnectionError("closed"))
+        answer.exception()
+    await asyncio.sleep(0)
+    gc.collect()
+    assert complaints == []
