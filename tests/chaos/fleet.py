@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from movie_stream.settings import Settings
+from tests.support.server_process import pause
 from tests.support.whole_path import COMMAND, environment
 
 PATIENCE_S: Final = 120.0
@@ -96,7 +97,7 @@ class WorkerUnderTest:
     def pause(self) -> None:
         """SIGSTOP."""
         self._paused = True
-        os.kill(self.process.pid, signal.SIGSTOP)
+        pause(self.process.pid)
 
     def go_on(self) -> None:
         """SIGCONT."""

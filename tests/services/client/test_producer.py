@@ -25,6 +25,7 @@ from movie_stream.errors import BrokerUnreachable, EventRefused, SettingMissing,
 from movie_stream.kafka.produce.topic_writer import open_topic
 from movie_stream.settings import Settings
 from tests.services.kafka.test_topic_writer import PARTITIONS, SOON, create_topic, own_broker, read_topic
+from tests.support.server_process import pause
 
 __all__ = ["own_broker"]  # a fixture
 
@@ -281,7 +282,7 @@ async def test_an_exception_waits_for_no_broker_that_hangs(
 
     async def send() -> None:
         async with ViewProducer(bootstrap_servers=servers, topic="views") as producer:
-            os.kill(process.pid, signal.SIGSTOP)
+            pause(process.pid)
             await producer.send(view(0))
             raise KeyError
 
@@ -306,7 +307,7 @@ async def test_cancelled_while_a_broker_hangs(
 
     async def send() -> None:
         async with ViewProducer(bootstrap_servers=servers, topic="views", ack_timeout=timedelta(minutes=1)) as producer:
-            os.kill(process.pid, signal.SIGSTOP)
+            pause(process.pid)
             hangs.set()
             await producer.send_all(map(fields, range(5 if doing == "leaving" else 1_000)))
 

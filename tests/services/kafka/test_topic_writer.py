@@ -32,6 +32,7 @@ from movie_stream.kafka.produce.topic_writer import (
     worded_errors,
 )
 from movie_stream.settings import Settings
+from tests.support.server_process import pause
 
 PARTITIONS = 3
 SOON = timedelta(seconds=2)
@@ -164,7 +165,7 @@ async def test_a_broker_that_hangs(own_broker: tuple[GuardedProcess, str]) -> No
     process, servers = own_broker
     try:
         with pytest.raises(BrokerUnreachable, match="does not answer in time; 300 events"):
-            await write_without_end(servers, lambda: os.kill(process.pid, signal.SIGSTOP))
+            await write_without_end(servers, lambda: pause(process.pid))
         with pytest.raises(BrokerUnreachable, match=r"does not answer in time|no connection"):
             await write_without_end(servers, lambda: None)
     finally:
@@ -174,7 +175,7 @@ async def test_a_broker_that_hangs(own_broker: tuple[GuardedProcess, str]) -> No
 async def test_leaving_with_records_under_way_ends_at_once(own_broker: tuple[GuardedProcess, str]) -> None:
     process, servers = own_broker
     async with open_topic(at(servers), "views") as writer:
-        os.kill(process.pid, signal.SIGSTOP)
+        pause(process.pid)
         await writer.write([b"u1"], [b"x"])
     os.kill(process.pid, signal.SIGCONT)
 
@@ -185,7 +186,7 @@ async def test_cancelled_while_it_waits(own_broker: tuple[GuardedProcess, str]) 
 
     async def write() -> None:
         async with open_topic(at(servers), "views") as writer:
-            os.kill(process.pid, signal.SIGSTOP)
+            pause(process.pid)
             await writer.write([b"u1"], [b"x"])
             waiting.set()
             await writer.finish()
