@@ -15,11 +15,11 @@ from tests.chaos.stage import Kind, Stage
 pytestmark = pytest.mark.timeout(TIMEOUT_S)
 
 a_few_on_tansu_always = pytest.mark.parametrize(
-    ("kind", "kills"),
+    ("kind", "kills", "count"),
     [
-        pytest.param(TANSU, 2),
-        pytest.param(TANSU, 15, marks=LONG),
-        pytest.param(KAFKA, 15, marks=[LONG, NEEDS_KAFKA]),
+        pytest.param(TANSU, 2, 80_000),
+        pytest.param(TANSU, 15, 300_000, marks=LONG),
+        pytest.param(KAFKA, 15, 300_000, marks=[LONG, NEEDS_KAFKA]),
     ],
 )
 
@@ -27,9 +27,10 @@ SESSION_S = 6.0
 
 
 @a_few_on_tansu_always
-def test_kill_9_again_and_again(kind: Kind, kills: int, tmp_path: Path) -> None:
+def test_kill_9_again_and_again(kind: Kind, kills: int, count: int, tmp_path: Path) -> None:
     """At any moment: while starting, restoring, flushing, rebalancing; one of them, or all at once."""
-    with Stage("kill -9, one or all workers", kind, tmp_path) as stage, stage.producing(stage.stream(), 8_000) as views:
+    stage = Stage("kill -9, one or all workers", kind, tmp_path)
+    with stage, stage.producing(stage.stream(count), 8_000) as views:
         stage.fleet.fill(2)
         while stage.faults < kills or not views.done:
             if stage.rng.random() < 0.6:
