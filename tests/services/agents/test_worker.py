@@ -232,6 +232,7 @@ def test_the_faust_script_runs_the_same_worker(settings: Settings, tmp_path: Pat
     assert len(texts) <= 2 + len(starts(logs[1])), "a person reads this"
 
 
+@pytest.mark.long  # a few in make test are those of tests/chaos/test_workers.py
 @pytest.mark.timeout(240)
 def test_kill_9_in_the_middle_of_a_stream_changes_no_figure(settings: Settings, tmp_path: Path) -> None:
     logs, views = [tmp_path / f"worker{n}.log" for n in range(3)], tmp_path / "views.csv"
