@@ -62,16 +62,18 @@ def demo(
     file: options.DemoFile = None,
     count: options.Count = None,
     rate: options.DemoRate = None,
+    opening: options.Open = False,
 ) -> None:
-    """Start a broker, a MongoDB and a worker, replay a sample and made-up views, show the results live.
+    """Start a broker, a MongoDB, a worker and the page; replay a sample and made-up views, show the results live.
 
-    Ctrl-C ends all of it, with exit code 0, or 130 where it cuts --once short. With KAFKA_BOOTSTRAP_SERVERS and
-    MONGODB_URI both set these are used instead of the embedded pair.
+    It prints where the page can be opened; with --once, which ends by itself, there is none. Ctrl-C ends all of it,
+    with exit code 0, or 130 where it cuts --once short. With KAFKA_BOOTSTRAP_SERVERS and MONGODB_URI both set these are
+    used instead of the embedded pair.
     """
     from movie_stream.commands.demo.command import demo as run
     from movie_stream.settings import load_settings
 
-    _end(run(load_settings(), once=once, file=file, count=count, rate=rate))
+    _end(run(load_settings(), once=once, file=file, count=count, rate=rate, opening=opening))
 
 
 @app.command(epilog=_examples("movie-stream services"))

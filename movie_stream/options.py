@@ -101,6 +101,7 @@ AllRuns = Annotated[
 # ---- demo
 
 Once = Annotated[bool, typer.Option("--once", help="End when every event is in MongoDB.")]
+Open = Annotated[bool, typer.Option("--open", help="Show the page in the browser.")]
 DemoFile = Annotated[
     Path | None, typer.Option("--file", "-f", help="Replay this CSV instead of the sample.", show_default=False)
 ]

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Final
 
 from movie_stream.console import logs
 from movie_stream.errors import MovieStreamError
 from movie_stream.settings import Settings, settings_with
+
+SERVING: Final = "Serving the results at "
+"""What the line begins with that tells the address."""
 
 
 class WebMissing(MovieStreamError):
@@ -24,7 +27,7 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
 
     Raises WebMissing, and SettingsError for what cannot be served as it is set.
     """
-    if not (find_spec("fastapi") and find_spec("uvicorn")):
+    if not installed():
         raise WebMissing
     from movie_stream.web import server
 
@@ -35,6 +38,11 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
     asyncio.run(server.serve(settings, insecure=insecure, announce=_announce))
 
 
+def installed() -> bool:
+    """Whether the extra `web` is."""
+    return bool(find_spec("fastapi") and find_spec("uvicorn"))
+
+
 def _announce(address: str) -> None:
-    sys.stdout.write(f"Serving the results at {address}\n")
+    sys.stdout.write(f"{SERVING}{address}\n")
     sys.stdout.flush()

@@ -1,3 +1,3 @@
-"""`movie-stream demo`: command.py starts everything, worker_process.py the worker; watch.py looks up the results, and
-live.py shows them.
+"""`movie-stream demo`: command.py starts everything, children.py the worker and the page, which browser.py opens;
+watch.py looks up the results, and live.py shows them.
 """

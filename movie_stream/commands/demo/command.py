@@ -1,7 +1,8 @@
-"""`movie-stream demo`: a broker, a MongoDB and a worker for as long as it runs, views sent to them, and the results.
+"""`movie-stream demo`: a broker, a MongoDB, a worker and a page for as long as it runs, views sent to them, and the
+results.
 
-What is started here ends here: services and worker are guarded processes (see `embedded/process.py`), which end even
-if this process is killed.
+What is started here ends here: services, worker and page are guarded processes (see `embedded/process.py`), which end
+even if this process is killed.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
+from movie_stream.commands import serve
+from movie_stream.commands.demo import browser
+from movie_stream.commands.demo.children import CommandProcess, PageProcess, WorkerProcess
 from movie_stream.commands.demo.live import DemoState, Screen, results, screen
 from movie_stream.commands.demo.watch import watching
-from movie_stream.commands.demo.worker_process import WorkerProcess
 from movie_stream.commands.refused_rows import RefusedRows
 from movie_stream.commands.signals import cancelled_by
 from movie_stream.console import logs
@@ -67,21 +70,29 @@ def demo(
     file: Path | None = None,
     count: int | None = None,
     rate: float | None = None,
+    opening: bool = False,
 ) -> int:
     """Runs it; the exit code is 0, also after Ctrl-C or SIGTERM, but 130 where these cut `once` short.
 
-    Raises UsageError if both `file` and `count` are given or your own topic already holds events, SettingMissing if one
+    The page is there unless all of it ends `once` everything is counted; `opening` shows it in the browser.
+
+    Raises UsageError if both `file` and `count`, or both `once` and `opening` are given or your own topic already holds
+    events, WebMissing if the page is to be opened and its libraries are not installed, SettingMissing if one
     of the two services is set and the other is not, and the failures of the services and the worker.
     """
     if file is not None and count is not None:
         raise UsageError(argument="--count", expected="no --file besides, which is replayed as a whole")
+    if once and opening:
+        raise UsageError(argument="--open", expected="no --once besides, which ends before anybody could look")
+    if opening and not serve.installed():
+        raise serve.WebMissing
     _check_services(settings)
     if file is not None and (file.is_file() or not file.exists()):
         ViewsSource(file).open().close()  # checked before anything is started
     logs.leave_to_us()
     source = Source(file, COUNT if count is None else count, RATE if rate is None else rate)
     console = Console(highlight=False)
-    demonstration = _Demo(settings, source)
+    demonstration = _Demo(settings, source, opening=opening)
     ended = asyncio.run(demonstration.run(console, once=once))
     return 0 if ended or not once else INTERRUPTED
 
@@ -100,11 +111,12 @@ def _check_services(settings: Settings) -> None:
 class _Demo:
     """One demo: the processes that it has started, and its state."""
 
-    def __init__(self, settings: Settings, source: Source) -> None:
-        self._settings, self._source = settings, source
+    def __init__(self, settings: Settings, source: Source, *, opening: bool) -> None:
+        self._settings, self._source, self._opening = settings, source, opening
         self._embedded = EmbeddedServices() if settings.kafka_bootstrap_servers is None else None
         self._refused = RefusedRows(source.file)
         self._worker: WorkerProcess | None = None
+        self._page: PageProcess | None = None
         self._run = DemoState(
             "embedded broker and MongoDB" if self._embedded else "your Kafka and MongoDB",
             planned=None if source.file else source.count,
@@ -136,7 +148,24 @@ class _Demo:
         self._worker = WorkerProcess(settings)
         self._run.phase = "starting the worker"
         deaths: list[Coroutine[Any, Any, Any]] = [self._embedded.fail()] if self._embedded else []
+        if not once:
+            deaths += self._serving(settings)
         await _first_of(self._counting(settings, once=once), *deaths, self._worker.fail())
+
+    def _serving(self, settings: Settings) -> list[Coroutine[Any, Any, Any]]:
+        """Starts the page; what ends where it does."""
+        if not serve.installed():
+            self._run.remarks.append("There is no page without: pip install 'movie-stream[web]'")
+            return []
+        self._page = page = PageProcess(settings)
+
+        async def announced() -> None:
+            self._run.page = address = await page.address()
+            if self._opening and not await browser.shown(address):
+                self._run.remarks.append(f"No browser could be started to show {address}")
+            await asyncio.Event().wait()
+
+        return [announced(), page.fail()]
 
     async def _services(self) -> Settings:
         if self._embedded is None:
@@ -226,14 +255,15 @@ class _Demo:
 
     def _stop(self) -> None:
         """Stops all processes in parallel, and waits until they are gone."""
-        if self._worker is not None:
+        children: list[CommandProcess] = [child for child in (self._worker, self._page) if child is not None]
+        for child in children:
             if self._embedded is not None:
-                self._worker.kill()  # nobody will read what it would still write
-            self._worker.release()
+                child.kill()  # nobody will read what it would still write
+            child.release()
         if self._embedded is not None:
             self._embedded.stop()
-        if self._worker is not None:
-            self._worker.stop()
+        for child in children:
+            child.stop()
 
 
 async def _first_of(work: Coroutine[Any, Any, None], *others: Coroutine[Any, Any, Any]) -> None:

@@ -44,6 +44,8 @@ class DemoState:
     services: str
     """Which broker and MongoDB."""
     phase: str = "starting"
+    page: str = ""
+    """The address of the page, as soon as it can be opened."""
     planned: int | None = None
     """How many events will be sent; None for a file, whose number is known only at its end."""
     sent: int = 0
@@ -135,10 +137,14 @@ class _Lines:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._phase = ""
+        self._page = ""
         self._due_s = 0.0
 
     def show(self, run: DemoState) -> None:
         now = time.monotonic()
+        if run.page != self._page:
+            self._page = run.page
+            self._line(run, f"the page is at {run.page}", now)
         if run.phase == self._phase and (run.finished or now < self._due_s):
             return
         self._phase, self._due_s = run.phase, now + _LINE_EVERY_S
@@ -146,8 +152,10 @@ class _Lines:
         if run.sent:
             figures = f": {run.sent:,} sent, {run.now.views:,} counted ({run.rate:,.0f}/s), {run.now.waiting:,} waiting"
         trouble = f" ({run.trouble})" if run.trouble else ""
-        line = f"{now - run.began_s:5.1f} s  {run.phase}{figures}{trouble}"
-        self._console.print(line, markup=False, soft_wrap=True)
+        self._line(run, f"{run.phase}{figures}{trouble}", now)
+
+    def _line(self, run: DemoState, text: str, now_s: float) -> None:
+        self._console.print(f"{now_s - run.began_s:5.1f} s  {text}", markup=False, soft_wrap=True)
 
 
 def frame(run: DemoState, width: int, height: int, *, plain: bool = False) -> RenderableType:
@@ -195,7 +203,8 @@ def _header(run: DemoState, width: int, *, plain: bool) -> RenderableType:
         _bar(counted_share, bar_width, "green"),
         f"{run.rate:,.0f}/s, {now.waiting:,} waiting, {refused}",
     )
-    return Group(title, Text(), grid, _rhythm(now, width, plain=plain))
+    page = Text("page  ").append(run.page, f"cyan link {run.page}") if run.page else Text()
+    return Group(title, page, grid, _rhythm(now, width, plain=plain))
 
 
 def _bar(share: float, width: int, style: str) -> RenderableType:

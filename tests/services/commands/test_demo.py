@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
 import signal
 import subprocess
 import termios
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,8 +22,8 @@ from tests.services.replay.test_send import START_MS, csv_file, view
 from tests.support.whole_path import COMMAND, command, database, environment
 
 LIMIT_S = 60.0
-SERVICES, ALL = 4, 6
-"""Processes that the embedded pair is, guards included; and with the worker and its guard."""
+SERVICES, COUNTING, ALL = 4, 6, 8
+"""Processes that the embedded pair is, guards included; with the worker and its guard; and with the page and its."""
 
 
 @contextmanager
@@ -36,8 +38,10 @@ def demo(
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        yield process
-        process.kill()
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
@@ -61,6 +65,18 @@ def wait_for_line(process: subprocess.Popen[str], matches: Callable[[str], objec
         if matches(line):
             return line
     raise AssertionError(f"it ended with {process.wait()} before that")
+
+
+def wait_for_both(process: subprocess.Popen[str], *words: str) -> list[str]:
+    """The first lines with these words, whichever comes first."""
+    found: dict[str, str] = {}
+
+    def is_last(line: str) -> bool:
+        found.update({word: line for word in words if word in line and word not in found})
+        return len(found) == len(words)
+
+    wait_for_line(process, is_last)
+    return [found[word] for word in words]
 
 
 def gone(processes: list[psutil.Process]) -> bool:
@@ -148,7 +164,7 @@ def test_it_is_told_to_stop_later(
 ) -> None:
     with demo(*options, cwd=tmp_path) as process:
         wait_for_line(process, lambda said: line in said)
-        started = wait_for(process, ALL)
+        started = wait_for(process, COUNTING if "--once" in options else ALL)
         process.send_signal(number)
         said, errors = process.communicate(timeout=LIMIT_S)
         assert gone(started)
@@ -171,6 +187,7 @@ def test_its_own_violent_death_leaves_nothing(tmp_path: Path, programs: int) -> 
         ("worker", "error: the worker stops: it ended with exit code -9"),
         ("tansu", "error: the embedded Kafka broker failed: it ended with signal 9"),
         ("mongod", "error: the embedded mongod failed: it ended with signal 9"),
+        ("serve", "error: the page is gone: it ended with exit code -9"),
     ],
 )
 def test_the_death_of_a_part_is_the_end_of_it(tmp_path: Path, part: str, words: str) -> None:
@@ -195,6 +212,36 @@ def test_what_a_worker_says_last_is_quoted(settings: Settings, tmp_path: Path) -
     assert changed.returncode == 1
     assert changed.stderr.startswith("error: the worker stops: it ended with exit code 1 (what stands in MongoDB")
     assert "movie-stream rebuild" in changed.stderr
+
+
+def test_the_page_is_served_and_opened(tmp_path: Path) -> None:
+    opened = tmp_path / "opened"
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
+    browser.chmod(0o755)
+    options = ("--open", "--count", "2000", "--rate", "0")
+    with demo(
+        *options, cwd=tmp_path, variables={"BROWSER": str(browser), "API_TOKEN": "one-that-is-not-for-this"}
+    ) as process:
+        said = wait_for_both(process, "the page is at ", "all events counted: ")
+        address = said[0].split()[-1]
+        started = wait_for(process, ALL)
+        with urllib.request.urlopen(f"{address}/api/v1/summary?last=all", timeout=LIMIT_S) as answer:
+            assert json.load(answer)["views"]["value"] == 2_000
+        with urllib.request.urlopen(address, timeout=LIMIT_S) as answer:
+            assert "movie-stream" in answer.read().decode()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=LIMIT_S)
+        assert gone(started)
+    assert (process.returncode, errors) == (0, "")
+    assert opened.read_text().strip() == address
+
+
+def test_what_ends_by_itself_opens_no_page(tmp_path: Path) -> None:
+    with demo("--once", "--open", cwd=tmp_path) as process:
+        said, errors = process.communicate(timeout=LIMIT_S)
+    assert (process.returncode, said) == (2, "")
+    assert errors == "error: --open: expected no --once besides, which ends before anybody could look\n"
 
 
 def test_a_terminal_shows_it_live_and_is_left_as_it_was(tmp_path: Path) -> None:

@@ -1,0 +1,40 @@
+"""Shows an address in the browser of whoever sits there."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import webbrowser
+from typing import Final
+
+_IN_THE_TERMINAL: Final = frozenset({"www-browser", "links", "elinks", "lynx", "w3m"})
+
+
+async def shown(address: str) -> bool:
+    """Whether there was a browser to show it; one that runs in a terminal would take ours, and is none.
+
+    In a process of its own, since some browsers are waited for until they are closed.
+    """
+    if not await asyncio.to_thread(_is_there):
+        return False
+    opener = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "webbrowser", address),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        return await opener.wait() == 0
+    finally:
+        if opener.returncode is None:
+            opener.kill()
+            await opener.wait()
+
+
+def _is_there() -> bool:
+    try:
+        return getattr(webbrowser.get(), "name", "") not in _IN_THE_TERMINAL
+    except webbrowser.Error:
+        return False
