@@ -1,0 +1,9 @@
+"""The web server: the results over HTTP for programs, and the page that shows them; it only reads.
+
+Start with server.py, which puts everything together, and listening.py, the HTTP server below it. Every request passes
+access.py, and session.py says who may come in. parameters.py and ranges.py read what a request asks, problems.py is
+what is answered where that cannot be, asking.py asks MongoDB within bounds, and rendering.py writes the answer.
+
+The results: resources.py is the one resource of all of RESULTS, with cursor.py for its pages and models.py for its
+types; index.py and openapi.py describe it. The page lies in the folder static, which static_files.py serves.
+"""
