@@ -64,7 +64,8 @@ const known = (value) => value !== null && value !== undefined;
 export const NONE = "–";
 
 export const number = (value) => (known(value) ? formats.whole.format(value) : NONE);
-export const tenths = (value) => (known(value) ? formats.one.format(value) : NONE);
+/** With a tenth where that says something. */
+export const tenths = (value) => (Math.abs(value) < 100 && known(value) ? formats.one.format(value) : number(value));
 export const rating = (value) => (known(value) ? formats.two.format(value) : NONE);
 /** 1234567 as 1.2M, for axes. */
 export const compact = (value) => formats.compact.format(value);

@@ -93,7 +93,7 @@ function showState() {
   byId("status").dataset.state = name;
   setText(byId("status"), i18n.t(`status.${name}`));
   byId("pause").hidden = false;
-  setText(byId("pause"), i18n.t(live.paused ? "resume" : "pause"));
+  setText(byId("pause"), live.paused ? i18n.t("resume") : i18n.t("pause"));
   notices.mongodb(live.mongodb !== "down");
   for (const part of parts) part.refresh.live = live.state === "live" || live.state === "connecting";
 }

@@ -31,6 +31,7 @@ function show(resolve) {
     { method: "dialog" },
     element("h2", { id: "login-title" }, t("login.title")),
     element("p", {}, ...withCode(t("login.why"))),
+    element("input", { autocomplete: "username", value: "movie-stream", hidden: true }), // what password managers ask for
     element("label", {}, t("login.token"), token),
     error,
     button,

@@ -46,6 +46,7 @@ function changeTitle(row) {
 
 function setUp(panel) {
   panel.hours = element("select", { "aria-label": t("films.hour"), class: "hours" });
+  setOptions(panel.hours, [["", t("films.newest")]], "");
   panel.hours.addEventListener("change", () => state.change({ hour: panel.hours.value }));
   panel.actions.append(panel.hours);
 }

@@ -30,6 +30,7 @@ export const users = {
 
 function setUp(panel) {
   panel.days = element("select", { "aria-label": t("users.day"), class: "days" });
+  setOptions(panel.days, [["", t("users.newest")]], "");
   panel.days.addEventListener("change", () => state.change({ day: panel.days.value }));
   panel.actions.append(panel.days);
 }
