@@ -1,4 +1,4 @@
-"""The page's files: their size and their words, and that nothing in them needs another host or breaks the page's rules."""
+"""The page's files: their size, their words, and that nothing in them needs another host or breaks the page's rules."""
 
 import gzip
 import hashlib
@@ -77,7 +77,7 @@ def test_files_are_short_enough_to_read() -> None:
 def test_the_page_has_no_script_or_style_in_it_and_reads_no_text_as_html() -> None:
     page = (STATIC / "index.html").read_text("utf-8")
     assert re.findall(r"<style|\sstyle=|\son\w+=|javascript:|<script(?![^>]*\ssrc=)", page) == []
-    unsafe = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|setAttribute\(\"style\"")
+    unsafe = re.compile(r"(inner|outer|insertAdjacent)HTML|document\.write|\beval\(|new Function|setAttribute\(\"style")
     assert [path.name for path in SCRIPTS if unsafe.search(path.read_text("utf-8"))] == []
 
 

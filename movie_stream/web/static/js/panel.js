@@ -11,6 +11,8 @@ import { Refresh } from "./refresh.js";
 import * as state from "./state.js";
 import { Table } from "./table.js";
 
+const MOST_ROWS = 500;
+
 /**
  * What panels/*.js export, each for its panel:
  *
@@ -42,7 +44,9 @@ export class Panel {
   #message = element("div", { class: "skeleton" });
   #strip = element("p", { class: "strip", hidden: true });
   #behind = element("div", { class: "data", hidden: true });
+  #more = element("p", { class: "more" });
   #asTable = false;
+  #nothing = true;
 
   constructor(plan) {
     this.#plan = plan;
@@ -52,7 +56,7 @@ export class Panel {
     this.root = element("section", { class: `card ${size ?? ""}`.trim(), id: name, "aria-labelledby": `${name}-title` });
     this.#table = new Table(t(`${name}.title`), plan.columns());
     this.#behind.id = `${name}-data`;
-    this.#behind.append(this.#table.root);
+    this.#behind.append(this.#table.root, this.#more);
     this.content.hidden = true;
     this.#body.append(this.#message, this.content, this.#behind);
     this.root.append(element("header", {}, heading, this.actions), this.#strip, this.#body);
@@ -126,14 +130,22 @@ export class Panel {
     this.content.hidden = !full || table;
     this.#behind.hidden = !full || !table;
     if (this.button) this.button.disabled = !full;
+    if (!this.#behind.hidden) this.#fill();
+  }
+
+  /** Fills the table, which costs more than a chart and is therefore only done while it is seen. */
+  #fill() {
+    const rows = this.#nothing ? [] : this.#plan.rows(this.data);
+    this.#table.fill(rows.slice(0, MOST_ROWS));
+    setText(this.#more, rows.length > MOST_ROWS ? t("table.more", { shown: MOST_ROWS, n: rows.length }) : "");
   }
 
   #show(data) {
     const plan = this.#plan;
     this.data = data;
     const nothing = plan.empty?.(data) ?? null;
-    this.#table.fill(nothing ? [] : plan.rows(data));
     setText(this.#subtitle, plan.subtitle?.(data) ?? "");
+    this.#nothing = nothing !== null;
     this.#say(nothing && element("p", { class: "message" }, ...withCodeOf(nothing)));
     if (!nothing) this.#picture?.draw(data);
     plan.shown?.(data, this);

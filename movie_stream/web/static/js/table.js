@@ -1,6 +1,7 @@
 /** Tables that are filled again and again: rows and cells stay the same nodes, so that scroll and focus stay too. */
 
 import { element, setAttribute, setText } from "./dom.js";
+import { t } from "./i18n.js";
 
 /**
  * A column is {label, cell(row), kind?, state?(row), share?(row), title?(row), act?}: the text of its cell; "number",
@@ -18,7 +19,7 @@ export class Table {
     const heads = columns.map(({ label, kind }) => element("th", { scope: "col", class: kind }, label));
     this.root = element(
       "div",
-      { class: "scroll", tabindex: "0", role: "region", "aria-label": name },
+      { class: "scroll", tabindex: "0", role: "region", "aria-label": t("table.of", { name }) },
       element("table", {}, element("caption", { class: "hidden" }, name), element("thead", {}, element("tr", {}, ...heads)), this.#body),
     );
   }
