@@ -149,21 +149,8 @@ def check(query: Query, prefix: str = "") -> None:
     if query.limit < 1:
         raise UsageError(argument=f"{prefix}limit", expected="a whole number from 1", got=str(query.limit))
     for name, time in (("since", query.since), ("until", query.until)):
-        if time is None:
-            continue
-        if time.utcoffset() is None:
-            raise UsageError(argument=prefix + name, expected="a datetime with a time zone", got=time.isoformat())
-        try:
-            time.astimezone(UTC)
-        except OverflowError as error:
-            raise UsageError(
-                argument=prefix + name, expected="a time from the year 1 to 9999 in UTC", got=time.isoformat()
-            ) from error
-        if shape.start is None:
-            windows = dict.fromkeys(other.window.name for other in results.RESULTS if Shape.of(other).start)
-            raise UsageError(
-                argument=prefix + name, expected=f"a result by {', '.join(windows)}", got=result.collection
-            )
+        if time is not None:
+            _check_time(time, query, prefix + name)
     if query.genre is not None:
         _check_genre(query.genre, result, f"{prefix}genre")
     if query.flat and not shape.entries:
@@ -173,6 +160,20 @@ def check(query: Query, prefix: str = "") -> None:
         if field not in query.sortable:
             expected = f"one of {', '.join(sorted(query.sortable))}"
             raise UsageError(argument=f"{prefix}order", expected=expected, got=field)
+
+
+def _check_time(time: datetime, query: Query, argument: str) -> None:
+    if time.utcoffset() is None:
+        raise UsageError(argument=argument, expected="a datetime with a time zone", got=time.isoformat())
+    try:
+        time.astimezone(UTC)
+    except OverflowError as error:
+        expected = "a time from the year 1 to 9999 in UTC"
+        raise UsageError(argument=argument, expected=expected, got=time.isoformat()) from error
+    if query.shape.start is None:
+        windows = dict.fromkeys(other.window.name for other in results.RESULTS if Shape.of(other).start)
+        expected = f"a result by {', '.join(windows)}"
+        raise UsageError(argument=argument, expected=expected, got=query.result.collection)
 
 
 def _check_genre(genre: str, result: Result, argument: str) -> None:

@@ -30,7 +30,7 @@ def document_model(result: Result) -> type[BaseModel]:
     fields = _fields(shape.fields)
     if shape.entries:
         entry = create_model(f"{name}Entry", **_fields(shape.entry))
-        fields[shape.entries] = (list[entry], Field())  # type: ignore[valid-type]
+        fields[shape.entries] = (list[entry], Field())
     return create_model(name, **_with_id(fields))
 
 
