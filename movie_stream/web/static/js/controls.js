@@ -47,6 +47,7 @@ export class Controls {
     this.#until.value = until && new Date(until).toISOString().slice(0, 16);
     this.#wrong.hidden = true;
     if (!custom) this.#custom.open = false;
+    this.#custom.classList.toggle("chosen", custom);
     const known = this.#genres.some(({ slug }) => slug === genre) ? [] : [{ slug: genre, genre }];
     const all = [...this.#genres, ...(genre ? known : [])];
     setOptions(this.#genre, [["", t("controls.all_genres")], ...all.map((one) => [one.slug, one.genre])], genre);

@@ -4,6 +4,7 @@ export const COLOURS = 7;
 
 const OTHER = "--series-other";
 const given = new Map();
+const listeners = [];
 
 /**
  * Gives the first of these slugs (the largest first) a colour each; who has one keeps it, and who is no longer among
@@ -11,9 +12,19 @@ const given = new Map();
  */
 export function assign(slugs) {
   const wanted = slugs.slice(0, COLOURS);
+  const before = [...given.keys()].sort().join("\n");
   for (const slug of given.keys()) if (!wanted.includes(slug)) given.delete(slug);
   const free = [...Array(COLOURS).keys()].filter((slot) => ![...given.values()].includes(slot));
   for (const slug of wanted) if (!given.has(slug)) given.set(slug, free.shift());
+  if ([...given.keys()].sort().join("\n") !== before) queueMicrotask(() => listeners.forEach((listener) => listener()));
+}
+
+/** Whether any genre has a colour yet. */
+export const isEmpty = () => given.size === 0;
+
+/** Calls back after colours were given to others. */
+export function onChange(listener) {
+  listeners.push(listener);
 }
 
 /** The variable of a genre's colour; a shared grey for genres that have none. */

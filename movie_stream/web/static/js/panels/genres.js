@@ -2,7 +2,7 @@
 
 import { axes, tip, tooltip } from "../chart.js";
 import { between, number, rating, t } from "../i18n.js";
-import { colourOf } from "../palette.js";
+import { assign, colourOf, isEmpty } from "../palette.js";
 import { nothingIn, state } from "../panel.js";
 import { colour } from "../theme.js";
 
@@ -37,6 +37,7 @@ function setUp(panel) {
 
 function draw(picture, { items }) {
   const chosen = state.now().genre;
+  if (chosen || isEmpty()) assign(items.map(({ slug }) => slug)); // else the views over time say who has which
   const bars = items.map(({ slug, views }) => ({
     value: views,
     itemStyle: { color: colour(colourOf(slug)), opacity: chosen && chosen !== slug ? 0.35 : 1 },

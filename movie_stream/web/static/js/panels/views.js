@@ -4,7 +4,7 @@ import { brush } from "../brush.js";
 import { axes, swatch, tip, tooltip } from "../chart.js";
 import { element, setText } from "../dom.js";
 import { between, moment, number, t } from "../i18n.js";
-import { assign, colourOf, slotOf } from "../palette.js";
+import { assign, COLOURS, colourOf, slotOf } from "../palette.js";
 import { genreName, state } from "../panel.js";
 import { colour, tint } from "../theme.js";
 
@@ -55,10 +55,11 @@ function zoom({ times, step_s: step }, from, to) {
   state.change({ since: iso(first), until: iso(last + step * 1000) });
 }
 
-/** The largest genres in their order of colours, and above them all others as one layer. */
+/** The largest genres in their order of colours, and above them all others as one layer; a genre alone as it is. */
 function layersOf({ genres, times }) {
-  assign(genres.filter(({ slug }) => slug !== null).map(({ slug }) => slug));
-  const own = genres.filter(({ slug }) => slug !== null && slotOf(slug) < Infinity && colourOf(slug) !== colourOf(null));
+  if (genres.length <= 1) return genres;
+  if (!state.now().genre) assign(genres.filter(({ slug }) => slug !== null).map(({ slug }) => slug));
+  const own = genres.filter(({ slug }) => slotOf(slug) < COLOURS);
   const rest = genres.filter((genre) => !own.includes(genre));
   own.sort((a, b) => slotOf(a.slug) - slotOf(b.slug));
   if (!rest.length) return own;
