@@ -39,6 +39,8 @@ class Asker:
 
     def __init__(self, db: Database) -> None:
         self.db = db
+        self.changes = 0
+        """How often something was told to have changed."""
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._waiting = 0
         self._away: MongoUnreachable | None = None
@@ -62,6 +64,7 @@ class Asker:
 
     def forget(self) -> None:
         """Something has changed: who asks now is not given what was asked before."""
+        self.changes += 1
         self._answers.clear()
 
     async def end(self) -> None:

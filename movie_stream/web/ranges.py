@@ -20,6 +20,7 @@ A_LAST: Final = "a duration of 1min or more, such as 15min, 6h or 30d, or all"
 _RFC_3339: Final = re.compile(
     r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?(?:([Zz])|([+ -])(\d{2}:\d{2}))", re.ASCII
 )
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _MINUTE_MS: Final = 60_000
 
 
@@ -36,9 +37,14 @@ class TimeRange:
         bounds = {"$gte": self.since, "$lt": self.until}
         return {operator: time for operator, time in bounds.items() if time is not None}
 
-    def of(self, start: str) -> dict[str, Any]:
-        """The filter on this field."""
-        return {start: self.filter} if self.filter else {}
+    def touched(self, start: str, length_ms: int) -> dict[str, Any]:
+        """The filter on this field, the start of windows of that length, for those that have a part in the range."""
+        since = self.since
+        if since is not None:
+            since_ms = timestamp_ms_of(since)
+            since = since if since_ms < 0 else datetime_of(since_ms - since_ms % length_ms)
+        bounds = TimeRange(since, self.until).filter
+        return {start: bounds} if bounds else {}
 
 
 def parse_time(text: str) -> datetime:
@@ -98,7 +104,12 @@ SINCE: Final = Parameter(
 )
 UNTIL: Final = Parameter("until", A_TIME, "Only windows that start before.", _TIME_SCHEMA, parse_time, longest=40)
 AT: Final = Parameter(
-    "at", A_TIME, "The window that this time lies in, instead of the newest.", _TIME_SCHEMA, parse_time, longest=40
+    "at",
+    f"{A_TIME}, or a day such as 2024-10-31",
+    "The window that this time lies in, instead of the newest.",
+    {"type": "string", "anyOf": [{"format": "date-time"}, {"format": "date"}], "maxLength": 40},
+    lambda text: parse_time(f"{text}T00:00:00Z" if _DAY.fullmatch(text) else text),
+    longest=40,
 )
 LAST: Final = Parameter(
     "last",

@@ -59,7 +59,8 @@ def list_response(request: Request, listed: Listed, form: Format) -> Response:
             body = csv_of(listed.fields, listed.rows)
     headers = {"Vary": "Accept"}
     if listed.next is not None:
-        headers["Link"] = f'<{request.url.include_query_params(cursor=listed.next)}>; rel="next"'
+        url = request.url.include_query_params(cursor=listed.next)
+        headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
     return answered(request, body, MEDIA_TYPES[form], headers)
 
 

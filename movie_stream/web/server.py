@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -19,12 +20,19 @@ from movie_stream.settings import Settings
 from movie_stream.web.access import API, Guarded, is_loopback
 from movie_stream.web.asking import PATIENCE_MS, Asker
 from movie_stream.web.cursor import Sealer
+from movie_stream.web.dashboard import Dashboard
+from movie_stream.web.health import health_router
 from movie_stream.web.index import index_router
 from movie_stream.web.listening import Server, bound, config_of
+from movie_stream.web.panels import panels_router
 from movie_stream.web.problems import Problem, problem_of
+from movie_stream.web.pulse import Pulse
 from movie_stream.web.resources import resources_router
+from movie_stream.web.rollup import Rollup
+from movie_stream.web.series import series_router
 from movie_stream.web.session import Doorkeeper, session_router
 from movie_stream.web.static_files import Files, static_router
+from movie_stream.web.summary import summary_router
 
 logger = logging.getLogger(__name__)
 _DESCRIPTION: Final = (
@@ -65,15 +73,17 @@ async def application(settings: Settings, *, open_to_all: bool = False) -> Async
     keeper = Doorkeeper(token)
     async with opened(settings, **PATIENCE_MS) as db:
         asker = Asker(db)
+        dashboard = Dashboard(settings, asker, Rollup(asker), Pulse(asker))
         try:
-            app = built(settings, db, asker, keeper)
+            app = built(db, dashboard, keeper)
             any_host = keeper.required or open_to_all
             yield Guarded(app, keeper, None if any_host else frozenset({settings.api_host.lower()}))
         finally:
+            await dashboard.pulse.end()
             await asker.end()
 
 
-def built(settings: Settings, db: Database, asker: Asker, keeper: Doorkeeper) -> FastAPI:
+def built(db: Database, dashboard: Dashboard, keeper: Doorkeeper) -> FastAPI:
     """All routes, without the checks that come before them."""
     app = FastAPI(
         title="movie-stream",
@@ -87,7 +97,15 @@ def built(settings: Settings, db: Database, asker: Asker, keeper: Doorkeeper) ->
     _answer_errors(app)
     app.include_router(session_router(keeper), prefix=API)
     app.include_router(index_router(app, db.name, token_required=keeper.required), prefix=API)
-    app.include_router(resources_router(asker, Sealer.new(keeper)), prefix=API)
+    for router in (series_router, summary_router, panels_router):
+        app.include_router(router(dashboard), prefix=API)
+
+    def lets_in(request: Request) -> bool:
+        return keeper.lets_in(request.headers, time.time())
+
+    app.include_router(health_router(dashboard, lets_in, described=True), prefix=API)
+    app.include_router(health_router(dashboard, lets_in, described=False))
+    app.include_router(resources_router(dashboard.asker, Sealer.new(keeper)), prefix=API)
     app.include_router(static_router(Files()))
     return app
 
@@ -119,15 +137,11 @@ def _answer_errors(app: FastAPI) -> None:
 def _http_problem(app: FastAPI, request: Request, error: HTTPException) -> Problem:
     path = request.url.path
     if error.status_code == 404:
-        there = ", ".join(sorted(getattr(route, "path", "") for route in app.routes if _is_shown(route)))
+        there = ", ".join(app.openapi()["paths"])
         return Problem(404, f"there is nothing at {path[:200]}; there are / and {there}")
     if error.status_code == 405:
         return Problem(405, f"{request.method} is not possible at {path[:200]}", headers=dict(error.headers or {}))
     return Problem(error.status_code, str(error.detail), headers=dict(error.headers or {}))
-
-
-def _is_shown(route: object) -> bool:
-    return bool(getattr(route, "include_in_schema", False)) and str(getattr(route, "path", "")).startswith(API)
 
 
 def _written(host: str) -> str:
