@@ -69,7 +69,7 @@ picture: install ## run the demo, and make docs/demo.svg of its screen
 
 lock: install ## remake requirements.lock from pyproject.toml, everything as new as it allows
 	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --upgrade \
-		--extra embedded --extra dev --generate-hashes --no-emit-index-url \
+		--extra embedded --extra web --extra dev --generate-hashes --no-emit-index-url \
 		--custom-compile-command 'make lock' --output-file requirements.lock
 
 clean: ## remove .venv and everything else that is made here
