@@ -296,6 +296,23 @@ def show(
     _end(run(load_settings(), what=what, choice=choice, json=as_json, csv=as_csv, watching=watch))
 
 
+@app.command(epilog=_examples("movie-stream serve", "movie-stream serve --host 0.0.0.0 --port 9000"))
+def serve(
+    host: options.ServeHost = None,
+    port: options.ServePort = None,
+    insecure: options.Insecure = False,
+) -> None:
+    """Serve the results over HTTP: a live page at /, a REST API under /api/v1.
+
+    It only reads. Other hosts are let in with the token of API_TOKEN alone.
+    Ctrl-C or SIGTERM ends it, with exit code 0.
+    """
+    from movie_stream.commands.serve import serve as run
+    from movie_stream.settings import load_settings
+
+    _end(run(load_settings(), host=host, port=port, insecure=insecure))
+
+
 dead_letters = CommandLine(
     name="dead-letters", help="Show the records that were refused, and send them again.", no_args_is_help=True
 )

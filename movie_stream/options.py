@@ -409,3 +409,14 @@ Misplaced = Annotated[
         help="Also those whose user's views belong into another partition, where figures of users suffer.",
     ),
 ]
+
+# ---- serve
+
+ServeHost = Annotated[
+    str | None, typer.Option("--host", metavar="ADDRESS", help="Where to listen.", show_default="API_HOST")
+]
+ServePort = Annotated[
+    int | None,
+    typer.Option("--port", metavar="PORT", help="On which port; 0 takes a free one.", show_default="API_PORT"),
+]
+Insecure = Annotated[bool, typer.Option("--insecure", help="Let other hosts in without a token.")]

@@ -94,6 +94,12 @@ def _check_uri(uri: SecretStr) -> SecretStr:
     return uri
 
 
+def _check_token(token: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[!-~]{8,512}", token.get_secret_value()):
+        raise ValueError("no token")
+    return token
+
+
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
 
 _SASL = ("kafka_sasl_mechanism", "kafka_sasl_username", "kafka_sasl_password")
@@ -207,7 +213,7 @@ class Settings(BaseSettings):
         meaning="the largest record batch that is read, in bytes once it is unpacked; workers unpack it in pieces",
     )
     log_level: LogLevel = _setting(
-        "INFO", expected="DEBUG, INFO, WARNING, ERROR or CRITICAL", meaning="how much the worker logs"
+        "INFO", expected="DEBUG, INFO, WARNING, ERROR or CRITICAL", meaning="how much worker and serve log"
     )
     metrics_port: Annotated[int, Field(ge=0, le=65_535)] | None = _setting(
         None,
@@ -216,6 +222,19 @@ class Settings(BaseSettings):
     )
     metrics_host: Annotated[str, Field(pattern=r"^[^\s/]+$")] = _setting(
         "127.0.0.1", expected="a host name or an IP address", meaning="address that METRICS_PORT is opened on"
+    )
+    api_host: Annotated[str, Field(pattern=r"^[^\s/]+$")] = _setting(
+        "127.0.0.1",
+        expected="a host name or an IP address",
+        meaning="address that serve listens on; beyond this host only with API_TOKEN",
+    )
+    api_port: Annotated[int, Field(ge=0, le=65_535)] = _setting(
+        8080, expected="a port from 0 to 65535; 0 takes a free one", meaning="port that serve listens on"
+    )
+    api_token: Annotated[SecretStr, AfterValidator(_check_token)] | None = _setting(
+        None,
+        expected="8 to 512 ASCII characters without spaces",
+        meaning="what programs and the page of serve have to show; unset: nothing",
     )
     allowed_lateness: Duration = _setting(
         timedelta(hours=24),
@@ -275,6 +294,7 @@ class Settings(BaseSettings):
             ("kafka_tls_key_password", None),
             ("mongodb_worker_password", self.mongodb_worker_username),
             ("mongodb_reader_password", self.mongodb_reader_username),
+            ("api_token", None),
         ):
             if (secret := getattr(self, name)) is not None:
                 keep_secret(secret.get_secret_value(), user=user or "")

@@ -45,14 +45,16 @@ _LIMITS_MS: Final[Mapping[str, Any]] = {
 _CLOSE_WITHIN_S: Final = 0.5
 
 
-def connect(settings: Settings) -> Client:
+def connect(settings: Settings, **limits_ms: int) -> Client:
     """A client for MONGODB_URI; nothing is sent yet. Close it with `close()`.
+
+    `limits_ms` are options of the driver, in milliseconds, where the URI does not say otherwise.
 
     Raises SettingMissing, or SettingsError where the URI is none or has an option that does not exist.
     """
     uri = settings.require_mongodb()
     given = {name.lower() for name, _ in parse_qsl(uri.partition("?")[2], keep_blank_values=True)}
-    limits = {name: limit for name, limit in _LIMITS_MS.items() if name.lower() not in given}
+    limits = {name: limit for name, limit in {**_LIMITS_MS, **limits_ms}.items() if name.lower() not in given}
     try:
         with warnings.catch_warnings():
             # An option that is misspelt is only warned of: TLS would silently be off.
@@ -72,14 +74,14 @@ def connect(settings: Settings) -> Client:
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Database]:
-    """The results' database, for as long as the `async with` block runs.
+async def opened(settings: Settings, **limits_ms: int) -> AsyncIterator[Database]:
+    """The results' database, for as long as the `async with` block runs; `limits_ms` as in `connect`.
 
     The driver's errors leave the block as ours.
 
     Raises SettingsError, MongoAway, MongoRefused, MongoDiskFull, MongoFailed.
     """
-    client = connect(settings)
+    client = connect(settings, **limits_ms)
     try:
         db = client[settings.mongodb_database]
         try:

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 from movie_stream.aggregates import results
 from movie_stream.aggregates.results import Result
-from movie_stream.aggregates.shape import Shape
+from movie_stream.aggregates.shape import RANK, Shape
 from movie_stream.errors import UsageError
 from movie_stream.events.event import slug_of
 
@@ -63,11 +63,18 @@ class Query:
     """Empty: the newest first, of one time those with most views, and then by `_id`."""
     after: Position | None = None
     """Only what stands behind this position: the next page of the same order."""
+    flat: bool = False
+    """Rows instead of documents: those of the flat view, which a result with a list has."""
 
     @property
     def shape(self) -> Shape:
         """What the documents look like."""
         return Shape.of(self.result)
+
+    @property
+    def collection(self) -> str:
+        """The collection, or the view, that is asked."""
+        return f"{self.result.collection}_flat" if self.flat else self.result.collection
 
     @property
     def sort(self) -> Order:
@@ -76,14 +83,21 @@ class Query:
         order = self.order
         if not order:
             fields = (shape.start, shape.views if self.result.by else None)
-            order = tuple((field, DOWN) for field in fields if field)
-        unique = {"_id"} | ({shape.start} if shape.one_a_window else set())
+            order = (*((field, DOWN) for field in fields if field), *(((RANK, UP),) if self.flat else ()))
+        unique = {"_id"} | ({shape.start} if shape.one_a_window and not self.flat else set())
         return order if unique & {field for field, _ in order} else (*order, ("_id", UP))
 
     @property
     def fields(self) -> dict[str, int]:
         """The fields to ask for: those of the result, without `_rev` and `_run`."""
-        return dict.fromkeys(("_id", *self.result.fields), 1)
+        names = [column.name for column in self.shape.row] if self.flat else self.result.fields
+        return dict.fromkeys(("_id", *names), 1)
+
+    @property
+    def sortable(self) -> tuple[str, ...]:
+        """The fields that `order` may name."""
+        columns = self.shape.row if self.flat else self.shape.fields
+        return ("_id", *(column.name for column in columns))
 
     def filter(self) -> Filter:
         """Which documents, as MongoDB is asked for them."""
@@ -135,27 +149,31 @@ def check(query: Query, prefix: str = "") -> None:
     if query.limit < 1:
         raise UsageError(argument=f"{prefix}limit", expected="a whole number from 1", got=str(query.limit))
     for name, time in (("since", query.since), ("until", query.until)):
-        if time is None:
-            continue
-        if time.utcoffset() is None:
-            raise UsageError(argument=prefix + name, expected="a datetime with a time zone", got=time.isoformat())
-        try:
-            time.astimezone(UTC)
-        except OverflowError as error:
-            raise UsageError(
-                argument=prefix + name, expected="a time from the year 1 to 9999 in UTC", got=time.isoformat()
-            ) from error
-        if shape.start is None:
-            windows = dict.fromkeys(other.window.name for other in results.RESULTS if Shape.of(other).start)
-            raise UsageError(
-                argument=prefix + name, expected=f"a result by {', '.join(windows)}", got=result.collection
-            )
+        if time is not None:
+            _check_time(time, query, prefix + name)
     if query.genre is not None:
         _check_genre(query.genre, result, f"{prefix}genre")
-    sortable = {"_id", *(column.name for column in shape.fields)}
+    if query.flat and not shape.entries:
+        those = ", ".join(other.collection for other in results.RESULTS if Shape.of(other).entries)
+        raise UsageError(argument=f"{prefix}result", expected=f"one with a list ({those})", got=result.collection)
     for field, _ in query.order:
-        if field not in sortable:
-            raise UsageError(argument=f"{prefix}order", expected=f"one of {', '.join(sorted(sortable))}", got=field)
+        if field not in query.sortable:
+            expected = f"one of {', '.join(sorted(query.sortable))}"
+            raise UsageError(argument=f"{prefix}order", expected=expected, got=field)
+
+
+def _check_time(time: datetime, query: Query, argument: str) -> None:
+    if time.utcoffset() is None:
+        raise UsageError(argument=argument, expected="a datetime with a time zone", got=time.isoformat())
+    try:
+        time.astimezone(UTC)
+    except OverflowError as error:
+        expected = "a time from the year 1 to 9999 in UTC"
+        raise UsageError(argument=argument, expected=expected, got=time.isoformat()) from error
+    if query.shape.start is None:
+        windows = dict.fromkeys(other.window.name for other in results.RESULTS if Shape.of(other).start)
+        expected = f"a result by {', '.join(windows)}"
+        raise UsageError(argument=argument, expected=expected, got=query.result.collection)
 
 
 def _check_genre(genre: str, result: Result, argument: str) -> None:

@@ -16,7 +16,7 @@ from movie_stream.mongo.client import Database
 from movie_stream.mongo.query import DOWN, Filter, Position, Query, check, result_named
 
 LIMIT_MS: Final = 20_000
-"""How long MongoDB may work on one query."""
+"""How long MongoDB may work on one query, where nothing else is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +29,25 @@ class Page:
 
 
 class QueryTooSlow(MovieStreamError):
-    """MongoDB did not answer a query within LIMIT_MS."""
+    """MongoDB did not answer a query in time."""
 
-    def __init__(self, *, collection: str) -> None:
+    def __init__(self, *, collection: str, limit_ms: int = LIMIT_MS) -> None:
         super().__init__(
-            f"MongoDB has not answered a query of {collection} within {LIMIT_MS // 1_000} s; ask for fewer documents, "
+            f"MongoDB has not answered a query of {collection} within {limit_ms / 1_000:g} s; ask for fewer documents, "
             "or for less time, and see that the indexes are there: movie-stream init"
         )
 
 
-async def page(db: Database, query: Query) -> Page:
-    """The documents of the query. Raises UsageError where it cannot be meant, and QueryTooSlow."""
+async def page(db: Database, query: Query, limit_ms: int = LIMIT_MS) -> Page:
+    """The documents of the query, on which MongoDB may work for `limit_ms`.
+
+    Raises UsageError where it cannot be meant, and QueryTooSlow.
+    """
     check(query)
     try:
-        found = await _found(db, query)
+        found = await _found(db, query, limit_ms)
     except ExecutionTimeout as error:
-        raise QueryTooSlow(collection=query.result.collection) from error
+        raise QueryTooSlow(collection=query.collection, limit_ms=limit_ms) from error
     documents, more = found[: query.limit], found[query.limit :]
     return Page(documents, query.position_of(documents[-1]) if more else None)
 
@@ -69,26 +72,30 @@ async def total_views(db: Database) -> int:
     return int(found[0]["views"]) if found else 0
 
 
-async def _found(db: Database, query: Query) -> list[dict[str, Any]]:
+async def _found(db: Database, query: Query, limit_ms: int) -> list[dict[str, Any]]:
     """The documents, and one more where there are more."""
-    wanted = await _bounded(db, query)
-    cursor = db[query.result.collection].find(wanted, query.fields).sort(list(query.sort)).limit(query.one_more)
-    found: list[dict[str, Any]] = await cursor.max_time_ms(LIMIT_MS).to_list(query.one_more)
+    wanted = await _bounded(db, query, limit_ms)
+    cursor = db[query.collection].find(wanted, query.fields).sort(list(query.sort)).limit(query.one_more)
+    found: list[dict[str, Any]] = await cursor.max_time_ms(limit_ms).to_list(query.one_more)
     return found
 
 
-async def _bounded(db: Database, query: Query) -> Filter:
+async def _bounded(db: Database, query: Query, limit_ms: int) -> Filter:
     """The query's filter, without windows that lie behind the limit.
 
     Only the start of the windows has an index. Where more fields sort, MongoDB would sort all documents; so the start
-    of the last one that is asked for is looked up first, and what lies behind it is left out.
+    of the last one that is asked for is looked up first, and what lies behind it is left out. Of a flat view that is
+    looked up in its collection, of which every document that has an entry gives a row or more.
     """
     wanted = query.filter()
     (first, direction), *others = query.sort
     if not others or first != query.shape.start:
         return wanted
-    cursor = db[query.result.collection].find(wanted, {"_id": 0, first: 1}).sort(first, direction)
-    last = await cursor.skip(query.one_more - 1).limit(1).max_time_ms(LIMIT_MS).to_list(1)
+    where = {first: wanted[first]} if query.flat and first in wanted else {} if query.flat else wanted
+    some = {f"{query.shape.entries}.0": {"$exists": True}} if query.flat else {}
+    cursor = db[query.result.collection].find({**where, **some}, {"_id": 0, first: 1}).sort(first, direction)
+    before = query.one_more - (not query.flat)  # the first document of a page of rows may have given all of its own
+    last = await cursor.skip(before).limit(1).max_time_ms(limit_ms).to_list(1)
     if not last:
         return wanted
     return {"$and": [wanted, {first: {"$gte" if direction == DOWN else "$lte": last[0][first]}}]}

@@ -1,5 +1,18 @@
-"""The results over HTTP.
+"""The web server: the results over HTTP for programs, and the page that shows them; it only reads.
+
+Start with server.py, which puts everything together, and listening.py, the HTTP server below it. Every request passes
+access.py, and session.py says who may come in. parameters.py and ranges.py read what a request asks, problems.py is
+what is answered where that cannot be, asking.py asks MongoDB within bounds, and rendering.py writes the answer.
+
+The results: resources.py is the one resource of all of RESULTS, with cursor.py for its pages and models.py for its
+types; index.py and openapi.py describe it.
+
+The dashboard: series.py, summary.py and panels.py, whose models are in models_of_panels.py, ask what dashboard.py
+holds: rollup.py puts any range together of figures.py, with hours.py, which keeps hours; fleet.py and pulse.py tell
+what the workers say of themselves. health.py says whether all of it is there.
 
 What changes, all readers learn from one feed: coalesced.py is what is known of it and what a reader is told next,
-sources.py where it comes from, and feed.py brings both together.
+sources.py where it comes from, feed.py brings both together, and changes.py sends it.
+
+The page lies in the folder static, which static_files.py serves.
 """

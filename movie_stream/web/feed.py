@@ -61,6 +61,11 @@ class Feed:
         """How many there are."""
         return self._readers
 
+    @property
+    def is_full(self) -> bool:
+        """Whether there can be no reader more."""
+        return self._readers >= READERS_AT_MOST
+
     async def run(self) -> None:
         """Follows the changes while somebody reads, until it is cancelled. A MongoDB that is away is logged once, and
         asked again.
@@ -70,7 +75,7 @@ class Feed:
                 await self._wanted.wait()
                 try:
                     await self._follow()
-                except (PyMongoError, MovieStreamError) as error:
+                except Exception as error:
                     self._fail(error)
                     await asyncio.sleep(self._retry_s)
                     self._retry_s = min(2 * self._retry_s, RETRY_AT_MOST_S)
@@ -92,7 +97,7 @@ class Feed:
 
         Raises TooManyReaders.
         """
-        if self._readers >= READERS_AT_MOST:
+        if self.is_full:
             raise TooManyReaders
         self._readers += 1
         self._wanted.set()
@@ -174,8 +179,11 @@ class Feed:
         begins = None if found is None else found.get(start)
         return begins + timedelta(milliseconds=length_ms) if isinstance(begins, datetime) else None
 
-    def _fail(self, error: PyMongoError | MovieStreamError) -> None:
-        if self._status.mongodb != "down":
+    def _fail(self, error: Exception) -> None:
+        """Tells the readers, and the log where it is new. What is a bug must not leave them without a word either."""
+        if not isinstance(error, PyMongoError | MovieStreamError):
+            logger.error("this is a bug in movie-stream", exc_info=error)
+        elif self._status.mongodb != "down":
             said = explain(error, self._db) if isinstance(error, PyMongoError) else error
             logger.warning("changes cannot be followed, tries again: %s", said)
         self._say(Status(self._status.source, "down"))

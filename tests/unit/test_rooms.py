@@ -28,7 +28,7 @@ FLOORS: Final = (
     {"kafka", "mongo", "embedded"},
     {"runs"},
     {"agents", "dead_letters", "replay"},
-    {"app", "client"},
+    {"app", "client", "web"},
     {"commands"},
     {"options"},
     {"cli"},

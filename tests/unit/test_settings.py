@@ -101,7 +101,7 @@ def test_a_bad_secret_is_refused_without_being_shown(monkeypatch: pytest.MonkeyP
     assert "hunter2" not in str(refusal.value)
     assert secret_names() == {
         *("mongodb_uri", "mongodb_worker_password", "mongodb_reader_password"),
-        *("kafka_sasl_password", "kafka_tls_key_password"),
+        *("kafka_sasl_password", "kafka_tls_key_password", "api_token"),
     }
 
 

@@ -1,46 +1,16 @@
-"""The answer of `show` as JSON or CSV, for programs: always UTF-8, with values exactly as stored."""
+"""The answer of `show` as JSON or CSV, for programs; mongo/written.py says what that looks like."""
 
 from __future__ import annotations
 
-import csv
-import io
-import re
-from datetime import datetime
-from typing import Any
-
-import orjson
-
 from movie_stream.commands.show.answer import Answer
+from movie_stream.mongo.written import csv_of, json_of
 
 
 def as_json(answer: Answer) -> bytes:
-    r"""The documents as an array in one line; dates by RFC 3339, in UTC.
-
-    Types of MongoDB that JSON lacks, which no result has, become text. Control characters above ASCII are escaped,
-    since terminals obey them and orjson does not escape them.
-
-    >>> as_json(Answer([{"title": "Alien\x1b[2J\x9b2J"}], (), (), ()))
-    b'[{"title":"Alien\\u001b[2J\\u009b2J"}]\n'
-    """
-    text = orjson.dumps(list(answer.documents), str, orjson.OPT_UTC_Z).decode()
-    return (re.sub("[\x7f-\x9f]", lambda control: f"\\u{ord(control[0]):04x}", text) + "\n").encode()
+    """The documents as an array in one line."""
+    return json_of(list(answer.documents)) + b"\n"
 
 
 def as_csv(answer: Answer) -> bytes:
-    r"""The rows by RFC 4180 with a header; dates as in JSON, numbers unrounded, null is empty.
-
-    >>> as_csv(Answer((), ["title", "avg_rating"], [{"title": "Heat, 2", "avg_rating": None}], ()))
-    b'title,avg_rating\r\n"Heat, 2",\r\n'
-    """
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(answer.fields)
-    writer.writerows([_written(row.get(field)) for field in answer.fields] for row in answer.rows)
-    return text.getvalue().encode()
-
-
-def _written(value: Any) -> Any:
-    """A value for the writer, which writes None as an empty cell, and floats as Python does."""
-    if isinstance(value, datetime):
-        return orjson.dumps(value, option=orjson.OPT_UTC_Z).decode().strip('"')
-    return value
+    """The rows with a header."""
+    return csv_of(answer.fields, answer.rows)

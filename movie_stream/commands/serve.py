@@ -1,0 +1,40 @@
+"""`movie-stream serve`: the page and the REST API in the foreground, until Ctrl-C or SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from importlib.util import find_spec
+from typing import Any
+
+from movie_stream.console import logs
+from movie_stream.errors import MovieStreamError
+from movie_stream.settings import Settings, settings_with
+
+
+class WebMissing(MovieStreamError):
+    """The libraries of the web server are not installed."""
+
+    def __init__(self) -> None:
+        super().__init__("serve needs the web server's libraries; install them with: pip install 'movie-stream[web]'")
+
+
+def serve(settings: Settings, *, host: str | None = None, port: int | None = None, insecure: bool = False) -> None:
+    """Serves until it is told to end, and prints the address once it can be opened.
+
+    Raises WebMissing, and SettingsError for what cannot be served as it is set.
+    """
+    if not (find_spec("fastapi") and find_spec("uvicorn")):
+        raise WebMissing
+    from movie_stream.web import server
+
+    overrides: dict[str, Any] = {"api_host": host, "api_port": port}
+    settings = settings_with(settings, **overrides)
+    settings.require_mongodb()
+    logs.set_up(settings.log_level)
+    asyncio.run(server.serve(settings, insecure=insecure, announce=_announce))
+
+
+def _announce(address: str) -> None:
+    sys.stdout.write(f"Serving the results at {address}\n")
+    sys.stdout.flush()

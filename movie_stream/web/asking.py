@@ -1,0 +1,160 @@
+"""Asks MongoDB, within bounds: so many queries at once, each for so long, and none twice at the same moment.
+
+While MongoDB is away one request at a time tries it, and the others are told so at once: they would all wait for as
+long, and hold what the next ones need.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar, cast
+
+from pymongo.errors import ExecutionTimeout, PyMongoError
+
+from movie_stream.errors import MongoUnreachable
+from movie_stream.mongo.client import Database, explain
+from movie_stream.mongo.read import QueryTooSlow
+from movie_stream.web.problems import later
+
+T = TypeVar("T")
+
+LIMIT_MS: Final = 5_000
+"""How long MongoDB may work on one query."""
+PATIENCE_MS: Final = {"serverSelectionTimeoutMS": 2_000, "connectTimeoutMS": 2_000, "socketTimeoutMS": LIMIT_MS + 2_000}
+"""How long the driver waits for a server, and for its answer, where MONGODB_URI does not say otherwise."""
+_AT_ONCE: Final = 8
+"""Queries at the same time; the driver has about as many threads."""
+_WAITING: Final = 256
+"""Requests that may wait for one of them; the next ones are sent away."""
+_AGAIN_WITHIN_S: Final = 0.2
+"""For how long an answer is given to others who ask the same, unless something changes before."""
+_MOST_ANSWERS: Final = 500
+
+
+class Asker:
+    """All queries of one server go through here."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+        self.changes = 0
+        """How often something was told to have changed."""
+        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._waiting = 0
+        self._away: MongoUnreachable | None = None
+        self._probing = False
+        self._answers: dict[Hashable, tuple[float, asyncio.Task[Any]]] = {}
+
+    async def once(self, key: Hashable, ask: Callable[[], Awaitable[T]]) -> T:
+        """What `ask` answers, or has just answered to somebody with the same key.
+
+        Raises what `ask` raises; an error is not kept.
+        """
+        asked, task = self._answers.get(key, (0.0, None))
+        if task is None or (task.done() and (time.monotonic() - asked > _AGAIN_WITHIN_S or _failed(task))):
+            if len(self._answers) >= _MOST_ANSWERS:
+                self._forget_old()
+            task = asyncio.ensure_future(_awaited(ask))
+            # One that fails after everybody has gone is nobody's any more.
+            task.add_done_callback(_failed)
+            self._answers[key] = time.monotonic(), task
+        return cast(T, await asyncio.shield(task))
+
+    def forget(self) -> None:
+        """Something has changed: who asks now is not given what was asked before."""
+        self.changes += 1
+        self._answers.clear()
+
+    async def end(self) -> None:
+        """Ends what is still asked."""
+        asked = [task for _, task in self._answers.values()]
+        self._answers.clear()
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+
+    @asynccontextmanager
+    async def asking(self, what: str) -> AsyncIterator[Database]:
+        """The database, for one query of `what`.
+
+        Raises MongoUnreachable, MongoRefused, MongoFailed, QueryTooSlow, and a Problem where too many ask at once.
+        """
+        self._insist_on_hope()
+        if self._waiting >= _WAITING:
+            raise later("too many requests wait for MongoDB at once; ask again in a moment")
+        self._waiting += 1
+        try:
+            await self._places.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            self._insist_on_hope()
+            async with self._told(what):
+                yield self.db
+        finally:
+            self._places.release()
+
+    def _insist_on_hope(self) -> None:
+        """Raises at once what somebody else has just been told, while one request tries whether that is still so."""
+        if self._away is not None and self._probing:
+            raise self._away.with_traceback(None)
+
+    @asynccontextmanager
+    async def _told(self, what: str) -> AsyncIterator[None]:
+        """Raises the driver's errors as ours, and remembers whether MongoDB is there."""
+        probing = self._away is not None
+        self._probing = self._probing or probing
+        try:
+            yield
+            self._away = None
+        except ExecutionTimeout as error:
+            self._away = None
+            raise QueryTooSlow(collection=what, limit_ms=LIMIT_MS) from error
+        except PyMongoError as error:
+            meant = explain(error, self.db)
+            if isinstance(meant, MongoUnreachable):
+                self._away = meant
+            raise meant from error
+        finally:
+            if probing:
+                self._probing = False
+
+    async def aggregate(self, collection: str, pipeline: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+        """The documents that a pipeline makes of a collection, so many at most."""
+        async with self.asking(collection) as db:
+            cursor = db[collection].aggregate([*pipeline, {"$limit": most}], maxTimeMS=LIMIT_MS)
+            found: list[dict[str, Any]] = await cursor.to_list(most)
+        return found
+
+    async def find(
+        self,
+        collection: str,
+        wanted: dict[str, Any],
+        fields: list[str],
+        sort: list[tuple[str, int]],
+        most: int,
+    ) -> list[dict[str, Any]]:
+        """These fields of the documents that are wanted, in order, so many at most."""
+        projection: dict[str, Any] = {"_id": 0, **dict.fromkeys(fields, 1)}
+        async with self.asking(collection) as db:
+            cursor = db[collection].find(wanted, projection).sort(sort).limit(most).max_time_ms(LIMIT_MS)
+            found: list[dict[str, Any]] = await cursor.to_list(most)
+        return found
+
+    def _forget_old(self) -> None:
+        now = time.monotonic()
+        self._answers = {
+            key: (asked, task)
+            for key, (asked, task) in self._answers.items()
+            if not task.done() or now - asked <= _AGAIN_WITHIN_S
+        }
+
+
+async def _awaited(ask: Callable[[], Awaitable[T]]) -> T:
+    return await ask()
+
+
+def _failed(task: asyncio.Task[Any]) -> bool:
+    return task.cancelled() or task.exception() is not None

@@ -1,0 +1,135 @@
+"""Figures of a genre in a span of time, and how they add up: exact, since averages are kept as sums of millionths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from movie_stream.events.contract import MICRO
+from movie_stream.events.moment import timestamp_ms_of
+
+MINUTE_MS: Final = 60_000
+HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 86_400_000
+_LARGEST_SUM: Final = 2**62
+
+
+class Figures(NamedTuple):
+    """What one genre has in the span that begins at `start_ms` (Unix milliseconds)."""
+
+    start_ms: int
+    slug: str
+    genre: str
+    views: int
+    rated: int
+    rating_micro: int
+    """The sum of the ratings in millionths."""
+    least: float | None = None
+    most: float | None = None
+
+
+@dataclass(slots=True)
+class Total:
+    """Figures that are being added up."""
+
+    genre: str = ""
+    views: int = 0
+    rated: int = 0
+    rating_micro: int = 0
+    least: float | None = None
+    most: float | None = None
+
+    def add(self, one: Figures) -> None:
+        """Adds them; of several spellings of a genre the smallest counts, as in the results."""
+        self.genre = min(self.genre, one.genre) if self.genre else one.genre
+        self.views += one.views
+        self.rated += one.rated
+        self.rating_micro += one.rating_micro
+        if one.least is not None and (self.least is None or one.least < self.least):
+            self.least = one.least
+        if one.most is not None and (self.most is None or one.most > self.most):
+            self.most = one.most
+
+    @property
+    def avg_rating(self) -> float | None:
+        """The average; None where nothing was rated."""
+        return self.rating_micro / (self.rated * MICRO) if self.rated else None
+
+
+def by_genre(rows: Iterable[Figures]) -> dict[str, Total]:
+    """What each genre has in all of them, by slug."""
+    totals: dict[str, Total] = {}
+    for row in rows:
+        total = totals.get(row.slug)
+        if total is None:
+            total = totals[row.slug] = Total()
+        total.add(row)
+    return totals
+
+
+def of_windows(documents: Iterable[Mapping[str, Any]], start: str, views: str, average: str) -> Iterator[Figures]:
+    """Documents by genre as figures; these are the names of their fields. What an older version left out is 0."""
+    for document in documents:
+        at, slug = document.get(start), document.get("slug")
+        if not isinstance(at, datetime) or not isinstance(slug, str):
+            continue  # it says of no time or of no genre what it counts
+        rated = int(document.get("rated_views") or 0)
+        yield Figures(
+            timestamp_ms_of(at),
+            slug,
+            document.get("genre") or slug,
+            int(document.get(views) or 0),
+            rated,
+            _micro(document.get(average), rated),
+            document.get("min_rating"),
+            document.get("max_rating"),
+        )
+
+
+def _micro(average: float | None, rated: int) -> int:
+    """The sum that the average was made of: it is whole in millionths.
+
+    >>> _micro(4.333333333333333, 3)
+    13000000
+    """
+    total = (average or 0.0) * rated * MICRO
+    return round(total) if abs(total) < _LARGEST_SUM else 0
+
+
+def sums(*, average: str, views: str) -> dict[str, Any]:
+    """The accumulators of MongoDB's `$group` that add up documents with these fields, as `of_sums` reads them."""
+    micro = {"$round": [{"$multiply": [{"$ifNull": [f"${average}", 0]}, {"$ifNull": ["$rated_views", 0]}, MICRO]}, 0]}
+    return {
+        "genre": {"$min": "$genre"},
+        "views": {"$sum": f"${views}"},
+        "rated": {"$sum": "$rated_views"},
+        "micro": {"$sum": {"$toLong": micro}},
+    }
+
+
+EXTREMES: Final[Mapping[str, Any]] = {"least": {"$min": "$min_rating"}, "most": {"$max": "$max_rating"}}
+
+
+def of_sums(groups: Iterable[Mapping[str, Any]]) -> Iterator[Figures]:
+    """Groups by slug `s` and span `b` as figures."""
+    for group in groups:
+        slug, start = group["_id"]["s"], group["_id"].get("b")
+        if isinstance(slug, str):
+            yield Figures(
+                int(start or 0),
+                slug,
+                group["genre"] or slug,
+                int(group["views"]),
+                int(group["rated"]),
+                int(group["micro"]),
+                group.get("least"),
+                group.get("most"),
+            )
+
+
+def span_of(field: str, length_ms: int) -> dict[str, Any]:
+    """An expression of MongoDB: the start, in Unix milliseconds, of the span that the field's time lies in."""
+    time = {"$toLong": f"${field}"}
+    return {"$subtract": [time, {"$mod": [time, length_ms]}]}

@@ -1,0 +1,142 @@
+"""Hours by genre, which no result has: added up from minutes once, and kept for as long as that is still right.
+
+Whether it is, `hourly_metrics` tells, of which there is one small document an hour. Counts of views only grow, in the
+minutes and in the hour: if both agree, either has all that the other has, and so it was added up from the last word.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Literal
+
+from movie_stream.events.moment import datetime_of, timestamp_ms_of
+from movie_stream.web.asking import Asker
+from movie_stream.web.figures import EXTREMES, HOUR_MS, Figures, of_sums, of_windows, span_of, sums
+from movie_stream.web.problems import Problem
+
+Kind = Literal["minutes", "sums"]
+
+MOST_HOURS: Final = 1_000
+_MOST_ROWS: Final = 60_000
+"""Rows that are kept of each kind: some 10 MB."""
+_MOST_ASKED: Final = 300_000
+"""Rows that one query may bring."""
+_FIRST_PATIENCE_S: Final = 0.2
+_LONGEST_PATIENCE_S: Final = 30.0
+_WINDOWS: Final = "movies_aggregates"
+_FIELDS: Final = [
+    *("slug", "genre", "window_start", "total_views"),
+    *("rated_views", "avg_rating", "min_rating", "max_rating"),
+]
+
+_Said = tuple[int, int | None]
+"""What hourly_metrics says of an hour: its views, and the run that counted them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    rows: Sequence[Figures]
+    said: _Said
+    views: int
+    asked: float
+    patience_s: float
+    changes: int
+
+    def is_right(self, said: _Said, changes: int) -> bool:
+        """Whether it can be given again, where hourly_metrics now says this.
+
+        Where the two disagree, one of them is about to be written, and it is asked again; less and less often where
+        nothing comes of that, as in a database that is not a worker's.
+        """
+        if self.views == said[0] and self.said == said:
+            return True
+        return self.said == said and self.changes == changes and time.monotonic() - self.asked < self.patience_s
+
+
+class Hours:
+    """The rows of whole hours, minute by minute or added up, by the hour's start in Unix milliseconds."""
+
+    def __init__(self, asker: Asker) -> None:
+        self._asker = asker
+        self._kept: dict[Kind, OrderedDict[int, _Kept]] = {"minutes": OrderedDict(), "sums": OrderedDict()}
+        self._rows: dict[Kind, int] = {"minutes": 0, "sums": 0}
+
+    async def rows(self, kind: Kind, start_ms: int, end_ms: int) -> list[Figures]:
+        """The rows of all hours from one to before another, MOST_HOURS at most. Raises what Asker raises."""
+        hours = range(start_ms, end_ms, HOUR_MS)
+        assert len(hours) <= MOST_HOURS, "longer ranges are made of days"
+        said = await self._asker.once(("hours", start_ms, end_ms), lambda: self._said(start_ms, end_ms))
+        kept, changes = self._kept[kind], self._asker.changes
+        found: dict[int, Sequence[Figures]] = {}
+        missing = []
+        for hour in hours:
+            known = kept.get(hour)
+            if known is not None and known.is_right(said.get(hour, (0, None)), changes):
+                kept.move_to_end(hour)
+                found[hour] = known.rows
+            else:
+                missing.append(hour)
+        for first, last in _runs(missing):
+            asked = await self._asker.once((kind, first, last), partial(self._ask, kind, first, last))
+            for hour in range(first, last + HOUR_MS, HOUR_MS):
+                found[hour] = asked.get(hour, ())
+                self._keep(kind, hour, found[hour], said.get(hour, (0, None)), changes)
+        return [row for hour in hours for row in found[hour]]
+
+    async def _said(self, start_ms: int, end_ms: int) -> dict[int, _Said]:
+        wanted = {"timestamp": {"$gte": datetime_of(start_ms), "$lt": datetime_of(end_ms)}}
+        fields = ["timestamp", "total_views", "_run"]
+        documents = await self._asker.find("hourly_metrics", wanted, fields, [("timestamp", 1)], MOST_HOURS)
+        return {
+            timestamp_ms_of(document["timestamp"]): (int(document.get("total_views") or 0), document.get("_run"))
+            for document in documents
+        }
+
+    async def _ask(self, kind: Kind, first: int, last: int) -> dict[int, list[Figures]]:
+        wanted = {"window_start": {"$gte": datetime_of(first), "$lt": datetime_of(last + HOUR_MS)}}
+        if kind == "minutes":
+            documents = await self._asker.find(_WINDOWS, wanted, _FIELDS, [("window_start", 1)], _MOST_ASKED)
+            rows: Iterable[Figures] = of_windows(documents, "window_start", "total_views", "avg_rating")
+        else:
+            group: dict[str, Any] = {
+                "_id": {"s": "$slug", "b": span_of("window_start", HOUR_MS)},
+                **sums(average="avg_rating", views="total_views"),
+                **EXTREMES,
+            }
+            documents = await self._asker.aggregate(_WINDOWS, [{"$match": wanted}, {"$group": group}], _MOST_ASKED)
+            rows = of_sums(documents)
+        if len(documents) == _MOST_ASKED:
+            raise Problem(422, "there is too much in this range; ask for a shorter one")
+        by_hour: dict[int, list[Figures]] = {}
+        for row in rows:
+            by_hour.setdefault(row.start_ms - row.start_ms % HOUR_MS, []).append(row)
+        return by_hour
+
+    def _keep(self, kind: Kind, hour: int, rows: Sequence[Figures], said: _Said, changes: int) -> None:
+        kept, views = self._kept[kind], sum(row.views for row in rows)
+        before = kept.pop(hour, None)
+        same = before is not None and before.views == views and before.said == said
+        patience_s = min(before.patience_s * 2, _LONGEST_PATIENCE_S) if before and same else _FIRST_PATIENCE_S
+        kept[hour] = _Kept(rows, said, views, time.monotonic(), patience_s, changes)
+        self._rows[kind] += len(rows) - (len(before.rows) if before else 0)
+        while self._rows[kind] > _MOST_ROWS and len(kept) > 1:
+            self._rows[kind] -= len(kept.popitem(last=False)[1].rows)
+
+
+def _runs(hours: Sequence[int]) -> list[tuple[int, int]]:
+    """First and last of those that follow each other; of many runs one, since each is a query.
+
+    >>> _runs([0, 3_600_000, 10_800_000])
+    [(0, 3600000), (10800000, 10800000)]
+    """
+    runs: list[tuple[int, int]] = []
+    for hour in hours:
+        if runs and runs[-1][1] + HOUR_MS == hour:
+            runs[-1] = runs[-1][0], hour
+        else:
+            runs.append((hour, hour))
+    return runs if len(runs) <= 4 else [(runs[0][0], runs[-1][1])]

@@ -1,0 +1,140 @@
+"""The models of the dashboard's panels, for OpenAPI."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel
+
+
+class Ranged(BaseModel):
+    """An answer of a range, which it names."""
+
+    since: datetime | None
+    until: datetime | None
+
+
+class GenreOf(BaseModel):
+    """A genre; its users are known of all time alone."""
+
+    genre: str | None
+    slug: str | None
+    views: int | None
+    avg_rating: float | None
+    unique_users: int | None
+
+
+class Genres(Ranged):
+    """Most views first."""
+
+    items: list[GenreOf]
+
+
+class Film(BaseModel):
+    """A film of an hour; its rank in the hour before is null where it had none."""
+
+    rank: int
+    previous_rank: int | None
+    movie_id: str | None
+    title: str | None
+    genre: str | None
+    views: int | None
+    avg_rating: float | None
+
+
+class TopMoviesPanel(BaseModel):
+    """The films of an hour; `previous` is the newest hour before it that there is."""
+
+    hour: datetime | None
+    previous: datetime | None
+    hours: list[datetime]
+    items: list[Film]
+
+
+class Activity(Ranged):
+    """Each cell is a day of the week (0 is Monday), an hour of the day, and its views; those without views lack."""
+
+    timezone: str
+    cells: list[list[int]]
+
+
+class DayOfAudience(BaseModel):
+    """The users of a day."""
+
+    date: str | None
+    total_users: int | None
+    new_users: int | None
+    returning_users: int | None
+    sessions: int | None
+    avg_session_duration: float | None
+
+
+class Audience(Ranged):
+    """The newest 400 days of the range, the oldest of them first."""
+
+    days: list[DayOfAudience]
+
+
+class User(BaseModel):
+    """A user of a day; `watch_time` is in minutes."""
+
+    rank: int
+    user_id: str | None
+    watch_count: int | None
+    watch_time: int | None
+
+
+class TopUsersPanel(BaseModel):
+    """The users of a day."""
+
+    day: str | None
+    days: list[str]
+    items: list[User]
+
+
+class Refused(BaseModel):
+    """How many records were refused for one reason."""
+
+    reason: str
+    count: int
+
+
+class DeadLetters(BaseModel):
+    """What the running workers have refused since they were started."""
+
+    total: int
+    items: list[Refused]
+
+
+class PartitionOf(BaseModel):
+    """A partition that a worker owns."""
+
+    topic: str | None
+    partition: int | None
+    position: int | None
+    lag: int | None
+    watermark: datetime | None
+
+
+class WorkerOf(BaseModel):
+    """A worker as it was last heard of."""
+
+    id: str
+    host: str | None
+    pid: int | None
+    version: str | None
+    state: str | None
+    silent: bool
+    started: datetime | None
+    seen: datetime | None
+    last_flush: datetime | None
+    events: int | None
+    lag: int | None
+    delay_ms: float | None
+    partitions: list[PartitionOf]
+
+
+class Workers(BaseModel):
+    """The longest running first."""
+
+    items: list[WorkerOf]

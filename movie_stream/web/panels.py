@@ -1,0 +1,216 @@
+"""The panels of the dashboard: genres, films of an hour, activity, audience, users of a day, dead letters, workers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any, Final
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from movie_stream.events.moment import datetime_of, timestamp_ms_of
+from movie_stream.web import models_of_panels as shown
+from movie_stream.web.dashboard import Dashboard
+from movie_stream.web.figures import DAY_MS, HOUR_MS, by_genre
+from movie_stream.web.fleet import refused_by_all, workers
+from movie_stream.web.openapi import operation
+from movie_stream.web.parameters import Parameters, number_parameter
+from movie_stream.web.ranges import AT, RANGE, TimeRange
+from movie_stream.web.rendering import json_response
+
+Answer = Callable[[Dashboard, dict[str, Any]], Awaitable[dict[str, Any]]]
+_LIMIT: Final = number_parameter("limit", "How many at most.", least=1, most=1_000, default=10)
+_MOST_GENRES: Final = 10_000
+_MOST_DAYS: Final = 400
+_MOST_STARTS: Final = 48
+_MOST_CELLS: Final = 7 * 24
+
+
+def panels_router(dashboard: Dashboard) -> APIRouter:
+    """All of these resources."""
+    router = APIRouter()
+    for path, words, parameters, model, answer in PANELS:
+        _add(router, dashboard, path, words, Parameters(parameters), model, answer)
+    return router
+
+
+def _add(
+    router: APIRouter,
+    dashboard: Dashboard,
+    path: str,
+    words: str,
+    parameters: Parameters,
+    model: type[BaseModel],
+    answer: Answer,
+) -> None:
+    async def panel(request: Request) -> Response:
+        return json_response(request, await answer(dashboard, parameters.read(request)))
+
+    router.add_api_route(path, panel, name=path, **operation(words, parameters, model, "dashboard"))
+
+
+async def _genres(dashboard: Dashboard, given: dict[str, Any]) -> dict[str, Any]:
+    within, limit = await dashboard.range_of(given), given["limit"]
+    if within == TimeRange():
+        ask = dashboard.asker.find
+        fields = ["genre", "slug", "total_views", "avg_rating", "unique_users"]
+        found = await dashboard.asker.once(
+            ("genres", limit), lambda: ask("category_stats", {}, fields, [("total_views", -1), ("slug", 1)], limit)
+        )
+        items = [
+            {
+                "genre": one.get("genre"),
+                "slug": one.get("slug"),
+                "views": one.get("total_views"),
+                "avg_rating": one.get("avg_rating"),
+                "unique_users": one.get("unique_users"),
+            }
+            for one in found
+        ]
+    else:
+        bounds = await dashboard.rollup.bounds(within)
+        totals = by_genre(await dashboard.rollup.rows(*bounds, None)) if bounds else {}
+        largest = sorted(totals, key=lambda slug: (-totals[slug].views, slug))[:limit]
+        items = [
+            {
+                "genre": totals[slug].genre,
+                "slug": slug,
+                "views": totals[slug].views,
+                "avg_rating": totals[slug].avg_rating,
+                "unique_users": None,  # sketches of windows are not stored, and their estimates do not add up
+            }
+            for slug in largest
+        ]
+    return {"since": within.since, "until": within.until, "items": items}
+
+
+async def _top_movies(dashboard: Dashboard, given: dict[str, Any]) -> dict[str, Any]:
+    newest, at = await _windows(dashboard, "top_movies", given, HOUR_MS)
+    current = await _lists(dashboard, "top_movies", {"timestamp": at}, 1) if at is not None else []
+    before = await _lists(dashboard, "top_movies", {"timestamp": {"$lt": at}}, 1) if at is not None else []
+    ranks = {film.get("movie_id"): rank for rank, film in enumerate(_entries(before, "top_movies"), 1)}
+    fields = ("movie_id", "title", "genre", "views", "avg_rating")
+    return {
+        "hour": at,
+        "previous": before[0]["timestamp"] if before else None,
+        "hours": newest,
+        "items": [
+            {
+                "rank": rank,
+                "previous_rank": ranks.get(film.get("movie_id")),
+                **{name: film.get(name) for name in fields},
+            }
+            for rank, film in enumerate(_entries(current, "top_movies"), 1)
+        ],
+    }
+
+
+async def _top_users(dashboard: Dashboard, given: dict[str, Any]) -> dict[str, Any]:
+    newest, at = await _windows(dashboard, "top_users", given, DAY_MS)
+    current = await _lists(dashboard, "top_users", {"timestamp": at}, 1) if at is not None else []
+    fields = ("user_id", "watch_count", "watch_time")
+    return {
+        "day": None if at is None else f"{at.date()}",
+        "days": [f"{day.date()}" for day in newest],
+        "items": [
+            {"rank": rank, **{name: user.get(name) for name in fields}}
+            for rank, user in enumerate(_entries(current, "top_users"), 1)
+        ],
+    }
+
+
+async def _windows(
+    dashboard: Dashboard, collection: str, given: dict[str, Any], length_ms: int
+) -> tuple[list[datetime], datetime | None]:
+    """The starts of the newest windows, and of the one that is asked for: of `at`, or the newest in the range."""
+    within = await dashboard.range_of(given)
+    newest = await _starts(dashboard, collection, {}, _MOST_STARTS)
+    if given["at"] is not None:
+        return newest, _start_of(given["at"], length_ms)
+    if within == TimeRange():
+        return newest, newest[0] if newest else None
+    found = await _starts(dashboard, collection, within.touched("timestamp", length_ms), 1)
+    return newest, found[0] if found else None
+
+
+def _start_of(time: datetime, length_ms: int) -> datetime:
+    """The start of the window of this length that the time lies in; before 1970, when there is none, the time."""
+    time_ms = timestamp_ms_of(time)
+    return time if time_ms < 0 else datetime_of(time_ms - time_ms % length_ms)
+
+
+async def _starts(dashboard: Dashboard, collection: str, wanted: dict[str, Any], limit: int) -> list[datetime]:
+    asker = dashboard.asker
+    found = await asker.once(
+        (collection, "starts", str(wanted), limit),
+        lambda: asker.find(collection, wanted, ["timestamp"], [("timestamp", -1)], limit),
+    )
+    return [one["timestamp"] for one in found if isinstance(one.get("timestamp"), datetime)]
+
+
+async def _lists(dashboard: Dashboard, collection: str, wanted: dict[str, Any], limit: int) -> list[dict[str, Any]]:
+    asker = dashboard.asker
+    return await asker.once(
+        (collection, "lists", str(wanted), limit),
+        lambda: asker.find(collection, wanted, ["timestamp", collection], [("timestamp", -1)], limit),
+    )
+
+
+def _entries(found: list[dict[str, Any]], field: str) -> list[dict[str, Any]]:
+    entries = found[0].get(field) if found else None
+    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+
+
+async def _activity(dashboard: Dashboard, given: dict[str, Any]) -> dict[str, Any]:
+    within, timezone = await dashboard.range_of(given), dashboard.settings.timezone
+    moment = {"date": "$timestamp", "timezone": timezone}
+    group = {
+        "_id": {"d": {"$isoDayOfWeek": moment}, "h": {"$hour": moment}},
+        "views": {"$sum": "$total_views"},
+    }
+    match = within.touched("timestamp", HOUR_MS) or {"timestamp": {"$type": "date"}}
+    asker = dashboard.asker
+    found = await asker.once(
+        ("activity", within.since, within.until),
+        lambda: asker.aggregate("hourly_metrics", [{"$match": match}, {"$group": group}], _MOST_CELLS),
+    )
+    cells = sorted([cell["_id"]["d"] - 1, cell["_id"]["h"], int(cell["views"])] for cell in found)
+    return {"since": within.since, "until": within.until, "timezone": timezone, "cells": cells}
+
+
+async def _audience(dashboard: Dashboard, given: dict[str, Any]) -> dict[str, Any]:
+    within, asker = await dashboard.range_of(given), dashboard.asker
+    fields = ["date", "total_users", "new_users", "returning_users", "sessions", "avg_session_duration"]
+    found = await asker.once(
+        ("audience", within.since, within.until),
+        lambda: asker.find(
+            "active_users", within.touched("timestamp", DAY_MS), fields, [("timestamp", -1)], _MOST_DAYS
+        ),
+    )
+    days = [{name: day.get(name) for name in fields} for day in reversed(found)]
+    return {"since": within.since, "until": within.until, "days": days}
+
+
+async def _dead_letters(dashboard: Dashboard, given: dict[str, Any]) -> dict[str, Any]:
+    refused = refused_by_all(await workers(dashboard.asker))
+    items = [{"reason": reason, "count": count} for reason, count in refused.most_common()]
+    return {"total": refused.total(), "items": items}
+
+
+async def _workers(dashboard: Dashboard, given: dict[str, Any]) -> dict[str, Any]:
+    return {"items": [worker.row() for worker in await workers(dashboard.asker)]}
+
+
+PANELS: Final[tuple[tuple[str, str, tuple[Any, ...], type[BaseModel], Answer], ...]] = (
+    ("/genres", "Genres with most views in a range", (*RANGE, _LIMIT), shown.Genres, _genres),
+    ("/top-movies", "Films of an hour, and where they stood before", (*RANGE, AT), shown.TopMoviesPanel, _top_movies),
+    ("/activity", "Views by day of the week and hour of the day", RANGE, shown.Activity, _activity),
+    ("/audience", "Users of each day, new and returning", RANGE, shown.Audience, _audience),
+    ("/top-users", "Users of a day with most views", (*RANGE, AT), shown.TopUsersPanel, _top_users),
+    ("/dead-letters", "What the running workers have refused", (), shown.DeadLetters, _dead_letters),
+    ("/workers", "The workers, and where they stand", (), shown.Workers, _workers),
+)
+"""Path, what it is, parameters, model and function of each."""

@@ -1,0 +1,156 @@
+"""The server: the application put together, and how it runs until it is told to end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from movie_stream import __version__
+from movie_stream.errors import MovieStreamError, SettingMissing
+from movie_stream.mongo.client import Database, opened
+from movie_stream.settings import Settings
+from movie_stream.web.access import API, Guarded, is_loopback
+from movie_stream.web.asking import PATIENCE_MS, Asker
+from movie_stream.web.changes import Reached, changes_router
+from movie_stream.web.cursor import Sealer
+from movie_stream.web.dashboard import Dashboard
+from movie_stream.web.feed import Feed
+from movie_stream.web.health import health_router
+from movie_stream.web.index import index_router
+from movie_stream.web.listening import Server, bound, config_of
+from movie_stream.web.panels import panels_router
+from movie_stream.web.problems import Problem, problem_of
+from movie_stream.web.pulse import Pulse
+from movie_stream.web.resources import resources_router
+from movie_stream.web.rollup import Rollup
+from movie_stream.web.series import series_router
+from movie_stream.web.session import Doorkeeper, session_router
+from movie_stream.web.static_files import Files, static_router
+from movie_stream.web.summary import summary_router
+
+logger = logging.getLogger(__name__)
+_DESCRIPTION: Final = (
+    "The results as workers write them to MongoDB, for reading. Times are RFC 3339 in UTC, figures unrounded; errors "
+    "are problem details (RFC 9457)."
+)
+
+
+async def serve(settings: Settings, *, insecure: bool, announce: Callable[[str], None]) -> None:
+    """Serves until SIGINT or SIGTERM; `announce` is told the address once it can be opened.
+
+    Raises SettingMissing where strangers could come in without a token, unless that is meant (`insecure`), and
+    SettingsError for an address, a port or a MONGODB_URI that cannot be used. A MongoDB that is away is no reason not
+    to begin.
+    """
+    listener = bound(settings.api_host, settings.api_port)
+    try:
+        host, port = listener.getsockname()[:2]
+        open_to_all = settings.api_token is None and not is_loopback(host)
+        if open_to_all and not insecure:
+            raise SettingMissing(
+                variable="API_TOKEN",
+                remedy=f"and {settings.api_host} is open to other hosts; set it (or API_TOKEN_FILE) to a secret that "
+                "programs and the page have to show, or say --insecure where everybody may read the results",
+            )
+        async with application(settings, open_to_all=open_to_all) as app:
+            server = Server(config_of(Reached(app)), app.end_streams)
+            announce(f"http://{_written(settings.api_host)}:{port}")
+            await server.serve(sockets=[listener])
+    finally:
+        listener.close()
+
+
+@asynccontextmanager
+async def application(settings: Settings, *, open_to_all: bool = False) -> AsyncIterator[Guarded]:
+    """The application, with what runs beside its requests, for as long as the block runs."""
+    token = settings.api_token.get_secret_value() if settings.api_token is not None else None
+    keeper = Doorkeeper(token)
+    async with opened(settings, **PATIENCE_MS) as db:
+        asker = Asker(db)
+        dashboard = Dashboard(settings, asker, Rollup(asker), Pulse(asker))
+        feed = Feed(db)
+        following = asyncio.create_task(feed.run())
+        try:
+            app = built(db, dashboard, feed, keeper)
+            any_host = keeper.required or open_to_all
+            yield Guarded(app, keeper, None if any_host else frozenset({settings.api_host.lower()}))
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+            await dashboard.pulse.end()
+            await asker.end()
+
+
+def built(db: Database, dashboard: Dashboard, feed: Feed, keeper: Doorkeeper) -> FastAPI:
+    """All routes, without the checks that come before them."""
+    app = FastAPI(
+        title="movie-stream",
+        version=__version__,
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+    )
+    _answer_errors(app)
+    app.include_router(session_router(keeper), prefix=API)
+    app.include_router(index_router(app, db.name, token_required=keeper.required), prefix=API)
+    for router in (series_router, summary_router, panels_router):
+        app.include_router(router(dashboard), prefix=API)
+    app.include_router(changes_router(feed), prefix=API)
+
+    def lets_in(request: Request) -> bool:
+        return keeper.lets_in(request.headers, time.time())
+
+    app.include_router(health_router(dashboard, lets_in, described=True), prefix=API)
+    app.include_router(health_router(dashboard, lets_in, described=False))
+    app.include_router(resources_router(dashboard.asker, Sealer.new(keeper)), prefix=API)
+    app.include_router(static_router(Files()))
+    return app
+
+
+def _answer_errors(app: FastAPI) -> None:
+    """Every error is answered as a problem; what is a bug is logged besides."""
+
+    async def problem(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, Problem)
+        return error.response()
+
+    async def ours(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, MovieStreamError)
+        return problem_of(error).response()
+
+    async def http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return _http_problem(app, request, error).response()
+
+    async def bug(_request: Request, _error: Exception) -> Response:
+        return Problem(500, "this is an error of the server; its log says which").response()
+
+    app.add_exception_handler(Problem, problem)
+    app.add_exception_handler(MovieStreamError, ours)
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(Exception, bug)
+
+
+def _http_problem(app: FastAPI, request: Request, error: HTTPException) -> Problem:
+    path = request.url.path
+    if error.status_code == 404:
+        there = ", ".join(app.openapi()["paths"])
+        return Problem(404, f"there is nothing at {path[:200]}; there are / and {there}")
+    if error.status_code == 405:
+        return Problem(405, f"{request.method} is not possible at {path[:200]}", headers=dict(error.headers or {}))
+    return Problem(error.status_code, str(error.detail), headers=dict(error.headers or {}))
+
+
+def _written(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
