@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
@@ -19,8 +20,10 @@ from movie_stream.mongo.client import Database, opened
 from movie_stream.settings import Settings
 from movie_stream.web.access import API, Guarded, is_loopback
 from movie_stream.web.asking import PATIENCE_MS, Asker
+from movie_stream.web.changes import Reached, changes_router
 from movie_stream.web.cursor import Sealer
 from movie_stream.web.dashboard import Dashboard
+from movie_stream.web.feed import Feed
 from movie_stream.web.health import health_router
 from movie_stream.web.index import index_router
 from movie_stream.web.listening import Server, bound, config_of
@@ -59,7 +62,7 @@ async def serve(settings: Settings, *, insecure: bool, announce: Callable[[str],
                 "programs and the page have to show, or say --insecure where everybody may read the results",
             )
         async with application(settings, open_to_all=open_to_all) as app:
-            server = Server(config_of(app), app.end_streams)
+            server = Server(config_of(Reached(app)), app.end_streams)
             announce(f"http://{_written(settings.api_host)}:{port}")
             await server.serve(sockets=[listener])
     finally:
@@ -74,16 +77,20 @@ async def application(settings: Settings, *, open_to_all: bool = False) -> Async
     async with opened(settings, **PATIENCE_MS) as db:
         asker = Asker(db)
         dashboard = Dashboard(settings, asker, Rollup(asker), Pulse(asker))
+        feed = Feed(db)
+        following = asyncio.create_task(feed.run())
         try:
-            app = built(db, dashboard, keeper)
+            app = built(db, dashboard, feed, keeper)
             any_host = keeper.required or open_to_all
             yield Guarded(app, keeper, None if any_host else frozenset({settings.api_host.lower()}))
         finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
             await dashboard.pulse.end()
             await asker.end()
 
 
-def built(db: Database, dashboard: Dashboard, keeper: Doorkeeper) -> FastAPI:
+def built(db: Database, dashboard: Dashboard, feed: Feed, keeper: Doorkeeper) -> FastAPI:
     """All routes, without the checks that come before them."""
     app = FastAPI(
         title="movie-stream",
@@ -99,6 +106,7 @@ def built(db: Database, dashboard: Dashboard, keeper: Doorkeeper) -> FastAPI:
     app.include_router(index_router(app, db.name, token_required=keeper.required), prefix=API)
     for router in (series_router, summary_router, panels_router):
         app.include_router(router(dashboard), prefix=API)
+    app.include_router(changes_router(feed), prefix=API)
 
     def lets_in(request: Request) -> bool:
         return keeper.lets_in(request.headers, time.time())

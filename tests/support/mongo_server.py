@@ -75,10 +75,18 @@ class MongoServer(ServerProcess):
         command += ["--setParameter", "enableTestCommands=1"]
         command += ["--replSet", "rs"] if self._replica_set else []
         command += ["--auth"] if self._administrator else []
+        command += ["--keyFile", self._key()] if self._administrator and self._replica_set else []
         if self._tls:
             command += ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", self._tls[0], "--tlsCAFile", self._tls[1]]
             command += ["--tlsAllowConnectionsWithoutCertificates"]
         self.process = GuardedProcess("mongod", command)
+
+    def _key(self) -> str:
+        """The file with what the members of a set show each other, where there is a login."""
+        path = self._folder / "key"
+        path.touch(mode=0o600)
+        path.write_text("secret" * 4)
+        return str(path)
 
     def wait_until_ready(self) -> None:
         """Until it takes writes."""
