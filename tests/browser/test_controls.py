@@ -157,7 +157,7 @@ def test_the_theme_is_kept_without_an_entry_in_the_history(opened: Dashboard) ->
 
 
 def test_an_address_that_makes_no_sense_shows_the_default(opened: Dashboard) -> None:
-    address = opened.page.url.split("?")[0]
+    address = opened.page.url.split("/?")[0]
     opened.open(address, last="7 weeks", anchor="x", since="yesterday", theme="pink", nonsense="1", genre="x" * 300)
     opened.shown(PANELS)
     assert opened.page.is_checked("input[value='24h']")

@@ -18,6 +18,7 @@ from tests.support.web_fixture import events, fill, serving
 from tests.support.whole_path import started, succeed
 
 pytestmark = pytest.mark.browser
+VIEWS = events(2_100)
 
 
 def _view(user: str, title: str = "Alien") -> ViewEvent:
@@ -57,7 +58,7 @@ def test_a_produced_view_shows_by_itself(
 
 
 def test_while_paused_nothing_changes_and_afterwards_all_is_there(settings: Settings, dashboard: Dashboard) -> None:
-    apart(fill(settings, events(100)))
+    apart(fill(settings, VIEWS[:100]))
     with serving(settings) as server:
         dashboard.open(server.address, last="all")
         dashboard.status("live")
@@ -66,7 +67,7 @@ def test_while_paused_nothing_changes_and_afterwards_all_is_there(settings: Sett
         dashboard.status("paused")
         asked: list[str] = []
         dashboard.page.on("request", lambda request: asked.append(request.url))
-        apart(fill(settings, events(150), rev=2))
+        apart(fill(settings, VIEWS[:150], rev=2))
         dashboard.page.wait_for_timeout(3_000)  # longer than anything waits that it does by itself
         assert asked == []
         assert dashboard.tile("views") == 100
@@ -76,7 +77,7 @@ def test_while_paused_nothing_changes_and_afterwards_all_is_there(settings: Sett
 
 
 def test_a_hidden_tab_rests(settings: Settings, dashboard: Dashboard) -> None:
-    apart(fill(settings, events(100)))
+    apart(fill(settings, VIEWS[:100]))
     hide = """hidden => {
         Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
         document.dispatchEvent(new Event("visibilitychange"));
@@ -86,14 +87,14 @@ def test_a_hidden_tab_rests(settings: Settings, dashboard: Dashboard) -> None:
         dashboard.status("live")
         dashboard.page.evaluate(hide, True)
         dashboard.status("away")
-        apart(fill(settings, events(150), rev=2))
+        apart(fill(settings, VIEWS[:150], rev=2))
         dashboard.page.evaluate(hide, False)
         dashboard.status("live")
         dashboard.tile_becomes("views", "150")
 
 
 def test_a_restart_of_the_server_is_survived(settings: Settings, dashboard: Dashboard) -> None:
-    apart(fill(settings, events(100)))
+    apart(fill(settings, VIEWS[:100]))
     port = str(free_port())
     with serving(settings, "--port", port) as server:
         dashboard.open(server.address, last="all")
@@ -103,7 +104,7 @@ def test_a_restart_of_the_server_is_survived(settings: Settings, dashboard: Dash
         server.end()
     dashboard.status("reconnecting")
     assert dashboard.tile("views") == 100  # what was known stays
-    apart(fill(settings, events(150), rev=2))
+    apart(fill(settings, VIEWS[:150], rev=2))
     with serving(settings, "--port", port):
         dashboard.status("live")
         dashboard.tile_becomes("views", "150")
@@ -113,7 +114,7 @@ def test_a_restart_of_the_server_is_survived(settings: Settings, dashboard: Dash
 def test_a_restart_of_mongodb_is_survived(settings: Settings, dashboard: Dashboard, tmp_path: Path) -> None:
     with MongoServer(tmp_path, replica_set=True) as mongodb:
         settings = settings.model_copy(update={"mongodb_uri": type(settings.mongodb_uri)(mongodb.uri)})
-        apart(fill(settings, events(100)))
+        apart(fill(settings, VIEWS[:100]))
         with serving(settings) as server:
             dashboard.open(server.address, last="all")
             dashboard.status("live")
@@ -126,12 +127,12 @@ def test_a_restart_of_mongodb_is_survived(settings: Settings, dashboard: Dashboa
             mongodb.wait_until_ready()
             dashboard.status("live")
             dashboard.page.wait_for_selector("#notice-mongodb", state="detached")
-            apart(fill(settings, events(150), rev=2))
+            apart(fill(settings, VIEWS[:150], rev=2))
             dashboard.tile_becomes("views", "150")
 
 
 def test_what_is_focused_and_scrolled_stays_while_figures_change(settings: Settings, dashboard: Dashboard) -> None:
-    apart(fill(settings, events(2_000)))
+    apart(fill(settings, VIEWS[:2_000]))
     with serving(settings) as server:
         dashboard.open(server.address, last="all")
         dashboard.status("live")
@@ -142,7 +143,7 @@ def test_what_is_focused_and_scrolled_stays_while_figures_change(settings: Setti
             "document.querySelector('#views .scroll').scrollTop = 120; window.canvas = document.querySelector('canvas')"
         )
         page.focus("#genre")
-        apart(fill(settings, events(2_100), rev=2))
+        apart(fill(settings, VIEWS, rev=2))
         dashboard.tile_becomes("views", "2,100")
         dashboard.shown()
         assert page.evaluate("document.querySelector('#views .scroll').scrollTop") == 120

@@ -16,6 +16,8 @@ export class Refresh {
   #timer = 0;
   #dirty = true;
   #visible = false;
+  #wanted = true; // the reader waits for it, which nothing holds up
+  #live = true;
 
   /**
    * `ask(signal)` returns a promise of the data, `show(data)` draws it, `fail(error)` says what went wrong, and `wait()`
@@ -26,7 +28,12 @@ export class Refresh {
     this.#show = show;
     this.#fail = fail;
     this.wait = wait;
-    this.live = true; // whether it tries again by itself after a failure
+  }
+
+  /** Whether it asks by itself, for what has changed or after a failure. */
+  set live(live) {
+    this.#live = live;
+    this.#plan();
   }
 
   /** What it shows has changed. */
@@ -41,6 +48,7 @@ export class Refresh {
     this.#controller = null;
     this.#question += 1;
     this.#started = -Infinity;
+    this.#wanted = true;
     this.wait();
     this.touch();
   }
@@ -59,7 +67,7 @@ export class Refresh {
 
   #plan() {
     clearTimeout(this.#timer);
-    if (!this.#dirty || !this.#visible || this.#controller) return;
+    if (!this.#dirty || !this.#visible || this.#controller || !(this.#live || this.#wanted)) return;
     this.#timer = setTimeout(() => this.#run(), Math.max(0, this.#started + EVERY_MS - performance.now()));
   }
 
@@ -67,7 +75,7 @@ export class Refresh {
     const question = ++this.#question;
     const controller = new AbortController();
     this.#controller = controller;
-    this.#dirty = false;
+    this.#dirty = this.#wanted = false;
     this.#started = performance.now();
     try {
       const data = await this.#ask(controller.signal);
@@ -76,7 +84,7 @@ export class Refresh {
       if (question !== this.#question) return;
       this.#fail(error);
       this.#started = performance.now() + AGAIN_MS - EVERY_MS;
-      this.#dirty ||= this.live;
+      this.#dirty = true;
     } finally {
       if (this.#controller === controller) this.#controller = null;
       this.#plan();
