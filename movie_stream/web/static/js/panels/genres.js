@@ -50,7 +50,7 @@ function draw(picture, { items }) {
         y: { type: "category", inverse: true, data: items.map(({ genre }) => genre) },
       }),
       ...names(items),
-      tooltip: tooltip(([point]) => tipOf(items[point.dataIndex]), { trigger: "item" }),
+      tooltip: tooltip(([point]) => tipOf(items[point.dataIndex]), { pointer: "shadow" }),
       series: [
         {
           id: "views",
