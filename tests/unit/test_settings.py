@@ -99,7 +99,7 @@ def test_a_bad_secret_is_refused_without_being_shown(monkeypatch: pytest.MonkeyP
         load_settings()
     assert "hunter2" not in str(refusal.value)
     assert secret_names() == {
-        *("mongodb_uri", "mongodb_worker_password"),
+        *("api_token", "mongodb_uri", "mongodb_worker_password"),
         *("kafka_sasl_password", "kafka_tls_key_password"),
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from datetime import UTC, datetime
+from typing import Any
 
 import orjson
 import pytest
@@ -61,7 +62,10 @@ def test_an_unknown_format_is_406() -> None:
     assert (caught.value.status, caught.value.errors[0].parameter) == (406, "format")
 
 
-ITEMS = [{"_id": "a", "at": datetime(2024, 10, 31, tzinfo=UTC), "n": None}, {"_id": 'b,"', "at": None, "n": 0.1}]
+ITEMS: list[dict[str, Any]] = [
+    {"_id": "a", "at": datetime(2024, 10, 31, tzinfo=UTC), "n": None},
+    {"_id": 'b,"', "at": None, "n": 0.1},
+]
 
 
 def test_three_ways_to_write_a_page() -> None:
@@ -71,7 +75,7 @@ def test_three_ways_to_write_a_page() -> None:
         "items": [{"_id": "a", "at": "2024-10-31T00:00:00Z", "n": None}, {"_id": 'b,"', "at": None, "n": 0.1}],
         "next": "c",
     }
-    assert list(map(orjson.loads, as_lines.body.splitlines())) == orjson.loads(as_json.body)["items"]
+    assert list(map(orjson.loads, bytes(as_lines.body).splitlines())) == orjson.loads(as_json.body)["items"]
     rows = list(csv.reader(io.StringIO(bytes(as_csv.body).decode(), newline="")))
     assert rows == [["_id", "at", "n"], ["a", "2024-10-31T00:00:00Z", ""], ['b,"', "", "0.1"]]
     for response in (as_json, as_lines, as_csv):
