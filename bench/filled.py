@@ -48,12 +48,12 @@ class Filled:
 
 
 class Made:
-    """The figures of so many minutes and all genres, as arrays; whole days, of which the last may be empty at its end."""
+    """The figures of so many minutes and all genres, as arrays: of whole days, the last of which may end empty."""
 
     def __init__(self, windows: int) -> None:
-        self.genres = [genre for genre in dict.fromkeys(GENRES)]
+        self.genres = list(dict.fromkeys(GENRES))
         self.minutes = -(-windows // len(self.genres))
-        self.windows = self.minutes * len(self.genres)
+        self.newest_ms = BEGINS_MS + self.minutes * _MINUTE_MS - 1
         chance = np.random.default_rng(7)
         whole = -(-self.minutes // _DAY_MINUTES) * _DAY_MINUTES
         hours = np.arange(whole) % _DAY_MINUTES / 60
@@ -68,7 +68,7 @@ class Made:
     def sums(self, minutes: int) -> Made:
         """The same in longer spans."""
         longer = object.__new__(Made)
-        longer.genres, longer.minutes, longer.windows = self.genres, self.minutes // minutes, 0
+        longer.genres, longer.minutes, longer.newest_ms = self.genres, self.minutes // minutes, self.newest_ms
         for name in ("views", "rated", "rating_micro"):
             setattr(longer, name, getattr(self, name).reshape(-1, minutes, len(self.genres)).sum(axis=1))
         return longer
@@ -89,7 +89,7 @@ def fill(settings: Settings, windows: int, filled: Callable[[int], None]) -> Fil
                 filled(len(some))
                 count += len(some)
         under_way.result()
-    return Filled(made.windows, BEGINS_MS + (made.minutes - 1) * _MINUTE_MS, count)
+    return Filled(made.minutes * len(made.genres), BEGINS_MS + (made.minutes - 1) * _MINUTE_MS, count)
 
 
 def _documents(made: Made) -> Iterator[tuple[str, Iterator[RawBSONDocument]]]:
@@ -114,14 +114,13 @@ def _documents_of(result: Result, made: Made) -> Iterator[RawBSONDocument]:
     views, rated, micro = (array.tolist() for array in (made.views, made.rated, made.rating_micro))
     for row in rows:
         start_ms = BEGINS_MS + row * length_ms if length_ms else 0
-        newest_ms = BEGINS_MS + made.minutes * _MINUTE_MS - 1
         if result.by == "genre":
             for at, genre in enumerate(made.genres):
                 if views[row][at]:
-                    figures = _figures(views[row][at], rated[row][at], micro[row][at], genre, newest_ms)
+                    figures = _figures(views[row][at], rated[row][at], micro[row][at], genre, made.newest_ms)
                     yield _encoded(result, Key(result.window, start_ms, slug_of(genre)), figures)
         else:
-            figures = _figures(sum(views[row]), sum(rated[row]), sum(micro[row]), "", newest_ms)
+            figures = _figures(sum(views[row]), sum(rated[row]), sum(micro[row]), "", made.newest_ms)
             if result.top is not None:
                 figures["components"] = films.top(result.top.limit, row, figures["views"])
             yield _encoded(result, Key(result.window, start_ms, ""), figures)
@@ -158,16 +157,11 @@ class _Films:
 
     def top(self, limit: int, row: int, views: int) -> list[tuple[str, Figures]]:
         """Those of one window, another list than that of the window before."""
-        entries = []
+        entries = list[tuple[str, Figures]]()
         for rank in range(limit):
             film, seen = (rank * 7 + row) % _FILMS, max(views // (20 + rank), 1)
-            held = {
-                "views": seen,
-                "newest_view": self._names[film],
-                "rating.count": seen,
-                "rating.sum": 4 * seen * _MICRO,
-            }
-            entries.append((f"film-{film}", held))
+            rated = {"rating.count": seen, "rating.sum": 4 * seen * _MICRO}
+            entries.append((f"film-{film}", {"views": seen, "newest_view": self._names[film], **rated}))
         return entries
 
 
