@@ -79,13 +79,13 @@ def fill(settings: Settings, windows: int, filled: Callable[[int], None]) -> Fil
     made, count = Made(windows), 0
     client: MongoClient[Any]
     with MongoClient(settings.require_mongodb(), w=1) as client, ThreadPoolExecutor(1) as writing:
-        db = client[settings.mongodb_database]
+        db: Any = client[settings.mongodb_database]
         under_way = writing.submit(int)
         for collection, documents in _documents(made):
             while some := list(islice(documents, _AT_ONCE)):
                 under_way.result()
                 insert = db[collection].insert_many
-                under_way = writing.submit(insert, some, ordered=False, bypass_document_validation=True)  # type: ignore[arg-type]
+                under_way = writing.submit(insert, some, ordered=False, bypass_document_validation=True)
                 filled(len(some))
                 count += len(some)
         under_way.result()
