@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from time import monotonic
@@ -44,8 +44,9 @@ class TooManyReaders(MovieStreamError):
 class Feed:
     """What changes in the results, for any number of readers."""
 
-    def __init__(self, db: Database) -> None:
-        self._db = db
+    def __init__(self, db: Database, changed: Callable[[], None] | None = None) -> None:
+        """`changed` is called where something may have changed, before the readers are told."""
+        self._db, self._changed = db, changed
         self._finest = _finest()
         self._ledger = Ledger([*(result.collection for result in results.RESULTS), WORKERS])
         self._source: Source | None = None
@@ -55,6 +56,8 @@ class Feed:
         self._wanted = asyncio.Event()
         self._moved = asyncio.Event()
         self._ended = False
+        self.at_rest = asyncio.Event()
+        """Set while MongoDB is asked for nothing, since nobody reads."""
 
     @property
     def readers(self) -> int:
@@ -72,7 +75,10 @@ class Feed:
         """
         try:
             while True:
-                await self._wanted.wait()
+                if not self._wanted.is_set():
+                    self.at_rest.set()
+                    await self._wanted.wait()
+                    self.at_rest.clear()
                 try:
                     await self._follow()
                 except Exception as error:
@@ -141,6 +147,8 @@ class Feed:
             self._ledger.add(seen.writes, seen.documents)
             if not ready or seen.lost or self._finest.collection in seen.writes:
                 self._ledger.stream_time = await self._newest_end()
+            if self._changed is not None and (not ready or seen.lost or seen.writes):
+                self._changed()
             if not ready:
                 self._say(Status(source.name, "up"))
             elif seen.lost or seen.writes:

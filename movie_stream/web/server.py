@@ -17,6 +17,7 @@ from starlette.responses import Response
 from movie_stream import __version__
 from movie_stream.errors import MovieStreamError, SettingMissing
 from movie_stream.mongo.client import Database, opened
+from movie_stream.mongo.users import may_write
 from movie_stream.settings import Settings
 from movie_stream.web.access import API, Guarded, is_loopback
 from movie_stream.web.asking import PATIENCE_MS, Asker
@@ -38,6 +39,8 @@ from movie_stream.web.static_files import Files, static_router
 from movie_stream.web.summary import summary_router
 
 logger = logging.getLogger(__name__)
+
+_ASK_AGAIN_S: Final = 5.0
 _DESCRIPTION: Final = (
     "The results as workers write them to MongoDB, for reading. Times are RFC 3339 in UTC, figures unrounded; errors "
     "are problem details (RFC 9457)."
@@ -77,17 +80,33 @@ async def application(settings: Settings, *, open_to_all: bool = False) -> Async
     async with opened(settings, **PATIENCE_MS) as db:
         asker = Asker(db)
         dashboard = Dashboard(settings, asker, Rollup(asker), Pulse(asker))
-        feed = Feed(db)
-        following = asyncio.create_task(feed.run())
+        feed = Feed(db, asker.forget)
+        beside = [asyncio.create_task(feed.run()), asyncio.create_task(_warn_of_a_writer(db))]
         try:
             app = built(db, dashboard, feed, keeper)
             any_host = keeper.required or open_to_all
             yield Guarded(app, keeper, None if any_host else frozenset({settings.api_host.lower()}))
         finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             await dashboard.pulse.end()
             await asker.end()
+
+
+async def _warn_of_a_writer(db: Database) -> None:
+    """Says once if the user of MONGODB_URI could do more than this server needs."""
+    while True:
+        try:
+            if await may_write(db):
+                logger.warning(
+                    "the user of MONGODB_URI could write, which is of no use here: movie-stream init --create-user "
+                    "makes one who cannot, see MONGODB_READER_USERNAME in docs/security.md"
+                )
+        except MovieStreamError:  # who asks for results is told
+            await asyncio.sleep(_ASK_AGAIN_S)
+        else:
+            return
 
 
 def built(db: Database, dashboard: Dashboard, feed: Feed, keeper: Doorkeeper) -> FastAPI:

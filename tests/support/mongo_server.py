@@ -103,7 +103,11 @@ class MongoServer(ServerProcess):
         finally:
             self._fail_point("off", {})
 
-    def _fail_point(self, mode: str, data: dict[str, Any]) -> None:
+    def fails_once(self, command: str, **how: Any) -> None:
+        """The next such command gets this outcome."""
+        self._fail_point({"times": 1}, {"failCommands": [command], **how})
+
+    def _fail_point(self, mode: str | dict[str, int], data: dict[str, Any]) -> None:
         with self.client(self.uri) as client:
             client.admin.command("configureFailPoint", "failCommand", mode=mode, data=data)
 
