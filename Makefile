@@ -67,8 +67,9 @@ docs: install ## remake what is generated from the code: .env.example, the table
 	$(BIN)/movie-stream settings --example > .env.example
 	$(BIN)/python docs/generate.py
 
-picture: install ## run the demo, and make docs/demo.svg of its screen
+picture: install ## run the demo and the dashboard, and make docs/demo.svg and docs/dashboard-*.png of their screens
 	$(BIN)/python docs/picture.py
+	$(BIN)/python docs/dashboard_picture.py
 
 lock: install ## remake requirements.lock from pyproject.toml, everything as new as it allows
 	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --upgrade \
