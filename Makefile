@@ -1,7 +1,7 @@
 # Every recipe of the project; CI calls nothing else. `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install demo unit test long chaos bench check coverage docs picture lock clean
+.PHONY: help install demo unit test long browser chaos bench check coverage docs picture lock clean
 
 # What `make bench` measures: all, worker, peers, latency, produce, scale or profile; of so many EVENTS, in so many ROUNDS.
 PART ?= all
@@ -39,6 +39,9 @@ test: install check ## check, then run the tests, but for those of make long and
 long: install ## the tests that are too long for make test, but for the fault suite; a quarter of an hour
 	EXAMPLES=5 $(BIN)/pytest --numprocesses=2 tests/unit
 	$(BIN)/pytest -m long --numprocesses=2 --dist=loadfile
+
+browser: install ## the tests of the dashboard in Chromium, where there is one; some minutes
+	$(BIN)/pytest -m browser --durations=10 tests/browser
 
 chaos: install ## the fault suite: what dies, hangs or is spoilt, on both brokers; about two hours; writes docs/reliability.md
 	rm -f .chaos/results.jsonl

@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any, ClassVar, Final, Literal, Protocol
 
 import pymongo
@@ -23,7 +24,7 @@ from movie_stream.web.coalesced import At
 LOOK_EVERY_S: Final = 0.4
 """How often the counters are asked for; one query, of no documents."""
 GATHER_S: Final = 0.1
-"""How long changes gather in a change stream before they are fetched."""
+"""How long changes gather in a change stream before the next ones are fetched: many at once cost little."""
 WAIT_S: Final = 0.5
 """The longest that nothing is said where nothing changes."""
 ANSWER_WITHIN_S: Final = 3.0
@@ -159,6 +160,8 @@ class ChangeStream:
             await self._wait_for(self._following, self._opened, None)
             if not opens:
                 await self._wait_for(self._following, self._news, WAIT_S)
+                if self._news.is_set():
+                    await asyncio.sleep(GATHER_S / 2)  # for those that were fetched with it
             if not self._following.done():
                 return self._taken()
             task, self._following = self._following, None
@@ -214,12 +217,16 @@ class ChangeStream:
         with stream:
             self._token = stream.resume_token
             loop.call_soon_threadsafe(self._opened.set)
+            gathered_s = 0.0
             while not self._enough.is_set() and stream.alive:
                 with pymongo.timeout(WAIT_S + ANSWER_WITHIN_S):
                     change = stream.try_next()
-                if change is not None and change["operationType"] != "invalidate" and self._put(change):
-                    loop.call_soon_threadsafe(self._news.set)
-                    self._enough.wait(GATHER_S)
+                if change is not None and change["operationType"] != "invalidate":
+                    if monotonic() - gathered_s > GATHER_S:
+                        self._enough.wait(GATHER_S)
+                        gathered_s = monotonic()
+                    if self._put(change):
+                        loop.call_soon_threadsafe(self._news.set)
                 self._token = stream.resume_token
         if not stream.alive and not self._enough.is_set():  # the database was dropped
             self._token, self._lost = None, True

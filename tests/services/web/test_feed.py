@@ -203,13 +203,13 @@ async def test_a_restart_of_mongodb_is_told_and_nothing_is_lost(
             with caplog.at_level(logging.WARNING, "movie_stream"):
                 server.kill()
                 await until(reader, lambda event: event.data.get("mongodb") == "down")
+                before = len(changed)
                 async with feed.subscribe(status.id) as late:
                     [down] = await until(late, named("status"))
                     assert (down.data["mongodb"], down.id) == ("down", None)
                 server.start()
                 await asyncio.to_thread(server.wait_until_ready)
                 await write(db, VIEWS)
-                before = len(changed)
                 back = await until(reader, lambda event: event.data.get("mongodb") == "up")
                 assert len(changed) > before
                 if server._replica_set:
