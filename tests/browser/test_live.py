@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from movie_stream.client.producer import ViewProducer
 from movie_stream.client.view_event import ViewEvent
@@ -33,7 +35,7 @@ async def _send(settings: Settings, *views: ViewEvent) -> None:
 
 
 def test_a_produced_view_shows_by_itself(
-    settings: Settings, dashboard: Dashboard, tmp_path: Path, record_property: pytest.RecordProperty
+    settings: Settings, dashboard: Dashboard, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     succeed(settings, "init")
     with started(settings, "worker", log=tmp_path / "worker.log"), serving(settings) as server:
@@ -113,7 +115,7 @@ def test_a_restart_of_the_server_is_survived(settings: Settings, dashboard: Dash
 
 def test_a_restart_of_mongodb_is_survived(settings: Settings, dashboard: Dashboard, tmp_path: Path) -> None:
     with MongoServer(tmp_path, replica_set=True) as mongodb:
-        settings = settings.model_copy(update={"mongodb_uri": type(settings.mongodb_uri)(mongodb.uri)})
+        settings = settings.model_copy(update={"mongodb_uri": SecretStr(mongodb.uri)})
         apart(fill(settings, VIEWS[:100]))
         with serving(settings) as server:
             dashboard.open(server.address, last="all")

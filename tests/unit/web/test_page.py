@@ -57,7 +57,8 @@ def test_every_word_that_the_page_asks_for_is_there_and_none_stands_idle() -> No
 
 @pytest.mark.parametrize("folder", VENDORED, ids=lambda folder: folder.name)
 def test_what_is_vendored_is_what_was_published(folder: Path) -> None:
-    listed = dict(reversed(line.split()) for line in (folder / "SHA256SUMS").read_text().splitlines())
+    lines = (folder / "SHA256SUMS").read_text().splitlines()
+    listed = {name: digest for digest, name in map(str.split, lines)}
     there = {path.name for path in folder.iterdir()} - {"SHA256SUMS", "SOURCE"}
     assert listed.keys() == there
     assert "LICENSE" in there

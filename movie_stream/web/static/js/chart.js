@@ -2,7 +2,7 @@
 
 import { current, compact } from "./i18n.js";
 import { element } from "./dom.js";
-import { colour } from "./theme.js";
+import { colour, tint } from "./theme.js";
 
 export class Chart {
   #place;
@@ -70,16 +70,20 @@ function merged(base, own = {}) {
 }
 
 /** A tooltip whose content `build(points)` returns as an element; points are ECharts' own, one for each series. */
-export function tooltip(build, { trigger = "axis" } = {}) {
+export function tooltip(build, { pointer = "line" } = {}) {
   return {
-    trigger,
+    trigger: "axis",
     confine: true,
     transitionDuration: 0,
     backgroundColor: colour("--card"),
     borderColor: colour("--line"),
     textStyle: { color: colour("--text") },
-    axisPointer: { type: "line", lineStyle: { color: colour("--muted"), type: "dashed" } },
-    formatter: (points) => build(Array.isArray(points) ? points : [points]),
+    axisPointer: {
+      type: pointer,
+      lineStyle: { color: colour("--muted"), type: "dashed" },
+      shadowStyle: { color: tint("--muted", 0.12) },
+    },
+    formatter: build,
   };
 }
 

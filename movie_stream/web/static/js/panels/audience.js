@@ -64,7 +64,7 @@ function draw(picture, { days }) {
       ],
       xAxis: [upper.xAxis, lower.xAxis],
       yAxis: [upper.yAxis, lower.yAxis],
-      tooltip: tooltip((points) => tipOf(days[points[0].dataIndex])),
+      tooltip: tooltip(([point]) => tipOf(days[point.dataIndex])),
       axisPointer: { link: [{ xAxisIndex: "all" }] },
       series: [
         { ...bar, id: "returning", itemStyle: { color: colour(RETURNING) }, data: days.map((row) => row.returning_users) },

@@ -1,7 +1,7 @@
 /** The ten genres with most views; choosing one shows it alone. */
 
 import { axes, tip, tooltip } from "../chart.js";
-import { between, number, rating, t } from "../i18n.js";
+import { number, rating, t } from "../i18n.js";
 import { assign, colourOf, isEmpty } from "../palette.js";
 import { nothingIn, state } from "../panel.js";
 import { colour } from "../theme.js";
@@ -13,7 +13,6 @@ export const genres = {
   sources: ["movies_aggregates", "hourly_metrics", "daily_stats", "category_stats"],
   follows: ["last", "anchor", "since", "until", "genre"],
   question: () => ["/genres", { ...state.range(), limit: 10 }],
-  subtitle: ({ since, until }) => between(since, until),
   empty: ({ items }) => nothingIn(items),
   columns: () => [
     { label: t("column.genre"), kind: "name", cell: (row) => row.genre, act: choose, title: () => t("genres.choose") },
@@ -50,7 +49,7 @@ function draw(picture, { items }) {
         y: { type: "category", inverse: true, data: items.map(({ genre }) => genre) },
       }),
       ...names(items),
-      tooltip: tooltip(([point]) => tipOf(items[point.dataIndex]), { trigger: "item" }),
+      tooltip: tooltip(([point]) => tipOf(items[point.dataIndex]), { pointer: "shadow" }),
       series: [
         {
           id: "views",
