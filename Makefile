@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help install demo unit test long browser chaos bench check coverage docs picture lock clean
 
-# What `make bench` measures: all, worker, peers, latency, produce, scale or profile; of so many EVENTS, in so many ROUNDS.
+# What `make bench` measures: all, worker, peers, latency, produce, scale, profile or web; of so many EVENTS, in so many ROUNDS.
 PART ?= all
 
 # The first Python that is new enough; name another with: make PYTHON=/path/to/python3.12 …

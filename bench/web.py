@@ -102,7 +102,7 @@ def measured(run: Run, settings: Settings, filling: Filled, seconds: float) -> l
         {**_figures(by_http, straight, None), "cpu_ms_per_request": 1_000 * cpu_s / len(by_http.of()), **counted},
         *({**_figures(by_http, straight, resource), **counted} for resource in RESOURCES),
         {**dict(zip(("p50_ms", "p99_ms"), percentiles(first), strict=True)), "requests": len(first), **counted},
-        {"peak_rss_mb": memory / 1e6, "requests": events, **counted},
+        {"peak_rss_mb": memory / 1e6, "events_told": events, **counted},
         {"page_kb": page / 1e3, **counted},
     ]
 

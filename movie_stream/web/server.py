@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
@@ -66,6 +67,8 @@ async def serve(settings: Settings, *, insecure: bool, announce: Callable[[str],
             )
         async with application(settings, open_to_all=open_to_all) as app:
             server = Server(config_of(Reached(app)), app.end_streams)
+            gc.collect()
+            gc.freeze()  # the modules stay: to look at all of them again and again would hold up the answers
             announce(f"http://{_written(settings.api_host)}:{port}")
             await server.serve(sockets=[listener])
     finally:
