@@ -41,7 +41,7 @@ long: install ## the tests that are too long for make test, but for the fault su
 	$(BIN)/pytest -m long --numprocesses=2 --dist=loadfile
 
 browser: install ## the tests of the dashboard in Chromium, where there is one; some minutes
-	$(BIN)/pytest -m browser --durations=10 tests/browser
+	$(BIN)/pytest -m "browser or not browser" --numprocesses=2 --dist=loadfile --durations=10 tests/browser
 
 chaos: install ## the fault suite: what dies, hangs or is spoilt, on both brokers; about two hours; writes docs/reliability.md
 	rm -f .chaos/results.jsonl
