@@ -1,9 +1,9 @@
 # Every recipe of the project; CI calls nothing else. `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install demo unit test long chaos bench check coverage docs picture lock clean
+.PHONY: help install demo unit test long browser chaos bench check coverage docs picture lock clean
 
-# What `make bench` measures: all, worker, peers, latency, produce, scale or profile; of so many EVENTS, in so many ROUNDS.
+# What `make bench` measures: all, worker, peers, latency, produce, scale, profile or web; of so many EVENTS, in so many ROUNDS.
 PART ?= all
 
 # The first Python that is new enough; name another with: make PYTHON=/path/to/python3.12 …
@@ -40,6 +40,9 @@ long: install ## the tests that are too long for make test, but for the fault su
 	EXAMPLES=5 $(BIN)/pytest --numprocesses=2 tests/unit
 	$(BIN)/pytest -m long --numprocesses=2 --dist=loadfile
 
+browser: install ## the tests of the dashboard in Chromium, where there is one; some minutes
+	$(BIN)/pytest -m "browser or not browser" --numprocesses=2 --dist=loadfile --durations=10 tests/browser
+
 chaos: install ## the fault suite: what dies, hangs or is spoilt, on both brokers; about two hours; writes docs/reliability.md
 	rm -f .chaos/results.jsonl
 	$(BIN)/pytest -m 'chaos or not chaos or long' --numprocesses=2 tests/chaos
@@ -64,8 +67,9 @@ docs: install ## remake what is generated from the code: .env.example, the table
 	$(BIN)/movie-stream settings --example > .env.example
 	$(BIN)/python docs/generate.py
 
-picture: install ## run the demo, and make docs/demo.svg of its screen
+picture: install ## run the demo and the dashboard, and make docs/demo.svg and docs/dashboard-*.png of their screens
 	$(BIN)/python docs/picture.py
+	$(BIN)/python docs/dashboard_picture.py
 
 lock: install ## remake requirements.lock from pyproject.toml, everything as new as it allows
 	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --upgrade \

@@ -17,6 +17,7 @@ from bench import latency as latency_part
 from bench import produce as produce_part
 from bench import profile as profile_part
 from bench import scale as scale_part
+from bench import web as web_part
 from bench.peers.catalogue import PEERS
 from bench.results import RESULTS, Found, load
 from bench.running import Run
@@ -163,6 +164,23 @@ def profile(
         profile_part.measure(run)
 
 
+@app.command()
+def web(
+    events: Annotated[int, typer.Option(min=1_000, help="Minute windows in the database.")] = web_part.WINDOWS,
+    seconds: Annotated[float, typer.Option(min=1, help="How long questions are asked.")] = web_part.SECONDS,
+    rounds: Rounds = 1,
+    embedded: Embedded = False,
+    results: Results = RESULTS,
+    page: Page = None,
+) -> None:
+    """Ask movie-stream serve what its page asks, 50 times a second, and MongoDB the same; and let 200 readers listen.
+
+    python -m bench web --events 50000 --seconds 10
+    """
+    with running(events, rounds, embedded, results, page) as run:
+        web_part.measure(run, seconds)
+
+
 @app.command("all")
 def everything(
     events: Events = EVENTS,
@@ -183,6 +201,7 @@ def everything(
         scale_part.measure(run)
         latency_part.measure(run, seconds)
         profile_part.measure(run)
+        web_part.measure(run, seconds)
 
 
 def check_names(only: list[str] | None) -> None:

@@ -50,5 +50,8 @@ GOALS: Final = (
     Goal("start to first event applied", "first_event_s", 3.0, "<=", "worker", "start", unit="s"),
     Goal("produce, a CSV to Kafka", "events_per_s", 150_000, ">=", "produce", "produce", unit="events/s"),
     Goal("generate", "events_per_s", 300_000, ">=", "produce", "generate", unit="rows/s"),
+    Goal("what the page asks, 50 a second, p99", "p99_ms", 50, "<=", "web", "all that the page asks", unit="ms"),
+    Goal("memory of serve, 200 readers of the changes", "peak_rss_mb", 300, "<=", "web", "200 readers of the changes", unit="MB"),  # noqa: E501
+    Goal("the page with its libraries, compressed", "page_kb", 600, "<=", "web", "the page", unit="kB"),
 )
 # fmt: on

@@ -27,7 +27,7 @@ AIM: Final = 1_000_000
 """Events/s that the note on scaling is computed for."""
 LOAD: Final = 0.7
 """The share of its time that a worker should be busy at most, so that it can catch up."""
-PARTS: Final = ("peers", "worker", "latency", "produce", "profile", "scale")
+PARTS: Final = ("peers", "worker", "latency", "produce", "profile", "scale", "web")
 RATES: Final = ("events_per_s", "events_per_cpu_s")
 RATES_HEADER: Final = ("events/s", "least to most", "events per CPU-second")
 GOALS_HEADER: Final = ("figure", "goal", "found", "met")
@@ -66,6 +66,7 @@ def filled(text: str, kept: Sequence[Result]) -> str:
         "profile": profile_table(found),
         "scale": scale_table(found),
         "scaling": scaling_note(found),
+        "web": web_table(found),
     }
     for name, made in parts.items():
         if made and (begin := _begin(name)) in text:  # a page may have only some of them
@@ -119,7 +120,7 @@ def _with_unit(value: float, goal: Goal) -> str:
     """A value as it is written.
 
     >>> _with_unit(1.234, GOALS[0]), _with_unit(163_200.4, GOALS[-1])
-    ('1.23 x', '163,200 rows/s')
+    ('1.23 x', '163,200 kB')
     """
     return f"{written(value)} {goal.unit}"
 
@@ -228,6 +229,19 @@ def scale_table(found: Found) -> str:
         *("bytes an event: event", "partials", "changelog of accumulate", "of publish"),
     )
     return _plain("scale", names, header, found)
+
+
+def web_table(found: Found) -> str:
+    """What the page asks, and what it takes."""
+    names = (
+        *("p50_ms", "p99_ms", "max_ms", "direct_p50_ms", "direct_p99_ms"),
+        *("requests", "cpu_ms_per_request", "peak_rss_mb", "page_kb"),
+    )
+    header = (
+        *("", "p50, ms", "p99, ms", "max, ms", "straight from MongoDB: p50, ms", "p99, ms"),
+        *("requests", "ms CPU a request", "MB", "kB"),
+    )
+    return _plain("web", names, header, found)
 
 
 def _plain(part: str, names: Sequence[str], header: Sequence[str], found: Found) -> str:

@@ -127,6 +127,7 @@ _WORDS: Final = {
     "first_event_s": "{:.2f} s",
     "peak_rss_mb": "{:,.0f} MB",
     "documents": "{:,.0f} documents",
+    "page_kb": "{:,.0f} kB",
 }
 
 

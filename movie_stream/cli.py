@@ -98,7 +98,8 @@ def init(
             "--create-user",
             help="Also make the MongoDB user for the workers, who may read and write the one database and nothing "
             "else, or set its password anew. MONGODB_WORKER_USERNAME and MONGODB_WORKER_PASSWORD (or ..._FILE) say "
-            "which; MONGODB_URI is an administrator's.",
+            "which; MONGODB_READER_USERNAME and MONGODB_READER_PASSWORD likewise one for movie-stream serve, who may "
+            "only read it. MONGODB_URI is an administrator's.",
         ),
     ] = False,
 ) -> None:

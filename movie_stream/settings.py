@@ -194,6 +194,14 @@ class Settings(BaseSettings):
     mongodb_worker_password: SecretStr | None = _setting(
         None, expected="the password for that user", meaning="password that it gives that user"
     )
+    mongodb_reader_username: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,128}$")] | None = _setting(
+        None,
+        expected="1 to 128 letters, digits, dots, dashes or underscores",
+        meaning="MongoDB user that init --create-user makes for movie-stream serve, who may only read",
+    )
+    mongodb_reader_password: SecretStr | None = _setting(
+        None, expected="the password for that user", meaning="password that it gives that user"
+    )
     max_record_bytes: Annotated[int, Field(ge=_AT_ONCE_BYTES, le=1 << 30)] = _setting(
         64 << 20,
         expected=f"a whole number from {_AT_ONCE_BYTES} to {1 << 30}",
@@ -285,6 +293,7 @@ class Settings(BaseSettings):
             ("kafka_sasl_password", self.kafka_sasl_username),
             ("kafka_tls_key_password", None),
             ("mongodb_worker_password", self.mongodb_worker_username),
+            ("mongodb_reader_password", self.mongodb_reader_username),
             ("api_token", None),
         ):
             if (secret := getattr(self, name)) is not None:

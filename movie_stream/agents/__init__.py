@@ -2,7 +2,7 @@
 
 Both own partitions the same way (owner.py): restore on assignment, apply chunks, flush a few times a second, leave.
 context.py is what all of them are given, group.py what they need of the consumer group, and the way of a commit;
-flush_schedule.py says when a flush is due, tally.py what was done.
+flush_schedule.py says when a flush is due, tally.py what was done, and delay.py how long it took.
 
 worker.py runs them in one process, over faust_group.py. startup.py connects it; broker_watch.py, group_watch.py and
 partition_watch.py end it where it cannot go on; reporter.py tells how it goes, metrics.py to Prometheus.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import AsyncIterable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from time import monotonic
 from typing import Any, ClassVar, Final, Generic
 
 from movie_stream.agents.context import Context
+from movie_stream.agents.delay import SAMPLES_AT_MOST, Delays, time_of
 from movie_stream.agents.flush_schedule import FlushSchedule
 from movie_stream.agents.tally import Tally
 from movie_stream.errors import ChangelogError, LogTruncated, WorkerFailed
@@ -56,6 +58,8 @@ class Owned(Generic[S]):
     """What its flush waits for, in words."""
     flushed: int = -1
     """The position when the last flush began."""
+    arrived_ms: deque[int] = field(default_factory=lambda: deque(maxlen=SAMPLES_AT_MOST))
+    """Of chunks that were applied since the last flush, when they came to the broker."""
     leaving: bool = False
     """Whether its last flush is under way, after which nothing more may be applied."""
 
@@ -78,6 +82,7 @@ class Owner(ABC, Generic[S]):
         """Records applied since the start of the process."""
         self.flushed_at: datetime | None = None
         """When the last flush of any partition ended."""
+        self.delays = Delays()
 
     async def __call__(self, chunks: AsyncIterable[Chunk]) -> None:
         """The agent: applies chunks as they come."""
@@ -151,6 +156,8 @@ class Owner(ABC, Generic[S]):
             self.receive(owned, chunk)
             owned.moved_at_s = monotonic()
             self.applied += len(chunk)
+            if (time_ms := time_of(chunk)) is not None:
+                owned.arrived_ms.append(time_ms)
 
     async def flush_for_ever(self) -> None:
         """Flushes every partition when it is due, `flushes_at_once` side by side: much of a flush is waiting."""
@@ -184,6 +191,8 @@ class Owner(ABC, Generic[S]):
         began, position = monotonic(), owned.table.state.position
         due = began >= owned.checkpoint.due_s(self._caught_up(partition, owned))
         checkpoint = leaving or due or owned.flushed == position  # nothing comes at the moment
+        arrived_ms = list(owned.arrived_ms)
+        owned.arrived_ms.clear()
         try:
             await self.flush(partition, owned, checkpoint)
         except Overtaken as error:
@@ -198,6 +207,7 @@ class Owner(ABC, Generic[S]):
             raise
         now = monotonic()
         self.flushed_at = datetime.now(UTC)
+        self.delays.flushed(arrived_ms)
         owned.flushed = position
         owned.flush.flushed(now, now - began)
         if checkpoint:

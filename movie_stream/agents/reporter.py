@@ -73,7 +73,19 @@ class Reporter:
         lag = None if end is None else max(end - state.position, 0)
         return PartitionFigures(topic, partition, state.position, lag, state.watermark_ms)
 
+    @property
+    def _delay_ms(self) -> float | None:
+        """From a view's Kafka timestamp to its documents in MongoDB: what each agent takes, one after the other.
+
+        None where nothing was written of late, or where this worker is not the one that does both.
+        """
+        if not all(owner.owned for owner in self._owners.values()):
+            return None
+        known = [delay for owner in self._owners.values() if (delay := owner.delays.median_ms) is not None]
+        return sum(known) if known else None
+
     def _standing(self) -> workers.Standing:
+        done = done_by(self._owners)
         flushed = [owner.flushed_at for owner in self._owners.values() if owner.flushed_at is not None]
         return workers.Standing(
             self._group_name,
@@ -90,4 +102,7 @@ class Reporter:
                 )
                 for of in self._partitions()
             ),
+            done.counted,
+            done.refused_by_reason,
+            self._delay_ms,
         )

@@ -44,6 +44,11 @@ class Tally:
         return f"read {self.events:,} events: {self._verdicts}; wrote {self.documents:,} documents"
 
     @property
+    def counted(self) -> int:
+        """Views that count: records that were neither refused nor copies of what counts already."""
+        return self.events - self.refused.total() - self.copies["again"]
+
+    @property
     def refused_by_reason(self) -> Counter[str]:
         """How many records were refused, by kind of the reason."""
         by_reason = Counter[str]()
@@ -58,4 +63,4 @@ class Tally:
             by_kind[kind] += count
         bad, late, again = by_kind["bad"], by_kind["late"], self.copies["again"]
         copies = f", {again:,} copies of what counts already" if again else ""
-        return f"{self.events - bad - late - again:,} counted, {bad:,} bad, {late:,} late{copies}"
+        return f"{self.counted:,} counted, {bad:,} bad, {late:,} late{copies}"

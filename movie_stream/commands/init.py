@@ -23,14 +23,16 @@ _STYLES = {"created": "bold green", "changed": "bold yellow", "there": "dim"}
 
 
 def init(settings: Settings, *, create_user: bool = False) -> None:
-    """Ensures all of it and prints each thing in one line; with `create_user` also the MongoDB user of the workers.
+    """Ensures all of it and prints each thing in one line; with `create_user` also the MongoDB users of
+    the workers and of the web server.
 
     Raises SettingMissing before anything is made, then the errors of the broker and MongoDB.
     """
     settings.require_broker()
     settings.require_mongodb()
     if create_user:
-        users.credentials(settings)
+        for account in users.accounts(settings):
+            users.credentials(settings, account)
     logs.leave_to_us()
     asyncio.run(_init(settings, Console(highlight=False, soft_wrap=True), create_user))
 
@@ -49,7 +51,7 @@ async def _init(settings: Settings, console: Console, create_user: bool) -> None
     async with opened(settings) as db:
         ensured = await schema.ensure(db)
         if create_user:
-            ensured.append(await users.ensure_user(settings, db))
+            ensured += [await users.ensure_user(settings, db, account) for account in users.accounts(settings)]
         _head(console, f"MongoDB at {address_of(db)}, database {db.name}")
         claimed = await _claim(settings, db, pass_over)
     for thing in ensured:
@@ -57,7 +59,8 @@ async def _init(settings: Settings, console: Console, create_user: bool) -> None
     if not claimed:
         console.print("  Whose the topics are is not looked at, and not said: this Kafka user may not write to them.")
     if create_user:
-        _hand_over(settings, console)
+        for account in users.accounts(settings):
+            _hand_over(settings, console, account)
 
 
 async def _check_claims(settings: Settings, unreadable: Unreadable) -> None:
@@ -98,11 +101,11 @@ async def _allowed(settings: Settings, admin: AIOKafkaAdminClient) -> bool:
         return not await permissions.lacking(admin, {topic: names.needs[topic] for topic in names.deleted})
 
 
-def _hand_over(settings: Settings, console: Console) -> None:
-    """Prints what the workers need."""
-    user, _ = users.credentials(settings)
-    _head(console, f"For the workers, with the password of {user}, percent-encoded, in place of {MASK}")
-    uri = users.worker_uri(settings.require_mongodb(), user, settings.mongodb_database)
+def _hand_over(settings: Settings, console: Console, account: users.Account) -> None:
+    """Prints what those need who log in with the account."""
+    user, _ = users.credentials(settings, account)
+    _head(console, f"For {account.of}, with the password of {user}, percent-encoded, in place of {MASK}")
+    uri = users.uri_as(settings.require_mongodb(), user, settings.mongodb_database)
     console.print(f"  MONGODB_URI={uri}", markup=False)
 
 

@@ -1,10 +1,14 @@
-"""The user that workers log in as: it may read and write the one database, and nothing else."""
+"""The users that workers and the web server log in as: they may read and write the one database, or read it, and
+nothing else.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Final
-from urllib.parse import parse_qsl, urlencode
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+from urllib.parse import parse_qsl, quote_plus, urlencode
 
 from pydantic import SecretStr
 from pymongo.errors import OperationFailure, PyMongoError
@@ -13,15 +17,58 @@ from movie_stream.errors import MovieStreamError, SettingMissing
 from movie_stream.masking import MASK
 from movie_stream.mongo.client import Database, address_of, explain, opened
 from movie_stream.mongo.schema import Ensured
-from movie_stream.settings import Settings
+from movie_stream.settings import Settings, variable_of
 
-ROLE: Final = "readWrite"
 _URI: Final = re.compile(r"(mongodb(?:\+srv)?://)(?:[^/?]*@)?([^/?]*)(?:/[^?]*)?(?:\?(.*))?")
 _UNAUTHORIZED: Final = frozenset({13, 8000})
 """Unauthorized, AtlasError."""
 _LOGIN: Final = frozenset({"authsource", "authmechanism", "authmechanismproperties"})
 _CERTIFICATE: Final = frozenset({"tlscertificatekeyfile", "tlscertificatekeyfilepassword"})
 """Options of a URI, in lower case, that belong to who logs in."""
+
+
+_WRITES: Final = frozenset(
+    {"anyAction", "bypassDocumentValidation", "collMod", "convertToCapped", "createCollection", "createIndex"}
+    | {"dropCollection", "dropDatabase", "dropIndex", "insert", "remove", "renameCollectionSameDB", "update"}
+    | {"changePassword", "createRole", "createUser", "dropUser", "grantRole", "revokeRole"}
+)
+"""What nobody who only reads is to be allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user of few rights that `init --create-user` makes, in the results' database."""
+
+    name: Literal["worker", "reader"]
+    """Its settings are MONGODB_..._USERNAME and MONGODB_..._PASSWORD."""
+    role: Literal["readWrite", "read"]
+    """What it may do with the one database."""
+    of: str
+    """Who logs in with it."""
+
+    @property
+    def username_setting(self) -> str:
+        """The name of the setting with its name."""
+        return f"mongodb_{self.name}_username"
+
+    @property
+    def password_setting(self) -> str:
+        """The name of the setting with its password."""
+        return f"mongodb_{self.name}_password"
+
+    def username(self, settings: Settings) -> str | None:
+        """Its name, where that is set."""
+        name: str | None = getattr(settings, self.username_setting)
+        return name
+
+    def password(self, settings: Settings) -> SecretStr | None:
+        """Its password, where that is set."""
+        password: SecretStr | None = getattr(settings, self.password_setting)
+        return password
+
+
+WORKER: Final = Account("worker", "readWrite", "the workers")
+READER: Final = Account("reader", "read", "movie-stream serve")
 
 
 class AnyoneMayEnter(MovieStreamError):
@@ -37,55 +84,90 @@ class AnyoneMayEnter(MovieStreamError):
 class UserTaken(MovieStreamError):
     """A user of this name is there, for something else."""
 
-    def __init__(self, *, user: str, database: str, roles: str) -> None:
+    def __init__(self, *, account: Account, user: str, database: str, roles: str) -> None:
         super().__init__(
-            f"the MongoDB user {user} of {database} is there already, with other roles: expected {ROLE} on {database} "
-            f"alone, got {roles}; set MONGODB_WORKER_USERNAME to another name, or drop that user"
+            f"the MongoDB user {user} of {database} is there already, with other roles: expected {account.role} on "
+            f"{database} alone, got {roles}; set {variable_of(account.username_setting)} to another name, or drop that "
+            "user"
         )
 
 
-async def ensure_user(settings: Settings, db: Database) -> Ensured:
-    """Makes the user of MONGODB_WORKER_USERNAME in the results' database; one that is there gets the password anew.
+def accounts(settings: Settings) -> list[Account]:
+    """Those that are to be made: whose settings are there; the workers', where none is."""
+    return [
+        account
+        for account in (WORKER, READER)
+        if account.username(settings) is not None or account.password(settings) is not None
+    ] or [WORKER]
+
+
+async def ensure_user(settings: Settings, db: Database, account: Account = WORKER) -> Ensured:
+    """Makes the user in the results' database; one that is there gets the password anew.
 
     Raises SettingMissing, AnyoneMayEnter, UserTaken, MongoForbids where MONGODB_URI is no administrator's, and what
     else MongoDB has against it.
     """
-    user, password = credentials(settings)
-    if await _lets_anyone_in(settings):
+    user, password = credentials(settings, account)
+    if await lets_anyone_in(settings):
         raise AnyoneMayEnter(uri=address_of(db))
-    wanted = [{"role": ROLE, "db": db.name}]
+    wanted = [{"role": account.role, "db": db.name}]
     try:
         found = (await db.command("usersInfo", {"user": user, "db": db.name}))["users"]
         if found and found[0]["roles"] != wanted:
-            roles = ", ".join(f"{role['role']} on {role['db']}" for role in found[0]["roles"]) or "none"
-            raise UserTaken(user=user, database=db.name, roles=roles)
+            raise UserTaken(account=account, user=user, database=db.name, roles=in_words(found[0]["roles"]))
         await db.command("updateUser" if found else "createUser", user, pwd=password, roles=wanted)
     except PyMongoError as error:
         raise explain(error, db) from error
     return Ensured("user", user, "changed" if found else "created")
 
 
-def credentials(settings: Settings) -> tuple[str, str]:
+def credentials(settings: Settings, account: Account = WORKER) -> tuple[str, str]:
     """The name and the password that the user gets. Raises SettingMissing."""
-    if settings.mongodb_worker_username is None:
+    user, password = account.username(settings), account.password(settings)
+    if user is None:
         raise SettingMissing(
-            variable="MONGODB_WORKER_USERNAME", remedy="set it to the name of the user to be made, such as movie-stream"
+            variable=variable_of(account.username_setting),
+            remedy=f"set it to the name of the user to be made for {account.of}, such as movie-stream",
         )
-    if settings.mongodb_worker_password is None:
+    if password is None:
+        variable = variable_of(account.password_setting)
         raise SettingMissing(
-            variable="MONGODB_WORKER_PASSWORD",
-            remedy="set it, or MONGODB_WORKER_PASSWORD_FILE, to the password for the user to be made",
+            variable=variable, remedy=f"set it, or {variable}_FILE, to the password for the user to be made"
         )
-    return settings.mongodb_worker_username, settings.mongodb_worker_password.get_secret_value()
+    return user, password.get_secret_value()
 
 
-def worker_uri(uri: str, user: str, database: str) -> str:
-    """The URI that workers are to be given, with a mask for the password.
+def uri_as(uri: str, user: str, database: str, password: str = MASK) -> str:
+    """The URI with which that user of the database logs in; with a mask for the password, unless it is given.
 
-    >>> worker_uri("mongodb://root:hunter2@a:1,b:2/admin?authSource=admin&replicaSet=rs0", "movies", "movies_db")
+    >>> uri_as("mongodb://root:hunter2@a:1,b:2/admin?authSource=admin&replicaSet=rs0", "movies", "movies_db")
     'mongodb://movies:***@a:1,b:2/?replicaSet=rs0&authSource=movies_db'
     """
-    return _rewritten(uri, f"{user}:{MASK}@", {"authSource": database}, without=_LOGIN | _CERTIFICATE)
+    login = f"{user}:{password if password == MASK else quote_plus(password)}@"
+    return _rewritten(uri, login, {"authSource": database}, without=_LOGIN | _CERTIFICATE)
+
+
+def in_words(roles: Iterable[Mapping[str, Any]]) -> str:
+    """Roles in words.
+
+    >>> in_words([{"role": "read", "db": "movies_db"}]), in_words([])
+    ('read on movies_db', 'none')
+    """
+    return ", ".join(f"{role['role']} on {role['db']}" for role in roles) or "none"
+
+
+async def may_write(db: Database) -> bool | None:
+    """Whether the user of this connection may change anything; None where nobody has logged in.
+
+    Raises MongoAway, MongoRefused, MongoFailed.
+    """
+    try:
+        status = (await db.client.admin.command("connectionStatus", showPrivileges=True))["authInfo"]
+    except PyMongoError as error:
+        raise explain(error, db) from error
+    if not status["authenticatedUsers"]:
+        return None
+    return any(_WRITES.intersection(privilege["actions"]) for privilege in status["authenticatedUserPrivileges"])
 
 
 def _rewritten(uri: str, login: str, more: dict[str, str], *, without: frozenset[str]) -> str:
@@ -98,7 +180,7 @@ def _rewritten(uri: str, login: str, more: dict[str, str], *, without: frozenset
     return f"{scheme}{login}{hosts}/" + (f"?{query}" if query else "")
 
 
-async def _lets_anyone_in(settings: Settings) -> bool:
+async def lets_anyone_in(settings: Settings) -> bool:
     """Whether the database can be looked at without a login."""
     stranger = SecretStr(_rewritten(settings.require_mongodb(), "", {}, without=_LOGIN))
     async with opened(settings.model_copy(update={"mongodb_uri": stranger})) as db:

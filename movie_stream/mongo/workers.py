@@ -11,6 +11,7 @@ import logging
 import os
 import secrets
 import socket
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -37,6 +38,8 @@ _NOT_SAID: Final = "unknown"
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 _WRITTEN_WITHIN_S: Final = 5.0
 _GONE_WITHIN_S: Final = 0.5
+_REASONS_AT_MOST: Final = 100
+"""Of those that most records were refused for; there are a few dozen, and a document must not grow without a bound."""
 
 WorkerState = Literal["starting", "running", "waiting for partitions", "stopping"]
 
@@ -64,6 +67,12 @@ class Standing:
     run: int | None = None
     last_flush: datetime | None = None
     partitions: tuple[Holding, ...] = ()
+    events: int | None = None
+    """Views that this process has counted since it was started; None where it does not tell, as in older versions."""
+    refused: Mapping[str, int] = field(default_factory=dict)
+    """How many records it has refused since it was started, by kind of the reason."""
+    delay_ms: float | None = None
+    """From a view's Kafka timestamp to its documents in MongoDB, over the last flushes; None where nothing comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +177,11 @@ class Heartbeat:
             "started": self.started,
             "last_flush": standing.last_flush,
             "state": standing.state,
+            "events": None if standing.events is None else Int64(standing.events),
+            "refused": {
+                reason: Int64(count) for reason, count in Counter(standing.refused).most_common(_REASONS_AT_MOST)
+            },
+            "delay_ms": standing.delay_ms,
             "partitions": [
                 {
                     "topic": held.topic,
@@ -242,6 +256,9 @@ def _seen(document: Mapping[str, Any]) -> WorkerSeen:
                 for held in document.get("partitions") or ()
                 if "topic" in held and "partition" in held
             ),
+            document.get("events"),
+            document.get("refused") or {},
+            document.get("delay_ms"),
         ),
     )
 

@@ -115,7 +115,7 @@ EXTREMES: Final[Mapping[str, Any]] = {"least": {"$min": "$min_rating"}, "most": 
 def of_sums(groups: Iterable[Mapping[str, Any]]) -> Iterator[Figures]:
     """Groups by slug `s` and span `b` as figures."""
     for group in groups:
-        slug, start = group["_id"]["s"], group["_id"].get("b")
+        slug, start = group["_id"].get("s"), group["_id"].get("b")
         if isinstance(slug, str):
             yield Figures(
                 int(start or 0),

@@ -68,6 +68,7 @@ def index_router(app: FastAPI, database: str, *, token_required: bool) -> APIRou
         return json_response(request, describe(app, token_required=token_required))
 
     router.add_api_route("", index, **operation("What there is", none, Index, "server"))
+    router.add_api_route("/", index, include_in_schema=False, methods=["GET"])
     router.add_api_route("/openapi.json", openapi, include_in_schema=False, methods=["GET"])
     return router
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import resource
 import signal
 import socket
@@ -20,8 +21,10 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from movie_stream.errors import SettingsError
+from movie_stream.errors import OutOfDescriptors, SettingsError
 from movie_stream.web.problems import Problem, later
+
+logger = logging.getLogger(__name__)
 
 _REQUEST_WITHIN_S: Final = 10.0
 """How long a client may take to send the head of a request."""
@@ -114,9 +117,11 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, self.end)
+        loop.set_exception_handler(_in_one_line)
         try:
             yield
         finally:
+            loop.set_exception_handler(None)
             for number in _SIGNALS:
                 loop.remove_signal_handler(number)
 
@@ -124,6 +129,20 @@ class Server(uvicorn.Server):
         """Ends it: at once what has no end of its own, and the rest within two seconds."""
         self.should_exit = True
         self._end_streams()
+
+
+def _in_one_line(loop: asyncio.AbstractEventLoop, what: dict[str, Any]) -> None:
+    """Connections that cannot be accepted for want of descriptors wait, and need no traceback; the rest is a bug.
+
+    asyncio listens again a second later, which fails where the server has ended meanwhile.
+    """
+    error = what.get("exception")
+    if isinstance(error, ValueError) and "_start_serving" in what.get("message", ""):
+        logger.debug("has ended before it could listen again: %s", error)
+    elif isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        logger.warning("no connection is accepted for a second: %s", OutOfDescriptors(limit=_descriptors()))
+    else:
+        loop.default_exception_handler(what)
 
 
 def config_of(app: Any) -> uvicorn.Config:
@@ -173,6 +192,10 @@ def _worded(host: str, port: int, error: OSError) -> SettingsError:
     elif error.errno != errno.EADDRINUSE:
         remedy = error.strerror or str(error)
     return SettingsError(variable="API_PORT", expected="a port that is free", got=str(port), remedy=remedy)
+
+
+def _descriptors() -> int:
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def _raise_descriptors() -> int:

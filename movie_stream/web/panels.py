@@ -125,7 +125,7 @@ async def _top_users(dashboard: Dashboard, given: dict[str, Any]) -> dict[str, A
 async def _windows(
     dashboard: Dashboard, collection: str, given: dict[str, Any], length_ms: int
 ) -> tuple[list[datetime], datetime | None]:
-    """The starts of the newest windows, and of the one that is asked for: of `at`, or the newest that the range touches."""
+    """The starts of the newest windows, and of the one that is meant: of `at`, or the newest that the range touches."""
     within = await dashboard.range_of(given)
     newest = await _starts(dashboard, collection, {}, _MOST_STARTS)
     if given["at"] is not None:

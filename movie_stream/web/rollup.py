@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, Literal
 
@@ -96,14 +96,15 @@ class Rollup:
         return rows
 
     async def _extent(self) -> Extent | None:
-        fields = ["window_start", "window_end"]
-        ends = [
-            await self._asker.find("movies_aggregates", {}, fields, [("window_start", direction)], 1)
+        dated = {"window_start": {"$type": "date"}}
+        starts = [
+            await self._asker.find("movies_aggregates", dated, ["window_start"], [("window_start", direction)], 1)
             for direction in (1, -1)
         ]
-        if not all(ends):
+        if not all(starts):
             return None
-        return Extent(ends[0][0]["window_start"], ends[1][0]["window_end"])
+        (oldest,), (newest,) = starts
+        return Extent(oldest["window_start"], newest["window_start"] + timedelta(milliseconds=MINUTE_MS))
 
 
 def parts(start_ms: int, end_ms: int, step_ms: int | None) -> Iterator[Part]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
@@ -16,11 +18,14 @@ from starlette.responses import Response
 from movie_stream import __version__
 from movie_stream.errors import MovieStreamError, SettingMissing
 from movie_stream.mongo.client import Database, opened
+from movie_stream.mongo.users import may_write
 from movie_stream.settings import Settings
 from movie_stream.web.access import API, Guarded, is_loopback
 from movie_stream.web.asking import PATIENCE_MS, Asker
+from movie_stream.web.changes import Reached, changes_router
 from movie_stream.web.cursor import Sealer
 from movie_stream.web.dashboard import Dashboard
+from movie_stream.web.feed import Feed
 from movie_stream.web.health import health_router
 from movie_stream.web.index import index_router
 from movie_stream.web.listening import Server, bound, config_of
@@ -35,6 +40,8 @@ from movie_stream.web.static_files import Files, static_router
 from movie_stream.web.summary import summary_router
 
 logger = logging.getLogger(__name__)
+
+_ASK_AGAIN_S: Final = 5.0
 _DESCRIPTION: Final = (
     "The results as workers write them to MongoDB, for reading. Times are RFC 3339 in UTC, figures unrounded; errors "
     "are problem details (RFC 9457)."
@@ -59,7 +66,9 @@ async def serve(settings: Settings, *, insecure: bool, announce: Callable[[str],
                 "programs and the page have to show, or say --insecure where everybody may read the results",
             )
         async with application(settings, open_to_all=open_to_all) as app:
-            server = Server(config_of(app), app.end_streams)
+            server = Server(config_of(Reached(app)), app.end_streams)
+            gc.collect()
+            gc.freeze()  # the modules stay: to look at all of them again and again would hold up the answers
             announce(f"http://{_written(settings.api_host)}:{port}")
             await server.serve(sockets=[listener])
     finally:
@@ -74,16 +83,36 @@ async def application(settings: Settings, *, open_to_all: bool = False) -> Async
     async with opened(settings, **PATIENCE_MS) as db:
         asker = Asker(db)
         dashboard = Dashboard(settings, asker, Rollup(asker), Pulse(asker))
+        feed = Feed(db, asker.forget)
+        beside = [asyncio.create_task(feed.run()), asyncio.create_task(_warn_of_a_writer(db))]
         try:
-            app = built(db, dashboard, keeper)
+            app = built(db, dashboard, feed, keeper)
             any_host = keeper.required or open_to_all
             yield Guarded(app, keeper, None if any_host else frozenset({settings.api_host.lower()}))
         finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             await dashboard.pulse.end()
             await asker.end()
 
 
-def built(db: Database, dashboard: Dashboard, keeper: Doorkeeper) -> FastAPI:
+async def _warn_of_a_writer(db: Database) -> None:
+    """Says once if the user of MONGODB_URI could do more than this server needs."""
+    while True:
+        try:
+            if await may_write(db):
+                logger.warning(
+                    "the user of MONGODB_URI could write, which is of no use here: movie-stream init --create-user "
+                    "makes one who cannot, see MONGODB_READER_USERNAME in docs/security.md"
+                )
+        except MovieStreamError:  # who asks for results is told
+            await asyncio.sleep(_ASK_AGAIN_S)
+        else:
+            return
+
+
+def built(db: Database, dashboard: Dashboard, feed: Feed, keeper: Doorkeeper) -> FastAPI:
     """All routes, without the checks that come before them."""
     app = FastAPI(
         title="movie-stream",
@@ -99,6 +128,7 @@ def built(db: Database, dashboard: Dashboard, keeper: Doorkeeper) -> FastAPI:
     app.include_router(index_router(app, db.name, token_required=keeper.required), prefix=API)
     for router in (series_router, summary_router, panels_router):
         app.include_router(router(dashboard), prefix=API)
+    app.include_router(changes_router(feed), prefix=API)
 
     def lets_in(request: Request) -> bool:
         return keeper.lets_in(request.headers, time.time())

@@ -22,7 +22,7 @@ import psutil
 import pytest
 from rich.console import Console
 
-from bench import compare, latency, meter, ours, produce, profile, report, results, running, stream, worker
+from bench import asked, compare, latency, meter, ours, produce, profile, report, results, running, stream, web, worker
 from bench.goals import GOALS, OURS
 from bench.meter import FIRST, LAST, Meter, PeerFailed, environment
 from bench.peers.catalogue import FOLDER
@@ -141,7 +141,7 @@ def test_medians_are_over_the_rounds_and_what_was_skipped_says_why() -> None:
 
 
 def test_every_goal_is_of_subjects_that_are_measured() -> None:
-    measured = {part.PART: part.SUBJECTS for part in (compare, worker, latency, produce)}
+    measured = {part.PART: part.SUBJECTS for part in (compare, worker, latency, produce, web)}
     for goal in GOALS:
         assert goal.subject in measured[goal.part], goal
         assert goal.against is None or goal.against in measured[goal.part], goal
@@ -155,7 +155,7 @@ def test_what_was_not_measured_stays_on_the_page() -> None:
     skipped = replace(RESULT, part="scale", subject="12 partitions, 1 worker", figures={}, skipped="no room")
     filled = report.filled(page, [one, skipped])
     assert report.section(filled, "worker").count("\n") == 3
-    for name in ("peers", "latency", "produce", "profile", "scale", "scaling"):
+    for name in ("peers", "latency", "produce", "profile", "scale", "scaling", "web"):
         assert report.section(filled, name) == report.section(page, name), name
     goals, before = (report.section(text, "goals").splitlines() for text in (filled, page))
     assert [row for row in goals if row not in before] == ["| memory of a worker | <= 300 MB | 5.00 MB | yes |"]
@@ -245,7 +245,7 @@ def test_no_peer_is_told_where_things_come_from() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", [latency, meter, ours, profile, report, results, running, stream], ids=lambda m: m.__name__
+    "module", [asked, latency, meter, ours, profile, report, results, running, stream, web], ids=lambda m: m.__name__
 )
 def test_the_examples_in_docstrings(module: ModuleType) -> None:
     # The peers cannot be imported here, so pytest does not collect the whole package.
@@ -388,7 +388,14 @@ def test_a_signal_while_a_folder_is_made_or_removed_leaves_none(
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("part", "only"), [("worker", ("--only", worker.START)), ("produce", ()), ("latency", ()), ("profile", ())]
+    ("part", "only"),
+    [
+        ("worker", ("--only", worker.START)),
+        ("produce", ()),
+        ("latency", ()),
+        ("profile", ()),
+        ("web", ("--seconds", "5")),
+    ],
 )
 def test_a_part_leaves_what_the_page_and_the_goals_need(part: str, only: tuple[str, ...], tmp_path: Path) -> None:
     kept, page = tmp_path / "results.jsonl", tmp_path / "page.md"

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import typer
 
@@ -26,6 +27,8 @@ from movie_stream.mongo.client import opened
 from movie_stream.mongo.schema import ensure
 from movie_stream.replay.order.plan import plan_of
 from movie_stream.settings import Settings, variable_of
+from movie_stream.web.server import application
+from tests.support.web_fixture import serving
 from tests.support.whole_path import command, database, succeed
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +36,8 @@ README = ROOT / "README.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 SECURITY = ROOT / "docs" / "security.md"
 API = ROOT / "docs" / "api.md"
-PAGES = (README, ARCHITECTURE, SECURITY, API)
+SERVE = ROOT / "docs" / "serve.md"
+PAGES = (README, ARCHITECTURE, SECURITY, API, SERVE)
 FILE = re.compile(r"[\w.-]+(?:/[\w.-]+)*(?:\.(?:py|md|csv|svg|toml|lock|yaml)|/)|Makefile|LICENSE|\.env\.example")
 
 
@@ -170,6 +174,23 @@ async def test_the_new_aggregation_gets_its_collection(settings: Settings) -> No
         }
 
 
+async def test_the_new_aggregation_is_described_and_asked_over_http(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "RESULTS", (*RESULTS, entry()))
+    async with application(settings) as app:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost/api/v1") as client:
+            for name in ("daily_movies", "daily_movies_flat"):
+                assert (await client.get(name)).json() == {"items": [], "next": None}
+            described = (await client.get("openapi.json")).json()
+            named = [one["name"] for one in (await client.get("")).json()["results"]]
+    assert {"daily_movies", "daily_movies_flat"} <= set(named)
+    assert {"/api/v1/daily_movies", "/api/v1/daily_movies_flat"} <= described["paths"].keys()
+    entries = described["components"]["schemas"]["DailyMoviesEntry"]["properties"]
+    assert list(entries) == ["movie_id", "title", "views", "avg_rating"]
+
+
 VIEWS = """\
 movie_id,title,genre,user_id,timestamp,rating
 a,Alien,Horror,u1,1730419199999,5
@@ -227,6 +248,20 @@ def test_the_new_aggregation_is_counted_after_a_rebuild(settings: Settings, tmp_
     shown = succeed(settings, "show", "daily-movies", "--until", "2024-11-01", **new).splitlines()
     assert shown[0] == "daily_movies of the day 2024-10-31 UTC"
     assert shown[2].split() == ["1", "a", "Alien", "1", "5.00"]
+
+    with serving(settings, **new) as server:
+        first, second = httpx.get(f"{server.api}/daily_movies", trust_env=False).json()["items"]
+        assert first["movies"][0] == {"movie_id": "b", "title": "Brazil", "views": 2, "avg_rating": 3.5}
+        assert (second["_id"], second["timestamp"]) == ("daily_movies_2024-10-31", "2024-10-31T00:00:00Z")
+        rows = httpx.get(f"{server.api}/daily_movies_flat?format=csv&order=-date,rank", trust_env=False).text
+        assert [line.split(",")[3:] for line in rows.splitlines()[:2]] == [
+            ["rank", "movie_id", "title", "views", "avg_rating"],
+            ["1", "b", "Brazil", "2", "3.5"],
+        ]
+        described = httpx.get(f"{server.api}/openapi.json", trust_env=False).json()
+        assert {"/api/v1/daily_movies", "/api/v1/daily_movies_flat"} <= described["paths"].keys()
+        model = described["components"]["schemas"]["DailyMovies"]
+        assert model["properties"].keys() == {"_id", "date", "timestamp", "movies"}
 
 
 @pytest.mark.parametrize(

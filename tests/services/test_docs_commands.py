@@ -22,8 +22,8 @@ from tests.support.whole_path import COMMAND, PATIENCE_S, environment
 
 PAGES = (README, *sorted((ROOT / "docs").glob("*.md")))
 RUN = (README, API)
-"""Pages whose commands run: those of README.md here, those of docs/api.md in test_api_docs.py. Those of the others,
-which need a secured Kafka or hours, have their words checked.
+"""Pages whose commands run: those of README.md here, those of docs/api.md and docs/serve.md in tests of their own.
+Those of the others, which need a secured Kafka or hours, have their words checked.
 """
 JQ = "--through 'jq"
 """What Python's packages do not bring: the filters have a test of their own, which says so where jq is missing."""
@@ -89,6 +89,8 @@ def test_every_line_is_of_a_kind_that_is_checked(page: Path) -> None:
                 assert line.split()[1].partition("=")[0].removesuffix("_FILE") in variables, line
             case "movie-stream":
                 assert_understood(line)
+            case "curl":  # they run in web/test_serve_docs.py
+                assert page.name == "serve.md", line
             case "kafka-acls.sh":  # what it allows is what the table beside it asks for
                 [(operation, kind, name)] = re.findall(r"--operation (\w+) --(group|topic) (\S+)", line)
                 assert re.search(rf"\b{operation}\b.*\| {kind} `{name}` \|", acls()), line

@@ -25,9 +25,10 @@ from tests.support.whole_path import COMMAND, PATIENCE_S, environment, started
 
 ROOT = ("root", "r00t/secret@home")
 WORKER = ("movies", "w0rker:p@ss/wörd%41")
+READER = ("looks", "r3ader:p@ss/wörd%41")
 KEY_PASSWORD = "0pen sesame; pl€ase"
 WRONG = "wr0ng/but+secret&too"
-SECRETS = (*PASSWORDS.values(), ROOT[1], WORKER[1], KEY_PASSWORD, WRONG)
+SECRETS = (*PASSWORDS.values(), ROOT[1], WORKER[1], READER[1], KEY_PASSWORD, WRONG)
 VIEWS = """\
 movie_id,title,genre,user_id,timestamp,rating
 a,Alien,Horror,u1,1730419199999,5
@@ -38,7 +39,10 @@ FAUST = str(Path(COMMAND).with_name("faust"))
 def spellings(secret: str) -> set[str]:
     """Every way in which a program might write it."""
     plain = {secret, quote(secret, safe=""), quote_plus(secret), quote(secret), ascii(secret)[1:-1]}
-    octets = [secret.encode(), *(f"{user}\0{user}\0{secret}".encode() for user in (*PASSWORDS, ROOT[0], WORKER[0]))]
+    octets = [
+        secret.encode(),
+        *(f"{user}\0{user}\0{secret}".encode() for user in (*PASSWORDS, ROOT[0], WORKER[0], READER[0])),
+    ]
     return plain | {repr(text)[2:-1] for text in octets} | {b64encode(text).decode() for text in octets}
 
 
@@ -85,7 +89,11 @@ def test_commands_that_work(place: Place, settings: Settings, tmp_path: Path) ->
     views.write_text(VIEWS)
     administrator = place.kafka.settings(settings, "PLAIN", "admin", mongodb_uri=place.mongo.uri)
     made = {"MONGODB_WORKER_USERNAME": WORKER[0], "MONGODB_WORKER_PASSWORD": WORKER[1]}
-    assert "MONGODB_URI=mongodb://movies:***@" in said_by(administrator, "init", "--create-user", more=made)
+    made |= {"MONGODB_READER_USERNAME": READER[0], "MONGODB_READER_PASSWORD": READER[1]}
+    said = said_by(administrator, "init", "--create-user", more=made)
+    assert "MONGODB_URI=mongodb://movies:***@" in said
+    assert "MONGODB_URI=mongodb://looks:***@" in said
+    assert "looks may read" in said_by(administrator, "doctor", more=made)
     uri = place.mongo.uri_of(*WORKER, settings.mongodb_database)
     worker = place.kafka.settings(settings, "PLAIN", "worker", mongodb_uri=uri)
     certificate, key = place.kafka.authority.issued("client.example", name="worker", password=KEY_PASSWORD)

@@ -75,10 +75,18 @@ class MongoServer(ServerProcess):
         command += ["--setParameter", "enableTestCommands=1"]
         command += ["--replSet", "rs"] if self._replica_set else []
         command += ["--auth"] if self._administrator else []
+        command += ["--keyFile", self._key()] if self._administrator and self._replica_set else []
         if self._tls:
             command += ["--tlsMode", "requireTLS", "--tlsCertificateKeyFile", self._tls[0], "--tlsCAFile", self._tls[1]]
             command += ["--tlsAllowConnectionsWithoutCertificates"]
         self.process = GuardedProcess("mongod", command)
+
+    def _key(self) -> str:
+        """The file with what the members of a set show each other, where there is a login."""
+        path = self._folder / "key"
+        path.touch(mode=0o600)
+        path.write_text("secret" * 4)
+        return str(path)
 
     def wait_until_ready(self) -> None:
         """Until it takes writes."""
@@ -95,7 +103,11 @@ class MongoServer(ServerProcess):
         finally:
             self._fail_point("off", {})
 
-    def _fail_point(self, mode: str, data: dict[str, Any]) -> None:
+    def fails_once(self, command: str, **how: Any) -> None:
+        """The next such command gets this outcome."""
+        self._fail_point({"times": 1}, {"failCommands": [command], **how})
+
+    def _fail_point(self, mode: str | dict[str, int], data: dict[str, Any]) -> None:
         with self.client(self.uri) as client:
             client.admin.command("configureFailPoint", "failCommand", mode=mode, data=data)
 

@@ -100,9 +100,11 @@ class Serving:
 
 
 @contextmanager
-def serving(settings: Settings, *arguments: str, **more: str) -> Iterator[Serving]:
+def serving(
+    settings: Settings, *arguments: str, program: Sequence[str] = (sys.executable,), **more: str
+) -> Iterator[Serving]:
     """`movie-stream serve` as a process, on a free port unless the arguments or `more` name one."""
-    words = [sys.executable, COMMAND, "serve", *arguments]
+    words = [*program, COMMAND, "serve", *arguments]
     if "--port" not in arguments and "API_PORT" not in more:
         words += ["--port", "0"]
     process = subprocess.Popen(

@@ -76,6 +76,7 @@ def test_a_duration_is_a_whole_number_and_a_unit_or_refused(text: str) -> None:
         ("KAFKA_SECURITY_PROTOCOL", "TLS"),
         ("KAFKA_SASL_MECHANISM", "GSSAPI"),
         ("MONGODB_WORKER_USERNAME", "a@b"),
+        ("MONGODB_READER_USERNAME", "a/b"),
         ("ALLOWED_LATENESS", "24"),
         ("SESSION_GAP", "half an hour"),
         ("TIMEZONE", "Mars/Olympus"),
@@ -99,8 +100,8 @@ def test_a_bad_secret_is_refused_without_being_shown(monkeypatch: pytest.MonkeyP
         load_settings()
     assert "hunter2" not in str(refusal.value)
     assert secret_names() == {
-        *("mongodb_uri", "mongodb_worker_password"),
-        *("kafka_sasl_password", "kafka_tls_key_password"),
+        *("mongodb_uri", "mongodb_worker_password", "mongodb_reader_password"),
+        *("kafka_sasl_password", "kafka_tls_key_password", "api_token"),
     }
 
 

@@ -20,6 +20,7 @@ from rich.text import Text
 from movie_stream import __version__
 from movie_stream.commands.doctor.clocks import look_at_brokers_clock, look_at_mongodbs_clock
 from movie_stream.commands.doctor.findings import Findings, Row
+from movie_stream.commands.doctor.reader import look_at_reader
 from movie_stream.commands.doctor.workers import look_at_claims, look_at_workers
 from movie_stream.console import logs
 from movie_stream.embedded.broker import broker
@@ -154,6 +155,9 @@ async def _services(settings: Settings) -> list[Row]:
             counting.of(look_at_workers(settings, counting)),
         )
         rows += [row for side in found for row in side]
+    if mongodb.rows[0].state == "ok":
+        reader = Findings("reader")
+        rows += await reader.of(look_at_reader(settings, reader))
     return rows
 
 

@@ -20,7 +20,7 @@ _NOW: Final = "now"
 _NOBODY: Final = "No worker of {} was seen within the last {:.0f} s.\nStart one with: movie-stream worker"
 _FIELDS: Final = (
     *("_id", "worker", "host", "pid", "version", "group", "run", "state", "started"),
-    *("seen", "last_flush", "partitions", "lag", "watermark"),
+    *("seen", "last_flush", "partitions", "lag", "watermark", "events", "refused", "delay_ms"),
 )
 """The columns of the CSV."""
 
@@ -57,7 +57,9 @@ async def _seen(db: Database, limit: int) -> list[dict[str, Any]]:
 
 
 def row_of(worker: Mapping[str, Any], now: datetime | None) -> dict[str, Any]:
-    """A worker as one row: its partitions in words, all events that wait for it, its oldest watermark."""
+    """A worker as one row: its partitions in words, all events that wait for it, its oldest watermark, and how many
+    records it has refused for whatever reason.
+    """
     partitions = worker.get("partitions") or []
     lags = [partition["lag"] for partition in partitions if partition.get("lag") is not None]
     watermarks = [partition["watermark"] for partition in partitions if partition.get("watermark") is not None]
@@ -67,6 +69,7 @@ def row_of(worker: Mapping[str, Any], now: datetime | None) -> dict[str, Any]:
         "partitions": _in_words(partitions),
         "lag": sum(lags) if lags else None,
         "watermark": min(watermarks, default=None),
+        "refused": sum(refused.values()) if isinstance(refused := worker.get("refused"), Mapping) else refused,
         **{f"{field}_ago": _ago(worker.get(field), now) for field in ("seen", "last_flush")},
     }
 
@@ -104,6 +107,17 @@ def _ago(moment: datetime | None, now: datetime | None) -> str | None:
     return f"{max(round((now - moment).total_seconds()), 0):,} s ago"
 
 
+def _delay(milliseconds: object) -> str:
+    """Milliseconds, or seconds where there are many.
+
+    >>> _delay(212.4), _delay(61_000), _delay(None)
+    ('212 ms', '61 s', '-')
+    """
+    if not isinstance(milliseconds, int | float):
+        return show_table.text(milliseconds)
+    return f"{milliseconds:,.0f} ms" if milliseconds < 10_000 else f"{milliseconds / 1_000:,.0f} s"
+
+
 def _host_and_pid(worker: str) -> str:
     r"""Host and process id in two lines, so that a long host name does not hide the id.
 
@@ -130,6 +144,9 @@ def _columns(*, with_group: bool) -> list[Column]:
         Column("seen", "seen_ago", show_table.text),
         *group,
         Column("watermark", "watermark", show_table.time("%Y-%m-%d %H:%M"), "left"),
+        Column("delay", "delay_ms", _delay),
+        Column("counted", "events", show_table.count),
+        Column("refused", "refused", show_table.count),
         Column("last flush", "last_flush_ago", show_table.text),
         Column("version", "version", show_table.text, "left"),
         Column("run", "run", lambda number: "-" if number is None else str(number)),

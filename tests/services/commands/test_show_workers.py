@@ -76,7 +76,7 @@ def test_a_row_for_each_that_was_seen_of_late(
     recent = {"seen": datetime.now(UTC) + timedelta(seconds=40)}  # its clock is ahead
     put(
         settings,
-        heartbeat(settings, "b", 7, **recent),
+        heartbeat(settings, "b", 7, delay_ms=212.4, events=90, refused={"late": 2, "title: missing": 1}, **recent),
         heartbeat(settings, "a", 12, **idle),
         heartbeat(settings, "gone", 1, seen=datetime.now(UTC) - timedelta(minutes=3)),
     )
@@ -85,7 +85,7 @@ def test_a_row_for_each_that_was_seen_of_late(
     assert header.split()[:5] == ["worker", "state", "lag", "partitions", "seen"]
     assert rows[0].split()[:5] == ["a", "waiting", "for", "-", "none"]
     assert rows[1].split() == ["pid", "12", "partitions"]
-    assert " ".join(rows[2].split()) == "b running 1,235 movie-events 0-1 0 s ago 2024-10-31 11:00"
+    assert " ".join(rows[2].split()) == "b running 1,235 movie-events 0-1 0 s ago 2024-10-31 11:00 212 ms"
     assert rows[3].split() == ["pid", "7", "movie-partials", "0"]
     for width in (80, 40):
         monkeypatch.setenv("COLUMNS", str(width))
@@ -104,14 +104,18 @@ def test_other_groups_are_named(settings: Settings, capsys: pytest.CaptureFixtur
 
 
 def test_json_as_stored_and_csv_in_full(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
-    put(settings, heartbeat(settings, "a", 1), heartbeat(settings, "b", 2))
+    told = {"events": 90, "refused": {"late": 2, "title: missing": 1}, "delay_ms": 212.4}
+    put(settings, heartbeat(settings, "a", 1, **told), heartbeat(settings, "b", 2))
     [line] = shown(settings, capsys, json=True)
     first, second = json.loads(line)
-    assert set(first) == set(heartbeat(settings, "a", 1))
+    assert set(first) == set(heartbeat(settings, "a", 1, **told))
+    assert first["refused"] == told["refused"]
     assert (second["_id"], second["partitions"][1]["watermark"]) == ("b-2-f00", "2024-10-31T11:00:00Z")
-    row, _ = csv.DictReader(io.StringIO("\n".join(shown(settings, capsys, csv=True))))
+    row, older = csv.DictReader(io.StringIO("\n".join(shown(settings, capsys, csv=True))))
     assert row["partitions"] == "movie-events 0-1; movie-partials 0"
     assert (row["lag"], row["watermark"], row["run"]) == ("1235", "2024-10-31T11:00:00Z", "1730385000000")
+    assert (row["events"], row["refused"], row["delay_ms"]) == ("90", "3", "212.4")
+    assert (older["events"], older["refused"], older["delay_ms"]) == ("", "", "")
 
 
 def test_the_limit_says_what_it_leaves_out(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
@@ -13,14 +16,17 @@ from pydantic import SecretStr
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
+from movie_stream.aggregates.results import RESULTS
 from movie_stream.errors import MongoForbids, SettingMissing
+from movie_stream.mongo import workers
 from movie_stream.mongo.client import opened
 from movie_stream.mongo.schema import ensure
-from movie_stream.mongo.users import AnyoneMayEnter, UserTaken, ensure_user, worker_uri
+from movie_stream.mongo.users import READER, AnyoneMayEnter, UserTaken, ensure_user, may_write, uri_as
 from movie_stream.settings import Settings
+from movie_stream.web.sources import ChangeStream, Polling
 from tests.support.mongo_server import MongoServer
 from tests.support.secured_kafka import authority
-from tests.support.whole_path import command, succeed
+from tests.support.whole_path import PATIENCE_S, command, succeed
 
 ADMINISTRATOR = ("root", "r00t/secret@home")
 PASSWORD = "w0rker:p@ss/wörd%41"
@@ -55,7 +61,7 @@ class Secured:
 
 @pytest.fixture(scope="module")
 def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
-    """With a login, TLS, and as a replica set, as whoever has a MongoDB of their own should have it."""
+    """With a login and TLS, as whoever has a MongoDB of their own should have it."""
     folder = tmp_path_factory.mktemp("mongo")
     made = authority(folder / "certificates")
     certificate, key = made.issued("localhost", "127.0.0.1")
@@ -65,6 +71,13 @@ def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     data.mkdir()
     with MongoServer(data, administrator=ADMINISTRATOR, tls=(str(both), made.trusted)) as server:
         yield Secured(server, f"tls=true&tlsCAFile={quote_plus(made.trusted)}")
+
+
+@pytest.fixture
+def replica_set(tmp_path: Path) -> Iterator[Secured]:
+    """With a login, and change streams."""
+    with MongoServer(tmp_path, administrator=ADMINISTRATOR, replica_set=True) as server:
+        yield Secured(server, "")
 
 
 def user_of(server: MongoServer, database: str) -> dict[str, Any]:
@@ -82,7 +95,7 @@ def test_a_worker_runs_with_it_and_touches_no_other_database(
     administrator = mongo.settings(settings)
     said = succeed(administrator, "init", "--create-user")
     assert "  created  user        movies\n" in said
-    shown = worker_uri(mongo.server.uri, "movies", settings.mongodb_database)
+    shown = uri_as(mongo.server.uri, "movies", settings.mongodb_database)
     assert f"  MONGODB_URI={shown}\n" in said
     uri = SecretStr(shown.replace("***", quote_plus(PASSWORD)))
     worker = mongo.as_worker(settings).model_copy(update={"mongodb_uri": uri})
@@ -117,6 +130,139 @@ def test_a_worker_runs_with_it_and_touches_no_other_database(
             with pytest.raises(OperationFailure) as refusal:
                 attempt()
             assert refusal.value.code == 13
+
+
+READ_PASSWORD = "r3ader:p@ss/wörd%41"
+READING = {"mongodb_reader_username": "looks", "mongodb_reader_password": SecretStr(READ_PASSWORD)}
+
+
+async def test_a_reader_reads_and_can_write_nothing(mongo: Secured, settings: Settings) -> None:
+    await reads_and_writes_nothing(mongo, settings, [Polling])
+
+
+async def test_a_reader_follows_a_change_stream(replica_set: Secured, settings: Settings) -> None:
+    await reads_and_writes_nothing(replica_set, settings, [ChangeStream, Polling])
+
+
+async def reads_and_writes_nothing(
+    mongo: Secured, settings: Settings, sources: list[type[ChangeStream] | type[Polling]]
+) -> None:
+    nobody = {"mongodb_worker_username": None, "mongodb_worker_password": None}
+    administrator = mongo.settings(settings, **READING, **nobody)
+    said = succeed(administrator, "init", "--create-user")
+    shown = uri_as(mongo.server.uri, "looks", settings.mongodb_database)
+    assert "  created  user        looks\n" in said
+    head = "For movie-stream serve, with the password of looks, percent-encoded, in place of ***"
+    assert f"\n{head}\n  MONGODB_URI={shown}\n" in said
+    assert READ_PASSWORD not in said
+    uri = SecretStr(shown.replace("***", quote_plus(READ_PASSWORD)))
+    reader = settings.model_copy(update={"mongodb_uri": uri})
+    async with opened(administrator) as all_may, opened(reader) as db:
+        assert (await may_write(all_may), await may_write(db)) == (True, False)
+        heartbeat = {"host": "h", "pid": 1, "version": "9", "group": "g", "state": "running", "partitions": []}
+        now = datetime.now(UTC)
+        for source in sources:
+            changes = source(db, ["_workers", "hourly_metrics"])
+            await changes.seen()
+            document = {"_id": source.name, **heartbeat, "started": now, "seen": now}
+            await all_may["_workers"].insert_one(document)
+            async with asyncio.timeout(PATIENCE_S):
+                while not (seen := await changes.seen()).writes:
+                    assert not seen.lost
+            assert seen.writes == {"_workers": 1}
+            await changes.rest()
+        assert len(await workers.seen(db)) == len(sources)
+        for name in (*(result.collection for result in RESULTS), "top_movies_flat", "_runs"):
+            assert await db[name].find().to_list(1) == []
+
+        collection = db["_workers"]
+        attempts: list[Callable[[], Any]] = [
+            lambda: collection.insert_one({}),
+            lambda: collection.update_one({}, {"$set": {"pid": 2}}),
+            lambda: collection.update_one({}, [{"$set": {"pid": 2}}], upsert=True),
+            lambda: collection.replace_one({}, {}),
+            lambda: collection.delete_one({}),
+            lambda: collection.find_one_and_delete({}),
+            lambda: collection.create_index("pid"),
+            lambda: collection.drop_index("seen_1"),
+            collection.drop,
+            lambda: collection.rename("others"),
+            lambda: collection.aggregate([{"$out": "others"}]).to_list(None),
+            lambda: collection.aggregate([{"$merge": "others"}]).to_list(None),
+            lambda: db.create_collection("others"),
+            lambda: db.command("collMod", "_workers", validator={}),
+            lambda: db.command("createUser", "more", pwd="more", roles=[]),
+            lambda: db.command("updateUser", "looks", roles=[{"role": "readWrite", "db": db.name}]),
+            lambda: db.client.drop_database(db.name),
+            lambda: db.client["other"]["thing"].find_one(),
+        ]
+        for attempt in attempts:
+            with pytest.raises(OperationFailure) as refusal:
+                await attempt()
+            assert refusal.value.code == 13, refusal.value
+        assert await collection.count_documents({}) == len(sources)
+
+
+def reader_rows(settings: Settings) -> list[tuple[str, str]]:
+    done = command(settings, "doctor", "--json")
+    return [
+        (row["state"], f"{row['what']} -> {row['remedy']}")
+        for row in json.loads(done.stdout)["checks"]
+        if row["check"] == "reader"
+    ]
+
+
+@pytest.mark.long
+def test_doctor_looks_at_the_reader(mongo: Secured, settings: Settings) -> None:
+    database = settings.mongodb_database
+    succeed(mongo.settings(settings), "init", "--create-user")
+    assert reader_rows(mongo.settings(settings)) == []
+    as_worker = mongo.as_worker(settings).model_copy(update=READING)
+    [(state, said)] = reader_rows(as_worker)
+    assert (state, said) == (
+        "fail",
+        f"the user looks of {database} cannot log in: it is not there, or has another password -> as an administrator: "
+        "movie-stream init --create-user",
+    )
+    no_password = {**READING, "mongodb_reader_password": None}
+    assert reader_rows(mongo.settings(settings, **no_password)) == [
+        ("fail", f"there is no user looks of {database} -> as an administrator: movie-stream init --create-user")
+    ]
+    succeed(mongo.settings(settings, **READING), "init", "--create-user")
+    fine = [("ok", f"looks may read {database}, and nothing else -> None")]
+    assert reader_rows(as_worker) == fine
+    assert reader_rows(mongo.settings(settings, **no_password)) == fine
+    [(state, said)] = reader_rows(as_worker.model_copy(update={"mongodb_reader_password": None}))
+    assert (state, "may not see what the user looks" in said) == ("warn", True)
+
+    client: MongoClient[dict[str, Any]]
+    with MongoClient(mongo.server.uri) as client:
+        client[database].command("updateUser", "looks", roles=["read", "dbAdmin"])
+        for given in (as_worker, mongo.settings(settings, **no_password)):
+            [(state, said)] = reader_rows(given)
+            assert state == "warn"
+            assert f"looks may do more than to read {database}: its roles are " in said
+        client[database].command("updateUser", "looks", roles=[{"role": "read", "db": "other"}])
+        [(state, said)] = reader_rows(as_worker)
+    assert (state, f"looks may not read {database}: its roles are read on other -> grant" in said) == ("fail", True)
+
+
+def test_doctor_says_where_a_reader_restricts_nobody(settings: Settings) -> None:
+    [(state, said)] = reader_rows(settings.model_copy(update=READING))
+    assert (state, said.partition(",")[0]) == ("warn", "MongoDB lets anyone in")
+
+
+async def test_one_name_cannot_be_both(mongo: Secured, settings: Settings) -> None:
+    both = mongo.settings(settings, **{**READING, "mongodb_reader_username": "movies"})
+    async with opened(both) as db:
+        await ensure_user(both, db)
+        with pytest.raises(UserTaken, match=r"expected read on .*, got readWrite on .*; set MONGODB_READER_USERN"):
+            await ensure_user(both, db, READER)
+
+
+async def test_whether_one_who_has_not_logged_in_may_write_is_not_known(settings: Settings) -> None:
+    async with opened(settings) as db:
+        assert await may_write(db) is None
 
 
 @pytest.mark.long
@@ -169,9 +315,17 @@ async def test_where_anyone_may_enter_a_user_is_of_no_use(settings: Settings) ->
             await ensure_user(given, db)
 
 
-@pytest.mark.parametrize("missing", ["mongodb_worker_username", "mongodb_worker_password"])
+@pytest.mark.parametrize(
+    "missing",
+    ["mongodb_worker_username", "mongodb_worker_password", "mongodb_reader_username", "mongodb_reader_password"],
+)
 def test_what_is_missing_is_said_before_anything_is_made(settings: Settings, missing: str) -> None:
-    given = {"mongodb_worker_username": "movies", "mongodb_worker_password": SecretStr(PASSWORD), missing: None}
+    given = {
+        "mongodb_worker_username": "movies",
+        "mongodb_worker_password": SecretStr(PASSWORD),
+        **READING,
+        missing: None,
+    }
     done = command(settings.model_copy(update=given), "init", "--create-user")
     assert (done.returncode, done.stdout) == (SettingMissing.exit_code, "")
     assert done.stderr.startswith(f"error: {missing.upper()} is not set: set it")

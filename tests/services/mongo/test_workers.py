@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from bson.int64 import Int64
+from pymongo.errors import WriteError
 
 from movie_stream import __version__
 from movie_stream.commands.show import workers as show_workers
@@ -45,7 +46,8 @@ async def test_a_worker_is_read_as_it_was_written_and_is_gone_when_it_ends(setti
         beating = asyncio.create_task(heartbeat.beat_for_ever())
         try:
             await eventually(lambda: workers.seen(db))
-            standing = workers.Standing("g", "running", 12, NOON, HELD)
+            refused = {"title: not UTF-8 (byte ...)": 2, "$where.late": 2**40}
+            standing = workers.Standing("g", "running", 12, NOON, HELD, 2**40, refused, 212.5)
             heartbeat.beat_now()
 
             async def runs() -> bool:
@@ -86,6 +88,38 @@ async def test_a_worker_of_another_version_is_read_as_far_as_it_is_known(setting
     assert (by_id["a"].silent, by_id["b"].silent) == (False, True)
     assert str(by_id["b"]) == "unknown, process 0"
     assert [row["partitions"] for row in rows.rows] == ["views 0-1"]
+
+
+async def test_a_worker_tells_of_so_many_reasons_and_no_more(settings: Settings) -> None:
+    refused = {f"reason {number}": number for number in range(1_000)}
+    async with opened(settings) as db:
+        await schema.ensure(db)
+        heartbeat = workers.Heartbeat(db, lambda: workers.Standing("g", "running", refused=refused))
+        beating = asyncio.create_task(heartbeat.beat_for_ever())
+        try:
+            await eventually(lambda: workers.seen(db))
+        finally:
+            beating.cancel()
+            await asyncio.gather(beating, return_exceptions=True)
+        [worker] = await workers.seen(db)
+    assert worker.standing.refused == {f"reason {number}": number for number in range(900, 1_000)}
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"events": 7, "refused": {}, "delay_ms": None}, {"events": None, "delay_ms": 3, "flushes": [1]}]
+)
+async def test_the_validator_takes_documents_of_older_and_newer_workers(
+    settings: Settings, more: dict[str, Any]
+) -> None:
+    now = datetime.now(UTC)
+    known = {"host": "h", "pid": 1, "version": "9", "group": "g", "started": now, "state": "running", "seen": now}
+    async with opened(settings) as db:
+        await schema.ensure(db)
+        await db["_workers"].insert_one({"_id": "a", **known, "partitions": [], **more})
+        [worker] = await workers.seen(db)
+        assert (worker.standing.events, worker.standing.refused) == (more.get("events"), {})
+        with pytest.raises(WriteError, match="failed validation"):
+            await db["_workers"].update_one({"_id": "a"}, {"$set": {"events": -1}})
 
 
 async def test_a_heartbeat_of_the_future_keeps_nobody_out(settings: Settings) -> None:
@@ -141,16 +175,20 @@ async def test_a_mongodb_that_is_away_is_logged_once_and_raises_nothing(
 def test_a_real_worker_is_known_as_long_as_it_runs(settings: Settings, tmp_path: Path) -> None:
     log = tmp_path / "worker.log"
     succeed(settings, "init")
-    succeed(settings, "generate", "--to-topic", "--count", "90")
+    succeed(settings, "generate", "--to-topic", "--count", "90", "--bad-fraction", "0.1")
     with started(settings, "worker", log=log) as worker, database(settings) as db:
         deadline = time.monotonic() + PATIENCE_S
-        while not (found := db["_workers"].find_one({"partitions.position": {"$gt": 0}, "last_flush": {"$ne": None}})):
+        all_flushed = {"events": {"$gt": 0}, "delay_ms": {"$gt": 0}, "last_flush": {"$ne": None}}
+        while not (found := db["_workers"].find_one(all_flushed)):
             assert worker.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.05)
         assert found.keys() == {
-            *("_id", "host", "pid", "version", "group", "run", "started", "seen", "last_flush", "state", "partitions")
+            *("_id", "host", "pid", "version", "group", "run", "started", "seen", "last_flush", "state", "partitions"),
+            *("events", "refused", "delay_ms"),
         }
+        assert (found["events"] + sum(found["refused"].values()), len(found["refused"])) == (90, 6)
+        assert found["delay_ms"] > 0
         assert (found["pid"], found["group"], found["state"]) == (worker.pid, settings.kafka_group, "running")
         assert isinstance(found["run"], Int64)
         assert {(held["topic"], held["partition"]) for held in found["partitions"]} == {

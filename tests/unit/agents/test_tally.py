@@ -17,6 +17,7 @@ def test_what_agents_have_done_is_added_up() -> None:
     both = Tally(7, counted.refused, counted.copies, 5, 1)
     assert sum((counted, published), Tally()) == both
     assert str(both) == "read 7 events: 3 counted, 2 bad, 1 late, 1 copies of what counts already; wrote 5 documents"
+    assert both.counted == 3
     assert both.refused_by_reason == {"no JSON": 2, "late": 1}
 
 

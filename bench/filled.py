@@ -1,0 +1,172 @@
+"""A database with as many minute windows as one wants, and all other documents that belong to them, made at once.
+
+What a document looks like, RESULTS says; here are only the figures, which agree: an hour is the sum of its minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
+
+import bson
+import numpy as np
+from bson.int64 import Int64
+from bson.raw_bson import RawBSONDocument
+from pymongo import MongoClient
+
+from bench.stream import GENRES
+from movie_stream.aggregates.aggregators import NewestNames
+from movie_stream.aggregates.fields import Key
+from movie_stream.aggregates.results import RESULTS, Result
+from movie_stream.events.event import slug_of
+from movie_stream.settings import Settings
+
+BEGINS_MS: Final = 1_704_067_200_000
+"""2024-01-01T00:00:00Z, when the first window begins."""
+_MINUTE_MS: Final = 60_000
+_DAY_MINUTES: Final = 1_440
+_AT_ONCE: Final = 5_000
+_FILMS: Final = 2_000
+_VIEWS: Final = 30.0
+"""Of a genre in a minute, about."""
+_MICRO: Final = 1_000_000
+Figures = Mapping[str, Any]
+"""By the names of their aggregators."""
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What stands in the database."""
+
+    windows: int
+    newest_ms: int
+    """When the newest minute window begins."""
+    documents: int
+
+
+class Made:
+    """The figures of so many minutes and all genres, as arrays: of whole days, the last of which may end empty."""
+
+    def __init__(self, windows: int) -> None:
+        self.genres = list(dict.fromkeys(GENRES))
+        self.minutes = -(-windows // len(self.genres))
+        self.newest_ms = BEGINS_MS + self.minutes * _MINUTE_MS - 1
+        chance = np.random.default_rng(7)
+        whole = -(-self.minutes // _DAY_MINUTES) * _DAY_MINUTES
+        hours = np.arange(whole) % _DAY_MINUTES / 60
+        rhythm = 1.1 + np.cos((hours - 20) / 12 * np.pi)
+        popular = 1 / np.arange(1, len(self.genres) + 1) ** 0.7
+        self.views = 1 + chance.poisson(_VIEWS * rhythm[:, None] * popular / popular.mean())
+        self.views[self.minutes :] = 0
+        self.rated = self.views * 7 // 10
+        halves = np.round(self.rated * chance.normal(7.0, 0.4, self.views.shape)).astype(np.int64)
+        self.rating_micro = np.clip(halves, self.rated, 10 * self.rated) * (_MICRO // 2)
+
+    def sums(self, minutes: int) -> Made:
+        """The same in longer spans."""
+        longer = object.__new__(Made)
+        longer.genres, longer.minutes, longer.newest_ms = self.genres, self.minutes // minutes, self.newest_ms
+        for name in ("views", "rated", "rating_micro"):
+            setattr(longer, name, getattr(self, name).reshape(-1, minutes, len(self.genres)).sum(axis=1))
+        return longer
+
+
+def fill(settings: Settings, windows: int, filled: Callable[[int], None]) -> Filled:
+    """Fills the database of `init` with so many minute windows; `filled` is told of every few thousand documents."""
+    made, count = Made(windows), 0
+    client: MongoClient[Any]
+    with MongoClient(settings.require_mongodb(), w=1) as client, ThreadPoolExecutor(1) as writing:
+        db: Any = client[settings.mongodb_database]
+        under_way = writing.submit(int)
+        for collection, documents in _documents(made):
+            while some := list(islice(documents, _AT_ONCE)):
+                under_way.result()
+                insert = db[collection].insert_many
+                under_way = writing.submit(insert, some, ordered=False, bypass_document_validation=True)
+                filled(len(some))
+                count += len(some)
+        under_way.result()
+    return Filled(made.minutes * len(made.genres), BEGINS_MS + (made.minutes - 1) * _MINUTE_MS, count)
+
+
+def _documents(made: Made) -> Iterator[tuple[str, Iterator[RawBSONDocument]]]:
+    days, hours = made.sums(_DAY_MINUTES), made.sums(60)
+    for result in RESULTS:
+        match result.window.name:
+            case "minute":
+                spans = made
+            case "hour":
+                spans = hours
+            case "day":
+                spans = days
+            case _:
+                spans = made.sums(len(made.views))
+        yield result.collection, _documents_of(result, spans)
+
+
+def _documents_of(result: Result, made: Made) -> Iterator[RawBSONDocument]:
+    """All documents of one result."""
+    rows = np.flatnonzero(made.views.any(axis=1)).tolist()
+    length_ms, films = result.window.length_ms or 0, _Films(made.genres)
+    views, rated, micro = (array.tolist() for array in (made.views, made.rated, made.rating_micro))
+    for row in rows:
+        start_ms = BEGINS_MS + row * length_ms if length_ms else 0
+        if result.by == "genre":
+            for at, genre in enumerate(made.genres):
+                if views[row][at]:
+                    figures = _figures(views[row][at], rated[row][at], micro[row][at], genre, made.newest_ms)
+                    yield _encoded(result, Key(result.window, start_ms, slug_of(genre)), figures)
+        else:
+            figures = _figures(sum(views[row]), sum(rated[row]), sum(micro[row]), "", made.newest_ms)
+            if result.top is not None:
+                figures["components"] = films.top(result.top.limit, row, figures["views"])
+            yield _encoded(result, Key(result.window, start_ms, ""), figures)
+
+
+def _figures(views: int, rated: int, micro: int, genre: str, newest_ms: int) -> dict[str, Any]:
+    users = 1 + views * 9 // 10
+    return {
+        "views": views,
+        "spelling": genre,
+        "newest": newest_ms,
+        "rating.count": rated,
+        "rating.sum": micro,
+        "rating.max": 5 * _MICRO if rated else None,
+        "rating.min": _MICRO // 2 if rated else None,
+        "duration.sum": 95 * views,
+        "revenue.wide_sum": 3_990_000 * views,
+        **dict.fromkeys(("user_id.sketch12", "user_id.sketch14"), users),
+        "movie_id.sketch14": min(views, _FILMS),
+        "views_by_hour": [views // 24 + (hour == 20) for hour in range(24)],
+        "users": users,
+        "new_users": users // 5,
+        "sessions": users * 5 // 4,
+        "session_ms": users * 55 * _MINUTE_MS,
+        "top_users": [(40 - rank, 95 * (40 - rank), f"user-{rank}") for rank in range(10)],
+    }
+
+
+class _Films:
+    """Lists of films."""
+
+    def __init__(self, genres: Sequence[str]) -> None:
+        self._names = [NewestNames(0, f"Film number {film}", genres[film % len(genres)]) for film in range(_FILMS)]
+
+    def top(self, limit: int, row: int, views: int) -> list[tuple[str, Figures]]:
+        """Those of one window, another list than that of the window before."""
+        entries = list[tuple[str, Figures]]()
+        for rank in range(limit):
+            film, seen = (rank * 7 + row) % _FILMS, max(views // (20 + rank), 1)
+            rated = {"rating.count": seen, "rating.sum": 4 * seen * _MICRO}
+            entries.append((f"film-{film}", {"views": seen, "newest_view": self._names[film], **rated}))
+        return entries
+
+
+def _encoded(result: Result, key: Key, figures: Figures) -> RawBSONDocument:
+    """A document as workers store it."""
+    body = result.document(key, figures)
+    guard = {"_rev": [Int64(1)], "_run": Int64(1)}
+    return RawBSONDocument(bson.encode({"_id": result.document_id(key), **body, **guard}))

@@ -1,0 +1,78 @@
+"""What `movie-stream doctor` finds about the user that may only read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from pydantic import SecretStr
+from pymongo.errors import OperationFailure
+
+from movie_stream.commands.doctor.findings import Findings
+from movie_stream.errors import MongoForbids, MongoRefused
+from movie_stream.mongo.client import explain, opened
+from movie_stream.mongo.users import READER, in_words, lets_anyone_in, may_write, uri_as
+from movie_stream.settings import Settings, variable_of
+
+_MAKE_IT: Final = "as an administrator: movie-stream init --create-user"
+_PASSWORD: Final = variable_of(READER.password_setting)
+
+
+async def look_at_reader(settings: Settings, findings: Findings) -> None:
+    """Where MONGODB_READER_USERNAME is set: that user is there, may read the database, and can do nothing else."""
+    user, password = READER.username(settings), READER.password(settings)
+    if user is None:
+        return
+    database = settings.mongodb_database
+    if await lets_anyone_in(settings):
+        findings.add(
+            "warn",
+            f"MongoDB lets anyone in, and the user {user} restricts nobody",
+            "start mongod with --auth (security.authorization: enabled)",
+        )
+        return
+    try:
+        roles, writes = await (_seen(settings, user) if password is None else _logged_in(settings, user, password))
+    except MongoForbids:
+        what = f"the user of MONGODB_URI may not see what the user {user} of {database} may do"
+        findings.add("warn", what, f"set {_PASSWORD}, or run doctor as an administrator")
+        return
+    except MongoRefused:
+        what = f"the user {user} of {database} cannot log in: it is not there, or has another password"
+        findings.add("fail", what, _MAKE_IT)
+        return
+    wanted = {"role": READER.role, "db": database}
+    if roles is None:
+        findings.add("fail", f"there is no user {user} of {database}", _MAKE_IT)
+    elif wanted not in roles and not writes:
+        findings.add("fail", f"{user} may not read {database}: its roles are {in_words(roles)}", _grant(user, database))
+    elif roles != [wanted] or writes:
+        what = f"{user} may do more than to read {database}: its roles are {in_words(roles)}"
+        findings.add("warn", what, f"revoke all roles of {user} but {in_words([wanted])}")
+    else:
+        findings.add("ok", f"{user} may read {database}, and nothing else")
+
+
+def _grant(user: str, database: str) -> str:
+    role = {"role": READER.role, "db": database}
+    return f"grant {user} the role {in_words([role])}, or drop it and, {_MAKE_IT}"
+
+
+async def _logged_in(
+    settings: Settings, user: str, password: SecretStr
+) -> tuple[Sequence[dict[str, Any]] | None, bool]:
+    """The roles of the user as it sees them itself, and whether it could write."""
+    uri = uri_as(settings.require_mongodb(), user, settings.mongodb_database, password.get_secret_value())
+    async with opened(settings.model_copy(update={"mongodb_uri": SecretStr(uri)})) as db:
+        status = await db.client.admin.command("connectionStatus")
+        return status["authInfo"]["authenticatedUserRoles"], bool(await may_write(db))
+
+
+async def _seen(settings: Settings, user: str) -> tuple[Sequence[dict[str, Any]] | None, bool]:
+    """The roles of the user as MongoDB tells the user of MONGODB_URI; None where it is not there."""
+    async with opened(settings) as db:
+        try:
+            found = (await db.command("usersInfo", {"user": user, "db": db.name}))["users"]
+        except OperationFailure as error:
+            raise explain(error, db) from error
+    return (found[0]["roles"] if found else None), False

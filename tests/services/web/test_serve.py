@@ -1,0 +1,277 @@
+"""The server as a process: how it begins and ends, whom it lets in, and what clients can do to it."""
+
+from __future__ import annotations
+
+import re
+import resource
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+import httpx
+import pytest
+
+from movie_stream.settings import Settings
+from movie_stream.web import listening
+from tests.support.mongo_server import MongoServer
+from tests.support.web_fixture import Serving, events, fill, serving
+from tests.support.whole_path import PATIENCE_S, command
+
+TOKEN: Final = "a-token-of-ours"
+
+
+def ask(server: Serving, path: str, **headers: str) -> httpx.Response:
+    return httpx.get(f"{server.api}/{path}", headers=headers, timeout=PATIENCE_S, trust_env=False)
+
+
+def connected(server: Serving) -> socket.socket:
+    host, _, port = server.address.removeprefix("http://").partition(":")
+    return socket.create_connection((host, int(port)), timeout=PATIENCE_S)
+
+
+def received(peer: socket.socket) -> bytes:
+    """All that comes until the other side closes the connection."""
+    found = b""
+    try:
+        while piece := peer.recv(65_536):
+            found += piece
+    except ConnectionResetError:  # it closed while we were still sending
+        pass
+    return found
+
+
+def raw(server: Serving, octets: bytes) -> bytes:
+    """The answer to these bytes, after which the server closes the connection."""
+    with connected(server) as peer:
+        try:
+            peer.sendall(octets)
+        except (BrokenPipeError, ConnectionResetError):
+            return b""
+        return received(peer)
+
+
+# ---- begins and ends -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_ends_it_in_order_even_with_open_streams(settings: Settings, number: signal.Signals) -> None:
+    await fill(settings, events(200))
+    with serving(settings) as server, ExitStack() as streams:
+        client = streams.enter_context(httpx.Client(timeout=PATIENCE_S, trust_env=False))
+        for _ in range(5):
+            stream = streams.enter_context(client.stream("GET", f"{server.api}/changes"))
+            assert next(stream.iter_lines())
+        with connected(server) as idle, connected(server) as half:
+            half.sendall(b"GET / HTTP/1.1\r\nHost: local")
+            began = time.monotonic()
+            code = server.end(number)
+            took_s = time.monotonic() - began
+            assert idle.recv(1) == b""
+        assert code == 0, server.printed
+        assert [line for line in server.printed[1:] if b"Traceback" in line or b"ERROR" in line] == []
+        # Said of the server, not of this machine: it waits for nobody longer than two seconds.
+        assert took_s < PATIENCE_S
+
+
+def test_it_prints_its_address_and_nothing_else(settings: Settings) -> None:
+    with serving(settings, LOG_LEVEL="ERROR") as server:
+        assert ask(server, "health/live").json() == {"status": "ok"}
+        assert server.end() == 0
+    assert re.fullmatch(rb"Serving the results at http://127\.0\.0\.1:\d+\n", b"".join(server.printed))
+
+
+def test_a_port_that_is_taken(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        done = command(settings, "serve", "--port", port)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"error: API_PORT: expected a port that is free, got '{port}'; another program listens there; take another "
+        "port, or 0 for a free one\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("host", "line"),
+    [
+        ("0.0.0.0", "API_TOKEN is not set: and 0.0.0.0 is open to other hosts"),
+        ("::", "API_TOKEN is not set: and :: is open to other hosts"),
+        ("192.0.2.1", "API_HOST: expected an address of this host, got '192.0.2.1'"),
+        ("no.such.host.invalid", "API_HOST: expected an address of this host, got 'no.such.host.invalid'"),
+    ],
+)
+def test_where_it_does_not_listen(settings: Settings, host: str, line: str) -> None:
+    done = command(settings, "serve", "--host", host, "--port", "0")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {line}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_settings_that_cannot_be_used(settings: Settings) -> None:
+    for variable, value in (("API_TOKEN", "short"), ("API_TOKEN", "with blank in it"), ("API_PORT", "70000")):
+        done = command(settings, "serve", **{variable: value})
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"error: {variable}: expected")
+        assert variable != "API_TOKEN" or value not in done.stderr
+    done = command(settings.model_copy(update={"mongodb_uri": None}), "serve", "--port", "0")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: MONGODB_URI is not set")
+
+
+# ---- who may come in -----------------------------------------------------------------------------------------------
+
+
+def test_other_hosts_need_the_token(settings: Settings, tmp_path: Path) -> None:
+    secret = tmp_path / "token"
+    secret.write_text(f"{TOKEN}\n", "utf-8")
+    with serving(settings, "--host", "0.0.0.0", API_TOKEN_FILE=str(secret)) as server:
+        local = Serving(server.process, server.address.replace("0.0.0.0", "127.0.0.1"), server.printed)
+        assert ask(local, "health/live").status_code == 401
+        assert ask(local, "health/live", authorization="Bearer wrong").status_code == 401
+        assert ask(local, "health/live", authorization=f"Bearer {TOKEN}").status_code == 200
+        assert ask(local, "health/live", authorization=f"Bearer {TOKEN}", host="films.example").status_code == 200
+        for path in ("/health/ready", "/health/live"):
+            probed = httpx.get(f"{local.address}{path}", trust_env=False, timeout=PATIENCE_S)
+            assert probed.status_code == 200
+            assert "127.0.0.1:" not in probed.text, "who is not let in learns no addresses"
+        with httpx.Client(base_url=local.api, trust_env=False) as page:
+            assert page.post("session", json={"token": TOKEN}).status_code == 204
+            assert page.get("health/live").status_code == 200
+        assert server.end() == 0
+    assert TOKEN.encode() not in b"".join(server.printed)
+
+
+def test_insecure_is_meant(settings: Settings) -> None:
+    with serving(settings, "--host", "0.0.0.0", "--insecure") as server:
+        local = Serving(server.process, server.address.replace("0.0.0.0", "127.0.0.1"), server.printed)
+        assert ask(local, "health/live", host="films.example").status_code == 200
+
+
+def test_a_strangers_name_is_not_ours(settings: Settings) -> None:
+    with serving(settings) as server:
+        assert ask(server, "health/live", host="evil.example").status_code == 421
+
+
+# ---- MongoDB -------------------------------------------------------------------------------------------------------
+
+
+async def test_mongodb_away_at_the_start_and_later(settings: Settings, tmp_path: Path) -> None:
+    mongo = MongoServer(tmp_path)
+    settings = settings.model_copy(update={"mongodb_uri": type(settings.mongodb_uri)(mongo.uri)})  # type: ignore[misc]
+    paths = ("daily_stats", "summary", "series", "top-movies", "workers")
+    with serving(settings) as server:
+        for path in paths:
+            answer = ask(server, path)
+            assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+            assert int(answer.headers["retry-after"]) >= 1
+            assert "no MongoDB answers" in answer.json()["detail"]
+        ready = ask(server, "health/ready")
+        assert (ready.status_code, ready.json()["checks"]["mongodb"]["status"]) == (503, "fail")
+        assert ready.json()["checks"]["workers"]["status"] == "warn"
+        assert ask(server, "health/live").status_code == 200
+        with mongo:
+            await fill(settings, events(200))
+            while (answer := ask(server, "summary")).status_code == 503:
+                assert "no MongoDB answers" in answer.json()["detail"]
+            assert answer.json()["views"]["value"] == 200
+            mongo.kill()
+            while (answer := ask(server, "summary")).status_code == 200:
+                pass
+            assert answer.status_code == 503
+            mongo.start()
+            mongo.wait_until_ready()
+            while (answer := ask(server, "summary")).status_code == 503:
+                pass
+            assert answer.json()["views"]["value"] == 200
+            with mongo.failing("aggregate", errorCode=50):
+                slow = ask(server, "workers")
+                assert (slow.status_code, slow.json()["status"]) == (503, 503)
+                assert "has not answered a query" in slow.json()["detail"]
+        assert server.end() == 0
+    assert b"Traceback" not in b"".join(server.printed)
+
+
+# ---- what clients can do to it -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def _room_for_clients() -> Iterator[None]:
+    """This process opens connections too."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8_192) if hard > 0 else 8_192, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_requests_that_are_none(settings: Settings) -> None:
+    with serving(settings) as server:
+        for octets, status in (
+            (b"nonsense\r\n\r\n", 400),
+            (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+            (b"GET / HTTP/1.1\r\nHost: localhost\r\nBad Header: x\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\n\r\n", 400),
+            (b"GET /" + b"a" * 10_000_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 431),
+            (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 10_000_000 + b"\r\n\r\n", 431),
+            (b"GET /?a=" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 414),
+            (b"POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n", 413),
+        ):
+            answer = raw(server, octets)
+            if answer or len(octets) < 1_000_000:  # of one who still sends, the answer may be lost on its way
+                assert answer.startswith(b"HTTP/1.1 %d " % status), (octets[:40], answer[:200])
+                assert b"application/problem+json" in answer
+        assert ask(server, "health/live").status_code == 200
+
+
+def test_a_client_that_hangs_is_dropped(settings: Settings) -> None:
+    assert listening._REQUEST_WITHIN_S == 10
+    with serving(settings) as server:
+        peers = [connected(server) for _ in range(4)]
+        try:
+            peers[1].sendall(b"GET / HT")
+            peers[2].sendall(b"GET /api/v1/health/live HTTP/1.1\r\nHost: localhost\r\n")
+            peers[3].sendall(b"POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n{")
+            assert ask(server, "health/live").status_code == 200
+            for peer in peers:
+                assert received(peer).startswith(b"HTTP/1.1 408 ")
+        finally:
+            for peer in peers:
+                peer.close()
+
+
+@pytest.mark.usefixtures("_room_for_clients")
+def test_a_thousand_connections_at_once(settings: Settings) -> None:
+    request = b"GET /api/v1/health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    with serving(settings) as server, ExitStack() as open_ones:
+        peers = [open_ones.enter_context(connected(server)) for _ in range(1_000)]
+        assert ask(server, "health/live").status_code == 200, "a thousand that say nothing are in nobody's way"
+        for peer in peers:
+            peer.sendall(request)
+        answers = [received(peer) for peer in peers]
+        # Those that were dropped for saying nothing for ten seconds, on a slow machine, are told so.
+        assert {answer[9:12] for answer in answers} <= {b"200", b"408"}
+        assert sum(answer.endswith(b'{"status":"ok"}') for answer in answers) > 500
+        assert ask(server, "health/live").status_code == 200
+        assert server.end() == 0
+
+
+def test_more_connections_than_it_may_have(settings: Settings) -> None:
+    """With few descriptors left it refuses some, and goes on."""
+    limited = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200)); "
+    limited += "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    with serving(settings, program=(sys.executable, "-c", limited)) as server:
+        peers: list[socket.socket] = []
+        try:
+            peers.extend(connected(server) for _ in range(300))
+        finally:
+            for peer in peers:
+                peer.close()
+        while (answer := ask(server, "health/live")).status_code == 503:  # they have not all been seen to go yet
+            assert int(answer.headers["retry-after"]) >= 1
+        assert answer.status_code == 200
+        assert server.end() == 0
+    assert b"Traceback" not in b"".join(server.printed)

@@ -1,0 +1,60 @@
+"""Every example of docs/serve.md is asked as it stands, and answers what is shown."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from movie_stream.settings import Settings
+from movie_stream.web.resources import all_resources
+from tests.services.test_docs import ROOT
+from tests.support.web_fixture import Serving, serving
+from tests.support.whole_path import PATIENCE_S, succeed
+
+PAGE = ROOT / "docs" / "serve.md"
+ADDRESS = "http://127.0.0.1:8080"
+EXAMPLE = re.compile(r"```sh\n(curl [^\n]*)\n```\n\n```(json|text)\n(.*?)```\n", re.DOTALL)
+
+
+def examples() -> list[tuple[str, str, str]]:
+    """Each command, the kind of its answer, and the answer as it is shown."""
+    return [match.groups() for match in EXAMPLE.finditer(PAGE.read_text("utf-8"))]  # type: ignore[misc]
+
+
+@pytest.fixture
+def server(settings: Settings) -> Iterator[Serving]:
+    """One over the ten views of the page."""
+    for words in (("init",), ("produce", "--file", str(ROOT / "data" / "movies.csv")), ("worker", "--until-end")):
+        succeed(settings, *words)
+    with serving(settings) as running:
+        yield running
+
+
+def test_every_command_is_an_example() -> None:
+    assert len(examples()) == PAGE.read_text("utf-8").count("curl -s") > 5
+
+
+def test_the_examples_answer_what_is_shown(server: Serving) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed; on Debian and Ubuntu: apt install curl")
+    for command, kind, shown in examples():
+        words = shlex.split(command.replace(ADDRESS, server.address))
+        done = subprocess.run(
+            [*words, "--noproxy", "*"], capture_output=True, text=True, timeout=PATIENCE_S, check=True
+        )
+        if kind == "json":
+            assert json.loads(done.stdout) == json.loads(shown), command
+        else:
+            assert done.stdout.replace("\r\n", "\n") == shown, command
+
+
+def test_every_parameter_of_a_result_is_told() -> None:
+    rows = re.findall(r"^\| (`\w+`.*?) \| (?:all|results)", PAGE.read_text("utf-8"), re.MULTILINE)
+    told = set(re.findall(r"`(\w+)`", "".join(rows)))
+    assert told == {name for resource in all_resources() for name in resource.parameters.named}

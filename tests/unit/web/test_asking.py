@@ -1,0 +1,170 @@
+"""How MongoDB is asked: once for all who ask the same, by one at a time while it is away."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+from pymongo.errors import ExecutionTimeout, OperationFailure, ServerSelectionTimeoutError
+
+from movie_stream.errors import MongoUnreachable, MovieStreamError
+from movie_stream.mongo.client import Database
+from movie_stream.mongo.read import QueryTooSlow
+from movie_stream.web import asking
+from movie_stream.web.asking import Asker
+from movie_stream.web.problems import Problem, problem_of
+
+
+class Servers:
+    """What an error names."""
+
+    class client:  # noqa: N801  (as the driver calls it)
+        class topology_description:  # noqa: N801
+            @staticmethod
+            def server_descriptions() -> list[tuple[str, int]]:
+                return [("db", 27017)]
+
+
+@pytest.fixture
+def asker() -> Asker:
+    return Asker(cast(Database, Servers()))
+
+
+async def fail(asker: Asker, error: Exception, hold: asyncio.Event | None = None) -> None:
+    async with asker.asking("daily_stats"):
+        if hold is not None:
+            await hold.wait()
+        raise error
+
+
+async def succeed(asker: Asker) -> None:
+    async with asker.asking("daily_stats"):
+        pass
+
+
+async def test_many_who_ask_the_same_are_one_query(asker: Asker) -> None:
+    asked: list[int] = []
+    answer = asyncio.Event()
+
+    async def ask() -> int:
+        asked.append(1)
+        await answer.wait()
+        return 7
+
+    waiting = [asyncio.create_task(asker.once("key", ask)) for _ in range(50)]
+    await asyncio.sleep(0)
+    answer.set()
+    assert await asyncio.gather(*waiting) == [7] * 50
+    assert len(asked) == 1
+    await asker.once("other", ask)
+    assert len(asked) == 2
+
+
+async def test_who_asks_after_a_change_is_not_given_what_was_before(asker: Asker) -> None:
+    async def before() -> str:
+        return "before"
+
+    async def after() -> str:
+        return "after"
+
+    assert await asker.once("key", before) == "before"
+    asker.forget()
+    assert await asker.once("key", after) == "after"
+
+
+async def test_an_answer_is_old_after_a_while(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "_AGAIN_WITHIN_S", -1.0)
+    answers = iter(range(3))
+
+    async def ask() -> int:
+        return next(answers)
+
+    assert [await asker.once("key", ask) for _ in range(3)] == [0, 1, 2]
+
+
+async def test_one_who_leaves_takes_nobodys_answer_along(asker: Asker) -> None:
+    answer = asyncio.Event()
+
+    async def ask() -> int:
+        await answer.wait()
+        return 7
+
+    first, second = (asyncio.create_task(asker.once("key", ask)) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    answer.set()
+    assert await second == 7
+
+
+async def test_an_error_is_told_to_all_and_not_kept(asker: Asker) -> None:
+    errors: list[Any] = [QueryTooSlow(collection="daily_stats"), None]
+
+    async def ask() -> int:
+        if (error := errors.pop(0)) is not None:
+            raise error
+        return 7
+
+    told = await asyncio.gather(*(asker.once("key", ask) for _ in range(3)), return_exceptions=True)
+    assert [type(error) for error in told] == [QueryTooSlow] * 3
+    assert await asker.once("key", ask) == 7
+
+
+async def test_while_mongodb_is_away_one_tries_and_the_others_are_told_at_once(asker: Asker) -> None:
+    with pytest.raises(MongoUnreachable):
+        await fail(asker, ServerSelectionTimeoutError("db:27017: refused"))
+    hold = asyncio.Event()
+    trying = asyncio.create_task(fail(asker, ServerSelectionTimeoutError("db:27017: refused"), hold))
+    await asyncio.sleep(0)
+    for _ in range(3):
+        with pytest.raises(MongoUnreachable, match="db:27017"):
+            await succeed(asker)
+    hold.set()
+    with pytest.raises(MongoUnreachable):
+        await trying
+    await succeed(asker)
+    await asyncio.gather(succeed(asker), succeed(asker))
+
+
+async def test_what_the_driver_raises_has_an_answer(asker: Asker) -> None:
+    errors: list[Exception] = [
+        *(ServerSelectionTimeoutError("db"), ExecutionTimeout("slow", 50), OperationFailure("no", 13)),
+        OperationFailure("odd", 2),
+    ]
+    for error in errors:
+        with pytest.raises(MovieStreamError) as caught:
+            await fail(asker, error)
+        problem = problem_of(caught.value)
+        assert problem.status == 503
+        assert int(problem.headers["Retry-After"]) >= 1
+        await succeed(asker)
+
+
+async def test_more_than_may_wait_are_sent_away(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "_WAITING", 3)
+    hold = asyncio.Event()
+
+    async def ask() -> None:
+        async with asker.asking("daily_stats"):
+            await hold.wait()
+
+    at_work = [asyncio.create_task(ask()) for _ in range(asking._AT_ONCE + 3)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    with pytest.raises(Problem) as caught:
+        await ask()
+    assert (caught.value.status, caught.value.headers["Retry-After"]) == (503, "1")
+    hold.set()
+    await asyncio.gather(*at_work)
+    await succeed(asker)
+
+
+async def test_what_is_asked_ends_with_the_server(asker: Asker) -> None:
+    async def ask() -> None:
+        await asyncio.Event().wait()
+
+    waiting = asyncio.create_task(asker.once("key", ask))
+    await asyncio.sleep(0)
+    await asker.end()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting

@@ -1,0 +1,97 @@
+"""The page's files: their size, their words, and that nothing in them needs another host or breaks the page's rules."""
+
+import gzip
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+STATIC = ROOT / "movie_stream" / "web" / "static"
+VENDORED = [STATIC / "vendor" / "echarts", ROOT / "tests" / "data" / "axe"]
+SCRIPTS = sorted((STATIC / "js").rglob("*.js"))
+OURS = [STATIC / "index.html", *SCRIPTS, *sorted((STATIC / "css").glob("*.css"))]
+LANGUAGES = ["en", "fr"]
+MOST_COMPRESSED = 600_000
+MOST_LINES = 300
+# Composed in the scripts: t(`status.${name}`) and the like.
+COMPOSED = re.compile(r"t\(`([^`$]*)\$\{[^}]*\}([^`]*)`")
+NAMED = re.compile(r"""\bt\(\s*"([^"]+)"|data-i18n="([^"]+)"|"((?:empty|views|column|controls|error|login)\.\w+)\"""")
+PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+
+def _words(language: str) -> dict[str, str | dict[str, str]]:
+    words: dict[str, str | dict[str, str]] = json.loads((STATIC / "i18n" / f"{language}.json").read_text("utf-8"))
+    return words
+
+
+def _forms(words: str | dict[str, str]) -> list[str]:
+    return [words] if isinstance(words, str) else list(words.values())
+
+
+def test_both_languages_have_the_same_keys_and_no_empty_word() -> None:
+    english, french = map(_words, LANGUAGES)
+    assert english.keys() == french.keys()
+    assert all(form.strip() for words in (*english.values(), *french.values()) for form in _forms(words))
+
+
+def test_a_translation_has_the_placeholders_of_the_original() -> None:
+    english, french = map(_words, LANGUAGES)
+    for key, words in english.items():
+        wanted = {name for form in _forms(words) for name in PLACEHOLDER.findall(form)}
+        assert {name for form in _forms(french[key]) for name in PLACEHOLDER.findall(form)} == wanted, key
+        assert "other" in words if isinstance(words, dict) else True, key
+        assert isinstance(words, str) == isinstance(french[key], str), key
+
+
+def test_every_word_that_the_page_asks_for_is_there_and_none_stands_idle() -> None:
+    keys = set(_words("en"))
+    text = "\n".join(path.read_text("utf-8") for path in OURS)
+    named = {name for found in NAMED.finditer(text) for name in found.groups() if name}
+    assert named <= keys
+    composed = [re.compile(f"{re.escape(before)}.+{re.escape(after)}") for before, after in COMPOSED.findall(text)]
+    assert [key for key in keys - named if not any(pattern.fullmatch(key) for pattern in composed)] == []
+
+
+@pytest.mark.parametrize("folder", VENDORED, ids=lambda folder: folder.name)
+def test_what_is_vendored_is_what_was_published(folder: Path) -> None:
+    lines = (folder / "SHA256SUMS").read_text().splitlines()
+    listed = {name: digest for digest, name in map(str.split, lines)}
+    there = {path.name for path in folder.iterdir()} - {"SHA256SUMS", "SOURCE"}
+    assert listed.keys() == there
+    assert "LICENSE" in there
+    assert {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in there} == listed
+
+
+def test_page_and_libraries_are_small() -> None:
+    licences = ("LICENSE", "LICENSE-d3", "NOTICE", "SHA256SUMS", "SOURCE")
+    files = [path for path in STATIC.rglob("*") if path.is_file() and path.name not in licences]
+    assert sum(len(gzip.compress(path.read_bytes(), 9)) for path in files) < MOST_COMPRESSED
+
+
+def test_files_are_short_enough_to_read() -> None:
+    assert [path.name for path in OURS if len(path.read_text("utf-8").splitlines()) > MOST_LINES] == []
+
+
+def test_the_page_has_no_script_or_style_in_it_and_reads_no_text_as_html() -> None:
+    page = (STATIC / "index.html").read_text("utf-8")
+    assert re.findall(r"<style|\sstyle=|\son\w+=|javascript:|<script(?![^>]*\ssrc=)", page) == []
+    unsafe = re.compile(r"(inner|outer|insertAdjacent)HTML|document\.write|\beval\(|new Function|setAttribute\(\"style")
+    assert [path.name for path in SCRIPTS if unsafe.search(path.read_text("utf-8"))] == []
+
+
+def test_nothing_is_asked_of_another_host() -> None:
+    for path in OURS:
+        found = set(re.findall(r"https?://[^\s\"'`)]+", path.read_text("utf-8")))
+        assert found <= {"http://www.w3.org/2000/svg"}, path.name
+
+
+def test_every_script_is_imported_and_every_import_exists() -> None:
+    imported = {STATIC / "js" / "main.js"}
+    for path in SCRIPTS:
+        for name in re.findall(r'from "([^"]+)"', path.read_text("utf-8")):
+            assert (path.parent / name).is_file(), f"{path.name} imports {name}"
+            imported.add((path.parent / name).resolve())
+    assert set(SCRIPTS) == imported
