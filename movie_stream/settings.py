@@ -104,6 +104,7 @@ _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
 
 _SASL = ("kafka_sasl_mechanism", "kafka_sasl_username", "kafka_sasl_password")
 _TLS = ("kafka_tls_ca", "kafka_tls_certificate", "kafka_tls_key", "kafka_tls_key_password")
+_MONGODB_USERS = tuple(f"mongodb_{of}_{part}" for of in ("worker", "reader") for part in ("username", "password"))
 _NEEDS = {
     "kafka_tls_certificate": "kafka_tls_key",
     "kafka_tls_key": "kafka_tls_certificate",
@@ -197,7 +198,7 @@ class Settings(BaseSettings):
     mongodb_reader_username: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,128}$")] | None = _setting(
         None,
         expected="1 to 128 letters, digits, dots, dashes or underscores",
-        meaning="MongoDB user that init --create-user makes for movie-stream serve, who may only read",
+        meaning="MongoDB user that init --create-user makes and serve logs in as, who may only read",
     )
     mongodb_reader_password: SecretStr | None = _setting(
         None, expected="the password for that user", meaning="password that it gives that user"
@@ -282,7 +283,8 @@ class Settings(BaseSettings):
 
     def with_services(self, *, bootstrap_servers: str, mongodb_uri: str) -> Self:
         """These settings with another broker and MongoDB that need no login."""
-        access = {name: type(self).model_fields[name].default for name in ("kafka_security_protocol", *_SASL, *_TLS)}
+        names = ("kafka_security_protocol", *_SASL, *_TLS, *_MONGODB_USERS)
+        access = {name: type(self).model_fields[name].default for name in names}
         return self.model_copy(
             update={"kafka_bootstrap_servers": bootstrap_servers, "mongodb_uri": SecretStr(mongodb_uri), **access}
         )

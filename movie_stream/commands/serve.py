@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from movie_stream.console import ending, logs
 from movie_stream.errors import MovieStreamError
+from movie_stream.mongo.users import as_reader
 from movie_stream.settings import Settings, settings_with
 
 SERVING: Final = "Serving the results at "
@@ -25,6 +26,8 @@ class WebMissing(MovieStreamError):
 def serve(settings: Settings, *, host: str | None = None, port: int | None = None, insecure: bool = False) -> None:
     """Serves until it is told to end, and prints the address once it can be opened. Ends the process.
 
+    It logs in to MongoDB as MONGODB_READER_USERNAME where that is set, else as MONGODB_URI says.
+
     Raises WebMissing, and SettingsError for what cannot be served as it is set.
     """
     if not installed():
@@ -34,6 +37,7 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
     overrides: dict[str, Any] = {"api_host": host, "api_port": port}
     settings = settings_with(settings, **overrides)
     settings.require_mongodb()
+    settings = as_reader(settings)
     logs.set_up(settings.log_level)
     asyncio.run(server.serve(settings, insecure=insecure, announce=_announce))
     ending.leave_at_once(0)  # threads of the driver may wait for a MongoDB that hangs

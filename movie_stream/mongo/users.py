@@ -147,6 +147,19 @@ def uri_as(uri: str, user: str, database: str, password: str = MASK) -> str:
     return _rewritten(uri, login, {"authSource": database}, without=_LOGIN | _CERTIFICATE)
 
 
+def as_reader(settings: Settings) -> Settings:
+    """Settings whose MONGODB_URI logs in as the reader, where its name and password are set; else as they are.
+
+    A certificate stays, since MongoDB may want one of everybody. Raises SettingMissing where one of the two is.
+    """
+    if READER.username(settings) is None and READER.password(settings) is None:
+        return settings
+    user, password = credentials(settings, READER)
+    login = f"{user}:{quote_plus(password)}@"
+    uri = _rewritten(settings.require_mongodb(), login, {"authSource": settings.mongodb_database}, without=_LOGIN)
+    return settings.model_copy(update={"mongodb_uri": SecretStr(uri)})
+
+
 def in_words(roles: Iterable[Mapping[str, Any]]) -> str:
     """Roles in words.
 

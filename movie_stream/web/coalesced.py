@@ -157,13 +157,14 @@ class Reading:
         first = self._place is None
         if self._place is None:
             self._place = ledger.place_of(self.last_event_id or "")
-        if self._place is None or not ledger.knows(self._place):
-            return self._told_of(ledger, "reset", {}, now_s)
-        changed = ledger.since(self._place)
-        if not changed and not first:
+        lost = self._place is None or not ledger.knows(self._place)
+        changed = {} if self._place is None or lost else ledger.since(self._place)
+        if not (first or lost or changed):
             return None
         if not first and now_s < self._next_s:
             return self._next_s - now_s
+        if lost:
+            return self._told_of(ledger, "reset", {}, now_s)
         return self._told_of(ledger, "change", {"collections": changed}, now_s)
 
     def _told_of(self, ledger: Ledger, name: Literal["change", "reset"], data: dict[str, Any], now_s: float) -> Event:

@@ -103,8 +103,8 @@ async def _warn_of_a_writer(db: Database) -> None:
         try:
             if await may_write(db):
                 logger.warning(
-                    "the user of MONGODB_URI could write, which is of no use here: movie-stream init --create-user "
-                    "makes one who cannot, see MONGODB_READER_USERNAME in docs/security.md"
+                    "the user of MONGODB_URI could write, which is of no use here: set MONGODB_READER_USERNAME and "
+                    "MONGODB_READER_PASSWORD to one who cannot, and make it with: movie-stream init --create-user"
                 )
         except MovieStreamError:  # who asks for results is told
             await asyncio.sleep(_ASK_AGAIN_S)

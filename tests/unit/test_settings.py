@@ -226,11 +226,13 @@ def test_access_that_is_not_whole_is_refused(given: dict[str, Any], said: str) -
 
 
 def test_the_embedded_pair_lets_anyone_in() -> None:
-    settings = load_settings(**LOGIN, kafka_security_protocol="SASL_SSL", kafka_tls_ca="ca.pem")
+    reader = {"mongodb_reader_username": "looks", "mongodb_reader_password": "hunter22"}
+    settings = load_settings(**LOGIN, **reader, kafka_security_protocol="SASL_SSL", kafka_tls_ca="ca.pem")
     assert settings.kafka_sasl_mechanism == "PLAIN"
     plain = settings.with_services(bootstrap_servers="localhost:1", mongodb_uri="mongodb://localhost:2")
     assert Settings(**plain.model_dump()) == plain
     assert plain.kafka_security_protocol == "PLAINTEXT"
+    assert plain.mongodb_reader_username is None
 
 
 @pytest.mark.parametrize(

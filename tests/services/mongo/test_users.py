@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from movie_stream.settings import Settings
 from movie_stream.web.sources import ChangeStream, Polling
 from tests.support.mongo_server import MongoServer
 from tests.support.secured_kafka import authority
+from tests.support.web_fixture import serving
 from tests.support.whole_path import PATIENCE_S, command, succeed
 
 ADMINISTRATOR = ("root", "r00t/secret@home")
@@ -201,6 +203,30 @@ async def reads_and_writes_nothing(
                 await attempt()
             assert refusal.value.code == 13, refusal.value
         assert await collection.count_documents({}) == len(sources)
+
+
+def test_serve_logs_in_as_the_reader(mongo: Secured, settings: Settings) -> None:
+    nobody = {"mongodb_worker_username": None, "mongodb_worker_password": None}
+    administrator = mongo.settings(settings, **READING, **nobody)
+    succeed(administrator, "init", "--create-user")
+    with serving(administrator) as server:
+        with urllib.request.urlopen(f"{server.api}/hourly_metrics", timeout=PATIENCE_S) as answer:
+            assert json.load(answer)["items"] == []
+        pipeline: list[dict[str, Any]] = [
+            {"$currentOp": {"allUsers": True, "idleConnections": True}},
+            {"$match": {"effectiveUsers.db": settings.mongodb_database}},
+        ]
+        with MongoClient[dict[str, Any]](mongo.server.uri) as client:
+            found = client.admin.aggregate(pipeline).to_list(None)
+        assert {user["user"] for one in found for user in one["effectiveUsers"]} == {"looks"}
+        assert server.end() == 0
+    assert b"could write" not in b"".join(server.printed)
+
+    alone = settings.model_copy(update={"mongodb_reader_username": "looks"})
+    done = command(alone, "serve", "--port", "0")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: MONGODB_READER_PASSWORD is not set: ")
+    assert done.stderr.count("\n") == 1
 
 
 def reader_rows(settings: Settings) -> list[tuple[str, str]]:
