@@ -41,7 +41,7 @@ long: install ## the tests that are too long for make test, but for the fault su
 	$(BIN)/pytest -m long --numprocesses=2 --dist=loadfile
 
 browser: install ## the tests of the dashboard in Chromium, where there is one; some minutes
-	$(BIN)/pytest -m browser --durations=10 tests/browser
+	$(BIN)/pytest -m "browser or not browser" --numprocesses=2 --dist=loadfile --durations=10 tests/browser
 
 chaos: install ## the fault suite: what dies, hangs or is spoilt, on both brokers; about two hours; writes docs/reliability.md
 	rm -f .chaos/results.jsonl
@@ -67,8 +67,9 @@ docs: install ## remake what is generated from the code: .env.example, the table
 	$(BIN)/movie-stream settings --example > .env.example
 	$(BIN)/python docs/generate.py
 
-picture: install ## run the demo, and make docs/demo.svg of its screen
+picture: install ## run the demo and the dashboard, and make docs/demo.svg and docs/dashboard-*.png of their screens
 	$(BIN)/python docs/picture.py
+	$(BIN)/python docs/dashboard_picture.py
 
 lock: install ## remake requirements.lock from pyproject.toml, everything as new as it allows
 	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --upgrade \

@@ -7,7 +7,7 @@ import sys
 from importlib.util import find_spec
 from typing import Any
 
-from movie_stream.console import logs
+from movie_stream.console import ending, logs
 from movie_stream.errors import MovieStreamError
 from movie_stream.settings import Settings, settings_with
 
@@ -20,7 +20,7 @@ class WebMissing(MovieStreamError):
 
 
 def serve(settings: Settings, *, host: str | None = None, port: int | None = None, insecure: bool = False) -> None:
-    """Serves until it is told to end, and prints the address once it can be opened.
+    """Serves until it is told to end, and prints the address once it can be opened. Ends the process.
 
     Raises WebMissing, and SettingsError for what cannot be served as it is set.
     """
@@ -33,6 +33,7 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
     settings.require_mongodb()
     logs.set_up(settings.log_level)
     asyncio.run(server.serve(settings, insecure=insecure, announce=_announce))
+    ending.leave_at_once(0)  # threads of the driver may wait for a MongoDB that hangs
 
 
 def _announce(address: str) -> None:

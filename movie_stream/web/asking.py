@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar, cast
 from pymongo.errors import ExecutionTimeout, PyMongoError
 
 from movie_stream.errors import MongoUnreachable
-from movie_stream.mongo.client import Database, explain
+from movie_stream.mongo.client import Database, address_of, explain
 from movie_stream.mongo.read import QueryTooSlow
 from movie_stream.web.problems import later
 
@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 LIMIT_MS: Final = 5_000
 """How long MongoDB may work on one query."""
+_ANSWER_WITHIN_S: Final = LIMIT_MS / 1_000 + 1
+"""How long a query may take with all that lies between: longer than MongoDB may work on it, unless it hangs."""
 PATIENCE_MS: Final = {"serverSelectionTimeoutMS": 2_000, "connectTimeoutMS": 2_000, "socketTimeoutMS": LIMIT_MS + 2_000}
 """How long the driver waits for a server, and for its answer, where MONGODB_URI does not say otherwise."""
 _AT_ONCE: Final = 8
@@ -107,8 +109,13 @@ class Asker:
         probing = self._away is not None
         self._probing = self._probing or probing
         try:
-            yield
+            async with asyncio.timeout(_ANSWER_WITHIN_S):
+                yield
             self._away = None
+        except TimeoutError as error:
+            cause = f"it has not answered within {_ANSWER_WITHIN_S:g} s"
+            self._away = MongoUnreachable(uri=address_of(self.db), cause=cause)
+            raise self._away from error
         except ExecutionTimeout as error:
             self._away = None
             raise QueryTooSlow(collection=what, limit_ms=LIMIT_MS) from error

@@ -103,7 +103,8 @@ async def pages(client: httpx.AsyncClient, path: str, **parameters: Any) -> Asyn
 async def test_the_index_has_all_results_and_leads_to_them(api: httpx.AsyncClient) -> None:
     index = await got(api, "")
     assert [one["name"] for one in index["results"]] == NAMES + [f"{name}_flat" for name in LISTS]
-    for href in [*(one["href"] for one in index["results"]), *index["links"].values()]:
+    hrefs = {*(one["href"] for one in index["results"]), *index["links"].values()}
+    for href in hrefs - {f"{API}/changes"}:  # which has no end
         assert (await api.get(f"{HOST}{href}")).status_code == 200, href
 
 

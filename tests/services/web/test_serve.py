@@ -9,6 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -194,6 +195,28 @@ async def test_mongodb_away_at_the_start_and_later(settings: Settings, tmp_path:
                 assert "has not answered a query" in slow.json()["detail"]
         assert server.end() == 0
     assert b"Traceback" not in b"".join(server.printed)
+
+
+async def test_a_mongodb_that_hangs_keeps_nobody(settings: Settings, tmp_path: Path) -> None:
+    """Neither who asks, nor the server when it is told to end."""
+    with MongoServer(tmp_path) as mongo:
+        settings = settings.model_copy(update={"mongodb_uri": type(settings.mongodb_uri)(mongo.uri)})  # type: ignore[misc]
+        await fill(settings, events(200))
+        with serving(settings) as server, ThreadPoolExecutor(12) as clients:
+            assert ask(server, "daily_stats").status_code == 200
+            with mongo.paused():
+                asked = [clients.submit(ask, server, f"daily_stats?limit={n}") for n in range(1, 13)]
+                assert {answer.result().status_code for answer in asked} == {503}
+            while ask(server, "daily_stats").status_code == 503:
+                pass
+            with mongo.paused():
+                asked = [clients.submit(ask, server, f"hourly_metrics?limit={n}") for n in range(1, 13)]
+                assert ask(server, "health/live").status_code == 200
+                assert server.end() == 0
+                for one in asked:
+                    error = one.exception()
+                    assert isinstance(error, httpx.HTTPError) or one.result().status_code == 503
+        assert b"Traceback" not in b"".join(server.printed)
 
 
 # ---- what clients can do to it -------------------------------------------------------------------------------------
