@@ -48,13 +48,14 @@ _CLOSE_WITHIN_S: Final = 0.5
 def connect(settings: Settings, **limits_ms: int) -> Client:
     """A client for MONGODB_URI; nothing is sent yet. Close it with `close()`.
 
-    `limits_ms` are options of the driver, in milliseconds, where the URI does not say otherwise.
+    `limits_ms` are options of the driver, in milliseconds, where the URI does not ask for less.
 
     Raises SettingMissing, or SettingsError where the URI is none or has an option that does not exist.
     """
     uri = settings.require_mongodb()
-    given = {name.lower() for name, _ in parse_qsl(uri.partition("?")[2], keep_blank_values=True)}
-    limits = {name: limit for name, limit in {**_LIMITS_MS, **limits_ms}.items() if name.lower() not in given}
+    given = {name.lower(): value for name, value in parse_qsl(uri.partition("?")[2], keep_blank_values=True)}
+    limits = {name: limit for name, limit in _LIMITS_MS.items() if name.lower() not in given}
+    limits |= {name: most for name, most in limits_ms.items() if not _is_less(given.get(name.lower()), most)}
     try:
         with warnings.catch_warnings():
             # An option that is misspelt is only warned of: TLS would silently be off.
@@ -71,6 +72,15 @@ def connect(settings: Settings, **limits_ms: int) -> Client:
             )
     except (ConfigurationError, ValueError, UserWarning) as error:
         raise unusable_uri(str(error)) from error
+
+
+def _is_less(given_ms: str | None, most_ms: int) -> bool:
+    """Whether an option of a URI is there, and below. 0 is no limit; what is no number the driver refuses.
+
+    >>> _is_less("500", 2_000), _is_less("20000", 2_000), _is_less("0", 2_000), _is_less(None, 2_000)
+    (True, False, False, False)
+    """
+    return given_ms is not None and (not given_ms.isdecimal() or 0 < int(given_ms) < most_ms)
 
 
 @asynccontextmanager

@@ -122,6 +122,8 @@ def _remedy_of(cause: str) -> str:
     >>> _remedy_of("db:1: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate")
     'set tlsCAFile in MONGODB_URI to the certificate of the authority that signed its certificate'
     """
+    if "authentication failed" in cause.lower():  # what a replica set answers, which the driver takes for being away
+        return "correct the user, the password or authSource in MONGODB_URI"
     if "too many open files" in cause.lower():
         return "allow this process 1024 open files and connections or more (ulimit -n)"
     if "mismatch" in cause or "is not valid for" in cause:

@@ -26,7 +26,7 @@ LIMIT_MS: Final = 5_000
 _ANSWER_WITHIN_S: Final = LIMIT_MS / 1_000 + 1
 """How long a query may take with all that lies between: longer than MongoDB may work on it, unless it hangs."""
 PATIENCE_MS: Final = {"serverSelectionTimeoutMS": 2_000, "connectTimeoutMS": 2_000, "socketTimeoutMS": LIMIT_MS + 2_000}
-"""How long the driver waits for a server, and for its answer, where MONGODB_URI does not say otherwise."""
+"""How long the driver waits for a server, and for its answer, where MONGODB_URI asks for no less."""
 _AT_ONCE: Final = 8
 """Queries at the same time; the driver has about as many threads."""
 _WAITING: Final = 256

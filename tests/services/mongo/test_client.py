@@ -47,6 +47,15 @@ async def test_limits_of_the_uri_are_kept(settings: Settings) -> None:
         assert options_of(db).server_selection_timeout == 7
 
 
+async def test_a_caller_may_bound_the_limits_of_the_uri(settings: Settings) -> None:
+    uri = "mongodb://127.0.0.1:1/?serverselectiontimeoutms=60000&connectTimeoutMS=500&socketTimeoutMS=0"
+    bounded = {"serverSelectionTimeoutMS": 2_000, "connectTimeoutMS": 2_000, "socketTimeoutMS": 7_000}
+    async with opened(with_uri(settings, uri), **bounded) as db:
+        assert options_of(db).server_selection_timeout == 2
+        assert options_of(db).pool_options.connect_timeout == 0.5
+        assert options_of(db).pool_options.socket_timeout == 7
+
+
 @pytest.mark.parametrize(
     ("uri", "words"),
     [

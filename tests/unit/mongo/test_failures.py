@@ -76,6 +76,8 @@ def test_away_is_unreachable_and_says_when_to_try_again() -> None:
 
 
 def test_the_line_says_what_to_do() -> None:
+    locked_out = meaning_of(ServerSelectionTimeoutError("Authentication failed., Timeout: 2.0s"), ADDRESS)
+    assert str(locked_out).endswith("; correct the user, the password or authSource in MONGODB_URI")
     refused = str(meaning_of(OperationFailure("Authentication failed.", 18), ADDRESS))
     assert refused.startswith(f"MongoDB at {ADDRESS} refuses the user (Authentication failed.); correct user")
     assert "code 59, what; look" in str(meaning_of(OperationFailure("what, full error: {}", 59), ADDRESS))
