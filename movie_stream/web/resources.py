@@ -183,7 +183,8 @@ def _add(router: APIRouter, resource: Resource, asker: Asker, sealer: Sealer) ->
             async with asker.asking(query.collection) as db:
                 return await read.page(db, query, LIMIT_MS)
 
-        page = await asker.once((same(query), query.limit, query.after), ask)
+        # Who walks through pages asks each of them once.
+        page = await asker.once((same(query), query.limit, query.after), ask, keep=query.after is None)
         return list_response(request, resource.listed(page, query, sealer), form)
 
     item = row_model(resource.result) if resource.flat else document_model(resource.result)
