@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sized
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -215,7 +215,7 @@ def _rows_of(answer: Any) -> int:
             lists = (value for document in answer.documents for value in document.values() if isinstance(value, list))
             return len(answer.documents) + sum(map(len, lists))
         case dict():
-            return sum(1 + len(value) if isinstance(value, list) else 1 for value in answer.values())
+            return len(answer) + sum(len(value) for value in answer.values() if isinstance(value, Sized))
         case list():
             return len(answer)
         case _:
