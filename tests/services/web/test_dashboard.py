@@ -16,6 +16,9 @@ from movie_stream.aggregates.results import RESULTS
 from movie_stream.mongo.client import opened
 from movie_stream.mongo.workers import WORKERS
 from movie_stream.settings import Settings
+from movie_stream.web.asking import Asker
+from movie_stream.web.figures import Total
+from movie_stream.web.rollup import Rollup
 from tests.support.reference import DAY_MS, HOUR_MS, MINUTE_MS
 from tests.support.web_asking import VIEWS, asking, got, moment, timestamp_ms
 from tests.support.web_fixture import GENRES, MIDNIGHT_MS, fill, write
@@ -66,6 +69,8 @@ async def test_any_range_is_that_of_its_views(api: httpx.AsyncClient) -> None:
                 ratings = [view["rating"] for view in views if view["rating"] is not None]
                 assert series["min_rating"][at] == min(ratings, default=None)
                 assert series["max_rating"][at] == max(ratings, default=None)
+            else:
+                assert (series["min_rating"][at], series["max_rating"][at]) == (None, None)
         summary = await got(api, "summary", **within, **one)
         assert summary["views"]["value"] == sum(summary["views"]["trend"]) == len(wanted.views)
         assert summary["avg_rating"]["value"] == average(wanted.views)
@@ -114,6 +119,40 @@ async def test_very_long_ranges_have_whole_multiples_of_days(api: httpx.AsyncCli
         assert sum(series["views"]) == len(VIEWS)
     empty = await got(api, "series", since="9999-12-31T00:00:00Z", until="9999-12-31T23:59:59.999Z")
     assert sum(empty["views"]) == 0
+
+
+async def test_days_have_no_extremes_also_where_hours_are_at_their_edges(
+    api: httpx.AsyncClient, filled: Settings
+) -> None:
+    """Ten points for two days and a half: the first day is made of hours, and the next ones are whole."""
+    since = moment(MIDNIGHT_MS - 36 * HOUR_MS)
+    series = await got(api, "series", since=since, until=moment(MIDNIGHT_MS + DAY_MS), points=10)
+    assert (series["resolution"], sum(series["views"]) > 0) == ("day", True)
+    assert series["min_rating"] == series["max_rating"] == [None] * 3
+    async with opened(filled) as db:
+        rows = await Rollup(Asker(db)).rows(MIDNIGHT_MS - 36 * HOUR_MS, MIDNIGHT_MS + DAY_MS, None)
+    total = Total()
+    for row in rows:
+        total.add(row)
+    assert (total.least, total.most) == (None, None)
+    assert total.avg_rating == average(Counting(MIDNIGHT_MS - 36 * HOUR_MS, MIDNIGHT_MS + DAY_MS, None).views)
+
+
+async def test_an_hour_has_no_extremes_where_a_minute_does_not_say_its_own(
+    api_of_my_own: httpx.AsyncClient, settings: Settings
+) -> None:
+    within = {"since": moment(MIDNIGHT_MS), "until": moment(MIDNIGHT_MS + DAY_MS), "points": 30}
+    async with opened(settings) as db:
+        await db.command("collMod", "movies_aggregates", validator={})
+        rated = {"window_start": {"$gte": datetime.fromtimestamp(MIDNIGHT_MS / 1_000, UTC)}, "rated_views": {"$gt": 0}}
+        one = await db["movies_aggregates"].find_one(rated)
+        assert one is not None
+        await db["movies_aggregates"].update_one({"_id": one["_id"]}, {"$unset": {"min_rating": 1}})
+    series = await got(api_of_my_own, "series", **within)
+    hour = one["window_start"].hour
+    assert series["resolution"] == "hour"
+    assert (series["min_rating"][hour], series["max_rating"][hour]) == (None, None)
+    assert sum(least is not None for least in series["min_rating"]) > 12
 
 
 async def test_many_genres_are_told_together(settings: Settings) -> None:
