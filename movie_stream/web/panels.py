@@ -58,13 +58,16 @@ async def _genres(dashboard: Dashboard, given: dict[str, Any]) -> dict[str, Any]
         ask = dashboard.asker.find
         fields = ["genre", "slug", "total_views", "avg_rating", "unique_users"]
         found = await dashboard.asker.once(
-            ("genres", limit), lambda: ask("category_stats", {}, fields, [("total_views", -1), ("slug", 1)], limit)
+            ("genres", limit),
+            lambda: ask(
+                "category_stats", {"slug": {"$type": "string"}}, fields, [("total_views", -1), ("slug", 1)], limit
+            ),
         )
         items = [
             {
-                "genre": one.get("genre"),
-                "slug": one.get("slug"),
-                "views": one.get("total_views"),
+                "genre": one.get("genre") or one["slug"],
+                "slug": one["slug"],
+                "views": one.get("total_views") or 0,
                 "avg_rating": one.get("avg_rating"),
                 "unique_users": one.get("unique_users"),
             }
@@ -187,11 +190,17 @@ async def _audience(dashboard: Dashboard, given: dict[str, Any]) -> dict[str, An
     found = await asker.once(
         ("audience", within.since, within.until),
         lambda: asker.find(
-            "active_users", within.touched("timestamp", DAY_MS), fields, [("timestamp", -1)], _MOST_DAYS
+            "active_users",
+            within.touched("timestamp", DAY_MS),
+            ["timestamp", *fields],
+            [("timestamp", -1)],
+            _MOST_DAYS + 1,
         ),
     )
-    days = [{name: day.get(name) for name in fields} for day in reversed(found)]
-    return {"since": within.since, "until": within.until, "days": days}
+    newest, older = found[:_MOST_DAYS], found[_MOST_DAYS:]
+    days = [{name: day.get(name) for name in fields} for day in reversed(newest)]
+    since = newest[-1].get("timestamp") if older else within.since
+    return {"since": since, "until": within.until, "days": days}
 
 
 async def _dead_letters(dashboard: Dashboard, given: dict[str, Any]) -> dict[str, Any]:

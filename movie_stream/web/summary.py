@@ -70,7 +70,6 @@ def summary_router(dashboard: Dashboard) -> APIRouter:
         return json_response(
             request,
             {
-                "now": datetime.now(UTC),
                 "stream_time": stream_time,
                 "since": within.since,
                 "until": within.until,
@@ -83,6 +82,7 @@ def summary_router(dashboard: Dashboard) -> APIRouter:
                 "workers": samples[-1].workers,
                 "database_empty": stream_time is None,
             },
+            passing={"now": datetime.now(UTC)},
         )
 
     words = "Totals of a range, and how the workers do"

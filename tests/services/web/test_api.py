@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 from collections import Counter
@@ -23,6 +24,7 @@ from movie_stream.settings import Settings
 from tests.support.reference import HOUR_MS, MINUTE_MS
 from tests.support.web_asking import API, HOST, VIEWS, asking, got, moment, timestamp_ms
 from tests.support.web_fixture import GENRES, MIDNIGHT_MS
+from tests.support.whole_path import PATIENCE_S
 
 NAMES = [result.collection for result in RESULTS]
 LISTS = [result.collection for result in RESULTS if Shape.of(result).entries]
@@ -207,6 +209,19 @@ async def test_what_is_known_already_is_not_sent_again(api: httpx.AsyncClient) -
         assert (head.status_code, head.content, head.headers["etag"]) == (200, b"", first.headers["etag"])
 
 
+async def test_a_summary_is_not_sent_again_only_because_time_passes(api: httpx.AsyncClient) -> None:
+    """What the workers do is sampled each second, and makes it another one: of a pair between two samples, no more."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            first = await api.get("summary")
+            again = await api.get("summary", headers={"If-None-Match": first.headers["etag"]})
+            if again.status_code == 304:
+                break
+    assert (again.content, again.headers["etag"]) == (b"", first.headers["etag"])
+    assert first.headers["etag"].startswith("W/"), "the time in it is another one"
+    assert datetime.fromisoformat(first.json()["now"]).tzinfo is not None
+
+
 async def test_documents_of_an_older_version(api_of_my_own: httpx.AsyncClient, settings: Settings) -> None:
     """They lack fields, or have others in their place; what is left is told."""
     async with opened(settings) as db:
@@ -216,6 +231,7 @@ async def test_documents_of_an_older_version(api_of_my_own: httpx.AsyncClient, s
             about = {start: datetime(2024, 10, 31, 12, tzinfo=UTC)} if start else {}
             await db[name].insert_one({"_id": "old", **about})
         await db["movies_aggregates"].insert_one({"_id": "older"})
+        await db["category_stats"].insert_one({"_id": "nameless", "slug": "nameless", "total_views": 1_000_000})
         await db["top_movies"].insert_one(
             {"_id": "odd", "top_movies": "none", "timestamp": datetime(2024, 11, 2, tzinfo=UTC)}
         )
@@ -230,5 +246,10 @@ async def test_documents_of_an_older_version(api_of_my_own: httpx.AsyncClient, s
         for last in ("all", "24h"):
             more = {} if path == "dead-letters" else {"last": last} | ({"anchor": "stream"} if last != "all" else {})
             assert (await api_of_my_own.get(path, params=more)).status_code == 200, path
+    genres = (await got(api_of_my_own, "genres", limit=1_000))["items"]
+    figures = {"views": 1_000_000, "avg_rating": None, "unique_users": None}
+    assert genres[0] == {"genre": "nameless", "slug": "nameless", **figures}
+    assert {one["genre"] for one in genres} == {"nameless", *GENRES}
+    assert len((await got(api_of_my_own, "genres", limit=len(genres)))["items"]) == len(genres)
     [worker] = (await got(api_of_my_own, "workers"))["items"]
     assert (worker["id"], worker["host"], worker["silent"]) == ("w", None, False)

@@ -237,6 +237,28 @@ async def test_audience_and_users_of_days(api: httpx.AsyncClient) -> None:
         assert [user["watch_count"] for user in before["items"]] == sorted(counts.values(), reverse=True)[:10]
 
 
+async def test_an_audience_of_very_many_days_says_from_when_on_it_is(
+    api_of_my_own: httpx.AsyncClient, settings: Settings
+) -> None:
+    first = datetime(2020, 1, 1, tzinfo=UTC)
+    async with opened(settings) as db:
+        await db.command("collMod", "active_users", validator={})
+        days = [first + timedelta(days=day) for day in range(500)]
+        rows = [{"_id": f"d{day}", "timestamp": day, "date": f"{day.date()}", "total_users": 1} for day in days]
+        await db["active_users"].insert_many(rows)
+    since, until = moment(first.timestamp() * 1_000), moment(days[450].timestamp() * 1_000)
+    cut = await got(api_of_my_own, "audience", since=since, until=until)
+    assert [day["date"] for day in cut["days"]] == [f"{day.date()}" for day in days[50:450]]
+    assert (timestamp_ms(cut["since"]), cut["until"]) == (days[50].timestamp() * 1_000, until)
+    everything = await got(api_of_my_own, "audience")
+    assert len(everything["days"]) == 400
+    assert everything["since"] == f"{everything['days'][0]['date']}T00:00:00Z"
+    assert everything["until"] is None
+    later = moment(days[50].timestamp() * 1_000 + HOUR_MS)
+    whole = await got(api_of_my_own, "audience", since=later, until=until)
+    assert (len(whole["days"]), whole["since"]) == (400, later), "nothing is cut"
+
+
 async def test_an_empty_database_has_an_answer_to_everything(settings: Settings) -> None:
     async with asking(settings) as client:
         for name in NAMES:
