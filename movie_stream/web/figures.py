@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
+from movie_stream.aggregates.window import DAY, HOUR, MINUTE
 from movie_stream.events.contract import MICRO
 from movie_stream.events.moment import timestamp_ms_of
 
-MINUTE_MS: Final = 60_000
-HOUR_MS: Final = 3_600_000
-DAY_MS: Final = 86_400_000
+MINUTE_MS, HOUR_MS, DAY_MS = (int(window.length_ms or 0) for window in (MINUTE, HOUR, DAY))
 _LARGEST_SUM: Final = 2**62
 
 

@@ -18,6 +18,7 @@ from movie_stream.events.moment import datetime_of, timestamp_ms_of
 from movie_stream.web.asking import Asker
 from movie_stream.web.figures import EXTREMES, HOUR_MS, Figures, of_sums, of_windows, span_of, sums
 from movie_stream.web.problems import Problem
+from movie_stream.web.stored import HOURS, MINUTES, RUN
 
 Kind = Literal["minutes", "sums"]
 
@@ -28,16 +29,12 @@ _MOST_ASKED: Final = 300_000
 """Rows that one query may bring."""
 _FIRST_PATIENCE_S: Final = 0.2
 _LONGEST_PATIENCE_S: Final = 30.0
-_WINDOWS: Final = "movies_aggregates"
-_FIELDS: Final = [
-    *("slug", "genre", "window_start", "total_views"),
-    *("rated_views", "avg_rating", "min_rating", "max_rating", "_run"),
-]
+_FIELDS: Final = [MINUTES.start, MINUTES.views, MINUTES.average, *MINUTES.fields, RUN]
 _GROUP: Final[dict[str, Any]] = {
-    "_id": {"s": "$slug", "b": span_of("window_start", HOUR_MS)},
-    **sums(average="avg_rating", views="total_views"),
+    "_id": {"s": "$slug", "b": span_of(MINUTES.start, HOUR_MS)},
+    **sums(average=MINUTES.average, views=MINUTES.views),
     **EXTREMES,
-    "runs": {"$addToSet": {"$ifNull": ["$_run", None]}},
+    "runs": {"$addToSet": {"$ifNull": [f"${RUN}", None]}},
 }
 
 _Said = tuple[int, int | None]
@@ -119,21 +116,22 @@ class Hours:
         return [row for hour in hours for row in found[hour]]
 
     async def _said(self, start_ms: int, end_ms: int) -> dict[int, _Said]:
-        wanted = {"timestamp": {"$gte": datetime_of(start_ms), "$lt": datetime_of(end_ms)}}
-        fields = ["timestamp", "total_views", "_run"]
-        documents = await self._asker.find("hourly_metrics", wanted, fields, [("timestamp", 1)], MOST_HOURS)
+        wanted = {HOURS.start: {"$gte": datetime_of(start_ms), "$lt": datetime_of(end_ms)}}
+        fields = [HOURS.start, HOURS.views, RUN]
+        documents = await self._asker.find(HOURS.collection, wanted, fields, [(HOURS.start, 1)], MOST_HOURS)
         return {
-            timestamp_ms_of(document["timestamp"]): (int(document.get("total_views") or 0), document.get("_run"))
+            timestamp_ms_of(document[HOURS.start]): (int(document.get(HOURS.views) or 0), document.get(RUN))
             for document in documents
         }
 
     async def _ask(self, kind: Kind, first: int, last: int) -> dict[int, _Hour]:
-        wanted = {"window_start": {"$gte": datetime_of(first), "$lt": datetime_of(last + HOUR_MS)}}
+        collection, start = MINUTES.collection, MINUTES.start
+        wanted = {start: {"$gte": datetime_of(first), "$lt": datetime_of(last + HOUR_MS)}}
         if kind == "minutes":
-            documents = await self._asker.find(_WINDOWS, wanted, _FIELDS, [("window_start", 1)], _MOST_ASKED)
-            rows: Iterable[Figures] = of_windows(documents, "window_start", "total_views", "avg_rating")
+            documents = await self._asker.find(collection, wanted, _FIELDS, [(start, 1)], _MOST_ASKED)
+            rows: Iterable[Figures] = of_windows(documents, start, MINUTES.views, MINUTES.average)
         else:
-            documents = await self._asker.aggregate(_WINDOWS, [{"$match": wanted}, {"$group": _GROUP}], _MOST_ASKED)
+            documents = await self._asker.aggregate(collection, [{"$match": wanted}, {"$group": _GROUP}], _MOST_ASKED)
             rows = of_sums(documents)
         if len(documents) == _MOST_ASKED:
             raise Problem(422, "there is too much in this range; ask for a shorter one")
@@ -142,8 +140,8 @@ class Hours:
             hours[row.start_ms - row.start_ms % HOUR_MS].rows.append(row)
         for document in documents:
             if kind == "minutes":
-                start_ms = timestamp_ms_of(document["window_start"])
-                hours[start_ms - start_ms % HOUR_MS].runs.add(document.get("_run"))
+                start_ms = timestamp_ms_of(document[start])
+                hours[start_ms - start_ms % HOUR_MS].runs.add(document.get(RUN))
             else:
                 hours[int(document["_id"]["b"])].runs.update(document["runs"])
         return dict(hours)

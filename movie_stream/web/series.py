@@ -115,7 +115,7 @@ def _count(start_ms: int, end_ms: int, step_ms: int) -> int:
 
 
 def series_router(dashboard: Dashboard) -> APIRouter:
-    """The resource."""
+    """Answers `/series`."""
     router = APIRouter()
 
     async def series(request: Request) -> Response:

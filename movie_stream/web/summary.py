@@ -21,6 +21,7 @@ from movie_stream.web.ranges import RANGE
 from movie_stream.web.rendering import json_response
 from movie_stream.web.resources import GENRE
 from movie_stream.web.series import TREND_POINTS, TREND_STEPS, Axis
+from movie_stream.web.stored import USERS
 
 _PARAMETERS: Final = Parameters((*RANGE, GENRE))
 _DAYS: Final = 30
@@ -57,7 +58,7 @@ class Summary(BaseModel):
 
 
 def summary_router(dashboard: Dashboard) -> APIRouter:
-    """The resource."""
+    """Answers `/summary`."""
     router = APIRouter()
 
     async def summary(request: Request) -> Response:
@@ -105,7 +106,7 @@ async def _figures(
 
 
 async def _users(dashboard: Dashboard) -> dict[str, Any]:
-    found = await dashboard.asker.find("active_users", {}, ["date", "total_users"], [("timestamp", -1)], _DAYS)
+    found = await dashboard.asker.find(USERS.collection, {}, list(USERS.fields), [(USERS.start, -1)], _DAYS)
     newest = found[0] if found else {}
     return {
         "value": newest.get("total_users"),
