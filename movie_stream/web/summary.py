@@ -41,7 +41,7 @@ class UsersOfDay(Trend):
 
 
 class Summary(BaseModel):
-    """The tiles."""
+    """The figures of the dashboard's tiles, of the range and genre that were asked for."""
 
     now: datetime
     stream_time: datetime | None
