@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sized
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 from pymongo.errors import ExecutionTimeout, PyMongoError
 
 from movie_stream.errors import MongoUnreachable
 from movie_stream.mongo.client import Database, address_of, explain
-from movie_stream.mongo.read import QueryTooSlow
+from movie_stream.mongo.read import Page, QueryTooSlow
 from movie_stream.web.problems import later
 
 T = TypeVar("T")
@@ -34,6 +36,18 @@ _WAITING: Final = 256
 _AGAIN_WITHIN_S: Final = 0.2
 """For how long an answer is given to others who ask the same, unless something changes before."""
 _MOST_ANSWERS: Final = 500
+"""Answers that are kept meanwhile."""
+_MOST_ROWS: Final = 50_000
+"""Rows that they have together, those of lists included: some 30 MB. A larger answer is given and not kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    value: Any
+    rows: int
+    until_s: float
+    """By the monotonic clock."""
+    end: asyncio.TimerHandle
 
 
 class Asker:
@@ -47,35 +61,66 @@ class Asker:
         self._waiting = 0
         self._away: MongoUnreachable | None = None
         self._probing = False
-        self._answers: dict[Hashable, tuple[float, asyncio.Task[Any]]] = {}
+        self._asked: dict[Hashable, asyncio.Task[Any]] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        """All that are asked, also those that nobody may join any more."""
+        self._answers: dict[Hashable, _Answer] = {}
+        self._rows = 0
 
-    async def once(self, key: Hashable, ask: Callable[[], Awaitable[T]]) -> T:
-        """What `ask` answers, or has just answered to somebody with the same key.
+    async def once(self, key: Hashable, ask: Callable[[], Awaitable[T]], *, keep: bool = True) -> T:
+        """What `ask` answers, or is being asked by somebody with the same key, or has just answered to one.
 
-        Raises what `ask` raises; an error is not kept.
+        Without `keep` the answer is shared only while it is asked. Raises what `ask` raises; an error is not kept.
         """
-        asked, task = self._answers.get(key, (0.0, None))
-        if task is None or (task.done() and (time.monotonic() - asked > _AGAIN_WITHIN_S or _failed(task))):
-            if len(self._answers) >= _MOST_ANSWERS:
-                self._forget_old()
+        kept = self._answers.get(key)
+        if kept is not None and time.monotonic() <= kept.until_s:
+            return cast(T, kept.value)
+        task = self._asked.get(key)
+        if task is None:
             task = asyncio.ensure_future(_awaited(ask))
-            # One that fails after everybody has gone is nobody's any more.
-            task.add_done_callback(_failed)
-            self._answers[key] = time.monotonic(), task
+            self._asked[key] = task
+            self._tasks.add(task)
+            task.add_done_callback(partial(self._answered, key, time.monotonic() + _AGAIN_WITHIN_S, keep))
         return cast(T, await asyncio.shield(task))
 
     def forget(self) -> None:
         """Something has changed: who asks now is not given what was asked before."""
         self.changes += 1
-        self._answers.clear()
+        self._asked.clear()
+        for key in list(self._answers):
+            self._drop(key)
 
     async def end(self) -> None:
         """Ends what is still asked."""
-        asked = [task for _, task in self._answers.values()]
-        self._answers.clear()
+        asked = list(self._tasks)
+        self.forget()
         for task in asked:
             task.cancel()
         await asyncio.gather(*asked, return_exceptions=True)
+
+    def _answered(self, key: Hashable, until_s: float, keep: bool, task: asyncio.Task[Any]) -> None:
+        """Keeps the answer for as long as it is given to others, which the clock ends and no reader has to."""
+        self._tasks.discard(task)
+        failed = _failed(task)  # looked at first: one that fails after everybody has gone is nobody's any more
+        if self._asked.get(key) is not task:
+            return  # something has changed since it was asked
+        del self._asked[key]
+        left_s = until_s - time.monotonic()
+        if failed or not keep or left_s <= 0:
+            return
+        self._drop(key)
+        rows = _rows_of(task.result())
+        end = asyncio.get_running_loop().call_later(left_s, self._drop, key)
+        self._answers[key] = _Answer(task.result(), rows, until_s, end)
+        self._rows += rows
+        while len(self._answers) > _MOST_ANSWERS or self._rows > _MOST_ROWS:
+            self._drop(next(iter(self._answers)))
+
+    def _drop(self, key: Hashable) -> None:
+        dropped = self._answers.pop(key, None)
+        if dropped is not None:
+            dropped.end.cancel()
+            self._rows -= dropped.rows
 
     @asynccontextmanager
     async def asking(self, what: str) -> AsyncIterator[Database]:
@@ -150,14 +195,6 @@ class Asker:
             found: list[dict[str, Any]] = await cursor.to_list(most)
         return found
 
-    def _forget_old(self) -> None:
-        now = time.monotonic()
-        self._answers = {
-            key: (asked, task)
-            for key, (asked, task) in self._answers.items()
-            if not task.done() or now - asked <= _AGAIN_WITHIN_S
-        }
-
 
 async def _awaited(ask: Callable[[], Awaitable[T]]) -> T:
     return await ask()
@@ -165,3 +202,21 @@ async def _awaited(ask: Callable[[], Awaitable[T]]) -> T:
 
 def _failed(task: asyncio.Task[Any]) -> bool:
     return task.cancelled() or task.exception() is not None
+
+
+def _rows_of(answer: Any) -> int:
+    """The rows that an answer holds: of documents with lists, those of the lists too.
+
+    >>> _rows_of(Page([{"_id": "a", "films": [1, 2]}], None)), _rows_of({1: ["a", "b"], 2: []}), _rows_of(None)
+    (3, 4, 1)
+    """
+    match answer:
+        case Page():
+            lists = (value for document in answer.documents for value in document.values() if isinstance(value, list))
+            return len(answer.documents) + sum(map(len, lists))
+        case dict():
+            return len(answer) + sum(len(value) for value in answer.values() if isinstance(value, Sized))
+        case list():
+            return len(answer)
+        case _:
+            return 1

@@ -19,7 +19,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from movie_stream.mongo.written import json_of
-from movie_stream.web.coalesced import Event
+from movie_stream.web.coalesced import LONGEST_ID, Event
 from movie_stream.web.feed import Feed, TooManyReaders
 from movie_stream.web.openapi import operation
 from movie_stream.web.parameters import Parameter, Parameters
@@ -36,7 +36,6 @@ COME_BACK_MS: Final = 1_000
 _BUFFER_BYTES: Final = 16 << 10
 """What is kept for a reader, in this process and once more in the system."""
 _ACKNOWLEDGED_WITHIN_MS: Final = 30_000
-_LONGEST_ID: Final = 1_000
 _TRANSPORT: Final = "movie_stream.transport"
 _MEDIA_TYPE: Final = "text/event-stream"
 
@@ -53,8 +52,8 @@ _PARAMETERS: Final = Parameters(
             "last_event_id",
             "the id of an event",
             "As the header Last-Event-ID, which wins: what has changed since that event is told first.",
-            {"type": "string", "maxLength": _LONGEST_ID},
-            longest=_LONGEST_ID,
+            {"type": "string", "maxLength": LONGEST_ID},
+            longest=LONGEST_ID,
         ),
         Parameter(
             "detail",
@@ -84,7 +83,7 @@ class Reached:
 
 
 def changes_router(feed: Feed) -> APIRouter:
-    """The resource."""
+    """Answers `/changes`."""
     router = APIRouter()
     content = {_MEDIA_TYPE: {"schema": {"type": "string"}}}
     described = operation("What changes, as it happens", _PARAMETERS, None, "results", content)

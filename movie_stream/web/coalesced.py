@@ -20,7 +20,8 @@ DOCUMENTS_AT_MOST: Final = 200
 """Documents that one event names."""
 _REMEMBERED: Final = 1_000
 """Documents that changed last."""
-_LONGEST_ID: Final = 1_000
+LONGEST_ID: Final = 1_000
+"""Of an event, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ class Ledger:
 
     def place_of(self, event_id: str) -> Place | None:
         """The place that the id names; None where it says nothing of what is known now."""
-        epoch, *numbers = event_id[:_LONGEST_ID].split(".")
+        epoch, *numbers = event_id[:LONGEST_ID].split(".")
         if epoch != self._epoch or len(numbers) != len(self._totals):
             return None
         if not all(number.isascii() and number.isdigit() and len(number) < 19 for number in numbers):

@@ -22,7 +22,15 @@ from movie_stream.errors import MovieStreamError
 from movie_stream.mongo.client import Database, explain
 from movie_stream.mongo.workers import WORKERS
 from movie_stream.web.coalesced import Event, Ledger, Reading, Status
-from movie_stream.web.sources import ANSWER_WITHIN_S, ChangeStream, NoChangeStreams, Polling, Source, has_change_streams
+from movie_stream.web.sources import (
+    ANSWER_WITHIN_S,
+    ChangeStream,
+    NoChangeStreams,
+    Polling,
+    Seen,
+    Source,
+    has_change_streams,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -142,13 +150,12 @@ class Feed:
                 logger.warning("no change stream, asks MongoDB again and again instead: %s", error)
                 source = self._turn_to(Polling(self._db, self._ledger.collections))
                 continue
-            if seen.lost:
-                self._ledger.forget()
-            self._ledger.add(seen.writes, seen.documents)
-            if not ready or seen.lost or self._finest.collection in seen.writes:
-                self._ledger.stream_time = await self._newest_end()
-            if self._changed is not None and (not ready or seen.lost or seen.writes):
-                self._changed()
+            stream_time = self._ledger.stream_time
+            try:
+                if not ready or seen.lost or self._finest.collection in seen.writes:
+                    stream_time = await self._newest_end()
+            finally:  # where that fails, too: the source tells it once
+                self._note(seen, stream_time, or_more=not ready)
             if not ready:
                 self._say(Status(source.name, "up"))
             elif seen.lost or seen.writes:
@@ -156,6 +163,17 @@ class Feed:
             ready, self._retry_s = True, RETRY_AT_FIRST_S
             if self._readers:
                 read_at_s = monotonic()
+
+    def _note(self, seen: Seen, stream_time: datetime | None, *, or_more: bool) -> None:
+        """Notes what has changed, in one go: where it awaited something, a reader could be told of a change, ask for
+        the results, and be given an answer of before it.
+        """
+        if self._changed is not None and (or_more or seen.lost or seen.writes):
+            self._changed()
+        if seen.lost:
+            self._ledger.forget()
+        self._ledger.add(seen.writes, seen.documents)
+        self._ledger.stream_time = stream_time
 
     async def _rest(self) -> None:
         """Nobody reads: MongoDB is asked for nothing until somebody does."""

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
+from movie_stream.aggregates.window import DAY, HOUR, MINUTE
 from movie_stream.events.contract import MICRO
 from movie_stream.events.moment import timestamp_ms_of
 
-MINUTE_MS: Final = 60_000
-HOUR_MS: Final = 3_600_000
-DAY_MS: Final = 86_400_000
+MINUTE_MS, HOUR_MS, DAY_MS = (int(window.length_ms or 0) for window in (MINUTE, HOUR, DAY))
 _LARGEST_SUM: Final = 2**62
 
 
@@ -27,6 +26,7 @@ class Figures(NamedTuple):
     rating_micro: int
     """The sum of the ratings in millionths."""
     least: float | None = None
+    """The least rating; None where nothing was rated, or it is not known."""
     most: float | None = None
 
 
@@ -38,8 +38,9 @@ class Total:
     views: int = 0
     rated: int = 0
     rating_micro: int = 0
-    least: float | None = None
-    most: float | None = None
+    _least: float | None = None
+    _most: float | None = None
+    _has_extremes: bool = True
 
     def add(self, one: Figures) -> None:
         """Adds them; of several spellings of a genre the smallest counts, as in the results."""
@@ -47,10 +48,21 @@ class Total:
         self.views += one.views
         self.rated += one.rated
         self.rating_micro += one.rating_micro
-        if one.least is not None and (self.least is None or one.least < self.least):
-            self.least = one.least
-        if one.most is not None and (self.most is None or one.most > self.most):
-            self.most = one.most
+        if one.least is None or one.most is None:
+            self._has_extremes = self._has_extremes and not one.rated
+            return
+        self._least = one.least if self._least is None else min(self._least, one.least)
+        self._most = one.most if self._most is None else max(self._most, one.most)
+
+    @property
+    def least(self) -> float | None:
+        """The least rating; None where nothing was rated, and where a part of it does not say."""
+        return self._least if self._has_extremes else None
+
+    @property
+    def most(self) -> float | None:
+        """The greatest rating; None as `least`."""
+        return self._most if self._has_extremes else None
 
     @property
     def avg_rating(self) -> float | None:
@@ -109,7 +121,13 @@ def sums(*, average: str, views: str) -> dict[str, Any]:
     }
 
 
-EXTREMES: Final[Mapping[str, Any]] = {"least": {"$min": "$min_rating"}, "most": {"$max": "$max_rating"}}
+_WITHOUT: Final = {"$or": [{"$lte": ["$min_rating", None]}, {"$lte": ["$max_rating", None]}]}
+EXTREMES: Final[Mapping[str, Any]] = {
+    "least": {"$min": "$min_rating"},
+    "most": {"$max": "$max_rating"},
+    "partly": {"$max": {"$and": [{"$gt": ["$rated_views", 0]}, _WITHOUT]}},
+}
+"""Accumulators of the extremes beside `sums`; `partly` is true where a rated document has none of its own."""
 
 
 def of_sums(groups: Iterable[Mapping[str, Any]]) -> Iterator[Figures]:
@@ -124,8 +142,8 @@ def of_sums(groups: Iterable[Mapping[str, Any]]) -> Iterator[Figures]:
                 int(group["views"]),
                 int(group["rated"]),
                 int(group["micro"]),
-                group.get("least"),
-                group.get("most"),
+                None if group.get("partly") else group.get("least"),
+                None if group.get("partly") else group.get("most"),
             )
 
 

@@ -45,7 +45,7 @@ class ResultOf(BaseModel):
 
 
 class Index(BaseModel):
-    """What there is."""
+    """Version, database, the results with their fields, and where everything else is found."""
 
     version: str
     database: str

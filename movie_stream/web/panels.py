@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from movie_stream.web.openapi import operation
 from movie_stream.web.parameters import Parameters, number_parameter
 from movie_stream.web.ranges import AT, RANGE, TimeRange
 from movie_stream.web.rendering import json_response
+from movie_stream.web.stored import GENRES, HOURS, TOP_MOVIES, TOP_USERS, USERS, Stored
 
 Answer = Callable[[Dashboard, dict[str, Any]], Awaitable[dict[str, Any]]]
 _LIMIT: Final = number_parameter("limit", "How many at most.", least=1, most=1_000, default=10)
@@ -30,7 +31,7 @@ _MOST_CELLS: Final = 7 * 24
 
 
 def panels_router(dashboard: Dashboard) -> APIRouter:
-    """All of these resources."""
+    """Answers every resource of PANELS."""
     router = APIRouter()
     for path, words, parameters, model, answer in PANELS:
         _add(router, dashboard, path, words, Parameters(parameters), model, answer)
@@ -55,17 +56,17 @@ def _add(
 async def _genres(dashboard: Dashboard, given: dict[str, Any]) -> dict[str, Any]:
     within, limit = await dashboard.range_of(given), given["limit"]
     if within == TimeRange():
-        ask = dashboard.asker.find
-        fields = ["genre", "slug", "total_views", "avg_rating", "unique_users"]
+        ask, wanted, views = dashboard.asker.find, {"slug": {"$type": "string"}}, GENRES.views
+        fields, order = [views, GENRES.average, *GENRES.fields], [(views, -1), ("slug", 1)]
         found = await dashboard.asker.once(
-            ("genres", limit), lambda: ask("category_stats", {}, fields, [("total_views", -1), ("slug", 1)], limit)
+            ("genres", limit), lambda: ask(GENRES.collection, wanted, fields, order, limit)
         )
         items = [
             {
-                "genre": one.get("genre"),
-                "slug": one.get("slug"),
-                "views": one.get("total_views"),
-                "avg_rating": one.get("avg_rating"),
+                "genre": one.get("genre") or one["slug"],
+                "slug": one["slug"],
+                "views": one.get(views) or 0,
+                "avg_rating": one.get(GENRES.average),
                 "unique_users": one.get("unique_users"),
             }
             for one in found
@@ -88,51 +89,49 @@ async def _genres(dashboard: Dashboard, given: dict[str, Any]) -> dict[str, Any]
 
 
 async def _top_movies(dashboard: Dashboard, given: dict[str, Any]) -> dict[str, Any]:
-    newest, at = await _windows(dashboard, "top_movies", given, HOUR_MS)
-    current = await _lists(dashboard, "top_movies", {"timestamp": at}, 1) if at is not None else []
-    before = await _lists(dashboard, "top_movies", {"timestamp": {"$lt": at}}, 1) if at is not None else []
-    ranks = {film.get("movie_id"): rank for rank, film in enumerate(_entries(before, "top_movies"), 1)}
-    fields = ("movie_id", "title", "genre", "views", "avg_rating")
+    newest, at = await _windows(dashboard, TOP_MOVIES, given, HOUR_MS)
+    current = await _newest(dashboard, TOP_MOVIES, at)
+    before = await _newest(dashboard, TOP_MOVIES, at and {"$lt": at})
+    ranks = {film.get("movie_id"): rank for rank, film in enumerate(_entries(before, TOP_MOVIES), 1)}
     return {
         "hour": at,
-        "previous": before[0]["timestamp"] if before else None,
+        "previous": before[0][TOP_MOVIES.start] if before else None,
         "hours": newest,
         "items": [
             {
                 "rank": rank,
                 "previous_rank": ranks.get(film.get("movie_id")),
-                **{name: film.get(name) for name in fields},
+                **{name: film.get(name) for name in TOP_MOVIES.fields},
             }
-            for rank, film in enumerate(_entries(current, "top_movies"), 1)
+            for rank, film in enumerate(_entries(current, TOP_MOVIES), 1)
         ],
     }
 
 
 async def _top_users(dashboard: Dashboard, given: dict[str, Any]) -> dict[str, Any]:
-    newest, at = await _windows(dashboard, "top_users", given, DAY_MS)
-    current = await _lists(dashboard, "top_users", {"timestamp": at}, 1) if at is not None else []
-    fields = ("user_id", "watch_count", "watch_time")
+    newest, at = await _windows(dashboard, TOP_USERS, given, DAY_MS)
+    current = await _newest(dashboard, TOP_USERS, at)
     return {
         "day": None if at is None else f"{at.date()}",
         "days": [f"{day.date()}" for day in newest],
         "items": [
-            {"rank": rank, **{name: user.get(name) for name in fields}}
-            for rank, user in enumerate(_entries(current, "top_users"), 1)
+            {"rank": rank, **{name: user.get(name) for name in TOP_USERS.fields}}
+            for rank, user in enumerate(_entries(current, TOP_USERS), 1)
         ],
     }
 
 
 async def _windows(
-    dashboard: Dashboard, collection: str, given: dict[str, Any], length_ms: int
+    dashboard: Dashboard, result: Stored, given: dict[str, Any], length_ms: int
 ) -> tuple[list[datetime], datetime | None]:
     """The starts of the newest windows, and of the one that is meant: of `at`, or the newest that the range touches."""
     within = await dashboard.range_of(given)
-    newest = await _starts(dashboard, collection, {}, _MOST_STARTS)
+    newest = await _starts(dashboard, result, {}, _MOST_STARTS)
     if given["at"] is not None:
         return newest, _start_of(given["at"], length_ms)
     if within == TimeRange():
         return newest, newest[0] if newest else None
-    found = await _starts(dashboard, collection, within.touched("timestamp", length_ms), 1)
+    found = await _starts(dashboard, result, within.touched(result.start, length_ms), 1)
     return newest, found[0] if found else None
 
 
@@ -142,40 +141,42 @@ def _start_of(time: datetime, length_ms: int) -> datetime:
     return time if time_ms < 0 else datetime_of(time_ms - time_ms % length_ms)
 
 
-async def _starts(dashboard: Dashboard, collection: str, wanted: dict[str, Any], limit: int) -> list[datetime]:
-    asker = dashboard.asker
+async def _starts(dashboard: Dashboard, result: Stored, wanted: dict[str, Any], limit: int) -> list[datetime]:
+    asker, start = dashboard.asker, result.start
     found = await asker.once(
-        (collection, "starts", str(wanted), limit),
-        lambda: asker.find(collection, wanted, ["timestamp"], [("timestamp", -1)], limit),
+        (result.collection, "starts", str(wanted), limit),
+        lambda: asker.find(result.collection, wanted, [start], [(start, -1)], limit),
     )
-    return [one["timestamp"] for one in found if isinstance(one.get("timestamp"), datetime)]
+    return [one[start] for one in found if isinstance(one.get(start), datetime)]
 
 
-async def _lists(dashboard: Dashboard, collection: str, wanted: dict[str, Any], limit: int) -> list[dict[str, Any]]:
-    asker = dashboard.asker
+async def _newest(dashboard: Dashboard, result: Stored, start: Any) -> list[dict[str, Any]]:
+    """The newest document with such a start, if there is one; none for None."""
+    if start is None:
+        return []
+    asker, fields, order = dashboard.asker, [result.start, result.entries], [(result.start, -1)]
     return await asker.once(
-        (collection, "lists", str(wanted), limit),
-        lambda: asker.find(collection, wanted, ["timestamp", collection], [("timestamp", -1)], limit),
+        (result.collection, "list", str(start)),
+        lambda: asker.find(result.collection, {result.start: start}, fields, order, 1),
     )
 
 
-def _entries(found: list[dict[str, Any]], field: str) -> list[dict[str, Any]]:
-    entries = found[0].get(field) if found else None
-    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+def _entries(found: list[dict[str, Any]], result: Stored) -> list[Mapping[str, Any]]:
+    return result.shape.list_of(found[0]) if found else []
 
 
 async def _activity(dashboard: Dashboard, given: dict[str, Any]) -> dict[str, Any]:
     within, timezone = await dashboard.range_of(given), dashboard.settings.timezone
-    moment = {"date": "$timestamp", "timezone": timezone}
+    moment = {"date": f"${HOURS.start}", "timezone": timezone}
     group = {
         "_id": {"d": {"$isoDayOfWeek": moment}, "h": {"$hour": moment}},
-        "views": {"$sum": "$total_views"},
+        "views": {"$sum": f"${HOURS.views}"},
     }
-    match = within.touched("timestamp", HOUR_MS) or {"timestamp": {"$type": "date"}}
+    match = within.touched(HOURS.start, HOUR_MS) or {HOURS.start: {"$type": "date"}}
     asker = dashboard.asker
     found = await asker.once(
         ("activity", within.since, within.until),
-        lambda: asker.aggregate("hourly_metrics", [{"$match": match}, {"$group": group}], _MOST_CELLS),
+        lambda: asker.aggregate(HOURS.collection, [{"$match": match}, {"$group": group}], _MOST_CELLS),
     )
     cells = sorted([cell["_id"]["d"] - 1, cell["_id"]["h"], int(cell["views"])] for cell in found)
     return {"since": within.since, "until": within.until, "timezone": timezone, "cells": cells}
@@ -183,15 +184,15 @@ async def _activity(dashboard: Dashboard, given: dict[str, Any]) -> dict[str, An
 
 async def _audience(dashboard: Dashboard, given: dict[str, Any]) -> dict[str, Any]:
     within, asker = await dashboard.range_of(given), dashboard.asker
-    fields = ["date", "total_users", "new_users", "returning_users", "sessions", "avg_session_duration"]
+    start, wanted = USERS.start, within.touched(USERS.start, DAY_MS)
     found = await asker.once(
         ("audience", within.since, within.until),
-        lambda: asker.find(
-            "active_users", within.touched("timestamp", DAY_MS), fields, [("timestamp", -1)], _MOST_DAYS
-        ),
+        lambda: asker.find(USERS.collection, wanted, [start, *USERS.fields], [(start, -1)], _MOST_DAYS + 1),
     )
-    days = [{name: day.get(name) for name in fields} for day in reversed(found)]
-    return {"since": within.since, "until": within.until, "days": days}
+    newest, older = found[:_MOST_DAYS], found[_MOST_DAYS:]
+    days = [{name: day.get(name) for name in USERS.fields} for day in reversed(newest)]
+    since = newest[-1].get(start) if older else within.since
+    return {"since": since, "until": within.until, "days": days}
 
 
 async def _dead_letters(dashboard: Dashboard, given: dict[str, Any]) -> dict[str, Any]:

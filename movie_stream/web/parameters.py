@@ -16,7 +16,7 @@ from starlette.requests import Request
 from movie_stream.web.problems import Fault, Problem, bad_parameters, fault
 
 LONGEST: Final = 2_048
-"""The longest value, in characters; no parameter needs more."""
+"""The longest value, in characters, of a parameter that needs no more."""
 _MOST: Final = 32
 """More parameters than any request has."""
 _NO_OPERATOR: Final = "text in UTF-8 without $ and control characters"

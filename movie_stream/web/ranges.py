@@ -11,6 +11,7 @@ from typing import Any, Final
 from movie_stream.aggregates.window import MINUTE
 from movie_stream.events.moment import datetime_of, timestamp_ms_of
 from movie_stream.settings import parse_duration
+from movie_stream.web.figures import MINUTE_MS
 from movie_stream.web.parameters import Parameter
 from movie_stream.web.problems import bad_parameters, fault
 
@@ -21,7 +22,6 @@ _RFC_3339: Final = re.compile(
     r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?(?:([Zz])|([+ -])(\d{2}:\d{2}))", re.ASCII
 )
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_MINUTE_MS: Final = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +142,7 @@ async def resolved(given: Mapping[str, Any], now: datetime, stream_time: StreamT
     if last is None:
         if given["anchor"] is not None:
             raise bad_parameters(fault("anchor", "to be given with last alone", given["anchor"]))
-        if since is not None and until is not None and since > until:
-            raise bad_parameters(fault("since", "a time before until", since.isoformat()))
+        insist_on_order(since, until)
         return TimeRange(since, until)
     if since is not None or until is not None:
         raise bad_parameters(fault("last", "either last, or since and until", last))
@@ -157,10 +156,16 @@ async def resolved(given: Mapping[str, Any], now: datetime, stream_time: StreamT
     return TimeRange(datetime_of(start_ms), end)
 
 
+def insist_on_order(since: datetime | None, until: datetime | None) -> None:
+    """Raises a Problem (422) for a range that would end before it begins."""
+    if since is not None and until is not None and since > until:
+        raise bad_parameters(fault("since", "a time before until", since.isoformat()))
+
+
 def _end_of_minute(time: datetime) -> datetime:
     """The end of the minute that the time lies in.
 
     >>> _end_of_minute(datetime(2024, 10, 31, 14, 30, 5, tzinfo=UTC))
     datetime.datetime(2024, 10, 31, 14, 31, tzinfo=datetime.timezone.utc)
     """
-    return datetime_of(MINUTE.start_of(timestamp_ms_of(time)) + _MINUTE_MS)
+    return datetime_of(MINUTE.start_of(timestamp_ms_of(time)) + MINUTE_MS)

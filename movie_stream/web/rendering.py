@@ -42,10 +42,13 @@ class Listed:
     """The cursor of the next page."""
 
 
-def json_response(request: Request, value: Any) -> Response:
-    """Any value as JSON."""
+def json_response(request: Request, value: Mapping[str, Any], passing: Mapping[str, Any] | None = None) -> Response:
+    """A value as JSON. What is `passing`, such as the time, stands in it too, but makes it no other answer."""
     chosen(request, None, ("json",))
-    return answered(request, json_of(value), MEDIA_TYPES["json"])
+    body = json_of(value)
+    if not passing:
+        return answered(request, body, MEDIA_TYPES["json"])
+    return answered(request, json_of({**passing, **value}), MEDIA_TYPES["json"], tag=f"W/{tag_of(body)}")
 
 
 def list_response(request: Request, listed: Listed, form: Format) -> Response:
@@ -64,19 +67,26 @@ def list_response(request: Request, listed: Listed, form: Format) -> Response:
     return answered(request, body, MEDIA_TYPES[form], headers)
 
 
-def answered(request: Request, body: bytes, media_type: str, headers: Mapping[str, str] | None = None) -> Response:
-    """The body with its ETag; 304 without it where the reader names the same."""
-    tag = f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
+def answered(
+    request: Request, body: bytes, media_type: str, headers: Mapping[str, str] | None = None, tag: str | None = None
+) -> Response:
+    """The body with its ETag, or this one; 304 without it where the reader names the same."""
+    tag = tag or tag_of(body)
     said = {"ETag": tag, "Cache-Control": _CACHE, **(headers or {})}
     if has_already(request, tag):
         return Response(status_code=304, headers=said)
     return Response(body, 200, said, media_type)
 
 
+def tag_of(body: bytes) -> str:
+    """The strong ETag of a body."""
+    return f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
+
+
 def has_already(request: Request, tag: str) -> bool:
     """Whether If-None-Match names this ETag; weakly, as RFC 9110 has it."""
     named = ",".join(request.headers.getlist("if-none-match"))
-    return any(one.strip().removeprefix("W/") in (tag, "*") for one in named.split(","))
+    return any(one.strip().removeprefix("W/") in (tag.removeprefix("W/"), "*") for one in named.split(","))
 
 
 def chosen(request: Request, asked: str | None, there: Sequence[Format] = FORMATS) -> Format:

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from movie_stream.aggregates import results
 from movie_stream.aggregates.results import CALLED, Result
-from movie_stream.aggregates.shape import Column, Shape
+from movie_stream.aggregates.shape import RANK, Column, Shape
 from movie_stream.events.contract import TEXTS
 from movie_stream.events.event import slug_of
 from movie_stream.mongo import read
@@ -28,7 +28,7 @@ from movie_stream.web.models import document_model, page_model, row_model
 from movie_stream.web.openapi import operation
 from movie_stream.web.parameters import Parameter, Parameters, number_parameter
 from movie_stream.web.problems import bad_parameters, fault
-from movie_stream.web.ranges import SINCE, UNTIL
+from movie_stream.web.ranges import SINCE, UNTIL, insist_on_order
 from movie_stream.web.rendering import FORMAT, MEDIA_TYPES, Listed, list_response
 
 MOST: Final = 1_000
@@ -100,7 +100,7 @@ class Resource:
         return Parameter(
             "order",
             f"fields with commas between, a dash before one for the largest first, of {', '.join(sortable)}",
-            "What to sort by; without it the newest first, of one time what has most views.",
+            "What to sort by; without it the newest first, and of one time by _id, which never moves.",
             {"type": "string", "pattern": f"^{one}(,{one}){{0,7}}$", "maxLength": 256},
             lambda text: _parsed_order(text, sortable),
             longest=256,
@@ -109,8 +109,7 @@ class Resource:
     def query(self, given: Mapping[str, Any], sealer: Sealer) -> Query:
         """The query that the values of its parameters mean. Raises a Problem (422)."""
         since, until = given.get("since"), given.get("until")
-        if since is not None and until is not None and since > until:
-            raise bad_parameters(fault("since", "a time before until", since.isoformat()))
+        insist_on_order(since, until)
         query = self._query(given["limit"], given.get("genre"), since, until, given["order"] or ())
         if given["cursor"] is None:
             return query
@@ -148,7 +147,14 @@ class Resource:
         order: Order = (),
         after: tuple[Any, ...] | None = None,
     ) -> Query:
-        return Query(self.result, limit, genre, since, until, order, after, flat=self.flat)
+        return Query(self.result, limit, genre, since, until, order or self._unmoved, after, flat=self.flat)
+
+    @property
+    def _unmoved(self) -> Order:
+        """The newest first, and then by `_id`, which no view changes: a walk through pages meets each document once."""
+        start = ((self.shape.start, DOWN),) if self.shape.start else ()
+        rank = ((RANK, UP),) if self.flat else ()
+        return (*start, *rank) or (("_id", UP),)
 
 
 def all_resources() -> list[Resource]:
@@ -183,7 +189,8 @@ def _add(router: APIRouter, resource: Resource, asker: Asker, sealer: Sealer) ->
             async with asker.asking(query.collection) as db:
                 return await read.page(db, query, LIMIT_MS)
 
-        page = await asker.once((same(query), query.limit, query.after), ask)
+        # Who walks through pages asks each of them once.
+        page = await asker.once((same(query), query.limit, query.after), ask, keep=query.after is None)
         return list_response(request, resource.listed(page, query, sealer), form)
 
     item = row_model(resource.result) if resource.flat else document_model(resource.result)

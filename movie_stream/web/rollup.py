@@ -15,11 +15,11 @@ from movie_stream.web.figures import DAY_MS, HOUR_MS, MINUTE_MS, Figures, of_sum
 from movie_stream.web.hours import Hours
 from movie_stream.web.problems import Problem
 from movie_stream.web.ranges import TimeRange
+from movie_stream.web.stored import DAYS, MINUTES
 
 Part = tuple[Literal["minutes", "hours", "days"], int, int]
 """Which windows, from when to before when, in Unix milliseconds."""
 _MOST: Final = 300_000
-_DAYS: Final = "daily_stats"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,33 +78,33 @@ class Rollup:
         return found if slug is None else [row for row in found if row.slug == slug]
 
     async def _days(self, start_ms: int, end_ms: int, step_ms: int | None) -> list[Figures]:
-        wanted = {"timestamp": {"$gte": datetime_of(start_ms), "$lt": datetime_of(end_ms)}}
-        fields = ["slug", "genre", "timestamp", "daily_views", "rated_views", "avg_daily_rating"]
+        wanted = {DAYS.start: {"$gte": datetime_of(start_ms), "$lt": datetime_of(end_ms)}}
+        fields = [DAYS.start, DAYS.views, DAYS.average, *DAYS.fields]
         if step_ms == DAY_MS:
-            documents = await self._asker.find(_DAYS, wanted, fields, [("timestamp", 1)], _MOST)
-            rows = list(of_windows(documents, "timestamp", "daily_views", "avg_daily_rating"))
+            documents = await self._asker.find(DAYS.collection, wanted, fields, [(DAYS.start, 1)], _MOST)
+            rows = list(of_windows(documents, DAYS.start, DAYS.views, DAYS.average))
         else:
-            span = {} if step_ms is None else {"b": span_of("timestamp", step_ms)}
+            span = {} if step_ms is None else {"b": span_of(DAYS.start, step_ms)}
             group: dict[str, Any] = {
                 "_id": {"s": "$slug", **span},
-                **sums(average="avg_daily_rating", views="daily_views"),
+                **sums(average=DAYS.average, views=DAYS.views),
             }
-            documents = await self._asker.aggregate(_DAYS, [{"$match": wanted}, {"$group": group}], _MOST)
+            pipeline = [{"$match": wanted}, {"$group": group}]
+            documents = await self._asker.aggregate(DAYS.collection, pipeline, _MOST)
             rows = list(of_sums(documents))
         if len(documents) == _MOST:
             raise Problem(422, "there is too much in this range; ask for a shorter one")
         return rows
 
     async def _extent(self) -> Extent | None:
-        dated = {"window_start": {"$type": "date"}}
+        start, dated = MINUTES.start, {MINUTES.start: {"$type": "date"}}
         starts = [
-            await self._asker.find("movies_aggregates", dated, ["window_start"], [("window_start", direction)], 1)
-            for direction in (1, -1)
+            await self._asker.find(MINUTES.collection, dated, [start], [(start, direction)], 1) for direction in (1, -1)
         ]
         if not all(starts):
             return None
         (oldest,), (newest,) = starts
-        return Extent(oldest["window_start"], newest["window_start"] + timedelta(milliseconds=MINUTE_MS))
+        return Extent(oldest[start], newest[start] + timedelta(milliseconds=MINUTE_MS))
 
 
 def parts(start_ms: int, end_ms: int, step_ms: int | None) -> Iterator[Part]:

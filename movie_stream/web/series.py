@@ -115,7 +115,7 @@ def _count(start_ms: int, end_ms: int, step_ms: int) -> int:
 
 
 def series_router(dashboard: Dashboard) -> APIRouter:
-    """The resource."""
+    """Answers `/series`."""
     router = APIRouter()
 
     async def series(request: Request) -> Response:
@@ -144,6 +144,7 @@ async def _series(dashboard: Dashboard, within: TimeRange, genre: str | None, po
     if len(slugs) > _MOST_GENRES:
         shown.append({"genre": None, "slug": None, "views": others})
     totals = axis.totals(rows)
+    by_day = axis.resolution == "day"  # of whole days no extremes are kept, so hours at the edges are shown without too
     return {
         "resolution": axis.resolution,
         "step_s": axis.step_ms // 1_000,
@@ -153,6 +154,6 @@ async def _series(dashboard: Dashboard, within: TimeRange, genre: str | None, po
         "genres": shown,
         "views": [total.views for total in totals],
         "avg_rating": [total.avg_rating for total in totals],
-        "min_rating": [total.least for total in totals],
-        "max_rating": [total.most for total in totals],
+        "min_rating": [None if by_day else total.least for total in totals],
+        "max_rating": [None if by_day else total.most for total in totals],
     }

@@ -21,6 +21,7 @@ from movie_stream.web.ranges import RANGE
 from movie_stream.web.rendering import json_response
 from movie_stream.web.resources import GENRE
 from movie_stream.web.series import TREND_POINTS, TREND_STEPS, Axis
+from movie_stream.web.stored import USERS
 
 _PARAMETERS: Final = Parameters((*RANGE, GENRE))
 _DAYS: Final = 30
@@ -40,7 +41,7 @@ class UsersOfDay(Trend):
 
 
 class Summary(BaseModel):
-    """The tiles."""
+    """The figures of the dashboard's tiles, of the range and genre that were asked for."""
 
     now: datetime
     stream_time: datetime | None
@@ -57,7 +58,7 @@ class Summary(BaseModel):
 
 
 def summary_router(dashboard: Dashboard) -> APIRouter:
-    """The resource."""
+    """Answers `/summary`."""
     router = APIRouter()
 
     async def summary(request: Request) -> Response:
@@ -70,7 +71,6 @@ def summary_router(dashboard: Dashboard) -> APIRouter:
         return json_response(
             request,
             {
-                "now": datetime.now(UTC),
                 "stream_time": stream_time,
                 "since": within.since,
                 "until": within.until,
@@ -83,6 +83,7 @@ def summary_router(dashboard: Dashboard) -> APIRouter:
                 "workers": samples[-1].workers,
                 "database_empty": stream_time is None,
             },
+            passing={"now": datetime.now(UTC)},
         )
 
     words = "Totals of a range, and how the workers do"
@@ -105,7 +106,7 @@ async def _figures(
 
 
 async def _users(dashboard: Dashboard) -> dict[str, Any]:
-    found = await dashboard.asker.find("active_users", {}, ["date", "total_users"], [("timestamp", -1)], _DAYS)
+    found = await dashboard.asker.find(USERS.collection, {}, list(USERS.fields), [(USERS.start, -1)], _DAYS)
     newest = found[0] if found else {}
     return {
         "value": newest.get("total_users"),

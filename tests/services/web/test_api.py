@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 from collections import Counter
@@ -23,6 +24,7 @@ from movie_stream.settings import Settings
 from tests.support.reference import HOUR_MS, MINUTE_MS
 from tests.support.web_asking import API, HOST, VIEWS, asking, got, moment, timestamp_ms
 from tests.support.web_fixture import GENRES, MIDNIGHT_MS
+from tests.support.whole_path import PATIENCE_S
 
 NAMES = [result.collection for result in RESULTS]
 LISTS = [result.collection for result in RESULTS if Shape.of(result).entries]
@@ -40,6 +42,22 @@ async def pages(client: httpx.AsyncClient, path: str, **parameters: Any) -> Asyn
         answer = await client.get(f"{HOST}{answer.links['next']['url']}")
 
 
+async def test_a_document_that_grows_between_two_pages_is_met_all_the_same(
+    api_of_my_own: httpx.AsyncClient, settings: Settings
+) -> None:
+    views = {"daily_stats": "daily_views", "category_stats": "total_views", "movies_aggregates": "total_views"}
+    async with opened(settings) as db:
+        for name, field in views.items():
+            wanted = {one["_id"] async for one in db[name].find({}, {"_id": 1})}
+            met: list[str] = []
+            async for page in pages(api_of_my_own, name, limit=len(wanted) // 3):
+                met += [one["_id"] for one in page["items"]]
+                ahead = await db[name].find({"_id": {"$nin": met}}, {"_id": 1}).to_list(None)
+                grown = {"$in": [one["_id"] for one in ahead]}
+                await db[name].update_many({"_id": grown}, {"$inc": {field: 1_000_000}})
+            assert (set(met), len(met)) == (wanted, len(wanted)), name
+
+
 # ---- results -------------------------------------------------------------------------------------------------------
 
 
@@ -53,10 +71,12 @@ async def test_the_index_has_all_results_and_leads_to_them(api: httpx.AsyncClien
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_result_is_what_stands_in_mongodb(api: httpx.AsyncClient, filled: Settings, name: str) -> None:
-    """In the order of `show`, page after page, in all three formats."""
+    """The newest first and then by `_id`, page after page, in all three formats."""
     async with opened(filled) as db:
         result = next(result for result in RESULTS if result.collection == name)
-        stored = (await read.page(db, Query(result, 10_000))).documents
+        stored = sorted((await read.page(db, Query(result, 10_000))).documents, key=lambda one: str(one["_id"]))
+        if start := Shape.of(result).start:
+            stored.sort(key=lambda one: one[start], reverse=True)
     wanted = orjson.loads(orjson.dumps(stored[:2_500], option=orjson.OPT_UTC_Z))
     limit = max(len(stored) // 3, 1)
     found = [item async for page in pages(api, name, limit=min(limit, 1_000)) for item in page["items"]]
@@ -189,6 +209,19 @@ async def test_what_is_known_already_is_not_sent_again(api: httpx.AsyncClient) -
         assert (head.status_code, head.content, head.headers["etag"]) == (200, b"", first.headers["etag"])
 
 
+async def test_a_summary_is_not_sent_again_only_because_time_passes(api: httpx.AsyncClient) -> None:
+    """What the workers do is sampled each second, and makes it another one: of a pair between two samples, no more."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            first = await api.get("summary")
+            again = await api.get("summary", headers={"If-None-Match": first.headers["etag"]})
+            if again.status_code == 304:
+                break
+    assert (again.content, again.headers["etag"]) == (b"", first.headers["etag"])
+    assert first.headers["etag"].startswith("W/"), "the time in it is another one"
+    assert datetime.fromisoformat(first.json()["now"]).tzinfo is not None
+
+
 async def test_documents_of_an_older_version(api_of_my_own: httpx.AsyncClient, settings: Settings) -> None:
     """They lack fields, or have others in their place; what is left is told."""
     async with opened(settings) as db:
@@ -198,6 +231,7 @@ async def test_documents_of_an_older_version(api_of_my_own: httpx.AsyncClient, s
             about = {start: datetime(2024, 10, 31, 12, tzinfo=UTC)} if start else {}
             await db[name].insert_one({"_id": "old", **about})
         await db["movies_aggregates"].insert_one({"_id": "older"})
+        await db["category_stats"].insert_one({"_id": "nameless", "slug": "nameless", "total_views": 1_000_000})
         await db["top_movies"].insert_one(
             {"_id": "odd", "top_movies": "none", "timestamp": datetime(2024, 11, 2, tzinfo=UTC)}
         )
@@ -212,5 +246,10 @@ async def test_documents_of_an_older_version(api_of_my_own: httpx.AsyncClient, s
         for last in ("all", "24h"):
             more = {} if path == "dead-letters" else {"last": last} | ({"anchor": "stream"} if last != "all" else {})
             assert (await api_of_my_own.get(path, params=more)).status_code == 200, path
+    genres = (await got(api_of_my_own, "genres", limit=1_000))["items"]
+    figures = {"views": 1_000_000, "avg_rating": None, "unique_users": None}
+    assert genres[0] == {"genre": "nameless", "slug": "nameless", **figures}
+    assert {one["genre"] for one in genres} == {"nameless", *GENRES}
+    assert len((await got(api_of_my_own, "genres", limit=len(genres)))["items"]) == len(genres)
     [worker] = (await got(api_of_my_own, "workers"))["items"]
     assert (worker["id"], worker["host"], worker["silent"]) == ("w", None, False)

@@ -66,6 +66,8 @@ async def test_any_range_is_that_of_its_views(api: httpx.AsyncClient) -> None:
                 ratings = [view["rating"] for view in views if view["rating"] is not None]
                 assert series["min_rating"][at] == min(ratings, default=None)
                 assert series["max_rating"][at] == max(ratings, default=None)
+            else:
+                assert (series["min_rating"][at], series["max_rating"][at]) == (None, None)
         summary = await got(api, "summary", **within, **one)
         assert summary["views"]["value"] == sum(summary["views"]["trend"]) == len(wanted.views)
         assert summary["avg_rating"]["value"] == average(wanted.views)

@@ -10,10 +10,11 @@ from pymongo.errors import ExecutionTimeout, OperationFailure, ServerSelectionTi
 
 from movie_stream.errors import MongoUnreachable, MovieStreamError
 from movie_stream.mongo.client import Database
-from movie_stream.mongo.read import QueryTooSlow
+from movie_stream.mongo.read import Page, QueryTooSlow
 from movie_stream.web import asking
 from movie_stream.web.asking import Asker
 from movie_stream.web.problems import Problem, problem_of
+from tests.support.whole_path import PATIENCE_S
 
 
 class Servers:
@@ -168,3 +169,85 @@ async def test_what_is_asked_ends_with_the_server(asker: Asker) -> None:
     await asker.end()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+async def gone(asker: Asker) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while asker._answers:  # noqa: ASYNC110  (it is told to nobody)
+            await asyncio.sleep(0)
+
+
+async def test_what_was_answered_is_dropped_without_anybody_asking_again(asker: Asker) -> None:
+    async def ask() -> list[int]:
+        return [7]
+
+    for key in range(20):
+        await asker.once(key, ask)
+    await gone(asker)
+    assert asker._rows == 0
+    assert await asker.once(0, ask) == [7]
+    await asker.end()
+
+
+async def test_answers_are_bounded_by_their_rows(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "_AGAIN_WITHIN_S", PATIENCE_S)
+    monkeypatch.setattr(asking, "_MOST_ROWS", 100)
+    monkeypatch.setattr(asking, "_MOST_ANSWERS", 30)
+    asked: list[int] = []
+
+    async def page(documents: int, entries: int) -> Page:
+        asked.append(documents)
+        return Page([{"_id": f"{n}", "films": [{}] * entries} for n in range(documents)], None)
+
+    for key in range(9):
+        await asker.once(key, lambda: page(2, 9))
+        assert asker._rows == sum(answer.rows for answer in asker._answers.values()) == min(key + 1, 5) * 20
+    assert list(asker._answers) == [4, 5, 6, 7, 8], "the oldest go first"
+    await asker.once(8, lambda: page(2, 9))
+    assert len(asked) == 9
+    await asker.once("large", lambda: page(11, 9))
+    assert "large" not in asker._answers
+    for key in range(100):
+        await asker.once(key, lambda: page(0, 0))
+    assert len(asker._answers) == 30
+    asker.forget()
+    assert (asker._rows, len(asker._answers)) == (0, 0)
+
+
+async def test_what_is_not_to_be_kept_is_shared_only_while_it_is_asked(
+    asker: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "_AGAIN_WITHIN_S", PATIENCE_S)
+    answers = iter(range(9))
+
+    async def ask() -> int:
+        await asyncio.sleep(0)
+        return next(answers)
+
+    both = await asyncio.gather(*(asker.once("page", ask, keep=False) for _ in range(2)))
+    assert both == [0, 0]
+    assert not asker._answers
+    assert await asker.once("page", ask, keep=False) == 1
+
+
+async def test_what_was_asked_before_a_change_is_not_kept_when_it_comes(
+    asker: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "_AGAIN_WITHIN_S", PATIENCE_S)
+    answer = asyncio.Event()
+
+    async def late() -> str:
+        await answer.wait()
+        return "before"
+
+    async def now() -> str:
+        return "after"
+
+    waiting = asyncio.create_task(asker.once("key", late))
+    await asyncio.sleep(0)
+    asker.forget()
+    assert await asker.once("key", now) == "after"
+    answer.set()
+    assert await waiting == "before"
+    assert await asker.once("key", now) == "after"
+    await asker.end()

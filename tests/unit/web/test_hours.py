@@ -25,6 +25,8 @@ class Stored:
     def __init__(self) -> None:
         self.changes = 0
         self.minutes: dict[tuple[int, str], int] = {}
+        self.run = 1
+        """The run that has counted the minutes."""
         self.said: dict[int, tuple[int, int | None]] = {}
         self.asked: list[tuple[int, int]] = []
 
@@ -52,7 +54,7 @@ class Stored:
         start, end = ((time - datetime_of(FIRST)) // timedelta(hours=1) for time in bounds.values())
         self.asked.append((start, end))
         return [
-            {"slug": slug, "genre": slug, "window_start": datetime_of(at), "total_views": views, "rated_views": 0}
+            {"slug": slug, "genre": slug, "window_start": datetime_of(at), "total_views": views, "_run": self.run}
             for (at, slug), views in self.minutes.items()
             if bounds["$gte"] <= datetime_of(at) < bounds["$lt"]
         ]
@@ -112,10 +114,26 @@ async def test_an_hour_whose_minutes_come_after_it(hours: Hours, stored: Stored)
 async def test_another_run_counts_anew(hours: Hours, stored: Stored) -> None:
     await views(hours)
     moved = dict(stored.minutes)
-    stored.minutes = {(at, "a"): count for (at, _), count in moved.items()}
+    stored.minutes, stored.run = {(at, "a"): count for (at, _), count in moved.items()}, 2
     for hour in range(4):
         stored.say(FIRST + hour * HOUR_MS, run=2)
     assert await views(hours) == {"a": sum(moved.values())}
+
+
+async def test_another_run_whose_hours_are_written_before_their_minutes(hours: Hours, stored: Stored) -> None:
+    """With sums that agree already: the minutes are still those of the run before."""
+    await views(hours)
+    moved = dict(stored.minutes)
+    for hour in range(4):
+        stored.say(FIRST + hour * HOUR_MS, run=2)
+    assert await views(hours) == counted(stored)
+    stored.minutes, stored.run = {(at, "a"): count for (at, _), count in moved.items()}, 2
+    stored.changes += 1
+    assert await views(hours) == {"a": sum(moved.values())}
+    before = len(stored.asked)
+    stored.changes += 1
+    assert await views(hours) == {"a": sum(moved.values())}
+    assert len(stored.asked) == before, "all are of one run now"
 
 
 async def test_what_never_agrees_is_asked_less_and_less(
@@ -142,6 +160,14 @@ async def test_the_rows_that_are_kept_are_bounded(stored: Stored, monkeypatch: p
     assert await views(hours) == counted(stored)
     assert sum(len(kept.rows) for kept in hours._kept["minutes"].values()) <= 20
     assert await views(hours) == counted(stored)
+
+
+async def test_hours_without_views_are_bounded_too(stored: Stored, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_ROWS", 20)
+    hours = Hours(cast(Asker, stored))
+    for day in range(100, 200):
+        assert await hours.rows("minutes", FIRST + day * 24 * HOUR_MS, FIRST + (day + 1) * 24 * HOUR_MS) == []
+        assert len(hours._kept["minutes"]) <= 20
 
 
 async def test_of_many_gaps_one_query_is_made(hours: Hours, stored: Stored) -> None:

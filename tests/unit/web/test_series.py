@@ -65,6 +65,11 @@ def test_totals_are_sums(given_rows: list[tuple[int, str, int, int | None]]) -> 
         assert total.views == sum(views for _, _, views, _ in within)
         assert total.avg_rating == (sum(ratings) / len(ratings) if ratings else None)
         assert (total.least, total.most) == (min(ratings, default=None), max(ratings, default=None))
+        if ratings:  # and a part that is rated, of which nobody has kept them
+            total.add(Figures(step * 5 * MINUTE_MS, "a", "a", 1, 1, 2_000_000))
+            assert (total.least, total.most) == (None, None)
+        total.add(Figures(step * 5 * MINUTE_MS, "a", "a", 1, 1, 3_000_000, 3.0, 3.0))
+        assert (total.least, total.most) == ((None, None) if ratings else (3.0, 3.0))
     *lines, others = axis.views(rows, ["a", "b"])
     assert [sum(line) for line in (*lines, others)] == [
         sum(views for _, slug, views, _ in given_rows if slug == name) for name in "abc"
