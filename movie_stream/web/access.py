@@ -12,7 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from movie_stream.web.problems import Problem, later
-from movie_stream.web.session import CHALLENGE, Doorkeeper
+from movie_stream.web.session import CHALLENGE, Doorkeeper, address_in, bearer_in
 
 API: Final = "/api/v1"
 MOST_BODY_BYTES: Final = 64 << 10
@@ -116,8 +116,15 @@ class Guarded:
         length = headers.get("content-length", "0")
         if not length.isdigit() or len(length) > 18 or int(length) > MOST_BODY_BYTES:
             raise _too_large()
-        is_ours = (path == API or path.startswith(f"{API}/")) and path != _OPEN
-        if is_ours and not self._keeper.lets_in(headers, time.time()):
+        needs_token = (path == API or path.startswith(f"{API}/")) and path != _OPEN
+        if self._keeper.lets_in(headers, time.time()):
+            return
+        if bearer_in(headers) is not None:
+            # Counted where no token is needed too: what these say to its holder would tell a right guess.
+            problem = self._keeper.wrong_token(address_in(scope), time.monotonic())
+            if needs_token or problem.status != 401:
+                raise problem
+        elif needs_token:
             raise Problem(401, "expected Authorization: Bearer with the token of API_TOKEN", headers=CHALLENGE)
 
 

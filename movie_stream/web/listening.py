@@ -156,6 +156,7 @@ def config_of(app: Any) -> uvicorn.Config:
         lifespan="on",
         log_config=None,
         access_log=False,
+        proxy_headers=False,  # any client of this host could name another address with each guess of the token
         server_header=False,
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_ANSWERS_END_WITHIN_S,

@@ -147,6 +147,17 @@ def test_other_hosts_need_the_token(settings: Settings, tmp_path: Path) -> None:
     assert TOKEN.encode() not in b"".join(server.printed)
 
 
+def test_a_guesser_has_one_address_whatever_its_headers_say(settings: Settings) -> None:
+    with serving(settings, API_TOKEN=TOKEN) as server, httpx.Client(base_url=server.api, trust_env=False) as guesser:
+        for number in range(60):
+            shown = {"authorization": f"Bearer guess-{number}", "x-forwarded-for": f"192.0.2.{number}"}
+            answer = guesser.get("health/live", headers=shown, timeout=PATIENCE_S)
+            if answer.status_code == 429:
+                break
+        assert answer.status_code == 429
+        assert ask(server, "health/live", authorization=f"Bearer {TOKEN}").status_code == 200
+
+
 def test_insecure_is_meant(settings: Settings) -> None:
     with serving(settings, "--host", "0.0.0.0", "--insecure") as server:
         local = Serving(server.process, server.address.replace("0.0.0.0", "127.0.0.1"), server.printed)
