@@ -16,11 +16,12 @@ from typing import Any, Final
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from movie_stream.mongo.written import json_of
 from movie_stream.web.coalesced import Event
 from movie_stream.web.feed import Feed, TooManyReaders
+from movie_stream.web.listening import TRANSPORT
 from movie_stream.web.openapi import operation
 from movie_stream.web.parameters import Parameter, Parameters
 from movie_stream.web.problems import later
@@ -37,7 +38,6 @@ _BUFFER_BYTES: Final = 16 << 10
 """What is kept for a reader, in this process and once more in the system."""
 _ACKNOWLEDGED_WITHIN_MS: Final = 30_000
 _LONGEST_ID: Final = 1_000
-_TRANSPORT: Final = "movie_stream.transport"
 _MEDIA_TYPE: Final = "text/event-stream"
 
 
@@ -70,17 +70,6 @@ _DESCRIPTION: Final = (
     "collections have changed since the event before, at most four times a second; `reset`, that this is not known, so "
     "that everything has to be asked for again. Each has an id to come back with."
 )
-
-
-class Reached:
-    """The application, whose answers can reach the connection that they are sent on."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        transport = getattr(getattr(send, "__self__", None), "transport", None)
-        await self._app({**scope, _TRANSPORT: transport}, receive, send)
 
 
 def changes_router(feed: Feed) -> APIRouter:
@@ -136,7 +125,7 @@ class _Stream(StreamingResponse):
         self._events = events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        transport = scope.get(_TRANSPORT)
+        transport = scope.get(TRANSPORT)
         if transport is not None:
             _keep_little(transport)
 

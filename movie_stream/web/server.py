@@ -22,13 +22,13 @@ from movie_stream.mongo.users import may_write
 from movie_stream.settings import Settings
 from movie_stream.web.access import API, Guarded, is_loopback
 from movie_stream.web.asking import PATIENCE_MS, Asker
-from movie_stream.web.changes import Reached, changes_router
+from movie_stream.web.changes import changes_router
 from movie_stream.web.cursor import Sealer
 from movie_stream.web.dashboard import Dashboard
 from movie_stream.web.feed import Feed
 from movie_stream.web.health import health_router
 from movie_stream.web.index import index_router
-from movie_stream.web.listening import Server, bound, config_of
+from movie_stream.web.listening import Reached, Server, bound, config_of
 from movie_stream.web.panels import panels_router
 from movie_stream.web.problems import Problem, problem_of
 from movie_stream.web.pulse import Pulse

@@ -56,6 +56,20 @@ def raw(server: Serving, octets: bytes) -> bytes:
         return received(peer)
 
 
+def trickling(peer: socket.socket, size: int) -> bytes:
+    """What comes first while a body of this size is sent one byte a second; empty where the connection is cut."""
+    peer.settimeout(1.0)
+    for _ in range(size):
+        try:
+            peer.sendall(b" ")
+            return peer.recv(65_536)
+        except TimeoutError:
+            continue
+        except (BrokenPipeError, ConnectionResetError):
+            return b""
+    raise AssertionError("all of it was waited for")
+
+
 # ---- begins and ends -----------------------------------------------------------------------------------------------
 
 
@@ -262,15 +276,18 @@ def test_requests_that_are_none(settings: Settings) -> None:
 
 
 def test_a_client_that_hangs_is_dropped(settings: Settings) -> None:
-    assert listening._REQUEST_WITHIN_S == 10
+    assert listening.REQUEST_WITHIN_S == 10
     with serving(settings) as server:
-        peers = [connected(server) for _ in range(4)]
+        peers = [connected(server) for _ in range(5)]
         try:
             peers[1].sendall(b"GET / HT")
             peers[2].sendall(b"GET /api/v1/health/live HTTP/1.1\r\nHost: localhost\r\n")
             peers[3].sendall(b"POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n{")
+            peers[4].sendall(b"POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n")
             assert ask(server, "health/live").status_code == 200
-            for peer in peers:
+            answer = trickling(peers[4], 1_000)
+            assert (answer or received(peers[4])).startswith(b"HTTP/1.1 408 ")
+            for peer in peers[:4]:
                 assert received(peer).startswith(b"HTTP/1.1 408 ")
         finally:
             for peer in peers:

@@ -13,12 +13,13 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from movie_stream.web import session
+from movie_stream.web import access, session
 from movie_stream.web.access import MOST_BODY_BYTES, MOST_PATH_BYTES, SECURITY, Guarded, is_loopback
 from movie_stream.web.problems import Problem
 from movie_stream.web.session import COOKIE, Doorkeeper, session_router
 
 TOKEN = "a-token-of-ours"
+PATIENCE_S = 60.0
 
 
 def guarded(token: str | None = None, only_hosts: frozenset[str] | None = frozenset()) -> Guarded:
@@ -189,6 +190,20 @@ async def test_bodies_and_addresses_have_bounds() -> None:
         assert (await asked.post("/api/v1/session", content=pieces())).status_code == 413
         assert (await asked.get("/", headers={"content-length": "-1"})).status_code == 413
         assert (await asked.get("/?a=" + "x" * MOST_PATH_BYTES)).status_code == 414
+
+
+async def test_a_body_that_trickles_is_waited_for_no_longer_than_one_that_does_not_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(access, "REQUEST_WITHIN_S", 0.2)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        while True:
+            await asyncio.sleep(0.01)
+            yield b"x"
+
+    async with client(guarded(TOKEN)) as asked, asyncio.timeout(PATIENCE_S):
+        assert (await asked.post("/api/v1/session", content=pieces())).status_code == 408
 
 
 async def test_streams_end_with_the_server() -> None:
