@@ -26,7 +26,7 @@ from movie_stream.web.changes import changes_router
 from movie_stream.web.cursor import Sealer
 from movie_stream.web.dashboard import Dashboard
 from movie_stream.web.feed import Feed
-from movie_stream.web.health import health_router
+from movie_stream.web.health import HealthCheck, health_router
 from movie_stream.web.index import index_router
 from movie_stream.web.listening import Reached, Server, bound, config_of
 from movie_stream.web.panels import panels_router
@@ -133,8 +133,9 @@ def built(db: Database, dashboard: Dashboard, feed: Feed, keeper: Doorkeeper) ->
     def lets_in(request: Request) -> bool:
         return keeper.lets_in(request.headers, time.time())
 
-    app.include_router(health_router(dashboard, lets_in, described=True), prefix=API)
-    app.include_router(health_router(dashboard, lets_in, described=False))
+    health = HealthCheck(dashboard)
+    app.include_router(health_router(health, lets_in, described=True), prefix=API)
+    app.include_router(health_router(health, lets_in, described=False))
     app.include_router(resources_router(dashboard.asker, Sealer.new(keeper)), prefix=API)
     app.include_router(static_router(Files()))
     return app

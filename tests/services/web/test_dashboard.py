@@ -256,22 +256,3 @@ async def test_a_genre_may_be_called_anything(settings: Settings) -> None:
             answer = await client.get(f"category_stats?genre={quote(octets)}")
             assert answer.status_code in (414, 422)
         assert (await got(client, "category_stats", genre="Unknown"))["items"] == []
-
-
-async def test_health_of_what_is_there(api: httpx.AsyncClient, filled: Settings) -> None:
-    assert await got(api, "health/live") == {"status": "ok"}
-    ready = await got(api, "health/ready")
-    assert ready["status"] == "ok"
-    assert {name: check["status"] for name, check in ready["checks"].items()} == {
-        "mongodb": "ok",
-        "broker": "ok",
-        "workers": "warn",
-        "lag": "warn",
-        "newest_result": "warn",
-    }
-    nowhere = filled.model_copy(update={"kafka_bootstrap_servers": "127.0.0.1:1"})
-    async with asking(nowhere) as client:
-        answer = await client.get("health/ready")
-        assert (answer.status_code, answer.json()["status"]) == (503, "failing")
-        assert answer.json()["checks"]["broker"]["status"] == "fail"
-        assert "127.0.0.1:1" in answer.json()["checks"]["broker"]["detail"]

@@ -198,7 +198,7 @@ async def test_mongodb_away_at_the_start_and_later(settings: Settings, tmp_path:
             assert "no MongoDB answers" in answer.json()["detail"]
         ready = ask(server, "health/ready")
         assert (ready.status_code, ready.json()["checks"]["mongodb"]["status"]) == (503, "fail")
-        assert ready.json()["checks"]["workers"]["status"] == "warn"
+        assert ready.json()["checks"]["workers"]["status"] == "unknown"
         assert ask(server, "health/live").status_code == 200
         with mongo:
             await fill(settings, events(200))
