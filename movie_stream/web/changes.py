@@ -10,7 +10,8 @@ import asyncio
 import logging
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from time import monotonic
 from typing import Any, Final
 
 from fastapi import APIRouter
@@ -28,8 +29,8 @@ from movie_stream.web.problems import later
 
 logger = logging.getLogger(__name__)
 
-BEAT_EVERY_S: Final = 10.0
-"""How often something is sent where nothing changes."""
+BEAT_EVERY_S: Final = 5.0
+"""How often a beat is sent, by which a reader knows that the connection has not died."""
 WRITTEN_WITHIN_S: Final = 10.0
 """How long a reader may leave full what is kept for it."""
 COME_BACK_MS: Final = 1_000
@@ -39,6 +40,7 @@ _BUFFER_BYTES: Final = 16 << 10
 _ACKNOWLEDGED_WITHIN_MS: Final = 30_000
 _LONGEST_ID: Final = 1_000
 _MEDIA_TYPE: Final = "text/event-stream"
+_BEAT: Final = b"event: beat\ndata: {}\n\n"
 
 
 def _yes_or_no(text: str) -> bool:
@@ -68,12 +70,12 @@ _PARAMETERS: Final = Parameters(
 _DESCRIPTION: Final = (
     "Server-sent events. `status` tells where changes come from and whether MongoDB answers; `change`, how often which "
     "collections have changed since the event before, at most four times a second; `reset`, that this is not known, so "
-    "that everything has to be asked for again. Each has an id to come back with."
+    "that everything has to be asked for again. These have an id to come back with; `beat` comes every five seconds."
 )
 
 
-def changes_router(feed: Feed) -> APIRouter:
-    """The resource."""
+def changes_router(feed: Feed, lets_in: Callable[[Request], bool]) -> APIRouter:
+    """The stream of changes, which ends once `lets_in` would not let its request in any more."""
     router = APIRouter()
     content = {_MEDIA_TYPE: {"schema": {"type": "string"}}}
     described = operation("What changes, as it happens", _PARAMETERS, None, "results", content)
@@ -81,27 +83,36 @@ def changes_router(feed: Feed) -> APIRouter:
 
     @router.api_route("/changes", description=_DESCRIPTION, **described)
     async def changes(request: Request) -> Response:
-        return changes_response(feed, request)
+        return changes_response(feed, request, lambda: lets_in(request))
 
     return router
 
 
-def changes_response(feed: Feed, request: Request) -> StreamingResponse:
+def changes_response(feed: Feed, request: Request, may_read: Callable[[], bool]) -> StreamingResponse:
     """The stream. Raises a Problem: 422 for a parameter that is wrong, 503 where there are too many readers."""
     given = _PARAMETERS.read(request)
     last_event_id = request.headers.get("last-event-id") or given["last_event_id"]
     if feed.is_full:
         raise later(str(TooManyReaders()), after_s=10)
-    return _Stream(_events(feed, last_event_id, detail=bool(given["detail"])))
+    return _Stream(_events(feed, last_event_id, may_read, detail=bool(given["detail"])))
 
 
-async def _events(feed: Feed, last_event_id: str | None, *, detail: bool) -> AsyncIterator[bytes]:
+async def _events(
+    feed: Feed, last_event_id: str | None, may_read: Callable[[], bool], *, detail: bool
+) -> AsyncIterator[bytes]:
     yield f"retry: {COME_BACK_MS}\n\n".encode()
     try:
         async with feed.subscribe(last_event_id, detail) as reader:
+            beat_at_s = monotonic() + BEAT_EVERY_S
             while True:
-                event = await reader.next(BEAT_EVERY_S)
-                yield b": beat\n\n" if event is None else written(event)
+                event = await reader.next(max(beat_at_s - monotonic(), 0.0))
+                if event is not None:
+                    yield written(event)
+                if monotonic() >= beat_at_s:  # among many events too
+                    if not may_read():
+                        return
+                    yield _BEAT
+                    beat_at_s = monotonic() + BEAT_EVERY_S
     except (StopAsyncIteration, TooManyReaders):
         return
 

@@ -128,11 +128,11 @@ def built(db: Database, dashboard: Dashboard, feed: Feed, keeper: Doorkeeper) ->
     app.include_router(index_router(app, db.name, token_required=keeper.required), prefix=API)
     for router in (series_router, summary_router, panels_router):
         app.include_router(router(dashboard), prefix=API)
-    app.include_router(changes_router(feed), prefix=API)
 
     def lets_in(request: Request) -> bool:
         return keeper.lets_in(request.headers, time.time())
 
+    app.include_router(changes_router(feed, lets_in), prefix=API)
     health = HealthCheck(dashboard)
     app.include_router(health_router(health, lets_in, described=True), prefix=API)
     app.include_router(health_router(health, lets_in, described=False))
