@@ -146,11 +146,10 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, self.end)
-        loop.set_exception_handler(_in_one_line)
+        loop.set_exception_handler(_in_one_line)  # to the end of the loop, since some comes after that of the server
         try:
             yield
         finally:
-            loop.set_exception_handler(None)
             for number in _SIGNALS:
                 loop.remove_signal_handler(number)
 
