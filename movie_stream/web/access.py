@@ -20,7 +20,7 @@ MOST_BODY_BYTES: Final = 64 << 10
 MOST_PATH_BYTES: Final = 8 << 10
 """The longest address of a request, with its query."""
 _OPEN: Final = f"{API}/session"
-"""What of the API needs no token."""
+"""The one path of the API that needs no token."""
 _POLICY: Final = "; ".join(
     (
         "default-src 'none'",
@@ -174,7 +174,7 @@ class _Answer:
         return self._began and not self._ended
 
     async def cut_off(self) -> None:
-        """Ends the answer here."""
+        """Ends the answer with what was sent so far; one that has not begun is 503."""
         if not self._began:
             await later("the server is ending").response()({"type": "http"}, _nothing, self)
         elif not self._ended:

@@ -160,7 +160,7 @@ class _Stream(StreamingResponse):
 
 
 class _CutOffError(Exception):
-    """The reader does not read."""
+    """The reader has not read for WRITTEN_WITHIN_S; nothing more is sent to it."""
 
 
 def _keep_little(transport: Any) -> None:

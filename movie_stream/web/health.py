@@ -37,13 +37,13 @@ _BROKER_KEPT_S: Final = 5.0
 
 
 class Live(BaseModel):
-    """The process answers."""
+    """What `/health/live` answers, always: that it does is what it says."""
 
     status: Literal["ok"]
 
 
 class Check(BaseModel):
-    """One thing that is needed."""
+    """How it is with one thing that is needed, and why where it is not `ok`."""
 
     status: State
     detail: str | None = None

@@ -84,15 +84,15 @@ async def application(settings: Settings, *, open_to_all: bool = False) -> Async
         asker = Asker(db)
         dashboard = Dashboard(settings, asker, Rollup(asker), Pulse(asker))
         feed = Feed(db, asker.forget)
-        beside = [asyncio.create_task(feed.run()), asyncio.create_task(_warn_of_a_writer(db))]
+        background = [asyncio.create_task(feed.run()), asyncio.create_task(_warn_of_a_writer(db))]
         try:
             app = built(db, dashboard, feed, keeper)
             any_host = keeper.required or open_to_all
             yield Guarded(app, keeper, None if any_host else frozenset({settings.api_host.lower()}))
         finally:
-            for task in beside:
+            for task in background:
                 task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            await asyncio.gather(*background, return_exceptions=True)
             await dashboard.pulse.end()
             await asker.end()
 

@@ -35,10 +35,10 @@ _HEADER_TEXT: Final = 54
 
 
 class Screen(Protocol):
-    """Shows the state of the demo."""
+    """Where the state of the demo is shown, a terminal or plain lines."""
 
     def show(self, run: DemoState) -> None:
-        """Shows the present state."""
+        """Shows the state as it is now, where enough has changed since the last time."""
 
 
 @contextmanager
