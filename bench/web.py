@@ -25,6 +25,7 @@ from bench.filled import Filled, fill
 from bench.meter import Meter, PeerFailed
 from bench.ours import COMMAND, variables
 from bench.running import Run
+from movie_stream.commands.serve import SERVING
 from movie_stream.mongo import schema
 from movie_stream.mongo.client import opened
 from movie_stream.settings import Settings
@@ -41,7 +42,7 @@ SECONDS: Final = 60.0
 STARTED_WITHIN_S: Final = 60.0
 READING_S: Final = 15.0
 CHANGES_A_SECOND: Final = 4
-_SERVING: Final = re.compile(r"Serving the results at (http://\S+)")
+_SERVING: Final = re.compile(rf"{SERVING}(http://\S+)")
 _ADDRESS: Final = "address"
 _ASSET: Final = re.compile(r"""["'(]((?:/static/|\.{1,2}/)[\w./-]+\.(?:js|css|svg|json|woff2))["')]""")
 _LANGUAGE: Final = "/static/i18n/en.json"

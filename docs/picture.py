@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.terminal_theme import MONOKAI
 
 from movie_stream.commands.demo import command as demo
-from movie_stream.commands.demo.live import DemoState, Screen, frame
+from movie_stream.commands.demo.live import Screen, frame
+from movie_stream.commands.demo.state import DemoState
 from movie_stream.settings import load_settings
 
 PICTURE = Path(__file__).parent / "demo.svg"

@@ -44,7 +44,7 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
 
 
 def installed() -> bool:
-    """Whether the extra `web` is."""
+    """Whether the libraries of the extra `web` are installed."""
     return bool(find_spec("fastapi") and find_spec("uvicorn"))
 
 

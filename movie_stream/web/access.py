@@ -11,16 +11,16 @@ from typing import Final
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from movie_stream.web.listening import REQUEST_WITHIN_S, WHOLE_UNTIL_S
 from movie_stream.web.problems import Problem, later
-from movie_stream.web.session import CHALLENGE, Doorkeeper
+from movie_stream.web.session import CHALLENGE, Doorkeeper, address_in, bearer_in
 
 API: Final = "/api/v1"
 MOST_BODY_BYTES: Final = 64 << 10
 MOST_PATH_BYTES: Final = 8 << 10
 """The longest address of a request, with its query."""
-_BODY_WITHIN_S: Final = 10.0
 _OPEN: Final = f"{API}/session"
-"""What of the API needs no token."""
+"""The one path of the API that needs no token."""
 _POLICY: Final = "; ".join(
     (
         "default-src 'none'",
@@ -100,7 +100,7 @@ class Guarded:
         try:
             self._check(scope)
             if scope["method"] != "GET":  # of which nobody reads a body
-                receive = _Body(receive)
+                receive = _Body(receive, scope.get(WHOLE_UNTIL_S))
         except Problem as problem:
             await problem.response()(scope, receive, answer)
             return
@@ -116,8 +116,15 @@ class Guarded:
         length = headers.get("content-length", "0")
         if not length.isdigit() or len(length) > 18 or int(length) > MOST_BODY_BYTES:
             raise _too_large()
-        is_ours = (path == API or path.startswith(f"{API}/")) and path != _OPEN
-        if is_ours and not self._keeper.lets_in(headers, time.time()):
+        needs_token = (path == API or path.startswith(f"{API}/")) and path != _OPEN
+        if self._keeper.lets_in(headers, time.time()):
+            return
+        if bearer_in(headers) is not None:
+            # Counted where no token is needed too: what these say to its holder would tell a right guess.
+            problem = self._keeper.wrong_token(address_in(scope), time.monotonic())
+            if needs_token or problem.status != 401:
+                raise problem
+        elif needs_token:
             raise Problem(401, "expected Authorization: Bearer with the token of API_TOKEN", headers=CHALLENGE)
 
 
@@ -167,7 +174,7 @@ class _Answer:
         return self._began and not self._ended
 
     async def cut_off(self) -> None:
-        """Ends the answer here."""
+        """Ends the answer with what was sent so far; one that has not begun is 503."""
         if not self._began:
             await later("the server is ending").response()({"type": "http"}, _nothing, self)
         elif not self._ended:
@@ -180,19 +187,20 @@ async def _nothing() -> Message:
 
 
 class _Body:
-    """The body of a request, which may be so large and take so long."""
+    """The body of a request, which may be so large, and has to be whole by a time of the loop."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, until_s: float | None) -> None:
         self._receive, self._size, self._whole = receive, 0, False
+        self._until_s = asyncio.get_running_loop().time() + REQUEST_WITHIN_S if until_s is None else until_s
 
     async def __call__(self) -> Message:
         if self._whole:
             return await self._receive()
         try:
-            async with asyncio.timeout(_BODY_WITHIN_S):
+            async with asyncio.timeout_at(self._until_s):
                 message = await self._receive()
         except TimeoutError as error:
-            raise Problem(408, f"expected the whole body within {_BODY_WITHIN_S:g} s", headers=_CLOSE) from error
+            raise Problem(408, f"expected a whole request within {REQUEST_WITHIN_S:g} s", headers=_CLOSE) from error
         if message["type"] == "http.request":
             self._size += len(message.get("body", b""))
             self._whole = not message.get("more_body", False)

@@ -10,25 +10,27 @@ import asyncio
 import logging
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from time import monotonic
 from typing import Any, Final
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from movie_stream.mongo.written import json_of
 from movie_stream.web.coalesced import LONGEST_ID, Event
 from movie_stream.web.feed import Feed, TooManyReaders
+from movie_stream.web.listening import TRANSPORT
 from movie_stream.web.openapi import operation
 from movie_stream.web.parameters import Parameter, Parameters
 from movie_stream.web.problems import later
 
 logger = logging.getLogger(__name__)
 
-BEAT_EVERY_S: Final = 10.0
-"""How often something is sent where nothing changes."""
+BEAT_EVERY_S: Final = 5.0
+"""How often a beat is sent, by which a reader knows that the connection has not died."""
 WRITTEN_WITHIN_S: Final = 10.0
 """How long a reader may leave full what is kept for it."""
 COME_BACK_MS: Final = 1_000
@@ -36,8 +38,8 @@ COME_BACK_MS: Final = 1_000
 _BUFFER_BYTES: Final = 16 << 10
 """What is kept for a reader, in this process and once more in the system."""
 _ACKNOWLEDGED_WITHIN_MS: Final = 30_000
-_TRANSPORT: Final = "movie_stream.transport"
 _MEDIA_TYPE: Final = "text/event-stream"
+_BEAT: Final = b"event: beat\ndata: {}\n\n"
 
 
 def _yes_or_no(text: str) -> bool:
@@ -67,23 +69,12 @@ _PARAMETERS: Final = Parameters(
 _DESCRIPTION: Final = (
     "Server-sent events. `status` tells where changes come from and whether MongoDB answers; `change`, how often which "
     "collections have changed since the event before, at most four times a second; `reset`, that this is not known, so "
-    "that everything has to be asked for again. Each has an id to come back with."
+    "that everything has to be asked for again. These have an id to come back with; `beat` comes every five seconds."
 )
 
 
-class Reached:
-    """The application, whose answers can reach the connection that they are sent on."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        transport = getattr(getattr(send, "__self__", None), "transport", None)
-        await self._app({**scope, _TRANSPORT: transport}, receive, send)
-
-
-def changes_router(feed: Feed) -> APIRouter:
-    """Answers `/changes`."""
+def changes_router(feed: Feed, lets_in: Callable[[Request], bool]) -> APIRouter:
+    """The stream of changes, which ends once `lets_in` would not let its request in any more."""
     router = APIRouter()
     content = {_MEDIA_TYPE: {"schema": {"type": "string"}}}
     described = operation("What changes, as it happens", _PARAMETERS, None, "results", content)
@@ -91,27 +82,36 @@ def changes_router(feed: Feed) -> APIRouter:
 
     @router.api_route("/changes", description=_DESCRIPTION, **described)
     async def changes(request: Request) -> Response:
-        return changes_response(feed, request)
+        return changes_response(feed, request, lambda: lets_in(request))
 
     return router
 
 
-def changes_response(feed: Feed, request: Request) -> StreamingResponse:
+def changes_response(feed: Feed, request: Request, may_read: Callable[[], bool]) -> StreamingResponse:
     """The stream. Raises a Problem: 422 for a parameter that is wrong, 503 where there are too many readers."""
     given = _PARAMETERS.read(request)
     last_event_id = request.headers.get("last-event-id") or given["last_event_id"]
     if feed.is_full:
         raise later(str(TooManyReaders()), after_s=10)
-    return _Stream(_events(feed, last_event_id, detail=bool(given["detail"])))
+    return _Stream(_events(feed, last_event_id, may_read, detail=bool(given["detail"])))
 
 
-async def _events(feed: Feed, last_event_id: str | None, *, detail: bool) -> AsyncIterator[bytes]:
+async def _events(
+    feed: Feed, last_event_id: str | None, may_read: Callable[[], bool], *, detail: bool
+) -> AsyncIterator[bytes]:
     yield f"retry: {COME_BACK_MS}\n\n".encode()
     try:
         async with feed.subscribe(last_event_id, detail) as reader:
+            beat_at_s = monotonic() + BEAT_EVERY_S
             while True:
-                event = await reader.next(BEAT_EVERY_S)
-                yield b": beat\n\n" if event is None else written(event)
+                event = await reader.next(max(beat_at_s - monotonic(), 0.0))
+                if event is not None:
+                    yield written(event)
+                if monotonic() >= beat_at_s:  # among many events too
+                    if not may_read():
+                        return
+                    yield _BEAT
+                    beat_at_s = monotonic() + BEAT_EVERY_S
     except (StopAsyncIteration, TooManyReaders):
         return
 
@@ -135,7 +135,7 @@ class _Stream(StreamingResponse):
         self._events = events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        transport = scope.get(_TRANSPORT)
+        transport = scope.get(TRANSPORT)
         if transport is not None:
             _keep_little(transport)
 
@@ -159,7 +159,7 @@ class _Stream(StreamingResponse):
 
 
 class _CutOffError(Exception):
-    """The reader does not read."""
+    """The reader has not read for WRITTEN_WITHIN_S; nothing more is sent to it."""
 
 
 def _keep_little(transport: Any) -> None:

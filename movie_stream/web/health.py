@@ -8,15 +8,17 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
+import pymongo
 from fastapi import APIRouter
 from pydantic import BaseModel
+from pymongo.errors import PyMongoError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from movie_stream.errors import MovieStreamError
+from movie_stream.mongo.client import explain
 from movie_stream.mongo.written import json_of
 from movie_stream.settings import Settings
-from movie_stream.web.asking import LIMIT_MS
 from movie_stream.web.dashboard import Dashboard
 from movie_stream.web.fleet import workers
 from movie_stream.web.openapi import operation
@@ -24,23 +26,24 @@ from movie_stream.web.parameters import Parameters
 from movie_stream.web.problems import Problem
 from movie_stream.web.rendering import MEDIA_TYPES, json_response
 
-State = Literal["ok", "warn", "fail", "not set"]
+State = Literal["ok", "warn", "fail", "not set", "unknown"]
 LAG_OF_CONCERN: Final = 100_000
 """Records that wait, from which on workers are said to be behind."""
 AGE_OF_CONCERN_S: Final = 900
+_MONGODB_WITHIN_S: Final = 3.0
 _BROKER_WITHIN_S: Final = 3.0
+_KEPT_S: Final = 1.0
 _BROKER_KEPT_S: Final = 5.0
-_UNKNOWN: Final = "not known while MongoDB is away"
 
 
 class Live(BaseModel):
-    """The process answers."""
+    """What `/health/live` answers, always: that it does is what it says."""
 
     status: Literal["ok"]
 
 
 class Check(BaseModel):
-    """One thing that is needed."""
+    """How it is with one thing that is needed, and why where it is not `ok`."""
 
     status: State
     detail: str | None = None
@@ -59,7 +62,7 @@ class AgeCheck(Check):
 
 
 class Checks(BaseModel):
-    """All of them."""
+    """What is looked at, and how each of it is."""
 
     mongodb: Check
     broker: Check
@@ -75,9 +78,9 @@ class Ready(BaseModel):
     checks: Checks
 
 
-def health_router(dashboard: Dashboard, lets_in: Callable[[Request], bool], *, described: bool) -> APIRouter:
+def health_router(health: HealthCheck, lets_in: Callable[[Request], bool], *, described: bool) -> APIRouter:
     """Both resources; who is not let in learns which check fails, and not why."""
-    router, none, broker = APIRouter(include_in_schema=described), Parameters(), BrokerCheck(dashboard.settings)
+    router, none = APIRouter(include_in_schema=described), Parameters()
 
     async def live(request: Request) -> Response:
         none.read(request)
@@ -85,7 +88,7 @@ def health_router(dashboard: Dashboard, lets_in: Callable[[Request], bool], *, d
 
     async def ready(request: Request) -> Response:
         none.read(request)
-        checks = await _checks(dashboard, broker)
+        checks = await health.checks()
         if not lets_in(request):
             checks = {name: {"status": check["status"]} for name, check in checks.items()}
         failing = any(check["status"] == "fail" for check in checks.values())
@@ -100,6 +103,53 @@ def health_router(dashboard: Dashboard, lets_in: Callable[[Request], bool], *, d
     return router
 
 
+class HealthCheck:
+    """What is there and what is not; looked at once for all who ask within a second."""
+
+    def __init__(self, dashboard: Dashboard) -> None:
+        self._dashboard, self._broker = dashboard, BrokerCheck(dashboard.settings)
+        self._known: tuple[float, dict[str, dict[str, Any]]] | None = None
+        self._looking = asyncio.Lock()
+
+    async def checks(self) -> dict[str, dict[str, Any]]:
+        """The fields of `Checks`, at most a second old."""
+        async with self._looking:
+            if self._known is None or time.monotonic() - self._known[0] > _KEPT_S:
+                found = await self._look()
+                self._known = time.monotonic(), found
+            return self._known[1]
+
+    async def _look(self) -> dict[str, dict[str, Any]]:
+        broker, mongodb = await asyncio.gather(self._broker.check(), self._mongodb())
+        if mongodb["status"] != "ok":
+            return {"mongodb": mongodb, "broker": broker, **_unknown("not known while MongoDB does not answer")}
+        try:
+            async with asyncio.timeout(_MONGODB_WITHIN_S):
+                rest = await _of_results(self._dashboard)
+        except (MovieStreamError, Problem, TimeoutError) as error:  # which may be nothing but too many who ask
+            cause = error.detail if isinstance(error, Problem) else str(error)
+            rest = _unknown(cause or f"not known: the answer takes longer than {_MONGODB_WITHIN_S:g} s")
+        return {"mongodb": mongodb, "broker": broker, **rest}
+
+    async def _mongodb(self) -> dict[str, Any]:
+        """Whether MongoDB answers; not by way of the asker, whose queries may have to wait for each other."""
+        db = self._dashboard.asker.db
+        try:
+            with pymongo.timeout(_MONGODB_WITHIN_S):
+                async with asyncio.timeout(_MONGODB_WITHIN_S + 1):
+                    await db.command("ping")
+        except TimeoutError:  # the driver would have said so before if it had asked
+            return {"status": "unknown", "detail": "this server has too much to do to ask MongoDB"}
+        except PyMongoError as error:
+            return {"status": "fail", "detail": str(explain(error, db))}
+        return {"status": "ok", "detail": None}
+
+
+def _unknown(cause: str) -> dict[str, dict[str, Any]]:
+    unknown = {"status": "unknown", "detail": cause}
+    return {"workers": unknown, "lag": {**unknown, "records": None}, "newest_result": {**unknown, "age_s": None}}
+
+
 class BrokerCheck:
     """Whether a broker answers; looked at once in five seconds, since a connection is made for it."""
 
@@ -109,7 +159,7 @@ class BrokerCheck:
         self._looking = asyncio.Lock()
 
     async def check(self) -> dict[str, Any]:
-        """The check."""
+        """The broker's `Check`, at most five seconds old."""
         if self._settings.kafka_bootstrap_servers is None:
             return {"status": "not set", "detail": "KAFKA_BOOTSTRAP_SERVERS is not set, which serving does not need"}
         async with self._looking:
@@ -130,27 +180,6 @@ class BrokerCheck:
             return {"status": "fail", "detail": f"the broker has not answered within {_BROKER_WITHIN_S:g} s"}
 
 
-async def _checks(dashboard: Dashboard, broker: BrokerCheck) -> dict[str, dict[str, Any]]:
-    looked = asyncio.create_task(broker.check())
-    try:
-        async with dashboard.asker.asking("ping") as db:
-            await db.command("ping", maxTimeMS=LIMIT_MS)
-        rest = await _of_results(dashboard)
-        return {"mongodb": {"status": "ok", "detail": None}, "broker": await looked, **rest}
-    except (MovieStreamError, Problem) as error:
-        detail = error.detail if isinstance(error, Problem) else str(error)
-        unknown = {"status": "warn", "detail": _UNKNOWN}
-        return {
-            "mongodb": {"status": "fail", "detail": detail},
-            "broker": await looked,
-            "workers": unknown,
-            "lag": {**unknown, "records": None},
-            "newest_result": {**unknown, "age_s": None},
-        }
-    finally:
-        looked.cancel()
-
-
 async def _of_results(dashboard: Dashboard) -> dict[str, dict[str, Any]]:
     fleet = await workers(dashboard.asker)
     heard = [worker for worker in fleet if not worker.silent]
@@ -163,9 +192,11 @@ async def _of_results(dashboard: Dashboard) -> dict[str, dict[str, Any]]:
             f"{len(heard)} running, {len(fleet) - len(heard)} not heard of; start one with: movie-stream worker",
         ),
         "lag": {
-            **_check(bool(lags) and sum(lags) < LAG_OF_CONCERN, f"expected fewer than {LAG_OF_CONCERN} that wait"),
-            "records": sum(lags) if lags else None,
-        },
+            **_check(sum(lags) < LAG_OF_CONCERN, f"expected fewer than {LAG_OF_CONCERN:,} records that wait"),
+            "records": sum(lags),
+        }
+        if lags
+        else {"status": "unknown", "detail": "no running worker says how many records wait", "records": None},
         "newest_result": {
             **_check(
                 age_s is not None and age_s < AGE_OF_CONCERN_S,

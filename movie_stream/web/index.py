@@ -20,7 +20,7 @@ from movie_stream.web.resources import Resource, all_resources
 
 
 class FieldOf(BaseModel):
-    """A field of a result."""
+    """A field of a result, and which kind of value it has."""
 
     name: str
     kind: Kind
@@ -34,7 +34,7 @@ class Entries(BaseModel):
 
 
 class ResultOf(BaseModel):
-    """A result, or its flat view."""
+    """A result, or the flat view of one: where it is, over which window, and its fields."""
 
     name: str
     href: str
@@ -45,7 +45,7 @@ class ResultOf(BaseModel):
 
 
 class Index(BaseModel):
-    """Version, database, the results with their fields, and where everything else is found."""
+    """What `/api/v1` answers: every result and where it is, and all other resources as links by name."""
 
     version: str
     database: str

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import h11
 import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from movie_stream.errors import OutOfDescriptors, SettingsError
@@ -26,8 +27,12 @@ from movie_stream.web.problems import Problem, later
 
 logger = logging.getLogger(__name__)
 
-_REQUEST_WITHIN_S: Final = 10.0
-"""How long a client may take to send the head of a request."""
+REQUEST_WITHIN_S: Final = 10.0
+"""How long a client may take to send a request, its head and its body together."""
+TRANSPORT: Final = "movie_stream.transport"
+"""What a request's scope calls the connection that its answer is sent on."""
+WHOLE_UNTIL_S: Final = "movie_stream.whole_until_s"
+"""What it calls the time of the loop by which the whole request has to be here."""
 _KEEP_ALIVE_S: Final = 15
 _MOST_HEADER_BYTES: Final = 32 << 10
 _ANSWERS_END_WITHIN_S: Final = 2
@@ -47,6 +52,7 @@ class Protocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._deadline: asyncio.TimerHandle | None = None
+        self.whole_until_s = self._new_deadline_s()
         if len(self.connections) > self.most_connections:
             self._refuse(later("too many connections at once"))
         else:
@@ -55,6 +61,8 @@ class Protocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():  # it was answered already, and what still comes is of no interest
             return
+        if self._deadline is None and self.conn.their_state is h11.IDLE:
+            self.whole_until_s = self._new_deadline_s()
         super().data_received(data)
         if self.transport.is_closing():
             self._expect_nothing()
@@ -62,6 +70,10 @@ class Protocol(H11Protocol):
             self._expect_request()
         else:
             self._expect_nothing()
+
+    def on_response_complete(self) -> None:
+        self.whole_until_s = self._new_deadline_s()  # of a request that may have come already
+        super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._expect_nothing()
@@ -79,7 +91,11 @@ class Protocol(H11Protocol):
     def _expect_request(self) -> None:
         """Starts the clock, unless it runs: what comes byte by byte does not start it again."""
         if self._deadline is None:
-            self._deadline = self.loop.call_later(_REQUEST_WITHIN_S, self._too_late)
+            self.whole_until_s = self._new_deadline_s()
+            self._deadline = self.loop.call_at(self.whole_until_s, self._too_late)
+
+    def _new_deadline_s(self) -> float:
+        return self.loop.time() + REQUEST_WITHIN_S
 
     def _expect_nothing(self) -> None:
         if self._deadline is not None:
@@ -89,7 +105,7 @@ class Protocol(H11Protocol):
     def _too_late(self) -> None:
         self._deadline = None
         if not self.transport.is_closing():
-            self._refuse(Problem(408, f"expected a whole request within {_REQUEST_WITHIN_S:g} s"))
+            self._refuse(Problem(408, f"expected a whole request within {REQUEST_WITHIN_S:g} s"))
 
     def _refuse(self, problem: Problem) -> None:
         """Answers without a request, and closes the connection."""
@@ -105,6 +121,19 @@ class Protocol(H11Protocol):
         self.transport.close()
 
 
+class Reached:
+    """The application, whose requests know their connection, and by when they have to be whole."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        transport = getattr(getattr(send, "__self__", None), "transport", None)
+        protocol = transport.get_protocol() if transport is not None else None
+        more = {WHOLE_UNTIL_S: protocol.whole_until_s} if isinstance(protocol, Protocol) else {}
+        await self._app({**scope, TRANSPORT: transport, **more}, receive, send)
+
+
 class Server(uvicorn.Server):
     """A server whose signals are its own: the first one ends it in order, and that is no failure."""
 
@@ -117,11 +146,10 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, self.end)
-        loop.set_exception_handler(_in_one_line)
+        loop.set_exception_handler(_in_one_line)  # to the end of the loop, since some comes after that of the server
         try:
             yield
         finally:
-            loop.set_exception_handler(None)
             for number in _SIGNALS:
                 loop.remove_signal_handler(number)
 
@@ -156,6 +184,7 @@ def config_of(app: Any) -> uvicorn.Config:
         lifespan="on",
         log_config=None,
         access_log=False,
+        proxy_headers=False,  # any client of this host could name another address with each guess of the token
         server_header=False,
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_ANSWERS_END_WITHIN_S,

@@ -22,13 +22,13 @@ from movie_stream.mongo.users import may_write
 from movie_stream.settings import Settings
 from movie_stream.web.access import API, Guarded, is_loopback
 from movie_stream.web.asking import PATIENCE_MS, Asker
-from movie_stream.web.changes import Reached, changes_router
+from movie_stream.web.changes import changes_router
 from movie_stream.web.cursor import Sealer
 from movie_stream.web.dashboard import Dashboard
 from movie_stream.web.feed import Feed
-from movie_stream.web.health import health_router
+from movie_stream.web.health import HealthCheck, health_router
 from movie_stream.web.index import index_router
-from movie_stream.web.listening import Server, bound, config_of
+from movie_stream.web.listening import Reached, Server, bound, config_of
 from movie_stream.web.panels import panels_router
 from movie_stream.web.problems import Problem, problem_of
 from movie_stream.web.pulse import Pulse
@@ -84,15 +84,15 @@ async def application(settings: Settings, *, open_to_all: bool = False) -> Async
         asker = Asker(db)
         dashboard = Dashboard(settings, asker, Rollup(asker), Pulse(asker))
         feed = Feed(db, asker.forget)
-        beside = [asyncio.create_task(feed.run()), asyncio.create_task(_warn_of_a_writer(db))]
+        background = [asyncio.create_task(feed.run()), asyncio.create_task(_warn_of_a_writer(db))]
         try:
             app = built(db, dashboard, feed, keeper)
             any_host = keeper.required or open_to_all
             yield Guarded(app, keeper, None if any_host else frozenset({settings.api_host.lower()}))
         finally:
-            for task in beside:
+            for task in background:
                 task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            await asyncio.gather(*background, return_exceptions=True)
             await dashboard.pulse.end()
             await asker.end()
 
@@ -128,13 +128,14 @@ def built(db: Database, dashboard: Dashboard, feed: Feed, keeper: Doorkeeper) ->
     app.include_router(index_router(app, db.name, token_required=keeper.required), prefix=API)
     for router in (series_router, summary_router, panels_router):
         app.include_router(router(dashboard), prefix=API)
-    app.include_router(changes_router(feed), prefix=API)
 
     def lets_in(request: Request) -> bool:
         return keeper.lets_in(request.headers, time.time())
 
-    app.include_router(health_router(dashboard, lets_in, described=True), prefix=API)
-    app.include_router(health_router(dashboard, lets_in, described=False))
+    app.include_router(changes_router(feed, lets_in), prefix=API)
+    health = HealthCheck(dashboard)
+    app.include_router(health_router(health, lets_in, described=True), prefix=API)
+    app.include_router(health_router(health, lets_in, described=False))
     app.include_router(resources_router(dashboard.asker, Sealer.new(keeper)), prefix=API)
     app.include_router(static_router(Files()))
     return app

@@ -1,13 +1,18 @@
 """Who may come in: programs by a bearer token, the page by a signed cookie that it gets for the same token.
 
-The cookie says nothing but until when it counts, and is signed with a key made of the token: where the token is
-changed, no cookie counts any more, and a server that was started again knows the cookies of the one before.
+The cookie says nothing but until when it counts and which session it is, and is signed with a key made of the token:
+where the token is changed, no cookie counts any more, and a server that was started again knows the cookies of the one
+before. A session that was ended is remembered until its cookie would have expired, in this process alone.
+
+Wrong tokens are counted by address, wherever they are shown. Whoever has sent too many is told to wait, but the right
+token is always let in: behind a proxy all clients have one address, and one of them could shut out all others.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import secrets
 import time
 from base64 import urlsafe_b64encode
 from collections import OrderedDict
@@ -20,6 +25,7 @@ from fastapi import APIRouter
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from movie_stream.web.parameters import Parameters
 from movie_stream.web.problems import Problem, fault, later
@@ -28,11 +34,33 @@ from movie_stream.web.rendering import json_response
 COOKIE: Final = "movie_stream_session"
 LASTS_S: Final = 12 * 3_600
 """How long a session counts."""
-_KEY_FOR: Final = b"movie-stream session 1"
+_ID_BYTES: Final = 12
+_KEY_FOR: Final = b"movie-stream session 2"
 _AT_ONCE: Final = 10
-"""Wrong tokens that an address may send at once; after them one counts every REFILL_S."""
+"""Wrong tokens that an address may send at once; after them one every REFILL_S."""
 _REFILL_S: Final = 3.0
 _MOST_ADDRESSES: Final = 10_000
+_MOST_ENDED: Final = 10_000
+"""Sessions that are remembered as ended; each was a real one, so only who has the token can make so many."""
+
+
+CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="movie-stream"'}
+
+
+def bearer_in(headers: Headers) -> str | None:
+    """What a program shows as the token; None where it shows none.
+
+    >>> bearer_in(Headers({"Authorization": "bearer abc"})), bearer_in(Headers({"Authorization": "Basic abc"}))
+    ('abc', None)
+    """
+    scheme, _, shown = headers.get("authorization", "").partition(" ")
+    return shown.strip() if scheme.lower() == "bearer" else None
+
+
+def address_in(scope: Scope) -> str:
+    """The address that the request comes from: that of the connection, not what a header says."""
+    client = scope.get("client")
+    return client[0] if client else ""
 
 
 class Doorkeeper:
@@ -41,6 +69,8 @@ class Doorkeeper:
     def __init__(self, token: str | None) -> None:
         self._token = token.encode() if token is not None else None
         self._key = self.key_for(_KEY_FOR)
+        self._attempts = Attempts()
+        self._ended: OrderedDict[str, int] = OrderedDict()
 
     @property
     def required(self) -> bool:
@@ -59,23 +89,44 @@ class Doorkeeper:
         return b"" if self._token is None else hmac.digest(self._token, purpose, hashlib.sha256)
 
     def cookie(self, now: float) -> str:
-        """A cookie that counts from now (Unix seconds) on."""
-        until = f"{int(now) + LASTS_S}"
-        return f"{until}.{self._signature(until)}"
+        """The cookie of a new session, which counts from now (Unix seconds) on."""
+        session = f"{int(now) + LASTS_S}.{secrets.token_urlsafe(_ID_BYTES)}"
+        return f"{session}.{self._signature(session)}"
 
     def lets_in(self, headers: Headers, now: float) -> bool:
         """Whether a request with these headers shows the token or a cookie that counts."""
         if self._token is None:
             return True
-        scheme, _, shown = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
-            return self.is_token(shown.strip())
-        return any(self._counts(cookie, now) for cookie in _cookies(headers))
+        shown = bearer_in(headers)
+        if shown is not None:
+            return self.is_token(shown)
+        return any(self._expiry(cookie, now) is not None for cookie in _cookies(headers))
 
-    def _counts(self, cookie: str, now: float) -> bool:
-        until, _, signature = cookie.partition(".")
-        is_ours = hmac.compare_digest(signature.encode(), self._signature(until).encode())
-        return is_ours and until.isdigit() and now < int(until)
+    def end_sessions(self, headers: Headers, now: float) -> None:
+        """The cookies of a request with these headers count no more."""
+        for cookie in _cookies(headers):
+            expiry = self._expiry(cookie, now)
+            if expiry is not None:
+                self._ended[cookie] = expiry
+        while self._ended and (next(iter(self._ended.values())) <= now or len(self._ended) > _MOST_ENDED):
+            self._ended.popitem(last=False)
+
+    def wrong_token(self, address: str, now_s: float) -> Problem:
+        """Counts a wrong token that came from the address at that time (monotonic); what to answer."""
+        wait_s = self._attempts.wait_s(address, now_s)
+        if wait_s > 0:
+            return later("too many wrong tokens; try again later", after_s=int(wait_s) + 1, status=429)
+        self._attempts.failed(address, now_s)
+        return Problem(401, "this is not the token: expected that of API_TOKEN", headers=CHALLENGE)
+
+    def _expiry(self, cookie: str, now: float) -> int | None:
+        """Until when the cookie counts (Unix seconds); None where it does not."""
+        session, _, signature = cookie.rpartition(".")
+        until = session.partition(".")[0]
+        is_ours = hmac.compare_digest(signature.encode(), self._signature(session).encode())
+        if not is_ours or cookie in self._ended or not until.isdigit() or now >= int(until):
+            return None
+        return int(until)
 
     def _signature(self, text: str) -> str:
         return urlsafe_b64encode(hmac.digest(self._key, text.encode(), hashlib.sha256)).decode().rstrip("=")
@@ -107,7 +158,7 @@ class Attempts:
 
 def session_router(keeper: Doorkeeper) -> APIRouter:
     """The resource that the page logs in and out at; open to all."""
-    router, attempts, none = APIRouter(include_in_schema=False), Attempts(), Parameters()
+    router, none = APIRouter(include_in_schema=False), Parameters()
 
     @router.get("/session")
     async def state(request: Request) -> Response:
@@ -118,29 +169,23 @@ def session_router(keeper: Doorkeeper) -> APIRouter:
     @router.post("/session")
     async def log_in(request: Request) -> Response:
         none.read(request)
-        address, now = request.client.host if request.client else "", time.monotonic()
-        wait_s = attempts.wait_s(address, now)
-        if wait_s > 0:
-            raise later("too many wrong tokens; try again later", after_s=int(wait_s) + 1, status=429)
         if not keeper.is_token(_token_in(await request.body())):
-            attempts.failed(address, now)
-            raise Problem(401, "this is not the token: expected that of API_TOKEN", headers=CHALLENGE)
+            raise keeper.wrong_token(address_in(request.scope), time.monotonic())
         return _with_cookie(request, keeper.cookie(time.time()), LASTS_S)
 
     @router.delete("/session")
     async def log_out(request: Request) -> Response:
         none.read(request)
+        keeper.end_sessions(request.headers, time.time())
         return _with_cookie(request, "", 0)
 
     return router
 
 
-CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="movie-stream"'}
-
-
 def _with_cookie(request: Request, cookie: str, lasts_s: int) -> Response:
     response = Response(status_code=204)
-    secure = request.url.scheme == "https"
+    # A proxy with TLS says so; whoever lies only gets a cookie that is sent less often.
+    secure = "https" in (request.url.scheme, request.headers.get("x-forwarded-proto", "").strip().lower())
     response.set_cookie(COOKIE, cookie, max_age=lasts_s, secure=secure, httponly=True, samesite="strict")
     return response
 

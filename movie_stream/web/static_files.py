@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,19 +23,28 @@ INDEX: Final = "index.html"
 _TYPES: Final[Mapping[str, str]] = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
-    ".mjs": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".json": "application/json",
     ".svg": "image/svg+xml",
-    ".png": "image/png",
-    ".ico": "image/x-icon",
-    ".woff2": "font/woff2",
-    ".txt": "text/plain; charset=utf-8",
-    ".md": "text/plain; charset=utf-8",
 }
-"""By ending; of our own, since those of a system may have another type, or none, for a script."""
-_PACKED: Final = (".html", ".js", ".mjs", ".css", ".json", ".svg", ".txt", ".md")
+"""By ending, of texts, which are packed; of our own, since those of a system may have another type for a script."""
 _OTHER: Final = "application/octet-stream"
+_WEIGHT: Final = re.compile(r"[01](\.[0-9]{0,3})?", re.ASCII)
+
+
+def takes_gzip(accepted: str) -> bool:
+    """Whether a header Accept-Encoding takes gzip.
+
+    >>> [takes_gzip(header) for header in ("br, GZIP;q=0.5", "*", "", "gzip;q=0, *", "identity", "gzip;q=x")]
+    [True, True, False, False, False, False]
+    """
+    weights = {}
+    for part in accepted.lower().split(","):
+        coding, _, parameter = part.partition(";")
+        name, _, weight = parameter.partition("=")
+        weights[coding.strip()] = weight.strip() if name.strip() == "q" else "1"
+    weight = weights.get("gzip", weights.get("*", "0"))
+    return _WEIGHT.fullmatch(weight) is not None and float(weight) > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +70,7 @@ class Files:
         file = await asyncio.to_thread(self._file, path) if path is not None else None
         if path is None or file is None:
             raise Problem(404, f"there is no file {name[:80]!r} here; the page is at /")
-        takes_gzip = "gzip" in request.headers.get("accept-encoding", "")
-        packed = file.packed if takes_gzip else None
+        packed = file.packed if takes_gzip(request.headers.get("accept-encoding", "")) else None
         tag = file.tag if packed is None else f'{file.tag[:-1]}-gz"'
         headers = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
         if has_already(request, tag):
@@ -88,7 +97,7 @@ class Files:
             body = path.read_bytes()
         except (OSError, ValueError):  # a name that is too long for the system, or a file that has gone
             return None
-        packed = gzip.compress(body, 9, mtime=0) if path.suffix in _PACKED else None
+        packed = gzip.compress(body, 9, mtime=0) if path.suffix in _TYPES else None
         tag = f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
         self._read[path] = _File(state, body, packed, tag)
         return self._read[path]
@@ -101,10 +110,6 @@ def static_router(files: Files) -> APIRouter:
     @router.get("/")
     async def index(request: Request) -> Response:
         return await files.response(request, INDEX)
-
-    @router.get("/favicon.ico")
-    async def icon(request: Request) -> Response:
-        return await files.response(request, "favicon.ico")
 
     @router.get("/static/{name:path}")
     async def file(request: Request, name: str) -> Response:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Collection, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +21,9 @@ from rich.text import Text
 from movie_stream.commands import serve
 from movie_stream.commands.demo import browser
 from movie_stream.commands.demo.children import CommandProcess, PageProcess, WorkerProcess
-from movie_stream.commands.demo.live import DemoState, Screen, results, screen
+from movie_stream.commands.demo.live import Screen, results, screen
+from movie_stream.commands.demo.state import DemoState
+from movie_stream.commands.demo.together import first_of
 from movie_stream.commands.demo.watch import watching
 from movie_stream.commands.refused_rows import RefusedRows
 from movie_stream.commands.signals import cancelled_by
@@ -49,9 +51,6 @@ INTERRUPTED: Final = 130
 _SEED: Final = 1
 _REFRESH_S: Final = 0.25
 _LOOK_EVERY_S: Final = 0.5
-_CANCEL_AGAIN_S: Final = 2.0
-_CAUSE_WITHIN_S: Final = 0.5
-"""If something fails, the process whose end is the cause is noticed within this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +126,7 @@ class _Demo:
         cancelled_by(signal.SIGINT, signal.SIGTERM)
         try:
             with screen(console) as shown:
-                await _first_of(self._all(once=once), self._refresh(shown))
+                await first_of(self._all(once=once), self._refresh(shown))
                 shown.show(self._run)  # what came since the last refresh
         except asyncio.CancelledError:
             self._run.phase = "ended"
@@ -150,7 +149,7 @@ class _Demo:
         deaths: list[Coroutine[Any, Any, Any]] = [self._embedded.fail()] if self._embedded else []
         if not once:
             deaths += self._serving(settings)
-        await _first_of(self._counting(settings, once=once), *deaths, self._worker.fail())
+        await first_of(self._counting(settings, once=once), *deaths, self._worker.fail())
 
     def _serving(self, settings: Settings) -> list[Coroutine[Any, Any, Any]]:
         """Starts the page; what ends where it does."""
@@ -215,7 +214,7 @@ class _Demo:
                 if not once:
                     await asyncio.Event().wait()
 
-            await _first_of(count(), look_on())
+            await first_of(count(), look_on())
 
     async def _send(self, settings: Settings) -> None:
         """Sends the file, or the sample and made-up views of the days after it."""
@@ -264,30 +263,6 @@ class _Demo:
             self._embedded.stop()
         for child in children:
             child.stop()
-
-
-async def _first_of(work: Coroutine[Any, Any, None], *others: Coroutine[Any, Any, Any]) -> None:
-    """Does the work. The others end only by failing, which is then the cause of other failures."""
-    tasks = [asyncio.create_task(coroutine) for coroutine in (*others, work)]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        if not tasks[-1].done() or tasks[-1].exception():
-            await asyncio.wait(tasks, timeout=_CAUSE_WITHIN_S)
-        for task in tasks:
-            if task.done():
-                task.result()
-    finally:
-        await _cancelled(tasks)
-
-
-async def _cancelled(tasks: Collection[asyncio.Task[Any]]) -> None:
-    """Cancels them until they have ended; before Python 3.12 `asyncio.wait_for` may lose a cancellation."""
-    pending = set(tasks)
-    while pending:
-        for task in pending:
-            task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _insist_on_an_empty_topic(settings: Settings) -> None:

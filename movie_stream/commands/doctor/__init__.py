@@ -1,3 +1,3 @@
-"""`movie-stream doctor`: command.py checks everything that a worker needs, with clocks.py and workers.py for what their
-names say, and reader.py for the web server's user; findings.py is the result.
+"""`movie-stream doctor`: command.py checks everything that a worker needs, with installation.py, clocks.py and
+workers.py for what their names say, and reader.py for the web server's user; findings.py is the result.
 """

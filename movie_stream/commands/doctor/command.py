@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import platform
-import re
 import sys
 import uuid
-from collections.abc import Callable, Mapping
-from importlib.metadata import PackageNotFoundError, requires, version
+from collections.abc import Mapping
 from typing import Final
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -20,12 +17,11 @@ from rich.text import Text
 from movie_stream import __version__
 from movie_stream.commands.doctor.clocks import look_at_brokers_clock, look_at_mongodbs_clock
 from movie_stream.commands.doctor.findings import Findings, Row
+from movie_stream.commands.doctor.installation import look_at_installation
 from movie_stream.commands.doctor.reader import look_at_reader
 from movie_stream.commands.doctor.workers import look_at_claims, look_at_workers
 from movie_stream.console import logs
-from movie_stream.embedded.broker import broker
-from movie_stream.embedded.mongod import mongod
-from movie_stream.errors import EmbeddedUnavailable, PartitionSilent
+from movie_stream.errors import PartitionSilent
 from movie_stream.kafka.cluster import client, permissions, topics
 from movie_stream.kafka.cluster.access import access_in_words, user_of
 from movie_stream.kafka.offsets import first_of
@@ -35,7 +31,6 @@ from movie_stream.mongo.client import Database, address_of, majority_acknowledge
 from movie_stream.runs.fingerprint import changes, fingerprint
 from movie_stream.settings import Settings
 
-OLDEST_PYTHON: Final = (3, 11)
 SCRATCH: Final = "_doctor"
 """A collection that exists only during the write test."""
 _WIDTH: Final = 80
@@ -45,7 +40,7 @@ _STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 def doctor(settings: Settings, *, as_json: bool = False) -> int:
     """Prints the findings, as a table or `as_json`; the exit code is 1 if one of them is a failure, else 0."""
     logs.leave_to_us()
-    rows = [*_installation(), *asyncio.run(_services(settings))]
+    rows = [*look_at_installation(), *asyncio.run(_services(settings))]
     if as_json:
         _print_json(rows)
     else:
@@ -90,57 +85,6 @@ def _print(rows: list[Row]) -> None:
     states = [row.state for row in rows]
     fails, warns = states.count("fail"), states.count("warn")
     console.print(f"\n{len(rows)} checks: {fails} failed, {warns} to look at." if fails or warns else "\nAll is fine.")
-
-
-def _installation() -> list[Row]:
-    return [
-        _python(),
-        _libraries(),
-        _embedded("embedded broker", broker),
-        _embedded("embedded mongod", mongod),
-    ]
-
-
-def _python() -> Row:
-    what = f"{platform.python_implementation()} {platform.python_version()} on {platform.system()} {platform.machine()}"
-    if sys.version_info < OLDEST_PYTHON:
-        return Row("Python", "fail", what, "install Python {}.{} or newer".format(*OLDEST_PYTHON))
-    return Row("Python", "ok", what)
-
-
-def _libraries() -> Row:
-    """The libraries that need an exact version, since parts of them are replaced."""
-    pinned = [re.match(r"([\w.-]+)(?:\[.*\])?==([\w.]+)$", need) for need in _needs()]
-    wanted = {match[1]: match[2] for match in pinned if match}
-    found = {name: _version(name) for name in wanted}
-    what = ", ".join(f"{name} {found[name] or 'missing'}" for name in wanted)
-    if found != wanted:
-        needed = " ".join(f"{name}=={number}" for name, number in wanted.items() if found[name] != number)
-        return Row("libraries", "fail", what, f"pip install {needed}")
-    return Row("libraries", "ok", what)
-
-
-def _needs() -> list[str]:
-    try:
-        return requires("movie-stream") or []
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return []
-
-
-def _version(library: str) -> str | None:
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return None
-
-
-def _embedded(check: str, program: Callable[[], object]) -> Row:
-    """Checks for an embedded program; only `demo` and `services` need it, so it is no failure."""
-    try:
-        program()
-    except EmbeddedUnavailable as error:
-        return Row(check, "warn", str(error))
-    return Row(check, "ok", "installed")
 
 
 async def _services(settings: Settings) -> list[Row]:

@@ -15,7 +15,7 @@ State = Literal["ok", "warn", "fail"]
 
 
 class Row(NamedTuple):
-    """One finding."""
+    """What a check has found, and what to do about it."""
 
     check: str
     state: State

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
 from movie_stream.embedded.services import EmbeddedServices
 from movie_stream.settings import Settings
+from tests.support.mongo_server import MongoServer
 from tests.support.web_asking import VIEWS, asking
 from tests.support.web_fixture import fill
 
@@ -39,3 +41,10 @@ async def api_of_my_own(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     await fill(settings, VIEWS)
     async with asking(settings) as client:
         yield client
+
+
+@pytest.fixture(params=["polling", "change stream"])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MongoServer]:
+    """A mongod of the test's own: alone, and as a replica set."""
+    with MongoServer(tmp_path, replica_set=request.param == "change stream") as running:
+        yield running

@@ -44,14 +44,15 @@ def reading(server: Serving, query: str = "", **headers: str) -> Iterator[Iterat
 
 
 def parsed(lines: Iterator[str]) -> Iterator[Told]:
-    """By the rules of server-sent events."""
+    """By the rules of server-sent events; beats are left out."""
     fields: dict[str, str] = {}
     for line in lines:
         if line:
             name, _, value = line.partition(":")
             fields[name] = value.removeprefix(" ")
         elif "data" in fields:
-            yield Told(fields["event"], json.loads(fields["data"]), fields.get("id"))
+            if fields["event"] != "beat":
+                yield Told(fields["event"], json.loads(fields["data"]), fields.get("id"))
             fields = {}
         else:
             fields = {}
@@ -134,6 +135,29 @@ def test_a_token_is_asked_for(settings: Settings) -> None:
             assert next(told).name == "status"
 
 
+def test_a_reader_is_sent_a_beat_that_it_can_see(served: Serving) -> None:
+    with httpx.stream("GET", f"{served.api}/changes", timeout=PATIENCE_S) as answer:
+        lines = answer.iter_lines()
+        assert any(line == "event: status" for line in lines)
+        assert any(line == "event: beat" for line in lines)
+        assert next(lines) == "data: {}"
+
+
+def test_a_stream_ends_with_its_session_and_others_do_not(settings: Settings) -> None:
+    write(settings, 1)
+    with serving(settings, API_TOKEN=TOKEN) as server, ExitStack() as stack:
+        pages = [stack.enter_context(httpx.Client(trust_env=False, timeout=PATIENCE_S)) for _ in range(2)]
+        streams = []
+        for page in pages:
+            assert page.post(f"{server.api}/session", json={"token": TOKEN}).status_code == 204
+            cookie = {"Cookie": "; ".join(f"{name}={value}" for name, value in page.cookies.items())}
+            streams.append(stack.enter_context(reading(server, **cookie)))
+            assert next(streams[-1]).name == "status"
+        assert pages[0].delete(f"{server.api}/session").status_code == 204
+        assert list(streams[0]) == []
+        until_told(streams[1], write(settings, 2))
+
+
 def test_the_server_ends_although_readers_read(settings: Settings) -> None:
     with serving(settings) as server, ExitStack() as stack:
         told = [stack.enter_context(reading(server)) for _ in range(3)]
@@ -209,7 +233,7 @@ def test_two_hundred_readers_are_told_and_what_is_kept_for_them_is_little(settin
         wanted = write(settings, 2)
         for one in told:
             until_told(one, wanted)
-        assert psutil.Process(server.process.pid).memory_info().rss < 300 << 20
+        assert psutil.Process(server.process.pid).memory_info().rss < 300 * 10**6
 
 
 def test_gone_readers_are_forgotten(settings: Settings) -> None:

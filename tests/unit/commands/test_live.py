@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from movie_stream.commands.demo.live import DemoState, frame, results, screen
+from movie_stream.commands.demo.live import frame, results, screen
+from movie_stream.commands.demo.state import DemoState
 from movie_stream.commands.demo.watch import Snapshot
 from movie_stream.mongo.documents import CategoryStats, HourlyMetrics, MoviesAggregates, TopMoviesEntry
 

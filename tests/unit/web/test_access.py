@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import httpx
@@ -12,11 +13,13 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from movie_stream.web import access, session
 from movie_stream.web.access import MOST_BODY_BYTES, MOST_PATH_BYTES, SECURITY, Guarded, is_loopback
 from movie_stream.web.problems import Problem
 from movie_stream.web.session import COOKIE, Doorkeeper, session_router
 
 TOKEN = "a-token-of-ours"
+PATIENCE_S = 60.0
 
 
 def guarded(token: str | None = None, only_hosts: frozenset[str] | None = frozenset()) -> Guarded:
@@ -95,21 +98,78 @@ async def test_the_page_logs_in_and_out() -> None:
         assert "Secure" not in said
         assert (await asked.get("/api/v1/session")).json() == {"required": True, "authenticated": True}
         assert (await asked.get("/api/v1/thing")).status_code == 200
+        kept = asked.cookies[COOKIE]
         assert (await asked.delete("/api/v1/session")).status_code == 204
         assert COOKIE not in asked.cookies
         assert (await asked.get("/api/v1/thing")).status_code == 401
+        copied = await asked.get("/api/v1/thing", headers={"cookie": f"{COOKIE}={kept}"})
+        assert copied.status_code == 401, "a copy of the cookie has ended too"
+    async with client(guarded(TOKEN)) as asked:
+        proxied = {"x-forwarded-proto": "https"}
+        behind = await asked.post("/api/v1/session", json={"token": TOKEN}, headers=proxied)
+        assert "Secure" in behind.headers["set-cookie"]
     async with client(guarded(TOKEN), headers={"x": "y"}) as asked:
         secure = await asked.post("https://localhost/api/v1/session", json={"token": TOKEN})
         assert "Secure" in secure.headers["set-cookie"]
 
 
-async def test_tokens_cannot_be_guessed_at_speed() -> None:
+@pytest.fixture
+def _slow_to_forgive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow this machine is, no wrong token is forgiven."""
+    monkeypatch.setattr(session, "_REFILL_S", 1e9)
+
+
+@pytest.mark.usefixtures("_slow_to_forgive")
+@pytest.mark.parametrize("path", ["/api/v1/thing", "/api/v1/session", "/"])
+async def test_wrong_tokens_are_counted_wherever_they_are_shown(path: str) -> None:
+    async with client(guarded(TOKEN)) as asked:
+        wrong = [await asked.get(path, headers={"authorization": f"Bearer guess-{n}"}) for n in range(12)]
+        assert {answer.status_code for answer in wrong[:10]} == {401 if path == "/api/v1/thing" else 200}
+        assert wrong[-1].status_code == 429
+        assert int(wrong[-1].headers["retry-after"]) >= 1
+        assert (await asked.post("/api/v1/session", json={"token": "guess"})).status_code == 429
+        assert (await asked.get("/api/v1/thing")).status_code == 401, "who shows none guesses nothing"
+
+
+@pytest.mark.usefixtures("_slow_to_forgive")
+async def test_the_right_token_is_let_in_where_others_have_guessed() -> None:
     async with client(guarded(TOKEN)) as asked:
         statuses = [(await asked.post("/api/v1/session", json={"token": f"guess-{n}"})).status_code for n in range(12)]
-        assert statuses[:10] == [401] * 10
-        assert statuses[-1] == 429
-        refused = await asked.post("/api/v1/session", json={"token": TOKEN})
-        assert int(refused.headers["retry-after"]) >= 1
+        assert statuses == [401] * 10 + [429] * 2
+        assert (await asked.get("/api/v1/thing", headers={"authorization": f"Bearer {TOKEN}"})).status_code == 200
+        assert (await asked.post("/api/v1/session", json={"token": TOKEN})).status_code == 204
+        assert (await asked.get("/api/v1/thing")).status_code == 200
+
+
+@pytest.mark.usefixtures("_slow_to_forgive")
+async def test_wrong_tokens_are_counted_when_they_have_come() -> None:
+    """Not before their bodies have, which many requests could hold back together."""
+    app, come, waiting = guarded(TOKEN), asyncio.Event(), asyncio.Semaphore(0)
+
+    async def held_back() -> AsyncGenerator[bytes, None]:
+        waiting.release()
+        await come.wait()
+        yield b'{"token": "guess"}'
+
+    async def guess() -> int:
+        scope = {"type": "http", "method": "POST", "path": "/api/v1/session", "query_string": b"", "headers": []}
+        body, status = held_back(), []
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": await anext(body), "more_body": False}
+
+        async def send(message: Any) -> None:
+            status.append(message.get("status"))
+
+        await app({**scope, "headers": [(b"host", b"localhost")], "client": ("::1", 1)}, receive, send)
+        await body.aclose()
+        return int(status[0])
+
+    guesses = [asyncio.create_task(guess()) for _ in range(60)]
+    for _ in guesses:
+        await waiting.acquire()
+    come.set()
+    assert Counter(await asyncio.gather(*guesses)) == {401: 10, 429: 50}
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"{}", b'{"token": 1}', b'{"token": null}', b"\xff"])
@@ -130,6 +190,20 @@ async def test_bodies_and_addresses_have_bounds() -> None:
         assert (await asked.post("/api/v1/session", content=pieces())).status_code == 413
         assert (await asked.get("/", headers={"content-length": "-1"})).status_code == 413
         assert (await asked.get("/?a=" + "x" * MOST_PATH_BYTES)).status_code == 414
+
+
+async def test_a_body_that_trickles_is_waited_for_no_longer_than_one_that_does_not_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(access, "REQUEST_WITHIN_S", 0.2)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        while True:
+            await asyncio.sleep(0.01)
+            yield b"x"
+
+    async with client(guarded(TOKEN)) as asked, asyncio.timeout(PATIENCE_S):
+        assert (await asked.post("/api/v1/session", content=pieces())).status_code == 408
 
 
 async def test_streams_end_with_the_server() -> None:

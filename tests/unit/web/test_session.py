@@ -39,10 +39,30 @@ def test_a_cookie_counts_until_it_ends() -> None:
 
 def test_a_cookie_of_another_token_or_time_does_not_count() -> None:
     cookie = KEEPER.cookie(NOW)
-    until, _, signature = cookie.partition(".")
-    later = f"{int(until) + 1}.{signature}"
-    for forged in (Doorkeeper("another-token").cookie(NOW), later, until, f".{signature}", "", f"x{cookie}", "é.è"):
+    until, name, signature = cookie.split(".")
+    later, other = f"{int(until) + 1}.{name}.{signature}", f"{until}.{name}x.{signature}"
+    another = Doorkeeper("another-token").cookie(NOW)
+    for forged in (another, later, other, until, f"{until}.{signature}", f".{signature}", "", f"x{cookie}", "é.è"):
         assert not lets_in(cookie=f"{COOKIE}={forged}")
+
+
+def test_a_session_that_was_ended_does_not_count_and_others_do() -> None:
+    keeper = Doorkeeper(TOKEN)
+    ended, other = (Headers({"cookie": f"{COOKIE}={keeper.cookie(NOW)}"}) for _ in range(2))
+    keeper.end_sessions(ended, NOW)
+    assert not keeper.lets_in(ended, NOW)
+    assert keeper.lets_in(other, NOW)
+
+
+def test_ended_sessions_are_forgotten_when_they_expire_and_take_no_more_room() -> None:
+    keeper = Doorkeeper(TOKEN)
+    for number in range(10_050):
+        keeper.end_sessions(Headers({"cookie": f"{COOKIE}={keeper.cookie(NOW + number / 100)}"}), NOW)
+    assert len(keeper._ended) == 10_000
+    keeper.end_sessions(Headers({}), NOW + LASTS_S + 1_000)
+    assert not keeper._ended
+    keeper.end_sessions(Headers({"cookie": f"{COOKIE}=forged.x.y"}), NOW)
+    assert not keeper._ended, "only real sessions are remembered"
 
 
 def test_a_cookie_does_not_say_the_token() -> None:
