@@ -3,7 +3,7 @@
  * button or as a table alone. Where it has nothing to show, or an error, it says so without touching the others.
  */
 
-import { get, Unreachable } from "./api.js";
+import { get, isFromOutside, Unreachable } from "./api.js";
 import { Chart } from "./chart.js";
 import { element, setAttribute, setText, withCode } from "./dom.js";
 import { t } from "./i18n.js";
@@ -74,17 +74,18 @@ export class Panel {
     return this.#plan.sources;
   }
 
-  get name() {
-    return this.#plan.name;
-  }
-
   dependsOn(names) {
     return this.#plan.follows.some((name) => names.has(name));
   }
 
   /** Draws again what it has, in another theme for instance. */
   redraw() {
-    if (this.data) this.#show(this.data);
+    if (!this.data) return;
+    try {
+      this.#show(this.data);
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   dispose() {
@@ -154,7 +155,7 @@ export class Panel {
   }
 
   #fail(error) {
-    if (!(error instanceof Unreachable) && !error.status) console.error(error); // a fault of this page
+    if (!isFromOutside(error)) console.error(error); // a fault of this page
     const heading = error instanceof Unreachable ? t("error.unreachable") : t("error.refused");
     const detail = error instanceof Unreachable ? "" : error.message;
     if (this.data) {
