@@ -150,7 +150,13 @@ def test_it_is_live_once_the_server_has_said_something(settings: Settings, dashb
         page = dashboard.page
         page.add_init_script("""
             window.sources = [];
-            window.EventSource = class extends EventTarget { constructor() { super(); sources.push(this); } close() {} };
+            window.EventSource = class extends EventTarget {
+                constructor() {
+                    super();
+                    sources.push(this);
+                }
+                close() {}
+            };
         """)
         dashboard.open(server.address)
         page.wait_for_function("window.sources.length === 1")
