@@ -47,6 +47,7 @@ export class Panel {
   #more = element("p", { class: "more" });
   #asTable = false;
   #nothing = true;
+  #drawn = false;
 
   constructor(plan) {
     this.#plan = plan;
@@ -80,7 +81,7 @@ export class Panel {
 
   /** Draws again what it has, in another theme for instance. */
   redraw() {
-    if (!this.data) return;
+    if (!this.#drawn) return;
     try {
       this.#show(this.data);
     } catch (error) {
@@ -151,6 +152,7 @@ export class Panel {
     if (!nothing) this.#picture?.draw(data);
     plan.shown?.(data, this);
     this.#strip.hidden = true;
+    this.#drawn = true;
     this.#settle("shown");
   }
 
@@ -158,7 +160,7 @@ export class Panel {
     if (!isFromOutside(error)) console.error(error); // a fault of this page
     const heading = error instanceof Unreachable ? t("error.unreachable") : t("error.refused");
     const detail = error instanceof Unreachable ? "" : error.message;
-    if (this.data) {
+    if (this.#drawn) {
       this.#strip.replaceChildren(element("strong", {}, heading), detail);
       this.#strip.hidden = error instanceof Unreachable; // the header says that for the whole page
     } else {
