@@ -99,6 +99,8 @@ function showState() {
   byId("pause").hidden = false;
   setText(byId("pause"), live.paused ? i18n.t("resume") : i18n.t("pause"));
   notices.mongodb(live.mongodb !== "down");
+  byId("main").dataset.state = name;
+  for (const panel of panels) panel.mongodbAway = live.mongodb === "down";
   for (const part of parts) part.refresh.live = live.state === "live" || live.state === "connecting";
 }
 

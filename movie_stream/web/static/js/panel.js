@@ -36,6 +36,8 @@ export class Panel {
   actions = element("div", { class: "actions" });
   content = element("div", { class: "content" });
   data = null;
+  /** Whether the page says already that MongoDB does not answer, so that the panel need not. */
+  mongodbAway = false;
   #plan;
   #table;
   #picture = null;
@@ -158,11 +160,13 @@ export class Panel {
 
   #fail(error) {
     if (!isFromOutside(error)) console.error(error); // a fault of this page
-    const heading = error instanceof Unreachable ? t("error.unreachable") : t("error.refused");
-    const detail = error instanceof Unreachable ? "" : error.message;
+    const away = this.mongodbAway && error.status === 503;
+    const said = error instanceof Unreachable || away; // in the header, for the whole page
+    const heading = t(away ? "error.mongodb" : said ? "error.unreachable" : "error.refused");
+    const detail = said ? "" : error.message;
     if (this.#drawn) {
       this.#strip.replaceChildren(element("strong", {}, heading), detail);
-      this.#strip.hidden = error instanceof Unreachable; // the header says that for the whole page
+      this.#strip.hidden = said;
     } else {
       this.#say(element("div", { class: "message error" }, element("strong", {}, heading), element("span", {}, detail)));
     }
