@@ -168,7 +168,7 @@ export class Panel {
       this.#strip.replaceChildren(element("strong", {}, heading), detail);
       this.#strip.hidden = said;
     } else {
-      this.#say(element("div", { class: "message error" }, element("strong", {}, heading), element("span", {}, detail)));
+      this.#say(element("div", { class: `message ${away ? "" : "error"}`.trim() }, element("strong", {}, heading), element("span", {}, detail)));
     }
     this.#settle("stale");
   }

@@ -7,15 +7,16 @@ import { Refresh } from "./refresh.js";
 import { Spark } from "./spark.js";
 import * as state from "./state.js";
 
+const newestDay = ({ active_users_today: { day: date } }) => (date ? day(date) : "");
 const withoutWorkers = (answer) => (answer.workers ? "" : t("tiles.no_workers"));
 
 /**
  * name: what it is in the answer; text: its figure; unit; note(answer): the small line; fitted: its trend from its lowest;
- * filling: its trend's last point is less than it will be.
+ * filling(): whether its trend's last point is less than it will be.
  */
 const TILES = [
-  { name: "views", text: number, filling: true },
-  { name: "active_users_today", text: number, filling: true, note: ({ active_users_today: { day: date } }) => (date ? day(date) : "") },
+  { name: "views", text: number, filling: () => !state.isCustom() },
+  { name: "active_users_today", text: number, note: newestDay, filling: () => true },
   { name: "avg_rating", text: rating, unit: "/ 5", fitted: true },
   { name: "events_per_s", text: tenths, unit: "/ s", note: withoutWorkers },
   { name: "lag", text: number, note: withoutWorkers },
@@ -47,7 +48,7 @@ class Tile {
     this.#unit.hidden = !unit || value === null;
     setText(this.#note, note ? note(answer) : "");
     const known = trend.filter((point) => point !== null);
-    this.#spark.draw(trend, { fitted, filling: filling && !state.isCustom() });
+    this.#spark.draw(trend, { fitted, filling: filling?.() ?? false });
     const [low, high] = known.length ? [Math.min(...known), Math.max(...known)] : [null, null];
     setText(this.#trend, known.length ? t("tiles.trend", { low: text(low), high: text(high) }) : "");
   }
