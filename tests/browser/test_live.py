@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import statistics
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -21,6 +23,14 @@ from tests.support.whole_path import started, succeed
 
 pytestmark = pytest.mark.browser
 VIEWS = events(2_100)
+USUALLY_SHOWN_WITHIN_S = 2.0
+NOTES_WHEN_SHOWN = """text => {
+    const figure = document.querySelector("#tile-views .number");
+    window.shownAt = new Promise((resolve) => {
+        const look = () => figure.textContent === text && resolve(Date.now());
+        new MutationObserver(look).observe(figure, { childList: true, characterData: true, subtree: true });
+    });
+}"""
 
 
 def _view(user: str, title: str = "Alien") -> ViewEvent:
@@ -29,9 +39,12 @@ def _view(user: str, title: str = "Alien") -> ViewEvent:
     )
 
 
-async def _send(settings: Settings, *views: ViewEvent) -> None:
+async def _send(settings: Settings, *views: ViewEvent) -> float:
+    """Sends views; when it began to, once connected, in seconds since 1970."""
     async with ViewProducer(settings) as producer:
+        began = time.time()
         await producer.send_all(views)
+        return began
 
 
 def test_a_produced_view_shows_by_itself(
@@ -46,10 +59,10 @@ def test_a_produced_view_shows_by_itself(
         dashboard.page.wait_for_selector("#workers .state:has-text('running')")
         took = []
         for count in range(1, 6):
-            apart(_send(settings, _view(f"u{count}")))
-            began = time.monotonic()
+            dashboard.page.evaluate(NOTES_WHEN_SHOWN, str(count))
+            began = apart(_send(settings, _view(f"u{count}")))
             dashboard.tile_becomes("views", str(count))
-            took.append(time.monotonic() - began)
+            took.append(dashboard.page.evaluate("window.shownAt") / 1_000 - began)
         record_property("seconds until a view shows", took)
         dashboard.page.wait_for_selector("#notice-empty", state="detached")
         dashboard.rows_become("films", [["1", "–", "Alien", "Sci-Fi", "5", "4.50"]])
@@ -57,6 +70,8 @@ def test_a_produced_view_shows_by_itself(
         dashboard.tile_becomes("active_users_today", "5")
         assert dashboard.complaints == []
     print(f"a view showed after {', '.join(f'{seconds:.2f}' for seconds in took)} s")  # noqa: T201
+    # What the dashboard promises; single ones may be slow on a machine that is busy.
+    assert statistics.median(took) < USUALLY_SHOWN_WITHIN_S
 
 
 def test_while_paused_nothing_changes_and_afterwards_all_is_there(settings: Settings, dashboard: Dashboard) -> None:
@@ -111,6 +126,47 @@ def test_a_restart_of_the_server_is_survived(settings: Settings, dashboard: Dash
         dashboard.status("live")
         dashboard.tile_becomes("views", "150")
         assert dashboard.page.is_visible("#genres table")
+
+
+def test_a_server_that_says_nothing_any_more_is_noticed(settings: Settings, dashboard: Dashboard) -> None:
+    apart(fill(settings, VIEWS[:100]))
+    with serving(settings) as server:
+        dashboard.open(server.address, last="all")
+        dashboard.status("live")
+        dashboard.tile_becomes("views", "100")
+        server.process.send_signal(signal.SIGSTOP)  # its connections stay open
+        try:
+            dashboard.status("reconnecting")
+            assert dashboard.tile("views") == 100
+        finally:
+            server.process.send_signal(signal.SIGCONT)
+        dashboard.status("live")
+        apart(fill(settings, VIEWS[:150], rev=2))
+        dashboard.tile_becomes("views", "150")
+
+
+def test_it_is_live_once_the_server_has_said_something(settings: Settings, dashboard: Dashboard) -> None:
+    with serving(settings) as server:
+        page = dashboard.page
+        page.add_init_script("""
+            window.sources = [];
+            window.EventSource = class extends EventTarget {
+                constructor() {
+                    super();
+                    sources.push(this);
+                }
+                close() {}
+            };
+        """)
+        dashboard.open(server.address)
+        page.wait_for_function("window.sources.length === 1")
+        says = "([name, data]) => sources[0].dispatchEvent(new MessageEvent(name, { data: JSON.stringify(data) }))"
+        page.evaluate("sources[0].dispatchEvent(new Event('open'))")
+        assert page.get_attribute("#status", "data-state") == "connecting"
+        page.evaluate(says, ["status", {"source": "polling", "mongodb": "down"}])
+        dashboard.status("mongodb")
+        page.evaluate(says, ["status", {"source": "polling", "mongodb": "up"}])
+        dashboard.status("live")
 
 
 def test_a_restart_of_mongodb_is_survived(settings: Settings, dashboard: Dashboard, tmp_path: Path) -> None:

@@ -88,6 +88,15 @@ def test_nothing_is_asked_of_another_host() -> None:
         assert found <= {"http://www.w3.org/2000/svg"}, path.name
 
 
+def test_the_page_names_its_icon_so_that_a_browser_asks_for_no_other() -> None:
+    page = (STATIC / "index.html").read_text("utf-8")
+    [(name, kind)] = re.findall(r'<link rel="icon" href="/static/([^"]+)" type="([^"]+)">', page)
+    assert kind == "image/svg+xml"
+    assert (STATIC / name).is_file()
+    # Where a page is none of ours, such as the API's description, browsers ask for this one.
+    assert (STATIC / "favicon.ico").read_bytes()[:4] == b"\0\0\1\0"
+
+
 def test_every_script_is_imported_and_every_import_exists() -> None:
     imported = {STATIC / "js" / "main.js"}
     for path in SCRIPTS:

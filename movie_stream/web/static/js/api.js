@@ -7,15 +7,22 @@ export class Problem extends Error {
   constructor(status, body) {
     super(body.detail || body.title || `${status}`);
     this.status = status;
-    this.title = body.title ?? "";
   }
 }
 
 /** The server has not answered. */
 export class Unreachable extends Error {}
 
-/** An answer came, or failed to: whoever shows the state of the connection listens to "answered" and "failed". */
+/** Tells "failed" when an answer did not come, and "unauthorized" when the reader has to log in. */
 export const traffic = new EventTarget();
+
+/** Whether the server, or the way to it, is at fault; whatever else is thrown is a fault of this page. */
+export const isFromOutside = (error) => error instanceof Problem || error instanceof Unreachable;
+
+/** For a question whose failure others show: throws again what is a fault of this page. */
+export function onlyFromOutside(error) {
+  if (!isFromOutside(error)) throw error;
+}
 
 /**
  * Asks for `/api/v1` + path and returns the answer's JSON. The browser sends the ETag that it has, and hands over what
@@ -26,6 +33,11 @@ export const traffic = new EventTarget();
 export async function get(path, parameters = {}, signal = undefined) {
   const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== "")).toString();
   return ask(`/api/v1${path}${query ? `?${query}` : ""}`, { signal });
+}
+
+/** Asks for one of the page's own files, in JSON; throws what `get` throws. */
+export async function file(path) {
+  return ask(`/static/${path}`, {});
 }
 
 /** Logs in; throws Problem where the token is wrong. */
@@ -54,7 +66,6 @@ async function ask(url, options) {
     traffic.dispatchEvent(new Event("failed"));
     throw new Unreachable(String(error));
   }
-  traffic.dispatchEvent(new Event("answered"));
   if (answer.ok) return body;
   if (answer.status === 401 && !url.endsWith("/session")) traffic.dispatchEvent(new Event("unauthorized"));
   throw new Problem(answer.status, body ?? {});

@@ -61,7 +61,8 @@ export class Controls {
   /** Asks which genres there are. */
   async loadGenres() {
     const { items } = await get("/genres", { last: "all", limit: GENRES });
-    this.#genres = items.toSorted((a, b) => a.genre.localeCompare(b.genre));
+    const named = items.filter(({ genre, slug }) => genre && slug); // documents of older versions may lack one
+    this.#genres = named.sort((a, b) => a.genre.localeCompare(b.genre));
     this.show();
   }
 

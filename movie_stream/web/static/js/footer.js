@@ -1,6 +1,6 @@
 /** The last line: version, database, and where the figures are to be had for programs. */
 
-import { get } from "./api.js";
+import { get, onlyFromOutside } from "./api.js";
 import { element } from "./dom.js";
 import { t } from "./i18n.js";
 
@@ -8,8 +8,8 @@ export async function footer() {
   let about;
   try {
     about = await get("");
-  } catch {
-    return; // the panels say what is wrong
+  } catch (error) {
+    return onlyFromOutside(error); // the panels say what is wrong
   }
   document.getElementById("footer").replaceChildren(
     element("span", {}, `movie-stream ${about.version}`),

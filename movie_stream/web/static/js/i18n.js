@@ -1,16 +1,16 @@
 /** Words, numbers and times in the reader's language. The words stand in i18n/en.json and i18n/fr.json. */
 
-export const LANGUAGES = ["en", "fr"];
+import { file } from "./api.js";
+
+const LANGUAGES = ["en", "fr"];
 
 let language = "en";
 let words = {};
 let formats = {};
 
-/** Loads a language's words; until then `t` answers with the keys. */
+/** Loads a language's words; until then `t` answers with the keys. Throws Problem or Unreachable. */
 export async function load(wanted) {
-  const answer = await fetch(`/static/i18n/${wanted}.json`);
-  if (!answer.ok) throw new Error(`the words of "${wanted}" could not be loaded: ${answer.status}`);
-  words = await answer.json();
+  words = await file(`i18n/${wanted}.json`);
   language = wanted;
   formats = formatsOf(wanted === "en" ? "en-GB" : wanted);
   document.documentElement.lang = wanted;
@@ -61,7 +61,7 @@ function formatsOf(tag) {
 const known = (value) => value !== null && value !== undefined;
 
 /** What stands where a figure does not exist. */
-export const NONE = "–";
+const NONE = "–";
 
 export const number = (value) => (known(value) ? formats.whole.format(value) : NONE);
 /** With a tenth where that says something. */

@@ -1,17 +1,19 @@
 /**
- * The stream of changes, and the truth about it: "connecting", "live", "reconnecting", "paused" (by the reader), "away"
- * (the tab is hidden), and beside it whether MongoDB answers.
+ * The stream of changes, and the truth about it: "connecting" (until the server has said its first word), "live",
+ * "reconnecting", "paused" (by the reader), "away" (the tab is hidden), and beside it whether MongoDB answers.
  */
 
-import { get, traffic } from "./api.js";
+import { get, onlyFromOutside, traffic } from "./api.js";
 
 const RETRY_MS = [500, 1000, 2000, 4000];
+const SILENT_MS = 15_000; // the server says something every 5 s at least
 
 export class Live extends EventTarget {
   state = "connecting";
   mongodb = "up";
   #source = null;
   #timer = 0;
+  #silence = 0;
   #tries = 0;
   #paused = false;
 
@@ -20,7 +22,7 @@ export class Live extends EventTarget {
     document.addEventListener("visibilitychange", () => this.#settle());
     addEventListener("pagehide", () => this.#close());
     addEventListener("pageshow", (event) => event.persisted && this.#settle());
-    // A connection that has died without a word looks open for minutes; a question without an answer shows it.
+    // A connection that has died without a word looks open; a question without an answer shows it, too.
     traffic.addEventListener("failed", () => this.state === "live" && this.#lost());
   }
 
@@ -55,7 +57,7 @@ export class Live extends EventTarget {
       this.#become(this.#paused ? "paused" : "away");
     } else if (!this.#source) {
       this.#tries = 0;
-      this.#become(this.state === "live" ? "live" : "connecting");
+      this.#become("connecting");
       this.#open();
     }
   }
@@ -64,27 +66,38 @@ export class Live extends EventTarget {
     clearTimeout(this.#timer);
     const source = new EventSource("/api/v1/changes");
     this.#source = source;
-    source.addEventListener("open", () => {
-      this.#tries = 0;
-      this.#become("live");
-      this.dispatchEvent(new Event("everything")); // whatever was missed
-    });
-    source.addEventListener("change", (event) => this.#changed(JSON.parse(event.data)));
-    source.addEventListener("reset", () => this.dispatchEvent(new Event("everything")));
-    source.addEventListener("status", (event) => this.#status(JSON.parse(event.data)));
+    const hear = (name, act) => {
+      source.addEventListener(name, ({ data }) => {
+        if (source !== this.#source) return;
+        this.#listen();
+        act(data);
+      });
+    };
+    hear("beat", () => {});
+    hear("change", (data) => this.#changed(JSON.parse(data)));
+    hear("reset", () => this.dispatchEvent(new Event("everything")));
+    hear("status", (data) => this.#status(JSON.parse(data)));
     source.addEventListener("error", () => source === this.#source && this.#lost());
+    this.#listen();
+  }
+
+  /** Waits for the next event, of whatever kind. */
+  #listen() {
+    clearTimeout(this.#silence);
+    this.#silence = setTimeout(() => this.#lost(), SILENT_MS);
   }
 
   #changed({ collections }) {
     this.dispatchEvent(new CustomEvent("changes", { detail: new Set(Object.keys(collections)) }));
   }
 
+  /** The first one on a connection says that the server listens to what changes; what came before may be missed. */
   #status({ mongodb }) {
-    if (!mongodb) return; // not known yet
-    const back = this.mongodb === "down" && mongodb === "up";
+    const missed = this.state !== "live" || (this.mongodb === "down" && mongodb === "up");
     this.mongodb = mongodb;
-    this.#become(this.state);
-    if (back) this.dispatchEvent(new Event("everything"));
+    this.#tries = 0;
+    this.#become("live");
+    if (missed) this.dispatchEvent(new Event("everything"));
   }
 
   #lost() {
@@ -101,13 +114,15 @@ export class Live extends EventTarget {
       const session = await get("/session");
       if (session.required && !session.authenticated) traffic.dispatchEvent(new Event("unauthorized"));
       else if (here === this.#timer && this.state === "reconnecting") this.#open();
-    } catch {
+    } catch (error) {
+      onlyFromOutside(error);
       if (here === this.#timer && this.state === "reconnecting") this.#lost();
     }
   }
 
   #close() {
     clearTimeout(this.#timer);
+    clearTimeout(this.#silence);
     this.#timer = 0;
     this.#source?.close();
     this.#source = null;

@@ -3,9 +3,10 @@
  * changed), refresh.js (when a panel asks again), panel.js, and panels/views.js as an example of one.
  */
 
-import { traffic } from "./api.js";
+import { onlyFromOutside, traffic } from "./api.js";
 import { Controls } from "./controls.js";
 import { setText } from "./dom.js";
+import { streamReached } from "./filling.js";
 import { footer } from "./footer.js";
 import * as i18n from "./i18n.js";
 import { Live } from "./live.js";
@@ -34,6 +35,7 @@ const GENRES_MS = 10_000;
 const byId = (id) => document.getElementById(id);
 const live = new Live();
 const seen = new IntersectionObserver(watch, { rootMargin: "300px" });
+let panels = [];
 let parts = []; // the tiles and the panels
 let byRoot = new Map();
 let controls = null;
@@ -49,8 +51,8 @@ async function build() {
   notices.clear();
   controls = new Controls();
   byId("language").value = i18n.current();
-  const tiles = new Tiles(summarised, () => {});
-  const panels = PANELS.map((plan) => new Panel(plan));
+  const tiles = new Tiles(summarised);
+  panels = PANELS.map((plan) => new Panel(plan));
   parts = [tiles, ...panels];
   byRoot = new Map(parts.map((part) => [part.root, part]));
   byId("tiles").replaceChildren(tiles.root);
@@ -70,6 +72,7 @@ function watch(entries) {
 }
 
 function summarised(answer) {
+  streamReached(answer.stream_time);
   controls.told(answer);
   notices.summarised(answer);
   setText(byId("updated"), i18n.t("updated", { time: i18n.clock() }));
@@ -77,7 +80,7 @@ function summarised(answer) {
 
 function askGenres() {
   genresAsked = performance.now();
-  controls.loadGenres().catch(() => {}); // the panels say what is wrong
+  controls.loadGenres().catch(onlyFromOutside); // the panels say what is wrong
 }
 
 /** Touches the parts that show one of these collections; without any, all. */
@@ -96,6 +99,8 @@ function showState() {
   byId("pause").hidden = false;
   setText(byId("pause"), live.paused ? i18n.t("resume") : i18n.t("pause"));
   notices.mongodb(live.mongodb !== "down");
+  byId("main").dataset.state = name;
+  for (const panel of panels) panel.mongodbAway = live.mongodb === "down";
   for (const part of parts) part.refresh.live = live.state === "live" || live.state === "connecting";
 }
 
@@ -106,7 +111,13 @@ function every(milliseconds, act) {
 async function changed(names) {
   if (names.has("theme")) showTheme();
   if (names.has("lang")) {
-    await build().then(begin, () => (byId("language").value = i18n.current()));
+    try {
+      await build();
+      begin();
+    } catch (error) {
+      byId("language").value = i18n.current();
+      onlyFromOutside(error);
+    }
     return;
   }
   controls.show();
@@ -126,8 +137,9 @@ async function start() {
     await session.admitted();
     begin();
     live.start();
-  } catch {
+  } catch (error) {
     live.unreachable();
+    onlyFromOutside(error);
     setTimeout(start, 2000);
   } finally {
     starting = false;
@@ -149,7 +161,7 @@ live.addEventListener("everything", () => touch());
 traffic.addEventListener("failed", () => setText(byId("updated"), ""));
 session.onLoss(locked);
 state.onChange(changed);
-const redraw = () => parts.forEach((part) => part.redraw());
+const redraw = () => panels.forEach((panel) => panel.redraw());
 theme.onChange(redraw);
 palette.onChange(redraw);
 byId("theme").addEventListener("change", ({ target }) => state.change({ theme: target.value }));

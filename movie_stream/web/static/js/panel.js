@@ -3,7 +3,7 @@
  * button or as a table alone. Where it has nothing to show, or an error, it says so without touching the others.
  */
 
-import { get, Unreachable } from "./api.js";
+import { get, isFromOutside, Unreachable } from "./api.js";
 import { Chart } from "./chart.js";
 import { element, setAttribute, setText, withCode } from "./dom.js";
 import { t } from "./i18n.js";
@@ -36,6 +36,8 @@ export class Panel {
   actions = element("div", { class: "actions" });
   content = element("div", { class: "content" });
   data = null;
+  /** Whether the page says already that MongoDB does not answer, so that the panel need not. */
+  mongodbAway = false;
   #plan;
   #table;
   #picture = null;
@@ -47,6 +49,7 @@ export class Panel {
   #more = element("p", { class: "more" });
   #asTable = false;
   #nothing = true;
+  #drawn = false;
 
   constructor(plan) {
     this.#plan = plan;
@@ -74,17 +77,18 @@ export class Panel {
     return this.#plan.sources;
   }
 
-  get name() {
-    return this.#plan.name;
-  }
-
   dependsOn(names) {
     return this.#plan.follows.some((name) => names.has(name));
   }
 
   /** Draws again what it has, in another theme for instance. */
   redraw() {
-    if (this.data) this.#show(this.data);
+    if (!this.#drawn) return;
+    try {
+      this.#show(this.data);
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   dispose() {
@@ -150,18 +154,21 @@ export class Panel {
     if (!nothing) this.#picture?.draw(data);
     plan.shown?.(data, this);
     this.#strip.hidden = true;
+    this.#drawn = true;
     this.#settle("shown");
   }
 
   #fail(error) {
-    if (!(error instanceof Unreachable) && !error.status) console.error(error); // a fault of this page
-    const heading = error instanceof Unreachable ? t("error.unreachable") : t("error.refused");
-    const detail = error instanceof Unreachable ? "" : error.message;
-    if (this.data) {
+    if (!isFromOutside(error)) console.error(error); // a fault of this page
+    const away = this.mongodbAway && error.status === 503;
+    const said = error instanceof Unreachable || away; // in the header, for the whole page
+    const heading = t(away ? "error.mongodb" : said ? "error.unreachable" : "error.refused");
+    const detail = said ? "" : error.message;
+    if (this.#drawn) {
       this.#strip.replaceChildren(element("strong", {}, heading), detail);
-      this.#strip.hidden = error instanceof Unreachable; // the header says that for the whole page
+      this.#strip.hidden = said;
     } else {
-      this.#say(element("div", { class: "message error" }, element("strong", {}, heading), element("span", {}, detail)));
+      this.#say(element("div", { class: `message ${away ? "" : "error"}`.trim() }, element("strong", {}, heading), element("span", {}, detail)));
     }
     this.#settle("stale");
   }

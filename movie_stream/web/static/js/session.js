@@ -1,6 +1,6 @@
 /** Asking for the token where the server wants one. */
 
-import { get, login, logout, Problem, traffic } from "./api.js";
+import { get, isFromOutside, login, logout, onlyFromOutside, Problem, traffic } from "./api.js";
 import { element, setText, withCode } from "./dom.js";
 import { t } from "./i18n.js";
 
@@ -48,6 +48,7 @@ function show(resolve) {
     } catch (problem) {
       setText(error, t(reasonOf(problem)));
       token.select();
+      if (!isFromOutside(problem)) throw problem;
     } finally {
       button.disabled = false;
     }
@@ -58,6 +59,7 @@ function show(resolve) {
 }
 
 function reasonOf(problem) {
+  if (!isFromOutside(problem)) return "login.failed";
   if (!(problem instanceof Problem)) return "error.unreachable";
   if (problem.status === 429) return "login.too_often";
   return problem.status === 401 || problem.status === 422 || problem.status === 403 ? "login.wrong" : "login.failed";
@@ -69,7 +71,11 @@ dialog.addEventListener("cancel", (event) => event.preventDefault()); // there i
 export function onLoss(lost) {
   traffic.addEventListener("unauthorized", () => !dialog.open && lost());
   leave.addEventListener("click", async () => {
-    await logout();
+    try {
+      await logout();
+    } catch (error) {
+      return onlyFromOutside(error); // the reader is still logged in, and the header says what is wrong
+    }
     lost();
   });
 }

@@ -10,18 +10,25 @@ export class Spark {
   root = element("div", { class: "trend", "aria-hidden": "true" });
   #area = shape("path", { class: "area" });
   #line = shape("path", { class: "line" });
+  #soFar = shape("path", { class: "line so-far" });
 
   constructor() {
-    this.root.append(
-      shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none" }, this.#area, this.#line),
-    );
+    const parts = [this.#area, this.#line, this.#soFar];
+    this.root.append(shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none" }, ...parts));
   }
 
-  /** Draws the values, oldest first; null is a gap. The lowest line is 0 unless `fitted`. */
-  draw(values, { fitted = false } = {}) {
+  /**
+   * Draws the values, oldest first; null is a gap. The lowest line is 0 unless `fitted`. While the last value is
+   * `filling`, the line to it is dashed.
+   */
+  draw(values, { fitted = false, filling = false } = {}) {
     const runs = runsOf(values, scaleOf(values, fitted));
-    this.#line.setAttribute("d", runs.map((run) => `M${run.join("L")}`).join(""));
     this.#area.setAttribute("d", runs.map(areaUnder).join(""));
+    const last = runs.at(-1);
+    const open = filling && last?.length > 1 && values.at(-1) !== null;
+    const whole = open ? [...runs.slice(0, -1), last.slice(0, -1)] : runs;
+    this.#line.setAttribute("d", whole.map((run) => `M${run.join("L")}`).join(""));
+    this.#soFar.setAttribute("d", open ? `M${last.slice(-2).join("L")}` : "");
   }
 }
 

@@ -32,7 +32,7 @@ function isTime(value) {
 }
 
 /** The state that an address says; what it says wrongly is left out. */
-export function parsed(search) {
+function parsed(search) {
   const state = { ...DEFAULTS };
   for (const [name, value] of new URLSearchParams(search)) {
     if (name in ALLOWED && ALLOWED[name](value)) state[name] = value;

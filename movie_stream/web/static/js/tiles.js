@@ -1,18 +1,22 @@
 /** The row of figures at the top, each with its trend. All come with one question. */
 
-import { get, Unreachable } from "./api.js";
+import { get, isFromOutside } from "./api.js";
 import { element, setText } from "./dom.js";
 import { day, number, rating, span, t, tenths } from "./i18n.js";
 import { Refresh } from "./refresh.js";
 import { Spark } from "./spark.js";
 import * as state from "./state.js";
 
+const newestDay = ({ active_users_today: { day: date } }) => (date ? day(date) : "");
 const withoutWorkers = (answer) => (answer.workers ? "" : t("tiles.no_workers"));
 
-/** name: what it is in the answer; text: its figure; unit; note(answer): the small line; fitted: its trend from its lowest. */
+/**
+ * name: what it is in the answer; text: its figure; unit; note(answer): the small line; fitted: its trend from its lowest;
+ * filling(): whether its trend's last point is less than it will be.
+ */
 const TILES = [
-  { name: "views", text: number },
-  { name: "active_users_today", text: number, note: ({ active_users_today: { day: date } }) => (date ? day(date) : "") },
+  { name: "views", text: number, filling: () => !state.isCustom() },
+  { name: "active_users_today", text: number, note: newestDay, filling: () => true },
   { name: "avg_rating", text: rating, unit: "/ 5", fitted: true },
   { name: "events_per_s", text: tenths, unit: "/ s", note: withoutWorkers },
   { name: "lag", text: number, note: withoutWorkers },
@@ -30,19 +34,21 @@ class Tile {
   constructor(kind) {
     this.#kind = kind;
     this.#unit = element("span", { class: "unit", hidden: true }, kind.unit ?? "");
-    const title = element("h2", { title: t(`tiles.${kind.name}.hint`) }, t(`tiles.${kind.name}`));
+    const hint = t(`tiles.${kind.name}.hint`);
+    const title = element("h2", { "aria-description": hint }, t(`tiles.${kind.name}`));
     const figure = element("p", { class: "value", id: `tile-${kind.name}` }, this.#value, this.#unit);
-    this.root = element("li", { class: "tile" }, title, figure, this.#note, this.#trend, this.#spark.root);
+    const parts = [title, figure, this.#note, this.#trend, this.#spark.root];
+    this.root = element("li", { class: "tile", title: hint }, ...parts);
   }
 
   show(answer) {
-    const { name, text, unit, note, fitted } = this.#kind;
+    const { name, text, unit, note, fitted, filling } = this.#kind;
     const { value, trend } = answer[name];
     setText(this.#value, text(value));
     this.#unit.hidden = !unit || value === null;
     setText(this.#note, note ? note(answer) : "");
     const known = trend.filter((point) => point !== null);
-    this.#spark.draw(trend, { fitted });
+    this.#spark.draw(trend, { fitted, filling: filling?.() ?? false });
     const [low, high] = known.length ? [Math.min(...known), Math.max(...known)] : [null, null];
     setText(this.#trend, known.length ? t("tiles.trend", { low: text(low), high: text(high) }) : "");
   }
@@ -50,12 +56,11 @@ class Tile {
 
 export class Tiles {
   root = element("ul", { class: "tiles" });
-  name = "tiles";
   sources = ["movies_aggregates", "category_stats", "hourly_metrics", "daily_stats", "active_users", "_workers"];
   #tiles = TILES.map((kind) => new Tile(kind));
 
-  /** `told(answer)` is called with each answer, `failed(error)` with what went wrong. */
-  constructor(told, failed) {
+  /** `told(answer)` is called with each answer. */
+  constructor(told) {
     this.root.setAttribute("aria-label", t("tiles.title"));
     this.root.append(...this.#tiles.map((tile) => tile.root));
     this.refresh = new Refresh({
@@ -63,10 +68,11 @@ export class Tiles {
       show: (answer) => {
         for (const tile of this.#tiles) tile.show(answer);
         told(answer);
+        this.root.dataset.state = "shown";
       },
       fail: (error) => {
-        if (!(error instanceof Unreachable) && !error.status) console.error(error);
-        failed(error);
+        this.root.dataset.state = "stale"; // why is said by the header, or by the panels, which ask for the same
+        if (!isFromOutside(error)) console.error(error);
       },
       wait: () => {},
     });
@@ -75,8 +81,6 @@ export class Tiles {
   dependsOn(names) {
     return ["last", "anchor", "since", "until", "genre"].some((name) => names.has(name));
   }
-
-  redraw() {}
 
   dispose() {
     this.refresh.stop();

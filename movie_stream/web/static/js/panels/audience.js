@@ -2,7 +2,7 @@
 
 import { axes, swatch, tip, tooltip } from "../chart.js";
 import { element } from "../dom.js";
-import { day, number, shortDay, t, tenths } from "../i18n.js";
+import { between, day, number, shortDay, t, tenths } from "../i18n.js";
 import { nothingIn, state } from "../panel.js";
 import { colour } from "../theme.js";
 
@@ -16,7 +16,7 @@ export const audience = {
   sources: ["active_users"],
   follows: ["last", "anchor", "since", "until"],
   question: () => ["/audience", state.range({ days: 30 })],
-  subtitle: ({ days }) => (days.length ? `${day(days[0].date)} – ${day(days.at(-1).date)}` : ""),
+  subtitle: ({ since, until, days }) => (days.length ? between(since ?? days[0].date, until) : ""),
   empty: ({ days }) => nothingIn(days),
   columns: () => [
     { label: t("column.day"), kind: "name", cell: (row) => day(row.date) },

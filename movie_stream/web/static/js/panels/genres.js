@@ -15,7 +15,7 @@ export const genres = {
   question: () => ["/genres", { ...state.range(), limit: 10 }],
   empty: ({ items }) => nothingIn(items),
   columns: () => [
-    { label: t("column.genre"), kind: "name", cell: (row) => row.genre, act: choose, title: () => t("genres.choose") },
+    { label: t("column.genre"), kind: "name", cell: nameOf, act: choose, title: () => t("genres.choose") },
     { label: t("column.views"), kind: "number", cell: (row) => number(row.views) },
     { label: t("column.rating"), kind: "number", cell: (row) => rating(row.avg_rating) },
     { label: t("column.users"), kind: "number", cell: (row) => number(row.unique_users) },
@@ -24,6 +24,9 @@ export const genres = {
   setUp,
   draw,
 };
+
+/** Its name; documents of older versions may lack it. */
+const nameOf = ({ genre, slug }) => genre ?? slug ?? "?";
 
 /** Shows a genre alone, or all again. */
 function choose({ slug }) {
@@ -46,7 +49,7 @@ function draw(picture, { items }) {
       ...axes({
         grid: { right: 48, top: 0 },
         x: { type: "value", show: false },
-        y: { type: "category", inverse: true, data: items.map(({ genre }) => genre) },
+        y: { type: "category", inverse: true, data: items.map(nameOf) },
       }),
       ...names(items),
       tooltip: tooltip(([point]) => tipOf(items[point.dataIndex]), { pointer: "shadow" }),
@@ -63,19 +66,19 @@ function draw(picture, { items }) {
         },
       ],
     },
-    t("genres.described", { names: items.map((item) => `${item.genre} ${number(item.views)}`).join(", ") }),
+    t("genres.described", { names: items.map((item) => `${nameOf(item)} ${number(item.views)}`).join(", ") }),
   );
 }
 
 function names(items) {
-  const { yAxis } = axes({ y: { type: "category", inverse: true, data: items.map(({ genre }) => genre) } });
+  const { yAxis } = axes({ y: { type: "category", inverse: true, data: items.map(nameOf) } });
   const label = { color: colour("--text"), fontSize: 12, width: 96, overflow: "truncate", formatter: (name) => name };
   return { yAxis: { ...yAxis, axisLabel: { ...yAxis.axisLabel, ...label } } };
 }
 
-function tipOf({ genre, views, avg_rating: average }) {
-  return tip(genre, [
-    [null, t("column.views"), number(views)],
-    [null, t("column.rating"), rating(average)],
+function tipOf(item) {
+  return tip(nameOf(item), [
+    [null, t("column.views"), number(item.views)],
+    [null, t("column.rating"), rating(item.avg_rating)],
   ]);
 }

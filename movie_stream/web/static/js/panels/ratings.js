@@ -1,7 +1,8 @@
-/** The average rating over time, between the lowest and the highest. */
+/** The average rating over time, between the lowest and the highest, which whole days do not keep. */
 
 import { axes, tip, tooltip } from "../chart.js";
-import { between, moment, rating, t } from "../i18n.js";
+import { startOf } from "../filling.js";
+import { between, rating, t } from "../i18n.js";
 import { state } from "../panel.js";
 import { colour, tint } from "../theme.js";
 
@@ -11,10 +12,10 @@ export const ratings = {
   sources: ["movies_aggregates", "hourly_metrics", "daily_stats"],
   follows: ["last", "anchor", "since", "until", "genre"],
   question: () => ["/series", { ...state.range(), genre: state.now().genre, points: 500 }],
-  subtitle: (data) => `${between(data.since, data.until)} · ${t(`resolution.${data.resolution}`)}`,
+  subtitle,
   empty: (data) => (data.avg_rating.some((value) => value !== null) ? null : "empty.ratings"),
   columns: () => [
-    { label: t("column.start"), cell: (row) => moment(row.start) },
+    { label: t("column.start"), cell: (row) => row.label },
     { label: t("column.lowest"), kind: "number", cell: (row) => rating(row.low) },
     { label: t("column.average"), kind: "number", cell: (row) => rating(row.average) },
     { label: t("column.highest"), kind: "number", cell: (row) => rating(row.high) },
@@ -23,8 +24,23 @@ export const ratings = {
   draw,
 };
 
-function points({ times, avg_rating: averages, min_rating: lows, max_rating: highs }) {
-  return times.map((start, index) => ({ start, low: lows[index], average: averages[index], high: highs[index] }));
+const hasBand = ({ resolution }) => resolution !== "day";
+
+function subtitle(data) {
+  const said = [between(data.since, data.until), t(`resolution.${data.resolution}`)];
+  return [...said, ...(hasBand(data) ? [] : [t("ratings.averages_only")])].join(" · ");
+}
+
+/** Of days at the edges of a range, parts may have a lowest and a highest; of days alone they would mislead. */
+function points(data) {
+  const { times, avg_rating: averages, min_rating: lows, max_rating: highs } = data;
+  return times.map((start, index) => ({
+    start,
+    label: startOf(data, index),
+    low: hasBand(data) ? lows[index] : null,
+    average: averages[index],
+    high: hasBand(data) ? highs[index] : null,
+  }));
 }
 
 function draw(picture, data) {
@@ -64,10 +80,12 @@ function draw(picture, data) {
   );
 }
 
-function tipOf({ start, low, average, high }) {
-  return tip(`${moment(start)} UTC`, [
-    [null, t("column.highest"), rating(high)],
-    ["--accent", t("column.average"), rating(average)],
-    [null, t("column.lowest"), rating(low)],
-  ]);
+function tipOf({ label, low, average, high }) {
+  const rows = [
+    [null, t("column.highest"), high],
+    ["--accent", t("column.average"), average],
+    [null, t("column.lowest"), low],
+  ];
+  const shown = rows.filter(([variable, , value]) => variable || value !== null);
+  return tip(`${label} UTC`, shown.map(([variable, name, value]) => [variable, name, rating(value)]));
 }

@@ -3,7 +3,8 @@
 import { brush } from "../brush.js";
 import { axes, swatch, tip, tooltip } from "../chart.js";
 import { element, setText } from "../dom.js";
-import { between, moment, number, t } from "../i18n.js";
+import { fillingOf, startOf } from "../filling.js";
+import { between, number, t } from "../i18n.js";
 import { assign, COLOURS, colourOf, slotOf } from "../palette.js";
 import { genreName, state } from "../panel.js";
 import { colour, tint } from "../theme.js";
@@ -20,7 +21,7 @@ export const views = {
   subtitle: (data) => `${between(data.since, data.until)} · ${t(`resolution.${data.resolution}`)}`,
   empty: (data) => (data.views.some((count) => count > 0) ? null : "empty.range"),
   columns: () => [
-    { label: t("column.start"), cell: (row) => moment(row.start) },
+    { label: t("column.start"), cell: (row) => row.start },
     { label: t("column.genre"), kind: "name", cell: (row) => genreName(row.genre) },
     { label: t("column.views"), kind: "number", cell: (row) => number(row.views) },
   ],
@@ -30,10 +31,11 @@ export const views = {
 };
 
 /** A row for each genre and time that has views, newest first. */
-function rows({ times, genres }) {
-  return times
-    .flatMap((start, index) => genres.map(({ genre, views: counts }) => ({ start, genre, views: counts[index] })))
+function rows(data) {
+  return data.times
+    .flatMap((_, index) => data.genres.map(({ genre, views: counts }) => ({ index, genre, views: counts[index] })))
     .filter((row) => row.views > 0)
+    .map((row) => ({ ...row, start: startOf(data, row.index) }))
     .reverse();
 }
 
@@ -71,20 +73,25 @@ function draw(picture, data, panel) {
   const layers = layersOf(data);
   const starts = data.times.map(Date.parse);
   panel.back.hidden = !state.isCustom();
-  legend(panel.legend, layers);
+  const filling = fillingOf(data);
+  legend(panel.legend, layers, filling > 0);
   const total = data.views.reduce((sum, count) => sum + count, 0);
   const names = layers.map(({ genre }) => genreName(genre)).join(", ");
   picture.draw(
     {
       ...axes({ x: { type: "time" }, y: { type: "value", minInterval: 1 } }),
       tooltip: tooltip((points) => tipOf(data, layers, points[0].dataIndex)),
-      series: layers.map((layer) => seriesOf(layer, starts)),
+      series: [
+        ...layers.map((layer) => seriesOf(layer, starts, filling > 0 ? filling : starts.length)),
+        ...(filling > 0 ? layers.map((layer) => soFarOf(layer, starts, filling)) : []),
+      ],
     },
     t("views.described", { total, range: between(data.since, data.until), names }),
   );
 }
 
-function seriesOf({ genre, slug, views: counts }, starts) {
+/** A layer up to before a bucket. */
+function seriesOf({ genre, slug, views: counts }, starts, end) {
   return {
     id: slug ?? " others",
     name: genreName(genre),
@@ -96,20 +103,33 @@ function seriesOf({ genre, slug, views: counts }, starts) {
     itemStyle: { color: colour(colourOf(slug)) },
     areaStyle: { color: tint(colourOf(slug), 0.72) },
     emphasis: { disabled: true },
-    data: counts.map((count, index) => [starts[index], count]),
+    data: counts.map((count, index) => [starts[index], index < end ? count : null]),
   };
 }
 
-function tipOf({ times, views: totals }, layers, index) {
+/** The same from the last whole bucket to the one that is filling: it falls because it is not over, and looks like it. */
+function soFarOf(layer, starts, filling) {
+  const series = seriesOf(layer, starts, starts.length);
+  return {
+    ...series,
+    id: `${series.id} so far`,
+    stack: "so far",
+    lineStyle: { ...series.lineStyle, type: [3, 3] },
+    areaStyle: { color: tint(colourOf(layer.slug), 0.2) },
+    data: series.data.map(([start, count], index) => [start, index < filling - 1 ? null : count]),
+  };
+}
+
+function tipOf(data, layers, index) {
   const rows = layers
     .filter((layer) => layer.views[index] > 0)
     .map(({ genre, slug, views: counts }) => [colourOf(slug), genreName(genre), number(counts[index])])
     .reverse();
-  return tip(`${moment(times[index])} UTC`, [...rows, [null, t("total"), number(totals[index])]]);
+  return tip(`${startOf(data, index)} UTC`, [...rows, [null, t("total"), number(data.views[index])]]);
 }
 
-function legend(list, layers) {
-  const names = layers.map(({ slug, genre }) => `${colourOf(slug)} ${genreName(genre)}`).join("\n");
+function legend(list, layers, soFar) {
+  const names = [soFar, ...layers.map(({ slug, genre }) => `${colourOf(slug)} ${genreName(genre)}`)].join("\n");
   if (list.dataset.names === names) return;
   list.dataset.names = names;
   list.replaceChildren();
@@ -118,4 +138,5 @@ function legend(list, layers) {
     setText(name, genreName(genre));
     list.append(element("li", {}, swatch(colourOf(slug)), name));
   }
+  if (soFar) list.append(element("li", { class: "so-far" }, t("so_far")));
 }
