@@ -46,7 +46,7 @@ _CLOSE_WITHIN_S: Final = 0.5
 
 
 def connect(settings: Settings, **limits_ms: int) -> Client:
-    """A client for MONGODB_URI; nothing is sent yet. Close it with `close()`.
+    """A client for MONGODB_URI, which looks for the servers in the background. Close it with `close()`.
 
     `limits_ms` are options of the driver, in milliseconds, where the URI does not ask for less.
 
@@ -68,6 +68,8 @@ def connect(settings: Settings, **limits_ms: int) -> Client:
                 tz_aware=True,
                 uuidRepresentation="standard",
                 io_loop=asyncio.get_running_loop(),
+                # Begun by a first query instead, a thread of the driver would outlive a `close()` that comes before it.
+                connect=True,
                 **limits,
             )
     except (ConfigurationError, ValueError, UserWarning) as error:

@@ -8,9 +8,10 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 from fastapi import FastAPI
+from pymongo.errors import PyMongoError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -71,6 +72,7 @@ async def serve(settings: Settings, *, insecure: bool, announce: Callable[[str],
             gc.freeze()  # the modules stay: to look at all of them again and again would hold up the answers
             announce(f"http://{_written(settings.api_host)}:{port}")
             await server.serve(sockets=[listener])
+            asyncio.get_running_loop().set_exception_handler(_of_the_end)
     finally:
         listener.close()
 
@@ -97,8 +99,15 @@ async def application(settings: Settings, *, open_to_all: bool = False) -> Async
             await asker.end()
 
 
+def _of_the_end(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A query that the end has cut off fails, and there is nobody left whom that concerns."""
+    if not isinstance(context.get("exception"), PyMongoError):
+        loop.default_exception_handler(context)
+
+
 async def _warn_of_a_writer(db: Database) -> None:
-    """Says once if the user of MONGODB_URI could do more than this server needs."""
+    """Says once if the user of MONGODB_URI could do more than this server needs, and until then why it cannot know."""
+    said = ""
     while True:
         try:
             if await may_write(db):
@@ -106,7 +115,10 @@ async def _warn_of_a_writer(db: Database) -> None:
                     "the user of MONGODB_URI could write, which is of no use here: set MONGODB_READER_USERNAME and "
                     "MONGODB_READER_PASSWORD to one who cannot, and make it with: movie-stream init --create-user"
                 )
-        except MovieStreamError:  # who asks for results is told
+        except MovieStreamError as error:
+            if str(error) != said:  # who asks for results is told each time, and whoever runs this server once
+                said = str(error)
+                logger.warning("%s", said)
             await asyncio.sleep(_ASK_AGAIN_S)
         else:
             return
