@@ -95,7 +95,7 @@ def _check_uri(uri: SecretStr) -> SecretStr:
 
 
 def _check_token(token: SecretStr) -> SecretStr:
-    if not re.fullmatch(r"[!-~]{8,512}", token.get_secret_value()):
+    if not re.fullmatch(r"[!-~]{16,512}", token.get_secret_value()):
         raise ValueError("no token")
     return token
 
@@ -234,7 +234,7 @@ class Settings(BaseSettings):
     )
     api_token: Annotated[SecretStr, AfterValidator(_check_token)] | None = _setting(
         None,
-        expected="8 to 512 ASCII characters without spaces",
+        expected="16 to 512 ASCII characters without spaces",
         meaning="what programs and the page of serve have to show; unset: nothing",
     )
     allowed_lateness: Duration = _setting(

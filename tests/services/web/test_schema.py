@@ -28,7 +28,7 @@ from movie_stream.embedded.services import EmbeddedServices
 from movie_stream.settings import Settings
 from tests.support.web_fixture import Serving, events, fill, serving
 
-TOKEN: Final = "a-token-of-ours"
+TOKEN: Final = "a-token-of-our-own"
 LOGIN: Final = {"Authorization": f"Bearer {TOKEN}"}
 ENDLESS: Final = "/api/v1/changes"
 CHECKS: Final = [

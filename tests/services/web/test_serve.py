@@ -19,7 +19,7 @@ from tests.support.web_clients import ask, asked_until, connected
 from tests.support.web_fixture import Serving, events, fill, serving
 from tests.support.whole_path import PATIENCE_S, command
 
-TOKEN: Final = "a-token-of-ours"
+TOKEN: Final = "a-token-of-our-own"
 
 
 # ---- begins and ends -----------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from movie_stream.web.access import MOST_BODY_BYTES, MOST_PATH_BYTES, SECURITY, 
 from movie_stream.web.problems import Problem
 from movie_stream.web.session import COOKIE, Doorkeeper, session_router
 
-TOKEN = "a-token-of-ours"
+TOKEN = "a-token-of-our-own"
 PATIENCE_S = 60.0
 
 
