@@ -38,7 +38,7 @@ export class Controls {
 
   /** Shows what the state says. */
   show() {
-    const { last, anchor, since, until, genre } = state.now();
+    const { last, anchor, since, until } = state.now();
     const custom = state.isCustom();
     for (const [name, radio] of this.#radios) radio.checked = !custom && name === last;
     this.#follow.checked = anchor === "stream";
@@ -48,9 +48,14 @@ export class Controls {
     this.#wrong.hidden = true;
     if (!custom) this.#custom.open = false;
     this.#custom.classList.toggle("chosen", custom);
+    this.#showGenres();
+  }
+
+  #showGenres() {
+    const { genre } = state.now();
     const known = this.#genres.some(({ slug }) => slug === genre) ? [] : [{ slug: genre, genre }];
     const all = [...this.#genres, ...(genre ? known : [])];
-    setOptions(this.#genre, [["", t("controls.all_genres")], ...all.map((one) => [one.slug, one.genre])], genre);
+    setOptions(this.#genre, [["", t("controls.all_genres")], ...all.map(optionOf)], genre);
   }
 
   /** Says the range that the server has answered for. */
@@ -63,7 +68,7 @@ export class Controls {
     const { items } = await get("/genres", { last: "all", limit: GENRES });
     const named = items.filter(({ genre, slug }) => genre && slug); // documents of older versions may lack one
     this.#genres = named.sort((a, b) => a.genre.localeCompare(b.genre));
-    this.show();
+    this.#showGenres(); // and nothing else: the reader may be writing in the other fields
   }
 
   #ranges() {
@@ -104,4 +109,10 @@ export class Controls {
     if (wrong) setText(this.#wrong, t(wrong));
     else state.change({ since, until });
   }
+}
+
+/** One that the API refuses is there, for it has views, and says why it cannot be chosen. */
+function optionOf({ slug, genre }) {
+  if (state.isAskable(slug)) return [slug, genre];
+  return [slug, t("controls.genre.refused", { genre }), t("controls.genre.refused.why")];
 }

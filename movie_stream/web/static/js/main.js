@@ -121,6 +121,7 @@ async function changed(names) {
     return;
   }
   controls.show();
+  for (const panel of panels) panel.caption();
   for (const part of parts) if (part.dependsOn(names)) part.refresh.restart();
 }
 

@@ -20,12 +20,17 @@ const ALLOWED = {
   until: isTime,
   hour: isTime,
   day: (value) => /^\d{4}-\d{2}-\d{2}$/.test(value) && isTime(value),
-  genre: (value) => value.length <= 256,
+  genre: (value) => value.length <= 256 && isAskable(value),
   theme: (value) => ["auto", "light", "dark"].includes(value),
   lang: (value) => ["en", "fr"].includes(value),
 };
 /** What belongs to the reader and not to the figures: it makes no new entry in the browser's history. */
 const PREFERENCES = new Set(["theme", "lang"]);
+
+/** Whether the API takes a genre's name as a parameter: operators of the database and control characters it refuses. */
+export function isAskable(genre) {
+  return !/[$\u0000-\u001f\u007f]/.test(genre) && genre.isWellFormed();
+}
 
 function isTime(value) {
   return /^\d{4}-/.test(value) && !Number.isNaN(Date.parse(value));
