@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,24 @@ def test_a_range_from_to(opened: Dashboard) -> None:
     page.click("#apply")
     page.wait_for_selector("#shown:has-text('30 Oct 2024, 00:00 – 31 Oct 2024, 00:00 UTC')")
     assert opened.state() == {"since": "2024-10-30T00:00:00Z", "until": "2024-10-31T00:00:00Z"}
+
+
+def test_the_range_is_told_where_the_figures_are_out_of_sight(opened: Dashboard) -> None:
+    page = opened.page
+    opened.resize((1440, 500))
+    page.locator("#workers").scroll_into_view_if_needed()
+    page.get_by_label("7 days", exact=True).check(force=True)
+    page.wait_for_function("/^2[45] Oct 2024/.test(document.getElementById('shown').textContent)")
+
+
+def test_when_it_was_updated_is_said_in_utc(opened: Dashboard) -> None:
+    cdp = opened.page.context.new_cdp_session(opened.page)
+    cdp.send("Emulation.setTimezoneOverride", {"timezoneId": "Asia/Kathmandu"})
+    opened.page.reload()
+    opened.page.wait_for_selector("#updated:has-text('Updated')")
+    written = opened.page.inner_text("#updated").removeprefix("Updated ")
+    apart_s = (datetime.now(UTC) - datetime.strptime(written, "%H:%M:%S UTC").replace(tzinfo=UTC)).seconds
+    assert apart_s < 3_600  # Kathmandu is hours away
 
 
 def test_where_the_range_ends_now_old_views_are_pointed_at(opened: Dashboard) -> None:
