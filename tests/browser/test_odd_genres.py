@@ -75,7 +75,7 @@ def test_a_genre_that_the_api_refuses_cannot_be_chosen(
     assert "genre" not in dashboard.state()
     other = (place + 1) % 6  # that the place is right shows a genre that can be chosen
     dashboard.page.mouse.click(box["x"] + 130, box["y"] + height * (other + 0.5))
-    dashboard.page.wait_for_function("location.search.includes('genre=')")
+    dashboard.page.wait_for_function("() => location.search.includes('genre=')")
     assert dashboard.complaints == []
 
 

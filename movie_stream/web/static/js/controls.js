@@ -45,8 +45,8 @@ export class Controls {
     this.#follow.disabled = custom || last === "all";
     this.#since.value = since && new Date(since).toISOString().slice(0, 16);
     this.#until.value = until && new Date(until).toISOString().slice(0, 16);
-    this.#wrong.hidden = true;
-    if (!custom) this.#custom.open = false;
+    this.#say(state.addressFault());
+    if (!custom) this.#custom.open = Boolean(state.addressFault());
     this.#custom.classList.toggle("chosen", custom);
     this.#showGenres();
   }
@@ -104,10 +104,20 @@ export class Controls {
   #apply() {
     const read = (field) => field.value && `${field.value.slice(0, 16)}:00Z`;
     const [since, until] = [read(this.#since), read(this.#until)];
-    const wrong = !since && !until ? "controls.one_of_both" : since && until && since >= until ? "controls.backwards" : "";
+    const wrong = this.#faultOf(since, until);
+    this.#say(wrong);
+    if (!wrong) state.change({ since, until });
+  }
+
+  #faultOf(since, until) {
+    if (this.#since.validity.badInput || this.#until.validity.badInput) return "controls.no_time"; // filled in half
+    return !since && !until ? "controls.one_of_both" : state.faultOf({ since, until });
+  }
+
+  /** Says what is wrong with the range, under a key; nothing without one. */
+  #say(wrong) {
     this.#wrong.hidden = !wrong;
-    if (wrong) setText(this.#wrong, t(wrong));
-    else state.change({ since, until });
+    setText(this.#wrong, wrong && t(wrong));
   }
 }
 
