@@ -97,6 +97,8 @@ def test_with_a_token_it_asks_for_it_once(settings: Settings, dashboard: Dashboa
     with serving(settings, API_TOKEN=TOKEN) as server:
         page = dashboard.page
         dashboard.open(server.address, last="all")
+        page.wait_for_selector("#token")
+        assert page.is_hidden("#logout")
         page.fill("#token", "not-the-token")
         page.keyboard.press("Enter")
         page.wait_for_selector("#login-error:has-text('not the token')")
@@ -110,6 +112,7 @@ def test_with_a_token_it_asks_for_it_once(settings: Settings, dashboard: Dashboa
         dashboard.tile_becomes("views", "100")
         page.click("#logout")
         page.wait_for_selector("#token")
+        assert page.is_hidden("#logout")
         page.reload()
         page.wait_for_selector("#token")
         assert dashboard.tile("views") is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,24 @@ def test_a_range_from_to(opened: Dashboard) -> None:
     assert opened.state() == {"since": "2024-10-30T00:00:00Z", "until": "2024-10-31T00:00:00Z"}
 
 
+def test_the_range_is_told_where_the_figures_are_out_of_sight(opened: Dashboard) -> None:
+    page = opened.page
+    opened.resize((1440, 500))
+    page.locator("#workers").scroll_into_view_if_needed()
+    page.get_by_label("7 days", exact=True).check(force=True)
+    page.wait_for_selector("#shown:text-matches('^2[45] Oct 2024')")
+
+
+def test_when_it_was_updated_is_said_in_utc(opened: Dashboard) -> None:
+    cdp = opened.page.context.new_cdp_session(opened.page)
+    cdp.send("Emulation.setTimezoneOverride", {"timezoneId": "Asia/Kathmandu"})
+    opened.page.reload()
+    opened.page.wait_for_selector("#updated:has-text('Updated')")
+    written = opened.page.inner_text("#updated").removeprefix("Updated ")
+    apart_s = (datetime.now(UTC) - datetime.strptime(written, "%H:%M:%S UTC").replace(tzinfo=UTC)).seconds
+    assert apart_s < 3_600  # Kathmandu is hours away
+
+
 def test_where_the_range_ends_now_old_views_are_pointed_at(opened: Dashboard) -> None:
     page = opened.page
     page.uncheck("#follow")
@@ -162,3 +181,41 @@ def test_an_address_that_makes_no_sense_shows_the_default(opened: Dashboard) -> 
     opened.shown(PANELS)
     assert opened.page.is_checked("input[value='24h']")
     assert opened.page.input_value("#genre") == ""
+
+
+@pytest.mark.parametrize(
+    ("wrong", "key"),
+    [
+        ({"last": "99y"}, "controls.no_range"),
+        ({"since": "2024-10-31T00:00:00Z", "until": "2024-10-30T00:00:00Z"}, "controls.backwards"),
+        ({"since": "2024-10-31T00:00:00Z", "until": "2024-10-31T01:00:00+01:00"}, "controls.backwards"),
+        ({"since": "2024-02-31T00:00:00Z", "last": "7d"}, "controls.no_time"),
+        ({"until": "yesterday"}, "controls.no_time"),
+    ],
+    ids=["no range", "backwards", "empty", "no such day", "no time"],
+)
+def test_a_wrong_range_in_the_address_is_corrected_and_said(opened: Dashboard, wrong: dict[str, str], key: str) -> None:
+    address = opened.page.url.split("/?")[0]
+    for language in ("en", "fr"):
+        opened.open(address, lang=language, genre="drama", **wrong)
+        opened.shown(["views"])
+        words = json.loads((I18N / f"{language}.json").read_text("utf-8"))
+        assert opened.page.inner_text(".custom .wrong") == words[key]
+        assert opened.state() == {"genre": "drama"}
+        assert opened.page.is_checked("input[value='24h']")
+    opened.page.get_by_label("7 jours", exact=True).check(force=True)
+    opened.page.wait_for_selector(".custom .wrong", state="hidden")
+
+
+def test_the_address_never_says_two_ranges(opened: Dashboard) -> None:
+    page = opened.page
+    address = page.url.split("/?")[0]
+    between = {"since": "2024-10-30T00:00:00Z", "until": "2024-10-31T00:00:00Z"}
+    opened.open(address, last="7d", **between)
+    opened.shown(["views"])
+    assert opened.state() == between
+    page.reload()
+    opened.shown(["views"])
+    page.click("#views .back")
+    page.wait_for_function("() => location.search.includes('last=7d')")
+    assert opened.state() == {"last": "7d"}

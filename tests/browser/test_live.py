@@ -120,10 +120,13 @@ def test_a_restart_of_the_server_is_survived(settings: Settings, dashboard: Dash
         dashboard.as_table("genres")
         server.end()
     dashboard.status("reconnecting")
-    assert dashboard.tile("views") == 100  # what was known stays
+    dashboard.page.wait_for_selector("#notice-server:has-text('The server does not answer')")
+    assert dashboard.tile("views") == 100  # what was known stays, and since when
+    assert dashboard.page.inner_text("#updated").startswith("Updated ")
     apart(fill(settings, VIEWS[:150], rev=2))
     with serving(settings, "--port", port):
         dashboard.status("live")
+        dashboard.page.wait_for_selector("#notice-server", state="detached")
         dashboard.tile_becomes("views", "150")
         assert dashboard.page.is_visible("#genres table")
 

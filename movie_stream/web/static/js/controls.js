@@ -38,19 +38,24 @@ export class Controls {
 
   /** Shows what the state says. */
   show() {
-    const { last, anchor, since, until, genre } = state.now();
+    const { last, anchor, since, until } = state.now();
     const custom = state.isCustom();
     for (const [name, radio] of this.#radios) radio.checked = !custom && name === last;
     this.#follow.checked = anchor === "stream";
     this.#follow.disabled = custom || last === "all";
     this.#since.value = since && new Date(since).toISOString().slice(0, 16);
     this.#until.value = until && new Date(until).toISOString().slice(0, 16);
-    this.#wrong.hidden = true;
-    if (!custom) this.#custom.open = false;
+    this.#say(state.addressFault());
+    if (!custom) this.#custom.open = Boolean(state.addressFault());
     this.#custom.classList.toggle("chosen", custom);
+    this.#showGenres();
+  }
+
+  #showGenres() {
+    const { genre } = state.now();
     const known = this.#genres.some(({ slug }) => slug === genre) ? [] : [{ slug: genre, genre }];
     const all = [...this.#genres, ...(genre ? known : [])];
-    setOptions(this.#genre, [["", t("controls.all_genres")], ...all.map((one) => [one.slug, one.genre])], genre);
+    setOptions(this.#genre, [["", t("controls.all_genres")], ...all.map(optionOf)], genre);
   }
 
   /** Says the range that the server has answered for. */
@@ -63,7 +68,7 @@ export class Controls {
     const { items } = await get("/genres", { last: "all", limit: GENRES });
     const named = items.filter(({ genre, slug }) => genre && slug); // documents of older versions may lack one
     this.#genres = named.sort((a, b) => a.genre.localeCompare(b.genre));
-    this.show();
+    this.#showGenres(); // and nothing else: the reader may be writing in the other fields
   }
 
   #ranges() {
@@ -99,9 +104,25 @@ export class Controls {
   #apply() {
     const read = (field) => field.value && `${field.value.slice(0, 16)}:00Z`;
     const [since, until] = [read(this.#since), read(this.#until)];
-    const wrong = !since && !until ? "controls.one_of_both" : since && until && since >= until ? "controls.backwards" : "";
-    this.#wrong.hidden = !wrong;
-    if (wrong) setText(this.#wrong, t(wrong));
-    else state.change({ since, until });
+    const wrong = this.#faultOf(since, until);
+    this.#say(wrong);
+    if (!wrong) state.change({ since, until });
   }
+
+  #faultOf(since, until) {
+    if (this.#since.validity.badInput || this.#until.validity.badInput) return "controls.no_time"; // filled in half
+    return !since && !until ? "controls.one_of_both" : state.faultOf({ since, until });
+  }
+
+  /** Says what is wrong with the range, under a key; nothing without one. */
+  #say(wrong) {
+    this.#wrong.hidden = !wrong;
+    setText(this.#wrong, wrong && t(wrong));
+  }
+}
+
+/** One that the API refuses is there, for it has views, and says why it cannot be chosen. */
+function optionOf({ slug, genre }) {
+  if (state.isAskable(slug)) return [slug, genre];
+  return [slug, t("controls.genre.refused", { genre }), t("controls.genre.refused.why")];
 }

@@ -32,15 +32,17 @@ export function setAttribute(node, name, value) {
 }
 
 /**
- * Puts these options into a select: [[value, text], ...]. What is there already stays the same node, so that an open
+ * Puts these options into a select: [[value, text, why it cannot be chosen?], ...]. What is there already stays the same node, so that an open
  * list does not close, and what the reader has chosen stays chosen.
  */
 export function setOptions(select, options, chosen) {
   while (select.options.length > options.length) select.lastChild.remove();
-  options.forEach(([value, text], index) => {
+  options.forEach(([value, text, why = null], index) => {
     const option = select.options[index] ?? select.appendChild(document.createElement("option"));
     if (option.value !== value || !option.hasAttribute("value")) option.setAttribute("value", value);
     setText(option, text);
+    setAttribute(option, "title", why);
+    option.disabled = why !== null;
   });
   if (select.value !== chosen) select.value = chosen;
 }

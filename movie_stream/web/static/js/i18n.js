@@ -52,7 +52,7 @@ function formatsOf(tag) {
     day: new Intl.DateTimeFormat(tag, { ...date, ...utc }),
     shortDay: new Intl.DateTimeFormat(tag, { day: "numeric", month: "short", ...utc }),
     time: new Intl.DateTimeFormat(tag, { ...time, ...utc }),
-    clock: new Intl.DateTimeFormat(tag, { ...time, second: "2-digit" }),
+    clock: new Intl.DateTimeFormat(tag, { ...time, second: "2-digit", ...utc }),
     weekday: new Intl.DateTimeFormat(tag, { weekday: "short", ...utc }),
     longWeekday: new Intl.DateTimeFormat(tag, { weekday: "long", ...utc }),
   };
@@ -77,7 +77,7 @@ export const time = (iso) => (known(iso) ? formats.time.format(new Date(iso)) : 
 /** A day; from YYYY-MM-DD or a time, in UTC. */
 export const day = (iso) => (known(iso) ? formats.day.format(new Date(iso)) : NONE);
 export const shortDay = (iso) => formats.shortDay.format(new Date(iso));
-/** This very second on the reader's own clock. */
+/** This very second, in UTC. */
 export const clock = () => formats.clock.format(new Date());
 
 /** A weekday's name, 0 for Monday. */

@@ -3,7 +3,7 @@
  * changed), refresh.js (when a panel asks again), panel.js, and panels/views.js as an example of one.
  */
 
-import { onlyFromOutside, traffic } from "./api.js";
+import { onlyFromOutside } from "./api.js";
 import { Controls } from "./controls.js";
 import { setText } from "./dom.js";
 import { streamReached } from "./filling.js";
@@ -36,7 +36,7 @@ const byId = (id) => document.getElementById(id);
 const live = new Live();
 const seen = new IntersectionObserver(watch, { rootMargin: "300px" });
 let panels = [];
-let parts = []; // the tiles and the panels
+let parts = []; // the tiles, and the panels after them
 let byRoot = new Map();
 let controls = null;
 let genresAsked = 0;
@@ -60,9 +60,10 @@ async function build() {
   showState();
 }
 
-/** Lets the parts ask; each does so when it is seen. */
+/** Lets the parts ask; each panel does so when it is seen, the tiles always: their answer has the header's range. */
 function begin() {
-  for (const { root } of parts) seen.observe(root);
+  parts[0].refresh.visible = true;
+  for (const { root } of panels) seen.observe(root);
   askGenres();
   footer();
 }
@@ -98,7 +99,7 @@ function showState() {
   setText(byId("status"), i18n.t(`status.${name}`));
   byId("pause").hidden = false;
   setText(byId("pause"), live.paused ? i18n.t("resume") : i18n.t("pause"));
-  notices.mongodb(live.mongodb !== "down");
+  notices.away({ server: name === "reconnecting", mongodb: live.mongodb === "down" });
   byId("main").dataset.state = name;
   for (const panel of panels) panel.mongodbAway = live.mongodb === "down";
   for (const part of parts) part.refresh.live = live.state === "live" || live.state === "connecting";
@@ -121,6 +122,7 @@ async function changed(names) {
     return;
   }
   controls.show();
+  for (const panel of panels) panel.caption();
   for (const part of parts) if (part.dependsOn(names)) part.refresh.restart();
 }
 
@@ -158,7 +160,6 @@ function locked() {
 live.addEventListener("state", showState);
 live.addEventListener("changes", ({ detail }) => touch(detail));
 live.addEventListener("everything", () => touch());
-traffic.addEventListener("failed", () => setText(byId("updated"), ""));
 session.onLoss(locked);
 state.onChange(changed);
 const redraw = () => panels.forEach((panel) => panel.redraw());

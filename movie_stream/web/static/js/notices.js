@@ -1,4 +1,4 @@
-/** Lines above the panels: nothing counted yet, nothing in the range, MongoDB away. */
+/** Lines above the panels: nothing counted yet, nothing in the range, the server or MongoDB away. */
 
 import { element, withCode } from "./dom.js";
 import { moment, t } from "./i18n.js";
@@ -15,9 +15,10 @@ export function summarised({ database_empty: empty, stream_time: newest, since, 
   show("late", late && newest, lateNotice);
 }
 
-/** Says whether MongoDB answers, as the server has told. */
-export function mongodb(up) {
-  show("mongodb", !up && mongodbNotice);
+/** Says what does not answer: the server, or else MongoDB, as the server has told. */
+export function away({ server, mongodb }) {
+  show("server", server && serverNotice);
+  show("mongodb", mongodb && !server && mongodbNotice);
 }
 
 /** Forgets what is shown, in the old language. */
@@ -57,6 +58,10 @@ function lateNotice(newest) {
   follow.addEventListener("click", () => state.change({ anchor: "stream" }));
   const text = element("p", {}, t("late.title", { newest: moment(newest) }));
   return element("section", { class: "notice warn", id: "notice-late" }, text, follow);
+}
+
+function serverNotice() {
+  return element("section", { class: "notice warn", id: "notice-server" }, element("p", {}, t("server.away")));
 }
 
 function mongodbNotice() {

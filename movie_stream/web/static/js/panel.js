@@ -26,6 +26,7 @@ const MOST_ROWS = 500;
  * draw      (chart, data, panel) => draws the chart
  * make      (panel) => {draw(data)}, for a picture of another kind, in panel.content
  * subtitle  (data) => a line below the heading
+ * anyGenre  true where its figures are of all genres, whichever is chosen; the subtitle then says so
  * empty     (data) => the key of what to say where there is nothing, or null
  * setUp     (panel) => makes what it needs besides, in panel.actions
  * shown     (data, panel) => called after each drawing
@@ -48,6 +49,7 @@ export class Panel {
   #behind = element("div", { class: "data", hidden: true });
   #more = element("p", { class: "more" });
   #asTable = false;
+  #said = null; // the subtitle of what has come last
   #nothing = true;
   #drawn = false;
 
@@ -89,6 +91,12 @@ export class Panel {
     } catch (error) {
       this.#fail(error);
     }
+  }
+
+  /** Writes the line below the heading, which depends on the genre chosen even where the figures do not. */
+  caption() {
+    if (this.#said === null) return; // nothing has come yet
+    setText(this.#subtitle, [this.#said, this.#plan.anyGenre && allGenres()].filter(Boolean).join(" · "));
   }
 
   dispose() {
@@ -148,7 +156,8 @@ export class Panel {
     const plan = this.#plan;
     this.data = data;
     const nothing = plan.empty?.(data) ?? null;
-    setText(this.#subtitle, plan.subtitle?.(data) ?? "");
+    this.#said = plan.subtitle?.(data) ?? "";
+    this.caption();
     this.#nothing = nothing !== null;
     this.#say(nothing && element("p", { class: "message" }, ...withCodeOf(nothing)));
     if (!nothing) this.#picture?.draw(data);
@@ -195,6 +204,9 @@ function withCodeOf(key) {
 
 /** What panels say where a time range holds nothing. */
 export const nothingIn = (rows) => (rows.length ? null : "empty.range");
+
+/** What is said of figures that are of all genres, where the reader has chosen one. */
+export const allGenres = () => (state.now().genre ? t("genre.all") : "");
 
 /** The name of a genre, or of all others. */
 export const genreName = (genre) => genre ?? t("genre.others");

@@ -11,7 +11,7 @@ let waiting = null;
 /** Returns once the reader may ask; shows the dialog until then. Throws what `get` throws. */
 export async function admitted() {
   const { required, authenticated } = await get("/session");
-  leave.hidden = !required;
+  leave.hidden = !(required && authenticated);
   if (required && !authenticated) await prompted();
 }
 

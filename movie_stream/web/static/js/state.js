@@ -19,38 +19,79 @@ const ALLOWED = {
   since: isTime,
   until: isTime,
   hour: isTime,
-  day: (value) => /^\d{4}-\d{2}-\d{2}$/.test(value) && isTime(value),
-  genre: (value) => value.length <= 256,
+  day: (value) => /^\d{4}-\d{2}-\d{2}$/.test(value) && isTime(`${value}T00:00:00Z`),
+  genre: (value) => value.length <= 256 && isAskable(value),
   theme: (value) => ["auto", "light", "dark"].includes(value),
   lang: (value) => ["en", "fr"].includes(value),
 };
 /** What belongs to the reader and not to the figures: it makes no new entry in the browser's history. */
 const PREFERENCES = new Set(["theme", "lang"]);
 
-function isTime(value) {
-  return /^\d{4}-/.test(value) && !Number.isNaN(Date.parse(value));
+/** Whether the API takes a genre's name as a parameter: operators of the database and control characters it refuses. */
+export function isAskable(genre) {
+  return !/[$\u0000-\u001f\u007f]/.test(genre) && genre.isWellFormed();
 }
 
-/** The state that an address says; what it says wrongly is left out. */
+/** Whether the API reads it as a time: RFC 3339, of a day that exists. */
+function isTime(value) {
+  const [, date] = /^(\d{4}-\d\d-\d\d)T([01]\d|2[0-3])(:[0-5]\d){2}(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/.exec(value) ?? [];
+  if (!date || date.startsWith("0000") || Number.isNaN(Date.parse(value))) return false;
+  return new Date(`${date}T00:00:00Z`).toISOString().startsWith(date); // the 31st of February is none
+}
+
+/** What is wrong with a range from since to until: the key of what to say to the reader, or "". */
+export function faultOf({ since, until }) {
+  return since && until && Date.parse(since) >= Date.parse(until) ? "controls.backwards" : "";
+}
+
+/**
+ * The state that an address says, and what is wrong with the range in it: the key of what to say to the reader, or "".
+ * A range that is wrong in a part is left out whole, and so is everything else that makes no sense.
+ */
 function parsed(search) {
   const state = { ...DEFAULTS };
+  let fault = "";
   for (const [name, value] of new URLSearchParams(search)) {
-    if (name in ALLOWED && ALLOWED[name](value)) state[name] = value;
+    if (!(name in ALLOWED) || !value) continue;
+    if (ALLOWED[name](value)) state[name] = value;
+    else if (name === "last") fault ||= "controls.no_range";
+    else if (name === "since" || name === "until") fault ||= "controls.no_time";
   }
-  return state;
+  fault ||= faultOf(state);
+  if (fault) Object.assign(state, { last: DEFAULTS.last, since: "", until: "" });
+  return { state, fault };
 }
 
-/** The address's part for a state: what is not the default, in a fixed order. */
+/** The address's part for a state: what is not the default, in a fixed order; of the range, what is shown. */
 export function written(state) {
-  const told = Object.keys(DEFAULTS).filter((name) => state[name] !== DEFAULTS[name]);
+  const unused = state.since || state.until ? ["last"] : [];
+  const told = Object.keys(DEFAULTS).filter((name) => state[name] !== DEFAULTS[name] && !unused.includes(name));
   const search = new URLSearchParams(told.map((name) => [name, state[name]])).toString();
   return search ? `?${search}` : location.pathname;
 }
 
-let state = parsed(location.search);
+let { state, fault } = read();
 const listeners = new Set();
 
 export const now = () => state;
+
+/** What was wrong with the range in the address, until another is chosen: a key, or "". */
+export const addressFault = () => fault;
+
+/** Reads the address, and corrects it where it says what is not so. The history keeps which `last` comes back. */
+function read() {
+  const found = parsed(location.search);
+  const kept = history.state?.last;
+  if ((found.state.since || found.state.until) && RANGES.includes(kept)) found.state.last = kept;
+  const said = (search) => [...new URLSearchParams(search)].map(String).sort().join("\n");
+  const rightly = written(found.state);
+  if (said(location.search) !== said(rightly.startsWith("?") ? rightly : "")) put("replaceState", found.state);
+  return found;
+}
+
+function put(method, state) {
+  history[method]({ last: state.last }, "", written(state));
+}
 
 /** Calls back with the names that have changed, now and then again. */
 export function onChange(listener) {
@@ -63,14 +104,15 @@ export function change(changes) {
   state = { ...before, ...changes };
   const names = changed(before, state);
   if (!names.length) return;
-  if (names.every((name) => PREFERENCES.has(name))) history.replaceState(null, "", written(state));
-  else history.pushState(null, "", written(state));
+  const preferred = names.every((name) => PREFERENCES.has(name));
+  if (!preferred) fault = "";
+  put(preferred ? "replaceState" : "pushState", state);
   tell(names);
 }
 
 addEventListener("popstate", () => {
   const before = state;
-  state = parsed(location.search);
+  ({ state, fault } = read());
   const names = changed(before, state);
   if (names.length) tell(names);
 });

@@ -4,9 +4,9 @@ import { element, setAttribute, setText } from "./dom.js";
 import { t } from "./i18n.js";
 
 /**
- * A column is {label, cell(row), kind?, state?(row), share?(row), title?(row), act?}: the text of its cell; "number",
+ * A column is {label, cell(row), kind?, state?(row), share?(row), title?(row), act?, can?(row)}: the text of its cell; "number",
  * "name" or "faint" for its looks; a class for its text; a share of 0 to 1 that is drawn behind it; and what a click on
- * it does, with which it becomes a button.
+ * it does, with which it becomes a button, that works where `can` says so.
  */
 export class Table {
   root;
@@ -45,12 +45,13 @@ export class Table {
 
   #fillRow(line, row) {
     line.shown = row;
-    this.#columns.forEach(({ cell, state, share, title }, index) => {
+    this.#columns.forEach(({ cell, state, share, title, can }, index) => {
       const place = line.cells[index];
       const inner = place.firstChild;
       setText(inner, cell(row));
       if (state) setAttribute(inner, "class", state(row) || null);
       if (title) setAttribute(inner, "title", title(row));
+      if (can) inner.disabled = !can(row);
       if (share) place.style.setProperty("--share", share(row).toFixed(4));
     });
   }

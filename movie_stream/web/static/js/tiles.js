@@ -3,12 +3,15 @@
 import { get, isFromOutside } from "./api.js";
 import { element, setText } from "./dom.js";
 import { day, number, rating, span, t, tenths } from "./i18n.js";
+import { allGenres } from "./panel.js";
 import { Refresh } from "./refresh.js";
 import { Spark } from "./spark.js";
 import * as state from "./state.js";
 
-const newestDay = ({ active_users_today: { day: date } }) => (date ? day(date) : "");
+const said = (...parts) => parts.filter(Boolean).join(" · ");
+const newestDay = ({ active_users_today: { day: date } }) => said(date && day(date), allGenres());
 const withoutWorkers = (answer) => (answer.workers ? "" : t("tiles.no_workers"));
+const allEvents = (answer) => said(withoutWorkers(answer), allGenres());
 
 /**
  * name: what it is in the answer; text: its figure; unit; note(answer): the small line; fitted: its trend from its lowest;
@@ -18,7 +21,7 @@ const TILES = [
   { name: "views", text: number, filling: () => !state.isCustom() },
   { name: "active_users_today", text: number, note: newestDay, filling: () => true },
   { name: "avg_rating", text: rating, unit: "/ 5", fitted: true },
-  { name: "events_per_s", text: tenths, unit: "/ s", note: withoutWorkers },
+  { name: "events_per_s", text: tenths, unit: "/ s", note: allEvents },
   { name: "lag", text: number, note: withoutWorkers },
   { name: "delay_ms", text: span, note: withoutWorkers },
 ];

@@ -9,6 +9,7 @@ const HOURS = [...Array(24).keys()];
 
 export const activity = {
   name: "activity",
+  anyGenre: true,
   sources: ["hourly_metrics"],
   follows: ["last", "anchor", "since", "until"],
   question: () => ["/activity", state.range({ days: 7 })],

@@ -12,6 +12,7 @@ const SESSIONS = "--series-3";
 
 export const audience = {
   name: "audience",
+  anyGenre: true,
   chart: true,
   sources: ["active_users"],
   follows: ["last", "anchor", "since", "until"],

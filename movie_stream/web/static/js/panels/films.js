@@ -6,6 +6,7 @@ import { nothingIn, state } from "../panel.js";
 
 export const films = {
   name: "films",
+  anyGenre: true,
   sources: ["top_movies"],
   follows: ["last", "anchor", "since", "until", "hour"],
   question: () => ["/top-movies", state.now().hour ? { at: state.now().hour } : state.range()],

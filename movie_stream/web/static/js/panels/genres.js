@@ -15,7 +15,7 @@ export const genres = {
   question: () => ["/genres", { ...state.range(), limit: 10 }],
   empty: ({ items }) => nothingIn(items),
   columns: () => [
-    { label: t("column.genre"), kind: "name", cell: nameOf, act: choose, title: () => t("genres.choose") },
+    { label: t("column.genre"), kind: "name", cell: nameOf, act: choose, can: canChoose, title },
     { label: t("column.views"), kind: "number", cell: (row) => number(row.views) },
     { label: t("column.rating"), kind: "number", cell: (row) => rating(row.avg_rating) },
     { label: t("column.users"), kind: "number", cell: (row) => number(row.unique_users) },
@@ -28,9 +28,13 @@ export const genres = {
 /** Its name; documents of older versions may lack it. */
 const nameOf = ({ genre, slug }) => genre ?? slug ?? "?";
 
+const canChoose = ({ slug }) => Boolean(slug) && state.isAskable(slug);
+const title = (row) => (canChoose(row) ? t("genres.choose") : t("controls.genre.refused.why"));
+
 /** Shows a genre alone, or all again. */
-function choose({ slug }) {
-  state.change({ genre: state.now().genre === slug ? "" : slug });
+function choose(row) {
+  const { slug } = row;
+  if (canChoose(row)) state.change({ genre: state.now().genre === slug ? "" : slug });
 }
 
 function setUp(panel) {

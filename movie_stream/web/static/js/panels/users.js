@@ -6,6 +6,7 @@ import { nothingIn, state } from "../panel.js";
 
 export const users = {
   name: "users",
+  anyGenre: true,
   size: "short",
   sources: ["top_users"],
   follows: ["last", "anchor", "since", "until", "day"],
