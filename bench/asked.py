@@ -49,9 +49,10 @@ def _page(last: str) -> list[tuple[str, dict[str, Any]]]:
     month = within if last in ("30d", "all") else {**within, "last": "30d"}
     return [
         ("summary", within),
-        ("series", {**within, "points": 300}),
-        ("series", {**within, "points": 500}),
+        ("series", {**within, "points": 500}),  # for the views
+        ("series", {**within, "points": 500}),  # and for the ratings
         ("genres", {**within, "limit": 10}),
+        ("genres", {"last": "all", "limit": 200}),  # for the choice of a genre
         ("top-movies", within),
         ("activity", week),
         ("audience", month),

@@ -90,9 +90,8 @@ def measured(run: Run, settings: Settings, filling: Filled, seconds: float) -> l
             before_s = meter.cpu_s
             by_http = asyncio.run(_by_http(address, seconds))
             cpu_s = meter.cpu_s - before_s
-            events = asyncio.run(_read(address))
-        process = psutil.Process(meter.process.pid)
-        memory = sum(one.memory_info().rss for one in [process, *process.children(recursive=True)])
+            process = psutil.Process(meter.process.pid)
+            events, memory = asyncio.run(_read(address, process))
         page = asyncio.run(_page_bytes(address))
     run.say("  and now straight to MongoDB")
     queries = asyncio.run(asked.queries_of(settings))
@@ -138,29 +137,45 @@ async def _one_by_one(address: str) -> list[float]:
 
 
 async def _by_http(address: str, seconds: float) -> Asked:
-    async with aiohttp.ClientSession() as session:
-        return await asked.at_rate(asked.by_http(session, address), seconds)
+    """While a page follows the changes, at each of which the server forgets what it has just answered."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{address}{asked.API}/changes", timeout=aiohttp.ClientTimeout(total=None)) as following,
+    ):
+        read = asyncio.create_task(_count(following, Counter(), 0))
+        try:
+            return await asked.at_rate(asked.by_http(session, address), seconds)
+        finally:
+            read.cancel()
+            await asyncio.gather(read, return_exceptions=True)
 
 
-async def _read(address: str) -> int:
-    """200 readers follow the changes for some seconds; how many events they get. Raises PeerFailed."""
+async def _count(answer: aiohttp.ClientResponse, counted: Counter[int], number: int) -> None:
+    async for line in answer.content:
+        counted[number] += line.startswith(b"event: change")
+
+
+async def _read(address: str, server: psutil.Process) -> tuple[int, int]:
+    """200 readers follow the changes for some seconds; how many events they get, and the server's bytes in memory at
+    the end of that. Raises PeerFailed.
+    """
     counted: Counter[int] = Counter()
 
     async def read(number: int, session: aiohttp.ClientSession) -> None:
         async with session.get(f"{address}{asked.API}/changes", timeout=aiohttp.ClientTimeout(total=None)) as answer:
-            async for line in answer.content:
-                counted[number] += line.startswith(b"event: change")
+            await _count(answer, counted, number)
 
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector) as session:
         reading = [asyncio.create_task(read(number, session)) for number in range(200)]
         _, going_on = await asyncio.wait(reading, timeout=READING_S)
+        memory = sum(one.memory_info().rss for one in [server, *server.children(recursive=True)])
         for task in going_on:
             task.cancel()
         await asyncio.gather(*reading, return_exceptions=True)
     if len(going_on) < len(reading) or min(counted[number] for number in range(200)) == 0:
         raise PeerFailed(f"{len(reading) - len(going_on)} of 200 readers were cut off, and some were told nothing")
-    return counted.total()
+    return counted.total(), memory
 
 
 async def _page_bytes(address: str) -> int:
