@@ -19,6 +19,7 @@ import numpy as np
 from pymongo import MongoClient
 from pymongo.collection import Collection
 
+from bench.beside import beside
 from bench.goals import OURS
 from bench.meter import FIRST, Meter, PeerFailed
 from bench.ours import COMMAND, fresh, variables, worker_mark
@@ -152,26 +153,15 @@ def _probe(user: bytes, partition: int, now_ms: int) -> bytes:
 @contextmanager
 def looking(settings: Settings, probes: Probes) -> Iterator[None]:
     """Looks into MongoDB meanwhile, in a thread of its own."""
-    over, failures = threading.Event(), list[Exception]()
 
-    def look() -> None:
-        try:
-            with MongoClient[dict[str, Any]](settings.require_mongodb()) as client:
-                minutes = client[settings.mongodb_database]["movies_aggregates"]
-                while not over.wait(LOOK_EVERY_S):
-                    _look(minutes, probes)
-        except Exception as error:  # raised again below, in the thread that waits
-            failures.append(error)
+    def look(over: threading.Event) -> None:
+        with MongoClient[dict[str, Any]](settings.require_mongodb()) as client:
+            minutes = client[settings.mongodb_database]["movies_aggregates"]
+            while not over.wait(LOOK_EVERY_S):
+                _look(minutes, probes)
 
-    thread = threading.Thread(target=look, name="looks for probes")
-    thread.start()
-    try:
+    with beside("looks for probes", look):
         yield
-    finally:
-        over.set()
-        thread.join()
-    if failures:
-        raise failures[0]
 
 
 def _look(minutes: Collection[dict[str, Any]], probes: Probes) -> None:

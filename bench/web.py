@@ -21,6 +21,7 @@ from pymongo import MongoClient, UpdateOne
 
 from bench import asked
 from bench.asked import Asked, percentiles
+from bench.beside import beside
 from bench.filled import Filled, fill
 from bench.meter import Meter, PeerFailed
 from bench.ours import COMMAND, variables
@@ -219,25 +220,14 @@ def _absolute(page: str, found: str) -> str:
 @contextmanager
 def changing(settings: Settings, filling: Filled) -> Iterator[None]:
     """Meanwhile the newest windows change a few times a second, as when a worker is at work."""
-    over, failures = threading.Event(), list[Exception]()
 
-    def change() -> None:
-        try:
-            with MongoClient[dict[str, Any]](settings.require_mongodb(), w=1) as client:
-                while not over.wait(1 / CHANGES_A_SECOND):
-                    _one_flush(client[settings.mongodb_database], filling.newest_ms)
-        except Exception as error:  # raised again below, in the thread that waits
-            failures.append(error)
+    def change(over: threading.Event) -> None:
+        with MongoClient[dict[str, Any]](settings.require_mongodb(), w=1) as client:
+            while not over.wait(1 / CHANGES_A_SECOND):
+                _one_flush(client[settings.mongodb_database], filling.newest_ms)
 
-    thread = threading.Thread(target=change, name="changes the newest windows")
-    thread.start()
-    try:
+    with beside("changes the newest windows", change):
         yield
-    finally:
-        over.set()
-        thread.join()
-    if failures:
-        raise failures[0]
 
 
 def _one_flush(db: Any, newest_ms: int) -> None:
