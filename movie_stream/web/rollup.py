@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -98,9 +99,9 @@ class Rollup:
 
     async def _extent(self) -> Extent | None:
         start, dated = MINUTES.start, {MINUTES.start: {"$type": "date"}}
-        starts = [
-            await self._asker.find(MINUTES.collection, dated, [start], [(start, direction)], 1) for direction in (1, -1)
-        ]
+        starts = await asyncio.gather(
+            *(self._asker.find(MINUTES.collection, dated, [start], [(start, direction)], 1) for direction in (1, -1))
+        )
         if not all(starts):
             return None
         (oldest,), (newest,) = starts

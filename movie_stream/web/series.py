@@ -29,7 +29,7 @@ _PARAMETERS: Final = Parameters((*RANGE, GENRE, _POINTS))
 SERIES_STEPS: Final = (MINUTE_MS, HOUR_MS, DAY_MS)
 TREND_STEPS: Final = (
     *(MINUTE_MS, 2 * MINUTE_MS, 5 * MINUTE_MS),
-    *(HOUR_MS, 2 * HOUR_MS, 3 * HOUR_MS, 6 * HOUR_MS, 12 * HOUR_MS, DAY_MS),
+    *(HOUR_MS, 2 * HOUR_MS, 3 * HOUR_MS, DAY_MS),  # parts of days are put together of hours, which takes longer
 )
 TREND_POINTS: Final = 60
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -66,8 +67,11 @@ def summary_router(dashboard: Dashboard) -> APIRouter:
         within = await dashboard.range_of(given)
         stream_time = await dashboard.rollup.stream_time()
         bounds = await dashboard.rollup.bounds(within)
-        total, trend = await _figures(dashboard, bounds, given["genre"])
-        samples = await dashboard.pulse.samples()
+        (total, trend), samples, users = await asyncio.gather(
+            _figures(dashboard, bounds, given["genre"]),
+            dashboard.pulse.samples(),
+            dashboard.asker.once("users", lambda: _users(dashboard)),
+        )
         return json_response(
             request,
             {
@@ -75,7 +79,7 @@ def summary_router(dashboard: Dashboard) -> APIRouter:
                 "since": within.since,
                 "until": within.until,
                 "views": {"value": total.views, "trend": [one.views for one in trend]},
-                "active_users_today": await dashboard.asker.once("users", lambda: _users(dashboard)),
+                "active_users_today": users,
                 "avg_rating": {"value": total.avg_rating, "trend": [one.avg_rating for one in trend]},
                 "events_per_s": _trend(samples, lambda sample: sample.events_per_s),
                 "lag": _trend(samples, lambda sample: sample.lag),
