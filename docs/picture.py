@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,21 +21,22 @@ from movie_stream.settings import load_settings
 
 PICTURE = Path(__file__).parent / "demo.svg"
 WIDTH, HEIGHT = 100, 27
-_COUNT = 60_000
+_COUNT = 400_000
 
 
 class _Painter:
-    """A screen that paints the run once, when half of it is counted."""
+    """A screen that paints the run once, when half of it is counted and the page is there, and ends it then."""
 
     svg = ""
 
     def show(self, run: DemoState) -> None:
-        if not self.svg and run.now.views > _COUNT / 2:
+        if not self.svg and run.page and run.now.views > _COUNT / 2:
             console = Console(width=WIDTH, height=HEIGHT, record=True, file=io.StringIO(), force_terminal=True)
             console.print(frame(run, WIDTH, HEIGHT))
             svg = console.export_svg(title="make demo", theme=MONOKAI, unique_id="demo")
             svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)  # they are fetched from elsewhere
             self.svg = svg.replace("Fira Code, monospace", "ui-monospace, Menlo, Consolas, DejaVu Sans Mono, monospace")
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 def paint() -> str:
@@ -45,7 +48,7 @@ def paint() -> str:
         yield painter
 
     with patch.object(demo, "screen", screen):
-        demo.demo(load_settings(), once=True, count=_COUNT)
+        demo.demo(load_settings(), count=_COUNT)
     return painter.svg
 
 

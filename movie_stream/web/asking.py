@@ -128,7 +128,7 @@ class Asker:
 
         Raises MongoUnreachable, MongoRefused, MongoFailed, QueryTooSlow, and a Problem where too many ask at once.
         """
-        self._insist_on_hope()
+        self._refuse_while_away()
         if self._waiting >= _WAITING:
             raise later("too many requests wait for MongoDB at once; ask again in a moment")
         self._waiting += 1
@@ -137,13 +137,13 @@ class Asker:
         finally:
             self._waiting -= 1
         try:
-            self._insist_on_hope()
+            self._refuse_while_away()
             async with self._told(what):
                 yield self.db
         finally:
             self._places.release()
 
-    def _insist_on_hope(self) -> None:
+    def _refuse_while_away(self) -> None:
         """Raises at once what somebody else has just been told, while one request tries whether that is still so."""
         if self._away is not None and self._probing:
             raise self._away.with_traceback(None)
