@@ -99,7 +99,8 @@ def init(
             help="Also make the MongoDB user for the workers, who may read and write the one database and nothing "
             "else, or set its password anew. MONGODB_WORKER_USERNAME and MONGODB_WORKER_PASSWORD (or ..._FILE) say "
             "which; MONGODB_READER_USERNAME and MONGODB_READER_PASSWORD likewise one for movie-stream serve, who may "
-            "only read it. MONGODB_URI is an administrator's.",
+            "only read it, and MONGODB_BI_USERNAME and MONGODB_BI_PASSWORD one for BI tools, who may no more. "
+            "MONGODB_URI is an administrator's.",
         ),
     ] = False,
 ) -> None:

@@ -104,7 +104,7 @@ _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
 
 _SASL = ("kafka_sasl_mechanism", "kafka_sasl_username", "kafka_sasl_password")
 _TLS = ("kafka_tls_ca", "kafka_tls_certificate", "kafka_tls_key", "kafka_tls_key_password")
-_MONGODB_USERS = tuple(f"mongodb_{of}_{part}" for of in ("worker", "reader") for part in ("username", "password"))
+_MONGODB_USERS = tuple(f"mongodb_{of}_{part}" for of in ("worker", "reader", "bi") for part in ("username", "password"))
 _NEEDS = {
     "kafka_tls_certificate": "kafka_tls_key",
     "kafka_tls_key": "kafka_tls_certificate",
@@ -203,6 +203,14 @@ class Settings(BaseSettings):
     mongodb_reader_password: SecretStr | None = _setting(
         None, expected="the password for that user", meaning="password that it gives that user"
     )
+    mongodb_bi_username: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,128}$")] | None = _setting(
+        None,
+        expected="1 to 128 letters, digits, dots, dashes or underscores",
+        meaning="MongoDB user that init --create-user makes for BI tools such as MongoDB Compass, who may only read",
+    )
+    mongodb_bi_password: SecretStr | None = _setting(
+        None, expected="the password for that user", meaning="password that it gives that user"
+    )
     max_record_bytes: Annotated[int, Field(ge=_AT_ONCE_BYTES, le=1 << 30)] = _setting(
         64 << 20,
         expected=f"a whole number from {_AT_ONCE_BYTES} to {1 << 30}",
@@ -296,6 +304,7 @@ class Settings(BaseSettings):
             ("kafka_tls_key_password", None),
             ("mongodb_worker_password", self.mongodb_worker_username),
             ("mongodb_reader_password", self.mongodb_reader_username),
+            ("mongodb_bi_password", self.mongodb_bi_username),
             ("api_token", None),
         ):
             if (secret := getattr(self, name)) is not None:

@@ -24,7 +24,7 @@ _STYLES = {"created": "bold green", "changed": "bold yellow", "there": "dim"}
 
 def init(settings: Settings, *, create_user: bool = False) -> None:
     """Ensures all of it and prints each thing in one line; with `create_user` also the MongoDB users of
-    the workers and of the web server.
+    the workers, the web server and BI tools.
 
     Raises SettingMissing before anything is made, then the errors of the broker and MongoDB.
     """

@@ -1,5 +1,5 @@
-"""The users that workers and the web server log in as: they may read and write the one database, or read it, and
-nothing else.
+"""The users that workers, the web server and BI tools log in as: they may read and write the one database, or read
+it, and nothing else.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _WRITES: Final = frozenset(
 class Account:
     """A user of few rights that `init --create-user` makes, in the results' database."""
 
-    name: Literal["worker", "reader"]
+    name: Literal["worker", "reader", "bi"]
     """Its settings are MONGODB_..._USERNAME and MONGODB_..._PASSWORD."""
     role: Literal["readWrite", "read"]
     """What it may do with the one database."""
@@ -69,6 +69,7 @@ class Account:
 
 WORKER: Final = Account("worker", "readWrite", "the workers")
 READER: Final = Account("reader", "read", "movie-stream serve")
+BI: Final = Account("bi", "read", "BI tools such as MongoDB Compass")
 
 
 class AnyoneMayEnter(MovieStreamError):
@@ -96,7 +97,7 @@ def accounts(settings: Settings) -> list[Account]:
     """Those that are to be made: whose settings are there; the workers', where none is."""
     return [
         account
-        for account in (WORKER, READER)
+        for account in (WORKER, READER, BI)
         if account.username(settings) is not None or account.password(settings) is not None
     ] or [WORKER]
 

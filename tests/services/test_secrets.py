@@ -26,9 +26,10 @@ from tests.support.whole_path import COMMAND, PATIENCE_S, environment, started
 ROOT = ("root", "r00t/secret@home")
 WORKER = ("movies", "w0rker:p@ss/wörd%41")
 READER = ("looks", "r3ader:p@ss/wörd%41")
+BI = ("reports", "b1:p@ss/wörd%41")
 KEY_PASSWORD = "0pen sesame; pl€ase"
 WRONG = "wr0ng/but+secret&too"
-SECRETS = (*PASSWORDS.values(), ROOT[1], WORKER[1], READER[1], KEY_PASSWORD, WRONG)
+SECRETS = (*PASSWORDS.values(), ROOT[1], WORKER[1], READER[1], BI[1], KEY_PASSWORD, WRONG)
 VIEWS = """\
 movie_id,title,genre,user_id,timestamp,rating
 a,Alien,Horror,u1,1730419199999,5
@@ -41,7 +42,7 @@ def spellings(secret: str) -> set[str]:
     plain = {secret, quote(secret, safe=""), quote_plus(secret), quote(secret), ascii(secret)[1:-1]}
     octets = [
         secret.encode(),
-        *(f"{user}\0{user}\0{secret}".encode() for user in (*PASSWORDS, ROOT[0], WORKER[0], READER[0])),
+        *(f"{user}\0{user}\0{secret}".encode() for user in (*PASSWORDS, ROOT[0], WORKER[0], READER[0], BI[0])),
     ]
     return plain | {repr(text)[2:-1] for text in octets} | {b64encode(text).decode() for text in octets}
 
@@ -90,9 +91,11 @@ def test_commands_that_work(place: Place, settings: Settings, tmp_path: Path) ->
     administrator = place.kafka.settings(settings, "PLAIN", "admin", mongodb_uri=place.mongo.uri)
     made = {"MONGODB_WORKER_USERNAME": WORKER[0], "MONGODB_WORKER_PASSWORD": WORKER[1]}
     made |= {"MONGODB_READER_USERNAME": READER[0], "MONGODB_READER_PASSWORD": READER[1]}
+    made |= {"MONGODB_BI_USERNAME": BI[0], "MONGODB_BI_PASSWORD": BI[1]}
     said = said_by(administrator, "init", "--create-user", more=made)
     assert "MONGODB_URI=mongodb://movies:***@" in said
     assert "MONGODB_URI=mongodb://looks:***@" in said
+    assert "MONGODB_URI=mongodb://reports:***@" in said
     assert "looks may read" in said_by(administrator, "doctor", more=made)
     uri = place.mongo.uri_of(*WORKER, settings.mongodb_database)
     worker = place.kafka.settings(settings, "PLAIN", "worker", mongodb_uri=uri)

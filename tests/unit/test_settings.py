@@ -77,6 +77,7 @@ def test_a_duration_is_a_whole_number_and_a_unit_or_refused(text: str) -> None:
         ("KAFKA_SASL_MECHANISM", "GSSAPI"),
         ("MONGODB_WORKER_USERNAME", "a@b"),
         ("MONGODB_READER_USERNAME", "a/b"),
+        ("MONGODB_BI_USERNAME", "a b"),
         ("ALLOWED_LATENESS", "24"),
         ("SESSION_GAP", "half an hour"),
         ("TIMEZONE", "Mars/Olympus"),
@@ -100,7 +101,7 @@ def test_a_bad_secret_is_refused_without_being_shown(monkeypatch: pytest.MonkeyP
         load_settings()
     assert "hunter2" not in str(refusal.value)
     assert secret_names() == {
-        *("mongodb_uri", "mongodb_worker_password", "mongodb_reader_password"),
+        *("mongodb_uri", "mongodb_worker_password", "mongodb_reader_password", "mongodb_bi_password"),
         *("kafka_sasl_password", "kafka_tls_key_password", "api_token"),
     }
 
@@ -226,13 +227,13 @@ def test_access_that_is_not_whole_is_refused(given: dict[str, Any], said: str) -
 
 
 def test_the_embedded_pair_lets_anyone_in() -> None:
-    reader = {"mongodb_reader_username": "looks", "mongodb_reader_password": "hunter22"}
+    reader = {"mongodb_reader_username": "looks", "mongodb_reader_password": "hunter22", "mongodb_bi_username": "bi"}
     settings = load_settings(**LOGIN, **reader, kafka_security_protocol="SASL_SSL", kafka_tls_ca="ca.pem")
     assert settings.kafka_sasl_mechanism == "PLAIN"
     plain = settings.with_services(bootstrap_servers="localhost:1", mongodb_uri="mongodb://localhost:2")
     assert Settings(**plain.model_dump()) == plain
     assert plain.kafka_security_protocol == "PLAINTEXT"
-    assert plain.mongodb_reader_username is None
+    assert (plain.mongodb_reader_username, plain.mongodb_bi_username) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from movie_stream.kafka.offsets import first_of
 from movie_stream.masking import printable
 from movie_stream.mongo import runs, schema
 from movie_stream.mongo.client import Database, address_of, majority_acknowledged, opened
+from movie_stream.mongo.users import BI, READER
 from movie_stream.runs.fingerprint import changes, fingerprint
 from movie_stream.settings import Settings
 
@@ -100,8 +101,9 @@ async def _services(settings: Settings) -> list[Row]:
         )
         rows += [row for side in found for row in side]
     if mongodb.rows[0].state == "ok":
-        reader = Findings("reader")
-        rows += await reader.of(look_at_reader(settings, reader))
+        for account in (READER, BI):
+            reader = Findings(account.name)
+            rows += await reader.of(look_at_reader(settings, reader, account))
     return rows
 
 

@@ -1,4 +1,4 @@
-"""What `movie-stream doctor` finds about the user that may only read."""
+"""What `movie-stream doctor` finds about the users that may only read: the web server's and that of BI tools."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from pymongo.errors import OperationFailure
 from movie_stream.commands.doctor.findings import Findings
 from movie_stream.errors import MongoForbids, MongoRefused
 from movie_stream.mongo.client import explain, opened
-from movie_stream.mongo.users import READER, in_words, lets_anyone_in, may_write, uri_as
+from movie_stream.mongo.users import Account, in_words, lets_anyone_in, may_write, uri_as
 from movie_stream.settings import Settings, variable_of
 
 _MAKE_IT: Final = "as an administrator: movie-stream init --create-user"
-_PASSWORD: Final = variable_of(READER.password_setting)
 
 
-async def look_at_reader(settings: Settings, findings: Findings) -> None:
-    """Where MONGODB_READER_USERNAME is set: that user is there, may read the database, and can do nothing else."""
-    user, password = READER.username(settings), READER.password(settings)
+async def look_at_reader(settings: Settings, findings: Findings, account: Account) -> None:
+    """Where the name of the account is set: that user is there, may read the database, and can do nothing else."""
+    user, password = account.username(settings), account.password(settings)
     if user is None:
         return
     database = settings.mongodb_database
@@ -35,17 +34,17 @@ async def look_at_reader(settings: Settings, findings: Findings) -> None:
         roles, writes = await (_seen(settings, user) if password is None else _logged_in(settings, user, password))
     except MongoForbids:
         what = f"the user of MONGODB_URI may not see what the user {user} of {database} may do"
-        findings.add("warn", what, f"set {_PASSWORD}, or run doctor as an administrator")
+        findings.add("warn", what, f"set {variable_of(account.password_setting)}, or run doctor as an administrator")
         return
     except MongoRefused:
         what = f"the user {user} of {database} cannot log in: it is not there, or has another password"
         findings.add("fail", what, _MAKE_IT)
         return
-    wanted = {"role": READER.role, "db": database}
+    wanted = {"role": account.role, "db": database}
     if roles is None:
         findings.add("fail", f"there is no user {user} of {database}", _MAKE_IT)
     elif wanted not in roles and not writes:
-        findings.add("fail", f"{user} may not read {database}: its roles are {in_words(roles)}", _grant(user, database))
+        findings.add("fail", f"{user} may not read {database}: its roles are {in_words(roles)}", _grant(user, wanted))
     elif roles != [wanted] or writes:
         what = f"{user} may do more than to read {database}: its roles are {in_words(roles)}"
         findings.add("warn", what, f"revoke all roles of {user} but {in_words([wanted])}")
@@ -53,8 +52,7 @@ async def look_at_reader(settings: Settings, findings: Findings) -> None:
         findings.add("ok", f"{user} may read {database}, and nothing else")
 
 
-def _grant(user: str, database: str) -> str:
-    role = {"role": READER.role, "db": database}
+def _grant(user: str, role: dict[str, str]) -> str:
     return f"grant {user} the role {in_words([role])}, or drop it and, {_MAKE_IT}"
 
 

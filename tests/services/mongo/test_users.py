@@ -22,7 +22,7 @@ from movie_stream.errors import MongoForbids, SettingMissing
 from movie_stream.mongo import workers
 from movie_stream.mongo.client import opened
 from movie_stream.mongo.schema import ensure
-from movie_stream.mongo.users import READER, AnyoneMayEnter, UserTaken, ensure_user, may_write, uri_as
+from movie_stream.mongo.users import BI, READER, Account, AnyoneMayEnter, UserTaken, ensure_user, may_write, uri_as
 from movie_stream.settings import Settings
 from movie_stream.web.sources import ChangeStream, Polling
 from tests.support.mongo_server import MongoServer
@@ -136,10 +136,14 @@ def test_a_worker_runs_with_it_and_touches_no_other_database(
 
 READ_PASSWORD = "r3ader:p@ss/wörd%41"
 READING = {"mongodb_reader_username": "looks", "mongodb_reader_password": SecretStr(READ_PASSWORD)}
+REPORTING = {"mongodb_bi_username": "looks", "mongodb_bi_password": SecretStr(READ_PASSWORD)}
 
 
-async def test_a_reader_reads_and_can_write_nothing(mongo: Secured, settings: Settings) -> None:
-    await reads_and_writes_nothing(mongo, settings, [Polling])
+@pytest.mark.parametrize(("account", "given"), [(READER, READING), (BI, REPORTING)], ids=["reader", "bi"])
+async def test_a_reader_reads_and_can_write_nothing(
+    mongo: Secured, settings: Settings, account: Account, given: dict[str, Any]
+) -> None:
+    await reads_and_writes_nothing(mongo, settings, [Polling], account, given)
 
 
 async def test_a_reader_follows_a_change_stream(replica_set: Secured, settings: Settings) -> None:
@@ -147,14 +151,18 @@ async def test_a_reader_follows_a_change_stream(replica_set: Secured, settings: 
 
 
 async def reads_and_writes_nothing(
-    mongo: Secured, settings: Settings, sources: list[type[ChangeStream] | type[Polling]]
+    mongo: Secured,
+    settings: Settings,
+    sources: list[type[ChangeStream] | type[Polling]],
+    account: Account = READER,
+    given: dict[str, Any] = READING,
 ) -> None:
     nobody = {"mongodb_worker_username": None, "mongodb_worker_password": None}
-    administrator = mongo.settings(settings, **READING, **nobody)
+    administrator = mongo.settings(settings, **given, **nobody)
     said = succeed(administrator, "init", "--create-user")
     shown = uri_as(mongo.server.uri, "looks", settings.mongodb_database)
     assert "  created  user        looks\n" in said
-    head = "For movie-stream serve, with the password of looks, percent-encoded, in place of ***"
+    head = f"For {account.of}, with the password of looks, percent-encoded, in place of ***"
     assert f"\n{head}\n  MONGODB_URI={shown}\n" in said
     assert READ_PASSWORD not in said
     uri = SecretStr(shown.replace("***", quote_plus(READ_PASSWORD)))
@@ -229,12 +237,12 @@ def test_serve_logs_in_as_the_reader(mongo: Secured, settings: Settings) -> None
     assert done.stderr.count("\n") == 1
 
 
-def reader_rows(settings: Settings) -> list[tuple[str, str]]:
+def reader_rows(settings: Settings, check: str = "reader") -> list[tuple[str, str]]:
     done = command(settings, "doctor", "--json")
     return [
         (row["state"], f"{row['what']} -> {row['remedy']}")
         for row in json.loads(done.stdout)["checks"]
-        if row["check"] == "reader"
+        if row["check"] == check
     ]
 
 
@@ -256,6 +264,7 @@ def test_doctor_looks_at_the_reader(mongo: Secured, settings: Settings) -> None:
     ]
     succeed(mongo.settings(settings, **READING), "init", "--create-user")
     fine = [("ok", f"looks may read {database}, and nothing else -> None")]
+    assert reader_rows(as_worker.model_copy(update=REPORTING), "bi") == fine
     assert reader_rows(as_worker) == fine
     assert reader_rows(mongo.settings(settings, **no_password)) == fine
     [(state, said)] = reader_rows(as_worker.model_copy(update={"mongodb_reader_password": None}))
@@ -343,13 +352,17 @@ async def test_where_anyone_may_enter_a_user_is_of_no_use(settings: Settings) ->
 
 @pytest.mark.parametrize(
     "missing",
-    ["mongodb_worker_username", "mongodb_worker_password", "mongodb_reader_username", "mongodb_reader_password"],
+    [
+        *("mongodb_worker_username", "mongodb_worker_password", "mongodb_reader_username", "mongodb_reader_password"),
+        *("mongodb_bi_username", "mongodb_bi_password"),
+    ],
 )
 def test_what_is_missing_is_said_before_anything_is_made(settings: Settings, missing: str) -> None:
     given = {
         "mongodb_worker_username": "movies",
         "mongodb_worker_password": SecretStr(PASSWORD),
         **READING,
+        **REPORTING,
         missing: None,
     }
     done = command(settings.model_copy(update=given), "init", "--create-user")
