@@ -1,0 +1,61 @@
+"""Makes what Power BI, Excel and MongoDB Compass open, from RESULTS: `python -m bi.generate`, part of `make docs`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from bi.source import compass, measures, power_query, report, tmdl
+from bi.source.model import FEED, tables
+
+HERE: Final = Path(__file__).parent
+PROJECT: Final = "power-bi/project"
+NAME: Final = "movie-stream"
+
+
+def as_json(value: Any) -> str:
+    """JSON as it stands in a file."""
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def files() -> dict[str, str]:
+    """By path from here, every file that is made."""
+    found = tables()
+    made = {
+        f"{NAME}.pbids": as_json(connection()),
+        "power-bi/measures.dax": measures.script(),
+        "power-bi/theme.json": as_json(report.THEME),
+    }
+    for name, (says, query) in power_query.queries(found).items():
+        made[f"power-bi/{name}.pq"] = f"// {name}: {says}.\n// Made by bi/generate.py.\n{query}"
+    made[f"{PROJECT}/{NAME}.pbip"] = as_json(report.shortcut(NAME))
+    made[f"{PROJECT}/{NAME}.SemanticModel/definition.pbism"] = as_json(report.MODEL_PROPERTIES)
+    for path, text in tmdl.files(found).items():
+        made[f"{PROJECT}/{NAME}.SemanticModel/definition/{path}"] = text
+    for path, value in report.files(NAME).items():
+        made[f"{PROJECT}/{NAME}.Report/{path}"] = as_json(value)
+    made |= {f"compass/{path}": text for path, text in compass.files().items()}
+    return made
+
+
+def connection() -> dict[str, Any]:
+    """What opens the feed in Power BI Desktop: the connection, without tables and without a password."""
+    address = {"protocol": "odata", "address": {"url": FEED}}
+    return {"version": "0.1", "connections": [{"details": address, "options": {}, "mode": "Import"}]}
+
+
+def stale() -> list[Path]:
+    """The files in the made folders that are not made any more."""
+    current = {HERE / path for path in files()}
+    folders = [HERE / "power-bi", HERE / "compass"]
+    return sorted(path for folder in folders for path in folder.rglob("*") if path.is_file() and path not in current)
+
+
+if __name__ == "__main__":
+    for path, text in files().items():
+        place = HERE / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text, encoding="utf-8")
+    for path in stale():
+        path.unlink()

@@ -1,0 +1,132 @@
+"""The model of a BI tool: a table for each result, a table of days and one of genres, and what joins them. All of it
+follows from RESULTS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from movie_stream.aggregates.fields import Count, End, Rated, Revenue, Sessions, Sum
+from movie_stream.aggregates.results import CALLED, RESULTS, Result
+from movie_stream.aggregates.shape import Kind, Shape
+from movie_stream.aggregates.window import ALL_TIME, DAY
+
+FEED: Final = "http://localhost:8080/odata/"
+"""Where `movie-stream serve` has its OData feed when nothing else is set."""
+DATES: Final = "Date"
+GENRES: Final = "Genre"
+MEASURES: Final = "_Measures"
+"""Not Measures, which Analysis Services keeps for itself."""
+
+Type = Literal["text", "int64", "double", "datetime", "date"]
+"""A column's type."""
+_TYPES: Final[dict[Kind, Type]] = {"time": "datetime", "count": "int64", "number": "double", "text": "text"}
+_ADDITIVE: Final = (Count, Rated, Sum, Revenue, Sessions)
+"""Fields whose sum over any rows means something. Distinct people of two rows may be the same people, and an average of
+averages is none.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table; `read` if it is a field of the feed, else it is made when the table is loaded."""
+
+    name: str
+    type: Type
+    read: bool = True
+    additive: bool = False
+    hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table, which one entity set of the feed fills."""
+
+    name: str
+    """Also the name of the entity set."""
+    says: str
+    columns: tuple[Column, ...]
+    start: str | None
+    """The field of the feed with the start of the window; None where there is one window for all time."""
+    long: bool
+    """Whether it has so many rows that people load a range of them: windows shorter than a day."""
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a column."""
+        return any(column.name == name for column in self.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Relationship:
+    """Many rows of `table` have the one row of `to` with the same value."""
+
+    table: str
+    column: str
+    to: str
+    to_column: str
+
+
+def table_of(result: Result) -> Table:
+    """The table of a result: its documents, or the rows of its list.
+
+    >>> [column.name for column in table_of(RESULTS[1]).columns]
+    ['timestamp', 'rank', 'movie_id', ..., 'day', 'hour_of_day', 'slug']
+    """
+    shape = Shape.of(result)
+    fields = {**result.fields, **(result.top.columns if result.top else {})}
+    by_day = result.window is DAY
+    columns = [
+        Column(column.name, _TYPES[column.kind], additive=isinstance(fields.get(column.name), _ADDITIVE))
+        for column in shape.row
+        if not isinstance(fields.get(column.name), End) and not (by_day and column.name in ("date", shape.start))
+    ]
+    if shape.start:
+        columns.append(Column("day", "date", read=False))
+    if shape.start and not by_day:
+        columns.append(Column("hour_of_day", "int64", read=False))
+    names = [column.name for column in columns]
+    if "slug" in names:
+        columns[names.index("slug")] = Column("slug", "text", hidden=True)
+    elif "genre" in names:
+        columns.append(Column("slug", "text", read=False, hidden=True))
+    name = f"{result.collection}_flat" if shape.entries else result.collection
+    return Table(name, _row(result, shape), tuple(columns), shape.start, bool(shape.start) and not by_day)
+
+
+def tables(results: Iterable[Result] = RESULTS) -> list[Table]:
+    """The tables of the results, in their order."""
+    return [table_of(result) for result in results]
+
+
+def relationships(of: Iterable[Table]) -> list[Relationship]:
+    """What joins the tables: the day, and the genre however it is written."""
+    found = []
+    for table in of:
+        if table.has("day"):
+            found.append(Relationship(table.name, "day", DATES, "Date"))
+        if table.has("slug"):
+            found.append(Relationship(table.name, "slug", GENRES, "slug"))
+    return found
+
+
+def source_of_days(results: Iterable[Result] = RESULTS) -> str:
+    """The smallest entity set with a row for every day: of a day, by nothing, without a list."""
+    return next(r.collection for r in results if r.window is DAY and not r.by and not Shape.of(r).entries)
+
+
+def source_of_genres(results: Iterable[Result] = RESULTS) -> str:
+    """The entity set with one row for every genre."""
+    return next(r.collection for r in results if r.by_genre and r.window is ALL_TIME)
+
+
+def _row(result: Result, shape: Shape) -> str:
+    """What a row is of."""
+    by = [CALLED[result.by]] if result.by else []
+    each = [name for name in [result.window.name, *by] if result.window is not ALL_TIME or name in by]
+    which = f"each {' and '.join(each)}" if each else "all time"
+    if not shape.entries:
+        return f"a row for {which}" + (", over all time" if result.window is ALL_TIME and each else "")
+    most = result.fields[shape.entries].schema.get("maxItems")
+    return f"{f'up to {most} rows' if most else 'rows'} of {shape.entries} for {which}"
