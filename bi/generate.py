@@ -57,5 +57,5 @@ if __name__ == "__main__":
         place = HERE / path
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(text, encoding="utf-8")
-    for path in stale():
-        path.unlink()
+    for left in stale():
+        left.unlink()

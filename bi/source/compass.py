@@ -179,7 +179,7 @@ def files() -> dict[str, str]:
 
 def connection() -> dict[str, Any]:
     """What Compass imports as a connection: without a password, for which it asks."""
-    uri = f"mongodb://reports@localhost:27017/?authSource={DATABASE}&readPreference=secondaryPreferred"
+    uri = f"mongodb://reports@localhost:27017/?authSource={DATABASE}"
     of = Saved("connection", "movie-stream (reads only)", "", "", "")
     return {
         "type": "Compass Connections",
@@ -188,6 +188,7 @@ def connection() -> dict[str, Any]:
             {
                 "id": of.id,
                 "favorite": {"name": of.name, "color": "color4"},
+                "savedConnectionType": "favorite",
                 "connectionOptions": {"connectionString": uri},
             }
         ],

@@ -239,8 +239,8 @@ ALL: Final = (
         "Film Views by Day",
         "Films",
         _COUNT,
-        "The views of films by their days' lists. Exact for a day; over several, a film has none of a day on which it was "
-        "not in the list.",
+        "The views of films by their days' lists. Exact for a day; over several, a film has none of a day on which it "
+        "was not in the list.",
         "SUM ( top_movies_daily_flat[views] )",
     ),
     Measure(

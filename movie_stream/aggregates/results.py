@@ -201,7 +201,7 @@ RESULTS: Final = (
             "total_revenue": Revenue(),
             "peak_hour": PeakHour(),
         },
-        indexes=({"genre": 1, "timestamp": -1},),
+        indexes=({"genre": 1, "timestamp": -1}, {"total_views": -1}),
     ),
     Result(
         "active_users",

@@ -25,7 +25,7 @@ INDEXES = {
         [("genre", 1)],
         [("genre", 1), ("window_start", -1)],
     ],
-    "category_stats": [[("genre", 1), ("timestamp", -1)]],
+    "category_stats": [[("genre", 1), ("timestamp", -1)], [("total_views", -1)]],
     "top_movies": [[("timestamp", 1)]],
     "top_movies_daily": [[("timestamp", 1)]],
     "top_movies_all_time": [[("timestamp", 1)]],
