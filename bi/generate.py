@@ -46,10 +46,10 @@ def connection() -> dict[str, Any]:
 
 
 def stale() -> list[Path]:
-    """The files in the made folders that are not made any more."""
+    """The files of results and queries that there are no more. What Power BI may have saved beside them is left alone."""
     current = {HERE / path for path in files()}
-    folders = [HERE / "power-bi", HERE / "compass"]
-    return sorted(path for folder in folders for path in folder.rglob("*") if path.is_file() and path not in current)
+    made = ["power-bi/*.pq", f"{PROJECT}/*.SemanticModel/definition/tables/*.tmdl", "compass/*/*"]
+    return sorted(path for pattern in made for path in HERE.glob(pattern) if path not in current)
 
 
 if __name__ == "__main__":

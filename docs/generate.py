@@ -1,4 +1,4 @@
-"""Writes what follows from the code: tables in README.md and security.md, settings.md, and the types of documents."""
+"""Writes what follows from the code: tables in README.md and pages of docs/, settings.md, the types of documents."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from bi.source import compass, measures, model
 from movie_stream.aggregates.fields import Key
 from movie_stream.aggregates.results import CALLED, RESULTS, Result
 from movie_stream.aggregates.shape import Shape, kind_of
@@ -22,6 +23,8 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 SETTINGS = ROOT / "docs" / "settings.md"
 SECURITY = ROOT / "docs" / "security.md"
+POWER_BI = ROOT / "docs" / "power-bi.md"
+COMPASS = ROOT / "docs" / "compass.md"
 DOCUMENTS = ROOT / "movie_stream" / "mongo" / "documents.py"
 _HALF_PAST_TWO_MS = 1_730_385_000_000
 """2024-10-31T14:30:00Z, for the examples."""
@@ -84,6 +87,25 @@ def acls() -> str:
     rows += [("`doctor`, to look at retention", "DescribeConfigs", f"topic `{topic}`") for topic in names.counted]
     rows.append(("`doctor`, to compare the broker's clock", "Describe", "the cluster"))
     return _table(("who", "operations", "on"), rows)
+
+
+def bi_tables() -> str:
+    """The tables of the model in Power BI."""
+    tables = model.tables()
+    joins = {table.name: [join.to for join in model.relationships([table])] for table in tables}
+    rows = [(f"`{table.name}`", table.says, ", ".join(joins[table.name])) for table in tables]
+    return _table(("table", "holds", "joined with"), rows)
+
+
+def bi_measures() -> str:
+    """The measures of that model."""
+    return _table(("measure", "folder", "is"), ((m.name, m.folder, m.says) for m in measures.ALL))
+
+
+def queries() -> str:
+    """The queries for MongoDB Compass."""
+    rows = ((saved.name, saved.says, f"`{saved.collection}`", f"`{saved.index}`") for saved in compass.ALL)
+    return _table(("name", "answers", "collection", "index"), rows)
 
 
 def settings() -> str:
@@ -188,12 +210,16 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 TABLES = {
     README.name: {"commands": commands, "events": events, "results": results},
     SECURITY.name: {"acls": acls},
+    POWER_BI.name: {"tables": bi_tables, "measures": bi_measures},
+    COMPASS.name: {"queries": queries},
 }
 """By page and mark, what makes each table."""
+PAGES = (README, SECURITY, POWER_BI, COMPASS)
+"""The pages with such tables."""
 
 
 if __name__ == "__main__":
-    for page in (README, SECURITY):
+    for page in PAGES:
         page.write_text(filled(page), encoding="utf-8")
     SETTINGS.write_text(settings(), encoding="utf-8")
     DOCUMENTS.write_text(documents(), encoding="utf-8")

@@ -172,7 +172,7 @@ def files() -> dict[str, str]:
     made = {"connection.json": json.dumps(connection(), indent=2) + "\n"}
     for saved in ALL:
         folder = "FavoriteQueries" if isinstance(saved, Query) else "SavedPipelines"
-        made[f"paste/{saved.file}.js"] = saved.text()
+        made[f"paste/{saved.file}.{'txt' if isinstance(saved, Query) else 'js'}"] = saved.text()
         made[f"{folder}/{saved.id}.json"] = as_stored(saved)
     return made
 

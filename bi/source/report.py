@@ -105,26 +105,26 @@ def _overview() -> list[Json]:
     """Figures in a row, views over time with their growth, the ten genres, and the films."""
     figures = ("Total Views", "Active Users Latest Day", "Average Rating", "Popular Genre", "Popular Film")
     cards = [
-        _visual(f"card_{at}", "card", (16 + 250 * at, 16, 238, 104), f"{figure}", {"Values": [_measure(figure)]})
+        _visual(f"card_{at}", "card", (16 + 250 * at, 16, 238, 100), f"{figure}", {"Values": [_measure(figure)]})
         for at, figure in enumerate(figures)
     ]
     day, genre = _column(DATES, "Date"), _column(GENRES, "genre")
     film = [_column("top_movies_all_time_flat", name) for name in ("rank", "title", "genre")]
     return [
         *cards,
-        _visual("days", "slicer", (16, 132, 300, 72), "Days (UTC)", {"Values": [day]}),
-        _visual("genres", "slicer", (328, 132, 300, 72), "Genres", {"Values": [genre]}, mode="Dropdown"),
+        _visual("days", "slicer", (16, 128, 300, 72), "Days (UTC)", {"Values": [day]}),
+        _visual("genres", "slicer", (328, 128, 300, 72), "Genres", {"Values": [genre]}, mode="Dropdown"),
         _visual(
             "growth",
             "kpi",
-            (640, 132, 624, 72),
+            (640, 128, 624, 160),
             "Views against the day before",
             {"Indicator": [_measure("Total Views")], "TrendLine": [day], "Goal": [_measure("Views Day Before")]},
         ),
         _visual(
             "views_over_time",
             "lineChart",
-            (16, 216, 612, 236),
+            (16, 212, 612, 240),
             "Views by day (UTC)",
             {"Category": [day], "Y": [_measure("Total Views")]},
         ),
@@ -139,7 +139,7 @@ def _overview() -> list[Json]:
         _visual(
             "top_films",
             "tableEx",
-            (640, 216, 624, 488),
+            (640, 300, 624, 404),
             "Films with most views of all time",
             {"Values": [*film, _measure("Film Views"), _measure("Film Rating")]},
             sort=_measure("Film Views"),

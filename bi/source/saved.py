@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -114,4 +115,5 @@ def shell(value: Any) -> str:
 
 
 def _remark(saved: Saved) -> str:
-    return f"// {saved.name}. {saved.says}\n// Collection {saved.collection}, answered by its index {saved.index}.\n"
+    said = "".join(f"// {line}\n" for line in textwrap.wrap(saved.says, 100))
+    return f"// {saved.name}\n{said}// Collection {saved.collection}, answered by its index {saved.index}.\n"

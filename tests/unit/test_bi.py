@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -133,6 +134,17 @@ def test_relationships_and_visuals_name_what_is_there() -> None:
         assert fields
         for kind, table, name in fields:
             assert name in (names if kind == "Measure" else found[table]), path
+
+
+def test_visuals_lie_beside_each_other() -> None:
+    for page in (BI / "power-bi/project").rglob("page.json"):
+        size = json.loads(page.read_text())
+        places = [json.loads(path.read_text())["position"] for path in sorted(page.parent.rglob("visual.json"))]
+        boxes = [(p["x"], p["y"], p["x"] + p["width"], p["y"] + p["height"]) for p in places]
+        assert all(right <= size["width"] and bottom <= size["height"] for _, _, right, bottom in boxes)
+        for one, other in itertools.combinations(boxes, 2):
+            beside = one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+            assert beside, (one, other)
 
 
 def test_a_result_that_a_user_adds_becomes_a_table() -> None:

@@ -1,4 +1,6 @@
-// Views by hour of the day. The hours of the day (UTC), those with most views first. Change the times to the ones you want (UTC).
+// Views by hour of the day
+// The hours of the day (UTC), those with most views first. Change the times to the ones you want
+// (UTC).
 // Collection hourly_metrics, answered by its index timestamp_1.
 [
   {

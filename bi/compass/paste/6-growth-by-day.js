@@ -1,4 +1,6 @@
-// Growth by day. The views of each day, and their growth against the day before, as a share of it or null. Change the times to the ones you want (UTC).
+// Growth by day
+// The views of each day, and their growth against the day before, as a share of it or null. Change the
+// times to the ones you want (UTC).
 // Collection daily_stats, answered by its index timestamp_1.
 [
   {

@@ -1,4 +1,5 @@
-// Films of the newest day. The ten films with most views of the newest day with views (UTC).
+// Films of the newest day
+// The ten films with most views of the newest day with views (UTC).
 // Collection top_movies_daily, answered by its index timestamp_1.
 [
   {
