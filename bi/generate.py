@@ -46,7 +46,7 @@ def connection() -> dict[str, Any]:
 
 
 def stale() -> list[Path]:
-    """The files of results and queries that there are no more. What Power BI may have saved beside them is left alone."""
+    """The files of results and queries that are no more. What Power BI has saved beside them is left alone."""
     current = {HERE / path for path in files()}
     made = ["power-bi/*.pq", f"{PROJECT}/*.SemanticModel/definition/tables/*.tmdl", "compass/*/*"]
     return sorted(path for pattern in made for path in HERE.glob(pattern) if path not in current)
