@@ -7,13 +7,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, Final, Literal
 from urllib.parse import parse_qsl, quote_plus, urlencode
 
 from pydantic import SecretStr
 from pymongo.errors import OperationFailure, PyMongoError
 
-from movie_stream.errors import MovieStreamError, SettingMissing
+from movie_stream.errors import MovieStreamError, SettingMissing, SettingsError
 from movie_stream.masking import MASK
 from movie_stream.mongo.client import Database, address_of, explain, opened
 from movie_stream.mongo.schema import Ensured
@@ -94,12 +95,24 @@ class UserTaken(MovieStreamError):
 
 
 def accounts(settings: Settings) -> list[Account]:
-    """Those that are to be made: whose settings are there; the workers', where none is."""
-    return [
+    """Those that are to be made: whose settings are there; the workers', where none is.
+
+    Raises SettingsError where two have one name: each would take the other's password away.
+    """
+    wanted = [
         account
         for account in (WORKER, READER, BI)
         if account.username(settings) is not None or account.password(settings) is not None
-    ] or [WORKER]
+    ]
+    for first, second in combinations(wanted, 2):
+        name = second.username(settings)
+        if name is not None and name == first.username(settings):
+            raise SettingsError(
+                variable=variable_of(second.username_setting),
+                expected=f"another user than {variable_of(first.username_setting)}",
+                got=name,
+            )
+    return wanted or [WORKER]
 
 
 async def ensure_user(settings: Settings, db: Database, account: Account = WORKER) -> Ensured:

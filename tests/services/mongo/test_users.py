@@ -295,6 +295,14 @@ async def test_one_name_cannot_be_both(mongo: Secured, settings: Settings) -> No
             await ensure_user(both, db, READER)
 
 
+def test_two_users_of_one_name_are_refused_before_anything_is_made(settings: Settings) -> None:
+    done = command(settings.model_copy(update={**READING, **REPORTING}), "init", "--create-user")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "error: MONGODB_BI_USERNAME: expected another user than MONGODB_READER_USERNAME, got 'looks'\n"
+    )
+
+
 async def test_whether_one_who_has_not_logged_in_may_write_is_not_known(settings: Settings) -> None:
     async with opened(settings) as db:
         assert await may_write(db) is None
@@ -363,6 +371,7 @@ def test_what_is_missing_is_said_before_anything_is_made(settings: Settings, mis
         "mongodb_worker_password": SecretStr(PASSWORD),
         **READING,
         **REPORTING,
+        "mongodb_bi_username": "reports",
         missing: None,
     }
     done = command(settings.model_copy(update=given), "init", "--create-user")
