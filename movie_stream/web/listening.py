@@ -146,7 +146,7 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, self.end)
-        loop.set_exception_handler(_in_one_line)  # to the end of the loop, since some comes after that of the server
+        loop.set_exception_handler(in_one_line)  # to the end of the loop, since some comes after that of the server
         try:
             yield
         finally:
@@ -159,7 +159,7 @@ class Server(uvicorn.Server):
         self._end_streams()
 
 
-def _in_one_line(loop: asyncio.AbstractEventLoop, what: dict[str, Any]) -> None:
+def in_one_line(loop: asyncio.AbstractEventLoop, what: dict[str, Any]) -> None:
     """Connections that cannot be accepted for want of descriptors wait, and need no traceback; the rest is a bug.
 
     asyncio listens again a second later, which fails where the server has ended meanwhile.

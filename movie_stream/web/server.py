@@ -29,7 +29,7 @@ from movie_stream.web.dashboard import Dashboard
 from movie_stream.web.feed import Feed
 from movie_stream.web.health import HealthCheck, health_router
 from movie_stream.web.index import index_router
-from movie_stream.web.listening import Reached, Server, bound, config_of
+from movie_stream.web.listening import Reached, Server, bound, config_of, in_one_line
 from movie_stream.web.panels import panels_router
 from movie_stream.web.problems import Problem, problem_of
 from movie_stream.web.pulse import Pulse
@@ -102,7 +102,7 @@ async def application(settings: Settings, *, open_to_all: bool = False) -> Async
 def _of_the_end(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """A query that the end has cut off fails, and there is nobody left whom that concerns."""
     if not isinstance(context.get("exception"), PyMongoError):
-        loop.default_exception_handler(context)
+        in_one_line(loop, context)
 
 
 async def _warn_of_a_writer(db: Database) -> None:

