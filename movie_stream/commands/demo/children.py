@@ -59,7 +59,8 @@ class PageProcess(CommandProcess):
     failure = PageFailed
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings.model_copy(update={"api_host": "127.0.0.1", "api_port": 0, "api_token": None}))
+        alone = {"api_host": "127.0.0.1", "api_port": 0, "api_token": None}
+        super().__init__(settings.model_copy(update={**alone, "metrics_port": None}))  # which the worker has
 
     async def address(self) -> str:
         """Waits until it serves; where. It ends before that only where `fail` says so."""
