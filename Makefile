@@ -63,9 +63,10 @@ coverage: install ## run the tests of make test and list the lines that none of 
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-docs: install ## remake what is generated from the code: .env.example, the tables of README.md, docs/settings.md
+docs: install ## remake what is generated from the code: .env.example, tables of README.md and docs/, the dashboard of Grafana
 	$(BIN)/movie-stream settings --example > .env.example
 	$(BIN)/python docs/generate.py
+	$(BIN)/python -m monitoring.dashboard
 
 picture: install ## run the demo and the dashboard, and make docs/demo.svg and docs/dashboard-*.png of their screens
 	$(BIN)/python docs/picture.py

@@ -1,14 +1,18 @@
-"""Writes what follows from the code: tables in README.md and security.md, settings.md, and the types of documents."""
+"""Writes what follows from the code: tables in README.md, security.md and metrics.md, settings.md, and the types of
+documents.
+"""
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import typer
+import yaml
 
 from movie_stream.aggregates.fields import Key
 from movie_stream.aggregates.results import CALLED, RESULTS, Result
@@ -16,12 +20,15 @@ from movie_stream.aggregates.shape import Shape, kind_of
 from movie_stream.cli import app
 from movie_stream.events.contract import FIELD_RULES
 from movie_stream.kafka.cluster.topics import Topics
+from movie_stream.metrics.catalogue import Told, told_by
 from movie_stream.settings import Settings, expectation_of, variable_of, written
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 SETTINGS = ROOT / "docs" / "settings.md"
 SECURITY = ROOT / "docs" / "security.md"
+METRICS = ROOT / "docs" / "metrics.md"
+ALERTS = ROOT / "monitoring" / "rules" / "alerts.yml"
 DOCUMENTS = ROOT / "movie_stream" / "mongo" / "documents.py"
 _HALF_PAST_TWO_MS = 1_730_385_000_000
 """2024-10-31T14:30:00Z, for the examples."""
@@ -84,6 +91,34 @@ def acls() -> str:
     rows += [("`doctor`, to look at retention", "DescribeConfigs", f"topic `{topic}`") for topic in names.counted]
     rows.append(("`doctor`, to compare the broker's clock", "Describe", "the cluster"))
     return _table(("who", "operations", "on"), rows)
+
+
+def metrics(process: Told) -> str:
+    """What a process tells Prometheus."""
+    rows = [
+        (f"`{of.name}`", of.kind, ", ".join(f"`{label}`" for label in of.labels), of.unit, _plain(of.meaning))
+        for of in told_by(process)
+    ]
+    return _table(("name", "type", "labels", "unit", "meaning"), rows)
+
+
+def alerts() -> str:
+    """The alerts: when each of them fires, what it means, and what to do."""
+    rules = [rule for group in yaml.safe_load(ALERTS.read_text(encoding="utf-8"))["groups"] for rule in group["rules"]]
+    return "\n" + "\n".join(map(_alert, rules)) + "\n"
+
+
+def _alert(rule: Mapping[str, Any]) -> str:
+    says, severity = rule["annotations"], rule["labels"]["severity"]
+    since = f" {rule['for']} long" if "for" in rule else ""
+    description = re.sub(r"\{\{ \$labels\.(\w+) \}\}", r"(\1)", says["description"])
+    description = re.sub(r"\{\{ \$value.*?\}\}", "(so many)", description)
+    return (
+        f"### {rule['alert']}\n\n"
+        f"{description[0].upper()}{description[1:]} A {severity} alert, where this holds{since}:\n\n"
+        f"```promql\n{rule['expr']}\n```\n\n"
+        f"**What to do.** {says['action']}\n"
+    )
 
 
 def settings() -> str:
@@ -185,15 +220,16 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
 
 
-TABLES = {
+TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     README.name: {"commands": commands, "events": events, "results": results},
     SECURITY.name: {"acls": acls},
+    METRICS.name: {"worker": partial(metrics, "worker"), "serve": partial(metrics, "serve"), "alerts": alerts},
 }
 """By page and mark, what makes each table."""
 
 
 if __name__ == "__main__":
-    for page in (README, SECURITY):
+    for page in (README, SECURITY, METRICS):
         page.write_text(filled(page), encoding="utf-8")
     SETTINGS.write_text(settings(), encoding="utf-8")
     DOCUMENTS.write_text(documents(), encoding="utf-8")
