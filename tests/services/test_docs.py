@@ -37,7 +37,8 @@ ARCHITECTURE = ROOT / "docs" / "architecture.md"
 SECURITY = ROOT / "docs" / "security.md"
 API = ROOT / "docs" / "api.md"
 SERVE = ROOT / "docs" / "serve.md"
-PAGES = (README, ARCHITECTURE, SECURITY, API, SERVE)
+METRICS = ROOT / "docs" / "metrics.md"
+PAGES = (README, ARCHITECTURE, SECURITY, API, SERVE, METRICS)
 FILE = re.compile(r"[\w.-]+(?:/[\w.-]+)*(?:\.(?:py|md|csv|svg|toml|lock|yaml)|/)|Makefile|LICENSE|\.env\.example")
 
 
@@ -57,7 +58,7 @@ def block(remark: str) -> str:
 # ---- what is made from the code ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", [README, SECURITY], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [README, SECURITY, METRICS], ids=lambda page: page.name)
 def test_the_tables_of_a_page_are_current(page: Path) -> None:
     assert page.read_text("utf-8") == generate.filled(page), "make them anew with: make docs"
 
