@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.types import Message, Scope
@@ -72,6 +72,14 @@ class Request:
 
 
 def _route_of(scope: Scope) -> str:
-    """The path that the application declares, such as /static/{name}, or OTHER."""
-    route: Any = scope.get("route")
-    return str(getattr(route, "path", None) or OTHER)
+    """The path that the application declares, such as /static/{name:path}, or OTHER.
+
+    A route knows its own part alone, and what was put before that has no parameters: so that is what stands before it
+    in the path that was asked for.
+    """
+    route, path = scope.get("route"), scope["path"]
+    try:
+        own = route.path_format.format(**scope.get("path_params", {}))  # type: ignore[union-attr]
+    except (AttributeError, LookupError, ValueError):
+        return OTHER
+    return path.removesuffix(own) + route.path if path.endswith(own) else OTHER  # type: ignore[union-attr]
