@@ -40,6 +40,9 @@ long: install ## the tests that are too long for make test, but for the fault su
 	EXAMPLES=5 $(BIN)/pytest --numprocesses=2 tests/unit
 	$(BIN)/pytest -m long --numprocesses=2 --dist=loadfile
 
+monitoring: install ## check the rules and the dashboard with promtool and a real Prometheus, where they are installed
+	$(BIN)/pytest -m "long or not long" tests/unit/metrics tests/services/metrics
+
 browser: install ## the tests of the dashboard in Chromium, where there is one; some minutes
 	$(BIN)/pytest -m "browser or not browser" --numprocesses=2 --dist=loadfile --durations=10 tests/browser
 

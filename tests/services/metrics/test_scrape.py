@@ -28,7 +28,7 @@ from movie_stream.runs.progress import wait_until_counted
 from movie_stream.settings import Settings
 from tests.support.monitoring import FOLDER, PROMETHEUS_OWN, alerts, names_in, promtool, recorded, rules, series_of
 from tests.support.web_fixture import Serving, serving
-from tests.support.whole_path import PATIENCE_S, command, database, started, succeed
+from tests.support.whole_path import PATIENCE_S, database, started, succeed
 
 TOKEN: Final = "a-token-of-our-own"
 VIEWS: Final = 2_000
@@ -132,8 +132,6 @@ def test_every_metric_is_in_a_scrape_and_means_what_it_says(settings: Settings, 
             lost = json.dumps({**json.loads(run["fingerprint"]), "log": "lost"})
             db[RUNS].update_one({"_id": run["_id"]}, {"$set": {"fingerprint": lost}})
         assert values(page(of.serve_url))["movie_stream_run_valid",] == 0
-        doctor = command(settings, "doctor", METRICS_PORT=str(urllib.parse.urlsplit(of.serve_url).port)).stdout
-        assert "serve answers at" in doctor
         for process, text in (("worker", worker), ("serve", serve)):
             assert_no_reserved_words(text, process)
             assert promtool("check", "metrics", text=text) == ""
