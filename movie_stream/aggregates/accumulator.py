@@ -273,8 +273,10 @@ class Accumulator:
             groups.unsent.values[:] = False
         if self.watermark_ms is not None:
             came, happened = self._arrivals.came.take(), self._arrivals.happened.take()
-            watermark = partial.encode(partial.Watermark(self._run, self.partition, self.watermark_ms, came, happened))
-            messages.extend((target, watermark) for target in range(targets))
+            bare = partial.encode(partial.Watermark(self._run, self.partition, self.watermark_ms))
+            timed = partial.encode(partial.Watermark(self._run, self.partition, self.watermark_ms, came, happened))
+            changed = {target for target, _ in messages}  # where documents wait for these views
+            messages += [(target, timed if target in changed else bare) for target in range(targets)]
         return messages
 
     def _by_target(self, groups: Groups, rows: Ints, targets: int) -> list[tuple[int, Ints]]:

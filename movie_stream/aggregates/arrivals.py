@@ -64,8 +64,8 @@ class Times:
         if not len(times):
             return []
         newest = int(times.max())
-        before = newest - times
-        groups = np.frexp(before.astype(np.float64))[1]
+        before = (newest - times).astype(np.float64)
+        groups = np.frexp(before)[1]
         counts = np.bincount(groups, weights)
         means = np.bincount(groups, weights * before)
         return [(newest - round(means[at] / counts[at]), int(counts[at])) for at in np.flatnonzero(counts).tolist()]

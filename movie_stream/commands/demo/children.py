@@ -60,7 +60,8 @@ class PageProcess(CommandProcess):
 
     def __init__(self, settings: Settings) -> None:
         alone = {"api_host": "127.0.0.1", "api_port": 0, "api_token": None}
-        super().__init__(settings.model_copy(update={**alone, "metrics_port": None}))  # which the worker has
+        metrics_port = None if settings.metrics_port is None else 0  # the one that is set is the worker's
+        super().__init__(settings.model_copy(update={**alone, "metrics_port": metrics_port}))
 
     async def address(self) -> str:
         """Waits until it serves; where. It ends before that only where `fail` says so."""

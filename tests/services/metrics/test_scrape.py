@@ -105,7 +105,7 @@ def test_every_metric_is_in_a_scrape_and_means_what_it_says(settings: Settings, 
         assert 0 < refused < VIEWS / 10
         assert sum(n for (name, *_), n in told.items() if name == "movie_stream_dead_letters_total") == refused
         for delay in ("movie_stream_delay_seconds", "movie_stream_event_delay_seconds"):
-            assert told[f"{delay}_count",] == 3 * (VIEWS - refused), "each partition of movie-partials measures"
+            assert told[f"{delay}_count",] == 3 * (VIEWS - refused), "in each of the three partitions documents change"
             assert told[f"{delay}_bucket", "+Inf"] == told[f"{delay}_count",]
         sums = [told[f"movie_stream_{of}_seconds_sum",] for of in ("delay", "event_delay")]
         assert 0 < sums[0] < sums[1], "the views are of a day, and came just now"

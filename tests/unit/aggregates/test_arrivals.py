@@ -73,6 +73,17 @@ def test_partials_tell_once_of_the_views_that_count() -> None:
     assert merger.arrivals.came.take() == [], "a broker may give no time"
 
 
+def test_only_partitions_that_are_sent_partials_are_told_of_views() -> None:
+    state, targets = Accumulator(0, 1, Rules()), 50
+    state.apply(chunk_of(0, 0, [view()], [1_730_385_001_000]))
+    messages = [(target, partial.decode(message)) for target, message in state.partials(targets)]
+    changed = {target for target, message in messages if isinstance(message, partial.Partial)}
+    told = {target for target, message in messages if isinstance(message, partial.Watermark) and message.came}
+    assert len([message for _, message in messages if isinstance(message, partial.Watermark)]) == targets
+    assert told == changed
+    assert 0 < len(changed) < targets
+
+
 class OlderWatermark(msgspec.Struct, array_like=True, tag="watermark"):
     """As workers of before know it."""
 
