@@ -32,12 +32,13 @@ class Telemetry:
 
     async def values(self) -> Values:
         """All of it, as it is now."""
+        valid = await self._run_is_valid()  # first: the rest is of one moment
         values = Values()
         self.requests.tell(values)
         values.set(catalogue.READERS, self._feed.readers)
         for collection, took in self._asker.took.items():
             values.set(catalogue.QUERY, took, collection)
-        if (valid := await self._run_is_valid()) is not None:
+        if valid is not None:
             values.set(catalogue.RUN_VALID, valid)
         for kind in KINDS:
             values.set(catalogue.MONGODB_ERRORS, self._asker.errors[kind], kind)
