@@ -40,6 +40,9 @@ long: install ## the tests that are too long for make test, but for the fault su
 	EXAMPLES=5 $(BIN)/pytest --numprocesses=2 tests/unit
 	$(BIN)/pytest -m long --numprocesses=2 --dist=loadfile
 
+monitoring: install ## check the rules and the dashboard with promtool and a real Prometheus, where they are installed
+	$(BIN)/pytest -m "long or not long" tests/unit/metrics tests/services/metrics
+
 browser: install ## the tests of the dashboard in Chromium, where there is one; some minutes
 	$(BIN)/pytest -m "browser or not browser" --numprocesses=2 --dist=loadfile --durations=10 tests/browser
 
@@ -63,10 +66,11 @@ coverage: install ## run the tests of make test and list the lines that none of 
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-docs: install ## remake what is generated from the code: .env.example, the tables of README.md, docs/settings.md, bi/
+docs: install ## remake what is generated from the code: .env.example, tables of README.md and docs/, bi/, the dashboard of Grafana
 	$(BIN)/movie-stream settings --example > .env.example
 	$(BIN)/python docs/generate.py
 	$(BIN)/python -m bi.generate
+	$(BIN)/python -m monitoring.dashboard
 
 picture: install ## run the demo and the dashboard, and make docs/demo.svg and docs/dashboard-*.png of their screens
 	$(BIN)/python docs/picture.py

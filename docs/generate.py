@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import typer
+import yaml
 
 from bi.source import compass, measures, model
 from movie_stream.aggregates.fields import Key
@@ -17,6 +19,7 @@ from movie_stream.aggregates.shape import Shape, kind_of
 from movie_stream.cli import app
 from movie_stream.events.contract import FIELD_RULES
 from movie_stream.kafka.cluster.topics import Topics
+from movie_stream.metrics.catalogue import Told, told_by
 from movie_stream.settings import Settings, expectation_of, variable_of, written
 
 ROOT = Path(__file__).parent.parent
@@ -25,6 +28,8 @@ SETTINGS = ROOT / "docs" / "settings.md"
 SECURITY = ROOT / "docs" / "security.md"
 POWER_BI = ROOT / "docs" / "power-bi.md"
 COMPASS = ROOT / "docs" / "compass.md"
+METRICS = ROOT / "docs" / "metrics.md"
+ALERTS = ROOT / "monitoring" / "rules" / "alerts.yml"
 DOCUMENTS = ROOT / "movie_stream" / "mongo" / "documents.py"
 _HALF_PAST_TWO_MS = 1_730_385_000_000
 """2024-10-31T14:30:00Z, for the examples."""
@@ -106,6 +111,34 @@ def queries() -> str:
     """The queries for MongoDB Compass."""
     rows = ((saved.name, saved.says, f"`{saved.collection}`", f"`{saved.index}`") for saved in compass.ALL)
     return _table(("name", "answers", "collection", "index"), rows)
+
+
+def metrics(process: Told) -> str:
+    """What a process tells Prometheus."""
+    rows = [
+        (f"`{of.name}`", of.kind, ", ".join(f"`{label}`" for label in of.labels), of.unit, _plain(of.meaning))
+        for of in told_by(process)
+    ]
+    return _table(("name", "type", "labels", "unit", "meaning"), rows)
+
+
+def alerts() -> str:
+    """The alerts: when each of them fires, what it means, and what to do."""
+    rules = [rule for group in yaml.safe_load(ALERTS.read_text(encoding="utf-8"))["groups"] for rule in group["rules"]]
+    return "\n" + "\n".join(map(_alert, rules)) + "\n"
+
+
+def _alert(rule: Mapping[str, Any]) -> str:
+    says, severity = rule["annotations"], rule["labels"]["severity"]
+    since = f" {rule['for']} long" if "for" in rule else ""
+    description = re.sub(r"\{\{ \$labels\.(\w+) \}\}", r"(\1)", says["description"])
+    description = re.sub(r"\{\{ \$value.*?\}\}", "(so many)", description)
+    return (
+        f"### {rule['alert']}\n\n"
+        f"{description[0].upper()}{description[1:]} A {severity} alert, where this holds{since}:\n\n"
+        f"```promql\n{rule['expr']}\n```\n\n"
+        f"**What to do.** {says['action']}\n"
+    )
 
 
 def settings() -> str:
@@ -207,14 +240,15 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
 
 
-TABLES = {
+TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     README.name: {"commands": commands, "events": events, "results": results},
     SECURITY.name: {"acls": acls},
     POWER_BI.name: {"tables": bi_tables, "measures": bi_measures},
     COMPASS.name: {"queries": queries},
+    METRICS.name: {"worker": partial(metrics, "worker"), "serve": partial(metrics, "serve"), "alerts": alerts},
 }
 """By page and mark, what makes each table."""
-PAGES = (README, SECURITY, POWER_BI, COMPASS)
+PAGES = (README, SECURITY, POWER_BI, COMPASS, METRICS)
 """The pages with such tables."""
 
 

@@ -22,7 +22,6 @@ from faust.app.base import BootStrategy
 from faust.tables.manager import TableManager
 from faust.types import TP, StreamT
 
-from movie_stream.agents import metrics
 from movie_stream.agents.worker import Worker
 from movie_stream.columnar.allocator import give_back
 from movie_stream.console import ending, logs
@@ -33,6 +32,7 @@ from movie_stream.kafka.batches.unpack import take_whole_batches
 from movie_stream.kafka.cluster import agents, client
 from movie_stream.kafka.fetch.frames import receive_in_place
 from movie_stream.kafka.fetch.transport import SESSION_TIMEOUT_MS, ChunkTransport
+from movie_stream.metrics import endpoint
 from movie_stream.settings import Settings, load_settings
 
 logger = logging.getLogger(__name__)
@@ -211,8 +211,8 @@ class MovieStream(faust.App):
     def _serve_metrics(self) -> None:
         """Raises SettingsError."""
         if self._metrics_port is not None:
-            ask = metrics.asked_in(asyncio.get_running_loop(), self.worker.figures)
-            self._metrics.enter_context(metrics.served(self._metrics_host, self._metrics_port, ask))
+            ask = endpoint.asked_in(asyncio.get_running_loop(), self.worker.values)
+            self._metrics.enter_context(endpoint.served(self._metrics_host, self._metrics_port, "worker", ask))
 
     def _on_rebalance_when_stopped(self) -> None:
         """Faust would close the consumer's connection, and in the wrong loop: the last commit may be under way in it.

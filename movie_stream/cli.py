@@ -117,7 +117,10 @@ def worker(
         bool, typer.Option("--until-end", help="End once all that is in the topic now is in MongoDB.")
     ] = False,
 ) -> None:
-    """Run one worker; start more of them, anywhere, and they share the work."""
+    """Run one worker; start more of them, anywhere, and they share the work.
+
+    With METRICS_PORT set it tells Prometheus how it goes: docs/metrics.md.
+    """
     from movie_stream.commands.worker import work
     from movie_stream.settings import load_settings
 
@@ -308,6 +311,7 @@ def serve(
     """Serve the results over HTTP: a live page at /, a REST API under /api/v1.
 
     It only reads. Other hosts are let in with the token of API_TOKEN alone.
+    With METRICS_PORT set it tells Prometheus how it goes: docs/metrics.md.
     Ctrl-C or SIGTERM ends it, with exit code 0.
     """
     from movie_stream.commands.serve import serve as run

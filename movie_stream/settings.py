@@ -227,7 +227,7 @@ class Settings(BaseSettings):
     metrics_port: Annotated[int, Field(ge=0, le=65_535)] | None = _setting(
         None,
         expected="a port from 0 to 65535; 0 takes a free one",
-        meaning="port where a worker serves its metrics to Prometheus; unset: none",
+        meaning="port where a worker or serve gives its metrics to Prometheus, of each on a host another; unset: none",
     )
     metrics_host: Annotated[str, Field(pattern=r"^[^\s/]+$")] = _setting(
         "127.0.0.1", expected="a host name or an IP address", meaning="address that METRICS_PORT is opened on"

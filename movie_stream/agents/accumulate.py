@@ -15,6 +15,8 @@ from movie_stream.events.chunk import Chunk
 from movie_stream.events.reasons import kind_of
 from movie_stream.kafka.cluster import client
 from movie_stream.kafka.produce.large_records import LARGE_BYTES
+from movie_stream.metrics import catalogue
+from movie_stream.metrics.values import Values
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +47,19 @@ class Accumulate(Owner[Accumulator]):
 
     def done(self) -> Tally:
         return Tally(events=self.applied, refused=self.refused.copy(), copies=self.copies.copy())
+
+    def rows(self, state: Accumulator) -> int:
+        return state.rows
+
+    def tell(self, values: Values) -> None:
+        super().tell(values)
+        values.set(catalogue.EVENTS, self.applied)
+        for (kind, reason), count in self.refused.items():
+            values.set(catalogue.DEAD_LETTERS, count, kind, reason)
+        for kind in ("bad", "late"):
+            values.set(catalogue.REFUSED, sum(n for (of, _), n in self.refused.items() if of == kind), kind)
+        for outcome in ("counted", "again"):
+            values.set(catalogue.COPIES, self.copies[outcome], outcome)
 
     def new_state(self, partition: int) -> Accumulator:
         self._letters.pop(partition, None)
@@ -114,7 +129,8 @@ class Accumulate(Owner[Accumulator]):
             self._group.pause(self.topic, partition, False)
         if frozen is not None:
             owned.waits_for = f"that its checkpoint is written, and read back where it must be ({self.changelog})"
-            await table.checkpoint(frozen)  # 2, 3
+            with self.timings.taking(catalogue.CHECKPOINT):
+                await table.checkpoint(frozen)  # 2, 3
             self._finish(partition, owned, frozen.position)  # 4
             state.forget()
 

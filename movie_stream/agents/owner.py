@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import AsyncIterable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,12 +12,14 @@ from time import monotonic
 from typing import Any, ClassVar, Final, Generic
 
 from movie_stream.agents.context import Context
-from movie_stream.agents.delay import SAMPLES_AT_MOST, Delays, time_of
 from movie_stream.agents.flush_schedule import FlushSchedule
 from movie_stream.agents.tally import Tally
+from movie_stream.agents.timings import Timings
 from movie_stream.errors import ChangelogError, LogTruncated, WorkerFailed
 from movie_stream.events.chunk import Chunk
 from movie_stream.kafka.log import KafkaLog
+from movie_stream.metrics import catalogue
+from movie_stream.metrics.values import Values
 from movie_stream.tables.checkpoint import BrokenChangelog
 from movie_stream.tables.table import Overtaken, S, Table
 
@@ -58,8 +59,6 @@ class Owned(Generic[S]):
     """What its flush waits for, in words."""
     flushed: int = -1
     """The position when the last flush began."""
-    arrived_ms: deque[int] = field(default_factory=lambda: deque(maxlen=SAMPLES_AT_MOST))
-    """Of chunks that were applied since the last flush, when they came to the broker."""
     leaving: bool = False
     """Whether its last flush is under way, after which nothing more may be applied."""
 
@@ -82,7 +81,7 @@ class Owner(ABC, Generic[S]):
         """Records applied since the start of the process."""
         self.flushed_at: datetime | None = None
         """When the last flush of any partition ended."""
-        self.delays = Delays()
+        self.timings = Timings(context.topics.agent_of(topic))
 
     async def __call__(self, chunks: AsyncIterable[Chunk]) -> None:
         """The agent: applies chunks as they come."""
@@ -93,6 +92,35 @@ class Owner(ABC, Generic[S]):
     def done(self) -> Tally:
         """What this agent has to say of what a worker has done."""
         return Tally()
+
+    @property
+    def delay_ms(self) -> float | None:
+        """The median of how long views took into MongoDB of late, in milliseconds, where this agent knows it."""
+        return None
+
+    def rows(self, state: S) -> int | None:
+        """How many rows a state holds, where it has any."""
+        return None
+
+    def lag(self, partition: int, state: S) -> int | None:
+        """Records that can be read and are not applied, as the last fetch told it."""
+        end = self._group.end(self.topic, partition)
+        return None if end is None else max(end - state.position, 0)
+
+    def tell(self, values: Values) -> None:
+        """Adds to what is told to Prometheus; whoever extends it adds what it counts."""
+        self.timings.tell(values)
+        for partition, owned in self.owned.items():
+            state, place = owned.table.state, (self.topic, str(partition))
+            values.set(catalogue.POSITION, state.position, *place)
+            values.set(catalogue.BYTES, owned.table.stored_bytes, *place)
+            values.set(catalogue.PAUSED, partition in self.paused, *place)
+            if (lag := self.lag(partition, state)) is not None:
+                values.set(catalogue.LAG, lag, *place)
+            if state.watermark_ms is not None:
+                values.set(catalogue.WATERMARK, state.watermark_ms / 1_000, *place)
+            if (rows := self.rows(state)) is not None:
+                values.set(catalogue.ROWS, rows, *place)
 
     @abstractmethod
     def new_state(self, partition: int) -> S:
@@ -122,7 +150,8 @@ class Owner(ABC, Generic[S]):
         log, claim = KafkaLog(self._broker, self.changelog, partition), self._context.claim
         table = Table(self.new_state(partition), log, self._context.run, None if claim is None else claim.claim)
         try:
-            await table.restore()
+            with self.timings.taking(catalogue.RESTORE):
+                await table.restore()
         except BrokenChangelog as error:
             raise ChangelogError(
                 topic=self.changelog, partition=partition, expected="checkpoints", got=str(error)
@@ -156,8 +185,6 @@ class Owner(ABC, Generic[S]):
             self.receive(owned, chunk)
             owned.moved_at_s = monotonic()
             self.applied += len(chunk)
-            if (time_ms := time_of(chunk)) is not None:
-                owned.arrived_ms.append(time_ms)
 
     async def flush_for_ever(self) -> None:
         """Flushes every partition when it is due, `flushes_at_once` side by side: much of a flush is waiting."""
@@ -191,10 +218,9 @@ class Owner(ABC, Generic[S]):
         began, position = monotonic(), owned.table.state.position
         due = began >= owned.checkpoint.due_s(self._caught_up(partition, owned))
         checkpoint = leaving or due or owned.flushed == position  # nothing comes at the moment
-        arrived_ms = list(owned.arrived_ms)
-        owned.arrived_ms.clear()
         try:
-            await self.flush(partition, owned, checkpoint)
+            with self.timings.taking(catalogue.FLUSH):
+                await self.flush(partition, owned, checkpoint)
         except Overtaken as error:
             if self.holds(partition, owned):
                 self._drop(partition, owned)  # whoever waits for the lock may not flush it again
@@ -207,7 +233,6 @@ class Owner(ABC, Generic[S]):
             raise
         now = monotonic()
         self.flushed_at = datetime.now(UTC)
-        self.delays.flushed(arrived_ms)
         owned.flushed = position
         owned.flush.flushed(now, now - began)
         if checkpoint:

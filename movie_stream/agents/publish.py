@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import ClassVar, Final, TypeVar
+from typing import ClassVar, Final
 
 import msgspec
 
 from movie_stream.agents.context import Context
+from movie_stream.agents.delay import Delays
+from movie_stream.agents.mongo_requests import MongoRequests
 from movie_stream.agents.owner import Owned, Owner
 from movie_stream.agents.tally import Tally
 from movie_stream.aggregates.merger import DocumentKey, Evicted, Merger, OtherRun, StoreKey, WindowKey
 from movie_stream.errors import ChangelogError, WorkerFailed
 from movie_stream.events.chunk import Chunk
-from movie_stream.mongo.failures import MongoAway
+from movie_stream.metrics import catalogue
+from movie_stream.metrics.values import Values
 from movie_stream.mongo.guard import GuardedDocument, Rev
 from movie_stream.mongo.report import WriteReport
 from movie_stream.tables.claim import PARTITION, encode
-from movie_stream.tables.table import Overtaken
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 OTHER_RUN: Final = (
     "start it again; if that run is of another database, which movie-stream doctor names, give each a group of its own "
@@ -39,8 +38,6 @@ MongoDB; with a sketch one has 2 kB or so.
 """
 DIRTY_AT_MOST: Final = 100_000
 """Documents waiting for MongoDB beyond which a partition is not read on."""
-RETRY_AT_FIRST_S: Final = 0.25
-RETRY_AT_MOST_S: Final = 10.0
 
 
 class Publish(Owner[Merger]):
@@ -60,9 +57,33 @@ class Publish(Owner[Merger]):
         """Documents inserted or replaced, since the start of the process."""
         self.parked = 0
         """Documents that a validator refused, since the start of the process."""
+        self.incomparable = 0
+        """Documents that were left as they are, since the start of the process: neither theirs nor ours was newer."""
+        self.evictions = 0
+        """Keys of old windows that were moved into MongoDB, since the start of the process."""
+        self.delays, self._mongodb = Delays(), MongoRequests()
 
     def done(self) -> Tally:
         return Tally(documents=self.written, parked=self.parked)
+
+    @property
+    def delay_ms(self) -> float | None:
+        return self.delays.median_ms
+
+    def rows(self, state: Merger) -> int:
+        return len(state)
+
+    def tell(self, values: Values) -> None:
+        super().tell(values)
+        self._mongodb.tell(values)
+        values.set(catalogue.DOCUMENTS, self.written)
+        values.set(catalogue.PARKED, self.parked)
+        values.set(catalogue.INCOMPARABLE, self.incomparable)
+        values.set(catalogue.EVICTIONS, self.evictions)
+        values.set(catalogue.DELAY, self.delays.since_kafka)
+        values.set(catalogue.EVENT_DELAY, self.delays.since_event)
+        for partition, owned in self.owned.items():
+            values.set(catalogue.WAITING, len(owned.table.state.dirty), self.topic, str(partition))
 
     def new_state(self, partition: int) -> Merger:
         return Merger(self._sources, self._run_number, block_bytes=self._block_bytes)
@@ -106,13 +127,16 @@ class Publish(Owner[Merger]):
         owned.waits_for = "that MongoDB takes its documents"
         await self._fetch(state, held)
         frozen = table.freeze() if checkpoint else None
+        came, happened = state.arrivals.came.take(), state.arrivals.happened.take()
         await self._write(state, set(state.dirty), held)  # 1
+        self.delays.written(came, happened)
         if partition in self.paused:
             self.paused.remove(partition)
             self._group.pause(self.topic, partition, False)
         if frozen is not None:
             owned.waits_for = f"that its checkpoint is written, and read back where it must be ({self.changelog})"
-            await table.checkpoint(frozen)  # 2, 3
+            with self.timings.taking(catalogue.CHECKPOINT):
+                await table.checkpoint(frozen)  # 2, 3
             self._finish(partition, owned, frozen.position)  # 4
             await self._broker.delete_before(self.topic, partition, await self._needless(partition, frozen.position))
             await self._evict(state, held)
@@ -139,26 +163,13 @@ class Publish(Owner[Merger]):
                 for document in documents
             ]
             try:
-                report = await self._patiently(partial(self._sink.write, guarded), held)
+                report = await self._mongodb.patiently("write", partial(self._sink.write, guarded), held)
                 self.written += report.changed
                 self._say(report)
             except BaseException:  # also when it is cancelled: what was not written is still to be written
                 state.mark_dirty(document.key for document in documents)
                 raise
             due.difference_update(document.key for document in documents)
-
-    async def _patiently(self, ask: Callable[[], Awaitable[T]], held: Callable[[], bool]) -> T:
-        """Asks MongoDB, however long it is away, as long as the partition is ours. Raises Overtaken then."""
-        retry_s = RETRY_AT_FIRST_S
-        while True:
-            try:
-                return await ask()
-            except MongoAway as error:
-                logger.warning("%s; tries again in %.1f s, nothing is lost", error, retry_s)
-            await asyncio.sleep(retry_s)
-            retry_s = min(2 * retry_s, RETRY_AT_MOST_S)
-            if not held():
-                raise Overtaken("the partition went to another worker while MongoDB was away")
 
     def _say(self, report: WriteReport) -> None:
         for outranked in report.outranked:
@@ -170,6 +181,7 @@ class Publish(Owner[Merger]):
             self.parked += 1
             logger.error("%s: %s is left out, MongoDB refuses it: %s", parked.collection, parked.id, parked.reason)
         for alarm in report.incomparable:
+            self.incomparable += 1
             logger.error(
                 "%s: %s is left as it is: its _rev %s is neither older nor newer than ours, %s",
                 *(alarm.collection, alarm.id, list(alarm.theirs), list(alarm.mine)),
@@ -179,7 +191,7 @@ class Publish(Owner[Merger]):
         """Brings back what was moved into MongoDB of keys that change again."""
         while state.unfetched:
             asked = list(state.unfetched)[:DOCUMENTS_AT_ONCE]
-            await self._patiently(partial(self._load, state, asked), held)
+            await self._mongodb.patiently("load", partial(self._load, state, asked), held)
             state.fetched((), asked)
 
     async def _load(self, state: Merger, keys: Sequence[DocumentKey]) -> None:
@@ -197,6 +209,7 @@ class Publish(Owner[Merger]):
             for some in state.packed(windows):
                 stored |= await self._store_some(state, some, held)
             state.evict(stored)
+            self.evictions += len(stored)
 
     async def _store_some(
         self, state: Merger, some: Sequence[Evicted], held: Callable[[], bool]
@@ -204,7 +217,7 @@ class Publish(Owner[Merger]):
         """Stores what is packed; what of it is in the store then. Keys that MongoDB does not take are told of once."""
         store_keys = {evicted.store_key.id: evicted.store_key for evicted in some}
         rows = [(evicted.store_key.id, evicted.rev, self._run_number, evicted.payload) for evicted in some]
-        report = await self._patiently(partial(self._store.save, rows), held)
+        report = await self._mongodb.patiently("store", partial(self._store.save, rows), held)
         self._say(WriteReport(outranked=report.outranked, incomparable=report.incomparable))
         for parked in report.parked:
             if (key := store_keys[parked.id].key) not in state.staying:

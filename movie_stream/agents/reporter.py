@@ -8,14 +8,13 @@ from collections import Counter
 from time import monotonic
 from typing import Final
 
-from movie_stream.agents.faust_group import FaustGroup
-from movie_stream.agents.metrics import Figures, PartitionFigures
 from movie_stream.agents.owner import Owners, done_by
 from movie_stream.events.moment import datetime_of
 from movie_stream.events.reasons import summed
+from movie_stream.metrics import catalogue
+from movie_stream.metrics.values import Values
 from movie_stream.mongo import workers
 from movie_stream.mongo.client import Database
-from movie_stream.tables.table import State
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +24,10 @@ REPORT_EVERY_S: Final = 5.0
 class Reporter:
     """Asks the owners for what they have counted anyway."""
 
-    def __init__(self, db: Database, group_name: str, run_number: int, group: FaustGroup, owners: Owners) -> None:
-        self._group_name, self._run_number, self._group, self._owners = group_name, run_number, group, owners
+    def __init__(self, db: Database, group_name: str, run_number: int, owners: Owners) -> None:
+        self._group_name, self._run_number, self._owners = group_name, run_number, owners
+        self.rebalances = 0
+        """How often the worker was given its share of the partitions, since the start of the process."""
         self._state: workers.WorkerState = "starting"
         self._heartbeat = workers.Heartbeat(db, self._standing)
 
@@ -57,32 +58,27 @@ class Reporter:
                 logger.warning("refused, see movie-stream dead-letters list: %s", summed(fresh))
             before, before_s, refused_before = now, now_s, refused
 
-    async def figures(self) -> Figures:
-        """What has been done, and where each partition stands."""
-        return Figures(done_by(self._owners), self._partitions())
+    async def values(self) -> Values:
+        """What Prometheus is told: what has been done, and where each partition stands."""
+        values = Values()
+        for owner in self._owners.values():
+            owner.tell(values)
+        values.set(catalogue.REBALANCES, self.rebalances)
+        values.set(catalogue.RUN, self._run_number / 1_000)
+        return values
 
-    def _partitions(self) -> tuple[PartitionFigures, ...]:
+    def _holdings(self) -> tuple[workers.Holding, ...]:
         return tuple(
-            self._figures_of(topic, partition, owned.table.state)
+            workers.Holding(
+                topic,
+                partition,
+                (state := owned.table.state).position,
+                owner.lag(partition, state),
+                None if state.watermark_ms is None else datetime_of(state.watermark_ms),
+            )
             for topic, owner in self._owners.items()
             for partition, owned in owner.owned.items()
         )
-
-    def _figures_of(self, topic: str, partition: int, state: State) -> PartitionFigures:
-        end = self._group.end(topic, partition)
-        lag = None if end is None else max(end - state.position, 0)
-        return PartitionFigures(topic, partition, state.position, lag, state.watermark_ms)
-
-    @property
-    def _delay_ms(self) -> float | None:
-        """From a view's Kafka timestamp to its documents in MongoDB: what each agent takes, one after the other.
-
-        None where nothing was written of late, or where this worker is not the one that does both.
-        """
-        if not all(owner.owned for owner in self._owners.values()):
-            return None
-        known = [delay for owner in self._owners.values() if (delay := owner.delays.median_ms) is not None]
-        return sum(known) if known else None
 
     def _standing(self) -> workers.Standing:
         done = done_by(self._owners)
@@ -92,17 +88,8 @@ class Reporter:
             self._state,
             self._run_number,
             max(flushed, default=None),
-            tuple(
-                workers.Holding(
-                    of.topic,
-                    of.partition,
-                    of.position,
-                    of.lag,
-                    None if of.watermark_ms is None else datetime_of(of.watermark_ms),
-                )
-                for of in self._partitions()
-            ),
+            self._holdings(),
             done.counted,
             done.refused_by_reason,
-            self._delay_ms,
+            next((delay for owner in self._owners.values() if (delay := owner.delay_ms) is not None), None),
         )

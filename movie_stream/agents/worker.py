@@ -21,7 +21,6 @@ from movie_stream.agents.broker_watch import BrokerWatch
 from movie_stream.agents.faust_group import FaustGroup
 from movie_stream.agents.flush_schedule import LIVE, UNTIL_END
 from movie_stream.agents.group_watch import GroupWatch
-from movie_stream.agents.metrics import Figures
 from movie_stream.agents.owner import Owners, done_by
 from movie_stream.agents.partition_watch import PartitionWatch
 from movie_stream.agents.reporter import Reporter
@@ -29,6 +28,7 @@ from movie_stream.agents.startup import Connections, connect, owners_of
 from movie_stream.errors import LogTruncated, MovieStreamError
 from movie_stream.kafka import offsets
 from movie_stream.kafka.cluster import client
+from movie_stream.metrics.values import Values
 from movie_stream.mongo import runs
 from movie_stream.mongo.changed import Subscriber
 from movie_stream.runs.progress import ASK_EVERY_S
@@ -76,7 +76,7 @@ class Worker:
         self._broker_watch = BrokerWatch(settings, connected)
         self._group_watch = GroupWatch(settings, connected.admin, group, owners, self.patience_s)
         self._partition_watch = PartitionWatch(owners, group)
-        self._reporter = Reporter(connected.db, settings.kafka_group, context.run_number, group, owners)
+        self._reporter = Reporter(connected.db, settings.kafka_group, context.run_number, owners)
         self.owners = owners
         events = context.topics.events
         logger.info("run %s of %s, %s partitions", context.run_number, events, context.topology.partitions[events])
@@ -108,9 +108,9 @@ class Worker:
         """Whether no broker answers, as far as is known."""
         return bool(self.owners) and self._broker_watch.lost
 
-    async def figures(self) -> Figures:
-        """For metrics."""
-        return await self._reporter.figures()
+    async def values(self) -> Values:
+        """What Prometheus is told."""
+        return await self._reporter.values()
 
     def finished(self) -> dict[TP, int]:
         """Up to where everything is in a checkpoint that counts."""
@@ -143,6 +143,7 @@ class Worker:
         except LogTruncated as error:  # once it is filled again, nobody would notice
             await runs.invalidate(self._connections.db, self._connections.run, self._settings.kafka_group, str(error))
             raise
+        self._reporter.rebalances += 1
         self._reporter.turned("running" if positions else "waiting for partitions")
         self._group.commit_soon()  # what the group was told last may be of another run
         self._awaiting_commit = asyncio.create_task(self._await_commit())

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from movie_stream.aggregates import partial
+from movie_stream.aggregates.arrivals import Arrivals
 from movie_stream.aggregates.batch import Batch, GroupedBatch
 from movie_stream.aggregates.groups import Block, Groups, compact, released
 from movie_stream.aggregates.local_time import LocalHours
@@ -117,6 +118,7 @@ class Accumulator:
             *(self._rules.future_tolerance_ms, self._rules.revenue_per_view_micro),
         )
         self._refused = OpenOriginals()
+        self._arrivals = Arrivals()
         names = {"genre": self.vocabulary.slugs, "movie_id": self.vocabulary.movies, "user_id": self.users.names}
         self._of_views = [
             Groups(result, names.get(result.grouped_by or ""), self.vocabulary, live=True)
@@ -182,6 +184,7 @@ class Accumulator:
         if len(batch):
             self._reader.add_users(batch)
             self._count(batch)
+            self._arrivals.add(chunk.times_ms, batch.index, batch.timestamp_ms)
             self.watermark_ms = max(self.watermark_ms or 0, int(batch.timestamp_ms.max()))
             self._count_misplaced(batch.ids["user_id"])
         refused += late
@@ -269,8 +272,11 @@ class Accumulator:
                 )
             groups.unsent.values[:] = False
         if self.watermark_ms is not None:
-            watermark = partial.encode(partial.Watermark(self._run, self.partition, self.watermark_ms))
-            messages.extend((target, watermark) for target in range(targets))
+            came, happened = self._arrivals.came.take(), self._arrivals.happened.take()
+            bare = partial.encode(partial.Watermark(self._run, self.partition, self.watermark_ms))
+            timed = partial.encode(partial.Watermark(self._run, self.partition, self.watermark_ms, came, happened))
+            changed = {target for target, _ in messages}  # where documents wait for these views
+            messages += [(target, timed if target in changed else bare) for target in range(targets)]
         return messages
 
     def _by_target(self, groups: Groups, rows: Ints, targets: int) -> list[tuple[int, Ints]]:
@@ -286,6 +292,11 @@ class Accumulator:
             of_window = [partial.target(collection, start, "", targets) for start in windows.tolist()]
             target = np.array(of_window, np.int64)[which]
         return [(t, rows[target == t]) for t in range(targets)]
+
+    @property
+    def rows(self) -> int:
+        """Rows of figures, and users, that are held."""
+        return sum(map(len, self._groups.values())) + len(self.users.names)
 
     def freeze(self, snapshot: bool) -> Iterator[bytes]:
         """The entries of a checkpoint: what changed since the last call, or everything.

@@ -19,6 +19,7 @@ import numpy as np
 
 from movie_stream.aggregates import partial
 from movie_stream.aggregates.aggregators import NewestTime, ViewCount, rank_of
+from movie_stream.aggregates.arrivals import Arrivals
 from movie_stream.aggregates.fields import Key
 from movie_stream.aggregates.groups import Block, Groups, compact, released
 from movie_stream.aggregates.results import RESULTS, Result
@@ -153,6 +154,8 @@ class Merger:
         self._evicted_before: dict[str, int] = {}
         self._evictions: dict[str, int] = {}  # since the last checkpoint
         self._watermarks_changed = False
+        self.arrivals = Arrivals()
+        """Of the views whose partials were merged since they were taken last."""
 
     watermark_ms: int | None = None
     """A table keeps one; the log of partials has none of its own."""
@@ -180,6 +183,8 @@ class Merger:
 
     def _take(self, message: partial.Partial | partial.Watermark) -> None:
         if isinstance(message, partial.Watermark):
+            self.arrivals.came.extend(message.came)
+            self.arrivals.happened.extend(message.happened)
             if message.timestamp_ms > self.watermarks.get(message.partition, -1):
                 self.watermarks[message.partition] = message.timestamp_ms
                 self._watermarks_changed = True

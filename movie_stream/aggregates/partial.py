@@ -6,6 +6,7 @@ from zlib import crc32
 
 import msgspec
 
+from movie_stream.aggregates.arrivals import Weighted
 from movie_stream.aggregates.groups import Block
 
 
@@ -23,6 +24,10 @@ class Watermark(msgspec.Struct, array_like=True, tag="watermark"):
     run: int
     partition: int
     timestamp_ms: int
+    came: Weighted = []
+    """The Kafka timestamps of the views that were counted since the last one; workers of before have sent none."""
+    happened: Weighted = []
+    """The timestamps of these views themselves."""
 
 
 _ENCODER = msgspec.msgpack.Encoder()

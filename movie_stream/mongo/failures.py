@@ -12,6 +12,8 @@ from pymongo.errors import (
     ConfigurationError,
     ConnectionFailure,
     ExecutionTimeout,
+    NetworkTimeout,
+    NotPrimaryError,
     OperationFailure,
     PyMongoError,
     WriteConcernError,
@@ -25,6 +27,9 @@ from movie_stream.errors import (
     MovieStreamError,
     SettingsError,
 )
+
+KINDS: Final = ("timeout", "not primary", "unconfirmed", "unreachable", "disk full", "refused", "other")
+"""Of errors, for metrics; the first four pass by themselves."""
 
 _REFUSED: Final = frozenset({11, 18, 8000})
 """UserNotFound, AuthenticationFailed, AtlasError."""
@@ -93,6 +98,26 @@ def meaning_of_faults(faults: Iterable[dict[str, Any]], address: str) -> MovieSt
     if not meanings:
         return MongoFailed(uri=address, cause="a bulk write failed without saying why")
     return next((meaning for meaning in meanings if not isinstance(meaning, MongoAway)), meanings[0])
+
+
+def kind_of(error: MovieStreamError) -> str:
+    """Which of KINDS an error is that `meaning_of` has given, and that was raised `from` the driver's.
+
+    >>> kind_of(MongoDiskFull(uri="mongodb://db", cause="full")), kind_of(MongoAway(uri="mongodb://db"))
+    ('disk full', 'unreachable')
+    """
+    cause = error.__cause__
+    if isinstance(cause, NetworkTimeout | ExecutionTimeout | TimeoutError):
+        return "timeout"
+    if isinstance(cause, NotPrimaryError):
+        return "not primary"
+    if isinstance(cause, WriteConcernError | BulkWriteError) and isinstance(error, MongoAway):
+        return "unconfirmed"
+    if isinstance(error, MongoUnreachable):
+        return "unreachable"
+    if isinstance(error, MongoDiskFull):
+        return "disk full"
+    return "refused" if isinstance(error, MongoRefused | MongoForbids) else "other"
 
 
 def unusable_uri(cause: str) -> SettingsError:

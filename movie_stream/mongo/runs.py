@@ -19,6 +19,8 @@ from movie_stream.tables.claim import Claim
 
 RUNS: Final = "_runs"
 _DELETED_AT_ONCE: Final = 5_000
+_LOG: Final = "log"
+"""What a fingerprint has only where the log is gone."""
 Fingerprint = Mapping[str, Any]
 """Anything that JSON can hold."""
 
@@ -79,12 +81,17 @@ async def start_new(db: Database, name: str, fingerprint: Fingerprint) -> Run:
     return await _update(db, name, [{"$set": fresh}])
 
 
+def is_valid(found: Mapping[str, Any]) -> bool:
+    """Whether workers may go on with a run as it is stored, with its `fingerprint`: see `invalidate`."""
+    return _LOG not in orjson.loads(found["fingerprint"])
+
+
 async def invalidate(db: Database, run: Run, name: str, why: str) -> None:
     """Changes the fingerprint of a run whose log is gone, so that no worker continues it.
 
     Raises what `current` raises.
     """
-    await _set(db, name, run, {"fingerprint": _text({**run.fingerprint, "log": why})})
+    await _set(db, name, run, {"fingerprint": _text({**run.fingerprint, _LOG: why})})
 
 
 async def clear(db: Database, name: str, run: Run, collections: Iterable[str]) -> int:

@@ -107,6 +107,11 @@ class Table(Generic[S]):
             raise BrokenChangelog(f"an entry that cannot be loaded ({error})") from error
 
     @property
+    def stored_bytes(self) -> int:
+        """Bytes of the entries that a restore would read: of the last snapshot, and of what changed since."""
+        return self._snapshot_bytes + self._delta_bytes
+
+    @property
     def snapshot_due(self) -> bool:
         """Whether the deltas since the last snapshot outweigh it."""
         return self._chain.last is None or (self._delta_bytes > self._snapshot_bytes and not self.in_a_hurry)

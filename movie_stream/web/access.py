@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from movie_stream.web.listening import REQUEST_WITHIN_S, WHOLE_UNTIL_S
 from movie_stream.web.problems import Problem, later
+from movie_stream.web.requests import Request, Requests
 from movie_stream.web.session import CHALLENGE, Doorkeeper, address_in, bearer_in
 
 API: Final = "/api/v1"
@@ -65,8 +66,11 @@ class Guarded:
     the browser asked for is what tells.
     """
 
-    def __init__(self, app: ASGIApp, keeper: Doorkeeper, only_hosts: frozenset[str] | None) -> None:
+    def __init__(
+        self, app: ASGIApp, keeper: Doorkeeper, only_hosts: frozenset[str] | None, requests: Requests | None = None
+    ) -> None:
         self._app, self._keeper, self._only_hosts = app, keeper, only_hosts
+        self._requests = requests or Requests()
         self._answering: dict[asyncio.Task[object], _Answer] = {}
         self._ending = False
 
@@ -81,7 +85,8 @@ class Guarded:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        answer = _Answer(send, is_head=scope["method"] == "HEAD", path=scope["path"])
+        request = Request(self._requests, scope)
+        answer = _Answer(send, request, is_head=scope["method"] == "HEAD", path=scope["path"])
         task = asyncio.current_task()
         assert task is not None
         self._answering[task] = answer
@@ -93,10 +98,11 @@ class Guarded:
             await answer.cut_off()
         finally:
             del self._answering[task]
+            request.ended()
 
     async def _answered(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         if scope["method"] == "HEAD":
-            scope = {**scope, "method": "GET"}
+            scope = answer.request.scope = {**scope, "method": "GET"}
         try:
             self._check(scope)
             if scope["method"] != "GET":  # of which nobody reads a body
@@ -144,8 +150,8 @@ def _name_in(host: str) -> str:
 class _Answer:
     """Sends an answer with the headers that browsers obey, and without a body where only its head was asked for."""
 
-    def __init__(self, send: Send, *, is_head: bool, path: str) -> None:
-        self._send, self._is_head = send, is_head
+    def __init__(self, send: Send, request: Request, *, is_head: bool, path: str) -> None:
+        self._send, self.request, self._is_head = send, request, is_head
         self._is_private = path.startswith(API)
         self._began = self._ended = False
 
@@ -154,6 +160,7 @@ class _Answer:
             return
         if message["type"] == "http.response.start":
             self._began = True
+            self.request.answered(message)
             headers = MutableHeaders(raw=message.setdefault("headers", []))
             for name, value in SECURITY.items():
                 headers.setdefault(name, value)

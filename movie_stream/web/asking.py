@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sized
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,8 +17,11 @@ from typing import Any, Final, TypeVar, cast
 
 from pymongo.errors import ExecutionTimeout, PyMongoError
 
-from movie_stream.errors import MongoUnreachable
+from movie_stream.errors import MongoUnreachable, MovieStreamError
+from movie_stream.metrics import catalogue
+from movie_stream.metrics.values import Histogram
 from movie_stream.mongo.client import Database, address_of, explain
+from movie_stream.mongo.failures import kind_of
 from movie_stream.mongo.read import Page, QueryTooSlow
 from movie_stream.web.problems import later
 
@@ -66,6 +70,10 @@ class Asker:
         """All that are asked, also those that nobody may join any more."""
         self._answers: dict[Hashable, _Answer] = {}
         self._rows = 0
+        self.took: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(catalogue.QUERY.buckets))
+        """How long queries took that were answered, by what was asked."""
+        self.errors = Counter[str]()
+        """How many were not, by kind of the error."""
 
     async def once(self, key: Hashable, ask: Callable[[], Awaitable[T]], *, keep: bool = True) -> T:
         """What `ask` answers, or is being asked by somebody with the same key, or has just answered to one.
@@ -138,8 +146,14 @@ class Asker:
             self._waiting -= 1
         try:
             self._refuse_while_away()
-            async with self._told(what):
-                yield self.db
+            began = time.monotonic()
+            try:
+                async with self._told(what):
+                    yield self.db
+            except MovieStreamError as error:
+                self.errors[kind_of(error)] += 1
+                raise
+            self.took[what].observe(time.monotonic() - began)
         finally:
             self._places.release()
 

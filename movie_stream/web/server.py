@@ -33,12 +33,14 @@ from movie_stream.web.listening import Reached, Server, bound, config_of, in_one
 from movie_stream.web.panels import panels_router
 from movie_stream.web.problems import Problem, problem_of
 from movie_stream.web.pulse import Pulse
+from movie_stream.web.requests import Requests
 from movie_stream.web.resources import resources_router
 from movie_stream.web.rollup import Rollup
 from movie_stream.web.series import series_router
 from movie_stream.web.session import Doorkeeper, session_router
 from movie_stream.web.static_files import Files, static_router
 from movie_stream.web.summary import summary_router
+from movie_stream.web.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +81,7 @@ async def serve(settings: Settings, *, insecure: bool, announce: Callable[[str],
 
 @asynccontextmanager
 async def application(settings: Settings, *, open_to_all: bool = False) -> AsyncIterator[Guarded]:
-    """The application, with what runs beside its requests, for as long as the block runs."""
+    """The application, with what runs beside its requests, for as long as the block runs. Raises SettingsError."""
     token = settings.api_token.get_secret_value() if settings.api_token is not None else None
     keeper = Doorkeeper(token)
     async with opened(settings, **PATIENCE_MS) as db:
@@ -90,7 +92,9 @@ async def application(settings: Settings, *, open_to_all: bool = False) -> Async
         try:
             app = built(db, dashboard, feed, keeper)
             any_host = keeper.required or open_to_all
-            yield Guarded(app, keeper, None if any_host else frozenset({settings.api_host.lower()}))
+            requests = Requests()
+            async with Telemetry(settings, requests, asker, feed, keeper).served():
+                yield Guarded(app, keeper, None if any_host else frozenset({settings.api_host.lower()}), requests)
         finally:
             for task in background:
                 task.cancel()

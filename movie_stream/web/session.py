@@ -71,6 +71,8 @@ class Doorkeeper:
         self._key = self.key_for(_KEY_FOR)
         self._attempts = Attempts()
         self._ended: OrderedDict[str, int] = OrderedDict()
+        self.refused = {"wrong": 0, "too many": 0}
+        """Wrong tokens, and attempts after too many of them, since the start of the server."""
 
     @property
     def required(self) -> bool:
@@ -114,6 +116,7 @@ class Doorkeeper:
     def wrong_token(self, address: str, now_s: float) -> Problem:
         """Counts a wrong token that came from the address at that time (monotonic); what to answer."""
         wait_s = self._attempts.wait_s(address, now_s)
+        self.refused["too many" if wait_s > 0 else "wrong"] += 1
         if wait_s > 0:
             return later("too many wrong tokens; try again later", after_s=int(wait_s) + 1, status=429)
         self._attempts.failed(address, now_s)

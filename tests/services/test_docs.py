@@ -37,8 +37,9 @@ ARCHITECTURE = ROOT / "docs" / "architecture.md"
 SECURITY = ROOT / "docs" / "security.md"
 API = ROOT / "docs" / "api.md"
 SERVE = ROOT / "docs" / "serve.md"
+METRICS = ROOT / "docs" / "metrics.md"
 BI_PAGES = tuple(ROOT / "docs" / f"{name}.md" for name in ("power-bi", "excel", "bi-others", "compass"))
-PAGES = (README, ARCHITECTURE, SECURITY, API, SERVE, *BI_PAGES)
+PAGES = (README, ARCHITECTURE, SECURITY, API, SERVE, METRICS, *BI_PAGES)
 FILE = re.compile(r"[\w.-]+(?:/[\w.-]+)*(?:\.(?:py|md|csv|svg|toml|lock|yaml)|/)|Makefile|LICENSE|\.env\.example")
 
 

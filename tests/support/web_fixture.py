@@ -30,7 +30,7 @@ MIDNIGHT_MS: Final = 1_730_332_800_000
 """2024-10-31T00:00:00Z: the last day of `events`."""
 GENRES: Final = ("Drama", "Sci-Fi", "Film Noir", "Comédie", "Action/Adventure", "100% 🎬")
 _ENDS_WITHIN_S: Final = 10.0
-_ADDRESS: Final = re.compile(rb"http://\S+")
+_ADDRESS: Final = re.compile(rb"(?<=Serving the results at )http://\S+")
 
 
 def events(count: int = 2_000, days: int = 3, seed: int = 7) -> list[dict[str, Any]]:

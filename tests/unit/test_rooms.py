@@ -23,7 +23,7 @@ FLOORS: Final = (
     {"masking", "columnar"},
     {"errors"},
     {"settings"},
-    {"events", "console", "tables"},
+    {"events", "console", "tables", "metrics"},
     {"aggregates"},
     {"kafka", "mongo", "embedded"},
     {"runs"},

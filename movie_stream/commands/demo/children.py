@@ -59,7 +59,9 @@ class PageProcess(CommandProcess):
     failure = PageFailed
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings.model_copy(update={"api_host": "127.0.0.1", "api_port": 0, "api_token": None}))
+        alone = {"api_host": "127.0.0.1", "api_port": 0, "api_token": None}
+        metrics_port = None if settings.metrics_port is None else 0  # the one that is set is the worker's
+        super().__init__(settings.model_copy(update={**alone, "metrics_port": metrics_port}))
 
     async def address(self) -> str:
         """Waits until it serves; where. It ends before that only where `fail` says so."""

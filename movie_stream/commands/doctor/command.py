@@ -18,6 +18,7 @@ from movie_stream import __version__
 from movie_stream.commands.doctor.clocks import look_at_brokers_clock, look_at_mongodbs_clock
 from movie_stream.commands.doctor.findings import Findings, Row
 from movie_stream.commands.doctor.installation import look_at_installation
+from movie_stream.commands.doctor.metrics import look_at_metrics
 from movie_stream.commands.doctor.reader import look_at_reader
 from movie_stream.commands.doctor.workers import look_at_claims, look_at_workers
 from movie_stream.console import logs
@@ -104,6 +105,8 @@ async def _services(settings: Settings) -> list[Row]:
         for account in (READER, BI):
             reader = Findings(account.name)
             rows += await reader.of(look_at_reader(settings, reader, account))
+    metrics = Findings("metrics")
+    rows += await metrics.of(look_at_metrics(settings, metrics))
     return rows
 
 

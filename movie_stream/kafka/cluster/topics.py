@@ -80,6 +80,10 @@ class Topics:
         """Those that agents read, in the order in which views pass through them."""
         return tuple(agent.source for agent in self.agents.values())
 
+    def agent_of(self, source: str) -> str:
+        """The name of the agent that reads a topic."""
+        return next(name for name, agent in self.agents.items() if agent.source == source)
+
     @property
     def changelogs(self) -> Mapping[str, str]:
         """The changelog of each topic that has tables."""

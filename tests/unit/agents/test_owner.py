@@ -243,7 +243,7 @@ async def test_who_waits_to_flush_a_partition_that_was_taken_over_writes_nothing
 
 
 async def test_mongodb_away_holds_nothing_up_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("movie_stream.agents.publish.RETRY_AT_FIRST_S", 0.001)
+    monkeypatch.setattr("movie_stream.agents.mongo_requests.RETRY_AT_FIRST_S", 0.001)
     broker, group, log, sink = Broker(), Group(), MemoryLog(), Away(times=3)
     agent = publish(broker, group, sink)
     owned = own(agent, log)
@@ -258,7 +258,7 @@ async def test_mongodb_away_holds_nothing_up_and_loses_nothing(monkeypatch: pyte
 
 
 async def test_a_flush_ends_when_its_partition_goes_while_mongodb_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("movie_stream.agents.publish.RETRY_AT_FIRST_S", 0.001)
+    monkeypatch.setattr("movie_stream.agents.mongo_requests.RETRY_AT_FIRST_S", 0.001)
     monkeypatch.setattr("movie_stream.agents.owner.LEAVE_WITHIN_S", 0.01)
     broker, group, log, sink = Broker(), Group(), MemoryLog(), Away(times=10**9)
     agent = publish(broker, group, sink)

@@ -7,7 +7,6 @@ import re
 import socket
 import threading
 import urllib.request
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -16,33 +15,33 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from movie_stream.agents import metrics
-from movie_stream.agents.metrics import Figures, PartitionFigures, asked_in, served
-from movie_stream.agents.tally import Tally
+from movie_stream import __version__
 from movie_stream.errors import SettingsError
+from movie_stream.metrics import catalogue, endpoint
+from movie_stream.metrics.endpoint import asked_in, served
+from movie_stream.metrics.values import Histogram, Values
 from movie_stream.runs.progress import wait_until_counted
 from movie_stream.settings import Settings
 from tests.support.whole_path import PATIENCE_S, command, started, succeed
 
-FIGURES = Figures(
-    Tally(
-        events=12,
-        refused=Counter({("bad", "title: missing"): 3, ("late", "late"): 1}),
-        copies=Counter({"counted": 2}),
-        documents=5,
-        parked=1,
-    ),
-    partitions=(
-        PartitionFigures("movie-events", 0, 7, 2, 1_730_385_000_500),
-        PartitionFigures("movie-partials", 1, 4, None, None),
-    ),
-)
+
+def figures() -> Values:
+    """Something of every kind."""
+    values, took = Values(), Histogram(catalogue.FLUSH.buckets)
+    took.observe(0.2, 3)
+    took.observe(100)
+    values.set(catalogue.EVENTS, 12)
+    values.set(catalogue.DEAD_LETTERS, 3, "bad", "title: missing")
+    values.set(catalogue.DEAD_LETTERS, 1, "late", "late")
+    values.set(catalogue.POSITION, 7, "movie-events", "0")
+    values.set(catalogue.FLUSH, took, "publish")
+    return values
 
 
-def scraped(ask: Callable[[], Figures]) -> dict[tuple[str, ...], float]:
+def scraped(ask: Callable[[], Values]) -> dict[tuple[str, ...], float]:
     """What a scrape brings: (name, labels' values) to number."""
     with (
-        served("127.0.0.1", 0, ask, CollectorRegistry()) as port,
+        served("127.0.0.1", 0, "worker", ask, CollectorRegistry()) as port,
         urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page,
     ):
         text = page.read().decode()
@@ -54,29 +53,37 @@ def scraped(ask: Callable[[], Figures]) -> dict[tuple[str, ...], float]:
 
 
 def test_a_scrape_brings_the_figures() -> None:
-    assert scraped(lambda: FIGURES) == {
+    found = scraped(figures)
+    buckets = {key[1]: count for key, count in found.items() if key[0] == "movie_stream_flush_duration_seconds_bucket"}
+    assert list(buckets) == [*map(str, catalogue.DURATIONS), "+Inf"]
+    assert (buckets["0.1"], buckets["0.25"], buckets["60.0"], buckets["+Inf"]) == (0, 3, 3, 4)
+    assert {key: value for key, value in found.items() if not key[0].endswith("_bucket")} == {
+        ("movie_stream_build_info", __version__): 1,
         ("movie_stream_events_total",): 12,
         ("movie_stream_dead_letters_total", "title: missing", "bad"): 3,
         ("movie_stream_dead_letters_total", "late", "late"): 1,
-        ("movie_stream_copies_total", "counted"): 2,
-        ("movie_stream_copies_total", "again"): 0,
-        ("movie_stream_documents_total",): 5,
-        ("movie_stream_documents_parked_total",): 1,
         ("movie_stream_position", "movie-events", "0"): 7,
-        ("movie_stream_position", "movie-partials", "1"): 4,
-        ("movie_stream_lag", "movie-events", "0"): 2,
-        ("movie_stream_watermark_seconds", "movie-events", "0"): 1_730_385_000.5,
+        ("movie_stream_flush_duration_seconds_count", "publish"): 4,
+        ("movie_stream_flush_duration_seconds_sum", "publish"): pytest.approx(100.6),
     }
+
+
+def test_what_is_not_declared_so_cannot_be_told() -> None:
+    values = Values()
+    with pytest.raises(ValueError, match="movie_stream_events_total is a counter with the labels"):
+        values.set(catalogue.EVENTS, 1, "genre")
+    with pytest.raises(ValueError, match="movie_stream_delay_seconds is a histogram"):
+        values.set(catalogue.DELAY, 1)
 
 
 async def test_the_loop_is_asked_from_another_thread() -> None:
     here = threading.current_thread()
 
-    async def figures() -> Figures:
+    async def asked() -> Values:
         assert threading.current_thread() is here
-        return FIGURES
+        return figures()
 
-    found = await asyncio.to_thread(scraped, asked_in(asyncio.get_running_loop(), figures))
+    found = await asyncio.to_thread(scraped, asked_in(asyncio.get_running_loop(), asked))
     assert found["movie_stream_events_total",] == 12
 
 
@@ -84,21 +91,21 @@ def test_a_loop_that_is_closed_is_said(caplog: pytest.LogCaptureFixture) -> None
     loop = asyncio.new_event_loop()
     loop.close()
 
-    async def figures() -> Figures:
-        return FIGURES
+    async def asked() -> Values:
+        return figures()
 
-    assert scraped(asked_in(loop, figures)) == {}
+    assert scraped(asked_in(loop, asked)) == {}
     assert "does not answer a scrape: Event loop is closed" in caplog.text
 
 
 def test_a_loop_that_is_busy_is_said(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics, "ANSWER_WITHIN_S", 0.01)
+    monkeypatch.setattr(endpoint, "ANSWER_WITHIN_S", 0.01)
     loop = asyncio.new_event_loop()  # which nobody runs
 
-    async def figures() -> NoReturn:
+    async def asked() -> NoReturn:
         raise AssertionError
 
-    assert scraped(asked_in(loop, figures)) == {}
+    assert scraped(asked_in(loop, asked)) == {}
     assert "does not answer a scrape: TimeoutError" in caplog.text
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
@@ -109,10 +116,10 @@ def test_a_port_that_is_taken_and_a_host_that_is_not_ours_are_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(SettingsError, match=f"METRICS_PORT: expected a free port .* got '{port}'; another program"):
-            served("127.0.0.1", port, lambda: FIGURES, registry).__enter__()
+            served("127.0.0.1", port, "worker", figures, registry).__enter__()
     for host in ("192.0.2.1", "nowhere.invalid"):
         with pytest.raises(SettingsError, match=f"METRICS_HOST: expected an address of this host, got '{host}'"):
-            served(host, 0, lambda: FIGURES, registry).__enter__()
+            served(host, 0, "worker", figures, registry).__enter__()
     assert list(registry.collect()) == []
 
 

@@ -1,0 +1,68 @@
+"""Requests to MongoDB that are made until it answers, and how that goes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import Final, Literal, TypeVar
+
+from movie_stream.errors import MovieStreamError
+from movie_stream.metrics import catalogue
+from movie_stream.metrics.values import Histogram, Values
+from movie_stream.mongo.failures import KINDS, MongoAway, kind_of
+from movie_stream.tables.table import Overtaken
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+Operation = Literal["write", "store", "load"]
+OPERATIONS: Final[tuple[Operation, ...]] = ("write", "store", "load")
+"""Documents; figures of old windows that leave the memory; and those that come back."""
+RETRY_AT_FIRST_S: Final = 0.25
+RETRY_AT_MOST_S: Final = 10.0
+
+
+class MongoRequests:
+    """All that one agent asks of MongoDB."""
+
+    def __init__(self) -> None:
+        self._durations = {operation: Histogram(catalogue.MONGODB.buckets) for operation in OPERATIONS}
+        self._errors = Counter[str]()
+        self._retries = Counter[str]()
+
+    async def patiently(self, operation: Operation, ask: Callable[[], Awaitable[T]], held: Callable[[], bool]) -> T:
+        """Asks MongoDB, however long it is away, as long as `held` says that it is for us to ask.
+
+        Raises Overtaken once it is not, and what `ask` raises besides MongoAway.
+        """
+        retry_s = RETRY_AT_FIRST_S
+        while True:
+            began = monotonic()
+            try:
+                answer = await ask()
+            except MongoAway as error:
+                self._errors[kind_of(error)] += 1
+                logger.warning("%s; tries again in %.1f s, nothing is lost", error, retry_s)
+            except MovieStreamError as error:
+                self._errors[kind_of(error)] += 1
+                raise
+            else:
+                self._durations[operation].observe(monotonic() - began)
+                return answer
+            await asyncio.sleep(retry_s)
+            retry_s = min(2 * retry_s, RETRY_AT_MOST_S)
+            if not held():
+                raise Overtaken("the partition went to another worker while MongoDB was away")
+            self._retries[operation] += 1
+
+    def tell(self, values: Values) -> None:
+        """Adds all of it to what is told; what has not happened yet as 0, so that the first time shows as a rise."""
+        for operation in OPERATIONS:
+            values.set(catalogue.MONGODB, self._durations[operation], operation)
+            values.set(catalogue.RETRIES, self._retries[operation], operation)
+        for kind in KINDS:
+            values.set(catalogue.MONGODB_ERRORS, self._errors[kind], kind)

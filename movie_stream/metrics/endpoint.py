@@ -1,0 +1,131 @@
+"""Metrics over HTTP, served by a thread of their own.
+
+Nothing is counted here: a scrape asks the process, in its own loop, for what it has counted anyway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import Metric as Family
+
+from movie_stream import __version__
+from movie_stream.errors import SettingsError
+from movie_stream.metrics.catalogue import BUILD, Metric, Told, told_by
+from movie_stream.metrics.values import Histogram, Values
+
+logger = logging.getLogger(__name__)
+
+ANSWER_WITHIN_S: Final = 5.0
+"""The longest that a scrape waits for the process's loop."""
+
+
+class Collector:
+    """Gives Prometheus' registry all metrics of a process at the time of a scrape; `ask` is called in its thread."""
+
+    def __init__(self, process: Told, ask: Callable[[], Values]) -> None:
+        self._process, self._ask = process, ask
+
+    def describe(self) -> Iterator[Family]:
+        """Nothing: the registry would ask for the figures to find their names."""
+        return iter(())
+
+    def collect(self) -> Iterator[Family]:
+        """All metrics; none, and a warning, where the process does not answer."""
+        try:
+            values = self._ask()
+        except (TimeoutError, RuntimeError) as error:  # it is busy for long, or it stops
+            logger.warning(
+                "metrics: the %s does not answer a scrape: %s",
+                *("worker" if self._process == "worker" else "server", str(error) or type(error).__name__),
+            )
+            return
+        values.set(BUILD, 1, __version__)
+        declared = told_by(self._process)
+        assert values.of.keys() <= set(declared), "only what is declared is told"
+        for metric in declared:
+            yield _family(metric, values)
+
+
+_KINDS: Final[Mapping[str, Any]] = {
+    "counter": CounterMetricFamily,
+    "gauge": GaugeMetricFamily,
+    "histogram": HistogramMetricFamily,
+}
+
+
+def _family(metric: Metric, values: Values) -> Family:
+    family = _KINDS[metric.kind](metric.family, metric.meaning, labels=metric.labels)
+    for labels, value in values.of.get(metric, {}).items():
+        if isinstance(value, Histogram):
+            family.add_metric(labels, value.cumulated(), value.sum)
+        else:
+            family.add_metric(labels, value)
+    return family  # type: ignore[no-any-return]
+
+
+def asked_in(
+    loop: asyncio.AbstractEventLoop, values: Callable[[], Coroutine[Any, Any, Values]]
+) -> Callable[[], Values]:
+    """Asks a coroutine of that loop from any other thread. Raises TimeoutError, or RuntimeError once it is closed."""
+
+    def ask() -> Values:
+        asked = values()
+        try:
+            answer = asyncio.run_coroutine_threadsafe(asked, loop)
+        except RuntimeError:
+            asked.close()
+            raise
+        try:
+            return answer.result(ANSWER_WITHIN_S)
+        finally:
+            answer.cancel()
+
+    return ask
+
+
+@contextmanager
+def served(
+    host: str, port: int, process: Told, ask: Callable[[], Values], registry: CollectorRegistry = REGISTRY
+) -> Iterator[int]:
+    """Serves the metrics during the block, at the port that it gives (another than `port` where that is 0).
+
+    Raises SettingsError where that is not possible.
+    """
+    collector = Collector(process, ask)
+    registry.register(collector)
+    try:
+        try:
+            server, thread = start_http_server(port, host, registry)
+        except OSError as error:
+            raise _worded(host, port, error) from error
+        try:
+            address = f"[{host}]" if ":" in host else host
+            logger.info("metrics: http://%s:%s/metrics", address, server.server_port)
+            yield server.server_port
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+    finally:
+        registry.unregister(collector)
+
+
+def _worded(host: str, port: int, error: OSError) -> SettingsError:
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return SettingsError(variable="METRICS_HOST", expected="an address of this host", got=host)
+    return SettingsError(
+        variable="METRICS_PORT",
+        expected=f"a free port of {host} (0 takes any)",
+        got=str(port),
+        remedy=f"another program has it, or it may not be used ({error.strerror}); each worker and serve of a host "
+        "needs one of its own",
+    )
