@@ -54,5 +54,5 @@ def documents_at_once(shape: Shape) -> int:
     """
     if shape.entries is None:
         return ROWS_AT_ONCE
-    longest = shape.result.fields[shape.entries].schema.get("maxItems", ROWS_AT_ONCE)
+    longest = int(shape.result.fields[shape.entries].schema.get("maxItems", ROWS_AT_ONCE))
     return max(1, ROWS_AT_ONCE // max(1, longest))

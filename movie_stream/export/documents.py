@@ -42,6 +42,14 @@ class Documents:
         """The name of the database."""
         return self._db.name
 
+    def insist(self) -> None:
+        """Sees that MongoDB answers, before anything is made elsewhere."""
+
+        async def pinged() -> None:
+            await self._db.command("ping")
+
+        self._asked(pinged)
+
     def count(self, query: Query) -> int | None:
         """How many documents there are; None where MongoDB would take too long to say."""
         collection = self._db[query.result.collection]

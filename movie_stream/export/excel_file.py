@@ -46,16 +46,12 @@ class ExcelFile:
     """
 
     def __init__(self, file: BinaryIO, columns: Sequence[Column], *, name: str, scratch: Path) -> None:
-        try:
-            import xlsxwriter
-            import xlsxwriter.exceptions
-        except ImportError as error:
-            raise ExtraMissing(what="Excel files", library="xlsxwriter", extra="xlsx") from error
+        library = xlsxwriter()
         self._name, self._columns, self._at = name, columns, 0
-        self._failed = xlsxwriter.exceptions.FileCreateError
+        self._failed = library.exceptions.FileCreateError
         options = {"constant_memory": True, "remove_timezone": True, "tmpdir": str(scratch)}
         self._outlet = _Outlet(file)
-        self._book = xlsxwriter.Workbook(self._outlet, options)
+        self._book = library.Workbook(self._outlet, options)
         self._book.use_zip64()
         self._time = self._book.add_format({"num_format": _TIME_FORMAT})
         self._sheet = self._book.add_worksheet(name[:_LONGEST_NAME])
@@ -112,6 +108,16 @@ class ExcelFile:
         for at, column in enumerate(self._columns):
             needed = [_TIME_WIDTH] if column.kind == "time" else [_width(row[column.name]) for row in rows]
             self._widths[at] = min(max(self._widths[at], *needed, 0), _WIDEST)
+
+
+def xlsxwriter() -> Any:
+    """The library, with its exceptions. Raises ExtraMissing."""
+    try:
+        import xlsxwriter
+        import xlsxwriter.exceptions
+    except ImportError as error:
+        raise ExtraMissing(what="Excel files", library="xlsxwriter", extra="xlsx") from error
+    return xlsxwriter
 
 
 class _Outlet:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, cast
 
 from movie_stream.errors import MovieStreamError, ReaderGone, UsageError
 
@@ -75,12 +76,13 @@ def _temporary(place: Path) -> Iterator[tuple[BinaryIO, Path]]:
     # Open for all that the umask lets in, as a file that is written in place is.
     descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
-        file = os.fdopen(descriptor, "w+b", _BUFFER_BYTES)
+        raw = io.FileIO(descriptor, "r+b")
+        file = cast(BinaryIO, io.BufferedRandom(raw, _BUFFER_BYTES))
         try:
             yield file, name
             file.close()
         except BaseException:
-            file.raw.close()  # without what is still in the buffer, for which there may be no room
+            raw.close()  # without what is still in the buffer, for which there may be no room
             raise
     finally:
         name.unlink(missing_ok=True)

@@ -11,8 +11,9 @@ from typing import BinaryIO, Protocol
 
 from movie_stream.aggregates.shape import Column
 from movie_stream.errors import UsageError
+from movie_stream.export.arrow import pyarrow
 from movie_stream.export.columns import Rows
-from movie_stream.export.excel_file import ExcelFile
+from movie_stream.export.excel_file import ExcelFile, xlsxwriter
 from movie_stream.export.new_file import new_file
 from movie_stream.export.parquet_file import ParquetFile
 from movie_stream.export.target import Form
@@ -24,6 +25,14 @@ class Writer(Protocol):
 
     def write(self, rows: Rows) -> None: ...
     def finish(self) -> None: ...
+
+
+def insist(form: Form) -> None:
+    """Raises ExtraMissing if the library is not there that the form needs."""
+    if form.format == "parquet":
+        pyarrow("parquet")
+    elif form.format == "xlsx":
+        xlsxwriter()
 
 
 @contextmanager
