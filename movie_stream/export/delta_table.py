@@ -201,18 +201,18 @@ class MirrorTable:
 
     def _gone(self, source: Any, scope: Scope) -> Any:
         """The rows that the table has in the scope and the source has not, by their ids."""
-        names = ", ".join(quoted(name) for name in (ID, *([self.day] if self.day else [])))
-        there = self._query(f"SELECT {names} FROM mirror WHERE {scope.condition(self._shape, self.day)}")
-        compute, schema = self._pyarrow.compute, self._merge_schema()
-        gone = there.filter(compute.invert(compute.is_in(there.column(ID), source.column(ID).combine_chunks())))
-        columns = [
-            gone.column(field.name).cast(field.type)
-            if field.name in gone.column_names
-            else self._pyarrow.nulls(gone.num_rows, field.type)
-            for field in schema
-        ]
-        columns[-1] = self._pyarrow.array([True] * gone.num_rows, self._pyarrow.bool_())
-        return self._pyarrow.Table.from_arrays(columns, schema=schema)
+        names = [ID, *([self.day] if self.day else [])]
+        listed = ", ".join(quoted(name) for name in names)
+        there = self._query(f"SELECT {listed} FROM mirror WHERE {scope.condition(self._shape, self.day)}")
+        wanted = set(source.column(ID).to_pylist())
+        rows = zip(*(there.column(name).to_pylist() for name in names), strict=True)
+        gone = [row for row in rows if row[0] not in wanted]
+        columns = dict(zip(names, zip(*gone, strict=True), strict=False)) | {_GONE: [True] * len(gone)}
+        schema = self._merge_schema()
+        return self._pyarrow.Table.from_arrays(
+            [self._pyarrow.array(columns.get(field.name, [None] * len(gone)), field.type) for field in schema],
+            schema=schema,
+        )
 
     def _same(self, source: Any) -> str:
         """When a row of the source is one of the table; the days are named so that other partitions are left alone."""
