@@ -13,7 +13,7 @@ from movie_stream.export.columns import ID, Row
 
 DAY_COLUMN: Final = "window_day"
 """The column that tables are partitioned by: the day of the window's start, in UTC."""
-SLICE_ROWS: Final = 100_000
+SLICE_ROWS: Final = 50_000
 """How many rows are merged at a time, and held in memory: all of a window, but no more than that."""
 Position = datetime | str
 """The start of a window, or of a result without time an `_id`."""

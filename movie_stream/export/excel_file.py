@@ -125,19 +125,22 @@ class _Outlet:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file: BinaryIO | None = file
+        self._at = 0
 
     def forget(self) -> None:
         """From now on nothing is written."""
         self._file = None
 
     def write(self, data: bytes) -> int:
+        self._at += len(data)
         return len(data) if self._file is None else self._file.write(data)
 
     def tell(self) -> int:
-        return 0 if self._file is None else self._file.tell()
+        return self._at
 
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return 0 if self._file is None else self._file.seek(offset, whence)
+    def seek(self, offset: int) -> int:
+        self._at = offset
+        return offset if self._file is None else self._file.seek(offset)
 
     def flush(self) -> None:
         if self._file is not None:
