@@ -229,7 +229,7 @@ class MirrorTable:
         days = self._pyarrow.compute.unique(source.column(self.day)).to_pylist() if self.day else [None]
         for day in days:
             filters = None if day is None else [(self.day, "=", day.isoformat())]
-            if len(self._table.file_uris(filters)) <= _MOST_FILES:
+            if len(self._table.file_uris(file_pruning_predicate=filters)) <= _MOST_FILES:
                 continue
             try:
                 self._table.optimize.compact(partition_filters=filters)

@@ -1,4 +1,4 @@
-"""`export` to Delta Lake: the table mirrors MongoDB, by commits of what differs; two at once do not disturb each other."""
+"""`export` to Delta Lake: the table mirrors MongoDB, by commits of what differs; two at once do each other no harm."""
 
 from __future__ import annotations
 
