@@ -304,7 +304,7 @@ def show(
         "movie-stream export windows --to windows.parquet --genre drama",
         "movie-stream export windows hours --to out/ --format csv.gz --by day",
         "movie-stream export all --to delta:lake --since 3d",
-        "movie-stream export hours --to - | head",
+        "movie-stream export hours --to - --format ndjson > hours.ndjson",
     )
 )
 def export(

@@ -19,7 +19,7 @@ from pymongo.database import Database
 from movie_stream.aggregates.results import RESULTS
 from movie_stream.aggregates.shape import Shape
 from movie_stream.commands.export.by_range import AllGone
-from movie_stream.export import delta_scope, delta_table
+from movie_stream.export import arrow, delta_scope, delta_table
 from movie_stream.export.arrow import ExtraMissing
 from movie_stream.export.columns import ROWS_AT_ONCE, columns_of
 from movie_stream.export.delta_scope import Scope
@@ -78,8 +78,8 @@ def test_all_results_are_mirrored_and_duckdb_reads_them(
     assert files(tmp_path) == before
 
 
-def in_small_slices(*given: Any) -> Any:
-    return delta_scope.slices(*given, most=20)
+def in_small_slices(documents: Any, shape: Shape, whole: Scope) -> Any:
+    return delta_scope.slices(documents, shape, whole, 20)
 
 
 def test_only_what_differs_is_written(
@@ -126,7 +126,7 @@ def test_a_part_is_brought_up_to_date_and_the_rest_left_alone(filled: Settings, 
 
 @pytest.mark.parametrize("name", ["a file", "not empty", "another result", "another column", "not partitioned"])
 def test_what_is_no_table_of_the_result_is_not_touched(filled: Settings, name: str, tmp_path: Path) -> None:
-    path, pyarrow = tmp_path / "hours", delta_table.Batches(()).pyarrow
+    path, pyarrow = tmp_path / "hours", arrow.pyarrow("delta")
     schema = pyarrow.schema([("_id", pyarrow.string()), ("timestamp", pyarrow.timestamp("us", "UTC"))])
     match name:
         case "a file":
@@ -194,7 +194,7 @@ def test_whoever_is_always_too_late_says_so(tmp_path: Path, monkeypatch: pytest.
     def late(_: float) -> None:
         """Between any two attempts, and before the first one, another commits."""
 
-    monkeypatch.setattr(delta_table.time, "sleep", late)
+    monkeypatch.setattr("movie_stream.export.delta_table.time.sleep", late)
     real = MirrorTable._gone
 
     def gone(self: MirrorTable, *given: Any) -> Any:

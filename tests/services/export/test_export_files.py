@@ -16,11 +16,12 @@ import duckdb
 import openpyxl
 import pytest
 from bson.int64 import Int64
+from pydantic import SecretStr
 from pymongo import MongoClient
 from pymongo.database import Database
 
 from movie_stream.aggregates import results
-from movie_stream.aggregates.fields import Count, Date, Mean, Start, Title, Top
+from movie_stream.aggregates.fields import Count, Date, Field, Mean, Start, Title, Top
 from movie_stream.aggregates.results import Result
 from movie_stream.aggregates.window import DAY
 from movie_stream.commands.export.by_range import AllGone
@@ -99,8 +100,8 @@ def test_all_with_a_time_takes_results_without_one_whole(filled: Settings, tmp_p
 def test_a_result_of_ones_own(
     settings: Settings, filled: Settings, db: Db, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    films = {"title": Title(), "views": Count(), "avg_rating": Mean("rating")}
-    fields = {"date": Date(), "timestamp": Start(), "movies": Top(100, "movie_id", films)}
+    films: dict[str, Field] = {"title": Title(), "views": Count(), "avg_rating": Mean("rating")}
+    fields: dict[str, Field] = {"date": Date(), "timestamp": Start(), "movies": Top(100, "movie_id", films)}
     own = Result("daily_movies", DAY, prefix="daily_movies", fields=fields)
     monkeypatch.setattr(results, "RESULTS", (*results.RESULTS, own))
     day = datetime(2024, 11, 1, tzinfo=UTC)
@@ -273,7 +274,7 @@ def test_what_cannot_be_meant_is_said_before_anything_is_asked(
     what: list[str], to: str, options: dict[str, Any], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    nowhere = Settings.model_construct(mongodb_uri="mongodb://127.0.0.1:1")
+    nowhere = Settings.model_construct(mongodb_uri=SecretStr("mongodb://127.0.0.1:1"))
     with pytest.raises(UsageError, match=words):
         run(nowhere, *what, to=to, **options)
     assert files(tmp_path) == []

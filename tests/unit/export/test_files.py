@@ -191,7 +191,8 @@ def test_csv_is_what_programs_expect(tmp_path: Path) -> None:
     path.unlink()
     marked = written(tmp_path, "csv", [row()], bom=True)
     assert marked.read_bytes().startswith(b"\xef\xbb\xbf_id,")
-    found = duckdb.sql(f"SELECT _id, start, views FROM '{marked}'").fetchall()
+    with duckdb.connect() as connection:
+        found = connection.execute(f"SELECT _id, start, views FROM '{marked}'").fetchall()
     assert found == [("a1", datetime(2024, 10, 31, 14, 30), 1)] or found[0][1].astimezone(UTC) == START
 
 
