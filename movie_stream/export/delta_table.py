@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 import re
+import shutil
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -177,6 +178,7 @@ class MirrorTable:
         source = self._pyarrow.concat_tables([source, self._gone(source, scope)])
         if not source.num_rows:
             return Merged()
+        self._insist_on_room(source.nbytes)
         merger = self._table.merge(
             source,
             self._same(source),
@@ -198,6 +200,14 @@ class MirrorTable:
         if merged.any:
             self._compact(source)
         return merged
+
+    def _insist_on_room(self, size_bytes: int) -> None:
+        """Raises ExportFailed where the disk has no room even for the rows as they are in memory, which are packed
+        there: a library that runs into a full disk says so in many lines of its own.
+        """
+        free = shutil.disk_usage(self.path).free
+        if free < size_bytes:
+            raise self._failed(OSError(f"No space left on device: {free:,} bytes are free of {size_bytes:,}"))
 
     def _gone(self, source: Any, scope: Scope) -> Any:
         """The rows that the table has in the scope and the source has not, by their ids."""

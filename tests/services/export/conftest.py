@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pymongo import MongoClient
+from pymongo.database import Database
 
 from movie_stream.commands.export.command import Choice, export
 from movie_stream.mongo.client import opened
@@ -15,6 +18,7 @@ from movie_stream.settings import Settings
 from tests.support.reference import HOUR_MS, Documents, expected, views
 from tests.support.stored import store
 
+Db = Database[dict[str, Any]]
 T = 1_730_385_000_000
 """2024-10-31T14:30:00Z"""
 ODD = '=1+1, "quoted"\nand more'
@@ -43,6 +47,13 @@ async def _filled(settings: Settings, documents: Documents) -> None:
 def filled(settings: Settings) -> Settings:
     asyncio.run(_filled(settings, expected([views(*EVENTS)]).documents))
     return settings
+
+
+@pytest.fixture
+def db(filled: Settings) -> Iterator[Db]:
+    client: MongoClient[dict[str, Any]]
+    with MongoClient(filled.require_mongodb(), tz_aware=True) as client:
+        yield client[filled.mongodb_database]
 
 
 def run(settings: Settings, *what: str, to: object, **options: Any) -> None:

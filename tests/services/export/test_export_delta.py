@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
 import pytest
 from bson.int64 import Int64
 from deltalake import DeltaTable
-from pymongo import MongoClient
-from pymongo.database import Database
 
 from movie_stream.aggregates.results import RESULTS
 from movie_stream.aggregates.shape import Shape
@@ -26,17 +24,9 @@ from movie_stream.export.delta_scope import Scope
 from movie_stream.export.delta_table import MirrorTable, TableBusy, TableDiffers
 from movie_stream.export.new_file import ExportFailed
 from movie_stream.settings import Settings
-from tests.services.export.conftest import files, run
+from tests.services.export.conftest import Db, files, run
 
-Db = Database[dict[str, Any]]
 HOURS = Shape.of(next(result for result in RESULTS if result.collection == "hourly_metrics"))
-
-
-@pytest.fixture
-def db(filled: Settings) -> Iterator[Db]:
-    client: MongoClient[dict[str, Any]]
-    with MongoClient(filled.require_mongodb(), tz_aware=True) as client:
-        yield client[filled.mongodb_database]
 
 
 def table_of(path: Path) -> Any:
@@ -157,6 +147,16 @@ def test_a_folder_that_cannot_be_made_is_one_line(filled: Settings, tmp_path: Pa
     (tmp_path / "file").touch()
     with pytest.raises(ExportFailed, match=r"file/t cannot be written \(Not a directory\)"):
         run(filled, "hours", to=f"delta:{tmp_path}/file/t")
+
+
+def test_a_disk_that_is_nearly_full_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = MirrorTable(tmp_path, HOURS)
+    table.merge(hours(range(3), 1), Scope())
+    before = files(tmp_path)
+    monkeypatch.setattr("movie_stream.export.delta_table.shutil.disk_usage", lambda _: SimpleNamespace(free=100))
+    with pytest.raises(ExportFailed, match=r"cannot be written \(No space left on device.*the table is as it was"):
+        table.merge(hours(range(4), 2), Scope())
+    assert files(tmp_path) == before
 
 
 def hours(numbers: range, views: int) -> list[dict[str, Any]]:
