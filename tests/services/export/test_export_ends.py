@@ -90,8 +90,10 @@ main()
 """The command, which goes no further than a first page."""
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("name", ["x.csv.gz", "x.xlsx", "x.parquet"])
+@pytest.mark.parametrize(
+    ("number", "code", "name"),
+    [(signal.SIGINT, 130, "x.xlsx"), (signal.SIGTERM, 143, "x.csv.gz"), (signal.SIGINT, 130, "x.parquet")],
+)
 def test_a_signal_leaves_nothing_behind(filled: Settings, number: int, code: int, name: str, tmp_path: Path) -> None:
     words = [sys.executable, "-c", HELD, "export", "windows", "--to", str(tmp_path / name)]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
