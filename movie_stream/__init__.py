@@ -16,10 +16,11 @@ Where to start reading, in this order, from the core outwards; docs/architecture
 12. replay/       files and made-up views, as a producer
 13. client/       the same from Python: views in, results out; its names are to be had from here
 14. web/          the same over HTTP, and a live page
-15. embedded/     a broker and a mongod of one's own, for trying out and for the tests
-16. commands/     one module or folder for each command
-17. cli.py        the command line, with options.py; entry.py is where it begins
-18. console/      what commands share: how they print, and how they end
+15. export/       the same as files and Delta Lake tables
+16. embedded/     a broker and a mongod of one's own, for trying out and for the tests
+17. commands/     one module or folder for each command
+18. cli.py        the command line, with options.py; entry.py is where it begins
+19. console/      what commands share: how they print, and how they end
 
 Below all of it: settings.py (the settings), errors.py (the errors), masking.py (keeps passwords out of texts).
 """

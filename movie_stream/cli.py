@@ -302,6 +302,43 @@ def show(
     _end(run(load_settings(), what=what, choice=choice, json=as_json, csv=as_csv, watching=watch))
 
 
+@app.command(
+    epilog=_examples(
+        "movie-stream export days --to days.xlsx --since 30d",
+        "movie-stream export windows --to windows.parquet --genre drama",
+        "movie-stream export windows hours --to out/ --format csv.gz --by day",
+        "movie-stream export all --to delta:lake --since 3d",
+        "movie-stream export hours --to - --format ndjson > hours.ndjson",
+    )
+)
+def export(
+    what: options.Exported,
+    to: options.ExportTo,
+    file_format: options.ExportFormat = None,
+    since: options.Since = None,
+    until: options.Until = None,
+    genre: options.Genre = None,
+    by: options.ExportBy = None,
+    overwrite: options.Overwrite = False,
+    bom: options.Bom = False,
+) -> None:
+    """Export results to files (CSV, lines of JSON, Parquet, Excel) or to Delta Lake tables.
+
+    Entries of a list are rows of their own, as in the flat views. Times are in
+    UTC. Memory does not grow with the number of rows.
+
+    A file is there as a whole or not at all, whatever ends the command. With
+    --by, and for delta:, run it again: it writes what is missing or has
+    changed. Ctrl-C or SIGTERM ends it with exit code 130 or 143.
+    """
+    from movie_stream.commands.export.command import Choice
+    from movie_stream.commands.export.command import export as run
+    from movie_stream.settings import load_settings
+
+    choice = Choice(since, until, genre, by.value if by else None, overwrite, bom)
+    _end(run(load_settings(), what, to=to, named=file_format, choice=choice))
+
+
 @app.command(epilog=_examples("movie-stream serve", "movie-stream serve --host 0.0.0.0 --port 9000"))
 def serve(
     host: options.ServeHost = None,

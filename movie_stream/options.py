@@ -37,6 +37,20 @@ def _shown_names(incomplete: str) -> list[str]:
     return [name for name in spelled if name.startswith(incomplete)]
 
 
+class FileSpan(StrEnum):
+    """How much time a file of `export` holds."""
+
+    DAY = "day"
+    MONTH = "month"
+
+
+def _exported_names(incomplete: str) -> list[str]:
+    """The same for what can be exported."""
+    from movie_stream.commands.export.command import names_to_export
+
+    return [name for name in names_to_export() if name.startswith(incomplete)]
+
+
 _FILE, _CATALOGUE, _WHICH, _WHEN = "The file", "For catalogues", "Which views", "When"
 """Groups of options."""
 
@@ -383,6 +397,52 @@ AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV, with a line for e
 Watch = Annotated[
     bool,
     typer.Option("--watch", "-w", help="Ask again every second; with --json, print a line for each change."),
+]
+
+# ---- export
+
+Exported = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="RESULT...",
+        help="One or more collections of the results (windows, genres, hours and days for short), or all.",
+        show_default=False,
+        autocompletion=_exported_names,
+    ),
+]
+ExportTo = Annotated[
+    str,
+    typer.Option(
+        "--to",
+        "-o",
+        metavar="FILE|FOLDER/|delta:FOLDER|-",
+        help="Where to: a file whose ending names the format, a folder for a file each, a Delta Lake table, or "
+        "standard output.",
+        show_default=False,
+    ),
+]
+ExportFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help="csv, ndjson, parquet or xlsx; the first two also packed: csv.gz, ndjson.zst.",
+        show_default="by the ending; csv",
+    ),
+]
+ExportBy = Annotated[
+    FileSpan | None,
+    typer.Option(
+        "--by",
+        help="A file for each day or month (UTC), of which only those are written that are new or have changed: run "
+        "it again at any time.",
+        show_default=False,
+    ),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there already.")]
+Bom = Annotated[
+    bool,
+    typer.Option("--bom", help="Begin CSV with a byte order mark, by which Excel knows UTF-8 on a double click."),
 ]
 
 # ---- dead-letters list

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 
 def cancelled_by(*signals: signal.Signals) -> list[signal.Signals]:
@@ -23,3 +27,27 @@ def cancelled_by(*signals: signal.Signals) -> list[signal.Signals]:
     for number in signals:
         asyncio.get_running_loop().add_signal_handler(number, tell, number)
     return came
+
+
+@contextmanager
+def raised_by_signals() -> Iterator[None]:
+    """Has Ctrl-C raise KeyboardInterrupt in this block, and SIGTERM SystemExit with its exit code, wherever the block
+    is; later signals are ignored, so that it can clean up. For commands that are no coroutine.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    heeded = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        for other in heeded:
+            signal.signal(other, signal.SIG_IGN)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        sys.exit(128 + number)
+
+    for number in heeded:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in heeded:
+            signal.signal(number, before[number])

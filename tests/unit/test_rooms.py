@@ -28,7 +28,7 @@ FLOORS: Final = (
     {"kafka", "mongo", "embedded"},
     {"runs"},
     {"agents", "dead_letters", "replay"},
-    {"app", "client", "web"},
+    {"app", "client", "export", "web"},
     {"commands"},
     {"options"},
     {"cli"},

@@ -17,11 +17,11 @@ from movie_stream.commands.show.results import MOST
 from movie_stream.commands.show.table import printed
 from movie_stream.commands.show.text import as_csv, as_json
 from movie_stream.commands.show.watch import Look, watch
+from movie_stream.commands.window_range import checked, moment_of
 from movie_stream.errors import UsageError
-from movie_stream.events.moment import A_MOMENT_OR_AGE, parse_moment_or_age
 from movie_stream.mongo import query
 from movie_stream.mongo.client import opened
-from movie_stream.mongo.query import Query, check, result_named
+from movie_stream.mongo.query import Query, result_named
 from movie_stream.settings import Settings
 
 WORKERS: Final = "workers"
@@ -99,21 +99,9 @@ def _no_choice(choice: Choice) -> None:
 def _query(what: str, choice: Choice) -> Query:
     """The query as of now, which times such as 2h are relative to."""
     result, now = result_named(what, "RESULT", WORKERS), datetime.now(UTC)
-    since, until = _time("--since", choice.since, now), _time("--until", choice.until, now)
+    since, until = moment_of("--since", choice.since, now), moment_of("--until", choice.until, now)
     asked = Query(result, choice.limit or show_results.limit_of(result), choice.genre, since, until)
-    check(asked, "--")
-    if since and until and since >= until:
-        raise UsageError(argument="--until", expected=f"a time after --since {choice.since}", got=choice.until)
-    return asked
-
-
-def _time(option: str, text: str | None, now: datetime) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        return parse_moment_or_age(text, now)
-    except ValueError as error:
-        raise UsageError(argument=option, expected=A_MOMENT_OR_AGE, got=text) from error
+    return checked(asked, choice.since, choice.until)
 
 
 async def _once(settings: Settings, look: Look) -> Answer:
