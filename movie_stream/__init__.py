@@ -14,11 +14,12 @@ Where to start reading, in this order, from the core outwards; docs/architecture
 10. dead_letters/ records that were refused, and what becomes of them
 11. replay/       files and made-up views, as a producer
 12. client/       the same from Python: views in, results out; its names are to be had from here
-13. web/          the same over HTTP, and a live page
-14. embedded/     a broker and a mongod of one's own, for trying out and for the tests
-15. commands/     one module or folder for each command
-16. cli.py        the command line, with options.py; entry.py is where it begins
-17. console/      what commands share: how they print, and how they end
+13. odata/        what a BI tool may ask of them, read and turned into queries
+14. web/          the results over HTTP, for programs and for BI tools, and a live page
+15. embedded/     a broker and a mongod of one's own, for trying out and for the tests
+16. commands/     one module or folder for each command
+17. cli.py        the command line, with options.py; entry.py is where it begins
+18. console/      what commands share: how they print, and how they end
 
 Below all of it: settings.py (the settings), errors.py (the errors), masking.py (keeps passwords out of texts).
 """
