@@ -93,6 +93,8 @@ def _compared(left: Any, comparison: Comparison, right: Any, entity_set: EntityS
         left, right = right, left
     if not _is_condition(left):
         return compared(operand_of(left, entity_set), comparison, operand_of(right, entity_set))
+    if isinstance(left, ast.UnaryOp) and not _is_condition(left.operand):  # not binds closer than a comparison
+        raise bad(FILTER, "parentheses behind not: not (genre eq 'Crime')")
     if comparison not in ("eq", "ne") or not isinstance(right, ast.Boolean | ast.Null):
         raise unsupported(FILTER, "a condition that is compared with anything but true, false and null by eq or ne")
     holds = _condition(left, entity_set, deep - 1)

@@ -38,6 +38,8 @@ _ELSEWHERE: Final = frozenset({"cast", "isof", "case"})
 def parsed(text: str) -> Any:
     """The syntax tree of a filter. Raises Refused."""
     text = text.strip()
+    if not text:
+        raise bad(FILTER, "a condition such as total_views gt 100, got nothing")
     if len(text) > LONGEST:
         raise bad(FILTER, f"at most {LONGEST:,} characters, got {len(text):,}")
     try:
@@ -54,8 +56,6 @@ def parsed(text: str) -> Any:
         raise Refused(400, str(error), FILTER) from error
     except (ODataException, NotImplementedError) as error:
         raise Refused(400, f"this cannot be read: {error}", FILTER) from error
-    if tree is None:
-        raise bad(FILTER, "a condition such as total_views gt 100", text)
     return tree
 
 

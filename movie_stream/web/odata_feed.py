@@ -14,7 +14,7 @@ from typing import Any, Final
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from movie_stream.errors import MovieStreamError
@@ -30,7 +30,7 @@ from movie_stream.odata.payload import Form, Writer, form_of
 from movie_stream.odata.refusals import BAD, MISSING, UNACCEPTABLE, Refused, bad
 from movie_stream.web.asking import LIMIT_MS, Asker
 from movie_stream.web.cursor import Sealer
-from movie_stream.web.odata_answers import ODATA, VERSION, base_of, error_answer, json_answer
+from movie_stream.web.odata_answers import ODATA, VERSION, base_of, below_odata, error_answer, json_answer
 from movie_stream.web.problems import Problem
 
 logger = logging.getLogger(__name__)
@@ -56,20 +56,20 @@ class _Asked:
     base: str
 
 
-class ODataFeed:
-    """The application."""
+class ODataFeed(BaseRoute):
+    """The application, as a route of the server: all methods and all paths below `/odata`, whatever stands in a key."""
 
     def __init__(self, asker: Asker, sealer: Sealer) -> None:
         self._asker, self._sealer = asker, sealer
         self._sets = all_sets()
         self._metadata = metadata(self._sets.values())
 
-    @property
-    def routes(self) -> list[Route]:
-        """Where it is."""
-        return [Route(path, self, include_in_schema=False) for path in (ODATA, f"{ODATA}/{{rest:path}}")]
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Whether a request is for the feed."""
+        return (Match.FULL if scope["type"] == "http" and below_odata(scope["path"]) else Match.NONE), {}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request."""
         try:
             response = await self._answered(Request(scope))
         except (MovieStreamError, Problem) as error:

@@ -150,7 +150,7 @@ def built(db: Database, dashboard: Dashboard, feed: Feed, keeper: Doorkeeper) ->
     app.include_router(health_router(health, lets_in, described=True), prefix=API)
     app.include_router(health_router(health, lets_in, described=False))
     app.include_router(resources_router(dashboard.asker, Sealer.new(keeper)), prefix=API)
-    app.router.routes += ODataFeed(dashboard.asker, Sealer.new(keeper)).routes
+    app.router.routes.append(ODataFeed(dashboard.asker, Sealer.new(keeper)))
     app.include_router(static_router(Files()))
     return app
 
