@@ -385,15 +385,31 @@ def replay_letters(
     _end(run(load_settings(), wanted, through=through, dry_run=dry_run, misplaced=misplaced, all_runs=all_runs))
 
 
-@app.command(epilog=_examples("movie-stream doctor", "movie-stream doctor --json"))
+@app.command(epilog=_examples("movie-stream doctor", "movie-stream doctor --json", "movie-stream doctor --bi"))
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for scripts.")] = False,
+    bi: Annotated[
+        bool, typer.Option("--bi", help="Check the OData feed of movie-stream serve instead, as a BI tool would.")
+    ] = False,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            help="With --bi: the feed's address, by default that of API_HOST and API_PORT.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Check the broker, topics, MongoDB, versions and permissions, and say what to do."""
     from movie_stream.commands.doctor.command import doctor as run
+    from movie_stream.commands.doctor.command import doctor_of_feed
+    from movie_stream.errors import UsageError
     from movie_stream.settings import load_settings
 
-    _end(run(load_settings(), as_json=as_json))
+    if url is not None and not bi:
+        raise UsageError(argument="--url", expected="--bi beside it", got=url)
+    if bi:
+        _end(doctor_of_feed(load_settings(), url=url, as_json=as_json))
+    else:
+        _end(run(load_settings(), as_json=as_json))
 
 
 @app.command(epilog=_examples("movie-stream rebuild --yes"))
