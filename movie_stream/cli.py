@@ -304,7 +304,7 @@ def serve(
     port: options.ServePort = None,
     insecure: options.Insecure = False,
 ) -> None:
-    """Serve the results over HTTP: a live page at /, a REST API under /api/v1.
+    """Serve the results over HTTP: a live page at /, a REST API under /api/v1, an OData feed at /odata/.
 
     It only reads. Other hosts are let in with the token of API_TOKEN alone.
     Ctrl-C or SIGTERM ends it, with exit code 0.
@@ -398,7 +398,7 @@ def doctor(
         ),
     ] = None,
 ) -> None:
-    """Check the broker, topics, MongoDB, versions and permissions, and say what to do."""
+    """Check the broker, topics, MongoDB, versions and permissions, or the OData feed, and say what to do."""
     from movie_stream.commands.doctor.command import doctor as run
     from movie_stream.commands.doctor.command import doctor_of_feed
     from movie_stream.errors import UsageError

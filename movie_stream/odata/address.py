@@ -84,6 +84,8 @@ def options_of(query: bytes) -> dict[str, str]:
     for raw_name, raw_text in pairs:
         name = _text_of(raw_name.encode("latin-1"), "an option's name")
         text = _text_of(raw_text.encode("latin-1"), name[:80])
+        if name[:1] in ("", "\\"):
+            raise bad("query", "an option's name before =; a shell takes $ for its own, but not in single quotes", text)
         if name.startswith("@"):
             raise unsupported(name[:80], "a parameter alias")
         if f"${name.lower()}" in KNOWN:

@@ -10,7 +10,7 @@ from odata_query import ast
 
 from movie_stream.odata.literals import FILTER, Literal, day_of, literal_of, midnight
 from movie_stream.odata.model import Edm, EntitySet
-from movie_stream.odata.refusals import Refused, bad, unsupported
+from movie_stream.odata.refusals import Refused, bad, quoted, unsupported
 from movie_stream.odata.syntax import name_of
 
 _PARTS: Final[Mapping[str, str]] = {
@@ -102,11 +102,11 @@ def column_of(node: Any, entity_set: EntitySet) -> Column:
 
 def made_alike(left: Operand, right: Operand) -> tuple[Operand, Operand]:
     """Both, so that they can be compared. Raises Refused where their types do not allow it."""
-    return _as(left, right.type), _as(right, left.type)
+    return _as(left, right), _as(right, left)
 
 
-def _as(operand: Operand, other: Edm | None) -> Operand:
-    kind = operand.type
+def _as(operand: Operand, with_which: Operand) -> Operand:
+    kind, other = operand.type, with_which.type
     if kind is None or other is None or kind == other or (kind in _NUMBERS and other in _NUMBERS):
         return operand
     if isinstance(operand, Literal):
@@ -116,7 +116,18 @@ def _as(operand: Operand, other: Edm | None) -> Operand:
             return Literal("Edm.Date", day_of(operand.value))
     elif (kind, other) in (("Edm.DateTimeOffset", "Edm.Date"), ("Edm.Date", "Edm.String")):
         return operand  # what stands on the other side is made like this
-    raise Refused(400, f"{kind} and {other} cannot be compared", FILTER)
+    said = f"{_named(operand)} and {_named(with_which)} cannot be compared"
+    raise Refused(400, f"{said}: texts stand in single quotes, numbers, days and times in none", FILTER)
+
+
+def _named(operand: Operand) -> str:
+    match operand:
+        case Column(name=name):
+            return f"{name} ({operand.type})"
+        case Part(function=function, of=of):
+            return f"{function}({of.name}) ({operand.type})"
+        case Literal(value=value):
+            return f"{quoted(value) if isinstance(value, str) else value} ({operand.type})"
 
 
 def _part(function: str, of: Operand) -> Part:

@@ -142,6 +142,8 @@ ADDRESSES = [
     (400, "category_stats?$top=1&$top=2"),
     (400, "category_stats?top=1"),
     (400, "category_stats?$frob=1"),
+    (400, "category_stats?=genre"),
+    (400, "category_stats?%5C$top=1"),
     (400, "category_stats?$select=genre,,slug"),
     (400, "category_stats?$select=$where"),
     (400, "category_stats?$orderby=genre%20sideways"),
