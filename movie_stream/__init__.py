@@ -15,12 +15,13 @@ Where to start reading, in this order, from the core outwards; docs/architecture
 11. dead_letters/ records that were refused, and what becomes of them
 12. replay/       files and made-up views, as a producer
 13. client/       the same from Python: views in, results out; its names are to be had from here
-14. web/          the same over HTTP, and a live page
-15. export/       the same as files and Delta Lake tables
-16. embedded/     a broker and a mongod of one's own, for trying out and for the tests
-17. commands/     one module or folder for each command
-18. cli.py        the command line, with options.py; entry.py is where it begins
-19. console/      what commands share: how they print, and how they end
+14. odata/        what a BI tool may ask of them, read and turned into queries
+15. web/          the results over HTTP, for programs and for BI tools, and a live page
+16. export/       the same as files and Delta Lake tables
+17. embedded/     a broker and a mongod of one's own, for trying out and for the tests
+18. commands/     one module or folder for each command
+19. cli.py        the command line, with options.py; entry.py is where it begins
+20. console/      what commands share: how they print, and how they end
 
 Below all of it: settings.py (the settings), errors.py (the errors), masking.py (keeps passwords out of texts).
 """

@@ -345,7 +345,7 @@ def serve(
     port: options.ServePort = None,
     insecure: options.Insecure = False,
 ) -> None:
-    """Serve the results over HTTP: a live page at /, a REST API under /api/v1.
+    """Serve the results over HTTP: a live page at /, a REST API under /api/v1, an OData feed at /odata/.
 
     It only reads. Other hosts are let in with the token of API_TOKEN alone.
     With METRICS_PORT set it tells Prometheus how it goes: docs/metrics.md.
@@ -427,15 +427,31 @@ def replay_letters(
     _end(run(load_settings(), wanted, through=through, dry_run=dry_run, misplaced=misplaced, all_runs=all_runs))
 
 
-@app.command(epilog=_examples("movie-stream doctor", "movie-stream doctor --json"))
+@app.command(epilog=_examples("movie-stream doctor", "movie-stream doctor --json", "movie-stream doctor --bi"))
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for scripts.")] = False,
+    bi: Annotated[
+        bool, typer.Option("--bi", help="Check the OData feed of movie-stream serve instead, as a BI tool would.")
+    ] = False,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            help="With --bi: the feed's address, by default that of API_HOST and API_PORT.", show_default=False
+        ),
+    ] = None,
 ) -> None:
-    """Check the broker, topics, MongoDB, versions and permissions, and say what to do."""
+    """Check the broker, topics, MongoDB, versions and permissions, or the OData feed, and say what to do."""
     from movie_stream.commands.doctor.command import doctor as run
+    from movie_stream.commands.doctor.command import doctor_of_feed
+    from movie_stream.errors import UsageError
     from movie_stream.settings import load_settings
 
-    _end(run(load_settings(), as_json=as_json))
+    if url is not None and not bi:
+        raise UsageError(argument="--url", expected="--bi beside it", got=url)
+    if bi:
+        _end(doctor_of_feed(load_settings(), url=url, as_json=as_json))
+    else:
+        _end(run(load_settings(), as_json=as_json))
 
 
 @app.command(epilog=_examples("movie-stream rebuild --yes"))

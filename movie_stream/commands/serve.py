@@ -45,7 +45,7 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
 
 def installed() -> bool:
     """Whether the libraries of the extra `web` are installed."""
-    return bool(find_spec("fastapi") and find_spec("uvicorn"))
+    return all(find_spec(library) for library in ("fastapi", "uvicorn", "odata_query"))
 
 
 def _announce(address: str) -> None:

@@ -7,6 +7,9 @@ what is answered where that cannot be, asking.py asks MongoDB within bounds, and
 The results: resources.py is the one resource of all of RESULTS, with cursor.py for its pages and models.py for its
 types; index.py and openapi.py describe it.
 
+The same as an OData feed, for BI tools: odata_feed.py, and odata_answers.py for the form of its answers; what is asked
+there is read in the package movie_stream.odata.
+
 The dashboard: series.py, summary.py and panels.py, whose models are in models_of_panels.py, ask what dashboard.py
 holds: rollup.py puts any range together of figures.py, with hours.py, which keeps hours; stored.py has the names of
 what they ask for. fleet.py and pulse.py tell what the workers say of themselves. health.py says whether all of it is

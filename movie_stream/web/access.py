@@ -9,17 +9,21 @@ import time
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from movie_stream.web.listening import REQUEST_WITHIN_S, WHOLE_UNTIL_S
+from movie_stream.web.odata_answers import below_odata, error_answer
 from movie_stream.web.problems import Problem, later
 from movie_stream.web.requests import Request, Requests
-from movie_stream.web.session import CHALLENGE, Doorkeeper, address_in, bearer_in
+from movie_stream.web.session import CHALLENGE, Doorkeeper, address_in, shown_in
 
 API: Final = "/api/v1"
 MOST_BODY_BYTES: Final = 64 << 10
 MOST_PATH_BYTES: Final = 8 << 10
 """The longest address of a request, with its query."""
+MOST_NEXT_PATH_BYTES: Final = 2 * MOST_PATH_BYTES
+"""The same of the OData feed, whose links to next pages are the address of the first with a cursor behind it."""
 _OPEN: Final = f"{API}/session"
 """The one path of the API that needs no token."""
 _POLICY: Final = "; ".join(
@@ -108,24 +112,26 @@ class Guarded:
             if scope["method"] != "GET":  # of which nobody reads a body
                 receive = _Body(receive, scope.get(WHOLE_UNTIL_S))
         except Problem as problem:
-            await problem.response()(scope, receive, answer)
+            await response_of(problem, scope["path"])(scope, receive, answer)
             return
         await self._app(scope, receive, answer)
 
     def _check(self, scope: Scope) -> None:
         """Raises a Problem for a request that is not let in."""
         headers, path = Headers(scope=scope), scope["path"]
-        if len(scope.get("raw_path", b"")) + len(scope["query_string"]) > MOST_PATH_BYTES:
-            raise Problem(414, f"expected an address of at most {MOST_PATH_BYTES} bytes", headers=_CLOSE)
+        is_odata = below_odata(path)
+        most = MOST_NEXT_PATH_BYTES if is_odata and b"skiptoken=" in scope["query_string"] else MOST_PATH_BYTES
+        if len(scope.get("raw_path", b"")) + len(scope["query_string"]) > most:
+            raise Problem(414, f"expected an address of at most {most} bytes", headers=_CLOSE)
         if self._only_hosts is not None and _name_in(headers.get("host", "")) not in _OURS | self._only_hosts:
             raise Problem(421, "this server does not go by the name in Host; ask it as localhost, or set API_TOKEN")
         length = headers.get("content-length", "0")
         if not length.isdigit() or len(length) > 18 or int(length) > MOST_BODY_BYTES:
             raise _too_large()
-        needs_token = (path == API or path.startswith(f"{API}/")) and path != _OPEN
-        if self._keeper.lets_in(headers, time.time()):
+        needs_token = (path == API or path.startswith(f"{API}/") or is_odata) and path != _OPEN
+        if self._keeper.lets_in(headers, time.time(), basic=is_odata):
             return
-        if bearer_in(headers) is not None:
+        if shown_in(headers, basic=is_odata) is not None:
             # Counted where no token is needed too: what these say to its holder would tell a right guess.
             problem = self._keeper.wrong_token(address_in(scope), time.monotonic())
             if needs_token or problem.status != 401:
@@ -135,6 +141,11 @@ class Guarded:
 
 
 _CLOSE: Final = {"Connection": "close"}
+
+
+def response_of(problem: Problem, path: str) -> Response:
+    """The problem as an answer, in the form that a client at this path expects."""
+    return error_answer(problem) if below_odata(path) else problem.response()
 
 
 def _name_in(host: str) -> str:
@@ -151,7 +162,7 @@ class _Answer:
     """Sends an answer with the headers that browsers obey, and without a body where only its head was asked for."""
 
     def __init__(self, send: Send, request: Request, *, is_head: bool, path: str) -> None:
-        self._send, self.request, self._is_head = send, request, is_head
+        self._send, self.request, self._is_head, self._path = send, request, is_head, path
         self._is_private = path.startswith(API)
         self._began = self._ended = False
 
@@ -183,7 +194,7 @@ class _Answer:
     async def cut_off(self) -> None:
         """Ends the answer with what was sent so far; one that has not begun is 503."""
         if not self._began:
-            await later("the server is ending").response()({"type": "http"}, _nothing, self)
+            await response_of(later("the server is ending"), self._path)({"type": "http"}, _nothing, self)
         elif not self._ended:
             self._ended = True
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})

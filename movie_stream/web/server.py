@@ -30,6 +30,7 @@ from movie_stream.web.feed import Feed
 from movie_stream.web.health import HealthCheck, health_router
 from movie_stream.web.index import index_router
 from movie_stream.web.listening import Reached, Server, bound, config_of, in_one_line
+from movie_stream.web.odata_feed import ODataFeed
 from movie_stream.web.panels import panels_router
 from movie_stream.web.problems import Problem, problem_of
 from movie_stream.web.pulse import Pulse
@@ -153,6 +154,7 @@ def built(db: Database, dashboard: Dashboard, feed: Feed, keeper: Doorkeeper) ->
     app.include_router(health_router(health, lets_in, described=True), prefix=API)
     app.include_router(health_router(health, lets_in, described=False))
     app.include_router(resources_router(dashboard.asker, Sealer.new(keeper)), prefix=API)
+    app.router.routes.append(ODataFeed(dashboard.asker, Sealer.new(keeper)))
     app.include_router(static_router(Files()))
     return app
 

@@ -1,4 +1,5 @@
-"""Who may come in: programs by a bearer token, the page by a signed cookie that it gets for the same token.
+"""Who may come in: programs by a bearer token, the page by a signed cookie that it gets for the same token, and tools
+that open the OData feed by the token as a password.
 
 The cookie says nothing but until when it counts and which session it is, and is signed with a key made of the token:
 where the token is changed, no cookie counts any more, and a server that was started again knows the cookies of the one
@@ -14,7 +15,7 @@ import hashlib
 import hmac
 import secrets
 import time
-from base64 import urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
@@ -45,6 +46,8 @@ _MOST_ENDED: Final = 10_000
 
 
 CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="movie-stream"'}
+BASIC_CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="movie-stream", charset="UTF-8"'}
+"""Where a name and a password will do, too: the name is any, the password the token."""
 
 
 def bearer_in(headers: Headers) -> str | None:
@@ -55,6 +58,21 @@ def bearer_in(headers: Headers) -> str | None:
     """
     scheme, _, shown = headers.get("authorization", "").partition(" ")
     return shown.strip() if scheme.lower() == "bearer" else None
+
+
+def shown_in(headers: Headers, *, basic: bool) -> str | None:
+    """What a client shows as the token, where it may be the password of Basic authentication too; None for nothing.
+
+    >>> shown_in(Headers({"Authorization": "Basic YW55OmE6Yg=="}), basic=True)
+    'a:b'
+    """
+    scheme, _, shown = headers.get("authorization", "").partition(" ")
+    if not basic or scheme.lower() != "basic":
+        return bearer_in(headers)
+    try:
+        return b64decode(shown.strip(), validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""  # which is no token
 
 
 def address_in(scope: Scope) -> str:
@@ -95,11 +113,13 @@ class Doorkeeper:
         session = f"{int(now) + LASTS_S}.{secrets.token_urlsafe(_ID_BYTES)}"
         return f"{session}.{self._signature(session)}"
 
-    def lets_in(self, headers: Headers, now: float) -> bool:
-        """Whether a request with these headers shows the token or a cookie that counts."""
+    def lets_in(self, headers: Headers, now: float, *, basic: bool = False) -> bool:
+        """Whether a request with these headers shows the token (as the password of Basic authentication where that
+        counts, too) or a cookie that counts.
+        """
         if self._token is None:
             return True
-        shown = bearer_in(headers)
+        shown = shown_in(headers, basic=basic)
         if shown is not None:
             return self.is_token(shown)
         return any(self._expiry(cookie, now) is not None for cookie in _cookies(headers))

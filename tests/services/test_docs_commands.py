@@ -22,7 +22,7 @@ from tests.support.whole_path import COMMAND, PATIENCE_S, environment
 
 PAGES = (README, *sorted((ROOT / "docs").glob("*.md")))
 RUN = (README, API)
-"""Pages whose commands run: those of README.md here, those of docs/api.md and docs/serve.md in tests of their own.
+"""Pages whose commands run: those of README.md here, those of docs/api.md, serve.md and odata.md in tests of their own.
 Those of the others, which need a secured Kafka or hours, have their words checked.
 """
 JQ = "--through 'jq"
@@ -90,7 +90,7 @@ def test_every_line_is_of_a_kind_that_is_checked(page: Path) -> None:
             case "movie-stream":
                 assert_understood(line)
             case "curl":  # they run in web/test_serve_docs.py
-                assert page.name == "serve.md", line
+                assert page.name in ("serve.md", "odata.md"), line
             case "kafka-acls.sh":  # what it allows is what the table beside it asks for
                 [(operation, kind, name)] = re.findall(r"--operation (\w+) --(group|topic) (\S+)", line)
                 assert re.search(rf"\b{operation}\b.*\| {kind} `{name}` \|", acls()), line

@@ -27,7 +27,7 @@ FLOORS: Final = (
     {"aggregates"},
     {"kafka", "mongo", "embedded"},
     {"runs"},
-    {"agents", "dead_letters", "replay"},
+    {"agents", "dead_letters", "odata", "replay"},
     {"app", "client", "export", "web"},
     {"commands"},
     {"options"},

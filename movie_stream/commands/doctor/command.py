@@ -16,6 +16,7 @@ from rich.text import Text
 
 from movie_stream import __version__
 from movie_stream.commands.doctor.clocks import look_at_brokers_clock, look_at_mongodbs_clock
+from movie_stream.commands.doctor.feed import look_at_feed
 from movie_stream.commands.doctor.findings import Findings, Row
 from movie_stream.commands.doctor.installation import look_at_installation
 from movie_stream.commands.doctor.metrics import look_at_metrics
@@ -42,7 +43,15 @@ _STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 def doctor(settings: Settings, *, as_json: bool = False) -> int:
     """Prints the findings, as a table or `as_json`; the exit code is 1 if one of them is a failure, else 0."""
     logs.leave_to_us()
-    rows = [*look_at_installation(), *asyncio.run(_services(settings))]
+    return _told([*look_at_installation(), *asyncio.run(_services(settings))], as_json)
+
+
+def doctor_of_feed(settings: Settings, *, url: str | None, as_json: bool = False) -> int:
+    """The same of the OData feed at this address, or at that of the settings. Raises UsageError for no address."""
+    return _told(asyncio.run(look_at_feed(settings, url)), as_json)
+
+
+def _told(rows: list[Row], as_json: bool) -> int:
     if as_json:
         _print_json(rows)
     else:

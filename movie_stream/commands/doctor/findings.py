@@ -33,15 +33,15 @@ class Findings:
     def add(self, state: State, what: str, remedy: str = "") -> None:
         self.rows.append(Row(self.check, state, what, remedy))
 
-    async def of(self, look: Coroutine[Any, Any, None]) -> list[Row]:
+    async def of(self, look: Coroutine[Any, Any, None], within_s: float = _ANSWER_WITHIN_S) -> list[Row]:
         """Runs `look`; returns all findings up to its first error, which is a finding too."""
         try:
-            async with asyncio.timeout(_ANSWER_WITHIN_S):
+            async with asyncio.timeout(within_s):
                 await look
         except SettingMissing as error:
             self.add("fail", *str(error).split(": ", 1))
         except MovieStreamError as error:
             self.add("fail", *str(error).rsplit("; ", 1))
         except TimeoutError:
-            self.add("fail", f"no answer within {_ANSWER_WITHIN_S:.0f} s", "see whether the network lets it through")
+            self.add("fail", f"no answer within {within_s:.0f} s", "see whether the network lets it through")
         return self.rows

@@ -1,0 +1,170 @@
+"""What asks the OData feed for `movie-stream doctor --bi`: a client like others, which trusts no link it is told."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+import time
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.message import Message
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+from movie_stream.errors import MovieStreamError, UsageError
+from movie_stream.masking import masked
+from movie_stream.settings import Settings
+
+WITHIN_S: Final = 10.0
+"""How long one answer may take."""
+USER: Final = "movie-stream"
+"""The name that is shown with the token; it is any."""
+_LARGEST: Final = 64 << 20
+_EVERYWHERE: Final = ("0.0.0.0", "::", "")
+
+
+class FeedSilent(MovieStreamError):
+    """Nothing answers at the feed's address."""
+
+    def __init__(self, *, url: str, cause: object) -> None:
+        super().__init__(
+            f"nothing answers at {url}: {cause}; start it with movie-stream serve, or say where it is: --url"
+        )
+
+
+class FeedStrange(MovieStreamError):
+    """What answers at the feed's address is none, or leads elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer."""
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    challenges: str
+    body: bytes
+    took_s: float
+
+    def json(self) -> dict[str, Any]:
+        """The body. Raises FeedStrange where it is no JSON object, or an error."""
+        if self.status != 200:
+            raise FeedStrange(f"{self.url} answers {self.status}: {self.said()}; see the log of movie-stream serve")
+        try:
+            found = json.loads(self.body)
+        except ValueError as error:
+            raise self._no_feed() from error
+        if not isinstance(found, dict):
+            raise self._no_feed()
+        return found
+
+    def said(self) -> str:
+        """What an error says."""
+        try:
+            return str(json.loads(self.body)["error"]["message"])
+        except (ValueError, KeyError, TypeError):
+            return self.body[:80].decode("utf-8", "replace") or "nothing"
+
+    def _no_feed(self) -> FeedStrange:
+        return FeedStrange(
+            f"{self.url} answers what is no JSON of OData; let --url name the feed of movie-stream serve"
+        )
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """The token is for the address that was named, and for no other."""
+
+    def redirect_request(self, *_args: Any) -> None:
+        """Follows none."""
+
+
+@dataclass
+class FeedClient:
+    """Asks one feed, with the token, and remembers how long it took."""
+
+    base: str
+    token: str | None
+    took_s: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        handlers: list[urllib.request.BaseHandler] = [_NoRedirects()]
+        if (urlsplit(self.base).hostname or "") in ("localhost", "127.0.0.1", "::1"):
+            handlers.append(urllib.request.ProxyHandler({}))
+        self._opener = urllib.request.build_opener(*handlers)
+
+    def get(
+        self, path: str, headers: Mapping[str, str] | None = None, *, anonymous: bool = False, **options: str
+    ) -> Answer:
+        """The answer at a path below the feed, with options given without their dollar.
+
+        Raises FeedSilent and FeedStrange.
+        """
+        query = "&".join(f"${name}={quote(text, safe='')}" for name, text in options.items())
+        return self.follow(self.base + path + ("?" + query if query else ""), headers, anonymous=anonymous)
+
+    def follow(self, url: str, headers: Mapping[str, str] | None = None, *, anonymous: bool = False) -> Answer:
+        """The answer at an address that the feed has told. Raises FeedSilent and FeedStrange."""
+        if not url.startswith(self.base):
+            raise FeedStrange(
+                f"the feed's links lead to {url[:100]}, and not below {self.base}; "
+                "have the proxy before it pass on Host, and X-Forwarded-Proto: https"
+            )
+        said = {"Accept": "application/json;odata.metadata=minimal, */*;q=0.1", "OData-MaxVersion": "4.0"}
+        said |= headers or {}
+        if self.token is not None and not anonymous:
+            said["Authorization"] = "Basic " + b64encode(f"{USER}:{self.token}".encode()).decode()
+        began = time.monotonic()
+        status, got, body = self._asked(urllib.request.Request(url, headers=said))
+        took_s = time.monotonic() - began
+        self.took_s.append(took_s)
+        challenges = ", ".join(got.get_all("WWW-Authenticate") or [])
+        if status in (301, 302, 303, 307, 308):
+            raise FeedStrange(f"{url} leads on to {got.get('Location', '')[:200]}; name that address with --url")
+        return Answer(url, status, dict(got.items()), challenges, body, took_s)
+
+    def _asked(self, request: urllib.request.Request) -> tuple[int, Message, bytes]:
+        try:
+            with self._opener.open(request, timeout=WITHIN_S) as answer:
+                return answer.status, answer.headers, answer.read(_LARGEST)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.headers, error.read(_LARGEST)
+        except urllib.error.URLError as error:
+            raise FeedSilent(url=self.base, cause=error.reason) from error
+        except (OSError, http.client.HTTPException, ssl.SSLError) as error:
+            raise FeedSilent(url=self.base, cause=error or type(error).__name__) from error
+
+
+def client_for(settings: Settings, url: str | None) -> FeedClient:
+    """A client of the feed at this address, or of the one that `movie-stream serve` has by these settings.
+
+    >>> client_for(Settings(api_host="0.0.0.0", api_port=8080), None).base
+    'http://127.0.0.1:8080/odata/'
+
+    Raises UsageError for an address that is none.
+    """
+    token = settings.api_token.get_secret_value() if settings.api_token is not None else None
+    if url is None:
+        host = "127.0.0.1" if settings.api_host in _EVERYWHERE else settings.api_host
+        return FeedClient(f"http://{f'[{host}]' if ':' in host else host}:{settings.api_port}/odata/", token)
+    expected = "the address of the feed, such as https://bi.example.com/odata/"
+    try:
+        parts = urlsplit(url)
+        usable = url.isascii() and url.isprintable() and " " not in url and parts.port != 0
+    except ValueError as error:
+        raise UsageError(argument="--url", expected=expected, got=masked(url)) from error
+    if (
+        not usable
+        or parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or parts.query
+        or parts.username is not None
+    ):
+        raise UsageError(argument="--url", expected=expected, got=masked(url))
+    path = parts.path.rstrip("/") or "/odata"
+    return FeedClient(f"{parts.scheme}://{parts.netloc.lower()}{path}/", token)
