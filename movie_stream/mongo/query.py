@@ -31,6 +31,7 @@ SHORT_NAMES: Final[Mapping[str, str]] = {
     "genres": "category_stats",
     "hours": "hourly_metrics",
     "days": "daily_stats",
+    "quality": "data_quality",
 }
 """Other names that a result goes by."""
 _MILLISECOND: Final = timedelta(milliseconds=1)

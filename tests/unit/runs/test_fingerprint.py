@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from movie_stream.aggregates import aggregators
+from movie_stream.aggregates import aggregators, quality_figures
 from movie_stream.aggregates import fields as result_fields
 from movie_stream.aggregates.aggregators import Members, OfUsers, SumOf, TopUsersOf, ViewCount
 from movie_stream.aggregates.fields import Count, Distinct, Max, Mean, Min, Revenue, Sum, Title, Top, TopUsers
@@ -86,7 +86,7 @@ def test_no_two_kinds_are_stored_alike() -> None:
     """And each kind of field and aggregator has a stored name with all of its parameters."""
     kinds = [
         kind
-        for module in (result_fields, aggregators)
+        for module in (result_fields, aggregators, quality_figures)
         for kind in vars(module).values()
         if isinstance(kind, type) and is_dataclass(kind) and kind.__module__ == module.__name__
     ]
