@@ -245,8 +245,8 @@ class RefusedReasons:
 
     stored: ClassVar[str] = "RefusedReasons()"
     needs: ClassVar[tuple[Aggregator, ...]] = (REFUSED,)
-    schema: ClassVar[Schema] = array_of({"kind": TEXT, "reason": TEXT, "records": COUNT}, KINDS_AT_MOST + 2)
+    schema: ClassVar[Schema] = array_of({"kind": TEXT, "reason": TEXT, "count": COUNT}, KINDS_AT_MOST + 2)
 
     def value(self, key: Key, figures: Figures) -> Any:
         most_first = sorted(figures[REFUSED.name], key=lambda one: (-one[2], one[0], one[1]))
-        return [{"kind": kind, "reason": reason, "records": records} for kind, reason, records in most_first]
+        return [{"kind": kind, "reason": reason, "count": records} for kind, reason, records in most_first]

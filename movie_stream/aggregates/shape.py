@@ -56,6 +56,8 @@ class Shape:
         if len(lists) > 1:
             raise ValueError(f"{result.collection}: a document can have one list, not {', '.join(lists)}")
         entries, entry = next(iter(lists.items()), (None, {}))
+        if twice := (entry.keys() | {RANK}) & (schemas.keys() - lists.keys()) if entries else set():
+            raise ValueError(f"{result.collection}: a row would have {', '.join(sorted(twice))} twice")
         return cls(
             result,
             None if result.window is ALL_TIME else _first(result, Start),

@@ -23,7 +23,7 @@ def kind_of(reason: str) -> str:
     'not JSON: trailing characters (byte ...)'
     >>> kind_of("late: 2024-10-31T14:30:00Z is more than 24 h before the newest view of its partition so far")
     'late: ... is more than ... h before the newest view'
-    >>> kind_of("header movie-stream-replay-of: expected an earlier record of this partition (id 0 and an offset below 7)")
+    >>> kind_of("header movie-stream-replay-of: expected an earlier record of this partition (x 0 and ...)")
     'header movie-stream-replay-of: expected an earlier record'
     """
     came, expected, rule = _OWN.split(reason, maxsplit=1)[0].partition("expected ")

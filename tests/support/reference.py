@@ -506,7 +506,7 @@ def data_quality(verdicts: Iterable[Verdict]) -> dict[str, Document]:
             document["avg_delay_s"] = sum(delays[name]) / (len(delays[name]) * 1_000)
             document["max_delay_s"] = max(delays[name]) / 1_000
         most_first = sorted(refused[name].items(), key=lambda one: (-one[1], one[0]))
-        document["refused"] = [{"kind": kind, "reason": kind, "records": count} for kind, count in most_first]
+        document["refused"] = [{"kind": kind, "reason": kind, "count": count} for kind, count in most_first]
     return with_ids(documents)
 
 
@@ -585,7 +585,8 @@ def same(documents: Mapping[str, Any], expected: Documents) -> list[str]:
     """How documents (by collection, then by `_id` or in a list) differ from the expected ones.
 
     Everything is equal exactly, types of numbers included, but for the sketches' figures: equal up to 300,
-    within five standard errors above; and of refused records the numbers by kind are compared. `_rev` and `_run` are not looked at, nor are collections that are not expected.
+    within five standard errors above; and of refused records the numbers by kind are compared, not the reasons.
+    `_rev` and `_run` are not looked at, nor are collections that are not expected.
     """
     differences = []
     for collection in sorted(expected):
@@ -627,7 +628,7 @@ def refused_by_kind(refused: Iterable[Mapping[str, Any]]) -> Counter[str]:
     """The reasons are said in words that this reference does not know."""
     counts: Counter[str] = Counter()
     for one in refused:
-        counts[one["kind"]] += one["records"]
+        counts[one["kind"]] += one["count"]
     return counts
 
 

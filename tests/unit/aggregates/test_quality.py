@@ -81,9 +81,9 @@ def test_documents_are_those_of_a_plain_loop(
     assert reference.same(found, {"data_quality": wanted}) == []
     told: Counter[tuple[str, str]] = Counter()
     for document in found.get("data_quality", {}).values():
-        told.update({(one["kind"], one["reason"]): one["records"] for one in document["refused"]})
+        told.update({(one["kind"], one["reason"]): one["count"] for one in document["refused"]})
         assert document["refused"] == sorted(
-            document["refused"], key=lambda one: (-one["records"], one["kind"], one["reason"])
+            document["refused"], key=lambda one: (-one["count"], one["kind"], one["reason"])
         )
     assert told == reasons_of(pipeline, wanted)
     total = sum(document["records"] for document in wanted.values())
@@ -108,7 +108,7 @@ def test_checkpoints_of_what_changed_are_counted_on_with(records: list[list[Reco
                 restored.loaded(state.position, state.watermark_ms)
                 state = restored
         sent += [message for _, message in state.partials(1)]
-        wanted = reference.expected([[], [], []][:partition] + [of_it]).documents["data_quality"]
+        wanted = reference.expected([*[[], [], []][:partition], of_it]).documents["data_quality"]
         assert reference.same(merged(sent, 3, rng, declared=QUALITY), {"data_quality": wanted}) == []
 
 
@@ -148,7 +148,7 @@ def test_films_that_get_another_title() -> None:
 
 
 def test_shares_of_what_lacks_and_freshness() -> None:
-    records = [
+    records: list[Record] = [
         (offset, NOON_MS + 1_000 * offset, value)
         for offset, _, value in views(
             {"timestamp": NOON_MS, "rating": 4, "duration": 3, "price": 0},
@@ -158,10 +158,19 @@ def test_shares_of_what_lacks_and_freshness() -> None:
     ]
     (document,) = documents(records).values()
     assert {name: document[name] for name in document if name not in ("_id", "timestamp", "refused")} == {
-        **{"partition": 0, "records": 3, "views": 3, "bad": 0, "late": 0},
-        **{"without_rating": 2, "without_duration": 2, "without_price": 1},
-        **{"unique_movies": 2, "new_genres": 2, "retitled": 0},
-        **{"avg_delay_s": -0.5 / 3, "max_delay_s": 1.0},
+        "partition": 0,
+        "records": 3,
+        "views": 3,
+        "bad": 0,
+        "late": 0,
+        "without_rating": 2,
+        "without_duration": 2,
+        "without_price": 1,
+        "unique_movies": 2,
+        "new_genres": 2,
+        "retitled": 0,
+        "avg_delay_s": -0.5 / 3,
+        "max_delay_s": 1.0,
     }
 
 
@@ -191,7 +200,7 @@ def test_headers_that_name_no_record_are_one_reason() -> None:
     assert {letter.kind for letter in letters} == {"bad"}
     assert len({letter.reason for letter in letters}) == 3
     (document,) = merged([m for _, m in state.partials(1)], 1, random.Random(1), QUALITY)["data_quality"].values()
-    assert [one["records"] for one in document["refused"]] == [3]
+    assert [one["count"] for one in document["refused"]] == [3]
 
 
 def test_hours_that_are_over_are_dropped_once_they_were_sent() -> None:

@@ -23,6 +23,7 @@ def test_where_a_window_starts_and_what_counts() -> None:
         "top_movies_daily": ("timestamp", None),
         "top_movies_all_time": (None, None),
         "top_users": ("timestamp", None),
+        "data_quality": ("timestamp", "views"),
     }
 
 
@@ -37,6 +38,12 @@ def test_an_empty_list_is_no_row() -> None:
     shape = Shape.of(NAMED["top_users"])
     assert list(shape.rows({"_id": "a", "top_users": []})) == []
     assert list(shape.rows({"_id": "a"})) == []
+
+
+def test_a_row_has_no_name_twice() -> None:
+    result = Result("mine", DAY, fields={"watch_count": Date(), "one": TopUsers(10)})
+    with pytest.raises(ValueError, match="mine: a row would have watch_count twice"):
+        Shape.of(result)
 
 
 def test_two_lists_have_no_rows() -> None:

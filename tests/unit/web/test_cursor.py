@@ -71,6 +71,7 @@ def test_a_cursor_of_every_order_is_taken_again_however_long_the_texts_are(resou
     genre = "\U00010400" * TEXTS["genre"].longest
     texts = {name: "\U00010400" * rule.longest for name, rule in TEXTS.items()}
     texts |= {"genre": genre, "slug": slug_of(genre), "date": "2024-10-31", "peak_hour": "14:00"}
+    texts |= {"kind": "late", "reason": "\U00010400" * 200}
     key = {"genre": genre, "movie_id": texts["movie_id"], "user_id": texts["user_id"]}.get(resource.result.by or "", "")
     texts["_id"] = (
         resource.result.document_id(Key(resource.result.window, 1_730_383_200_000, key)) + "_1000" * resource.flat
