@@ -21,7 +21,7 @@ from movie_stream.alerts.expectations import (
     verdict,
 )
 
-HOUR = {
+HOUR: dict[str, Any] = {
     "records": 1_000,
     "views": 980,
     "bad": 10,
@@ -35,8 +35,8 @@ HOUR = {
 }
 
 
-def lights(document: dict[str, Any], hours: float = 1, **table: Any) -> dict[str, str]:
-    return {one.figure: one.light for one in verdict(document, parsed(table), hours).found}
+def lights(document: dict[str, Any], table: dict[str, Any] | None = None, hours: float = 1) -> dict[str, str]:
+    return {one.figure: one.light for one in verdict(document, parsed(table or {}), hours).found}
 
 
 def test_without_a_file_shares_of_refused_and_retitled_records_are_judged() -> None:
@@ -64,7 +64,7 @@ def test_every_figure_can_be_judged() -> None:
         "retitled": [],
         "avg_delay_s": [10, 30],
     }
-    assert lights(HOUR, **table) == {
+    assert lights(HOUR, table) == {
         "completeness": "yellow",
         "bad": "green",
         "late": "yellow",
@@ -78,9 +78,9 @@ def test_every_figure_can_be_judged() -> None:
 
 
 def test_completeness_is_that_of_the_hours_that_are_over() -> None:
-    assert lights(HOUR, hours=2, records_per_hour=1_000)["completeness"] == "yellow"
-    assert "completeness" not in lights(HOUR, hours=0, records_per_hour=1_000)
-    assert lights({"records": 0, "views": 0}, records_per_hour=1_000) == {"completeness": "red"}
+    assert lights(HOUR, {"records_per_hour": 1_000}, 2)["completeness"] == "yellow"
+    assert "completeness" not in lights(HOUR, {"records_per_hour": 1_000}, 0)
+    assert lights({"records": 0, "views": 0}, {"records_per_hour": 1_000}) == {"completeness": "red"}
 
 
 @pytest.mark.parametrize("document", [{}, {"records": 0, "views": 0, "bad": None}, {"records": None}])
