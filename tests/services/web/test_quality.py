@@ -9,11 +9,11 @@ from typing import Any, Final
 
 import pytest
 
+from movie_stream.alerts import expectations
 from movie_stream.alerts.expectations import ExpectationsRefused
 from movie_stream.mongo.client import opened
 from movie_stream.mongo.schema import ensure
 from movie_stream.settings import Settings
-from movie_stream.web import server
 from tests.support import reference
 from tests.support.reference import HOUR_MS, Record
 from tests.support.stored import store
@@ -26,7 +26,7 @@ HOURS: Final = (40, 10, 0, 30, 5)
 
 def partitions() -> list[list[Record]]:
     """The second has a view, and rubbish before and after it."""
-    first = [
+    first: list[dict[str, Any]] = [
         {**reference.A_VIEW, "timestamp": NOON_MS + hour * HOUR_MS + i, "rating": None if i % 2 else 3, "price": 1}
         for hour, views in enumerate(HOURS)
         for i in range(views)
@@ -51,8 +51,8 @@ def expecting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, table: str) -> No
     """As if ALERTS_FILE had this table."""
     file = tmp_path / "alerts.toml"
     file.write_text(f"[quality]\n{table}\n")
-    load = server.expectations.load
-    monkeypatch.setattr(server.expectations, "load", lambda path: load(file))
+    load = expectations.load
+    monkeypatch.setattr(expectations, "load", lambda path: load(file))
 
 
 async def quality(settings: Settings, **within: Any) -> Any:

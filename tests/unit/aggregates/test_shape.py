@@ -34,6 +34,14 @@ def test_a_document_without_a_list_is_one_row_and_lacks_nothing() -> None:
     assert (row["_id"], row["total_views"], row["avg_rating"]) == ("hourly_x", 2, None)
 
 
+def test_figures_beside_a_list_are_a_row_whatever_the_list_holds() -> None:
+    shape = Shape.of(NAMED["data_quality"])
+    assert (shape.is_list, shape.entries, shape.row) == (False, "refused", shape.fields)
+    [row] = shape.rows({"_id": "a", "records": 3, "refused": []})
+    assert (row["_id"], row["records"], "reason" in row) == ("a", 3, False)
+    assert [column.name for column in shape.flat_row][-4:] == ["rank", "kind", "reason", "count"]
+
+
 def test_an_empty_list_is_no_row() -> None:
     shape = Shape.of(NAMED["top_users"])
     assert list(shape.rows({"_id": "a", "top_users": []})) == []
