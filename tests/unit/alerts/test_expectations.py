@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -171,3 +173,11 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: bytes, say
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ExpectationsRefused, match=r"none\.toml"):
         load(tmp_path / "none.toml")
+
+
+def test_the_example_of_the_documentation_says_every_key() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "quality.md").read_text(encoding="utf-8")
+    [example] = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    table = tomllib.loads(example)["quality"]
+    assert list(table) == [field.name for field in fields(Expectations)]
+    assert parsed(table).without_price is None
