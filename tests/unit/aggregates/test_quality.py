@@ -14,9 +14,19 @@ from hypothesis import strategies as st
 
 from movie_stream.aggregates import quality
 from movie_stream.aggregates.accumulator import Accumulator, DeadLetter, Rules
-from movie_stream.aggregates.quality_figures import KINDS_AT_MOST, OTHER_REASONS, kept_of_records, with_refused
-from movie_stream.aggregates.results import RESULTS
+from movie_stream.aggregates.fields import Count, Field
+from movie_stream.aggregates.quality_figures import (
+    KINDS_AT_MOST,
+    OTHER_REASONS,
+    Partition,
+    Records,
+    Refused,
+    kept_of_records,
+    with_refused,
+)
+from movie_stream.aggregates.results import RESULTS, Result
 from movie_stream.aggregates.vocabulary import Vocabulary
+from movie_stream.aggregates.window import DAY
 from movie_stream.events.reasons import kind_of
 from tests.support import reference
 from tests.support.examples import examples
@@ -65,7 +75,7 @@ def with_copies(records: list[list[Record]], data: st.DataObject) -> dict[tuple[
     return copies
 
 
-def reasons_of(pipeline: Pipeline, wanted: reference.Documents) -> Counter[tuple[str, str]]:
+def reasons_of(pipeline: Pipeline) -> Counter[tuple[str, str]]:
     return Counter((letter.kind, kind_of(letter.reason)) for letter in pipeline.letters.values() if letter.refused)
 
 
@@ -85,7 +95,7 @@ def test_documents_are_those_of_a_plain_loop(
         assert document["refused"] == sorted(
             document["refused"], key=lambda one: (-one["count"], one["kind"], one["reason"])
         )
-    assert told == reasons_of(pipeline, wanted)
+    assert told == reasons_of(pipeline)
     total = sum(document["records"] for document in wanted.values())
     assert total == sum(map(len, records)), "each record is counted once"
 
@@ -256,6 +266,25 @@ def test_what_is_known_of_the_past_is_saved_in_blocks_of_a_size() -> None:
     restored.apply(chunk_of_records(0, [*records, *again], 300, 600))
     (document,) = merged([m for _, m in restored.partials(1)], 1, random.Random(1), QUALITY)["data_quality"].values()
     assert (document["records"], document["new_genres"], document["retitled"]) == (600, 300, 0)
+
+
+def test_another_result_by_partition_is_an_entry() -> None:
+    fields: dict[str, Field] = {"partition": Partition(), "records": Records(), "late": Refused("late")}
+    fields["views"] = Count()
+    declared = (Result("quality_of_days", DAY, fields, by="partition", prefix="quality"), *QUALITY)
+    day_ms = 24 * HOUR_MS
+    records = views(*({"timestamp": NOON_MS + shift} for shift in (0, HOUR_MS, day_ms, -HOUR_MS, 2 * day_ms)))
+    partitions = [[], records]
+    found = merged(run(partitions, random.Random(3), Rules(), declared=declared).log, 2, random.Random(3), declared)
+    assert found["quality_of_days"] == {
+        name: {"_id": name, "partition": 1, "records": all_of_it, "late": late, "views": all_of_it - late}
+        for name, all_of_it, late in (
+            ("quality_1_2024-10-31", 2, 0),
+            ("quality_1_2024-11-01", 2, 1),
+            ("quality_1_2024-11-02", 1, 0),
+        )
+    }
+    assert len(found["data_quality"]) == 4
 
 
 def test_without_such_a_result_nothing_is_kept() -> None:

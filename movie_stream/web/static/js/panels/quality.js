@@ -72,7 +72,7 @@ class Lights {
   draw({ light, total, partitions }) {
     const worst = partitions.filter((row) => row.light === light);
     const where = light === total.light || !worst.length ? "" : worst.map(nameOf).join(", ");
-    const words = element("strong", {}, t(`light.${light}`), where && `: ${where}`);
+    const words = element("strong", {}, where ? t("quality.where", { light: t(`light.${light}`), where }) : t(`light.${light}`));
     this.#root.replaceChildren(
       element("p", { class: `verdict-line ${light}` }, lamp(light), words),
       element("dl", { class: "facts" }, ...FACTS.filter(({ when }) => !when || when(total)).map((fact) => factOf(fact, total))),
