@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 import msgspec
 import numpy as np
@@ -32,6 +33,7 @@ from movie_stream.aggregates.quality_figures import (
 from movie_stream.aggregates.results import Result
 from movie_stream.aggregates.users import fitting
 from movie_stream.aggregates.vocabulary import Vocabulary
+from movie_stream.aggregates.window import Window
 from movie_stream.columnar.columns import Bools, Column, Ints, order_of
 from movie_stream.columnar.packed_names import PackedNames
 from movie_stream.events.contract import MAX_TIMESTAMP_MS, MISSING
@@ -71,12 +73,13 @@ class Uncounted(Protocol):
     def refused(self) -> bool: ...
 
 
-class _Views(NamedTuple):
+@dataclass(frozen=True)
+class _Views:
     """What is looked at in views, in the order of the log."""
 
     batch: Batch
-    watermark_ms: Ints
-    """Of the partition after each."""
+    before_ms: int | None
+    """The partition's watermark before them."""
     timed: Bools | None
     """Which have a Kafka timestamp; None: all have."""
     delay_ms: Ints | None
@@ -85,6 +88,16 @@ class _Views(NamedTuple):
     """The views that were the first of their genre."""
     retitled: Ints
     """The views whose title is not the film's last."""
+
+    def pieces(self, window: Window) -> tuple[Ints, Ints]:
+        """Where the piece of each window begins, and that window's start."""
+        times_ms, before_ms = self.batch.timestamp_ms, -1 if self.before_ms is None else self.before_ms
+        first, last = (window.start_of(max(before_ms, int(time_ms))) for time_ms in (times_ms[0], times_ms.max()))
+        if first == last:  # as it mostly is
+            return np.zeros(1, np.int64), np.array([first])
+        starts = window.starts(np.maximum(np.maximum.accumulate(times_ms), before_ms))
+        begins = np.flatnonzero(np.diff(starts, prepend=-1))
+        return begins, starts[begins]
 
 
 class Quality:
@@ -118,9 +131,6 @@ class Quality:
             _count_rest(figures, batch, rest, watermark_ms)
 
     def _looked_at(self, batch: Batch, times_ms: Ints, watermark_ms: int | None) -> _Views:
-        watermarks = np.maximum.accumulate(batch.timestamp_ms)
-        if watermark_ms is not None:
-            np.maximum(watermarks, watermark_ms, out=watermarks)
         timed: Bools | None = None
         delay: Ints | None = None
         if times_ms.min() < 0 or times_ms.max() > MAX_TIMESTAMP_MS:
@@ -128,7 +138,7 @@ class Quality:
             times_ms = np.where(timed, times_ms, batch.timestamp_ms)
         if timed is None or timed.any():
             delay = times_ms - batch.timestamp_ms
-        return _Views(batch, watermarks, timed, delay, self._see_genres(batch), self._retitle(batch))
+        return _Views(batch, watermark_ms, timed, delay, self._see_genres(batch), self._retitle(batch))
 
     def _see_genres(self, batch: Batch) -> Ints:
         """Notes the genres; returns the views that were the first of theirs."""
@@ -245,14 +255,8 @@ class Quality:
 
 def _count(figures: Groups, views: _Views) -> None:
     """Adds views to the groups of their windows, each of which has one piece of them."""
-    window, batch, held = figures.result.window, views.batch, figures.held
-    starts = window.starts(views.watermark_ms[[0, -1]])
-    if starts[0] == starts[1]:  # as it mostly is
-        begins, starts = np.zeros(1, np.int64), starts[:1]
-    else:
-        of_each = window.starts(views.watermark_ms)
-        begins = np.flatnonzero(np.diff(of_each, prepend=-1))
-        starts = of_each[begins]
+    batch, held = views.batch, figures.held
+    begins, starts = views.pieces(figures.result.window)
     counts = np.diff(begins, append=len(batch))
     rows = figures.rows(starts, None)
     figures.touch(rows, batch.offset[begins + counts - 1])
