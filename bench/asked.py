@@ -57,6 +57,7 @@ def _page(last: str) -> list[tuple[str, dict[str, Any]]]:
         ("activity", week),
         ("audience", month),
         ("top-users", within),
+        ("quality", within),
         ("workers", {}),
         ("dead-letters", {}),
     ]

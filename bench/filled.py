@@ -124,7 +124,7 @@ def _documents_of(result: Result, made: Made) -> Iterator[RawBSONDocument]:
             figures = _figures(sum(views[row]), sum(rated[row]), sum(micro[row]), "", made.newest_ms)
             if result.top is not None:
                 figures["components"] = films.top(result.top.limit, row, figures["views"])
-            yield _encoded(result, Key(result.window, start_ms, ""), figures)
+            yield _encoded(result, Key(result.window, start_ms, "0" if result.of_records else ""), figures)
 
 
 def _figures(views: int, rated: int, micro: int, genre: str, newest_ms: int) -> dict[str, Any]:
@@ -146,6 +146,12 @@ def _figures(views: int, rated: int, micro: int, genre: str, newest_ms: int) -> 
         "new_users": users // 5,
         "sessions": users * 5 // 4,
         "session_ms": users * 55 * _MINUTE_MS,
+        "records": views + views // 100,
+        **dict.fromkeys(("duration.count", "price.count", "timed"), views),
+        "refused": [("bad", f"reason {at}", views // 500) for at in range(5)],
+        **dict.fromkeys(("new_genres", "retitled"), 0),
+        "delay_ms": 700 * views,
+        "longest_delay_ms": 4_000,
         "top_users": [(40 - rank, 95 * (40 - rank), f"user-{rank}") for rank in range(10)],
     }
 

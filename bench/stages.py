@@ -38,6 +38,7 @@ STAGES: Final = (
     ("results: cut into groups", "movie_stream.aggregates.accumulator:Accumulator._count"),
     ("result: {0.result.collection}", "movie_stream.aggregates.groups:Groups.apply"),
     ("results: active_users, top_users", "movie_stream.aggregates.users:Users.apply"),
+    ("result: data_quality", "movie_stream.aggregates.quality:Quality.apply"),
     ("partials", "movie_stream.aggregates.accumulator:Accumulator.partials"),
     ("checkpoint: {0.__class__.__name__}", "movie_stream.aggregates.accumulator:Accumulator.freeze"),
     ("checkpoint: {0.__class__.__name__}", "movie_stream.aggregates.merger:Merger.freeze"),

@@ -68,7 +68,8 @@ def results() -> str:
     """The collections: when a document begins, and what it holds."""
     rows = []
     for result in RESULTS:
-        key = Key(result.window, result.window.start_of(_HALF_PAST_TWO_MS), "action")
+        value = "0" if result.of_records else "action"
+        key = Key(result.window, result.window.start_of(_HALF_PAST_TWO_MS), value)
         fields = ", ".join(_shown(name, field.schema) for name, field in result.fields.items() if name != "slug")
         rows.append((result.collection, _one_for_each(result), f"`{result.document_id(key)}`", fields))
     return _table(("collection", "a document for each", "`_id`", "fields"), rows)

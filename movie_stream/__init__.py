@@ -10,18 +10,19 @@ Where to start reading, in this order, from the core outwards; docs/architecture
 6.  mongo/        the outside world, MongoDB: schema, queries, and writes that only ever move forward
 7.  runs/         which counting of the log this is, and how far it is
 8.  metrics/      what Prometheus is told; catalogue.py declares each metric
-9.  agents/       the two agents: accumulate (views to partials), publish (those to MongoDB); and the worker
-10. app.py        the Faust app: topics, agents and the worker wired together
-11. dead_letters/ records that were refused, and what becomes of them
-12. replay/       files and made-up views, as a producer
-13. client/       the same from Python: views in, results out; its names are to be had from here
-14. odata/        what a BI tool may ask of them, read and turned into queries
-15. web/          the results over HTTP, for programs and for BI tools, and a live page
-16. export/       the same as files and Delta Lake tables
-17. embedded/     a broker and a mongod of one's own, for trying out and for the tests
-18. commands/     one module or folder for each command
-19. cli.py        the command line, with options.py; entry.py is where it begins
-20. console/      what commands share: how they print, and how they end
+9.  alerts/       what the results say by rules of the user's own: pure evaluation, and the way of its alerts
+10. agents/       the two agents: accumulate (views to partials), publish (those to MongoDB); and the worker
+11. app.py        the Faust app: topics, agents and the worker wired together
+12. dead_letters/ records that were refused, and what becomes of them
+13. replay/       files and made-up views, as a producer
+14. client/       the same from Python: views in, results out; its names are to be had from here
+15. odata/        what a BI tool may ask of them, read and turned into queries
+16. web/          the results over HTTP, for programs and for BI tools, and a live page
+17. export/       the same as files and Delta Lake tables
+18. embedded/     a broker and a mongod of one's own, for trying out and for the tests
+19. commands/     one module or folder for each command
+20. cli.py        the command line, with options.py; entry.py is where it begins
+21. console/      what commands share: how they print, and how they end
 
 Below all of it: settings.py (the settings), errors.py (the errors), masking.py (keeps passwords out of texts).
 """

@@ -4,12 +4,14 @@ follows from RESULTS.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from movie_stream.aggregates.fields import Count, End, Rated, Revenue, Sessions, Sum
+from movie_stream.aggregates.quality_figures import NewGenres, Partition, Records, Refused, Retitled, Without
 from movie_stream.aggregates.results import CALLED, RESULTS, Result
+from movie_stream.aggregates.shape import Column as ShapeColumn
 from movie_stream.aggregates.shape import Kind, Shape
 from movie_stream.aggregates.window import ALL_TIME, DAY
 
@@ -23,7 +25,10 @@ MEASURES: Final = "_Measures"
 Type = Literal["text", "int64", "double", "datetime", "date"]
 """A column's type."""
 _TYPES: Final[dict[Kind, Type]] = {"time": "datetime", "count": "int64", "number": "double", "text": "text"}
-_ADDITIVE: Final = (Count, Rated, Sum, Revenue, Sessions)
+_ADDITIVE: Final = (
+    *(Count, Rated, Sum, Revenue, Sessions),
+    *(Records, Refused, Without, NewGenres, Retitled),
+)
 """Fields whose sum over any rows means something. Distinct people of two rows may be the same people, and an average of
 averages is none.
 """
@@ -68,18 +73,32 @@ class Relationship:
     to_column: str
 
 
-def table_of(result: Result) -> Table:
-    """The table of a result: its documents, or the rows of its list.
+def tables_of(result: Result) -> list[Table]:
+    """The tables of a result: its documents, the rows of its list, or both where the documents have figures besides.
 
-    >>> [column.name for column in table_of(RESULTS[1]).columns]
+    >>> [column.name for column in tables_of(RESULTS[1])[0].columns]
     ['timestamp', 'rank', 'movie_id', ..., 'day', 'hour_of_day', 'slug']
     """
     shape = Shape.of(result)
+    if not shape.entries or shape.is_list:
+        return [_table(result, shape, shape.row, flat=shape.is_list)]
+    # The figures of a document only once: nobody is to add up what stands in each row of its list.
+    rows = [column for column in shape.flat_row if not _is_figure(column, result)]
+    return [_table(result, shape, shape.fields, flat=False), _table(result, shape, rows, flat=True)]
+
+
+def _is_figure(column: ShapeColumn, result: Result) -> bool:
+    """Whether a field of a document says how much, and not of what."""
+    field = result.fields.get(column.name)
+    return field is not None and column.kind in ("count", "number") and not isinstance(field, Partition)
+
+
+def _table(result: Result, shape: Shape, of: Sequence[ShapeColumn], *, flat: bool) -> Table:
     fields = {**result.fields, **(result.top.columns if result.top else {})}
     by_day = result.window is DAY
     columns = [
         Column(column.name, _TYPES[column.kind], additive=isinstance(fields.get(column.name), _ADDITIVE))
-        for column in shape.row
+        for column in of
         if not isinstance(fields.get(column.name), End) and not (by_day and column.name in ("date", shape.start))
     ]
     if shape.start:
@@ -91,13 +110,13 @@ def table_of(result: Result) -> Table:
         columns[names.index("slug")] = Column("slug", "text", hidden=True)
     elif "genre" in names:
         columns.append(Column("slug", "text", read=False, hidden=True))
-    name = f"{result.collection}_flat" if shape.entries else result.collection
-    return Table(name, _row(result, shape), tuple(columns), shape.start, bool(shape.start) and not by_day)
+    name = f"{result.collection}_flat" if flat else result.collection
+    return Table(name, _row(result, shape, flat=flat), tuple(columns), shape.start, bool(shape.start) and not by_day)
 
 
 def tables(results: Iterable[Result] = RESULTS) -> list[Table]:
     """The tables of the results, in their order."""
-    return [table_of(result) for result in results]
+    return [table for result in results for table in tables_of(result)]
 
 
 def relationships(of: Iterable[Table]) -> list[Relationship]:
@@ -121,12 +140,12 @@ def source_of_genres(results: Iterable[Result] = RESULTS) -> str:
     return next(r.collection for r in results if r.by_genre and r.window is ALL_TIME)
 
 
-def _row(result: Result, shape: Shape) -> str:
+def _row(result: Result, shape: Shape, *, flat: bool) -> str:
     """What a row is of."""
     by = [CALLED[result.by]] if result.by else []
     each = [name for name in [result.window.name, *by] if result.window is not ALL_TIME or name in by]
     which = f"each {' and '.join(each)}" if each else "all time"
-    if not shape.entries:
+    if not flat or shape.entries is None:
         return f"a row for {which}" + (", over all time" if result.window is ALL_TIME and each else "")
     most = result.fields[shape.entries].schema.get("maxItems")
     return f"{f'up to {most} rows' if most else 'rows'} of {shape.entries} for {which}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final, TypeVar
@@ -16,6 +16,7 @@ from movie_stream.aggregates.arrivals import Arrivals
 from movie_stream.aggregates.batch import Batch, GroupedBatch
 from movie_stream.aggregates.groups import Block, Groups, compact, released
 from movie_stream.aggregates.local_time import LocalHours
+from movie_stream.aggregates.quality import Quality, QualityBlock
 from movie_stream.aggregates.reader import Reader
 from movie_stream.aggregates.refused import BadReplayHeader, OpenOriginals, RefusedBlock, original_of
 from movie_stream.aggregates.results import RESULTS, Result
@@ -32,7 +33,7 @@ _ASKED_AT_ONCE: Final = 1 << 16
 """Users of whom is asked where they belong, so that what is made of their names stays small."""
 
 Time = TypeVar("Time", int, Ints)
-Entry = Block | UsersBlock | UserDaysBlock | RefusedBlock
+Entry = Block | UsersBlock | UserDaysBlock | RefusedBlock | QualityBlock
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Entry] = msgspec.msgpack.Decoder(Entry)
 
@@ -119,16 +120,18 @@ class Accumulator:
         )
         self._refused = OpenOriginals()
         self._arrivals = Arrivals()
+        self._quality = Quality(self._results, self.partition, self.vocabulary)
         names = {"genre": self.vocabulary.slugs, "movie_id": self.vocabulary.movies, "user_id": self.users.names}
         self._of_views = [
             Groups(result, names.get(result.grouped_by or ""), self.vocabulary, live=True)
             for result in self._results
-            if not result.of_users
+            if not (result.of_users or result.of_records)
         ]
         self._by_column: defaultdict[str, list[Groups]] = defaultdict(list)
         for groups in self._of_views:  # those by none are summed up from those by genre, of which there are few
             self._by_column[groups.result.grouped_by or "genre"].append(groups)
-        self._groups = {groups.result.collection: groups for groups in (*self._of_views, *self.users.figures)}
+        kept = (*self._of_views, *self.users.figures, *self._quality.figures)
+        self._groups = {groups.result.collection: groups for groups in kept}
 
     @property
     def threshold_ms(self) -> int:
@@ -162,38 +165,46 @@ class Accumulator:
         for part in _parts(chunk, originals):
             copies = {offset: originals[offset] for offset in part.replays if offset in originals}
             again = {offset for offset, original in copies.items() if not self._refused.is_open(original, offset)}
+            others: list[DeadLetter] = []
             for row in np.flatnonzero(np.isin(part.offsets, [*again, *strange])).tolist():
                 offset = int(part.offsets[row])
                 if offset in again:
                     reason = f"its original, at {copies[offset]}, or another copy of it counts already, or is too old"
-                    letters.append(self._dead_letter(part, row, "again", reason, copies[offset]))
+                    others.append(self._dead_letter(part, row, "again", reason, copies[offset]))
                 else:
-                    letters.append(self._dead_letter(part, row, "bad", strange[offset]))
+                    others.append(self._dead_letter(part, row, "bad", strange[offset]))
                     self._refused.refuse(offset)
-            letters += self._apply(part.without({*again, *strange}), copies)
-        return sorted(letters, key=lambda letter: letter.offset)
+            letters += self._apply(part.without({*again, *strange}), copies, others)
+        return letters
 
-    def _apply(self, chunk: Chunk, copies: Mapping[int, int]) -> list[DeadLetter]:
-        """Applies records, of which those in `copies` (offset to original) are copies of open originals."""
+    def _apply(self, chunk: Chunk, copies: Mapping[int, int], others: Sequence[DeadLetter] = ()) -> list[DeadLetter]:
+        """Applies records, of which those in `copies` (offset to original) are copies of open originals.
+
+        `others` are of records that stood among them and were told apart before. What is returned holds them too.
+        """
         batch, refusals = self._reader.read(chunk)
         refused = [
             self._dead_letter(chunk, bad.index, "bad", chunk.unreadable.get(offset, bad.reason), copies.get(offset))
             for bad, offset in zip(refusals, chunk.offsets[[bad.index for bad in refusals]].tolist(), strict=True)
         ]
         batch, late = self._split_late(batch, chunk, copies)
+        refused += late
+        for letter in refused:
+            if letter.original is None:
+                self._refused.refuse(letter.offset)
+        uncounted = sorted((*refused, *others), key=lambda letter: letter.offset)
+        watermark_ms = self.watermark_ms
         if len(batch):
             self._reader.add_users(batch)
             self._count(batch)
             self._arrivals.add(chunk.times_ms, batch.index, batch.timestamp_ms)
             self.watermark_ms = max(self.watermark_ms or 0, int(batch.timestamp_ms.max()))
             self._count_misplaced(batch.ids["user_id"])
-        refused += late
-        for letter in refused:
-            if letter.original is None:
-                self._refused.refuse(letter.offset)
-        if copies:
-            refused += self._close(chunk, batch, copies)
-        return sorted(refused, key=lambda letter: letter.offset)
+        times_ms = chunk.times_ms if len(batch) == len(chunk) else chunk.times_ms[batch.index]
+        self._quality.apply(batch, times_ms, uncounted, watermark_ms)
+        if not copies:
+            return uncounted
+        return sorted((*uncounted, *self._close(chunk, batch, copies)), key=lambda letter: letter.offset)
 
     def _count(self, batch: Batch) -> None:
         """Adds the views to all results; those that are by the same column share the groups of the shortest window."""
@@ -310,6 +321,7 @@ class Accumulator:
             groups.unsaved.values[:] = False
         self._refused.start(self.position)  # a checkpoint may come before the first record
         refused = list(self._refused.blocks(snapshot, self._block_bytes))
+        blocks.extend(map(_ENCODER.encode, self._quality.freeze(snapshot, self._block_bytes)))
         users = self.users.freeze(snapshot, self._block_bytes)
         return chain(released(blocks), map(_ENCODER.encode, chain(users, refused)))
 
@@ -320,6 +332,8 @@ class Accumulator:
             self._groups[block.collection].merge(block)
         elif isinstance(block, RefusedBlock):
             self._refused.load(block)
+        elif isinstance(block, QualityBlock):
+            self._quality.load(block)
         else:
             self.users.load(block)
 
@@ -330,6 +344,7 @@ class Accumulator:
             groups.unsent.values[:] = False
             groups.unsaved.values[:] = False
         self.users.settle()
+        self._quality.settle()
         self._refused.loaded(position)
         self._elsewhere, self._some_elsewhere = Column(np.bool_), False
         self.forget()
@@ -346,8 +361,9 @@ class Accumulator:
             if length is not None:
                 groups.drop((groups.starts + length <= threshold) & ~groups.unsent.values)
         self.users.forget(threshold)
+        self._quality.forget(self.watermark_ms)
         for names in self.vocabulary.of_groups:
-            compact(names, self._of_views)
+            compact(names, (*self._of_views, self._quality))
 
 
 def _parts(chunk: Chunk, originals: Mapping[int, int]) -> Iterator[Chunk]:

@@ -41,7 +41,7 @@ class Batch:
     """
     user_names: Spans
     numbers: dict[str, Ints]
-    """rating and revenue in millionths, duration in minutes; MISSING where there is none."""
+    """rating, price and revenue in millionths, duration in minutes; MISSING where there is none."""
 
     def __len__(self) -> int:
         return len(self.offset)

@@ -34,8 +34,8 @@ SCALE: Final = {"rating": MICRO, "revenue": MICRO, "duration": 1}
 """How many of a number's integer units make one of the unit that people read."""
 
 _DATE: Final[Schema] = {"bsonType": "date"}
-_COUNT: Final[Schema] = {"bsonType": ["int", "long"], "minimum": 0}
-_TEXT: Final[Schema] = {"bsonType": "string"}
+COUNT: Final[Schema] = {"bsonType": ["int", "long"], "minimum": 0}
+TEXT: Final[Schema] = {"bsonType": "string"}
 _NUMBER: Final[Schema] = {"bsonType": ["double", "int", "long"], "minimum": 0}
 _NUMBER_OR_NULL: Final[Schema] = {"bsonType": ["double", "int", "long", "null"], "minimum": 0}
 
@@ -74,7 +74,7 @@ class Genre:
 
     stored: ClassVar[str] = "Genre()"
     needs: ClassVar[tuple[Aggregator, ...]] = (SmallestSpelling(),)
-    schema: ClassVar[Schema] = _TEXT
+    schema: ClassVar[Schema] = TEXT
 
     def value(self, key: Key, figures: Figures) -> str:
         return str(figures[SmallestSpelling.name])
@@ -86,7 +86,7 @@ class Slug:
 
     stored: ClassVar[str] = "Slug()"
     needs: ClassVar[tuple[Aggregator, ...]] = ()
-    schema: ClassVar[Schema] = _TEXT
+    schema: ClassVar[Schema] = TEXT
 
     def value(self, key: Key, figures: Figures) -> str:
         return key.value
@@ -98,7 +98,7 @@ class Member:
 
     needs: ClassVar[tuple[Aggregator, ...]] = ()
     stored: ClassVar[str] = "Member()"
-    schema: ClassVar[Schema] = _TEXT
+    schema: ClassVar[Schema] = TEXT
 
     def value(self, key: Key, figures: Figures) -> str:
         return key.value
@@ -159,7 +159,7 @@ class Count:
 
     stored: ClassVar[str] = "Count()"
     needs: ClassVar[tuple[Aggregator, ...]] = (ViewCount(),)
-    schema: ClassVar[Schema] = _COUNT
+    schema: ClassVar[Schema] = COUNT
 
     def value(self, key: Key, figures: Figures) -> int:
         return int(figures[ViewCount.name])
@@ -170,7 +170,7 @@ class Sum:
     """The sum of `duration` (minutes) over the views that have one."""
 
     number: Literal["duration"]
-    schema: ClassVar[Schema] = _COUNT
+    schema: ClassVar[Schema] = COUNT
 
     @property
     def stored(self) -> str:
@@ -222,7 +222,7 @@ class Rated:
 
     stored: ClassVar[str] = "Rated()"
     needs: ClassVar[tuple[Aggregator, ...]] = (CountOf("rating"),)
-    schema: ClassVar[Schema] = _COUNT
+    schema: ClassVar[Schema] = COUNT
 
     def value(self, key: Key, figures: Figures) -> int:
         return int(figures["rating.count"])
@@ -274,7 +274,7 @@ class Distinct:
 
     member: Literal["user_id", "movie_id"]
     lg_k: int = 14
-    schema: ClassVar[Schema] = _COUNT
+    schema: ClassVar[Schema] = COUNT
 
     @property
     def stored(self) -> str:
@@ -307,7 +307,7 @@ class Title:
 
     stored: ClassVar[str] = "Title()"
     needs: ClassVar[tuple[Aggregator, ...]] = (NewestView(),)
-    schema: ClassVar[Schema] = _TEXT
+    schema: ClassVar[Schema] = TEXT
 
     def value(self, key: Key, figures: Figures) -> str:
         return str(figures[NewestView.name].title)
@@ -319,7 +319,7 @@ class NewestGenre:
 
     stored: ClassVar[str] = "NewestGenre()"
     needs: ClassVar[tuple[Aggregator, ...]] = (NewestView(),)
-    schema: ClassVar[Schema] = _TEXT
+    schema: ClassVar[Schema] = TEXT
 
     def value(self, key: Key, figures: Figures) -> str:
         return str(figures[NewestView.name].genre)
@@ -346,8 +346,8 @@ class Top:
 
     @property
     def schema(self) -> Schema:
-        properties = {self.of: _TEXT, **{name: column.schema for name, column in self.columns.items()}}
-        return _array_of(properties, self.limit)
+        properties = {self.of: TEXT, **{name: column.schema for name, column in self.columns.items()}}
+        return array_of(properties, self.limit)
 
     def value(self, key: Key, figures: Figures) -> Any:
         return [
@@ -368,7 +368,7 @@ class Users:
 
     stored: ClassVar[str] = "Users()"
     needs: ClassVar[tuple[Aggregator, ...]] = (TOTAL_USERS,)
-    schema: ClassVar[Schema] = _COUNT
+    schema: ClassVar[Schema] = COUNT
 
     def value(self, key: Key, figures: Figures) -> int:
         return int(figures[TOTAL_USERS.name])
@@ -380,7 +380,7 @@ class NewUsers:
 
     stored: ClassVar[str] = "NewUsers()"
     needs: ClassVar[tuple[Aggregator, ...]] = (NEW_USERS,)
-    schema: ClassVar[Schema] = _COUNT
+    schema: ClassVar[Schema] = COUNT
 
     def value(self, key: Key, figures: Figures) -> int:
         return int(figures[NEW_USERS.name])
@@ -392,7 +392,7 @@ class ReturningUsers:
 
     stored: ClassVar[str] = "ReturningUsers()"
     needs: ClassVar[tuple[Aggregator, ...]] = (TOTAL_USERS, NEW_USERS)
-    schema: ClassVar[Schema] = _COUNT
+    schema: ClassVar[Schema] = COUNT
 
     def value(self, key: Key, figures: Figures) -> int:
         return int(figures[TOTAL_USERS.name] - figures[NEW_USERS.name])
@@ -404,7 +404,7 @@ class Sessions:
 
     stored: ClassVar[str] = "Sessions()"
     needs: ClassVar[tuple[Aggregator, ...]] = (SESSIONS,)
-    schema: ClassVar[Schema] = _COUNT
+    schema: ClassVar[Schema] = COUNT
 
     def value(self, key: Key, figures: Figures) -> int:
         return int(figures[SESSIONS.name])
@@ -439,7 +439,7 @@ class TopUsers:
 
     @property
     def schema(self) -> Schema:
-        return _array_of({"user_id": _TEXT, "watch_count": _COUNT, "watch_time": _COUNT}, self.limit)
+        return array_of({"user_id": TEXT, "watch_count": COUNT, "watch_time": COUNT}, self.limit)
 
     def value(self, key: Key, figures: Figures) -> Any:
         return [
@@ -448,6 +448,7 @@ class TopUsers:
         ]
 
 
-def _array_of(properties: Mapping[str, Schema], limit: int) -> Schema:
+def array_of(properties: Mapping[str, Schema], limit: int) -> Schema:
+    """The schema of a list of up to `limit` objects with these fields."""
     item = {"bsonType": "object", "required": list(properties), "properties": dict(properties)}
     return {"bsonType": "array", "maxItems": limit, "items": item}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -161,6 +161,23 @@ class Groups:
             if isinstance(held, NamesColumn | NewestColumn):
                 yield from (column.ids for column in held.parts() if column.names is names)
 
+    def renamed(self, names: PackedNames) -> None:
+        """Ends a change of the numbers of these names."""
+        if self.names is names:
+            self.index.rehash()
+
+
+class Naming(Protocol):
+    """What holds numbers of names."""
+
+    def names_in(self, names: PackedNames) -> Iterator[Column]:
+        """The columns that hold numbers of these names."""
+        ...
+
+    def renamed(self, names: PackedNames) -> None:
+        """Ends a change of these numbers."""
+        ...
+
 
 def released(packed: list[bytes]) -> Iterator[bytes]:
     """The packed values one by one, each of which is released before the next one is used."""
@@ -169,12 +186,12 @@ def released(packed: list[bytes]) -> Iterator[bytes]:
         yield packed.pop()
 
 
-def compact(names: PackedNames, groups: Iterable[Groups]) -> None:
-    """Forgets the names that no group uses any more, if most of them are not used."""
+def compact(names: PackedNames, used_by: Iterable[Naming]) -> None:
+    """Forgets the names that nobody uses any more, if most of them are not used."""
     if len(names) <= 10_000:
         return
-    groups = list(groups)
-    columns = [column for group in groups for column in group.names_in(names)]
+    users = list(used_by)
+    columns = [column for user in users for column in user.names_in(names)]
     used = np.unique(np.concatenate([column.values for column in columns] or [np.zeros(0, np.int64)]))
     used = used[used >= 0]
     if len(names) <= 2 * len(used) + 10_000:
@@ -184,6 +201,5 @@ def compact(names: PackedNames, groups: Iterable[Groups]) -> None:
     names.restart(names.texts(used))
     for column in columns:
         column.values[:] = renamed[column.values]
-    for group in groups:
-        if group.names is names:
-            group.index.rehash()
+    for user in users:
+        user.renamed(names)

@@ -112,6 +112,7 @@ class Reader:
             numbers={
                 "rating": views.numbers["rating"],
                 "duration": views.numbers["duration"],
+                "price": price,
                 "revenue": np.where(price == MISSING, self._revenue_per_view_micro, price),
             },
         )

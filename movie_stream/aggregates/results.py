@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Literal
 
-from movie_stream.aggregates.aggregators import Aggregator, NewestTime, OfUsers, TopUsersOf
+from movie_stream.aggregates.aggregators import (
+    Aggregator,
+    CountOf,
+    Members,
+    NewestTime,
+    OfUsers,
+    TopUsersOf,
+    ViewCount,
+)
 from movie_stream.aggregates.fields import (
     Count,
     Date,
@@ -40,11 +48,28 @@ from movie_stream.aggregates.fields import (
     TopUsers,
     Users,
 )
+from movie_stream.aggregates.quality_figures import (
+    MaxDelay,
+    MeanDelay,
+    NewGenres,
+    Partition,
+    Records,
+    Refused,
+    RefusedReasons,
+    Retitled,
+    Without,
+    kept_of_records,
+)
 from movie_stream.aggregates.window import ALL_TIME, DAY, HOUR, MINUTE, Window
 
-By = Literal["genre", "movie_id", "user_id"]
-"""A column that results can be grouped by."""
-CALLED: Final[Mapping[By, str]] = {"genre": "genre", "movie_id": "film", "user_id": "user"}
+By = Literal["genre", "movie_id", "user_id", "partition"]
+"""A column that results can be grouped by; or, for figures of records of every kind, the source partition."""
+CALLED: Final[Mapping[By, str]] = {
+    "genre": "genre",
+    "movie_id": "film",
+    "user_id": "user",
+    "partition": "source partition",
+}
 """What users call one of its values, by column."""
 Index = Mapping[str, int]
 """Field to direction, in order."""
@@ -70,6 +95,14 @@ class Result:
             raise ValueError(
                 f"{self.collection}: figures of users are kept by day alone, without other figures, not by a column"
             )
+        if self.of_records or any(map(kept_of_records, self.held)):
+            kept = all(kept_of_records(held) or isinstance(held, ViewCount | CountOf | Members) for held in self.held)
+            films = all(held.member == "movie_id" for held in self.held if isinstance(held, Members))
+            if not (kept and films and self.of_records and self.window is not ALL_TIME):
+                raise ValueError(
+                    f"{self.collection}: figures of records are kept by partition and hour (or another window), beside "
+                    "numbers of views and of distinct films alone"
+                )
         if self.top and (self.by or not set(self.held) <= {*self.top.held, NewestTime()}):
             raise ValueError(
                 f"{self.collection}: a Top is the only figure of its result but for a Newest, and not by a column"
@@ -100,6 +133,11 @@ class Result:
     def of_users(self) -> bool:
         """Whether users.py keeps the figures."""
         return any(isinstance(held, OfUsers | TopUsersOf) for held in self.held)
+
+    @property
+    def of_records(self) -> bool:
+        """Whether quality.py keeps the figures, of all records of a source partition."""
+        return self.by == "partition"
 
     @cached_property
     def waits(self) -> bool:
@@ -253,5 +291,28 @@ RESULTS: Final = (
         DAY,
         prefix="top_users",
         fields={"date": Date(), "timestamp": Start(), "top_users": TopUsers(10)},
+    ),
+    Result(
+        "data_quality",
+        HOUR,
+        by="partition",
+        prefix="data_quality",
+        fields={
+            "timestamp": Start(),
+            "partition": Partition(),
+            "records": Records(),
+            "views": Count(),
+            "bad": Refused("bad"),
+            "late": Refused("late"),
+            "without_rating": Without("rating"),
+            "without_duration": Without("duration"),
+            "without_price": Without("price"),
+            "unique_movies": Distinct("movie_id"),
+            "new_genres": NewGenres(),
+            "retitled": Retitled(),
+            "avg_delay_s": MeanDelay(),
+            "max_delay_s": MaxDelay(),
+            "refused": RefusedReasons(),
+        },
     ),
 )

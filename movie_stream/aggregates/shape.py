@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
-from movie_stream.aggregates.fields import Count, Schema, Start
+from movie_stream.aggregates.fields import Count, Date, End, Newest, Schema, Start
 from movie_stream.aggregates.results import Result
 from movie_stream.aggregates.window import ALL_TIME
 
@@ -16,6 +16,8 @@ Document = Mapping[str, Any]
 Kind = Literal["time", "count", "number", "text"]
 RANK = "rank"
 """The field of a row that says which entry of its list it is, from 1."""
+_TIMES = (Start, End, Date, Newest)
+"""Fields that say of when a document is, and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class Shape:
         if len(lists) > 1:
             raise ValueError(f"{result.collection}: a document can have one list, not {', '.join(lists)}")
         entries, entry = next(iter(lists.items()), (None, {}))
+        if twice := (entry.keys() | {RANK}) & (schemas.keys() - lists.keys()) if entries else set():
+            raise ValueError(f"{result.collection}: a row would have {', '.join(sorted(twice))} twice")
         return cls(
             result,
             None if result.window is ALL_TIME else _first(result, Start),
@@ -66,9 +70,19 @@ class Shape:
         )
 
     @property
+    def is_list(self) -> bool:
+        """Whether a document is a list of a time, rather than figures, with or without a list beside them."""
+        return bool(self.entries) and all(isinstance(self.result.fields[column.name], _TIMES) for column in self.fields)
+
+    @property
+    def flat_row(self) -> tuple[Column, ...]:
+        """The fields of a row of the flat view, but for its `_id`; none without a list."""
+        return (*self.fields, Column(RANK, "count"), *self.entry) if self.entries else ()
+
+    @property
     def row(self) -> tuple[Column, ...]:
-        """The fields of a row, but for its `_id`: those of the flat view, where there is a list."""
-        return (*self.fields, Column(RANK, "count"), *self.entry) if self.entries else self.fields
+        """The fields of a row, but for its `_id`: those of the flat view, where the document is a list."""
+        return self.flat_row if self.is_list else self.fields
 
     @property
     def one_a_window(self) -> bool:
@@ -81,12 +95,12 @@ class Shape:
         return [entry for entry in entries if isinstance(entry, Mapping)] if isinstance(entries, list) else []
 
     def rows(self, document: Document) -> Iterator[dict[str, Any]]:
-        """The document as rows: itself, or one for each entry of its list, as the flat view has them.
+        """The document as rows: its figures; where it is a list, one for each entry of that, as the flat view has them.
 
         A field that a document of an older version does not have is None.
         """
         base = {"_id": document["_id"], **{column.name: document.get(column.name) for column in self.fields}}
-        if self.entries is None:
+        if not self.is_list:
             yield base
             return
         for rank, entry in enumerate(self.list_of(document), 1):

@@ -240,13 +240,13 @@ class Users:
             start, end = found.start[order], found.end[order]
             count = np.bincount(np.searchsorted(part, found.user), minlength=len(part))
             behind = np.concatenate([[0], np.cumsum(count)])
-            for rows in _fitting(self.names.sizes(part) + _USER_BYTES + _SESSION_BYTES * count, most):
+            for rows in fitting(self.names.sizes(part) + _USER_BYTES + _SESSION_BYTES * count, most):
                 some, sessions = part[rows], slice(behind[rows.start], behind[rows.stop])
                 columns = [self._first.values[some], count[rows].astype(np.int32), start[sessions], end[sessions]]
                 copied.append((UsersBlock, some, [column.tobytes() for column in columns]))
         days = np.arange(len(self._days)) if snapshot else np.flatnonzero(self._days.unsaved)
         for part in _portions(days):
-            for rows in _fitting(self.names.sizes(self._days.user[part]) + _DAY_BYTES, most):
+            for rows in fitting(self.names.sizes(self._days.user[part]) + _DAY_BYTES, most):
                 some = part[rows]
                 columns = [self._days.day[some], self._days.views[some], self._days.minutes[some]]
                 copied.append((UserDaysBlock, self._days.user[some], [column.tobytes() for column in columns]))
@@ -310,10 +310,10 @@ def _portions(rows: AnyInts) -> Iterator[AnyInts]:
         yield rows[at : at + _USERS_IN_BLOCK]
 
 
-def _fitting(sizes: Ints, most: int) -> Iterator[slice]:
+def fitting(sizes: Ints, most: int) -> Iterator[slice]:
     """Splits rows of these sizes so that each part has up to `most` bytes, or one row.
 
-    >>> [(rows.start, rows.stop) for rows in _fitting(np.array([3, 3, 9, 1, 1]), 6)]
+    >>> [(rows.start, rows.stop) for rows in fitting(np.array([3, 3, 9, 1, 1]), 6)]
     [(0, 2), (2, 3), (3, 5)]
     """
     behind, begin, before = np.cumsum(sizes), 0, 0

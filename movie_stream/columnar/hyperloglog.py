@@ -76,7 +76,8 @@ class SketchColumn:
         dense = slots >= 0
         if dense.any():
             register, rank = registers() if registers else register_and_rank(hashes, self.lg_k)
-            index = np.repeat(slots << self.lg_k, counts) + register
+            firsts = slots << self.lg_k
+            index = (firsts if len(firsts) == 1 else np.repeat(firsts, counts)) + register
             if not dense.all():
                 picked = np.repeat(dense, counts)
                 index, rank = index[picked], rank[picked]

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-_OWN: Final = re.compile(r", got |; the record begins with | is '| of its partition so far")
-"""What follows is out of the record itself."""
+_OWN: Final = re.compile(r", got |; the record begins with | is '| of its partition so far| of this partition \(")
+"""What follows is out of the record itself, or says where it stands."""
 _VARIABLE: Final = re.compile(r"\d{4}-\d\d-\d\dT[\d:]+Z|(?<![\w-])[0-9][0-9a-fx,.]*")
 SHOWN: Final = 3
 
@@ -23,6 +23,8 @@ def kind_of(reason: str) -> str:
     'not JSON: trailing characters (byte ...)'
     >>> kind_of("late: 2024-10-31T14:30:00Z is more than 24 h before the newest view of its partition so far")
     'late: ... is more than ... h before the newest view'
+    >>> kind_of("header movie-stream-replay-of: expected an earlier record of this partition (x 0 and ...)")
+    'header movie-stream-replay-of: expected an earlier record'
     """
     came, expected, rule = _OWN.split(reason, maxsplit=1)[0].partition("expected ")
     return _VARIABLE.sub("...", came) + expected + rule  # what is expected is the same in every record

@@ -52,7 +52,7 @@ def documents_at_once(shape: Shape) -> int:
     >>> documents_at_once(Shape.of(RESULTS[0])), documents_at_once(Shape.of(RESULTS[2]))
     (5000, 50)
     """
-    if shape.entries is None:
+    if shape.entries is None or not shape.is_list:
         return ROWS_AT_ONCE
     longest = int(shape.result.fields[shape.entries].schema.get("maxItems", ROWS_AT_ONCE))
     return max(1, ROWS_AT_ONCE // max(1, longest))

@@ -65,7 +65,7 @@ class Documents:
     def rows(self, query: Query) -> int | None:
         """How many rows they amount to; None where MongoDB would take too long to say."""
         shape = query.shape
-        if shape.entries is None:
+        if not shape.is_list:
             return self.count(query)
         length = {"$cond": [{"$isArray": f"${shape.entries}"}, {"$size": f"${shape.entries}"}, 0]}
         pipeline = [{"$match": query.filter()}, {"$group": {"_id": None, "rows": {"$sum": length}}}]

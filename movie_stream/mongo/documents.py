@@ -154,3 +154,32 @@ class TopUsers(TypedDict):
     date: str
     timestamp: datetime
     top_users: list[TopUsersEntry]
+
+
+class DataQualityEntry(TypedDict):
+    """An entry of refused."""
+
+    kind: str
+    reason: str
+    count: int
+
+
+class DataQuality(TypedDict):
+    """A document of data_quality: by hour and source partition."""
+
+    _id: str
+    timestamp: datetime
+    partition: int
+    records: int
+    views: int
+    bad: int
+    late: int
+    without_rating: int
+    without_duration: int
+    without_price: int
+    unique_movies: int
+    new_genres: int
+    retitled: int
+    avg_delay_s: float | None
+    max_delay_s: float | None
+    refused: list[DataQualityEntry]

@@ -31,6 +31,7 @@ SHORT_NAMES: Final[Mapping[str, str]] = {
     "genres": "category_stats",
     "hours": "hourly_metrics",
     "days": "daily_stats",
+    "quality": "data_quality",
 }
 """Other names that a result goes by."""
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -90,13 +91,13 @@ class Query:
     @property
     def fields(self) -> dict[str, int]:
         """The fields to ask for: those of the result, without `_rev` and `_run`."""
-        names = [column.name for column in self.shape.row] if self.flat else self.result.fields
+        names = [column.name for column in self.shape.flat_row] if self.flat else self.result.fields
         return dict.fromkeys(("_id", *names), 1)
 
     @property
     def sortable(self) -> tuple[str, ...]:
         """The fields that `order` may name."""
-        columns = self.shape.row if self.flat else self.shape.fields
+        columns = self.shape.flat_row if self.flat else self.shape.fields
         return ("_id", *(column.name for column in columns))
 
     def filter(self) -> Filter:

@@ -60,10 +60,17 @@ def fingerprint(settings: Settings, topology: Topology) -> dict[str, Any]:
     }
 
 
+_WORDS: Final = {
+    "results": "the list of results (that of another version of movie-stream, or RESULTS was changed)",
+    "format": "the format of what is stored (that of another version of movie-stream)",
+}
+"""What stands for names of the fingerprint that say nothing to a user."""
+
+
 def changes(run: runs.Run, ours: Mapping[str, Any]) -> str:
     """How a run differs from ours, as "X was 3, is 4; ..."; empty if it does not."""
     return "; ".join(
-        f"{name} was {run.fingerprint.get(name)}, is {ours.get(name)}"
+        f"{_WORDS.get(name, name)} was {run.fingerprint.get(name)}, is {ours.get(name)}"
         for name in sorted(ours.keys() | run.fingerprint.keys())
         if run.fingerprint.get(name) != ours.get(name)
     )

@@ -11,9 +11,10 @@ The same as an OData feed, for BI tools: odata_feed.py, and odata_answers.py for
 there is read in the package movie_stream.odata.
 
 The dashboard: series.py, summary.py and panels.py, whose models are in models_of_panels.py, ask what dashboard.py
-holds: rollup.py puts any range together of figures.py, with hours.py, which keeps hours; stored.py has the names of
-what they ask for. fleet.py and pulse.py tell what the workers say of themselves. health.py says whether all of it is
-there, telemetry.py tells Prometheus, also of requests.py, which counts requests.
+holds: rollup.py puts any range together of figures.py, with hours.py, which keeps hours; quality.py adds up and judges
+the quality of the data; stored.py has the names of what they ask for. fleet.py and pulse.py tell what the workers say
+of themselves. health.py says whether all of it is there, telemetry.py tells Prometheus, also of requests.py, which
+counts requests.
 
 What changes, all readers learn from one feed: coalesced.py is what is known of it and what a reader is told next,
 sources.py where it comes from, feed.py brings both together, and changes.py sends it.

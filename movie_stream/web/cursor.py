@@ -30,7 +30,7 @@ _SEAL_BYTES: Final = 16
 _OTHERS_BYTES: Final = 512
 """Room for all that is no text of an event: times, numbers, what an `_id` begins and ends with, and BSON's own."""
 _MOST_TEXT: Final = sum(rule.longest for rule in TEXTS.values())
-_MOST_AGAIN: Final = TEXTS["genre"].longest + max(TEXTS[column].longest for column in CALLED)
+_MOST_AGAIN: Final = TEXTS["genre"].longest + max(TEXTS[column].longest for column in CALLED if column in TEXTS)
 """In the slug and in the `_id`, which may be sorted by beside the texts that they are made of."""
 _BYTES_A_CHARACTER: Final = 4
 LONGEST: Final = -(-(_SEAL_BYTES + _OTHERS_BYTES + _BYTES_A_CHARACTER * (_MOST_TEXT + _MOST_AGAIN)) * 4 // 3)

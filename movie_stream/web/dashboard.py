@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from movie_stream.alerts.expectations import Expectations
 from movie_stream.settings import Settings
 from movie_stream.web.asking import Asker
 from movie_stream.web.pulse import Pulse
@@ -22,6 +23,8 @@ class Dashboard:
     asker: Asker
     rollup: Rollup
     pulse: Pulse
+    expectations: Expectations = field(default_factory=Expectations)
+    """What the data's quality is judged by."""
 
     async def range_of(self, given: Mapping[str, Any]) -> TimeRange:
         """The range that the parameters mean, as of now. Raises what `resolved` raises."""

@@ -84,7 +84,7 @@ def _links(app: FastAPI, token_required: bool) -> Iterator[tuple[str, str]]:
 
 def _described(resource: Resource) -> dict[str, Any]:
     shape, result = resource.shape, resource.result
-    columns = shape.row if resource.flat else shape.fields
+    columns = shape.flat_row if resource.flat else shape.fields
     entries = None
     if shape.entries and not resource.flat:
         entries = {"name": shape.entries, "fields": _fields(shape.entry)}

@@ -36,7 +36,7 @@ def document_model(result: Result) -> type[BaseModel]:
 
 def row_model(result: Result) -> type[BaseModel]:
     """A row of the result's flat view."""
-    return create_model(f"{type_name(result)}Row", **_with_id(_fields(Shape.of(result).row)))
+    return create_model(f"{type_name(result)}Row", **_with_id(_fields(Shape.of(result).flat_row)))
 
 
 def page_model(item: type[BaseModel]) -> type[BaseModel]:

@@ -6,6 +6,8 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
+from movie_stream.alerts.expectations import Light
+
 
 class Ranged(BaseModel):
     """An answer of a range, which it names."""
@@ -104,6 +106,57 @@ class DeadLetters(BaseModel):
 
     total: int
     items: list[Refused]
+
+
+class Judged(BaseModel):
+    """A figure that was judged: a share, a number of an hour or seconds; `limit` is the one that it is beyond."""
+
+    figure: str
+    value: float
+    light: Light
+    limit: float | None
+
+
+class Reason(BaseModel):
+    """Why so many records were refused."""
+
+    kind: str
+    reason: str
+    count: int
+
+
+class QualityOf(BaseModel):
+    """The records of a source partition, or of all of them; `completeness` is a share of the expected records, of the
+    hours that are over, and `reasons` are the ten largest.
+    """
+
+    partition: int | None
+    light: Light
+    judged: list[Judged]
+    records: int
+    views: int
+    bad: int
+    late: int
+    without_rating: int
+    without_duration: int
+    without_price: int
+    new_genres: int
+    retitled: int
+    avg_delay_s: float | None
+    max_delay_s: float | None
+    completeness: float | None
+    reasons: list[Reason]
+
+
+class QualityPanel(Ranged):
+    """What the records of a range are worth; `newest` is the newest hour of stream time in it, and `light` the worst of
+    all that are below.
+    """
+
+    newest: datetime | None
+    light: Light
+    total: QualityOf | None
+    partitions: list[QualityOf]
 
 
 class PartitionOf(BaseModel):

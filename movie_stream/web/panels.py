@@ -1,4 +1,6 @@
-"""The panels of the dashboard: genres, films of an hour, activity, audience, users of a day, dead letters, workers."""
+"""The panels of the dashboard: genres, films of an hour, activity, audience, users of a day, data quality (in
+quality.py), dead letters, workers.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +20,7 @@ from movie_stream.web.figures import DAY_MS, HOUR_MS, by_genre
 from movie_stream.web.fleet import refused_by_all, workers
 from movie_stream.web.openapi import operation
 from movie_stream.web.parameters import Parameters, number_parameter
+from movie_stream.web.quality import quality
 from movie_stream.web.ranges import AT, RANGE, TimeRange
 from movie_stream.web.rendering import json_response
 from movie_stream.web.stored import GENRES, HOURS, TOP_MOVIES, TOP_USERS, USERS, Stored
@@ -211,6 +214,7 @@ PANELS: Final[tuple[tuple[str, str, tuple[Any, ...], type[BaseModel], Answer], .
     ("/activity", "Views by day of the week and hour of the day", RANGE, shown.Activity, _activity),
     ("/audience", "Users of each day, new and returning", RANGE, shown.Audience, _audience),
     ("/top-users", "Users of a day with most views", (*RANGE, AT), shown.TopUsersPanel, _top_users),
+    ("/quality", "What the records of each source partition are worth", RANGE, shown.QualityPanel, quality),
     ("/dead-letters", "What the running workers have refused", (), shown.DeadLetters, _dead_letters),
     ("/workers", "The workers, and where they stand", (), shown.Workers, _workers),
 )

@@ -121,7 +121,7 @@ class Resource:
     def listed(self, page: read.Page, query: Query, sealer: Sealer) -> Listed:
         """The documents of a page as they are shown: with all fields, null where an older version had none."""
         rows: list[dict[str, Any]] = page.documents if self.flat else []
-        columns = self.shape.row
+        columns = self.shape.flat_row if self.flat else self.shape.row
         if self.flat:
             items = [{"_id": row["_id"], **_filled(row, columns)} for row in rows]
             rows = items

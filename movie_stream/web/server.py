@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from movie_stream import __version__
+from movie_stream.alerts import expectations
 from movie_stream.errors import MovieStreamError, SettingMissing
 from movie_stream.mongo.client import Database, opened
 from movie_stream.mongo.users import may_write
@@ -55,9 +56,9 @@ _DESCRIPTION: Final = (
 async def serve(settings: Settings, *, insecure: bool, announce: Callable[[str], None]) -> None:
     """Serves until SIGINT or SIGTERM; `announce` is told the address once it can be opened.
 
-    Raises SettingMissing where strangers could come in without a token, unless that is meant (`insecure`), and
-    SettingsError for an address, a port or a MONGODB_URI that cannot be used. A MongoDB that is away is no reason not
-    to begin.
+    Raises SettingMissing where strangers could come in without a token, unless that is meant (`insecure`),
+    SettingsError for an address, a port or a MONGODB_URI that cannot be used, and ExpectationsRefused for an
+    ALERTS_FILE. A MongoDB that is away is no reason not to begin.
     """
     listener = bound(settings.api_host, settings.api_port)
     try:
@@ -85,9 +86,10 @@ async def application(settings: Settings, *, open_to_all: bool = False) -> Async
     """The application, with what runs beside its requests, for as long as the block runs. Raises SettingsError."""
     token = settings.api_token.get_secret_value() if settings.api_token is not None else None
     keeper = Doorkeeper(token)
+    expected = expectations.load(getattr(settings, "alerts_file", None))
     async with opened(settings, **PATIENCE_MS) as db:
         asker = Asker(db)
-        dashboard = Dashboard(settings, asker, Rollup(asker), Pulse(asker))
+        dashboard = Dashboard(settings, asker, Rollup(asker), Pulse(asker), expected)
         feed = Feed(db, asker.forget)
         background = [asyncio.create_task(feed.run()), asyncio.create_task(_warn_of_a_writer(db))]
         try:

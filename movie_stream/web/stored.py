@@ -80,3 +80,4 @@ USERS: Final = stored(
 )
 TOP_MOVIES: Final = stored("top_movies", "movie_id", "title", "genre", "views", "avg_rating")
 TOP_USERS: Final = stored("top_users", "user_id", "watch_count", "watch_time")
+QUALITY: Final = stored("data_quality", "kind", "reason", "count")

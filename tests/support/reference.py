@@ -40,6 +40,7 @@ SKETCHES = {
     ("category_stats", "unique_movies"): 0.009,
     ("hourly_metrics", "unique_users"): 0.009,
     ("daily_stats", "unique_users"): 0.009,
+    ("data_quality", "unique_movies"): 0.009,
 }
 """The figures that are estimated above 300, with their relative standard error."""
 STANDARD_ERRORS = 5
@@ -95,18 +96,31 @@ def expected(
 
     `copies` names of each copy of a refused record, by partition and offset, the offset of its original.
     """
-    applied, dead_letters = told_apart(partitions, rules, copies)
-    return Outcome(documents_of(applied, rules), dead_letters)
+    verdicts = verdicts_of(partitions, rules, copies)
+    applied, dead_letters = told_apart(verdicts)
+    documents = documents_of(applied, rules)
+    return Outcome({**documents, "data_quality": data_quality(verdicts)}, dead_letters)
 
 
-def told_apart(
+class Verdict(NamedTuple):
+    """What became of a record."""
+
+    partition: int
+    offset: int
+    record_time_ms: int | None
+    view: View | None
+    """None if it does not count."""
+    kind: str
+    """Of dead letters, see Outcome; empty for a view that is no copy."""
+
+
+def verdicts_of(
     partitions: Sequence[Iterable[Record]],
     rules: Rules = DEFAULT_RULES,
     copies: Mapping[tuple[int, int], int] = MappingProxyType({}),
-) -> tuple[list[View], set[tuple[int, int, str]]]:
-    """The views that count; and of the other records, and of copies, partition, offset and kind."""
-    applied: list[View] = []
-    dead_letters: set[tuple[int, int, str]] = set()
+) -> list[Verdict]:
+    """What became of each record, in the order of the partitions' logs."""
+    verdicts = []
     for partition, records in enumerate(partitions):
         watermark = None
         counts: set[int] = set()  # offsets of originals that count, by themselves or by a copy
@@ -116,21 +130,27 @@ def told_apart(
             first = offset if first is None else first
             original = copies.get((partition, offset))
             if original is not None and (original in counts or (original >= first and original not in refused)):
-                dead_letters.add((partition, offset, "again"))
+                verdicts.append(Verdict(partition, offset, record_time_ms, None, "again"))
                 continue
             view, wrong = judged(value, record_time_ms, watermark, rules)
             if view is None:
-                dead_letters.add((partition, offset, wrong))
+                verdicts.append(Verdict(partition, offset, record_time_ms, None, wrong))
                 if original is None:
                     refused.add(offset)
                 continue
             counts.add(offset if original is None else original)
-            if original is not None:
-                dead_letters.add((partition, offset, "counted"))
-            applied.append(view)
+            kind = "" if original is None else "counted"
+            verdicts.append(Verdict(partition, offset, record_time_ms, view, kind))
             if watermark is None or view.timestamp_ms > watermark:
                 watermark = view.timestamp_ms
-    return applied, dead_letters
+    return verdicts
+
+
+def told_apart(verdicts: Iterable[Verdict]) -> tuple[list[View], set[tuple[int, int, str]]]:
+    """The views that count; and of the other records, and of copies, partition, offset and kind."""
+    verdicts = list(verdicts)
+    applied = [verdict.view for verdict in verdicts if verdict.view is not None]
+    return applied, {(verdict.partition, verdict.offset, verdict.kind) for verdict in verdicts if verdict.kind}
 
 
 def judged(
@@ -261,7 +281,7 @@ def millionths(event: Mapping[str, object], field: str, largest: int) -> int | N
 
 
 def documents_of(applied: Sequence[View], rules: Rules) -> Documents:
-    """The documents of all collections."""
+    """The documents of all collections that are made of views alone."""
     return {
         "movies_aggregates": movies_aggregates(applied),
         "top_movies": top_movies(applied),
@@ -447,6 +467,57 @@ def top_users(applied: Sequence[View]) -> dict[str, Document]:
     return with_ids(documents)
 
 
+def data_quality(verdicts: Iterable[Verdict]) -> dict[str, Document]:
+    """Record by record. A reason is written here as its kind; see `differing_fields`."""
+    documents: dict[str, Document] = {}
+    watermarks: dict[int, int] = {}
+    films: dict[str, set[str]] = defaultdict(set)
+    delays: dict[str, list[int]] = defaultdict(list)
+    refused: dict[str, Counter[str]] = defaultdict(Counter)
+    genres: set[tuple[int, str]] = set()
+    titles: dict[tuple[int, str], str] = {}
+    for partition, _, record_time_ms, view, kind in verdicts:
+        own_ms = record_time_ms if record_time_ms is not None and 0 <= record_time_ms < YEAR_9999_MS else None
+        if view is not None:
+            watermarks[partition] = max(watermarks.get(partition, 0), view.timestamp_ms)
+        hour = watermarks.get(partition, own_ms or 0) // HOUR_MS * HOUR_MS
+        name = f"data_quality_{partition}_{second(hour)}"
+        document = documents.setdefault(name, {"timestamp": date(hour), "partition": partition, **_NO_RECORDS})
+        document["records"] += 1
+        if view is None:
+            if kind != "again":
+                document[kind] += 1
+                refused[name][kind] += 1
+            continue
+        document["views"] += 1
+        document["without_rating"] += view.rating_micro is None
+        document["without_duration"] += view.duration_min is None
+        document["without_price"] += view.price_micro is None
+        films[name].add(view.movie_id)
+        document["new_genres"] += (partition, view.slug) not in genres
+        genres.add((partition, view.slug))
+        document["retitled"] += titles.get((partition, view.movie_id), view.title) != view.title
+        titles[partition, view.movie_id] = view.title
+        if own_ms is not None:
+            delays[name].append(own_ms - view.timestamp_ms)
+    for name, document in documents.items():
+        document["unique_movies"] = len(films[name])
+        if delays[name]:
+            document["avg_delay_s"] = sum(delays[name]) / (len(delays[name]) * 1_000)
+            document["max_delay_s"] = max(delays[name]) / 1_000
+        most_first = sorted(refused[name].items(), key=lambda one: (-one[1], one[0]))
+        document["refused"] = [{"kind": kind, "reason": kind, "count": count} for kind, count in most_first]
+    return with_ids(documents)
+
+
+_NO_RECORDS: Document = {
+    **dict.fromkeys(("records", "views", "bad", "late"), 0),
+    **dict.fromkeys(("without_rating", "without_duration", "without_price"), 0),
+    **dict.fromkeys(("unique_movies", "new_genres", "retitled"), 0),
+    **dict.fromkeys(("avg_delay_s", "max_delay_s", "refused")),
+}
+
+
 def grouped(applied: Iterable[View], key: Any) -> Iterable[tuple[Any, list[View]]]:
     groups: dict[Any, list[View]] = defaultdict(list)
     for view in applied:
@@ -514,7 +585,8 @@ def same(documents: Mapping[str, Any], expected: Documents) -> list[str]:
     """How documents (by collection, then by `_id` or in a list) differ from the expected ones.
 
     Everything is equal exactly, types of numbers included, but for the sketches' figures: equal up to 300,
-    within five standard errors above. `_rev` and `_run` are not looked at, nor are collections that are not expected.
+    within five standard errors above; and of refused records the numbers by kind are compared, not the reasons.
+    `_rev` and `_run` are not looked at, nor are collections that are not expected.
     """
     differences = []
     for collection in sorted(expected):
@@ -544,9 +616,20 @@ def differing_fields(collection: str, where: str, found: Mapping[str, Any], want
             tolerance = STANDARD_ERRORS * SKETCHES[collection, field] * wanted[field]
             if not isinstance(found[field], int) or abs(found[field] - wanted[field]) > tolerance:
                 differences.append(f"{where} {field}: {found[field]!r} is not {wanted[field]} +- {tolerance:.0f}")
+        elif (collection, field) == ("data_quality", "refused"):
+            if refused_by_kind(found[field]) != refused_by_kind(wanted[field]):
+                differences.append(f"{where} {field}: {found[field]!r} is not {wanted[field]!r}, reasons aside")
         elif not equal(found[field], wanted[field]):
             differences.append(f"{where} {field}: {found[field]!r} is not {wanted[field]!r}")
     return differences
+
+
+def refused_by_kind(refused: Iterable[Mapping[str, Any]]) -> Counter[str]:
+    """The reasons are said in words that this reference does not know."""
+    counts: Counter[str] = Counter()
+    for one in refused:
+        counts[one["kind"]] += one["count"]
+    return counts
 
 
 def equal(found: Any, wanted: Any) -> bool:

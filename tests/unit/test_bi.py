@@ -13,7 +13,7 @@ import pytest
 
 from bi import generate
 from bi.source import measures
-from bi.source.model import DATES, GENRES, MEASURES, relationships, table_of
+from bi.source.model import DATES, GENRES, MEASURES, relationships, tables_of
 from movie_stream.aggregates.fields import Count, Distinct, Genre, Mean, Slug, Start
 from movie_stream.aggregates.results import RESULTS, Result
 from movie_stream.aggregates.shape import Shape
@@ -22,8 +22,8 @@ from movie_stream.aggregates.window import HOUR
 BI = generate.HERE
 MODEL = BI / "power-bi/project/movie-stream.SemanticModel/definition"
 FEED: dict[str, set[str]] = {
-    f"{shape.result.collection}_flat" if shape.entries else shape.result.collection: {c.name for c in shape.row}
-    for shape in map(Shape.of, RESULTS)
+    **{of.result.collection: {c.name for c in of.fields} for of in map(Shape.of, RESULTS) if not of.is_list},
+    **{f"{of.result.collection}_flat": {c.name for c in of.flat_row} for of in map(Shape.of, RESULTS) if of.entries},
 }
 """Entity set to fields."""
 
@@ -93,8 +93,10 @@ def test_a_query_reads_fields_that_the_feed_has(path: Path) -> None:
 def test_every_result_is_a_table() -> None:
     assert columns().keys() == {*FEED, DATES, GENRES, MEASURES}
     unread = {name: FEED[name] - found for name, found in columns().items() if name in FEED}
+    of_documents = unread.pop("data_quality_flat")
     left_out = set().union(*unread.values())
     assert left_out <= {"window_end", "date", "timestamp"}, "a field is not in the model"
+    assert of_documents < columns()["data_quality"], "what stands in each row of a list would be added up"
 
 
 def test_measures_name_tables_columns_and_measures_that_are_there() -> None:
@@ -125,7 +127,7 @@ def test_relationships_and_visuals_name_what_is_there() -> None:
     found, names = columns(), {measure.name for measure in measures.ALL}
     text = (MODEL / "relationships.tmdl").read_text()
     joined = re.findall(r"(?:from|to)Column: (\w+)\.(\w+)", text)
-    assert len(joined) == 26
+    assert len(joined) == 30
     assert [pair for pair in joined if pair[1] not in found[pair[0]]] == []
     visuals = sorted((BI / "power-bi/project").rglob("visual.json"))
     assert len(visuals) > 10
@@ -161,7 +163,7 @@ def test_a_result_that_a_user_adds_becomes_a_table() -> None:
             "avg_rating": Mean("rating"),
         },
     )
-    table = table_of(result)
+    [table] = tables_of(result)
     assert (table.name, table.says, table.start, table.long) == (
         "hourly_genres",
         "a row for each hour and genre",

@@ -463,13 +463,17 @@ def test_a_session_belongs_to_the_day_it_began_on() -> None:
 def test_an_empty_log_has_no_documents() -> None:
     outcome = expected([[], []])
     assert not any(outcome.documents.values())
-    assert len(outcome.documents) == 9
+    assert len(outcome.documents) == 10
 
 
 def test_partitions_add_up() -> None:
     events: list[Event] = [{"user_id": f"u{n % 3}", "timestamp": T + n * 1000} for n in range(9)]
     spread = [views(*(event for event in events if event["user_id"] == f"u{n}")) for n in range(3)]
-    assert expected(spread).documents == expected([views(*events)]).documents
+    spread_out, together = expected(spread).documents, expected([views(*events)]).documents
+    quality = spread_out.pop("data_quality")
+    assert {(one["partition"], one["records"]) for one in quality.values()} == {(0, 3), (1, 3), (2, 3)}
+    assert [one["records"] for one in together.pop("data_quality").values()] == [9]
+    assert spread_out == together
 
 
 def test_same_says_what_differs() -> None:

@@ -26,7 +26,7 @@ FLOORS: Final = (
     {"events", "console", "tables", "metrics"},
     {"aggregates"},
     {"kafka", "mongo", "embedded"},
-    {"runs"},
+    {"runs", "alerts"},
     {"agents", "dead_letters", "odata", "replay"},
     {"app", "client", "export", "web"},
     {"commands"},

@@ -41,6 +41,13 @@ _HEADINGS: Final[Mapping[str, str]] = {
     "watch_count": "views",
     "new_users": "new",
     "returning_users": "returning",
+    "partition": "part.",
+    "without_rating": "no rating",
+    "without_duration": "no minutes",
+    "without_price": "no price",
+    "new_genres": "new genres",
+    "delay_s": "delay (s)",
+    "max_delay_s": "longest",
 }
 """Headings of fields, without qualifiers, that are shorter or clearer than their names."""
 
@@ -48,7 +55,7 @@ _HEADINGS: Final[Mapping[str, str]] = {
 def limit_of(result: Result) -> int:
     """The default limit: of lists the newest one, and a single list as a whole."""
     shape = Shape.of(result)
-    if not shape.entries:
+    if not shape.is_list:
         return _LIMIT
     return 1 if shape.start else MOST
 
@@ -57,9 +64,9 @@ async def answer(db: Database, timezone: str, query: Query) -> Answer:
     """The answer of MongoDB. The limit of the query is that of documents, or of entries in a single list."""
     page, shape = await read.page(db, query), query.shape
     documents, more = page.documents, page.next is not None
-    if shape.entries and query.result.window is ALL_TIME:
+    if shape.is_list and query.result.window is ALL_TIME:
         more = more or any(len(shape.list_of(document)) > query.limit for document in documents)
-        documents = [{**document, shape.entries: shape.list_of(document)[: query.limit]} for document in documents]
+        documents = [{**document, str(shape.entries): shape.list_of(document)[: query.limit]} for document in documents]
     rows = [row for document in documents for row in shape.rows(document)]
     peak = any(isinstance(field, PeakHour) for field in query.result.fields.values())
     return Answer(
@@ -80,13 +87,13 @@ def _more(shape: Shape, limit: int) -> str:
     >>> _more(Shape.of(result_named("genres")), 24), _more(Shape.of(result_named("top_users")), 2)
     ('24 of more; --limit for more', '2 days of more; --limit for more')
     """
-    unit = f" {shape.result.window.name}{'s' * (limit > 1)}" if shape.entries and shape.start else ""
+    unit = f" {shape.result.window.name}{'s' * (limit > 1)}" if shape.is_list and shape.start else ""
     return f"{limit:,}{unit} of more; " + ("--limit for more" if limit < MOST else "--until for those before")
 
 
 def _tables(shape: Shape, documents: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> list[Table]:
     """One table, or one for each list."""
-    if shape.entries:
+    if shape.is_list:
         columns = [_column(column, shape) for column in shape.row[len(shape.fields) :]]
         return [Table(_title_of_list(shape, document), columns, list(shape.rows(document))) for document in documents]
     columns = [_column(column, shape) for column in shape.fields if _is_shown(column, shape)]

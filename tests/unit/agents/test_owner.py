@@ -252,7 +252,7 @@ async def test_mongodb_away_holds_nothing_up_and_loses_nothing(monkeypatch: pyte
     await agent._flush(0, owned)
     assert {document.collection for document in sink.written} == {
         *("movies_aggregates", "top_movies", "top_movies_daily", "top_movies_all_time", "category_stats"),
-        *("active_users", "hourly_metrics", "daily_stats", "top_users"),
+        *("active_users", "hourly_metrics", "daily_stats", "top_users", "data_quality"),
     }
     assert agent.finished == {0: len(messages)}
 

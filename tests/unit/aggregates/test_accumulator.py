@@ -151,11 +151,15 @@ def test_what_was_applied_is_dropped_and_what_is_missing_is_noticed() -> None:
         state.apply(chunk(records, 4))
 
 
-def test_a_chunk_of_bad_records_only_moves_the_position_alone() -> None:
+def test_a_chunk_of_bad_records_only_changes_the_quality_alone() -> None:
     state = Accumulator(0, 1, Rules())
     assert [letter.offset for letter in state.apply(chunk_of(0, 0, [b"", None]))] == [0, 1]
-    assert (state.position, state.watermark_ms, state.partials(2)) == (2, None, [])
-    assert len(list(state.freeze(snapshot=True))) == 1, "that they were refused"
+    assert (state.position, state.watermark_ms) == (2, None)
+    [(_, message)] = state.partials(2)
+    sent = partial.decode(message)
+    assert isinstance(sent, partial.Partial)
+    assert sent.block.collection == "data_quality"
+    assert len(list(state.freeze(snapshot=True))) == 2, "that they were refused, and how many"
     assert list(state.freeze(snapshot=False)) == []
 
 
@@ -319,7 +323,7 @@ def test_what_no_view_can_reach_takes_no_memory() -> None:
 
 
 def test_names_that_no_group_uses_are_forgotten() -> None:
-    passing = tuple(result for result in RESULTS if not result.waits)  # whose windows are over soon
+    passing = tuple(result for result in RESULTS if not (result.waits or result.of_records))  # that forget films
     state = Accumulator(0, 1, Rules(allowed_lateness_ms=HOUR_MS), results=passing)
     old = [{"movie_id": f"m{i}", "timestamp": START_MS} for i in range(11_000)]
     new = [{"movie_id": f"m{i}", "timestamp": START_MS + 9 * HOUR_MS, "title": f"t{i}"} for i in (10_999, 3, 20_000)]
@@ -335,7 +339,7 @@ def test_names_that_no_group_uses_are_forgotten() -> None:
     state.apply(chunk(more, state.position))
     found = merged(sent, state.partials(1))
     wanted = reference.expected([records + [(len(records) + i, t, v) for i, t, v in more]], reference.Rules(HOUR_MS))
-    del wanted.documents["top_movies_daily"], wanted.documents["top_movies_all_time"]
+    del wanted.documents["top_movies_daily"], wanted.documents["top_movies_all_time"], wanted.documents["data_quality"]
     assert reference.same(found, wanted.documents) == []
 
 

@@ -36,7 +36,7 @@ DECLARED: Final = (BY_FILM, BY_USER)
 
 def expected(partitions: list[list[reference.Record]]) -> reference.Documents:
     """The documents, by a plain loop over what counts."""
-    applied, _ = reference.told_apart(partitions)
+    applied, _ = reference.told_apart(reference.verdicts_of(partitions))
     film_minutes = {}
     for (movie, start), group in grouped(applied, lambda v: (v.movie_id, v.timestamp_ms // MINUTE_MS * MINUTE_MS)):
         newest = max(view.timestamp_ms for view in group)

@@ -13,6 +13,7 @@ from movie_stream.aggregates import merger as merger_module
 from movie_stream.aggregates import partial
 from movie_stream.aggregates.accumulator import Accumulator, Rules
 from movie_stream.aggregates.merger import Document, DocumentKey, Merger, OtherRun, StoreKey
+from movie_stream.aggregates.results import RESULTS
 from movie_stream.events.chunk import chunk_of
 from tests.support import reference
 from tests.support.examples import examples
@@ -76,7 +77,7 @@ def test_messages_come_in_step() -> None:
     assert merger.documents(100) == []
     with pytest.raises(RuntimeError, match=f"expected offset {len(messages)} of movie-partials, got 99"):
         merger.apply(chunk_of(0, 99, messages))
-    assert len(documents) == 9
+    assert len(documents) == len(RESULTS)
 
 
 def test_a_revision_grows_with_every_change_of_every_partition() -> None:

@@ -25,8 +25,9 @@ from movie_stream.aggregates.fields import (
     Users,
 )
 from movie_stream.aggregates.merger import DocumentKey, Merger
+from movie_stream.aggregates.quality_figures import Records
 from movie_stream.aggregates.results import RESULTS, Result
-from movie_stream.aggregates.window import DAY, HOUR
+from movie_stream.aggregates.window import ALL_TIME, DAY, HOUR
 from movie_stream.events.chunk import chunk_of
 from movie_stream.events.contract import MICRO
 from tests.support import reference
@@ -56,6 +57,7 @@ def test_the_documents_fields_and_nothing_else() -> None:
         ("hourly_metrics", "hourly_2024-10-31T14:00:00Z"),
         ("daily_stats", "sci-fi_2024-10-31"),
         ("top_users", "top_users_2024-10-31"),
+        ("data_quality", "data_quality_sci-fi_2024-10-31T14:00:00Z"),
     ],
 )
 def test_ids(collection: str, name: str) -> None:
@@ -96,6 +98,10 @@ def test_a_new_result_is_one_entry() -> None:
         (lambda: Result("x", DAY, {"users": Users(), "views": Count()}), "kept by day alone"),
         (lambda: Result("x", DAY, {"films": Top(3, "movie_id", {"t": Title()})}, by="genre"), "not by a column"),
         (lambda: Result("x", DAY, {"films": Top(3, "movie_id", {}), "longest": Max("duration")}), "the only figure"),
+        (lambda: Result("x", HOUR, {"records": Records()}), "kept by partition"),
+        (lambda: Result("x", ALL_TIME, {"records": Records()}, by="partition"), "kept by partition"),
+        (lambda: Result("x", HOUR, {"rating": Mean("rating")}, by="partition"), "kept by partition"),
+        (lambda: Result("x", HOUR, {"users": Distinct("user_id")}, by="partition"), "kept by partition"),
     ],
 )
 def test_what_cannot_be_counted_is_refused(result: Callable[[], Result], why: str) -> None:

@@ -23,6 +23,7 @@ def test_where_a_window_starts_and_what_counts() -> None:
         "top_movies_daily": ("timestamp", None),
         "top_movies_all_time": (None, None),
         "top_users": ("timestamp", None),
+        "data_quality": ("timestamp", "views"),
     }
 
 
@@ -33,10 +34,24 @@ def test_a_document_without_a_list_is_one_row_and_lacks_nothing() -> None:
     assert (row["_id"], row["total_views"], row["avg_rating"]) == ("hourly_x", 2, None)
 
 
+def test_figures_beside_a_list_are_a_row_whatever_the_list_holds() -> None:
+    shape = Shape.of(NAMED["data_quality"])
+    assert (shape.is_list, shape.entries, shape.row) == (False, "refused", shape.fields)
+    [row] = shape.rows({"_id": "a", "records": 3, "refused": []})
+    assert (row["_id"], row["records"], "reason" in row) == ("a", 3, False)
+    assert [column.name for column in shape.flat_row][-4:] == ["rank", "kind", "reason", "count"]
+
+
 def test_an_empty_list_is_no_row() -> None:
     shape = Shape.of(NAMED["top_users"])
     assert list(shape.rows({"_id": "a", "top_users": []})) == []
     assert list(shape.rows({"_id": "a"})) == []
+
+
+def test_a_row_has_no_name_twice() -> None:
+    result = Result("mine", DAY, fields={"watch_count": Date(), "one": TopUsers(10)})
+    with pytest.raises(ValueError, match="mine: a row would have watch_count twice"):
+        Shape.of(result)
 
 
 def test_two_lists_have_no_rows() -> None:

@@ -165,7 +165,9 @@ def test_short_names_are_of_results() -> None:
 
 
 def test_another_name_is_answered_with_those_there_are() -> None:
-    with pytest.raises(UsageError, match=r"RESULT: expected one of movies_aggregates, .*, days, workers, got 'films'"):
+    with pytest.raises(
+        UsageError, match=r"RESULT: expected one of movies_aggregates, .*, quality, workers, got 'films'"
+    ):
         result_named("films", "RESULT", "workers")
 
 

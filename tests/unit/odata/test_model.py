@@ -53,7 +53,7 @@ def test_the_properties_are_those_that_mongodb_holds(one: EntitySet) -> None:
     else:
         assert names == [KEY, *one.result.fields]
     nullable = {column.name for column in one.properties if column.nullable}
-    assert nullable == {name for name in names if "avg" in name or name in ("max_rating", "min_rating")}
+    assert nullable == {name for name in names if "avg" in name or name in ("max_rating", "min_rating", "max_delay_s")}
 
 
 def test_the_metadata_describe_every_set_with_its_key_and_types() -> None:

@@ -71,11 +71,14 @@ def test_a_cursor_of_every_order_is_taken_again_however_long_the_texts_are(resou
     genre = "\U00010400" * TEXTS["genre"].longest
     texts = {name: "\U00010400" * rule.longest for name, rule in TEXTS.items()}
     texts |= {"genre": genre, "slug": slug_of(genre), "date": "2024-10-31", "peak_hour": "14:00"}
+    texts |= {"kind": "late", "reason": "\U00010400" * 200}
     key = {"genre": genre, "movie_id": texts["movie_id"], "user_id": texts["user_id"]}.get(resource.result.by or "", "")
     texts["_id"] = (
         resource.result.document_id(Key(resource.result.window, 1_730_383_200_000, key)) + "_1000" * resource.flat
     )
-    kinds = {column.name: column.kind for column in resource.shape.row} | {"_id": "text"}
+    kinds = {
+        column.name: column.kind for column in (resource.shape.flat_row if resource.flat else resource.shape.fields)
+    } | {"_id": "text"}
     of_kind = {"time": datetime(2024, 10, 31, tzinfo=UTC), "count": 2**62, "number": 1.5}
     fields = sorted(resource._query(1).sortable, key=lambda name: -len(texts.get(name, "")))
     for order in [*([field] for field in fields), fields[:8]]:

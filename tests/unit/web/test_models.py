@@ -25,7 +25,7 @@ def test_a_model_has_the_fields_of_its_result(result: Result) -> None:
     shape = Shape.of(result)
     assert set(properties(document_model(result))) == {"_id", *result.fields}
     if shape.entries:
-        assert properties(row_model(result)) == ["_id", *(column.name for column in shape.row)]
+        assert properties(row_model(result)) == ["_id", *(column.name for column in shape.flat_row)]
         entries = document_model(result).model_json_schema()["$defs"][f"{document_model(result).__name__}Entry"]
         assert list(entries["properties"]) == [column.name for column in shape.entry]
 

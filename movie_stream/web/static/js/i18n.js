@@ -47,6 +47,8 @@ function formatsOf(tag) {
     whole: new Intl.NumberFormat(tag, { maximumFractionDigits: 0 }),
     two: new Intl.NumberFormat(tag, { minimumFractionDigits: 2, maximumFractionDigits: 2 }),
     one: new Intl.NumberFormat(tag, { minimumFractionDigits: 0, maximumFractionDigits: 1 }),
+    percent: new Intl.NumberFormat(tag, { style: "percent", maximumFractionDigits: 1 }),
+    permyriad: new Intl.NumberFormat(tag, { style: "percent", maximumFractionDigits: 2 }),
     compact: new Intl.NumberFormat(tag, { notation: "compact", maximumFractionDigits: 1 }),
     moment: new Intl.DateTimeFormat(tag, { ...date, ...time, ...utc }),
     day: new Intl.DateTimeFormat(tag, { ...date, ...utc }),
@@ -67,6 +69,12 @@ export const number = (value) => (known(value) ? formats.whole.format(value) : N
 /** With a tenth where that says something. */
 export const tenths = (value) => (Math.abs(value) < 100 && known(value) ? formats.one.format(value) : number(value));
 export const rating = (value) => (known(value) ? formats.two.format(value) : NONE);
+/** A share of a whole in per cent, with more digits where it is small; of nothing there is none. */
+export function percent(part, whole) {
+  if (!known(part) || !whole) return NONE;
+  const share = part / whole;
+  return (share < 0.1 ? formats.permyriad : formats.percent).format(share);
+}
 /** 1234567 as 1.2M, for axes. */
 export const compact = (value) => formats.compact.format(value);
 
@@ -87,11 +95,13 @@ export const longWeekday = (index) => formats.longWeekday.format(new Date(Date.U
 /** A time span: below ten seconds in milliseconds or seconds, above in seconds, minutes and so on. */
 export function span(milliseconds) {
   if (!known(milliseconds)) return NONE;
+  if (milliseconds < 0) return `−${span(-milliseconds)}`;
   if (milliseconds < 1000) return `${number(milliseconds)} ms`;
   const seconds = milliseconds / 1000;
   if (seconds < 120) return `${tenths(seconds)} s`;
   if (seconds < 7200) return `${number(seconds / 60)} min`;
-  return `${number(seconds / 3600)} h`;
+  if (seconds < 172_800) return `${number(seconds / 3600)} h`;
+  return t("span.days", { n: Math.round(seconds / 86_400) });
 }
 
 /** Two times as "from – to", with the date once where both are of one day. */

@@ -17,6 +17,7 @@ import { audience } from "./panels/audience.js";
 import { deadLetters } from "./panels/dead_letters.js";
 import { films } from "./panels/films.js";
 import { genres } from "./panels/genres.js";
+import { quality } from "./panels/quality.js";
 import { ratings } from "./panels/ratings.js";
 import { users } from "./panels/users.js";
 import { views } from "./panels/views.js";
@@ -27,7 +28,7 @@ import * as state from "./state.js";
 import * as theme from "./theme.js";
 import { Tiles } from "./tiles.js";
 
-const PANELS = [views, genres, films, ratings, activity, audience, users, deadLetters, workers];
+const PANELS = [views, genres, films, ratings, activity, audience, quality, users, deadLetters, workers];
 const BEAT_MS = 2000; // how often figures of the workers are asked for, which nothing announces
 const SLIDE_MS = 30_000; // how often a range that ends now is asked for again
 const GENRES_MS = 10_000;

@@ -1,0 +1,252 @@
+"""What quality.py holds of the records of one source partition, and the fields that documents show of it.
+
+Such figures are by partition, and their windows are of stream time: that of a record is the partition's watermark after
+it. A group of them has one source partition, so that nothing is added up over several.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, Literal
+
+import numpy as np
+
+from movie_stream.aggregates.aggregators import Aggregator, CountOf, Shown, ViewCount, WideColumn
+from movie_stream.aggregates.batch import GroupedBatch
+from movie_stream.aggregates.fields import COUNT, TEXT, Figures, Key, Schema, array_of
+from movie_stream.columnar.columns import Column, Ints
+
+KINDS_AT_MOST: Final = 50
+"""Kinds of reasons that a group tells apart; what comes after them is one more, for each of bad and late."""
+OTHER_REASONS: Final = "other reasons"
+_REASON_AT_MOST: Final = 200
+_SECOND_MS: Final = 1_000
+_NEVER: Final = np.iinfo(np.int64).min
+_SECONDS: Final[Schema] = {"bsonType": ["double", "int", "long", "null"]}
+
+Reasons = Sequence[tuple[str, str, int]]
+"""Kind (bad or late), kind of the reason, and how many records, in the order in which they first came."""
+
+
+class _OfRecords:
+    """Keeps `update` of what is not made of a batch's groups from being used."""
+
+    __slots__ = ()
+
+    def update(self, column: Any, rows: Ints, grouped: GroupedBatch) -> None:
+        raise TypeError(f"{self} is not made of views by their own time; quality.py keeps it")
+
+
+@dataclass(frozen=True, slots=True)
+class OfRecords(_OfRecords):
+    """A number of records: of all (`records`), of views with a Kafka timestamp (`timed`), `new_genres`, `retitled`."""
+
+    name: str
+
+    @property
+    def stored(self) -> str:
+        return f"OfRecords(name={self.name!r})"
+
+    def column(self, names: Shown, live: bool) -> Column:
+        return Column(np.int64)
+
+    def merge(self, values: Sequence[Any]) -> int:
+        return sum(map(int, values))
+
+
+@dataclass(frozen=True, slots=True)
+class DelaySum(_OfRecords):
+    """The sum over the views of Kafka timestamp minus event time, in milliseconds; it may be below 0."""
+
+    stored: ClassVar[str] = "DelaySum()"
+    name: ClassVar[str] = "delay_ms"
+
+    def column(self, names: Shown, live: bool) -> WideColumn:
+        return WideColumn()
+
+    def merge(self, values: Sequence[Any]) -> int:
+        return sum((int(high) << 32) + int(low) for high, low in values)
+
+
+@dataclass(frozen=True, slots=True)
+class LongestDelay(_OfRecords):
+    """The largest of these differences, None where no view has a Kafka timestamp."""
+
+    stored: ClassVar[str] = "LongestDelay()"
+    name: ClassVar[str] = "longest_delay_ms"
+
+    def column(self, names: Shown, live: bool) -> Column:
+        return Column(np.int64, fill=_NEVER)
+
+    def merge(self, values: Sequence[Any]) -> int | None:
+        return max((int(value) for value in values if value != _NEVER), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedByReason(_OfRecords):
+    """How many records were refused, by kind and kind of the reason."""
+
+    stored: ClassVar[str] = "RefusedByReason()"
+    name: ClassVar[str] = "refused"
+
+    def column(self, names: Shown, live: bool) -> Column:
+        return Column(object, fill=None)
+
+    def merge(self, values: Sequence[Any]) -> Reasons:
+        counts: Counter[tuple[str, str]] = Counter()
+        for value in values:
+            counts.update({(kind, reason): records for kind, reason, records in value or ()})
+        return tuple((kind, reason, records) for (kind, reason), records in counts.items())
+
+
+def with_refused(held: Reasons | None, refused: Iterable[tuple[str, str]]) -> Reasons:
+    """What is held, and these kinds and kinds of reasons in the order of the log.
+
+    >>> with_refused((("bad", "not JSON", 1),), [("late", "late"), ("bad", "not JSON")])
+    (('bad', 'not JSON', 2), ('late', 'late', 1))
+    """
+    counts = {(kind, reason): records for kind, reason, records in held or ()}
+    for kind, reason in refused:
+        key = kind, reason[:_REASON_AT_MOST]
+        if key not in counts and len(counts) >= KINDS_AT_MOST:
+            key = kind, OTHER_REASONS
+        counts[key] = counts.get(key, 0) + 1
+    return tuple((kind, reason, records) for (kind, reason), records in counts.items())
+
+
+RECORDS: Final = OfRecords("records")
+TIMED: Final = OfRecords("timed")
+NEW_GENRES: Final = OfRecords("new_genres")
+RETITLED: Final = OfRecords("retitled")
+DELAY: Final = DelaySum()
+LONGEST_DELAY: Final = LongestDelay()
+REFUSED: Final = RefusedByReason()
+
+
+def kept_of_records(held: Aggregator) -> bool:
+    """Whether quality.py alone can keep this figure."""
+    return isinstance(held, _OfRecords)
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """The source partition that the result is grouped by."""
+
+    stored: ClassVar[str] = "Partition()"
+    needs: ClassVar[tuple[Aggregator, ...]] = ()
+    schema: ClassVar[Schema] = COUNT
+
+    def value(self, key: Key, figures: Figures) -> int:
+        return int(key.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The number of records, of every kind: views, refused ones, and copies whose original counts already."""
+
+    stored: ClassVar[str] = "Records()"
+    needs: ClassVar[tuple[Aggregator, ...]] = (RECORDS,)
+    schema: ClassVar[Schema] = COUNT
+
+    def value(self, key: Key, figures: Figures) -> int:
+        return int(figures[RECORDS.name])
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The number of records that were refused, of one kind."""
+
+    kind: Literal["bad", "late"]
+    needs: ClassVar[tuple[Aggregator, ...]] = (REFUSED,)
+    schema: ClassVar[Schema] = COUNT
+
+    @property
+    def stored(self) -> str:
+        return f"Refused(kind={self.kind!r})"
+
+    def value(self, key: Key, figures: Figures) -> int:
+        return sum(records for kind, _, records in figures[REFUSED.name] if kind == self.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Without:
+    """The number of views in which a number is null or absent."""
+
+    number: Literal["rating", "duration", "price"]
+    schema: ClassVar[Schema] = COUNT
+
+    @property
+    def stored(self) -> str:
+        return f"Without(number={self.number!r})"
+
+    @property
+    def needs(self) -> tuple[Aggregator, ...]:
+        return ViewCount(), CountOf(self.number)
+
+    def value(self, key: Key, figures: Figures) -> int:
+        return int(figures[ViewCount.name] - figures[f"{self.number}.count"])
+
+
+@dataclass(frozen=True, slots=True)
+class NewGenres:
+    """The number of genres whose first view ever in the partition is among the views."""
+
+    stored: ClassVar[str] = "NewGenres()"
+    needs: ClassVar[tuple[Aggregator, ...]] = (NEW_GENRES,)
+    schema: ClassVar[Schema] = COUNT
+
+    def value(self, key: Key, figures: Figures) -> int:
+        return int(figures[NEW_GENRES.name])
+
+
+@dataclass(frozen=True, slots=True)
+class Retitled:
+    """The number of views whose title is not that of the film's view before, in the partition."""
+
+    stored: ClassVar[str] = "Retitled()"
+    needs: ClassVar[tuple[Aggregator, ...]] = (RETITLED,)
+    schema: ClassVar[Schema] = COUNT
+
+    def value(self, key: Key, figures: Figures) -> int:
+        return int(figures[RETITLED.name])
+
+
+@dataclass(frozen=True, slots=True)
+class MeanDelay:
+    """The mean of Kafka timestamp minus event time of the views, in seconds; None where no view has the former."""
+
+    stored: ClassVar[str] = "MeanDelay()"
+    needs: ClassVar[tuple[Aggregator, ...]] = (TIMED, DELAY)
+    schema: ClassVar[Schema] = _SECONDS
+
+    def value(self, key: Key, figures: Figures) -> float | None:
+        count = figures[TIMED.name]
+        return figures[DELAY.name] / (count * _SECOND_MS) if count else None
+
+
+@dataclass(frozen=True, slots=True)
+class MaxDelay:
+    """The largest of these differences, in seconds; None where no view has a Kafka timestamp."""
+
+    stored: ClassVar[str] = "MaxDelay()"
+    needs: ClassVar[tuple[Aggregator, ...]] = (LONGEST_DELAY,)
+    schema: ClassVar[Schema] = _SECONDS
+
+    def value(self, key: Key, figures: Figures) -> float | None:
+        longest = figures[LONGEST_DELAY.name]
+        return None if longest is None else longest / _SECOND_MS
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedReasons:
+    """The refused records by kind and kind of the reason, most first; of equals the smaller texts."""
+
+    stored: ClassVar[str] = "RefusedReasons()"
+    needs: ClassVar[tuple[Aggregator, ...]] = (REFUSED,)
+    schema: ClassVar[Schema] = array_of({"kind": TEXT, "reason": TEXT, "count": COUNT}, KINDS_AT_MOST + 2)
+
+    def value(self, key: Key, figures: Figures) -> Any:
+        most_first = sorted(figures[REFUSED.name], key=lambda one: (-one[2], one[0], one[1]))
+        return [{"kind": kind, "reason": reason, "count": records} for kind, reason, records in most_first]

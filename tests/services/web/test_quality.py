@@ -1,0 +1,125 @@
+"""`/quality`: the hours of a range added up by partition, judged by what is expected."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from movie_stream.alerts import expectations
+from movie_stream.alerts.expectations import ExpectationsRefused
+from movie_stream.mongo.client import opened
+from movie_stream.mongo.schema import ensure
+from movie_stream.settings import Settings
+from tests.support import reference
+from tests.support.reference import HOUR_MS, Record
+from tests.support.stored import store
+from tests.support.web_asking import asking, got, moment
+
+NOON_MS: Final = 1_730_376_000_000  # 2024-10-31T12:00:00Z
+HOURS: Final = (40, 10, 0, 30, 5)
+"""Views of the first partition in each hour from noon on; the third hour has none."""
+
+
+def partitions() -> list[list[Record]]:
+    """The second has a view, and rubbish before and after it."""
+    first: list[dict[str, Any]] = [
+        {**reference.A_VIEW, "timestamp": NOON_MS + hour * HOUR_MS + i, "rating": None if i % 2 else 3, "price": 1}
+        for hour, views in enumerate(HOURS)
+        for i in range(views)
+    ]
+    second: list[bytes | None] = [b"rubbish", json.dumps({**reference.A_VIEW, "timestamp": NOON_MS}).encode(), b"{}"]
+    return [
+        [(at, event["timestamp"] + 500 + at, json.dumps(event).encode()) for at, event in enumerate(first)],
+        [(at, NOON_MS + 400 * 24 * HOUR_MS, value) for at, value in enumerate(second)],
+    ]
+
+
+@pytest.fixture
+async def stored(settings: Settings) -> Settings:
+    documents = reference.expected(partitions()).documents["data_quality"]
+    async with opened(settings) as db:
+        await ensure(db)
+        await store(db, {"data_quality": documents})
+    return settings
+
+
+def expecting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, table: str) -> None:
+    """As if ALERTS_FILE had this table."""
+    file = tmp_path / "alerts.toml"
+    file.write_text(f"[quality]\n{table}\n")
+    load = expectations.load
+    monkeypatch.setattr(expectations, "load", lambda path: load(file))
+
+
+async def quality(settings: Settings, **within: Any) -> Any:
+    async with asking(settings) as client:
+        return await got(client, "quality", **within)
+
+
+async def test_figures_are_sums_over_the_hours(stored: Settings) -> None:
+    answer = await quality(stored)
+    total, (first, second) = answer["total"], answer["partitions"]
+    assert (first["partition"], second["partition"], total["partition"]) == (0, 1, None)
+    count = sum(HOURS)
+    assert (first["records"], first["views"], first["bad"], first["late"]) == (count, count, 0, 0)
+    assert (second["records"], second["views"], second["bad"]) == (3, 1, 2)
+    assert (total["records"], total["without_rating"], total["without_price"]) == (count + 3, count // 2 + 1, 1)
+    assert first["avg_delay_s"] == pytest.approx(0.5 + (count - 1) / 2_000)
+    assert first["max_delay_s"] == pytest.approx(0.5 + (count - 1) / 1_000)
+    assert (first["light"], second["light"], answer["light"]) == ("green", "red", "red")
+    assert [one["figure"] for one in second["judged"] if one["limit"] is not None] == ["bad"]
+    assert Counter({one["reason"]: one["count"] for one in total["reasons"]}) == {"bad": 2}
+    assert {one["completeness"] for one in (total, first, second)} == {None}
+
+
+async def test_a_range_has_the_hours_that_it_touches(stored: Settings) -> None:
+    answer = await quality(stored, since=moment(NOON_MS + HOUR_MS * 1.5), until=moment(NOON_MS + HOUR_MS * 3 + 1))
+    assert [(one["partition"], one["records"]) for one in answer["partitions"]] == [(0, HOURS[1] + HOURS[3])]
+    assert answer["newest"] == moment(NOON_MS + 3 * HOUR_MS)
+    nothing = await quality(stored, since="2001-01-01T00:00:00Z", until="2002-01-01T00:00:00Z")
+    assert (nothing["total"], nothing["partitions"], nothing["light"], nothing["newest"]) == (None, [], "grey", None)
+
+
+async def test_completeness_is_of_the_hours_that_are_over(
+    stored: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """An hour without records counts; the newest of each partition does not."""
+    expecting(monkeypatch, tmp_path, "records_per_hour = 25\nbad = []")
+    answer = await quality(stored)
+    first, second = answer["partitions"]
+    assert first["completeness"] == sum(HOURS[:-1]) / (25 * 4) == answer["total"]["completeness"]
+    assert second["completeness"] is None
+    assert (first["light"], second["light"], answer["light"]) == ("yellow", "green", "yellow")
+    assert first["judged"][0] == {"figure": "completeness", "value": 0.8, "light": "yellow", "limit": 0.9}
+
+
+async def test_new_genres_are_judged_by_the_hour(
+    stored: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    expecting(monkeypatch, tmp_path, "new_genres = [1, 1]\nbad = []")
+    answer = await quality(stored)
+    assert answer["total"]["new_genres"] == 2, "one in each partition"
+    assert answer["light"] == "green"
+
+
+async def test_a_file_that_cannot_be_used_is_said_at_the_start(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    expecting(monkeypatch, tmp_path, "bad = 3")
+    with pytest.raises(ExpectationsRefused, match=r"alerts\.toml, \[quality\]: bad: expected two shares"):
+        await quality(settings)
+
+
+async def test_documents_that_lack_fields_do_no_harm(stored: Settings) -> None:
+    """Somebody else's, or those of another version."""
+    async with opened(stored) as db:
+        await db.command("collMod", "data_quality", validator={})
+        await db["data_quality"].insert_one({"_id": "odd", "timestamp": reference.date(NOON_MS)})
+        await db["data_quality"].insert_one({"_id": "odder", "timestamp": reference.date(NOON_MS), "partition": 9})
+    answer = await quality(stored)
+    assert [one["partition"] for one in answer["partitions"]] == [0, 1, 9]
+    assert answer["partitions"][2]["light"] == "grey"
