@@ -9,16 +9,17 @@ Where to start reading, in this order, from the core outwards; docs/architecture
 5.  kafka/        the outside world, Kafka: whole chunks in, acknowledged sends out
 6.  mongo/        the outside world, MongoDB: schema, queries, and writes that only ever move forward
 7.  runs/         which counting of the log this is, and how far it is
-8.  agents/       the two agents: accumulate (views to partials), publish (those to MongoDB); and the worker
-9.  app.py        the Faust app: topics, agents and the worker wired together
-10. dead_letters/ records that were refused, and what becomes of them
-11. replay/       files and made-up views, as a producer
-12. client/       the same from Python: views in, results out; its names are to be had from here
-13. web/          the same over HTTP, and a live page
-14. embedded/     a broker and a mongod of one's own, for trying out and for the tests
-15. commands/     one module or folder for each command
-16. cli.py        the command line, with options.py; entry.py is where it begins
-17. console/      what commands share: how they print, and how they end
+8.  alerts/       what the results say by rules of the user's own: pure evaluation, and the way of its alerts
+9.  agents/       the two agents: accumulate (views to partials), publish (those to MongoDB); and the worker
+10. app.py        the Faust app: topics, agents and the worker wired together
+11. dead_letters/ records that were refused, and what becomes of them
+12. replay/       files and made-up views, as a producer
+13. client/       the same from Python: views in, results out; its names are to be had from here
+14. web/          the same over HTTP, and a live page
+15. embedded/     a broker and a mongod of one's own, for trying out and for the tests
+16. commands/     one module or folder for each command
+17. cli.py        the command line, with options.py; entry.py is where it begins
+18. console/      what commands share: how they print, and how they end
 
 Below all of it: settings.py (the settings), errors.py (the errors), masking.py (keeps passwords out of texts).
 """

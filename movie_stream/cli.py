@@ -385,6 +385,22 @@ def replay_letters(
     _end(run(load_settings(), wanted, through=through, dry_run=dry_run, misplaced=misplaced, all_runs=all_runs))
 
 
+alerts = CommandLine(name="alerts", help="Rules for alerts on the content, and their alerts.", no_args_is_help=True)
+app.add_typer(alerts)
+
+
+@alerts.command(name="check", epilog=_examples("movie-stream alerts check alerts.toml", "movie-stream alerts check"))
+def check_alerts(file: options.RulesFile = None) -> None:
+    """Read a file with rules, and say what they mean, or every mistake in it with its line.
+
+    A file with mistakes ends with exit code 2; workers do not start with it.
+    """
+    from movie_stream.commands.alerts.check import check as run
+    from movie_stream.settings import load_settings
+
+    _end(run(load_settings(), file))
+
+
 @app.command(epilog=_examples("movie-stream doctor", "movie-stream doctor --json"))
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for scripts.")] = False,

@@ -421,3 +421,8 @@ ServePort = Annotated[
     typer.Option("--port", metavar="PORT", help="On which port; 0 takes a free one.", show_default="API_PORT"),
 ]
 Insecure = Annotated[bool, typer.Option("--insecure", help="Let other hosts in without a token.")]
+
+RulesFile = Annotated[
+    Path | None,
+    typer.Argument(metavar="FILE", help="A file with rules (TOML); without it ALERTS_FILE.", show_default=False),
+]

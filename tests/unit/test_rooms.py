@@ -26,7 +26,7 @@ FLOORS: Final = (
     {"events", "console", "tables"},
     {"aggregates"},
     {"kafka", "mongo", "embedded"},
-    {"runs"},
+    {"runs", "alerts"},
     {"agents", "dead_letters", "replay"},
     {"app", "client", "web"},
     {"commands"},
