@@ -5,7 +5,8 @@ context.py is what all of them are given, group.py what they need of the consume
 flush_schedule.py says when a flush is due, tally.py what was done, and delay.py how long it took.
 
 worker.py runs them in one process, over faust_group.py. startup.py connects it; broker_watch.py, group_watch.py and
-partition_watch.py end it where it cannot go on; reporter.py tells how it goes, metrics.py to Prometheus.
+partition_watch.py end it where it cannot go on; reporter.py tells how it goes, metrics.py to Prometheus. alerting.py
+evaluates the rules for alerts, in one worker at a time.
 
 Which agents there are, kafka/cluster/agents.py declares.
 """

@@ -1,6 +1,9 @@
 """Alerts on the content: what the results say, by rules of the user's own.
 
-Pure: rules.py is what a rule says, series.py the figures that it looks at, conditions.py whether it holds of them, and
-evaluation.py the alerts that follow. rule_file.py reads the rules, with keys.py, receivers.py and lines.py, which knows
-where in the file they stand.
+Pure: rules.py is what a rule says, series.py the figures that it looks at, conditions.py whether it holds of them,
+evaluation.py the alerts that follow, wording.py how they are said, and frontier.py up to when results are complete.
+rule_file.py reads the rules, with keys.py, receivers.py and lines.py, which knows where in the file they stand.
+
+With MongoDB: completeness.py is what publishers leave, figures.py reads what rules look at, store.py keeps the alerts
+and who evaluates, and evaluator.py brings all of it together.
 """
