@@ -17,9 +17,12 @@ from typing import Final
 from pymongo.errors import PyMongoError
 
 from movie_stream.agents.startup import Connections
+from movie_stream.alerts.courier import Courier
 from movie_stream.alerts.evaluator import Evaluator, Pass, Topics
 from movie_stream.alerts.figures import Reader
+from movie_stream.alerts.outbox import Outbox
 from movie_stream.alerts.rule_file import RuleFile
+from movie_stream.alerts.sending import insist_on_libraries
 from movie_stream.alerts.store import LEASE, MARGIN, LeaseLost, Store
 from movie_stream.errors import MovieStreamError
 from movie_stream.mongo import workers
@@ -36,6 +39,8 @@ SHARE: Final = 0.1
 RETRY_AT_MOST_S: Final = 30.0
 END_WITHIN_S: Final = 120.0
 """The longest that a worker that is to end at the end evaluates."""
+DELIVERED_WITHIN_S: Final = 15.0
+"""The longest that it delivers after that."""
 
 
 class Alerting:
@@ -53,6 +58,12 @@ class Alerting:
             Topics(events, counts[events], partials, counts[partials]),
             settings.alerts_idle,
         )
+        insist_on_libraries(rules.receivers)
+        self._outbox = Outbox(self._db, context.run_number, rules.rules, rules.deliver_within_ms)
+        self._courier = Courier(self._outbox, rules.receivers, lambda: self._evaluator.holds)
+        self._receivers = rules.receivers
+        self._unsaid: Pass | None = None
+        """What was evaluated, and is not put away for the receivers yet."""
         self._workers: Sequence[WorkerSeen] = ()
         self._asked_s = float("-inf")
         self._turn = asyncio.Lock()
@@ -75,8 +86,13 @@ class Alerting:
             took_s = monotonic() - began_s
             await asyncio.sleep(max(pause_s, took_s * (1 - SHARE) / SHARE if took_s > LOOK_EVERY_S else 0.0))
 
+    async def deliver(self) -> None:
+        """Brings messages to their receivers, for ever."""
+        await self._courier.run()
+
     async def finish(self) -> None:
-        """All is counted, and this worker is about to end: evaluates that, unless another worker does.
+        """All is counted, and this worker is about to end: evaluates that, unless another worker does, and tries to
+        deliver what is new.
 
         Whoever was killed while he evaluated has the lease for a while.
         """
@@ -85,8 +101,9 @@ class Alerting:
         while monotonic() < deadline_s:
             try:
                 async with self._turn:
-                    done = await self._evaluator.step(self._workers, at_the_end=True)
+                    done = await self._step(at_the_end=True)
                     if done is None and self._evaluator.holds:
+                        await self._deliver_what_is_new()
                         return
                     others = await workers.seen(self._db, self._group) if not self._evaluator.holds else ()
             except (LeaseLost, PyMongoError, MovieStreamError) as error:
@@ -106,11 +123,25 @@ class Alerting:
         except (TimeoutError, PyMongoError):
             logger.info("the next worker evaluates the rules for alerts once the lease has ended")
 
-    async def _step(self) -> Pass | None:
-        if monotonic() - self._asked_s > ASK_WORKERS_EVERY_S:
+    async def _step(self, *, at_the_end: bool = False) -> Pass | None:
+        if not at_the_end and monotonic() - self._asked_s > ASK_WORKERS_EVERY_S:
             self._workers = await workers.seen(self._db, self._group)
             self._asked_s = monotonic()
-        return await self._evaluator.step(self._workers)
+        done = await self._evaluator.step(self._workers, at_the_end=at_the_end)
+        if done is not None:
+            self._unsaid = done
+        if self._unsaid is not None and self._evaluator.holds:
+            await self._outbox.abandon(self._receivers)
+            await self._outbox.fill(self._unsaid.until_ms, self._store.lease.now)
+            self._unsaid = None
+        return done
+
+    async def _deliver_what_is_new(self) -> None:
+        try:
+            async with asyncio.timeout(DELIVERED_WITHIN_S):
+                await self._courier.deliver_what_is_new()
+        except TimeoutError:
+            logger.info("messages about alerts are left for the next worker")
 
     def _say(self, error: Exception) -> None:
         """Once, until it works again."""

@@ -92,7 +92,7 @@ class Worker:
             self._group_watch.look_for_strangers(ends=self.cadence is UNTIL_END),
             self._reporter.beat(),
             self._reporter.report(),
-            *(() if self._alerting is None else (self._alerting.run(),)),
+            *(() if self._alerting is None else (self._alerting.run(), self._alerting.deliver())),
         )
 
     async def finish(self) -> None:

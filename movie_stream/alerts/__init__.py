@@ -5,5 +5,6 @@ evaluation.py the alerts that follow, wording.py how they are said, and frontier
 rule_file.py reads the rules, with keys.py, receivers.py and lines.py, which knows where in the file they stand.
 
 With MongoDB: completeness.py is what publishers leave, figures.py reads what rules look at, store.py keeps the alerts
-and who evaluates, and evaluator.py brings all of it together.
+and who evaluates, and evaluator.py brings all of it together. outbox.py is the queue of what receivers are told, which
+courier.py takes to them by the ways that sending.py knows.
 """
