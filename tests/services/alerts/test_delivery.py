@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import importlib
 import logging
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -220,8 +222,12 @@ async def test_old_alerts_and_receivers_that_are_gone(db: Database) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:'imghdr':DeprecationWarning")
-async def test_apprise_sends_it_by_what_its_url_says(db: Database, caplog: pytest.LogCaptureFixture) -> None:
-    pytest.importorskip("apprise")
+async def test_apprise_sends_it_by_what_its_url_says(
+    db: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apprise = importlib.import_module("apprise.apprise")
+    pool = ThreadPoolExecutor()  # it keeps one for the whole process
+    monkeypatch.setattr(apprise, "_shared_executor", pool)
     of = rule("apprise.team")
     async with receiving() as receiver:
         team = Apprise("apprise.team", within_s=5.0, urls=(receiver.url.replace("http://", "json://"),))
@@ -235,6 +241,7 @@ async def test_apprise_sends_it_by_what_its_url_says(db: Database, caplog: pytes
         await deliver_all(db, team)
         assert receiver.received[-1].json["title"] == "warning: busy"
         assert "alert, warning, busy: Drama: 12 views in 1h" in receiver.received[-1].json["message"]
+    pool.shutdown()
     assert await outbox(db).waiting() == 0
 
 
