@@ -223,3 +223,28 @@ async def test_one_evaluates_and_the_others_wait(db: Database) -> None:
     assert await two.step((), at_the_end=True) is not None
     with pytest.raises(LeaseLost):
         await one.store.begin(START_MS)
+
+
+async def test_what_a_process_found_that_was_stopped_meanwhile_is_refused(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "MARGIN", timedelta())
+    publisher, reader = Publisher(db), Interrupted(db)
+    stopped = evaluator(db, "stopped", reader)
+    for hour in range(6):
+        await publisher.publish(hour, 2 if hour == 2 else 4)
+
+    async def stop() -> None:
+        reader.after = None
+        past = {"$subtract": ["$$NOW", 60_000]}
+        await db["_alerting"].update_many({"kind": "control"}, [{"$set": {"until": past}}])
+        lease = stopped.store.lease
+        stopped.store.lease = dataclasses.replace(lease, until=lease.now - timedelta(minutes=1))
+        await publisher.publish(2, 4)
+        await settle(evaluator(db, "next"))
+
+    monkeypatch.setattr(stopped, "rules", RULES[1:])
+    reader.after = stop
+    with pytest.raises(LeaseLost):
+        await stopped.step((), at_the_end=True)
+    assert await found(db) == wanted(publisher) == []
