@@ -21,6 +21,7 @@ from movie_stream.alerts.courier import Courier
 from movie_stream.alerts.evaluator import Evaluator, Pass, Topics
 from movie_stream.alerts.figures import Reader
 from movie_stream.alerts.outbox import Outbox
+from movie_stream.alerts.quality import light_by
 from movie_stream.alerts.rule_file import RuleFile
 from movie_stream.alerts.sending import insist_on_libraries
 from movie_stream.alerts.store import LEASE, MARGIN, LeaseLost, Store
@@ -53,7 +54,7 @@ class Alerting:
         self._store = Store(self._db, context.run_number, holder)
         self._evaluator = Evaluator(
             self._store,
-            Reader(self._db, context.run_number),
+            Reader(self._db, context.run_number, light_by(rules.quality)),
             rules.rules,
             Topics(events, counts[events], partials, counts[partials]),
             settings.alerts_idle,

@@ -6,7 +6,7 @@ Every function raises the driver's errors as they are.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from movie_stream.aggregates.shape import Shape
 from movie_stream.alerts.conditions import LIGHTS, looks_back
 from movie_stream.alerts.rule_file import QUALITY
 from movie_stream.alerts.rules import ALL, EACH, RatingFalling, Rule
-from movie_stream.alerts.series import Series
+from movie_stream.alerts.series import Light, Series
 from movie_stream.errors import MovieStreamError
 from movie_stream.events.moment import datetime_of, timestamp_ms_of
 from movie_stream.mongo.client import Database, majority_acknowledged
@@ -28,8 +28,6 @@ LIMIT_MS: Final = 20_000
 """How long MongoDB may work on one query."""
 _PARTITION: Final = "partition"
 
-Light = Callable[[Mapping[str, Any]], str]
-"""The verdict on a document of `data_quality`: grey, green, yellow or red."""
 Range = tuple[int, int]
 
 
@@ -112,6 +110,13 @@ class Reader:
             return None
         first_ms = timestamp_ms_of(found[0][start])
         return first_ms - first_ms % rule.window_ms
+
+    async def last(self, rule: Rule) -> int | None:
+        """The end of the last window that has any."""
+        result = source_of(rule)
+        start = str(Shape.of(result).start)
+        found = await self._of(result).find({"_run": Int64(self._run)}, {start: 1}).sort(start, -1).limit(1).to_list(1)
+        return timestamp_ms_of(found[0][start]) + (result.window.length_ms or 0) if found else None
 
     async def figures(self, rule: Rule, begin_ms: int, end_ms: int) -> Figures:
         """What the rule needs to know for its windows from one time to before another."""

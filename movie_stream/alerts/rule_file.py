@@ -15,6 +15,7 @@ from movie_stream.aggregates.shape import Shape
 from movie_stream.alerts import keys
 from movie_stream.alerts.keys import Key, Mistake, Reading, RulesRefused
 from movie_stream.alerts.lines import Lines
+from movie_stream.alerts.quality import check_expectations
 from movie_stream.alerts.receivers import Receiver, read_receivers
 from movie_stream.alerts.rules import (
     ALL,
@@ -91,6 +92,7 @@ def parsed(text: str, name: str, environment: Mapping[str, str]) -> RuleFile:
     if not given and not reading.mistakes:
         reading.wrong((), "expected at least one table [[rule]], got none")
     quality = top.get("quality")
+    check_expectations(reading, quality)
     if reading.mistakes:
         raise RulesRefused(path=name, mistakes=sorted(reading.mistakes, key=lambda mistake: mistake.line))
     delivery = reading.values(top["delivery"], ("delivery",), _DELIVERY)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from movie_stream.columnar.columns import Ints
 
 Floats = NDArray[np.float64]
+Light = Callable[[Mapping[str, Any]], str]
+"""The verdict on a document of `data_quality`: grey, green, yellow or red."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
+
+from pymongo.errors import ExecutionTimeout
+
+from movie_stream.mongo.client import Database
+from movie_stream.mongo.query import DOWN, UP, Direction, Order, Position, behind
+from movie_stream.mongo.read import LIMIT_MS, Page, QueryTooSlow
 
 ALERTS: Final = "alerts"
 ALERTING: Final = "_alerting"
@@ -83,3 +91,46 @@ INDEXES: Final[Mapping[str, tuple[Mapping[str, int], ...]]] = {
 }
 EXPIRING: Final[Mapping[str, tuple[str, int]]] = {DELIVERIES: ("done", DELIVERED_FOR_S)}
 """Collections with a TTL index; a message that is not done has no such time."""
+
+ORDER: Final[Order] = (("open", DOWN), ("start", DOWN), ("_id", UP))
+"""Those that last first, and then the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertQuery:
+    """Alerts, in their order."""
+
+    limit: int
+    states: Sequence[str] = ("open", "ended")
+    rule: str | None = None
+    severity: str | None = None
+    since: datetime | None = None
+    """That start then or later; aware, like `until`."""
+    until: datetime | None = None
+    """That start before."""
+    after: Position | None = None
+    """Only what stands behind this position: the next page."""
+
+    def filter(self) -> dict[str, Any]:
+        """Which alerts, as MongoDB is asked for them."""
+        wanted: dict[str, Any] = {"state": {"$in": list(self.states)}}
+        wanted |= {name: of for name in ("rule", "severity") if (of := getattr(self, name)) is not None}
+        times = {"$gte": self.since, "$lt": self.until}
+        if bounds := {operator: time for operator, time in times.items() if time is not None}:
+            wanted["start"] = bounds
+        if self.after is not None:
+            wanted["$or"] = behind(ORDER, self.after)
+        return wanted
+
+
+async def alerts_page(db: Database, query: AlertQuery, limit_ms: int = LIMIT_MS) -> Page:
+    """The alerts of the query. Raises QueryTooSlow, and the driver's errors as they are."""
+    sort: list[tuple[str, Direction]] = list(ORDER)
+    cursor = db[ALERTS].find(query.filter(), dict.fromkeys(FIELDS, 1)).sort(sort).limit(query.limit + 1)
+    try:
+        found = await cursor.max_time_ms(limit_ms).to_list(query.limit + 1)
+    except ExecutionTimeout as error:
+        raise QueryTooSlow(collection=ALERTS, limit_ms=limit_ms) from error
+    documents = found[: query.limit]
+    end = tuple(documents[-1].get(field) for field, _ in ORDER) if len(found) > query.limit else None
+    return Page(documents, end)

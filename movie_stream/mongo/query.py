@@ -105,9 +105,9 @@ class Query:
         start, sort = self.shape.start, self.sort
         times = {} if start is None else {"$gte": _rounded_up(self.since), "$lt": _rounded_up(self.until)}
         if self.after is not None:
-            if sort[0][0] == start:  # in other words what _behind says, in those that an index serves
+            if sort[0][0] == start:  # in other words what behind says, in those that an index serves
                 _narrow(times, sort[0][1], self.after[0])
-            wanted["$or"] = _behind(sort, self.after)
+            wanted["$or"] = behind(sort, self.after)
         if bounds := {operator: time for operator, time in times.items() if time is not None}:
             wanted[str(start)] = bounds
         return wanted
@@ -204,7 +204,7 @@ def _narrow(times: dict[str, Any], direction: Direction, start: datetime) -> Non
         times["$gte"] = start
 
 
-def _behind(sort: Order, position: Position) -> list[Filter]:
+def behind(sort: Order, position: Position) -> list[Filter]:
     """What stands behind the position: like it in the first fields, and behind it in the next. Null is the smallest."""
     found: list[Filter] = []
     like: Filter = {}
