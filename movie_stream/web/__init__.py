@@ -5,7 +5,7 @@ access.py, and session.py says who may come in. parameters.py and ranges.py read
 what is answered where that cannot be, asking.py asks MongoDB within bounds, and rendering.py writes the answer.
 
 The results: resources.py is the one resource of all of RESULTS, with cursor.py for its pages and models.py for its
-types; index.py and openapi.py describe it.
+types; alerts.py is that of the alerts; index.py and openapi.py describe it.
 
 The dashboard: series.py, summary.py and panels.py, whose models are in models_of_panels.py, ask what dashboard.py
 holds: rollup.py puts any range together of figures.py, with hours.py, which keeps hours; stored.py has the names of

@@ -16,9 +16,20 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_pla
 
 T = TypeVar("T")
 PATIENCE_MS: Final = 60_000.0
-PANELS: Final = ("views", "genres", "films", "ratings", "activity", "audience", "users", "dead_letters", "workers")
+PANELS: Final = (
+    "views",
+    "genres",
+    "films",
+    "ratings",
+    "activity",
+    "audience",
+    "users",
+    "alerts",
+    "dead_letters",
+    "workers",
+)
 CHARTS: Final = ("views", "genres", "ratings", "activity", "audience")
-DESKTOP: Final = (1440, 2600)
+DESKTOP: Final = (1440, 2900)
 """High enough that all panels are seen, for those that are not do not ask."""
 PHONE: Final = (390, 844)
 _CHROMIUM: Final = ("chromium", "chromium-browser", "google-chrome")

@@ -30,7 +30,7 @@ COLUMNS: Final = (
     Column("rule", "rule", show_table.text, "left", 6),
     Column("subject", "shown", show_table.text, "left", 6),
     Column("value", "value", show_table.number),
-    Column("threshold", "threshold", show_table.number),
+    Column("limit", "threshold", show_table.number),
 )
 
 
