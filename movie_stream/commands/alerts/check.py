@@ -11,6 +11,7 @@ from rich.text import Text
 
 from movie_stream.alerts.keys import RulesRefused
 from movie_stream.alerts.rule_file import RuleFile, load
+from movie_stream.alerts.sending import insist_on_libraries
 from movie_stream.commands.alerts.in_words import rule_in_words
 from movie_stream.masking import masked, printable
 from movie_stream.settings import Settings
@@ -19,7 +20,7 @@ from movie_stream.settings import Settings
 def check(settings: Settings, path: Path | None) -> int:
     """Prints the rules, and exit code 0; or each mistake in a line of its own, and exit code 2.
 
-    Raises SettingMissing where no file is named.
+    Raises SettingMissing where no file is named, and AppriseMissing.
     """
     try:
         file = load(settings, path)
@@ -31,6 +32,7 @@ def check(settings: Settings, path: Path | None) -> int:
             f"error: {printable(refused.path)}: {many} mistake{'s' * (many > 1)}; a worker would not start\n"
         )
         return RulesRefused.exit_code
+    insist_on_libraries(file.receivers)
     Console(width=80, highlight=False).print(_table(file), _receivers(file), sep="\n")
     return 0
 

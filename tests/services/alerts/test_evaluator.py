@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import random
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -22,6 +22,7 @@ from movie_stream.alerts.store import LeaseLost, Store
 from movie_stream.events.moment import datetime_of, timestamp_ms_of
 from movie_stream.mongo.client import Database, opened
 from movie_stream.mongo.schema import ensure
+from movie_stream.mongo.workers import Holding, Standing, WorkerSeen
 from movie_stream.settings import Settings
 from tests.support import alerts_reference as reference
 
@@ -248,3 +249,43 @@ async def test_what_a_process_found_that_was_stopped_meanwhile_is_refused(
     with pytest.raises(LeaseLost):
         await stopped.step((), at_the_end=True)
     assert await found(db) == wanted(publisher) == []
+
+
+def reported(lag: int | None, partials_lag: int = 0, silent: bool = False) -> WorkerSeen:
+    """A worker that holds both partitions."""
+    now = datetime.now(UTC)
+    held = (Holding("events", 0, 7, lag), Holding("partials", 0, 7, partials_lag))
+    age = timedelta(minutes=5) if silent else timedelta()
+    return WorkerSeen("w", "host", 1, "0", now, now, age, Standing("group", "running", RUN, None, held))
+
+
+@pytest.mark.parametrize(
+    ("workers", "goes_on"),
+    [
+        ([reported(0)], True),
+        ([reported(3)], False),
+        ([reported(None)], False),
+        ([reported(0, partials_lag=1)], False),
+        ([reported(0, silent=True)], False),
+        ([], False),
+    ],
+)
+async def test_silence_is_told_by_the_clock_while_all_is_counted(
+    db: Database, workers: list[WorkerSeen], goes_on: bool
+) -> None:
+    """A view of three hours ago that came as it was new; since then nothing."""
+    publisher, ago_ms = Publisher(db), 3 * HOUR_MS
+    now_ms = timestamp_ms_of(datetime.now(UTC))
+    first_ms = now_ms - ago_ms - now_ms % HOUR_MS
+    await publisher.publish((first_ms - START_MS) // HOUR_MS, 4)
+    await db["_alerting"].update_many({}, {"$set": {"moved": datetime_of(first_ms + HOUR_MS)}})
+    silence = (Rule("silence", "silence", Beyond("below", 1.0), ALL, HOUR_MS, 1, wait_ms=0),)
+    of = Evaluator(Store(db, RUN, "me"), Reader(db, RUN), silence, TOPICS, timedelta())
+    while await of.step(workers) is not None:
+        pass
+    alerts = await db["alerts"].find().to_list(None)
+    if goes_on:
+        [alert] = alerts
+        assert (alert["open"], timestamp_ms_of(alert["start"])) == (True, first_ms + HOUR_MS)
+    else:
+        assert alerts == []

@@ -15,14 +15,13 @@ export const alerts = {
   empty: ({ items }) => (items.length ? null : "empty.alerts"),
   columns: () => [
     { label: t("column.severity"), cell: ({ severity }) => word(severity), state: ({ severity, open }) => `severity ${severity} ${open ? "" : "over"}`.trim() },
-    { label: t("column.state"), cell: ({ open }) => (open ? t("alerts.lasts") : t("alerts.ended")) },
-    { label: t("column.start"), cell: ({ start }) => moment(start) },
-    { label: t("column.end"), cell: ({ end }) => moment(end) },
     { label: t("column.rule"), kind: "name", cell: ({ rule }) => rule, title: ({ text }) => text },
     { label: t("column.subject"), kind: "name", cell: ({ label, subject }) => (subject === "all" ? t("alerts.all") : (label ?? subject)) },
     { label: t("column.value"), kind: "number", cell: ({ value }) => figure(value) },
     { label: t("column.threshold"), kind: "number", cell: ({ threshold }) => figure(threshold) },
     { label: t("column.usual"), kind: "number", cell: ({ usual }) => figure(usual) },
+    { label: t("column.start"), cell: ({ start }) => moment(start) },
+    { label: t("column.end"), cell: ({ end }) => (end === null ? t("alerts.lasts") : moment(end)) },
   ],
   rows: ({ items }) => items,
 };
