@@ -85,7 +85,7 @@ class Alerting:
                 self._say(error)
                 pause_s = min(2 * pause_s, RETRY_AT_MOST_S)
             took_s = monotonic() - began_s
-            await asyncio.sleep(max(pause_s, took_s * (1 - SHARE) / SHARE if took_s > LOOK_EVERY_S else 0.0))
+            await asyncio.sleep(max(pause_s, took_s * (1 - SHARE) / SHARE))
 
     async def deliver(self) -> None:
         """Brings messages to their receivers, for ever."""
@@ -100,6 +100,7 @@ class Alerting:
         deadline_s = monotonic() + END_WITHIN_S
         patient_until_s = monotonic() + (LEASE + MARGIN).total_seconds() + LOOK_EVERY_S
         while monotonic() < deadline_s:
+            done = None
             try:
                 async with self._turn:
                     done = await self._step(at_the_end=True)

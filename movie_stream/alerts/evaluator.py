@@ -11,6 +11,7 @@ Cut off anywhere, the next one does it again from the last note, and finds the s
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,9 @@ logger = logging.getLogger(__name__)
 
 _WINDOWS_AT_ONCE: Final[Mapping[Source, int]] = {"views": 2_000, "films": 24, "quality": 500}
 """Windows whose figures are read at a time, and evaluated while everything else stands still."""
+LEISURE: Final = 3.0
+"""So much longer than it has taken to evaluate these it pauses, where there are more: counting comes first."""
+_SAID_AFTER_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ class Evaluator:
     _states: dict[str, RuleState] | None = None
     """As noted in MongoDB; None where that was not read by who holds the lease."""
     _claimed_s: float = float("-inf")
+    _blind_since_s: float | None = None
+    _leisure: float = 0.0
     _passed_ms: int | None = None
     """Up to when all was evaluated last."""
 
@@ -115,8 +121,13 @@ class Evaluator:
         until_ms = complete_until(
             published.watermarks, self.topics.sources, self.topics.targets, quiet, now_ms, published.moved_ms
         )
-        if until_ms is None or (until_ms == self._passed_ms and not published.markers):
+        if until_ms is None:
+            self._say_what_is_waited_for(published, now_s)
             return None
+        self._blind_since_s = None
+        if until_ms == self._passed_ms and not published.markers:
+            return None
+        self._leisure = 0.0 if at_the_end else LEISURE
         await self.store.begin(max(until_ms - min(rule.wait_ms for rule in self.rules), 0))  # 1
         done = Pass(until_ms)
         for rule in self.rules:
@@ -124,6 +135,19 @@ class Evaluator:
         await self.store.remove(published.markers)
         self._passed_ms = until_ms
         return done
+
+    def _say_what_is_waited_for(self, published: Published, now_s: float) -> None:
+        """Once, where it is not known for a while how far the results are."""
+        if self._blind_since_s is None:
+            self._blind_since_s = now_s
+        unknown = [target for target in range(self.topics.targets) if target not in published.watermarks]
+        if unknown and published.watermarks and now_s - self._blind_since_s > _SAID_AFTER_S:
+            self._blind_since_s = float("inf")
+            logger.warning(
+                "alerts wait: nobody has said yet how far partition %s of %s is published; all workers of the group "
+                "need ALERTS_FILE",
+                *(", ".join(map(str, unknown)), self.topics.partials),
+            )
 
     def _quiet(self, published: Published, workers: Collection[WorkerSeen], now_s: float, at_the_end: bool) -> set[int]:
         """The sources that hold nobody up: of which all is counted and published, and nothing comes."""
@@ -209,9 +233,11 @@ class Evaluator:
         rule, ended = evaluation.rule, list[Streak]()
         evaluation.until_ms = max(evaluation.until_ms, first_ms)
         while evaluation.until_ms < until_ms:
+            began_s = monotonic()
             end = min(until_ms, evaluation.until_ms + _WINDOWS_AT_ONCE[rule.source] * rule.window_ms)
             figures = await self.reader.figures(rule, evaluation.until_ms, end)
             ended += evaluation.advance(figures.by_subject, end, first_ms, figures.others)
+            await asyncio.sleep((monotonic() - began_s) * self._leisure if evaluation.until_ms < until_ms else 0)
             if monotonic() - self._claimed_s > RENEWED_EVERY.total_seconds():
                 lease = await self.store.claim()
                 self._claimed_s = monotonic()

@@ -95,7 +95,7 @@ async def _try(
         begin = max(first, timestamp_ms_of(since) if since else first)
         begin -= begin % rule.window_ms
         end = min(last, timestamp_ms_of(until) if until else last)
-        end -= end % rule.window_ms
+        end = max(end - end % rule.window_ms, begin)
         evaluation, streaks = Evaluation(rule, begin), list[Streak]()
         while evaluation.until_ms < end:
             then = min(end, evaluation.until_ms + _WINDOWS_AT_ONCE * rule.window_ms)
