@@ -17,7 +17,9 @@ from movie_stream.alerts import store as store_module
 from movie_stream.alerts.completeness import Completeness
 from movie_stream.alerts.evaluator import Evaluator, Topics
 from movie_stream.alerts.figures import Figures, Reader
-from movie_stream.alerts.rules import ALL, Beyond, Rule
+from movie_stream.alerts.quality import light_by
+from movie_stream.alerts.rule_file import quality_fields
+from movie_stream.alerts.rules import ALL, EACH, Beyond, Light, Quality, Rule
 from movie_stream.alerts.store import LeaseLost, Store
 from movie_stream.events.moment import datetime_of, timestamp_ms_of
 from movie_stream.mongo.client import Database, opened
@@ -146,7 +148,7 @@ async def test_views_that_come_while_it_is_evaluated(db: Database, moment: str) 
     assert await db["_alerting"].count_documents({"kind": "marker"}) == 0
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(6))
 async def test_whatever_is_cut_off_when(db: Database, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes that die in the middle, others that go on with what they have read while they had no lease."""
     monkeypatch.setattr(store_module, "MARGIN", timedelta())
@@ -209,6 +211,18 @@ async def test_a_rule_that_changes_or_goes(db: Database) -> None:
     await settle(other)
     assert [alert[:4] for alert in await found(db)] == [("quiet", START_MS, None, 7)]
     assert await db["alerts"].count_documents({"rule": "busy", "state": "withdrawn"}) == 1
+
+
+async def test_nothing_is_written_without_need(db: Database) -> None:
+    publisher = Publisher(db)
+    for hour in range(8):
+        await publisher.publish(hour, 9 if hour % 4 else 1)
+    await settle(first := evaluator(db, "one"))
+    was = await db["alerts"].find().to_list(None)
+    assert {alert["state"] for alert in was} == {"open", "ended"}
+    await first.store.release()
+    await settle(evaluator(db, "two"))
+    assert await db["alerts"].find().to_list(None) == was
 
 
 async def test_one_evaluates_and_the_others_wait(db: Database) -> None:
@@ -289,3 +303,39 @@ async def test_silence_is_told_by_the_clock_while_all_is_counted(
         assert (alert["open"], timestamp_ms_of(alert["start"])) == (True, first_ms + HOUR_MS)
     else:
         assert alerts == []
+
+
+@pytest.mark.skipif(not quality_fields(), reason="there is no result data_quality")
+async def test_the_quality_of_a_partition(db: Database) -> None:
+    publisher = Publisher(db)
+    for hour in range(4):
+        await publisher.publish(hour, 1)
+    counts = dict.fromkeys(quality_fields(), Int64(0))
+    rows = [
+        {
+            **counts,
+            "_id": f"data_quality_{partition}_{hour}",
+            "timestamp": datetime_of(START_MS + hour * HOUR_MS),
+            "partition": Int64(partition),
+            "records": Int64(100),
+            "views": Int64(100 - bad),
+            "bad": Int64(bad),
+            "refused": [],
+            "_rev": [Int64(1)],
+            "_run": Int64(RUN),
+        }
+        for partition, of_hours in enumerate([[0, 9, 9, 0], [0, 0, 0, 0]])
+        for hour, bad in enumerate(of_hours)
+    ]
+    await db["data_quality"].insert_many(rows)
+    rules = (
+        Rule("bad", "quality", Quality("bad", "above", 0.05, "records"), EACH, HOUR_MS, wait_ms=0),
+        Rule("red", "quality", Light("red"), EACH, HOUR_MS, wait_ms=0),
+    )
+    of = Evaluator(Store(db, RUN, "me"), Reader(db, RUN, light_by(None)), rules, TOPICS, timedelta())
+    await settle(of)
+    alerts = await db["alerts"].find().sort("_id", 1).to_list(None)
+    assert [(of["rule"], of["subject"], of["windows"], of["value"]) for of in alerts] == [
+        ("bad", "0", 2, 0.09),
+        ("red", "0", 2, 3.0),
+    ]
