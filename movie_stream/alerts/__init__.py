@@ -2,8 +2,8 @@
 
 Pure: rules.py is what a rule says, series.py the figures that it looks at, conditions.py whether it holds of them,
 evaluation.py the alerts that follow, wording.py how they are said, and frontier.py up to when results are complete.
-rule_file.py reads the rules, with keys.py, receivers.py and lines.py, which knows where in the file they stand;
-quality.py is the verdict on the data's quality.
+rule_file.py reads the rules, with kinds.py, keys.py, receivers.py and lines.py, which knows where in the file they
+stand; quality.py is the verdict on the data's quality.
 
 With MongoDB: completeness.py is what publishers leave, figures.py reads what rules look at, store.py keeps the alerts
 and who evaluates, and evaluator.py brings all of it together. outbox.py is the queue of what receivers are told, which

@@ -17,7 +17,7 @@ from movie_stream.aggregates.fields import Count, Field, Genre, Mean, Rated, Slu
 from movie_stream.aggregates.results import Result
 from movie_stream.aggregates.shape import Shape
 from movie_stream.alerts.conditions import LIGHTS, looks_back
-from movie_stream.alerts.rule_file import QUALITY
+from movie_stream.alerts.kinds import QUALITY
 from movie_stream.alerts.rules import ALL, EACH, RatingFalling, Rule
 from movie_stream.alerts.series import Light, Series
 from movie_stream.errors import MovieStreamError

@@ -17,8 +17,8 @@ from movie_stream.alerts import store as store_module
 from movie_stream.alerts.completeness import Completeness
 from movie_stream.alerts.evaluator import Evaluator, Topics
 from movie_stream.alerts.figures import Figures, Reader
+from movie_stream.alerts.kinds import quality_fields
 from movie_stream.alerts.quality import light_by
-from movie_stream.alerts.rule_file import quality_fields
 from movie_stream.alerts.rules import ALL, EACH, Beyond, Light, Quality, Rule
 from movie_stream.alerts.store import LeaseLost, Store
 from movie_stream.events.moment import datetime_of, timestamp_ms_of

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from movie_stream.alerts.keys import RulesRefused
-from movie_stream.alerts.rule_file import KINDS, parsed, quality_fields
+from movie_stream.alerts.kinds import KINDS, quality_fields
+from movie_stream.alerts.rule_file import parsed
 
 PAGE = (Path(__file__).parents[3] / "docs" / "alerts.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
