@@ -427,6 +427,73 @@ def replay_letters(
     _end(run(load_settings(), wanted, through=through, dry_run=dry_run, misplaced=misplaced, all_runs=all_runs))
 
 
+alerts = CommandLine(name="alerts", help="Rules for alerts on the content, and their alerts.", no_args_is_help=True)
+app.add_typer(alerts)
+
+
+@alerts.command(name="check", epilog=_examples("movie-stream alerts check alerts.toml", "movie-stream alerts check"))
+def check_alerts(file: options.RulesFile = None) -> None:
+    """Read a file with rules, and say what they mean, or every mistake in it with its line.
+
+    A file with mistakes ends with exit code 2; workers do not start with it.
+    """
+    from movie_stream.commands.alerts.check import check as run
+    from movie_stream.settings import load_settings
+
+    _end(run(load_settings(), file))
+
+
+@alerts.command(
+    name="test",
+    epilog=_examples(
+        "movie-stream alerts test 'busy dramas' --since 7d",
+        "movie-stream alerts test 'busy dramas' --file alerts.toml",
+        "movie-stream alerts test 'busy dramas' --deliver",
+    ),
+)
+def try_rule(
+    rule: options.RuleName,
+    file: options.RulesFileOption = None,
+    since: options.Since = None,
+    until: options.Until = None,
+    deliver: options.Deliver = False,
+) -> None:
+    """Say which alerts a rule would give of what stands in MongoDB. Nothing is written, and nobody is told.
+
+    Times are in UTC. With --deliver nothing is evaluated: one message that says it is a test goes to each receiver of
+    the rule; the exit code is 1 if one does not take it.
+    """
+    from movie_stream.commands.alerts.try_rule import try_rule as run
+    from movie_stream.settings import load_settings
+
+    _end(run(load_settings(), rule, file=file, since=since, until=until, deliver=deliver))
+
+
+@alerts.command(
+    name="list",
+    epilog=_examples("movie-stream alerts list", "movie-stream alerts list --open", "movie-stream alerts list --json"),
+)
+def list_alerts(
+    only_open: Annotated[bool, typer.Option("--open", help="Only those that last.")] = False,
+    withdrawn: Annotated[
+        bool, typer.Option("--withdrawn", help="Also those that views which came later have undone.")
+    ] = False,
+    rule: Annotated[str | None, typer.Option("--rule", help="Only of this rule.", show_default=False)] = None,
+    since: options.Since = None,
+    until: options.Until = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", help="How many at most.")] = 20,
+    as_json: options.DocumentsAsJson = False,
+    as_csv: options.AsCsv = False,
+) -> None:
+    """Show the alerts, those that last first. Times are in UTC."""
+    from movie_stream.commands.alerts.list import Choice
+    from movie_stream.commands.alerts.list import list_alerts as run
+    from movie_stream.settings import load_settings
+
+    choice = Choice(only_open, withdrawn, rule, since, until, limit)
+    _end(run(load_settings(), choice, json=as_json, csv=as_csv))
+
+
 @app.command(epilog=_examples("movie-stream doctor", "movie-stream doctor --json", "movie-stream doctor --bi"))
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for scripts.")] = False,

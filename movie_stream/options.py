@@ -481,3 +481,14 @@ ServePort = Annotated[
     typer.Option("--port", metavar="PORT", help="On which port; 0 takes a free one.", show_default="API_PORT"),
 ]
 Insecure = Annotated[bool, typer.Option("--insecure", help="Let other hosts in without a token.")]
+
+RulesFile = Annotated[
+    Path | None,
+    typer.Argument(metavar="FILE", help="A file with rules (TOML); without it ALERTS_FILE.", show_default=False),
+]
+RulesFileOption = Annotated[
+    Path | None,
+    typer.Option("--file", "-f", help="A file with rules (TOML); without it ALERTS_FILE.", show_default=False),
+]
+RuleName = Annotated[str, typer.Argument(metavar="RULE", help="The name of a rule.", show_default=False)]
+Deliver = Annotated[bool, typer.Option("--deliver", help="Send one test message to the rule's receivers instead.")]

@@ -265,6 +265,17 @@ class Settings(BaseSettings):
         0.0, expected="a number from 0 to 1000000000", meaning="revenue of a view without a price"
     )
 
+    alerts_file: Path | None = _setting(
+        None,
+        expected="the path of a file with rules in TOML",
+        meaning="rules for alerts on the content, the same for all workers; unset: none",
+    )
+    alerts_idle: Duration = _setting(
+        timedelta(seconds=60),
+        expected=A_DURATION,
+        meaning="a source partition from which nothing comes for this long holds up no alert",
+    )
+
     @property
     def dead_letters_topic(self) -> str:
         """The topic of the records that were refused."""
@@ -388,7 +399,7 @@ class _Layer(PydanticBaseSettingsSource):
         if variable is None:
             return None, field_name, False
         value = self._variables[variable] or ""
-        if variable.endswith("_FILE"):
+        if variable != variable_of(field_name):  # it is NAME_FILE
             return _content(variable, value), field_name, False
         if any("\ud800" <= char <= "\udfff" for char in value):  # Python's stand-ins for bytes that are not UTF-8
             raise SettingsError(variable=variable, expected="text in UTF-8")
@@ -437,7 +448,7 @@ def origin_of(name: str) -> str:
     for layer in _layers():
         variable = layer.variable(name)
         if variable is not None:
-            return f"{layer.origin} ({variable})" if variable.endswith("_FILE") else layer.origin
+            return layer.origin if variable == variable_of(name) else f"{layer.origin} ({variable})"
     return "default"
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from movie_stream.agents.flush_schedule import LIVE, Cadence
 from movie_stream.agents.group import Group
 from movie_stream.aggregates.accumulator import Rules
+from movie_stream.alerts.completeness import Completeness
 from movie_stream.kafka.cluster.topics import Topics, Topology
 from movie_stream.kafka.log import Broker
 from movie_stream.mongo.partials import PartialsStore
@@ -33,3 +34,5 @@ class Context:
     claim: Standing | None = None
     """Whose the internal topics are, and where that stands in `movie-partials`."""
     cadence: Cadence = LIVE
+    completeness: Completeness | None = None
+    """Where rules for alerts are told what is complete; None where there are no rules."""

@@ -19,9 +19,9 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-Operation = Literal["write", "store", "load"]
-OPERATIONS: Final[tuple[Operation, ...]] = ("write", "store", "load")
-"""Documents; figures of old windows that leave the memory; and those that come back."""
+Operation = Literal["write", "store", "load", "progress"]
+OPERATIONS: Final[tuple[Operation, ...]] = ("write", "store", "load", "progress")
+"""Documents; figures of old windows that leave the memory; those that come back; and, for alerts, what is written."""
 RETRY_AT_FIRST_S: Final = 0.25
 RETRY_AT_MOST_S: Final = 10.0
 

@@ -86,6 +86,8 @@ class Publish(Owner[Merger]):
             values.set(catalogue.WAITING, len(owned.table.state.dirty), self.topic, str(partition))
 
     def new_state(self, partition: int) -> Merger:
+        if self._context.completeness is not None:
+            self._context.completeness.forget(partition)
         return Merger(self._sources, self._run_number, block_bytes=self._block_bytes)
 
     def receive(self, owned: Owned[Merger], chunk: Chunk) -> None:
@@ -114,7 +116,8 @@ class Publish(Owner[Merger]):
     async def flush(self, partition: int, owned: Owned[Merger], checkpoint: bool) -> None:
         """The order of a flush, from one instant's copy:
 
-        1. the documents, acknowledged by a majority and on disk
+        1. the documents, acknowledged by a majority and on disk; and where there are rules for alerts, what of it has
+           to be evaluated again, and up to when all is published
         2. the checkpoint's entries, acknowledged
         3. its cursor, acknowledged, and it counts
         4. the group's commit, see group.py; and what is below the cursor is deleted from `movie-partials`
@@ -128,8 +131,12 @@ class Publish(Owner[Merger]):
         await self._fetch(state, held)
         frozen = table.freeze() if checkpoint else None
         came, happened = state.arrivals.came.take(), state.arrivals.happened.take()
-        await self._write(state, set(state.dirty), held)  # 1
+        watermarks, windows = dict(state.watermarks), set[WindowKey]()
+        await self._write(state, set(state.dirty), held, windows)  # 1
         self.delays.written(came, happened)
+        if (completeness := self._context.completeness) is not None:
+            told = partial(completeness.published, partition, watermarks, windows)
+            await self._mongodb.patiently("progress", told, held)
         if partition in self.paused:
             self.paused.remove(partition)
             self._group.pause(self.topic, partition, False)
@@ -151,10 +158,21 @@ class Publish(Owner[Merger]):
         return min(position, self._claimed_at)
 
     def idle(self, owned: Owned[Merger]) -> bool:
-        return super().idle(owned) and not owned.table.state.dirty
+        return super().idle(owned) and not owned.table.state.dirty and not self._is_untold(owned)
 
-    async def _write(self, state: Merger, due: set[DocumentKey], held: Callable[[], bool]) -> None:
-        """Writes the documents of all keys in `due` as they are by now."""
+    def _is_untold(self, owned: Owned[Merger]) -> bool:
+        """Whether rules for alerts do not know yet how far the partition is."""
+        completeness = self._context.completeness
+        if completeness is None:
+            return False
+        partition = next((partition for partition, of in self.owned.items() if of is owned), None)
+        return partition is not None and completeness.untold(partition, owned.table.state.watermarks)
+
+    async def _write(
+        self, state: Merger, due: set[DocumentKey], held: Callable[[], bool], windows: set[WindowKey]
+    ) -> None:
+        """Writes the documents of all keys in `due` as they are by now; adds to `windows` what rules look at."""
+        completeness = self._context.completeness
         while due:
             await self._fetch(state, held)
             documents = state.documents(DOCUMENTS_AT_ONCE)
@@ -166,6 +184,9 @@ class Publish(Owner[Merger]):
                 report = await self._mongodb.patiently("write", partial(self._sink.write, guarded), held)
                 self.written += report.changed
                 self._say(report)
+                if completeness is not None:
+                    keys = (document.key for document in documents)
+                    windows.update((of.collection, of.start_ms) for of in keys if completeness.concerns(of.collection))
             except BaseException:  # also when it is cancelled: what was not written is still to be written
                 state.mark_dirty(document.key for document in documents)
                 raise

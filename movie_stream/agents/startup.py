@@ -15,6 +15,10 @@ from movie_stream.agents.context import Context
 from movie_stream.agents.flush_schedule import Cadence
 from movie_stream.agents.group import Group
 from movie_stream.agents.owner import Owners
+from movie_stream.alerts import rule_file
+from movie_stream.alerts.completeness import Completeness
+from movie_stream.alerts.figures import lengths_ms
+from movie_stream.alerts.rule_file import RuleFile
 from movie_stream.embedded.broker import CLUSTER_PREFIX
 from movie_stream.errors import BrokerForbids, BrokerRefused
 from movie_stream.kafka.cluster import agents, client, permissions, topics
@@ -44,6 +48,8 @@ class Connections:
     db: Database
     run: runs.Run
     context: Context
+    rules: RuleFile | None = None
+    """For alerts."""
 
 
 async def connect(
@@ -58,6 +64,7 @@ async def connect(
     Raises what the settings, the broker or MongoDB make impossible.
     """
     names = Topics.of(settings)
+    rules = None if settings.alerts_file is None else rule_file.load(settings)
     admin = await stack.enter_async_context(client.admin(settings))  # 1
     topology = await topics.describe(settings)
     await _check_permissions(settings, admin, names)
@@ -83,8 +90,9 @@ async def connect(
         PartialsStore(db),
         await _claim(settings, db, broker.producer, found.get(names.partials)),
         cadence,
+        None if rules is None else Completeness(db, run.number, lengths_ms(rules.rules)),
     )
-    return Connections(admin, db, run, context)
+    return Connections(admin, db, run, context, rules)
 
 
 def owners_of(context: Context) -> Owners:

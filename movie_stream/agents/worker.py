@@ -17,6 +17,7 @@ from typing import Any, Final, NoReturn
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.types import TP
 
+from movie_stream.agents.alerting import Alerting
 from movie_stream.agents.broker_watch import BrokerWatch
 from movie_stream.agents.faust_group import FaustGroup
 from movie_stream.agents.flush_schedule import LIVE, UNTIL_END
@@ -51,6 +52,7 @@ class Worker:
     _group_watch: GroupWatch
     _partition_watch: PartitionWatch
     _reporter: Reporter
+    _alerting: Alerting | None = None
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -76,6 +78,7 @@ class Worker:
         self._broker_watch = BrokerWatch(settings, connected)
         self._group_watch = GroupWatch(settings, connected.admin, group, owners, self.patience_s)
         self._partition_watch = PartitionWatch(owners, group)
+        self._alerting = None if connected.rules is None else Alerting(settings, connected, connected.rules)
         self._reporter = Reporter(connected.db, settings.kafka_group, context.run_number, owners)
         self.owners = owners
         events = context.topics.events
@@ -89,7 +92,13 @@ class Worker:
             self._group_watch.look_for_strangers(ends=self.cadence is UNTIL_END),
             self._reporter.beat(),
             self._reporter.report(),
+            *(() if self._alerting is None else (self._alerting.run(), self._alerting.deliver())),
         )
+
+    async def finish(self) -> None:
+        """All is counted, and this worker ends with it: does what waits for nothing more."""
+        if self._alerting is not None:
+            await self._alerting.finish()
 
     async def flush(self) -> None:
         """Runs the flushes of all agents, for ever."""
@@ -215,4 +224,6 @@ class Worker:
         logger.info("stops; %s", done_by(self.owners))
         if self.owners:
             await self._reporter.end()
+            if self._alerting is not None:
+                await self._alerting.end()
         await self._stack.aclose()

@@ -13,6 +13,7 @@ from pymongo.errors import CollectionInvalid, OperationFailure, PyMongoError
 
 from movie_stream.aggregates.results import RESULTS
 from movie_stream.errors import MovieStreamError
+from movie_stream.mongo import alerts
 from movie_stream.mongo.client import ACKNOWLEDGED, Database, explain
 from movie_stream.mongo.flat_views import flat_view
 from movie_stream.mongo.partials import PARTIALS
@@ -68,8 +69,12 @@ _INTERNAL: Final[Mapping[str, Schema]] = {
             "partitions": {"bsonType": "array", "items": {"bsonType": "object"}},
         },
     },
+    **alerts.SCHEMAS,
 }
-_EXPIRING: Final[Mapping[str, tuple[str, int]]] = {WORKERS: ("seen", int(EXPIRES_AFTER.total_seconds()))}
+_EXPIRING: Final[Mapping[str, tuple[str, int]]] = {
+    WORKERS: ("seen", int(EXPIRES_AFTER.total_seconds())),
+    **alerts.EXPIRING,
+}
 """Collections with a TTL index: the field with a time, and the seconds after it when MongoDB deletes a document."""
 
 
@@ -121,6 +126,7 @@ async def ensure(db: Database, results: Iterable[Stored] = RESULTS) -> list[Ensu
     try:
         ensured += [await _collection(db, name, schema) for name, schema in _INTERNAL.items()]
         ensured += [await _index(db, name, {field: 1}, expires_s) for name, (field, expires_s) in _EXPIRING.items()]
+        ensured += [await _index(db, name, keys) for name, each in alerts.INDEXES.items() for keys in each]
         for result in results:
             schema = result.schema()
             ensured.append(await _collection(db, result.collection, _with_guard(schema)))
@@ -148,19 +154,25 @@ async def lacking(db: Database, results: Iterable[Stored] = RESULTS) -> list[str
         for name, schema in _INTERNAL.items():
             look("collection", name, _validator(schema))
         lacking += [name for name in await _not_expiring(db) if name.split(".")[0] not in lacking]
+        for name, each in alerts.INDEXES.items():
+            if found.get(name, {}).get("type") == "collection":
+                lacking += await _not_indexed(db, name, each)
         for result in results:
             schema = result.schema()
             look("collection", result.collection, _validator(_with_guard(schema)))
             if pipeline := flat_view(schema):
                 look("view", f"{result.collection}_flat", {"viewOn": result.collection, "pipeline": pipeline})
             if found.get(result.collection, {}).get("type") == "collection":
-                indexes = (await db[result.collection].index_information()).values()
-                there = [index["key"] for index in indexes]
-                names = [_index_name(keys) for keys in result.indexes if list(keys.items()) not in there]
-                lacking += [f"{result.collection}.{name}" for name in names]
+                lacking += await _not_indexed(db, result.collection, result.indexes)
     except PyMongoError as error:
         raise explain(error, db) from error
     return lacking
+
+
+async def _not_indexed(db: Database, collection: str, indexes: Iterable[Mapping[str, int]]) -> list[str]:
+    """The indexes that a collection lacks."""
+    there = [index["key"] for index in (await db[collection].index_information()).values()]
+    return [f"{collection}.{_index_name(keys)}" for keys in indexes if list(keys.items()) not in there]
 
 
 async def _not_expiring(db: Database) -> list[str]:

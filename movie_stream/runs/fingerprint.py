@@ -16,13 +16,14 @@ from movie_stream.errors import RunMismatch
 from movie_stream.events.contract import MICRO
 from movie_stream.kafka.cluster.topics import Topics, Topology
 from movie_stream.mongo import runs
+from movie_stream.mongo.alerts import ALERTING, ALERTS
 from movie_stream.mongo.client import Database
 from movie_stream.mongo.partials import PARTIALS
 from movie_stream.settings import Settings
 
 FORMAT: Final = 4
 """The version of what is stored in changelogs, partials and `_partials`; another format is another run."""
-COLLECTIONS: Final = (*(result.collection for result in RESULTS), PARTIALS)
+COLLECTIONS: Final = (*(result.collection for result in RESULTS), PARTIALS, ALERTS, ALERTING)
 """The collections whose documents carry the number of their run."""
 
 

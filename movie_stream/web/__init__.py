@@ -5,7 +5,7 @@ access.py, and session.py says who may come in. parameters.py and ranges.py read
 what is answered where that cannot be, asking.py asks MongoDB within bounds, and rendering.py writes the answer.
 
 The results: resources.py is the one resource of all of RESULTS, with cursor.py for its pages and models.py for its
-types; index.py and openapi.py describe it.
+types; alerts.py is that of the alerts; index.py and openapi.py describe it.
 
 The same as an OData feed, for BI tools: odata_feed.py, and odata_answers.py for the form of its answers; what is asked
 there is read in the package movie_stream.odata.

@@ -19,6 +19,7 @@ from movie_stream.aggregates import results
 from movie_stream.aggregates.results import Result
 from movie_stream.aggregates.shape import Shape
 from movie_stream.errors import MovieStreamError
+from movie_stream.mongo.alerts import ALERTS
 from movie_stream.mongo.client import Database, explain
 from movie_stream.mongo.workers import WORKERS
 from movie_stream.web.coalesced import Event, Ledger, Reading, Status
@@ -56,7 +57,7 @@ class Feed:
         """`changed` is called where something may have changed, before the readers are told."""
         self._db, self._changed = db, changed
         self._finest = _finest()
-        self._ledger = Ledger([*(result.collection for result in results.RESULTS), WORKERS])
+        self._ledger = Ledger([*(result.collection for result in results.RESULTS), WORKERS, ALERTS])
         self._source: Source | None = None
         self._status = Status(None, None)
         self._readers = 0

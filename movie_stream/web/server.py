@@ -23,6 +23,7 @@ from movie_stream.mongo.client import Database, opened
 from movie_stream.mongo.users import may_write
 from movie_stream.settings import Settings
 from movie_stream.web.access import API, Guarded, is_loopback
+from movie_stream.web.alerts import alerts_router
 from movie_stream.web.asking import PATIENCE_MS, Asker
 from movie_stream.web.changes import changes_router
 from movie_stream.web.cursor import Sealer
@@ -152,11 +153,12 @@ def built(db: Database, dashboard: Dashboard, feed: Feed, keeper: Doorkeeper) ->
         return keeper.lets_in(request.headers, time.time())
 
     app.include_router(changes_router(feed, lets_in), prefix=API)
-    health = HealthCheck(dashboard)
+    health, sealer = HealthCheck(dashboard), Sealer.new(keeper)
     app.include_router(health_router(health, lets_in, described=True), prefix=API)
     app.include_router(health_router(health, lets_in, described=False))
-    app.include_router(resources_router(dashboard.asker, Sealer.new(keeper)), prefix=API)
-    app.router.routes.append(ODataFeed(dashboard.asker, Sealer.new(keeper)))
+    for router_of in (alerts_router, resources_router):
+        app.include_router(router_of(dashboard.asker, sealer), prefix=API)
+    app.router.routes.append(ODataFeed(dashboard.asker, sealer))
     app.include_router(static_router(Files()))
     return app
 

@@ -25,11 +25,12 @@ PANELS: Final = (
     "audience",
     "quality",
     "users",
+    "alerts",
     "dead_letters",
     "workers",
 )
 CHARTS: Final = ("views", "genres", "ratings", "activity", "audience", "quality")
-DESKTOP: Final = (1440, 3_100)
+DESKTOP: Final = (1440, 3_500)
 """High enough that all panels are seen, for those that are not do not ask."""
 PHONE: Final = (390, 844)
 _CHROMIUM: Final = ("chromium", "chromium-browser", "google-chrome")

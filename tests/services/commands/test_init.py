@@ -9,8 +9,11 @@ import pytest
 from movie_stream.aggregates.results import RESULTS
 from movie_stream.commands.init import init
 from movie_stream.errors import SettingMissing
+from movie_stream.mongo import alerts
 from movie_stream.mongo.flat_views import flat_view
 from movie_stream.settings import Settings
+
+INDEXES = len(("_workers", *alerts.EXPIRING)) + sum(map(len, alerts.INDEXES.values()))
 
 
 def states(text: str) -> Counter[tuple[str, str]]:
@@ -25,8 +28,9 @@ def test_first_everything_is_created_and_then_it_is_there(
     first = capsys.readouterr()
     wanted = {
         "topic": 5,
-        "collection": len(RESULTS) + len(("_partials", "_runs", "_workers")),
-        "index": sum(len(result.indexes) for result in RESULTS) + len(("_workers",)),
+        "collection": len(RESULTS) + len(("_partials", "_runs", "_workers", *alerts.SCHEMAS)),
+        "index": sum(len(result.indexes) for result in RESULTS)
+        + len(("_workers", *alerts.EXPIRING, *(keys for each in alerts.INDEXES.values() for keys in each))),
         "view": sum(flat_view(result.schema()) is not None for result in RESULTS),
     }
     assert states(first.out) == {("created", kind): count for kind, count in wanted.items()}

@@ -13,6 +13,7 @@ import { Live } from "./live.js";
 import * as notices from "./notices.js";
 import { Panel } from "./panel.js";
 import { activity } from "./panels/activity.js";
+import { alerts } from "./panels/alerts.js";
 import { audience } from "./panels/audience.js";
 import { deadLetters } from "./panels/dead_letters.js";
 import { films } from "./panels/films.js";
@@ -28,7 +29,7 @@ import * as state from "./state.js";
 import * as theme from "./theme.js";
 import { Tiles } from "./tiles.js";
 
-const PANELS = [views, genres, films, ratings, activity, audience, quality, users, deadLetters, workers];
+const PANELS = [views, genres, films, ratings, activity, audience, quality, users, alerts, deadLetters, workers];
 const BEAT_MS = 2000; // how often figures of the workers are asked for, which nothing announces
 const SLIDE_MS = 30_000; // how often a range that ends now is asked for again
 const GENRES_MS = 10_000;

@@ -1,0 +1,156 @@
+"""The evaluation of alerts in one worker: it asks for the lease, and evaluates while it has it.
+
+Whatever fails in here is logged and tried again: counting goes on without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Sequence
+from time import monotonic
+from typing import Final
+
+from pymongo.errors import PyMongoError
+
+from movie_stream.agents.startup import Connections
+from movie_stream.alerts.courier import Courier
+from movie_stream.alerts.evaluator import Evaluator, Pass, Topics
+from movie_stream.alerts.figures import Reader
+from movie_stream.alerts.outbox import Outbox
+from movie_stream.alerts.quality import light_by
+from movie_stream.alerts.rule_file import RuleFile
+from movie_stream.alerts.sending import insist_on_libraries
+from movie_stream.alerts.store import LEASE, MARGIN, LeaseLost, Store
+from movie_stream.errors import MovieStreamError
+from movie_stream.mongo import workers
+from movie_stream.mongo.client import explain
+from movie_stream.mongo.workers import WorkerSeen
+from movie_stream.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+LOOK_EVERY_S: Final = 1.0
+ASK_WORKERS_EVERY_S: Final = 5.0
+SHARE: Final = 0.1
+"""Of the time, that evaluating may take while it has much to do: counting comes first."""
+RETRY_AT_MOST_S: Final = 30.0
+END_WITHIN_S: Final = 120.0
+"""The longest that a worker that is to end at the end evaluates."""
+DELIVERED_WITHIN_S: Final = 15.0
+"""The longest that it delivers after that."""
+
+
+class Alerting:
+    """Evaluates the rules in this worker, or waits for its turn."""
+
+    def __init__(self, settings: Settings, connected: Connections, rules: RuleFile) -> None:
+        context, self._db, self._group = connected.context, connected.db, settings.kafka_group
+        events, partials, counts = context.topics.events, context.topics.partials, context.topology.partitions
+        holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._store = Store(self._db, context.run_number, holder)
+        self._evaluator = Evaluator(
+            self._store,
+            Reader(self._db, context.run_number, light_by(rules.quality)),
+            rules.rules,
+            Topics(events, counts[events], partials, counts[partials]),
+            settings.alerts_idle,
+        )
+        insist_on_libraries(rules.receivers)
+        self._outbox = Outbox(self._db, context.run_number, rules.rules, rules.deliver_within_ms)
+        self._courier = Courier(self._outbox, rules.receivers, lambda: self._evaluator.holds)
+        self._receivers = rules.receivers
+        self._unsaid: Pass | None = None
+        """What was evaluated, and is not put away for the receivers yet."""
+        self._workers: Sequence[WorkerSeen] = ()
+        self._asked_s = float("-inf")
+        self._turn = asyncio.Lock()
+        self._said = ""
+
+    async def run(self) -> None:
+        """Evaluates what is due, for ever."""
+        pause_s = LOOK_EVERY_S
+        while True:
+            began_s = monotonic()
+            try:
+                async with self._turn:
+                    await self._step()
+                self._said, pause_s = "", LOOK_EVERY_S
+            except LeaseLost:
+                logger.info("another worker evaluates the rules for alerts")
+            except Exception as error:
+                self._say(error)
+                pause_s = min(2 * pause_s, RETRY_AT_MOST_S)
+            took_s = monotonic() - began_s
+            await asyncio.sleep(max(pause_s, took_s * (1 - SHARE) / SHARE))
+
+    async def deliver(self) -> None:
+        """Brings messages to their receivers, for ever."""
+        await self._courier.run()
+
+    async def finish(self) -> None:
+        """All is counted, and this worker is about to end: evaluates that, unless another worker does, and tries to
+        deliver what is new.
+
+        Whoever was killed while he evaluated has the lease for a while.
+        """
+        deadline_s = monotonic() + END_WITHIN_S
+        patient_until_s = monotonic() + (LEASE + MARGIN).total_seconds() + LOOK_EVERY_S
+        while monotonic() < deadline_s:
+            done = None
+            try:
+                async with self._turn:
+                    done = await self._step(at_the_end=True)
+                    if done is None and self._evaluator.holds:
+                        await self._deliver_what_is_new()
+                        return
+                    others = await workers.seen(self._db, self._group) if not self._evaluator.holds else ()
+            except (LeaseLost, PyMongoError, MovieStreamError) as error:
+                self._say(error)
+                others = ()
+            if len([seen for seen in others if not seen.silent]) > 1 and monotonic() > patient_until_s:
+                return
+            if done is None:
+                await asyncio.sleep(LOOK_EVERY_S / 5)
+        logger.warning("ends before all alerts are evaluated; the next worker goes on with them")
+
+    async def end(self) -> None:
+        """Lets the next worker evaluate at once."""
+        try:
+            async with asyncio.timeout(LOOK_EVERY_S):
+                await self._store.release()
+        except (TimeoutError, PyMongoError):
+            logger.info("the next worker evaluates the rules for alerts once the lease has ended")
+
+    async def _step(self, *, at_the_end: bool = False) -> Pass | None:
+        if not at_the_end and monotonic() - self._asked_s > ASK_WORKERS_EVERY_S:
+            self._workers = await workers.seen(self._db, self._group)
+            self._asked_s = monotonic()
+        done = await self._evaluator.step(self._workers, at_the_end=at_the_end)
+        if done is not None:
+            self._unsaid = done
+        if self._unsaid is not None and self._evaluator.holds:
+            await self._outbox.abandon(self._receivers)
+            await self._outbox.fill(self._unsaid.until_ms, self._store.lease.now)
+            self._unsaid = None
+        return done
+
+    async def _deliver_what_is_new(self) -> None:
+        try:
+            async with asyncio.timeout(DELIVERED_WITHIN_S):
+                await self._courier.deliver_what_is_new()
+        except TimeoutError:
+            logger.info("messages about alerts are left for the next worker")
+
+    def _say(self, error: Exception) -> None:
+        """Once, until it works again."""
+        said = str(explain(error, self._db) if isinstance(error, PyMongoError) else error)
+        if said != self._said:
+            self._said = said
+            known = isinstance(error, PyMongoError | MovieStreamError | LeaseLost)
+            logger.warning(
+                "alerts are not evaluated, tries again; counting goes on: %s", said, exc_info=None if known else error
+            )

@@ -1,0 +1,146 @@
+"""At which windows a rule's condition holds of a subject, and what is compared there. Nothing in here asks anybody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import singledispatch
+from typing import Final
+
+import numpy as np
+
+from movie_stream.alerts.rules import Beyond, BeyondUsual, Climbing, Condition, Direction, Light, Quality, RatingFalling
+from movie_stream.alerts.series import Floats, Series
+from movie_stream.columnar.columns import Bools, Ints
+
+WEEK_MS: Final = 7 * 86_400_000
+MAD_OF_NORMAL: Final = 1.4826
+"""By so much the median absolute deviation of normally distributed numbers is smaller than their standard deviation."""
+LIGHTS: Final = ("grey", "green", "yellow", "red")
+"""Of the verdicts on data quality, the worst last: as numbers in the column `light` of a series."""
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """What conditions are asked about: windows of one length of one subject."""
+
+    starts: Ints
+    length_ms: int
+    series: Series
+    first_ms: int
+    """The first window that counts: before it nothing is known, not even that there was nothing."""
+    others: Series | None = None
+    """Of films: the views of each hour's last one in a full list, which is the most that others had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What was found at each window."""
+
+    holds: Bools
+    value: Floats
+    threshold: Floats
+    usual: Floats | None = None
+    """What the value was measured by, where that is not a number of the rule's."""
+
+
+@singledispatch
+def judge(condition: Condition, windows: Windows) -> Judged:
+    """At which windows the condition holds."""
+    raise TypeError(f"no such condition: {condition!r}")
+
+
+def looks_back(condition: Condition, window_ms: int) -> list[tuple[int, int]]:
+    """Which figures before a range of windows are needed: each (shift, more) means the range moved back by `shift` ms,
+    begun `more` ms earlier.
+    """
+    match condition:
+        case BeyondUsual(weeks=weeks):
+            return [(week * WEEK_MS, 0) for week in range(1, weeks + 1)]
+        case RatingFalling(over=over) | Climbing(over=over):
+            return [(0, over * window_ms)]
+        case _:
+            return []
+
+
+@judge.register
+def _(condition: Beyond, windows: Windows) -> Judged:
+    value = windows.series.at("views", windows.starts)
+    return _compared(value, condition.direction, condition.limit)
+
+
+@judge.register
+def _(condition: BeyondUsual, windows: Windows) -> Judged:
+    views = windows.series.at("views", windows.starts)
+    before = windows.starts - WEEK_MS * np.arange(1, condition.weeks + 1)[:, None]
+    past = np.array([windows.series.at("views", starts) for starts in before])
+    past[before < windows.first_ms] = np.nan
+    known = np.count_nonzero(~np.isnan(past), axis=0) >= condition.min_weeks
+    usual = _median(past)
+    deviation = condition.spread * MAD_OF_NORMAL * _median(np.abs(past - usual))
+    if condition.direction == "above":
+        threshold = np.maximum(condition.multiple * usual, usual + deviation)
+        holds = known & (views > threshold) & (views >= condition.at_least)
+    else:
+        threshold = np.minimum(condition.multiple * usual, usual - deviation)
+        holds = known & (views < threshold) & (usual >= condition.at_least)
+    return Judged(holds, views, threshold, usual)
+
+
+@judge.register
+def _(condition: RatingFalling, windows: Windows) -> Judged:
+    series, starts = windows.series, windows.starts
+    rated, total = series.at("rated", starts), series.at("rating_sum", starts)
+    before = starts - windows.length_ms * np.arange(1, condition.over + 1)[:, None]
+    rated_before = sum((series.at("rated", of) for of in before), np.zeros(len(starts)))
+    total_before = sum((series.at("rating_sum", of) for of in before), np.zeros(len(starts)))
+    enough = (rated >= condition.at_least) & (rated_before >= condition.at_least)
+    value, usual = _average(total, rated), _average(total_before, rated_before)
+    threshold = np.round(usual - condition.by, 6)
+    return Judged(enough & (value <= threshold), value, threshold, usual)
+
+
+@judge.register
+def _(condition: Climbing, windows: Windows) -> Judged:
+    series, starts = windows.series, windows.starts
+    assert windows.others is not None, "of films it is known how many views the last one of a list has"
+    listed, views = series.has(starts), series.at("views", starts)
+    before = starts - windows.length_ms * np.arange(1, condition.over + 1)[:, None]
+    past = np.array([np.where(series.has(of), series.at("views", of), windows.others.at("views", of)) for of in before])
+    known = (before >= windows.first_ms).all(axis=0)
+    usual = _median(past)
+    threshold = condition.times * usual
+    return Judged(known & listed & (views > threshold) & (views >= condition.at_least), views, threshold, usual)
+
+
+@judge.register
+def _(condition: Quality, windows: Windows) -> Judged:
+    value = windows.series.at(condition.field, windows.starts, np.nan)
+    if condition.share_of is not None:
+        whole = windows.series.at(condition.share_of, windows.starts, np.nan)
+        value = np.round(np.divide(value, whole, out=np.full(len(value), np.nan), where=whole > 0), 6)
+    return _compared(value, condition.direction, condition.limit)
+
+
+@judge.register
+def _(condition: Light, windows: Windows) -> Judged:
+    value = windows.series.at("light", windows.starts, np.nan)
+    worst = float(LIGHTS.index(condition.light))
+    return Judged(value >= worst, value, np.full(len(value), worst))
+
+
+def _compared(value: Floats, direction: Direction, limit: float) -> Judged:
+    """What is not known is neither above nor below."""
+    return Judged(value > limit if direction == "above" else value < limit, value, np.full(len(value), limit))
+
+
+def _median(rows: Floats) -> Floats:
+    """Of each column what is known of it; 0 where that is nothing, which nobody asks for."""
+    unknown = np.isnan(rows).all(axis=0)
+    median: Floats = np.nanmedian(np.where(unknown, 0.0, rows), axis=0)
+    return median
+
+
+def _average(total: Floats, count: Floats) -> Floats:
+    """Rounded to what no order of adding up changes."""
+    average: Floats = np.round(np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0), 6)
+    return average

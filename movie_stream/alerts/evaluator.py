@@ -1,0 +1,256 @@
+"""Who holds the lease evaluates all rules, up to where the results are complete, and what has changed before.
+
+1. it says up to when it is going to evaluate (completeness.py tells why)
+2. it reads the figures of each rule, window after window, and finds the alerts that follow
+3. what differs from what is stored is written: alerts that are new, that last longer, that have ended; and alerts that
+   follow no more, since views came later, are withdrawn
+4. it notes how far each rule is, and removes the markers of what it has evaluated again
+
+Cut off anywhere, the next one does it again from the last note, and finds the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from time import monotonic
+from typing import Any, Final
+
+from movie_stream.alerts.evaluation import Evaluation, Streak, before, restarted
+from movie_stream.alerts.figures import Reader
+from movie_stream.alerts.frontier import Stillness, complete_until, reached
+from movie_stream.alerts.rules import EACH, Rule, Source
+from movie_stream.alerts.store import RENEWED_EVERY, LeaseLost, Marker, Published, RuleState, Store
+from movie_stream.alerts.wording import body_of
+from movie_stream.events.moment import timestamp_ms_of
+from movie_stream.mongo.workers import WorkerSeen
+
+logger = logging.getLogger(__name__)
+
+_WINDOWS_AT_ONCE: Final[Mapping[Source, int]] = {"views": 2_000, "films": 24, "quality": 500}
+"""Windows whose figures are read at a time, and evaluated while everything else stands still."""
+LEISURE: Final = 3.0
+"""So much longer than it has taken to evaluate these it pauses, where there are more: counting comes first."""
+_SAID_AFTER_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The topics that workers report of, and how many partitions they have."""
+
+    events: str
+    sources: int
+    partials: str
+    targets: int
+
+
+@dataclass(slots=True)
+class Pass:
+    """What one pass has found."""
+
+    until_ms: int
+    written: int = 0
+
+
+@dataclass(slots=True)
+class Evaluator:
+    """The evaluation of one run's results in one process."""
+
+    store: Store
+    reader: Reader
+    rules: Sequence[Rule]
+    topics: Topics
+    idle: timedelta
+    _stillness: Stillness = field(default_factory=Stillness)
+    _evaluations: dict[str, Evaluation] = field(default_factory=dict)
+    _states: dict[str, RuleState] | None = None
+    """As noted in MongoDB; None where that was not read by who holds the lease."""
+    _claimed_s: float = float("-inf")
+    _blind_since_s: float | None = None
+    _leisure: float = 0.0
+    _passed_ms: int | None = None
+    """Up to when all was evaluated last."""
+
+    async def step(self, workers: Collection[WorkerSeen], *, at_the_end: bool = False) -> Pass | None:
+        """Evaluates what is due, `at_the_end` of all that comes without waiting for more; None where that is nothing,
+        or somebody else does it. Raises LeaseLost, and the driver's errors.
+        """
+        try:
+            if not await self._hold():
+                return None
+            return await self._look(workers, at_the_end)
+        except BaseException:
+            self.drop()
+            raise
+
+    def drop(self) -> None:
+        """Forgets what is known of a lease that ended, or may have."""
+        self._states, self._claimed_s, self._passed_ms = None, float("-inf"), None
+        self._evaluations.clear()
+
+    @property
+    def holds(self) -> bool:
+        """Whether this process evaluates, as far as it knows."""
+        return self.store.lease.held
+
+    async def _hold(self) -> bool:
+        """Whether the lease is ours, renewed where that is due."""
+        now_s = monotonic()
+        if self._states is None or now_s - self._claimed_s > RENEWED_EVERY.total_seconds():
+            lease = await self.store.claim()
+            if not lease.held or lease.anew:
+                self.drop()
+            self._claimed_s = now_s
+            if not lease.held:
+                return False
+        if self._states is None:
+            await self.store.clear()
+            self._states = await self.store.rules()
+            await self._withdraw_what_no_rule_says()
+        return True
+
+    async def _look(self, workers: Collection[WorkerSeen], at_the_end: bool) -> Pass | None:
+        published, now_s = await self.store.published(), monotonic()
+        self._stillness.look(published.watermarks, self.topics.sources, now_s)
+        quiet = self._quiet(published, workers, now_s, at_the_end)
+        idle_ms = int(self.idle / timedelta(milliseconds=1))
+        now_ms = None if at_the_end else timestamp_ms_of(self.store.lease.now) - idle_ms
+        until_ms = complete_until(
+            published.watermarks, self.topics.sources, self.topics.targets, quiet, now_ms, published.moved_ms
+        )
+        if until_ms is None:
+            self._say_what_is_waited_for(published, now_s)
+            return None
+        self._blind_since_s = None
+        if until_ms == self._passed_ms and not published.markers:
+            return None
+        self._leisure = 0.0 if at_the_end else LEISURE
+        await self.store.begin(max(until_ms - min(rule.wait_ms for rule in self.rules), 0))  # 1
+        done = Pass(until_ms)
+        for rule in self.rules:
+            done.written += await self._evaluate(rule, until_ms, published.markers)  # 2, 3, 4
+        await self.store.remove(published.markers)
+        self._passed_ms = until_ms
+        return done
+
+    def _say_what_is_waited_for(self, published: Published, now_s: float) -> None:
+        """Once, where it is not known for a while how far the results are."""
+        if self._blind_since_s is None:
+            self._blind_since_s = now_s
+        unknown = [target for target in range(self.topics.targets) if target not in published.watermarks]
+        if unknown and published.watermarks and now_s - self._blind_since_s > _SAID_AFTER_S:
+            self._blind_since_s = float("inf")
+            logger.warning(
+                "alerts wait: nobody has said yet how far partition %s of %s is published; all workers of the group "
+                "need ALERTS_FILE",
+                *(", ".join(map(str, unknown)), self.topics.partials),
+            )
+
+    def _quiet(self, published: Published, workers: Collection[WorkerSeen], now_s: float, at_the_end: bool) -> set[int]:
+        """The sources that hold nobody up: of which all is counted and published, and nothing comes."""
+        sources, topics = range(self.topics.sources), self.topics
+        if at_the_end:
+            return set(sources)
+        held = {(of.topic, of.partition): of for seen in workers if not seen.silent for of in seen.standing.partitions}
+        if any((of := held.get((topics.partials, target))) is None or of.lag != 0 for target in range(topics.targets)):
+            return set()
+        at = reached(published.watermarks, topics.sources, topics.targets)
+        quiet = set[int]()
+        for source in sources:
+            of = held.get((topics.events, source))
+            if of is None or of.lag != 0:
+                continue
+            if self._stillness.still_for(source, now_s) >= self.idle.total_seconds() or (
+                at[source] is None and of.position == 0
+            ):
+                quiet.add(source)
+        return quiet
+
+    async def _withdraw_what_no_rule_says(self) -> None:
+        """Of rules that are in the file no more."""
+        assert self._states is not None
+        names = {rule.name for rule in self.rules}
+        for name in [name for name in self._states if name not in names]:
+            stored = await self.store.alerts(name, None)
+            if stored:
+                await self.store.begin(0)
+                await self.store.write([_withdrawn(of) for of in stored.values()])
+            await self.store.forget(name)
+            del self._states[name]
+
+    async def _evaluate(self, rule: Rule, until_ms: int, markers: Sequence[Marker]) -> int:
+        """Evaluates a rule as far as it can be; how many alerts have changed."""
+        assert self._states is not None
+        state, until = self._states.get(rule.name), _until(rule, until_ms)
+        if state is not None and state.definition == rule.definition:
+            until = max(until, state.until_ms)
+        first_ms = await self.reader.first(rule)
+        if first_ms is None:
+            return 0
+        evaluation, stored = await self._begun(rule, first_ms, until, markers)
+        if evaluation is None:
+            return 0
+        ended = await self._advance(evaluation, until, first_ms)
+        bodies = [body_of(rule, streak) for streak in (*ended, *evaluation.lasting())]
+        changed = [body for body in bodies if stored.get(body["_id"]) != body]
+        gone = [_withdrawn(of) for of in stored.values() if of["_id"] not in {body["_id"] for body in bodies}]
+        await self.store.write([*gone, *changed])
+        state = RuleState(rule.definition, evaluation.until_ms, dict(evaluation.firsts))
+        if self._states.get(rule.name) != state:
+            await self.store.note(rule.name, state)
+        self._states[rule.name], self._evaluations[rule.name] = state, evaluation
+        return len(changed) + len(gone)
+
+    async def _begun(
+        self, rule: Rule, first_ms: int, until_ms: int, markers: Iterable[Marker]
+    ) -> tuple[Evaluation | None, Mapping[str, dict[str, Any]]]:
+        """Where the evaluation goes on, and the stored alerts that it may change; None where nothing is to be done."""
+        assert self._states is not None
+        state, running = self._states.get(rule.name), self._evaluations.get(rule.name)
+        if state is None or state.definition != rule.definition:  # it is new, or another one: from the beginning
+            if until_ms <= first_ms:
+                return None, {}
+            return Evaluation(rule, first_ms), await self.store.alerts(rule.name, None)
+        changed_ms = min((marker.hour_ms for marker in markers if marker.hour_ms < state.until_ms), default=None)
+        if changed_ms is None and running is not None:
+            if until_ms <= running.until_ms:
+                return None, {}
+            return running, await self.store.alerts(rule.name, running.until_ms + 1)
+        from_ms = state.until_ms if changed_ms is None else max(changed_ms, first_ms)
+        stored = await self.store.alerts(rule.name, before(rule, from_ms))
+        lasting: dict[str, int] = {}
+        for of in stored.values():
+            start = timestamp_ms_of(of["start"])
+            lasting[of["subject"]] = min(start, lasting.get(of["subject"], start))
+        evaluation = restarted(rule, from_ms, lasting, state.firsts if rule.subject == EACH else {})
+        return evaluation, stored
+
+    async def _advance(self, evaluation: Evaluation, until_ms: int, first_ms: int) -> list[Streak]:
+        """Reads and evaluates window after window; the lease is renewed meanwhile."""
+        rule, ended = evaluation.rule, list[Streak]()
+        evaluation.until_ms = max(evaluation.until_ms, first_ms)
+        while evaluation.until_ms < until_ms:
+            began_s = monotonic()
+            end = min(until_ms, evaluation.until_ms + _WINDOWS_AT_ONCE[rule.source] * rule.window_ms)
+            figures = await self.reader.figures(rule, evaluation.until_ms, end)
+            ended += evaluation.advance(figures.by_subject, end, first_ms, figures.others)
+            await asyncio.sleep((monotonic() - began_s) * self._leisure if evaluation.until_ms < until_ms else 0)
+            if monotonic() - self._claimed_s > RENEWED_EVERY.total_seconds():
+                lease = await self.store.claim()
+                self._claimed_s = monotonic()
+                if not lease.held or lease.anew:
+                    raise LeaseLost
+        return ended
+
+
+def _until(rule: Rule, until_ms: int) -> int:
+    """Up to when a rule may be evaluated: the end of its last whole window that has waited long enough."""
+    waited = max(until_ms - rule.wait_ms, 0)
+    return waited - waited % rule.window_ms
+
+
+def _withdrawn(stored: Mapping[str, Any]) -> dict[str, Any]:
+    return {**stored, "state": "withdrawn", "open": False}

@@ -1,0 +1,227 @@
+"""The figures that rules look at, as they stand in MongoDB: which results have them follows from RESULTS.
+
+Every function raises the driver's errors as they are.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bson.int64 import Int64
+
+from movie_stream.aggregates import results
+from movie_stream.aggregates.fields import Count, Field, Genre, Mean, Rated, Slug
+from movie_stream.aggregates.results import Result
+from movie_stream.aggregates.shape import Shape
+from movie_stream.alerts.conditions import LIGHTS, looks_back
+from movie_stream.alerts.kinds import QUALITY
+from movie_stream.alerts.rules import ALL, EACH, RatingFalling, Rule
+from movie_stream.alerts.series import Light, Series
+from movie_stream.errors import MovieStreamError
+from movie_stream.events.moment import datetime_of, timestamp_ms_of
+from movie_stream.mongo.client import Database, majority_acknowledged
+
+LIMIT_MS: Final = 20_000
+"""How long MongoDB may work on one query."""
+_PARTITION: Final = "partition"
+
+Range = tuple[int, int]
+
+
+class NoSuchFigures(MovieStreamError):
+    """No result has what a rule looks at."""
+
+    def __init__(self, *, rule: str, what: str) -> None:
+        super().__init__(
+            f"rule {rule}: no result has {what}; RESULTS must have one by the minute, hour or day that does"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The series of all subjects of a rule."""
+
+    by_subject: Mapping[str, Series]
+    others: Series | None = None
+    """Of films, what those had at most that are not in an hour's list."""
+
+
+def source_of(rule: Rule) -> Result:
+    """The result that a rule looks at: the one with the longest windows that its own are made of.
+
+    >>> from movie_stream.alerts.rules import Beyond
+    >>> def collection(subject, window_ms):
+    ...     return source_of(Rule("r", "views", Beyond("above", 1), subject, window_ms)).collection
+    >>> collection("all", 3_600_000), collection("drama", 3_600_000), collection("each", 86_400_000)
+    ('hourly_metrics', 'movies_aggregates', 'daily_stats')
+
+    Raises NoSuchFigures.
+    """
+    fits = [result for result in results.RESULTS if _fits(rule, result)]
+    if not fits:
+        raise NoSuchFigures(rule=rule.name, what=rule.source)
+    alone = rule.subject == ALL and rule.source == "views"
+    return max(fits, key=lambda result: (alone and result.by is None, result.window.length_ms or 0))
+
+
+def _fits(rule: Rule, result: Result) -> bool:
+    shape = Shape.of(result)
+    if shape.start is None or not result.window.length_ms or rule.window_ms % result.window.length_ms:
+        return False
+    match rule.source:
+        case "films":
+            return result.top is not None and result.top.of == "movie_id" and result.window.length_ms == rule.window_ms
+        case "quality":
+            return result.collection == QUALITY
+        case "views":
+            if result.top is not None or (shape.views is None):
+                return False
+            if rule.subject == ALL and result.by is None:
+                return _named(result, Mean) is not None
+            return result.by_genre and _named(result, Slug) is not None and _named(result, Mean) is not None
+
+
+def _named(result: Result, kind: type[Field]) -> str | None:
+    return next((name for name, field in result.fields.items() if isinstance(field, kind)), None)
+
+
+class Reader:
+    """Reads the figures of one run."""
+
+    def __init__(self, db: Database, run: int, light: Light | None = None) -> None:
+        self._db, self._run, self._light = db, run, light
+
+    async def first(self, rule: Rule) -> int | None:
+        """The start of the first window of the rule that has any figures."""
+        result = source_of(rule)
+        start = str(Shape.of(result).start)
+        found = (
+            await self._of(result)
+            .find({"_run": Int64(self._run)}, {start: 1})
+            .sort(start, 1)
+            .limit(1)
+            .max_time_ms(LIMIT_MS)
+            .to_list(1)
+        )
+        if not found:
+            return None
+        first_ms = timestamp_ms_of(found[0][start])
+        return first_ms - first_ms % rule.window_ms
+
+    async def last(self, rule: Rule) -> int | None:
+        """The end of the last window that has any."""
+        result = source_of(rule)
+        start = str(Shape.of(result).start)
+        found = await self._of(result).find({"_run": Int64(self._run)}, {start: 1}).sort(start, -1).limit(1).to_list(1)
+        return timestamp_ms_of(found[0][start]) + (result.window.length_ms or 0) if found else None
+
+    async def figures(self, rule: Rule, begin_ms: int, end_ms: int) -> Figures:
+        """What the rule needs to know for its windows from one time to before another."""
+        ranges = [(begin_ms, end_ms)]
+        for shift, more in looks_back(rule.condition, rule.window_ms):
+            ranges.append((begin_ms - shift - more, end_ms - shift))
+        match rule.source:
+            case "views":
+                return await self._views(rule, _merged(ranges))
+            case "films":
+                return await self._films(rule, _merged(ranges))
+            case "quality":
+                return await self._quality(rule, _merged(ranges))
+
+    def _of(self, result: Result) -> Any:
+        return majority_acknowledged(self._db, result.collection)
+
+    def _within(self, start: str, ranges: Sequence[Range]) -> dict[str, Any]:
+        """Windows that start in these ranges, of this run."""
+        each = [{start: {"$gte": datetime_of(max(begin, 0)), "$lt": datetime_of(max(end, 0))}} for begin, end in ranges]
+        return {"_run": Int64(self._run), **(each[0] if len(each) == 1 else {"$or": each})}
+
+    async def _views(self, rule: Rule, ranges: Sequence[Range]) -> Figures:
+        """Views and ratings, added up by MongoDB to the rule's windows."""
+        result = source_of(rule)
+        shape = Shape.of(result)
+        start, slug = str(shape.start), _named(result, Slug)
+        wanted = self._within(start, ranges)
+        if rule.subject not in (ALL, EACH):
+            wanted[str(slug)] = rule.subject
+        at = {"$toLong": f"${start}"}
+        group: dict[str, Any] = {
+            "_id": {
+                "at": {"$subtract": [at, {"$mod": [at, Int64(rule.window_ms)]}]},
+                "of": ALL if rule.subject == ALL else f"${slug}",
+            },
+            "views": {"$sum": f"${shape.views}"},
+        }
+        if rule.subject != ALL:
+            group["label"] = {"$max": f"${_named(result, Genre)}"}
+        if isinstance(rule.condition, RatingFalling):
+            rated = f"${_named(result, Rated)}"
+            group["rated"] = {"$sum": rated}
+            group["rating_sum"] = {"$sum": {"$multiply": [f"${_named(result, Mean)}", rated]}}
+        pipeline = [{"$match": wanted}, {"$group": group}]
+        rows: defaultdict[str, list[tuple[int, dict[str, float | None]]]] = defaultdict(list)
+        labels: defaultdict[str, dict[int, str]] = defaultdict(dict)
+        async for found in self._of(result).aggregate(pipeline, maxTimeMS=LIMIT_MS):
+            at_ms, of = int(found["_id"]["at"]), found["_id"]["of"]
+            if not isinstance(of, str):
+                continue  # of a version that had no such field
+            rows[of].append((at_ms, {name: found[name] for name in ("views", "rated", "rating_sum") if name in found}))
+            if "label" in found and found["label"] is not None:
+                labels[of][at_ms] = str(found["label"])
+        return Figures({of: Series.of(each, labels[of]) for of, each in rows.items()})
+
+    async def _films(self, rule: Rule, ranges: Sequence[Range]) -> Figures:
+        result = source_of(rule)
+        shape = Shape.of(result)
+        assert result.top is not None
+        views = next(name for name, field in result.top.columns.items() if isinstance(field, Count))
+        rows: defaultdict[str, list[tuple[int, dict[str, float | None]]]] = defaultdict(list)
+        labels: defaultdict[str, dict[int, str]] = defaultdict(dict)
+        others: list[tuple[int, dict[str, float | None]]] = []
+        start = str(shape.start)
+        async for document in self._of(result).find(self._within(start, ranges)).max_time_ms(LIMIT_MS):
+            at_ms = timestamp_ms_of(document[start])
+            entries = shape.list_of(document)
+            for entry in entries:
+                film = str(entry[result.top.of])
+                rows[film].append((at_ms, {"views": entry[views]}))
+                labels[film][at_ms] = str(entry.get("title", film))
+            if len(entries) >= result.top.limit:
+                others.append((at_ms, {"views": entries[-1][views]}))
+        return Figures({of: Series.of(each, labels[of]) for of, each in rows.items()}, Series.of(others))
+
+    async def _quality(self, rule: Rule, ranges: Sequence[Range]) -> Figures:
+        result = source_of(rule)
+        shape = Shape.of(result)
+        start = str(shape.start)
+        numbers = [column.name for column in shape.fields if column.kind in ("count", "number")]
+        rows: defaultdict[str, list[tuple[int, dict[str, float | None]]]] = defaultdict(list)
+        async for document in self._of(result).find(self._within(start, ranges)).max_time_ms(LIMIT_MS):
+            figures: dict[str, float | None] = {name: document.get(name) for name in numbers}
+            if self._light is not None:
+                figures["light"] = float(LIGHTS.index(self._light(document)))
+            rows[str(document.get(_PARTITION))].append((timestamp_ms_of(document[start]), figures))
+        return Figures({of: Series.of(each) for of, each in rows.items()})
+
+
+def _merged(ranges: Iterable[Range]) -> list[Range]:
+    """The same times in as few ranges.
+
+    >>> _merged([(5, 9), (1, 6), (20, 21)])
+    [(1, 9), (20, 21)]
+    """
+    merged: list[Range] = []
+    for begin, end in sorted(ranges):
+        if merged and begin <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((begin, end))
+    return merged
+
+
+def lengths_ms(rules: Iterable[Rule]) -> dict[str, int]:
+    """The collections that rules look at, with the lengths of their windows. Raises NoSuchFigures."""
+    return {result.collection: result.window.length_ms or 0 for rule in rules for result in (source_of(rule),)}

@@ -1,0 +1,203 @@
+"""Messages on their way: what receivers are to be told of an alert, put away where it survives a restart.
+
+What is to be told follows from what an alert is and what was told of it before, which stands in it. So a message is put
+away once, whoever evaluates and however often; it is sent once or, after a crash at the wrong moment, again. Raises the
+driver's errors as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal
+
+from bson.int64 import Int64
+from pymongo import InsertOne, ReturnDocument, UpdateOne
+from pymongo.errors import BulkWriteError
+
+from movie_stream.alerts.rules import Rule
+from movie_stream.events.moment import timestamp_ms_of
+from movie_stream.mongo.alerts import ALERTS, DELIVERIES, FIELDS
+from movie_stream.mongo.client import Database, majority_acknowledged
+
+Transition = Literal["started", "ended", "withdrawn"]
+NEVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
+"""When a message is due again that has arrived, or was given up."""
+_DUPLICATE_KEY: Final = 11000
+_AT_ONCE: Final = 1_000
+_SAID: Final[Mapping[tuple[str | None, str], tuple[Transition, ...]]] = {
+    (None, "open"): ("started",),
+    (None, "ended"): ("started", "ended"),
+    ("open", "ended"): ("ended",),
+    ("open", "withdrawn"): ("withdrawn",),
+    ("ended", "open"): ("started",),
+    ("ended", "withdrawn"): ("withdrawn",),
+    ("withdrawn", "open"): ("started",),
+    ("withdrawn", "ended"): ("started", "ended"),
+}
+"""What is said when an alert was told to be the one and is the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message to one receiver."""
+
+    id: str
+    alert: str
+    receiver: str
+    number: int
+    """Of those about the alert: the larger one is the later one."""
+    transition: Transition
+    body: Mapping[str, Any]
+    """The alert, as it was then."""
+    created: datetime
+    attempts: int
+
+
+class Outbox:
+    """The queue of one run."""
+
+    def __init__(self, db: Database, run: int, rules: Sequence[Rule], deliver_within_ms: int) -> None:
+        self._run, self._within_ms = Int64(run), deliver_within_ms
+        self._rules = {rule.name: (place, rule) for place, rule in enumerate(rules)}
+        self._alerts = majority_acknowledged(db, ALERTS)
+        self._deliveries = majority_acknowledged(db, DELIVERIES)
+
+    async def fill(self, until_ms: int, now: datetime) -> int:
+        """Puts away what is to be told of alerts that have changed; how many messages. Results are complete up to
+        `until_ms`. Only for who holds the lease.
+        """
+        messages = 0
+        while True:
+            found = await self._alerts.find({"_untold": True, "_run": self._run}).limit(_AT_ONCE).to_list(_AT_ONCE)
+            if not found:
+                return messages
+            told = [self._told(alert, until_ms, now) for alert in found]
+            inserted = sorted((message for some, _ in told for message in some), key=lambda message: message["order"])
+            for message in inserted:
+                del message["order"]
+            await self._insert(inserted)
+            await self._alerts.bulk_write([update for _, update in told], ordered=False)
+            messages += len(inserted)
+
+    def _told(self, alert: Mapping[str, Any], until_ms: int, now: datetime) -> tuple[list[dict[str, Any]], UpdateOne]:
+        """The messages about an alert, and the note in it that they are put away."""
+        before = alert.get("_told") or {}
+        place, rule = self._rules.get(alert["rule"], (len(self._rules), None))
+        to = list(rule.to) if rule is not None else before.get("to", [])
+        was = before.get("state") if before.get("sent") else None
+        said = _SAID.get((was, alert["state"]), ())
+        if self._is_old(alert, until_ms, now) and said != ("withdrawn",):
+            said = ()
+        number = int(before.get("number", 0))
+        body = {name: alert.get(name) for name in FIELDS}
+        messages = [
+            {
+                "_id": f"{alert['_id']}|{number + step}|{transition}|{receiver}",
+                "alert": alert["_id"],
+                "receiver": receiver,
+                "number": Int64(number + step),
+                "transition": transition,
+                "message": body,
+                "created": now,
+                "due": now,
+                "attempts": Int64(0),
+                "done": None,
+                "error": None,
+                "order": (_known_at(alert, rule, transition), place, alert["subject"], number + step, receiver),
+            }
+            for step, transition in enumerate(said, 1)
+            for receiver in to
+        ]
+        sent = bool(said) or was is not None
+        note = {"state": alert["state"], "number": Int64(number + len(said)), "sent": sent, "to": to}
+        return messages, UpdateOne(
+            {"_id": alert["_id"], "_run": self._run, "_pass": alert["_pass"]},
+            {"$set": {"_told": note, "_untold": False}},
+        )
+
+    def _is_old(self, alert: Mapping[str, Any], until_ms: int, now: datetime) -> bool:
+        """Whether it was over too long ago to be news, as in a replay of old data."""
+        last_ms = until_ms if alert["end"] is None else timestamp_ms_of(alert["end"])
+        return timestamp_ms_of(now) - last_ms > self._within_ms
+
+    async def _insert(self, messages: Sequence[dict[str, Any]]) -> None:
+        """Those that are there already stay as they are."""
+        if not messages:
+            return
+        try:
+            await self._deliveries.bulk_write([InsertOne(message) for message in messages], ordered=False)
+        except BulkWriteError as error:
+            others = [fault for fault in error.details["writeErrors"] if fault["code"] != _DUPLICATE_KEY]
+            if others or error.details["writeConcernErrors"]:
+                raise
+
+    async def take(self, receiver: str, for_s: float) -> Message | None:
+        """The next message that is due to a receiver, which is nobody else's for so long; None where there is none.
+
+        Of one alert the earlier ones come first.
+        """
+        while True:
+            lease = {"$add": ["$$NOW", int(for_s * 1_000)]}
+            found: Any = await self._deliveries.find_one_and_update(
+                {"receiver": receiver, "due": {"$lt": NEVER}, "$expr": {"$lte": ["$due", "$$NOW"]}},
+                [{"$set": {"due": lease, "attempts": {"$add": ["$attempts", Int64(1)]}}}],
+                sort=[("due", 1), ("created", 1), ("number", 1)],
+                return_document=ReturnDocument.AFTER,
+            )
+            if found is None:
+                return None
+            earlier = await self._deliveries.find_one(
+                {"alert": found["alert"], "receiver": receiver, "done": None, "number": {"$lt": found["number"]}},
+                {"due": 1},
+            )
+            if earlier is None:
+                return _message(found)
+            after = earlier["due"] + timedelta(milliseconds=1)
+            await self._deliveries.update_one(
+                {"_id": found["_id"]}, {"$set": {"due": after}, "$inc": {"attempts": Int64(-1)}}
+            )
+
+    async def done(self, message: Message, error: str | None = None) -> None:
+        """It has arrived, or is given up for this reason."""
+        fields = {"done": "$$NOW", "due": NEVER, "error": {"$literal": error}}
+        await self._deliveries.update_one({"_id": message.id}, [{"$set": fields}])
+
+    async def again(self, message: Message, pause_s: float, error: str) -> bool:
+        """It did not arrive, and is due again after a pause; False where nobody waits for it any more."""
+        due = {"$add": ["$$NOW", int(pause_s * 1_000)]}
+        result = await self._deliveries.update_one(
+            {"_id": message.id, "done": None}, [{"$set": {"due": due, "error": {"$literal": error}}}]
+        )
+        return bool(result.matched_count)
+
+    async def abandon(self, receivers: Collection[str]) -> None:
+        """Gives up what waits for receivers that are in the file no more."""
+        fields = {"done": "$$NOW", "due": NEVER, "error": "no such receiver any more"}
+        await self._deliveries.update_many({"done": None, "receiver": {"$nin": list(receivers)}}, [{"$set": fields}])
+
+    async def waiting(self) -> int:
+        """How many messages have not arrived and are not given up."""
+        return int(await self._deliveries.count_documents({"done": None}))
+
+
+def _known_at(alert: Mapping[str, Any], rule: Rule | None, transition: Transition) -> datetime:
+    """By event time, when that could be known first."""
+    length = timedelta(seconds=int(alert["window_s"]))
+    if transition == "started" or alert["end"] is None:
+        return alert["start"] + length * (1 if rule is None else rule.in_a_row)  # type: ignore[no-any-return]
+    return alert["end"] + length  # type: ignore[no-any-return]
+
+
+def _message(found: Mapping[str, Any]) -> Message:
+    return Message(
+        found["_id"],
+        found["alert"],
+        found["receiver"],
+        int(found["number"]),
+        found["transition"],
+        found["message"],
+        found["created"],
+        int(found["attempts"]),
+    )

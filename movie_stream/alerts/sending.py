@@ -1,0 +1,151 @@
+"""How a message is sent to each kind of receiver: a line in the log, a signed POST, or what apprise makes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import logging
+import time
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from types import TracebackType
+from typing import Any, Final, Self
+
+import aiohttp
+
+from movie_stream import __version__
+from movie_stream.alerts.outbox import Message
+from movie_stream.alerts.receivers import Apprise, Log, Receiver, Webhook
+from movie_stream.errors import MovieStreamError
+from movie_stream.masking import masked, printable
+from movie_stream.mongo.written import json_of
+
+logger = logging.getLogger("movie_stream.alerts")
+
+SIGNATURE: Final = "Movie-Stream-Signature"
+_LEVELS: Final[Mapping[str, int]] = {"info": logging.INFO, "warning": logging.WARNING, "critical": logging.ERROR}
+_RETRY_AFTER_AT_MOST_S: Final = 3_600.0
+_VERBS: Final = {"started": "alert", "ended": "alert has ended", "withdrawn": "alert is withdrawn, views came later"}
+
+
+class NotSent(Exception):
+    """A message did not arrive: the reason, and when the receiver wants it again, if it says so."""
+
+    def __init__(self, reason: str, after_s: float = 0.0) -> None:
+        super().__init__(masked(printable(" ".join(reason.split())))[:500])
+        self.after_s = after_s
+
+
+class AppriseMissing(MovieStreamError):
+    """The library that sends mails and messages is not installed."""
+
+    def __init__(self, *, receiver: str) -> None:
+        super().__init__(f"{receiver} needs the library apprise; install it with: pip install 'movie-stream[notify]'")
+
+
+def insist_on_libraries(receivers: Mapping[str, Receiver]) -> None:
+    """Raises AppriseMissing."""
+    for receiver in receivers.values():
+        if isinstance(receiver, Apprise) and find_spec("apprise") is None:
+            raise AppriseMissing(receiver=receiver.name)
+
+
+class Sender:
+    """Sends messages; keeps the connections of webhooks for as long as the `async with` block runs."""
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(headers={"User-Agent": f"movie-stream/{__version__}"})
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def send(self, receiver: Receiver, message: Message) -> None:
+        """Returns once the receiver has it. Raises NotSent."""
+        match receiver:
+            case Log():
+                level = _LEVELS.get(message.body["severity"], logging.WARNING)
+                logger.log(level if message.transition == "started" else logging.INFO, "%s", line_of(message))
+            case Webhook():
+                await self._post(receiver, message)
+            case Apprise():
+                await _notify(receiver, message)
+
+    async def _post(self, webhook: Webhook, message: Message) -> None:
+        body = payload_of(message)
+        headers = {"Content-Type": "application/json", "Idempotency-Key": key_of(message)}
+        if webhook.secret is not None:
+            headers[SIGNATURE] = signature(webhook.secret, int(time.time()), body)
+        limit = aiohttp.ClientTimeout(total=webhook.within_s)
+        try:
+            async with self._session.post(
+                webhook.url, data=body, headers=headers, allow_redirects=False, timeout=limit
+            ) as response:
+                status, after = response.status, response.headers.get("Retry-After", "")
+        except TimeoutError as error:
+            raise NotSent(f"no answer within {webhook.within_s:g} s") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise NotSent(str(error) or type(error).__name__) from error
+        if 300 <= status < 400:
+            raise NotSent(f"it answers {status}, and redirects are not followed; set its url to where it is now")
+        if not 200 <= status < 300:
+            raise NotSent(f"it answers {status}", _seconds(after))
+
+
+async def _notify(receiver: Apprise, message: Message) -> None:
+    apprise = await asyncio.to_thread(import_module, "apprise")  # it looks at some hundred files
+    kind = {"started": "warning", "ended": "success", "withdrawn": "info"}[message.transition]
+    if message.transition == "started" and message.body["severity"] == "critical":
+        kind = "failure"
+    told = apprise.Apprise()
+    if not await asyncio.to_thread(told.add, list(receiver.urls)):
+        raise NotSent("apprise does not understand one of its URLs")
+    title = f"{message.body['severity']}: {message.body['rule']}"
+    try:
+        async with asyncio.timeout(receiver.within_s):
+            arrived = await asyncio.to_thread(
+                told.notify, line_of(message), title, apprise.NotifyType(kind), body_format="text"
+            )
+    except TimeoutError as error:
+        raise NotSent(f"no answer within {receiver.within_s:g} s") from error
+    if not arrived:
+        raise NotSent("apprise could not send it to all of its URLs; its own lines in the log say why")
+
+
+def line_of(message: Message) -> str:
+    """The message in a line, for people."""
+    body = message.body
+    end = (
+        "" if body["end"] is None or message.transition == "started" else f"; over at {body['end']:%Y-%m-%d %H:%M} UTC"
+    )
+    return f"{_VERBS[message.transition]}, {body['severity']}, {body['rule']}: {printable(str(body['text']))}{end}"
+
+
+def payload_of(message: Message) -> bytes:
+    """The message as JSON: the alert, what has become of it, and which message about it this is."""
+    body: dict[str, Any] = {"transition": message.transition, "number": message.number, "alert": dict(message.body)}
+    return json_of(body)
+
+
+def key_of(message: Message) -> str:
+    """By which a receiver knows a message that comes again; the same for all receivers."""
+    return hashlib.sha256(f"{message.alert}|{message.number}|{message.transition}".encode()).hexdigest()
+
+
+def signature(secret: str, time_s: int, body: bytes) -> str:
+    """What the header `Movie-Stream-Signature` has: the time, and an HMAC of it and of the body.
+
+    >>> signature("secret", 1730383200, b"{}")[:22]
+    't=1730383200,v1=1d21ea'
+    """
+    signed = hmac.digest(secret.encode(), f"{time_s}.".encode() + body, hashlib.sha256)
+    return f"t={time_s},v1={signed.hex()}"
+
+
+def _seconds(retry_after: str) -> float:
+    """What `Retry-After` says in seconds, within bounds; a date is passed over."""
+    return min(float(retry_after), _RETRY_AFTER_AT_MOST_S) if retry_after.isascii() and retry_after.isdigit() else 0.0

@@ -1,0 +1,219 @@
+"""What the evaluation keeps in MongoDB: the alerts, who evaluates, how far each rule is, and what to do again.
+
+One evaluates at a time: who holds the lease. MongoDB's own clock says how long, and refuses what is written after, so
+that a process which was stopped in the middle and goes on later changes nothing. Raises the driver's errors as they
+are, and LeaseLost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from bson.int64 import Int64
+from pymongo import ReturnDocument, UpdateOne
+from pymongo.errors import BulkWriteError, DuplicateKeyError
+
+from movie_stream.alerts.completeness import control_id, watermarks_in
+from movie_stream.events.moment import datetime_of, timestamp_ms_of
+from movie_stream.mongo.alerts import ALERTING, ALERTS, FIELDS
+from movie_stream.mongo.client import Database, majority_acknowledged
+
+LEASE: Final = timedelta(seconds=20)
+"""After a process was killed, the next one evaluates this much later, and MARGIN."""
+MARGIN: Final = timedelta(seconds=3)
+"""By so much the clocks of two primaries may differ."""
+RENEWED_EVERY: Final = timedelta(seconds=5)
+_CONVERSION_FAILURE: Final = 241
+_AT_ONCE: Final = 500
+_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class LeaseLost(Exception):
+    """Somebody else evaluates, or may: what was written after the lease is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Who evaluates, by MongoDB's clock."""
+
+    held: bool
+    until: datetime
+    now: datetime
+    number: int
+    """Of the pass: the larger one has read later."""
+    anew: bool = True
+    """Whether somebody else may have had it since the last time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """An hour whose windows have changed after they were evaluated."""
+
+    id: str
+    hour_ms: int
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What the publishers have told."""
+
+    watermarks: dict[int, dict[int, int]]
+    moved_ms: int | None
+    """When a watermark moved last."""
+    markers: tuple[Marker, ...]
+
+
+@dataclass(slots=True)
+class RuleState:
+    """How far a rule is."""
+
+    definition: str
+    until_ms: int
+    firsts: dict[str, int] = field(default_factory=dict)
+
+
+class Store:
+    """Of one run, for one process."""
+
+    def __init__(self, db: Database, run: int, holder: str) -> None:
+        self._run, self._holder = Int64(run), holder
+        self._control = control_id(run)
+        self._alerting = majority_acknowledged(db, ALERTING)
+        self._alerts = majority_acknowledged(db, ALERTS)
+        self.lease = Lease(held=False, until=_LONG_AGO, now=_LONG_AGO, number=0)
+
+    async def claim(self) -> Lease:
+        """Takes or renews the lease, where nobody else has it."""
+        return await self._turn({})
+
+    async def begin(self, until_ms: int) -> None:
+        """A pass begins, up to that time; before anything is read. Raises LeaseLost."""
+        farther = {"$max": [Int64(until_ms), "$evaluating_until"]}
+        lease = await self._turn({"evaluating_until": farther, "pass": {"$add": [{"$ifNull": ["$pass", 0]}, Int64(1)]}})
+        if not lease.held or lease.anew:
+            raise LeaseLost
+
+    async def _turn(self, changes: Mapping[str, Any]) -> Lease:
+        until = {"$ifNull": ["$until", _LONG_AGO]}
+        margin_ms = int(MARGIN / timedelta(milliseconds=1))
+        mine = {"$eq": ["$holder", self._holder]}
+        free = {"$or": [mine, {"$lt": [{"$add": [until, margin_ms]}, "$$NOW"]}]}
+        fields = {
+            "holder": self._holder,
+            "until": {"$add": ["$$NOW", int(LEASE / timedelta(milliseconds=1))]},
+            **changes,
+        }
+        update: dict[str, Any] = {name: {"$cond": [free, value, f"${name}"]} for name, value in fields.items()}
+        update |= {"kind": "control", "_run": self._run, "now": "$$NOW"}
+        while True:
+            try:
+                found = await self._alerting.find_one_and_update(
+                    {"_id": self._control}, [{"$set": update}], upsert=True, return_document=ReturnDocument.AFTER
+                )
+                break
+            except DuplicateKeyError:  # another process was first to insert it
+                continue
+        held = found["holder"] == self._holder
+        anew = not self.lease.held or found["now"] >= self.lease.until
+        self.lease = Lease(held, found["until"], found["now"], int(found.get("pass") or 0), anew)
+        return self.lease
+
+    async def release(self) -> None:
+        """Lets the next one begin at once."""
+        self.lease = replace(self.lease, held=False)
+        await self._alerting.update_one(
+            {"_id": self._control, "holder": self._holder}, {"$set": {"until": _LONG_AGO, "holder": ""}}
+        )
+
+    async def clear(self) -> None:
+        """Deletes what a process of an earlier run wrote after its end. Only for who holds the lease."""
+        for collection in (self._alerts, self._alerting):
+            await collection.delete_many({"_run": {"$lt": self._run}})
+
+    async def published(self) -> Published:
+        """What the publishers have told by now."""
+        watermarks: dict[int, dict[int, int]] = {}
+        markers, moved = list[Marker](), list[int]()
+        async for found in self._alerting.find({"_run": self._run, "kind": {"$in": ["partition", "marker"]}}):
+            if found["kind"] == "marker":
+                markers.append(Marker(found["_id"], timestamp_ms_of(found["hour"]), int(found["times"])))
+            else:
+                watermarks[int(found["partition"])] = watermarks_in(found)
+                if isinstance(found.get("moved"), datetime):
+                    moved.append(timestamp_ms_of(found["moved"]))
+        return Published(watermarks, max(moved, default=None), tuple(markers))
+
+    async def remove(self, markers: Iterable[Marker]) -> None:
+        """Their windows were evaluated again; those that were renewed meanwhile stay."""
+        for marker in markers:
+            await self._alerting.delete_one({"_id": marker.id, "times": Int64(marker.times)})
+
+    async def rules(self) -> dict[str, RuleState]:
+        """How far each rule is."""
+        found = self._alerting.find({"_run": self._run, "kind": "rule"})
+        return {
+            of["name"]: RuleState(
+                of["definition"],
+                timestamp_ms_of(of["until"]),
+                {first["subject"]: timestamp_ms_of(first["at"]) for first in of["firsts"]},
+            )
+            async for of in found
+        }
+
+    async def note(self, name: str, state: RuleState) -> None:
+        """A rule is so far. Raises LeaseLost."""
+        document = {
+            "_id": f"{self._run}|rule|{name}",
+            "_run": self._run,
+            "kind": "rule",
+            "name": name,
+            "definition": state.definition,
+            "until": datetime_of(state.until_ms),
+            "firsts": [{"subject": of, "at": datetime_of(at)} for of, at in sorted(state.firsts.items())],
+        }
+        fenced = self._fenced({"$literal": document})
+        await self._write(
+            self._alerting, [UpdateOne({"_id": document["_id"]}, [{"$replaceWith": fenced}], upsert=True)]
+        )
+
+    async def forget(self, name: str) -> None:
+        """There is no such rule any more."""
+        await self._alerting.delete_one({"_id": f"{self._run}|rule|{name}"})
+
+    async def alerts(self, rule: str, reach_ms: int | None) -> dict[str, dict[str, Any]]:
+        """The alerts of a rule that last, or have ended at that time or later (None: all of them), by `_id`."""
+        wanted: dict[str, Any] = {"rule": rule, "_run": self._run, "state": {"$ne": "withdrawn"}}
+        if reach_ms is not None:
+            wanted["$or"] = [{"end": None}, {"end": {"$gte": datetime_of(reach_ms)}}]
+        return {found["_id"]: found async for found in self._alerts.find(wanted, dict.fromkeys(FIELDS, 1))}
+
+    async def write(self, bodies: Sequence[Mapping[str, Any]]) -> None:
+        """Inserts or replaces alerts; keeps what receivers were told of each. Raises LeaseLost."""
+        for begin in range(0, len(bodies), _AT_ONCE):
+            some = bodies[begin : begin + _AT_ONCE]
+            await self._write(self._alerts, [UpdateOne({"_id": of["_id"]}, [self._replaced(of)], True) for of in some])
+
+    def _replaced(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        run, number = self._run, Int64(self.lease.number)
+        same = {"$and": [{"$eq": [run, "$_run"]}, {"$gte": [number, "$_pass"]}]}
+        document = {"$literal": {**body, "_run": run, "_pass": number}}
+        told = {"_told": {"$ifNull": ["$_told", None]}, "_untold": {"$ne": ["$_told.state", body["state"]]}}
+        newer = {"$cond": [{"$or": [{"$gt": [run, "$_run"]}, same]}, {"$mergeObjects": [document, told]}, "$$ROOT"]}
+        return {"$replaceWith": self._fenced(newer)}
+
+    def _fenced(self, value: Any) -> dict[str, Any]:
+        """The value, as long as the lease lasts; after it MongoDB has an error instead."""
+        refused = {"$toInt": {"$concat": ["the lease has ended: ", {"$ifNull": ["$_id", "new"]}]}}
+        return {"$cond": [{"$lt": ["$$NOW", self.lease.until]}, value, refused]}
+
+    async def _write(self, collection: Any, updates: Sequence[UpdateOne]) -> None:
+        try:
+            await collection.bulk_write(list(updates), ordered=False)
+        except BulkWriteError as error:
+            if any(fault["code"] == _CONVERSION_FAILURE for fault in error.details["writeErrors"]):
+                raise LeaseLost from error
+            raise

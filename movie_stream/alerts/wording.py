@@ -1,0 +1,87 @@
+"""An alert as a document, and in words: made from the rule and what was found, so that everybody makes the same."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Final
+
+from bson.int64 import Int64
+
+from movie_stream.alerts.conditions import LIGHTS
+from movie_stream.alerts.evaluation import Streak
+from movie_stream.alerts.rules import ALL, Beyond, BeyondUsual, Climbing, Light, Quality, RatingFalling, Rule
+from movie_stream.events.moment import datetime_of
+from movie_stream.masking import printable
+from movie_stream.settings import format_duration
+
+_LABEL: Final = 200
+"""The longest name of a film in a text, in characters."""
+
+
+def alert_id(rule: Rule, streak: Streak) -> str:
+    """The `_id`: an alert is told by its rule, its subject and its start."""
+    return f"{rule.name}|{streak.subject}|{datetime_of(streak.start_ms):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def body_of(rule: Rule, streak: Streak) -> dict[str, Any]:
+    """The document, as everybody may read it, with its `_id`."""
+    return {
+        "_id": alert_id(rule, streak),
+        "rule": rule.name,
+        "kind": rule.kind,
+        "severity": rule.severity,
+        "subject": streak.subject,
+        "label": streak.label,
+        "state": "open" if streak.end_ms is None else "ended",
+        "open": streak.end_ms is None,
+        "start": datetime_of(streak.start_ms),
+        "end": None if streak.end_ms is None else datetime_of(streak.end_ms),
+        "windows": Int64(streak.windows),
+        "window_s": Int64(rule.window_ms // 1_000),
+        "value": streak.value,
+        "value_at": datetime_of(streak.at_ms),
+        "threshold": streak.threshold,
+        "usual": streak.usual,
+        "text": text_of(rule, streak),
+    }
+
+
+def text_of(rule: Rule, streak: Streak) -> str:
+    """What has happened, in a line; times in UTC.
+
+    >>> streak = Streak("drama", 1_730_383_200_000, 2, 1234.0, 1_730_383_200_000, 1000.0, label="Drama")
+    >>> text_of(Rule("r", "views", Beyond("above", 1000.0), "drama"), streak)
+    'Drama: 1,234 views in 1h from 2024-10-31 14:00 UTC, above 1,000'
+    """
+    at = f"{datetime_of(streak.at_ms):%Y-%m-%d %H:%M} UTC"
+    window = format_duration(timedelta(milliseconds=rule.window_ms))
+    of = printable(streak.label or streak.subject)[:_LABEL]
+    who = "all views" if streak.subject == ALL else of
+    value, threshold, usual = _number(streak.value), _number(streak.threshold), _number(streak.usual)
+    match rule.condition:
+        case Beyond() if rule.kind == "silence":
+            return f"{'no view at all' if streak.subject == ALL else f'{of}: no view'} in {window} from {at}"
+        case Beyond(direction=direction):
+            return f"{who}: {value} views in {window} from {at}, {direction} {threshold}"
+        case BeyondUsual(direction=direction):
+            return f"{who}: {value} views in {window} from {at}, {direction} {threshold}; usual are {usual}"
+        case RatingFalling():
+            return f"{who}: average rating {value} in {window} from {at}, at most {threshold}; before {usual}"
+        case Climbing():
+            return f"{who}: {value} views in the hour from {at}, above {threshold}; usual are {usual}"
+        case Quality(field=field, share_of=share, direction=direction):
+            what = f"{field} of {share}" if share else field
+            return f"partition {of}: {what} {value} in the hour from {at}, {direction} {threshold}"
+        case Light():
+            return f"partition {of}: quality {LIGHTS[int(streak.value)]} in the hour from {at}"
+
+
+def _number(value: float | None) -> str:
+    """With at most two decimals, or as many as show anything.
+
+    >>> _number(1234.0), _number(3.456), _number(0.0012), _number(None)
+    ('1,234', '3.46', '0.0012', 'unknown')
+    """
+    if value is None:
+        return "unknown"
+    return f"{value:,.2f}".rstrip("0").rstrip(".") if abs(value) >= 0.1 or value == 0 else f"{value:.2g}"

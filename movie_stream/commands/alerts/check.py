@@ -1,0 +1,51 @@
+"""`movie-stream alerts check`: whether the rules' file is right, and what it says."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from movie_stream.alerts.keys import RulesRefused
+from movie_stream.alerts.rule_file import RuleFile, load
+from movie_stream.alerts.sending import insist_on_libraries
+from movie_stream.commands.alerts.in_words import rule_in_words
+from movie_stream.masking import masked, printable
+from movie_stream.settings import Settings
+
+
+def check(settings: Settings, path: Path | None) -> int:
+    """Prints the rules, and exit code 0; or each mistake in a line of its own, and exit code 2.
+
+    Raises SettingMissing where no file is named, and AppriseMissing.
+    """
+    try:
+        file = load(settings, path)
+    except RulesRefused as refused:
+        for mistake in refused.mistakes:
+            sys.stderr.write(f"{printable(refused.path)}:{mistake.line}: {printable(masked(mistake.words))}\n")
+        many = len(refused.mistakes)
+        sys.stderr.write(
+            f"error: {printable(refused.path)}: {many} mistake{'s' * (many > 1)}; a worker would not start\n"
+        )
+        return RulesRefused.exit_code
+    insist_on_libraries(file.receivers)
+    Console(width=80, highlight=False).print(_table(file), _receivers(file), sep="\n")
+    return 0
+
+
+def _table(file: RuleFile) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold cyan")
+    for heading in ("rule", "severity", "when", "to"):
+        table.add_column(heading, overflow="fold")
+    for rule in file.rules:
+        table.add_row(*map(Text, (rule.name, rule.severity, rule_in_words(rule), ", ".join(rule.to))))
+    return table
+
+
+def _receivers(file: RuleFile) -> Text:
+    many = len(file.rules)
+    return Text(f"{many} rule{'s' * (many > 1)}, receivers: {', '.join(file.receivers)}; all is right.", "green")

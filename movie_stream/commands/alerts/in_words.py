@@ -1,0 +1,59 @@
+"""Rules as people say them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from movie_stream.alerts.rules import (
+    ALL,
+    EACH,
+    Beyond,
+    BeyondUsual,
+    Climbing,
+    Light,
+    Quality,
+    RatingFalling,
+    Rule,
+)
+from movie_stream.settings import format_duration
+
+
+def length_of(milliseconds: int) -> str:
+    """A length of time as the file has it.
+
+    >>> length_of(300_000), length_of(86_400_000)
+    ('5 min', '1 d')
+    """
+    if milliseconds == 86_400_000:
+        return "1 d"
+    words = format_duration(timedelta(milliseconds=milliseconds))
+    return f"{words.rstrip('dhmins')} {words.lstrip('0123456789')}"
+
+
+def rule_in_words(rule: Rule) -> str:
+    """What has to be for an alert.
+
+    >>> rule_in_words(Rule("r", "views", Beyond("above", 1000.0), "drama", in_a_row=2))
+    'views of drama in 1 h above 1,000, twice in a row'
+    """
+    of = {ALL: "", EACH: " of each genre"}.get(rule.subject, f" of {rule.subject}")
+    row = {1: "", 2: ", twice in a row"}.get(rule.in_a_row, f", {rule.in_a_row} times in a row")
+    return f"{_condition(rule, of, length_of(rule.window_ms))}{row}"
+
+
+def _condition(rule: Rule, of: str, window: str) -> str:
+    match rule.condition:
+        case Beyond(limit=limit):
+            if rule.kind == "silence":
+                return f"no views{of} in {window}"
+            return f"views{of} in {window} {rule.condition.direction} {limit:,g}"
+        case BeyondUsual(direction=direction, multiple=multiple, weeks=weeks):
+            return f"views{of} in {window} {direction} {multiple:g} times what is usual ({weeks} weeks)"
+        case RatingFalling(by=by, over=over):
+            return f"rating{of} in {window} {by:g} below that of the {over} before"
+        case Climbing(times=times, over=over):
+            return f"a film with {times:g} times its views of the {over} hours before"
+        case Quality(field=field, share_of=share, direction=direction, limit=limit):
+            return f"{field}{f' of {share}' if share else ''} in an hour {direction} {limit:,g}"
+        case Light(light=light):
+            return f"quality of an hour {light}" + (" or worse" if light == "yellow" else "")

@@ -1,0 +1,136 @@
+"""The collections of alerts: what their documents look like, and their indexes. Who writes them is in `alerts/`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from pymongo.errors import ExecutionTimeout
+
+from movie_stream.mongo.client import Database
+from movie_stream.mongo.query import DOWN, UP, Direction, Order, Position, behind
+from movie_stream.mongo.read import LIMIT_MS, Page, QueryTooSlow
+
+ALERTS: Final = "alerts"
+ALERTING: Final = "_alerting"
+"""How far results are complete, what has to be evaluated again, who evaluates, and how far each rule is."""
+DELIVERIES: Final = "_deliveries"
+"""Messages on their way to receivers, and for a week those that have arrived."""
+DELIVERED_FOR_S: Final = 7 * 86_400
+
+_NUMBER: Final = {"bsonType": ["double", "int", "long", "null"]}
+_TEXT: Final = {"bsonType": "string"}
+_DATE: Final = {"bsonType": "date"}
+_RUN: Final = {"bsonType": "long", "minimum": 1}
+STATES: Final = ("open", "ended", "withdrawn")
+FIELDS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "_id": _TEXT,
+    "rule": _TEXT,
+    "kind": _TEXT,
+    "severity": _TEXT,
+    "subject": _TEXT,
+    "label": {"bsonType": ["string", "null"]},
+    "state": {"enum": list(STATES)},
+    "open": {"bsonType": "bool"},
+    "start": _DATE,
+    "end": {"bsonType": ["date", "null"]},
+    "windows": {"bsonType": ["int", "long"], "minimum": 1},
+    "window_s": {"bsonType": ["int", "long"], "minimum": 60},
+    "value": _NUMBER,
+    "value_at": _DATE,
+    "threshold": _NUMBER,
+    "usual": _NUMBER,
+    "text": _TEXT,
+}
+"""Of a document of `alerts`, as everybody may read it."""
+_OURS: Final = {
+    "_run": _RUN,
+    "_pass": {"bsonType": "long", "minimum": 1},
+    "_told": {"bsonType": ["object", "null"]},
+    "_untold": {"bsonType": "bool"},
+}
+SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
+    ALERTS: {
+        "bsonType": "object",
+        "required": [*FIELDS, "_run", "_pass"],
+        "properties": {**FIELDS, **_OURS},
+    },
+    ALERTING: {
+        "bsonType": "object",
+        "required": ["_id", "kind", "_run"],
+        "properties": {
+            "_id": _TEXT,
+            "kind": {"enum": ["partition", "marker", "control", "rule"]},
+            "_run": _RUN,
+        },
+    },
+    DELIVERIES: {
+        "bsonType": "object",
+        "required": ["_id", "alert", "receiver", "number", "transition", "message", "created", "due", "attempts"],
+        "properties": {
+            "_id": _TEXT,
+            "alert": _TEXT,
+            "receiver": _TEXT,
+            "number": {"bsonType": ["int", "long"], "minimum": 1},
+            "transition": {"enum": ["started", "ended", "withdrawn"]},
+            "message": {"bsonType": "object"},
+            "created": _DATE,
+            "due": _DATE,
+            "attempts": {"bsonType": ["int", "long"], "minimum": 0},
+            "done": {"bsonType": ["date", "null"]},
+            "error": {"bsonType": ["string", "null"]},
+        },
+    },
+}
+INDEXES: Final[Mapping[str, tuple[Mapping[str, int], ...]]] = {
+    ALERTS: ({"open": -1, "start": -1, "_id": 1}, {"start": -1}, {"rule": 1, "end": 1}, {"_untold": 1}),
+    ALERTING: ({"_run": 1, "kind": 1},),
+    DELIVERIES: ({"receiver": 1, "due": 1}, {"alert": 1}),
+}
+EXPIRING: Final[Mapping[str, tuple[str, int]]] = {DELIVERIES: ("done", DELIVERED_FOR_S)}
+"""Collections with a TTL index; a message that is not done has no such time."""
+
+ORDER: Final[Order] = (("open", DOWN), ("start", DOWN), ("_id", UP))
+"""Those that last first, and then the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertQuery:
+    """Alerts, in their order."""
+
+    limit: int
+    states: Sequence[str] = ("open", "ended")
+    rule: str | None = None
+    severity: str | None = None
+    since: datetime | None = None
+    """That start then or later; aware, like `until`."""
+    until: datetime | None = None
+    """That start before."""
+    after: Position | None = None
+    """Only what stands behind this position: the next page."""
+
+    def filter(self) -> dict[str, Any]:
+        """Which alerts, as MongoDB is asked for them."""
+        wanted: dict[str, Any] = {"state": {"$in": list(self.states)}}
+        wanted |= {name: of for name in ("rule", "severity") if (of := getattr(self, name)) is not None}
+        times = {"$gte": self.since, "$lt": self.until}
+        if bounds := {operator: time for operator, time in times.items() if time is not None}:
+            wanted["start"] = bounds
+        if self.after is not None:
+            wanted["$or"] = behind(ORDER, self.after)
+        return wanted
+
+
+async def alerts_page(db: Database, query: AlertQuery, limit_ms: int = LIMIT_MS) -> Page:
+    """The alerts of the query. Raises QueryTooSlow, and the driver's errors as they are."""
+    sort: list[tuple[str, Direction]] = list(ORDER)
+    cursor = db[ALERTS].find(query.filter(), dict.fromkeys(FIELDS, 1)).sort(sort).limit(query.limit + 1)
+    try:
+        found = await cursor.max_time_ms(limit_ms).to_list(query.limit + 1)
+    except ExecutionTimeout as error:
+        raise QueryTooSlow(collection=ALERTS, limit_ms=limit_ms) from error
+    documents = found[: query.limit]
+    end = tuple(documents[-1].get(field) for field, _ in ORDER) if len(found) > query.limit else None
+    return Page(documents, end)

@@ -1,0 +1,259 @@
+"""Messages to receivers that are slow, away, redirect or fail: none is lost, and none holds up another."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import importlib
+import logging
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from movie_stream.alerts import courier as courier_module
+from movie_stream.alerts.courier import Courier, pause_s
+from movie_stream.alerts.evaluation import Streak
+from movie_stream.alerts.outbox import Outbox
+from movie_stream.alerts.receivers import Apprise, Log, Receiver, Webhook
+from movie_stream.alerts.rules import Beyond, Rule
+from movie_stream.alerts.sending import Sender
+from movie_stream.alerts.store import Store
+from movie_stream.alerts.wording import body_of
+from movie_stream.events.moment import timestamp_ms_of
+from movie_stream.mongo.client import Database, opened
+from movie_stream.mongo.schema import ensure
+from movie_stream.settings import Settings
+from tests.support.webhook_receiver import Behaviour, receiving
+
+RUN = 7
+NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+NOW_MS = timestamp_ms_of(NOW)
+HOUR_MS = 3_600_000
+
+
+def rule(*to: str, name: str = "busy") -> Rule:
+    return Rule(name, "views", Beyond("above", 10.0), "each", HOUR_MS, to=to)
+
+
+def alert(of: Rule, hours_ago: int = 2, ended: bool = False, subject: str = "drama") -> dict[str, Any]:
+    start = NOW_MS - hours_ago * HOUR_MS
+    end = start + HOUR_MS if ended else None
+    return body_of(of, Streak(subject, start, 1, 12.0, start, 10.0, label="Drama", end_ms=end))
+
+
+@pytest.fixture
+async def db(settings: Settings) -> AsyncIterator[Database]:
+    async with opened(settings) as db:
+        await ensure(db, ())
+        yield db
+
+
+async def stored(db: Database, *bodies: dict[str, Any]) -> None:
+    store = Store(db, RUN, "me")
+    await store.claim()
+    await store.begin(NOW_MS)
+    await store.write(bodies)
+    await store.release()
+
+
+def outbox(db: Database, *rules: Rule) -> Outbox:
+    return Outbox(db, RUN, rules, 24 * HOUR_MS)
+
+
+async def fill(db: Database, *rules: Rule) -> int:
+    return await outbox(db, *rules).fill(NOW_MS, NOW)
+
+
+def courier(db: Database, *receivers: Receiver) -> Courier:
+    return Courier(outbox(db), {of.name: of for of in receivers}, lambda: True)
+
+
+async def deliver_all(db: Database, *receivers: Receiver) -> None:
+    """What is due, and only that."""
+    await courier(db, *receivers).deliver_what_is_new()
+
+
+async def due_now(db: Database) -> None:
+    """Time passes."""
+    await db["_deliveries"].update_many({"done": None}, {"$set": {"due": NOW - timedelta(days=1)}})
+
+
+async def test_each_change_is_told_once_and_in_order(db: Database) -> None:
+    of = rule("webhook.ops")
+    async with receiving() as receiver:
+        ops = Webhook("webhook.ops", url=receiver.url, secret="s3cret")
+        await stored(db, alert(of))
+        assert await fill(db, of) == 1
+        assert await fill(db, of) == 0
+        await deliver_all(db, ops)
+        await stored(db, alert(of) | {"windows": 2})
+        assert await fill(db, of) == 0, "that it lasts is no news"
+        await stored(db, alert(of, ended=True))
+        await stored(db, alert(of, ended=True) | {"state": "withdrawn"})
+        await stored(db, alert(of, hours_ago=1, ended=True, subject="noir"))
+        assert await fill(db, of) == 3
+        await deliver_all(db, ops)
+        await deliver_all(db, ops)
+        told = [(one.json["alert"]["subject"], one.json["transition"], one.json["number"]) for one in receiver.received]
+        drama, noir = [one for one in told if one[0] == "drama"], [one for one in told if one[0] == "noir"]
+        assert drama == [("drama", "started", 1), ("drama", "withdrawn", 2)]
+        assert noir == [("noir", "started", 1), ("noir", "ended", 2)]
+        first = receiver.received[0]
+        time_s, mac = first.headers["movie-stream-signature"].removeprefix("t=").split(",v1=")
+        assert mac == hmac.new(b"s3cret", f"{time_s}.".encode() + first.body, hashlib.sha256).hexdigest()
+        assert len({one.headers["idempotency-key"] for one in receiver.received}) == 4
+        assert (
+            first.json["alert"]["text"]
+            == f"Drama: 12 views in 1h from {NOW - timedelta(hours=2):%Y-%m-%d %H:%M} UTC, above 10"
+        )
+        assert not any(name.startswith("_") and name != "_id" for name in first.json["alert"])
+    assert await outbox(db).waiting() == 0
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "words"),
+    [
+        ("fails", "it answers 500"),
+        ("busy", "it answers 429"),
+        ("redirects", "it answers 307, and redirects are not followed; set its url to where it is now"),
+        ("never answers", "no answer within 0.2 s"),
+        ("drips", "no answer within 0.2 s"),
+        ("hangs up", "disconnected"),
+        ("nonsense", "400"),
+    ],
+)
+async def test_what_does_not_arrive_is_tried_again(
+    db: Database, behaviour: Behaviour, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    of = rule("webhook.ops")
+    async with receiving() as receiver:
+        ops = Webhook("webhook.ops", within_s=0.2, url=receiver.url)
+        receiver.next = [behaviour, behaviour]
+        await stored(db, alert(of))
+        await fill(db, of)
+        for _ in range(3):
+            await deliver_all(db, ops)
+            await deliver_all(db, ops)
+            waits = await db["_deliveries"].find_one({"done": None})
+            if waits is None:
+                break
+            assert waits["due"] > waits["created"]
+            assert (waits["due"] - datetime.now(UTC)).total_seconds() > (100 if behaviour == "busy" else 0)
+            assert words in waits["error"]
+            await due_now(db)
+        assert [one.path for one in receiver.received] == ["/hook"] * 3, "redirects are not followed"
+        assert len({one.headers["idempotency-key"] for one in receiver.received}) == 1
+        assert "webhook.ops: a message did not arrive, is tried again" in caplog.text
+        assert "movie-stream-signature" not in receiver.received[0].headers
+
+
+async def test_a_receiver_that_is_down_gets_it_after_a_restart(db: Database, unused_tcp_port: int) -> None:
+    of = rule("webhook.ops", "log")
+    ops = Webhook("webhook.ops", url=f"http://127.0.0.1:{unused_tcp_port}/hook")
+    await stored(db, alert(of))
+    await fill(db, of)
+    await deliver_all(db, ops, Log("log"))
+    assert await outbox(db).waiting() == 1, "the log has it"
+    await due_now(db)
+    async with receiving(unused_tcp_port) as receiver:
+        await deliver_all(db, ops)
+        assert [one.json["transition"] for one in receiver.received] == ["started"]
+    assert await outbox(db).waiting() == 0
+
+
+async def test_a_later_message_waits_for_the_earlier_one(db: Database) -> None:
+    of = rule("webhook.ops")
+    async with receiving() as receiver:
+        ops = Webhook("webhook.ops", url=receiver.url)
+        receiver.next = ["fails"]
+        await stored(db, alert(of))
+        await fill(db, of)
+        await deliver_all(db, ops)
+        await stored(db, alert(of, ended=True))
+        await fill(db, of)
+        await deliver_all(db, ops)
+        assert [one.json["transition"] for one in receiver.received] == ["started"]
+        await due_now(db)
+        await deliver_all(db, ops)
+        assert [one.json["transition"] for one in receiver.received] == ["started", "started", "ended"]
+
+
+async def test_two_processes_do_not_send_it_twice(db: Database) -> None:
+    of = rule("webhook.ops")
+    async with receiving() as receiver:
+        ops = Webhook("webhook.ops", url=receiver.url)
+        await stored(db, *(alert(of, subject=f"genre{n}") for n in range(20)))
+        assert await fill(db, of) == 20
+        one, other = courier(db, ops), courier(db, ops)
+        async with Sender() as sender:
+            while await one.deliver(sender, ops) | await other.deliver(sender, ops):
+                pass
+        assert sorted(of.json["alert"]["subject"] for of in receiver.received) == sorted(f"genre{n}" for n in range(20))
+
+
+async def test_after_days_it_is_given_up_with_a_line(db: Database, caplog: pytest.LogCaptureFixture) -> None:
+    of = rule("webhook.ops")
+    async with receiving() as receiver:
+        receiver.behaviour = "fails"
+        ops = Webhook("webhook.ops", retry_for_ms=60_000, url=receiver.url)
+        await stored(db, alert(of))
+        await fill(db, of)
+        await db["_deliveries"].update_many({}, {"$set": {"created": NOW - timedelta(days=1)}})
+        await deliver_all(db, ops)
+        assert "is given up after 1 attempts: it answers 500" in caplog.text
+        [given_up] = await db["_deliveries"].find().to_list(None)
+        assert given_up["error"] == "given up after 1 attempts: it answers 500"
+        assert await outbox(db).waiting() == 0
+
+
+async def test_old_alerts_and_receivers_that_are_gone(db: Database) -> None:
+    of = rule("webhook.ops")
+    await stored(db, alert(of, hours_ago=50, ended=True))
+    assert await fill(db, of) == 0, "a replay of old data is no news"
+    await stored(db, alert(of, hours_ago=50, ended=True) | {"state": "withdrawn"})
+    assert await fill(db, of) == 0, "nobody knows of it"
+    await stored(db, alert(of))
+    assert await fill(db, of) == 1
+    await outbox(db).abandon(["log"])
+    assert await outbox(db).waiting() == 0
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr':DeprecationWarning")
+async def test_apprise_sends_it_by_what_its_url_says(
+    db: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apprise = importlib.import_module("apprise.apprise")
+    pool = ThreadPoolExecutor()  # it keeps one for the whole process
+    monkeypatch.setattr(apprise, "_shared_executor", pool)
+    of = rule("apprise.team")
+    async with receiving() as receiver:
+        team = Apprise("apprise.team", within_s=5.0, urls=(receiver.url.replace("http://", "json://"),))
+        receiver.next = ["fails"]
+        await stored(db, alert(of))
+        await fill(db, of)
+        await deliver_all(db, team)
+        assert await outbox(db).waiting() == 1
+        assert "apprise could not send it to all of its URLs" in caplog.text
+        await due_now(db)
+        await deliver_all(db, team)
+        assert receiver.received[-1].json["title"] == "warning: busy"
+        assert "alert, warning, busy: Drama: 12 views in 1h" in receiver.received[-1].json["message"]
+    pool.shutdown()
+    assert await outbox(db).waiting() == 0
+
+
+async def test_the_log_has_a_line(db: Database, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    of = rule("log")
+    await stored(db, alert(of))
+    await fill(db, of)
+    await deliver_all(db, Log("log"))
+    assert "alert, warning, busy: Drama: 12 views in 1h from" in caplog.text
+
+
+def test_pauses_grow_up_to_an_hour() -> None:
+    assert courier_module.FIRST_PAUSE_S / 2 <= pause_s(1) <= courier_module.FIRST_PAUSE_S
+    assert 1_800 <= pause_s(100) <= 3_600

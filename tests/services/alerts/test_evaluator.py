@@ -1,0 +1,341 @@
+"""Publishers and evaluations at the same time, each of which may be cut off or stopped anywhere: nothing is missed."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import random
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from bson.int64 import Int64
+
+from movie_stream.alerts import evaluator as evaluator_module
+from movie_stream.alerts import store as store_module
+from movie_stream.alerts.completeness import Completeness
+from movie_stream.alerts.evaluator import Evaluator, Topics
+from movie_stream.alerts.figures import Figures, Reader
+from movie_stream.alerts.kinds import quality_fields
+from movie_stream.alerts.quality import light_by
+from movie_stream.alerts.rules import ALL, EACH, Beyond, Light, Quality, Rule
+from movie_stream.alerts.store import LeaseLost, Store
+from movie_stream.events.moment import datetime_of, timestamp_ms_of
+from movie_stream.mongo.client import Database, opened
+from movie_stream.mongo.schema import ensure
+from movie_stream.mongo.workers import Holding, Standing, WorkerSeen
+from movie_stream.settings import Settings
+from tests.support import alerts_reference as reference
+
+RUN = 3
+HOUR_MS = 3_600_000
+START_MS = 1_730_332_800_000
+RULES = (
+    Rule("busy", "views", Beyond("above", 5.0), ALL, HOUR_MS, 2, wait_ms=0),
+    Rule("quiet", "views", Beyond("below", 3.0), ALL, HOUR_MS, 1, wait_ms=HOUR_MS),
+)
+TOPICS = Topics("events", 1, "partials", 1)
+HOURS = 24
+
+
+@pytest.fixture
+async def db(settings: Settings) -> AsyncIterator[Database]:
+    async with opened(settings) as db:
+        await ensure(db)
+        yield db
+
+
+class Cut(Exception):
+    """The process ends here."""
+
+
+class Publisher:
+    """Writes views of hours as a publisher does: the document, and then what it leaves for the evaluation."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self.completeness = Completeness(db, RUN, {"hourly_metrics": HOUR_MS})
+        self.views: dict[int, int] = {}
+        self.newest_ms = START_MS
+
+    async def publish(self, hour: int, views: int) -> None:
+        start_ms = START_MS + hour * HOUR_MS
+        self.views[start_ms] = views
+        self.newest_ms = max(self.newest_ms, start_ms + HOUR_MS - 1)
+        await self._db["hourly_metrics"].replace_one(
+            {"_id": f"hourly_{start_ms}"},
+            {
+                "timestamp": datetime_of(start_ms),
+                **dict.fromkeys(("unique_users", "rated_views", "total_duration"), Int64(0)),
+                "total_views": Int64(views),
+                "avg_rating": None,
+                "total_revenue": 0.0,
+                "_rev": [Int64(1)],
+                "_run": Int64(RUN),
+            },
+            upsert=True,
+        )
+        await asyncio.sleep(0)
+        await self.completeness.published(0, {0: self.newest_ms}, {("hourly_metrics", start_ms)})
+
+
+class Interrupted(Reader):
+    """A reader in whose middle something happens."""
+
+    def __init__(self, db: Database) -> None:
+        super().__init__(db, RUN)
+        self.before: Any = None
+        self.after: Any = None
+
+    async def figures(self, rule: Rule, begin_ms: int, end_ms: int) -> Figures:
+        if self.before is not None:
+            await self.before()
+        figures = await super().figures(rule, begin_ms, end_ms)
+        if self.after is not None:
+            await self.after()
+        return figures
+
+
+def evaluator(db: Database, holder: str, reader: Reader | None = None) -> Evaluator:
+    return Evaluator(Store(db, RUN, holder), reader or Reader(db, RUN), RULES, TOPICS, timedelta(minutes=1))
+
+
+async def settle(of: Evaluator) -> None:
+    while await of.step((), at_the_end=True):
+        pass
+
+
+async def found(db: Database) -> list[Any]:
+    alerts = await db["alerts"].find({"state": {"$ne": "withdrawn"}}).to_list(None)
+    return sorted(
+        (
+            *(of["rule"], timestamp_ms_of(of["start"]), of["end"] and timestamp_ms_of(of["end"])),
+            *(of["windows"], timestamp_ms_of(of["value_at"]), of["value"]),
+        )
+        for of in alerts
+    )
+
+
+def wanted(publisher: Publisher) -> list[Any]:
+    rows = {at: {"views": float(count)} for at, count in publisher.views.items()}
+    complete = publisher.newest_ms - publisher.newest_ms % 60_000
+    alerts = []
+    for rule in RULES:
+        until = (complete - rule.wait_ms) // HOUR_MS * HOUR_MS
+        first = min(rows)
+        alerts += [(rule.name, *of[1:6]) for of in reference.alerts(rule, {ALL: rows}, first, until)]
+    return sorted(alerts)
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_views_that_come_while_it_is_evaluated(db: Database, moment: str) -> None:
+    publisher, reader = Publisher(db), Interrupted(db)
+    of = evaluator(db, "one", reader)
+    for hour in range(6):
+        await publisher.publish(hour, 4)
+
+    async def late() -> None:
+        reader.before = reader.after = None
+        await publisher.publish(1, 9)
+        await publisher.publish(2, 9)
+
+    setattr(reader, moment, late)
+    await of.step((), at_the_end=True)
+    await settle(of)
+    assert await found(db) == wanted(publisher)
+    assert len(await found(db)) == 1
+    assert await db["_alerting"].count_documents({"kind": "marker"}) == 0
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_whatever_is_cut_off_when(db: Database, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that die in the middle, others that go on with what they have read while they had no lease."""
+    monkeypatch.setattr(store_module, "MARGIN", timedelta())
+    monkeypatch.setattr(store_module, "LEASE", timedelta(seconds=20))
+    monkeypatch.setattr(evaluator_module, "_WINDOWS_AT_ONCE", dict.fromkeys(("views", "films", "quality"), 3))
+    rng, publisher = random.Random(seed), Publisher(db)
+    hour = 0
+    reader = Interrupted(db)
+    of = evaluator(db, "first", reader)
+
+    async def happens() -> None:
+        if rng.random() < 0.3:
+            await publisher.publish(rng.randrange(hour + 1), rng.choice([0, 2, 4, 9, 9]))
+        if rng.random() < 0.15:
+            await lose()  # it goes on, without the lease
+            await settle(evaluator(db, f"other{rng.random()}"))
+        if rng.random() < 0.1:
+            raise Cut
+
+    async def lose() -> None:
+        await db["_alerting"].update_many({"kind": "control"}, [{"$set": {"until": {"$subtract": ["$$NOW", 60_000]}}}])
+        of.store.lease = dataclasses.replace(of.store.lease, until=of.store.lease.now - timedelta(minutes=1))
+
+    reader.before = reader.after = happens
+    while hour < HOURS:
+        if rng.random() < 0.6:
+            await publisher.publish(hour, rng.choice([0, 2, 4, 9, 9]))
+            hour += 1
+        try:
+            await of.step((), at_the_end=True)
+        except LeaseLost:
+            pass
+        except Cut:
+            await lose()
+            reader = Interrupted(db)
+            reader.before = reader.after = happens
+            of = evaluator(db, f"next{rng.random()}", reader)
+    reader.before = reader.after = None
+    await lose()
+    await settle(evaluator(db, "last"))
+    assert await found(db) == wanted(publisher)
+    assert await db["_alerting"].count_documents({"kind": "marker"}) == 0
+
+
+async def test_a_rule_that_changes_or_goes(db: Database) -> None:
+    publisher = Publisher(db)
+    for hour in range(8):
+        await publisher.publish(hour, 9)
+    of = evaluator(db, "one")
+    await settle(of)
+    assert [alert[0] for alert in await found(db)] == ["busy"]
+    await of.store.release()
+    other = Evaluator(
+        Store(db, RUN, "two"),
+        Reader(db, RUN),
+        (Rule("quiet", "views", Beyond("below", 10.0), ALL, HOUR_MS, 1, wait_ms=0),),
+        TOPICS,
+        timedelta(minutes=1),
+    )
+    await settle(other)
+    assert [alert[:4] for alert in await found(db)] == [("quiet", START_MS, None, 7)]
+    assert await db["alerts"].count_documents({"rule": "busy", "state": "withdrawn"}) == 1
+
+
+async def test_nothing_is_written_without_need(db: Database) -> None:
+    publisher = Publisher(db)
+    for hour in range(8):
+        await publisher.publish(hour, 9 if hour % 4 else 1)
+    await settle(first := evaluator(db, "one"))
+    was = await db["alerts"].find().to_list(None)
+    assert {alert["state"] for alert in was} == {"open", "ended"}
+    await first.store.release()
+    await settle(evaluator(db, "two"))
+    assert await db["alerts"].find().to_list(None) == was
+
+
+async def test_one_evaluates_and_the_others_wait(db: Database) -> None:
+    publisher = Publisher(db)
+    await publisher.publish(0, 9)
+    await publisher.publish(1, 9)
+    one, two = evaluator(db, "one"), evaluator(db, "two")
+    await settle(one)
+    await publisher.publish(2, 9)
+    assert await two.step((), at_the_end=True) is None
+    assert not two.holds
+    await one.store.release()
+    assert await two.step((), at_the_end=True) is not None
+    with pytest.raises(LeaseLost):
+        await one.store.begin(START_MS)
+
+
+async def test_what_a_process_found_that_was_stopped_meanwhile_is_refused(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "MARGIN", timedelta())
+    publisher, reader = Publisher(db), Interrupted(db)
+    stopped = evaluator(db, "stopped", reader)
+    for hour in range(6):
+        await publisher.publish(hour, 2 if hour == 2 else 4)
+
+    async def stop() -> None:
+        reader.after = None
+        past = {"$subtract": ["$$NOW", 60_000]}
+        await db["_alerting"].update_many({"kind": "control"}, [{"$set": {"until": past}}])
+        lease = stopped.store.lease
+        stopped.store.lease = dataclasses.replace(lease, until=lease.now - timedelta(minutes=1))
+        await publisher.publish(2, 4)
+        await settle(evaluator(db, "next"))
+
+    monkeypatch.setattr(stopped, "rules", RULES[1:])
+    reader.after = stop
+    with pytest.raises(LeaseLost):
+        await stopped.step((), at_the_end=True)
+    assert await found(db) == wanted(publisher) == []
+
+
+def reported(lag: int | None, partials_lag: int = 0, silent: bool = False) -> WorkerSeen:
+    """A worker that holds both partitions."""
+    now = datetime.now(UTC)
+    held = (Holding("events", 0, 7, lag), Holding("partials", 0, 7, partials_lag))
+    age = timedelta(minutes=5) if silent else timedelta()
+    return WorkerSeen("w", "host", 1, "0", now, now, age, Standing("group", "running", RUN, None, held))
+
+
+@pytest.mark.parametrize(
+    ("workers", "goes_on"),
+    [
+        ([reported(0)], True),
+        ([reported(3)], False),
+        ([reported(None)], False),
+        ([reported(0, partials_lag=1)], False),
+        ([reported(0, silent=True)], False),
+        ([], False),
+    ],
+)
+async def test_silence_is_told_by_the_clock_while_all_is_counted(
+    db: Database, workers: list[WorkerSeen], goes_on: bool
+) -> None:
+    """A view of three hours ago that came as it was new; since then nothing."""
+    publisher, ago_ms = Publisher(db), 3 * HOUR_MS
+    now_ms = timestamp_ms_of(datetime.now(UTC))
+    first_ms = now_ms - ago_ms - now_ms % HOUR_MS
+    await publisher.publish((first_ms - START_MS) // HOUR_MS, 4)
+    await db["_alerting"].update_many({}, {"$set": {"moved": datetime_of(first_ms + HOUR_MS)}})
+    silence = (Rule("silence", "silence", Beyond("below", 1.0), ALL, HOUR_MS, 1, wait_ms=0),)
+    of = Evaluator(Store(db, RUN, "me"), Reader(db, RUN), silence, TOPICS, timedelta())
+    while await of.step(workers) is not None:
+        pass
+    alerts = await db["alerts"].find().to_list(None)
+    if goes_on:
+        [alert] = alerts
+        assert (alert["open"], timestamp_ms_of(alert["start"])) == (True, first_ms + HOUR_MS)
+    else:
+        assert alerts == []
+
+
+@pytest.mark.skipif(not quality_fields(), reason="there is no result data_quality")
+async def test_the_quality_of_a_partition(db: Database) -> None:
+    publisher = Publisher(db)
+    for hour in range(4):
+        await publisher.publish(hour, 1)
+    counts = dict.fromkeys(quality_fields(), Int64(0))
+    rows = [
+        {
+            **counts,
+            "_id": f"data_quality_{partition}_{hour}",
+            "timestamp": datetime_of(START_MS + hour * HOUR_MS),
+            "partition": Int64(partition),
+            "records": Int64(100),
+            "views": Int64(100 - bad),
+            "bad": Int64(bad),
+            "refused": [],
+            "_rev": [Int64(1)],
+            "_run": Int64(RUN),
+        }
+        for partition, of_hours in enumerate([[0, 9, 9, 0], [0, 0, 0, 0]])
+        for hour, bad in enumerate(of_hours)
+    ]
+    await db["data_quality"].insert_many(rows)
+    rules = (
+        Rule("bad", "quality", Quality("bad", "above", 0.05, "records"), EACH, HOUR_MS, wait_ms=0),
+        Rule("red", "quality", Light("red"), EACH, HOUR_MS, wait_ms=0),
+    )
+    of = Evaluator(Store(db, RUN, "me"), Reader(db, RUN, light_by(None)), rules, TOPICS, timedelta())
+    await settle(of)
+    alerts = await db["alerts"].find().sort("_id", 1).to_list(None)
+    assert [(of["rule"], of["subject"], of["windows"], of["value"]) for of in alerts] == [
+        ("bad", "0", 2, 0.09),
+        ("red", "0", 2, 3.0),
+    ]

@@ -1,0 +1,237 @@
+"""The rules' file: what it may say, and that every mistake is told with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from movie_stream.alerts.keys import RulesRefused
+from movie_stream.alerts.lines import Lines
+from movie_stream.alerts.receivers import Apprise, Log, Webhook
+from movie_stream.alerts.rule_file import RuleFile, load, parsed
+from movie_stream.alerts.rules import Beyond, BeyondUsual, Climbing, RatingFalling
+from movie_stream.errors import SettingMissing
+from movie_stream.settings import load_settings
+
+GOOD = """\
+# Every kind of rule, and every kind of receiver.
+[[rule]]
+name = "busy dramas"
+kind = "views"
+genre = " Film  Noir "
+window = "5 min"
+above = 1000
+for = 2
+severity = "critical"
+to = ["log", "webhook.ops", "apprise.mail"]
+
+[[rule]]
+name = "unusual"
+kind = "views"
+genre = "each"
+window = "1 h"
+below_usual = 0.5
+weeks = 6
+
+[[rule]]
+name = "worse"
+kind = "rating_falling"
+window = "1 d"
+by = 0.5
+
+[[rule]]
+name = "trend"
+kind = "climbing"
+times = 3
+over = 4
+
+[[rule]]
+name = "silent"
+kind = "silence"
+window = "15 min"
+wait = "0 s"
+
+[webhook.ops]
+url = "https://ops.example.org/hook?token=1"
+secret_env = "OPS_SECRET"
+timeout = "5 s"
+
+[apprise.mail]
+urls = ["mailtos://ana:hunter2@example.org"]
+
+[delivery]
+deliver_within = "2 d"
+"""
+SECRETS = {"OPS_SECRET": "very-secret"}
+
+
+def read(text: str, **environment: str) -> RuleFile:
+    return parsed(text, "alerts.toml", environment)
+
+
+def mistakes(text: str, **environment: str) -> list[tuple[int, str]]:
+    with pytest.raises(RulesRefused) as refused:
+        read(text, **environment)
+    return [(mistake.line, mistake.words) for mistake in refused.value.mistakes]
+
+
+def test_a_good_file() -> None:
+    file = read(GOOD, **SECRETS)
+    busy, unusual, worse, trend, silent = file.rules
+    assert (busy.subject, busy.window_ms, busy.in_a_row) == ("film noir", 300_000, 2)
+    assert busy.condition == Beyond("above", 1000.0)
+    assert busy.line == 2
+    assert unusual.condition == BeyondUsual("below", 0.5, weeks=6)
+    assert worse.condition == RatingFalling(0.5)
+    assert trend.condition == Climbing(3.0, 4)
+    assert (silent.condition, silent.wait_ms) == (Beyond("below", 1.0), 0)
+    log, ops, mail = file.receivers.values()
+    assert isinstance(log, Log)
+    assert isinstance(ops, Webhook)
+    assert (ops.secret, ops.within_s) == ("very-secret", 5.0)
+    assert isinstance(mail, Apprise)
+    assert "hunter2" not in repr(file)
+    assert "very-secret" not in repr(file)
+    assert file.deliver_within_ms == 2 * 86_400_000
+
+
+RULE = '[[rule]]\nname = "r"\nkind = "views"\nwindow = "1 h"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("", 1, "expected at least one table [[rule]], got none"),
+        ("[[rule]]\nname = ", 2, "no TOML: Invalid value"),
+        ('[[rule]\nname = "r"', 1, "no TOML"),
+        (RULE + "above = 1\nabove = 2", 6, "no TOML: Cannot overwrite a value"),
+        (RULE + "above = 1\nabvoe_usual = 2", 6, "abvoe_usual: expected one of"),
+        (RULE + "above = 1\nabov_usual = 2", 6, "is above_usual meant?"),
+        (RULE + 'above = "many"', 5, "rule 1, above: expected a number from 0, got 'many'"),
+        (RULE + "above = true", 5, "expected a number from 0, got true"),
+        (RULE + "above = nan", 5, "expected a number from 0, got nan"),
+        (RULE + "above = inf", 5, "expected a number from 0, got inf"),
+        (RULE + "above = -1", 5, "expected a number from 0, got -1"),
+        (RULE + "below = 0", 5, "expected a number above 0, got 0"),
+        (RULE + "above = 1\nbelow = 1", 1, "expected one of above, below, above_usual, below_usual, got above and"),
+        (RULE, 1, "got none of them"),
+        (RULE + "below_usual = 1.5", 5, "expected a number above 0, at most 1, got 1.5"),
+        (RULE + "above = 1\nweeks = 3", 6, "weeks: expected above_usual or below_usual besides it"),
+        (RULE + "above_usual = 2\nweeks = 2", 6, "min_weeks: expected at most weeks (2), got 3"),
+        (RULE + "above_usual = 2\nmin_weeks = 9", 6, "min_weeks: expected at most weeks (4), got 9"),
+        (RULE + "above = 1\nfor = 0", 6, "for: expected a whole number of windows in a row"),
+        (RULE + 'above = 1\nto = ["webhook.ops"]', 6, "to.0: expected one of log, got 'webhook.ops'"),
+        (RULE + "above = 1\nto = []", 6, "to: expected a list of receivers"),
+        (RULE + 'above = 1\nto = [\n  "log",\n  "mail",\n]', 6, "got 'mail'"),
+        (RULE + 'above = 1\ngenre = ""', 6, "genre: expected the name of a genre"),
+        (RULE + 'above = 1\nwait = "90 s"', 6, "wait: expected a length of time from 0 s to 1 d in minutes"),
+        (RULE + "above = 1\n" + RULE + "above = 2", 7, "expected a name of its own, got 'r', as in line 2"),
+        (RULE.replace("1 h", "7 min"), 4, "window: expected a length of time from 1 min to 1 d that divides a day"),
+        (RULE.replace("1 h", "30 s"), 4, "got '30 s'"),
+        (RULE.replace("1 h", "2 d"), 4, "got '2 d'"),
+        (RULE.replace("views", "view"), 3, "kind: expected one of views, rating_falling, climbing, silence, quality"),
+        (RULE.replace('"r"', '"a|b"'), 2, "name: expected 1 to 64 letters"),
+        ('[[rule]]\nkind = "silence"\nwindow = "1 h"', 1, "rule 1: expected name, which is 1 to 64 letters"),
+        ('[rule]\nname = "r"', 1, "rule: expected tables [[rule]]"),
+        ("rule = [3]", 1, "rule 1: expected a table, got 3"),
+        (RULE + "above = 1\n[rules]\na = 1", 6, "rules: expected one of rule, webhook, apprise"),
+        (RULE + "above = 1\n[webhook.ops]\nurl = 'ftp://x'", 7, "webhook.ops.url: expected an address"),
+        (RULE + "above = 1\n[webhook.ops]\nurl = 'http://x:99999'", 7, "webhook.ops.url: expected an address"),
+        (RULE + "above = 1\n[webhook.ops]", 6, "webhook.ops: expected either url or url_env, got nothing"),
+        (RULE + "above = 1\n[webhook.ops]\nurl='http://x'\nsecret='s'", 8, "webhook.ops.secret: expected one of"),
+        (RULE + "above = 1\n[webhook.ops]\nurl='http://x'\nsecret_env='NO'", 8, "NO is not set, nor NO_FILE"),
+        (RULE + "above = 1\n[webhook.ops]\nurl='http://x'\ntimeout='0 s'", 8, "timeout: expected a length of time"),
+        (RULE + "above = 1\n[webhook.'a b']\nurl='http://x'", 6, "expected a name of letters"),
+        (RULE + "above = 1\nto=['webhook.ops']\n[webhook.ops]\nurl='x'", 8, "webhook.ops.url: expected an address"),
+        (RULE + "above = 1\n[apprise.mail]\nurls=['nothing']", 6, "expected URLs of apprise"),
+        (RULE + "above = 1\n[apprise]\nmail = 3", 7, "apprise.mail: expected a table, got 3"),
+        (RULE + "above = 1\n[delivery]\ndeliver_within = 3", 7, "delivery.deliver_within: expected a length of time"),
+    ],
+)
+def test_a_mistake_is_told_with_its_line(text: str, line: int, words: str) -> None:
+    [(at, said), *others] = mistakes(text)
+    assert others == []
+    assert at == line, said
+    assert words in said
+
+
+def test_all_mistakes_are_told_at_once_in_their_order() -> None:
+    text = GOOD.replace('"1 d"', '"1 w"').replace("times = 3", "times = 0").replace('"5 s"', '"5 h"')
+    assert [line for line, _ in mistakes(text, **SECRETS)] == [23, 29, 41]
+    with pytest.raises(RulesRefused, match=r"alerts.toml: 3 mistakes: line 23: .*; line 29: .*; line 41: "):
+        read(text, **SECRETS)
+
+
+def test_no_secret_is_told() -> None:
+    text = GOOD.replace("mailtos://", "mailtos").replace("https://ops", "hxxps://ops")
+    said = str(mistakes(text, **SECRETS))
+    assert "very-secret" not in said
+    assert "hunter2" not in said
+
+
+def test_secrets_by_file(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("from a file\n")
+    ops = read(GOOD, OPS_SECRET_FILE=str(tmp_path / "secret")).receivers["webhook.ops"]
+    assert isinstance(ops, Webhook)
+    assert ops.secret == "from a file"
+    [(line, words)] = mistakes(GOOD, OPS_SECRET_FILE=str(tmp_path / "none"))
+    assert line == 40
+    assert "OPS_SECRET_FILE: expected the path of a readable text file" in words
+
+
+def test_the_file_itself(tmp_path: Path) -> None:
+    with pytest.raises(SettingMissing, match="ALERTS_FILE is not set"):
+        load(load_settings())
+    for name, content in (("none", None), ("odd", b"\xff"), ("large", b"#" * 300_000)):
+        path = tmp_path / name
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(RulesRefused, match="expected a readable TOML file"):
+            load(load_settings(alerts_file=path))
+    with pytest.raises(RulesRefused, match="no regular file"):
+        load(load_settings(), tmp_path)
+    (tmp_path / "good").write_bytes((RULE + "above = 1").replace("\n", "\r\n").encode())
+    assert load(load_settings(), tmp_path / "good").rules[0].name == "r"
+
+
+def test_a_variable_that_ends_with_file_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALERTS_FILE", str(tmp_path / "rules.toml"))
+    assert load_settings().alerts_file == tmp_path / "rules.toml"
+    assert load_settings().environment()["ALERTS_FILE"] == str(tmp_path / "rules.toml")
+
+
+def test_lines_of_odd_but_good_toml() -> None:
+    text = (
+        'a.b = 1\n"c d" = """\n[x]\n"""\n\n[x.y]\nz = { q = 1, r = [\n 2 ] }\n[[l]]\n[[l.m]]\nn = 1\n[[l.m]]\nn = 2\n'
+    )
+    lines = Lines(text)
+    paths = [("a", "b"), ("c d",), ("x", "y"), ("x", "y", "z", "q"), ("l", 0), ("l", 0, "m", 1, "n"), ("no",)]
+    assert [lines.of(path) for path in paths] == [1, 2, 6, 7, 9, 13, 1]
+
+
+@given(st.data())
+def test_whatever_is_changed_is_a_good_file_or_refused_in_one_line(data: st.DataObject) -> None:
+    lines = GOOD.split("\n")
+    at = data.draw(st.integers(0, len(lines) - 1))
+    change = data.draw(st.sampled_from(["drop", "double", "value", "cut"]))
+    value = data.draw(
+        st.sampled_from(["1", "-1", "0", '""', "[]", "{}", "nan", "true", "1979-05-27", '"each"', '["log"]'])
+    )
+    key = lines[at].partition("=")[0]
+    lines[at : at + 1] = {
+        "drop": [],
+        "double": [lines[at]] * 2,
+        "value": [f"{key}= {value}"],
+        "cut": [lines[at][: len(lines[at]) // 2]],
+    }[change]
+    refused = None
+    try:
+        read("\n".join(lines), **SECRETS)
+    except RulesRefused as error:
+        refused = error
+    if refused is not None:
+        assert "\n" not in str(refused)
+        assert all(1 <= mistake.line <= len(lines) for mistake in refused.mistakes)
