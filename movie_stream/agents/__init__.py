@@ -6,8 +6,8 @@ flush_schedule.py says when a flush is due, tally.py what was done, timings.py h
 views waited for it. mongo_requests.py asks MongoDB until it answers.
 
 worker.py runs them in one process, over faust_group.py. startup.py connects it; broker_watch.py, group_watch.py and
-partition_watch.py end it where it cannot go on; reporter.py tells how it goes, also to Prometheus (metrics/). alerting.py
-evaluates the rules for alerts, in one worker at a time.
+partition_watch.py end it where it cannot go on; reporter.py tells how it goes, also to Prometheus (metrics/).
+alerting.py evaluates the rules for alerts, in one worker at a time.
 
 Which agents there are, kafka/cluster/agents.py declares.
 """
