@@ -40,24 +40,45 @@ class Pages:
     def _row_by_row(self) -> bool:
         return self.entity_set.flat and not self.order
 
+    @property
+    def _by_start(self) -> bool:
+        """Whether documents sort by the start of their window, which has an index, and then by what it lacks."""
+        return not self.entity_set.flat and len(self.sort) > 1 and self.sort[0][0] == self.entity_set.start
+
     def pipeline(self, size: int, skip: int, after: Position | None) -> Pipeline:
         """What finds the entities of one page, so many at most, and so many left out before them."""
-        wanted = self._wanted
+        ends: Pipeline = [*([{"$skip": skip}] * bool(skip)), {"$limit": size}, {"$project": self._fields}]
         sort = {"$sort": dict(self.sort)}
         if self._row_by_row:
             # In the order of the documents, of which the first may have given some of its rows to the page before.
             unwind, project = self.entity_set.rows
-            before: Pipeline = []
-            begun: Pipeline = []
-            if after is not None:
-                document, rank = after
-                before = [{"$match": {KEY: {"$gte": document}}}]
-                begun = [{"$match": {"$or": [{KEY: {"$gt": document}}, {RANK: {"$gte": rank}}]}}]
-            stages = [*before, sort, unwind, *begun, project, *wanted]
-        else:
-            beyond: Pipeline = [] if after is None else [{"$match": self._behind(after)}]
-            stages = [*self.entity_set.rows, *wanted, *beyond, sort]
-        return [*stages, *([{"$skip": skip}] * bool(skip)), {"$limit": size}, {"$project": self._fields}]
+            if after is None:
+                return [sort, unwind, project, *self._wanted, *ends]
+            document, rank = after
+            begun = {"$match": {"$or": [{KEY: {"$gt": document}}, {RANK: {"$gte": rank}}]}}
+            before = {"$match": {KEY: {"$gte": document}}}
+            return [before, sort, unwind, begun, project, *self._wanted, *ends]
+        beyond: Pipeline = [] if after is None else [{"$match": self._behind(after)}]
+        page = [*self._wanted, *beyond, sort, *ends]
+        return self._within(page, size + skip, after) if self._by_start else [*self.entity_set.rows, *page]
+
+    def _within(self, page: Pipeline, most: int, after: Position | None) -> Pipeline:
+        """The page, without the windows behind its end, which the index of their starts tells.
+
+        MongoDB would sort all documents otherwise. What begins like the last page ended belongs to this one besides.
+        """
+        field, direction = self.sort[0]
+        next_one, furthest, until = ("$lt", "$min", "$gte") if direction == DOWN else ("$gt", "$max", "$lte")
+        collection, only_it = self.entity_set.result.collection, {"$project": {field: 1}}
+        ahead: Pipeline = [*self._wanted, {"$sort": {field: direction}}, {"$limit": most}, only_it]
+        if after is not None:
+            like_the_last: Pipeline = [{"$match": {field: after[0]}}, {"$limit": 1}, only_it]
+            union = {"$unionWith": {"coll": collection, "pipeline": like_the_last}}
+            ahead = [{"$match": {field: {next_one: after[0]}}}, *ahead, union]
+        bounded = [{"$match": {"$expr": {until: [f"${field}", "$$bound"]}}}, *page]
+        lookup = {"from": collection, "let": {"bound": "$bound"}, "pipeline": bounded, "as": "page"}
+        group = {"$group": {KEY: None, "bound": {furthest: f"${field}"}}}
+        return [*ahead, group, {"$lookup": lookup}, {"$unwind": "$page"}, {"$replaceWith": "$page"}]
 
     def count(self) -> Pipeline:
         """What counts all entities that are asked for, on all pages."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +14,7 @@ from movie_stream.aggregates.results import RESULTS
 from movie_stream.mongo.client import opened
 from movie_stream.odata.csdl import EDM
 from movie_stream.odata.model import EntitySet, all_sets
+from movie_stream.odata.pages import Pages
 from movie_stream.settings import Settings
 from movie_stream.web import odata_feed
 from tests.support.odata_asking import SERVICE, answered, every, feed_over, pages, stored
@@ -69,6 +71,36 @@ async def test_every_property_orders_both_ways_across_pages(feed: httpx.AsyncCli
             values = [one[column.name] for one in at_once]
             key = [(value is not None, value if value is not None else 0) for value in values]
             assert key == sorted(key, reverse=direction == " desc"), (name, column.name)
+
+
+async def test_an_order_by_time_is_that_of_all_documents_whatever_the_pages(
+    feed: httpx.AsyncClient, filled: Settings
+) -> None:
+    some = [one for one in SETS if one.name in ("daily_stats", "movies_aggregates", "hourly_metrics", "top_users_flat")]
+    for entity_set, direction in [(one, direction) for one in some for direction in ("asc", "desc")]:
+        async with opened(filled) as db:
+            documents = await stored(db, entity_set)
+        start = entity_set.start or ""
+        kept = [one for one in documents if one.get("unique_users", 2) > 1]
+        kept.sort(key=lambda one: one["_id"])
+        kept.sort(key=lambda one: one[start], reverse=direction == "desc")
+        few = "unique_users gt 1" if "unique_users" in entity_set.named else "rank ge 1"
+        for skip, size in ((0, 7 if len(kept) < 200 else 90), (3, len(kept) - 4)):
+            found = await every(feed, entity_set.name, size, filter=few, orderby=f"{start} {direction}", skip=str(skip))
+            assert found == kept[skip:], (entity_set.name, direction)
+
+
+async def test_a_page_by_time_reads_no_more_than_it_needs(feed: httpx.AsyncClient, filled: Settings) -> None:
+    async with opened(filled) as db:
+        pages_by_time = Pages(all_sets()["movies_aggregates"], {}, (("window_start", -1),), None)
+        middle = (await db["movies_aggregates"].find().sort("window_start").skip(900).to_list(1))[0]
+        pipeline = pages_by_time.pipeline(10, 0, pages_by_time.position_of(middle))
+        explain = {"aggregate": "movies_aggregates", "pipeline": pipeline, "cursor": {}}
+        told = await db.command({"explain": explain, "verbosity": "executionStats"})
+        examined = [int(number) for number in re.findall(r"'totalDocsExamined': (\d+)", str(told))]
+        examined += [int(number) for number in re.findall(r"'totalDocsExamined': Int64\((\d+)\)", str(told))]
+        assert examined
+        assert max(examined) < 100
 
 
 async def test_top_and_skip_count_over_pages(feed: httpx.AsyncClient) -> None:
