@@ -52,24 +52,27 @@ class Condition:
 
     true: Filter
     false: Filter
+    certain: bool = True
+    """Whether it is never null."""
 
     def __invert__(self) -> Condition:
-        return Condition(self.false, self.true)
+        return Condition(self.false, self.true, self.certain)
 
     @property
     def null(self) -> Filter:
         """When it is neither."""
-        return {"$nor": [self.true, self.false]}
+        return NEVER if self.certain else {"$nor": [self.true, self.false]}
 
 
 TRUE: Final = Condition(ALWAYS, NEVER)
 FALSE: Final = ~TRUE
-UNKNOWN: Final = Condition(NEVER, NEVER)
+UNKNOWN: Final = Condition(NEVER, NEVER, certain=False)
 
 
 def both(conditions: Sequence[Condition]) -> Condition:
     """`and` of all of them: false where one is false, whatever the others are."""
-    return Condition({"$and": [one.true for one in conditions]}, {"$or": [one.false for one in conditions]})
+    certain = all(one.certain for one in conditions)
+    return Condition({"$and": [one.true for one in conditions]}, {"$or": [one.false for one in conditions]}, certain)
 
 
 def either(conditions: Sequence[Condition]) -> Condition:
@@ -98,7 +101,7 @@ def searched(function: str, column: Column, text: Value) -> Condition:
     if text.value is None:
         return UNKNOWN
     found = {"$regex": _PATTERNS[function].format(re.escape(text.value))}
-    return Condition({column.name: found}, {column.name: {"$not": found, "$ne": None}})
+    return Condition({column.name: found}, {column.name: {"$not": found, "$ne": None}}, certain=False)
 
 
 def _of_values(left: Value, comparison: Comparison, right: Value) -> Condition:

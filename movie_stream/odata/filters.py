@@ -26,6 +26,7 @@ from movie_stream.odata.syntax import name_of, parsed
 
 DEEPEST: Final = 20
 """How deep conditions may lie in each other; a row of `and`, or of `or`, is one step."""
+_CONSTANTS: Final = (ast.Boolean, ast.Null)
 _COMPARISONS: Final[dict[type, Comparison]] = {
     ast.Eq: "eq",
     ast.NotEq: "ne",
@@ -93,9 +94,10 @@ def _compared(left: Any, comparison: Comparison, right: Any, entity_set: EntityS
         left, right = right, left
     if not _is_condition(left):
         return compared(operand_of(left, entity_set), comparison, operand_of(right, entity_set))
-    if isinstance(left, ast.UnaryOp) and not _is_condition(left.operand):  # not binds closer than a comparison
+    if isinstance(left, ast.UnaryOp) and not (_is_condition(left.operand) or isinstance(left.operand, _CONSTANTS)):
+        # It binds closer than a comparison.
         raise bad(FILTER, "parentheses behind not: not (genre eq 'Crime')")
-    if comparison not in ("eq", "ne") or not isinstance(right, ast.Boolean | ast.Null):
+    if comparison not in ("eq", "ne") or not isinstance(right, _CONSTANTS):
         raise unsupported(FILTER, "a condition that is compared with anything but true, false and null by eq or ne")
     holds = _condition(left, entity_set, deep - 1)
     wanted = holds.null if isinstance(right, ast.Null) else holds.true if right.py_val else holds.false

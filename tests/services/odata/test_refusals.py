@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
+from movie_stream.odata.filters import DEEPEST
 from movie_stream.settings import Settings
 from movie_stream.web.server import application
 from tests.support.mongo_server import MongoServer
@@ -259,3 +260,17 @@ async def test_mongodb_away_is_503_with_a_time_to_come_again(settings: Settings,
                 assert "MongoDB" in said(answer, 503)["message"]
                 assert int(answer.headers["Retry-After"]) > 0
             assert (await feed.get("$metadata")).status_code == 200
+
+
+async def test_a_filter_as_deep_and_as_large_as_may_be_is_answered(feed: httpx.AsyncClient) -> None:
+    search = "contains(genre,'r')"
+    either, null, negated = search, search, "avg_rating gt 1"
+    for _ in range(DEEPEST // 2 - 1):
+        either = f"(({either}) eq null or {search})"
+        negated = f"not({negated} and {search})"
+    for _ in range(DEEPEST - 1):
+        null = f"(({null}) eq null)"
+    many = " or ".join(f"total_views eq {number}" for number in range(180))
+    for text in (either, null, negated, many, f"genre in ({','.join(repr(str(number)) for number in range(500))})"):
+        answer = await feed.get("movies_aggregates/$count", params={"$filter": text})
+        assert answer.status_code == 200, answer.text
