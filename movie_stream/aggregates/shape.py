@@ -99,13 +99,20 @@ class Shape:
 
         A field that a document of an older version does not have is None.
         """
-        base = {"_id": document["_id"], **{column.name: document.get(column.name) for column in self.fields}}
-        if not self.is_list:
-            yield base
-            return
+        if self.is_list:
+            yield from self.flat_rows(document)
+        else:
+            yield self._figures(document)
+
+    def flat_rows(self, document: Document) -> Iterator[dict[str, Any]]:
+        """A row for each entry of the document's list, as the flat view has them; likewise."""
+        base = self._figures(document)
         for rank, entry in enumerate(self.list_of(document), 1):
             figures = {column.name: entry.get(column.name) for column in self.entry}
             yield {**base, "_id": f"{base['_id']}_{rank}", RANK: rank, **figures}
+
+    def _figures(self, document: Document) -> dict[str, Any]:
+        return {"_id": document["_id"], **{column.name: document.get(column.name) for column in self.fields}}
 
 
 def _is_list(schema: Schema) -> bool:

@@ -56,10 +56,11 @@ def view(at_ms: int, film: int, user: int, chance: random.Random) -> dict[str, A
 
 
 def documents_of(views: Sequence[dict[str, Any]], rev: int = 1) -> list[GuardedDocument]:
-    """The documents of these views, counted by the project itself."""
+    """The documents of these views and of a record that is none, counted by the project itself."""
     accumulator = Accumulator(0, 1, Rules(allowed_lateness_ms=10_000 * HOUR_MS), results=results.RESULTS)
     merger = Merger(1, results=results.RESULTS)
-    accumulator.apply(chunk_of(0, 0, [json.dumps(one).encode() for one in views]))
+    records = [json.dumps(one).encode() for one in views]
+    accumulator.apply(chunk_of(0, 0, [*records, b"[]"]))
     merger.apply(chunk_of(0, 0, [message for _, message in accumulator.partials(1)]))
     return [
         GuardedDocument(document.key.collection, document.id, (rev,), 1, document.body)

@@ -50,7 +50,7 @@ def _narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def _fill(settings: Settings, *events: dict[str, Any]) -> None:
     async with opened(settings) as db:
-        await store(db, expected([views(*events)]).documents)
+        await store(db, expected([[(-1, None, b"rubbish, without a time"), *views(*events)]]).documents)
 
 
 @pytest.fixture
