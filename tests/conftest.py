@@ -15,6 +15,7 @@ import hypothesis
 import psutil
 import pytest
 
+from movie_stream import masking
 from movie_stream.embedded.services import EmbeddedServices
 from movie_stream.settings import Settings, variable_of
 
@@ -79,7 +80,10 @@ def nothing_left_behind(request: pytest.FixtureRequest, temporary_folder: Path) 
         request.getfixturevalue("no_tasks_left_behind")
     processes, threads = _processes(), _threads()
     environment, files = _environment(), set(temporary_folder.iterdir())
+    secrets = dict(masking._secrets)
     yield
+    masking._secrets.clear()  # what one test keeps secret would be masked in the messages of others
+    masking._secrets.update(secrets)
     left_processes, _ = psutil.wait_procs(_processes() - processes, timeout=_SETTLE_S)[::-1]
     left_threads = _threads() - threads
     for thread in left_threads:
