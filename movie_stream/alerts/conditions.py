@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from movie_stream.alerts.expectations import LIGHTS
 from movie_stream.alerts.rules import Beyond, BeyondUsual, Climbing, Condition, Direction, Light, Quality, RatingFalling
 from movie_stream.alerts.series import Floats, Series
 from movie_stream.columnar.columns import Bools, Ints
@@ -15,7 +16,6 @@ from movie_stream.columnar.columns import Bools, Ints
 WEEK_MS: Final = 7 * 86_400_000
 MAD_OF_NORMAL: Final = 1.4826
 """By so much the median absolute deviation of normally distributed numbers is smaller than their standard deviation."""
-LIGHTS: Final = ("grey", "green", "yellow", "red")
 """Of the verdicts on data quality, the worst last: as numbers in the column `light` of a series."""
 
 

@@ -16,10 +16,11 @@ from movie_stream.aggregates import results
 from movie_stream.aggregates.fields import Count, Field, Genre, Mean, Rated, Slug
 from movie_stream.aggregates.results import Result
 from movie_stream.aggregates.shape import Shape
-from movie_stream.alerts.conditions import LIGHTS, looks_back
+from movie_stream.alerts.conditions import looks_back
+from movie_stream.alerts.expectations import LIGHTS
 from movie_stream.alerts.kinds import QUALITY
 from movie_stream.alerts.rules import ALL, EACH, RatingFalling, Rule
-from movie_stream.alerts.series import Light, Series
+from movie_stream.alerts.series import Series, Verdicts
 from movie_stream.errors import MovieStreamError
 from movie_stream.events.moment import datetime_of, timestamp_ms_of
 from movie_stream.mongo.client import Database, majority_acknowledged
@@ -91,7 +92,7 @@ def _named(result: Result, kind: type[Field]) -> str | None:
 class Reader:
     """Reads the figures of one run."""
 
-    def __init__(self, db: Database, run: int, light: Light | None = None) -> None:
+    def __init__(self, db: Database, run: int, light: Verdicts | None = None) -> None:
         self._db, self._run, self._light = db, run, light
 
     async def first(self, rule: Rule) -> int | None:

@@ -90,9 +90,6 @@ def _given(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
 def _quality(reading: Reading, values: Mapping[str, Any], path: tuple[str, int]) -> Condition | None:
     number = f"rule {path[1] + 1}"
     fields = quality_fields()
-    if not fields:
-        reading.wrong((*path, "kind"), f"{number}: expected another kind: this version has no result {QUALITY}")
-        return None
     if values["light"] is not None:
         if others := list(_given(values, "field", "share_of", "above", "below")):
             reading.wrong((*path, others[0]), f"{number}: expected light or {others[0]}, got both")
@@ -117,9 +114,9 @@ def _quality(reading: Reading, values: Mapping[str, Any], path: tuple[str, int])
 
 
 def quality_fields() -> list[str]:
-    """The figures of `data_quality`; none where RESULTS has no such result."""
-    shape = next((Shape.of(result) for result in results.RESULTS if result.collection == QUALITY), None)
-    numbers = [column.name for column in shape.fields if column.kind in ("count", "number")] if shape else []
+    """The figures of `data_quality`."""
+    shape = next(Shape.of(result) for result in results.RESULTS if result.collection == QUALITY)
+    numbers = [column.name for column in shape.fields if column.kind in ("count", "number")]
     return [name for name in numbers if name != "partition"]
 
 

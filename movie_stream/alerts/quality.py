@@ -7,7 +7,7 @@ from typing import Any
 
 from movie_stream.alerts import expectations
 from movie_stream.alerts.keys import Reading
-from movie_stream.alerts.series import Light
+from movie_stream.alerts.series import Verdicts
 
 
 def check_expectations(reading: Reading, table: Mapping[str, Any] | None) -> None:
@@ -21,7 +21,7 @@ def check_expectations(reading: Reading, table: Mapping[str, Any] | None) -> Non
             reading.wrong(("quality", mistake.key), f"quality.{mistake.key}: {mistake.words}")
 
 
-def light_by(table: Mapping[str, Any] | None) -> Light:
+def light_by(table: Mapping[str, Any] | None) -> Verdicts:
     """The verdict by these expectations, or by the defaults."""
     expected = expectations.parsed(table or {})
     return lambda document: expectations.verdict(document, expected).light

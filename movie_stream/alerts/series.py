@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from movie_stream.alerts.expectations import Light
 from movie_stream.columnar.columns import Ints
 
 Floats = NDArray[np.float64]
-Light = Callable[[Mapping[str, Any]], str]
+Verdicts = Callable[[Mapping[str, Any]], Light]
 """The verdict on a document of `data_quality`: grey, green, yellow or red."""
 
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from bson.int64 import Int64
 
-from movie_stream.alerts.conditions import LIGHTS
 from movie_stream.alerts.evaluation import Streak
+from movie_stream.alerts.expectations import LIGHTS
 from movie_stream.alerts.rules import ALL, Beyond, BeyondUsual, Climbing, Light, Quality, RatingFalling, Rule
 from movie_stream.events.moment import datetime_of
 from movie_stream.masking import printable

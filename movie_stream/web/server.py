@@ -87,7 +87,7 @@ async def application(settings: Settings, *, open_to_all: bool = False) -> Async
     """The application, with what runs beside its requests, for as long as the block runs. Raises SettingsError."""
     token = settings.api_token.get_secret_value() if settings.api_token is not None else None
     keeper = Doorkeeper(token)
-    expected = expectations.load(getattr(settings, "alerts_file", None))
+    expected = expectations.load(settings.alerts_file)
     async with opened(settings, **PATIENCE_MS) as db:
         asker = Asker(db)
         dashboard = Dashboard(settings, asker, Rollup(asker), Pulse(asker), expected)

@@ -9,7 +9,6 @@ import urllib.request
 from typing import Any
 from urllib.parse import urlencode
 
-import pytest
 from pydantic import SecretStr
 
 from bi import generate
@@ -20,8 +19,6 @@ from tests.services.test_compass import documents
 from tests.support.stored import store
 from tests.support.web_fixture import serving
 from tests.support.whole_path import PATIENCE_S
-
-pytest.importorskip("movie_stream.odata", reason="this version has no feed")
 
 TOKEN = "a-token-of-a-test"
 LOGIN = {"Authorization": f"Basic {base64.b64encode(f'powerbi:{TOKEN}'.encode()).decode()}"}

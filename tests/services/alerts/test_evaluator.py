@@ -305,7 +305,6 @@ async def test_silence_is_told_by_the_clock_while_all_is_counted(
         assert alerts == []
 
 
-@pytest.mark.skipif(not quality_fields(), reason="there is no result data_quality")
 async def test_the_quality_of_a_partition(db: Database) -> None:
     publisher = Publisher(db)
     for hour in range(4):

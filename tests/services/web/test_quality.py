@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import pytest
 
-from movie_stream.alerts import expectations
 from movie_stream.alerts.expectations import ExpectationsRefused
 from movie_stream.mongo.client import opened
 from movie_stream.mongo.schema import ensure
@@ -47,12 +46,11 @@ async def stored(settings: Settings) -> Settings:
     return settings
 
 
-def expecting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, table: str) -> None:
-    """As if ALERTS_FILE had this table."""
+def expecting(settings: Settings, tmp_path: Path, table: str) -> Settings:
+    """The settings with an ALERTS_FILE that has this table."""
     file = tmp_path / "alerts.toml"
     file.write_text(f"[quality]\n{table}\n")
-    load = expectations.load
-    monkeypatch.setattr(expectations, "load", lambda path: load(file))
+    return settings.model_copy(update={"alerts_file": file})
 
 
 async def quality(settings: Settings, **within: Any) -> Any:
@@ -84,12 +82,9 @@ async def test_a_range_has_the_hours_that_it_touches(stored: Settings) -> None:
     assert (nothing["total"], nothing["partitions"], nothing["light"], nothing["newest"]) == (None, [], "grey", None)
 
 
-async def test_completeness_is_of_the_hours_that_are_over(
-    stored: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+async def test_completeness_is_of_the_hours_that_are_over(stored: Settings, tmp_path: Path) -> None:
     """An hour without records counts; the newest of each partition does not."""
-    expecting(monkeypatch, tmp_path, "records_per_hour = 25\nbad = []")
-    answer = await quality(stored)
+    answer = await quality(expecting(stored, tmp_path, "records_per_hour = 25\nbad = []"))
     first, second = answer["partitions"]
     assert first["completeness"] == sum(HOURS[:-1]) / (25 * 4) == answer["total"]["completeness"]
     assert second["completeness"] is None
@@ -97,21 +92,15 @@ async def test_completeness_is_of_the_hours_that_are_over(
     assert first["judged"][0] == {"figure": "completeness", "value": 0.8, "light": "yellow", "limit": 0.9}
 
 
-async def test_new_genres_are_judged_by_the_hour(
-    stored: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    expecting(monkeypatch, tmp_path, "new_genres = [1, 1]\nbad = []")
-    answer = await quality(stored)
+async def test_new_genres_are_judged_by_the_hour(stored: Settings, tmp_path: Path) -> None:
+    answer = await quality(expecting(stored, tmp_path, "new_genres = [1, 1]\nbad = []"))
     assert answer["total"]["new_genres"] == 2, "one in each partition"
     assert answer["light"] == "green"
 
 
-async def test_a_file_that_cannot_be_used_is_said_at_the_start(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    expecting(monkeypatch, tmp_path, "bad = 3")
+async def test_a_file_that_cannot_be_used_is_said_at_the_start(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(ExpectationsRefused, match=r"alerts\.toml, \[quality\]: bad: expected two shares"):
-        await quality(settings)
+        await quality(expecting(settings, tmp_path, "bad = 3"))
 
 
 async def test_documents_that_lack_fields_do_no_harm(stored: Settings) -> None:
