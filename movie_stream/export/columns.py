@@ -33,7 +33,7 @@ def columns_of(shape: Shape) -> tuple[Column, ...]:
     """The columns of a result's rows, `_id` first.
 
     >>> from movie_stream.aggregates.results import RESULTS
-    >>> [f"{column.name}: {column.kind}" for column in columns_of(Shape.of(RESULTS[-1]))]
+    >>> [f"{column.name}: {column.kind}" for column in columns_of(Shape.of(RESULTS[-2]))]
     ['_id: text', 'date: text', 'timestamp: time', 'rank: count', 'user_id: text', 'watch_count: count', ...]
     """
     return (Column(ID, "text"), *shape.row)
