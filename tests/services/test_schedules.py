@@ -15,6 +15,17 @@ from tests.support.schedules import World, wrong_in
 SCHEDULES = 20
 """How many are tried; more in test_chaos_schedules.py, and with: python -m tests.support.schedules 1000 500."""
 NOTICED_WITHIN = 60
+NOTICED_LATE = frozenset(
+    {
+        "evictions missing from deltas",
+        "evicted although changed",
+        "what lies in the store not fetched",
+        "only one part of a list fetched",
+        "a new user leaves the day of the former first view",
+        "a joined session leaves the days in between",
+    }
+)
+"""Rules whose breach shows in few of the schedules, so that many have to be tried."""
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +48,9 @@ def test_every_document_is_right(seed: int) -> None:
     assert checked(seed).mongo.documents
 
 
-@pytest.mark.parametrize("rule", MUTANTS)
+@pytest.mark.parametrize(
+    "rule", [pytest.param(rule, marks=pytest.mark.long if rule in NOTICED_LATE else ()) for rule in MUTANTS]
+)
 def test_a_broken_rule_is_noticed(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """At once by a seed that is known to; when the protocol has changed, by any of many."""
     MUTANTS[rule](monkeypatch)
