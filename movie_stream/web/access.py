@@ -128,6 +128,9 @@ class Guarded:
         length = headers.get("content-length", "0")
         if not length.isdigit() or len(length) > 18 or int(length) > MOST_BODY_BYTES:
             raise _too_large()
+        if len(headers.getlist("authorization")) > 1:
+            # Which of them counts would be another one for us than for a proxy that has let the request in.
+            raise Problem(400, "expected at most one header Authorization", headers=_CLOSE)
         needs_token = (path == API or path.startswith(f"{API}/") or is_odata) and path != _OPEN
         if self._keeper.lets_in(headers, time.time(), basic=is_odata):
             return
