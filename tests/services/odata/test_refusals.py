@@ -104,6 +104,14 @@ ELSEWHERE: list[tuple[str, dict[str, str], str]] = [
     ("top_movies", {"filter": "top_movies/any(f: f/views gt 3)"}, "any"),
     ("top_movies", {"filter": "top_movies eq null"}, "top_movies_flat"),
     ("category_stats", {"filter": "timestamp gt now()"}, "now"),
+    ("category_stats", {"filter": "genre has 'x'"}, "has"),
+    ("category_stats", {"filter": "(year(timestamp)) has 2 and genre eq 'x'"}, "has"),
+    ("category_stats", {"filter": "total_views divby 2 gt 1"}, "divby"),
+    ("category_stats", {"filter": "genre eq @p"}, "@p"),
+    ("category_stats", {"filter": "genre in (@p,'x')"}, "@p"),
+    ("category_stats", {"filter": "$it/genre eq 'x'"}, "$it"),
+    ("category_stats", {"orderby": "@p"}, "@p"),
+    ("category_stats(@k)", {}, "@k"),
     ("category_stats", {"apply": "aggregate($count as n)"}, "$apply"),
     ("category_stats", {"search": "crime"}, "$search"),
     ("category_stats", {"expand": "genre"}, "$expand"),
@@ -208,7 +216,10 @@ async def test_what_is_accepted(feed: httpx.AsyncClient) -> None:
     )
     headers = {"Accept": excel, "OData-MaxVersion": "4.0", "MaxDataServiceVersion": "3.0"}
     assert (await feed.get("category_stats", headers=headers)).status_code == 200
-    for version in ("3.0", "x"):
+    for version in ("4.0;NetFx", "4.01; whatever", "5.0"):
+        for name in ("OData-MaxVersion", "OData-Version"):
+            assert (await feed.get("category_stats", headers={name: version})).status_code == 200, version
+    for version in ("3.0", "3.0;NetFx", "x", ";", "4.0 NetFx"):
         said(await feed.get("category_stats", headers={"OData-MaxVersion": version}), 400)
 
 
