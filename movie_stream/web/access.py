@@ -136,11 +136,12 @@ class Guarded:
             return
         if shown_in(headers, basic=is_odata) is not None:
             # Counted where no token is needed too: what these say to its holder would tell a right guess.
-            problem = self._keeper.wrong_token(address_in(scope), time.monotonic())
+            problem = self._keeper.wrong_token(address_in(scope), time.monotonic(), basic=is_odata)
             if needs_token or problem.status != 401:
                 raise problem
         elif needs_token:
-            raise Problem(401, "expected Authorization: Bearer with the token of API_TOKEN", headers=CHALLENGE)
+            how = "a user name, which is any, and as the password" if is_odata else "Authorization: Bearer with"
+            raise Problem(401, f"expected {how} the token of API_TOKEN", headers=CHALLENGE)
 
 
 _CLOSE: Final = {"Connection": "close"}

@@ -115,7 +115,7 @@ async def test_the_page_logs_in_and_out() -> None:
         copied = await asked.get("/api/v1/thing", headers={"cookie": f"{COOKIE}={kept}"})
         assert copied.status_code == 401, "a copy of the cookie has ended too"
     async with client(guarded(TOKEN)) as asked:
-        proxied = {"x-forwarded-proto": "https"}
+        proxied = {"x-forwarded-proto": "https, http"}
         behind = await asked.post("/api/v1/session", json={"token": TOKEN}, headers=proxied)
         assert "Secure" in behind.headers["set-cookie"]
     async with client(guarded(TOKEN), headers={"x": "y"}) as asked:
