@@ -176,7 +176,7 @@ def client_for(settings: Settings, url: str | None) -> FeedClient:
     if not usable or parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
         raise UsageError(argument="--url", expected=expected, got=masked(url))
     if "@" in parts.netloc:
-        without = "an address without a user and a password: the password is the token of API_TOKEN"
+        without = "an address without a user and a password, which API_TOKEN names"
         raise UsageError(argument="--url", expected=without, got=masked(url))
     path = parts.path.rstrip("/") or "/odata"
     return FeedClient(f"{parts.scheme}://{parts.netloc.lower()}{path}/", token)
