@@ -182,3 +182,11 @@ def test_the_page_says_of_each_table_whether_it_loads_a_range() -> None:
     assert {name for name, what in said.items() if what == "a range"} == ranged
     assert {"data_quality", "data_quality_flat"} < ranged
     assert set(said) == set(FEED) & set(columns())
+
+
+@pytest.mark.parametrize("page", ["odata.md", "excel.md", "bi-others.md"])
+def test_the_pages_warn_of_figures_that_every_row_has_again(page: str) -> None:
+    text = (BI.parent / "docs" / page).read_text("utf-8")
+    repeating = [f"{of.result.collection}_flat" for of in map(Shape.of, RESULTS) if of.entries and not of.is_list]
+    assert repeating == ["data_quality_flat"]
+    assert [name for name in repeating if f"`{name}`" not in text] == []
