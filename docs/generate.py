@@ -99,8 +99,11 @@ def bi_tables() -> str:
     """The tables of the model in Power BI."""
     tables = model.tables()
     joins = {table.name: [join.to for join in model.relationships([table])] for table in tables}
-    rows = [(f"`{table.name}`", table.says, ", ".join(joins[table.name])) for table in tables]
-    return _table(("table", "holds", "joined with"), rows)
+    rows = [
+        (f"`{table.name}`", table.says, ", ".join(joins[table.name]), "a range" if table.long else "all")
+        for table in tables
+    ]
+    return _table(("table", "holds", "joined with", "loads"), rows)
 
 
 def bi_measures() -> str:

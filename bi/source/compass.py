@@ -158,10 +158,11 @@ ALL: Final[tuple[Query | Pipeline, ...]] = (
     Query(
         "8-minutes-of-a-genre",
         "Minutes of a genre",
-        f"A genre's minutes, newest first. Change the genre, written as it is shown. {_CHANGE}",
+        "A genre's minutes, newest first, however the genre is written. Change it in small letters, as in `slug`. "
+        f"{_CHANGE}",
         "movies_aggregates",
-        "genre_1_window_start_-1",
-        filter={"genre": "Drama", "window_start": _RANGE},
+        "window_start_1",
+        filter={"slug": "drama", "window_start": _RANGE},
         sort={"window_start": -1},
     ),
 )

@@ -19,6 +19,7 @@ KNOWN: Final = frozenset({"$filter", "$select", "$orderby", "$top", "$skip", "$c
 _PATH: Final = re.compile(
     r"(?P<set>\w+)(?:\((?:(?P<name>\w+)=)?'(?P<key>(?:[^']|'')*)'\))?(?P<rest>/.*)?", re.ASCII | re.DOTALL
 )
+_KEY_ALIAS: Final = re.compile(r"\((?:\w+=)?(@\w+)\)", re.ASCII)
 _ELSEWHERE: Final = frozenset({"$batch", "$all", "$entity", "$crossjoin"})
 _MOST_OPTIONS: Final = 32
 _SAFE: Final = "!$()*,;:@~._-"
@@ -52,7 +53,7 @@ def address_of(path: bytes) -> Address:
         raise unsupported("path", text.partition("(")[0])
     match = _PATH.fullmatch(text)
     if match is None:
-        raise Refused(MISSING, f"there is nothing at /odata/{text[:200]}; a key stands in quotes: Set('key')", "path")
+        raise _nowhere(text)
     name, key, rest = match["name"], match["key"], (match["rest"] or "").removesuffix("/")
     if name not in (None, KEY):
         raise Refused(BAD, f"the key is called {KEY}, not {name[:200]}", "path")
@@ -64,6 +65,12 @@ def address_of(path: bytes) -> Address:
     elif rest == "":
         return Address("entity", match["set"], key.replace("''", "'"))
     raise unsupported("path", f"{rest[:200]} behind a set or an entity")
+
+
+def _nowhere(path: str) -> Refused:
+    if alias := _KEY_ALIAS.search(path):
+        return unsupported("path", f"the parameter alias {alias[1][:80]}")
+    return Refused(MISSING, f"there is nothing at /odata/{path[:200]}; a key stands in quotes: Set('key')", "path")
 
 
 def options_of(query: bytes) -> dict[str, str]:

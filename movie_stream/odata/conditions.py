@@ -83,6 +83,8 @@ def either(conditions: Sequence[Condition]) -> Condition:
 def compared(left: Operand, comparison: Comparison, right: Operand) -> Condition:
     """The comparison of two operands. Raises Refused where their types do not allow it."""
     left, right = made_alike(left, right)
+    if any(isinstance(side, Value) and side.is_nan for side in (left, right)):  # MongoDB has it equal itself
+        return TRUE if comparison == "ne" else FALSE
     match left, right:
         case Value(), Value():
             return _of_values(left, comparison, right)

@@ -36,8 +36,14 @@ class Literal:
     value: Any = None
     between: bool = False
 
+    @property
+    def is_nan(self) -> bool:
+        """Whether it is NaN, which equals nothing."""
+        return isinstance(self.value, float) and math.isnan(self.value)
+
 
 NULL: Final = Literal(None)
+_IN_LETTERS: Final = {name: Literal("Edm.Double", float(name)) for name in ("INF", "-INF", "NaN")}
 
 
 def literal_of(node: Any) -> Literal | None:
@@ -54,10 +60,12 @@ def literal_of(node: Any) -> Literal | None:
         case ast.UnaryOp(op=ast.USub(), operand=ast.Integer(val=text) | ast.Float(val=text)):
             kind, value = _number(text)
             return Literal(kind, -value)
-        case ast.Date(val=text):
-            return Literal("Edm.Date", day_of(text))
-        case ast.DateTime(val=text):
-            return _time(text)
+        case ast.Identifier(name=name, namespace=()):
+            return _IN_LETTERS.get(name)
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Identifier(name=name, namespace=())):
+            return _IN_LETTERS.get(f"-{name}")
+        case ast.Date(val=text) | ast.DateTime(val=text):
+            return Literal("Edm.Date", day_of(text)) if isinstance(node, ast.Date) else _time(text)
         case ast.GUID() | ast.Time() | ast.Duration() | ast.Geography():
             raise unsupported(FILTER, f"a literal of the type {type(node).__name__}")
         case _:

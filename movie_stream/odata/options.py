@@ -84,7 +84,7 @@ def _order(text: str | None, entity_set: EntitySet) -> Order:
     for one in _names("$orderby", text):
         match = _ORDER.fullmatch(one)
         if match is None:
-            if "(" in one or "/" in one:
+            if "(" in one or "/" in one or "@" in one:
                 raise unsupported("$orderby", f"an order by anything but properties ({one[:80]})")
             raise bad("$orderby", "properties with commas between, each with asc or desc behind it or nothing", one)
         name = match[1]

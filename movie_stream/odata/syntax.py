@@ -33,6 +33,26 @@ _NAME_TEXT: Final = re.compile(r"[_a-z]\w{0,127}", re.IGNORECASE)
 _BLANK_FOR_PLUS: Final = re.compile(r"'(?:[^']|'')*'|(T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?) (?=\d{2}:\d{2})", re.ASCII)
 _ELSEWHERE: Final = frozenset({"cast", "isof", "case"})
 """Functions of OData that the grammar does not know."""
+_OPERATORS_ELSEWHERE: Final = frozenset({"has", "divby"})
+_VALUES_ELSEWHERE: Final = re.compile(r"@\w+|\$(?:it|this|root|count)\b", re.ASCII)
+"""Parameter aliases and the like, which the grammar does not know either."""
+_BEFORE_OPERATOR: Final = frozenset({_NAME, ")"})
+
+
+def _of_any_year(rule: Any) -> str:
+    pattern: str = rule.pattern
+    return pattern.replace(r"[1-9]\d{3}", r"\d{4}")
+
+
+class _Lexer(ODataLexer):
+    """That of the library, which knows no year before 1000: the smallest times of .NET are of the year 1.
+
+    A token keeps its place and what is made of it; its pattern alone is another one.
+    """
+
+    tokens = ODataLexer.tokens
+    DATETIME = _of_any_year(ODataLexer.DATETIME)  # type: ignore[assignment]
+    DATE = _of_any_year(ODataLexer.DATE)  # type: ignore[assignment]
 
 
 def parsed(text: str) -> Any:
@@ -45,6 +65,8 @@ def parsed(text: str) -> Any:
     try:
         tree = ODataParser().parse(_mended(_with_plus(text)))
     except TokenizingException as error:
+        if found := _VALUES_ELSEWHERE.match(text, error.token.index):
+            raise unsupported(FILTER, found[0]) from error
         raise _not_read(text, error.token) from error
     except ParsingException as error:
         raise _not_read(text, error.token) from error
@@ -81,7 +103,7 @@ def _mended(text: str) -> Iterator[Any]:
 
 def _bounded(text: str) -> list[Any]:
     tokens: list[Any] = []
-    for token in ODataLexer().tokenize(text):
+    for token in _Lexer().tokenize(text):
         tokens.append(token)
         if len(tokens) > MOST_TOKENS:
             raise bad(FILTER, f"at most {MOST_TOKENS:,} words, operators and values")
@@ -102,7 +124,7 @@ def _whole_names(text: str, tokens: list[Any]) -> Iterator[Any]:
 
 
 def _no_calls(tokens: list[Any]) -> list[Any]:
-    """`not(...)` and `x in(...)` as operators."""
+    """`not(...)` and `x in(...)` as operators. Raises Refused for operators that the grammar has not."""
     kept: list[Any] = []
     for token, following in zip(tokens, [*tokens[1:], None], strict=True):
         if following is not None and following.type == "(" and _is_name(token, "not"):
@@ -110,6 +132,10 @@ def _no_calls(tokens: list[Any]) -> list[Any]:
         elif following is not None and following.type == "(" and _is_name(token, "in") and _ends_blank(kept):
             kept.pop()
             token.type, token.value = "IN", ast.In()
+        elif _ends_blank(kept[1:]) and kept[-2].type in _BEFORE_OPERATOR:
+            for name in _OPERATORS_ELSEWHERE:
+                if _is_name(token, name):
+                    raise unsupported(FILTER, f"the operator {name}")
         kept.append(token)
     return kept
 

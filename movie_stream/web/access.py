@@ -128,16 +128,20 @@ class Guarded:
         length = headers.get("content-length", "0")
         if not length.isdigit() or len(length) > 18 or int(length) > MOST_BODY_BYTES:
             raise _too_large()
+        if len(headers.getlist("authorization")) > 1:
+            # Which of them counts would be another one for us than for a proxy that has let the request in.
+            raise Problem(400, "expected at most one header Authorization", headers=_CLOSE)
         needs_token = (path == API or path.startswith(f"{API}/") or is_odata) and path != _OPEN
         if self._keeper.lets_in(headers, time.time(), basic=is_odata):
             return
         if shown_in(headers, basic=is_odata) is not None:
             # Counted where no token is needed too: what these say to its holder would tell a right guess.
-            problem = self._keeper.wrong_token(address_in(scope), time.monotonic())
+            problem = self._keeper.wrong_token(address_in(scope), time.monotonic(), basic=is_odata)
             if needs_token or problem.status != 401:
                 raise problem
         elif needs_token:
-            raise Problem(401, "expected Authorization: Bearer with the token of API_TOKEN", headers=CHALLENGE)
+            how = "a user name, which is any, and as the password" if is_odata else "Authorization: Bearer with"
+            raise Problem(401, f"expected {how} the token of API_TOKEN", headers=CHALLENGE)
 
 
 _CLOSE: Final = {"Connection": "close"}

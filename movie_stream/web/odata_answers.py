@@ -16,7 +16,7 @@ from movie_stream.mongo.written import json_of
 from movie_stream.odata.payload import Form
 from movie_stream.odata.refusals import Refused, error_body
 from movie_stream.web.problems import Problem, problem_of
-from movie_stream.web.session import BASIC_CHALLENGE, CHALLENGE
+from movie_stream.web.session import BASIC_CHALLENGE, CHALLENGE, came_by_tls
 
 ODATA: Final = "/odata"
 VERSION: Final = {"OData-Version": "4.0"}
@@ -63,8 +63,7 @@ def base_of(scope: Scope) -> str:
     host = headers.get("host", "").lower()
     if not host or not _HOST_CHARACTERS.issuperset(host):
         raise Problem(400, "expected the name of this server in Host")
-    forwarded = headers.get("x-forwarded-proto", "").strip().lower()
-    scheme = "https" if forwarded == "https" else scope.get("scheme", "http")
+    scheme = "https" if came_by_tls(headers) else scope.get("scheme", "http")
     return f"{scheme}://{host}{ODATA}/"
 
 

@@ -221,7 +221,7 @@ def _insist_on_version(headers: Headers) -> None:
         text = headers.get(name)
         if text is None:
             continue
-        match = _VERSION.fullmatch(text)
+        match = _VERSION.fullmatch(text.partition(";")[0])  # what follows is the client's own: 4.0;NetFx
         if match is None:
             raise Refused(BAD, "expected a version such as 4.0", name)
         version = (int(match[1]), int(match[2]))

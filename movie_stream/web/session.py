@@ -75,6 +75,15 @@ def shown_in(headers: Headers, *, basic: bool) -> str | None:
         return ""  # which is no token
 
 
+def came_by_tls(headers: Headers) -> bool:
+    """Whether a proxy says that the client came to it by TLS; the first of several proxies is the one it came to.
+
+    >>> came_by_tls(Headers({"X-Forwarded-Proto": "https, http"})), came_by_tls(Headers({}))
+    (True, False)
+    """
+    return headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower() == "https"
+
+
 def address_in(scope: Scope) -> str:
     """The address that the request comes from: that of the connection, not what a header says."""
     client = scope.get("client")
@@ -133,14 +142,17 @@ class Doorkeeper:
         while self._ended and (next(iter(self._ended.values())) <= now or len(self._ended) > _MOST_ENDED):
             self._ended.popitem(last=False)
 
-    def wrong_token(self, address: str, now_s: float) -> Problem:
-        """Counts a wrong token that came from the address at that time (monotonic); what to answer."""
+    def wrong_token(self, address: str, now_s: float, *, basic: bool = False) -> Problem:
+        """Counts a wrong token that came from the address at that time (monotonic); what to answer, to those who were
+        asked for a name and a password in their words.
+        """
         wait_s = self._attempts.wait_s(address, now_s)
         self.refused["too many" if wait_s > 0 else "wrong"] += 1
         if wait_s > 0:
             return later("too many wrong tokens; try again later", after_s=int(wait_s) + 1, status=429)
         self._attempts.failed(address, now_s)
-        return Problem(401, "this is not the token: expected that of API_TOKEN", headers=CHALLENGE)
+        what = "the password: expected the token of API_TOKEN" if basic else "the token: expected that of API_TOKEN"
+        return Problem(401, f"this is not {what}", headers=CHALLENGE)
 
     def _expiry(self, cookie: str, now: float) -> int | None:
         """Until when the cookie counts (Unix seconds); None where it does not."""
@@ -208,7 +220,7 @@ def session_router(keeper: Doorkeeper) -> APIRouter:
 def _with_cookie(request: Request, cookie: str, lasts_s: int) -> Response:
     response = Response(status_code=204)
     # A proxy with TLS says so; whoever lies only gets a cookie that is sent less often.
-    secure = "https" in (request.url.scheme, request.headers.get("x-forwarded-proto", "").strip().lower())
+    secure = request.url.scheme == "https" or came_by_tls(request.headers)
     response.set_cookie(COOKIE, cookie, max_age=lasts_s, secure=secure, httponly=True, samesite="strict")
     return response
 

@@ -172,3 +172,21 @@ def test_a_result_that_a_user_adds_becomes_a_table() -> None:
     )
     assert [column.name for column in table.columns if column.additive] == ["views"]
     assert [(joined.column, joined.to) for joined in relationships([table])] == [("day", DATES), ("slug", GENRES)]
+
+
+def test_the_page_says_of_each_table_whether_it_loads_a_range() -> None:
+    """Who leaves one out of the incremental refresh keeps a few days of it for ever."""
+    page = (BI.parent / "docs/power-bi.md").read_text("utf-8")
+    said = dict(re.findall(r"^\| `(\w+)` \|.*\| (a range|all) \|$", page, re.MULTILINE))
+    ranged = {path.stem for path in (BI / "power-bi").glob("*.pq") if "DateTime.AddZone(RangeStart" in path.read_text()}
+    assert {name for name, what in said.items() if what == "a range"} == ranged
+    assert {"data_quality", "data_quality_flat"} < ranged
+    assert set(said) == set(FEED) & set(columns())
+
+
+@pytest.mark.parametrize("page", ["odata.md", "excel.md", "bi-others.md"])
+def test_the_pages_warn_of_figures_that_every_row_has_again(page: str) -> None:
+    text = (BI.parent / "docs" / page).read_text("utf-8")
+    repeating = [f"{of.result.collection}_flat" for of in map(Shape.of, RESULTS) if of.entries and not of.is_list]
+    assert repeating == ["data_quality_flat"]
+    assert [name for name in repeating if f"`{name}`" not in text] == []

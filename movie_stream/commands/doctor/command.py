@@ -95,7 +95,8 @@ def _print(rows: list[Row]) -> None:
     console.print(table)
     states = [row.state for row in rows]
     fails, warns = states.count("fail"), states.count("warn")
-    console.print(f"\n{len(rows)} checks: {fails} failed, {warns} to look at." if fails or warns else "\nAll is fine.")
+    checks = "1 check" if len(rows) == 1 else f"{len(rows)} checks"
+    console.print(f"\n{checks}: {fails} failed, {warns} to look at." if fails or warns else "\nAll is fine.")
 
 
 async def _services(settings: Settings) -> list[Row]:

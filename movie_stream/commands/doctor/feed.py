@@ -52,6 +52,9 @@ def _look(client: FeedClient, findings: Findings) -> None:
 def _token(client: FeedClient, findings: Findings, anonymous: Answer) -> bool:
     """Whether the feed can be asked."""
     if anonymous.status == 200:
+        findings.check = "service document"
+        _served(client, anonymous)  # whatever else answers 200 has said nothing about a token
+        findings.check = "token"
         findings.add("ok", "none is needed: who reaches this address may read")
         return True
     if anonymous.status != 401:
@@ -77,12 +80,7 @@ def _token(client: FeedClient, findings: Findings, anonymous: Answer) -> bool:
 
 
 def _sets(client: FeedClient, findings: Findings) -> list[str]:
-    document = client.get("").json()
-    try:
-        names = [str(one["name"]) for one in document["value"]]
-        context = str(document["@odata.context"])
-    except (KeyError, TypeError) as error:
-        raise FeedStrange(f"{client.base} is no service document of OData; let --url name the feed") from error
+    names, context = _served(client, client.get(""))
     if not context.startswith(client.base):
         client.follow(context)  # says what is wrong with it
     findings.add("ok", f"{len(names)} entity sets")
@@ -90,6 +88,15 @@ def _sets(client: FeedClient, findings: Findings) -> list[str]:
         what = f"the feed is of another version than this command: it has no {', '.join(missing)}"
         findings.add("warn", what, "upgrade movie-stream where it serves, and start it again")
     return names
+
+
+def _served(client: FeedClient, answer: Answer) -> tuple[list[str], str]:
+    """The names and the context of a service document. Raises FeedStrange for an answer that is none."""
+    document = answer.json()
+    try:
+        return [str(one["name"]) for one in document["value"]], str(document["@odata.context"])
+    except (KeyError, TypeError) as error:
+        raise FeedStrange(f"{client.base} is no service document of OData; let --url name the feed") from error
 
 
 def _metadata(client: FeedClient, findings: Findings, names: list[str]) -> ElementTree.Element:

@@ -135,9 +135,24 @@ class FeedClient:
             with error:
                 return error.code, error.headers, error.read(_LARGEST)
         except urllib.error.URLError as error:
-            raise FeedSilent(url=self.base, cause=error.reason) from error
-        except (OSError, http.client.HTTPException, ssl.SSLError) as error:
-            raise FeedSilent(url=self.base, cause=error or type(error).__name__) from error
+            raise self._failed(error.reason) from error
+        except (OSError, http.client.HTTPException) as error:
+            raise self._failed(error) from error
+
+    def _failed(self, cause: object) -> MovieStreamError:
+        """What to say where nothing has answered."""
+        match cause:
+            case ssl.SSLCertVerificationError():
+                why = f"the certificate of {self.base} is not trusted: {cause.verify_message}"
+                return FeedStrange(f"{why}; name the file of the authority that has signed it in SSL_CERT_FILE")
+            case ssl.SSLError():
+                why = f"{self.base} does not speak TLS with us: {cause.reason or cause}"
+                plain = (
+                    "movie-stream serve itself speaks http, TLS is a proxy's: --url http://... or the proxy's address"
+                )
+                return FeedStrange(f"{why}; {plain}")
+            case _:
+                return FeedSilent(url=self.base, cause=cause or type(cause).__name__)
 
 
 def client_for(settings: Settings, url: str | None) -> FeedClient:
@@ -158,13 +173,10 @@ def client_for(settings: Settings, url: str | None) -> FeedClient:
         usable = url.isascii() and url.isprintable() and " " not in url and parts.port != 0
     except ValueError as error:
         raise UsageError(argument="--url", expected=expected, got=masked(url)) from error
-    if (
-        not usable
-        or parts.scheme not in ("http", "https")
-        or not parts.hostname
-        or parts.query
-        or parts.username is not None
-    ):
+    if not usable or parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
         raise UsageError(argument="--url", expected=expected, got=masked(url))
+    if "@" in parts.netloc:
+        without = "an address without a user and a password, which API_TOKEN names"
+        raise UsageError(argument="--url", expected=without, got=masked(url))
     path = parts.path.rstrip("/") or "/odata"
     return FeedClient(f"{parts.scheme}://{parts.netloc.lower()}{path}/", token)

@@ -57,6 +57,26 @@ def test_nobody_there(settings: Settings) -> None:
     assert (done.returncode, done.stderr) == (1, "")
     assert states(done.stdout)["address"] == "fail"
     assert "movie-stream serve" in done.stdout
+    assert "1 check: 1 failed" in done.stdout
+
+
+def test_tls_is_asked_of_a_server_that_has_none(settings: Settings) -> None:
+    with answering(200, {}, b"") as address:
+        [failed] = asyncio.run(look_at_feed(settings, address.replace("http:", "https:")))
+    assert (failed.check, failed.state) == ("address", "fail")
+    assert "does not speak TLS" in failed.what
+    assert "--url http://" in failed.remedy
+
+
+def test_the_token_is_no_part_of_the_address(settings: Settings) -> None:
+    with pytest.raises(UsageError, match="without a user and a password"):
+        client_for(settings, "http://any@bi/odata/")
+
+
+def test_what_answers_and_is_no_feed_has_said_nothing_about_a_token(settings: Settings) -> None:
+    with answering(200, {}, b"<html>hello</html>") as address:
+        found = asyncio.run(look_at_feed(settings, address))
+    assert [(row.check, row.state) for row in found] == [("address", "ok"), ("service document", "fail")]
 
 
 @pytest.mark.parametrize("url", ["example.com", "ftp://bi/odata", "http://u:secret@bi/", "http://bi:x/", "http://b c"])

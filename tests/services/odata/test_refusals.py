@@ -104,6 +104,14 @@ ELSEWHERE: list[tuple[str, dict[str, str], str]] = [
     ("top_movies", {"filter": "top_movies/any(f: f/views gt 3)"}, "any"),
     ("top_movies", {"filter": "top_movies eq null"}, "top_movies_flat"),
     ("category_stats", {"filter": "timestamp gt now()"}, "now"),
+    ("category_stats", {"filter": "genre has 'x'"}, "has"),
+    ("category_stats", {"filter": "(year(timestamp)) has 2 and genre eq 'x'"}, "has"),
+    ("category_stats", {"filter": "total_views divby 2 gt 1"}, "divby"),
+    ("category_stats", {"filter": "genre eq @p"}, "@p"),
+    ("category_stats", {"filter": "genre in (@p,'x')"}, "@p"),
+    ("category_stats", {"filter": "$it/genre eq 'x'"}, "$it"),
+    ("category_stats", {"orderby": "@p"}, "@p"),
+    ("category_stats(@k)", {}, "@k"),
     ("category_stats", {"apply": "aggregate($count as n)"}, "$apply"),
     ("category_stats", {"search": "crime"}, "$search"),
     ("category_stats", {"expand": "genre"}, "$expand"),
@@ -208,15 +216,19 @@ async def test_what_is_accepted(feed: httpx.AsyncClient) -> None:
     )
     headers = {"Accept": excel, "OData-MaxVersion": "4.0", "MaxDataServiceVersion": "3.0"}
     assert (await feed.get("category_stats", headers=headers)).status_code == 200
-    for version in ("3.0", "x"):
+    for version in ("4.0;NetFx", "4.01; whatever", "5.0"):
+        for name in ("OData-MaxVersion", "OData-Version"):
+            assert (await feed.get("category_stats", headers={name: version})).status_code == 200, version
+    for version in ("3.0", "3.0;NetFx", "x", ";", "4.0 NetFx"):
         said(await feed.get("category_stats", headers={"OData-MaxVersion": version}), 400)
 
 
 async def test_the_links_name_the_host_that_was_asked(feed: httpx.AsyncClient) -> None:
-    headers = {"Host": "localhost:8080", "X-Forwarded-Proto": "https"}
-    answer = await feed.get("daily_stats", headers={**headers, "Prefer": "odata.maxpagesize=1"})
-    assert answer.json()["@odata.context"] == "https://localhost:8080/odata/$metadata#daily_stats"
-    assert answer.json()["@odata.nextLink"].startswith("https://localhost:8080/odata/daily_stats?$skiptoken=")
+    for proxies in ("https", "HTTPS , http"):
+        headers = {"Host": "localhost:8080", "X-Forwarded-Proto": proxies}
+        answer = await feed.get("daily_stats", headers={**headers, "Prefer": "odata.maxpagesize=1"})
+        assert answer.json()["@odata.context"] == "https://localhost:8080/odata/$metadata#daily_stats"
+        assert answer.json()["@odata.nextLink"].startswith("https://localhost:8080/odata/daily_stats?$skiptoken=")
 
 
 async def test_a_name_and_the_token_as_password_let_in(settings: Settings) -> None:
@@ -227,7 +239,7 @@ async def test_a_name_and_the_token_as_password_let_in(settings: Settings) -> No
         async with httpx.AsyncClient(transport=transport, base_url=SERVICE) as client:
             for path in ("", "$metadata", "category_stats", "nothing"):
                 answer = await client.get(path)
-                said(answer, 401)
+                assert "password" in said(answer, 401)["message"]
                 challenges = answer.headers.get_list("WWW-Authenticate")
                 assert [one.partition(" ")[0] for one in challenges] == ["Basic", "Bearer"]
                 assert re.search('realm="[^"]+"', challenges[0])
@@ -240,7 +252,8 @@ async def test_a_name_and_the_token_as_password_let_in(settings: Settings) -> No
             assert api.headers.get_list("WWW-Authenticate") == ['Bearer realm="movie-stream"']
             wrong = [("any", "guess"), ("any", ""), (TOKEN, "")]
             for attempt in range(9):
-                said(await client.get("category_stats", auth=wrong[attempt % 3]), 401)
+                refused = said(await client.get("category_stats", auth=wrong[attempt % 3]), 401)
+                assert "not the password" in refused["message"]
             said(await client.get("category_stats", headers={"Authorization": "Basic ???"}), 401)
             limited = await client.get("category_stats", auth=("any", "guess"))
             said(limited, 429)

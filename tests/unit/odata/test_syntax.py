@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,6 +43,36 @@ def test_names_that_begin_with_a_keyword() -> None:
     for name in ("all_views", "any1", "nullable", "trueness", "falsehood", "anyall", "notes", "inside", "equal"):
         with_it = parsed(f"{name} gt 1")
         assert with_it.left.name == name
+
+
+def test_the_smallest_time_of_dot_net_is_one() -> None:
+    first = datetime(1, 1, 1, tzinfo=UTC)
+    for text in ("timestamp ge 0001-01-01T00:00:00Z", "timestamp ge 0001-01-01", "date(timestamp) ge 0001-01-01"):
+        assert filter_of(text, SET) == {"timestamp": {"$gte": first}}, text
+    for text in ("timestamp ge 0001-01-01T00:00:00+01:00", "timestamp ge 0000-01-01", "timestamp ge 0001-02-30"):
+        with pytest.raises(Refused) as raised:
+            filter_of(text, SET)
+        assert raised.value.status == 400
+
+
+def test_what_is_no_number_compares_as_one_does() -> None:
+    always, never = filter_of("true", SET), filter_of("false", SET)
+    for comparison in ("eq", "lt", "le", "gt", "ge"):
+        assert filter_of(f"all_views {comparison} NaN", SET) == never
+        assert filter_of(f"NaN {comparison} NaN", SET) == never
+    assert filter_of("all_views ne NaN", SET) == filter_of("not (NaN eq null)", SET) == always
+    assert filter_of("all_views lt INF", SET) == {"all_views": {"$lt": math.inf}}
+    assert filter_of("all_views in (-INF,1)", SET)["$or"][0] == {"all_views": {"$eq": -math.inf}}
+    assert filter_of("-INF lt INF", SET) == always
+    for text in ("title eq NaN", "all_views eq nan", "all_views eq -NaN"):
+        with pytest.raises(Refused):
+            filter_of(text, SET)
+
+
+def test_names_like_operators_that_are_not_supported() -> None:
+    for name in ("has", "divby"):
+        assert parsed(f"{name} eq 1 and ( {name} eq 2)").left.left.name == name
+    assert filter_of("title eq 'a has b' and title eq '@p'", SET)["$and"][1] == {"title": {"$eq": "@p"}}
 
 
 def test_a_blank_in_a_text_stays_one() -> None:

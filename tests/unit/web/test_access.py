@@ -87,6 +87,16 @@ async def test_the_page_is_open_and_the_api_is_not() -> None:
         assert (await asked.get("/api/v1/thing", headers={"authorization": f"Bearer {TOKEN}"})).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/api/v1/thing", "/odata/daily_stats", "/"])
+@pytest.mark.parametrize("token", [TOKEN, None])
+async def test_two_authorizations_are_refused_whatever_they_say(path: str, token: str | None) -> None:
+    right, wrong = ("authorization", f"Bearer {TOKEN}"), ("authorization", "Bearer guess")
+    async with client(guarded(token)) as asked:
+        for both in ([right, wrong], [wrong, right], [right, right], [right, ("authorization", "")]):
+            refused = await asked.get(path, headers=both)
+            assert (refused.status_code, "one header Authorization" in refused.text) == (400, True)
+
+
 async def test_the_page_logs_in_and_out() -> None:
     async with client(guarded(TOKEN)) as asked:
         wrong = await asked.post("/api/v1/session", json={"token": "wrong-token"})
@@ -105,7 +115,7 @@ async def test_the_page_logs_in_and_out() -> None:
         copied = await asked.get("/api/v1/thing", headers={"cookie": f"{COOKIE}={kept}"})
         assert copied.status_code == 401, "a copy of the cookie has ended too"
     async with client(guarded(TOKEN)) as asked:
-        proxied = {"x-forwarded-proto": "https"}
+        proxied = {"x-forwarded-proto": "https, http"}
         behind = await asked.post("/api/v1/session", json={"token": TOKEN}, headers=proxied)
         assert "Secure" in behind.headers["set-cookie"]
     async with client(guarded(TOKEN), headers={"x": "y"}) as asked:
