@@ -46,7 +46,7 @@ def test_a_table_that_is_damaged_is_one_line(filled: Settings, spoil: str, tmp_p
         log[0].unlink()
     before = files(tmp_path)
     with pytest.raises(
-        TableSpoilt, match=r"the table cannot be read .*missing or damaged; nothing was changed"
+        TableSpoilt, match=r"the table cannot be read .*missing or damaged; nothing more was changed"
     ) as told:
         run(filled, "hours", to=f"delta:{tmp_path}")
     assert "\n" not in str(told.value)
