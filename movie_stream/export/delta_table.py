@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from movie_stream.aggregates.shape import Shape
 from movie_stream.export.arrow import Batches, ExtraMissing, odd
-from movie_stream.export.columns import ID, Row, Rows, columns_of
+from movie_stream.export.columns import ID, Row, Rows, columns_of, name_of
 from movie_stream.export.delta_place import TableDiffers, check_place, failed
 from movie_stream.export.delta_scope import Scope, day_column, literal, quoted
 
@@ -113,7 +113,7 @@ class MirrorTable:
         return table
 
     def _create(self) -> None:
-        name = self.shape.result.collection
+        name = name_of(self.shape)
         self._deltalake.DeltaTable.create(
             str(self.path),
             self._schema,
@@ -125,7 +125,7 @@ class MirrorTable:
 
     def _check(self, table: Any) -> None:
         """Raises TableDiffers unless the table is one of this result, with these columns."""
-        name, metadata = self.shape.result.collection, table.metadata()
+        name, metadata = name_of(self.shape), table.metadata()
         if metadata.name != name:
             whose = "of nobody's name" if metadata.name is None else f"of {metadata.name}"
             raise TableDiffers(path=self.path, why=f"it is a table {whose}, not of {name}")

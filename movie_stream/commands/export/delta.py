@@ -11,7 +11,7 @@ from pathlib import Path
 from movie_stream.commands.export.by_range import AllGone
 from movie_stream.commands.export.progress import Bar, say
 from movie_stream.console.words import number_of
-from movie_stream.export.columns import ID, Row
+from movie_stream.export.columns import ID, Row, shape_of
 from movie_stream.export.delta_mirror import mirrored
 from movie_stream.export.delta_scope import Position, Scope
 from movie_stream.export.delta_table import Merged, MirrorTable
@@ -25,9 +25,9 @@ def to_delta(documents: Documents, query: Query, path: Path) -> None:
     Raises TableDiffers, TableBusy, TableSpoilt, ExtraMissing, ExportFailed, AllGone, and the errors of MongoDB.
     """
     total = documents.count(query)
-    table = MirrorTable(path, query.shape)
+    table = MirrorTable(path, shape_of(query))
     whole = Scope(query.since, query.until, query.genre)
-    name = query.result.collection
+    name = query.collection
     if total == 0 and (rows := table.count(whole)):
         there = number_of(rows, "row")
         raise AllGone(path=path, collection=name, database=documents.database, there=there)
