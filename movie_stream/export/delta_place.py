@@ -15,6 +15,13 @@ LOG: Final = "_delta_log"
 _FORBIDDEN: Final = frozenset("%#?[]|^\\")
 """Delta Lake's library takes names for addresses, and one with such a character for the address of something else."""
 
+_UNREADABLE: Final = re.compile(
+    r"Parquet error|Json error|[Nn]ot found|No such file|No table metadata|External: |EOF|[Cc]orrupt"
+)
+"""How the library says that a file is not there, or is not what it should be,"""
+_SYSTEM: Final = re.compile(r"No space|Permission|Read-only|quota|Too many open|Not a directory|Input/output")
+"""and how, in the same words, that the system did not let it."""
+
 
 class TableDiffers(MovieStreamError):
     """What stands at the place is no table of this result, or no place for one.
@@ -68,8 +75,6 @@ def failed(path: Path, error: BaseException) -> MovieStreamError:
     known = re.search(r"[A-Z][^:()\"]*(?= \(os error \d+\))|message: \"([^\"]*)\"", text)
     cause = (known[1] or known[0]).strip() if known else text.rpartition(" error: ")[2][:200].strip(" .")
     file = re.search(rf"part-[^/\s:]*\.parquet|{LOG}/[^/\s:]+", text)
-    if re.search(r"Parquet error|Json error|[Nn]ot found|Kernel error|Arrow|protocol", text) and not re.search(
-        r"No space|Permission|Read-only|quota|Too many open|Not a directory", text
-    ):
+    if _UNREADABLE.search(text) and not _SYSTEM.search(text):
         return TableSpoilt(path=path, file=file[0] if file else None, cause=cause)
     return ExportFailed(path=path, cause=cause, left="the table is as it was before this range; run it again later")

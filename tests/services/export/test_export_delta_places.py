@@ -31,7 +31,7 @@ def test_a_path_that_the_library_takes_for_an_address_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("spoil", ["missing", "short", "log", "log without its beginning"])
+@pytest.mark.parametrize("spoil", ["missing", "short", "garbled", "log", "log without its beginning"])
 def test_a_table_that_is_damaged_is_one_line(filled: Settings, spoil: str, tmp_path: Path) -> None:
     run(filled, "hours", to=f"delta:{tmp_path}")
     for data in tmp_path.rglob("*.parquet"):
@@ -39,6 +39,8 @@ def test_a_table_that_is_damaged_is_one_line(filled: Settings, spoil: str, tmp_p
             data.unlink()
         elif spoil == "short":
             data.write_bytes(data.read_bytes()[:50])
+        elif spoil == "garbled":
+            data.write_bytes(data.read_bytes()[:8] + b"x" * 60 + data.read_bytes()[68:])
     log = sorted((tmp_path / "_delta_log").glob("*.json"))
     if spoil == "log":
         log[1].write_bytes(log[1].read_bytes()[:80])
