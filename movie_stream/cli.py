@@ -324,12 +324,14 @@ def export(
 ) -> None:
     """Export results to files (CSV, lines of JSON, Parquet, Excel) or to Delta Lake tables.
 
-    Entries of a list are rows of their own, as in the flat views. Times are in
-    UTC. Memory does not grow with the number of rows.
+    Entries of a list are rows of their own, as in the flat views; of a result
+    with figures and a list, the list is exported by the name of its flat view
+    (data_quality_flat). Times are in UTC. Memory does not grow with the number of rows.
 
     A file is there as a whole or not at all, whatever ends the command. With
     --by, and for delta:, run it again: it writes what is missing or has
-    changed. Ctrl-C or SIGTERM ends it with exit code 130 or 143.
+    changed. Ctrl-C or SIGTERM ends it with exit code 130 or 143, and a
+    line that says what there is.
     """
     from movie_stream.commands.export.command import Choice
     from movie_stream.commands.export.command import export as run

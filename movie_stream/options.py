@@ -405,7 +405,8 @@ Exported = Annotated[
     list[str],
     typer.Argument(
         metavar="RESULT...",
-        help="One or more collections of the results (windows, genres, hours and days for short), or all.",
+        help="One or more collections of the results (windows, genres, hours, days and quality for short), or flat "
+        "views (data_quality_flat), or all.",
         show_default=False,
         autocompletion=_exported_names,
     ),
@@ -415,9 +416,9 @@ ExportTo = Annotated[
     typer.Option(
         "--to",
         "-o",
-        metavar="FILE|FOLDER/|delta:FOLDER|-",
-        help="Where to: a file whose ending names the format, a folder for a file each, a Delta Lake table, or "
-        "standard output.",
+        metavar="PLACE",
+        help="Where to: FILE, whose ending names the format; FOLDER/ for a file each; delta:FOLDER, a Delta Lake "
+        "table; or -, standard output.",
         show_default=False,
     ),
 ]

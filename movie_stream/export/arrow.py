@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Any, Final, Literal
 
-from movie_stream.aggregates.shape import Column, Kind
 from movie_stream.errors import MovieStreamError
-from movie_stream.export.columns import ID, Rows, ValueOdd
+from movie_stream.export.columns import ID, Column, Kind, Row, Rows, ValueOdd
 
 Unit = Literal["ms", "us"]
 _UTC: Final = "UTC"
@@ -33,6 +33,7 @@ class Batches:
         self.columns = tuple(columns)
         types = {
             "time": self.pyarrow.timestamp(unit, tz=_UTC),
+            "day": self.pyarrow.date32(),
             "count": self.pyarrow.int64(),
             "number": self.pyarrow.float64(),
             "text": self.pyarrow.string(),
@@ -49,14 +50,20 @@ class Batches:
     def _array(self, rows: Rows, column: Column) -> Any:
         kind = self.schema.field(column.name).type
         try:
-            return self.pyarrow.array([row[column.name] for row in rows], kind)
+            return self.pyarrow.array([_value(row, column) for row in rows], kind)
         except (self.pyarrow.ArrowException, OverflowError, TypeError, ValueError) as error:
             for row in rows:
                 try:
-                    self.pyarrow.array([row[column.name]], kind)
+                    self.pyarrow.array([_value(row, column)], kind)
                 except (self.pyarrow.ArrowException, OverflowError, TypeError, ValueError):
                     raise odd(row, column.name, column.kind) from error
             raise
+
+
+def _value(row: Row, column: Column) -> Any:
+    """The value as Arrow takes it. Raises TypeError and ValueError for a day that is none."""
+    value = row[column.name]
+    return date.fromisoformat(value) if column.kind == "day" and value is not None else value
 
 
 def odd(row: Any, field: str, kind: Kind) -> ValueOdd:

@@ -19,7 +19,7 @@ from movie_stream.export.new_file import ExportFailed, new_file
 
 NAME: Final = "_exported.jsonl"
 """Readers of data, such as Spark, leave out names that begin with an underscore."""
-VERSION: Final = 1
+VERSION: Final = 2
 
 
 class FolderOfAnother(MovieStreamError):

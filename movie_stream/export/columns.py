@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from dataclasses import dataclass, fields
+from typing import Any, Final, Literal
 
-from movie_stream.aggregates.shape import Column, Shape
+from movie_stream.aggregates import shape as shapes
+from movie_stream.aggregates.fields import Date
+from movie_stream.aggregates.shape import Shape
 from movie_stream.errors import MovieStreamError
+from movie_stream.mongo.query import Query
 
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
+Kind = shapes.Kind | Literal["day"]
+"""A day is text in MongoDB, and a date where a format has dates."""
 ID: Final = "_id"
 ROWS_AT_ONCE: Final = 5_000
 """How many rows are in memory at a time, unless a single document has more."""
@@ -29,14 +35,46 @@ class ValueOdd(MovieStreamError):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One field of a row."""
+
+    name: str
+    kind: Kind
+
+
+class Entries(Shape):
+    """A result with figures and a list, of which the entries are meant: rows as those of its flat view."""
+
+    __slots__ = ()
+
+    @property
+    def is_list(self) -> bool:
+        """Always: what is exported are the entries."""
+        return True
+
+
+def shape_of(query: Query) -> Shape:
+    """What the rows of an export of these documents look like: of a flat view, the entries."""
+    shape = query.shape
+    return Entries(*(getattr(shape, field.name) for field in fields(Shape))) if query.flat else shape
+
+
+def name_of(shape: Shape) -> str:
+    """What a table of these rows is called: as the collection, or the flat view."""
+    return f"{shape.result.collection}_flat" if isinstance(shape, Entries) else shape.result.collection
+
+
 def columns_of(shape: Shape) -> tuple[Column, ...]:
     """The columns of a result's rows, `_id` first.
 
     >>> from movie_stream.aggregates.results import RESULTS
     >>> [f"{column.name}: {column.kind}" for column in columns_of(Shape.of(RESULTS[-2]))]
-    ['_id: text', 'date: text', 'timestamp: time', 'rank: count', 'user_id: text', 'watch_count: count', ...]
+    ['_id: text', 'date: day', 'timestamp: time', 'rank: count', 'user_id: text', 'watch_count: count', ...]
     """
-    return (Column(ID, "text"), *shape.row)
+    days = {name for name, field in shape.result.fields.items() if isinstance(field, Date)}
+    row = (Column(column.name, "day" if column.name in days else column.kind) for column in shape.row)
+    return (Column(ID, "text"), *row)
 
 
 def rows_of(shape: Shape, documents: Iterable[Row]) -> Iterator[Row]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 
-from movie_stream.aggregates.shape import Column, Shape
+from movie_stream.aggregates.shape import Shape
 from movie_stream.events.event import slug_of
-from movie_stream.export.columns import ID, Row
+from movie_stream.export.columns import ID, Column, Row
 
 DAY_COLUMN: Final = "window_day"
 """The column that tables are partitioned by: the day of the window's start, in UTC."""

@@ -2,54 +2,29 @@
 
 The rows come in slices, each the whole of a range of time (of a result without time: of `_id`s). A slice is merged by
 `_id` in one commit: rows that are new are inserted, rows that differ updated, and rows that MongoDB does not have any
-more in this range, as after a rebuild, deleted. Where nothing differs there is no new version. Another writer who
-commits meanwhile makes the commit fail, and the slice is compared and merged again.
+more in this range, as after a rebuild, deleted. Where nothing differs there is no new version. Where another writer has
+committed since the table was opened, Merged.overtaken says so: the rows may be older than what stands there now, and
+delta_mirror.py reads them anew.
 """
 
 from __future__ import annotations
 
-import random
-import re
 import shutil
-import time
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from movie_stream.aggregates.shape import Shape
-from movie_stream.errors import MovieStreamError
 from movie_stream.export.arrow import Batches, ExtraMissing, odd
-from movie_stream.export.columns import ID, Row, Rows, columns_of
+from movie_stream.export.columns import ID, Row, Rows, columns_of, name_of
+from movie_stream.export.delta_place import TableDiffers, check_place, failed
 from movie_stream.export.delta_scope import Scope, day_column, literal, quoted
-from movie_stream.export.new_file import ExportFailed
 
-_ATTEMPTS: Final = 12
 _MOST_FILES: Final = 24
 """A day with more files than this is compacted into few."""
 _GONE: Final = "movie_stream_gone"
 _CREATED_BY: Final = "movie-stream export of {}"
-
-
-class TableDiffers(MovieStreamError):
-    """What stands at the place is no table of this result.
-
-    >>> str(TableDiffers(path="lake/hours", why="it is no Delta Lake table, and not empty"))
-    'lake/hours: it is no Delta Lake table, and not empty; nothing was changed there: name another folder'
-    """
-
-    def __init__(self, *, path: object, why: str) -> None:
-        super().__init__(f"{path}: {why}; nothing was changed there: name another folder")
-
-
-class TableBusy(MovieStreamError):
-    """Others commit all the time."""
-
-    def __init__(self, *, path: object) -> None:
-        super().__init__(
-            f"{path}: other writers were faster {_ATTEMPTS} times in a row; run it again when they are done, "
-            "it goes on with what is missing"
-        )
 
 
 @dataclass(slots=True)
@@ -59,6 +34,8 @@ class Merged:
     inserted: int = 0
     updated: int = 0
     deleted: int = 0
+    overtaken: bool = False
+    """Whether another has committed since the table was opened, so that the rows may be older than the table's."""
 
     def add(self, other: Merged) -> None:
         self.inserted += other.inserted
@@ -74,12 +51,12 @@ class Merged:
 class MirrorTable:
     """The table at a path, which is made where there is nothing yet.
 
-    Raises ExtraMissing; TableDiffers where something else stands there; ExportFailed.
+    Raises ExtraMissing; TableDiffers where something else stands there; TableSpoilt and ExportFailed.
     """
 
     def __init__(self, path: Path, shape: Shape) -> None:
         self._deltalake = _deltalake()
-        self.path, self._shape = path, shape
+        self.path, self.shape = path, shape
         columns = columns_of(shape)
         self.day = day_column(columns) if shape.start else None
         self._batches = Batches(columns, unit="us", extra="delta")
@@ -95,40 +72,48 @@ class MirrorTable:
 
     def count(self, scope: Scope) -> int:
         """How many rows the table has in the scope. Raises ExportFailed."""
-        found = self._query(f"SELECT count(*) AS rows FROM mirror WHERE {scope.condition(self._shape, self.day)}")
+        found = self._query(f"SELECT count(*) AS rows FROM mirror WHERE {scope.condition(self.shape, self.day)}")
         return int(found.column("rows")[0].as_py())
 
+    def renew(self) -> None:
+        """Opens the table's newest version. Raises TableDiffers, TableSpoilt and ExportFailed."""
+        self._table = self._opened()
+
     def merge(self, rows: Rows, scope: Scope) -> Merged:
-        """Makes the table's rows in this scope these rows. Raises TableBusy, ValueOdd and ExportFailed."""
-        source = self._source(rows)
-        for attempt in range(_ATTEMPTS):
-            try:
-                return self._merged(source, scope)
-            except self._deltalake.exceptions.CommitFailedError:
-                time.sleep(random.uniform(0, 0.05 * 2 ** min(attempt, 5)))
-                self._table = self._opened()
-            except (self._deltalake.exceptions.DeltaError, OSError) as error:
-                raise self._failed(error) from error
-        raise TableBusy(path=self.path)
+        """Makes the table's rows in this scope these rows, unless another was faster, which Merged.overtaken says.
+
+        Raises ValueOdd, TableSpoilt and ExportFailed.
+        """
+        source, before = self._source(rows), self.version
+        try:
+            merged = self._merged(source, scope)
+            commits = int(merged.any)
+            if merged.any:
+                commits += self._compact(source)
+        except self._deltalake.exceptions.CommitFailedError:
+            return Merged(overtaken=True)
+        except (self._deltalake.exceptions.DeltaError, self._pyarrow.ArrowException, OSError) as error:
+            raise failed(self.path, error) from error
+        merged.overtaken = self.version != before + commits  # a commit of another that the library saw no conflict with
+        return merged
 
     def _opened(self) -> Any:
         """The table as it is now, after a look at whether it is ours."""
         path = self.path
         try:
-            if path.exists() and not path.is_dir():
-                raise TableDiffers(path=path, why="it is a file")
+            check_place(path)
             if not self._deltalake.DeltaTable.is_deltatable(str(path)):
                 if path.is_dir() and any(path.iterdir()):
                     raise TableDiffers(path=path, why="it is no Delta Lake table, and not empty")
                 self._create()
             table = self._deltalake.DeltaTable(str(path))
         except (self._deltalake.exceptions.DeltaError, OSError) as error:
-            raise self._failed(error) from error
+            raise failed(path, error) from error
         self._check(table)
         return table
 
     def _create(self) -> None:
-        name = self._shape.result.collection
+        name = name_of(self.shape)
         self._deltalake.DeltaTable.create(
             str(self.path),
             self._schema,
@@ -140,7 +125,7 @@ class MirrorTable:
 
     def _check(self, table: Any) -> None:
         """Raises TableDiffers unless the table is one of this result, with these columns."""
-        name, metadata = self._shape.result.collection, table.metadata()
+        name, metadata = name_of(self.shape), table.metadata()
         if metadata.name != name:
             whose = "of nobody's name" if metadata.name is None else f"of {metadata.name}"
             raise TableDiffers(path=self.path, why=f"it is a table {whose}, not of {name}")
@@ -165,9 +150,9 @@ class MirrorTable:
         return self._pyarrow.Table.from_arrays([*arrays, there], schema=self._merge_schema())
 
     def _day_of(self, row: Row) -> Any:
-        start = row[str(self._shape.start)]
+        start = row[str(self.shape.start)]
         if not isinstance(start, datetime):
-            raise odd(row, str(self._shape.start), "time")
+            raise odd(row, str(self.shape.start), "time")
         return start.date()  # aware, and in UTC
 
     def _merge_schema(self) -> Any:
@@ -196,10 +181,10 @@ class MirrorTable:
             .when_not_matched_insert(values, f"NOT s.{_GONE}")
             .execute()
         )
-        merged = Merged(*(int(done[f"num_target_rows_{what}"]) for what in ("inserted", "updated", "deleted")))
-        if merged.any:
-            self._compact(source)
-        return merged
+        inserted, updated, deleted = (
+            int(done[f"num_target_rows_{what}"]) for what in ("inserted", "updated", "deleted")
+        )
+        return Merged(inserted, updated, deleted)
 
     def _insist_on_room(self, size_bytes: int) -> None:
         """Raises ExportFailed where the disk has no room even for the rows as they are in memory, which are packed
@@ -207,13 +192,13 @@ class MirrorTable:
         """
         free = shutil.disk_usage(self.path).free
         if free < size_bytes:
-            raise self._failed(OSError(f"No space left on device: {free:,} bytes are free of {size_bytes:,}"))
+            raise failed(self.path, OSError(f"No space left on device: {free:,} bytes are free of {size_bytes:,}"))
 
     def _gone(self, source: Any, scope: Scope) -> Any:
         """The rows that the table has in the scope and the source has not, by their ids."""
         names = [ID, *([self.day] if self.day else [])]
         listed = ", ".join(quoted(name) for name in names)
-        there = self._query(f"SELECT {listed} FROM mirror WHERE {scope.condition(self._shape, self.day)}")
+        there = self._query(f"SELECT {listed} FROM mirror WHERE {scope.condition(self.shape, self.day)}")
         wanted = set(source.column(ID).to_pylist())
         rows = zip(*(there.column(name).to_pylist() for name in names), strict=True)
         gone = [row for row in rows if row[0] not in wanted]
@@ -234,28 +219,27 @@ class MirrorTable:
         day = quoted(self.day)
         return f"{same} AND t.{day} = s.{day} AND t.{day} >= {literal(first)} AND t.{day} <= {literal(last)}"
 
-    def _compact(self, source: Any) -> None:
-        """Makes one file of very many, in the days that the source has."""
+    def _compact(self, source: Any) -> int:
+        """Makes one file of very many, in the days that the source has; returns how many commits that took."""
         days = self._pyarrow.compute.unique(source.column(self.day)).to_pylist() if self.day else [None]
+        commits = 0
         for day in days:
             filters = None if day is None else [(self.day, "=", day.isoformat())]
             if len(self._table.file_uris(file_pruning_predicate=filters)) <= _MOST_FILES:
                 continue
             try:
                 self._table.optimize.compact(partition_filters=filters)
+                commits += 1
             except self._deltalake.exceptions.CommitFailedError:  # another export compacts it, or the next one does
-                self._table = self._opened()
+                break
+        return commits
 
     def _query(self, sql: str) -> Any:
         try:
             reader = self._deltalake.QueryBuilder().register("mirror", self._table).execute(sql)
             return self._pyarrow.table(reader)
-        except (self._deltalake.exceptions.DeltaError, OSError) as error:
-            raise self._failed(error) from error
-
-    def _failed(self, error: BaseException) -> ExportFailed:
-        left = "the table is as it was before this range; run it again, and it goes on"
-        return ExportFailed(path=self.path, cause=_short(error), left=left)
+        except (self._deltalake.exceptions.DeltaError, self._pyarrow.ArrowException, OSError) as error:
+            raise failed(self.path, error) from error
 
 
 def _deltalake() -> Any:
@@ -265,10 +249,3 @@ def _deltalake() -> Any:
     except ImportError as error:
         raise ExtraMissing(what="Delta Lake tables", library="deltalake", extra="delta") from error
     return deltalake
-
-
-def _short(error: BaseException) -> str:
-    """The cause in a library's many lines: what the system says, where it stands in there."""
-    text = " ".join(re.sub(r"\x1b\[[0-9;]*m|↳", " ", str(error)).split())
-    known = re.search(r"[A-Z][^:()\"]*(?= \(os error \d+\))|message: \"([^\"]*)\"", text)
-    return (known[1] or known[0]).strip() if known else text[:300]

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 from pymongo.errors import ExecutionTimeout, PyMongoError
 
 from movie_stream.export.bookkeeping import Mark
-from movie_stream.export.columns import Row, ValueOdd, documents_at_once
+from movie_stream.export.columns import Row, ValueOdd, documents_at_once, shape_of
 from movie_stream.export.ranges import PATTERNS, By
 from movie_stream.mongo import read
 from movie_stream.mongo.client import Database, explain
@@ -64,7 +64,7 @@ class Documents:
 
     def rows(self, query: Query) -> int | None:
         """How many rows they amount to; None where MongoDB would take too long to say."""
-        shape = query.shape
+        shape = shape_of(query)
         if not shape.is_list:
             return self.count(query)
         length = {"$cond": [{"$isArray": f"${shape.entries}"}, {"$size": f"${shape.entries}"}, 0]}
@@ -81,9 +81,9 @@ class Documents:
 
     def pages(self, query: Query) -> Iterator[list[Row]]:
         """All documents, whatever the query's limit and order, a page at a time."""
-        shape = query.shape
+        shape = shape_of(query)
         order = (((shape.start or "_id"), UP),)
-        asked: Query | None = replace(query, order=order, limit=documents_at_once(shape))
+        asked: Query | None = replace(query, flat=False, order=order, limit=documents_at_once(shape))
         while asked is not None:
             page = self._page(asked)
             if page.documents:

@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from movie_stream.aggregates.shape import Column
 from movie_stream.errors import MovieStreamError
 from movie_stream.export.arrow import ExtraMissing, odd
-from movie_stream.export.columns import Row, Rows
+from movie_stream.export.columns import Column, Row, Rows
 
 MOST_ROWS: Final = 1_048_576
 """Rows of a sheet, the header among them: Excel has no more."""
@@ -19,6 +18,7 @@ _LONGEST_TEXT: Final = 32_767
 _WIDEST: Final = 60
 _TIME_FORMAT: Final = "yyyy-mm-dd hh:mm:ss"
 _TIME_WIDTH: Final = 20
+_DAY_FORMAT: Final = "yyyy-mm-dd"
 _LONGEST_NAME: Final = 31
 _BUTTON_WIDTH: Final = 3
 """Of the filter's button beside a heading."""
@@ -54,6 +54,7 @@ class ExcelFile:
         self._book = library.Workbook(self._outlet, options)
         self._book.use_zip64()
         self._time = self._book.add_format({"num_format": _TIME_FORMAT})
+        self._day = self._book.add_format({"num_format": _DAY_FORMAT})
         self._sheet = self._book.add_worksheet(name[:_LONGEST_NAME])
         self._sheet.freeze_panes(1, 0)
         bold = self._book.add_format({"bold": True})
@@ -96,6 +97,8 @@ class ExcelFile:
         match column.kind, value:
             case "time", datetime():
                 self._sheet.write_datetime(self._at, at, value.astimezone(UTC), self._time)
+            case "day", str() if (day := _day_of(value)) is not None:
+                self._sheet.write_datetime(self._at, at, day, self._day)
             case (("count" | "number"), (int() | float())):
                 self._sheet.write_number(self._at, at, value)
             case "text", str() if len(value) <= _LONGEST_TEXT:
@@ -108,6 +111,14 @@ class ExcelFile:
         for at, column in enumerate(self._columns):
             needed = [_TIME_WIDTH] if column.kind == "time" else [_width(row[column.name]) for row in rows]
             self._widths[at] = min(max(self._widths[at], *needed, 0), _WIDEST)
+
+
+def _day_of(text: str) -> datetime | None:
+    """The day of this name at midnight; None if there is none."""
+    try:
+        return datetime.strptime(text, "%Y-%m-%d")
+    except ValueError:
+        return None
 
 
 def xlsxwriter() -> Any:

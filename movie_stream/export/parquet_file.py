@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, BinaryIO, Final
 
-from movie_stream.aggregates.shape import Column
 from movie_stream.export.arrow import Batches
-from movie_stream.export.columns import Rows
+from movie_stream.export.columns import Column, Rows
 
 ROW_GROUP: Final = 100_000
 """Rows of a row group: few enough to hold in memory, enough to be read fast."""

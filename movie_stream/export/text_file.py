@@ -5,12 +5,12 @@ from __future__ import annotations
 import gzip
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import BinaryIO, Final, cast
+from datetime import UTC, datetime
+from typing import Any, BinaryIO, Final, cast
 
 import zstandard
 
-from movie_stream.aggregates.shape import Column
-from movie_stream.export.columns import Rows
+from movie_stream.export.columns import Column, Rows
 from movie_stream.export.target import Packing
 from movie_stream.mongo.written import csv_of, json_of
 
@@ -29,7 +29,8 @@ class CsvFile:
 
     def write(self, rows: Rows) -> None:
         """Adds the rows."""
-        self._file.write(memoryview(csv_of(self._names, rows))[len(self._header) :])
+        lines = csv_of(self._names, ({name: _written(row[name]) for name in self._names} for row in rows))
+        self._file.write(memoryview(lines)[len(self._header) :])
 
     def finish(self) -> None:
         """Nothing is left to write."""
@@ -43,10 +44,21 @@ class LinesFile:
 
     def write(self, rows: Rows) -> None:
         """Adds the rows."""
-        self._file.write(b"".join(json_of({name: row[name] for name in self._names}) + b"\n" for row in rows))
+        self._file.write(b"".join(json_of({name: _written(row[name]) for name in self._names}) + b"\n" for row in rows))
 
     def finish(self) -> None:
         """Nothing is left to write."""
+
+
+def _written(value: Any) -> Any:
+    """A time always with its milliseconds: programs that guess a column's format want one for all of it.
+
+    >>> _written(datetime(2024, 10, 31, 14, 30, tzinfo=UTC))
+    '2024-10-31T14:30:00.000Z'
+    """
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+    return value
 
 
 @contextmanager

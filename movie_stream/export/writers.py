@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from movie_stream.aggregates.shape import Column
 from movie_stream.errors import UsageError
 from movie_stream.export.arrow import pyarrow
-from movie_stream.export.columns import Rows
+from movie_stream.export.columns import Column, Rows
 from movie_stream.export.excel_file import ExcelFile, xlsxwriter
-from movie_stream.export.new_file import new_file
+from movie_stream.export.new_file import new_file, scratch_beside
 from movie_stream.export.parquet_file import ParquetFile
 from movie_stream.export.target import Form
 from movie_stream.export.text_file import CsvFile, LinesFile, packed
@@ -89,5 +87,5 @@ def _scratch(path: Path, form: Form) -> Iterator[Path]:
     if form.format != "xlsx":
         yield path.parent
         return
-    with tempfile.TemporaryDirectory(prefix=f".{path.name[:100]}.", dir=path.parent) as folder:
-        yield Path(folder)
+    with scratch_beside(path) as folder:
+        yield folder

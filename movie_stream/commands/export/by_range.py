@@ -6,6 +6,7 @@ is run again, and a later one writes only the ranges whose documents have change
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -18,9 +19,9 @@ from movie_stream.console.words import number_of
 from movie_stream.errors import MovieStreamError, UsageError
 from movie_stream.events.event import slug_of
 from movie_stream.export.bookkeeping import NAME, Bookkeeping, Mark, Whole
-from movie_stream.export.columns import columns_of
+from movie_stream.export.columns import columns_of, shape_of
 from movie_stream.export.documents import ALL, Documents
-from movie_stream.export.new_file import PART
+from movie_stream.export.new_file import PART, sweep
 from movie_stream.export.ranges import By, end_of, labelled, widened
 from movie_stream.export.target import Form
 from movie_stream.export.writers import writer_to
@@ -59,15 +60,16 @@ def to_ranges(
     if gone and not marks:
         raise AllGone(
             path=folder,
-            collection=query.result.collection,
+            collection=query.collection,
             database=documents.database,
             there=number_of(len(gone), "range"),
         )
     missing = {label: mark for label, mark in marks.items() if overwrite or not notes.holds(label, mark)}
+    sweep(folder, rf"(?:[\d-]+|{ALL}){re.escape(form.ending)}|{re.escape(NAME)}")
     if missing or gone:
         notes.begin()
     rows = 0
-    with Bar(query.result.collection, sum(mark.documents for mark in missing.values())) as bar:
+    with Bar(query.collection, sum(mark.documents for mark in missing.values())) as bar:
         for label, mark in missing.items():
             rows += _write(documents, _of_range(query, label, by), notes, label, mark, form, bar, bom=bom)
     for label in gone:
@@ -89,8 +91,8 @@ def _write(
     """Writes one range. Its mark is older than its documents: what changes meanwhile is written again the next time."""
     check_sheet(documents, query, form)
     path = notes.folder / f"{label}{form.ending}"
-    name = query.result.collection
-    writing = writer_to(path, form, columns_of(query.shape), name=name, overwrite=True, bom=bom)
+    name = query.collection
+    writing = writer_to(path, form, columns_of(shape_of(query)), name=name, overwrite=True, bom=bom)
     rows = copied(documents, query, writing, bar)
     notes.add(Whole(label, path.name, path.stat().st_size, rows, mark))
     return rows
@@ -99,13 +101,13 @@ def _write(
 def _about(documents: Documents, query: Query, form: Form, by: By, *, bom: bool) -> Mapping[str, Any]:
     """What all files of a folder have in common."""
     return {
-        "result": query.result.collection,
+        "result": query.collection,
         "database": documents.database,
         "by": by if query.shape.start else ALL,
         "format": form.ending.removeprefix("."),
         "bom": bom,
         "genre": None if query.genre is None else slug_of(query.genre),
-        "columns": {column.name: column.kind for column in columns_of(query.shape)},
+        "columns": {column.name: column.kind for column in columns_of(shape_of(query))},
     }
 
 
@@ -127,7 +129,7 @@ def _in_whole_ranges(query: Query, by: By) -> Query:
     since, until = widened(query.since, query.until, by)
     if (since, until) != (query.since, query.until):
         bounds = [f"from {_day(since)}"] * (since is not None) + [f"to {_day(until)} exclusive"] * (until is not None)
-        say(f"{query.result.collection}: whole {by}s, {' '.join(bounds)} (UTC)")
+        say(f"{query.collection}: whole {by}s, {' '.join(bounds)} (UTC)")
     return replace(query, since=since, until=until)
 
 
@@ -148,7 +150,7 @@ def _is_meant(label: str, query: Query, by: By) -> bool:
 
 def _in_words(query: Query, folder: Path, by: By, written: int, rows: int, whole: int, gone: int) -> str:
     unit = by if query.shape.start else "file"
-    name = query.result.collection
+    name = query.collection
     text = f"Wrote {number_of(written, unit)} of {name}, {number_of(rows, 'row')}, to {folder}"
     if whole:
         text += f"; {number_of(whole, unit)} {'was' if whole == 1 else 'were'} whole already"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -10,14 +11,17 @@ from datetime import UTC, datetime
 from typing import Final
 
 from movie_stream.aggregates import results
+from movie_stream.aggregates.results import Result
+from movie_stream.aggregates.shape import Shape
 from movie_stream.commands.export.by_range import to_ranges
 from movie_stream.commands.export.delta import to_delta
 from movie_stream.commands.export.one_file import to_file, to_stdout
+from movie_stream.commands.export.progress import say
 from movie_stream.commands.signals import raised_by_signals
 from movie_stream.commands.window_range import checked, moment_of
 from movie_stream.errors import UsageError
 from movie_stream.export.documents import Documents
-from movie_stream.export.new_file import ExportFailed, check_free
+from movie_stream.export.new_file import ExportFailed, check_free, sweep
 from movie_stream.export.ranges import By
 from movie_stream.export.target import Target, ToDelta, ToFile, ToFolder, ToStdout, target_of
 from movie_stream.export.writers import insist
@@ -59,18 +63,22 @@ def export(
     with raised_by_signals(), _documents(settings) as documents:
         documents.insist()
         _make_room(target, queries, choice)
-        for query in queries:
-            _export(documents, query, target, choice, several=several)
+        for at, query in enumerate(queries):
+            try:
+                _export(documents, query, target, choice, several=several)
+            except (KeyboardInterrupt, SystemExit):
+                say(f"Stopped: {_left(target, query, choice, [other.collection for other in queries[:at]])}.")
+                raise
     return 0
 
 
 def names_to_export() -> list[str]:
     """The names of everything that can be exported."""
-    return [*names(), EVERYTHING]
+    return [*names(), *_flat_views(), EVERYTHING]
 
 
 def _export(documents: Documents, query: Query, target: Target, choice: Choice, *, several: bool) -> None:
-    name = query.result.collection
+    name = query.collection
     match target:
         case ToStdout(form):
             to_stdout(documents, query, form, bom=choice.bom)
@@ -86,6 +94,28 @@ def _export(documents: Documents, query: Query, target: Target, choice: Choice, 
             to_delta(documents, query, path / name if several else path)
 
 
+def _left(target: Target, query: Query, choice: Choice, done: Sequence[str]) -> str:
+    """What there is after a signal.
+
+    >>> from pathlib import Path
+    >>> from movie_stream.export.target import Form
+    >>> _left(ToFile(Path("x.csv"), Form("csv")), Query(result_named("days"), 1), DEFAULT, [])
+    'nothing of daily_stats was written to x.csv'
+    >>> _left(ToFolder(Path("out"), Form("csv")), Query(result_named("days"), 1), DEFAULT, ["hourly_metrics"])
+    'nothing of daily_stats was written to out; whole there: hourly_metrics'
+    """
+    name, whole = query.collection, f"; whole there: {', '.join(done)}" if done else ""
+    match target:
+        case ToStdout():
+            return f"standard output has only a part of {name}"
+        case ToFolder(path) if choice.by is not None:
+            return f"each file in {path} is whole; run it again, and it goes on with {name}"
+        case ToDelta(path):
+            return f"what is in {path} is valid; run it again, and it goes on with {name}"
+        case ToFile(path) | ToFolder(path):
+            return f"nothing of {name} was written to {path}{whole}"
+
+
 def _queries(what: Sequence[str], choice: Choice) -> list[Query]:
     """A query for each result, as of now. Of `all` results, those that have no genre are left out where one is asked
     for, and of those without time the whole is meant.
@@ -93,18 +123,41 @@ def _queries(what: Sequence[str], choice: Choice) -> list[Query]:
     now = datetime.now(UTC)
     since, until = moment_of("--since", choice.since, now), moment_of("--until", choice.until, now)
     if EVERYTHING not in what:
-        asked = [Query(result_named(name, "RESULT", EVERYTHING), 1, choice.genre, since, until) for name in what]
+        asked = [replace(_named(name), genre=choice.genre, since=since, until=until) for name in what]
     elif len(what) > 1:
         raise UsageError(argument="RESULT", expected="nothing besides all", got=" ".join(what))
     else:
         chosen = [result for result in results.RESULTS if choice.genre is None or result.by_genre]
-        asked = [_whole_or_since(Query(result, 1, choice.genre, since, until)) for result in chosen]
-    unique = {query.result.collection: checked(query, choice.since, choice.until) for query in asked}
+        each = [Query(result, 1, choice.genre, since, until, flat=flat) for result in chosen for flat in _kinds(result)]
+        asked = [_whole_or_since(query) for query in each]
+    unique = {query.collection: checked(query, choice.since, choice.until) for query in asked}
     for query in unique.values():
         if choice.by and query.shape.start is None and EVERYTHING not in what:
             expected = f"a result with windows, of which a {choice.by} has some"
-            raise UsageError(argument="--by", expected=expected, got=query.result.collection)
+            raise UsageError(argument="--by", expected=expected, got=query.collection)
     return list(unique.values())
+
+
+def _named(name: str) -> Query:
+    """All of the result of this name, or of the entries of its list. Raises UsageError."""
+    result = _flat_views().get(name.replace("-", "_"))
+    if result is not None:
+        return Query(result, 1, flat=_kinds(result)[-1])
+    return Query(result_named(name, "RESULT", *_flat_views(), EVERYTHING), 1)
+
+
+def _flat_views() -> dict[str, Result]:
+    """The results with a list, by the names of their flat views."""
+    return {f"{result.collection}_flat": result for result in results.RESULTS if Shape.of(result).entries}
+
+
+def _kinds(result: Result) -> tuple[bool, ...]:
+    """In which ways a result can be exported: its documents, and flat, the entries of a list beside their figures.
+
+    Of a document that is nothing but a list, the rows are its entries anyway.
+    """
+    shape = Shape.of(result)
+    return (False, True) if shape.entries and not shape.is_list else (False,)
 
 
 def _whole_or_since(query: Query) -> Query:
@@ -134,8 +187,9 @@ def _make_room(target: Target, queries: Sequence[Query], choice: Choice) -> None
     try:
         if choice.by is None and target.path.is_dir():
             for query in queries:
-                file = target.path / f"{query.result.collection}{target.form.ending}"
+                file = target.path / f"{query.collection}{target.form.ending}"
                 check_free(file, file, overwrite=choice.overwrite)
+                sweep(target.path, re.escape(file.name))
         target.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ExportFailed(path=target.path, cause=error) from error

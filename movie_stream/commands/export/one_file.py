@@ -7,7 +7,7 @@ from pathlib import Path
 
 from movie_stream.commands.export.progress import Bar, on_one_terminal, say, size_of
 from movie_stream.console.words import number_of
-from movie_stream.export.columns import columns_of, rows_of
+from movie_stream.export.columns import columns_of, rows_of, shape_of
 from movie_stream.export.documents import Documents
 from movie_stream.export.excel_file import MOST_ROWS, SheetFull
 from movie_stream.export.target import Form
@@ -23,7 +23,7 @@ def to_file(
     Raises what `writer_to` raises, and the errors of MongoDB.
     """
     check_sheet(documents, query, form)
-    columns, name = columns_of(query.shape), query.result.collection
+    columns, name = columns_of(shape_of(query)), query.collection
     writing = writer_to(path, form, columns, name=name, overwrite=overwrite, bom=bom)
     with Bar(name, documents.count(query)) as bar:
         rows = copied(documents, query, writing, bar)
@@ -34,13 +34,13 @@ def to_file(
 def to_stdout(documents: Documents, query: Query, form: Form, *, bom: bool = False) -> None:
     """Writes the rows to standard output. Raises OutputFailed, ReaderGone, and the errors of MongoDB."""
     total = None if on_one_terminal() else documents.count(query)
-    with Bar(query.result.collection, total, quiet=on_one_terminal()) as bar:
-        copied(documents, query, writer_to_stdout(form, columns_of(query.shape), bom=bom), bar)
+    with Bar(query.collection, total, quiet=on_one_terminal()) as bar:
+        copied(documents, query, writer_to_stdout(form, columns_of(shape_of(query)), bom=bom), bar)
 
 
 def copied(documents: Documents, query: Query, writing: AbstractContextManager[Writer], bar: Bar) -> int:
     """Copies the rows of the query into the writer; returns how many they were."""
-    count, shape = 0, query.shape
+    count, shape = 0, shape_of(query)
     with writing as writer:
         for page in bar.over(documents.pages(query)):
             rows = list(rows_of(shape, page))
@@ -52,4 +52,4 @@ def copied(documents: Documents, query: Query, writing: AbstractContextManager[W
 def check_sheet(documents: Documents, query: Query, form: Form) -> None:
     """Raises SheetFull before anything is written, if the rows do not fit into a sheet of Excel."""
     if form.format == "xlsx" and (rows := documents.rows(query)) is not None and rows >= MOST_ROWS:
-        raise SheetFull(collection=query.result.collection, rows=rows)
+        raise SheetFull(collection=query.collection, rows=rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,11 +17,13 @@ from deltalake import DeltaTable
 from movie_stream.aggregates.results import RESULTS
 from movie_stream.aggregates.shape import Shape
 from movie_stream.commands.export.by_range import AllGone
-from movie_stream.export import arrow, delta_scope, delta_table
+from movie_stream.export import arrow, delta_mirror, delta_scope, delta_table
 from movie_stream.export.arrow import ExtraMissing
 from movie_stream.export.columns import ROWS_AT_ONCE, columns_of
+from movie_stream.export.delta_mirror import TableBusy, mirrored
+from movie_stream.export.delta_place import TableDiffers
 from movie_stream.export.delta_scope import Scope
-from movie_stream.export.delta_table import MirrorTable, TableBusy, TableDiffers
+from movie_stream.export.delta_table import MirrorTable
 from movie_stream.export.new_file import ExportFailed
 from movie_stream.settings import Settings
 from tests.services.export.conftest import Db, files, run
@@ -39,15 +41,19 @@ def rows(path: Path) -> list[dict[str, Any]]:
 
 def stored(db: Db, name: str, **where: Any) -> list[dict[str, Any]]:
     shape = Shape.of(next(result for result in RESULTS if result.collection == name))
-    names = {column.name for column in columns_of(shape)}
+    kinds = {column.name: column.kind for column in columns_of(shape)}
     found = [row for document in db[name].find(where) for row in shape.rows(document)]
-    return sorted(({key: row[key] for key in names} for row in found), key=lambda row: str(row["_id"]))
+    typed = (
+        {key: date.fromisoformat(row[key]) if kind == "day" else row[key] for key, kind in kinds.items()}
+        for row in found
+    )
+    return sorted(typed, key=lambda row: str(row["_id"]))
 
 
 def test_all_results_are_mirrored_and_duckdb_reads_them(
     filled: Settings, db: Db, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["movie_stream.commands.export.delta"], "slices", in_small_slices)
+    monkeypatch.setattr(delta_mirror, "slices", in_small_slices)
     run(filled, "all", to=f"delta:{tmp_path}")
     for result in RESULTS:
         found, name = rows(tmp_path / result.collection), result.collection
@@ -64,7 +70,7 @@ def test_all_results_are_mirrored_and_duckdb_reads_them(
     before = files(tmp_path)
     capsys.readouterr()
     run(filled, "all", to=f"delta:{tmp_path}")
-    assert capsys.readouterr().err.count("nothing has changed") == len(RESULTS)
+    assert capsys.readouterr().err.count("nothing has changed") == len(RESULTS) + 1
     assert files(tmp_path) == before
 
 
@@ -176,7 +182,7 @@ def test_two_at_once_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
     def mirror(table: MirrorTable) -> None:
         for views in range(5):
             together.wait(30)
-            table.merge(hours(range(10), views), Scope())
+            list(mirrored(table, lambda _: hours(range(10), views), Scope()))  # noqa: B023
 
     threads = [threading.Thread(target=mirror, args=(table,)) for table in pair]
     for thread in threads:
@@ -188,13 +194,13 @@ def test_two_at_once_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
 
 def test_whoever_is_always_too_late_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     slow, fast = MirrorTable(tmp_path, HOURS), MirrorTable(tmp_path, HOURS)
-    monkeypatch.setattr(delta_table, "_ATTEMPTS", 3)
+    monkeypatch.setattr(delta_mirror, "_ATTEMPTS", 3)
     views = iter(range(100))
 
     def late(_: float) -> None:
         """Between any two attempts, and before the first one, another commits."""
 
-    monkeypatch.setattr("movie_stream.export.delta_table.time.sleep", late)
+    monkeypatch.setattr("movie_stream.export.delta_mirror.time.sleep", late)
     real = MirrorTable._gone
 
     def gone(self: MirrorTable, *given: Any) -> Any:
@@ -204,8 +210,46 @@ def test_whoever_is_always_too_late_says_so(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(MirrorTable, "_gone", gone)
     with pytest.raises(TableBusy, match="other writers were faster 3 times in a row"):
-        slow.merge(hours(range(3), 1_000), Scope())
+        list(mirrored(slow, lambda _: hours(range(3), 1_000), Scope()))
     assert [row["_id"] for row in rows(tmp_path)] == ["h0", "h1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "ways"), [("hourly_metrics", (1, -1)), ("category_stats", (1, -1)), ("hourly_metrics", (-1,))]
+)
+def test_an_export_that_is_held_up_reads_anew(
+    filled: Settings, db: Db, name: str, ways: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has read all; then documents change, and another exports them before it merges any, or a later slice: also
+    where they are of other days alone.
+    """
+    views = "total_views"
+    run(filled, name, to=f"delta:{tmp_path}")
+    db[name].update_many({}, {"$inc": {views: 1}})
+    monkeypatch.setattr(
+        delta_mirror, "slices", lambda documents, shape, whole: delta_scope.slices(documents, shape, whole, 1)
+    )
+    real, held = MirrorTable.merge, [0]
+
+    def merge(self: MirrorTable, *given: Any) -> Any:
+        held[0] += 1
+        if held[0] in (1, 3):
+            raised = [db[name].find_one(sort=[("_id", way)]) or {} for way in ways]
+            for document in raised:
+                db[name].update_one({"_id": document["_id"]}, {"$inc": {views: 1_000}})
+            db[name].insert_one({**raised[0], "_id": f"new{held[0]}", "slug": f"new{held[0]}"})
+            later = {} if len(ways) > 1 else {"since": raised[0]["timestamp"].strftime("%Y-%m-%dT%H:%M")}
+            with monkeypatch.context() as patch:
+                patch.setattr(MirrorTable, "merge", real)
+                run(filled, name, to=f"delta:{tmp_path}", **later)
+        return real(self, *given)
+
+    monkeypatch.setattr(MirrorTable, "merge", merge)
+    run(filled, name, to=f"delta:{tmp_path}")
+    assert held[0] > 4
+    found = [{key: value for key, value in row.items() if key != "window_day"} for row in rows(tmp_path)]
+    assert found == stored(db, name)
+    assert max(row[views] for row in found) >= 1_000
 
 
 def test_many_small_files_become_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

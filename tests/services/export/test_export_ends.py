@@ -103,8 +103,33 @@ def test_a_signal_leaves_nothing_behind(filled: Settings, number: int, code: int
         assert any(path.name.endswith(".part") for path in tmp_path.iterdir())
         running.send_signal(number)
         _, err = running.communicate(timeout=PATIENCE_S)
-    assert (running.returncode, err) == (code, b"")
+    assert running.returncode == code
+    assert err.decode() == f"Stopped: nothing of movies_aggregates was written to {tmp_path / name}.\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_export_left_is_removed_by_the_next(filled: Settings, tmp_path: Path) -> None:
+    """But not what another still writes, nor what is nobody's of ours."""
+    words = [sys.executable, "-c", HELD, "export", "windows", "--format", "xlsx", "--by", "day", "--to", str(tmp_path)]
+    folder = tmp_path / "movies_aggregates"
+
+    def parts() -> list[str]:
+        return sorted(path.name for path in folder.iterdir() if path.name.endswith(".part"))
+
+    def again() -> None:
+        run(filled, "windows", to=tmp_path, named="xlsx", by="day")
+
+    with subprocess.Popen(words, env=environment(filled), stdout=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == b"held\n"
+        (folder / ".mine.part").touch()
+        (folder / ".2024-10-30.csv.0123456789ab.part").touch()
+        assert len(parts()) == 4
+        again()
+        assert len(parts()) == 4
+        running.kill()
+    again()
+    assert parts() == [".2024-10-30.csv.0123456789ab.part", ".mine.part"]
 
 
 def test_names_complete() -> None:

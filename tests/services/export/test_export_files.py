@@ -28,7 +28,7 @@ from movie_stream.export.new_file import ExportFailed
 from movie_stream.settings import Settings
 from tests.services.export.conftest import ODD, Db, files, run
 
-NAMES = [result.collection for result in results.RESULTS]
+NAMES = [*(result.collection for result in results.RESULTS), "data_quality_flat"]
 
 
 def sql(query: str) -> list[tuple[Any, ...]]:
@@ -59,6 +59,44 @@ def test_duckdbs_sums_are_mongodbs(filled: Settings, db: Db, ending: str, tmp_pa
     first = db.hourly_metrics.find_one(sort=[("timestamp", 1)])
     assert first is not None
     assert start.replace(tzinfo=UTC) == first["timestamp"]
+
+
+def test_the_list_beside_figures_is_exported_by_the_name_of_its_flat_view(
+    filled: Settings, db: Db, ending: str, tmp_path: Path
+) -> None:
+    hour = datetime(2024, 10, 31, 14, tzinfo=UTC)
+    newest = hour.replace(minute=3, microsecond=7_000)
+    reasons = [{"kind": "bad", "reason": f"r{n}", "count": Int64(n)} for n in (3, 2)]
+    blank = db.data_quality.find_one() or {}
+    db.data_quality.insert_one({**blank, "_id": "q", "timestamp": hour, "newest_record": newest, "refused": reasons})
+    wanted = list(db.data_quality_flat.find({}, {"_id": 1, "rank": 1, "reason": 1}))
+    for name in ("data_quality_flat", "top-movies-flat", "quality"):
+        run(filled, name, to=f"{tmp_path}/{name}.{ending}")
+    found = sql(f"SELECT _id, rank, reason FROM '{tmp_path}/data_quality_flat.{ending}' ORDER BY _id")
+    assert found == sorted((row["_id"], row["rank"], row["reason"]) for row in wanted) != []
+    assert sql(f"SELECT count(*) FROM '{tmp_path}/quality.{ending}'") == [(db.data_quality.count_documents({}),)]
+    count = db.top_movies_flat.count_documents({})
+    assert sql(f"SELECT count(*) FROM '{tmp_path}/top-movies-flat.{ending}'") == [(count,)]
+    with pytest.raises(UsageError, match="data_quality_flat"):
+        run(filled, "hourly_metrics_flat", to=tmp_path / "x.csv")
+
+
+def test_days_are_dates_and_times_of_one_form(filled: Settings, db: Db, tmp_path: Path) -> None:
+    run(filled, "days", to=tmp_path / "x.parquet")
+    run(filled, "days", to=tmp_path / "x.xlsx")
+    run(filled, "days", to=tmp_path / "x.csv")
+    run(filled, "days", to=f"delta:{tmp_path}/x")
+    for source in (f"'{tmp_path}/x.parquet'", f"read_parquet('{tmp_path}/x/*/*.parquet')"):
+        assert sql(
+            f"SELECT DISTINCT typeof(date), CAST(date AS text) = strftime(timestamp, '%Y-%m-%d') FROM {source}"
+        ) == [("DATE", True)]
+    book = openpyxl.load_workbook(tmp_path / "x.xlsx")
+    [column] = [found for found in book.active.iter_cols(values_only=True) if found[0] == "date"]
+    book.close()
+    assert {value.strftime("%Y-%m-%d") for value in column[1:]} == set(db.daily_stats.distinct("date"))
+    times = re.findall(r"\d{4}-\d\d-\d\dT[^,\r]*", (tmp_path / "x.csv").read_text())
+    assert times
+    assert all(re.fullmatch(r"\S{10}T\d\d:\d\d:\d\d\.\d{3}Z", time) for time in times)
 
 
 def test_since_until_and_genre(filled: Settings, db: Db, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,9 +20,8 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from movie_stream.aggregates.shape import Column
 from movie_stream.export import excel_file
-from movie_stream.export.columns import ValueOdd
+from movie_stream.export.columns import Column, ValueOdd
 from movie_stream.export.excel_file import SheetFull
 from movie_stream.export.target import FORMATS, form_named
 from movie_stream.export.writers import writer_to
@@ -179,8 +178,8 @@ def test_csv_is_what_programs_expect(tmp_path: Path) -> None:
     path = written(tmp_path, "csv", [row(rating=4.5)], [row(2, title='a "b", c')])
     assert path.read_bytes() == (
         b"_id,title,start,views,rating\r\n"
-        b"a1,Alien,2024-10-31T14:30:00Z,1,4.5\r\n"
-        b'a2,"a ""b"", c",2024-10-31T14:30:00Z,2,\r\n'
+        b"a1,Alien,2024-10-31T14:30:00.000Z,1,4.5\r\n"
+        b'a2,"a ""b"", c",2024-10-31T14:30:00.000Z,2,\r\n'
     )
     path.unlink()
     marked = written(tmp_path, "csv", [row()], bom=True)

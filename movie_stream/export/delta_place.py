@@ -1,0 +1,80 @@
+"""Where a Delta Lake table may be made, and what is said of one that cannot be read or written."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from pathlib import Path
+from typing import Final
+
+from movie_stream.errors import MovieStreamError
+from movie_stream.export.new_file import ExportFailed
+
+LOG: Final = "_delta_log"
+"""The folder by which a Delta Lake table is known."""
+_FORBIDDEN: Final = frozenset("%#?[]|^\\")
+"""Delta Lake's library takes names for addresses, and one with such a character for the address of something else."""
+
+_UNREADABLE: Final = re.compile(
+    r"Parquet error|Json error|[Nn]ot found|No such file|No table metadata|External: |EOF|[Cc]orrupt"
+)
+"""How the library says that a file is not there, or is not what it should be,"""
+_SYSTEM: Final = re.compile(r"No space|Permission|Read-only|quota|Too many open|Not a directory|Input/output")
+"""and how, in the same words, that the system did not let it."""
+
+
+class TableDiffers(MovieStreamError):
+    """What stands at the place is no table of this result, or no place for one.
+
+    >>> str(TableDiffers(path="lake/hours", why="it is no Delta Lake table, and not empty"))
+    'lake/hours: it is no Delta Lake table, and not empty; nothing was changed there: name another folder'
+    """
+
+    def __init__(self, *, path: object, why: str) -> None:
+        super().__init__(f"{path}: {why}; nothing was changed there: name another folder")
+
+
+class TableSpoilt(MovieStreamError):
+    """A file of the table is missing or damaged.
+
+    >>> print(TableSpoilt(path="lake/hours", file="part-1.parquet", cause="No such file or directory"))
+    lake/hours: the table cannot be read (part-1.parquet: No such file or directory), so a file of it is missing or \
+damaged; nothing more was changed: bring it back from a backup, or remove the folder and export anew
+    """
+
+    def __init__(self, *, path: object, file: str | None, cause: str) -> None:
+        where = "" if file is None else f"{file}: "
+        super().__init__(
+            f"{path}: the table cannot be read ({where}{cause}), so a file of it is missing or damaged; nothing more "
+            "was changed: bring it back from a backup, or remove the folder and export anew"
+        )
+
+
+def check_place(path: Path) -> None:
+    """Raises TableDiffers where a table would not be safe from others, or could not be found again."""
+    whole = path.absolute()
+    for character in str(whole):
+        if character in _FORBIDDEN or unicodedata.category(character) == "Cc":
+            raise TableDiffers(path=path, why=f"Delta Lake cannot have a folder with {character!r} in its path")
+    if path.exists() and not path.is_dir():
+        raise TableDiffers(path=path, why="it is a file")
+    for outer in path.resolve().parents:
+        if (outer / LOG).is_dir():
+            why = f"it lies inside another Delta Lake table ({outer}), whose VACUUM would delete its files"
+            raise TableDiffers(path=path, why=why)
+    if path.is_dir() and (path / LOG).is_dir():
+        for entry in path.iterdir():
+            if (entry / LOG).is_dir():
+                why = f"another table lies in it ({entry.name}), whose files its VACUUM would delete; move that away"
+                raise TableDiffers(path=path, why=why)
+
+
+def failed(path: Path, error: BaseException) -> MovieStreamError:
+    """The library's error as ours: TableSpoilt where it cannot read the table, else ExportFailed."""
+    text = " ".join(re.sub(r"\x1b\[[0-9;]*m|↳|\s\d+: <unknown>.*", " ", str(error), flags=re.DOTALL).split())
+    known = re.search(r"[A-Z][^:()\"]*(?= \(os error \d+\))|message: \"([^\"]*)\"", text)
+    cause = (known[1] or known[0]).strip() if known else text.rpartition(" error: ")[2][:200].strip(" .")
+    file = re.search(rf"part-[^/\s:]*\.parquet|{LOG}/[^/\s:]+", text)
+    if _UNREADABLE.search(text) and not _SYSTEM.search(text):
+        return TableSpoilt(path=path, file=file[0] if file else None, cause=cause)
+    return ExportFailed(path=path, cause=cause, left="the table is as it was before this range; run it again later")
