@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 from movie_stream.errors import MovieStreamError
+from movie_stream.settings import read_text
 
 Light = Literal["grey", "green", "yellow", "red"]
 LIGHTS: Final[tuple[Light, ...]] = ("grey", "green", "yellow", "red")
@@ -102,6 +103,8 @@ class ExpectationsRefused(MovieStreamError):
         super().__init__(f"{where}: {words}")
 
 
+FILE_BYTES: Final = 256 << 10
+"""The most that a file of alerts may have."""
 _SHARES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("bad", "late"), "records"),
     **dict.fromkeys(("without_rating", "without_duration", "without_price", "retitled"), "views"),
@@ -139,8 +142,8 @@ def load(path: Path | None) -> Expectations:
     if path is None:
         return Expectations()
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get("quality", {})
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        table = tomllib.loads(read_text(path, at_most_bytes=FILE_BYTES)).get("quality", {})
+    except (OSError, ValueError, RecursionError) as error:
         words = f"expected a file in TOML that can be read: {error}"
         raise ExpectationsRefused(mistakes=[Mistake("", words)], where=str(path)) from error
     if not isinstance(table, Mapping):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from movie_stream.alerts import keys
+from movie_stream.alerts.expectations import FILE_BYTES
 from movie_stream.alerts.keys import Key, Mistake, Reading, RulesRefused
 from movie_stream.alerts.kinds import KINDS, OF_KIND
 from movie_stream.alerts.lines import Lines
@@ -26,7 +27,6 @@ from movie_stream.settings import Settings, read_text
 
 _HOUR_MS: Final = 3_600_000
 """The windows of films and of the quality."""
-_FILE_BYTES: Final = 256 << 10
 _DAY: Final = timedelta(days=1)
 _MINUTE: Final = timedelta(minutes=1)
 _NAME: Final = r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}"
@@ -54,7 +54,7 @@ def load(settings: Settings, path: Path | None = None) -> RuleFile:
     if path is None:
         raise SettingMissing(variable="ALERTS_FILE", remedy="set it to the path of a file with rules (TOML)")
     try:
-        text = read_text(path, at_most_bytes=_FILE_BYTES)
+        text = read_text(path, at_most_bytes=FILE_BYTES)
     except (OSError, ValueError) as error:
         why = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", None) or error
         raise RulesRefused(path=str(path), mistakes=[Mistake(1, f"expected a readable TOML file: {why}")]) from error

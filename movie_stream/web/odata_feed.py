@@ -32,6 +32,7 @@ from movie_stream.web.asking import LIMIT_MS, Asker
 from movie_stream.web.cursor import Sealer
 from movie_stream.web.odata_answers import ODATA, VERSION, base_of, below_odata, error_answer, json_answer
 from movie_stream.web.problems import Problem
+from movie_stream.web.requests import DECLARED
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +83,7 @@ class ODataFeed(BaseRoute):
     async def _answered(self, request: Request) -> Response:
         path = request.scope.get("raw_path") or request.scope["path"].encode()
         address = address_of(path.partition(b"?")[0].removeprefix(ODATA.encode()))
+        self._declare(request.scope, address)
         if request.method != "GET":
             raise Problem(405, f"{request.method} is not possible: the feed is for reading", headers={"Allow": "GET"})
         _insist_on_version(request.headers)
@@ -101,6 +103,12 @@ class ODataFeed(BaseRoute):
                 return await self._count(asked, self._set(address))
             case "entity":
                 return await self._entity(asked, self._set(address), address.key)
+
+    def _declare(self, scope: Scope, address: Address) -> None:
+        """Notes the route, of which there are a few for each set, for whoever counts requests."""
+        own = {"service": "/", "metadata": "/$metadata", "set": "", "count": "/$count", "entity": "({key})"}
+        if not address.set_name or address.set_name in self._sets:
+            scope[DECLARED] = f"{ODATA}{'/' * bool(address.set_name)}{address.set_name}{own[address.what]}"
 
     def _set(self, address: Address) -> EntitySet:
         found = self._sets.get(address.set_name)

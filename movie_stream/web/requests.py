@@ -16,6 +16,8 @@ STREAM: Final = "text/event-stream"
 """The media type of answers that have no end of their own."""
 CUT_OFF: Final = "none"
 """The status of a request whose client has gone before its answer began."""
+DECLARED: Final = "movie_stream.route"
+"""In a request's scope: its route, of an application that finds its paths by itself."""
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -77,6 +79,8 @@ def _route_of(scope: Scope) -> str:
     A route knows its own part alone, and what was put before that has no parameters: so that is what stands before it
     in the path that was asked for.
     """
+    if (declared := scope.get(DECLARED)) is not None:
+        return str(declared)
     route, path = scope.get("route"), scope["path"]
     try:
         own = route.path_format.format(**scope.get("path_params", {}))  # type: ignore[union-attr]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any, Final
@@ -101,6 +102,17 @@ async def test_new_genres_are_judged_by_the_hour(stored: Settings, tmp_path: Pat
 async def test_a_file_that_cannot_be_used_is_said_at_the_start(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(ExpectationsRefused, match=r"alerts\.toml, \[quality\]: bad: expected two shares"):
         await quality(expecting(settings, tmp_path, "bad = 3"))
+
+
+@pytest.mark.parametrize("size", [None, 1 << 20])
+async def test_a_pipe_or_a_huge_file_is_no_file_of_alerts(settings: Settings, tmp_path: Path, size: int | None) -> None:
+    file = tmp_path / "alerts.toml"
+    if size is None:
+        os.mkfifo(file)
+    else:
+        file.write_text("#" * size)
+    with pytest.raises(ExpectationsRefused, match=r"no regular file|has more than"):
+        await quality(settings.model_copy(update={"alerts_file": file}))
 
 
 async def test_documents_that_lack_fields_do_no_harm(stored: Settings) -> None:

@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
+from starlette.requests import Request as StarletteRequest
 from starlette.responses import Response, StreamingResponse
 
 from movie_stream.metrics.endpoint import Collector
 from movie_stream.metrics.values import Values
 from movie_stream.web.access import Guarded
-from movie_stream.web.requests import Requests
+from movie_stream.web.requests import DECLARED, Requests
 from movie_stream.web.session import Doorkeeper
 from tests.unit.web.test_access import TOKEN, client
 
@@ -28,6 +29,19 @@ def told(requests: Requests) -> dict[tuple[str, ...], float]:
         for sample in family.samples
         if "http" in sample.name and not sample.name.endswith(("_bucket", "_sum"))
     }
+
+
+async def test_an_application_that_finds_its_paths_by_itself_says_the_route() -> None:
+    app, requests = FastAPI(openapi_url=None), Requests()
+
+    @app.get("/odata/{key:path}")
+    async def feed(request: StarletteRequest, key: str) -> Response:
+        request.scope[DECLARED] = "/odata/films({key})"
+        return Response(key)
+
+    async with client(Guarded(app, Doorkeeper(TOKEN), None, requests)) as asked:
+        await asked.get("/odata/films('a')", headers={"Authorization": f"Bearer {TOKEN}"})
+    assert told(requests)["requests_total", "GET", "/odata/films({key})", "200"] == 1
 
 
 async def test_requests_by_route_method_and_status() -> None:
