@@ -31,10 +31,11 @@ from movie_stream.mongo.workers import WorkerSeen
 logger = logging.getLogger(__name__)
 
 _WINDOWS_AT_ONCE: Final[Mapping[Source, int]] = {"views": 2_000, "films": 24, "quality": 500}
-"""Windows whose figures are read at a time, and evaluated while everything else stands still."""
+"""Windows whose figures are read at a time."""
 LEISURE: Final = 3.0
 """So much longer than it has taken to evaluate these it pauses, where there are more: counting comes first."""
 _SAID_AFTER_S: Final = 60.0
+_GIVES_WAY_EVERY_S: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class Evaluator:
     _claimed_s: float = float("-inf")
     _blind_since_s: float | None = None
     _leisure: float = 0.0
+    _gave_way_s: float = float("-inf")
     _passed_ms: int | None = None
     """Up to when all was evaluated last."""
 
@@ -236,14 +238,27 @@ class Evaluator:
             began_s = monotonic()
             end = min(until_ms, evaluation.until_ms + _WINDOWS_AT_ONCE[rule.source] * rule.window_ms)
             figures = await self.reader.figures(rule, evaluation.until_ms, end)
-            ended += evaluation.advance(figures.by_subject, end, first_ms, figures.others)
+            for some in evaluation.advancing(figures.by_subject, end, first_ms, figures.others):
+                ended += some
+                await self._give_way()
             await asyncio.sleep((monotonic() - began_s) * self._leisure if evaluation.until_ms < until_ms else 0)
-            if monotonic() - self._claimed_s > RENEWED_EVERY.total_seconds():
-                lease = await self.store.claim()
-                self._claimed_s = monotonic()
-                if not lease.held or lease.anew:
-                    raise LeaseLost
+            await self._keep()
         return ended
+
+    async def _give_way(self) -> None:
+        """Lets counting go on where it has waited for a while."""
+        if monotonic() - self._gave_way_s > _GIVES_WAY_EVERY_S:
+            await asyncio.sleep(0)
+            await self._keep()
+            self._gave_way_s = monotonic()
+
+    async def _keep(self) -> None:
+        """Renews the lease where that is due. Raises LeaseLost."""
+        if monotonic() - self._claimed_s > RENEWED_EVERY.total_seconds():
+            lease = await self.store.claim()
+            self._claimed_s = monotonic()
+            if not lease.held or lease.anew:
+                raise LeaseLost
 
 
 def _until(rule: Rule, until_ms: int) -> int:
