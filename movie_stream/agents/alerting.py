@@ -44,6 +44,14 @@ DELIVERED_WITHIN_S: Final = 15.0
 """The longest that it delivers after that."""
 
 
+class RuleFailed(Exception):
+    """A rule could not be evaluated; what the others gave is written, and on its way to the receivers."""
+
+    def __init__(self, name: str, error: Exception) -> None:
+        super().__init__(f"rule {name}: {error}")
+        self.name, self.error = name, error
+
+
 class Alerting:
     """Evaluates the rules in this worker, or waits for its turn."""
 
@@ -108,7 +116,7 @@ class Alerting:
                         await self._deliver_what_is_new()
                         return
                     others = await workers.seen(self._db, self._group) if not self._evaluator.holds else ()
-            except (LeaseLost, PyMongoError, MovieStreamError) as error:
+            except (LeaseLost, PyMongoError, MovieStreamError, RuleFailed) as error:
                 self._say(error)
                 others = ()
             if len([seen for seen in others if not seen.silent]) > 1 and monotonic() > patient_until_s:
@@ -116,6 +124,11 @@ class Alerting:
             if done is None:
                 await asyncio.sleep(LOOK_EVERY_S / 5)
         logger.warning("ends before all alerts are evaluated; the next worker goes on with them")
+        if self._evaluator.holds:
+            try:
+                await self._deliver_what_is_new()
+            except PyMongoError as error:
+                self._say(error)
 
     async def end(self) -> None:
         """Lets the next worker evaluate at once."""
@@ -136,6 +149,8 @@ class Alerting:
             await self._outbox.abandon(self._receivers)
             await self._outbox.fill(self._unsaid.until_ms, self._store.lease.now)
             self._unsaid = None
+        for name, error in () if done is None else done.failed.items():
+            raise RuleFailed(name, error) from error
         return done
 
     async def _deliver_what_is_new(self) -> None:
@@ -147,7 +162,10 @@ class Alerting:
 
     def _say(self, error: Exception) -> None:
         """Once, until it works again."""
-        said = str(explain(error, self._db) if isinstance(error, PyMongoError) else error)
+        rule = ""
+        if isinstance(error, RuleFailed):
+            rule, error = f"rule {error.name}: ", error.error
+        said = rule + str(explain(error, self._db) if isinstance(error, PyMongoError) else error)
         if said != self._said:
             self._said = said
             known = isinstance(error, PyMongoError | MovieStreamError | LeaseLost)

@@ -19,6 +19,8 @@ from datetime import timedelta
 from time import monotonic
 from typing import Any, Final
 
+from pymongo.errors import ConnectionFailure
+
 from movie_stream.alerts.evaluation import Evaluation, Streak, before, restarted
 from movie_stream.alerts.figures import Reader
 from movie_stream.alerts.frontier import Stillness, complete_until, reached
@@ -54,6 +56,8 @@ class Pass:
 
     until_ms: int
     written: int = 0
+    failed: dict[str, Exception] = field(default_factory=dict)
+    """Rules that could not be evaluated, and why; the others were."""
 
 
 @dataclass(slots=True)
@@ -133,9 +137,16 @@ class Evaluator:
         await self.store.begin(max(until_ms - min(rule.wait_ms for rule in self.rules), 0))  # 1
         done = Pass(until_ms)
         for rule in self.rules:
-            done.written += await self._evaluate(rule, until_ms, published.markers)  # 2, 3, 4
-        await self.store.remove(published.markers)
-        self._passed_ms = until_ms
+            try:
+                done.written += await self._evaluate(rule, until_ms, published.markers)  # 2, 3, 4
+            except (LeaseLost, ConnectionFailure):
+                raise  # it concerns all of them
+            except Exception as error:
+                self._evaluations.pop(rule.name, None)
+                done.failed[rule.name] = error
+        if not done.failed:
+            await self.store.remove(published.markers)
+            self._passed_ms = until_ms
         return done
 
     def _say_what_is_waited_for(self, published: Published, now_s: float) -> None:

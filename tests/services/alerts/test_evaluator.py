@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from bson.int64 import Int64
+from pymongo.errors import ExecutionTimeout
 
 from movie_stream.alerts import evaluator as evaluator_module
 from movie_stream.alerts import store as store_module
@@ -338,3 +339,28 @@ async def test_the_quality_of_a_partition(db: Database) -> None:
         ("bad", "0", 2, 0.09),
         ("red", "0", 2, 3.0),
     ]
+
+
+async def test_a_rule_that_fails_holds_up_no_other(db: Database) -> None:
+    class Slow(Reader):
+        fails = True
+
+        async def figures(self, rule: Rule, begin_ms: int, end_ms: int) -> Figures:
+            if rule.name == "busy" and self.fails:
+                raise ExecutionTimeout("operation exceeded time limit", 50)
+            return await super().figures(rule, begin_ms, end_ms)
+
+    publisher, reader = Publisher(db), Slow(db, RUN)
+    of = evaluator(db, "one", reader)
+    for hour, views in enumerate([9, 1, 9, 9]):
+        await publisher.publish(hour, views)
+    for _ in range(2):
+        done = await of.step((), at_the_end=True)
+        assert done is not None
+        assert list(done.failed) == ["busy"]
+    assert {alert[0] for alert in await found(db)} == {"quiet"}
+    await publisher.publish(0, 1)
+    reader.fails = False
+    await settle(of)
+    assert await found(db) == wanted(publisher)
+    assert await db["_alerting"].count_documents({"kind": "marker"}) == 0
