@@ -364,3 +364,22 @@ async def test_a_rule_that_fails_holds_up_no_other(db: Database) -> None:
     await settle(of)
     assert await found(db) == wanted(publisher)
     assert await db["_alerting"].count_documents({"kind": "marker"}) == 0
+
+
+async def test_a_marker_is_removed_only_by_who_has_evaluated_it(db: Database) -> None:
+    """One process read it; another one evaluates and removes it, and it is left anew before the first goes on."""
+    publisher, slow = Publisher(db), Store(db, RUN, "slow")
+    for hour in range(6):
+        await publisher.publish(hour, 4)
+    await settle(of := evaluator(db, "other"))
+    await publisher.publish(1, 9)
+    await publisher.publish(2, 9)
+    read = (await slow.published()).markers
+    assert len(read) == 2
+    await settle(of)
+    assert len(await found(db)) == 1
+    assert await db["_alerting"].count_documents({"kind": "marker"}) == 0
+    await publisher.publish(2, 4)
+    await slow.remove(read)
+    await settle(of)
+    assert await found(db) == wanted(publisher) == []
