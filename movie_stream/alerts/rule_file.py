@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from movie_stream.alerts import keys
+from movie_stream.alerts import expectations, keys
+from movie_stream.alerts.expectations import Expectations
 from movie_stream.alerts.keys import Key, Mistake, Reading, RulesRefused
 from movie_stream.alerts.kinds import KINDS, OF_KIND
 from movie_stream.alerts.lines import Lines
@@ -19,6 +20,7 @@ from movie_stream.alerts.receivers import Receiver, read_receivers
 from movie_stream.alerts.rules import (
     EACH,
     LOG,
+    Light,
     Rule,
 )
 from movie_stream.errors import SettingMissing
@@ -83,6 +85,7 @@ def parsed(text: str, name: str, environment: Mapping[str, str]) -> RuleFile:
     delivery = reading.values(top["delivery"], ("delivery",), _DELIVERY)
     if reading.mistakes:
         raise RulesRefused(path=name, mistakes=reading.mistakes)
+    rules = [_by(rule, expectations.parsed(quality or {})) for rule in rules]
     return RuleFile(tuple(rules), receivers, delivery["deliver_within"], quality)
 
 
@@ -170,6 +173,12 @@ def _rule(reading: Reading, table: Any, path: tuple[str, int], receivers: Mappin
         values["to"],
         reading.line(path),
     )
+
+
+def _by(rule: Rule, expected: Expectations) -> Rule:
+    """The rule, by the expectations of the file: where they change, its alerts do."""
+    condition = rule.condition
+    return replace(rule, condition=replace(condition, expected=expected)) if isinstance(condition, Light) else rule
 
 
 def _is_declared(reading: Reading, receiver: str) -> bool:
