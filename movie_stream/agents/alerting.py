@@ -20,6 +20,7 @@ from movie_stream.agents.startup import Connections
 from movie_stream.alerts.courier import Courier
 from movie_stream.alerts.evaluator import Evaluator, Pass, Topics
 from movie_stream.alerts.figures import Reader
+from movie_stream.alerts.metered import Meter
 from movie_stream.alerts.outbox import Outbox
 from movie_stream.alerts.quality import light_by
 from movie_stream.alerts.rule_file import RuleFile
@@ -36,7 +37,7 @@ logger = logging.getLogger(__name__)
 LOOK_EVERY_S: Final = 1.0
 ASK_WORKERS_EVERY_S: Final = 5.0
 SHARE: Final = 0.1
-"""Of the time, that evaluating may take while it has much to do: counting comes first."""
+"""Of the time of the event loop, that evaluating may take while it has much to do: counting comes first."""
 RETRY_AT_MOST_S: Final = 30.0
 END_WITHIN_S: Final = 120.0
 """The longest that a worker that is to end at the end evaluates."""
@@ -82,18 +83,17 @@ class Alerting:
         """Evaluates what is due, for ever."""
         pause_s = LOOK_EVERY_S
         while True:
-            began_s = monotonic()
+            meter = Meter()
             try:
                 async with self._turn:
-                    await self._step()
+                    await meter.run(self._step())
                 self._said, pause_s = "", LOOK_EVERY_S
             except LeaseLost:
                 logger.info("another worker evaluates the rules for alerts")
             except Exception as error:
                 self._say(error)
                 pause_s = min(2 * pause_s, RETRY_AT_MOST_S)
-            took_s = monotonic() - began_s
-            await asyncio.sleep(max(pause_s, took_s * (1 - SHARE) / SHARE))
+            await asyncio.sleep(max(pause_s, min(meter.s * (1 - SHARE) / SHARE, RETRY_AT_MOST_S)))
 
     async def deliver(self) -> None:
         """Brings messages to their receivers, for ever."""

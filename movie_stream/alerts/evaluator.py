@@ -24,6 +24,7 @@ from pymongo.errors import ConnectionFailure
 from movie_stream.alerts.evaluation import Evaluation, Streak, before, restarted
 from movie_stream.alerts.figures import Reader
 from movie_stream.alerts.frontier import Stillness, complete_until, reached
+from movie_stream.alerts.metered import Meter
 from movie_stream.alerts.rules import EACH, Rule, Source
 from movie_stream.alerts.store import RENEWED_EVERY, LeaseLost, Marker, Published, RuleState, Store
 from movie_stream.alerts.wording import body_of
@@ -246,14 +247,19 @@ class Evaluator:
         rule, ended = evaluation.rule, list[Streak]()
         evaluation.until_ms = max(evaluation.until_ms, first_ms)
         while evaluation.until_ms < until_ms:
-            began_s = monotonic()
+            meter = Meter()
             end = min(until_ms, evaluation.until_ms + _WINDOWS_AT_ONCE[rule.source] * rule.window_ms)
-            figures = await self.reader.figures(rule, evaluation.until_ms, end)
-            for some in evaluation.advancing(figures.by_subject, end, first_ms, figures.others):
-                ended += some
-                await self._give_way()
-            await asyncio.sleep((monotonic() - began_s) * self._leisure if evaluation.until_ms < until_ms else 0)
+            ended += await meter.run(self._piece(evaluation, end, first_ms))
+            leisure_s = min(meter.s * self._leisure, RENEWED_EVERY.total_seconds())
+            await asyncio.sleep(leisure_s if evaluation.until_ms < until_ms else 0)
             await self._keep()
+        return ended
+
+    async def _piece(self, evaluation: Evaluation, end_ms: int, first_ms: int) -> list[Streak]:
+        figures, ended = await self.reader.figures(evaluation.rule, evaluation.until_ms, end_ms), list[Streak]()
+        for some in evaluation.advancing(figures.by_subject, end_ms, first_ms, figures.others):
+            ended += some
+            await self._give_way()
         return ended
 
     async def _give_way(self) -> None:
