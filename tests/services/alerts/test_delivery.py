@@ -257,3 +257,75 @@ async def test_the_log_has_a_line(db: Database, caplog: pytest.LogCaptureFixture
 def test_pauses_grow_up_to_an_hour() -> None:
     assert courier_module.FIRST_PAUSE_S / 2 <= pause_s(1) <= courier_module.FIRST_PAUSE_S
     assert 1_800 <= pause_s(100) <= 3_600
+
+
+class Killed(Exception):
+    """The process ends here."""
+
+
+async def messages(db: Database) -> list[tuple[int, str]]:
+    found = await db["_deliveries"].find().sort("number", 1).to_list(None)
+    return [(int(of["number"]), of["transition"]) for of in found]
+
+
+def withdrawn(of: Rule) -> dict[str, Any]:
+    return alert(of) | {"state": "withdrawn", "open": False}
+
+
+async def test_what_was_put_away_before_a_kill_is_withdrawn(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    of = rule("log")
+    await stored(db, alert(of))
+    box = outbox(db, of)
+    insert = box._insert
+
+    async def killed(some: list[dict[str, Any]]) -> None:
+        await insert(some)
+        raise Killed
+
+    monkeypatch.setattr(box, "_insert", killed)
+    with pytest.raises(Killed):
+        await box.fill(NOW_MS, NOW)
+    await stored(db, withdrawn(of))
+    await fill(db, of)
+    assert await messages(db) == [(1, "started"), (2, "withdrawn")]
+
+
+async def test_what_a_slow_process_puts_away_is_withdrawn(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has read the alert as open; meanwhile another one evaluates it again, and puts away what follows."""
+    of = rule("log")
+    await stored(db, alert(of))
+    box = outbox(db, of)
+    insert = box._insert
+
+    async def slow(some: list[dict[str, Any]]) -> None:
+        monkeypatch.undo()
+        await stored(db, withdrawn(of))
+        await fill(db, of)
+        await insert(some)
+
+    monkeypatch.setattr(box, "_insert", slow)
+    await box.fill(NOW_MS, NOW)
+    assert await messages(db) == [(1, "started"), (2, "withdrawn")]
+
+
+async def test_messages_after_a_rebuild_go_on_from_what_was_told(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    of = rule("log")
+    for body in (alert(of), withdrawn(of)):
+        await stored(db, body)
+        await fill(db, of)
+    monkeypatch.setattr(f"{__name__}.RUN", RUN + 1)
+    await db["alerts"].delete_many({})
+    for body in (alert(of), alert(of, ended=True)):
+        await stored(db, body)
+        await fill(db, of)
+    assert await messages(db) == [(1, "started"), (2, "withdrawn"), (3, "started"), (4, "ended")]
+
+
+async def test_a_rebuild_tells_nothing_again(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    of = rule("log")
+    await stored(db, alert(of, ended=True))
+    assert await fill(db, of) == 2
+    monkeypatch.setattr(f"{__name__}.RUN", RUN + 1)
+    await db["alerts"].delete_many({})
+    await stored(db, alert(of, ended=True))
+    assert await fill(db, of) == 0
