@@ -151,11 +151,14 @@ class Evaluator:
         return done
 
     def _say_what_is_waited_for(self, published: Published, now_s: float) -> None:
-        """Once, where it is not known for a while how far the results are."""
+        """Once, where one partition is said for a while to be published, and another one is not."""
+        if not published.watermarks:
+            self._blind_since_s = None
+            return
         if self._blind_since_s is None:
             self._blind_since_s = now_s
         unknown = [target for target in range(self.topics.targets) if target not in published.watermarks]
-        if unknown and published.watermarks and now_s - self._blind_since_s > _SAID_AFTER_S:
+        if unknown and now_s - self._blind_since_s > _SAID_AFTER_S:
             self._blind_since_s = float("inf")
             logger.warning(
                 "alerts wait: nobody has said yet how far partition %s of %s is published; all workers of the group "

@@ -383,3 +383,22 @@ async def test_a_marker_is_removed_only_by_who_has_evaluated_it(db: Database) ->
     await slow.remove(read)
     await settle(of)
     assert await found(db) == wanted(publisher) == []
+
+
+async def test_it_is_said_that_a_partition_is_not_told_of_and_not_before_any_is(
+    db: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now_s = [1000.0]
+    monkeypatch.setattr(evaluator_module, "monotonic", lambda: now_s[0])
+    of = Evaluator(
+        Store(db, RUN, "me"), Reader(db, RUN), RULES, Topics("events", 1, "partials", 2), timedelta(minutes=1)
+    )
+    for seconds in (0.0, 3600.0):  # nothing at all is published for an hour
+        now_s[0] += seconds
+        assert await of.step(()) is None
+    await Publisher(db).publish(0, 9)
+    assert await of.step(()) is None
+    assert "alerts wait" not in caplog.text
+    now_s[0] += 61
+    assert await of.step(()) is None
+    assert "nobody has said yet how far partition 1 of partials is published" in caplog.text
