@@ -190,13 +190,13 @@ class Evaluator:
         """Of rules that are in the file no more."""
         assert self._states is not None
         names = {rule.name for rule in self.rules}
-        for name in [name for name in self._states if name not in names]:
+        for name in sorted((self._states.keys() | await self.store.rules_with_alerts()) - names):
             stored = await self.store.alerts(name, None)
             if stored:
                 await self.store.begin(0)
                 await self.store.write([_withdrawn(of) for of in stored.values()])
             await self.store.forget(name)
-            del self._states[name]
+            self._states.pop(name, None)
 
     async def _evaluate(self, rule: Rule, until_ms: int, markers: Sequence[Marker]) -> int:
         """Evaluates a rule as far as it can be; how many alerts have changed."""

@@ -193,6 +193,10 @@ class Store:
             wanted["$or"] = [{"end": None}, {"end": {"$gte": datetime_of(reach_ms)}}]
         return {found["_id"]: found async for found in self._alerts.find(wanted, dict.fromkeys(FIELDS, 1))}
 
+    async def rules_with_alerts(self) -> set[str]:
+        """The rules of which alerts stand, also those that a process did not come to note."""
+        return set(await self._alerts.distinct("rule", {"_run": self._run, "state": {"$ne": "withdrawn"}}))
+
     async def write(self, bodies: Sequence[Mapping[str, Any]]) -> None:
         """Inserts or replaces alerts; keeps what receivers were told of each. Raises LeaseLost."""
         for begin in range(0, len(bodies), _AT_ONCE):

@@ -402,3 +402,27 @@ async def test_it_is_said_that_a_partition_is_not_told_of_and_not_before_any_is(
     now_s[0] += 61
     assert await of.step(()) is None
     assert "nobody has said yet how far partition 1 of partials is published" in caplog.text
+
+
+async def test_alerts_of_a_rule_that_was_not_noted_and_went_are_withdrawn(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process ends between the two, and then the rule is taken out of the file."""
+    publisher = Publisher(db)
+    for hour in range(6):
+        await publisher.publish(hour, 9)
+    of = evaluator(db, "one")
+
+    async def killed(*_: object) -> None:
+        raise LeaseLost
+
+    with monkeypatch.context() as patch:
+        patch.setattr(of.store, "note", killed)
+        with pytest.raises(LeaseLost):
+            await of.step((), at_the_end=True)
+    assert [alert[0] for alert in await found(db)] == ["busy"]
+    await of.store.release()
+    other = evaluator(db, "two")
+    other.rules = RULES[1:]
+    await settle(other)
+    assert await found(db) == []
