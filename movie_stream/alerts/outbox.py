@@ -73,15 +73,14 @@ class Outbox:
         """
         messages = 0
         while True:
-            found = await self._alerts.find({"_untold": True, "_run": self._run}).limit(_AT_ONCE).to_list(_AT_ONCE)
+            untold = self._alerts.find({"_untold": True, "_run": self._run}).sort("start", 1)
+            found = await untold.limit(_AT_ONCE).to_list(_AT_ONCE)
             if not found:
                 return messages
             last = await self._last([alert["_id"] for alert in found])
             told = [self._told(alert, last.get(alert["_id"], {}), until_ms, now) for alert in found]
             inserted = sorted((message for some, _ in told for message in some), key=lambda message: message["order"])
-            for message in inserted:
-                del message["order"]
-            await self._insert(inserted)
+            await self._insert([{**message, "order": place} for place, message in enumerate(inserted)])
             noted = await self._alerts.bulk_write([update for _, update in told], ordered=False)
             if noted.matched_count < len(found):  # somebody else evaluates, who may not have seen these messages
                 await self._alerts.bulk_write([_look_again(alert) for alert in found], ordered=False)
@@ -130,6 +129,7 @@ class Outbox:
                     "attempts": Int64(0),
                     "done": None,
                     "error": None,
+                    "known": _known_at(alert, rule, transition),
                     "order": (_known_at(alert, rule, transition), place, alert["subject"], number + step, receiver),
                 }
                 for step, transition in enumerate(said, 1)
@@ -160,14 +160,14 @@ class Outbox:
     async def take(self, receiver: str, for_s: float) -> Message | None:
         """The next message that is due to a receiver, which is nobody else's for so long; None where there is none.
 
-        Of one alert the earlier ones come first.
+        Of those that came together the one that could be known first, by event time; of one alert the earlier one.
         """
         while True:
             lease = {"$add": ["$$NOW", int(for_s * 1_000)]}
             found: Any = await self._deliveries.find_one_and_update(
                 {"receiver": receiver, "due": {"$lt": NEVER}, "$expr": {"$lte": ["$due", "$$NOW"]}},
                 [{"$set": {"due": lease, "attempts": {"$add": ["$attempts", Int64(1)]}}}],
-                sort=[("due", 1), ("created", 1), ("number", 1)],
+                sort=[("due", 1), ("known", 1), ("order", 1), ("number", 1)],
                 return_document=ReturnDocument.AFTER,
             )
             if found is None:

@@ -329,3 +329,15 @@ async def test_a_rebuild_tells_nothing_again(db: Database, monkeypatch: pytest.M
     await db["alerts"].delete_many({})
     await stored(db, alert(of, ended=True))
     assert await fill(db, of) == 0
+
+
+async def test_messages_of_different_alerts_go_by_event_time(db: Database) -> None:
+    of = rule("log")
+    hours = [2, 5, 3, 9, 4, 7]
+    await stored(db, *(alert(of, hours_ago=ago, subject=f"s{ago}") for ago in hours))
+    await fill(db, of)
+    box, taken = outbox(db, of), list[str]()
+    while (message := await box.take("log", 60)) is not None:
+        taken.append(message.body["subject"])
+        await box.done(message)
+    assert taken == [f"s{ago}" for ago in sorted(hours, reverse=True)]
