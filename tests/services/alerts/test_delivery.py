@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import importlib
 import logging
+import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -14,12 +16,13 @@ from typing import Any
 import pytest
 
 from movie_stream.alerts import courier as courier_module
+from movie_stream.alerts import sending
 from movie_stream.alerts.courier import Courier, pause_s
 from movie_stream.alerts.evaluation import Streak
-from movie_stream.alerts.outbox import Outbox
+from movie_stream.alerts.outbox import Message, Outbox
 from movie_stream.alerts.receivers import Apprise, Log, Receiver, Webhook
 from movie_stream.alerts.rules import Beyond, Rule
-from movie_stream.alerts.sending import Sender
+from movie_stream.alerts.sending import NotSent, Sender
 from movie_stream.alerts.store import Store
 from movie_stream.alerts.wording import body_of
 from movie_stream.events.moment import timestamp_ms_of
@@ -341,3 +344,24 @@ async def test_messages_of_different_alerts_go_by_event_time(db: Database) -> No
         taken.append(message.body["subject"])
         await box.done(message)
     assert taken == [f"s{ago}" for ago in sorted(hours, reverse=True)]
+
+
+async def test_services_that_do_not_answer_fill_only_threads_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = threading.Event()
+    monkeypatch.setattr(sending, "_notify_by", lambda *_: ends.wait())
+    body = alert(rule())
+    message = Message("m", "a", "apprise.team", 1, "started", body, NOW, 1)
+    team = Apprise("apprise.team", within_s=0.01, urls=("json://example.org",))
+    pool = ThreadPoolExecutor(1)
+    asyncio.get_running_loop().set_default_executor(pool)
+    try:
+        async with Sender() as sender:
+            for _ in range(3):
+                with pytest.raises(NotSent, match=r"no answer within 0.01 s"):
+                    await sender.send(team, message)
+            assert await asyncio.to_thread(lambda: "free") == "free"
+    finally:
+        ends.set()
+        pool.shutdown()
+        for thread in [of for of in threading.enumerate() if of.name.startswith("apprise")]:
+            thread.join()
