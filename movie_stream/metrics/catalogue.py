@@ -92,8 +92,8 @@ RESTORE: Final = _histogram("restore_duration", DURATIONS, "How long restoring a
 MONGODB: Final = _histogram(
     "mongodb_request_duration",
     DURATIONS,
-    "How long MongoDB took to acknowledge documents (write), to keep figures of old windows (store) or to give them "
-    "back (load).",
+    "How long MongoDB took to acknowledge documents (write), to keep figures of old windows (store), to give them "
+    "back (load), or to note for alerts how far documents are written (progress).",
     "operation",
 )
 
