@@ -245,3 +245,11 @@ def test_other_expectations_are_another_rule() -> None:
     assert read(light).rules[0].definition != read(light + strict).rules[0].definition
     assert read(light).rules[0].definition == read(light + "[quality]\n").rules[0].definition
     assert read(figure).rules[0].definition == read(figure + strict).rules[0].definition
+
+
+def test_a_receiver_with_a_mistake_hides_no_other_that_is_named_alike() -> None:
+    rule = '[[rule]]\nname = "q"\nkind = "silence"\nwindow = "1 h"\nto = ["webhook.op", "webhook.ops"]\n'
+    text = f"{rule}[webhook.ops]\na = 1\n"
+    found = [words for line, words in mistakes(text) if line == 5]
+    assert len(found) == 1
+    assert "'webhook.op'" in found[0]
