@@ -20,6 +20,7 @@ from movie_stream.agents.startup import Connections
 from movie_stream.alerts.courier import Courier
 from movie_stream.alerts.evaluator import Evaluator, Pass, Topics
 from movie_stream.alerts.figures import Reader
+from movie_stream.alerts.metered import Meter
 from movie_stream.alerts.outbox import Outbox
 from movie_stream.alerts.quality import light_by
 from movie_stream.alerts.rule_file import RuleFile
@@ -36,12 +37,20 @@ logger = logging.getLogger(__name__)
 LOOK_EVERY_S: Final = 1.0
 ASK_WORKERS_EVERY_S: Final = 5.0
 SHARE: Final = 0.1
-"""Of the time, that evaluating may take while it has much to do: counting comes first."""
+"""Of the time of the event loop, that evaluating may take while it has much to do: counting comes first."""
 RETRY_AT_MOST_S: Final = 30.0
 END_WITHIN_S: Final = 120.0
 """The longest that a worker that is to end at the end evaluates."""
 DELIVERED_WITHIN_S: Final = 15.0
 """The longest that it delivers after that."""
+
+
+class RuleFailed(Exception):
+    """A rule could not be evaluated; what the others gave is written, and on its way to the receivers."""
+
+    def __init__(self, name: str, error: Exception) -> None:
+        super().__init__(f"rule {name}: {error}")
+        self.name, self.error = name, error
 
 
 class Alerting:
@@ -74,18 +83,17 @@ class Alerting:
         """Evaluates what is due, for ever."""
         pause_s = LOOK_EVERY_S
         while True:
-            began_s = monotonic()
+            meter = Meter()
             try:
                 async with self._turn:
-                    await self._step()
+                    await meter.run(self._step())
                 self._said, pause_s = "", LOOK_EVERY_S
             except LeaseLost:
                 logger.info("another worker evaluates the rules for alerts")
             except Exception as error:
                 self._say(error)
                 pause_s = min(2 * pause_s, RETRY_AT_MOST_S)
-            took_s = monotonic() - began_s
-            await asyncio.sleep(max(pause_s, took_s * (1 - SHARE) / SHARE))
+            await asyncio.sleep(max(pause_s, min(meter.s * (1 - SHARE) / SHARE, RETRY_AT_MOST_S)))
 
     async def deliver(self) -> None:
         """Brings messages to their receivers, for ever."""
@@ -108,7 +116,7 @@ class Alerting:
                         await self._deliver_what_is_new()
                         return
                     others = await workers.seen(self._db, self._group) if not self._evaluator.holds else ()
-            except (LeaseLost, PyMongoError, MovieStreamError) as error:
+            except (LeaseLost, PyMongoError, MovieStreamError, RuleFailed) as error:
                 self._say(error)
                 others = ()
             if len([seen for seen in others if not seen.silent]) > 1 and monotonic() > patient_until_s:
@@ -116,6 +124,11 @@ class Alerting:
             if done is None:
                 await asyncio.sleep(LOOK_EVERY_S / 5)
         logger.warning("ends before all alerts are evaluated; the next worker goes on with them")
+        if self._evaluator.holds:
+            try:
+                await self._deliver_what_is_new()
+            except PyMongoError as error:
+                self._say(error)
 
     async def end(self) -> None:
         """Lets the next worker evaluate at once."""
@@ -136,6 +149,8 @@ class Alerting:
             await self._outbox.abandon(self._receivers)
             await self._outbox.fill(self._unsaid.until_ms, self._store.lease.now)
             self._unsaid = None
+        for name, error in () if done is None else done.failed.items():
+            raise RuleFailed(name, error) from error
         return done
 
     async def _deliver_what_is_new(self) -> None:
@@ -147,7 +162,10 @@ class Alerting:
 
     def _say(self, error: Exception) -> None:
         """Once, until it works again."""
-        said = str(explain(error, self._db) if isinstance(error, PyMongoError) else error)
+        rule = ""
+        if isinstance(error, RuleFailed):
+            rule, error = f"rule {error.name}: ", error.error
+        said = rule + str(explain(error, self._db) if isinstance(error, PyMongoError) else error)
         if said != self._said:
             self._said = said
             known = isinstance(error, PyMongoError | MovieStreamError | LeaseLost)

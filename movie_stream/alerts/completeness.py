@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from bson.int64 import Int64
+from bson.objectid import ObjectId
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, PyMongoError
 
@@ -78,7 +79,7 @@ class Completeness:
             UpdateOne(
                 {"_id": f"{self._run}|marker|{hour}"},
                 {
-                    "$inc": {"times": Int64(1)},
+                    "$set": {"of": ObjectId()},  # not a count, which would begin again once it was deleted
                     "$setOnInsert": {"kind": "marker", "hour": datetime_of(hour), "_run": Int64(self._run)},
                 },
                 upsert=True,

@@ -16,7 +16,8 @@ from movie_stream.columnar.columns import Bools, Ints
 WEEK_MS: Final = 7 * 86_400_000
 MAD_OF_NORMAL: Final = 1.4826
 """By so much the median absolute deviation of normally distributed numbers is smaller than their standard deviation."""
-"""Of the verdicts on data quality, the worst last: as numbers in the column `light` of a series."""
+_CELLS_AT_ONCE: Final = 1_000_000
+"""Earlier figures that are looked up at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +104,16 @@ def _(condition: RatingFalling, windows: Windows) -> Judged:
 def _(condition: Climbing, windows: Windows) -> Judged:
     series, starts = windows.series, windows.starts
     assert windows.others is not None, "of films it is known how many views the last one of a list has"
-    listed, views = series.has(starts), series.at("views", starts)
-    before = starts - windows.length_ms * np.arange(1, condition.over + 1)[:, None]
-    past = np.array([np.where(series.has(of), series.at("views", of), windows.others.at("views", of)) for of in before])
-    known = (before >= windows.first_ms).all(axis=0)
-    usual = _median(past)
+    views, listed = series.at("views", starts), np.flatnonzero(series.has(starts))
+    usual, known = np.full(len(starts), np.nan), np.zeros(len(starts), np.bool_)
+    # Only where it is listed it can climb: that is ten films an hour, of all that there are.
+    for some in np.array_split(listed, len(listed) * condition.over // _CELLS_AT_ONCE + 1):
+        before = starts[some] - windows.length_ms * np.arange(1, condition.over + 1)[:, None]
+        past = np.where(series.has(before), series.at("views", before), windows.others.at("views", before))
+        known[some] = (before >= windows.first_ms).all(axis=0)
+        usual[some] = _median(past)
     threshold = condition.times * usual
-    return Judged(known & listed & (views > threshold) & (views >= condition.at_least), views, threshold, usual)
+    return Judged(known & (views > threshold) & (views >= condition.at_least), views, threshold, usual)
 
 
 @judge.register

@@ -63,8 +63,16 @@ class Evaluation:
         `series` has the figures of these windows and of those before that are needed; `first_ms` is the start of the
         first window with any figures.
         """
+        pieces = self.advancing(series, until_ms, first_ms, others)
+        return sorted((streak for some in pieces for streak in some), key=lambda of: (of.end_ms or 0, of.subject))
+
+    def advancing(
+        self, series: Mapping[str, Series], until_ms: int, first_ms: int, others: Series | None = None
+    ) -> Iterator[list[Streak]]:
+        """Like `advance`, subject by subject, so that whoever asks can do something else in between; it is of use only
+        when all of it was asked for.
+        """
         length = self.rule.window_ms
-        ended: list[Streak] = []
         while self.until_ms < until_ms:
             end = min(until_ms, self.until_ms + _AT_ONCE * length)
             starts = np.arange(self.until_ms, end, length, dtype=np.int64)
@@ -73,9 +81,8 @@ class Evaluation:
                 first = self.firsts.get(subject, first_ms)
                 judged = judge(self.rule.condition, Windows(starts, length, of, first, others))
                 begins = max(first, self.begins.get(subject, self.begin_ms))
-                ended += self._fold(subject, _only(judged, starts >= begins), starts, of)
+                yield list(self._fold(subject, _only(judged, starts >= begins), starts, of))
             self.until_ms = end
-        return sorted(ended, key=lambda streak: (streak.end_ms or 0, streak.subject))
 
     def lasting(self) -> list[Streak]:
         """The alerts that have not ended, by subject."""
@@ -86,7 +93,8 @@ class Evaluation:
         if self.rule.subject != EACH:
             return [self.rule.subject]
         if self.rule.source != "views":
-            return sorted({*series, *self._lasting})
+            seen = {subject for subject, of in series.items() if of.within(int(starts[0]), int(starts[-1]))}
+            return sorted(seen | self._lasting.keys())
         for subject, of in series.items():
             if len(of.starts) and of.starts[0] <= starts[-1]:
                 self.firsts[subject] = min(self.firsts.get(subject, int(of.starts[0])), int(of.starts[0]))

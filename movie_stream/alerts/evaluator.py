@@ -19,9 +19,12 @@ from datetime import timedelta
 from time import monotonic
 from typing import Any, Final
 
+from pymongo.errors import ConnectionFailure
+
 from movie_stream.alerts.evaluation import Evaluation, Streak, before, restarted
 from movie_stream.alerts.figures import Reader
 from movie_stream.alerts.frontier import Stillness, complete_until, reached
+from movie_stream.alerts.metered import Meter
 from movie_stream.alerts.rules import EACH, Rule, Source
 from movie_stream.alerts.store import RENEWED_EVERY, LeaseLost, Marker, Published, RuleState, Store
 from movie_stream.alerts.wording import body_of
@@ -31,10 +34,11 @@ from movie_stream.mongo.workers import WorkerSeen
 logger = logging.getLogger(__name__)
 
 _WINDOWS_AT_ONCE: Final[Mapping[Source, int]] = {"views": 2_000, "films": 24, "quality": 500}
-"""Windows whose figures are read at a time, and evaluated while everything else stands still."""
+"""Windows whose figures are read at a time."""
 LEISURE: Final = 3.0
 """So much longer than it has taken to evaluate these it pauses, where there are more: counting comes first."""
 _SAID_AFTER_S: Final = 60.0
+_GIVES_WAY_EVERY_S: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,8 @@ class Pass:
 
     until_ms: int
     written: int = 0
+    failed: dict[str, Exception] = field(default_factory=dict)
+    """Rules that could not be evaluated, and why; the others were."""
 
 
 @dataclass(slots=True)
@@ -71,6 +77,7 @@ class Evaluator:
     _claimed_s: float = float("-inf")
     _blind_since_s: float | None = None
     _leisure: float = 0.0
+    _gave_way_s: float = float("-inf")
     _passed_ms: int | None = None
     """Up to when all was evaluated last."""
 
@@ -131,17 +138,27 @@ class Evaluator:
         await self.store.begin(max(until_ms - min(rule.wait_ms for rule in self.rules), 0))  # 1
         done = Pass(until_ms)
         for rule in self.rules:
-            done.written += await self._evaluate(rule, until_ms, published.markers)  # 2, 3, 4
-        await self.store.remove(published.markers)
-        self._passed_ms = until_ms
+            try:
+                done.written += await self._evaluate(rule, until_ms, published.markers)  # 2, 3, 4
+            except (LeaseLost, ConnectionFailure):
+                raise  # it concerns all of them
+            except Exception as error:
+                self._evaluations.pop(rule.name, None)
+                done.failed[rule.name] = error
+        if not done.failed:
+            await self.store.remove(published.markers)
+            self._passed_ms = until_ms
         return done
 
     def _say_what_is_waited_for(self, published: Published, now_s: float) -> None:
-        """Once, where it is not known for a while how far the results are."""
+        """Once, where one partition is said for a while to be published, and another one is not."""
+        if not published.watermarks:
+            self._blind_since_s = None
+            return
         if self._blind_since_s is None:
             self._blind_since_s = now_s
         unknown = [target for target in range(self.topics.targets) if target not in published.watermarks]
-        if unknown and published.watermarks and now_s - self._blind_since_s > _SAID_AFTER_S:
+        if unknown and now_s - self._blind_since_s > _SAID_AFTER_S:
             self._blind_since_s = float("inf")
             logger.warning(
                 "alerts wait: nobody has said yet how far partition %s of %s is published; all workers of the group "
@@ -173,13 +190,13 @@ class Evaluator:
         """Of rules that are in the file no more."""
         assert self._states is not None
         names = {rule.name for rule in self.rules}
-        for name in [name for name in self._states if name not in names]:
+        for name in sorted((self._states.keys() | await self.store.rules_with_alerts()) - names):
             stored = await self.store.alerts(name, None)
             if stored:
                 await self.store.begin(0)
                 await self.store.write([_withdrawn(of) for of in stored.values()])
             await self.store.forget(name)
-            del self._states[name]
+            self._states.pop(name, None)
 
     async def _evaluate(self, rule: Rule, until_ms: int, markers: Sequence[Marker]) -> int:
         """Evaluates a rule as far as it can be; how many alerts have changed."""
@@ -233,17 +250,35 @@ class Evaluator:
         rule, ended = evaluation.rule, list[Streak]()
         evaluation.until_ms = max(evaluation.until_ms, first_ms)
         while evaluation.until_ms < until_ms:
-            began_s = monotonic()
+            meter = Meter()
             end = min(until_ms, evaluation.until_ms + _WINDOWS_AT_ONCE[rule.source] * rule.window_ms)
-            figures = await self.reader.figures(rule, evaluation.until_ms, end)
-            ended += evaluation.advance(figures.by_subject, end, first_ms, figures.others)
-            await asyncio.sleep((monotonic() - began_s) * self._leisure if evaluation.until_ms < until_ms else 0)
-            if monotonic() - self._claimed_s > RENEWED_EVERY.total_seconds():
-                lease = await self.store.claim()
-                self._claimed_s = monotonic()
-                if not lease.held or lease.anew:
-                    raise LeaseLost
+            ended += await meter.run(self._piece(evaluation, end, first_ms))
+            leisure_s = min(meter.s * self._leisure, RENEWED_EVERY.total_seconds())
+            await asyncio.sleep(leisure_s if evaluation.until_ms < until_ms else 0)
+            await self._keep()
         return ended
+
+    async def _piece(self, evaluation: Evaluation, end_ms: int, first_ms: int) -> list[Streak]:
+        figures, ended = await self.reader.figures(evaluation.rule, evaluation.until_ms, end_ms), list[Streak]()
+        for some in evaluation.advancing(figures.by_subject, end_ms, first_ms, figures.others):
+            ended += some
+            await self._give_way()
+        return ended
+
+    async def _give_way(self) -> None:
+        """Lets counting go on where it has waited for a while."""
+        if monotonic() - self._gave_way_s > _GIVES_WAY_EVERY_S:
+            await asyncio.sleep(0)
+            await self._keep()
+            self._gave_way_s = monotonic()
+
+    async def _keep(self) -> None:
+        """Renews the lease where that is due. Raises LeaseLost."""
+        if monotonic() - self._claimed_s > RENEWED_EVERY.total_seconds():
+            lease = await self.store.claim()
+            self._claimed_s = monotonic()
+            if not lease.held or lease.anew:
+                raise LeaseLost
 
 
 def _until(rule: Rule, until_ms: int) -> int:

@@ -7,6 +7,7 @@ driver's errors as they are.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -37,6 +38,8 @@ _SAID: Final[Mapping[tuple[str | None, str], tuple[Transition, ...]]] = {
     ("withdrawn", "ended"): ("started", "ended"),
 }
 """What is said when an alert was told to be the one and is the other."""
+
+_STATES: Final[Mapping[str, str]] = {"started": "open", "ended": "ended", "withdrawn": "withdrawn"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,48 +73,69 @@ class Outbox:
         """
         messages = 0
         while True:
-            found = await self._alerts.find({"_untold": True, "_run": self._run}).limit(_AT_ONCE).to_list(_AT_ONCE)
+            untold = self._alerts.find({"_untold": True, "_run": self._run}).sort("start", 1)
+            found = await untold.limit(_AT_ONCE).to_list(_AT_ONCE)
             if not found:
                 return messages
-            told = [self._told(alert, until_ms, now) for alert in found]
+            last = await self._last([alert["_id"] for alert in found])
+            told = [self._told(alert, last.get(alert["_id"], {}), until_ms, now) for alert in found]
             inserted = sorted((message for some, _ in told for message in some), key=lambda message: message["order"])
-            for message in inserted:
-                del message["order"]
-            await self._insert(inserted)
-            await self._alerts.bulk_write([update for _, update in told], ordered=False)
+            await self._insert([{**message, "order": place} for place, message in enumerate(inserted)])
+            noted = await self._alerts.bulk_write([update for _, update in told], ordered=False)
+            if noted.matched_count < len(found):  # somebody else evaluates, who may not have seen these messages
+                await self._alerts.bulk_write([_look_again(alert) for alert in found], ordered=False)
             messages += len(inserted)
 
-    def _told(self, alert: Mapping[str, Any], until_ms: int, now: datetime) -> tuple[list[dict[str, Any]], UpdateOne]:
-        """The messages about an alert, and the note in it that they are put away."""
+    async def _last(self, alerts: Sequence[str]) -> dict[str, dict[str, tuple[int, str]]]:
+        """By alert and receiver the last message: its number, and the state that it told of."""
+        last: defaultdict[str, dict[str, tuple[int, str]]] = defaultdict(dict)
+        fields = dict.fromkeys(("alert", "receiver", "number", "transition"), 1)
+        async for of in self._deliveries.find({"alert": {"$in": list(alerts)}}, fields):
+            known = last[of["alert"]].get(of["receiver"], (0, ""))
+            last[of["alert"]][of["receiver"]] = max(known, (int(of["number"]), _STATES[of["transition"]]))
+        return last
+
+    def _told(
+        self, alert: Mapping[str, Any], last: Mapping[str, tuple[int, str]], until_ms: int, now: datetime
+    ) -> tuple[list[dict[str, Any]], UpdateOne]:
+        """The messages about an alert, and the note in it that they are put away.
+
+        What a receiver was told stands in the alert, and in the messages: these are put away first, by a process that
+        may end then, and they outlast a rebuild.
+        """
         before = alert.get("_told") or {}
         place, rule = self._rules.get(alert["rule"], (len(self._rules), None))
         to = list(rule.to) if rule is not None else before.get("to", [])
-        was = before.get("state") if before.get("sent") else None
-        said = _SAID.get((was, alert["state"]), ())
-        if self._is_old(alert, until_ms, now) and said != ("withdrawn",):
-            said = ()
-        number = int(before.get("number", 0))
-        body = {name: alert.get(name) for name in FIELDS}
-        messages = [
-            {
-                "_id": f"{alert['_id']}|{number + step}|{transition}|{receiver}",
-                "alert": alert["_id"],
-                "receiver": receiver,
-                "number": Int64(number + step),
-                "transition": transition,
-                "message": body,
-                "created": now,
-                "due": now,
-                "attempts": Int64(0),
-                "done": None,
-                "error": None,
-                "order": (_known_at(alert, rule, transition), place, alert["subject"], number + step, receiver),
-            }
-            for step, transition in enumerate(said, 1)
-            for receiver in to
-        ]
-        sent = bool(said) or was is not None
-        note = {"state": alert["state"], "number": Int64(number + len(said)), "sent": sent, "to": to}
+        by_note = int(before.get("number", 0)), before.get("state") if before.get("sent") else None
+        old, highest, any_sent = self._is_old(alert, until_ms, now), by_note[0], by_note[1] is not None
+        body, messages = {name: alert.get(name) for name in FIELDS}, []
+        for receiver in to:
+            number, was = by_note if receiver in before.get("to", ()) else (0, None)
+            if (put_away := last.get(receiver)) is not None and put_away[0] > number:
+                number, was = put_away
+            said = _SAID.get((was, alert["state"]), ())
+            if old and said != ("withdrawn",):
+                said = ()
+            messages += [
+                {
+                    "_id": f"{alert['_id']}|{number + step}|{transition}|{receiver}",
+                    "alert": alert["_id"],
+                    "receiver": receiver,
+                    "number": Int64(number + step),
+                    "transition": transition,
+                    "message": body,
+                    "created": now,
+                    "due": now,
+                    "attempts": Int64(0),
+                    "done": None,
+                    "error": None,
+                    "known": _known_at(alert, rule, transition),
+                    "order": (_known_at(alert, rule, transition), place, alert["subject"], number + step, receiver),
+                }
+                for step, transition in enumerate(said, 1)
+            ]
+            highest, any_sent = max(highest, number + len(said)), any_sent or bool(said) or was is not None
+        note = {"state": alert["state"], "number": Int64(highest), "sent": any_sent, "to": to}
         return messages, UpdateOne(
             {"_id": alert["_id"], "_run": self._run, "_pass": alert["_pass"]},
             {"$set": {"_told": note, "_untold": False}},
@@ -136,14 +160,14 @@ class Outbox:
     async def take(self, receiver: str, for_s: float) -> Message | None:
         """The next message that is due to a receiver, which is nobody else's for so long; None where there is none.
 
-        Of one alert the earlier ones come first.
+        Of those that came together the one that could be known first, by event time; of one alert the earlier one.
         """
         while True:
             lease = {"$add": ["$$NOW", int(for_s * 1_000)]}
             found: Any = await self._deliveries.find_one_and_update(
                 {"receiver": receiver, "due": {"$lt": NEVER}, "$expr": {"$lte": ["$due", "$$NOW"]}},
                 [{"$set": {"due": lease, "attempts": {"$add": ["$attempts", Int64(1)]}}}],
-                sort=[("due", 1), ("created", 1), ("number", 1)],
+                sort=[("due", 1), ("known", 1), ("order", 1), ("number", 1)],
                 return_document=ReturnDocument.AFTER,
             )
             if found is None:
@@ -188,6 +212,12 @@ def _known_at(alert: Mapping[str, Any], rule: Rule | None, transition: Transitio
     if transition == "started" or alert["end"] is None:
         return alert["start"] + length * (1 if rule is None else rule.in_a_row)  # type: ignore[no-any-return]
     return alert["end"] + length  # type: ignore[no-any-return]
+
+
+def _look_again(alert: Mapping[str, Any]) -> UpdateOne:
+    """Has it looked at once more, where it was evaluated again since it was read."""
+    newer = {"_id": alert["_id"], "_run": alert["_run"], "_pass": {"$ne": alert["_pass"]}}
+    return UpdateOne(newer, {"$set": {"_untold": True}})
 
 
 def _message(found: Mapping[str, Any]) -> Message:

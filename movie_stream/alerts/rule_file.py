@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from movie_stream.alerts import keys
-from movie_stream.alerts.expectations import FILE_BYTES
+from movie_stream.alerts import expectations, keys
+from movie_stream.alerts.expectations import FILE_BYTES, Expectations
 from movie_stream.alerts.keys import Key, Mistake, Reading, RulesRefused
 from movie_stream.alerts.kinds import KINDS, OF_KIND
 from movie_stream.alerts.lines import Lines
@@ -20,6 +20,7 @@ from movie_stream.alerts.receivers import Receiver, read_receivers
 from movie_stream.alerts.rules import (
     EACH,
     LOG,
+    Light,
     Rule,
 )
 from movie_stream.errors import SettingMissing
@@ -72,7 +73,8 @@ def parsed(text: str, name: str, environment: Mapping[str, str]) -> RuleFile:
     receivers = read_receivers(reading, file, environment)
     top = reading.values(file, (), _TOP)
     given = top.get("rule") or []
-    rules = [rule for i, table in enumerate(given) if (rule := _rule(reading, table, ("rule", i), receivers))]
+    declared = _declared(file)
+    rules = [rule for i, table in enumerate(given) if (rule := _rule(reading, table, ("rule", i), receivers, declared))]
     _insist_on_different_names(reading, given)
     if not given and not reading.mistakes:
         reading.wrong((), "expected at least one table [[rule]], got none")
@@ -83,6 +85,7 @@ def parsed(text: str, name: str, environment: Mapping[str, str]) -> RuleFile:
     delivery = reading.values(top["delivery"], ("delivery",), _DELIVERY)
     if reading.mistakes:
         raise RulesRefused(path=name, mistakes=reading.mistakes)
+    rules = [_by(rule, expectations.parsed(quality or {})) for rule in rules]
     return RuleFile(tuple(rules), receivers, delivery["deliver_within"], quality)
 
 
@@ -138,7 +141,9 @@ def _wait(value: Any) -> int:
     return wait_ms
 
 
-def _rule(reading: Reading, table: Any, path: tuple[str, int], receivers: Mapping[str, Receiver]) -> Rule | None:
+def _rule(
+    reading: Reading, table: Any, path: tuple[str, int], receivers: Mapping[str, Receiver], declared: Collection[str]
+) -> Rule | None:
     """The rule of a table; None where that is wrong."""
     before = len(reading.mistakes)
     kind = table.get("kind") if isinstance(table, Mapping) else None
@@ -151,7 +156,7 @@ def _rule(reading: Reading, table: Any, path: tuple[str, int], receivers: Mappin
     own, condition_of = OF_KIND[kind]
     values = reading.values(table, path, (*_COMMON, *own))
     for place, name in enumerate(values.get("to", ())):
-        if name not in receivers and not _is_declared(reading, name):
+        if name not in receivers and name not in declared:
             reading.expected((*path, "to", place), f"one of {', '.join(receivers)}", name)
     if len(reading.mistakes) > before:
         return None
@@ -172,9 +177,16 @@ def _rule(reading: Reading, table: Any, path: tuple[str, int], receivers: Mappin
     )
 
 
-def _is_declared(reading: Reading, receiver: str) -> bool:
-    """Whether the receiver itself has a mistake, which is said already."""
-    return any(receiver in mistake.words for mistake in reading.mistakes)
+def _by(rule: Rule, expected: Expectations) -> Rule:
+    """The rule, by the expectations of the file: where they change, its alerts do."""
+    condition = rule.condition
+    return replace(rule, condition=replace(condition, expected=expected)) if isinstance(condition, Light) else rule
+
+
+def _declared(file: Mapping[str, Any]) -> set[str]:
+    """The receivers that have a table. Where one has a mistake, that is said already."""
+    tables = {kind: file.get(kind) for kind in ("webhook", "apprise")}
+    return {f"{kind}.{name}" for kind, some in tables.items() if isinstance(some, Mapping) for name in some}
 
 
 def _insist_on_different_names(reading: Reading, tables: list[Any]) -> None:

@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from movie_stream.alerts.expectations import Expectations
+
 ALL: Final = "all"
 EACH: Final = "each"
 LOG: Final = "log"
@@ -79,6 +81,8 @@ class Light:
     """The verdict on a row of `data_quality`, by the expectations of the same file: at least as bad as this."""
 
     light: Literal["yellow", "red"]
+    expected: Expectations = field(default_factory=Expectations)
+    """What it is a verdict by."""
 
 
 Condition = Beyond | BeyondUsual | RatingFalling | Climbing | Quality | Light

@@ -8,6 +8,7 @@ import hmac
 import logging
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from importlib.util import find_spec
 from types import TracebackType
@@ -26,6 +27,8 @@ logger = logging.getLogger("movie_stream.alerts")
 
 SIGNATURE: Final = "Movie-Stream-Signature"
 _LEVELS: Final[Mapping[str, int]] = {"info": logging.INFO, "warning": logging.WARNING, "critical": logging.ERROR}
+_THREADS: Final = 8
+"""In which apprise sends."""
 _RETRY_AFTER_AT_MOST_S: Final = 3_600.0
 _VERBS: Final = {"started": "alert", "ended": "alert has ended", "withdrawn": "alert is withdrawn, views came later"}
 
@@ -55,6 +58,10 @@ def insist_on_libraries(receivers: Mapping[str, Receiver]) -> None:
 class Sender:
     """Sends messages; keeps the connections of webhooks for as long as the `async with` block runs."""
 
+    def __init__(self) -> None:
+        # Not the loop's own: a thread cannot be stopped, and services that do not answer would fill that one.
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="apprise")
+
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(headers={"User-Agent": f"movie-stream/{__version__}"})
         return self
@@ -62,6 +69,7 @@ class Sender:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
         await self._session.close()
 
     async def send(self, receiver: Receiver, message: Message) -> None:
@@ -73,7 +81,7 @@ class Sender:
             case Webhook():
                 await self._post(receiver, message)
             case Apprise():
-                await _notify(receiver, message)
+                await self._notify(receiver, message)
 
     async def _post(self, webhook: Webhook, message: Message) -> None:
         body = payload_of(message)
@@ -95,24 +103,25 @@ class Sender:
         if not 200 <= status < 300:
             raise NotSent(f"it answers {status}", _seconds(after))
 
+    async def _notify(self, receiver: Apprise, message: Message) -> None:
+        try:
+            async with asyncio.timeout(receiver.within_s):
+                await asyncio.get_running_loop().run_in_executor(self._threads, _notify_by, receiver, message)
+        except TimeoutError as error:
+            raise NotSent(f"no answer within {receiver.within_s:g} s") from error
 
-async def _notify(receiver: Apprise, message: Message) -> None:
-    apprise = await asyncio.to_thread(import_module, "apprise")  # it looks at some hundred files
+
+def _notify_by(receiver: Apprise, message: Message) -> None:
+    """Takes as long as it takes. Raises NotSent."""
+    apprise = import_module("apprise")  # it looks at some hundred files
     kind = {"started": "warning", "ended": "success", "withdrawn": "info"}[message.transition]
     if message.transition == "started" and message.body["severity"] == "critical":
         kind = "failure"
     told = apprise.Apprise()
-    if not await asyncio.to_thread(told.add, list(receiver.urls)):
+    if not told.add(list(receiver.urls)):
         raise NotSent("apprise does not understand one of its URLs")
     title = f"{message.body['severity']}: {message.body['rule']}"
-    try:
-        async with asyncio.timeout(receiver.within_s):
-            arrived = await asyncio.to_thread(
-                told.notify, line_of(message), title, apprise.NotifyType(kind), body_format="text"
-            )
-    except TimeoutError as error:
-        raise NotSent(f"no answer within {receiver.within_s:g} s") from error
-    if not arrived:
+    if not told.notify(line_of(message), title, apprise.NotifyType(kind), body_format="text"):
         raise NotSent("apprise could not send it to all of its URLs; its own lines in the log say why")
 
 

@@ -43,17 +43,26 @@ class Series:
         """A column at these windows; `missing` where there is no figure."""
         values = self.columns.get(column)
         if values is None or not len(values):
-            return np.full(len(starts), missing)
+            return np.full(starts.shape, missing)
         places = np.minimum(np.searchsorted(self.starts, starts), len(values) - 1)
         return np.where(self.starts[places] == starts, values[places], missing)
 
     def has(self, starts: Ints) -> NDArray[np.bool_]:
         """At which of these windows there are figures."""
         if not len(self.starts):
-            return np.zeros(len(starts), np.bool_)
+            return np.zeros(starts.shape, np.bool_)
         places = np.minimum(np.searchsorted(self.starts, starts), len(self.starts) - 1)
         found: NDArray[np.bool_] = self.starts[places] == starts
         return found
+
+    def within(self, first_ms: int, last_ms: int) -> bool:
+        """Whether there are figures of any window that starts between these times, or at one of them.
+
+        >>> Series.of([(0, {"views": 3})]).within(1, 60_000)
+        False
+        """
+        place = int(np.searchsorted(self.starts, first_ms))
+        return place < len(self.starts) and int(self.starts[place]) <= last_ms
 
 
 NOTHING: Series = Series(np.zeros(0, np.int64), {})

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from bson.int64 import Int64
+from bson.objectid import ObjectId
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
@@ -54,7 +55,8 @@ class Marker:
 
     id: str
     hour_ms: int
-    times: int
+    of: ObjectId
+    """Another one each time that it is left or renewed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,7 @@ class Store:
         markers, moved = list[Marker](), list[int]()
         async for found in self._alerting.find({"_run": self._run, "kind": {"$in": ["partition", "marker"]}}):
             if found["kind"] == "marker":
-                markers.append(Marker(found["_id"], timestamp_ms_of(found["hour"]), int(found["times"])))
+                markers.append(Marker(found["_id"], timestamp_ms_of(found["hour"]), found["of"]))
             else:
                 watermarks[int(found["partition"])] = watermarks_in(found)
                 if isinstance(found.get("moved"), datetime):
@@ -150,7 +152,7 @@ class Store:
     async def remove(self, markers: Iterable[Marker]) -> None:
         """Their windows were evaluated again; those that were renewed meanwhile stay."""
         for marker in markers:
-            await self._alerting.delete_one({"_id": marker.id, "times": Int64(marker.times)})
+            await self._alerting.delete_one({"_id": marker.id, "of": marker.of})
 
     async def rules(self) -> dict[str, RuleState]:
         """How far each rule is."""
@@ -190,6 +192,10 @@ class Store:
         if reach_ms is not None:
             wanted["$or"] = [{"end": None}, {"end": {"$gte": datetime_of(reach_ms)}}]
         return {found["_id"]: found async for found in self._alerts.find(wanted, dict.fromkeys(FIELDS, 1))}
+
+    async def rules_with_alerts(self) -> set[str]:
+        """The rules of which alerts stand, also those that a process did not come to note."""
+        return set(await self._alerts.distinct("rule", {"_run": self._run, "state": {"$ne": "withdrawn"}}))
 
     async def write(self, bodies: Sequence[Mapping[str, Any]]) -> None:
         """Inserts or replaces alerts; keeps what receivers were told of each. Raises LeaseLost."""

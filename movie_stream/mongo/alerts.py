@@ -78,6 +78,8 @@ SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
             "message": {"bsonType": "object"},
             "created": _DATE,
             "due": _DATE,
+            "known": _DATE,
+            "order": {"bsonType": ["int", "long"], "minimum": 0},
             "attempts": {"bsonType": ["int", "long"], "minimum": 0},
             "done": {"bsonType": ["date", "null"]},
             "error": {"bsonType": ["string", "null"]},
@@ -85,9 +87,9 @@ SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
     },
 }
 INDEXES: Final[Mapping[str, tuple[Mapping[str, int], ...]]] = {
-    ALERTS: ({"open": -1, "start": -1, "_id": 1}, {"start": -1}, {"rule": 1, "end": 1}, {"_untold": 1}),
+    ALERTS: ({"open": -1, "start": -1, "_id": 1}, {"start": -1}, {"rule": 1, "end": 1}, {"_untold": 1, "start": 1}),
     ALERTING: ({"_run": 1, "kind": 1},),
-    DELIVERIES: ({"receiver": 1, "due": 1}, {"alert": 1}),
+    DELIVERIES: ({"receiver": 1, "due": 1, "known": 1, "order": 1, "number": 1}, {"alert": 1}),
 }
 EXPIRING: Final[Mapping[str, tuple[str, int]]] = {DELIVERIES: ("done", DELIVERED_FOR_S)}
 """Collections with a TTL index; a message that is not done has no such time."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import importlib
 import logging
+import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -14,12 +16,13 @@ from typing import Any
 import pytest
 
 from movie_stream.alerts import courier as courier_module
+from movie_stream.alerts import sending
 from movie_stream.alerts.courier import Courier, pause_s
 from movie_stream.alerts.evaluation import Streak
-from movie_stream.alerts.outbox import Outbox
+from movie_stream.alerts.outbox import Message, Outbox
 from movie_stream.alerts.receivers import Apprise, Log, Receiver, Webhook
 from movie_stream.alerts.rules import Beyond, Rule
-from movie_stream.alerts.sending import Sender
+from movie_stream.alerts.sending import NotSent, Sender
 from movie_stream.alerts.store import Store
 from movie_stream.alerts.wording import body_of
 from movie_stream.events.moment import timestamp_ms_of
@@ -257,3 +260,108 @@ async def test_the_log_has_a_line(db: Database, caplog: pytest.LogCaptureFixture
 def test_pauses_grow_up_to_an_hour() -> None:
     assert courier_module.FIRST_PAUSE_S / 2 <= pause_s(1) <= courier_module.FIRST_PAUSE_S
     assert 1_800 <= pause_s(100) <= 3_600
+
+
+class Killed(Exception):
+    """The process ends here."""
+
+
+async def messages(db: Database) -> list[tuple[int, str]]:
+    found = await db["_deliveries"].find().sort("number", 1).to_list(None)
+    return [(int(of["number"]), of["transition"]) for of in found]
+
+
+def withdrawn(of: Rule) -> dict[str, Any]:
+    return alert(of) | {"state": "withdrawn", "open": False}
+
+
+async def test_what_was_put_away_before_a_kill_is_withdrawn(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    of = rule("log")
+    await stored(db, alert(of))
+    box = outbox(db, of)
+    insert = box._insert
+
+    async def killed(some: list[dict[str, Any]]) -> None:
+        await insert(some)
+        raise Killed
+
+    monkeypatch.setattr(box, "_insert", killed)
+    with pytest.raises(Killed):
+        await box.fill(NOW_MS, NOW)
+    await stored(db, withdrawn(of))
+    await fill(db, of)
+    assert await messages(db) == [(1, "started"), (2, "withdrawn")]
+
+
+async def test_what_a_slow_process_puts_away_is_withdrawn(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has read the alert as open; meanwhile another one evaluates it again, and puts away what follows."""
+    of = rule("log")
+    await stored(db, alert(of))
+    box = outbox(db, of)
+    insert = box._insert
+
+    async def slow(some: list[dict[str, Any]]) -> None:
+        monkeypatch.undo()
+        await stored(db, withdrawn(of))
+        await fill(db, of)
+        await insert(some)
+
+    monkeypatch.setattr(box, "_insert", slow)
+    await box.fill(NOW_MS, NOW)
+    assert await messages(db) == [(1, "started"), (2, "withdrawn")]
+
+
+async def test_messages_after_a_rebuild_go_on_from_what_was_told(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    of = rule("log")
+    for body in (alert(of), withdrawn(of)):
+        await stored(db, body)
+        await fill(db, of)
+    monkeypatch.setattr(f"{__name__}.RUN", RUN + 1)
+    await db["alerts"].delete_many({})
+    for body in (alert(of), alert(of, ended=True)):
+        await stored(db, body)
+        await fill(db, of)
+    assert await messages(db) == [(1, "started"), (2, "withdrawn"), (3, "started"), (4, "ended")]
+
+
+async def test_a_rebuild_tells_nothing_again(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    of = rule("log")
+    await stored(db, alert(of, ended=True))
+    assert await fill(db, of) == 2
+    monkeypatch.setattr(f"{__name__}.RUN", RUN + 1)
+    await db["alerts"].delete_many({})
+    await stored(db, alert(of, ended=True))
+    assert await fill(db, of) == 0
+
+
+async def test_messages_of_different_alerts_go_by_event_time(db: Database) -> None:
+    of = rule("log")
+    hours = [2, 5, 3, 9, 4, 7]
+    await stored(db, *(alert(of, hours_ago=ago, subject=f"s{ago}") for ago in hours))
+    await fill(db, of)
+    box, taken = outbox(db, of), list[str]()
+    while (message := await box.take("log", 60)) is not None:
+        taken.append(message.body["subject"])
+        await box.done(message)
+    assert taken == [f"s{ago}" for ago in sorted(hours, reverse=True)]
+
+
+async def test_services_that_do_not_answer_fill_only_threads_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = threading.Event()
+    monkeypatch.setattr(sending, "_notify_by", lambda *_: ends.wait())
+    body = alert(rule())
+    message = Message("m", "a", "apprise.team", 1, "started", body, NOW, 1)
+    team = Apprise("apprise.team", within_s=0.01, urls=("json://example.org",))
+    pool = ThreadPoolExecutor(1)
+    asyncio.get_running_loop().set_default_executor(pool)
+    try:
+        async with Sender() as sender:
+            for _ in range(3):
+                with pytest.raises(NotSent, match=r"no answer within 0.01 s"):
+                    await sender.send(team, message)
+            assert await asyncio.to_thread(lambda: "free") == "free"
+    finally:
+        ends.set()
+        pool.shutdown()
+        for thread in [of for of in threading.enumerate() if of.name.startswith("apprise")]:
+            thread.join()

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from bson.int64 import Int64
+from pymongo.errors import ExecutionTimeout
 
 from movie_stream.alerts import evaluator as evaluator_module
 from movie_stream.alerts import store as store_module
@@ -338,3 +339,90 @@ async def test_the_quality_of_a_partition(db: Database) -> None:
         ("bad", "0", 2, 0.09),
         ("red", "0", 2, 3.0),
     ]
+
+
+async def test_a_rule_that_fails_holds_up_no_other(db: Database) -> None:
+    class Slow(Reader):
+        fails = True
+
+        async def figures(self, rule: Rule, begin_ms: int, end_ms: int) -> Figures:
+            if rule.name == "busy" and self.fails:
+                raise ExecutionTimeout("operation exceeded time limit", 50)
+            return await super().figures(rule, begin_ms, end_ms)
+
+    publisher, reader = Publisher(db), Slow(db, RUN)
+    of = evaluator(db, "one", reader)
+    for hour, views in enumerate([9, 1, 9, 9]):
+        await publisher.publish(hour, views)
+    for _ in range(2):
+        done = await of.step((), at_the_end=True)
+        assert done is not None
+        assert list(done.failed) == ["busy"]
+    assert {alert[0] for alert in await found(db)} == {"quiet"}
+    await publisher.publish(0, 1)
+    reader.fails = False
+    await settle(of)
+    assert await found(db) == wanted(publisher)
+    assert await db["_alerting"].count_documents({"kind": "marker"}) == 0
+
+
+async def test_a_marker_is_removed_only_by_who_has_evaluated_it(db: Database) -> None:
+    """One process read it; another one evaluates and removes it, and it is left anew before the first goes on."""
+    publisher, slow = Publisher(db), Store(db, RUN, "slow")
+    for hour in range(6):
+        await publisher.publish(hour, 4)
+    await settle(of := evaluator(db, "other"))
+    await publisher.publish(1, 9)
+    await publisher.publish(2, 9)
+    read = (await slow.published()).markers
+    assert len(read) == 2
+    await settle(of)
+    assert len(await found(db)) == 1
+    assert await db["_alerting"].count_documents({"kind": "marker"}) == 0
+    await publisher.publish(2, 4)
+    await slow.remove(read)
+    await settle(of)
+    assert await found(db) == wanted(publisher) == []
+
+
+async def test_it_is_said_that_a_partition_is_not_told_of_and_not_before_any_is(
+    db: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now_s = [1000.0]
+    monkeypatch.setattr(evaluator_module, "monotonic", lambda: now_s[0])
+    of = Evaluator(
+        Store(db, RUN, "me"), Reader(db, RUN), RULES, Topics("events", 1, "partials", 2), timedelta(minutes=1)
+    )
+    for seconds in (0.0, 3600.0):  # nothing at all is published for an hour
+        now_s[0] += seconds
+        assert await of.step(()) is None
+    await Publisher(db).publish(0, 9)
+    assert await of.step(()) is None
+    assert "alerts wait" not in caplog.text
+    now_s[0] += 61
+    assert await of.step(()) is None
+    assert "nobody has said yet how far partition 1 of partials is published" in caplog.text
+
+
+async def test_alerts_of_a_rule_that_was_not_noted_and_went_are_withdrawn(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process ends between the two, and then the rule is taken out of the file."""
+    publisher = Publisher(db)
+    for hour in range(6):
+        await publisher.publish(hour, 9)
+    of = evaluator(db, "one")
+
+    async def killed(*_: object) -> None:
+        raise LeaseLost
+
+    with monkeypatch.context() as patch:
+        patch.setattr(of.store, "note", killed)
+        with pytest.raises(LeaseLost):
+            await of.step((), at_the_end=True)
+    assert [alert[0] for alert in await found(db)] == ["busy"]
+    await of.store.release()
+    other = evaluator(db, "two")
+    other.rules = RULES[1:]
+    await settle(other)
+    assert await found(db) == []

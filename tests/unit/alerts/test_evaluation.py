@@ -183,3 +183,18 @@ def test_a_definition_is_of_what_decides() -> None:
     one = rule(Beyond("above", 3.0))
     assert one.definition == Rule("other", "views", Beyond("above", 3.0), EACH, HOUR_MS, to=("log",), line=9).definition
     assert one.definition != rule(Beyond("above", 4.0)).definition
+
+
+def test_only_films_of_these_windows_are_looked_at() -> None:
+    """However many films were listed in the hours before, and however far back it looks."""
+    of = rule(Climbing(1.5, 1_000, 2.0))
+    until = START_MS + 1_001 * HOUR_MS
+    rows = {START_MS + hour * HOUR_MS: {"views": 2.0} for hour in range(1_000)}
+    figures: Figures = {f"old{number}": rows for number in range(50)}
+    figures["new"] = {until - HOUR_MS: {"views": 9.0}}
+    evaluation = Evaluation(of, until - HOUR_MS)
+    others = Series.of((at, {"views": 2.0}) for at in rows)
+    pieces = list(evaluation.advancing(series_of(figures), until, START_MS, others))
+    assert len(pieces) == 1
+    [alert] = evaluation.lasting()
+    assert (alert.subject, alert.usual, alert.threshold) == ("new", 2.0, 3.0)

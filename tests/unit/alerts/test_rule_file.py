@@ -235,3 +235,21 @@ def test_whatever_is_changed_is_a_good_file_or_refused_in_one_line(data: st.Data
     if refused is not None:
         assert "\n" not in str(refused)
         assert all(1 <= mistake.line <= len(lines) for mistake in refused.mistakes)
+
+
+def test_other_expectations_are_another_rule() -> None:
+    """Where a light is looked at; not where a figure is."""
+    rule = '[[rule]]\nname = "q"\nkind = "quality"\n'
+    light, figure = f'{rule}light = "red"\n', f'{rule}field = "bad"\nabove = 1\n'
+    strict = "[quality]\nbad = [0.0, 0.0]\n"
+    assert read(light).rules[0].definition != read(light + strict).rules[0].definition
+    assert read(light).rules[0].definition == read(light + "[quality]\n").rules[0].definition
+    assert read(figure).rules[0].definition == read(figure + strict).rules[0].definition
+
+
+def test_a_receiver_with_a_mistake_hides_no_other_that_is_named_alike() -> None:
+    rule = '[[rule]]\nname = "q"\nkind = "silence"\nwindow = "1 h"\nto = ["webhook.op", "webhook.ops"]\n'
+    text = f"{rule}[webhook.ops]\na = 1\n"
+    found = [words for line, words in mistakes(text) if line == 5]
+    assert len(found) == 1
+    assert "'webhook.op'" in found[0]
