@@ -90,7 +90,7 @@ async def connect(
         PartialsStore(db),
         await _claim(settings, db, broker.producer, found.get(names.partials)),
         cadence,
-        None if rules is None else Completeness(db, run.number, lengths_ms(rules.rules)),
+        None if rules is None else Completeness(db, run.number, lengths_ms(rules.rules), settings.alerts_idle),
     )
     return Connections(admin, db, run, context, rules)
 

@@ -8,6 +8,8 @@ reads what it said, and leaves a marker: what ended before that is evaluated aga
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import timedelta
+from time import monotonic
 from typing import Any, Final
 
 from bson.int64 import Int64
@@ -34,17 +36,26 @@ def control_id(run: int) -> str:
 
 
 class Completeness:
-    """The publisher's side, of one run; `lengths_ms` has the windows of the collections that rules look at."""
+    """The publisher's side, of one run; `lengths_ms` has the windows of the collections that rules look at, and `idle`
+    is after how long a source that stands still holds nobody up.
+    """
 
-    def __init__(self, db: Database, run: int, lengths_ms: Mapping[str, int]) -> None:
+    def __init__(self, db: Database, run: int, lengths_ms: Mapping[str, int], idle: timedelta) -> None:
         self._db, self._run, self._lengths_ms = db, run, lengths_ms
+        self._told_every_s = idle.total_seconds() / 4
         self._collection = majority_acknowledged(db, ALERTING)
         self._strict: Stored | None = None
-        self._told: dict[int, Mapping[int, int]] = {}
+        self._told: dict[int, tuple[Mapping[int, int], float]] = {}
+        """By partition what was told of it last, and when."""
 
     def untold(self, partition: int, watermarks: Mapping[int, int]) -> bool:
-        """Whether a partition of `movie-partials` has got on by a minute since that was told."""
-        return bool(watermarks) and self._told.get(partition) != _minutes(watermarks)
+        """Whether it is to be told how far a partition of `movie-partials` is: where a source has got on by a minute
+        since, or by less a while ago, so that one from which something comes does not seem to stand still.
+        """
+        told, told_s = self._told.get(partition, ({}, 0.0))
+        if told == watermarks:
+            return False
+        return _minutes(told) != _minutes(watermarks) or monotonic() - told_s >= self._told_every_s
 
     def forget(self, partition: int) -> None:
         """The partition went to somebody else, or came from there."""
@@ -100,9 +111,9 @@ class Completeness:
                 updates = [updates[index] for index in faults]
 
     async def _tell(self, partition: int, watermarks: Mapping[int, int]) -> None:
-        told = _minutes(watermarks)
-        known: dict[str, Any] = {f"of{source}": f"$watermarks.of{source}" for source in told}
-        mine = {f"of{source}": Int64(at) for source, at in told.items()}
+        told_s = monotonic()
+        known: dict[str, Any] = {f"of{source}": f"$watermarks.of{source}" for source in watermarks}
+        mine = {f"of{source}": Int64(at) for source, at in watermarks.items()}
         moved = {"$or": [{"$gt": [at, known[name]]} for name, at in mine.items()]}
         update = {
             "kind": "partition",
@@ -116,7 +127,7 @@ class Completeness:
         await self._collection.update_one(
             {"_id": f"{self._run}|partition|{partition}"}, [{"$set": update}], upsert=True
         )
-        self._told[partition] = told
+        self._told[partition] = dict(watermarks), told_s
 
 
 def _minutes(watermarks: Mapping[int, int]) -> dict[int, int]:

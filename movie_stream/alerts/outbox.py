@@ -114,7 +114,7 @@ class Outbox:
             if (put_away := last.get(receiver)) is not None and put_away[0] > number:
                 number, was = put_away
             said = _SAID.get((was, alert["state"]), ())
-            if old and said != ("withdrawn",):
+            if old and said not in (("ended",), ("withdrawn",)):  # whoever was told of its start waits for its end
                 said = ()
             messages += [
                 {

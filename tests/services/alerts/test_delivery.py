@@ -224,6 +224,16 @@ async def test_old_alerts_and_receivers_that_are_gone(db: Database) -> None:
     assert await outbox(db).waiting() == 0
 
 
+async def test_whoever_was_told_of_a_start_is_told_of_the_end_however_late(db: Database) -> None:
+    of = rule("webhook.ops")
+    await stored(db, alert(of, hours_ago=50))
+    assert await outbox(db, of).fill(NOW_MS - 49 * HOUR_MS, NOW - timedelta(hours=49)) == 1
+    await stored(db, alert(of, hours_ago=50, ended=True))
+    assert await fill(db, of) == 1, "its end came while nobody worked"
+    told = await db["_deliveries"].find({}, {"transition": 1}).sort("number", 1).to_list(None)
+    assert [one["transition"] for one in told] == ["started", "ended"]
+
+
 @pytest.mark.filterwarnings("ignore:'imghdr':DeprecationWarning")
 async def test_apprise_sends_it_by_what_its_url_says(
     db: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch

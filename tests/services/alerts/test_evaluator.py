@@ -13,6 +13,7 @@ import pytest
 from bson.int64 import Int64
 from pymongo.errors import ExecutionTimeout
 
+from movie_stream.alerts import completeness as completeness_module
 from movie_stream.alerts import evaluator as evaluator_module
 from movie_stream.alerts import store as store_module
 from movie_stream.alerts.completeness import Completeness
@@ -56,7 +57,7 @@ class Publisher:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self.completeness = Completeness(db, RUN, {"hourly_metrics": HOUR_MS})
+        self.completeness = Completeness(db, RUN, {"hourly_metrics": HOUR_MS}, timedelta(minutes=1))
         self.views: dict[int, int] = {}
         self.newest_ms = START_MS
 
@@ -100,6 +101,23 @@ class Interrupted(Reader):
 
 def evaluator(db: Database, holder: str, reader: Reader | None = None) -> Evaluator:
     return Evaluator(Store(db, RUN, holder), reader or Reader(db, RUN), RULES, TOPICS, timedelta(minutes=1))
+
+
+async def test_a_source_that_gets_on_by_less_than_a_minute_is_told_to_move(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 1_000.0
+    monkeypatch.setattr(completeness_module, "monotonic", lambda: now_s)
+    completeness = Completeness(db, RUN, {}, timedelta(minutes=1))
+    seen = []
+    for second in range(0, 50, 5):  # all of it in one minute of event time
+        watermarks = {0: START_MS + second * 1_000}
+        if completeness.untold(0, watermarks):
+            await completeness.published(0, watermarks, ())
+            seen.append((await Store(db, RUN, "me").published()).watermarks[0][0] - START_MS)
+        assert not completeness.untold(0, watermarks) or seen[-1] < second * 1_000, "there is nothing new"
+        now_s += 5
+    assert seen == [0, 15_000, 30_000, 45_000]
 
 
 async def settle(of: Evaluator) -> None:
