@@ -57,6 +57,33 @@ def test_a_range_and_a_genre_stand_in_the_address_and_back_takes_them_back(opene
     assert {genre for _, genre, _ in opened.rows("views")} == {"Drama"}
 
 
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_no_control_lies_over_another_however_narrow_the_screen(opened: Dashboard, language: str) -> None:
+    page = opened.page
+    page.goto(page.url.replace("lang=en", f"lang={language}"))
+    opened.shown(["views"])
+    boxes = """() => [...document.querySelectorAll("#controls select, #controls label, #controls summary, .bar button, .bar select")]
+        .filter((node) => node.checkVisibility() && !node.querySelector("select"))
+        .map((node) => {
+            const { left, top, right, bottom } = node.getBoundingClientRect();
+            return [node.id || node.textContent.trim(), left, top, right, bottom];
+        })"""
+    for width in (320, 360, 375, 390, 414, 560, 641, 768, 1_024, 1_440):
+        opened.resize((width, 844))
+        found = page.evaluate(boxes)
+        names = [name for name, *_ in found]
+        assert "genre" in names, names
+        for index, (name, left, top, right, bottom) in enumerate(found):
+            assert left >= 0 and right <= width, f"{name} stands out of a screen of {width} px"
+            assert right - left >= (100 if name == "genre" else 24), f"{name} is too narrow at {width} px"
+            over = [
+                other
+                for other, *(its_left, its_top, its_right, its_bottom) in found[index + 1 :]
+                if min(right, its_right) - max(left, its_left) > 1 and min(bottom, its_bottom) - max(top, its_top) > 1
+            ]
+            assert not over, f"{name} lies over {over} at {width} px"
+
+
 def test_clicking_a_genre_shows_it_alone_and_again_all(opened: Dashboard, settings: Settings) -> None:
     page = opened.page
     page.get_by_label("All", exact=True).check(force=True)
