@@ -62,7 +62,7 @@ def test_no_control_lies_over_another_however_narrow_the_screen(opened: Dashboar
     page = opened.page
     page.goto(page.url.replace("lang=en", f"lang={language}"))
     opened.shown(["views"])
-    boxes = """() => [...document.querySelectorAll("#controls select, #controls label, #controls summary, .bar button, .bar select")]
+    boxes = """() => [...document.querySelectorAll("#controls :is(select, label, summary), .bar :is(button, select)")]
         .filter((node) => node.checkVisibility() && !node.querySelector("select"))
         .map((node) => {
             const { left, top, right, bottom } = node.getBoundingClientRect();
