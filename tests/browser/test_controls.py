@@ -74,7 +74,7 @@ def test_no_control_lies_over_another_however_narrow_the_screen(opened: Dashboar
         names = [name for name, *_ in found]
         assert "genre" in names, names
         for index, (name, left, top, right, bottom) in enumerate(found):
-            assert left >= 0 and right <= width, f"{name} stands out of a screen of {width} px"
+            assert 0 <= left < right <= width, f"{name} stands out of a screen of {width} px"
             assert right - left >= (100 if name == "genre" else 24), f"{name} is too narrow at {width} px"
             over = [
                 other
