@@ -59,7 +59,7 @@ def with_a_dead_one(settings: Settings, tmp_path: Path) -> Iterator[Serving]:
     """A fourth partition that died, which matters since records are expected."""
     apart(_fill(settings, _died()))
     file = tmp_path / "alerts.toml"
-    file.write_text("[quality]\nrecords_per_hour = 30\nbad = []\n")
+    file.write_text("[quality]\nrecords_per_hour = 1\n")
     with serving(settings.model_copy(update={"alerts_file": file})) as server:
         yield server
 
@@ -70,15 +70,15 @@ def test_a_partition_that_died_is_red_and_says_since_when(with_a_dead_one: Servi
     page = dashboard.page
     assert page.locator("#quality .lights li").all_inner_texts()[3] == (
         "✕\nPartition 3 Not as expected · 1 record · no records in 3 hours of 4 · last heard of 31 Oct 2024, 09:00 UTC"
-        " · Complete 0.83% (at least 50% expected)"
+        " · Complete 25% (at least 50% expected)"
     )
     assert page.inner_text("#quality .sides section:first-child .note") == (
         "Hours count as over before 31 Oct 2024, 13:00 UTC, the newest hour of the whole stream."
     )
     assert "last heard" not in "".join(page.locator("#quality .lights li").all_inner_texts()[:3])
     assert [row[5:8] for row in dashboard.rows("quality")][3:] == [
-        ["166.7%", "0 / 1", "31 Oct 2024, 13:00"],
-        ["0.83%", "3 / 4", "31 Oct 2024, 09:00"],
+        ["100%", "0 / 1", "31 Oct 2024, 13:00"],
+        ["25%", "3 / 4", "31 Oct 2024, 09:00"],
     ]
     dashboard.open(with_a_dead_one.address, since="2024-10-31T12:00:00Z", until="2024-11-01T00:00:00Z", lang="fr")
     dashboard.page.wait_for_selector(
