@@ -8,6 +8,7 @@ import { between, moment, number, percent, span, t } from "../i18n.js";
 import { state } from "../panel.js";
 
 const SHAPES = { green: "✓", yellow: "!", red: "✕", grey: "–" };
+const WORST_FIRST = ["red", "yellow", "grey", "green"];
 const REASONS = 5;
 
 /** The facts, in the order in which they are shown: the figure by which it is judged, and its text. */
@@ -97,7 +98,8 @@ function silenceOf({ records, hours, empty_hours, heard }) {
 }
 
 function partitionsOf(partitions, over) {
-  const lines = partitions.map((row) => {
+  const worstFirst = partitions.toSorted((one, other) => WORST_FIRST.indexOf(one.light) - WORST_FIRST.indexOf(other.light));
+  const lines = worstFirst.map((row) => {
     const why = row.judged.filter(({ limit }) => limit !== null).map((one) => `${t(`quality.${nameOfFigure(one)}`)} ${valueOf(one)} (${limitOf(one)})`);
     const says = [t(`light.${row.light}`), t("quality.of_records", { n: row.records }), ...silenceOf(row), ...why].filter(Boolean).join(" · ");
     return element("li", {}, lamp(row.light), element("span", {}, element("strong", {}, nameOf(row)), ` ${says}`));
