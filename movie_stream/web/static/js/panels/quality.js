@@ -98,7 +98,7 @@ function silenceOf({ records, hours, empty_hours, heard }) {
 }
 
 function partitionsOf(partitions, over) {
-  const worstFirst = partitions.toSorted((one, other) => WORST_FIRST.indexOf(one.light) - WORST_FIRST.indexOf(other.light));
+  const worstFirst = [...partitions].sort((one, other) => WORST_FIRST.indexOf(one.light) - WORST_FIRST.indexOf(other.light));
   const lines = worstFirst.map((row) => {
     const why = row.judged.filter(({ limit }) => limit !== null).map((one) => `${t(`quality.${nameOfFigure(one)}`)} ${valueOf(one)} (${limitOf(one)})`);
     const says = [t(`light.${row.light}`), t("quality.of_records", { n: row.records }), ...silenceOf(row), ...why].filter(Boolean).join(" · ");
