@@ -20,7 +20,7 @@ from movie_stream.aggregates.shape import Shape
 from movie_stream.alerts.conditions import looks_back
 from movie_stream.alerts.expectations import LIGHTS
 from movie_stream.alerts.kinds import QUALITY
-from movie_stream.alerts.quality import PARTITION, partitions_in, silence_of
+from movie_stream.alerts.quality import PARTITION, firsts_in, silence_of
 from movie_stream.alerts.rules import ALL, EACH, RatingFalling, Rule
 from movie_stream.alerts.series import Reasons, Series, Silence, Verdicts
 from movie_stream.errors import MovieStreamError
@@ -202,7 +202,7 @@ class Reader:
         numbers = [column.name for column in shape.fields if column.kind in ("count", "number")]
         counts = [column.name for column in shape.fields if column.kind == "count" and column.name != PARTITION]
         # Before the rows: of a partition whose first row comes in between nothing is said but what its rows say.
-        pipeline = partitions_in(result.collection, start, views, run=self._run)
+        pipeline = firsts_in(result.collection, start, views, self._run)
         silences: dict[str, Silence | None] = {}
         async for partition in self._of(result).aggregate(pipeline, maxTimeMS=LIMIT_MS):
             first = partition.get("first")

@@ -50,19 +50,24 @@ def silence_of(first_ms: int | None, counts: Iterable[str], verdicts: Verdicts |
     return Silence(first_ms, {**figures, "light": float(LIGHTS.index(found.light))}, found.reasons)
 
 
-def partitions_in(
-    collection: str, start: str, views: str, *, run: int | None = None, before: datetime | None = None
-) -> list[dict[str, Any]]:
-    """The pipeline that finds each source partition (`_id`) with the start of its `first` and its `newest` hour with
-    views, null where it has none, and of the last hour with any records that begins `before` a time (`heard`).
-
-    It looks at the ends of an index, however many hours there are. Of one run alone, if it is given.
+def firsts_in(collection: str, start: str, views: str, run: int) -> list[dict[str, Any]]:
+    """The pipeline that finds each source partition (`_id`) with the start of its `first` hour with views in a run; it
+    lacks that where there is none. It looks at one end of an index, however many hours there are.
     """
-    of_run = {} if run is None else {"_run": Int64(run)}
-    viewed = {**of_run, views: {"$gt": 0}}
-    until = {} if before is None else {start: {"$lt": before}}
-    wanted = {"first": (viewed, 1), "newest": (viewed, -1), "viewed": ({**viewed, **until}, -1)}
-    wanted["any"] = ({**of_run, **until}, -1)
+    return _with_ends(collection, start, {"first": ({"_run": Int64(run), views: {"$gt": 0}}, 1)})
+
+
+def partitions_in(collection: str, start: str, views: str, before: datetime | None) -> list[dict[str, Any]]:
+    """Like `firsts_in`, with the `newest` hour with views too, and with the last one that begins `before` a time: with
+    views (`viewed`), and with any records (`any`).
+    """
+    with_views, until = {views: {"$gt": 0}}, {} if before is None else {start: {"$lt": before}}
+    ends = {"first": (with_views, 1), "newest": (with_views, -1)}
+    return _with_ends(collection, start, {**ends, "viewed": ({**with_views, **until}, -1), "any": (until, -1)})
+
+
+def _with_ends(collection: str, start: str, ends: Mapping[str, tuple[Mapping[str, Any], int]]) -> list[dict[str, Any]]:
+    """All partitions, with the starts of the hours that come first in this direction of those that match."""
 
     def end_of(name: str, matches: Mapping[str, Any], direction: int) -> dict[str, Any]:
         pipeline = [
@@ -74,16 +79,9 @@ def partitions_in(
         fields = {"from": collection, "localField": "_id", "foreignField": PARTITION, "pipeline": pipeline, "as": name}
         return {"$lookup": fields}
 
-    found = {name: {"$first": f"${name}.at"} for name in wanted}
     return [
         {"$match": {PARTITION: {"$gte": 0}}},
         {"$group": {"_id": f"${PARTITION}"}},
-        *(end_of(name, *of) for name, of in wanted.items()),
-        {
-            "$project": {
-                "first": found["first"],
-                "newest": found["newest"],
-                "heard": {"$ifNull": [found["viewed"], found["any"]]},
-            }
-        },
+        *(end_of(name, *of) for name, of in ends.items()),
+        {"$project": {name: {"$first": f"${name}.at"} for name in ends}},
     ]

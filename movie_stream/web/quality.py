@@ -108,7 +108,7 @@ async def quality(dashboard: Dashboard, given: dict[str, Any]) -> dict[str, Any]
         ("quality partitions", within.until),
         lambda: asker.aggregate(
             QUALITY.collection,
-            partitions_in(QUALITY.collection, QUALITY.start, QUALITY.views, before=within.until),
+            partitions_in(QUALITY.collection, QUALITY.start, QUALITY.views, within.until),
             _MOST_PARTITIONS,
         ),
     )
@@ -131,7 +131,7 @@ async def quality(dashboard: Dashboard, given: dict[str, Any]) -> dict[str, Any]
     )
     reasons = _by_partition(counted)
     total, partitions = Sums(), []
-    for partition in sorted(found.keys() | {of for of, one in ends.items() if one.get("heard") is not None}):
+    for partition in sorted(found.keys() | {of for of, one in ends.items() if "any" in one}):
         sums = _sums_of(found.get(partition, {}), ends.get(partition, {}), within, newest)
         total.add(sums)
         partitions.append(sums.row(dashboard, partition, reasons[partition]))
@@ -188,7 +188,7 @@ def _sums_of(group: Mapping[str, Any], ends: Mapping[str, Any], within: TimeRang
         int(group.get("over_records", 0)) if hours else 0,
         hours,
         max(hours - int(group.get("over_rows", 0)), 0),
-        ends.get("heard"),
+        ends.get("viewed", ends.get("any")),
     )
 
 

@@ -425,15 +425,16 @@ async def test_a_partition_that_stops_is_told_of_and_what_it_sends_later_correct
 async def test_partitions_are_found_at_the_ends_of_an_index(db: Database) -> None:
     rows = rows_of_quality({partition: dict.fromkeys(range(1000), (1, 0)) for partition in range(3)})
     await db["data_quality"].insert_many(rows)
-    pipeline = partitions_in("data_quality", "timestamp", "views", run=RUN, before=datetime_of(START_MS + 10 * HOUR_MS))
-    found = await db["data_quality"].aggregate(pipeline).to_list(None)
-    ends = {"first": datetime_of(START_MS), "newest": datetime_of(START_MS + 999 * HOUR_MS)}
-    heard = datetime_of(START_MS + 9 * HOUR_MS)
-    assert sorted(found, key=lambda one: one["_id"]) == [{"_id": at, **ends, "heard": heard} for at in range(3)]
-    command = {"aggregate": "data_quality", "pipeline": pipeline, "cursor": {}}
-    explained = await db.command({"explain": command, "verbosity": "executionStats"})
-    examined = sum(_numbers(explained, "totalDocsExamined")) + sum(_numbers(explained, "totalKeysExamined"))
-    assert 0 < examined < 100
+    for hour, ends in ((10, [0, 999, 9, 9]), (5_000, [0, 999, 999, 999])):
+        pipeline = partitions_in("data_quality", "timestamp", "views", datetime_of(START_MS + hour * HOUR_MS))
+        found = await db["data_quality"].aggregate(pipeline).to_list(None)
+        names = ("first", "newest", "viewed", "any")
+        at = {name: datetime_of(START_MS + end * HOUR_MS) for name, end in zip(names, ends, strict=True)}
+        assert sorted(found, key=lambda one: one["_id"]) == [{"_id": partition, **at} for partition in range(3)]
+        command = {"aggregate": "data_quality", "pipeline": pipeline, "cursor": {}}
+        explained = await db.command({"explain": command, "verbosity": "executionStats"})
+        examined = sum(_numbers(explained, "totalDocsExamined")) + sum(_numbers(explained, "totalKeysExamined"))
+        assert 0 < examined < 100
 
 
 def _numbers(value: Any, name: str) -> list[int]:
