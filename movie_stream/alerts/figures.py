@@ -114,11 +114,17 @@ class Reader:
         return first_ms - first_ms % rule.window_ms
 
     async def last(self, rule: Rule) -> int | None:
-        """The end of the last window that has any."""
+        """The end of the last window that has any; of the quality that has views, since records before the first view
+        are of no known time.
+        """
         result = source_of(rule)
-        start = str(Shape.of(result).start)
-        found = await self._of(result).find({"_run": Int64(self._run)}, {start: 1}).sort(start, -1).limit(1).to_list(1)
-        return timestamp_ms_of(found[0][start]) + (result.window.length_ms or 0) if found else None
+        shape = Shape.of(result)
+        start, of_run = str(shape.start), {"_run": Int64(self._run)}
+        for wanted in ([{**of_run, str(shape.views): {"$gt": 0}}] if rule.source == "quality" else []) + [of_run]:
+            cursor = self._of(result).find(wanted, {start: 1}).sort(start, -1).limit(1).max_time_ms(LIMIT_MS)
+            if found := await cursor.to_list(1):
+                return timestamp_ms_of(found[0][start]) + (result.window.length_ms or 0)
+        return None
 
     async def figures(self, rule: Rule, begin_ms: int, end_ms: int) -> Figures:
         """What the rule needs to know for its windows from one time to before another."""

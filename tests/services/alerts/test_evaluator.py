@@ -422,6 +422,15 @@ async def test_a_partition_that_stops_is_told_of_and_what_it_sends_later_correct
     assert await db["alerts"].find({}, {"_pass": 0}).sort("_id", 1).to_list(None) == bodies
 
 
+async def test_rubbish_before_any_view_is_not_the_end_of_what_there_is(db: Database) -> None:
+    """It stands at the hours of Kafka's clock, which may be years after the views that follow it."""
+    reader, rule = Reader(db, RUN, light_by(None)), QUALITY_RULES[0]
+    await db["data_quality"].insert_many(rows_of_quality({1: {20_000: (3, 3)}}))
+    assert await reader.last(rule) == START_MS + 20_001 * HOUR_MS
+    await db["data_quality"].insert_many(rows_of_quality({0: {1: (3, 0)}, 1: {2: (3, 0)}}))
+    assert await reader.last(rule) == START_MS + 3 * HOUR_MS
+
+
 async def test_partitions_are_found_at_the_ends_of_an_index(db: Database) -> None:
     rows = rows_of_quality({partition: dict.fromkeys(range(1000), (1, 0)) for partition in range(3)})
     await db["data_quality"].insert_many(rows)
