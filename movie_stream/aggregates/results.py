@@ -314,5 +314,6 @@ RESULTS: Final = (
             "max_delay_s": MaxDelay(),
             "refused": RefusedReasons(),
         },
+        indexes=({"timestamp": 1}, {"partition": 1, "timestamp": 1}),
     ),
 )

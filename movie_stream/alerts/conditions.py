@@ -118,16 +118,16 @@ def _(condition: Climbing, windows: Windows) -> Judged:
 
 @judge.register
 def _(condition: Quality, windows: Windows) -> Judged:
-    value = windows.series.at(condition.field, windows.starts, np.nan)
+    value = windows.series.known(condition.field, windows.starts)
     if condition.share_of is not None:
-        whole = windows.series.at(condition.share_of, windows.starts, np.nan)
+        whole = windows.series.known(condition.share_of, windows.starts)
         value = np.round(np.divide(value, whole, out=np.full(len(value), np.nan), where=whole > 0), 6)
     return _compared(value, condition.direction, condition.limit)
 
 
 @judge.register
 def _(condition: Light, windows: Windows) -> Judged:
-    value = windows.series.at("light", windows.starts, np.nan)
+    value = windows.series.known("light", windows.starts)
     worst = float(LIGHTS.index(condition.light))
     return Judged(value >= worst, value, np.full(len(value), worst))
 

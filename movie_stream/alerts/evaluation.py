@@ -14,7 +14,7 @@ import numpy as np
 
 from movie_stream.alerts.conditions import Judged, Windows, judge
 from movie_stream.alerts.rules import EACH, Beyond, BeyondUsual, Quality, RatingFalling, Rule
-from movie_stream.alerts.series import NOTHING, Series
+from movie_stream.alerts.series import NOTHING, Reasons, Series
 from movie_stream.columnar.columns import Bools, Ints
 
 _AT_ONCE: Final = 20_000
@@ -39,6 +39,8 @@ class Streak:
     """What people called the subject in that window, where that is another name."""
     end_ms: int | None = None
     """The end of its last window; None while the windows that are known end with it."""
+    reasons: Reasons = ()
+    """Of a verdict on the quality of data: which figures of that window are beyond their limits."""
 
 
 @dataclass(slots=True)
@@ -141,6 +143,7 @@ class Evaluation:
             float(judged.threshold[at]),
             None if judged.usual is None else float(judged.usual[at]),
             series.labels.get(int(starts[at])),
+            reasons=series.reasons_at(int(starts[at])),
         )
 
     def _joined(self, before: Streak, after: Streak) -> Streak:

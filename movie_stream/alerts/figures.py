@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from bson.int64 import Int64
@@ -19,15 +20,15 @@ from movie_stream.aggregates.shape import Shape
 from movie_stream.alerts.conditions import looks_back
 from movie_stream.alerts.expectations import LIGHTS
 from movie_stream.alerts.kinds import QUALITY
+from movie_stream.alerts.quality import PARTITION, firsts_in, silence_of
 from movie_stream.alerts.rules import ALL, EACH, RatingFalling, Rule
-from movie_stream.alerts.series import Series, Verdicts
+from movie_stream.alerts.series import Reasons, Series, Silence, Verdicts
 from movie_stream.errors import MovieStreamError
 from movie_stream.events.moment import datetime_of, timestamp_ms_of
 from movie_stream.mongo.client import Database, majority_acknowledged
 
 LIMIT_MS: Final = 20_000
 """How long MongoDB may work on one query."""
-_PARTITION: Final = "partition"
 
 Range = tuple[int, int]
 
@@ -113,11 +114,17 @@ class Reader:
         return first_ms - first_ms % rule.window_ms
 
     async def last(self, rule: Rule) -> int | None:
-        """The end of the last window that has any."""
+        """The end of the last window that has any; of the quality that has views, since records before the first view
+        are of no known time.
+        """
         result = source_of(rule)
-        start = str(Shape.of(result).start)
-        found = await self._of(result).find({"_run": Int64(self._run)}, {start: 1}).sort(start, -1).limit(1).to_list(1)
-        return timestamp_ms_of(found[0][start]) + (result.window.length_ms or 0) if found else None
+        shape = Shape.of(result)
+        start, of_run = str(shape.start), {"_run": Int64(self._run)}
+        for wanted in ([{**of_run, str(shape.views): {"$gt": 0}}] if rule.source == "quality" else []) + [of_run]:
+            cursor = self._of(result).find(wanted, {start: 1}).sort(start, -1).limit(1).max_time_ms(LIMIT_MS)
+            if found := await cursor.to_list(1):
+                return timestamp_ms_of(found[0][start]) + (result.window.length_ms or 0)
+        return None
 
     async def figures(self, rule: Rule, begin_ms: int, end_ms: int) -> Figures:
         """What the rule needs to know for its windows from one time to before another."""
@@ -197,15 +204,32 @@ class Reader:
     async def _quality(self, rule: Rule, ranges: Sequence[Range]) -> Figures:
         result = source_of(rule)
         shape = Shape.of(result)
-        start = str(shape.start)
+        start, views = str(shape.start), str(shape.views)
         numbers = [column.name for column in shape.fields if column.kind in ("count", "number")]
+        counts = [column.name for column in shape.fields if column.kind == "count" and column.name != PARTITION]
+        # Before the rows: of a partition whose first row comes in between nothing is said but what its rows say.
+        pipeline = firsts_in(result.collection, start, views, self._run)
+        silences: dict[str, Silence | None] = {}
+        async for partition in self._of(result).aggregate(pipeline, maxTimeMS=LIMIT_MS):
+            first = partition.get("first")
+            first_ms = timestamp_ms_of(first) if isinstance(first, datetime) else None
+            silences[str(partition["_id"])] = silence_of(first_ms, counts, self._light)
         rows: defaultdict[str, list[tuple[int, dict[str, float | None]]]] = defaultdict(list)
+        reasons: defaultdict[str, dict[int, Reasons]] = defaultdict(dict)
         async for document in self._of(result).find(self._within(start, ranges)).max_time_ms(LIMIT_MS):
+            of, at_ms = str(document.get(PARTITION)), timestamp_ms_of(document[start])
             figures: dict[str, float | None] = {name: document.get(name) for name in numbers}
             if self._light is not None:
-                figures["light"] = float(LIGHTS.index(self._light(document)))
-            rows[str(document.get(_PARTITION))].append((timestamp_ms_of(document[start]), figures))
-        return Figures({of: Series.of(each) for of, each in rows.items()})
+                found = self._light(document)
+                figures["light"] = float(LIGHTS.index(found.light))
+                reasons[of][at_ms] = found.reasons
+            rows[of].append((at_ms, figures))
+        return Figures(
+            {
+                of: Series.of(rows.get(of, ()), reasons=reasons.get(of, {}), silence=silences.get(of))
+                for of in {*rows, *silences}
+            }
+        )
 
 
 def _merged(ranges: Iterable[Range]) -> list[Range]:

@@ -9,12 +9,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from movie_stream.alerts.expectations import Light
+from movie_stream.alerts.expectations import Found, Verdict
 from movie_stream.columnar.columns import Ints
 
 Floats = NDArray[np.float64]
-Verdicts = Callable[[Mapping[str, Any]], Light]
-"""The verdict on a document of `data_quality`: grey, green, yellow or red."""
+Verdicts = Callable[[Mapping[str, Any]], Verdict]
+"""The verdict on a document of `data_quality`."""
+Reasons = tuple[Found, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """What a window without figures counts as, from a time on: there the subject is known to have had none."""
+
+    from_ms: int
+    figures: Mapping[str, float]
+    reasons: Reasons = ()
+    """Which of them are beyond their limits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,23 +40,51 @@ class Series:
     starts: Ints
     columns: Mapping[str, Floats]
     labels: Mapping[int, str] = field(default_factory=dict)
-    """What people call the subject, by window."""
+    """What people called the subject, by window."""
+    reasons: Mapping[int, Reasons] = field(default_factory=dict)
+    """Of the quality of data: which figures are beyond their limits, by window."""
+    silence: Silence | None = None
+    """None where nothing is known of a window without figures."""
 
     @classmethod
-    def of(cls, rows: Iterable[tuple[int, Mapping[str, float | None]]], labels: Mapping[int, str] = {}) -> Series:
+    def of(
+        cls,
+        rows: Iterable[tuple[int, Mapping[str, float | None]]],
+        labels: Mapping[int, str] = {},
+        reasons: Mapping[int, Reasons] = {},
+        silence: Silence | None = None,
+    ) -> Series:
         """The series of these rows, each with the start of its window. None is not known."""
         ordered = sorted(rows, key=lambda row: row[0])
         names = dict.fromkeys(name for _, figures in ordered for name in figures)
         columns = {name: np.array([_number(figures.get(name)) for _, figures in ordered], np.float64) for name in names}
-        return cls(np.array([start for start, _ in ordered], np.int64), columns, labels)
+        return cls(np.array([start for start, _ in ordered], np.int64), columns, labels, reasons, silence)
 
-    def at(self, column: str, starts: Ints, missing: float = 0.0) -> Floats:
+    def at(self, column: str, starts: Ints, missing: float | Floats = 0.0) -> Floats:
         """A column at these windows; `missing` where there is no figure."""
         values = self.columns.get(column)
         if values is None or not len(values):
-            return np.full(starts.shape, missing)
+            return np.full(starts.shape, missing, np.float64)
         places = np.minimum(np.searchsorted(self.starts, starts), len(values) - 1)
         return np.where(self.starts[places] == starts, values[places], missing)
+
+    def known(self, column: str, starts: Ints) -> Floats:
+        """A column at these windows; where there is no figure what silence counts as, or NaN where nothing is known.
+
+        >>> series = Series.of([(0, {"records": 3})], silence=Silence(0, {"records": 0.0}))
+        >>> series.known("records", np.array([-3_600_000, 0, 3_600_000])).tolist()
+        [nan, 3.0, 0.0]
+        """
+        missing = np.full(starts.shape, np.nan)
+        if self.silence is not None:
+            missing[starts >= self.silence.from_ms] = self.silence.figures.get(column, np.nan)
+        return self.at(column, starts, missing)
+
+    def reasons_at(self, start_ms: int) -> Reasons:
+        """Which figures of a window are beyond their limits."""
+        if self.silence is None or start_ms < self.silence.from_ms or self.has(np.array([start_ms])).all():
+            return self.reasons.get(start_ms, ())
+        return self.silence.reasons
 
     def has(self, starts: Ints) -> NDArray[np.bool_]:
         """At which of these windows there are figures."""
@@ -56,11 +95,13 @@ class Series:
         return found
 
     def within(self, first_ms: int, last_ms: int) -> bool:
-        """Whether there are figures of any window that starts between these times, or at one of them.
+        """Whether anything is known of a window that starts between these times, or at one of them.
 
         >>> Series.of([(0, {"views": 3})]).within(1, 60_000)
         False
         """
+        if self.silence is not None and self.silence.from_ms <= last_ms:
+            return True
         place = int(np.searchsorted(self.starts, first_ms))
         return place < len(self.starts) and int(self.starts[place]) <= last_ms
 

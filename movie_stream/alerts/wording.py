@@ -73,7 +73,22 @@ def text_of(rule: Rule, streak: Streak) -> str:
             what = f"{field} of {share}" if share else field
             return f"partition {of}: {what} {value} in the hour from {at}, {direction} {threshold}"
         case Light():
-            return f"partition {of}: quality {LIGHTS[int(streak.value)]} in the hour from {at}"
+            return f"partition {of}: quality {LIGHTS[int(streak.value)]} in the hour from {at}{_because(streak)}"
+
+
+def _because(streak: Streak) -> str:
+    """Which figures are beyond their limits, the worst first.
+
+    >>> from movie_stream.alerts.expectations import Found
+    >>> reasons = (Found("completeness", 0.0, "red", 0.5), Found("bad", 0.025, "yellow", 0.01))
+    >>> _because(Streak("0", 0, 1, 3.0, 0, 3.0, reasons=reasons))
+    ': completeness 0, below 0.5; bad 0.025, above 0.01'
+    """
+    said = [
+        f"{of.figure} {_number(of.value)}, {'below' if of.figure == 'completeness' else 'above'} {_number(of.limit)}"
+        for of in streak.reasons
+    ]
+    return f": {'; '.join(said)}" if said else ""
 
 
 def _number(value: float | None) -> str:

@@ -126,8 +126,9 @@ class Reason(BaseModel):
 
 
 class QualityOf(BaseModel):
-    """The records of a source partition, or of all of them; `completeness` is a share of the expected records, of the
-    hours that are over, and `reasons` are the ten largest.
+    """The records of a source partition, or of all of them; `completeness` is a share of the expected records of the
+    `hours` that are over, of which the `empty_hours` had none. `heard` is the last hour with records before the end of
+    the range, in the range or not, and `reasons` are the ten largest.
     """
 
     partition: int | None
@@ -145,15 +146,19 @@ class QualityOf(BaseModel):
     avg_delay_s: float | None
     max_delay_s: float | None
     completeness: float | None
+    hours: int
+    empty_hours: int
+    heard: datetime | None
     reasons: list[Reason]
 
 
 class QualityPanel(Ranged):
-    """What the records of a range are worth; `newest` is the newest hour of stream time in it, and `light` the worst of
-    all that are below.
+    """What the records of a range are worth; `newest` is the newest hour of stream time in it, `over_until` that of the
+    whole stream, before which hours are over, and `light` the worst of all that are below.
     """
 
     newest: datetime | None
+    over_until: datetime | None
     light: Light
     total: QualityOf | None
     partitions: list[QualityOf]

@@ -1,7 +1,8 @@
 """`/quality`: what the records of a range are worth, of each source partition and of all, by what is expected of them.
 
-Figures of hours are added up; a mean delay is weighed by the views that it is of. The hours are those of stream time,
-so that of each partition its newest hour in the range may not be over: completeness leaves it out.
+Figures of hours are added up; a mean delay is weighed by the views that it is of. The hours are those of stream time.
+An hour is over once any partition has got beyond it: completeness is of these, from a partition's first one on, and one
+without a document has no records. So a partition that is silent while the others go on is there, and incomplete.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from movie_stream.aggregates.fields import Key
 from movie_stream.alerts.expectations import LIGHTS, Verdict, verdict
+from movie_stream.alerts.quality import PARTITION, partitions_in
 from movie_stream.events.moment import timestamp_ms_of
 from movie_stream.web.dashboard import Dashboard
 from movie_stream.web.figures import HOUR_MS
+from movie_stream.web.ranges import TimeRange
 from movie_stream.web.stored import QUALITY
 
 _MOST_PARTITIONS: Final = 10_000
@@ -43,6 +45,10 @@ class Sums:
     over_records: int = 0
     """Those of hours that are over."""
     over_hours: int = 0
+    empty_hours: int = 0
+    """Of these, the ones without records."""
+    heard: datetime | None = None
+    """The start of the last hour with records before the end of the range, be it in the range or not."""
 
     def add(self, other: Sums) -> None:
         """Adds them."""
@@ -54,6 +60,8 @@ class Sums:
         self.most_new_genres = max(self.most_new_genres, other.most_new_genres)
         self.over_records += other.over_records
         self.over_hours += other.over_hours
+        self.empty_hours += other.empty_hours
+        self.heard = max((one for one in (self.heard, other.heard) if one is not None), default=None)
 
     @property
     def avg_delay_s(self) -> float | None:
@@ -83,6 +91,9 @@ class Sums:
             "avg_delay_s": self.avg_delay_s,
             "max_delay_s": self.longest_s,
             "completeness": self.over_records / (expected * self.over_hours) if expected and self.over_hours else None,
+            "hours": self.over_hours,
+            "empty_hours": self.empty_hours,
+            "heard": self.heard,
             "reasons": [
                 {"kind": kind, "reason": reason, "count": count} for (kind, reason), count in largest[:_REASONS_SHOWN]
             ],
@@ -93,11 +104,23 @@ async def quality(dashboard: Dashboard, given: dict[str, Any]) -> dict[str, Any]
     """The answer of `/quality`."""
     within, asker = await dashboard.range_of(given), dashboard.asker
     match = within.touched(QUALITY.start, HOUR_MS)
-    groups = await asker.once(
-        ("quality", within.since, within.until),
-        lambda: asker.aggregate(QUALITY.collection, [{"$match": match}, {"$group": _GROUP}], _MOST_PARTITIONS),
+    known = await asker.once(
+        ("quality partitions", within.until),
+        lambda: asker.aggregate(
+            QUALITY.collection,
+            partitions_in(QUALITY.collection, QUALITY.start, QUALITY.views, within.until),
+            _MOST_PARTITIONS,
+        ),
     )
-    groups = [group for group in groups if isinstance(group["_id"], int)]
+    ends = {one["_id"]: one for one in known if isinstance(one["_id"], int)}
+    newest = max((of for one in ends.values() if isinstance(of := one.get("newest"), datetime)), default=None)
+    groups = await asker.once(
+        ("quality", within.since, within.until, newest),
+        lambda: asker.aggregate(
+            QUALITY.collection, [{"$match": match}, {"$group": _grouped(newest)}], _MOST_PARTITIONS
+        ),
+    )
+    found = {group["_id"]: group for group in groups if isinstance(group["_id"], int)}
     counted = await asker.once(
         ("quality reasons", within.since, within.until),
         lambda: asker.aggregate(
@@ -106,19 +129,19 @@ async def quality(dashboard: Dashboard, given: dict[str, Any]) -> dict[str, Any]
             _MOST_REASONS,
         ),
     )
-    newest = await _records_of_newest_hours(dashboard, groups)
     reasons = _by_partition(counted)
     total, partitions = Sums(), []
-    for group in sorted(groups, key=lambda one: int(one["_id"])):
-        sums = _sums_of(group, newest)
+    for partition in sorted(found.keys() | {of for of, one in ends.items() if "any" in one}):
+        sums = _sums_of(found.get(partition, {}), ends.get(partition, {}), within, newest)
         total.add(sums)
-        partitions.append(sums.row(dashboard, group["_id"], reasons[group["_id"]]))
+        partitions.append(sums.row(dashboard, partition, reasons[partition]))
     all_reasons = sum(reasons.values(), Counter[tuple[str, str]]())
     rows = [total.row(dashboard, None, all_reasons), *partitions] if partitions else []
     return {
         "since": within.since,
         "until": within.until,
-        "newest": max((group["last"] for group in groups if isinstance(group["last"], datetime)), default=None),
+        "newest": max((of for group in found.values() if isinstance(of := group["last"], datetime)), default=None),
+        "over_until": newest,
         "light": max((row["light"] for row in rows), key=LIGHTS.index, default="grey"),
         "total": rows[0] if rows else None,
         "partitions": partitions,
@@ -129,56 +152,57 @@ _OF_VIEWS: Final = {"$cond": [{"$gt": [f"${QUALITY.views}", 0]}, f"${QUALITY.sta
 """The start of an hour with views; those without lie before the first view, at the time of Kafka's clock."""
 _TIMED: Final = {"$cond": [{"$gt": ["$avg_delay_s", None]}, f"${QUALITY.views}", 0]}
 _GROUP: Final[Mapping[str, Any]] = {
-    "_id": "$partition",
+    "_id": f"${PARTITION}",
     **{name: {"$sum": f"${name}"} for name in _SUMS},
-    "first": {"$min": _OF_VIEWS},
     "last": {"$max": _OF_VIEWS},
-    "of_views": {"$sum": {"$cond": [{"$gt": [f"${QUALITY.views}", 0]}, "$records", 0]}},
     "delay_s": {"$sum": {"$multiply": [{"$ifNull": ["$avg_delay_s", 0]}, f"${QUALITY.views}"]}},
     "timed": {"$sum": _TIMED},
     "longest_s": {"$max": "$max_delay_s"},
     "most_new_genres": {"$max": "$new_genres"},
 }
 _REASONS: Final[Mapping[str, Any]] = {
-    "_id": {"p": "$partition", "k": f"${QUALITY.entries}.kind", "r": f"${QUALITY.entries}.reason"},
+    "_id": {"p": f"${PARTITION}", "k": f"${QUALITY.entries}.kind", "r": f"${QUALITY.entries}.reason"},
     "count": {"$sum": f"${QUALITY.entries}.count"},
 }
 
 
-async def _records_of_newest_hours(dashboard: Dashboard, groups: Iterable[Mapping[str, Any]]) -> dict[Any, int]:
-    """By partition; nothing is asked where nothing is expected."""
-    if not dashboard.expectations.records_per_hour:
-        return {}
-    result = QUALITY.shape.result
-    ids = [
-        result.document_id(Key(result.window, timestamp_ms_of(group["last"]), str(group["_id"])))
-        for group in groups
-        if isinstance(group["last"], datetime)
-    ]
-    asker = dashboard.asker
-    found = await asker.once(
-        ("quality newest", *ids),
-        lambda: asker.find(
-            QUALITY.collection, {"_id": {"$in": ids}}, ["partition", "records"], [("_id", 1)], max(len(ids), 1)
-        ),
-    )
-    return {one.get("partition"): int(one.get("records") or 0) for one in found}
+def _grouped(newest: datetime | None) -> dict[str, Any]:
+    """The sums by partition, among them those of hours with views that are over."""
+    over = {"$and": [{"$gt": [f"${QUALITY.views}", 0]}, {"$lt": [f"${QUALITY.start}", newest]}]}
+    return {
+        **_GROUP,
+        "over_records": {"$sum": {"$cond": [over, "$records", 0]}},
+        "over_rows": {"$sum": {"$cond": [over, 1, 0]}},
+    }
 
 
-def _sums_of(group: Mapping[str, Any], newest: Mapping[Any, int]) -> Sums:
-    first, last, partition = group["first"], group["last"], group["_id"]
-    hours = 0
-    if partition in newest and isinstance(first, datetime) and isinstance(last, datetime):
-        hours = (timestamp_ms_of(last) - timestamp_ms_of(first)) // HOUR_MS
+def _sums_of(group: Mapping[str, Any], ends: Mapping[str, Any], within: TimeRange, newest: datetime | None) -> Sums:
+    """Of one partition; where it has no document in the range, the group is empty."""
+    hours = _hours_over(ends.get("first"), within, newest)
     return Sums(
-        Counter({name: int(group[name]) for name in _SUMS}),
-        float(group["delay_s"]),
-        int(group["timed"]),
-        group["longest_s"],
-        int(group["most_new_genres"] or 0),
-        max(int(group["of_views"]) - newest[partition], 0) if hours else 0,
+        Counter({name: int(group.get(name, 0)) for name in _SUMS}),
+        float(group.get("delay_s", 0)),
+        int(group.get("timed", 0)),
+        group.get("longest_s"),
+        int(group.get("most_new_genres") or 0),
+        int(group.get("over_records", 0)) if hours else 0,
         hours,
+        max(hours - int(group.get("over_rows", 0)), 0),
+        ends.get("viewed", ends.get("any")),
     )
+
+
+def _hours_over(first: Any, within: TimeRange, newest: datetime | None) -> int:
+    """How many hours the range touches, from a partition's first one on, that are over by the stream's newest hour."""
+    if not isinstance(first, datetime) or newest is None:
+        return 0
+    begin_ms, end_ms = timestamp_ms_of(first), timestamp_ms_of(newest)
+    if within.since is not None:
+        since_ms = timestamp_ms_of(within.since)
+        begin_ms = max(begin_ms, since_ms - since_ms % HOUR_MS)
+    if within.until is not None:
+        end_ms = min(end_ms, -(-timestamp_ms_of(within.until) // HOUR_MS) * HOUR_MS)
+    return max(end_ms - begin_ms, 0) // HOUR_MS
 
 
 def _by_partition(counted: Iterable[Mapping[str, Any]]) -> defaultdict[Any, Counter[tuple[str, str]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,7 +20,7 @@ from movie_stream.alerts.completeness import Completeness
 from movie_stream.alerts.evaluator import Evaluator, Topics
 from movie_stream.alerts.figures import Figures, Reader
 from movie_stream.alerts.kinds import quality_fields
-from movie_stream.alerts.quality import light_by
+from movie_stream.alerts.quality import light_by, partitions_in
 from movie_stream.alerts.rules import ALL, EACH, Beyond, Light, Quality, Rule
 from movie_stream.alerts.store import LeaseLost, Store
 from movie_stream.events.moment import datetime_of, timestamp_ms_of
@@ -324,28 +324,35 @@ async def test_silence_is_told_by_the_clock_while_all_is_counted(
         assert alerts == []
 
 
-async def test_the_quality_of_a_partition(db: Database) -> None:
-    publisher = Publisher(db)
-    for hour in range(4):
-        await publisher.publish(hour, 1)
+def rows_of_quality(by_hour: Mapping[int, Mapping[int, tuple[int, int]]]) -> list[dict[str, Any]]:
+    """Documents of `data_quality` of partitions and hours, with so many records, of which so many are bad."""
     counts = dict.fromkeys(quality_fields(), Int64(0))
-    rows = [
+    return [
         {
             **counts,
             "_id": f"data_quality_{partition}_{hour}",
             "timestamp": datetime_of(START_MS + hour * HOUR_MS),
             "partition": Int64(partition),
-            "records": Int64(100),
-            "views": Int64(100 - bad),
+            "records": Int64(records),
+            "views": Int64(records - bad),
             "bad": Int64(bad),
             "refused": [],
             "_rev": [Int64(1)],
             "_run": Int64(RUN),
         }
-        for partition, of_hours in enumerate([[0, 9, 9, 0], [0, 0, 0, 0]])
-        for hour, bad in enumerate(of_hours)
+        for partition, hours in by_hour.items()
+        for hour, (records, bad) in hours.items()
     ]
-    await db["data_quality"].insert_many(rows)
+
+
+async def test_the_quality_of_a_partition(db: Database) -> None:
+    publisher = Publisher(db)
+    for hour in range(4):
+        await publisher.publish(hour, 1)
+    bad = [0, 9, 9, 0]
+    await db["data_quality"].insert_many(
+        rows_of_quality({0: {hour: (100, bad[hour]) for hour in range(4)}, 1: dict.fromkeys(range(4), (100, 0))})
+    )
     rules = (
         Rule("bad", "quality", Quality("bad", "above", 0.05, "records"), EACH, HOUR_MS, wait_ms=0),
         Rule("red", "quality", Light("red"), EACH, HOUR_MS, wait_ms=0),
@@ -357,6 +364,94 @@ async def test_the_quality_of_a_partition(db: Database) -> None:
         ("bad", "0", 2, 0.09),
         ("red", "0", 2, 3.0),
     ]
+    assert alerts[1]["text"] == "partition 0: quality red in the hour from 2024-10-31 01:00 UTC: bad 0.09, above 0.05"
+
+
+QUALITY_RULES = (
+    Rule("few", "quality", Quality("records", "below", 1.0), EACH, HOUR_MS, 2, wait_ms=0),
+    Rule("red", "quality", Light("red"), EACH, HOUR_MS, wait_ms=0),
+    Rule("share", "quality", Quality("bad", "below", 1.0, "records"), EACH, HOUR_MS, wait_ms=0),
+)
+
+
+def of_quality(db: Database, holder: str) -> Evaluator:
+    reader = Reader(db, RUN, light_by({"records_per_hour": 100}))
+    return Evaluator(Store(db, RUN, holder), reader, QUALITY_RULES, TOPICS, timedelta())
+
+
+async def alerts_of_quality(db: Database) -> list[Any]:
+    alerts = await db["alerts"].find({"state": {"$ne": "withdrawn"}}).sort("_id", 1).to_list(None)
+    return [
+        (of["rule"], of["subject"], (timestamp_ms_of(of["start"]) - START_MS) // HOUR_MS, of["windows"], of["open"])
+        for of in alerts
+        if of["rule"] != "share"
+    ]
+
+
+async def test_a_partition_that_stops_is_told_of_and_what_it_sends_later_corrects_it(db: Database) -> None:
+    """The second has no record after its first hour, and the third none at all but rubbish before any view."""
+    publisher = Publisher(db)
+    for hour in range(6):
+        await publisher.publish(hour, 1)
+    documents = rows_of_quality({0: dict.fromkeys(range(6), (100, 0)), 1: {1: (100, 0)}, 2: {0: (3, 3)}})
+    old = [{**of, "_id": f"old {of['_id']}", "_run": Int64(RUN - 1)} for of in rows_of_quality({1: {0: (100, 0)}})]
+    await db["data_quality"].insert_many([*documents, *old])
+    of = of_quality(db, "one")
+    await settle(of)
+    wanted = [("few", "1", 2, 3, True), ("red", "1", 2, 3, True), ("red", "2", 0, 1, False)]
+    assert await alerts_of_quality(db) == wanted
+    [alert] = await db["alerts"].find({"rule": "red", "subject": "1"}).to_list(None)
+    assert alert["text"].endswith("quality red in the hour from 2024-10-31 02:00 UTC: completeness 0, below 0.5")
+    shares = await db["alerts"].find({"rule": "share", "subject": "1"}).to_list(None)
+    assert [share["windows"] for share in shares] == [1], "a share of nothing is none"
+
+    completeness = Completeness(db, RUN, {"data_quality": HOUR_MS}, timedelta(minutes=1))
+    await db["data_quality"].insert_many(rows_of_quality({1: {3: (100, 0)}}))
+    await completeness.published(0, {0: publisher.newest_ms}, {("data_quality", START_MS + 3 * HOUR_MS)})
+    await settle(of)
+    wanted = [("red", "1", 2, 1, False), ("red", "1", 4, 1, True), ("red", "2", 0, 1, False)]
+    assert await alerts_of_quality(db) == wanted
+    bodies = await db["alerts"].find({"state": {"$ne": "withdrawn"}}, {"_pass": 0}).sort("_id", 1).to_list(None)
+
+    await of.store.release()
+    for name in ("alerts", "_alerting"):  # a replay
+        await db[name].delete_many({})
+    completeness.forget(0)
+    await completeness.published(0, {0: publisher.newest_ms}, ())
+    await settle(of_quality(db, "two"))
+    assert await db["alerts"].find({}, {"_pass": 0}).sort("_id", 1).to_list(None) == bodies
+
+
+async def test_rubbish_before_any_view_is_not_the_end_of_what_there_is(db: Database) -> None:
+    """It stands at the hours of Kafka's clock, which may be years after the views that follow it."""
+    reader, rule = Reader(db, RUN, light_by(None)), QUALITY_RULES[0]
+    await db["data_quality"].insert_many(rows_of_quality({1: {20_000: (3, 3)}}))
+    assert await reader.last(rule) == START_MS + 20_001 * HOUR_MS
+    await db["data_quality"].insert_many(rows_of_quality({0: {1: (3, 0)}, 1: {2: (3, 0)}}))
+    assert await reader.last(rule) == START_MS + 3 * HOUR_MS
+
+
+async def test_partitions_are_found_at_the_ends_of_an_index(db: Database) -> None:
+    rows = rows_of_quality({partition: dict.fromkeys(range(1000), (1, 0)) for partition in range(3)})
+    await db["data_quality"].insert_many(rows)
+    for hour, ends in ((10, [0, 999, 9, 9]), (5_000, [0, 999, 999, 999])):
+        pipeline = partitions_in("data_quality", "timestamp", "views", datetime_of(START_MS + hour * HOUR_MS))
+        found = await db["data_quality"].aggregate(pipeline).to_list(None)
+        names = ("first", "newest", "viewed", "any")
+        at = {name: datetime_of(START_MS + end * HOUR_MS) for name, end in zip(names, ends, strict=True)}
+        assert sorted(found, key=lambda one: one["_id"]) == [{"_id": partition, **at} for partition in range(3)]
+        command = {"aggregate": "data_quality", "pipeline": pipeline, "cursor": {}}
+        explained = await db.command({"explain": command, "verbosity": "executionStats"})
+        examined = sum(_numbers(explained, "totalDocsExamined")) + sum(_numbers(explained, "totalKeysExamined"))
+        assert 0 < examined < 100
+
+
+def _numbers(value: Any, name: str) -> list[int]:
+    """All figures of this name, wherever they stand."""
+    if isinstance(value, dict):
+        own = [int(value[name])] if name in value else []
+        return own + [one for key, of in value.items() if key != name for one in _numbers(of, name)]
+    return [one for of in value for one in _numbers(of, name)] if isinstance(value, list) else []
 
 
 async def test_a_rule_that_fails_holds_up_no_other(db: Database) -> None:

@@ -77,20 +77,66 @@ async def test_figures_are_sums_over_the_hours(stored: Settings) -> None:
 
 async def test_a_range_has_the_hours_that_it_touches(stored: Settings) -> None:
     answer = await quality(stored, since=moment(NOON_MS + HOUR_MS * 1.5), until=moment(NOON_MS + HOUR_MS * 3 + 1))
-    assert [(one["partition"], one["records"]) for one in answer["partitions"]] == [(0, HOURS[1] + HOURS[3])]
+    assert [(one["partition"], one["records"]) for one in answer["partitions"]] == [(0, HOURS[1] + HOURS[3]), (1, 0)]
     assert answer["newest"] == moment(NOON_MS + 3 * HOUR_MS)
+    assert answer["over_until"] == moment(NOON_MS + 4 * HOUR_MS)
     nothing = await quality(stored, since="2001-01-01T00:00:00Z", until="2002-01-01T00:00:00Z")
     assert (nothing["total"], nothing["partitions"], nothing["light"], nothing["newest"]) == (None, [], "grey", None)
 
 
 async def test_completeness_is_of_the_hours_that_are_over(stored: Settings, tmp_path: Path) -> None:
-    """An hour without records counts; the newest of each partition does not."""
+    """An hour without records counts; the newest of the stream does not, nor do records before the first view."""
     answer = await quality(expecting(stored, tmp_path, "records_per_hour = 25\nbad = []"))
     first, second = answer["partitions"]
-    assert first["completeness"] == sum(HOURS[:-1]) / (25 * 4) == answer["total"]["completeness"]
-    assert second["completeness"] is None
-    assert (first["light"], second["light"], answer["light"]) == ("yellow", "green", "yellow")
+    assert first["completeness"] == sum(HOURS[:-1]) / (25 * 4)
+    assert second["completeness"] == 2 / (25 * 4)
+    assert answer["total"]["completeness"] == (sum(HOURS[:-1]) + 2) / (25 * 8)
+    assert (first["light"], second["light"], answer["light"]) == ("yellow", "red", "red")
     assert first["judged"][0] == {"figure": "completeness", "value": 0.8, "light": "yellow", "limit": 0.9}
+
+
+def silence(answer: Any) -> list[Any]:
+    """What is said of each partition's silence."""
+    names = ("partition", "records", "hours", "empty_hours", "light", "heard")
+    return [tuple(one[name] for name in names) for one in answer["partitions"]]
+
+
+async def test_a_partition_that_died_is_there_and_says_since_when(stored: Settings, tmp_path: Path) -> None:
+    """In a range with its end, in one without a record of it, and in one that is over by none."""
+    expected = expecting(stored, tmp_path, "records_per_hour = 5\nbad = []")
+    heard, last = moment(NOON_MS), moment(NOON_MS + 4 * HOUR_MS)
+    at = [moment(NOON_MS + hour * HOUR_MS) for hour in range(8)]
+    until = await quality(expected, since=moment(NOON_MS - HOUR_MS), until=at[5])
+    assert silence(until) == [(0, sum(HOURS), 4, 1, "green", last), (1, 2, 4, 3, "red", heard)]
+    without = await quality(expected, since=at[3], until=at[5])
+    assert silence(without) == [(0, 35, 1, 0, "green", last), (1, 0, 1, 1, "red", heard)]
+    assert (without["light"], without["total"]["hours"], without["total"]["heard"]) == ("red", 2, last)
+    empty = await quality(expected, since=at[2], until=at[3])
+    assert silence(empty) == [(0, 0, 1, 1, "red", at[1]), (1, 0, 1, 1, "red", heard)]
+    later = await quality(expected, since=at[6], until=at[7])
+    assert silence(later) == [(0, 0, 0, 0, "grey", last), (1, 0, 0, 0, "grey", heard)]
+    unexpected = await quality(stored, since=at[3], until=at[5])
+    assert [one["light"] for one in unexpected["partitions"]] == ["green", "grey"]
+
+
+async def test_a_range_without_bounds_is_of_all_hours(stored: Settings, tmp_path: Path) -> None:
+    answer = await quality(expecting(stored, tmp_path, "records_per_hour = 5\nbad = []"), last="all")
+    assert silence(answer) == [
+        (0, sum(HOURS), 4, 1, "green", moment(NOON_MS + 4 * HOUR_MS)),
+        (1, 3, 4, 3, "red", moment(NOON_MS)),
+    ]
+
+
+async def test_what_has_no_views_yet_is_not_incomplete(settings: Settings, tmp_path: Path) -> None:
+    """Nobody knows which hour of the stream its records are of."""
+    rubbish = [[(0, NOON_MS, b"rubbish")], [(0, NOON_MS, b"rubbish"), (1, NOON_MS + 2 * HOUR_MS, b"rubbish")]]
+    async with opened(settings) as db:
+        await ensure(db)
+        await store(db, {"data_quality": reference.expected(rubbish).documents["data_quality"]})
+    answer = await quality(expecting(settings, tmp_path, "records_per_hour = 5\nbad = []"))
+    heard = [moment(NOON_MS), moment(NOON_MS + 2 * HOUR_MS)]
+    assert silence(answer) == [(0, 1, 0, 0, "green", heard[0]), (1, 2, 0, 0, "green", heard[1])]
+    assert (answer["over_until"], answer["newest"]) == (None, None)
 
 
 async def test_new_genres_are_judged_by_the_hour(stored: Settings, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import { between, moment, number, percent, span, t } from "../i18n.js";
 import { state } from "../panel.js";
 
 const SHAPES = { green: "✓", yellow: "!", red: "✕", grey: "–" };
+const WORST_FIRST = ["red", "yellow", "grey", "green"];
 const REASONS = 5;
 
 /** The facts, in the order in which they are shown: the figure by which it is judged, and its text. */
@@ -42,6 +43,8 @@ export const quality = {
     share("bad", "records"),
     share("late", "records"),
     { label: t("quality.completeness"), kind: "number", cell: (row) => percent(row.completeness, 1) },
+    { label: t("quality.empty_hours"), kind: "number", cell: (row) => (row.hours ? `${number(row.empty_hours)} / ${number(row.hours)}` : "–") },
+    { label: t("quality.heard"), kind: "faint", cell: (row) => moment(row.heard) },
     { label: t("quality.delay"), kind: "number", cell: (row) => delay(row.avg_delay_s) },
     { label: t("quality.longest"), kind: "number", cell: (row) => delay(row.max_delay_s) },
     share("without_rating", "views"),
@@ -69,14 +72,14 @@ class Lights {
     this.#root = panel.content;
   }
 
-  draw({ light, total, partitions }) {
+  draw({ light, total, partitions, over_until }) {
     const worst = partitions.filter((row) => row.light === light);
     const where = light === total.light || !worst.length ? "" : worst.map(nameOf).join(", ");
     const words = element("strong", {}, where ? t("quality.where", { light: t(`light.${light}`), where }) : t(`light.${light}`));
     this.#root.replaceChildren(
       element("p", { class: `verdict-line ${light}` }, lamp(light), words),
       element("dl", { class: "facts" }, ...FACTS.filter(({ when }) => !when || when(total)).map((fact) => factOf(fact, total))),
-      element("div", { class: "sides" }, partitionsOf(partitions), reasonsOf(total.reasons)),
+      element("div", { class: "sides" }, partitionsOf(partitions, over_until), reasonsOf(total.reasons)),
     );
   }
 }
@@ -88,13 +91,21 @@ function factOf({ name, figure, text }, row) {
   return element("div", {}, element("dt", {}, t(`quality.${name}`)), value, note);
 }
 
-function partitionsOf(partitions) {
-  const lines = partitions.map((row) => {
+/** What there is to be said of hours without records, and since when; of a partition that never fails nothing. */
+function silenceOf({ records, hours, empty_hours, heard }) {
+  const empty = empty_hours ? t("quality.empty_of", { n: empty_hours, of: number(hours) }) : null;
+  return [empty, (empty_hours || !records) && heard ? t("quality.heard_of", { time: moment(heard) }) : null];
+}
+
+function partitionsOf(partitions, over) {
+  const worstFirst = [...partitions].sort((one, other) => WORST_FIRST.indexOf(one.light) - WORST_FIRST.indexOf(other.light));
+  const lines = worstFirst.map((row) => {
     const why = row.judged.filter(({ limit }) => limit !== null).map((one) => `${t(`quality.${nameOfFigure(one)}`)} ${valueOf(one)} (${limitOf(one)})`);
-    const says = [t(`light.${row.light}`), t("quality.of_records", { n: row.records }), ...why].join(" · ");
+    const says = [t(`light.${row.light}`), t("quality.of_records", { n: row.records }), ...silenceOf(row), ...why].filter(Boolean).join(" · ");
     return element("li", {}, lamp(row.light), element("span", {}, element("strong", {}, nameOf(row)), ` ${says}`));
   });
-  return element("section", {}, element("h3", {}, t("quality.by_partition")), element("ul", { class: "lights" }, ...lines));
+  const note = over && partitions.some(({ hours }) => hours) ? element("p", { class: "note" }, t("quality.over", { time: moment(over) })) : null;
+  return element("section", {}, element("h3", {}, t("quality.by_partition")), element("ul", { class: "lights" }, ...lines), note);
 }
 
 function reasonsOf(reasons) {
