@@ -103,12 +103,20 @@ def init(
             "MONGODB_URI is an administrator's.",
         ),
     ] = False,
+    shard: Annotated[
+        bool,
+        typer.Option(
+            "--shard",
+            help="Also spread the results over the shards of a sharded cluster, by the hash of their _id. MONGODB_URI "
+            "names a mongos, and an administrator of the cluster.",
+        ),
+    ] = False,
 ) -> None:
     """Create topics, collections, validators, indexes and views; may be run any number of times."""
     from movie_stream.commands.init import init as run
     from movie_stream.settings import load_settings
 
-    _end(run(load_settings(), create_user=create_user))
+    _end(run(load_settings(), create_user=create_user, shard=shard))
 
 
 @app.command(epilog=_examples("movie-stream worker", "movie-stream worker --until-end"))

@@ -14,7 +14,7 @@ from movie_stream.console import logs
 from movie_stream.kafka.cluster import client, permissions, topics
 from movie_stream.kafka.scan import PassOver, Unreadable
 from movie_stream.masking import MASK
-from movie_stream.mongo import runs, schema, users, workers
+from movie_stream.mongo import runs, schema, sharding, users, workers
 from movie_stream.mongo.client import Database, address_of, opened
 from movie_stream.runs import claims
 from movie_stream.settings import Settings
@@ -22,9 +22,9 @@ from movie_stream.settings import Settings
 _STYLES = {"created": "bold green", "changed": "bold yellow", "there": "dim"}
 
 
-def init(settings: Settings, *, create_user: bool = False) -> None:
+def init(settings: Settings, *, create_user: bool = False, shard: bool = False) -> None:
     """Ensures all of it and prints each thing in one line; with `create_user` also the MongoDB users of
-    the workers, the web server and BI tools.
+    the workers, the web server and BI tools; with `shard` also how a sharded cluster spreads the results.
 
     Raises SettingMissing before anything is made, then the errors of the broker and MongoDB.
     """
@@ -34,10 +34,10 @@ def init(settings: Settings, *, create_user: bool = False) -> None:
         for account in users.accounts(settings):
             users.credentials(settings, account)
     logs.leave_to_us()
-    asyncio.run(_init(settings, Console(highlight=False, soft_wrap=True), create_user))
+    asyncio.run(_init(settings, Console(highlight=False, soft_wrap=True), create_user, shard))
 
 
-async def _init(settings: Settings, console: Console, create_user: bool) -> None:
+async def _init(settings: Settings, console: Console, create_user: bool, shard: bool) -> None:
     pass_over = PassOver()
     await _check_claims(settings, pass_over)
     created = await topics.ensure(settings)
@@ -50,6 +50,8 @@ async def _init(settings: Settings, console: Console, create_user: bool) -> None
         console.print(Text(f"  {sentence}", style="yellow"))
     async with opened(settings) as db:
         ensured = await schema.ensure(db)
+        if shard:
+            ensured += await sharding.ensure(db)
         if create_user:
             ensured += [await users.ensure_user(settings, db, account) for account in users.accounts(settings)]
         _head(console, f"MongoDB at {address_of(db)}, database {db.name}")

@@ -124,12 +124,13 @@ def majority_acknowledged(db: Database, name: str) -> Collection:
 async def linearizable(collection: Collection) -> Collection:
     """The same collection with linearizable reads: a deposed primary cannot answer them with stale data.
 
-    Only replica sets have this read concern; a standalone server has no deposed primary, and reads with "local".
+    A standalone server has neither this read concern nor a deposed primary, and reads with "local". A mongos hands it
+    on to the primaries of all shards that it asks.
     """
     await collection.database.client.admin.command("ping")  # the topology is known afterwards
     topology = _topology(collection).topology_type_name
     return collection.with_options(
-        read_concern=ReadConcern("linearizable" if topology.startswith("ReplicaSet") else "local")
+        read_concern=ReadConcern("linearizable" if topology.startswith(("ReplicaSet", "Sharded")) else "local")
     )
 
 

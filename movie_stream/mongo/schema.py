@@ -21,7 +21,7 @@ from movie_stream.mongo.runs import RUNS
 from movie_stream.mongo.workers import EXPIRES_AFTER, WORKERS
 
 Schema = Mapping[str, Any]
-Kind = Literal["collection", "index", "view", "user"]
+Kind = Literal["collection", "index", "view", "user", "shard key"]
 State = Literal["created", "changed", "there"]
 
 _NAMESPACE_EXISTS: Final = 48

@@ -20,8 +20,8 @@ from tests.chaos.fleet import LEFT_WITHIN_S, Fleet, WorkerUnderTest
 from tests.chaos.record import Outcome
 from tests.chaos.stream import Producer, Stream
 from tests.support import reference
-from tests.support.kafka_server import KafkaServer
-from tests.support.mongo_server import MongoServer
+from tests.support.kafka_server import KafkaCluster, KafkaServer
+from tests.support.mongo_server import MongoServer, ReplicaSet
 from tests.support.proxy import Proxy
 from tests.support.whole_path import command, database, documents, records, succeed
 
@@ -35,14 +35,31 @@ class Stage:
     `rng` decides whatever is left to chance. Use as `with Stage(...) as stage`, and call `verdict` at the end.
     """
 
-    def __init__(self, scenario: str, kind: Kind, folder: Path, *, replica_set: bool = False, **more: str) -> None:
+    def __init__(
+        self,
+        scenario: str,
+        kind: Kind,
+        folder: Path,
+        *,
+        replica_set: bool = False,
+        three_mongods: bool = False,
+        three_brokers: bool = False,
+        **more: str,
+    ) -> None:
         self.scenario, self.kind, self._folder = scenario, kind, folder
         self.seed = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(10**6))
         self.rng = random.Random(self.seed)
         self.faults, self.recovery_s = 0, 0.0
         self._stack, self._replica_set, self._more = ExitStack(), replica_set, more
+        self._three_mongods, self._three_brokers = three_mongods, three_brokers
         self.kafka: KafkaServer
         """Only with Apache Kafka."""
+        self.cluster: KafkaCluster
+        """Only with three of them."""
+        self.mongod: MongoServer
+        """Only where there is one."""
+        self.replica_set: ReplicaSet
+        """Only with three of them."""
 
     def __enter__(self) -> Self:
         self._began_s = time.monotonic()
@@ -52,11 +69,11 @@ class Stage:
             servers = self._start_tansu(stack) if self.kind == "Tansu" else self._start_kafka(stack)
             data = self._folder / "mongo"
             data.mkdir(parents=True)
-            self.mongod = stack.enter_context(MongoServer(data, replica_set=self._replica_set))
+            uri = self._start_mongods(stack, data)
             defaults = {name: field.default for name, field in Settings.model_fields.items()}
             self.settings = Settings(
                 **defaults
-                | {"kafka_bootstrap_servers": servers, "mongodb_uri": self.mongod.uri, "allowed_lateness": "2h"}
+                | {"kafka_bootstrap_servers": servers, "mongodb_uri": uri, "allowed_lateness": "2h"}
                 | self._more
             )
             succeed(self.settings, "init")
@@ -71,7 +88,17 @@ class Stage:
         asyncio.run(launch(self.proxy.before(broker()), stack))
         return f"127.0.0.1:{self.proxy.port}"
 
+    def _start_mongods(self, stack: ExitStack, data: Path) -> str:
+        if self._three_mongods:
+            self.replica_set = stack.enter_context(ReplicaSet(data))
+            return self.replica_set.uri
+        self.mongod = stack.enter_context(MongoServer(data, replica_set=self._replica_set))
+        return self.mongod.uri
+
     def _start_kafka(self, stack: ExitStack) -> str:
+        if self._three_brokers:
+            self.cluster = stack.enter_context(KafkaCluster(self._folder / "kafka"))
+            return self.cluster.bootstrap_servers
         self.kafka = KafkaServer(self._folder / "kafka", advertised=self.proxy.port)
         self.proxy.target = self.kafka.port
         stack.enter_context(self.kafka)

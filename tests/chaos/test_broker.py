@@ -32,6 +32,27 @@ def test_the_broker_is_killed_and_started_again(kind: Kind, tmp_path: Path) -> N
         stage.end(views)
 
 
+@on_kafka_when_asked
+def test_one_of_three_brokers_is_killed(kind: Kind, tmp_path: Path) -> None:
+    """kill -9 of one broker after the other; the two that are left lead its partitions, and no worker ends."""
+    with (
+        Stage("one of three brokers killed -9", kind, tmp_path, three_brokers=True) as stage,
+        stage.producing(stage.stream(), 10_000) as views,
+    ):
+        stage.fleet.fill(2)
+        until(stage.owned, "all partitions are owned")
+        while stage.faults < 3 or not views.done:
+            stage.pause(2, 6)
+            broker = stage.cluster.brokers[stage.faults % 3]
+            stage.fault("kill -9 of a broker")
+            broker.kill()
+            stage.pause(5, 10)
+            broker.start()
+            stage.cluster.wait_until_in_sync()
+            stage.fleet.fill(2)
+        stage.end(views)
+
+
 @on_both_when_asked
 @pytest.mark.parametrize("how", ["cut", "silent"])
 def test_the_network_to_the_broker_is_cut(kind: Kind, how: str, tmp_path: Path) -> None:

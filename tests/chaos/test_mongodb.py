@@ -87,6 +87,33 @@ def test_no_primary_takes_writes(kind: Kind, tmp_path: Path) -> None:
 
 
 @on_both_when_asked
+def test_the_primary_of_three_is_killed(kind: Kind, tmp_path: Path) -> None:
+    """kill -9 of whichever takes the writes, and another is elected; it comes back later, and takes back what it had
+    alone.
+    """
+    with (
+        Stage("primary of three killed -9", kind, tmp_path, three_mongods=True) as stage,
+        stage.producing(stage.stream(), 10_000) as views,
+    ):
+        stage.fleet.fill(2)
+        until(stage.owned, "all partitions are owned")
+        while stage.faults < 4 or not views.done:
+            stage.pause(1, 4)
+            stage.fault("kill -9 of the primary")
+            primary = stage.replica_set.primary()
+            primary.kill()
+            stage.pause(0, 6)
+            if stage.rng.random() < 0.3:
+                worker = stage.rng.choice(stage.fleet.alive)
+                stage.fault(f"kill -9 of {worker.name}")
+                worker.kill()
+            primary.start()
+            stage.replica_set.wait_until_ready()
+            stage.fleet.fill(2)
+        stage.end(views)
+
+
+@on_both_when_asked
 def test_a_validator_refuses_some_documents(kind: Kind, tmp_path: Path) -> None:
     """They are left out, counted and named, the others go on; a rebuild with the validator mended brings them in."""
     with Stage("a validator refuses", kind, tmp_path) as stage, stage.producing(stage.stream(), 20_000) as views:

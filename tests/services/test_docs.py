@@ -39,7 +39,8 @@ API = ROOT / "docs" / "api.md"
 SERVE = ROOT / "docs" / "serve.md"
 METRICS = ROOT / "docs" / "metrics.md"
 BI_PAGES = tuple(ROOT / "docs" / f"{name}.md" for name in ("power-bi", "excel", "bi-others", "compass"))
-PAGES = (README, ARCHITECTURE, SECURITY, API, SERVE, METRICS, *BI_PAGES)
+HOW_TO = tuple(sorted((ROOT / "docs" / "how-to").glob("*.md")))
+PAGES = (README, ARCHITECTURE, SECURITY, API, SERVE, METRICS, *BI_PAGES, *HOW_TO)
 FILE = re.compile(r"[\w.-]+(?:/[\w.-]+)*(?:\.(?:py|md|csv|svg|toml|lock|yaml)|/)|Makefile|LICENSE|\.env\.example")
 
 
@@ -79,7 +80,7 @@ def test_a_mark_that_is_missing_is_named(tmp_path: Path) -> None:
         generate.filled(tmp_path / "README.md")
 
 
-@pytest.mark.parametrize("page", [README, API], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [README, API, *HOW_TO], ids=lambda page: page.name)
 def test_commands_of_a_page_have_their_options(page: Path) -> None:
     """And those of `produce` can be meant together."""
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]

@@ -6,15 +6,19 @@ benchmark uses it too, so nothing here needs pytest.
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import shutil
 import subprocess
 import time
 import unittest
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
+
+from aiokafka.admin import AIOKafkaAdminClient
 
 from movie_stream.embedded.launch import free_port
 from movie_stream.embedded.process import GuardedProcess
@@ -84,7 +88,16 @@ class KafkaServer(ServerProcess):
     @property
     def quorum(self) -> str:
         """Its own controller, for another broker of the same cluster."""
-        return f"1@127.0.0.1:{self._controller_port}"
+        return f"1@{self.controller}"
+
+    @property
+    def controller(self) -> str:
+        """The address of its controller."""
+        return f"127.0.0.1:{self._controller_port}"
+
+    def overrule(self, properties: Mapping[str, str]) -> None:
+        """Changes its configuration before it is started."""
+        self._properties |= properties
 
     def _defaults(self, advertised: int) -> dict[str, str]:
         more = "".join(f",{name}://localhost:{port}" for name, port in self._ports.items())
@@ -107,6 +120,17 @@ class KafkaServer(ServerProcess):
         }
 
     def __enter__(self) -> Self:
+        self.format()
+        self.start()
+        try:
+            self.wait_until_ready()
+        except BaseException:
+            self.process.stop()
+            raise
+        return self
+
+    def format(self) -> None:
+        """Prepares its folder."""
         self._folder.mkdir(parents=True, exist_ok=True)
         written = "\n".join(f"{name}={value}" for name, value in self._properties.items())
         (self._folder / "server.properties").write_text(written + "\n")
@@ -119,13 +143,6 @@ class KafkaServer(ServerProcess):
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        self.start()
-        try:
-            self.wait_until_ready()
-        except BaseException:
-            self.process.stop()
-            raise
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -149,3 +166,67 @@ class KafkaServer(ServerProcess):
             assert self.process.exit_code() is None, log[-2000:]
             assert time.monotonic() < deadline, log[-2000:]
             time.sleep(0.05)
+
+
+class KafkaCluster:
+    """Three brokers, each a controller too, of which one may be away; within a `with` block."""
+
+    def __init__(self, folder: Path) -> None:
+        self.brokers = [KafkaServer(folder / name) for name in ("first", "second", "third")]
+        voters = ",".join(f"{number}@{broker.controller}" for number, broker in enumerate(self.brokers, 1))
+        for number, broker in enumerate(self.brokers, 1):
+            broker.overrule(
+                {
+                    "node.id": str(number),
+                    "controller.quorum.voters": voters,
+                    "offsets.topic.replication.factor": "3",
+                    "transaction.state.log.replication.factor": "3",
+                    "transaction.state.log.min.isr": "2",
+                }
+            )
+
+    @property
+    def bootstrap_servers(self) -> str:
+        return ",".join(broker.bootstrap_servers for broker in self.brokers)
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            for broker in self.brokers:
+                broker.format()
+            for broker in self.brokers:
+                broker.start()
+                stack.callback(broker.process.stop)
+            for broker in self.brokers:
+                broker.wait_until_ready()
+            stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for broker in self.brokers:
+            broker.process.kill()
+            broker.process.stop()
+
+    def wait_until_in_sync(self) -> None:
+        """Until each of them has all that the others have, so that another may be killed."""
+        deadline = time.monotonic() + READY_WITHIN_S
+        for broker in self.brokers:
+            broker.wait_until_ready()
+        while behind := asyncio.run(self._behind()):
+            assert time.monotonic() < deadline, behind
+            time.sleep(0.2)
+
+    async def _behind(self) -> list[str]:
+        """The partitions of which a broker lacks something."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap_servers)
+        await admin.start()
+        try:
+            return [
+                f"{topic['topic']}, partition {partition['partition']}"
+                for topic in await admin.describe_topics()
+                for partition in topic["partitions"]
+                if len(partition["isr"]) < len(partition["replicas"])
+            ]
+        finally:
+            await admin.close()

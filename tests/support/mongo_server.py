@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote_plus, urlencode
 
-from pymongo import MongoClient
+from pymongo import MongoClient, WriteConcern
 
 from movie_stream.embedded.launch import free_port
 from movie_stream.embedded.mongod import mongod
@@ -17,6 +17,54 @@ from movie_stream.embedded.process import GuardedProcess
 from tests.support.server_process import ServerProcess
 
 _READY_LIMIT_MS = 60_000
+
+
+class ReplicaSet:
+    """Three of them that elect one to take the writes; within a `with` block."""
+
+    def __init__(self, folder: Path) -> None:
+        self.members = [MongoServer(folder / name, replica_set=True) for name in ("first", "second", "third")]
+
+    @property
+    def uri(self) -> str:
+        hosts = ",".join(f"127.0.0.1:{member.port}" for member in self.members)
+        return f"mongodb://{hosts}/?replicaSet=rs"
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            for member in self.members:
+                member.folder.mkdir(parents=True)
+                member.start()
+                stack.callback(member.process.stop)
+            hosts = [f"127.0.0.1:{member.port}" for member in self.members]
+            config = {
+                "_id": "rs",
+                "members": [{"_id": number, "host": host} for number, host in enumerate(hosts)],
+                "settings": {"electionTimeoutMillis": 2_000},
+            }
+            with self.members[0].client(f"mongodb://{hosts[0]}/?directConnection=true") as client:
+                client.admin.command("replSetInitiate", config)
+            self.wait_until_ready()
+            stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for member in self.members:
+            member.process.stop()
+
+    def wait_until_ready(self) -> None:
+        """Until one of them takes writes that a majority has."""
+        with self.members[0].client(self.uri) as client:
+            client["ready"].get_collection("ready", write_concern=WriteConcern("majority")).insert_one({})
+
+    def primary(self) -> MongoServer:
+        """The one that takes the writes, once there is one."""
+        with self.members[0].client(self.uri) as client:
+            client.admin.command("ping")
+            assert client.primary is not None
+            return next(member for member in self.members if member.port == client.primary[1])
 
 
 class MongoServer(ServerProcess):
@@ -34,7 +82,7 @@ class MongoServer(ServerProcess):
         administrator: tuple[str, str] | None = None,
         tls: tuple[str, str] | None = None,
     ) -> None:
-        self._folder = folder
+        self.folder = folder
         self._replica_set = replica_set
         self._administrator, self._tls = administrator, tls
         self.port = free_port()
@@ -71,7 +119,7 @@ class MongoServer(ServerProcess):
         self.process.stop()
 
     def start(self) -> None:
-        command = [str(self._folder) if part == "." else part for part in mongod().command(self.port)]
+        command = [str(self.folder) if part == "." else part for part in mongod().command(self.port)]
         command += ["--setParameter", "enableTestCommands=1"]
         command += ["--replSet", "rs"] if self._replica_set else []
         command += ["--auth"] if self._administrator else []
@@ -83,7 +131,7 @@ class MongoServer(ServerProcess):
 
     def _key(self) -> str:
         """The file with what the members of a set show each other, where there is a login."""
-        path = self._folder / "key"
+        path = self.folder / "key"
         path.touch(mode=0o600)
         path.write_text("secret" * 4)
         return str(path)

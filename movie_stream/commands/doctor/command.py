@@ -21,6 +21,7 @@ from movie_stream.commands.doctor.findings import Findings, Row
 from movie_stream.commands.doctor.installation import look_at_installation
 from movie_stream.commands.doctor.metrics import look_at_metrics
 from movie_stream.commands.doctor.reader import look_at_reader
+from movie_stream.commands.doctor.stores import look_at_replication, look_at_shard_keys
 from movie_stream.commands.doctor.workers import look_at_claims, look_at_workers
 from movie_stream.console import logs
 from movie_stream.errors import PartitionSilent
@@ -28,7 +29,7 @@ from movie_stream.kafka.cluster import client, permissions, topics
 from movie_stream.kafka.cluster.access import access_in_words, user_of
 from movie_stream.kafka.offsets import first_of
 from movie_stream.masking import printable
-from movie_stream.mongo import runs, schema
+from movie_stream.mongo import runs, schema, sharding
 from movie_stream.mongo.client import Database, address_of, majority_acknowledged, opened
 from movie_stream.mongo.users import BI, READER
 from movie_stream.runs.fingerprint import changes, fingerprint
@@ -141,6 +142,7 @@ async def _kafka(settings: Settings, findings: Findings) -> None:
                 findings.add("fail", str(PartitionSilent(places=first_of(leaderless), leaderless=True)))
             _record_sizes(findings, names, limits)
             await look_at_retention(findings, admin, names)
+            await look_at_replication(findings, admin, names, len(cluster["brokers"]))
         with client.explained(settings, "asking what is allowed"):
             await _permissions(settings, findings, admin, names)
         await look_at_brokers_clock(settings, findings, admin)
@@ -229,7 +231,7 @@ async def _mongodb(settings: Settings, findings: Findings) -> None:
         build = await db.client.admin.command("buildInfo")
         status = await db.client.admin.command("connectionStatus")
         users = [user["user"] for user in status["authInfo"]["authenticatedUsers"]]
-        kind = f"replica set {hello['setName']}" if "setName" in hello else hello.get("msg", "standalone")
+        kind = f"replica set {hello['setName']}" if "setName" in hello else sharding.kind_of(hello)
         who = f"as {', '.join(users)}" if users else "without a login"
         findings.add("ok", f"{address_of(db)}: version {build['version']}, {kind}, {who}")
         await look_at_mongodbs_clock(findings, db)
@@ -241,6 +243,8 @@ async def _mongodb(settings: Settings, findings: Findings) -> None:
             findings.add("fail", f"missing or not as they must be: {', '.join(lacking)}", "movie-stream init")
         else:
             findings.add("ok", "all there, with validators, indexes and views")
+        if sharding.kind_of(hello) == sharding.CLUSTER:
+            await look_at_shard_keys(findings, db)
 
 
 async def _write(db: Database) -> None:

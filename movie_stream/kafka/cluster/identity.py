@@ -123,6 +123,8 @@ class Seen:
     """What we may do with it, a bit for each of Kafka's operations; None where the broker does not say."""
     leaderless: tuple[int, ...] = ()
     """Its partitions that nobody leads at the moment."""
+    copies: int = 1
+    """On how many brokers its records are, of the partition that is on the fewest."""
 
 
 async def look_at(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> tuple[str, dict[str, Seen]] | None:
@@ -138,6 +140,7 @@ async def look_at(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> tuple[st
             len(partitions),
             None if operations == _NOT_SAID else operations,
             tuple(sorted(partition for _, partition, leader, *_ in partitions if leader < 0)),
+            min((len(replicas) for _, _, _, _, replicas, *_ in partitions), default=1),
         )
         for code, name, topic_id, _, partitions, operations, _ in response.topics
     }

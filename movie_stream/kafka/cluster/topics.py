@@ -28,6 +28,12 @@ LIMIT: Final = "max.message.bytes"
 """What a topic calls the most bytes that a batch of its records may have, packed as it is."""
 FORGETTING: Final = ("retention.ms", "retention.bytes")
 """What has a broker delete records that are still needed, unless it is -1; else log.retention.* of the broker holds."""
+IN_SYNC: Final = "min.insync.replicas"
+"""On how many brokers a record must be before it counts as written; else it is refused, and sent again."""
+MOST_COPIES: Final = 3
+"""On how many brokers the topics are that `init` makes, where there are so many."""
+SAFE_COPIES: Final = 2
+"""IN_SYNC of topics with MOST_COPIES: one broker may be away, and what is acknowledged outlives one that is lost."""
 LEAST_BYTES: Final = 1 << 16
 """Of a record of our own topics, without which a worker does not start: the figures of one group must fit."""
 _ENVELOPE_BYTES: Final = 1 << 16
@@ -135,11 +141,12 @@ async def ensure(settings: Settings) -> list[str]:
         with client.explained(settings, "creating the topics"):
             existing = await partition_counts(admin, topics.all)
             counts = intended_partitions(topics, existing, settings.kafka_partitions)
-            replicas = min(3, len((await admin.describe_cluster())["brokers"]))
+            replicas = min(MOST_COPIES, len((await admin.describe_cluster())["brokers"]))
             limit = await max_record_bytes(admin, topics.events) if topics.events in existing else None
-            kept = {"cleanup.policy": "delete", **dict.fromkeys(FORGETTING, "-1")}
+            safe = {IN_SYNC: str(SAFE_COPIES)} if replicas == MOST_COPIES else {}
+            kept = {"cleanup.policy": "delete", **dict.fromkeys(FORGETTING, "-1"), **safe}
             large = {LIMIT: str(letter_bytes(limit or _DEFAULT_MAX_RECORD_BYTES))}
-            others = {topics.events: {}, topics.dead_letters: {**kept, **large}}
+            others = {topics.events: safe, topics.dead_letters: {**kept, **large}}
             missing = [
                 NewTopic(name, counts[name], replicas, topic_configs=others.get(name, kept))
                 for name in topics.all

@@ -1,0 +1,101 @@
+"""The results of a sharded cluster, spread over its shards by the hash of their `_id`.
+
+The key has to be `_id`: by it every document is written, and only so no two shards can have documents of one `_id`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from pymongo.errors import PyMongoError
+
+from movie_stream.aggregates.results import RESULTS
+from movie_stream.errors import MovieStreamError
+from movie_stream.mongo.client import Database, address_of, explain
+from movie_stream.mongo.partials import PARTIALS
+from movie_stream.mongo.schema import Ensured, Stored
+
+HASHED: Final[Mapping[str, Any]] = {"_id": "hashed"}
+CLUSTER: Final = "sharded cluster"
+_RANGED: Final[Mapping[str, Any]] = {"_id": 1}
+
+
+class NotSharded(MovieStreamError):
+    """It is no cluster with shards that MONGODB_URI leads to."""
+
+    def __init__(self, *, uri: str, got: str) -> None:
+        super().__init__(
+            f"MongoDB at {uri}: expected a mongos of a sharded cluster for init --shard, got a {got}; let MONGODB_URI "
+            "name the mongos, or leave --shard out"
+        )
+
+
+class ShardedByAnotherKey(MovieStreamError):
+    """A collection of results is spread by something else than `_id`."""
+
+    def __init__(self, *, name: str, key: Mapping[str, Any]) -> None:
+        super().__init__(
+            f"{name} in MongoDB: expected _id as its shard key, got {dict(key)}; two shards might have documents of "
+            f"one _id, and writes by _id would be refused: stop the workers, drop the collection, run init --shard, "
+            "then movie-stream rebuild"
+        )
+
+
+def sharded(results: Iterable[Stored] = RESULTS) -> list[str]:
+    """The collections that are to be spread: those that grow."""
+    return [*(result.collection for result in results), PARTIALS]
+
+
+async def ensure(db: Database, results: Iterable[Stored] = RESULTS) -> list[Ensured]:
+    """Shards the collections of all results, and that of partial results, which `schema.ensure` has made.
+
+    What is sharded by `_id` already, hashed or not, stays as it is. The other collections are small: MongoDB keeps them
+    on the database's primary shard.
+
+    Raises NotSharded or ShardedByAnotherKey before anything is changed; then MongoForbids where the user is no
+    administrator of the cluster, MongoAway, MongoFailed.
+    """
+    names = sharded(results)
+    try:
+        hello = await db.client.admin.command("hello")
+        if (kind := kind_of(hello)) != CLUSTER:
+            raise NotSharded(uri=address_of(db), got=kind)
+        keys = await shard_keys(db, names)
+        for name, key in others(keys).items():
+            raise ShardedByAnotherKey(name=name, key=key)
+        await db.client.admin.command("enableSharding", db.name)
+        return [
+            Ensured("shard key", f"{name}._id", "there") if name in keys else await _shard(db, name) for name in names
+        ]
+    except PyMongoError as error:
+        raise explain(error, db) from error
+
+
+async def shard_keys(db: Database, names: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+    """The keys of those collections that are sharded. Raises what the driver raises."""
+    spaces = {f"{db.name}.{name}": name for name in names}
+    found = db.client["config"]["collections"].find({"_id": {"$in": list(spaces)}}, {"key": 1, "dropped": 1})
+    return {spaces[one["_id"]]: one["key"] async for one in found if not one.get("dropped")}
+
+
+def others(keys: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Those collections that are sharded by something else than `_id`."""
+    return {name: key for name, key in keys.items() if key not in (HASHED, _RANGED)}
+
+
+async def _shard(db: Database, name: str) -> Ensured:
+    await db[name].create_index(list(HASHED.items()))  # else only an empty collection could be sharded
+    await db.client.admin.command("shardCollection", f"{db.name}.{name}", key=dict(HASHED))
+    return Ensured("shard key", f"{name}._id", "created")
+
+
+def kind_of(hello: Mapping[str, Any]) -> str:
+    """What answers so.
+
+    >>> kind_of({"msg": "isdbgrid"}), kind_of({"setName": "rs0"}), kind_of({})
+    ('sharded cluster', 'replica set', 'standalone mongod')
+    """
+    if hello.get("msg") == "isdbgrid":
+        return CLUSTER
+    return "replica set" if "setName" in hello else "standalone mongod"
