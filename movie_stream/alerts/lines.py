@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 Path = tuple[str | int, ...]
 """The keys, and places in lists, that lead to a value."""
+_TOKEN: Final = re.compile(
+    r'"""(?:[^"\\]|\\.|"(?!""))*"{3,5}'  # texts, in which nothing else counts
+    r"|'''(?:[^']|'(?!''))*'{3,5}"
+    r'|"(?:[^"\\\n]|\\.)*"'
+    r"|'[^'\n]*'"
+    r"|\#[^\n]*"  # comments
+    r"|[\[\]{}\n]",  # what a value goes on over the end of a line in, and that end
+    re.DOTALL,
+)
 
 
 class Lines:
@@ -23,7 +33,8 @@ class Lines:
         self._at: dict[Path, int] = {}
         self._lists = Counter[Path]()
         table: Path = ()
-        for line, statement, parsed in _statements(text):
+        for line, statement in statements(text):
+            parsed = tomllib.loads(statement)
             if statement.lstrip().startswith("["):
                 table = self._header(parsed)
                 self._at.setdefault(table, line)
@@ -51,18 +62,18 @@ class Lines:
         return path
 
 
-def _statements(text: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
-    """Each header and each key with its value, which may go over several lines: its first line, text and meaning."""
-    statement, begin = "", 1
-    for number, line in enumerate(text.split("\n"), 1):
-        statement += f"{line}\n"
-        try:
-            parsed = tomllib.loads(statement)
-        except tomllib.TOMLDecodeError:
-            continue  # it goes on in the next line
-        if parsed:
-            yield begin, statement, parsed
-        statement, begin = "", number + 1
+def statements(text: str) -> Iterator[tuple[int, str]]:
+    """Each header, and each key with its value, which may go over several lines: its first line, and its text."""
+    begin, line, begin_line, depth = 0, 1, 1, 0
+    for token in _TOKEN.finditer(f"{text}\n"):
+        mark = token[0]
+        line += mark.count("\n")
+        depth += (mark in ("[", "{")) - (mark in ("]", "}"))
+        if mark == "\n" and depth <= 0:
+            statement = text[begin : token.start()]
+            if statement.strip() and not statement.lstrip().startswith("#"):
+                yield begin_line, statement
+            begin, begin_line, depth = token.end(), line, 0
 
 
 def _paths(value: Any, path: Path = ()) -> Iterator[Path]:
