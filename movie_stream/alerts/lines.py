@@ -10,15 +10,16 @@ from typing import Any, Final
 
 Path = tuple[str | int, ...]
 """The keys, and places in lists, that lead to a value."""
-_TOKEN: Final = re.compile(
-    r'"""(?:[^"\\]|\\.|"(?!""))*"{3,5}'  # texts, in which nothing else counts
-    r"|'''(?:[^']|'(?!''))*'{3,5}"
+TEXTS: Final = (
+    r""""{3}(?:[^"\\]|\\.|"(?!""))*"{3,5}"""
+    r"|'{3}(?:[^']|'(?!''))*'{3,5}"
     r'|"(?:[^"\\\n]|\\.)*"'
     r"|'[^'\n]*'"
-    r"|\#[^\n]*"  # comments
-    r"|[\[\]{}\n]",  # what a value goes on over the end of a line in, and that end
-    re.DOTALL,
+    r"|\#[^\n]*"
 )
+"""What texts and comments match, in which nothing else counts."""
+_TOKEN: Final = re.compile(rf"{TEXTS}|[\[\]{{}}\n]", re.DOTALL)
+"""Those, what a value goes on in over the end of a line, and that end."""
 
 
 class Lines:

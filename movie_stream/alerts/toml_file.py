@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,13 +10,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from movie_stream.alerts.keys import Mistake, RulesRefused
-from movie_stream.alerts.lines import Lines, statements
+from movie_stream.alerts.lines import TEXTS, Lines, statements
 from movie_stream.settings import read_text
 
 FILE_BYTES: Final = 256 << 10
 """The most that a file of alerts may have."""
 _DEEPEST: Final = 32
 """Tables and lists in each other: far more than any key has, and far less than Python's recursion takes."""
+_TOO_DEEP: Final = f"expected at most {_DEEPEST} tables or lists in each other, got more"
+_PART: Final = r"""(?:[\w-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')[ \t]*\.[ \t]*"""
+_DEEP_KEY: Final = re.compile(rf"(?P<key>(?<![\w-])(?:{_PART}){{{_DEEPEST}}})|{TEXTS}", re.DOTALL)
 _BOM: Final = "\ufeff"
 _BOMS_OF_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 
@@ -46,14 +50,15 @@ def toml_of(text: str, name: str) -> TomlFile:
     if (at := text.find("\0")) >= 0:
         words = "expected a TOML file in UTF-8, got NUL characters, as UTF-16 has them; save it as UTF-8"
         raise RulesRefused(path=name, mistakes=[Mistake(_line_at(text, at), words)])
+    if (deep := _deep_key(text)) is not None:  # tomllib would need minutes for a very long one
+        raise RulesRefused(path=name, mistakes=[Mistake(_line_at(text, deep), _TOO_DEEP)])
     try:
         values = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise RulesRefused(path=name, mistakes=[_syntax(text, error)]) from error
     if _depth(values) > _DEEPEST:
         line, _ = max(statements(text), key=lambda of: _depth(tomllib.loads(of[1])))
-        words = f"expected at most {_DEEPEST} tables or lists in each other, got more"
-        raise RulesRefused(path=name, mistakes=[Mistake(line, words)])
+        raise RulesRefused(path=name, mistakes=[Mistake(line, _TOO_DEEP)])
     return TomlFile(values, Lines(text))
 
 
@@ -73,10 +78,8 @@ def _syntax(text: str, error: Exception) -> Mistake:
         return Mistake(int(where.split(",")[0].removeprefix("line ")), f"no TOML: {words} ({where.rstrip(')')})")
     if isinstance(error, tomllib.TOMLDecodeError):
         return Mistake(text.count("\n") + 1, f"no TOML: {error}")
-    if isinstance(error, RecursionError):
-        words = f"expected at most {_DEEPEST} tables or lists in each other, got more"
-    else:
-        words = "expected a number of less than 4,300 digits"  # what Python makes of a text, lest it take for ever
+    too_long = "expected a number of less than 4,300 digits"  # which Python refuses, lest it take for ever
+    words = _TOO_DEEP if isinstance(error, RecursionError) else too_long
     line = next((line for line, statement in statements(text) if not _can_be_read(statement)), 1)
     return Mistake(line, words)
 
@@ -87,6 +90,11 @@ def _can_be_read(statement: str) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
+
+
+def _deep_key(text: str) -> int | None:
+    """Where a dotted key begins that has too many parts."""
+    return next((found.start() for found in _DEEP_KEY.finditer(text) if found["key"]), None)
 
 
 def _line_at(text: str, place: int) -> int:

@@ -48,6 +48,7 @@ def test_a_file_of_any_editor(tmp_path: Path, content: bytes) -> None:
         (b"b = 1\na = " + b"[" * 300 + b"]" * 300, 2, "expected at most 32 tables or lists in each other, got more"),
         (b"b = 1\n" + b".".join([b"a"] * 50_000) + b" = 1", 2, "expected at most 32 tables or lists in each other"),
         (b"b = 1\n[" + b".".join([b"a"] * 50_000) + b"]", 2, "expected at most 32 tables or lists in each other"),
+        (b"b = 1\na = {" + b" . ".join([b"'a'"] * 5_000) + b" = 1}", 2, "expected at most 32 tables or lists"),
         (b"b = 1\na = " + b"9" * 5_000, 2, "expected a number of less than 4,300 digits"),
         (b"a = 1\na = 2", 2, "no TOML: Cannot overwrite a value"),
         (b"a = 1979-13-45", 1, "no TOML: "),
