@@ -81,18 +81,22 @@ class Reading:
         return self._line_of(path)
 
     def values(self, table: Any, path: Path, keys: Iterable[Key]) -> dict[str, Any]:
-        """The values of a table's keys; those that are wrong are left out, and noted."""
+        """The values of a table's keys; what is wrong, or is written wrongly, is left out, and noted."""
         known = {key.name: key for key in keys}
         if not isinstance(table, Mapping):
             self.expected(path, "a table", table)
             return {}
+        meant = set[str]()
         for name in (name for name in table if name not in known):
             near = difflib.get_close_matches(name, known, 1)
+            meant.update(near)
             hint = f"; is {near[0]} meant?" if near else ""
             self.wrong((*path, name), f"{name_of((*path, name))}: expected one of {', '.join(known)}{hint}")
         values: dict[str, Any] = {}
         for key in known.values():
             if key.name not in table:
+                if key.name in meant:
+                    continue
                 if key.default is REQUIRED:
                     self.wrong(path, f"{name_of(path)}: expected {key.name}, which is {key.expected}, got nothing")
                 else:

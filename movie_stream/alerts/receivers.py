@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from movie_stream.alerts import keys
-from movie_stream.alerts.keys import Key, Reading
+from movie_stream.alerts.keys import WRONG, Key, Reading
 from movie_stream.alerts.rules import LOG
 from movie_stream.masking import keep_secret
 from movie_stream.settings import read_text
@@ -100,8 +100,9 @@ def read_receivers(
             if not isinstance(table, Mapping):
                 continue
             one = "url" if kind == "webhook" else "urls"
-            if (one in table) == (f"{one}_env" in table):
-                got = "both" if one in table else "nothing"
+            given = [key for key in (one, f"{one}_env") if values.get(key, WRONG) is not None]
+            if len(given) != 1:
+                got = "both" if given else "nothing"
                 reading.wrong(path, f"{keys.name_of(path)}: expected either {one} or {one}_env, got {got}")
             if kind == "webhook":
                 receiver = _webhook(reading, path, values, environment)

@@ -61,9 +61,9 @@ def _of(file: TomlFile, name: str, environment: Mapping[str, str], knows: Knows 
     reading = Reading(file.lines.of)
     top = reading.values(file.values, (), _TOP)
     receivers = read_receivers(reading, file.values, environment, knows)
-    expected = expectations.read(reading, top[QUALITY])
-    delivery = reading.values(top["delivery"], ("delivery",), _DELIVERY)
-    rules = _rules(reading, top["rule"], receivers, _declared(file.values))
+    expected = expectations.read(reading, top.get(QUALITY, {}))
+    delivery = reading.values(top.get("delivery", {}), ("delivery",), _DELIVERY)
+    rules = _rules(reading, top["rule"], receivers, _declared(file.values)) if "rule" in top else ()
     if reading.mistakes or expected is None:
         raise RulesRefused(path=name, mistakes=sorted(reading.mistakes, key=lambda mistake: mistake.line))
     quality = file.values.get(QUALITY)

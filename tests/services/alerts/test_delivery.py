@@ -113,7 +113,7 @@ async def test_each_change_is_told_once_and_in_order(db: Database) -> None:
         assert len({one.headers["idempotency-key"] for one in receiver.received}) == 4
         assert (
             first.json["alert"]["text"]
-            == f"Drama: 12 views in 1h from {NOW - timedelta(hours=2):%Y-%m-%d %H:%M} UTC, above 10"
+            == f"Drama: 12 views in 1 h from {NOW - timedelta(hours=2):%Y-%m-%d %H:%M} UTC, above 10"
         )
         assert not any(name.startswith("_") and name != "_id" for name in first.json["alert"])
     assert await outbox(db).waiting() == 0
@@ -262,7 +262,7 @@ async def test_apprise_sends_it_by_what_its_url_says(
         await due_now(db)
         await deliver_all(db, team)
         assert receiver.received[-1].json["title"] == "warning: busy"
-        assert "alert, warning, busy: Drama: 12 views in 1h" in receiver.received[-1].json["message"]
+        assert "alert, warning, busy: Drama: 12 views in 1 h" in receiver.received[-1].json["message"]
     assert await outbox(db).waiting() == 0
 
 
@@ -304,7 +304,7 @@ async def test_the_log_has_a_line(db: Database, caplog: pytest.LogCaptureFixture
     await stored(db, alert(of))
     await fill(db, of)
     await deliver_all(db, Log("log"))
-    assert "alert, warning, busy: Drama: 12 views in 1h from" in caplog.text
+    assert "alert, warning, busy: Drama: 12 views in 1 h from" in caplog.text
 
 
 def test_pauses_grow_up_to_an_hour() -> None:

@@ -108,8 +108,8 @@ RULE = '[[rule]]\nname = "r"\nkind = "views"\nwindow = "1 h"\n'
         ("[[rule]]\nname = ", 2, "no TOML: Invalid value"),
         ('[[rule]\nname = "r"', 1, "no TOML"),
         (RULE + "above = 1\nabove = 2", 6, "no TOML: Cannot overwrite a value"),
-        (RULE + "above = 1\nabvoe_usual = 2", 6, "abvoe_usual: expected one of"),
-        (RULE + "above = 1\nabov_usual = 2", 6, "is above_usual meant?"),
+        (RULE + "abvoe_usual = 2", 5, "abvoe_usual: expected one of"),
+        (RULE + "abov_usual = 2", 5, "is above_usual meant?"),
         (RULE + 'above = "many"', 5, "rule 1, above: expected a number from 0, got 'many'"),
         (RULE + "above = true", 5, "expected a number from 0, got true"),
         (RULE + "above = nan", 5, "expected a number from 0, got nan"),
@@ -308,6 +308,21 @@ deliver_within = 3
 )
 def test_a_wrong_type_is_told_once(text: str, line: int, words: str) -> None:
     assert mistakes(f"{text}\n{RULE}above = 1") == [(line, words)]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (RULE + "abov = 1", 5),
+        (RULE.replace("name", "nme") + "above = 1", 2),
+        ("[[rules]]\nname = 1", 1),
+        (RULE + "above = 1\n[webhook.ops]\nulr = 'http://x'", 7),
+    ],
+)
+def test_a_key_that_is_written_wrongly_is_not_missed_as_well(text: str, line: int) -> None:
+    [(at, words)] = mistakes(text)
+    assert at == line
+    assert " meant?" in words
 
 
 def test_a_table_with_as_many_rules_as_nobody_writes() -> None:
