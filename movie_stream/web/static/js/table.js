@@ -5,7 +5,7 @@ import { t } from "./i18n.js";
 
 /**
  * A column is {label, cell(row), kind?, state?(row), share?(row), title?(row), lang?(row), act?, can?(row)}: the text of its
- * cell; "number", "name", "text" or "faint" for its looks; a class for its text; a share of 0 to 1 that is drawn behind it;
+ * cell; "number", "name", "text", "when" or "faint" for its looks; a class for its text; a share of 0 to 1 that is drawn behind it;
  * the text's language where it is not the page's; and what a click on it does, with which it becomes a button, that works
  * where `can` says so.
  */

@@ -27,8 +27,8 @@ export const alerts = {
     { label: t("column.rule"), kind: "name", cell: ({ rule }) => rule },
     { label: t("column.subject"), kind: "name", cell: nameOf },
     { label: t("column.says"), kind: "text", cell: (alert) => says(alert) ?? alert.text, lang: (alert) => (says(alert) === null ? "en" : null) },
-    { label: t("column.start"), cell: ({ start }) => moment(start) },
-    { label: t("column.end"), cell: ({ end }) => (end === null ? t("alerts.lasts") : moment(end)) },
+    { label: t("column.start"), kind: "when", cell: ({ start }) => moment(start) },
+    { label: t("column.end"), kind: "when", cell: ({ end }) => (end === null ? t("alerts.lasts") : moment(end)) },
   ],
   rows: ({ items }) => items,
 };
