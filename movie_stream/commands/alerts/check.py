@@ -30,7 +30,7 @@ def check(settings: Settings, path: Path | None) -> int:
             sys.stderr.write(f"{printable(refused.path)}:{mistake.line}: {printable(masked(mistake.words))}\n")
         many = len(refused.mistakes)
         sys.stderr.write(
-            f"error: {printable(refused.path)}: {many} mistake{'s' * (many > 1)}; mend them before a worker starts\n"
+            f"error: {printable(refused.path)}: {many} mistake{'s' * (many > 1)}; mend {'them' if many > 1 else 'it'} before a worker starts\n"
         )
         return RulesRefused.exit_code
     insist_on_libraries(file.receivers)
