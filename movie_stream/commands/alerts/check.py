@@ -29,9 +29,8 @@ def check(settings: Settings, path: Path | None) -> int:
         for mistake in refused.mistakes:
             sys.stderr.write(f"{printable(refused.path)}:{mistake.line}: {printable(masked(mistake.words))}\n")
         many = len(refused.mistakes)
-        sys.stderr.write(
-            f"error: {printable(refused.path)}: {many} mistake{'s' * (many > 1)}; mend {'them' if many > 1 else 'it'} before a worker starts\n"
-        )
+        mend = f"{many} mistakes; mend them" if many > 1 else "1 mistake; mend it"
+        sys.stderr.write(f"error: {printable(refused.path)}: {mend} before a worker starts\n")
         return RulesRefused.exit_code
     insist_on_libraries(file.receivers)
     Console(width=80, highlight=False).print(_table(file), _receivers(file), sep="\n")
