@@ -3,8 +3,9 @@
 Pure: rules.py is what a rule says, series.py the figures that it looks at, conditions.py whether it holds of them,
 evaluation.py the alerts that follow, wording.py how they are said, and frontier.py up to when results are complete.
 metered.py tells how much of the event loop all that takes.
-rule_file.py reads the rules, with kinds.py, keys.py, receivers.py and lines.py, which knows where in the file they
-stand; expectations.py is what the data's quality is judged by, and quality.py the way from rules to it.
+rule_file.py reads the rules, with kinds.py, keys.py, receivers.py, toml_file.py for the file as such, and lines.py,
+which knows where in it they stand; expectations.py is what the data's quality is judged by, and quality.py the way from
+rules to it.
 
 With MongoDB: completeness.py is what publishers leave, figures.py reads what rules look at, store.py keeps the alerts
 and who evaluates, and evaluator.py brings all of it together. outbox.py is the queue of what receivers are told, which

@@ -18,15 +18,21 @@ from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from movie_stream.alerts.frontier import MINUTE_MS
+from movie_stream.alerts.rules import HOUR_MS
 from movie_stream.events.moment import datetime_of
 from movie_stream.mongo.alerts import ALERTING
-from movie_stream.mongo.client import WRITE_LIMIT_MS, Database, explain, linearizable, majority_acknowledged
+from movie_stream.mongo.client import (
+    DUPLICATE_KEY,
+    WRITE_LIMIT_MS,
+    Database,
+    explain,
+    linearizable,
+    majority_acknowledged,
+)
 from movie_stream.mongo.client import Collection as Stored
 
-HOUR_MS: Final = 3_600_000
 WindowKey = tuple[str, int]
 """A collection, and a window's start."""
-_DUPLICATE_KEY: Final = 11000
 _ATTEMPTS: Final = 20
 
 
@@ -105,7 +111,7 @@ class Completeness:
                 return
             except BulkWriteError as error:
                 faults = {fault["index"]: fault["code"] for fault in error.details["writeErrors"]}
-                raced = error.details["writeConcernErrors"] == [] and set(faults.values()) == {_DUPLICATE_KEY}
+                raced = error.details["writeConcernErrors"] == [] and set(faults.values()) == {DUPLICATE_KEY}
                 if not raced or attempt == _ATTEMPTS - 1:
                     raise
                 updates = [updates[index] for index in faults]

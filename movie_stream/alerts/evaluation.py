@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from movie_stream.alerts.conditions import Judged, Windows, judge
+from movie_stream.alerts.conditions import Judged, Windows, judge, looks_back
 from movie_stream.alerts.rules import EACH, Beyond, BeyondUsual, Quality, RatingFalling, Rule
 from movie_stream.alerts.series import NOTHING, Reasons, Series
 from movie_stream.columnar.columns import Bools, Ints
@@ -142,9 +142,14 @@ class Evaluation:
             int(starts[at]),
             float(judged.threshold[at]),
             None if judged.usual is None else float(judged.usual[at]),
-            series.labels.get(int(starts[at])),
+            self._label(series, int(starts[at])),
             reasons=series.reasons_at(int(starts[at])),
         )
+
+    def _label(self, series: Series, at_ms: int) -> str | None:
+        """What the subject is called in a window, or in those that it was compared with where it has no views."""
+        before = looks_back(self.rule.condition, self.rule.window_ms)
+        return next((of for shift in (0, *(of for of, _ in before)) if (of := series.labels.get(at_ms - shift))), None)
 
     def _joined(self, before: Streak, after: Streak) -> Streak:
         """Two streaks, the second of which begins where the first one is known to go on."""

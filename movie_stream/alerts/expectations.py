@@ -7,15 +7,17 @@ Verdict(light='red', found=(Found(figure='completeness', value=0.4, light='red',
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
-from movie_stream.errors import MovieStreamError
-from movie_stream.settings import read_text
+from movie_stream.alerts.keys import Key, Reading, RulesRefused
+from movie_stream.alerts.toml_file import read_toml
 
+QUALITY: Final = "quality"
+"""The table in the file."""
+COMPLETENESS: Final = "completeness"
 Light = Literal["grey", "green", "yellow", "red"]
 LIGHTS: Final[tuple[Light, ...]] = ("grey", "green", "yellow", "red")
 """The worst last; grey where nothing can be judged."""
@@ -80,79 +82,53 @@ class Verdict(NamedTuple):
         return tuple(sorted(beyond, key=lambda one: -LIGHTS.index(one.light)))
 
 
-class Mistake(NamedTuple):
-    """What is wrong with a key; empty for the table itself."""
-
-    key: str
-    words: str
-
-
-class ExpectationsRefused(MovieStreamError):
-    """The table `[quality]` cannot be used; `mistakes` has all that is wrong with it.
-
-    >>> parsed({"bad": [2, 1], "colour": 1})
-    Traceback (most recent call last):
-    movie_stream.alerts.expectations.ExpectationsRefused: [quality]: bad: expected two shares ...; colour: expected ...
-    """
-
-    exit_code = 2
-
-    def __init__(self, *, mistakes: Sequence[Mistake], where: str = "[quality]") -> None:
-        self.mistakes = tuple(mistakes)
-        words = "; ".join(f"{key}: {words}" if key else words for key, words in self.mistakes)
-        super().__init__(f"{where}: {words}")
-
-
-FILE_BYTES: Final = 256 << 10
-"""The most that a file of alerts may have."""
 _SHARES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("bad", "late"), "records"),
     **dict.fromkeys(("without_rating", "without_duration", "without_price", "retitled"), "views"),
 }
 """What a share is of."""
-_KEYS: Final = tuple(field.name for field in fields(Expectations))
 _LARGEST: Final = 1e15
 
 
-def parsed(table: Mapping[str, Any]) -> Expectations:
-    """The expectations that a table of TOML says; a key that it lacks has its default, an empty list is no limit.
+def read(reading: Reading, table: Any) -> Expectations | None:
+    """The expectations that a table `[quality]` says; None, and what is wrong noted, where they cannot be meant.
 
-    Raises ExpectationsRefused.
+    A key that it lacks has its default, an empty list is no limit.
     """
-    mistakes: list[Mistake] = []
-    given: dict[str, Any] = {}
-    for key, value in table.items():
-        if key not in _KEYS:
-            mistakes.append(Mistake(key, f"expected one of {', '.join(_KEYS)}"))
-            continue
-        try:
-            given[key] = _records(value) if key == "records_per_hour" else _limits(key, value)
-        except ValueError as error:
-            mistakes.append(Mistake(key, f"expected {error}, got {_shown(value)}"))
-    if mistakes:
-        raise ExpectationsRefused(mistakes=mistakes)
-    return Expectations(**given)
+    before = len(reading.mistakes)
+    values = reading.values(table, (QUALITY,), _KEYS)
+    return Expectations(**values) if len(reading.mistakes) == before else None
+
+
+def parsed(table: Mapping[str, Any]) -> Expectations:
+    """The expectations of a table that stands in no file.
+
+    >>> parsed({"bad": [2, 1], "color": 1})
+    Traceback (most recent call last):
+    movie_stream.alerts.keys.RulesRefused: [quality]: 2 mistakes: ... quality.bad: expected two shares ...
+
+    Raises RulesRefused.
+    """
+    reading = Reading(lambda _: 1)
+    expected = read(reading, table)
+    if expected is None:
+        raise RulesRefused(path="[quality]", mistakes=reading.mistakes)
+    return expected
 
 
 def load(path: Path | None) -> Expectations:
     """The expectations of a file of alerts, or the defaults where there is none or it has no table `[quality]`.
 
-    Raises ExpectationsRefused for a file that cannot be read, or is no TOML.
+    Raises RulesRefused for a file that cannot be read, is no TOML, or has mistakes in this table.
     """
     if path is None:
         return Expectations()
-    try:
-        table = tomllib.loads(read_text(path, at_most_bytes=FILE_BYTES)).get("quality", {})
-    except (OSError, ValueError, RecursionError) as error:
-        words = f"expected a file in TOML that can be read: {error}"
-        raise ExpectationsRefused(mistakes=[Mistake("", words)], where=str(path)) from error
-    if not isinstance(table, Mapping):
-        words = f"expected a table [quality], got {_shown(table)}"
-        raise ExpectationsRefused(mistakes=[Mistake("quality", words)], where=str(path))
-    try:
-        return parsed(table)
-    except ExpectationsRefused as error:
-        raise ExpectationsRefused(mistakes=error.mistakes, where=f"{path}, [quality]") from error
+    file = read_toml(path)
+    reading = Reading(file.lines.of)
+    expected = read(reading, file.values.get(QUALITY, {}))
+    if expected is None:
+        raise RulesRefused(path=str(path), mistakes=reading.mistakes)
+    return expected
 
 
 def verdict(document: Document, expectations: Expectations, hours: float = 1) -> Verdict:
@@ -161,7 +137,7 @@ def verdict(document: Document, expectations: Expectations, hours: float = 1) ->
     Completeness is that of `hours` hours; 0 where it cannot be judged, as of an hour that is not over.
     """
     found = tuple(
-        _found(figure, value, limits, below=figure == "completeness")
+        _found(figure, value, limits, below=figure == COMPLETENESS)
         for figure, value in _figures(document, expectations, hours)
         if (limits := getattr(expectations, figure)) is not None
     )
@@ -172,7 +148,7 @@ def _figures(document: Document, expectations: Expectations, hours: float) -> It
     """What can be judged: a share of nothing cannot."""
     records = document.get("records") or 0
     if expectations.records_per_hour and hours > 0:
-        yield "completeness", records / (expectations.records_per_hour * hours)
+        yield COMPLETENESS, records / (expectations.records_per_hour * hours)
     for figure, of in _SHARES.items():
         if whole := document.get(of) or 0:
             yield figure, (document.get(figure) or 0) / whole
@@ -192,25 +168,30 @@ def _found(figure: str, value: float, limits: Limits, *, below: bool) -> Found:
 def _records(value: Any) -> float:
     if _is_number(value) and value > 0:
         return float(value)
-    raise ValueError("a number of records above 0")
+    raise ValueError
 
 
-def _limits(key: str, value: Any) -> Limits | None:
-    """Two numbers, for yellow and for red; None for an empty list. Raises ValueError with what is expected."""
-    share = key in _SHARES or key == "completeness"
-    most = 1.0 if key in _SHARES else _LARGEST
-    unit = "shares from 0 to 1" if key in _SHARES else "shares from 0" if share else "numbers from 0"
-    order = f"the second, for red, not {'above' if key == 'completeness' else 'below'} it"
+def _key(name: str, default: Any) -> Key:
+    if name == "records_per_hour":
+        return Key(name, "a number of records above 0", _records, default)
+    unit = "shares from 0 to 1" if name in _SHARES else "shares from 0" if name == COMPLETENESS else "numbers from 0"
+    order = f"the second, for red, not {'above' if name == COMPLETENESS else 'below'} it"
     expected = f"two {unit}, of which the first is for yellow and {order}; or [] for no limit"
+    return Key(name, expected, lambda value: _limits(name, value), default)
+
+
+def _limits(name: str, value: Any) -> Limits | None:
+    """Two numbers, for yellow and for red; None for an empty list."""
     if not isinstance(value, list):
-        raise ValueError(expected)
+        raise ValueError
     if not value:
         return None
+    most = 1.0 if name in _SHARES else _LARGEST
     if len(value) != 2 or not all(_is_number(one) and 0 <= one <= most for one in value):
-        raise ValueError(expected)
+        raise ValueError
     limits = Limits(*map(float, value))
-    if limits.red > limits.yellow if key == "completeness" else limits.red < limits.yellow:
-        raise ValueError(expected)
+    if limits.red > limits.yellow if name == COMPLETENESS else limits.red < limits.yellow:
+        raise ValueError
     return limits
 
 
@@ -218,6 +199,4 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}..."
+_KEYS: Final = tuple(_key(of.name, of.default) for of in fields(Expectations))

@@ -11,10 +11,17 @@ from typing import Any, Final
 
 from movie_stream.alerts.lines import Path
 from movie_stream.errors import MovieStreamError
+from movie_stream.masking import printable
 from movie_stream.settings import parse_duration
 
 REQUIRED: Final = object()
+WRONG: Final = float("nan")
+"""What stands for a value that cannot be meant, so that what is wrong with those around it is found too: it is there,
+and no comparison with it holds.
+"""
 _LONGEST_QUOTE: Final = 60
+_MOST_SAID: Final = 20
+"""Mistakes in one line; the command `alerts check` has a line for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +43,9 @@ class RulesRefused(MovieStreamError):
     def __init__(self, *, path: str, mistakes: Sequence[Mistake]) -> None:
         self.path, self.mistakes = path, tuple(mistakes)
         many = f"{len(mistakes)} mistakes: " if len(mistakes) > 1 else ""
-        super().__init__(
-            f"{path}: {many}{'; '.join(map(str, mistakes))}; see what it says now with: movie-stream alerts check"
-        )
+        more = "; ..." if len(mistakes) > _MOST_SAID else ""
+        said = "; ".join(map(str, mistakes[:_MOST_SAID]))
+        super().__init__(f"{path}: {many}{said}{more}; see what it says now with: movie-stream alerts check")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,8 @@ class Key:
     """What its value must be, in words."""
     parse: Callable[[Any], Any]
     default: Any = REQUIRED
+    secret: bool = False
+    """Whether its value is never shown, whatever it is."""
 
 
 class Reading:
@@ -60,31 +69,34 @@ class Reading:
         self.mistakes: list[Mistake] = []
 
     def wrong(self, path: Path, words: str) -> None:
-        """Notes a mistake."""
-        self.mistakes.append(Mistake(self._line_of(path), words))
+        """Notes a mistake, in one line: names in a file may have any character."""
+        self.mistakes.append(Mistake(self._line_of(path), printable(words)))
 
-    def expected(self, path: Path, expected: str, got: Any = REQUIRED) -> None:
+    def expected(self, path: Path, expected: str, got: Any) -> None:
         """Notes that something else was expected."""
-        came = "nothing" if got is REQUIRED else quoted(got)
-        self.wrong(path, f"{name_of(path)}: expected {expected}, got {came}")
+        self.wrong(path, f"{name_of(path)}: expected {expected}, got {quoted(got)}")
 
     def line(self, path: Path) -> int:
         """Where something stands."""
         return self._line_of(path)
 
     def values(self, table: Any, path: Path, keys: Iterable[Key]) -> dict[str, Any]:
-        """The values of a table's keys; those that are wrong are left out, and noted."""
+        """The values of a table's keys; what is wrong, or is written wrongly, is left out, and noted."""
         known = {key.name: key for key in keys}
         if not isinstance(table, Mapping):
             self.expected(path, "a table", table)
             return {}
-        for name in table.keys() - known.keys():
+        meant = set[str]()
+        for name in (name for name in table if name not in known):
             near = difflib.get_close_matches(name, known, 1)
+            meant.update(near)
             hint = f"; is {near[0]} meant?" if near else ""
             self.wrong((*path, name), f"{name_of((*path, name))}: expected one of {', '.join(known)}{hint}")
         values: dict[str, Any] = {}
         for key in known.values():
             if key.name not in table:
+                if key.name in meant:
+                    continue
                 if key.default is REQUIRED:
                     self.wrong(path, f"{name_of(path)}: expected {key.name}, which is {key.expected}, got nothing")
                 else:
@@ -93,7 +105,8 @@ class Reading:
             try:
                 values[key.name] = key.parse(table[key.name])
             except ValueError:
-                self.expected((*path, key.name), key.expected, table[key.name])
+                came = kind_of(table[key.name]) if key.secret else quoted(table[key.name])
+                self.wrong((*path, key.name), f"{name_of((*path, key.name))}: expected {key.expected}, got {came}")
         return values
 
 
@@ -113,6 +126,16 @@ def quoted(value: Any) -> str:
     """A value as it came, cut to a bearable length."""
     text = f"{value!r}" if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
     return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}..."
+
+
+def kind_of(value: Any) -> str:
+    """What a value is, where it must not be shown.
+
+    >>> kind_of("hunter2"), kind_of(["hunter2"]), kind_of(True)
+    ('another text', 'another list', 'something else')
+    """
+    names = {str: "another text", list: "another list", dict: "a table", int: "a number", float: "a number"}
+    return names.get(type(value), "something else")
 
 
 def text(pattern: str) -> Callable[[Any], str]:

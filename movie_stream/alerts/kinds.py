@@ -99,7 +99,7 @@ def _quality(reading: Reading, values: Mapping[str, Any], path: tuple[str, int])
         reading.wrong(path, f"{number}: expected field (one of {', '.join(fields)}) or light, got nothing")
         return None
     for name in ("field", "share_of"):
-        if values[name] is not None and values[name] not in fields:
+        if isinstance(values[name], str) and values[name] not in fields:
             reading.expected((*path, name), f"one of {', '.join(fields)}", values[name])
             return None
     given = _given(values, "above", "below")

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 Path = tuple[str | int, ...]
 """The keys, and places in lists, that lead to a value."""
+TEXTS: Final = (
+    r""""{3}(?:[^"\\]|\\.|"(?!""))*"{3,5}"""
+    r"|'{3}(?:[^']|'(?!''))*'{3,5}"
+    r'|"(?:[^"\\\n]|\\.)*"'
+    r"|'[^'\n]*'"
+    r"|\#[^\n]*"
+)
+"""What texts and comments match, in which nothing else counts."""
+_TOKEN: Final = re.compile(rf"{TEXTS}|[\[\]{{}}\n]", re.DOTALL)
+"""Those, what a value goes on in over the end of a line, and that end."""
 
 
 class Lines:
@@ -23,7 +34,8 @@ class Lines:
         self._at: dict[Path, int] = {}
         self._lists = Counter[Path]()
         table: Path = ()
-        for line, statement, parsed in _statements(text):
+        for line, statement in statements(text):
+            parsed = tomllib.loads(statement)
             if statement.lstrip().startswith("["):
                 table = self._header(parsed)
                 self._at.setdefault(table, line)
@@ -51,18 +63,18 @@ class Lines:
         return path
 
 
-def _statements(text: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
-    """Each header and each key with its value, which may go over several lines: its first line, text and meaning."""
-    statement, begin = "", 1
-    for number, line in enumerate(text.split("\n"), 1):
-        statement += f"{line}\n"
-        try:
-            parsed = tomllib.loads(statement)
-        except tomllib.TOMLDecodeError:
-            continue  # it goes on in the next line
-        if parsed:
-            yield begin, statement, parsed
-        statement, begin = "", number + 1
+def statements(text: str) -> Iterator[tuple[int, str]]:
+    """Each header, and each key with its value, which may go over several lines: its first line, and its text."""
+    begin, line, begin_line, depth = 0, 1, 1, 0
+    for token in _TOKEN.finditer(f"{text}\n"):
+        mark = token[0]
+        line += mark.count("\n")
+        depth += (mark in ("[", "{")) - (mark in ("]", "}"))
+        if mark == "\n" and depth <= 0:
+            statement = text[begin : token.start()]
+            if statement.strip() and not statement.lstrip().startswith("#"):
+                yield begin_line, statement
+            begin, begin_line, depth = token.end(), line, 0
 
 
 def _paths(value: Any, path: Path = ()) -> Iterator[Path]:

@@ -20,12 +20,11 @@ from pymongo.errors import BulkWriteError
 from movie_stream.alerts.rules import Rule
 from movie_stream.events.moment import timestamp_ms_of
 from movie_stream.mongo.alerts import ALERTS, DELIVERIES, FIELDS
-from movie_stream.mongo.client import Database, majority_acknowledged
+from movie_stream.mongo.client import DUPLICATE_KEY, Database, majority_acknowledged
 
 Transition = Literal["started", "ended", "withdrawn"]
 NEVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
 """When a message is due again that has arrived, or was given up."""
-_DUPLICATE_KEY: Final = 11000
 _AT_ONCE: Final = 1_000
 _SAID: Final[Mapping[tuple[str | None, str], tuple[Transition, ...]]] = {
     (None, "open"): ("started",),
@@ -153,7 +152,7 @@ class Outbox:
         try:
             await self._deliveries.bulk_write([InsertOne(message) for message in messages], ordered=False)
         except BulkWriteError as error:
-            others = [fault for fault in error.details["writeErrors"] if fault["code"] != _DUPLICATE_KEY]
+            others = [fault for fault in error.details["writeErrors"] if fault["code"] != DUPLICATE_KEY]
             if others or error.details["writeConcernErrors"]:
                 raise
 

@@ -1,5 +1,5 @@
-"""The data's quality, where rules look at it: what expectations.py says, with the lines of the file; which source
-partitions there are; and what an hour counts as in which one got no record, of which there is no document.
+"""The data's quality, where rules look at it: the verdict of expectations.py; which source partitions there are; and
+what an hour counts as in which one got no record, of which there is no document.
 
 Such an hour has 0 records. It is one of a partition from the first hour with views on: what lies before that are
 records of no known time, in hours of Kafka's clock.
@@ -15,22 +15,10 @@ from bson.int64 import Int64
 
 from movie_stream.alerts import expectations
 from movie_stream.alerts.expectations import LIGHTS
-from movie_stream.alerts.keys import Reading
 from movie_stream.alerts.series import Silence, Verdicts
 
 PARTITION: Final = "partition"
 """The field with the number of the source partition."""
-
-
-def check_expectations(reading: Reading, table: Mapping[str, Any] | None) -> None:
-    """Notes what is wrong with the table `[quality]`."""
-    if table is None:
-        return
-    try:
-        expectations.parsed(table)
-    except expectations.ExpectationsRefused as refused:
-        for mistake in refused.mistakes:
-            reading.wrong(("quality", mistake.key), f"quality.{mistake.key}: {mistake.words}")
 
 
 def light_by(table: Mapping[str, Any] | None) -> Verdicts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from movie_stream.alerts import keys
-from movie_stream.alerts.keys import Key, Reading
+from movie_stream.alerts.keys import WRONG, Key, Reading
 from movie_stream.alerts.rules import LOG
 from movie_stream.masking import keep_secret
 from movie_stream.settings import read_text
@@ -20,6 +20,7 @@ _NAME: Final = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 _VARIABLE: Final = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
 _VALUE_BYTES: Final = 64 << 10
 _WITHIN: Final = "a length of time from 1 s to 60 s, such as 10 s"
+_ADDRESS: Final = "an address that begins with http:// or https://"
 _RETRIED: Final = "a length of time from 1 min to 30 d, such as 3 d"
 
 
@@ -60,73 +61,117 @@ _WHEN: Final = (
 )
 _VARIABLE_WORDS: Final = "the name of an environment variable that has it, or whose name with _FILE has the file's path"
 _WEBHOOK: Final = (
-    Key("url", "an address that begins with http:// or https://", lambda value: _url(value), None),
-    Key("url_env", _VARIABLE_WORDS, keys.text(_VARIABLE), None),
-    Key("secret_env", _VARIABLE_WORDS, keys.text(_VARIABLE), None),
+    Key("url", _ADDRESS, lambda value: _url(value), None, secret=True),
+    Key("url_env", _VARIABLE_WORDS, keys.text(_VARIABLE), None, secret=True),
+    Key("secret_env", _VARIABLE_WORDS, keys.text(_VARIABLE), None, secret=True),
     *_WHEN,
 )
 _APPRISE: Final = (
-    Key("urls", "a list of URLs of apprise, such as mailto://...", keys.texts, None),
-    Key("urls_env", _VARIABLE_WORDS, keys.text(_VARIABLE), None),
+    Key("urls", "a list of URLs of apprise, such as mailto://...", keys.texts, None, secret=True),
+    Key("urls_env", _VARIABLE_WORDS, keys.text(_VARIABLE), None, secret=True),
     *_WHEN,
 )
 
 
-def read_receivers(reading: Reading, file: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Receiver]:
-    """The receivers that the file declares, by name, and the log."""
+Knows = Callable[[str], bool]
+"""Whether apprise can send to a URL."""
+
+
+def read_receivers(
+    reading: Reading, file: Mapping[str, Any], environment: Mapping[str, str], knows: Knows | None = None
+) -> dict[str, Receiver]:
+    """The receivers that the file declares, by name, and the log; without `knows` the URLs of apprise are taken as they
+    are.
+    """
     found: dict[str, Receiver] = {LOG: Log(LOG)}
     for kind, allowed in (("webhook", _WEBHOOK), ("apprise", _APPRISE)):
         tables = file.get(kind, {})
         if not isinstance(tables, Mapping):
-            reading.expected((kind,), f"tables such as [{kind}.ops]", tables)
+            reading.wrong((kind,), f"{kind}: expected tables such as [{kind}.ops], got {keys.kind_of(tables)}")
             continue
         for name, table in tables.items():
             path = (kind, name)
             if not re.fullmatch(_NAME, name):
-                reading.expected(path, f"a name of letters, digits, dashes and underscores after {kind}.", name)
+                reading.expected(
+                    path, f"a name of letters, digits, dashes and underscores, at most 64, after {kind}.", name
+                )
             before = len(reading.mistakes)
             values = reading.values(table, path, allowed)
+            if not isinstance(table, Mapping):
+                continue
             one = "url" if kind == "webhook" else "urls"
-            if len(reading.mistakes) == before and (values[one] is None) == (values[f"{one}_env"] is None):
-                got = "nothing" if values[one] is None else "both"
-                reading.wrong(path, f"{kind}.{name}: expected either {one} or {one}_env, got {got}")
+            given = [key for key in (one, f"{one}_env") if values.get(key, WRONG) is not None]
+            if len(given) != 1:
+                got = "both" if given else "nothing"
+                reading.wrong(path, f"{keys.name_of(path)}: expected either {one} or {one}_env, got {got}")
+            if kind == "webhook":
+                receiver = _webhook(reading, path, values, environment)
+            else:
+                receiver = _apprise(reading, path, values, environment, knows)
             if len(reading.mistakes) == before:
-                make = _webhook if kind == "webhook" else _apprise
-                found[f"{kind}.{name}"] = make(reading, name, values, environment)
+                found[receiver.name] = receiver
     return found
 
 
-def _webhook(reading: Reading, name: str, values: Mapping[str, Any], environment: Mapping[str, str]) -> Receiver:
-    path = ("webhook", name)
-    url, secret = values["url"], None
-    if values["url_env"] is not None:
-        url = _variable(reading, (*path, "url_env"), values["url_env"], environment)
+def _webhook(
+    reading: Reading, path: tuple[str, str], values: Mapping[str, Any], environment: Mapping[str, str]
+) -> Receiver:
+    url = values.get("url") or ""
+    if (variable := values.get("url_env")) is not None:
+        url = _variable(reading, (*path, "url_env"), variable, environment)
         try:
             url = _url(url) if url else ""
         except ValueError:
-            reading.wrong((*path, "url_env"), f"{values['url_env']}: expected an address that begins with https://")
+            words = f"{variable}: expected {_ADDRESS}, got another text"
+            reading.wrong((*path, "url_env"), f"{keys.name_of((*path, 'url_env'))}, {words}")
     if url:
         keep_secret(url)
-    if values["secret_env"] is not None:
-        secret = _variable(reading, (*path, "secret_env"), values["secret_env"], environment)
+    secret = None
+    if (variable := values.get("secret_env")) is not None:
+        secret = _variable(reading, (*path, "secret_env"), variable, environment)
         if secret:
             keep_secret(secret)
-    return Webhook(f"webhook.{name}", values["timeout"] / 1_000, values["retry_for"], url, secret)
+    return Webhook(".".join(path), *_when(values), url, secret)
 
 
-def _apprise(reading: Reading, name: str, values: Mapping[str, Any], environment: Mapping[str, str]) -> Receiver:
-    urls = values["urls"]
-    if urls is None:
-        text = _variable(reading, ("apprise", name, "urls_env"), values["urls_env"], environment)
-        urls = tuple(text.split())
+def _apprise(
+    reading: Reading,
+    path: tuple[str, str],
+    values: Mapping[str, Any],
+    environment: Mapping[str, str],
+    knows: Knows | None,
+) -> Receiver:
+    urls: Sequence[str] = values.get("urls") or ()
+    place: tuple[str, ...] = (*path, "urls")
+    if (variable := values.get("urls_env")) is not None:
+        place = (*path, "urls_env")
+        urls = _variable(reading, place, variable, environment).split()
     for url in urls:
         keep_secret(url)
-        if not urlsplit(url).scheme:
-            reading.wrong(
-                ("apprise", name),
-                f"apprise.{name}: expected URLs of apprise, such as mailto://..., got one without ://",
-            )
-    return Apprise(f"apprise.{name}", values["timeout"] / 1_000, values["retry_for"], urls)
+    for number, url in enumerate(urls, 1):
+        if (scheme := scheme_of(url)) is None:
+            got = f"got one without ://, number {number}"
+        elif knows is not None and not knows(url):
+            got = f"got one that it cannot send to, number {number}, which begins with {scheme}://"
+        else:
+            continue
+        reading.wrong(place, f"{keys.name_of(place)}: expected URLs of apprise, such as mailto://..., {got}")
+    return Apprise(".".join(path), *_when(values), tuple(urls))
+
+
+def _when(values: Mapping[str, Any]) -> tuple[float, int]:
+    """How long it may take, and how long a message is tried again; 0 where the file has that wrong."""
+    return values.get("timeout", 0) / 1_000, values.get("retry_for", 0)
+
+
+def scheme_of(url: str) -> str | None:
+    """The part of a URL that is never a secret, None where there is none.
+
+    >>> scheme_of("tgram://123:token/chat"), scheme_of("hunter2")
+    ('tgram', None)
+    """
+    found = re.match(r"([A-Za-z][A-Za-z0-9+.-]{0,31})://", url)
+    return found and found[1]
 
 
 def _variable(reading: Reading, path: tuple[str, ...], variable: str, environment: Mapping[str, str]) -> str:
@@ -135,13 +180,14 @@ def _variable(reading: Reading, path: tuple[str, ...], variable: str, environmen
     if value:
         return value.strip()
     if not file:
-        reading.wrong(path, f"{'.'.join(path)}: {variable} is not set, nor {variable}_FILE; set one of them")
+        reading.wrong(path, f"{keys.name_of(path)}: {variable} is not set, nor {variable}_FILE; set one of them")
         return ""
     try:
         return read_text(Path(file), at_most_bytes=_VALUE_BYTES).strip()
     except (OSError, ValueError) as error:
-        why = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else error
-        reading.wrong(path, f"{variable}_FILE: expected the path of a readable text file, got {file} ({why})")
+        why = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", None) or error
+        words = f"{variable}_FILE: expected the path of a readable text file, got {file!r} ({why})"
+        reading.wrong(path, f"{keys.name_of(path)}, {words}")
         return ""
 
 

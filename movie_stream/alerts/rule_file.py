@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import os
-import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from movie_stream.alerts import expectations, keys
-from movie_stream.alerts.expectations import FILE_BYTES, Expectations
-from movie_stream.alerts.keys import Key, Mistake, Reading, RulesRefused
+from movie_stream.alerts.expectations import QUALITY, Expectations
+from movie_stream.alerts.keys import WRONG, Key, Reading, RulesRefused
 from movie_stream.alerts.kinds import KINDS, OF_KIND
-from movie_stream.alerts.lines import Lines
-from movie_stream.alerts.quality import check_expectations
-from movie_stream.alerts.receivers import Receiver, read_receivers
-from movie_stream.alerts.rules import (
-    EACH,
-    LOG,
-    Light,
-    Rule,
-)
+from movie_stream.alerts.receivers import Knows, Receiver, read_receivers, scheme_of
+from movie_stream.alerts.rules import ALL, EACH, HOUR_MS, LOG, Light, Rule
+from movie_stream.alerts.toml_file import TomlFile, read_toml, toml_of
 from movie_stream.errors import SettingMissing
-from movie_stream.settings import Settings, read_text
+from movie_stream.settings import Settings
 
-_HOUR_MS: Final = 3_600_000
-"""The windows of films and of the quality."""
+_MOST_RULES: Final = 1_000
 _DAY: Final = timedelta(days=1)
 _MINUTE: Final = timedelta(minutes=1)
 _NAME: Final = r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}"
@@ -49,72 +41,60 @@ class RuleFile:
         return next((rule for rule in self.rules if rule.name == name), None)
 
 
-def load(settings: Settings, path: Path | None = None) -> RuleFile:
-    """The rules of a file, or of ALERTS_FILE. Raises SettingMissing, and RulesRefused with all mistakes."""
+def load(settings: Settings, path: Path | None = None, knows: Knows | None = None) -> RuleFile:
+    """The rules of a file, or of ALERTS_FILE; with `knows` also whether apprise can send to its URLs.
+
+    Raises SettingMissing, and RulesRefused with all mistakes.
+    """
     path = path or settings.alerts_file
     if path is None:
         raise SettingMissing(variable="ALERTS_FILE", remedy="set it to the path of a file with rules (TOML)")
-    try:
-        text = read_text(path, at_most_bytes=FILE_BYTES)
-    except (OSError, ValueError) as error:
-        why = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", None) or error
-        raise RulesRefused(path=str(path), mistakes=[Mistake(1, f"expected a readable TOML file: {why}")]) from error
-    return parsed(text, str(path), os.environ)
+    return _of(read_toml(path), str(path), os.environ, knows)
 
 
-def parsed(text: str, name: str, environment: Mapping[str, str]) -> RuleFile:
+def parsed(text: str, name: str, environment: Mapping[str, str], knows: Knows | None = None) -> RuleFile:
     """The rules of a text in TOML. Raises RulesRefused with all mistakes."""
-    text = text.replace("\r\n", "\n")
-    try:
-        file = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise RulesRefused(path=name, mistakes=[_syntax(text, str(error))]) from error
-    reading = Reading(Lines(text).of)
-    receivers = read_receivers(reading, file, environment)
-    top = reading.values(file, (), _TOP)
-    given = top.get("rule") or []
-    declared = _declared(file)
-    rules = [rule for i, table in enumerate(given) if (rule := _rule(reading, table, ("rule", i), receivers, declared))]
-    _insist_on_different_names(reading, given)
-    if not given and not reading.mistakes:
-        reading.wrong((), "expected at least one table [[rule]], got none")
-    quality = top.get("quality")
-    check_expectations(reading, quality)
-    if reading.mistakes:
+    return _of(toml_of(text, name), name, environment, knows)
+
+
+def _of(file: TomlFile, name: str, environment: Mapping[str, str], knows: Knows | None) -> RuleFile:
+    reading = Reading(file.lines.of)
+    top = reading.values(file.values, (), _TOP)
+    receivers = read_receivers(reading, file.values, environment, knows)
+    expected = expectations.read(reading, top.get(QUALITY, {}))
+    delivery = reading.values(top.get("delivery", {}), ("delivery",), _DELIVERY)
+    rules = _rules(reading, top["rule"], receivers, _declared(file.values)) if "rule" in top else ()
+    if reading.mistakes or expected is None:
         raise RulesRefused(path=name, mistakes=sorted(reading.mistakes, key=lambda mistake: mistake.line))
-    delivery = reading.values(top["delivery"], ("delivery",), _DELIVERY)
-    if reading.mistakes:
-        raise RulesRefused(path=name, mistakes=reading.mistakes)
-    rules = [_by(rule, expectations.parsed(quality or {})) for rule in rules]
-    return RuleFile(tuple(rules), receivers, delivery["deliver_within"], quality)
+    quality = file.values.get(QUALITY)
+    return RuleFile(tuple(_by(rule, expected) for rule in rules), receivers, delivery["deliver_within"], quality)
 
 
-def _syntax(text: str, error: str) -> Mistake:
-    """What tomllib says, with the line first: `Invalid value (at line 3, column 8)`."""
-    words, _, where = error.rpartition(" (at ")
-    if where.startswith("line "):
-        return Mistake(int(where.split(",")[0].removeprefix("line ")), f"no TOML: {words} ({where.rstrip(')')})")
-    return Mistake(max(len(text.split("\n")), 1), f"no TOML: {error}")
+def _rules(
+    reading: Reading, tables: Any, receivers: Mapping[str, Receiver], declared: Collection[str]
+) -> Sequence[Rule]:
+    if not isinstance(tables, list):
+        reading.wrong(("rule",), f"rule: expected tables [[rule]], got {keys.kind_of(tables)}; write [[rule]] twice")
+        return ()
+    if not tables:
+        reading.wrong((), "expected at least one table [[rule]], got none")
+    if len(tables) > _MOST_RULES:
+        reading.wrong(("rule", _MOST_RULES), f"expected at most {_MOST_RULES:,} tables [[rule]], got {len(tables):,}")
+        return ()
+    _insist_on_different_names(reading, tables)
+    return [rule for i, table in enumerate(tables) if (rule := _rule(reading, table, ("rule", i), receivers, declared))]
 
 
-def _tables(value: Any) -> list[Any]:
-    if not isinstance(value, list) or len(value) > 1_000:
-        raise ValueError
+def _as_it_is(value: Any) -> Any:
     return value
 
 
-def _table(value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise ValueError
-    return value
-
-
-_TOP: Final = (
-    Key("rule", "tables [[rule]], at most 1,000", _tables, None),
-    Key("webhook", "tables [webhook.NAME]", _table, None),
-    Key("apprise", "tables [apprise.NAME]", _table, None),
-    Key("quality", "a table [quality]", _table, None),
-    Key("delivery", "a table [delivery]", _table, {}),
+_TOP: Final = (  # what each of them has to be is said where it is read
+    Key("rule", "", _as_it_is, []),
+    Key("webhook", "", _as_it_is, {}),
+    Key("apprise", "", _as_it_is, {}),
+    Key(QUALITY, "", _as_it_is, {}),
+    Key("delivery", "", _as_it_is, {}),
 )
 _DELIVERY: Final = (
     Key(
@@ -147,34 +127,51 @@ def _rule(
     """The rule of a table; None where that is wrong."""
     before = len(reading.mistakes)
     kind = table.get("kind") if isinstance(table, Mapping) else None
-    if kind not in KINDS:  # which other keys there may be depends on it
-        some = (
-            {name: table[name] for name in ("name", "kind") if name in table} if isinstance(table, Mapping) else table
-        )
-        reading.values(some, path, _COMMON)
+    if not isinstance(kind, str) or kind not in KINDS:  # which other keys there may be depends on it
+        names = [key.name for key in _COMMON]
+        some = {name: table[name] for name in names if name in table} if isinstance(table, Mapping) else table
+        _insist_on_receivers(reading, reading.values(some, path, _COMMON), path, receivers, declared)
         return None
     own, condition_of = OF_KIND[kind]
     values = reading.values(table, path, (*_COMMON, *own))
-    for place, name in enumerate(values.get("to", ())):
-        if name not in receivers and name not in declared:
-            reading.expected((*path, "to", place), f"one of {', '.join(receivers)}", name)
-    if len(reading.mistakes) > before:
-        return None
-    condition = condition_of(reading, values, path)
-    if condition is None:
+    _insist_on_receivers(reading, values, path, receivers, declared)
+    condition = condition_of(reading, {key.name: WRONG for key in own} | values, path)
+    if condition is None or len(reading.mistakes) > before:
         return None
     return Rule(
         values["name"],
         kind,
         condition,
         values.get("genre", EACH),
-        values.get("window", _HOUR_MS),
+        values.get("window", HOUR_MS),
         values["for"],
         values["wait"],
         values["severity"],
         values["to"],
+        _called(table),
         reading.line(path),
     )
+
+
+def _insist_on_receivers(
+    reading: Reading,
+    values: Mapping[str, Any],
+    path: tuple[str, int],
+    receivers: Mapping[str, Receiver],
+    declared: Collection[str],
+) -> None:
+    for place, name in enumerate(values.get("to", ())):
+        if name in receivers or name in declared:
+            continue
+        there = ", ".join(dict.fromkeys((*receivers, *sorted(declared))))
+        scheme = scheme_of(name)  # an address may be a secret
+        reading.expected((*path, "to", place), f"one of {there}", f"{scheme}://..." if scheme else name)
+
+
+def _called(table: Mapping[str, Any]) -> str | None:
+    """The rule's genre as its file writes it, where it is one."""
+    genre = table.get("genre")
+    return None if genre in (None, ALL, EACH) else " ".join(str(genre).split())
 
 
 def _by(rule: Rule, expected: Expectations) -> Rule:

@@ -8,6 +8,8 @@ from typing import Final, Literal
 
 from movie_stream.alerts.expectations import Expectations
 
+HOUR_MS: Final = 3_600_000
+"""The windows of films and of the quality, and of all others that do not say it."""
 ALL: Final = "all"
 EACH: Final = "each"
 LOG: Final = "log"
@@ -100,12 +102,14 @@ class Rule:
     condition: Condition
     subject: str = ALL
     """`all`, `each`, or the slug of one genre."""
-    window_ms: int = 3_600_000
+    window_ms: int = HOUR_MS
     in_a_row: int = 1
     wait_ms: int = 60_000
     """How long after its end, in event time, a window is looked at: some views come a little later than others."""
     severity: Severity = "warning"
     to: tuple[str, ...] = (LOG,)
+    called: str | None = field(default=None, compare=False)
+    """The genre as its file writes it, for when there are no views that name it."""
     line: int = field(default=0, compare=False)
     """Where it begins in its file."""
 
@@ -122,6 +126,6 @@ class Rule:
 
     @property
     def definition(self) -> str:
-        """A hash of all that its alerts depend on; not of who is told."""
-        of = (self.kind, self.condition, self.subject, self.window_ms, self.in_a_row, self.wait_ms)
+        """A hash of all that its alerts depend on and say; not of who is told."""
+        of = (self.kind, self.condition, self.subject, self.window_ms, self.in_a_row, self.wait_ms, self.severity)
         return hashlib.sha256(repr(of).encode()).hexdigest()[:16]

@@ -7,18 +7,18 @@ import hashlib
 import hmac
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from importlib.util import find_spec
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 import aiohttp
 
 from movie_stream import __version__
 from movie_stream.alerts.outbox import Message
-from movie_stream.alerts.receivers import Apprise, Log, Receiver, Webhook
+from movie_stream.alerts.receivers import Apprise, Log, Receiver, Webhook, scheme_of
 from movie_stream.errors import MovieStreamError
 from movie_stream.masking import masked, printable
 from movie_stream.mongo.written import json_of
@@ -29,6 +29,8 @@ SIGNATURE: Final = "Movie-Stream-Signature"
 _LEVELS: Final[Mapping[str, int]] = {"info": logging.INFO, "warning": logging.WARNING, "critical": logging.ERROR}
 _THREADS: Final = 8
 """In which apprise sends."""
+_REMEMBERED: Final = 10_000
+"""Messages of which it is known where they have arrived."""
 _RETRY_AFTER_AT_MOST_S: Final = 3_600.0
 _VERBS: Final = {"started": "alert", "ended": "alert has ended", "withdrawn": "alert is withdrawn, views came later"}
 
@@ -61,6 +63,9 @@ class Sender:
     def __init__(self) -> None:
         # Not the loop's own: a thread cannot be stopped, and services that do not answer would fill that one.
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="apprise")
+        self._arrived: dict[str, set[str]] = {}
+        """The URLs that have messages which are to be tried again, by the messages' ids."""
+        self._said_unknown = set[str]()
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(headers={"User-Agent": f"movie-stream/{__version__}"})
@@ -104,25 +109,68 @@ class Sender:
             raise NotSent(f"it answers {status}", _seconds(after))
 
     async def _notify(self, receiver: Apprise, message: Message) -> None:
+        """Each URL for itself, so that one that is wrong, away or slow keeps the message from no other; where it has
+        arrived at some and is tried again, it goes to the others, as long as this process lives.
+        """
+        arrived = self._arrived.setdefault(message.id, set())
+        while len(self._arrived) > _REMEMBERED:
+            del self._arrived[next(iter(self._arrived))]
+        loop = asyncio.get_running_loop()
+        missing = [url for url in dict.fromkeys(receiver.urls) if url not in arrived]
+        told = [loop.run_in_executor(self._threads, _notify_by, url, message, arrived) for url in missing]
         try:
             async with asyncio.timeout(receiver.within_s):
-                await asyncio.get_running_loop().run_in_executor(self._threads, _notify_by, receiver, message)
+                outcomes = dict(zip(missing, await asyncio.gather(*told), strict=True))
         except TimeoutError as error:
             raise NotSent(f"no answer within {receiver.within_s:g} s") from error
+        self._say_which_are_unknown(receiver, [url for url, of in outcomes.items() if of == "unknown"])
+        failed = [url for url, of in outcomes.items() if of == "failed"]
+        if failed:
+            said = "its own lines in the log say why"
+            raise NotSent(f"apprise could not send it to all of its URLs: {_which(receiver, failed)}; {said}")
+        if not arrived:
+            raise NotSent("apprise can send to none of its URLs; see which with: movie-stream alerts check")
+        del self._arrived[message.id]
+
+    def _say_which_are_unknown(self, receiver: Apprise, urls: Sequence[str]) -> None:
+        if urls and receiver.name not in self._said_unknown:
+            self._said_unknown.add(receiver.name)
+            logger.error(
+                "%s: apprise cannot send to all of its URLs, and does to the others: %s; see also: "
+                "movie-stream alerts check",
+                *(receiver.name, _which(receiver, urls)),
+            )
 
 
-def _notify_by(receiver: Apprise, message: Message) -> None:
-    """Takes as long as it takes. Raises NotSent."""
+def _which(receiver: Apprise, urls: Sequence[str]) -> str:
+    """URLs without what may be secret in them: their numbers, and how they begin."""
+    return ", ".join(f"number {receiver.urls.index(url) + 1} ({scheme_of(url) or 'no URL'}://)" for url in urls)
+
+
+def apprise_knows(url: str) -> bool:
+    """Whether apprise, which has to be installed, can make something of a URL. Nothing is sent, and nothing logged."""
+    log = logging.getLogger("apprise")
+    before, log.disabled = log.disabled, True
+    try:
+        return import_module("apprise").Apprise.instantiate(url) is not None
+    finally:
+        log.disabled = before
+
+
+def _notify_by(url: str, message: Message, arrived: set[str]) -> Literal["arrived", "failed", "unknown"]:
+    """Takes as long as it takes."""
     apprise = import_module("apprise")  # it looks at some hundred files
     kind = {"started": "warning", "ended": "success", "withdrawn": "info"}[message.transition]
     if message.transition == "started" and message.body["severity"] == "critical":
         kind = "failure"
     told = apprise.Apprise()
-    if not told.add(list(receiver.urls)):
-        raise NotSent("apprise does not understand one of its URLs")
+    if not told.add([url]):
+        return "unknown"
     title = f"{message.body['severity']}: {message.body['rule']}"
     if not told.notify(line_of(message), title, apprise.NotifyType(kind), body_format="text"):
-        raise NotSent("apprise could not send it to all of its URLs; its own lines in the log say why")
+        return "failed"
+    arrived.add(url)
+    return "arrived"
 
 
 def line_of(message: Message) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from movie_stream.events.moment import datetime_of
 from movie_stream.masking import printable
 from movie_stream.settings import format_duration
 
+_INITIAL: Final = re.compile(r"(?<![\w'’])\w")
 _LABEL: Final = 200
 """The longest name of a film in a text, in characters."""
 
@@ -31,7 +33,7 @@ def body_of(rule: Rule, streak: Streak) -> dict[str, Any]:
         "kind": rule.kind,
         "severity": rule.severity,
         "subject": streak.subject,
-        "label": streak.label,
+        "label": label_of(rule, streak),
         "state": "open" if streak.end_ms is None else "ended",
         "open": streak.end_ms is None,
         "start": datetime_of(streak.start_ms),
@@ -46,29 +48,58 @@ def body_of(rule: Rule, streak: Streak) -> dict[str, Any]:
     }
 
 
+def label_of(rule: Rule, streak: Streak) -> str | None:
+    """What people call the subject, where that is another name.
+
+    Where no view says how a genre is written, as where there are none, it is as the rule has it, or with capitals.
+
+    >>> quiet = Streak("sci-fi", 0, 1, 0.0, 0, 3.0)
+    >>> label_of(Rule("r", "views", Beyond("below", 3.0), "each"), quiet)
+    'Sci-Fi'
+    >>> label_of(Rule("r", "views", Beyond("below", 3.0), "sci-fi", called="SciFi"), quiet)
+    'SciFi'
+    """
+    if streak.label is not None or rule.source != "views" or streak.subject == ALL:
+        return streak.label
+    return rule.called or _INITIAL.sub(lambda found: found[0].upper(), streak.subject)
+
+
+def length_of(milliseconds: int) -> str:
+    """A length of time as the file has it.
+
+    >>> length_of(300_000), length_of(86_400_000)
+    ('5 min', '1 d')
+    """
+    if milliseconds == 86_400_000:
+        return "1 d"
+    words = format_duration(timedelta(milliseconds=milliseconds))
+    return f"{words.rstrip('dhmins')} {words.lstrip('0123456789')}"
+
+
 def text_of(rule: Rule, streak: Streak) -> str:
     """What has happened, in a line; times in UTC.
 
     >>> streak = Streak("drama", 1_730_383_200_000, 2, 1234.0, 1_730_383_200_000, 1000.0, label="Drama")
     >>> text_of(Rule("r", "views", Beyond("above", 1000.0), "drama"), streak)
-    'Drama: 1,234 views in 1h from 2024-10-31 14:00 UTC, above 1,000'
+    'Drama: 1,234 views in 1 h from 2024-10-31 14:00 UTC, above 1,000'
     """
     at = f"{datetime_of(streak.at_ms):%Y-%m-%d %H:%M} UTC"
-    window = format_duration(timedelta(milliseconds=rule.window_ms))
-    of = printable(streak.label or streak.subject)[:_LABEL]
-    who = "all views" if streak.subject == ALL else of
+    window = length_of(rule.window_ms)
+    of = printable(label_of(rule, streak) or streak.subject)[:_LABEL]
+    who = "all genres" if streak.subject == ALL else of
     value, threshold, usual = _number(streak.value), _number(streak.threshold), _number(streak.usual)
+    views = f"{value} view" if streak.value == 1 else f"{value} views"
     match rule.condition:
         case Beyond() if rule.kind == "silence":
             return f"{'no view at all' if streak.subject == ALL else f'{of}: no view'} in {window} from {at}"
         case Beyond(direction=direction):
-            return f"{who}: {value} views in {window} from {at}, {direction} {threshold}"
+            return f"{who}: {views} in {window} from {at}, {direction} {threshold}"
         case BeyondUsual(direction=direction):
-            return f"{who}: {value} views in {window} from {at}, {direction} {threshold}; usual are {usual}"
+            return f"{who}: {views} in {window} from {at}, {direction} {threshold}; usually {usual}"
         case RatingFalling():
-            return f"{who}: average rating {value} in {window} from {at}, at most {threshold}; before {usual}"
+            return f"{who}: average rating {value} in {window} from {at}, at most {threshold}; {usual} before"
         case Climbing():
-            return f"{who}: {value} views in the hour from {at}, above {threshold}; usual are {usual}"
+            return f"{who}: {views} in the hour from {at}, above {threshold}; usually {usual}"
         case Quality(field=field, share_of=share, direction=direction):
             what = f"{field} of {share}" if share else field
             return f"partition {of}: {what} {value} in the hour from {at}, {direction} {threshold}"

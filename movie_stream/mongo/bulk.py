@@ -9,7 +9,7 @@ from bson.errors import InvalidDocument
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from movie_stream.mongo.changed import Written
-from movie_stream.mongo.client import Collection, address_of, explain
+from movie_stream.mongo.client import DUPLICATE_KEY, Collection, address_of, explain
 from movie_stream.mongo.failures import MongoFailed, meaning_of_faults
 from movie_stream.mongo.guard import GuardedDocument, compare, encode, guarded_update
 from movie_stream.mongo.refusal import reason_of
@@ -23,8 +23,8 @@ LARGEST_DOCUMENT: Final = 15 * 1024 * 1024
 """In bytes. MongoDB takes 16 MB, and the update around the document counts too."""
 
 _ATTEMPTS: Final = 20
-_RACES: Final = frozenset({11000, 112})
-"""DuplicateKey, where another writer inserted the same `_id` at the same moment; WriteConflict."""
+_RACES: Final = frozenset({DUPLICATE_KEY, 112})
+"""The first where another writer inserted the same `_id` at the same moment; WriteConflict."""
 _REFUSED_DOCUMENT: Final = frozenset({121, 10334, 17419, 17420})
 """DocumentValidationFailure; too large, in the three places where MongoDB finds that."""
 

@@ -29,6 +29,8 @@ Client: TypeAlias = "AsyncIOMotorClient[dict[str, Any]]"
 Database: TypeAlias = "AsyncIOMotorDatabase[dict[str, Any]]"
 Collection: TypeAlias = "AsyncIOMotorCollection[dict[str, Any]]"
 
+DUPLICATE_KEY: Final = 11000
+"""The code of the error of an insert whose `_id` is there already."""
 WRITE_LIMIT_MS: Final = 20_000
 """How long a write may wait for the majority; without a limit it may wait for ever."""
 

@@ -26,10 +26,10 @@ def json_of(value: Any) -> bytes:
 
 
 def csv_of(fields: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
-    r"""The rows by RFC 4180 with a header; dates as in JSON, numbers unrounded, null is empty.
+    r"""The rows by RFC 4180 with a header; dates, true and false as in JSON, numbers unrounded, null is empty.
 
-    >>> csv_of(["title", "avg_rating"], [{"title": "Heat, 2", "avg_rating": None}])
-    b'title,avg_rating\r\n"Heat, 2",\r\n'
+    >>> csv_of(["title", "avg_rating", "open"], [{"title": "Heat, 2", "avg_rating": None, "open": True}])
+    b'title,avg_rating,open\r\n"Heat, 2",,true\r\n'
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text)
@@ -42,4 +42,6 @@ def _written(value: Any) -> Any:
     """A value for the writer, which writes None as an empty cell, and floats as Python does."""
     if isinstance(value, datetime):
         return orjson.dumps(value, option=orjson.OPT_UTC_Z).decode().strip('"')
+    if isinstance(value, bool):
+        return "true" if value else "false"
     return value

@@ -58,7 +58,7 @@ async def serve(settings: Settings, *, insecure: bool, announce: Callable[[str],
     """Serves until SIGINT or SIGTERM; `announce` is told the address once it can be opened.
 
     Raises SettingMissing where strangers could come in without a token, unless that is meant (`insecure`),
-    SettingsError for an address, a port or a MONGODB_URI that cannot be used, and ExpectationsRefused for an
+    SettingsError for an address, a port or a MONGODB_URI that cannot be used, and RulesRefused for an
     ALERTS_FILE. A MongoDB that is away is no reason not to begin.
     """
     listener = bound(settings.api_host, settings.api_port)

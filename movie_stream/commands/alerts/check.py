@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console
@@ -11,7 +12,7 @@ from rich.text import Text
 
 from movie_stream.alerts.keys import RulesRefused
 from movie_stream.alerts.rule_file import RuleFile, load
-from movie_stream.alerts.sending import insist_on_libraries
+from movie_stream.alerts.sending import apprise_knows, insist_on_libraries
 from movie_stream.commands.alerts.in_words import rule_in_words
 from movie_stream.masking import masked, printable
 from movie_stream.settings import Settings
@@ -23,14 +24,13 @@ def check(settings: Settings, path: Path | None) -> int:
     Raises SettingMissing where no file is named, and AppriseMissing.
     """
     try:
-        file = load(settings, path)
+        file = load(settings, path, apprise_knows if find_spec("apprise") else None)
     except RulesRefused as refused:
         for mistake in refused.mistakes:
             sys.stderr.write(f"{printable(refused.path)}:{mistake.line}: {printable(masked(mistake.words))}\n")
         many = len(refused.mistakes)
-        sys.stderr.write(
-            f"error: {printable(refused.path)}: {many} mistake{'s' * (many > 1)}; a worker would not start\n"
-        )
+        mend = f"{many} mistakes; mend them" if many > 1 else "1 mistake; mend it"
+        sys.stderr.write(f"error: {printable(refused.path)}: {mend} before a worker starts\n")
         return RulesRefused.exit_code
     insist_on_libraries(file.receivers)
     Console(width=80, highlight=False).print(_table(file), _receivers(file), sep="\n")

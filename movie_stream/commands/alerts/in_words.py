@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from movie_stream.alerts.rules import (
     ALL,
     EACH,
@@ -15,19 +13,7 @@ from movie_stream.alerts.rules import (
     RatingFalling,
     Rule,
 )
-from movie_stream.settings import format_duration
-
-
-def length_of(milliseconds: int) -> str:
-    """A length of time as the file has it.
-
-    >>> length_of(300_000), length_of(86_400_000)
-    ('5 min', '1 d')
-    """
-    if milliseconds == 86_400_000:
-        return "1 d"
-    words = format_duration(timedelta(milliseconds=milliseconds))
-    return f"{words.rstrip('dhmins')} {words.lstrip('0123456789')}"
+from movie_stream.alerts.wording import length_of
 
 
 def rule_in_words(rule: Rule) -> str:
@@ -36,7 +22,7 @@ def rule_in_words(rule: Rule) -> str:
     >>> rule_in_words(Rule("r", "views", Beyond("above", 1000.0), "drama", in_a_row=2))
     'views of drama in 1 h above 1,000, twice in a row'
     """
-    of = {ALL: "", EACH: " of each genre"}.get(rule.subject, f" of {rule.subject}")
+    of = {ALL: "", EACH: " of each genre"}.get(rule.subject, f" of {rule.called or rule.subject}")
     row = {1: "", 2: ", twice in a row"}.get(rule.in_a_row, f", {rule.in_a_row} times in a row")
     return f"{_condition(rule, of, length_of(rule.window_ms))}{row}"
 

@@ -115,7 +115,13 @@ def _answer(rule: Rule, tried: _Tried) -> Answer:
     more = f"{_MOST_SHOWN} of {len(rows):,}; --since and --until for others" if len(rows) > _MOST_SHOWN else ""
     shown = rows[:_MOST_SHOWN]
     return Answer(
-        shown, (), shown, [Table(title, _COLUMNS, shown)], (f"{len(rows):,} alerts, {between}",), more, nothing
+        shown,
+        (),
+        shown,
+        [Table(title, _COLUMNS, shown)],
+        (f"{len(rows):,} alert{'s' * (len(rows) != 1)}, {between}",),
+        more,
+        nothing,
     )
 
 

@@ -8,7 +8,7 @@ import hmac
 import importlib
 import logging
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,17 +21,20 @@ from movie_stream.alerts.courier import Courier, pause_s
 from movie_stream.alerts.evaluation import Streak
 from movie_stream.alerts.outbox import Message, Outbox
 from movie_stream.alerts.receivers import Apprise, Log, Receiver, Webhook
+from movie_stream.alerts.rule_file import parsed
 from movie_stream.alerts.rules import Beyond, Rule
 from movie_stream.alerts.sending import NotSent, Sender
 from movie_stream.alerts.store import Store
 from movie_stream.alerts.wording import body_of
 from movie_stream.events.moment import timestamp_ms_of
+from movie_stream.masking import masked
 from movie_stream.mongo.client import Database, opened
 from movie_stream.mongo.schema import ensure
 from movie_stream.settings import Settings
 from tests.support.webhook_receiver import Behaviour, receiving
 
 RUN = 7
+RULE = '[[rule]]\nname = "busy"\nkind = "silence"\nwindow = "1 h"\n'
 NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 NOW_MS = timestamp_ms_of(NOW)
 HOUR_MS = 3_600_000
@@ -110,7 +113,7 @@ async def test_each_change_is_told_once_and_in_order(db: Database) -> None:
         assert len({one.headers["idempotency-key"] for one in receiver.received}) == 4
         assert (
             first.json["alert"]["text"]
-            == f"Drama: 12 views in 1h from {NOW - timedelta(hours=2):%Y-%m-%d %H:%M} UTC, above 10"
+            == f"Drama: 12 views in 1 h from {NOW - timedelta(hours=2):%Y-%m-%d %H:%M} UTC, above 10"
         )
         assert not any(name.startswith("_") and name != "_id" for name in first.json["alert"])
     assert await outbox(db).waiting() == 0
@@ -234,13 +237,19 @@ async def test_whoever_was_told_of_a_start_is_told_of_the_end_however_late(db: D
     assert [one["transition"] for one in told] == ["started", "ended"]
 
 
+@pytest.fixture
+def own_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """apprise keeps some for the whole process."""
+    pool = ThreadPoolExecutor()
+    monkeypatch.setattr(importlib.import_module("apprise.apprise"), "_shared_executor", pool)
+    yield
+    pool.shutdown()
+
+
 @pytest.mark.filterwarnings("ignore:'imghdr':DeprecationWarning")
 async def test_apprise_sends_it_by_what_its_url_says(
-    db: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    db: Database, caplog: pytest.LogCaptureFixture, own_threads: None
 ) -> None:
-    apprise = importlib.import_module("apprise.apprise")
-    pool = ThreadPoolExecutor()  # it keeps one for the whole process
-    monkeypatch.setattr(apprise, "_shared_executor", pool)
     of = rule("apprise.team")
     async with receiving() as receiver:
         team = Apprise("apprise.team", within_s=5.0, urls=(receiver.url.replace("http://", "json://"),))
@@ -253,9 +262,40 @@ async def test_apprise_sends_it_by_what_its_url_says(
         await due_now(db)
         await deliver_all(db, team)
         assert receiver.received[-1].json["title"] == "warning: busy"
-        assert "alert, warning, busy: Drama: 12 views in 1h" in receiver.received[-1].json["message"]
-    pool.shutdown()
+        assert "alert, warning, busy: Drama: 12 views in 1 h" in receiver.received[-1].json["message"]
     assert await outbox(db).waiting() == 0
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr':DeprecationWarning")
+async def test_a_url_that_is_wrong_or_away_keeps_a_message_from_no_other(
+    db: Database, caplog: pytest.LogCaptureFixture, own_threads: None
+) -> None:
+    of = rule("apprise.team")
+    async with receiving() as good, receiving() as away:
+        urls = ["mailtoz://hunter2@example.org", *(of.url.replace("http://", "json://") for of in (good, away))]
+        file = parsed(f'{RULE}[apprise.team]\nurls = {urls}\ntimeout = "30 s"', "alerts.toml", {})
+        team = file.receivers["apprise.team"]
+        away.next = ["fails", "fails"]
+        await stored(db, alert(of))
+        await fill(db, of)
+        deliveries = courier(db, team)
+        async with Sender() as sender:
+            for _ in range(3):
+                assert await deliveries.deliver(sender, team)
+                await due_now(db)
+        assert await outbox(db).waiting() == 0
+        assert (len(good.received), len(away.received)) == (1, 3)
+    assert "could not send it to all of its URLs: number 3 (json://)" in caplog.text
+    assert "cannot send to all of its URLs, and does to the others: number 1 (mailtoz://)" in caplog.text
+    assert "hunter2" not in masked(caplog.text), "apprise itself says it, and what formats the log hides it"
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr':DeprecationWarning")
+async def test_a_receiver_without_any_url_that_can_be_used_takes_nothing() -> None:
+    message = Message("m", "a", "apprise.team", 1, "started", alert(rule()), NOW, 1)
+    async with Sender() as sender:
+        with pytest.raises(NotSent, match="can send to none of its URLs"):
+            await sender.send(Apprise("apprise.team", within_s=30.0, urls=("mailtoz://x",)), message)
 
 
 async def test_the_log_has_a_line(db: Database, caplog: pytest.LogCaptureFixture) -> None:
@@ -264,7 +304,7 @@ async def test_the_log_has_a_line(db: Database, caplog: pytest.LogCaptureFixture
     await stored(db, alert(of))
     await fill(db, of)
     await deliver_all(db, Log("log"))
-    assert "alert, warning, busy: Drama: 12 views in 1h from" in caplog.text
+    assert "alert, warning, busy: Drama: 12 views in 1 h from" in caplog.text
 
 
 def test_pauses_grow_up_to_an_hour() -> None:

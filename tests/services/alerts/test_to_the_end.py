@@ -133,7 +133,7 @@ def test_check_says_each_mistake_in_a_line_of_its_own(settings: Settings, tmp_pa
     first, second, last = checked.stderr.splitlines()
     assert first.startswith(f"{file}:5: rule 1, abov: expected one of ")
     assert second.startswith(f"{file}:11: webhook.ops.timeout: expected a length of time")
-    assert last == f"error: {file}: 2 mistakes; a worker would not start"
+    assert last == f"error: {file}: 2 mistakes; mend them before a worker starts"
     file.write_text(RULES)
     assert "1 rule, receivers: log, webhook.ops; all is right." in succeed(
         settings, "alerts", "check", str(file), OPS_URL="http://x", OPS_SECRET="s"

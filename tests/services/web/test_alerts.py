@@ -57,7 +57,7 @@ async def test_page_after_page_those_that_last_first(settings: Settings, alerts:
         assert first.keys() == {name for name in alerts[0] if name not in ("_run", "_pass", "_told", "_untold")}
         assert (first["open"], first["end"], first["value"]) == (True, None, 12.0)
         assert first["start"] == "2024-10-31T05:00:00Z"
-        assert first["text"] == "Drama: 12 views in 1h from 2024-10-31 05:00 UTC, above 10"
+        assert first["text"] == "Drama: 12 views in 1 h from 2024-10-31 05:00 UTC, above 10"
 
 
 async def test_what_may_be_chosen(settings: Settings, alerts: list[dict[str, Any]]) -> None:

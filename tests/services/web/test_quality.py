@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from movie_stream.alerts.expectations import ExpectationsRefused
+from movie_stream.alerts.keys import RulesRefused
 from movie_stream.mongo.client import opened
 from movie_stream.mongo.schema import ensure
 from movie_stream.settings import Settings
@@ -146,7 +146,7 @@ async def test_new_genres_are_judged_by_the_hour(stored: Settings, tmp_path: Pat
 
 
 async def test_a_file_that_cannot_be_used_is_said_at_the_start(settings: Settings, tmp_path: Path) -> None:
-    with pytest.raises(ExpectationsRefused, match=r"alerts\.toml, \[quality\]: bad: expected two shares"):
+    with pytest.raises(RulesRefused, match=r"alerts\.toml: line \d+: quality\.bad: expected two shares"):
         await quality(expecting(settings, tmp_path, "bad = 3"))
 
 
@@ -157,7 +157,7 @@ async def test_a_pipe_or_a_huge_file_is_no_file_of_alerts(settings: Settings, tm
         os.mkfifo(file)
     else:
         file.write_text("#" * size)
-    with pytest.raises(ExpectationsRefused, match=r"no regular file|has more than"):
+    with pytest.raises(RulesRefused, match=r"no regular file|has more than"):
         await quality(settings.model_copy(update={"alerts_file": file}))
 
 

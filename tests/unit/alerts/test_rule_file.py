@@ -108,8 +108,8 @@ RULE = '[[rule]]\nname = "r"\nkind = "views"\nwindow = "1 h"\n'
         ("[[rule]]\nname = ", 2, "no TOML: Invalid value"),
         ('[[rule]\nname = "r"', 1, "no TOML"),
         (RULE + "above = 1\nabove = 2", 6, "no TOML: Cannot overwrite a value"),
-        (RULE + "above = 1\nabvoe_usual = 2", 6, "abvoe_usual: expected one of"),
-        (RULE + "above = 1\nabov_usual = 2", 6, "is above_usual meant?"),
+        (RULE + "abvoe_usual = 2", 5, "abvoe_usual: expected one of"),
+        (RULE + "abov_usual = 2", 5, "is above_usual meant?"),
         (RULE + 'above = "many"', 5, "rule 1, above: expected a number from 0, got 'many'"),
         (RULE + "above = true", 5, "expected a number from 0, got true"),
         (RULE + "above = nan", 5, "expected a number from 0, got nan"),
@@ -129,11 +129,15 @@ RULE = '[[rule]]\nname = "r"\nkind = "views"\nwindow = "1 h"\n'
         (RULE + 'above = 1\ngenre = ""', 6, "genre: expected the name of a genre"),
         (RULE + 'above = 1\nwait = "90 s"', 6, "wait: expected a length of time from 0 s to 1 d in minutes"),
         (RULE + "above = 1\n" + RULE + "above = 2", 7, "expected a name of its own, got 'r', as in line 2"),
-        (RULE.replace("1 h", "7 min"), 4, "window: expected a length of time from 1 min to 1 d that divides a day"),
-        (RULE.replace("1 h", "30 s"), 4, "got '30 s'"),
-        (RULE.replace("1 h", "2 d"), 4, "got '2 d'"),
+        (
+            RULE.replace("1 h", "7 min") + "above = 1",
+            4,
+            "window: expected a length of time from 1 min to 1 d that divides a day",
+        ),
+        (RULE.replace("1 h", "30 s") + "above = 1", 4, "got '30 s'"),
+        (RULE.replace("1 h", "2 d") + "above = 1", 4, "got '2 d'"),
         (RULE.replace("views", "view"), 3, "kind: expected one of views, rating_falling, climbing, silence, quality"),
-        (RULE.replace('"r"', '"a|b"'), 2, "name: expected 1 to 64 letters"),
+        (RULE.replace('"r"', '"a|b"') + "above = 1", 2, "name: expected 1 to 64 letters"),
         ('[[rule]]\nkind = "silence"\nwindow = "1 h"', 1, "rule 1: expected name, which is 1 to 64 letters"),
         ('[rule]\nname = "r"', 1, "rule: expected tables [[rule]]"),
         ("rule = [3]", 1, "rule 1: expected a table, got 3"),
@@ -146,7 +150,7 @@ RULE = '[[rule]]\nname = "r"\nkind = "views"\nwindow = "1 h"\n'
         (RULE + "above = 1\n[webhook.ops]\nurl='http://x'\ntimeout='0 s'", 8, "timeout: expected a length of time"),
         (RULE + "above = 1\n[webhook.'a b']\nurl='http://x'", 6, "expected a name of letters"),
         (RULE + "above = 1\nto=['webhook.ops']\n[webhook.ops]\nurl='x'", 8, "webhook.ops.url: expected an address"),
-        (RULE + "above = 1\n[apprise.mail]\nurls=['nothing']", 6, "expected URLs of apprise"),
+        (RULE + "above = 1\n[apprise.mail]\nurls=['nothing']", 7, "apprise.mail.urls: expected URLs of apprise"),
         (RULE + "above = 1\n[apprise]\nmail = 3", 7, "apprise.mail: expected a table, got 3"),
         (RULE + "above = 1\n[delivery]\ndeliver_within = 3", 7, "delivery.deliver_within: expected a length of time"),
     ],
@@ -185,7 +189,7 @@ def test_secrets_by_file(tmp_path: Path) -> None:
 def test_the_file_itself(tmp_path: Path) -> None:
     with pytest.raises(SettingMissing, match="ALERTS_FILE is not set"):
         load(load_settings())
-    for name, content in (("none", None), ("odd", b"\xff"), ("large", b"#" * 300_000)):
+    for name, content in (("none", None), ("large", b"#" * 300_000)):
         path = tmp_path / name
         if content is not None:
             path.write_bytes(content)
@@ -253,3 +257,116 @@ def test_a_receiver_with_a_mistake_hides_no_other_that_is_named_alike() -> None:
     found = [words for line, words in mistakes(text) if line == 5]
     assert len(found) == 1
     assert "'webhook.op'" in found[0]
+
+
+def test_mistakes_of_all_tables_and_of_keys_against_each_other_are_told_in_one_run() -> None:
+    text = """\
+[[rule]]
+name = "r"
+kind = "views"
+window = "7 min"
+above = "many"
+below = 3
+severity = "loud"
+
+[[rule]]
+name = "r"
+kind = "vews"
+to = ["mail"]
+
+[[rule]]
+name = "q"
+kind = "quality"
+field = 3
+light = "red"
+
+[webhook.ops]
+url = 3
+url_env = "OPS_URL"
+timeout = "1 h"
+
+[quality]
+bad = [2, 1]
+
+[delivery]
+deliver_within = 3
+"""
+    found = mistakes(text)
+    assert [line for line, _ in found] == [1, 4, 5, 7, 10, 11, 12, 17, 17, 20, 21, 22, 23, 26, 29], found
+    assert "expected one of above, below, above_usual, below_usual, got above and below" in found[0][1]
+    assert "OPS_URL is not set" in found[11][1]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("quality = 3", 1, "quality: expected a table, got 3"),
+        ("webhook = 3", 1, "webhook: expected tables such as [webhook.ops], got a number"),
+        ("apprise = []", 1, "apprise: expected tables such as [apprise.ops], got another list"),
+        ("delivery = true", 1, "delivery: expected a table, got true"),
+    ],
+)
+def test_a_wrong_type_is_told_once(text: str, line: int, words: str) -> None:
+    assert mistakes(f"{text}\n{RULE}above = 1") == [(line, words)]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (RULE + "abov = 1", 5),
+        (RULE.replace("name", "nme") + "above = 1", 2),
+        ("[[rules]]\nname = 1", 1),
+        (RULE + "above = 1\n[webhook.ops]\nulr = 'http://x'", 7),
+    ],
+)
+def test_a_key_that_is_written_wrongly_is_not_missed_as_well(text: str, line: int) -> None:
+    [(at, words)] = mistakes(text)
+    assert at == line
+    assert " meant?" in words
+
+
+def test_a_table_with_as_many_rules_as_nobody_writes() -> None:
+    rules = "".join(f'[[rule]]\nname = "{i}"\nkind = "silence"\nwindow = "1 h"\n' for i in range(1_001))
+    assert mistakes(rules) == [(4_001, "expected at most 1,000 tables [[rule]], got 1,001")]
+
+
+@pytest.mark.parametrize(
+    ("table", "line"),
+    [
+        ('[webhook.ops]\nurl = "hooks.example.org/T0/hunter2"', 7),
+        ('[webhook.ops]\nurl_env = "https://example.org/hunter2"', 7),
+        ('[apprise.ops]\nurls = "tgram://hunter2/3"', 7),
+        ('[apprise.ops]\nurls = ["hunter2"]', 7),
+        ('[apprise.ops]\nurls = ["odd://hunter2"]', 7),
+        ('[apprise.ops]\nurls = ["http://[hunter2"]', 7),
+        ('[[rule]]\nname = "s"\nkind = "silence"\nwindow = "1 h"\nto = ["https://example.org/hunter2"]', 10),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_told_without_it(table: str, line: int) -> None:
+    with pytest.raises(RulesRefused) as refused:
+        parsed(f"{RULE}above = 1\n{table}", "alerts.toml", {}, knows=lambda url: url.startswith("json://"))
+    [mistake] = refused.value.mistakes
+    assert mistake.line == line
+    assert "hunter2" not in str(refused.value)
+
+
+def test_which_url_apprise_cannot_send_to() -> None:
+    text = f'{RULE}above = 1\n[apprise.a]\nurls_env = "A"\n[apprise.b]\nurls = [\n"json://x",\n"mailtoz://y",\n]'
+    with pytest.raises(RulesRefused) as refused:
+        parsed(text, "alerts.toml", {"A": "json://a oddly://b"}, knows=lambda url: url.startswith("json://"))
+    assert [(mistake.line, mistake.words.partition("got ")[2]) for mistake in refused.value.mistakes] == [
+        (7, "one that it cannot send to, number 2, which begins with oddly://"),
+        (9, "one that it cannot send to, number 2, which begins with mailtoz://"),
+    ]
+
+
+def test_a_name_with_the_end_of_a_line_in_it_makes_no_second_line() -> None:
+    [(_, words)] = mistakes(f'{RULE}above = 1\n[webhook."a\\nb"]\nurl = "http://x"')
+    assert "\n" not in words
+
+
+def test_another_severity_is_another_definition() -> None:
+    """So that the alerts that are open get it."""
+    text = f"{RULE}above = 1\n"
+    assert read(text).rules[0].definition != read(f'{text}severity = "critical"').rules[0].definition
+    assert read(text).rules[0].definition == read(f'{text}to = ["log"]').rules[0].definition

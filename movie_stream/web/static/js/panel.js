@@ -22,6 +22,7 @@ const MOST_ROWS = 500;
  * question  () => [path, parameters]
  * columns   () => the columns of its table, see table.js
  * rows      (data) => the rows of it
+ * stacks    true where the cells of a row stand below each other on a phone
  * chart     true, or the class of the chart's size; without it the panel is its table
  * draw      (chart, data, panel) => draws the chart
  * make      (panel) => {draw(data)}, for a picture of another kind, in panel.content
@@ -59,7 +60,7 @@ export class Panel {
     const title = element("h2", { id: `${name}-title` }, t(`${name}.title`));
     const heading = element("div", { class: "heading" }, title, this.#subtitle);
     this.root = element("section", { class: `card ${size ?? ""}`.trim(), id: name, "aria-labelledby": `${name}-title` });
-    this.#table = new Table(t(`${name}.title`), plan.columns());
+    this.#table = new Table(t(`${name}.title`), plan.columns(), plan.stacks);
     this.#behind.id = `${name}-data`;
     this.#behind.append(this.#table.root, this.#more);
     this.content.hidden = true;
