@@ -275,10 +275,8 @@ class Evaluator:
     async def _keep(self) -> None:
         """Renews the lease where that is due. Raises LeaseLost."""
         if monotonic() - self._claimed_s > RENEWED_EVERY.total_seconds():
-            lease = await self.store.claim()
+            await self.store.keep()
             self._claimed_s = monotonic()
-            if not lease.held or lease.anew:
-                raise LeaseLost
 
 
 def _until(rule: Rule, until_ms: int) -> int:

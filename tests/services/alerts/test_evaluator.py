@@ -398,7 +398,8 @@ async def test_a_marker_is_removed_only_by_who_has_evaluated_it(db: Database) ->
     assert len(await found(db)) == 1
     assert await db["_alerting"].count_documents({"kind": "marker"}) == 0
     await publisher.publish(2, 4)
-    await slow.remove(read)
+    with pytest.raises(LeaseLost):
+        await slow.remove(read)
     await settle(of)
     assert await found(db) == wanted(publisher) == []
 
@@ -444,3 +445,25 @@ async def test_alerts_of_a_rule_that_was_not_noted_and_went_are_withdrawn(
     other.rules = RULES[1:]
     await settle(other)
     assert await found(db) == []
+
+
+async def test_what_a_process_deletes_that_was_stopped_meanwhile_is_kept(db: Database) -> None:
+    """What it takes away is as much what it has found as what it writes."""
+    publisher = Publisher(db)
+    for hour in range(6):
+        await publisher.publish(hour, 9)
+    slow = evaluator(db, "slow")
+    await settle(slow)
+    await publisher.publish(1, 2)
+    (marker,) = (await slow.store.published()).markers
+    await db["_alerting"].insert_one({"_id": "1|control", "kind": "control", "_run": Int64(RUN - 2)})
+    await db["_alerting"].update_many(
+        {"_id": f"{RUN}|control"}, [{"$set": {"until": {"$subtract": ["$$NOW", 60_000]}}}]
+    )
+    slow.store.lease = dataclasses.replace(slow.store.lease, until=slow.store.lease.now - timedelta(minutes=1))
+    await evaluator(db, "other").store.claim()
+    for deletes in (slow.store.forget("busy"), slow.store.clear(), slow.store.remove([marker])):
+        with pytest.raises(LeaseLost):
+            await deletes
+    left = {found["_id"] async for found in db["_alerting"].find()}
+    assert {f"{RUN}|rule|busy", "1|control", marker.id} <= left
