@@ -20,6 +20,16 @@ Watermarks = Mapping[int, Mapping[int, int]]
 """By partition of `movie-partials` and source partition, in Unix milliseconds."""
 
 
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The topics that workers report of, and how many partitions they have."""
+
+    events: str
+    sources: int
+    partials: str
+    targets: int
+
+
 @dataclass(slots=True)
 class Stillness:
     """Since when the watermark of each source stands still, by a clock of the caller's."""

@@ -196,14 +196,25 @@ class Outbox:
         )
         return bool(result.matched_count)
 
-    async def abandon(self, receivers: Collection[str]) -> None:
-        """Gives up what waits for receivers that are in the file no more."""
+    async def abandon(self, receivers: Collection[str]) -> int:
+        """Gives up what waits for receivers that are in the file no more; how many messages."""
         fields = {"done": "$$NOW", "due": NEVER, "error": "no such receiver any more"}
-        await self._deliveries.update_many({"done": None, "receiver": {"$nin": list(receivers)}}, [{"$set": fields}])
+        gone = {"done": None, "receiver": {"$nin": list(receivers)}}
+        return int((await self._deliveries.update_many(gone, [{"$set": fields}])).modified_count)
 
     async def waiting(self) -> int:
         """How many messages have not arrived and are not given up."""
         return int(await self._deliveries.count_documents({"done": None}))
+
+    async def waiting_by_receiver(self) -> dict[str, tuple[int, float]]:
+        """How many messages wait for each receiver, and for how many seconds the oldest one has."""
+        steps: list[Mapping[str, Any]] = [
+            {"$match": {"done": None}},
+            {"$group": {"_id": "$receiver", "count": {"$sum": 1}, "first": {"$min": "$created"}}},
+            {"$set": {"age_ms": {"$subtract": ["$$NOW", "$first"]}}},
+        ]
+        found = await self._deliveries.aggregate(steps).to_list(None)
+        return {of["_id"]: (int(of["count"]), max(int(of["age_ms"]), 0) / 1_000) for of in found}
 
 
 def _known_at(alert: Mapping[str, Any], rule: Rule | None, transition: Transition) -> datetime:

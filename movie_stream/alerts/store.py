@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any, Final
 
 from bson.int64 import Int64
@@ -90,6 +91,9 @@ class Store:
         self._alerting = majority_acknowledged(db, ALERTING)
         self._alerts = majority_acknowledged(db, ALERTS)
         self.lease = Lease(held=False, until=_LONG_AGO, now=_LONG_AGO, number=0)
+        self.evaluated_until: datetime | None = None
+        """Up to when all rules were evaluated, whoever did that."""
+        self._renewed_s = float("-inf")
 
     async def claim(self) -> Lease:
         """Takes or renews the lease, where nobody else has it."""
@@ -144,8 +148,14 @@ class Store:
                 continue
         held = found["holder"] == self._holder
         anew = not self.lease.held or found["now"] >= self.lease.until
+        self.evaluated_until, self._renewed_s = found.get("evaluated_until"), monotonic()
         self.lease = Lease(held, found["until"], found["now"], int(found.get("pass") or 0), anew)
         return self.lease
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether the lease is ours, and was renewed in time, as far as this process can tell."""
+        return self.lease.held and monotonic() - self._renewed_s < LEASE.total_seconds()
 
     async def release(self) -> None:
         """Lets the next one begin at once."""

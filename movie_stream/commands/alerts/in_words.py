@@ -15,6 +15,7 @@ from movie_stream.alerts.rules import (
     RatingFalling,
     Rule,
 )
+from movie_stream.mongo.alerts import Progress
 from movie_stream.settings import format_duration
 
 
@@ -28,6 +29,28 @@ def length_of(milliseconds: int) -> str:
         return "1 d"
     words = format_duration(timedelta(milliseconds=milliseconds))
     return f"{words.rstrip('dhmins')} {words.lstrip('0123456789')}"
+
+
+def reached_in_words(reached: Progress) -> list[str]:
+    """How far the rules are evaluated, what has not arrived, and what holds it up.
+
+    >>> reached_in_words(Progress())
+    ['No rules were evaluated yet.']
+    >>> from datetime import UTC, datetime
+    >>> at = datetime(2024, 10, 31, 14, 5, tzinfo=UTC)
+    >>> reached_in_words(Progress(at, 2, given_up=1))
+    ['Evaluated until 2024-10-31 14:05 UTC; messages that wait: 2; given up: 1.', 'No worker evaluates now.']
+    """
+    if reached.evaluated_until is None and reached.holder is None:
+        return ["No rules were evaluated yet."]
+    until = "nothing yet" if reached.evaluated_until is None else f"{reached.evaluated_until:%Y-%m-%d %H:%M} UTC"
+    gone = f"; given up: {reached.given_up:,}" if reached.given_up else ""
+    lines = [f"Evaluated until {until}; messages that wait: {reached.undelivered:,}{gone}."]
+    if reached.holder is None:
+        lines.append("No worker evaluates now.")
+    elif reached.waits_for is not None and reached.waits_since is not None:
+        lines.append(f"Held up since {reached.waits_since:%Y-%m-%d %H:%M} UTC: {reached.waits_for}.")
+    return lines
 
 
 def rule_in_words(rule: Rule) -> str:

@@ -17,8 +17,9 @@ from movie_stream.alerts import completeness as completeness_module
 from movie_stream.alerts import evaluator as evaluator_module
 from movie_stream.alerts import store as store_module
 from movie_stream.alerts.completeness import Completeness
-from movie_stream.alerts.evaluator import Evaluator, Topics
+from movie_stream.alerts.evaluator import Evaluator
 from movie_stream.alerts.figures import Figures, Reader
+from movie_stream.alerts.frontier import Topics
 from movie_stream.alerts.kinds import quality_fields
 from movie_stream.alerts.quality import light_by
 from movie_stream.alerts.rules import ALL, EACH, Beyond, Light, Quality, Rule
@@ -418,7 +419,7 @@ async def test_it_is_said_that_a_partition_is_not_told_of_and_not_before_any_is(
     await Publisher(db).publish(0, 9)
     assert await of.step(()) is None
     assert "alerts wait" not in caplog.text
-    now_s[0] += 61
+    now_s[0] += 121
     assert await of.step(()) is None
     assert "nobody has said yet how far partition 1 of partials is published" in caplog.text
 
