@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 from bson.int64 import Int64
-from pymongo import InsertOne, ReturnDocument, UpdateOne
+from pymongo import InsertOne, ReturnDocument, UpdateOne, WriteConcern
 from pymongo.errors import BulkWriteError
 
 from movie_stream.alerts.rules import Rule
@@ -66,6 +66,8 @@ class Outbox:
         self._rules = {rule.name: (place, rule) for place, rule in enumerate(rules)}
         self._alerts = majority_acknowledged(db, ALERTS)
         self._deliveries = majority_acknowledged(db, DELIVERIES)
+        self._quick = db.get_collection(DELIVERIES, write_concern=WriteConcern(1))
+        """For what may be lost: that a message is taken, which is sent again then."""
 
     async def fill(self, until_ms: int, now: datetime) -> int:
         """Puts away what is to be told of alerts that have changed; how many messages. Results are complete up to
@@ -164,7 +166,7 @@ class Outbox:
         """
         while True:
             lease = {"$add": ["$$NOW", int(for_s * 1_000)]}
-            found: Any = await self._deliveries.find_one_and_update(
+            found: Any = await self._quick.find_one_and_update(
                 {"receiver": receiver, "due": {"$lt": NEVER}, "$expr": {"$lte": ["$due", "$$NOW"]}},
                 [{"$set": {"due": lease, "attempts": {"$add": ["$attempts", Int64(1)]}}}],
                 sort=[("due", 1), ("known", 1), ("order", 1), ("number", 1)],
@@ -172,6 +174,8 @@ class Outbox:
             )
             if found is None:
                 return None
+            if found["number"] == 1:
+                return _message(found)
             earlier = await self._deliveries.find_one(
                 {"alert": found["alert"], "receiver": receiver, "done": None, "number": {"$lt": found["number"]}},
                 {"due": 1},
