@@ -164,7 +164,8 @@ class Evaluator:
     ) -> None:
         """Once it has lasted, then at intervals that grow, and when it goes on."""
         now_s = monotonic()
-        causes = holding_up(published.watermarks, self.topics, quiet, until_ms, workers)
+        still = self._stillness.longer_than(self.idle.total_seconds(), now_s)
+        causes = holding_up(published.watermarks, self.topics, quiet, still, until_ms, workers)
         if not self._holdup.look(until_ms, causes, now_s):
             return
         if self._holdup.said:

@@ -44,6 +44,10 @@ class Stillness:
             if self._seen.get(source) != now or source not in self.since_s:
                 self._seen[source], self.since_s[source] = now, now_s
 
+    def longer_than(self, idle_s: float, now_s: float) -> set[int]:
+        """The sources that have not moved for so many seconds."""
+        return {source for source in self.since_s if self.still_for(source, now_s) >= idle_s}
+
     def still_for(self, source: int, now_s: float) -> float:
         """For how many seconds it has not moved, as far as is known."""
         return now_s - self.since_s.get(source, now_s)

@@ -61,10 +61,14 @@ def holding_up(
     watermarks: Watermarks,
     topics: Topics,
     quiet: Collection[int],
+    still: Collection[int],
     until_ms: int | None,
     workers: Collection[WorkerSeen],
 ) -> list[str]:
-    """What the evaluation waits for, in words, where there is more to evaluate; nothing where there is not."""
+    """What the evaluation waits for, in words, where there is more to evaluate; nothing where there is not.
+
+    Of the sources only those that stand `still`: another one gets on, be it slowly.
+    """
     if not watermarks:
         return []
     held = holdings(workers)
@@ -86,7 +90,7 @@ def holding_up(
     targets = [target for target in range(topics.targets) if _is_behind(watermarks, target, least)]
     if targets:
         return [_untold(topics, target, held, farther=True) for target in targets]
-    return [_still(topics, source, of, held) for source, of in least.items()]
+    return [_still(topics, source, of, held) for source, of in least.items() if source in still]
 
 
 class Holdup:

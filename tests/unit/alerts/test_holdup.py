@@ -31,7 +31,8 @@ def looked(watermarks: dict[int, dict[int, int]], *workers: WorkerSeen, still_s:
     stillness.look(watermarks, TOPICS.sources, 0.0)
     quiet = quiet_sources(watermarks, stillness, TOPICS, workers, IDLE, still_s)
     until = complete_until(watermarks, TOPICS.sources, TOPICS.targets, quiet)
-    return holding_up(watermarks, TOPICS, quiet, until, workers)
+    still = stillness.longer_than(IDLE.total_seconds(), still_s)
+    return holding_up(watermarks, TOPICS, quiet, still, until, workers)
 
 
 def test_a_partition_that_nobody_tells_of_is_named_with_who_has_it() -> None:
@@ -69,6 +70,7 @@ def test_a_source_that_stands_still_while_its_records_wait_is_named(newest_ms: i
     [what] = looked(told, worker("one", *has))
     assert what.endswith("stands still: no worker has it at the moment")
     assert looked(told, worker("one", ("views", 0, 0), *has)) == [], "it is quiet"
+    assert looked(told, worker("one", ("views", 0, 1_200), *has), still_s=30.0) == [], "it gets on, within a minute"
 
 
 def test_it_is_said_once_then_at_intervals_that_grow_and_when_it_goes_on() -> None:
