@@ -172,7 +172,7 @@ class Evaluator:
             since = self.store.lease.now - timedelta(seconds=self._holdup.still_s(now_s))
             words = in_words(causes)
             logger.warning(
-                "alerts wait since %s UTC, all is evaluated until %s: %s", f"{since:%H:%M:%S}", utc(until_ms), words
+                "alerts wait since %s UTC, evaluated until %s: %s", f"{since:%H:%M:%S}", utc(until_ms), words
             )
             await self.store.waits(words, since)
         else:

@@ -74,7 +74,7 @@ def holding_up(
     held = holdings(workers)
     unknown = [target for target in range(topics.targets) if target not in watermarks]
     if unknown:
-        return [_untold(topics, target, held) for target in unknown]
+        return _untold(topics, unknown, held, "yet")
     newest_ms = max((at for of in watermarks.values() for at in of.values()), default=0) // MINUTE_MS * MINUTE_MS
     behind = until_ms is None or newest_ms > until_ms
     at = reached(watermarks, topics.sources, topics.targets)
@@ -89,7 +89,7 @@ def holding_up(
         least = {source: of for source, of in least.items() if not _counted(held.get((topics.events, source)))}
     targets = [target for target in range(topics.targets) if _is_behind(watermarks, target, least)]
     if targets:
-        return [_untold(topics, target, held, farther=True) for target in targets]
+        return _untold(topics, targets, held, "lately")
     return [_still(topics, source, of, held) for source, of in least.items() if source in still]
 
 
@@ -137,9 +137,9 @@ def utc(time_ms: int | None) -> str:
     """A time of events as people read it.
 
     >>> utc(1_730_383_500_000), utc(None)
-    ('2024-10-31 14:05 UTC', 'nothing yet')
+    ('2024-10-31 14:05 UTC', 'no time yet')
     """
-    return "nothing yet" if time_ms is None else f"{datetime_of(time_ms):%Y-%m-%d %H:%M} UTC"
+    return "no time yet" if time_ms is None else f"{datetime_of(time_ms):%Y-%m-%d %H:%M} UTC"
 
 
 Held = Mapping[tuple[str, int], tuple[WorkerSeen, Holding]]
@@ -160,25 +160,33 @@ def _is_behind(watermarks: Watermarks, target: int, least: Mapping[int, int | No
     )
 
 
-def _untold(topics: Topics, target: int, held: Held, *, farther: bool = False) -> str:
-    """A partition of the partials of which it is not said how far it is."""
-    so_far = f"nobody has said {'lately' if farther else 'yet'} how far partition {target} of {topics.partials} is"
-    found = held.get((topics.partials, target))
+def _untold(topics: Topics, targets: Collection[int], held: Held, when: str) -> list[str]:
+    """Partitions of the partials of which it is not said how far they are, by who has them."""
+    by_holder: dict[str, list[int]] = {}
+    for target in targets:
+        by_holder.setdefault(_who(held.get((topics.partials, target))), []).append(target)
+    return [
+        f"nobody has said {when} how far {topics.partials}, partition {', '.join(map(str, some))} is published: {who}"
+        for who, some in by_holder.items()
+    ]
+
+
+def _who(found: tuple[WorkerSeen, Holding] | None) -> str:
     if found is None:
-        return f"{so_far} published, which no worker has at the moment"
+        return "no worker has it at the moment"
     worker, of = found
     if worker.standing.rules == WITHOUT_RULES:
-        return f"{so_far} published: {worker} has it, without ALERTS_FILE, which all workers of the group need"
-    return f"{so_far} published: {worker} has it, {_waiting(of)}; all workers of the group need ALERTS_FILE"
+        return f"{worker} has it, without ALERTS_FILE, which all workers of the group need"
+    return f"{worker} has it, {_waiting(of)}; all workers of the group need ALERTS_FILE"
 
 
 def _still(topics: Topics, source: int, at_ms: int | None, held: Held) -> str:
-    where = f"partition {source} of {topics.events} (published until {utc(at_ms)}"
+    where = f"{topics.events}, partition {source} stands still, published until {utc(at_ms)}"
     found = held.get((topics.events, source))
     if found is None:
-        return f"{where}) stands still: no worker has it at the moment"
+        return f"{where}: no worker has it at the moment"
     worker, of = found
-    return f"{where}) stands still: {worker} has it, {_waiting(of)}"
+    return f"{where}: {worker} has it, {_waiting(of)}"
 
 
 def _waiting(of: Holding) -> str:

@@ -43,7 +43,7 @@ def reached_in_words(reached: Progress) -> list[str]:
     """
     if reached.evaluated_until is None and reached.holder is None:
         return ["No rules were evaluated yet."]
-    until = "nothing yet" if reached.evaluated_until is None else f"{reached.evaluated_until:%Y-%m-%d %H:%M} UTC"
+    until = "no time yet" if reached.evaluated_until is None else f"{reached.evaluated_until:%Y-%m-%d %H:%M} UTC"
     gone = f"; given up: {reached.given_up:,}" if reached.given_up else ""
     lines = [f"Evaluated until {until}; messages that wait: {reached.undelivered:,}{gone}."]
     if reached.holder is None:

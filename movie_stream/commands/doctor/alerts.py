@@ -53,16 +53,17 @@ def _same_rules(findings: Findings, seen: Sequence[WorkerSeen], file: RuleFile) 
 def _standing(findings: Findings, seen: Sequence[WorkerSeen], reached: Progress) -> None:
     """Who evaluates, how far, and what has arrived."""
     findings.check = "evaluation"
-    until = "nothing yet" if reached.evaluated_until is None else f"{reached.evaluated_until:%Y-%m-%d %H:%M} UTC"
+    until = "no time yet" if reached.evaluated_until is None else f"{reached.evaluated_until:%Y-%m-%d %H:%M} UTC"
     if reached.holder is None:
         what = f"no worker evaluates the rules, which are evaluated until {until}"
         findings.add("warn" if seen else "ok", what, "start a worker with ALERTS_FILE" if seen else "")
     elif reached.waits_for is not None and reached.waits_since is not None:
-        what = f"held up since {reached.waits_since:%Y-%m-%d %H:%M:%S} UTC at {until}: {reached.waits_for}"
+        since = f"{reached.waits_since:%Y-%m-%d %H:%M:%S} UTC"
+        what = f"held up since {since}, evaluated until {until}: {reached.waits_for}"
         findings.add("warn", what, f"see these partitions' workers; {_SAME_FILE}")
     else:
         host, pid, *_ = *reached.holder.rsplit("-", 2), "", ""
-        findings.add("ok", f"{host}, process {pid}, evaluates; done until {until}, by the time of the views")
+        findings.add("ok", f"{host}, process {pid}, evaluates; evaluated until {until}, by the time of the views")
     findings.check = "messages"
     age = timedelta() if reached.oldest is None else datetime.now(UTC) - reached.oldest
     waiting = f"messages about alerts that wait: {reached.undelivered:,}"
@@ -73,5 +74,5 @@ def _standing(findings: Findings, seen: Sequence[WorkerSeen], reached: Progress)
     else:
         findings.add("ok", waiting)
     if reached.given_up:
-        what = f"given up within a week: {reached.given_up:,} messages"
+        what = f"messages given up within a week: {reached.given_up:,}"
         findings.add("warn", what, "the log has each, and why; the alerts stand in MongoDB all the same")

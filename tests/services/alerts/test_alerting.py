@@ -185,7 +185,7 @@ async def test_what_the_doctor_says(settings: Settings, db: Database, tmp_path: 
     await store.passed(timestamp_ms_of(datetime(2024, 10, 31, 14, 5, tzinfo=UTC)))
     states = {row.check: row for row in await doctored(ruled)}
     assert states["evaluation"].what == (
-        "host, process 12, evaluates; done until 2024-10-31 14:05 UTC, by the time of the views"
+        "host, process 12, evaluates; evaluated until 2024-10-31 14:05 UTC, by the time of the views"
     )
     assert (await doctored(settings))[0].what == "ALERTS_FILE is not set here, and other workers have rules"
     await store.waits("partition 3 stands still", datetime(2024, 11, 1, tzinfo=UTC))
@@ -209,10 +209,10 @@ async def test_what_the_doctor_says(settings: Settings, db: Database, tmp_path: 
     )
     found = await doctored(ruled)
     assert [row.what for row in found if row.state == "warn"][1:] == [
-        "held up since 2024-11-01 00:00:00 UTC at 2024-10-31 14:05 UTC: partition 3 stands still",
+        "held up since 2024-11-01 00:00:00 UTC, evaluated until 2024-10-31 14:05 UTC: partition 3 stands still",
         f"messages about alerts that wait: 1, the oldest since {datetime.now(UTC) - timedelta(days=1):%Y-%m-%d %H:%M} "
         "UTC, which failed: no answer",
-        "given up within a week: 1 messages",
+        "messages given up within a week: 1",
     ]
     await store.waits(None)
     assert (await progress(db)).waits_for is None

@@ -421,7 +421,7 @@ async def test_it_is_said_that_a_partition_is_not_told_of_and_not_before_any_is(
     assert "alerts wait" not in caplog.text
     now_s[0] += 121
     assert await of.step(()) is None
-    assert "nobody has said yet how far partition 1 of partials is published" in caplog.text
+    assert "nobody has said yet how far partials, partition 1 is published" in caplog.text
 
 
 async def test_alerts_of_a_rule_that_was_not_noted_and_went_are_withdrawn(

@@ -38,7 +38,7 @@ def test_a_worker_without_rules_is_named_until_it_has_them(settings: Settings, t
             assert "without ALERTS_FILE: " in " ".join(done.stdout.split())
             until(lambda: "alerts wait since " in log.read_text(), log)
             [line] = [line for line in log.read_text().splitlines() if "alerts wait since" in line]
-            assert f"of {settings.kafka_partials_topic} is published: " in line
+            assert f"nobody has said yet how far {settings.kafka_partials_topic}, partition " in line
             assert f"process {without.pid} has it, without ALERTS_FILE" in line
             listed = " ".join(succeed(ruled, "alerts", "list").split())
             assert "Held up since " in listed

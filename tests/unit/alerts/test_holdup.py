@@ -40,11 +40,13 @@ def test_a_partition_that_nobody_tells_of_is_named_with_who_has_it() -> None:
     one = worker("one", ("views", 0, 0), ("views", 1, 0), ("partials", 0, 0))
     [what] = looked(only, one, worker("two", ("partials", 1, 0), rules=""))
     assert what == (
-        "nobody has said yet how far partition 1 of partials is published: two, process 7 has it, without ALERTS_FILE, "
+        "nobody has said yet how far partials, partition 1 is published: two, process 7 has it, without ALERTS_FILE, "
         "which all workers of the group need"
     )
     [what] = looked(only, one)
-    assert what.endswith("partition 1 of partials is published, which no worker has at the moment")
+    assert what.endswith("partials, partition 1 is published: no worker has it at the moment")
+    [what] = looked({9: {0: AT_MS}}, worker("two", ("partials", 0, 0), ("partials", 1, 0), rules=""))
+    assert "how far partials, partition 0, 1 is published: two" in what, "in one go"
     assert looked({}, one) == [], "nothing is known at all, as of a new deployment"
 
 
@@ -53,7 +55,7 @@ def test_a_partition_that_was_told_of_once_is_named_while_others_go_on() -> None
     told = {0: {0: farther, 1: farther}, 1: {0: AT_MS, 1: AT_MS}}
     one = worker("one", ("views", 0, 0), ("views", 1, 0), ("partials", 0, 3))
     [what] = looked(told, one, worker("two", ("partials", 1, 5), rules=""))
-    assert "nobody has said lately how far partition 1 of partials is published: two" in what
+    assert "nobody has said lately how far partials, partition 1 is published: two" in what
     assert "without ALERTS_FILE" in what
 
 
@@ -64,11 +66,11 @@ def test_a_source_that_stands_still_while_its_records_wait_is_named(newest_ms: i
     has = [("views", 1, 0), ("partials", 0, 0), ("partials", 1, 0)]
     [what] = looked(told, worker("one", ("views", 0, 1_200), *has))
     assert what == (
-        "partition 0 of views (published until 2024-10-31 14:05 UTC) stands still: one, process 7 has it, 1,200 "
-        "records wait"
+        "views, partition 0 stands still, published until 2024-10-31 14:05 UTC: one, process 7 has it, 1,200 records "
+        "wait"
     )
     [what] = looked(told, worker("one", *has))
-    assert what.endswith("stands still: no worker has it at the moment")
+    assert what.endswith("14:05 UTC: no worker has it at the moment")
     assert looked(told, worker("one", ("views", 0, 0), *has)) == [], "it is quiet"
     assert looked(told, worker("one", ("views", 0, 1_200), *has), still_s=30.0) == [], "it gets on, within a minute"
 
