@@ -27,7 +27,7 @@ from movie_stream.alerts.outbox import Outbox
 from movie_stream.alerts.quality import light_by
 from movie_stream.alerts.rule_file import RuleFile
 from movie_stream.alerts.sending import insist_on_libraries
-from movie_stream.alerts.store import LEASE, MARGIN, LeaseLost, Store
+from movie_stream.alerts.store import LEASE, MARGIN, RENEWED_EVERY, LeaseLost, Store
 from movie_stream.errors import MovieStreamError
 from movie_stream.metrics import catalogue
 from movie_stream.metrics.values import Values
@@ -97,6 +97,7 @@ class Alerting:
                 async with self._turn:
                     await meter.run(self._step())
                 self._said, pause_s = "", LOOK_EVERY_S
+                await self._rest(min(meter.s * (1 - SHARE) / SHARE, RETRY_AT_MOST_S))
             except LeaseLost as lost:
                 self._failures += 1
                 logger.warning("what was being evaluated for alerts is done again: %s", lost)
@@ -104,7 +105,16 @@ class Alerting:
                 self._failures += 1
                 self._say(error)
                 pause_s = min(2 * pause_s, RETRY_AT_MOST_S)
-            await asyncio.sleep(max(pause_s, min(meter.s * (1 - SHARE) / SHARE, RETRY_AT_MOST_S)))
+            await asyncio.sleep(pause_s)
+
+    async def _rest(self, pause_s: float) -> None:
+        """Leaves the loop to others, and keeps the lease meanwhile: it is shorter than the longest pause."""
+        until_s = monotonic() + pause_s
+        while (left_s := until_s - monotonic()) > 0:
+            await asyncio.sleep(min(left_s, RENEWED_EVERY.total_seconds()))
+            if self._evaluator.holds:
+                async with self._turn:
+                    await self._evaluator.keep()
 
     async def deliver(self) -> None:
         """Brings messages to their receivers, for ever."""

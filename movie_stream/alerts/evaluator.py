@@ -88,6 +88,14 @@ class Evaluator:
             self.drop()
             raise
 
+    async def keep(self) -> None:
+        """Renews the lease between two steps, where that is due. Raises LeaseLost, and the driver's errors."""
+        try:
+            await self._keep()
+        except BaseException:
+            self.drop()
+            raise
+
     def drop(self) -> None:
         """Forgets what is known of a lease that ended, or may have."""
         self._states, self._claimed_s, self._passed_ms = None, float("-inf"), None

@@ -136,6 +136,33 @@ async def test_it_says_whose_lease_it_was(settings: Settings, db: Database, capl
         await run_until(of, lambda: said(caplog, "another worker has taken over"))
 
 
+async def test_the_lease_is_kept_while_it_pauses(
+    settings: Settings, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After much that it has evaluated it pauses for longer than the lease lasts."""
+    for module in ("movie_stream.agents.alerting", "movie_stream.alerts.evaluator"):
+        monkeypatch.setattr(f"{module}.RENEWED_EVERY", timedelta(milliseconds=50))
+    monkeypatch.setattr("movie_stream.agents.alerting.SHARE", 1e-9)
+    of, steps = alerting(settings, db), 0
+    once = of._step
+
+    async def counted(**named: bool) -> Any:
+        nonlocal steps
+        steps += 1
+        return await once(**named)
+
+    of._step = counted  # type: ignore[method-assign]
+    ends = set[datetime]()
+
+    async def renewed_again_and_again() -> bool:
+        async for control in db["_alerting"].find({"kind": "control"}):
+            ends.add(control["until"])
+        return len(ends) > 5
+
+    await run_until(of, renewed_again_and_again)
+    assert steps == 1
+
+
 async def said(caplog: pytest.LogCaptureFixture, words: str) -> bool:
     return words in caplog.text
 
