@@ -229,6 +229,9 @@ def test_a_real_prometheus_scrapes_and_finds_what_rules_and_dashboard_ask(settin
             groups = ask("rules")["groups"]
             assert all(rule["health"] == "ok" for group in groups for rule in group["rules"]), groups
             assert {rule["name"] for group in groups for rule in group["rules"]} >= {rule["alert"] for rule in alerts()}
+            # The records that came before the first scrape are no rise: the rate is known with those that came since.
+            eventually(lambda: values_of("job:movie_stream_events:rate5m > 0") != [], log)
+            eventually(lambda: "MovieStreamNoEvents" not in str(ask("alerts")["alerts"]), log)
             pending = {alert["labels"]["alertname"] for alert in ask("alerts")["alerts"]}
             assert pending <= {"MovieStreamDeadLetters", "MovieStreamDelayHigh"}, "a backlog, and 3 % that are refused"
             of.worker.kill()
