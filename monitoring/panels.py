@@ -221,11 +221,64 @@ ROWS: Final[tuple[tuple[str, tuple[Graph, ...]], ...]] = (
         ),
     ),
     (
+        "Alerts on the content",
+        (
+            Graph(
+                "How far the rules are evaluated",
+                (
+                    (
+                        "max(movie_stream_watermark_seconds) - max(movie_stream_alerts_evaluated_until_seconds)",
+                        "behind the newest view",
+                    ),
+                    ("max(movie_stream_alerts_still_seconds)", "stands still"),
+                ),
+                "s",
+                "By event time, with the waiting for the slowest partition; and for how long it has not got on.",
+            ),
+            Graph(
+                "Messages that wait",
+                (("sum by (receiver) (movie_stream_alerts_messages_waiting)", "{{receiver}}"),),
+                "short",
+                "They have not arrived at their receivers yet.",
+            ),
+            Graph(
+                "How long the oldest message waits",
+                (("max by (receiver) (movie_stream_alerts_oldest_message_seconds)", "{{receiver}}"),),
+                "s",
+                "It is tried again, for retry_for.",
+            ),
+            Graph(
+                "What became of messages",
+                (
+                    (
+                        "sum by (receiver, outcome) (increase(movie_stream_alerts_messages_total[5m]))",
+                        "{{receiver}} {{outcome}}",
+                    ),
+                ),
+                "none",
+                "Within five minutes.",
+            ),
+            Graph(
+                "Evaluation",
+                (
+                    ("sum(movie_stream_alerts_evaluating)", "workers that evaluate"),
+                    ("sum(increase(movie_stream_alerts_failures_total[5m]))", "failures"),
+                    ("max(movie_stream_alerts_workers_without_rules)", "workers without these rules"),
+                ),
+                "none",
+                "One worker evaluates, without failures, and all have the same rules.",
+            ),
+        ),
+    ),
+    (
         "Server",
         (
             Graph(
                 "Requests",
-                ((rate("movie_stream_http_requests_total", "status"), "{{status}}"),),
+                (
+                    (rate("movie_stream_http_requests_total", "status"), "{{status}}"),
+                    ('sum(rate(movie_stream_http_answers_total{outcome="failed"}[$__rate_interval]))', "failed"),
+                ),
                 "reqps",
                 "By status.",
             ),

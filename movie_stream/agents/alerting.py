@@ -10,7 +10,7 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Final
 
@@ -18,15 +18,19 @@ from pymongo.errors import PyMongoError
 
 from movie_stream.agents.startup import Connections
 from movie_stream.alerts.courier import Courier
-from movie_stream.alerts.evaluator import Evaluator, Pass, Topics
+from movie_stream.alerts.evaluator import Evaluator, Pass
 from movie_stream.alerts.figures import Reader
+from movie_stream.alerts.frontier import Topics
+from movie_stream.alerts.holdup import without_rules
 from movie_stream.alerts.metered import Meter
 from movie_stream.alerts.outbox import Outbox
 from movie_stream.alerts.quality import light_by
 from movie_stream.alerts.rule_file import RuleFile
 from movie_stream.alerts.sending import insist_on_libraries
-from movie_stream.alerts.store import LEASE, MARGIN, LeaseLost, Store
+from movie_stream.alerts.store import LEASE, MARGIN, RENEWED_EVERY, LeaseLost, Store
 from movie_stream.errors import MovieStreamError
+from movie_stream.metrics import catalogue
+from movie_stream.metrics.values import Values
 from movie_stream.mongo import workers
 from movie_stream.mongo.client import explain
 from movie_stream.mongo.workers import WorkerSeen
@@ -43,6 +47,7 @@ END_WITHIN_S: Final = 120.0
 """The longest that a worker that is to end at the end evaluates."""
 DELIVERED_WITHIN_S: Final = 15.0
 """The longest that it delivers after that."""
+_COUNTED_WITHIN_S: Final = 2.0
 
 
 class RuleFailed(Exception):
@@ -70,6 +75,10 @@ class Alerting:
         )
         insist_on_libraries(rules.receivers)
         self._outbox = Outbox(self._db, context.run_number, rules.rules, rules.deliver_within_ms)
+        self._fingerprint = rules.fingerprint
+        self._failures = 0
+        self._others: Mapping[str, str] = {}
+        """Workers whose rules are not ours, and what is the matter with each."""
         self._courier = Courier(self._outbox, rules.receivers, lambda: self._evaluator.holds)
         self._receivers = rules.receivers
         self._unsaid: Pass | None = None
@@ -88,12 +97,24 @@ class Alerting:
                 async with self._turn:
                     await meter.run(self._step())
                 self._said, pause_s = "", LOOK_EVERY_S
-            except LeaseLost:
-                logger.info("another worker evaluates the rules for alerts")
+                await self._rest(min(meter.s * (1 - SHARE) / SHARE, RETRY_AT_MOST_S))
+            except LeaseLost as lost:
+                self._failures += 1
+                logger.warning("what was being evaluated for alerts is done again: %s", lost)
             except Exception as error:
+                self._failures += 1
                 self._say(error)
                 pause_s = min(2 * pause_s, RETRY_AT_MOST_S)
-            await asyncio.sleep(max(pause_s, min(meter.s * (1 - SHARE) / SHARE, RETRY_AT_MOST_S)))
+            await asyncio.sleep(pause_s)
+
+    async def _rest(self, pause_s: float) -> None:
+        """Leaves the loop to others, and keeps the lease meanwhile: it is shorter than the longest pause."""
+        until_s = monotonic() + pause_s
+        while (left_s := until_s - monotonic()) > 0:
+            await asyncio.sleep(min(left_s, RENEWED_EVERY.total_seconds()))
+            if self._evaluator.holds:
+                async with self._turn:
+                    await self._evaluator.keep()
 
     async def deliver(self) -> None:
         """Brings messages to their receivers, for ever."""
@@ -142,16 +163,58 @@ class Alerting:
         if not at_the_end and monotonic() - self._asked_s > ASK_WORKERS_EVERY_S:
             self._workers = await workers.seen(self._db, self._group)
             self._asked_s = monotonic()
+            self._look_at_their_rules()
         done = await self._evaluator.step(self._workers, at_the_end=at_the_end)
         if done is not None:
             self._unsaid = done
         if self._unsaid is not None and self._evaluator.holds:
-            await self._outbox.abandon(self._receivers)
+            if gone := await self._outbox.abandon(self._receivers):
+                logger.warning("messages given up, since ALERTS_FILE has their receivers no more: %d", gone)
             await self._outbox.fill(self._unsaid.until_ms, self._store.lease.now)
             self._unsaid = None
         for name, error in () if done is None else done.failed.items():
             raise RuleFailed(name, error) from error
         return done
+
+    def _look_at_their_rules(self) -> None:
+        """Says once of each worker that it has no rules, or other ones, where we evaluate."""
+        without = {of.id: f"{of} has no ALERTS_FILE" for of in without_rules(self._workers)}
+        alive = (of for of in self._workers if not of.silent and of.standing.rules)
+        other = {of.id: f"{of} has other rules" for of in alive if of.standing.rules != self._fingerprint}
+        if not self._evaluator.holds:
+            self._others = {}
+            return
+        others = without | other
+        for worker, what in others.items():
+            if worker not in self._others:
+                logger.warning(
+                    "%s: alerts may wait for what it publishes, or lack it; all workers of the group need the same "
+                    "ALERTS_FILE",
+                    what,
+                )
+        self._others = others
+
+    async def tell(self, values: Values) -> None:
+        """Adds how it goes to what Prometheus is told; what MongoDB does not say in time is left out."""
+        evaluates = self._store.evaluates
+        values.set(catalogue.ALERTS_EVALUATING, evaluates)
+        values.set(catalogue.ALERTS_FAILURES, self._failures)
+        self._courier.tell(values)
+        if not evaluates:
+            return
+        values.set(catalogue.ALERTS_STILL, self._evaluator.still_s)
+        values.set(catalogue.ALERTS_WITHOUT_RULES, len(self._others))
+        if self._store.evaluated_until is not None:
+            values.set(catalogue.ALERTS_UNTIL, self._store.evaluated_until.timestamp())
+        try:
+            async with asyncio.timeout(_COUNTED_WITHIN_S):
+                waiting = await self._outbox.waiting_by_receiver()
+        except (TimeoutError, PyMongoError):
+            return  # which mongodb_errors and failures tell of
+        for receiver in self._receivers:
+            count, age_s = waiting.get(receiver, (0, 0.0))
+            values.set(catalogue.ALERT_MESSAGES_WAITING, count, receiver)
+            values.set(catalogue.ALERT_MESSAGE_AGE, age_s, receiver)
 
     async def _deliver_what_is_new(self) -> None:
         try:

@@ -24,8 +24,9 @@ REPORT_EVERY_S: Final = 5.0
 class Reporter:
     """Asks the owners for what they have counted anyway."""
 
-    def __init__(self, db: Database, group_name: str, run_number: int, owners: Owners) -> None:
+    def __init__(self, db: Database, group_name: str, run_number: int, owners: Owners, rules: str) -> None:
         self._group_name, self._run_number, self._owners = group_name, run_number, owners
+        self._rules = rules
         self.rebalances = 0
         """How often the worker was given its share of the partitions, since the start of the process."""
         self._state: workers.WorkerState = "starting"
@@ -58,7 +59,7 @@ class Reporter:
                 logger.warning("refused, see movie-stream dead-letters list: %s", summed(fresh))
             before, before_s, refused_before = now, now_s, refused
 
-    async def values(self) -> Values:
+    def values(self) -> Values:
         """What Prometheus is told: what has been done, and where each partition stands."""
         values = Values()
         for owner in self._owners.values():
@@ -92,4 +93,5 @@ class Reporter:
             done.counted,
             done.refused_by_reason,
             next((delay for owner in self._owners.values() if (delay := owner.delay_ms) is not None), None),
+            self._rules,
         )

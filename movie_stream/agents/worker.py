@@ -26,6 +26,7 @@ from movie_stream.agents.owner import Owners, done_by
 from movie_stream.agents.partition_watch import PartitionWatch
 from movie_stream.agents.reporter import Reporter
 from movie_stream.agents.startup import Connections, connect, owners_of
+from movie_stream.alerts.holdup import WITHOUT_RULES
 from movie_stream.errors import LogTruncated, MovieStreamError
 from movie_stream.kafka import offsets
 from movie_stream.kafka.cluster import client
@@ -79,7 +80,8 @@ class Worker:
         self._group_watch = GroupWatch(settings, connected.admin, group, owners, self.patience_s)
         self._partition_watch = PartitionWatch(owners, group)
         self._alerting = None if connected.rules is None else Alerting(settings, connected, connected.rules)
-        self._reporter = Reporter(connected.db, settings.kafka_group, context.run_number, owners)
+        rules = WITHOUT_RULES if connected.rules is None else connected.rules.fingerprint
+        self._reporter = Reporter(connected.db, settings.kafka_group, context.run_number, owners, rules)
         self.owners = owners
         events = context.topics.events
         logger.info("run %s of %s, %s partitions", context.run_number, events, context.topology.partitions[events])
@@ -119,7 +121,10 @@ class Worker:
 
     async def values(self) -> Values:
         """What Prometheus is told."""
-        return await self._reporter.values()
+        values = self._reporter.values()
+        if self._alerting is not None:
+            await self._alerting.tell(values)
+        return values
 
     def finished(self) -> dict[TP, int]:
         """Up to where everything is in a checkpoint that counts."""

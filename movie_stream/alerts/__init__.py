@@ -1,8 +1,8 @@
 """Alerts on the content: what the results say, by rules of the user's own; and what is expected of the data.
 
 Pure: rules.py is what a rule says, series.py the figures that it looks at, conditions.py whether it holds of them,
-evaluation.py the alerts that follow, wording.py how they are said, and frontier.py up to when results are complete.
-metered.py tells how much of the event loop all that takes.
+evaluation.py the alerts that follow, wording.py how they are said, and frontier.py up to when results are complete,
+holdup.py what keeps them from that. metered.py tells how much of the event loop all that takes.
 rule_file.py reads the rules, with kinds.py, keys.py, receivers.py, toml_file.py for the file as such, and lines.py,
 which knows where in it they stand; expectations.py is what the data's quality is judged by, and quality.py the way from
 rules to it.

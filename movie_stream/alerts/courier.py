@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -18,6 +19,8 @@ from pymongo.errors import PyMongoError
 from movie_stream.alerts.outbox import Message, Outbox
 from movie_stream.alerts.receivers import Receiver
 from movie_stream.alerts.sending import NotSent, Sender
+from movie_stream.metrics import catalogue
+from movie_stream.metrics.values import Values
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +39,8 @@ class Courier:
         self._outbox, self._receivers, self._may = outbox, receivers, may
         self._failing: dict[str, str] = {}
         """Why receivers did not get their last message, where that was said."""
+        self._ended = Counter[tuple[str, str]]()
+        """By receiver, what became of its messages."""
 
     async def run(self) -> None:
         """Delivers for ever."""
@@ -54,6 +59,12 @@ class Courier:
                 logger.exception("this is a bug in movie-stream: messages to %s wait", receiver.name)
                 pause_s = _RETRY_AT_MOST_S
             await asyncio.sleep(pause_s)
+
+    def tell(self, values: Values) -> None:
+        """Adds what became of messages; what has not happened yet as 0, so that the first time shows as a rise."""
+        for receiver in self._receivers:
+            for outcome in ("arrived", "failed", "given up"):
+                values.set(catalogue.ALERT_MESSAGES, self._ended[receiver, outcome], receiver, outcome)
 
     async def deliver_what_is_new(self) -> None:
         """Tries each message that was not tried yet, once."""
@@ -75,6 +86,7 @@ class Courier:
             await self._failed(receiver, message, failure)
         else:
             await self._outbox.done(message)
+            self._ended[receiver.name, "arrived"] += 1
             if self._failing.pop(receiver.name, None) is not None:
                 logger.info("%s takes messages again", receiver.name)
         return True
@@ -82,12 +94,14 @@ class Courier:
     async def _failed(self, receiver: Receiver, message: Message, failure: NotSent) -> None:
         reason = str(failure)
         if datetime.now(UTC) - message.created > timedelta(milliseconds=receiver.retry_for_ms):
+            self._ended[receiver.name, "given up"] += 1
             await self._outbox.done(message, f"given up after {message.attempts} attempts: {reason}")
             logger.error(
                 "%s: the message that %s has %s is given up after %d attempts: %s",
                 *(receiver.name, message.alert, message.transition, message.attempts, reason),
             )
             return
+        self._ended[receiver.name, "failed"] += 1
         await self._outbox.again(message, max(pause_s(message.attempts), failure.after_s), reason)
         if self._failing.get(receiver.name) != reason:
             self._failing[receiver.name] = reason

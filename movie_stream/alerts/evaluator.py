@@ -23,7 +23,8 @@ from pymongo.errors import ConnectionFailure
 
 from movie_stream.alerts.evaluation import Evaluation, Streak, before, restarted
 from movie_stream.alerts.figures import Reader
-from movie_stream.alerts.frontier import Stillness, complete_until, reached
+from movie_stream.alerts.frontier import Stillness, Topics, complete_until
+from movie_stream.alerts.holdup import Holdup, holding_up, in_words, quiet_sources, utc
 from movie_stream.alerts.metered import Meter
 from movie_stream.alerts.rules import EACH, Rule, Source
 from movie_stream.alerts.store import RENEWED_EVERY, LeaseLost, Marker, Published, RuleState, Store
@@ -37,18 +38,7 @@ _WINDOWS_AT_ONCE: Final[Mapping[Source, int]] = {"views": 2_000, "films": 24, "q
 """Windows whose figures are read at a time."""
 LEISURE: Final = 3.0
 """So much longer than it has taken to evaluate these it pauses, where there are more: counting comes first."""
-_SAID_AFTER_S: Final = 60.0
 _GIVES_WAY_EVERY_S: Final = 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class Topics:
-    """The topics that workers report of, and how many partitions they have."""
-
-    events: str
-    sources: int
-    partials: str
-    targets: int
 
 
 @dataclass(slots=True)
@@ -71,15 +61,20 @@ class Evaluator:
     topics: Topics
     idle: timedelta
     _stillness: Stillness = field(default_factory=Stillness)
+    _holdup: Holdup = field(init=False)
     _evaluations: dict[str, Evaluation] = field(default_factory=dict)
     _states: dict[str, RuleState] | None = None
     """As noted in MongoDB; None where that was not read by who holds the lease."""
     _claimed_s: float = float("-inf")
-    _blind_since_s: float | None = None
+    _got_on_s: float = field(default_factory=lambda: monotonic())
+    """When all was evaluated that could be, or at least a part of it."""
     _leisure: float = 0.0
     _gave_way_s: float = float("-inf")
     _passed_ms: int | None = None
     """Up to when all was evaluated last."""
+
+    def __post_init__(self) -> None:
+        self._holdup = Holdup(self.idle)
 
     async def step(self, workers: Collection[WorkerSeen], *, at_the_end: bool = False) -> Pass | None:
         """Evaluates what is due, `at_the_end` of all that comes without waiting for more; None where that is nothing,
@@ -89,6 +84,14 @@ class Evaluator:
             if not await self._hold():
                 return None
             return await self._look(workers, at_the_end)
+        except BaseException:
+            self.drop()
+            raise
+
+    async def keep(self) -> None:
+        """Renews the lease between two steps, where that is due. Raises LeaseLost, and the driver's errors."""
+        try:
+            await self._keep()
         except BaseException:
             self.drop()
             raise
@@ -103,6 +106,12 @@ class Evaluator:
         """Whether this process evaluates, as far as it knows."""
         return self.store.lease.held
 
+    @property
+    def still_s(self) -> float:
+        """For how long it has not got on, although newer results are there."""
+        now_s = monotonic()
+        return max(now_s - self._got_on_s, self._holdup.still_s(now_s) if self._holdup.said else 0.0)
+
     async def _hold(self) -> bool:
         """Whether the lease is ours, renewed where that is due."""
         now_s = monotonic()
@@ -112,9 +121,12 @@ class Evaluator:
                 self.drop()
             self._claimed_s = now_s
             if not lease.held:
+                self._got_on_s, self._holdup = monotonic(), Holdup(self.idle)
                 return False
         if self._states is None:
             await self.store.clear()
+            if not self._holdup.said:  # what another one has said
+                await self.store.waits(None)
             self._states = await self.store.rules()
             await self._withdraw_what_no_rule_says()
         return True
@@ -122,17 +134,20 @@ class Evaluator:
     async def _look(self, workers: Collection[WorkerSeen], at_the_end: bool) -> Pass | None:
         published, now_s = await self.store.published(), monotonic()
         self._stillness.look(published.watermarks, self.topics.sources, now_s)
-        quiet = self._quiet(published, workers, now_s, at_the_end)
+        if at_the_end:
+            quiet = set(range(self.topics.sources))
+        else:
+            quiet = quiet_sources(published.watermarks, self._stillness, self.topics, workers, self.idle, now_s)
         idle_ms = int(self.idle / timedelta(milliseconds=1))
         now_ms = None if at_the_end else timestamp_ms_of(self.store.lease.now) - idle_ms
         until_ms = complete_until(
             published.watermarks, self.topics.sources, self.topics.targets, quiet, now_ms, published.moved_ms
         )
-        if until_ms is None:
-            self._say_what_is_waited_for(published, now_s)
-            return None
-        self._blind_since_s = None
-        if until_ms == self._passed_ms and not published.markers:
+        if not at_the_end:
+            await self._say_what_holds_it_up(published, workers, quiet, until_ms)
+        if until_ms is None or (until_ms == self._passed_ms and not published.markers):
+            if until_ms is not None or not published.watermarks:
+                self._got_on_s = now_s
             return None
         self._leisure = 0.0 if at_the_end else LEISURE
         await self.store.begin(max(until_ms - min(rule.wait_ms for rule in self.rules), 0))  # 1
@@ -147,44 +162,30 @@ class Evaluator:
                 done.failed[rule.name] = error
         if not done.failed:
             await self.store.remove(published.markers)
-            self._passed_ms = until_ms
+            if until_ms != self._passed_ms:
+                await self.store.passed(until_ms)
+            self._passed_ms, self._got_on_s = until_ms, monotonic()
         return done
 
-    def _say_what_is_waited_for(self, published: Published, now_s: float) -> None:
-        """Once, where one partition is said for a while to be published, and another one is not."""
-        if not published.watermarks:
-            self._blind_since_s = None
+    async def _say_what_holds_it_up(
+        self, published: Published, workers: Collection[WorkerSeen], quiet: Collection[int], until_ms: int | None
+    ) -> None:
+        """Once it has lasted, then at intervals that grow, and when it goes on."""
+        now_s = monotonic()
+        still = self._stillness.longer_than(self.idle.total_seconds(), now_s)
+        causes = holding_up(published.watermarks, self.topics, quiet, still, until_ms, workers)
+        if not self._holdup.look(until_ms, causes, now_s):
             return
-        if self._blind_since_s is None:
-            self._blind_since_s = now_s
-        unknown = [target for target in range(self.topics.targets) if target not in published.watermarks]
-        if unknown and now_s - self._blind_since_s > _SAID_AFTER_S:
-            self._blind_since_s = float("inf")
+        if self._holdup.said:
+            since = self.store.lease.now - timedelta(seconds=self._holdup.still_s(now_s))
+            words = in_words(causes)
             logger.warning(
-                "alerts wait: nobody has said yet how far partition %s of %s is published; all workers of the group "
-                "need ALERTS_FILE",
-                *(", ".join(map(str, unknown)), self.topics.partials),
+                "alerts wait since %s UTC, evaluated until %s: %s", f"{since:%H:%M:%S}", utc(until_ms), words
             )
-
-    def _quiet(self, published: Published, workers: Collection[WorkerSeen], now_s: float, at_the_end: bool) -> set[int]:
-        """The sources that hold nobody up: of which all is counted and published, and nothing comes."""
-        sources, topics = range(self.topics.sources), self.topics
-        if at_the_end:
-            return set(sources)
-        held = {(of.topic, of.partition): of for seen in workers if not seen.silent for of in seen.standing.partitions}
-        if any((of := held.get((topics.partials, target))) is None or of.lag != 0 for target in range(topics.targets)):
-            return set()
-        at = reached(published.watermarks, topics.sources, topics.targets)
-        quiet = set[int]()
-        for source in sources:
-            of = held.get((topics.events, source))
-            if of is None or of.lag != 0:
-                continue
-            if self._stillness.still_for(source, now_s) >= self.idle.total_seconds() or (
-                at[source] is None and of.position == 0
-            ):
-                quiet.add(source)
-        return quiet
+            await self.store.waits(words, since)
+        else:
+            logger.info("alerts go on, nothing holds them up any more")
+            await self.store.waits(None)
 
     async def _withdraw_what_no_rule_says(self) -> None:
         """Of rules that are in the file no more."""
@@ -253,6 +254,7 @@ class Evaluator:
             meter = Meter()
             end = min(until_ms, evaluation.until_ms + _WINDOWS_AT_ONCE[rule.source] * rule.window_ms)
             ended += await meter.run(self._piece(evaluation, end, first_ms))
+            self._got_on_s = monotonic()
             leisure_s = min(meter.s * self._leisure, RENEWED_EVERY.total_seconds())
             await asyncio.sleep(leisure_s if evaluation.until_ms < until_ms else 0)
             await self._keep()
@@ -275,10 +277,8 @@ class Evaluator:
     async def _keep(self) -> None:
         """Renews the lease where that is due. Raises LeaseLost."""
         if monotonic() - self._claimed_s > RENEWED_EVERY.total_seconds():
-            lease = await self.store.claim()
+            await self.store.keep()
             self._claimed_s = monotonic()
-            if not lease.held or lease.anew:
-                raise LeaseLost
 
 
 def _until(rule: Rule, until_ms: int) -> int:

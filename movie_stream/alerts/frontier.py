@@ -20,6 +20,16 @@ Watermarks = Mapping[int, Mapping[int, int]]
 """By partition of `movie-partials` and source partition, in Unix milliseconds."""
 
 
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The topics that workers report of, and how many partitions they have."""
+
+    events: str
+    sources: int
+    partials: str
+    targets: int
+
+
 @dataclass(slots=True)
 class Stillness:
     """Since when the watermark of each source stands still, by a clock of the caller's."""
@@ -33,6 +43,10 @@ class Stillness:
             now = tuple(of.get(source) for _, of in sorted(watermarks.items()))
             if self._seen.get(source) != now or source not in self.since_s:
                 self._seen[source], self.since_s[source] = now, now_s
+
+    def longer_than(self, idle_s: float, now_s: float) -> set[int]:
+        """The sources that have not moved for so many seconds."""
+        return {source for source in self.since_s if self.still_for(source, now_s) >= idle_s}
 
     def still_for(self, source: int, now_s: float) -> float:
         """For how many seconds it has not moved, as far as is known."""

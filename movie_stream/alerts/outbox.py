@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 from bson.int64 import Int64
-from pymongo import InsertOne, ReturnDocument, UpdateOne
+from pymongo import InsertOne, ReturnDocument, UpdateOne, WriteConcern
 from pymongo.errors import BulkWriteError
 
 from movie_stream.alerts.rules import Rule
@@ -65,6 +65,8 @@ class Outbox:
         self._rules = {rule.name: (place, rule) for place, rule in enumerate(rules)}
         self._alerts = majority_acknowledged(db, ALERTS)
         self._deliveries = majority_acknowledged(db, DELIVERIES)
+        self._quick = db.get_collection(DELIVERIES, write_concern=WriteConcern(1))
+        """For what may be lost: that a message is taken, which is sent again then."""
 
     async def fill(self, until_ms: int, now: datetime) -> int:
         """Puts away what is to be told of alerts that have changed; how many messages. Results are complete up to
@@ -163,7 +165,7 @@ class Outbox:
         """
         while True:
             lease = {"$add": ["$$NOW", int(for_s * 1_000)]}
-            found: Any = await self._deliveries.find_one_and_update(
+            found: Any = await self._quick.find_one_and_update(
                 {"receiver": receiver, "due": {"$lt": NEVER}, "$expr": {"$lte": ["$due", "$$NOW"]}},
                 [{"$set": {"due": lease, "attempts": {"$add": ["$attempts", Int64(1)]}}}],
                 sort=[("due", 1), ("known", 1), ("order", 1), ("number", 1)],
@@ -171,6 +173,8 @@ class Outbox:
             )
             if found is None:
                 return None
+            if found["number"] == 1:
+                return _message(found)
             earlier = await self._deliveries.find_one(
                 {"alert": found["alert"], "receiver": receiver, "done": None, "number": {"$lt": found["number"]}},
                 {"due": 1},
@@ -195,14 +199,25 @@ class Outbox:
         )
         return bool(result.matched_count)
 
-    async def abandon(self, receivers: Collection[str]) -> None:
-        """Gives up what waits for receivers that are in the file no more."""
+    async def abandon(self, receivers: Collection[str]) -> int:
+        """Gives up what waits for receivers that are in the file no more; how many messages."""
         fields = {"done": "$$NOW", "due": NEVER, "error": "no such receiver any more"}
-        await self._deliveries.update_many({"done": None, "receiver": {"$nin": list(receivers)}}, [{"$set": fields}])
+        gone = {"done": None, "receiver": {"$nin": list(receivers)}}
+        return int((await self._deliveries.update_many(gone, [{"$set": fields}])).modified_count)
 
     async def waiting(self) -> int:
         """How many messages have not arrived and are not given up."""
         return int(await self._deliveries.count_documents({"done": None}))
+
+    async def waiting_by_receiver(self) -> dict[str, tuple[int, float]]:
+        """How many messages wait for each receiver, and for how many seconds the oldest one has."""
+        steps: list[Mapping[str, Any]] = [
+            {"$match": {"done": None}},
+            {"$group": {"_id": "$receiver", "count": {"$sum": 1}, "first": {"$min": "$created"}}},
+            {"$set": {"age_ms": {"$subtract": ["$$NOW", "$first"]}}},
+        ]
+        found = await self._deliveries.aggregate(steps).to_list(None)
+        return {of["_id"]: (int(of["count"]), max(int(of["age_ms"]), 0) / 1_000) for of in found}
 
 
 def _known_at(alert: Mapping[str, Any], rule: Rule | None, transition: Transition) -> datetime:

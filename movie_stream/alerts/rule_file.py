@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -35,6 +36,12 @@ class RuleFile:
     """An alert that ended longer ago than this, by the wall clock, is stored and sent to nobody."""
     quality: Mapping[str, Any] | None = None
     """The table with the expectations of the data's quality."""
+
+    @property
+    def fingerprint(self) -> str:
+        """By which workers see whether they have the same rules."""
+        definitions = sorted(f"{rule.name} {rule.definition}" for rule in self.rules)
+        return hashlib.sha256("\n".join(definitions).encode()).hexdigest()[:16]
 
     def rule(self, name: str) -> Rule | None:
         """The rule of this name."""

@@ -7,9 +7,10 @@ are, and LeaseLost.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any, Final
 
 from bson.int64 import Int64
@@ -34,6 +35,9 @@ _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 class LeaseLost(Exception):
     """Somebody else evaluates, or may: what was written after the lease is not."""
+
+    def __init__(self, why: str = "its lease has ended") -> None:
+        super().__init__(why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,9 @@ class Store:
         self._alerting = majority_acknowledged(db, ALERTING)
         self._alerts = majority_acknowledged(db, ALERTS)
         self.lease = Lease(held=False, until=_LONG_AGO, now=_LONG_AGO, number=0)
+        self.evaluated_until: datetime | None = None
+        """Up to when all rules were evaluated, whoever did that."""
+        self._renewed_s = float("-inf")
 
     async def claim(self) -> Lease:
         """Takes or renews the lease, where nobody else has it."""
@@ -95,9 +102,29 @@ class Store:
     async def begin(self, until_ms: int) -> None:
         """A pass begins, up to that time; before anything is read. Raises LeaseLost."""
         farther = {"$max": [Int64(until_ms), "$evaluating_until"]}
-        lease = await self._turn({"evaluating_until": farther, "pass": {"$add": [{"$ifNull": ["$pass", 0]}, Int64(1)]}})
-        if not lease.held or lease.anew:
-            raise LeaseLost
+        await self._go_on({"evaluating_until": farther, "pass": {"$add": [{"$ifNull": ["$pass", 0]}, Int64(1)]}})
+
+    async def keep(self) -> None:
+        """Renews the lease in the middle of a pass. Raises LeaseLost."""
+        await self._go_on({})
+
+    async def passed(self, until_ms: int) -> None:
+        """All rules are evaluated up to that time. Raises LeaseLost."""
+        farther = {"$max": [datetime_of(until_ms), "$evaluated_until"]}
+        await self._go_on({"evaluated_until": farther, "evaluated_at": "$$NOW"})
+
+    async def waits(self, for_what: str | None, since: datetime | None = None) -> None:
+        """What holds the evaluation up, for whoever asks; None once it goes on. Raises LeaseLost."""
+        waits = None if for_what is None else {"for": for_what, "since": since}
+        await self._go_on({"waits": {"$literal": waits}})
+
+    async def _go_on(self, changes: Mapping[str, Any]) -> None:
+        """Changes the control, where the lease was ours all the time."""
+        lease = await self._turn(changes)
+        if not lease.held:
+            raise LeaseLost("another worker has taken over: this one was too slow or stopped for a while")
+        if lease.anew:
+            raise LeaseLost("its lease ended before it was renewed: this worker was too slow, or stopped for a while")
 
     async def _turn(self, changes: Mapping[str, Any]) -> Lease:
         until = {"$ifNull": ["$until", _LONG_AGO]}
@@ -121,8 +148,14 @@ class Store:
                 continue
         held = found["holder"] == self._holder
         anew = not self.lease.held or found["now"] >= self.lease.until
+        self.evaluated_until, self._renewed_s = found.get("evaluated_until"), monotonic()
         self.lease = Lease(held, found["until"], found["now"], int(found.get("pass") or 0), anew)
         return self.lease
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether the lease is ours, and was renewed in time, as far as this process can tell."""
+        return self.lease.held and monotonic() - self._renewed_s < LEASE.total_seconds()
 
     async def release(self) -> None:
         """Lets the next one begin at once."""
@@ -132,9 +165,10 @@ class Store:
         )
 
     async def clear(self) -> None:
-        """Deletes what a process of an earlier run wrote after its end. Only for who holds the lease."""
+        """Deletes what a process of an earlier run wrote after its end. Raises LeaseLost."""
         for collection in (self._alerts, self._alerting):
-            await collection.delete_many({"_run": {"$lt": self._run}})
+            await self._delete(collection, {"_run": {"$lt": self._run}})
+        await self.keep()
 
     async def published(self) -> Published:
         """What the publishers have told by now."""
@@ -149,10 +183,13 @@ class Store:
                     moved.append(timestamp_ms_of(found["moved"]))
         return Published(watermarks, max(moved, default=None), tuple(markers))
 
-    async def remove(self, markers: Iterable[Marker]) -> None:
-        """Their windows were evaluated again; those that were renewed meanwhile stay."""
-        for marker in markers:
-            await self._alerting.delete_one({"_id": marker.id, "of": marker.of})
+    async def remove(self, markers: Sequence[Marker]) -> None:
+        """Their windows were evaluated again; those that were renewed meanwhile stay. Raises LeaseLost."""
+        for begin in range(0, len(markers), _AT_ONCE):
+            some = [{"_id": marker.id, "of": marker.of} for marker in markers[begin : begin + _AT_ONCE]]
+            await self._delete(self._alerting, {"$or": some})
+        if markers:
+            await self.keep()
 
     async def rules(self) -> dict[str, RuleState]:
         """How far each rule is."""
@@ -183,8 +220,9 @@ class Store:
         )
 
     async def forget(self, name: str) -> None:
-        """There is no such rule any more."""
-        await self._alerting.delete_one({"_id": f"{self._run}|rule|{name}"})
+        """There is no such rule any more. Raises LeaseLost."""
+        await self._delete(self._alerting, {"_id": f"{self._run}|rule|{name}"})
+        await self.keep()
 
     async def alerts(self, rule: str, reach_ms: int | None) -> dict[str, dict[str, Any]]:
         """The alerts of a rule that last, or have ended at that time or later (None: all of them), by `_id`."""
@@ -214,12 +252,20 @@ class Store:
     def _fenced(self, value: Any) -> dict[str, Any]:
         """The value, as long as the lease lasts; after it MongoDB has an error instead."""
         refused = {"$toInt": {"$concat": ["the lease has ended: ", {"$ifNull": ["$_id", "new"]}]}}
-        return {"$cond": [{"$lt": ["$$NOW", self.lease.until]}, value, refused]}
+        return {"$cond": [{"$lt": ["$$NOW", self._ours_until]}, value, refused]}
+
+    @property
+    def _ours_until(self) -> datetime:
+        return self.lease.until if self.lease.held else _LONG_AGO
+
+    async def _delete(self, collection: Any, wanted: Mapping[str, Any]) -> None:
+        """Deletes it as long as the lease lasts; after it nothing. Whether it did is for `keep` to say."""
+        await collection.delete_many({**wanted, "$expr": {"$lt": ["$$NOW", self._ours_until]}})
 
     async def _write(self, collection: Any, updates: Sequence[UpdateOne]) -> None:
         try:
             await collection.bulk_write(list(updates), ordered=False)
         except BulkWriteError as error:
             if any(fault["code"] == _CONVERSION_FAILURE for fault in error.details["writeErrors"]):
-                raise LeaseLost from error
+                raise LeaseLost("its lease ended before it could write what it had found") from error
             raise

@@ -110,6 +110,56 @@ PAUSED: Final = _gauge(
 )
 RUN: Final = _gauge("run_timestamp_seconds", "seconds", "When the run that is counted began, in Unix seconds.")
 
+ALERTS_EVALUATING: Final = _gauge(
+    "alerts_evaluating",
+    "0 or 1",
+    "1 in the one worker that evaluates the rules for alerts; like all metrics of alerts only with ALERTS_FILE.",
+)
+ALERTS_UNTIL: Final = _gauge(
+    "alerts_evaluated_until_seconds",
+    "seconds",
+    "Up to which event time all rules are evaluated, in Unix seconds; only where they are evaluated.",
+)
+ALERTS_STILL: Final = _gauge(
+    "alerts_still_seconds",
+    "seconds",
+    "For how long the evaluation has not got on, although there are newer results; only where it is done.",
+)
+ALERTS_FAILURES: Final = _counter(
+    "alerts_failures", "passes", "How often the rules, or one of them, could not be evaluated, or not be kept."
+)
+ALERTS_WITHOUT_RULES: Final = _gauge(
+    "alerts_workers_without_rules",
+    "workers",
+    "Workers of the group that have no ALERTS_FILE, or another one; only where rules are evaluated.",
+)
+ALERT_MESSAGES: Final = _counter(
+    "alerts_messages",
+    "messages",
+    "What became of messages about alerts: arrived, failed (they are tried again), or given up.",
+    "receiver",
+    "outcome",
+)
+ALERT_MESSAGES_WAITING: Final = _gauge(
+    "alerts_messages_waiting",
+    "messages",
+    "Messages that have not arrived yet; only where rules are evaluated.",
+    "receiver",
+)
+ALERT_MESSAGE_AGE: Final = _gauge(
+    "alerts_oldest_message_seconds",
+    "seconds",
+    "How long the oldest of them has waited; 0 where there is none.",
+    "receiver",
+)
+
+HTTP_ANSWERS: Final = _counter(
+    "http_answers",
+    "answers",
+    "Answers: failed, with a status of 500 or above, or fine; 0 before the first.",
+    "outcome",
+    of="serve",
+)
 REQUESTS: Final = _counter(
     "http_requests", "requests", "Requests that were answered.", "method", "route", "status", of="serve"
 )

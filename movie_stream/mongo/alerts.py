@@ -125,6 +125,59 @@ class AlertQuery:
         return wanted
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the alerts are, of the newest run that rules were evaluated of."""
+
+    evaluated_until: datetime | None = None
+    """Up to which event time all rules are evaluated; None where they never were."""
+    undelivered: int = 0
+    """Messages that have not arrived yet, and are not given up."""
+    given_up: int = 0
+    """Those of the last week that were."""
+    oldest: datetime | None = None
+    """When the oldest of those that wait was put away."""
+    error: str | None = None
+    """Why it did not arrive, as far as it was tried."""
+    holder: str | None = None
+    """Who evaluates: a host, a process and a random part, with dashes between; None where nobody does."""
+    waits_for: str | None = None
+    """What holds the evaluation up, in words, where it is held up."""
+    waits_since: datetime | None = None
+
+
+async def progress(db: Database, limit_ms: int = LIMIT_MS) -> Progress:
+    """How far the alerts are. Raises QueryTooSlow, and the driver's errors as they are."""
+    lasts: list[Mapping[str, Any]] = [
+        {"$match": {"kind": "control"}},
+        {"$sort": {"_run": -1}},
+        {"$limit": 1},
+        {"$set": {"lasts": {"$gt": ["$until", "$$NOW"]}}},
+    ]
+    try:
+        found = await db[ALERTING].aggregate(lasts, maxTimeMS=limit_ms).to_list(1)
+        waiting = db[DELIVERIES].find({"done": None}, {"created": 1, "error": 1}).sort("created", 1)
+        oldest = await waiting.limit(1).max_time_ms(limit_ms).to_list(1)
+        undelivered = await db[DELIVERIES].count_documents({"done": None}, maxTimeMS=limit_ms)
+        lost = {"done": {"$type": "date"}, "error": {"$type": "string"}}
+        given_up = await db[DELIVERIES].count_documents(lost, maxTimeMS=limit_ms)
+    except ExecutionTimeout as error:
+        raise QueryTooSlow(collection=DELIVERIES, limit_ms=limit_ms) from error
+    control = found[0] if found else {}
+    first = oldest[0] if oldest else {}
+    waits = control.get("waits") or {}
+    return Progress(
+        control.get("evaluated_until"),
+        int(undelivered),
+        int(given_up),
+        first.get("created"),
+        first.get("error"),
+        (control.get("holder") or None) if control.get("lasts") else None,
+        waits.get("for"),
+        waits.get("since"),
+    )
+
+
 async def alerts_page(db: Database, query: AlertQuery, limit_ms: int = LIMIT_MS) -> Page:
     """The alerts of the query. Raises QueryTooSlow, and the driver's errors as they are."""
     sort: list[tuple[str, Direction]] = list(ORDER)

@@ -73,6 +73,9 @@ class Standing:
     """How many records it has refused since it was started, by kind of the reason."""
     delay_ms: float | None = None
     """From a view's Kafka timestamp to its documents in MongoDB, over the last flushes; None where nothing comes."""
+    rules: str | None = None
+    """What its rules for alerts are known by, "" where it has none; None where it does not tell, as in older versions.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +185,7 @@ class Heartbeat:
                 reason: Int64(count) for reason, count in Counter(standing.refused).most_common(_REASONS_AT_MOST)
             },
             "delay_ms": standing.delay_ms,
+            "rules": standing.rules,
             "partitions": [
                 {
                     "topic": held.topic,
@@ -259,6 +263,7 @@ def _seen(document: Mapping[str, Any]) -> WorkerSeen:
             document.get("events"),
             document.get("refused") or {},
             document.get("delay_ms"),
+            document.get("rules"),
         ),
     )
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from movie_stream.mongo.alerts import ALERTS, FIELDS, STATES, AlertQuery, alerts_page
+from movie_stream.mongo.alerts import ALERTS, FIELDS, STATES, AlertQuery, Progress, alerts_page, progress
 from movie_stream.mongo.read import Page
 from movie_stream.web import cursor, rendering
 from movie_stream.web.asking import LIMIT_MS, Asker
@@ -54,6 +54,15 @@ class Alert(BaseModel):
     threshold: float | None = Field(description="What that window was held against.")
     usual: float | None = Field(description="What is usual, where the rule says it by that.")
     text: str
+
+
+_UNTIL_WORDS: Final = "Up to which time of the views the rules are evaluated; null where they never were."
+_UNDELIVERED_WORDS: Final = "How many messages about alerts have not arrived at their receivers yet."
+AlertPage: Final = page_model(
+    Alert,
+    evaluated_until=(datetime | None, Field(description=_UNTIL_WORDS)),
+    undelivered=(int, Field(description=_UNDELIVERED_WORDS)),
+)
 
 
 def _states(text: str) -> tuple[str, ...]:
@@ -115,17 +124,18 @@ def alerts_router(asker: Asker, sealer: Sealer) -> APIRouter:
         form = rendering.chosen(request, given["format"])
         query = _query(given, sealer)
 
-        async def ask() -> Page:
+        async def ask() -> tuple[Page, Progress]:
             async with asker.asking(ALERTS) as db:
-                return await alerts_page(db, query, LIMIT_MS)
+                return await alerts_page(db, query, LIMIT_MS), await progress(db, LIMIT_MS)
 
-        page = await asker.once((_same(query), query.limit, query.after), ask, keep=query.after is None)
+        page, reached = await asker.once((_same(query), query.limit, query.after), ask, keep=query.after is None)
         items = [{name: alert.get(name) for name in FIELDS} for alert in page.documents]
         end = None if page.next is None else sealer.sealed(page.next, _same(query))
-        return list_response(request, Listed(items, list(FIELDS), items, end), form)
+        beside = {"evaluated_until": reached.evaluated_until, "undelivered": reached.undelivered}
+        return list_response(request, Listed(items, list(FIELDS), items, end, beside), form)
 
     others = {MEDIA_TYPES[form]: {"schema": {"type": "string"}} for form in ("csv", "ndjson")}
-    arguments = operation("Alerts, those that last first", PARAMETERS, page_model(Alert), "alerts", others)
+    arguments = operation("Alerts, those that last first", PARAMETERS, AlertPage, "alerts", others)
     router.add_api_route("/alerts", endpoint, name="alerts", **arguments)
     return router
 

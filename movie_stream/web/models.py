@@ -39,13 +39,13 @@ def row_model(result: Result) -> type[BaseModel]:
     return create_model(f"{type_name(result)}Row", **_with_id(_fields(Shape.of(result).flat_row)))
 
 
-def page_model(item: type[BaseModel]) -> type[BaseModel]:
-    """A page of such items, and the cursor of the next one."""
+def page_model(item: type[BaseModel], **beside: Any) -> type[BaseModel]:
+    """A page of such items, the cursor of the next one, and what stands beside them."""
     fields: dict[str, Any] = {
         "items": (list[item], Field()),  # type: ignore[valid-type]
         "next": (str | None, Field(description="The cursor of the next page; null where there is none.")),
     }
-    return create_model(f"{item.__name__}Page", **fields)
+    return create_model(f"{item.__name__}Page", **fields, **beside)
 
 
 def _fields(columns: Sequence[Column]) -> dict[str, Any]:

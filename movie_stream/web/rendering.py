@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
 from starlette.requests import Request
@@ -40,6 +40,8 @@ class Listed:
     rows: Iterable[Mapping[str, Any]]
     next: str | None = None
     """The cursor of the next page."""
+    beside: Mapping[str, Any] = field(default_factory=dict)
+    """What JSON has besides, which concerns no single thing."""
 
 
 def json_response(request: Request, value: Mapping[str, Any], passing: Mapping[str, Any] | None = None) -> Response:
@@ -55,7 +57,7 @@ def list_response(request: Request, listed: Listed, form: Format) -> Response:
     """A page of a list in one of the formats; a link leads to the next one in all of them."""
     match form:
         case "json":
-            body = json_of({"items": listed.items, "next": listed.next})
+            body = json_of({"items": listed.items, "next": listed.next, **listed.beside})
         case "ndjson":
             body = b"".join(json_of(item) + b"\n" for item in listed.items)
         case "csv":

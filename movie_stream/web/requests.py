@@ -29,19 +29,24 @@ class Requests:
     def __init__(self) -> None:
         self.in_flight = 0
         self._answered = Counter[tuple[str, str, str]]()
+        self._outcomes = Counter[str]()
         self._took: dict[tuple[str, str], Histogram] = {}
 
     def ended(self, method: str, route: str, status: str, took_s: float | None) -> None:
         """Counts a request; `took_s` is None where the answer was a stream."""
         self._answered[method, route, status] += 1
+        if status != CUT_OFF:
+            self._outcomes["failed" if status >= "500" else "fine"] += 1
         if took_s is not None:
             if (method, route) not in self._took:
                 self._took[method, route] = Histogram(catalogue.ANSWER.buckets)
             self._took[method, route].observe(took_s)
 
     def tell(self, values: Values) -> None:
-        """Adds all of it to what is told."""
+        """Adds all of it to what is told; outcomes that did not occur yet as 0, so that the first shows as a rise."""
         values.set(catalogue.IN_FLIGHT, self.in_flight)
+        for outcome in ("failed", "fine"):
+            values.set(catalogue.HTTP_ANSWERS, self._outcomes[outcome], outcome)
         for labels, count in self._answered.items():
             values.set(catalogue.REQUESTS, count, *labels)
         for of, histogram in self._took.items():

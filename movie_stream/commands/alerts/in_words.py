@@ -14,6 +14,29 @@ from movie_stream.alerts.rules import (
     Rule,
 )
 from movie_stream.alerts.wording import length_of
+from movie_stream.mongo.alerts import Progress
+
+
+def reached_in_words(reached: Progress) -> list[str]:
+    """How far the rules are evaluated, what has not arrived, and what holds it up.
+
+    >>> reached_in_words(Progress())
+    ['No rules were evaluated yet.']
+    >>> from datetime import UTC, datetime
+    >>> at = datetime(2024, 10, 31, 14, 5, tzinfo=UTC)
+    >>> reached_in_words(Progress(at, 2, given_up=1))
+    ['Evaluated until 2024-10-31 14:05 UTC; messages that wait: 2; given up: 1.', 'No worker evaluates now.']
+    """
+    if reached.evaluated_until is None and reached.holder is None:
+        return ["No rules were evaluated yet."]
+    until = "no time yet" if reached.evaluated_until is None else f"{reached.evaluated_until:%Y-%m-%d %H:%M} UTC"
+    gone = f"; given up: {reached.given_up:,}" if reached.given_up else ""
+    lines = [f"Evaluated until {until}; messages that wait: {reached.undelivered:,}{gone}."]
+    if reached.holder is None:
+        lines.append("No worker evaluates now.")
+    elif reached.waits_for is not None and reached.waits_since is not None:
+        lines.append(f"Held up since {reached.waits_since:%Y-%m-%d %H:%M} UTC: {reached.waits_for}.")
+    return lines
 
 
 def rule_in_words(rule: Rule) -> str:

@@ -10,13 +10,14 @@ from typing import Final
 
 from rich.console import Console
 
+from movie_stream.commands.alerts.in_words import reached_in_words
 from movie_stream.commands.show import table as show_table
 from movie_stream.commands.show.answer import Answer, Column, Table
 from movie_stream.commands.show.table import printed
 from movie_stream.commands.show.text import as_csv, as_json
 from movie_stream.errors import UsageError
 from movie_stream.events.moment import A_MOMENT_OR_AGE, parse_moment_or_age
-from movie_stream.mongo.alerts import FIELDS, STATES, AlertQuery, alerts_page
+from movie_stream.mongo.alerts import FIELDS, STATES, AlertQuery, alerts_page, progress
 from movie_stream.mongo.client import opened
 from movie_stream.settings import Settings
 
@@ -87,6 +88,7 @@ def time_of(option: str, text: str | None) -> datetime | None:
 async def _answer(settings: Settings, query: AlertQuery) -> Answer:
     async with opened(settings) as db:
         page = await alerts_page(db, query)
+        reached = await progress(db)
     nothing = "No such alert in {}.\nThey come from rules: set ALERTS_FILE, and see: movie-stream alerts check"
     rows = [{**alert, "shown": alert["label"] or alert["subject"]} for alert in page.documents]
     return Answer(
@@ -94,6 +96,7 @@ async def _answer(settings: Settings, query: AlertQuery) -> Answer:
         list(FIELDS),
         page.documents,
         [Table(f"Alerts of {settings.mongodb_database} (UTC)", COLUMNS, rows)],
+        notes=reached_in_words(reached),
         more=f"{query.limit:,} of more; --limit for more" if page.next is not None else "",
-        nothing="" if rows else nothing.format(settings.mongodb_database),
+        nothing="" if rows else "\n".join([nothing.format(settings.mongodb_database), *reached_in_words(reached)]),
     )

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from movie_stream import __version__
+from movie_stream.commands.doctor.alerts import look_at_alerts
 from movie_stream.commands.doctor.clocks import look_at_brokers_clock, look_at_mongodbs_clock
 from movie_stream.commands.doctor.feed import look_at_feed
 from movie_stream.commands.doctor.findings import Findings, Row
@@ -116,6 +117,8 @@ async def _services(settings: Settings) -> list[Row]:
         for account in (READER, BI):
             reader = Findings(account.name)
             rows += await reader.of(look_at_reader(settings, reader, account))
+        alerts = Findings("alerts")
+        rows += await alerts.of(look_at_alerts(settings, alerts))
     metrics = Findings("metrics")
     rows += await metrics.of(look_at_metrics(settings, metrics))
     return rows

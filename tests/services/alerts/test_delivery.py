@@ -28,6 +28,8 @@ from movie_stream.alerts.store import Store
 from movie_stream.alerts.wording import body_of
 from movie_stream.events.moment import timestamp_ms_of
 from movie_stream.masking import masked
+from movie_stream.metrics import catalogue
+from movie_stream.metrics.values import Values
 from movie_stream.mongo.client import Database, opened
 from movie_stream.mongo.schema import ensure
 from movie_stream.settings import Settings
@@ -208,7 +210,11 @@ async def test_after_days_it_is_given_up_with_a_line(db: Database, caplog: pytes
         await stored(db, alert(of))
         await fill(db, of)
         await db["_deliveries"].update_many({}, {"$set": {"created": NOW - timedelta(days=1)}})
-        await deliver_all(db, ops)
+        giving_up, told = courier(db, ops), Values()
+        await giving_up.deliver_what_is_new()
+        giving_up.tell(told)
+        ends = {labels[1]: count for labels, count in told.of[catalogue.ALERT_MESSAGES].items()}
+        assert ends == {"arrived": 0, "failed": 0, "given up": 1}
         assert "is given up after 1 attempts: it answers 500" in caplog.text
         [given_up] = await db["_deliveries"].find().to_list(None)
         assert given_up["error"] == "given up after 1 attempts: it answers 500"

@@ -17,8 +17,9 @@ from movie_stream.alerts import completeness as completeness_module
 from movie_stream.alerts import evaluator as evaluator_module
 from movie_stream.alerts import store as store_module
 from movie_stream.alerts.completeness import Completeness
-from movie_stream.alerts.evaluator import Evaluator, Topics
+from movie_stream.alerts.evaluator import Evaluator
 from movie_stream.alerts.figures import Figures, Reader
+from movie_stream.alerts.frontier import Topics
 from movie_stream.alerts.kinds import quality_fields
 from movie_stream.alerts.quality import light_by, partitions_in
 from movie_stream.alerts.rules import ALL, EACH, Beyond, Light, Quality, Rule
@@ -493,7 +494,8 @@ async def test_a_marker_is_removed_only_by_who_has_evaluated_it(db: Database) ->
     assert len(await found(db)) == 1
     assert await db["_alerting"].count_documents({"kind": "marker"}) == 0
     await publisher.publish(2, 4)
-    await slow.remove(read)
+    with pytest.raises(LeaseLost):
+        await slow.remove(read)
     await settle(of)
     assert await found(db) == wanted(publisher) == []
 
@@ -512,9 +514,9 @@ async def test_it_is_said_that_a_partition_is_not_told_of_and_not_before_any_is(
     await Publisher(db).publish(0, 9)
     assert await of.step(()) is None
     assert "alerts wait" not in caplog.text
-    now_s[0] += 61
+    now_s[0] += 121
     assert await of.step(()) is None
-    assert "nobody has said yet how far partition 1 of partials is published" in caplog.text
+    assert "nobody has said yet how far partials, partition 1 is published" in caplog.text
 
 
 async def test_alerts_of_a_rule_that_was_not_noted_and_went_are_withdrawn(
@@ -539,3 +541,25 @@ async def test_alerts_of_a_rule_that_was_not_noted_and_went_are_withdrawn(
     other.rules = RULES[1:]
     await settle(other)
     assert await found(db) == []
+
+
+async def test_what_a_process_deletes_that_was_stopped_meanwhile_is_kept(db: Database) -> None:
+    """What it takes away is as much what it has found as what it writes."""
+    publisher = Publisher(db)
+    for hour in range(6):
+        await publisher.publish(hour, 9)
+    slow = evaluator(db, "slow")
+    await settle(slow)
+    await publisher.publish(1, 2)
+    (marker,) = (await slow.store.published()).markers
+    await db["_alerting"].insert_one({"_id": "1|control", "kind": "control", "_run": Int64(RUN - 2)})
+    await db["_alerting"].update_many(
+        {"_id": f"{RUN}|control"}, [{"$set": {"until": {"$subtract": ["$$NOW", 60_000]}}}]
+    )
+    slow.store.lease = dataclasses.replace(slow.store.lease, until=slow.store.lease.now - timedelta(minutes=1))
+    await evaluator(db, "other").store.claim()
+    for deletes in (slow.store.forget("busy"), slow.store.clear(), slow.store.remove([marker])):
+        with pytest.raises(LeaseLost):
+            await deletes
+    left = {found["_id"] async for found in db["_alerting"].find()}
+    assert {f"{RUN}|rule|busy", "1|control", marker.id} <= left

@@ -70,14 +70,18 @@ def deployed(settings: Settings, folder: Path) -> Iterator[Deployment]:
     """A worker that has counted some views, bad and late ones among them, and a server that was asked this and that."""
     ports = [str(free_port()), str(free_port())]
     urls = [f"http://127.0.0.1:{port}/metrics" for port in ports]
+    rules = folder / "alerts.toml"
+    rules.write_text('[[rule]]\nname = "busy"\nkind = "views"\nwindow = "1 h"\nabove = 1\n', "utf-8")
     succeed(settings, "init")
     wrong = ("--late-fraction", "0.02", "--bad-fraction", "0.01")
     succeed(settings, "generate", "--to-topic", "--end", "now", "--days", "1", "-n", str(VIEWS), *wrong)
     with (
-        started(settings, "worker", log=folder / "worker.log", METRICS_PORT=ports[0]) as worker,
+        started(settings, "worker", log=folder / "worker.log", METRICS_PORT=ports[0], ALERTS_FILE=str(rules)) as worker,
         serving(settings, METRICS_PORT=ports[1], API_TOKEN=TOKEN) as server,
     ):
         asyncio.run(asyncio.wait_for(wait_until_counted(settings), PATIENCE_S))
+        until = "movie_stream_alerts_evaluated_until_seconds"
+        eventually(lambda: until in {name for name, *_ in values(page(urls[0]))}, folder / "worker.log")
         asked = [("/", ""), ("/api/v1", TOKEN), ("/static/js/api.js", ""), ("/api/v1/none", TOKEN)]
         asked += [("/api/v1/category_stats", TOKEN), ("/api/v1/category_stats", "wrong")]
         for path, token in [*asked, *((f"/{nth}.php", "") for nth in range(20))]:
@@ -111,6 +115,10 @@ def test_every_metric_is_in_a_scrape_and_means_what_it_says(settings: Settings, 
         assert 0 < sums[0] < sums[1], "the views are of a day, and came just now"
         assert told["movie_stream_mongodb_request_duration_seconds_count", "write"] > 0
         assert told["movie_stream_rebalances_total",] >= 1
+        assert told["movie_stream_alerts_evaluating",] == 1
+        assert told["movie_stream_alerts_workers_without_rules",] == told["movie_stream_alerts_failures_total",] == 0
+        assert 0 < told["movie_stream_alerts_evaluated_until_seconds",] <= time.time()
+        assert told["movie_stream_alerts_messages_total", "given up", "log"] == 0
         with database(settings) as db:
             number = db[RUNS].find_one()["number"]
         assert told["movie_stream_run_timestamp_seconds",] * 1_000 == number
@@ -221,6 +229,9 @@ def test_a_real_prometheus_scrapes_and_finds_what_rules_and_dashboard_ask(settin
             groups = ask("rules")["groups"]
             assert all(rule["health"] == "ok" for group in groups for rule in group["rules"]), groups
             assert {rule["name"] for group in groups for rule in group["rules"]} >= {rule["alert"] for rule in alerts()}
+            # The records that came before the first scrape are no rise: the rate is known with those that came since.
+            eventually(lambda: values_of("job:movie_stream_events:rate5m > 0") != [], log)
+            eventually(lambda: "MovieStreamNoEvents" not in str(ask("alerts")["alerts"]), log)
             pending = {alert["labels"]["alertname"] for alert in ask("alerts")["alerts"]}
             assert pending <= {"MovieStreamDeadLetters", "MovieStreamDelayHigh"}, "a backlog, and 3 % that are refused"
             of.worker.kill()

@@ -9,7 +9,9 @@ import pytest
 from bson.int64 import Int64
 
 from movie_stream.alerts.evaluation import Streak
+from movie_stream.alerts.outbox import Outbox
 from movie_stream.alerts.rules import Beyond, Rule
+from movie_stream.alerts.store import Store
 from movie_stream.alerts.wording import body_of
 from movie_stream.events.moment import timestamp_ms_of
 from movie_stream.mongo.client import opened
@@ -96,7 +98,27 @@ async def test_what_cannot_be_meant(settings: Settings, parameters: dict[str, An
         assert words in answer.text
 
 
+async def test_how_far_they_are(settings: Settings) -> None:
+    """Of the newest run, whatever an earlier one has left."""
+    async with opened(settings) as db:
+        await ensure(db)
+        for run, hour in ((1, 3), (2, 1)):
+            store = Store(db, run, "me")
+            await store.claim()
+            await store.passed(timestamp_ms_of(START + timedelta(hours=hour)))
+        await store.passed(timestamp_ms_of(START))
+        rule = Rule("busy", "views", Beyond("above", 10.0), "each", to=("log", "webhook.ops"))
+        await store.begin(timestamp_ms_of(START))
+        await store.write([{name: value for name, value in alert(5, lasts=True).items() if not name.startswith("_p")}])
+        assert await Outbox(db, 2, [rule], 10**15).fill(timestamp_ms_of(START), datetime.now(UTC)) == 2
+    async with asking(settings) as api:
+        found = await got(api, "alerts")
+        assert (found["evaluated_until"], found["undelivered"]) == ("2024-10-31T01:00:00Z", 2)
+        described = (await got(api, "openapi.json"))["components"]["schemas"]["AlertPage"]["properties"]
+        assert described.keys() == {"items", "next", "evaluated_until", "undelivered"}
+
+
 async def test_without_alerts_there_are_none(settings: Settings) -> None:
     async with asking(settings) as api:
-        assert await got(api, "alerts") == {"items": [], "next": None}
+        assert await got(api, "alerts") == {"items": [], "next": None, "evaluated_until": None, "undelivered": 0}
         assert (await got(api, ""))["links"]["alerts"] == "/api/v1/alerts"

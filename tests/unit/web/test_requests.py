@@ -61,6 +61,8 @@ async def test_requests_by_route_method_and_status() -> None:
         await asked.request("PROPFIND", "/static/a")
     assert told(requests) == {
         ("requests_in_flight",): 0,
+        ("answers_total", "fine"): 9,
+        ("answers_total", "failed"): 0,
         ("requests_total", "GET", "/static/{name:path}", "200"): 2,
         ("requests_total", "GET", "/static/{name:path}", "404"): 1,
         ("requests_total", "GET", "other", "404"): 2,
@@ -74,6 +76,22 @@ async def test_requests_by_route_method_and_status() -> None:
         ("request_duration_seconds_count", "POST", "/static/{name:path}"): 1,
         ("request_duration_seconds_count", "other", "/static/{name:path}"): 1,
     }
+
+
+async def test_the_first_answer_that_fails_is_a_rise_from_nothing() -> None:
+    app, requests = FastAPI(openapi_url=None), Requests()
+
+    @app.get("/away")
+    async def away() -> Response:
+        return Response(status_code=503)
+
+    assert {key: n for key, n in told(requests).items() if key[0] == "answers_total"} == {
+        ("answers_total", "fine"): 0,
+        ("answers_total", "failed"): 0,
+    }
+    async with client(Guarded(app, Doorkeeper(None), None, requests)) as asked:
+        await asked.get("/away")
+    assert told(requests)["answers_total", "failed"] == 1
 
 
 async def test_a_stream_has_no_duration_and_one_who_has_gone_no_status() -> None:
@@ -102,6 +120,8 @@ async def test_a_stream_has_no_duration_and_one_who_has_gone_no_status() -> None
         await asyncio.gather(waiting, return_exceptions=True)
     assert told(requests) == {
         ("requests_in_flight",): 0,
+        ("answers_total", "fine"): 1,
+        ("answers_total", "failed"): 0,
         ("requests_total", "GET", "/changes", "200"): 1,
         ("requests_total", "GET", "/hangs", "none"): 1,
         ("request_duration_seconds_count", "GET", "/hangs"): 1,

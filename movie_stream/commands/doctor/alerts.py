@@ -1,0 +1,78 @@
+"""What `movie-stream doctor` finds about alerts: the rules, who evaluates them, how far, and what holds that up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from movie_stream.alerts.holdup import WITHOUT_RULES, without_rules
+from movie_stream.alerts.rule_file import RuleFile, load
+from movie_stream.alerts.sending import insist_on_libraries
+from movie_stream.commands.doctor.findings import Findings
+from movie_stream.mongo import workers
+from movie_stream.mongo.alerts import Progress, progress
+from movie_stream.mongo.client import opened
+from movie_stream.mongo.workers import WorkerSeen
+from movie_stream.settings import Settings
+
+_LATE: Final = timedelta(minutes=15)
+"""A message that waits for longer is worth a look."""
+_SAME_FILE: Final = "start all workers of the group with the same ALERTS_FILE"
+
+
+async def look_at_alerts(settings: Settings, findings: Findings) -> None:
+    """Nothing where neither ALERTS_FILE is set nor a worker evaluates rules. Raises what the file makes impossible."""
+    async with opened(settings) as db:
+        seen = [one for one in await workers.seen(db, settings.kafka_group) if not one.silent]
+        reached = await progress(db)
+    evaluating = [one for one in seen if one.standing.rules not in (None, WITHOUT_RULES)]
+    if settings.alerts_file is None:
+        if evaluating or reached.holder is not None:
+            findings.add("warn", "ALERTS_FILE is not set here, and other workers have rules", _SAME_FILE)
+            _standing(findings, seen, reached)
+        return
+    file = load(settings)
+    insist_on_libraries(file.receivers)
+    findings.add("ok", f"{settings.alerts_file}: rules: {len(file.rules)}, receivers: {', '.join(file.receivers)}")
+    _same_rules(findings, seen, file)
+    _standing(findings, seen, reached)
+
+
+def _same_rules(findings: Findings, seen: Sequence[WorkerSeen], file: RuleFile) -> None:
+    findings.check = "alerts' workers"
+    without = [str(one) for one in without_rules(seen)]
+    others = [str(one) for one in seen if one.standing.rules and one.standing.rules != file.fingerprint]
+    if without:
+        what = f"without ALERTS_FILE: {'; '.join(without)}: alerts wait for what they publish, or lack it"
+        findings.add("warn", what, _SAME_FILE)
+    if others:
+        findings.add("warn", f"with other rules than in the file: {'; '.join(others)}", f"{_SAME_FILE}, and anew")
+
+
+def _standing(findings: Findings, seen: Sequence[WorkerSeen], reached: Progress) -> None:
+    """Who evaluates, how far, and what has arrived."""
+    findings.check = "evaluation"
+    until = "no time yet" if reached.evaluated_until is None else f"{reached.evaluated_until:%Y-%m-%d %H:%M} UTC"
+    if reached.holder is None:
+        what = f"no worker evaluates the rules, which are evaluated until {until}"
+        findings.add("warn" if seen else "ok", what, "start a worker with ALERTS_FILE" if seen else "")
+    elif reached.waits_for is not None and reached.waits_since is not None:
+        since = f"{reached.waits_since:%Y-%m-%d %H:%M:%S} UTC"
+        what = f"held up since {since}, evaluated until {until}: {reached.waits_for}"
+        findings.add("warn", what, f"see these partitions' workers; {_SAME_FILE}")
+    else:
+        host, pid, *_ = *reached.holder.rsplit("-", 2), "", ""
+        findings.add("ok", f"{host}, process {pid}, evaluates; evaluated until {until}, by the time of the views")
+    findings.check = "messages"
+    age = timedelta() if reached.oldest is None else datetime.now(UTC) - reached.oldest
+    waiting = f"messages about alerts that wait: {reached.undelivered:,}"
+    if age > _LATE:
+        why = f", which failed: {reached.error}" if reached.error else ""
+        what = f"{waiting}, the oldest since {reached.oldest:%Y-%m-%d %H:%M} UTC{why}"
+        findings.add("warn", what, "see whether its receiver answers; it is tried again for retry_for")
+    else:
+        findings.add("ok", waiting)
+    if reached.given_up:
+        what = f"messages given up within a week: {reached.given_up:,}"
+        findings.add("warn", what, "the log has each, and why; the alerts stand in MongoDB all the same")
