@@ -185,7 +185,7 @@ def test_a_real_worker_is_known_as_long_as_it_runs(settings: Settings, tmp_path:
             time.sleep(0.05)
         assert found.keys() == {
             *("_id", "host", "pid", "version", "group", "run", "started", "seen", "last_flush", "state", "partitions"),
-            *("events", "refused", "delay_ms"),
+            *("events", "refused", "delay_ms", "rules"),
         }
         assert (found["events"] + sum(found["refused"].values()), len(found["refused"])) == (90, 6)
         assert found["delay_ms"] > 0

@@ -73,16 +73,17 @@ async def test_pauses_are_measured_by_work_and_bounded(monkeypatch: pytest.Monke
         await waiting
         clock.work(next(steps))
 
-    async def sleep(seconds: float) -> None:
+    async def rest(self: Alerting, seconds: float) -> None:
         pauses.append(seconds)
         if len(pauses) == 3:
             raise asyncio.CancelledError
 
     monkeypatch.setattr(alerting, "Meter", lambda: Meter(clock))
     monkeypatch.setattr(Alerting, "_step", step)
-    monkeypatch.setattr(alerting, "asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(Alerting, "_rest", rest)
+    monkeypatch.setattr(alerting, "asyncio", SimpleNamespace(sleep=lambda _: wait(0)))
     of = Alerting.__new__(Alerting)
     of._turn = asyncio.Lock()
     with pytest.raises(asyncio.CancelledError):
         await of.run()
-    assert pauses == [alerting.LOOK_EVERY_S, 9.0, alerting.RETRY_AT_MOST_S]
+    assert pauses == [0.0, 9.0, alerting.RETRY_AT_MOST_S]

@@ -47,7 +47,7 @@ function says({ kind, value, threshold, usual, window_s: seconds }) {
   if (kind === "silence") return t("alerts.says.silence", values);
   if (kind === "rating_falling") return t("alerts.says.rating_falling", values);
   if (kind !== "views" && kind !== "climbing") return null;
-  const compared = t(value < threshold ? "alerts.says.below" : "alerts.says.above", values);
+  const compared = value < threshold ? t("alerts.says.below", values) : t("alerts.says.above", values);
   return usual === null ? compared : t("alerts.says.usual", { ...values, compared });
 }
 
