@@ -1,7 +1,7 @@
 # Every recipe of the project; CI calls nothing else. `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install demo unit test long browser chaos bench check coverage docs picture lock clean
+.PHONY: help install demo unit test long browser chaos bench check coverage docs picture dist notes lock clean
 
 # What `make bench` measures: all, worker, peers, latency, produce, scale, profile or web; of so many EVENTS, in so many ROUNDS.
 PART ?= all
@@ -75,6 +75,12 @@ docs: install ## remake what is generated from the code: .env.example, tables of
 picture: install ## run the demo and the dashboard, and make docs/demo.svg and docs/dashboard-*.png of their screens
 	$(BIN)/python docs/picture.py
 	$(BIN)/python docs/dashboard_picture.py
+
+dist: install ## build wheel and sdist in dist/, the same bytes for the same commit, and check them; docs/releasing.md
+	rm -rf dist
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2> /dev/null || echo 1577836800)} \
+		$(BIN)/python -m build --no-isolation
+	$(BIN)/twine check --strict dist/*
 
 lock: install ## remake requirements.lock from pyproject.toml, everything as new as it allows
 	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --upgrade \
