@@ -46,7 +46,7 @@ def git(*arguments: str, cwd: Path) -> str:
     return run("git", *someone, *arguments, cwd=cwd, GIT_CONFIG_NOSYSTEM="1").strip()
 
 
-def build(kind: str, into: Path, source: Path = ROOT, **variables: str) -> Path:
+def build(kind: str, into: Path, *, source: Path = ROOT, **variables: str) -> Path:
     """Builds a `wheel` or an `sdist` of what is in `source`, with the tools of the lock and no network."""
     run(sys.executable, "-m", "hatchling", "build", "--target", kind, "--directory", into, cwd=source, **variables)
     (made,) = into.glob("*.whl" if kind == "wheel" else "*.tar.gz")

@@ -16,17 +16,21 @@ import pytest
 from tests.deploy.distributions import ROOT, build, git, run
 
 VERSION = "7.8.9"
-BUILT_AS = {"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_MOVIE_STREAM": VERSION, "SOURCE_DATE_EPOCH": "1700000000"}
+EPOCH = "1700000000"
+
+
+def built(kind: str, into: Path) -> Path:
+    return build(kind, into, SETUPTOOLS_SCM_PRETEND_VERSION_FOR_MOVIE_STREAM=VERSION, SOURCE_DATE_EPOCH=EPOCH)
 
 
 @pytest.fixture(scope="module")
 def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build("sdist", tmp_path_factory.mktemp("sdist"), **BUILT_AS)
+    return built("sdist", tmp_path_factory.mktemp("sdist"))
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build("wheel", tmp_path_factory.mktemp("wheel"), **BUILT_AS)
+    return built("wheel", tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +46,13 @@ def test_the_wheel_of_the_sdist_is_the_wheel_of_the_checkout(sdist: Path, wheel:
     unpacked = tmp_path / f"movie_stream-{VERSION}"
     for file in unpacked.rglob("*"):
         file.chmod(0o700 if file.is_dir() else 0o600)
-    again = build("wheel", tmp_path / "again", unpacked, SOURCE_DATE_EPOCH=BUILT_AS["SOURCE_DATE_EPOCH"])
+    again = build("wheel", tmp_path / "again", source=unpacked, SOURCE_DATE_EPOCH=EPOCH)
     assert again.name == wheel.name == f"movie_stream-{VERSION}-py3-none-any.whl"
     assert again.read_bytes() == wheel.read_bytes()
 
 
 def test_the_sdist_is_the_same_bytes_again(sdist: Path, tmp_path: Path) -> None:
-    again = build("sdist", tmp_path, **BUILT_AS)
+    again = built("sdist", tmp_path)
     assert again.name == sdist.name == f"movie_stream-{VERSION}.tar.gz"
     assert again.read_bytes() == sdist.read_bytes()
 

@@ -56,18 +56,21 @@ def test_the_demo_runs_outside_of_a_checkout(way: Callable[..., list[str]], kind
     home = tmp_path / "home"
     home.mkdir()
     kept = {name: value for name, value in os.environ.items() if not re.match("PYTHON|VIRTUAL_ENV|KAFKA|MONGODB", name)}
-    variables = {**kept, "HOME": str(home), "UV_TOOL_DIR": str(home / "tools"), "PIPX_HOME": str(home / "pipx")}
-    cached = {"UV_CACHE_DIR": run(UV, "cache", "dir", cwd=tmp_path).strip()}
+    variables = {
+        **kept,
+        "HOME": str(home),
+        "TMPDIR": str(tmp_path),  # where uv leaves locks
+        "PIPX_HOME": str(home / "pipx"),
+        "UV_CACHE_DIR": run(UV, "cache", "dir", cwd=tmp_path).strip(),
+    }
 
-    said = subprocess.run(
-        [*command, "--version"], cwd=home, env=variables | cached, capture_output=True, text=True, check=True
-    )
+    said = subprocess.run([*command, "--version"], cwd=home, env=variables, capture_output=True, text=True, check=True)
     assert said.stdout == f"movie-stream {VERSION}\n"
 
     with subprocess.Popen(
         [*command, "demo", "--count", "3000", "--rate", "0"],
         cwd=home,
-        env=variables | cached,
+        env=variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

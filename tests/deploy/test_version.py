@@ -121,7 +121,7 @@ def test_a_repository_that_git_does_not_trust_is_one_without_tags(checkout: Path
 
 def test_an_sdist_keeps_its_version_inside_another_repository(checkout: Path, tmp_path: Path) -> None:
     git("tag", "v1.2.3", cwd=checkout)
-    with tarfile.open(build("sdist", tmp_path / "dist", checkout)) as archive:
+    with tarfile.open(build("sdist", tmp_path / "dist", source=checkout)) as archive:
         archive.extractall(checkout / "dist", filter="data")
     commit(checkout)
     assert version(checkout / "dist" / "movie_stream-1.2.3") == "1.2.3"
