@@ -70,6 +70,7 @@ def test_a_reader_that_is_gone_is_noticed_by_its_buffer() -> None:
         assert connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 0
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # the guard itself has one thread
 @pytest.mark.usefixtures("macos")
 def test_a_guarded_program_starts_without_the_death_signal_of_linux(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
