@@ -1,7 +1,7 @@
 # Every recipe of the project; CI calls nothing else. `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install demo unit test long browser chaos bench check coverage docs picture lock clean
+.PHONY: help install demo unit test long browser chaos bench check coverage docs picture dist packages notes workflows kafka tools hooks lock clean
 
 # What `make bench` measures: all, worker, peers, latency, produce, scale, profile or web; of so many EVENTS, in so many ROUNDS.
 PART ?= all
@@ -10,6 +10,10 @@ PART ?= all
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
+
+# Tests that are about neither Tansu nor a broker of their own.
+ON_ANY_KAFKA := tests/services/test_end_to_end.py tests/services/agents tests/services/client tests/services/runs \
+	tests/services/commands/test_rebuild.py tests/services/commands/test_produce.py
 
 help: ## list the recipes
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -75,6 +79,35 @@ docs: install ## remake what is generated from the code: .env.example, tables of
 picture: install ## run the demo and the dashboard, and make docs/demo.svg and docs/dashboard-*.png of their screens
 	$(BIN)/python docs/picture.py
 	$(BIN)/python docs/dashboard_picture.py
+
+dist: install ## build wheel and sdist in dist/, the same bytes for the same commit, and check them; docs/releasing.md
+	rm -rf dist
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2> /dev/null || echo 1577836800)} \
+		$(BIN)/python -m build --no-isolation
+	$(BIN)/twine check --strict dist/*
+
+packages: install ## install wheel and sdist into empty environments, by pip, uvx and pipx, and run the demo there; some minutes
+	$(BIN)/pytest -m "long or not long" tests/deploy/test_distribution.py tests/deploy/test_installed.py
+
+notes: ## print what CHANGELOG.md says of VERSION
+	@$(PYTHON) docs/changelog.py "$(VERSION)"
+
+kafka: install ## the tests that any Kafka must pass, on that of TESTS_KAFKA_BOOTSTRAP_SERVERS instead of Tansu
+	@[ -n "$$TESTS_KAFKA_BOOTSTRAP_SERVERS" ] || { \
+		echo 'error: name a broker: TESTS_KAFKA_BOOTSTRAP_SERVERS=localhost:9092 make kafka' >&2; exit 2; }
+	$(BIN)/pytest $(ON_ANY_KAFKA)
+
+tools: install $(BIN)/actionlint ## actionlint into .venv, where Go is there to build it
+
+$(BIN)/actionlint: | install
+	@command -v go > /dev/null || { echo 'error: actionlint is built with Go; install that: https://go.dev/dl' >&2; exit 2; }
+	GOBIN=$(CURDIR)/$(BIN) go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+
+workflows: tools ## check .github: actionlint, zizmor, schemas
+	$(BIN)/pytest tests/deploy/test_workflows.py
+
+hooks: install ## have git run the checks of .pre-commit-config.yaml before each commit
+	$(BIN)/pre-commit install
 
 lock: install ## remake requirements.lock from pyproject.toml, everything as new as it allows
 	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --upgrade \

@@ -27,10 +27,12 @@ Where to start reading, in this order, from the core outwards; docs/architecture
 Below all of it: settings.py (the settings), errors.py (the errors), masking.py (keeps passwords out of texts).
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    __version__: str
     from movie_stream.client.producer import ViewProducer
     from movie_stream.client.results import Results
     from movie_stream.client.view_event import ViewEvent
@@ -38,16 +40,31 @@ else:
 
     def __getattr__(name: str) -> object:
         """Imports a name of the Python API when it is first used: the clients of Kafka and MongoDB take their time."""
+        if name == "__version__":
+            return globals().setdefault(name, _installed_version())
         if name not in _PLACES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if sys.platform == "win32":
+            raise ImportError(NO_WINDOWS)
         return getattr(import_module(_PLACES[name]), name)
 
 
 __all__ = ["Results", "ViewEvent", "ViewProducer"]
-__version__ = "0.1.0"
+
+NO_WINDOWS: Final = "movie-stream runs on Linux and macOS; on Windows, install it in WSL 2 (wsl --install)"
 
 _PLACES: Final = {
     "Results": "movie_stream.client.results",
     "ViewEvent": "movie_stream.client.view_event",
     "ViewProducer": "movie_stream.client.producer",
 }
+
+
+def _installed_version() -> str:
+    """What the package was installed as, which is what its git tag said then; not imported before it is asked for."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("movie-stream")
+    except PackageNotFoundError:
+        return "0.0.0"  # the files alone, on the path of a program

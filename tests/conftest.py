@@ -48,8 +48,9 @@ def temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]
 
 @pytest.fixture(scope="session")
 def services(temporary_folder: Path) -> Iterator[EmbeddedServices]:
-    """A real broker and a real mongod, shared by the tests of one run."""
+    """A real broker and a real mongod, shared by the tests of one run; the broker is one of yours where you name it."""
     with EmbeddedServices() as running:
+        running.bootstrap_servers = os.environ.get("TESTS_KAFKA_BOOTSTRAP_SERVERS") or running.bootstrap_servers
         yield running
 
 

@@ -7,6 +7,7 @@ worker, from the log alone (aggregates/refused.py): an original and all its copi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections import Counter
@@ -186,7 +187,8 @@ async def _asked(command: str, text: bytes) -> tuple[asyncio.subprocess.Process,
     except BaseException:
         process = await starting
         if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)  # with everything that the shell has started
+            with contextlib.suppress(PermissionError):  # as macOS says of a group that has ended, but for being reaped
+                os.killpg(process.pid, signal.SIGKILL)  # with everything that the shell has started
         await process.wait()
         raise
 

@@ -15,6 +15,8 @@ _LOOK_LIMIT_S = 5.0
 _BETWEEN_LOOKS_S = 0.02
 _PORTS_TRIED = 5
 _QUOTED_CHARACTERS = 300
+_LACKING = "loading shared libraries"
+"""What a program of Linux says where one is missing, before it begins."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,14 @@ async def launch(program: Program, stack: contextlib.ExitStack) -> tuple[Guarded
 
 def failure_of(program: Program, process: GuardedProcess) -> EmbeddedFailed:
     """The error that says how the program ended."""
+    words = program.words(process.log())[-_QUOTED_CHARACTERS:]
+    lacking = "install that library with the packages of this system (docs/install.md), or"
     return EmbeddedFailed(
         what=program.what,
         cause=f"it ended with {_in_words(process.exit_code())}",
-        last_words=program.words(process.log())[-_QUOTED_CHARACTERS:],
-        remedy=f"if it cannot run on this machine, set {program.variable} to one of your own",
+        last_words=words,
+        remedy=f"{lacking if _LACKING in words else 'if it cannot run on this machine,'} "
+        f"set {program.variable} to one of your own",
     )
 
 

@@ -8,6 +8,7 @@ worker like any other.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import signal
 import sys
@@ -101,7 +102,7 @@ def crash_at(step: str, nth: int) -> None:
         reached += condition(*arguments) and (when != "half" or len(arguments[-1]) > 1)
         return reached >= nth
 
-    crashing = _crashing if asyncio.iscoroutinefunction(method) else _crashing_now
+    crashing = _crashing if inspect.iscoroutinefunction(method) else _crashing_now
     setattr(owner, name, crashing(method, when, due))
 
 

