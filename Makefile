@@ -66,11 +66,12 @@ coverage: install ## run the tests of make test and list the lines that none of 
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-docs: install ## remake what is generated from the code: .env.example, tables of README.md and docs/, bi/, the dashboard of Grafana
+docs: install ## remake what is generated from the code: .env.example, tables of README.md and docs/, bi/, the dashboard of Grafana, the Helm chart
 	$(BIN)/movie-stream settings --example > .env.example
 	$(BIN)/python docs/generate.py
 	$(BIN)/python -m bi.generate
 	$(BIN)/python -m monitoring.dashboard
+	$(BIN)/python -m deploy.chart
 
 picture: install ## run the demo and the dashboard, and make docs/demo.svg and docs/dashboard-*.png of their screens
 	$(BIN)/python docs/picture.py
