@@ -45,9 +45,9 @@ class Undocumented(ValueError):
 
 
 def values(text: str) -> list[Value]:
-    """The values of a values.yaml: each key below a comment `# -- ...`, which may stand for all that is in it.
+    r"""The values of a values.yaml: each key below a comment `# -- ...`, which may stand for all that is in it.
 
-    >>> values("a:\\n  # -- How many\\n  b: 1\\n")
+    >>> values("a:\n  # -- How many\n  b: 1\n")
     [Value(path=('a', 'b'), meaning='How many', default=1)]
 
     Raises Undocumented.

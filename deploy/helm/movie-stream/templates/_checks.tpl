@@ -19,9 +19,9 @@
   {{- if not (hasKey $keys "MONGODB_URI") -}}
     {{- fail (printf "secrets.%s: expected MONGODB_URI in it, got %s" $component (keys $keys | sortAlpha | join ", " | default "nothing")) -}}
   {{- end -}}
-  {{- $sasl := hasPrefix "SASL_" (upper (.Values.settings.KAFKA_SECURITY_PROTOCOL | default "")) -}}
+  {{- $sasl := hasPrefix "SASL_" (upper ($.Values.settings.KAFKA_SECURITY_PROTOCOL | default "")) -}}
   {{- if and (ne $component "serve") $sasl (not (hasKey $keys "KAFKA_SASL_PASSWORD")) -}}
-    {{- fail (printf "secrets.%s: expected KAFKA_SASL_PASSWORD in it, since settings.KAFKA_SECURITY_PROTOCOL is %s" $component .Values.settings.KAFKA_SECURITY_PROTOCOL) -}}
+    {{- fail (printf "secrets.%s: expected KAFKA_SASL_PASSWORD in it, since settings.KAFKA_SECURITY_PROTOCOL is %s" $component $.Values.settings.KAFKA_SECURITY_PROTOCOL) -}}
   {{- end -}}
 {{- end -}}
 {{- with .Values.workers -}}

@@ -104,7 +104,7 @@ volumes:
   {{- end }}
 {{- end -}}
 
-{{/* A container but for its arguments, ports and probes. */}}
+{{/* A container but for its arguments, ports and probes; `alone` beside (root, component): another command of it. */}}
 {{- define "movie-stream.container" -}}
 name: {{ .component }}
 image: {{ include "movie-stream.image" .root | quote }}
@@ -120,6 +120,10 @@ env:
   {{- $directory := include "movie-stream.secretDirectory" . }}
   {{- range $name, $key := include "movie-stream.secretKeys" . | fromYaml }}
   - {name: {{ $name }}_FILE, value: {{ printf "%s/%s" $directory $key | quote }}}
+  {{- end }}
+  {{- if .alone }}
+  # It is no worker, whose metrics somebody would look for.
+  - {name: METRICS_PORT, value: ""}
   {{- end }}
   {{- with .root.Values.extraEnv }}
   {{- toYaml . | nindent 2 }}
@@ -142,9 +146,10 @@ volumeMounts:
 
 {{/* The three probes, at the named port. */}}
 {{- define "movie-stream.probes" -}}
-{{- range $probe, $path := dict "startup" "live" "liveness" "live" "readiness" "ready" }}
-{{ $probe }}Probe:
-  httpGet: {path: /health/{{ $path }}, port: {{ $.port }}}
-  {{- toYaml (get $.probes $probe) | nindent 2 }}
-{{- end }}
+{{- $probes := dict -}}
+{{- range $probe, $path := dict "startup" "live" "liveness" "live" "readiness" "ready" -}}
+  {{- $asks := dict "httpGet" (dict "path" (printf "/health/%s" $path) "port" $.port) -}}
+  {{- $_ := set $probes (printf "%sProbe" $probe) (merge $asks (get $.probes $probe)) -}}
+{{- end -}}
+{{- toYaml $probes -}}
 {{- end -}}

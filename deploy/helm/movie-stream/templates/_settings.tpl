@@ -107,7 +107,9 @@ ALERTS_FILE: /etc/movie-stream/alerts/alerts.toml
 {{- define "movie-stream.secretData" -}}
 {{- $from := get .root.Values.secrets .component -}}
 {{- $alerts := ternary .root.Values.alerts (dict) (eq .component "worker") -}}
-{{- range $name, $value := merge (dict) $from.values ($alerts.secretValues | default dict) }}
-{{ $name }}: {{ $value | b64enc }}
-{{- end }}
+{{- $data := dict -}}
+{{- range $name, $value := merge (dict) $from.values ($alerts.secretValues | default dict) -}}
+  {{- $_ := set $data $name ($value | b64enc) -}}
+{{- end -}}
+{{- toYaml $data -}}
 {{- end -}}
