@@ -1,10 +1,14 @@
 # Every recipe of the project; CI calls nothing else. `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install demo unit test long browser chaos bench check coverage docs picture lock clean
+.PHONY: help install demo unit test long browser chaos bench check coverage docs picture lock clean deploy-tools deploy-check
 
 # What `make bench` measures: all, worker, peers, latency, produce, scale, profile or web; of so many EVENTS, in so many ROUNDS.
 PART ?= all
+
+# What renders the Helm chart and looks at it; the checksums are those of Go's checksum database.
+HELM := helm.sh/helm/v4/cmd/helm@v4.3.1
+KUBECONFORM := github.com/yannh/kubeconform/cmd/kubeconform@v0.7.0
 
 # The first Python that is new enough; name another with: make PYTHON=/path/to/python3.12 …
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -77,11 +81,27 @@ picture: install ## run the demo and the dashboard, and make docs/demo.svg and d
 	$(BIN)/python docs/picture.py
 	$(BIN)/python docs/dashboard_picture.py
 
+.tools/.installed: deploy/tools.txt
+	@go version >/dev/null || { echo 'error: Go builds helm and kubeconform, and is not here; install it first' >&2; exit 2; }
+	GOBIN=$(CURDIR)/.tools/bin go install $(HELM)
+	GOBIN=$(CURDIR)/.tools/bin go install $(KUBECONFORM)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade --target .tools/python --requirement deploy/tools.txt
+	@touch $@
+
+deploy-tools: install .tools/.installed ## build helm and kubeconform into .tools, with Go, for the tests of the Helm chart
+
+deploy-check: deploy-tools ## render the Helm chart with helm, and hold it to the schemas of Kubernetes
+	$(BIN)/pytest --numprocesses=2 tests/deploy
+	@for values in deploy/helm/movie-stream/ci/*.yaml; do \
+		.tools/bin/helm template films deploy/helm/movie-stream --values $$values | .tools/bin/kubeconform -strict -summary \
+			-schema-location '.tools/python/kubernetes_validate/kubernetes-json-schema/v1.37.0-local-strict/{{.ResourceKind}}{{.KindSuffix}}.json' \
+			-schema-location 'tests/data/crds/{{.ResourceKind}}{{.KindSuffix}}.json' || exit 1; done
+
 lock: install ## remake requirements.lock from pyproject.toml, everything as new as it allows
 	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --upgrade \
 		--extra embedded --extra web --extra dev --generate-hashes --no-emit-index-url \
 		--custom-compile-command 'make lock' --output-file requirements.lock
 
 clean: ## remove .venv and everything else that is made here
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* dist
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

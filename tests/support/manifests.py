@@ -80,8 +80,12 @@ def _validator(kind: str, group: str, revision: str, version: str) -> jsonschema
         if not folder.exists():
             pytest.skip("the schemas of Kubernetes are not there; make deploy-tools fetches them")
         path = folder / ("-".join(filter(None, (kind, short, revision))) + ".json")
-    schema = json.loads(path.read_text("utf-8"))
-    return jsonschema_rs.validator_for(schema, base_uri=path.as_uri())
+
+    def beside(uri: str) -> Any:
+        """What a schema refers to, which nothing is to be fetched for."""
+        return json.loads((path.parent / uri.rpartition("/")[2]).read_text("utf-8"))
+
+    return jsonschema_rs.validator_for(json.loads(path.read_text("utf-8")), retriever=beside)
 
 
 def merged(default: Any, given: Any) -> Any:
