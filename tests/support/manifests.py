@@ -24,6 +24,8 @@ _KUBERNETES: Final = _TOOLS / "python" / "kubernetes_validate" / "kubernetes-jso
 VERSIONS: Final = ("v1.27.0", "v1.31.0", "v1.37.0")
 """The oldest Kubernetes that the chart says it fits, one between, and the newest that is looked at."""
 
+_Loader: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 Manifest = dict[str, Any]
 
 
@@ -35,12 +37,16 @@ def helm(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, check=False)
 
 
-def rendered(values: Path, *options: str, upgrade: bool = False) -> list[Manifest]:
+def rendered(values: Path, *options: str) -> list[Manifest]:
     """The objects that an install with these values would make."""
-    command = ["template", "films", CHART, "--namespace", NAMESPACE, "--values", values, *options]
-    done = helm(*command, *(["--is-upgrade"] if upgrade else []))
+    return [manifest for manifest in yaml.load_all(_text(values, options), _Loader) if manifest]
+
+
+@cache
+def _text(values: Path, options: tuple[str, ...]) -> str:
+    done = helm("template", "films", CHART, "--namespace", NAMESPACE, "--values", values, *options)
     assert done.returncode == 0, done.stderr
-    return [manifest for manifest in yaml.safe_load_all(done.stdout) if manifest]
+    return done.stdout
 
 
 def named(manifests: list[Manifest], kind: str, name: str = "") -> Manifest:
