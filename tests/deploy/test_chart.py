@@ -204,6 +204,23 @@ def test_the_group_that_keda_looks_at_is_that_of_the_workers() -> None:
         assert (password["name"], password["key"]) in {(secret["secretName"], item["key"]) for item in secret["items"]}
 
 
+def test_keda_is_given_no_login_where_there_is_none() -> None:
+    tls = ["--set", "workers.autoscaling.type=keda", "--set", "settings.KAFKA_SECURITY_PROTOCOL=SSL"]
+    for options in (tls[:2], tls):
+        manifests = rendered(MINIMAL, *options)
+        (trigger,) = named(manifests, "ScaledObject")["spec"]["triggers"]
+        assert trigger["metadata"].get("tls") == ("enable" if options is tls else None)
+        assert "authenticationRef" not in trigger
+        assert "TriggerAuthentication" not in {m["kind"] for m in manifests}
+
+
+def test_who_serves_everybody_is_told_no_token() -> None:
+    manifests = rendered(CHART / "ci" / "external-secrets-values.yaml", "--set", "serve.insecure=true")
+    pod = dict(pods(manifests))["serve"]
+    assert pod["spec"]["containers"][0]["args"] == ["serve", "--insecure"]
+    assert "API_TOKEN" not in str(pod)
+
+
 def test_workers_are_scaled_by_one_thing_up_to_the_partitions() -> None:
     kinds = {values: [m["kind"] for m in rendered(values)] for values in (KEDA, HPA, MINIMAL)}
     scalers = {"ScaledObject", "HorizontalPodAutoscaler"}
