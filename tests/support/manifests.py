@@ -37,14 +37,14 @@ def helm(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, check=False)
 
 
-def rendered(values: Path, *options: str) -> list[Manifest]:
+def rendered(values: Path, *options: str, release: str = "films") -> list[Manifest]:
     """The objects that an install with these values would make."""
-    return [manifest for manifest in yaml.load_all(_text(values, options), _Loader) if manifest]
+    return [manifest for manifest in yaml.load_all(_text(release, values, options), _Loader) if manifest]
 
 
 @cache
-def _text(values: Path, options: tuple[str, ...]) -> str:
-    done = helm("template", "films", CHART, "--namespace", NAMESPACE, "--values", values, *options)
+def _text(release: str, values: Path, options: tuple[str, ...]) -> str:
+    done = helm("template", release, CHART, "--namespace", NAMESPACE, "--values", values, *options)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
