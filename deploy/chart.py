@@ -105,9 +105,16 @@ def schema() -> dict[str, Any]:
             "properties": {name: {"$ref": "#/$defs/key"} for name in secret},
         },
     }
-    for value in values((CHART / "values.yaml").read_text("utf-8")):
+    documented = values((CHART / "values.yaml").read_text("utf-8"))
+    for value in documented:
         if value.path[0] != "settings":
             _property(made, value.path)["description"] = value.meaning
+    # One is missing only where somebody took its default away with null, which is as good as an empty one.
+    for value in documented:
+        for depth, key in enumerate(value.path if value.default not in (None, "", {}, []) else value.path[:-1]):
+            required = _property(made, value.path[:depth]).setdefault("required", [])
+            if key not in required:
+                required.append(key)
     return made
 
 
@@ -124,6 +131,9 @@ def _property(schema: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
             at.clear()
             at |= found
         at = at["properties"][key]
+    if "$ref" in at and "properties" in (found := schema["$defs"][at["$ref"].rpartition("/")[2]]):
+        at |= json.loads(json.dumps(found))
+        del at["$ref"]
     return at
 
 
