@@ -1,10 +1,14 @@
 # Every recipe of the project; CI calls nothing else. `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install demo unit test long browser chaos bench check coverage docs picture dist packages notes workflows kafka tools hooks lock clean
+.PHONY: help install demo unit test long browser chaos bench check coverage docs picture dist packages notes workflows chart kafka tools hooks lock clean
 
 # What `make bench` measures: all, worker, peers, latency, produce, scale, profile or web; of so many EVENTS, in so many ROUNDS.
 PART ?= all
+
+# What checks the Helm chart and the workflows of GitHub; Go builds them.
+HELM := helm.sh/helm/v4/cmd/helm@v4.3.1
+ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
 # The first Python that is new enough; name another with: make PYTHON=/path/to/python3.12 …
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -70,11 +74,12 @@ coverage: install ## run the tests of make test and list the lines that none of 
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-docs: install ## remake what is generated from the code: .env.example, tables of README.md and docs/, bi/, the dashboard of Grafana
+docs: install ## remake what is generated from the code: .env.example, tables of README.md and docs/, bi/, the dashboard of Grafana, the Helm chart
 	$(BIN)/movie-stream settings --example > .env.example
 	$(BIN)/python docs/generate.py
 	$(BIN)/python -m bi.generate
 	$(BIN)/python -m monitoring.dashboard
+	$(BIN)/python -m deploy.chart
 
 picture: install ## run the demo and the dashboard, and make docs/demo.svg and docs/dashboard-*.png of their screens
 	$(BIN)/python docs/picture.py
@@ -97,11 +102,17 @@ kafka: install ## the tests that any Kafka must pass, on that of TESTS_KAFKA_BOO
 		echo 'error: name a broker: TESTS_KAFKA_BOOTSTRAP_SERVERS=localhost:9092 make kafka' >&2; exit 2; }
 	$(BIN)/pytest $(ON_ANY_KAFKA)
 
-tools: install $(BIN)/actionlint ## actionlint into .venv, where Go is there to build it
+.tools/.installed: Makefile deploy/tools.txt | .venv/.installed
+	@command -v go > /dev/null || { echo 'error: helm and actionlint are built with Go; install that: https://go.dev/dl' >&2; exit 2; }
+	GOBIN=$(CURDIR)/.tools/bin go install $(ACTIONLINT)
+	GOBIN=$(CURDIR)/.tools/bin go install $(HELM)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade --target .tools/python --requirement deploy/tools.txt
+	@touch $@
 
-$(BIN)/actionlint: | install
-	@command -v go > /dev/null || { echo 'error: actionlint is built with Go; install that: https://go.dev/dl' >&2; exit 2; }
-	GOBIN=$(CURDIR)/$(BIN) go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+tools: install .tools/.installed ## build helm and actionlint with Go, and fetch the schemas of Kubernetes, into .tools
+
+chart: tools ## check the Helm chart: rendered, held to the schemas of Kubernetes, refusing bad values
+	$(BIN)/pytest --numprocesses=2 tests/deploy/test_chart.py tests/deploy/test_chart_values.py tests/deploy/test_kubernetes_docs.py
 
 workflows: tools ## check .github: actionlint, zizmor, schemas
 	$(BIN)/pytest tests/deploy/test_workflows.py
@@ -115,5 +126,5 @@ lock: install ## remake requirements.lock from pyproject.toml, everything as new
 		--custom-compile-command 'make lock' --output-file requirements.lock
 
 clean: ## remove .venv and everything else that is made here
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* dist
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -100,7 +100,9 @@ def _check_token(token: SecretStr) -> SecretStr:
     return token
 
 
-_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
+AN_ADDRESS = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}"
+"""What a host with its port looks like."""
+_ADDRESS = re.compile(AN_ADDRESS)
 
 _SASL = ("kafka_sasl_mechanism", "kafka_sasl_username", "kafka_sasl_password")
 _TLS = ("kafka_tls_ca", "kafka_tls_certificate", "kafka_tls_key", "kafka_tls_key_password")

@@ -92,6 +92,8 @@ def test_every_line_is_of_a_kind_that_is_checked(page: Path) -> None:
                 assert_understood(line)
             case "curl":  # they run in web/test_serve_docs.py
                 assert page.name in ("serve.md", "odata.md"), line
+            case "kubectl" | "helm" | "aws":  # they are looked at in tests/deploy/test_kubernetes_docs.py
+                assert page.name == "kubernetes.md", line
             case "kafka-acls.sh":  # what it allows is what the table beside it asks for
                 [(operation, kind, name)] = re.findall(r"--operation (\w+) --(group|topic) (\S+)", line)
                 assert re.search(rf"\b{operation}\b.*\| {kind} `{name}` \|", acls()), line

@@ -1,0 +1,1 @@
+"""What installs movie-stream elsewhere: `chart.py` makes the parts of `helm/` that follow from the code."""

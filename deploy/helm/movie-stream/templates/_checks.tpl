@@ -1,0 +1,62 @@
+{{/* What a schema cannot say, each in one line. */}}
+
+{{/* The most workers that are of use: the partitions. */}}
+{{- define "movie-stream.maxWorkers" -}}
+{{- .Values.workers.autoscaling.maxReplicas | default .Values.settings.KAFKA_PARTITIONS | int -}}
+{{- end -}}
+
+{{- define "movie-stream.check" -}}
+{{- $partitions := int .Values.settings.KAFKA_PARTITIONS -}}
+{{- if not .Values.settings.KAFKA_BOOTSTRAP_SERVERS -}}
+  {{- fail "settings.KAFKA_BOOTSTRAP_SERVERS: expected the addresses of your Kafka (host:port), got none" -}}
+{{- end -}}
+{{- range $component := include "movie-stream.components" . | fromYamlArray -}}
+  {{- $source := include "movie-stream.secretSource" (dict "root" $ "component" $component) -}}
+  {{- if or (not $source) (contains " and " $source) -}}
+    {{- fail (printf "secrets.%s: expected exactly one of values, existingSecret, csi.secretProviderClass and directory, got %s" $component ($source | default "none")) -}}
+  {{- end -}}
+  {{- $keys := include "movie-stream.secretKeys" (dict "root" $ "component" $component) | fromYaml -}}
+  {{- if not (hasKey $keys "MONGODB_URI") -}}
+    {{- fail (printf "secrets.%s: expected MONGODB_URI in it, got %s" $component (keys $keys | sortAlpha | join ", " | default "nothing")) -}}
+  {{- end -}}
+  {{- $sasl := hasPrefix "SASL_" (upper ($.Values.settings.KAFKA_SECURITY_PROTOCOL | default "")) -}}
+  {{- if and (ne $component "serve") $sasl (not (hasKey $keys "KAFKA_SASL_PASSWORD")) -}}
+    {{- fail (printf "secrets.%s: expected KAFKA_SASL_PASSWORD in it, since settings.KAFKA_SECURITY_PROTOCOL is %s" $component $.Values.settings.KAFKA_SECURITY_PROTOCOL) -}}
+  {{- end -}}
+{{- end -}}
+{{- with .Values.workers -}}
+  {{- if and (not .stopped) (eq .autoscaling.type "none") (gt (int .replicas) $partitions) -}}
+    {{- fail (printf "workers.replicas: expected at most settings.KAFKA_PARTITIONS, which is %d, since more would have nothing to do; got %d" $partitions (int .replicas)) -}}
+  {{- end -}}
+  {{- if ne .autoscaling.type "none" -}}
+    {{- $most := int (include "movie-stream.maxWorkers" $) -}}
+    {{- if gt $most $partitions -}}
+      {{- fail (printf "workers.autoscaling.maxReplicas: expected at most settings.KAFKA_PARTITIONS, which is %d, since more would have nothing to do; got %d" $partitions $most) -}}
+    {{- end -}}
+    {{- if gt (int .autoscaling.minReplicas) $most -}}
+      {{- fail (printf "workers.autoscaling.minReplicas: expected at most the largest number of workers, which is %d, got %d" $most (int .autoscaling.minReplicas)) -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
+{{- if and .Values.alerts.rules .Values.alerts.existingConfigMap -}}
+  {{- fail "alerts: expected either rules or existingConfigMap, got both" -}}
+{{- end -}}
+{{- if and (include "movie-stream.alertsConfigMap" .) .Values.settings.ALERTS_FILE -}}
+  {{- fail "settings.ALERTS_FILE: expected none, since alerts.rules or alerts.existingConfigMap is set" -}}
+{{- end -}}
+{{- if and .Values.alerts.secretValues (not .Values.secrets.worker.values) -}}
+  {{- fail "alerts.secretValues: expected secrets.worker.values beside them; with another source of secrets name them in alerts.secretKeys" -}}
+{{- end -}}
+{{- if and .Values.serve.enabled (not .Values.serve.insecure) (not (hasKey (include "movie-stream.secretKeys" (dict "root" . "component" "serve") | fromYaml) "API_TOKEN")) -}}
+  {{- fail "secrets.serve: expected API_TOKEN in it, or serve.insecure: true where everybody may read the results" -}}
+{{- end -}}
+{{- if and .Values.serve.enabled .Values.serve.ingress.enabled (not .Values.serve.ingress.host) -}}
+  {{- fail "serve.ingress.host: expected a host name, got none" -}}
+{{- end -}}
+{{- if and .Values.serve.enabled (eq (int .Values.settings.API_PORT) (int .Values.settings.METRICS_PORT)) -}}
+  {{- fail (printf "settings.API_PORT: expected another port than METRICS_PORT, which is %d" (int .Values.settings.METRICS_PORT)) -}}
+{{- end -}}
+{{- if le (int .Values.serve.terminationGracePeriodSeconds) (int .Values.serve.drainSeconds) -}}
+  {{- fail "serve.terminationGracePeriodSeconds: expected more than serve.drainSeconds" -}}
+{{- end -}}
+{{- end -}}
