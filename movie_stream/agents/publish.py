@@ -88,7 +88,7 @@ class Publish(Owner[Merger]):
     def new_state(self, partition: int) -> Merger:
         if self._context.completeness is not None:
             self._context.completeness.forget(partition)
-        return Merger(self._sources, self._run_number, block_bytes=self._block_bytes)
+        return Merger(self._sources, self._run_number, self._context.results, self._block_bytes)
 
     def receive(self, owned: Owned[Merger], chunk: Chunk) -> None:
         state = owned.table.state

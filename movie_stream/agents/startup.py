@@ -33,7 +33,7 @@ from movie_stream.mongo.partials import PartialsStore
 from movie_stream.mongo.sink import Sink
 from movie_stream.runs import claims
 from movie_stream.runs.claims import Standing
-from movie_stream.runs.fingerprint import open_run, rules_of, text_of
+from movie_stream.runs.fingerprint import open_run, results_of, rules_of, text_of
 from movie_stream.settings import Settings
 
 BATCH_BYTES: Final = 1 << 20
@@ -88,6 +88,7 @@ async def connect(
         run.number,
         Sink(db, subscribers),
         PartialsStore(db),
+        results_of(run),
         await _claim(settings, db, broker.producer, found.get(names.partials)),
         cadence,
         None if rules is None else Completeness(db, run.number, lengths_ms(rules.rules), settings.alerts_idle),
