@@ -13,7 +13,7 @@ import numpy as np
 
 from movie_stream.aggregates.accumulator import Rules
 from movie_stream.aggregates.results import RESULTS, Result
-from movie_stream.errors import RunMismatch
+from movie_stream.errors import OfAnotherVersion, RunMismatch
 from movie_stream.events.contract import MICRO
 from movie_stream.kafka.cluster.topics import Topics, Topology
 from movie_stream.mongo import runs
@@ -117,9 +117,13 @@ def differences(settings: Settings, topology: Topology, run: runs.Run) -> str:
 async def open_run(settings: Settings, db: Database, topology: Topology) -> runs.Run:
     """The current run, after finishing the clean-up of a rebuild that was interrupted.
 
-    Raises RunMismatch if its fingerprint differs from ours.
+    Raises OfAnotherVersion if what is stored has another format than ours, RunMismatch if the fingerprint differs in
+    anything else.
     """
     run = await runs.open_run(db, settings.kafka_group, fingerprint(settings, topology))
+    if (found := run.fingerprint.get("format")) != FORMAT:
+        where = f"the run in MongoDB ({settings.mongodb_database})"
+        raise OfAnotherVersion(where=where, found=found, ours=FORMAT)
     if changed := differences(settings, topology, run):
         raise RunMismatch(where=f"what stands in MongoDB ({settings.mongodb_database})", what=changed)
     if not run.cleared:
