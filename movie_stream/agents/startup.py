@@ -34,7 +34,7 @@ from movie_stream.mongo.sink import Sink
 from movie_stream.runs import claims
 from movie_stream.runs.claims import Standing
 from movie_stream.runs.fingerprint import open_run, results_of, rules_of, text_of
-from movie_stream.runs.set_back import DatabaseSetBack, insist_on_one_time
+from movie_stream.runs.set_back import insist_on_newest_run, insist_on_one_time
 from movie_stream.settings import Settings
 
 BATCH_BYTES: Final = 1 << 20
@@ -124,12 +124,7 @@ async def _check_claims(settings: Settings, db: Database, names: Topics) -> Mapp
     ours = await runs.claim_of(db, settings.kafka_group)
     async with client.reader(settings) as reader:
         found = await claims.check(settings, reader, ours, names.deleted)
-    claimed = max((standing.claim.run for standing in found.values()), default=0)
-    if 0 < ours.run < claimed:
-        ours = await runs.claim_of(db, settings.kafka_group)  # a rebuild may have begun meanwhile
-        if ours.run < claimed:
-            what = f"the topics are those of run {claimed}, and it is of run {ours.run}, which was before"
-            raise DatabaseSetBack(database=db.name, what=what)
+    await insist_on_newest_run(settings, db, ours, found.values())
     return found
 
 

@@ -9,6 +9,7 @@ records that it speaks of.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from time import monotonic
 from typing import Final
 
@@ -18,11 +19,14 @@ from movie_stream.errors import MovieStreamError, WorkerFailed
 from movie_stream.kafka import offsets
 from movie_stream.kafka.cluster import client
 from movie_stream.kafka.cluster.topics import Topics, Topology
+from movie_stream.mongo import runs
 from movie_stream.mongo.client import Database
 from movie_stream.mongo.partials import PartialsStore
 from movie_stream.mongo.runs import Run
+from movie_stream.runs.claims import Standing
 from movie_stream.runs.counted import Checkpoints
 from movie_stream.settings import Settings
+from movie_stream.tables.claim import Claim
 
 ALL_KNOWN_WITHIN_S: Final = 10.0
 """A broker that has just become the leader may for a moment not know all that it has."""
@@ -50,7 +54,19 @@ class TopicsSetBack(WorkerFailed):
         )
 
 
-async def insist_on_one_time(settings: Settings, db: Database, topology: Topology, run: Run) -> None:
+async def insist_on_newest_run(settings: Settings, db: Database, ours: Claim, found: Iterable[Standing]) -> None:
+    """Raises DatabaseSetBack where one of our claims on the topics is of a later run than MongoDB has."""
+    claimed = max((standing.claim.run for standing in found), default=0)
+    if 0 < ours.run < claimed:
+        ours = await runs.claim_of(db, settings.kafka_group)  # a rebuild may have begun meanwhile
+        if ours.run < claimed:
+            what = f"the topics are those of run {claimed}, and it is of run {ours.run}, which was before"
+            raise DatabaseSetBack(database=db.name, what=what)
+
+
+async def insist_on_one_time(
+    settings: Settings, db: Database, topology: Topology, run: Run, all_known_within_s: float = ALL_KNOWN_WITHIN_S
+) -> None:
     """Raises DatabaseSetBack or TopicsSetBack. Changes nothing."""
     names, store = Topics.of(settings), PartialsStore(db)
     partitions = range(topology.partitions[names.partials])
@@ -65,7 +81,7 @@ async def insist_on_one_time(settings: Settings, db: Database, topology: Topolog
                     f"only up to {marks.get(partition, 0)}"
                 )
                 raise DatabaseSetBack(database=db.name, what=what)
-        deadline_s = monotonic() + ALL_KNOWN_WITHIN_S
+        deadline_s = monotonic() + all_known_within_s
         places = [TopicPartition(names.partials, partition) for partition in marks]
         while marks:
             with client.explained(settings, f"asking where {names.partials} ends"):

@@ -32,6 +32,7 @@ from movie_stream.mongo import runs, schema
 from movie_stream.mongo.client import Database, address_of, majority_acknowledged, opened
 from movie_stream.mongo.users import BI, READER
 from movie_stream.runs.fingerprint import differences, not_counted
+from movie_stream.runs.set_back import insist_on_one_time
 from movie_stream.settings import Settings
 
 SCRATCH: Final = "_doctor"
@@ -257,6 +258,8 @@ async def _run(settings: Settings, findings: Findings) -> None:
     topology = await topics.describe(settings)
     async with opened(settings) as db:
         run = await runs.current(db, settings.kafka_group)
+        if run is not None and not differences(settings, topology, run):
+            await insist_on_one_time(settings, db, topology, run, all_known_within_s=1)
     if run is None:
         findings.add("ok", "none yet; the first worker begins it")
     elif changed := differences(settings, topology, run):

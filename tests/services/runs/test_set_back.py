@@ -14,7 +14,7 @@ from movie_stream.mongo import runs
 from movie_stream.mongo.client import Database, opened
 from movie_stream.mongo.partials import PARTIALS, PartialsStore
 from movie_stream.mongo.schema import ensure
-from movie_stream.runs import claims, set_back
+from movie_stream.runs import claims
 from movie_stream.runs.set_back import DatabaseSetBack, TopicsSetBack, insist_on_one_time
 from movie_stream.settings import Settings
 from movie_stream.tables.checkpoint import CheckpointId, Cursor, encode
@@ -63,18 +63,16 @@ async def test_marks_are_compared_with_checkpoints_and_ends(
     mark: int | None,
     marked: bool,
     error: type[Exception] | None,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(set_back, "ALL_KNOWN_WITHIN_S", 0.05)
     topology, run = await counted(settings, db, marked=marked)
     if mark is not None:
         await PartialsStore(db).mark(1, run.number, None, mark)
     before = await db[PARTIALS].find().to_list(None)
     if error is None:
-        await insist_on_one_time(settings, db, topology, run)
+        await insist_on_one_time(settings, db, topology, run, 0.05)
     else:
         with pytest.raises(error) as caught:
-            await insist_on_one_time(settings, db, topology, run)
+            await insist_on_one_time(settings, db, topology, run, 0.05)
         line = str(caught.value)
         assert f"{settings.kafka_partials_topic}, partition 1" in line
         assert settings.mongodb_database in line
