@@ -24,7 +24,7 @@ from movie_stream.embedded.services import EmbeddedServices
 from movie_stream.runs.progress import wait_until_counted
 from movie_stream.settings import Settings
 from tests.support.whole_path import environment
-from tests.upgrades.release import PLACEHOLDER, Release, dump, named, write
+from tests.upgrades.release import ALERTS, PLACEHOLDER, Release, dump, named, write
 from tests.upgrades.views import RULES, send, send_copies, views
 
 ROOT: Final = Path(__file__).parents[2]
@@ -56,7 +56,8 @@ def recorded(settings: Settings, version: str, checkout: Path) -> Release:
 
 
 def _run(settings: Settings, checkout: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    known = {name: value for name, value in environment(settings, **RULES).items() if name != "PYTHONPATH"}
+    alerts = {"ALERTS_FILE": str(ALERTS)} if (checkout / "movie_stream" / "alerts").exists() else {}
+    known = {name: value for name, value in environment(settings, **RULES, **alerts).items() if name != "PYTHONPATH"}
     return subprocess.Popen([sys.executable, *arguments], cwd=checkout, env={**known, "PYTHONPATH": str(checkout)})
 
 

@@ -28,6 +28,8 @@ from tests.support.whole_path import database
 
 PLACEHOLDER: Final = "recorded"
 FOLDER: Final = Path(__file__).parents[1] / "data" / "releases"
+ALERTS: Final = FOLDER / "alerts.toml"
+"""The rules of those releases that have alerts."""
 _PASSING: Final = frozenset({"_workers", "_deliveries"})
 """Collections of what runs at the moment."""
 

@@ -10,7 +10,7 @@ from movie_stream.settings import Settings
 from tests.support import reference
 from tests.support.whole_path import command, copies_of, database, documents, log_of, records, succeed
 from tests.upgrades.record import UNCOUNTED
-from tests.upgrades.release import load, named, read, releases
+from tests.upgrades.release import ALERTS, load, named, read, releases
 from tests.upgrades.views import RULES, send, views
 
 REFERENCE = reference.Rules(
@@ -53,17 +53,21 @@ def test_a_release_is_counted_on_with(settings: Settings, name: str) -> None:
     load(release, settings)
     missing = "data_quality" if name == BEFORE_QUALITY else ""
     with database(settings) as db:
+        told = set(db["alerts"].distinct("_id"))
         before = {of: db[of].count_documents({}) for of in db.list_collection_names()}
         [run] = db["_runs"].find()
+    assert bool(told) == bool(not missing)
     assert wrong(settings, without=missing), "there is something left to count"
     succeed(settings, "init", **RULES)
     send(settings, views(UNCOUNTED[1], UNCOUNTED[1] + 200))
-    counted = command(settings, "worker", "--until-end", **RULES)
+    alerts = {"ALERTS_FILE": str(ALERTS)}
+    counted = command(settings, "worker", "--until-end", **RULES, **alerts)
     assert counted.returncode == 0, counted.stderr
     assert wrong(settings, without=missing) == []
     with database(settings) as db:
         assert db["_runs"].find_one()["number"] == run["number"]
         assert all(db[of].count_documents({}) >= number for of, number in before.items())
+        assert told < set(db["alerts"].distinct("_id")), "those of before, and new ones"
         assert db["data_quality"].count_documents({}) == 0 or not missing
     assert ("does not count it" in counted.stdout) == bool(missing)
 
