@@ -62,6 +62,7 @@ def test_a_worker_of_another_format_is_refused_and_disturbs_nobody(settings: Set
         assert reference.same(documents(db), reference.expected(log_of(settings)).documents) == []
 
 
+@pytest.mark.long
 def test_an_older_worker_names_a_newer_format_and_leaves_all_of_it_alone(settings: Settings) -> None:
     succeed(settings, "init")
     send(settings, views(0, 200))
@@ -72,20 +73,6 @@ def test_an_older_worker_names_a_newer_format_and_leaves_all_of_it_alone(setting
     assert (refused.returncode, refused.stderr.count("\n")) == (1, 1), refused.stderr
     assert f"begun by a newer version of movie-stream: what is stored has format {FORMAT + 1}" in refused.stderr
     assert stored(settings) == before
-
-
-def test_a_run_that_cannot_be_read_is_named(settings: Settings) -> None:
-    succeed(settings, "init")
-    with database(settings) as db:
-        run = {"_id": settings.kafka_group, "number": 7, "fingerprint": "[4]"}
-        db.command("collMod", "_runs", validationAction="warn")
-        db["_runs"].insert_one(run)
-    for words in (("worker",), ("rebuild", "--yes")):
-        refused = command(settings, *words)
-        assert (refused.returncode, refused.stderr.count("\n")) == (1, 1), refused.stderr
-        assert f"_runs, _id {settings.kafka_group}: expected a number and a fingerprint as JSON" in refused.stderr
-    with database(settings) as db:
-        assert db["_runs"].find_one() == run
 
 
 @pytest.mark.parametrize("number", [FORMAT - 1, FORMAT + 1])
