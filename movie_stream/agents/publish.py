@@ -156,7 +156,7 @@ class Publish(Owner[Merger]):
         """Says in MongoDB that all below a position is published. Raises WorkerFailed where what it said is gone."""
         known = self._marks.get(partition)
         told = partial(self._store.mark, partition, self._run_number, known, position)
-        if not await self._mongodb.patiently("store", told, held):
+        if not await self._mongodb.patiently("progress", told, held):
             raise WorkerFailed(
                 what=f"MongoDB no longer says that {self.topic}, partition {partition}, is published up to offset "
                 f"{known}: it was set back, or another run has begun",

@@ -45,7 +45,8 @@ class RunUnreadable(MovieStreamError):
     def __init__(self, *, name: str, why: str) -> None:
         super().__init__(
             f"{RUNS}, _id {name}: expected a number and a fingerprint as JSON, which this version of movie-stream "
-            f"reads ({why}); nothing was changed: use the version that wrote it, or restore the database from a backup"
+            f"reads ({why}); nothing was changed: use the version that wrote it, put the database back from a backup, "
+            "or remove this document, after which workers count the whole topic afresh"
         )
 
 
