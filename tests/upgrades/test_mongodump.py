@@ -71,6 +71,8 @@ def test_an_older_dump_is_refused_until_a_rebuild(settings: Settings, tmp_path: 
     refused = command(settings, "worker")
     assert (refused.returncode, refused.stderr.count("\n")) == (1, 1), refused.stderr
     assert f"the database {settings.mongodb_database} is older than the checkpoints in Kafka" in refused.stderr
+    seen = command(settings, "doctor", "--json")
+    assert (seen.returncode, "is older than the checkpoints in Kafka" in seen.stdout) == (1, True), seen.stdout
     succeed(settings, "rebuild", "--yes")
     succeed(settings, "worker", "--until-end")
     assert wrong(settings) == []
