@@ -337,6 +337,18 @@ class RunMismatch(MovieStreamError):
         )
 
 
+class OfAnotherVersion(MovieStreamError):
+    """What is stored has a format that this version of movie-stream does not read."""
+
+    def __init__(self, *, where: str, found: object, ours: int) -> None:
+        which = "a newer" if isinstance(found, int) and found > ours else "another"
+        super().__init__(
+            f"{where} was begun by {which} version of movie-stream: what is stored has format {found}, and this "
+            f"version reads and writes format {ours}; nothing was changed: use that version again, or stop all workers "
+            "and have this one count the whole topic afresh with: movie-stream rebuild"
+        )
+
+
 class ChangelogError(MovieStreamError):
     """One of our own topics holds records that are not ours."""
 

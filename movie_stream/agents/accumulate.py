@@ -69,6 +69,7 @@ class Accumulate(Owner[Accumulator]):
             self._sources,
             self._context.rules,
             self._context.run_number,
+            self._context.results,
             topic=self._topic_identity,
             block_bytes=self._block_bytes,
         )

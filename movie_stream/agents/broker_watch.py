@@ -13,7 +13,7 @@ from movie_stream.kafka.cluster import topics
 from movie_stream.kafka.cluster.diagnosis import why_closed, why_silent
 from movie_stream.mongo import runs
 from movie_stream.mongo.failures import MongoAway, MongoFailed
-from movie_stream.runs.fingerprint import changes, fingerprint
+from movie_stream.runs.fingerprint import differences
 from movie_stream.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class BrokerWatch:
     async def insist_on_topics(self) -> None:
         """Raises RunMismatch or TopicMissing where they are not what they were when this worker was started."""
         now = await topics.describe(self._settings, self._connections.admin)
-        if changed := changes(self._connections.run, fingerprint(self._settings, now)):
+        if changed := differences(self._settings, now, self._connections.run):
             raise RunMismatch(where="what this worker counts", what=changed)
 
     async def reachable(self) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from movie_stream.agents.flush_schedule import LIVE, Cadence
 from movie_stream.agents.group import Group
 from movie_stream.aggregates.accumulator import Rules
+from movie_stream.aggregates.results import RESULTS, Result
 from movie_stream.alerts.completeness import Completeness
 from movie_stream.kafka.cluster.topics import Topics, Topology
 from movie_stream.kafka.log import Broker
@@ -31,6 +32,8 @@ class Context:
     """Of documents."""
     store: PartialsStore
     """Of what leaves the memory."""
+    results: tuple[Result, ...] = RESULTS
+    """What the run counts."""
     claim: Standing | None = None
     """Whose the internal topics are, and where that stands in `movie-partials`."""
     cadence: Cadence = LIVE

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 Operation = Literal["write", "store", "load", "progress"]
 OPERATIONS: Final[tuple[Operation, ...]] = ("write", "store", "load", "progress")
-"""Documents; figures of old windows that leave the memory; those that come back; and, for alerts, what is written."""
+"""Documents; figures of old windows that leave the memory; those that come back; and how far all is written."""
 RETRY_AT_FIRST_S: Final = 0.25
 RETRY_AT_MOST_S: Final = 10.0
 

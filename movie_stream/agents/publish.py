@@ -22,6 +22,7 @@ from movie_stream.metrics.values import Values
 from movie_stream.mongo.guard import GuardedDocument, Rev
 from movie_stream.mongo.report import WriteReport
 from movie_stream.tables.claim import PARTITION, encode
+from movie_stream.tables.table import Table
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +62,8 @@ class Publish(Owner[Merger]):
         """Documents that were left as they are, since the start of the process: neither theirs nor ours was newer."""
         self.evictions = 0
         """Keys of old windows that were moved into MongoDB, since the start of the process."""
+        self._marks: dict[int, int] = {}
+        """Up to where MongoDB says that partitions are published, as far as is known."""
         self.delays, self._mongodb = Delays(), MongoRequests()
 
     def done(self) -> Tally:
@@ -88,7 +91,7 @@ class Publish(Owner[Merger]):
     def new_state(self, partition: int) -> Merger:
         if self._context.completeness is not None:
             self._context.completeness.forget(partition)
-        return Merger(self._sources, self._run_number, block_bytes=self._block_bytes)
+        return Merger(self._sources, self._run_number, self._context.results, self._block_bytes)
 
     def receive(self, owned: Owned[Merger], chunk: Chunk) -> None:
         state = owned.table.state
@@ -117,7 +120,7 @@ class Publish(Owner[Merger]):
         """The order of a flush, from one instant's copy:
 
         1. the documents, acknowledged by a majority and on disk; and where there are rules for alerts, what of it has
-           to be evaluated again, and up to when all is published
+           to be evaluated again, and up to when all is published; for a checkpoint, the mark that says so
         2. the checkpoint's entries, acknowledged
         3. its cursor, acknowledged, and it counts
         4. the group's commit, see group.py; and what is below the cursor is deleted from `movie-partials`
@@ -141,12 +144,32 @@ class Publish(Owner[Merger]):
             self.paused.remove(partition)
             self._group.pause(self.topic, partition, False)
         if frozen is not None:
+            await self._mark(partition, frozen.position, held)
             owned.waits_for = f"that its checkpoint is written, and read back where it must be ({self.changelog})"
             with self.timings.taking(catalogue.CHECKPOINT):
-                await table.checkpoint(frozen)  # 2, 3
+                await table.checkpoint(frozen, marked=True)  # 2, 3
             self._finish(partition, owned, frozen.position)  # 4
             await self._broker.delete_before(self.topic, partition, await self._needless(partition, frozen.position))
             await self._evict(state, held)
+
+    async def _mark(self, partition: int, position: int, held: Callable[[], bool]) -> None:
+        """Says in MongoDB that all below a position is published. Raises WorkerFailed where what it said is gone."""
+        known = self._marks.get(partition)
+        told = partial(self._store.mark, partition, self._run_number, known, position)
+        if not await self._mongodb.patiently("progress", told, held):
+            raise WorkerFailed(
+                what=f"MongoDB no longer says that {self.topic}, partition {partition}, is published up to offset "
+                f"{known}: it was set back, or another run has begun",
+                remedy="start it again: it says what to do",
+            )
+        self._marks[partition] = max(position, known or 0)
+
+    async def restore(self, partition: int) -> Table[Merger]:
+        table = await super().restore(partition)
+        self._marks.pop(partition, None)
+        if table.marked is not None:
+            self._marks[partition] = table.marked
+        return table
 
     async def _needless(self, partition: int, position: int) -> int:
         """Up to which offset nobody needs the records: below the position, and below the claim."""

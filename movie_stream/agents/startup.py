@@ -33,7 +33,8 @@ from movie_stream.mongo.partials import PartialsStore
 from movie_stream.mongo.sink import Sink
 from movie_stream.runs import claims
 from movie_stream.runs.claims import Standing
-from movie_stream.runs.fingerprint import open_run, rules_of, text_of
+from movie_stream.runs.fingerprint import open_run, results_of, rules_of, text_of
+from movie_stream.runs.set_back import insist_on_newest_run, insist_on_one_time
 from movie_stream.settings import Settings
 
 BATCH_BYTES: Final = 1 << 20
@@ -77,6 +78,7 @@ async def connect(
     db = await stack.enter_async_context(opened(settings))  # 2
     found = await _check_claims(settings, db, names)
     run = await open_run(settings, db, topology)
+    await insist_on_one_time(settings, db, topology, run)
     broker = await _broker_for_writing(settings, stack, admin, names, topology)  # 3
     context = Context(
         broker,
@@ -88,6 +90,7 @@ async def connect(
         run.number,
         Sink(db, subscribers),
         PartialsStore(db),
+        results_of(run),
         await _claim(settings, db, broker.producer, found.get(names.partials)),
         cadence,
         None if rules is None else Completeness(db, run.number, lengths_ms(rules.rules), settings.alerts_idle),
@@ -113,13 +116,16 @@ async def _check_permissions(settings: Settings, admin: AIOKafkaAdminClient, nam
 async def _check_claims(settings: Settings, db: Database, names: Topics) -> Mapping[str, Standing]:
     """The claims of ours that stand, by topic.
 
-    Raises TopicsShared or DatabaseShared where another deployment uses what is ours; before a run is begun. Whether the
-    topic of the views is one of views, its records say when they are counted.
+    Raises TopicsShared or DatabaseShared where another deployment uses what is ours, and DatabaseSetBack where they are
+    of a later run than MongoDB has; before a run is begun. Whether the topic of the views is one of views, its records
+    say when they are counted.
     """
     await workers.insist_on_no_other_group(db, settings.kafka_group)
     ours = await runs.claim_of(db, settings.kafka_group)
     async with client.reader(settings) as reader:
-        return await claims.check(settings, reader, ours, names.deleted)
+        found = await claims.check(settings, reader, ours, names.deleted)
+    await insist_on_newest_run(settings, db, ours, found.values())
+    return found
 
 
 async def _broker_for_writing(

@@ -33,6 +33,7 @@ from movie_stream.kafka.cluster import client
 from movie_stream.metrics.values import Values
 from movie_stream.mongo import runs
 from movie_stream.mongo.changed import Subscriber
+from movie_stream.runs.fingerprint import not_counted
 from movie_stream.runs.progress import ASK_EVERY_S
 from movie_stream.settings import Settings
 
@@ -84,6 +85,12 @@ class Worker:
         self._reporter = Reporter(connected.db, settings.kafka_group, context.run_number, owners, rules)
         self.owners = owners
         events = context.topics.events
+        if lacking := not_counted(connected.run):
+            logger.warning(
+                "run %s was begun before there was %s, and does not count it; all else is right; to have it too, count "
+                "the whole topic afresh with: movie-stream rebuild",
+                *(context.run_number, lacking),
+            )
         logger.info("run %s of %s, %s partitions", context.run_number, events, context.topology.partitions[events])
 
     def duties(self) -> tuple[Coroutine[Any, Any, None], ...]:

@@ -19,6 +19,7 @@ from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from movie_stream.alerts.completeness import control_id, watermarks_in
+from movie_stream.errors import MovieStreamError
 from movie_stream.events.moment import datetime_of, timestamp_ms_of
 from movie_stream.mongo.alerts import ALERTING, ALERTS, FIELDS
 from movie_stream.mongo.client import Database, majority_acknowledged
@@ -31,6 +32,21 @@ RENEWED_EVERY: Final = timedelta(seconds=5)
 _CONVERSION_FAILURE: Final = 241
 _AT_ONCE: Final = 500
 _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+FORMAT: Final = 1
+"""The version of what stands in `alerts`, `_alerting` and `_deliveries`, beside that of the run."""
+
+
+class AlertsOfAnotherVersion(MovieStreamError):
+    """A later version of movie-stream has evaluated this run."""
+
+    def __init__(self, *, database: str, found: int) -> None:
+        super().__init__(
+            f"the alerts in the database {database} are those of a newer version of movie-stream: they have format "
+            f"{found}, and this version reads and writes format {FORMAT}; nothing was changed: use that version, or "
+            "run this one without ALERTS_FILE"
+        )
 
 
 class LeaseLost(Exception):
@@ -96,7 +112,7 @@ class Store:
         self._renewed_s = float("-inf")
 
     async def claim(self) -> Lease:
-        """Takes or renews the lease, where nobody else has it."""
+        """Takes or renews the lease, where nobody else has it. Raises AlertsOfAnotherVersion."""
         return await self._turn({})
 
     async def begin(self, until_ms: int) -> None:
@@ -130,14 +146,15 @@ class Store:
         until = {"$ifNull": ["$until", _LONG_AGO]}
         margin_ms = int(MARGIN / timedelta(milliseconds=1))
         mine = {"$eq": ["$holder", self._holder]}
-        free = {"$or": [mine, {"$lt": [{"$add": [until, margin_ms]}, "$$NOW"]}]}
+        known = {"$lte": [{"$ifNull": ["$format", 0]}, FORMAT]}
+        free = {"$and": [known, {"$or": [mine, {"$lt": [{"$add": [until, margin_ms]}, "$$NOW"]}]}]}
         fields = {
             "holder": self._holder,
             "until": {"$add": ["$$NOW", int(LEASE / timedelta(milliseconds=1))]},
             **changes,
         }
         update: dict[str, Any] = {name: {"$cond": [free, value, f"${name}"]} for name, value in fields.items()}
-        update |= {"kind": "control", "_run": self._run, "now": "$$NOW"}
+        update |= {"kind": "control", "_run": self._run, "now": "$$NOW", "format": {"$max": ["$format", FORMAT]}}
         while True:
             try:
                 found = await self._alerting.find_one_and_update(
@@ -146,6 +163,8 @@ class Store:
                 break
             except DuplicateKeyError:  # another process was first to insert it
                 continue
+        if found["format"] > FORMAT:
+            raise AlertsOfAnotherVersion(database=self._alerting.database.name, found=found["format"])
         held = found["holder"] == self._holder
         anew = not self.lease.held or found["now"] >= self.lease.until
         self.evaluated_until, self._renewed_s = found.get("evaluated_until"), monotonic()

@@ -93,7 +93,7 @@ MONGODB: Final = _histogram(
     "mongodb_request_duration",
     DURATIONS,
     "How long MongoDB took to acknowledge documents (write), to keep figures of old windows (store), to give them "
-    "back (load), or to note for alerts how far documents are written (progress).",
+    "back (load), or to note how far documents are written (progress).",
     "operation",
 )
 

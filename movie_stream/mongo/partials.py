@@ -1,12 +1,17 @@
-"""Partial results that were moved out of memory: opaque payloads, guarded like documents."""
+"""Partial results that were moved out of memory: opaque payloads, guarded like documents; and marks.
+
+A mark says up to which offset a partition of `movie-partials` is published. It stands beside the results, so that it is
+dumped, lost and restored with them: where it is behind what a checkpoint in Kafka says, the database was set back.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from itertools import islice
 from typing import Final
 
 from bson.binary import Binary
+from bson.int64 import Int64
 from pymongo.errors import PyMongoError
 
 from movie_stream.mongo.bulk import write_guarded
@@ -49,3 +54,36 @@ class PartialsStore:
                     yield found["_id"], bytes(found["payload"])
         except PyMongoError as error:
             raise explain(error, self._collection) from error
+
+    async def marks(self, partitions: Iterable[int], run: int) -> dict[int, int]:
+        """Up to where partitions are published in this run, of those that have a mark. Raises what `load` raises."""
+        by_id = {_mark_id(partition): partition for partition in partitions}
+        try:
+            collection = await linearizable(self._collection)
+            cursor = collection.find({"_id": {"$in": list(by_id)}, "_run": run}, {"_rev": 1})
+            return {by_id[found["_id"]]: found["_rev"][0] async for found in cursor.max_time_ms(WRITE_LIMIT_MS)}
+        except PyMongoError as error:
+            raise explain(error, self._collection) from error
+
+    async def mark(self, partition: int, run: int, known: int | None, position: int) -> bool:
+        """Moves a mark to a position, if it is not beyond it. False where it is not as far as is `known`: the database
+        was set back, or another run has begun. None is known of one that is not there yet.
+
+        Raises what `Sink.write` raises.
+        """
+        if known is None:
+            document = GuardedDocument(PARTIALS, _mark_id(partition), (position,), run, {"payload": Binary(b"")})
+            await write_guarded(self._collection, [document])
+            return True
+        as_known = {"_id": _mark_id(partition), "_run": Int64(run), "_rev.0": {"$gte": Int64(known)}}
+        try:
+            return (
+                await self._collection.update_one(as_known, {"$max": {"_rev.0": Int64(position)}})
+            ).matched_count == 1
+        except PyMongoError as error:
+            raise explain(error, self._collection) from error
+
+
+def _mark_id(partition: int) -> str:
+    """Keys of what left the memory begin with a collection, so that no key is a mark."""
+    return f"|published|{partition}"

@@ -14,6 +14,7 @@ from bson.int64 import Int64
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
+from movie_stream.errors import MovieStreamError
 from movie_stream.mongo.client import WRITE_LIMIT_MS, Database, address_of, explain, linearizable, majority_acknowledged
 from movie_stream.tables.claim import Claim
 
@@ -36,6 +37,17 @@ class Run:
     fingerprint: Fingerprint
     cleared: bool = field(default=False, compare=False)
     """Whether nothing is left of earlier runs, see `clear`."""
+
+
+class RunUnreadable(MovieStreamError):
+    """A run is stored in a way that we do not know."""
+
+    def __init__(self, *, name: str, why: str) -> None:
+        super().__init__(
+            f"{RUNS}, _id {name}: expected a number and a fingerprint as JSON, which this version of movie-stream "
+            f"reads ({why}); nothing was changed: use the version that wrote it, put the database back from a backup, "
+            "or remove this document, after which workers count the whole topic afresh"
+        )
 
 
 async def current(db: Database, name: str) -> Run | None:
@@ -150,7 +162,13 @@ def _now() -> Int64:
 
 
 def _run(found: Mapping[str, Any]) -> Run:
-    return Run(int(found["number"]), orjson.loads(found["fingerprint"]), bool(found.get("cleared")))
+    try:
+        fingerprint = orjson.loads(found["fingerprint"])
+        if not isinstance(fingerprint, dict):
+            raise TypeError(type(fingerprint).__name__)
+        return Run(int(found["number"]), fingerprint, bool(found.get("cleared")))
+    except (LookupError, TypeError, ValueError) as error:
+        raise RunUnreadable(name=str(found["_id"]), why=repr(error)) from error
 
 
 def _text(fingerprint: Fingerprint) -> str:

@@ -118,7 +118,10 @@ async def _newest(
 
 
 def _cursors_claim(value: bytes) -> Claim | None:
-    cursor = checkpoint.decode(value)
+    try:
+        cursor = checkpoint.decode(value)
+    except checkpoint.BrokenChangelog:
+        return None  # a worker that reads it reports that, after it has looked which version wrote it
     return cursor.claim if isinstance(cursor, checkpoint.Cursor) else None
 
 

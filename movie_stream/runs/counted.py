@@ -31,13 +31,13 @@ class Checkpoints:
     def __init__(self, settings: Settings, reader: AIOKafkaConsumer, changelog: str, partitions: int) -> None:
         self._settings, self._reader, self._changelog = settings, reader, changelog
         self._places = [TopicPartition(changelog, partition) for partition in range(partitions)]
-        self._run: int | str | None = None
+        self._run: int | frozenset[str] | None = None
         self._read_to: dict[TopicPartition, int] = {}
         self._furthest: dict[int, Cursor] = {}
         self._last: dict[int, CheckpointId] = {}
 
-    async def furthest(self, run: int | str) -> Mapping[int, Cursor]:
-        """By partition, the cursor of this run (its number, or the hash of its fingerprint) with the largest position.
+    async def furthest(self, run: int | frozenset[str]) -> Mapping[int, Cursor]:
+        """By partition, the cursor of this run (its number, or hashes of its fingerprint) with the largest position.
 
         Changes the reader's assignment. Raises ChangelogError, and what the broker answers.
         """
@@ -58,7 +58,7 @@ class Checkpoints:
             for place in self._places
         }
 
-    async def _read(self, place: TopicPartition, end: int, run: int | str) -> None:
+    async def _read(self, place: TopicPartition, end: int, run: int | frozenset[str]) -> None:
         while True:
             oldest = (await offsets.beginnings(self._reader, [place]))[place]
             try:
@@ -74,7 +74,7 @@ class Checkpoints:
                 [*found, *([before] if before else [])], key=lambda cursor: cursor.position
             )
 
-    async def _since(self, place: TopicPartition, start: int, end: int, run: int | str) -> list[Cursor]:
+    async def _since(self, place: TopicPartition, start: int, end: int, run: int | frozenset[str]) -> list[Cursor]:
         """The cursors of this run from the last one back to its parent, since the last one may not count."""
         found: list[Cursor] = []
         async for records in newest_first(self._reader, place, start, end, block=_AT_FIRST):
@@ -95,11 +95,11 @@ class Checkpoints:
         return found
 
 
-def _is_of(text: str, run: int | str) -> bool:
-    """Whether the run that a cursor names is this one (its number, or the hash of its fingerprint).
+def _is_of(text: str, run: int | frozenset[str]) -> bool:
+    """Whether the run that a cursor names is this one (its number, or one of these hashes of its fingerprint).
 
-    >>> _is_of("17:c0ffee", 17), _is_of("17:c0ffee", "c0ffee"), _is_of("17:c0ffee", 1)
+    >>> _is_of("17:c0ffee", 17), _is_of("17:c0ffee", frozenset({"c0ffee"})), _is_of("17:c0ffee", 1)
     (True, True, False)
     """
     number, _, fingerprint = text.partition(":")
-    return str(run) in (number, fingerprint)
+    return number == str(run) if isinstance(run, int) else fingerprint in run

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from itertools import combinations
 from typing import Any, Final
 
 import numpy as np
 
 from movie_stream.aggregates.accumulator import Rules
-from movie_stream.aggregates.results import RESULTS
-from movie_stream.errors import RunMismatch
+from movie_stream.aggregates.results import RESULTS, Result
+from movie_stream.errors import OfAnotherVersion, RunMismatch
 from movie_stream.events.contract import MICRO
 from movie_stream.kafka.cluster.topics import Topics, Topology
 from movie_stream.mongo import runs
@@ -23,6 +24,8 @@ from movie_stream.settings import Settings
 
 FORMAT: Final = 4
 """The version of what is stored in changelogs, partials and `_partials`; another format is another run."""
+ADDED_AT_MOST: Final = 3
+"""So many results may have been added since a run was begun that goes on without them."""
 COLLECTIONS: Final = (*(result.collection for result in RESULTS), PARTIALS, ALERTS, ALERTING)
 """The collections whose documents carry the number of their run."""
 
@@ -38,13 +41,12 @@ def rules_of(settings: Settings) -> Rules:
     )
 
 
-def fingerprint(settings: Settings, topology: Topology) -> dict[str, Any]:
+def fingerprint(settings: Settings, topology: Topology, results: tuple[Result, ...] = RESULTS) -> dict[str, Any]:
     """Everything that figures depend on besides the log.
 
     Its names and texts, and `stored` of the results, are stored: changing one forces every deployment to rebuild.
     """
     names, rules = Topics.of(settings), rules_of(settings)
-    results = f"[{', '.join(result.stored for result in RESULTS)}]"
     return {
         "format": FORMAT,
         "topic": topology.identities[names.events],
@@ -57,8 +59,38 @@ def fingerprint(settings: Settings, topology: Topology) -> dict[str, Any]:
         "SESSION_GAP_MS": rules.session_gap_ms,
         "TIMEZONE": rules.timezone,
         "REVENUE_PER_VIEW_MICRO": rules.revenue_per_view_micro,
-        "results": hashlib.sha256(results.encode()).hexdigest()[:16],
+        "results": _hash_of_results(results),
     }
+
+
+def _hash_of_results(results: tuple[Result, ...]) -> str:
+    text = f"[{', '.join(result.stored for result in results)}]"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def earlier_lists() -> Iterator[tuple[Result, ...]]:
+    """The lists of results that a run of ours may have: RESULTS, and what is left of it without the newest ones,
+    whichever these are, the longest first.
+    """
+    for left_out in range(min(ADDED_AT_MOST, len(RESULTS) - 1) + 1):
+        yield from combinations(RESULTS, len(RESULTS) - left_out)
+
+
+def results_of(run: runs.Run) -> tuple[Result, ...]:
+    """What a run counts: RESULTS, or the list that it was begun with, where results have only been added since.
+
+    So a version that brings another result goes on with what stands in MongoDB and in the changelogs, beside workers
+    that do not know it; the result is counted from the next rebuild on. Of a run with any other list it is RESULTS,
+    from which `changes` tells it apart.
+    """
+    wanted = run.fingerprint.get("results")
+    return next((some for some in earlier_lists() if _hash_of_results(some) == wanted), RESULTS)
+
+
+def not_counted(run: runs.Run) -> str:
+    """The results that came after a run was begun, which it does not count, by name; empty if there are none."""
+    counted = results_of(run)
+    return ", ".join(result.collection for result in RESULTS if result not in counted)
 
 
 _WORDS: Final = {
@@ -77,14 +109,22 @@ def changes(run: runs.Run, ours: Mapping[str, Any]) -> str:
     )
 
 
+def differences(settings: Settings, topology: Topology, run: runs.Run) -> str:
+    """How a run differs from what a worker would count in it, in words; empty if it may go on with it."""
+    return changes(run, fingerprint(settings, topology, results_of(run)))
+
+
 async def open_run(settings: Settings, db: Database, topology: Topology) -> runs.Run:
     """The current run, after finishing the clean-up of a rebuild that was interrupted.
 
-    Raises RunMismatch if its fingerprint differs from ours.
+    Raises OfAnotherVersion if what is stored has another format than ours, RunMismatch if the fingerprint differs in
+    anything else.
     """
-    ours = fingerprint(settings, topology)
-    run = await runs.open_run(db, settings.kafka_group, ours)
-    if changed := changes(run, ours):
+    run = await runs.open_run(db, settings.kafka_group, fingerprint(settings, topology))
+    if (found := run.fingerprint.get("format")) != FORMAT:
+        where = f"the run in MongoDB ({settings.mongodb_database})"
+        raise OfAnotherVersion(where=where, found=found, ours=FORMAT)
+    if changed := differences(settings, topology, run):
         raise RunMismatch(where=f"what stands in MongoDB ({settings.mongodb_database})", what=changed)
     if not run.cleared:
         await runs.clear(db, settings.kafka_group, run, COLLECTIONS)

@@ -22,9 +22,9 @@ async def watermarks(settings: Settings, reader: AIOKafkaConsumer, partitions: i
 
 
 async def last_cursors(
-    settings: Settings, reader: AIOKafkaConsumer, partitions: int, run: int | str
+    settings: Settings, reader: AIOKafkaConsumer, partitions: int, run: int | frozenset[str]
 ) -> Mapping[int, Cursor]:
-    """The furthest checkpoint of a run, or of all runs with a fingerprint, by source partition.
+    """The furthest checkpoint of a run, or of all runs with one of these fingerprints, by source partition.
 
     Changes the reader's assignment. Raises ChangelogError.
     """

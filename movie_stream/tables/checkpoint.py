@@ -50,6 +50,8 @@ class Cursor(msgspec.Struct, array_like=True, tag="cursor"):
     """Fingerprint of everything that changes figures; see runs."""
     claim: Claim | None = None
     """Whose the changelog is; None before workers said so."""
+    marked: bool = False
+    """Whether the position was noted where the results are before this was sent; see agents/publish.py."""
 
 
 @dataclass(frozen=True, slots=True)

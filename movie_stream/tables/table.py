@@ -64,6 +64,8 @@ class Table(Generic[S]):
         self._next_offset: int | None = None  # of the changelog: what the chain has not read
         self._snapshot_bytes, self._delta_bytes = 0, 0
         self._overtaken = False  # then the chain is another writer's, which none of our states may go on from
+        self.marked: int | None = None
+        """The position of the checkpoint that was restored, if its cursor says that it is noted elsewhere."""
         self.in_a_hurry = False
         """Whether a snapshot that is due may wait for the next writer."""
 
@@ -82,7 +84,7 @@ class Table(Generic[S]):
         self.state.reset()
         self._chain, self._next_offset = Chain(self._run), None
         self._snapshot_bytes = self._delta_bytes = 0
-        position, watermark_ms = 0, None
+        position, watermark_ms, self.marked = 0, None, None
         async for offset, value in self._log.read(None, None):
             if self._next_offset is None:
                 self._chain.begins_at(offset)
@@ -94,6 +96,7 @@ class Table(Generic[S]):
                 for payload in counted.payloads:
                     self._load(payload)
                 position, watermark_ms = counted.cursor.position, counted.cursor.watermark_ms
+                self.marked = position if counted.cursor.marked else None
                 self._weigh(counted.cursor.snapshot, sum(map(len, counted.payloads)))
         self._chain.ends()
         if self._next_offset is None and (oldest := await self._log.oldest()):
@@ -121,8 +124,9 @@ class Table(Generic[S]):
         snapshot = self.snapshot_due
         return Frozen(snapshot, self.state.freeze(snapshot), self.state.position, self.state.watermark_ms)
 
-    async def checkpoint(self, frozen: Frozen) -> None:
-        """Writes the entries, then the cursor, each acknowledged; raises Overtaken if it does not count.
+    async def checkpoint(self, frozen: Frozen, marked: bool = False) -> None:
+        """Writes the entries, then the cursor, each acknowledged; raises Overtaken if it does not count. Whether the
+        position is noted elsewhere, the cursor says as well.
 
         Afterwards `frozen`, or what a later writer made of it, is what a restore will find.
         """
@@ -145,6 +149,7 @@ class Table(Generic[S]):
             len(offsets),
             self._run,
             self._claim,
+            marked,
         )
         offsets += await self._log.append([encode(cursor)])
         try:

@@ -65,6 +65,8 @@ STEPS: Final[dict[str, tuple[Where, str, Condition]]] = {
     "publish: half of the documents": ((Sink, "write"), "half", _always),
     "publish: documents, unanswered": ((Sink, "write"), "unanswered", _always),
     "publish: documents acknowledged": ((Sink, "write"), "after", _always),
+    "publish: the mark, unanswered": ((PartialsStore, "mark"), "unanswered", _always),
+    "publish: marked": ((PartialsStore, "mark"), "after", _always),
     "publish: half of the entries": ((KafkaLog, "append"), "half", _of("publish-changelog")),
     "publish: entries, unanswered": ((KafkaLog, "append"), "unanswered", _of("publish-changelog")),
     "publish: entries or cursor acknowledged": ((KafkaLog, "append"), "after", _of("publish-changelog")),

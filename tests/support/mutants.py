@@ -32,9 +32,9 @@ def cursor_before_entries(patch: pytest.MonkeyPatch) -> None:
     """... and its entries are not counted: with them counted it would do no harm."""
     entries_not_counted(patch)
 
-    async def write(self: Table[Any], frozen: Frozen) -> None:
+    async def write(self: Table[Any], frozen: Frozen, marked: bool = False) -> None:
         entries, frozen = frozen.entries, dataclasses.replace(frozen, entries=[])
-        await original(self, frozen)
+        await original(self, frozen, marked)
         own = CheckpointId(self._writer, self._sequence)
         await self._log.append(
             [checkpoint.encode(EntryRecord(own, index, payload)) for index, payload in enumerate(entries)]
@@ -86,9 +86,9 @@ def watermark_not_restored(patch: pytest.MonkeyPatch) -> None:
 def cursor_of_another_instant(patch: pytest.MonkeyPatch) -> None:
     original = Table.checkpoint
 
-    async def write(self: Table[Any], frozen: Frozen) -> None:
+    async def write(self: Table[Any], frozen: Frozen, marked: bool = False) -> None:
         now = dataclasses.replace(frozen, position=self.state.position, watermark_ms=self.state.watermark_ms)
-        await original(self, now)
+        await original(self, now, marked)
 
     patch.setattr(Table, "checkpoint", write)
 

@@ -17,7 +17,7 @@ import json
 import logging
 import random
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, field
@@ -369,6 +369,17 @@ class FakeMongo:
             document = self.documents.get((_PARTIALS, key))
             if document is not None:
                 yield key, document.body["payload"]
+
+    async def marks(self, partitions: Iterable[int], run: int) -> dict[int, int]:
+        found = {partition: self.documents.get((_PARTIALS, f"mark {partition}")) for partition in partitions}
+        return {partition: document.rev[0] for partition, document in found.items() if document is not None}
+
+    async def mark(self, partition: int, run: int, known: int | None, position: int) -> bool:
+        there = (await self.marks([partition], run)).get(partition, 0)
+        if there < (known or 0):
+            return False
+        await self.write([GuardedDocument(_PARTIALS, f"mark {partition}", (position,), run, {})])
+        return True
 
     def fail_over(self) -> None:
         """Another primary has what a majority has."""

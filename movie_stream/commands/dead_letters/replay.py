@@ -25,7 +25,7 @@ from movie_stream.events.chunk import REPLAY_OF
 from movie_stream.kafka.cluster import client
 from movie_stream.kafka.produce.large_records import LARGE_BYTES, LargeRecords
 from movie_stream.masking import printable
-from movie_stream.runs.fingerprint import changes, fingerprint, rules_of
+from movie_stream.runs.fingerprint import differences, rules_of
 from movie_stream.runs.watermarks import watermarks
 from movie_stream.settings import Settings
 
@@ -80,7 +80,7 @@ async def _judge(settings: Settings, found: Opened, misplaced: bool) -> Judge:
     """A judge by the rules of the current run. Raises RunMismatch, and UsageError before the first run."""
     if found.run is None:
         raise UsageError(argument="replay", expected="a run, which the first worker begins: movie-stream worker")
-    if changed := changes(found.run, fingerprint(settings, found.topology)):
+    if changed := differences(settings, found.topology, found.run):
         raise RunMismatch(where=f"what stands in MongoDB ({settings.mongodb_database})", what=changed)
     partitions = found.topology.partitions[settings.kafka_topic]
     watermarks_ms = await watermarks(settings, found.reader, partitions, found.run.number)

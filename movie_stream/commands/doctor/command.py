@@ -33,7 +33,8 @@ from movie_stream.masking import printable
 from movie_stream.mongo import runs, schema, sharding
 from movie_stream.mongo.client import Database, address_of, majority_acknowledged, opened
 from movie_stream.mongo.users import BI, READER
-from movie_stream.runs.fingerprint import changes, fingerprint
+from movie_stream.runs.fingerprint import differences, not_counted
+from movie_stream.runs.set_back import insist_on_one_time
 from movie_stream.settings import Settings
 
 SCRATCH: Final = "_doctor"
@@ -261,12 +262,17 @@ async def _write(db: Database) -> None:
 
 async def _run(settings: Settings, findings: Findings) -> None:
     """Checks whether MongoDB was counted as a worker would count now; begins no run."""
-    ours = fingerprint(settings, await topics.describe(settings))
+    topology = await topics.describe(settings)
     async with opened(settings) as db:
         run = await runs.current(db, settings.kafka_group)
+        if run is not None and not differences(settings, topology, run):
+            await insist_on_one_time(settings, db, topology, run, all_known_within_s=1)
     if run is None:
         findings.add("ok", "none yet; the first worker begins it")
-    elif changed := changes(run, ours):
+    elif changed := differences(settings, topology, run):
         findings.add("fail", f"run {run.number} counts otherwise: {changed}", "undo that, or: movie-stream rebuild")
+    elif lacking := not_counted(run):
+        what = f"run {run.number} was begun before there was {lacking}, and does not count it"
+        findings.add("warn", what, "count all of the topic afresh with: movie-stream rebuild")
     else:
         findings.add("ok", f"run {run.number}, of this very topic and these settings")

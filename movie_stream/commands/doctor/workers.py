@@ -20,6 +20,7 @@ from movie_stream.mongo import runs, workers
 from movie_stream.mongo.client import opened
 from movie_stream.runs import claims
 from movie_stream.runs.progress import Tables, held_for_long
+from movie_stream.runs.set_back import insist_on_newest_run
 from movie_stream.settings import Settings
 
 _UNREADABLE: Final = (
@@ -74,6 +75,7 @@ async def look_at_claims(settings: Settings, findings: Findings) -> None:
         unreadable = list[BatchRefused]()
         found = await claims.check(settings, reader, ours, unreadable=unreadable.append)
         await workers.insist_on_no_other_group(db, settings.kafka_group)
+        await insist_on_newest_run(settings, db, ours, found.values())
     findings.add("ok", f"of {ours} alone" if found else "nobody has claimed the topics yet; init and workers do")
     if unreadable:
         findings.check = "newest views"

@@ -143,6 +143,9 @@ class RefusingStore:
         report.parked += [Parked("_partials", partial[0], "too large") for partial in refused]
         return report
 
+    async def mark(self, *arguments: Any) -> bool:
+        return await self._store.mark(*arguments)
+
 
 async def test_what_cannot_leave_is_told_of_once_and_the_others_leave(
     db: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -563,3 +563,18 @@ async def test_what_a_process_deletes_that_was_stopped_meanwhile_is_kept(db: Dat
             await deletes
     left = {found["_id"] async for found in db["_alerting"].find()}
     assert {f"{RUN}|rule|busy", "1|control", marker.id} <= left
+
+
+async def test_alerts_of_a_newer_version_are_left_alone(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    newer = Store(db, RUN, "newer")
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, "FORMAT", store_module.FORMAT + 1)
+        assert (await newer.claim()).held
+        await newer.release()
+    before = await db["_alerting"].find({}, {"now": 0}).to_list(None)
+    ours = Store(db, RUN, "ours")
+    with pytest.raises(store_module.AlertsOfAnotherVersion, match=r"they have format 2, .* reads and writes format 1;"):
+        await ours.claim()
+    assert await db["_alerting"].find({}, {"now": 0}).to_list(None) == before
+    await db["_alerting"].update_one({}, {"$unset": {"format": ""}})  # as before there was one
+    assert (await ours.claim()).held

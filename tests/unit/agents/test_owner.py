@@ -92,7 +92,7 @@ class Away:
     """A sink that is away for so many writes."""
 
     def __init__(self, times: int) -> None:
-        self.times, self.written = times, list[Any]()
+        self.times, self.written, self.marked = times, list[Any](), dict[int, int]()
 
     async def write(self, documents: Sequence[Any]) -> WriteReport:
         if self.times:
@@ -100,6 +100,12 @@ class Away:
             raise MongoAway(uri="mongodb://127.0.0.1:1")
         self.written += documents
         return WriteReport(sent=len(documents), changed=len(documents))
+
+    async def mark(self, partition: int, run: int, known: int | None, position: int) -> bool:
+        if self.marked.get(partition, 0) < (known or 0):
+            return False
+        self.marked[partition] = position
+        return True
 
 
 def context(broker: Broker, group: Group, sink: Any = None, store: Any = None, cadence: Cadence = LIVE) -> Context:
@@ -112,7 +118,7 @@ def accumulate(broker: Broker, group: Group, cadence: Cadence = LIVE) -> Accumul
 
 
 def publish(broker: Broker, group: Group, sink: Away) -> Publish:
-    return Publish(context(broker, group, sink), TOPICS.partials)
+    return Publish(context(broker, group, sink, sink), TOPICS.partials)
 
 
 def own(owner: Any, log: MemoryLog) -> Owned[Any]:

@@ -15,21 +15,24 @@ from movie_stream.aggregates.fields import Count, Distinct, Max, Mean, Min, Reve
 from movie_stream.aggregates.results import RESULTS, Result
 from movie_stream.aggregates.window import ALL_TIME, DAY
 from movie_stream.kafka.cluster.topics import Topics, Topology
-from movie_stream.runs.fingerprint import fingerprint, hash_of
+from movie_stream.mongo.runs import Run
+from movie_stream.runs.fingerprint import changes, differences, fingerprint, hash_of, not_counted, results_of
 from movie_stream.settings import Settings
 
 STORED: Final = Path(__file__).parents[3] / "tests" / "data" / "stored" / "results.txt"
 """The text of each result as it was first stored, one to a line."""
 
 
-def test_the_fingerprint_is_the_one_that_is_stored() -> None:
-    """One that differs has every deployment count its whole topic again."""
-    settings = Settings()
-    names = Topics.of(settings)
+def topology() -> Topology:
+    names = Topics.of(Settings())
     all_of_it = (names.events, names.partials, names.accumulate_changelog, names.publish_changelog)
     identities = {name: f"id-{n}" for n, name in enumerate(all_of_it)}
-    topology = Topology(partitions=dict.fromkeys(all_of_it, 6), identities=identities)
-    assert fingerprint(settings, topology) == {
+    return Topology(partitions=dict.fromkeys(all_of_it, 6), identities=identities)
+
+
+def test_the_fingerprint_is_the_one_that_is_stored() -> None:
+    """One that differs has every deployment count its whole topic again."""
+    assert fingerprint(Settings(), topology()) == {
         "format": 4,
         "topic": "id-0",
         "partitions": 6,
@@ -45,6 +48,34 @@ def test_the_fingerprint_is_the_one_that_is_stored() -> None:
         "results": "c38ccbf04d0ebb43",
     }
     assert hash_of({"a": 1}) == "f9d86028c6e0d64e"
+
+
+@pytest.mark.parametrize(
+    "added", [(), ("data_quality",), ("hourly_metrics", "data_quality"), ("top_movies", "active_users", "data_quality")]
+)
+def test_a_run_that_was_begun_before_results_were_added_goes_on_with_its_list(added: tuple[str, ...]) -> None:
+    fewer = tuple(result for result in RESULTS if result.collection not in added)
+    run = Run(7, fingerprint(Settings(), topology(), fewer))
+    assert results_of(run) == fewer
+    assert not_counted(run) == ", ".join(added)
+    assert differences(Settings(), topology(), run) == ""
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        (*RESULTS, Result("daily_movies", DAY, prefix="movies", fields={"revenue": Revenue()})),
+        (*RESULTS[:-1], Result("data_quality", DAY, prefix="movies", fields={"revenue": Revenue()})),
+        RESULTS[::-1],
+        RESULTS[:-4],
+        (),
+    ],
+)
+def test_a_run_with_results_that_we_do_not_know_is_another(results: tuple[Result, ...]) -> None:
+    run = Run(7, fingerprint(Settings(), topology(), results))
+    assert results_of(run) == RESULTS
+    assert differences(Settings(), topology(), run) == changes(run, fingerprint(Settings(), topology()))
+    assert "the list of results" in differences(Settings(), topology(), run)
 
 
 def test_each_result_is_the_one_that_is_stored() -> None:

@@ -1,0 +1,113 @@
+"""Kafka and MongoDB of different times are told apart, and nothing is changed by it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from bson.int64 import Int64
+
+from movie_stream.agents import startup
+from movie_stream.kafka.cluster import client, topics
+from movie_stream.kafka.cluster.topics import Topics, Topology
+from movie_stream.mongo import runs
+from movie_stream.mongo.client import Database, opened
+from movie_stream.mongo.partials import PARTIALS, PartialsStore
+from movie_stream.mongo.schema import ensure
+from movie_stream.runs import claims
+from movie_stream.runs.set_back import DatabaseSetBack, TopicsSetBack, insist_on_one_time
+from movie_stream.settings import Settings
+from movie_stream.tables.checkpoint import CheckpointId, Cursor, encode
+
+POSITION, END = 5, 7
+"""Of the only checkpoint of partition 1, and where that partition of the partials ends."""
+
+
+@pytest.fixture
+async def db(settings: Settings) -> AsyncIterator[Database]:
+    async with opened(settings) as db:
+        await ensure(db)
+        yield db
+
+
+async def counted(settings: Settings, db: Database, *, marked: bool = True) -> tuple[Topology, runs.Run]:
+    """The topics of a run with one checkpoint."""
+    await topics.ensure(settings)
+    names, run = Topics.of(settings), await runs.open_run(db, settings.kafka_group, {"n": 1})
+    cursor = Cursor(CheckpointId("w", 1), None, True, POSITION, None, 0, f"{run.number}:x", marked=marked)
+    producer = await client.start_producer(settings)
+    try:
+        for _ in range(END):
+            await producer.send_and_wait(names.partials, b"...", partition=1)
+        await producer.send_and_wait(names.publish_changelog, encode(cursor), partition=1)
+    finally:
+        await client.stop_producer(producer)
+    return await topics.describe(settings), run
+
+
+@pytest.mark.parametrize(
+    ("mark", "marked", "error"),
+    [
+        (POSITION, True, None),
+        (END, True, None),  # the worker ended between the mark and the checkpoint
+        (None, False, None),  # the checkpoint is of a version that made no marks
+        (POSITION - 1, False, None),  # or of one beside those that do
+        (POSITION - 1, True, DatabaseSetBack),
+        (None, True, DatabaseSetBack),
+        (END + 1, True, TopicsSetBack),
+    ],
+)
+async def test_marks_are_compared_with_checkpoints_and_ends(
+    settings: Settings,
+    db: Database,
+    mark: int | None,
+    marked: bool,
+    error: type[Exception] | None,
+) -> None:
+    topology, run = await counted(settings, db, marked=marked)
+    if mark is not None:
+        await PartialsStore(db).mark(1, run.number, None, mark)
+    before = await db[PARTIALS].find().to_list(None)
+    if error is None:
+        await insist_on_one_time(settings, db, topology, run, 0.05)
+    else:
+        with pytest.raises(error) as caught:
+            await insist_on_one_time(settings, db, topology, run, 0.05)
+        line = str(caught.value)
+        assert f"{settings.kafka_partials_topic}, partition 1" in line
+        assert settings.mongodb_database in line
+        assert line.endswith("movie-stream rebuild")
+    assert await db[PARTIALS].find().to_list(None) == before
+
+
+async def test_a_mark_only_moves_forward_from_where_it_is_known_to_stand(db: Database) -> None:
+    store, run = PartialsStore(db), 7
+    assert await store.marks(range(3), run) == {}
+    assert not await store.mark(0, run, 3, 4), "what was there is gone"
+    assert await store.mark(0, run, None, 3)
+    assert await store.mark(0, run, 3, 9)
+    assert await store.mark(0, run, 3, 5), "by one that was overtaken"
+    assert await store.mark(2, run, None, 0)
+    assert await store.marks(range(3), run) == {0: 9, 2: 0}
+    assert not await store.mark(0, run, 10, 11), "it was set back"
+    assert not await store.mark(0, run + 1, 9, 11), "it is of another run"
+    assert await store.mark(0, run + 1, None, 1), "a later run begins anew"
+    assert await store.marks(range(3), run) == {2: 0}
+    assert await store.marks(range(3), run + 1) == {0: 1}
+
+
+async def test_topics_of_a_later_run_than_mongodb_has(settings: Settings, db: Database) -> None:
+    await topics.ensure(settings)
+    names, run = Topics.of(settings), await runs.open_run(db, settings.kafka_group, {"n": 1})
+    producer = await client.start_producer(settings)
+    try:
+        await claims.claim(settings, producer, await runs.claim_of(db, settings.kafka_group))
+        assert len(await startup._check_claims(settings, db, names)) == 2
+        await runs.start_new(db, settings.kafka_group, {"n": 2})
+        await claims.claim(settings, producer, await runs.claim_of(db, settings.kafka_group))
+    finally:
+        await client.stop_producer(producer)
+    await startup._check_claims(settings, db, names)
+    await db["_runs"].update_one({}, {"$set": {"number": Int64(run.number)}})  # as in a backup of before
+    with pytest.raises(DatabaseSetBack, match=f"and it is of run {run.number}, which was before; .* movie-stream rebu"):
+        await startup._check_claims(settings, db, names)
