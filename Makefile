@@ -1,7 +1,7 @@
 # Every recipe of the project; CI calls nothing else. `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install demo unit test long browser chaos bench check coverage docs picture lock lock-image clean
+.PHONY: help install demo unit test long browser chaos bench check coverage docs picture lock lock-image secrets containers clean
 
 # What `make bench` measures: all, worker, peers, latency, produce, scale, profile or web; of so many EVENTS, in so many ROUNDS.
 PART ?= all
@@ -75,6 +75,12 @@ docs: install ## remake what is generated from the code: .env.example, tables of
 picture: install ## run the demo and the dashboard, and make docs/demo.svg and docs/dashboard-*.png of their screens
 	$(BIN)/python docs/picture.py
 	$(BIN)/python docs/dashboard_picture.py
+
+secrets: ## make the passwords, the token and the key of compose.yaml in secrets/; what is there stays
+	@bash deploy/secrets.sh
+
+containers: install ## build the image, run compose.yaml on a Docker engine, kill, scale and replace its workers; a quarter of an hour
+	$(BIN)/pytest -m containers -v --durations=0 -rP tests/containers
 
 SUBSET := --quiet --universal --python-version 3.11 --constraint requirements.lock --generate-hashes \
 	--no-emit-index-url --no-annotate --custom-compile-command 'make lock'
