@@ -140,14 +140,15 @@ def test_replacing_workers_one_by_one_loses_nothing_and_stands_still_for_moments
     load = ("generate", "--to-topic", "--end", "now", "--days", "1", "-n", "60000", "--rate", "600", "--seed", "3")
     stack.compose("exec", "-T", "-d", "producer", "movie-stream", *load)
     wait_for_records(stack, before + 1)
-    watch = subprocess.Popen(
-        ["docker", "compose", "exec", "-T", "dashboard", "python", "-", "30"],
-        cwd=stack.folder,
-        env=stack.environment,
-        stdin=(INSIDE / "standstill.py").open("rb"),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    with (INSIDE / "standstill.py").open("rb") as script:
+        watch = subprocess.Popen(
+            ["docker", "compose", "exec", "-T", "dashboard", "python", "-", "15"],
+            cwd=stack.folder,
+            env=stack.environment,
+            stdin=script,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
     try:
         for worker in workers(stack):
             began_s = time.monotonic()
@@ -161,7 +162,7 @@ def test_replacing_workers_one_by_one_loses_nothing_and_stands_still_for_moments
         said = watch.communicate(timeout=400)[0]
     finally:
         watch.kill()
-        watch.wait()
+        watch.communicate()
     longest_s, at_s, seen = said.split()
     print(f"longest standstill {longest_s} s, {at_s} s after the beginning, views at the end: {seen}")
     assert right(stack) == before + 60_000
