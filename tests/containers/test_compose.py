@@ -182,6 +182,10 @@ def test_down_and_up_again_keeps_what_was_counted(stack: Stack) -> None:
 def test_a_service_that_restarts_is_outlived(stack: Stack, service: str) -> None:
     before = right(stack)
     stack.compose("restart", service)
+    deadline_s = time.monotonic() + 180
+    while "unhealthy" in (said := stack.compose("ps")):  # `up` would not wait for what is so at that moment
+        assert time.monotonic() < deadline_s, said
+        time.sleep(1)
     stack.up()
     stack.compose("exec", "-T", "producer", "movie-stream", "generate", "--to-topic", "--end", "now", "-n", "100")
     assert right(stack) == before + 100
