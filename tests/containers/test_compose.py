@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import time
-from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -197,9 +198,15 @@ def test_doctor_is_well_in_a_worker(stack: Stack) -> None:
 
 def test_tools_and_monitoring_come_up(stack: Stack) -> None:
     stack.up("mongo-express", "prometheus")  # Grafana is left out: its image is in no package registry
-    with pytest.raises(URLError) as refused:
-        urlopen(f"http://127.0.0.1:{stack.ports['MONGO_EXPRESS_PORT']}/", timeout=30)
-    assert getattr(refused.value, "code", None) == 401
+    address = f"http://127.0.0.1:{stack.ports['MONGO_EXPRESS_PORT']}/db/movies_db/"
+    with pytest.raises(HTTPError) as refused:
+        urlopen(address, timeout=30)
+    refused.value.close()
+    assert refused.value.code == 401
+    password = (stack.folder / "secrets" / "mongodb-bi-password").read_text(encoding="utf-8")
+    login = base64.b64encode(f"bi:{password}".encode()).decode()
+    with urlopen(Request(address, headers={"Authorization": f"Basic {login}"}), timeout=30) as shown:
+        assert b"category_stats" in shown.read()
     deadline_s = time.monotonic() + 120
     while True:
         with urlopen(f"http://127.0.0.1:{stack.ports['PROMETHEUS_PORT']}/api/v1/targets", timeout=30) as answer:
