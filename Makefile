@@ -1,7 +1,7 @@
 # Every recipe of the project; CI calls nothing else. `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install demo unit test long browser chaos bench check coverage docs picture dist packages notes workflows chart kafka tools hooks lock clean
+.PHONY: help install demo unit test long browser chaos bench check coverage docs picture dist packages notes workflows chart kafka tools hooks lock lock-image secrets containers clean
 
 # What `make bench` measures: all, worker, peers, latency, produce, scale, profile or web; of so many EVENTS, in so many ROUNDS.
 PART ?= all
@@ -120,10 +120,29 @@ workflows: tools ## check .github: actionlint, zizmor, schemas
 hooks: install ## have git run the checks of .pre-commit-config.yaml before each commit
 	$(BIN)/pre-commit install
 
+secrets: ## make the passwords, the token and the key of compose.yaml in secrets/; what is there stays
+	@bash deploy/secrets.sh
+
+containers: install ## build the image, run compose.yaml on a Docker engine, kill, scale and replace its workers; a quarter of an hour
+	$(BIN)/pytest -m containers -v --durations=0 -rP tests/containers
+
+SUBSET := --quiet --universal --python-version 3.11 --constraint requirements.lock --generate-hashes \
+	--no-emit-index-url --no-annotate --custom-compile-command 'make lock'
+
 lock: install ## remake requirements.lock from pyproject.toml, everything as new as it allows
 	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --upgrade \
 		--extra embedded --extra web --extra dev --generate-hashes --no-emit-index-url \
 		--custom-compile-command 'make lock' --output-file requirements.lock
+	@$(MAKE) --no-print-directory lock-image
+
+# Held to requirements.lock: the image has the very versions that the tests ran with.
+# setuptools builds sly, of odata-query, which its authors publish as source alone.
+lock-image: install ## remake requirements-runtime.lock and -build.lock, what the image needs of requirements.lock
+	rm -f requirements-runtime.lock requirements-build.lock
+	$(BIN)/uv pip compile pyproject.toml $(SUBSET) --extra web --extra notify --extra xlsx \
+		--output-file requirements-runtime.lock
+	$(BIN)/python -c 'import tomllib; print("setuptools", *tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+		| $(BIN)/uv pip compile - $(SUBSET) --output-file requirements-build.lock
 
 clean: ## remove .venv and everything else that is made here
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* dist

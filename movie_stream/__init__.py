@@ -25,6 +25,7 @@ Where to start reading, in this order, from the core outwards; docs/architecture
 21. console/      what commands share: how they print, and how they end
 
 Below all of it: settings.py (the settings), errors.py (the errors), masking.py (keeps passwords out of texts).
+Beside it: probe.py (the health check of a container).
 """
 
 import sys

@@ -33,6 +33,7 @@ from movie_stream.kafka.cluster import agents, client
 from movie_stream.kafka.fetch.frames import receive_in_place
 from movie_stream.kafka.fetch.transport import SESSION_TIMEOUT_MS, ChunkTransport
 from movie_stream.metrics import endpoint
+from movie_stream.metrics.health import Health
 from movie_stream.settings import Settings, load_settings
 
 logger = logging.getLogger(__name__)
@@ -211,8 +212,12 @@ class MovieStream(faust.App):
     def _serve_metrics(self) -> None:
         """Raises SettingsError."""
         if self._metrics_port is not None:
-            ask = endpoint.asked_in(asyncio.get_running_loop(), self.worker.values)
-            self._metrics.enter_context(endpoint.served(self._metrics_host, self._metrics_port, "worker", ask))
+            loop, worker = asyncio.get_running_loop(), self.worker
+            ask = endpoint.asked_in(loop, worker.values)
+            health = Health(endpoint.asked_in(loop, worker.lives), endpoint.asked_in(loop, worker.readiness))
+            self._metrics.enter_context(
+                endpoint.served(self._metrics_host, self._metrics_port, "worker", ask, health=health)
+            )
 
     def _on_rebalance_when_stopped(self) -> None:
         """Faust would close the consumer's connection, and in the wrong loop: the last commit may be under way in it.

@@ -38,6 +38,11 @@ class BrokerWatch:
         """Whether the topics were others than ours when they were looked at last."""
         self._heard_s = monotonic()
 
+    @property
+    def silence_s(self) -> float:
+        """Seconds since the broker answered."""
+        return monotonic() - self._heard_s
+
     async def until_due(self) -> None:
         """Returns when it is time to look again, and at once when the broker is found to have hung up."""
         for _ in range(round(WATCH_EVERY_S / LOOK_EVERY_S)):

@@ -38,6 +38,16 @@ class Reporter:
             self._state = state
             self._heartbeat.beat_now()
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the worker ends."""
+        return self._state == "stopping"
+
+    @property
+    def mongodb_silence_s(self) -> float:
+        """Seconds since MongoDB took a heartbeat; for ever before the first."""
+        return self._heartbeat.silence_s
+
     async def beat(self) -> None:
         """Tells MongoDB where the worker stands, for ever."""
         await self._heartbeat.beat_for_ever()

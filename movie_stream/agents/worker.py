@@ -31,7 +31,7 @@ from movie_stream.errors import LogTruncated, MovieStreamError
 from movie_stream.kafka import offsets
 from movie_stream.kafka.cluster import client
 from movie_stream.metrics.values import Values
-from movie_stream.mongo import runs
+from movie_stream.mongo import runs, workers
 from movie_stream.mongo.changed import Subscriber
 from movie_stream.runs.fingerprint import not_counted
 from movie_stream.runs.progress import ASK_EVERY_S
@@ -43,6 +43,8 @@ APPLIED_WITHIN_S: Final = 10.0
 """The longest that records which were fetched before one that cannot be read wait for their turn."""
 ALL_KNOWN_WITHIN_S: Final = 10.0
 ASK_AGAIN_S: Final = 0.5
+BROKER_SILENT_AFTER_S: Final = 30.0
+"""The watch asks the broker every few seconds, and waits some for its answer and for MongoDB's."""
 
 
 class Worker:
@@ -67,6 +69,8 @@ class Worker:
         """How long it waits for its share of the partitions before it ends; to be set before the start."""
         self.subscribers: list[Subscriber] = []
         """Told of each document that changes; to be set before the start."""
+        self._restored = False
+        """Whether the share of the partitions that the group gave, if only nothing, is ready to be counted."""
         self.commit_awaited = asyncio.Event()
         """Set once this worker has waited, for a bounded time, for the first commit of what it was given."""
 
@@ -133,6 +137,31 @@ class Worker:
             await self._alerting.tell(values)
         return values
 
+    async def lives(self) -> None:
+        """Returns, which says that the loop goes on."""
+
+    async def readiness(self) -> dict[str, str | None]:
+        """Of what this worker needs what is wrong, or None: its share of the group's partitions, restored; a broker
+        and a MongoDB that have answered lately.
+        """
+        waiting_s, reporter, watch = self._group.waiting_s, self._reporter, self._broker_watch
+        group = f"a rebalance goes on for {waiting_s:.0f} s" if waiting_s else None
+        if reporter.stopping:
+            group = "the worker ends"
+        elif group is None and not self._restored:
+            group = "its partitions are being restored"
+        away = watch.lost or watch.silence_s > BROKER_SILENT_AFTER_S
+        silence_s = reporter.mongodb_silence_s
+        return {
+            "group": group,
+            "broker": f"it has not answered for {watch.silence_s:.0f} s" if away else None,
+            "mongodb": None
+            if silence_s <= workers.SILENT_AFTER.total_seconds()
+            else "it has not answered yet"
+            if silence_s == inf
+            else f"it has not answered for {silence_s:.0f} s",
+        }
+
     def finished(self) -> dict[TP, int]:
         """Up to where everything is in a checkpoint that counts."""
         return {TP(topic, p): offset for topic, owner in self.owners.items() for p, offset in owner.finished.items()}
@@ -164,6 +193,7 @@ class Worker:
         except LogTruncated as error:  # once it is filled again, nobody would notice
             await runs.invalidate(self._connections.db, self._connections.run, self._settings.kafka_group, str(error))
             raise
+        self._restored = True
         self._reporter.rebalances += 1
         self._reporter.turned("running" if positions else "waiting for partitions")
         self._group.commit_soon()  # what the group was told last may be of another run
@@ -203,6 +233,7 @@ class Worker:
 
     async def release(self, revoked: set[TP]) -> None:
         """Flushes what is taken from us, for a bounded time, and drops its state."""
+        self._restored = False
         if not self.owners:
             return
         await asyncio.gather(
@@ -217,6 +248,7 @@ class Worker:
         """The group has no partition for us at the moment."""
         if self.owners:
             self._reporter.turned("waiting for partitions")
+            self._restored = True
         self.commit_awaited.set()
 
     async def release_all(self) -> None:

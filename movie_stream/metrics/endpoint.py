@@ -1,4 +1,4 @@
-"""Metrics over HTTP, served by a thread of their own.
+"""Metrics and health over HTTP, served by a thread of their own.
 
 Nothing is counted here: a scrape asks the process, in its own loop, for what it has counted anyway.
 """
@@ -9,19 +9,24 @@ import asyncio
 import errno
 import logging
 import socket
+import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final
+from socketserver import ThreadingMixIn
+from typing import Any, Final, TypeVar
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
+from prometheus_client import REGISTRY, CollectorRegistry, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.core import Metric as Family
 
 from movie_stream import __version__
 from movie_stream.errors import SettingsError
 from movie_stream.metrics.catalogue import BUILD, Metric, Told, told_by
+from movie_stream.metrics.health import Health, application
 from movie_stream.metrics.values import Histogram, Values
 
+Answer = TypeVar("Answer")
 logger = logging.getLogger(__name__)
 
 ANSWER_WITHIN_S: Final = 5.0
@@ -73,11 +78,11 @@ def _family(metric: Metric, values: Values) -> Family:
 
 
 def asked_in(
-    loop: asyncio.AbstractEventLoop, values: Callable[[], Coroutine[Any, Any, Values]]
-) -> Callable[[], Values]:
+    loop: asyncio.AbstractEventLoop, values: Callable[[], Coroutine[Any, Any, Answer]]
+) -> Callable[[], Answer]:
     """Asks a coroutine of that loop from any other thread. Raises TimeoutError, or RuntimeError once it is closed."""
 
-    def ask() -> Values:
+    def ask() -> Answer:
         asked = values()
         try:
             answer = asyncio.run_coroutine_threadsafe(asked, loop)
@@ -92,11 +97,36 @@ def asked_in(
     return ask
 
 
+class _Server(ThreadingMixIn, WSGIServer):
+    """A thread for each request."""
+
+    daemon_threads = True
+
+
+class _Silent(WSGIRequestHandler):
+    """Logs no requests."""
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is that of the base
+        pass
+
+
+def _listening(host: str, port: int, registry: CollectorRegistry, health: Health | None) -> WSGIServer:
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    server = type("Server", (_Server,), {"address_family": family})
+    return make_server(str(address[0]), port, application(make_wsgi_app(registry), health), server, _Silent)
+
+
 @contextmanager
 def served(
-    host: str, port: int, process: Told, ask: Callable[[], Values], registry: CollectorRegistry = REGISTRY
+    host: str,
+    port: int,
+    process: Told,
+    ask: Callable[[], Values],
+    registry: CollectorRegistry = REGISTRY,
+    health: Health | None = None,
 ) -> Iterator[int]:
-    """Serves the metrics during the block, at the port that it gives (another than `port` where that is 0).
+    """Serves the metrics, and the health if it is given, during the block, at the port that it gives (another than
+    `port` where that is 0).
 
     Raises SettingsError where that is not possible.
     """
@@ -104,9 +134,11 @@ def served(
     registry.register(collector)
     try:
         try:
-            server, thread = start_http_server(port, host, registry)
+            server = _listening(host, port, registry, health)
         except OSError as error:
             raise _worded(host, port, error) from error
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
         try:
             address = f"[{host}]" if ":" in host else host
             logger.info("metrics: http://%s:%s/metrics", address, server.server_port)

@@ -15,6 +15,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from math import inf
+from time import monotonic
 from typing import Any, Final, Literal
 
 import pymongo
@@ -125,6 +127,12 @@ class Heartbeat:
         self.id = f"{self.host}-{self.pid}-{secrets.token_hex(4)}"
         self._changed = asyncio.Event()
         self._failed = False
+        self._answered_s: float | None = None
+
+    @property
+    def silence_s(self) -> float:
+        """Seconds since MongoDB took a beat; for ever before the first."""
+        return inf if self._answered_s is None else monotonic() - self._answered_s
 
     def beat_now(self) -> None:
         """The state has changed: the next beat is due at once."""
@@ -159,6 +167,7 @@ class Heartbeat:
             self._failed = True
         else:
             self._failed = False
+            self._answered_s = monotonic()
 
     async def _write(self, collection: Collection) -> None:
         document = self._document()

@@ -20,7 +20,7 @@ MODULES: Final = {
 }
 ROOMS: Final = [PACKAGE, *sorted({path.parent for path in MODULES.values()} - {PACKAGE})]
 FLOORS: Final = (
-    {"masking", "columnar"},
+    {"masking", "columnar", "probe"},
     {"errors"},
     {"settings"},
     {"events", "console", "tables", "metrics"},

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import socket
 import threading
 import urllib.request
 from collections.abc import Callable
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,6 +21,7 @@ from movie_stream import __version__
 from movie_stream.errors import SettingsError
 from movie_stream.metrics import catalogue, endpoint
 from movie_stream.metrics.endpoint import asked_in, served
+from movie_stream.metrics.health import PATHS, Health
 from movie_stream.metrics.values import Histogram, Values
 from movie_stream.runs.progress import wait_until_counted
 from movie_stream.settings import Settings
@@ -111,6 +114,67 @@ def test_a_loop_that_is_busy_is_said(caplog: pytest.LogCaptureFixture, monkeypat
     loop.close()
 
 
+def asked(port: int, path: str, method: str = "GET") -> tuple[int, str]:
+    """The status and the body of an answer."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def test_health_stands_beside_the_metrics() -> None:
+    checks: dict[str, str | None] = {"group": None, "mongodb": None}
+    health = Health(lambda: None, lambda: checks)
+    with served("127.0.0.1", 0, "worker", figures, CollectorRegistry(), health) as port:
+        assert asked(port, "/health/live") == (200, '{"status": "ok"}')
+        assert asked(port, "/health/ready")[0] == 200
+        checks["mongodb"] = "it has not answered for 20 s"
+        status, body = asked(port, "/health/ready")
+        assert (status, json.loads(body)) == (
+            503,
+            {
+                "status": "failing",
+                "checks": {
+                    "group": {"status": "ok", "detail": None},
+                    "mongodb": {"status": "fail", "detail": "it has not answered for 20 s"},
+                },
+            },
+        )
+        assert asked(port, "/health/live", "HEAD") == (200, "")
+        assert asked(port, "/health/live", "POST")[0] == 405
+        status, body = asked(port, "/")
+        assert status == 404
+        assert "/metrics, /health/live, /health/ready" in body
+        assert "movie_stream_events_total 12.0" in asked(port, "/metrics")[1]
+
+
+def test_without_health_there_are_only_metrics() -> None:
+    with served("127.0.0.1", 0, "worker", figures, CollectorRegistry()) as port:
+        assert asked(port, "/health/ready")[0] == 404
+        assert asked(port, "/metrics")[0] == 200
+
+
+def test_a_loop_that_does_not_answer_is_neither_live_nor_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint, "ANSWER_WITHIN_S", 0.01)
+    loop = asyncio.new_event_loop()  # which nobody runs
+
+    async def never() -> NoReturn:
+        raise AssertionError
+
+    health = Health(asked_in(loop, never), asked_in(loop, never))
+    with served("127.0.0.1", 0, "worker", figures, CollectorRegistry(), health) as port:
+        for path in PATHS:
+            assert asked(port, path) == (
+                503,
+                '{"status": "failing", "detail": "the worker does not answer: TimeoutError"}',
+            )
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+
+
 def test_a_port_that_is_taken_and_a_host_that_is_not_ours_are_named() -> None:
     registry = CollectorRegistry()
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -133,6 +197,11 @@ def test_a_worker_serves_its_metrics(settings: Settings, tmp_path: Path) -> None
         asyncio.run(asyncio.wait_for(wait_until_counted(settings), PATIENCE_S))
         match = re.search(r"metrics: (http://127\.0\.0\.1:(\d+)/metrics)", log.read_text())
         assert match is not None
+        assert json.loads(asked(int(match[2]), "/health/ready")[1]) == {
+            "status": "ok",
+            "checks": {key: {"status": "ok", "detail": None} for key in ("group", "broker", "mongodb")},
+        }
+        assert asked(int(match[2]), "/health/live")[0] == 200
         with urllib.request.urlopen(match[1], timeout=10) as page:
             text = page.read().decode()
         for words in ("movie_stream_events_total 500.0", "process_cpu_seconds_total", "movie_stream_documents_total "):

@@ -1,0 +1,62 @@
+"""The health of a worker over HTTP: whether its loop answers, and whether what it needs is there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+PATHS: Final = ("/health/live", "/health/ready")
+WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+Checks = Mapping[str, str | None]
+"""Of each thing that is needed what is wrong with it, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Asks a process how it is; both are called in the thread of a request, and raise TimeoutError or RuntimeError
+    where its loop does not answer.
+    """
+
+    live: Callable[[], object]
+    ready: Callable[[], Checks]
+
+    def answer(self, path: str) -> tuple[str, dict[str, Any]]:
+        """The status and the content for one of PATHS, in the words of `movie-stream serve`."""
+        try:
+            if path == PATHS[0]:
+                self.live()
+                return "200 OK", {"status": "ok"}
+            checks = self.ready()
+        except (TimeoutError, RuntimeError) as error:  # it is busy for long, or it stops
+            detail = f"the worker does not answer: {str(error) or type(error).__name__}"
+            return "503 Service Unavailable", {"status": "failing", "detail": detail}
+        failing = any(wrong is not None for wrong in checks.values())
+        said = {name: {"status": "ok" if wrong is None else "fail", "detail": wrong} for name, wrong in checks.items()}
+        content = {"status": "failing" if failing else "ok", "checks": said}
+        return "503 Service Unavailable" if failing else "200 OK", content
+
+
+def application(metrics: WSGIApplication, health: Health | None) -> WSGIApplication:
+    """The metrics at /metrics, and the health, if there is any to tell, at PATHS; nothing elsewhere."""
+    paths = ("/metrics", *(PATHS if health is not None else ()))
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if path == "/metrics":
+            return metrics(environ, start_response)
+        allowed = environ.get("REQUEST_METHOD") in ("GET", "HEAD")
+        if health is None or path not in PATHS:
+            status, content = "404 Not Found", {"detail": f"expected one of {', '.join(paths)}"}
+        elif not allowed:
+            status, content = "405 Method Not Allowed", {"detail": "expected GET or HEAD"}
+        else:
+            status, content = health.answer(path)
+        body = json.dumps(content).encode()
+        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+        headers += [("Cache-Control", "no-store")] + ([] if status[:3] != "405" else [("Allow", "GET, HEAD")])
+        start_response(status, headers)
+        return [body] if environ.get("REQUEST_METHOD") != "HEAD" else []
+
+    return answer

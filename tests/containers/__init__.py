@@ -1,0 +1,1 @@
+"""compose.yaml on a real Docker engine; run by make containers."""
