@@ -27,7 +27,7 @@ def test_the_image_has_the_versions_that_the_tests_ran_with() -> None:
     tested = pins("requirements.lock")
     assert len(pins(LOCKS[0])) > 50
     assert pins(LOCKS[0]) <= tested
-    assert {name for name, _ in pins(LOCKS[1]) - tested} == {"setuptools"}, "make them anew with: make lock"
+    assert pins(LOCKS[1]) <= tested, "make them anew with: make lock"
 
 
 @pytest.mark.parametrize("name", LOCKS)
