@@ -139,9 +139,15 @@ class Evaluator:
         else:
             quiet = quiet_sources(published.watermarks, self._stillness, self.topics, workers, self.idle, now_s)
         idle_ms = int(self.idle / timedelta(milliseconds=1))
-        now_ms = None if at_the_end else timestamp_ms_of(self.store.lease.now) - idle_ms
+        clock_ms = self.store.now_ms
         until_ms = complete_until(
-            published.watermarks, self.topics.sources, self.topics.targets, quiet, now_ms, published.moved_ms
+            published.watermarks,
+            self.topics.sources,
+            self.topics.targets,
+            quiet,
+            None if at_the_end else clock_ms - idle_ms,
+            published.moved_ms,
+            clock_ms,  # also at the end: a window that is not over by then is for the next worker
         )
         if not at_the_end:
             await self._say_what_holds_it_up(published, workers, quiet, until_ms)

@@ -94,6 +94,7 @@ async def _try(
             return _Tried(None, None, ())
         begin = max(first, timestamp_ms_of(since) if since else first)
         begin -= begin % rule.window_ms
+        last = min(last, timestamp_ms_of(datetime.now(UTC)))  # views may be dated ahead
         end = min(last, timestamp_ms_of(until) if until else last)
         end = max(end - end % rule.window_ms, begin)
         evaluation, streaks = Evaluation(rule, begin), list[Streak]()

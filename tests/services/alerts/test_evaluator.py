@@ -325,6 +325,24 @@ async def test_silence_is_told_by_the_clock_while_all_is_counted(
         assert alerts == []
 
 
+@pytest.mark.parametrize("at_the_end", [False, True])
+async def test_a_view_dated_ahead_makes_no_silence_of_minutes_to_come(db: Database, at_the_end: bool) -> None:
+    """Views of this hour, and one of the hour after the next, which came now."""
+    publisher, now_ms = Publisher(db), timestamp_ms_of(datetime.now(UTC))
+    now_ms -= now_ms % HOUR_MS
+    hour = (now_ms - START_MS) // HOUR_MS
+    for at in (hour - 1, hour, hour + 3):
+        await publisher.publish(at, 4)
+    silence = (Rule("silence", "silence", Beyond("below", 1.0), ALL, HOUR_MS, 1, wait_ms=0),)
+    of = Evaluator(Store(db, RUN, "me"), Reader(db, RUN), silence, TOPICS, timedelta())
+    done = await of.step([reported(0)], at_the_end=at_the_end)
+    assert done is not None
+    assert done.until_ms <= timestamp_ms_of(datetime.now(UTC))
+    assert of.store.evaluated_until is not None
+    assert of.store.evaluated_until <= datetime.now(UTC)
+    assert await db["alerts"].find().to_list(None) == []
+
+
 def rows_of_quality(by_hour: Mapping[int, Mapping[int, tuple[int, int]]]) -> list[dict[str, Any]]:
     """Documents of `data_quality` of partitions and hours, with so many records, of which so many are bad."""
     counts = dict.fromkeys(quality_fields(), Int64(0))
