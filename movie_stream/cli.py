@@ -486,7 +486,7 @@ def try_rule(
 def list_alerts(
     only_open: Annotated[bool, typer.Option("--open", help="Only those that last.")] = False,
     withdrawn: Annotated[
-        bool, typer.Option("--withdrawn", help="Also those that views which came later have undone.")
+        bool, typer.Option("--withdrawn", help="Also those that later views, or a change of the rules, have undone.")
     ] = False,
     rule: Annotated[str | None, typer.Option("--rule", help="Only of this rule.", show_default=False)] = None,
     since: options.Since = None,

@@ -3,7 +3,7 @@
 1. it says up to when it is going to evaluate (completeness.py tells why)
 2. it reads the figures of each rule, window after window, and finds the alerts that follow
 3. what differs from what is stored is written: alerts that are new, that last longer, that have ended; and alerts that
-   follow no more, since views came later, are withdrawn
+   follow no more, by views that came later or another rule, are withdrawn
 4. it notes how far each rule is, and removes the markers of what it has evaluated again
 
 Cut off anywhere, the next one does it again from the last note, and finds the same.

@@ -32,7 +32,8 @@ _THREADS: Final = 8
 _REMEMBERED: Final = 10_000
 """Messages of which it is known where they have arrived."""
 _RETRY_AFTER_AT_MOST_S: Final = 3_600.0
-_VERBS: Final = {"started": "alert", "ended": "alert has ended", "withdrawn": "alert is withdrawn, views came later"}
+_WITHDRAWN: Final = "alert is withdrawn, views that came later or a change of the rules undo it"
+_VERBS: Final = {"started": "alert", "ended": "alert has ended", "withdrawn": _WITHDRAWN}
 
 
 class NotSent(Exception):

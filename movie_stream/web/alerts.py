@@ -90,7 +90,7 @@ def _rule(text: str) -> str:
 _STATE: Final = Parameter(
     "state",
     f"one or several of {', '.join(STATES)}, with commas between",
-    "Only alerts that are so; a withdrawn one follows no more, since views came later.",
+    "Only alerts that are so; a withdrawn one follows no more: views came later, or the rules were changed.",
     {"type": "string", "pattern": f"^({'|'.join(STATES)})(,({'|'.join(STATES)})){{0,2}}$"},
     _states,
     longest=32,

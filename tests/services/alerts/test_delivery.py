@@ -23,7 +23,7 @@ from movie_stream.alerts.outbox import Message, Outbox
 from movie_stream.alerts.receivers import Apprise, Log, Receiver, Webhook
 from movie_stream.alerts.rule_file import parsed
 from movie_stream.alerts.rules import Beyond, Rule
-from movie_stream.alerts.sending import NotSent, Sender
+from movie_stream.alerts.sending import NotSent, Sender, line_of
 from movie_stream.alerts.store import Store
 from movie_stream.alerts.wording import body_of
 from movie_stream.events.moment import timestamp_ms_of
@@ -311,6 +311,11 @@ async def test_the_log_has_a_line(db: Database, caplog: pytest.LogCaptureFixture
     await fill(db, of)
     await deliver_all(db, Log("log"))
     assert "alert, warning, busy: Drama: 12 views in 1 h from" in caplog.text
+
+
+def test_what_is_withdrawn_is_not_said_to_be_so_by_later_views_alone() -> None:
+    message = Message("m", "a", "log", 2, "withdrawn", alert(rule()), NOW, 1)
+    assert line_of(message).startswith("alert is withdrawn, views that came later or a change of the rules undo it, ")
 
 
 def test_pauses_grow_up_to_an_hour() -> None:
