@@ -37,11 +37,13 @@ _VERBS: Final = {"started": "alert", "ended": "alert has ended", "withdrawn": _W
 
 
 class NotSent(Exception):
-    """A message did not arrive: the reason, and when the receiver wants it again, if it says so."""
+    """A message did not arrive: the reason, when the receiver wants it again, if it says so, and whether it has arrived
+    at a part of what the receiver stands for.
+    """
 
-    def __init__(self, reason: str, after_s: float = 0.0) -> None:
+    def __init__(self, reason: str, after_s: float = 0.0, *, partly: bool = False) -> None:
         super().__init__(masked(printable(" ".join(reason.split())))[:500])
-        self.after_s = after_s
+        self.after_s, self.partly = after_s, partly
 
 
 class AppriseMissing(MovieStreamError):
@@ -123,12 +125,15 @@ class Sender:
             async with asyncio.timeout(receiver.within_s):
                 outcomes = dict(zip(missing, await asyncio.gather(*told), strict=True))
         except TimeoutError as error:
-            raise NotSent(f"no answer within {receiver.within_s:g} s") from error
+            raise NotSent(f"no answer within {receiver.within_s:g} s", partly=bool(arrived)) from error
         self._say_which_are_unknown(receiver, [url for url, of in outcomes.items() if of == "unknown"])
         failed = [url for url, of in outcomes.items() if of == "failed"]
         if failed:
             said = "its own lines in the log say why"
-            raise NotSent(f"apprise could not send it to all of its URLs: {_which(receiver, failed)}; {said}")
+            raise NotSent(
+                f"apprise could not send it to all of its URLs: {_which(receiver, failed)}; {said}",
+                partly=bool(arrived),
+            )
         if not arrived:
             raise NotSent("apprise can send to none of its URLs; see which with: movie-stream alerts check")
         del self._arrived[message.id]

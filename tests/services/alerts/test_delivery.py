@@ -33,7 +33,7 @@ from movie_stream.metrics.values import Values
 from movie_stream.mongo.client import Database, opened
 from movie_stream.mongo.schema import ensure
 from movie_stream.settings import Settings
-from tests.support.webhook_receiver import Behaviour, receiving
+from tests.support.webhook_receiver import Behaviour, WebhookReceiver, receiving
 
 RUN = 7
 RULE = '[[rule]]\nname = "busy"\nkind = "silence"\nwindow = "1 h"\n'
@@ -189,6 +189,94 @@ async def test_a_later_message_waits_for_the_earlier_one(db: Database) -> None:
         assert [one.json["transition"] for one in receiver.received] == ["started", "started", "ended"]
 
 
+def subjects(receiver: WebhookReceiver) -> list[str]:
+    return [one.json["alert"]["subject"] for one in receiver.received]
+
+
+async def due_later(db: Database, *names: str) -> None:
+    """As after many attempts that failed."""
+    fields = {"due": datetime.now(UTC) + timedelta(hours=1), "attempts": 12, "error": "it answers 500"}
+    await db["_deliveries"].update_many({"message.subject": {"$in": names}}, {"$set": fields})
+
+
+async def test_what_waits_is_due_once_its_receiver_takes_messages_again(db: Database) -> None:
+    of = rule("webhook.ops")
+    async with receiving() as receiver:
+        ops = Webhook("webhook.ops", url=receiver.url)
+        await stored(db, alert(of, 3, subject="b"), alert(of, 4, subject="a"), alert(of, 5, subject="first"))
+        await fill(db, of)
+        await due_later(db, "a", "b")
+        await deliver_all(db, ops)
+        assert subjects(receiver) == ["first", "a", "b"]
+    assert await outbox(db).waiting() == 0
+
+
+async def test_a_message_that_is_never_taken_is_not_tried_whenever_another_one_arrives(db: Database) -> None:
+    of = rule("webhook.ops")
+    async with receiving() as receiver:
+        ops = Webhook("webhook.ops", url=receiver.url)
+        await stored(db, *(alert(of, subject=f"s{n}") for n in range(8)))
+        await fill(db, of)
+        await due_later(db, "s0")
+        receiver.next = ["takes", "fails"]
+        await deliver_all(db, ops)
+        assert subjects(receiver)[:2] == ["s1", "s0"], "as nobody knows at the start, it is tried once"
+        assert sorted(subjects(receiver)) == sorted(f"s{n}" for n in range(8))
+    [waits] = await db["_deliveries"].find({"done": None}).to_list(None)
+    assert waits["attempts"] == 13
+    assert waits["due"] > datetime.now(UTC)
+
+
+async def test_a_receiver_that_is_away_is_asked_with_one_message_and_then_gets_all(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier_module, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(courier_module, "AWAY_AT_MOST_S", 1_000.0)
+    of, asked = rule("webhook.ops"), asyncio.Event()
+    async with receiving() as receiver:
+        receiver.behaviour = "never answers"
+        ops = Webhook("webhook.ops", within_s=0.1, url=receiver.url)
+        await stored(db, *(alert(of, subject=f"s{n}") for n in range(5)))
+        await fill(db, of)
+        deliveries = courier(db, ops)
+        standing, looks = deliveries._standings["webhook.ops"], 0
+
+        def may() -> bool:
+            nonlocal looks
+            looks += standing.away
+            if looks > 5:
+                asked.set()
+            return True
+
+        monkeypatch.setattr(deliveries, "_may", may)
+        task = asyncio.create_task(deliveries.run())
+        try:
+            async with asyncio.timeout(30):
+                await asked.wait()
+                assert len(receiver.received) == 1, "the others wait, and cost no time"
+                receiver.behaviour = "takes"
+                standing.away_until_s = float("-inf")  # time passes
+                while await outbox(db).waiting():  # noqa: ASYNC110 - MongoDB tells nobody
+                    await asyncio.sleep(0.01)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        assert sorted(subjects(receiver)[1:]) == [f"s{n}" for n in range(5)]
+
+
+async def test_what_waits_too_long_is_given_up_with_the_one_that_was_tried(db: Database) -> None:
+    of = rule("webhook.ops")
+    async with receiving() as receiver:
+        receiver.behaviour = "fails"
+        ops = Webhook("webhook.ops", retry_for_ms=60_000, url=receiver.url)
+        await stored(db, *(alert(of, subject=f"s{n}") for n in range(5)))
+        await fill(db, of)
+        await db["_deliveries"].update_many({}, {"$set": {"created": NOW - timedelta(days=1)}})
+        await deliver_all(db, ops)
+        assert len(receiver.received) == 1
+    assert await outbox(db).waiting() == 0
+
+
 async def test_two_processes_do_not_send_it_twice(db: Database) -> None:
     of = rule("webhook.ops")
     async with receiving() as receiver:
@@ -288,6 +376,7 @@ async def test_a_url_that_is_wrong_or_away_keeps_a_message_from_no_other(
         async with Sender() as sender:
             for _ in range(3):
                 assert await deliveries.deliver(sender, team)
+                assert not deliveries._standings[team.name].away, "one of its services takes messages"
                 await due_now(db)
         assert await outbox(db).waiting() == 0
         assert (len(good.received), len(away.received)) == (1, 3)
