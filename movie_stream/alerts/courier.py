@@ -22,7 +22,7 @@ from pymongo.errors import PyMongoError
 
 from movie_stream.alerts.outbox import Message, Outbox
 from movie_stream.alerts.receivers import Receiver
-from movie_stream.alerts.sending import NotSent, Sender
+from movie_stream.alerts.sending import NotSent, Origin, Sender
 from movie_stream.metrics import catalogue
 from movie_stream.metrics.values import Values
 
@@ -89,15 +89,17 @@ class Standing:
 class Courier:
     """Delivers what the outbox has, while `may` says that it is this process' turn."""
 
-    def __init__(self, outbox: Outbox, receivers: Mapping[str, Receiver], may: Callable[[], bool]) -> None:
-        self._outbox, self._receivers, self._may = outbox, receivers, may
+    def __init__(
+        self, outbox: Outbox, receivers: Mapping[str, Receiver], may: Callable[[], bool], origin: Origin
+    ) -> None:
+        self._outbox, self._receivers, self._may, self._origin = outbox, receivers, may, origin
         self._standings = {name: Standing() for name in receivers}
         self._ended = Counter[tuple[str, str]]()
         """By receiver, what became of its messages."""
 
     async def run(self) -> None:
         """Delivers for ever."""
-        async with Sender() as sender:
+        async with Sender(self._origin) as sender:
             await asyncio.gather(*(self._serve(sender, receiver) for receiver in self._receivers.values()))
 
     async def _serve(self, sender: Sender, receiver: Receiver) -> None:
@@ -121,7 +123,7 @@ class Courier:
 
     async def deliver_what_is_new(self) -> None:
         """Tries each message that is due, once; no more of a receiver that does not take several in a row."""
-        async with Sender() as sender:
+        async with Sender(self._origin) as sender:
             await asyncio.gather(*(self._try_all(sender, receiver) for receiver in self._receivers.values()))
 
     async def _try_all(self, sender: Sender, receiver: Receiver) -> None:

@@ -18,7 +18,7 @@ from movie_stream.alerts.outbox import Message
 from movie_stream.alerts.quality import light_by
 from movie_stream.alerts.rule_file import RuleFile
 from movie_stream.alerts.rules import Rule
-from movie_stream.alerts.sending import NotSent, Sender, insist_on_libraries
+from movie_stream.alerts.sending import NotSent, Origin, Sender, insist_on_libraries
 from movie_stream.alerts.wording import body_of
 from movie_stream.commands.alerts.in_words import rule_in_words
 from movie_stream.commands.alerts.list import TIME, time_of
@@ -74,7 +74,7 @@ def try_rule(
         names = ", ".join(rule.name for rule in rules.rules)
         raise UsageError(argument="RULE", expected=f"one of {names}", got=name)
     if deliver:
-        return asyncio.run(_deliver(rules, rule))
+        return asyncio.run(_deliver(rules, rule, Origin.of(settings)))
     begin, end = time_of("--since", since), time_of("--until", until)
     if begin and end and begin >= end:
         raise UsageError(argument="--until", expected=f"a time after --since {since}", got=until)
@@ -130,7 +130,7 @@ def _between(since: datetime, until: datetime) -> str:
     return f"{since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC"
 
 
-async def _deliver(rules: RuleFile, rule: Rule) -> int:
+async def _deliver(rules: RuleFile, rule: Rule, origin: Origin) -> int:
     """Sends one message that says it is a test to each receiver of the rule."""
     insist_on_libraries(rules.receivers)
     now = datetime.now(UTC)
@@ -138,7 +138,7 @@ async def _deliver(rules: RuleFile, rule: Rule) -> int:
     body = body_of(rule, Streak("test", at, rule.in_a_row, 0.0, at, 0.0, 0.0))
     body["text"] = "this is a test by movie-stream alerts test --deliver; nothing has happened"
     console, failed = Console(width=80, highlight=False, soft_wrap=True), False
-    async with Sender() as sender:
+    async with Sender(origin) as sender:
         for name in rule.to:
             message = Message(f"test|{at}", f"test|{at}", name, 1, "started", body, now, 1)
             try:

@@ -10,9 +10,11 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 import pytest
 
 from movie_stream.alerts import courier as courier_module
@@ -23,7 +25,7 @@ from movie_stream.alerts.outbox import Message, Outbox
 from movie_stream.alerts.receivers import Apprise, Log, Receiver, Webhook
 from movie_stream.alerts.rule_file import parsed
 from movie_stream.alerts.rules import Beyond, Rule
-from movie_stream.alerts.sending import NotSent, Sender, line_of
+from movie_stream.alerts.sending import NotSent, Origin, Sender, key_of, line_of, payload_of
 from movie_stream.alerts.store import Store
 from movie_stream.alerts.wording import body_of
 from movie_stream.events.moment import timestamp_ms_of
@@ -36,6 +38,7 @@ from movie_stream.settings import Settings
 from tests.support.webhook_receiver import Behaviour, WebhookReceiver, receiving
 
 RUN = 7
+ORIGIN = Origin("movies", "views", "group")
 RULE = '[[rule]]\nname = "busy"\nkind = "silence"\nwindow = "1 h"\n'
 NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 NOW_MS = timestamp_ms_of(NOW)
@@ -76,7 +79,7 @@ async def fill(db: Database, *rules: Rule) -> int:
 
 
 def courier(db: Database, *receivers: Receiver) -> Courier:
-    return Courier(outbox(db), {of.name: of for of in receivers}, lambda: True)
+    return Courier(outbox(db), {of.name: of for of in receivers}, lambda: True, ORIGIN)
 
 
 async def deliver_all(db: Database, *receivers: Receiver) -> None:
@@ -284,7 +287,7 @@ async def test_two_processes_do_not_send_it_twice(db: Database) -> None:
         await stored(db, *(alert(of, subject=f"genre{n}") for n in range(20)))
         assert await fill(db, of) == 20
         one, other = courier(db, ops), courier(db, ops)
-        async with Sender() as sender:
+        async with Sender(ORIGIN) as sender:
             while await one.deliver(sender, ops) | await other.deliver(sender, ops):
                 pass
         assert sorted(of.json["alert"]["subject"] for of in receiver.received) == sorted(f"genre{n}" for n in range(20))
@@ -373,7 +376,7 @@ async def test_a_url_that_is_wrong_or_away_keeps_a_message_from_no_other(
         await stored(db, alert(of))
         await fill(db, of)
         deliveries = courier(db, team)
-        async with Sender() as sender:
+        async with Sender(ORIGIN) as sender:
             for _ in range(3):
                 assert await deliveries.deliver(sender, team)
                 assert not deliveries._standings[team.name].away, "one of its services takes messages"
@@ -388,7 +391,7 @@ async def test_a_url_that_is_wrong_or_away_keeps_a_message_from_no_other(
 @pytest.mark.filterwarnings("ignore:'imghdr':DeprecationWarning")
 async def test_a_receiver_without_any_url_that_can_be_used_takes_nothing() -> None:
     message = Message("m", "a", "apprise.team", 1, "started", alert(rule()), NOW, 1)
-    async with Sender() as sender:
+    async with Sender(ORIGIN) as sender:
         with pytest.raises(NotSent, match="can send to none of its URLs"):
             await sender.send(Apprise("apprise.team", within_s=30.0, urls=("mailtoz://x",)), message)
 
@@ -405,6 +408,15 @@ async def test_the_log_has_a_line(db: Database, caplog: pytest.LogCaptureFixture
 def test_what_is_withdrawn_is_not_said_to_be_so_by_later_views_alone() -> None:
     message = Message("m", "a", "log", 2, "withdrawn", alert(rule()), NOW, 1)
     assert line_of(message).startswith("alert is withdrawn, views that came later or a change of the rules undo it, ")
+
+
+def test_installations_with_the_same_rules_are_told_apart() -> None:
+    message = Message("m", "busy|drama|2024-10-31T14:00:00Z", "webhook.ops", 1, "started", alert(rule()), NOW, 1)
+    origins = [ORIGIN, Origin("staging", "views", "group"), Origin("movies", "other", "group"), Origin("mo", "v", "g")]
+    assert len({key_of(message, origin) for origin in origins}) == 4
+    assert key_of(message, ORIGIN) == key_of(replace(message, attempts=2), ORIGIN)
+    said = orjson.loads(payload_of(message, ORIGIN))
+    assert said["source"] == {"database": "movies", "topic": "views", "group": "group"}
 
 
 def test_pauses_grow_up_to_an_hour() -> None:
@@ -505,7 +517,7 @@ async def test_services_that_do_not_answer_fill_only_threads_of_their_own(monkey
     pool = ThreadPoolExecutor(1)
     asyncio.get_running_loop().set_default_executor(pool)
     try:
-        async with Sender() as sender:
+        async with Sender(ORIGIN) as sender:
             for _ in range(3):
                 with pytest.raises(NotSent, match=r"no answer within 0.01 s"):
                     await sender.send(team, message)
