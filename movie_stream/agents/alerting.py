@@ -74,6 +74,8 @@ class Alerting:
             settings.alerts_idle,
         )
         insist_on_libraries(rules.receivers)
+        if not rules.rules:
+            logger.info("ALERTS_FILE has no rules: nothing is evaluated for alerts")
         self._outbox = Outbox(self._db, context.run_number, rules.rules, rules.deliver_within_ms)
         self._fingerprint = rules.fingerprint
         self._failures = 0

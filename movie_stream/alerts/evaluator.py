@@ -156,7 +156,7 @@ class Evaluator:
                 self._got_on_s = now_s
             return None
         self._leisure = 0.0 if at_the_end else LEISURE
-        await self.store.begin(max(until_ms - min(rule.wait_ms for rule in self.rules), 0))  # 1
+        await self.store.begin(max(until_ms - min((rule.wait_ms for rule in self.rules), default=0), 0))  # 1
         done = Pass(until_ms)
         for rule in self.rules:
             try:

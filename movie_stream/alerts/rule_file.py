@@ -70,7 +70,8 @@ def _of(file: TomlFile, name: str, environment: Mapping[str, str], knows: Knows 
     receivers = read_receivers(reading, file.values, environment, knows)
     expected = expectations.read(reading, top.get(QUALITY, {}))
     delivery = reading.values(top.get("delivery", {}), ("delivery",), _DELIVERY)
-    rules = _rules(reading, top["rule"], receivers, _declared(file.values)) if "rule" in top else ()
+    none = "rule" not in top or ("rule" not in file.values and QUALITY in file.values)  # what the page shows is enough
+    rules = () if none else _rules(reading, top["rule"], receivers, _declared(file.values))
     if reading.mistakes or expected is None:
         raise RulesRefused(path=name, mistakes=sorted(reading.mistakes, key=lambda mistake: mistake.line))
     quality = file.values.get(QUALITY)
@@ -84,7 +85,7 @@ def _rules(
         reading.wrong(("rule",), f"rule: expected tables [[rule]], got {keys.kind_of(tables)}; write [[rule]] twice")
         return ()
     if not tables:
-        reading.wrong((), "expected at least one table [[rule]], got none")
+        reading.wrong((), f"expected at least one table [[rule]], or [{QUALITY}], got none")
     if len(tables) > _MOST_RULES:
         reading.wrong(("rule", _MOST_RULES), f"expected at most {_MOST_RULES:,} tables [[rule]], got {len(tables):,}")
         return ()

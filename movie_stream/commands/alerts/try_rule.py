@@ -72,7 +72,7 @@ def try_rule(
     rule = rules.rule(name)
     if rule is None:
         names = ", ".join(rule.name for rule in rules.rules)
-        raise UsageError(argument="RULE", expected=f"one of {names}", got=name)
+        raise UsageError(argument="RULE", expected=f"one of {names}" if names else "a file with rules", got=name)
     if deliver:
         return asyncio.run(_deliver(rules, rule, Origin.of(settings)))
     begin, end = time_of("--since", since), time_of("--until", until)

@@ -34,7 +34,10 @@ async def look_at_alerts(settings: Settings, findings: Findings) -> None:
         return
     file = load(settings)
     insist_on_libraries(file.receivers)
-    findings.add("ok", f"{settings.alerts_file}: rules: {len(file.rules)}, receivers: {', '.join(file.receivers)}")
+    none = "" if file.rules else " (nothing is evaluated)"
+    findings.add(
+        "ok", f"{settings.alerts_file}: rules: {len(file.rules)}{none}, receivers: {', '.join(file.receivers)}"
+    )
     _same_rules(findings, seen, file)
     _standing(findings, seen, reached)
 

@@ -233,6 +233,19 @@ async def test_a_rule_that_changes_or_goes(db: Database) -> None:
     assert await db["alerts"].count_documents({"rule": "busy", "state": "withdrawn"}) == 1
 
 
+async def test_without_rules_nothing_is_evaluated_and_old_alerts_are_withdrawn(db: Database) -> None:
+    publisher = Publisher(db)
+    for hour in range(3):
+        await publisher.publish(hour, 9)
+    first = evaluator(db, "first")
+    await settle(first)
+    assert await found(db)
+    await first.store.release()
+    without = Evaluator(Store(db, RUN, "second"), Reader(db, RUN), (), TOPICS, timedelta(minutes=1))
+    await settle(without)
+    assert await found(db) == []
+
+
 async def test_nothing_is_written_without_need(db: Database) -> None:
     publisher = Publisher(db)
     for hour in range(8):

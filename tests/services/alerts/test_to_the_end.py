@@ -138,6 +138,8 @@ def test_check_says_each_mistake_in_a_line_of_its_own(settings: Settings, tmp_pa
     assert "1 rule, receivers: log, webhook.ops; all is right." in succeed(
         settings, "alerts", "check", str(file), OPS_URL="http://x", OPS_SECRET="s"
     )
+    file.write_text("[quality]\nrecords_per_hour = 10\n")
+    assert "no rules, so that nothing is evaluated" in succeed(settings, "alerts", "check", str(file))
     unset = command(settings, "alerts", "check")
     assert unset.returncode == 2
     assert "ALERTS_FILE is not set" in unset.stderr

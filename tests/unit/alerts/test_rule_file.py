@@ -104,7 +104,9 @@ RULE = '[[rule]]\nname = "r"\nkind = "views"\nwindow = "1 h"\n'
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        ("", 1, "expected at least one table [[rule]], got none"),
+        ("", 1, "expected at least one table [[rule]], or [quality], got none"),
+        ("rule = []\n[quality]\n", 1, "expected at least one table [[rule]], or [quality], got none"),
+        ('[delivery]\ndeliver_within = "1 h"', 1, "expected at least one table [[rule]], or [quality], got none"),
         ("[[rule]]\nname = ", 2, "no TOML: Invalid value"),
         ('[[rule]\nname = "r"', 1, "no TOML"),
         (RULE + "above = 1\nabove = 2", 6, "no TOML: Cannot overwrite a value"),
@@ -239,6 +241,13 @@ def test_whatever_is_changed_is_a_good_file_or_refused_in_one_line(data: st.Data
     if refused is not None:
         assert "\n" not in str(refused)
         assert all(1 <= mistake.line <= len(lines) for mistake in refused.mistakes)
+
+
+def test_a_file_with_the_quality_alone_has_no_rules() -> None:
+    file = read("[quality]\nrecords_per_hour = 10\n")
+    assert (file.rules, file.quality) == ((), {"records_per_hour": 10})
+    assert file.fingerprint, "which tells it from none"
+    assert mistakes("[quality]\nrecord_per_hour = 10\n")[0][0] == 2
 
 
 def test_other_expectations_are_another_rule() -> None:
