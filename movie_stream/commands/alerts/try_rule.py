@@ -21,7 +21,7 @@ from movie_stream.alerts.rules import Rule
 from movie_stream.alerts.sending import NotSent, Origin, Sender, insist_on_libraries
 from movie_stream.alerts.wording import body_of
 from movie_stream.commands.alerts.in_words import rule_in_words
-from movie_stream.commands.alerts.list import TIME, time_of
+from movie_stream.commands.alerts.list import TIME, row_of, time_of
 from movie_stream.commands.show import table as show_table
 from movie_stream.commands.show.answer import Answer, Column, Table
 from movie_stream.commands.show.table import printed
@@ -106,7 +106,7 @@ async def _try(
 
 
 def _answer(rule: Rule, tried: _Tried) -> Answer:
-    rows = [{**alert, "shown": alert["label"] or alert["subject"]} for alert in tried.alerts]
+    rows = [row_of(alert) for alert in tried.alerts]
     if tried.since is None or tried.until is None:
         nothing = "There are no figures yet that this rule looks at."
     else:
