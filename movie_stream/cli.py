@@ -464,8 +464,8 @@ def check_alerts(file: options.RulesFile = None) -> None:
 def try_rule(
     rule: options.RuleName,
     file: options.RulesFileOption = None,
-    since: options.Since = None,
-    until: options.Until = None,
+    since: options.TriedSince = None,
+    until: options.TriedUntil = None,
     deliver: options.Deliver = False,
 ) -> None:
     """Say which alerts a rule would give of what stands in MongoDB. Nothing is written, and nobody is told.
@@ -481,14 +481,19 @@ def try_rule(
 
 @alerts.command(
     name="list",
-    epilog=_examples("movie-stream alerts list", "movie-stream alerts list --open", "movie-stream alerts list --json"),
+    epilog=_examples(
+        "movie-stream alerts list",
+        "movie-stream alerts list --open --severity critical",
+        "movie-stream alerts list --json",
+    ),
 )
 def list_alerts(
     only_open: Annotated[bool, typer.Option("--open", help="Only those that last.")] = False,
     withdrawn: Annotated[
-        bool, typer.Option("--withdrawn", help="Also those that views which came later have undone.")
+        bool, typer.Option("--withdrawn", help="Also those that later views, or a change of the rules, have undone.")
     ] = False,
     rule: Annotated[str | None, typer.Option("--rule", help="Only of this rule.", show_default=False)] = None,
+    severity: options.Severity = None,
     since: options.Since = None,
     until: options.Until = None,
     limit: Annotated[int, typer.Option("--limit", "-n", help="How many at most.")] = 20,
@@ -500,7 +505,7 @@ def list_alerts(
     from movie_stream.commands.alerts.list import list_alerts as run
     from movie_stream.settings import load_settings
 
-    choice = Choice(only_open, withdrawn, rule, since, until, limit)
+    choice = Choice(only_open, withdrawn, rule, since, until, limit, severity)
     _end(run(load_settings(), choice, json=as_json, csv=as_csv))
 
 

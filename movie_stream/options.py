@@ -492,4 +492,26 @@ RulesFileOption = Annotated[
     typer.Option("--file", "-f", help="A file with rules (TOML); without it ALERTS_FILE.", show_default=False),
 ]
 RuleName = Annotated[str, typer.Argument(metavar="RULE", help="The name of a rule.", show_default=False)]
+TriedSince = Annotated[
+    str | None,
+    typer.Option(
+        "--since",
+        metavar="TIME|AGO",
+        help="From the rule's window on that this time (UTC) is in, or so long ago: 30min, 2h, 3d.",
+        show_default=False,
+    ),
+]
+TriedUntil = Annotated[
+    str | None,
+    typer.Option(
+        "--until",
+        metavar="TIME|AGO",
+        help="Only windows that are over by then; one that is not is left out.",
+        show_default=False,
+    ),
+]
+Severity = Annotated[
+    str | None,
+    typer.Option("--severity", help="Only of this severity: info, warning or critical.", show_default=False),
+]
 Deliver = Annotated[bool, typer.Option("--deliver", help="Send one test message to the rule's receivers instead.")]

@@ -26,7 +26,7 @@ from movie_stream.alerts.metered import Meter
 from movie_stream.alerts.outbox import Outbox
 from movie_stream.alerts.quality import light_by
 from movie_stream.alerts.rule_file import RuleFile
-from movie_stream.alerts.sending import insist_on_libraries
+from movie_stream.alerts.sending import Origin, insist_on_libraries
 from movie_stream.alerts.store import LEASE, MARGIN, RENEWED_EVERY, LeaseLost, Store
 from movie_stream.errors import MovieStreamError
 from movie_stream.metrics import catalogue
@@ -74,12 +74,14 @@ class Alerting:
             settings.alerts_idle,
         )
         insist_on_libraries(rules.receivers)
+        if not rules.rules:
+            logger.info("ALERTS_FILE has no rules: nothing is evaluated for alerts")
         self._outbox = Outbox(self._db, context.run_number, rules.rules, rules.deliver_within_ms)
         self._fingerprint = rules.fingerprint
         self._failures = 0
         self._others: Mapping[str, str] = {}
         """Workers whose rules are not ours, and what is the matter with each."""
-        self._courier = Courier(self._outbox, rules.receivers, lambda: self._evaluator.holds)
+        self._courier = Courier(self._outbox, rules.receivers, lambda: self._evaluator.holds, Origin.of(settings))
         self._receivers = rules.receivers
         self._unsaid: Pass | None = None
         """What was evaluated, and is not put away for the receivers yet."""

@@ -3,7 +3,7 @@
 1. it says up to when it is going to evaluate (completeness.py tells why)
 2. it reads the figures of each rule, window after window, and finds the alerts that follow
 3. what differs from what is stored is written: alerts that are new, that last longer, that have ended; and alerts that
-   follow no more, since views came later, are withdrawn
+   follow no more, by views that came later or another rule, are withdrawn
 4. it notes how far each rule is, and removes the markers of what it has evaluated again
 
 Cut off anywhere, the next one does it again from the last note, and finds the same.
@@ -139,9 +139,15 @@ class Evaluator:
         else:
             quiet = quiet_sources(published.watermarks, self._stillness, self.topics, workers, self.idle, now_s)
         idle_ms = int(self.idle / timedelta(milliseconds=1))
-        now_ms = None if at_the_end else timestamp_ms_of(self.store.lease.now) - idle_ms
+        clock_ms = self.store.now_ms
         until_ms = complete_until(
-            published.watermarks, self.topics.sources, self.topics.targets, quiet, now_ms, published.moved_ms
+            published.watermarks,
+            self.topics.sources,
+            self.topics.targets,
+            quiet,
+            None if at_the_end else clock_ms - idle_ms,
+            published.moved_ms,
+            clock_ms,  # also at the end: a window that is not over by then is for the next worker
         )
         if not at_the_end:
             await self._say_what_holds_it_up(published, workers, quiet, until_ms)
@@ -150,7 +156,7 @@ class Evaluator:
                 self._got_on_s = now_s
             return None
         self._leisure = 0.0 if at_the_end else LEISURE
-        await self.store.begin(max(until_ms - min(rule.wait_ms for rule in self.rules), 0))  # 1
+        await self.store.begin(max(until_ms - min((rule.wait_ms for rule in self.rules), default=0), 0))  # 1
         done = Pass(until_ms)
         for rule in self.rules:
             try:

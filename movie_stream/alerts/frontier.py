@@ -3,7 +3,7 @@
 Each source partition has a watermark, its largest event time so far; what a partition of `movie-partials` has published
 of it is told by the publisher, after the documents. A window is complete where every source has left it behind, in all
 of these partitions. A source that is quiet, from which nothing comes and of which nothing is left to be counted, holds
-nobody up.
+nobody up. No window is complete that is not over by the clock, whatever is dated ahead.
 """
 
 from __future__ import annotations
@@ -70,29 +70,48 @@ def complete_until(
     quiet: Collection[int],
     now_ms: int | None = None,
     moved_ms: int | None = None,
+    clock_ms: int | None = None,
 ) -> int | None:
     """Up to when (ms) everything is published, in whole minutes; None where that is not known.
 
     `quiet` are the sources that hold nobody up; `now_ms` is what a live stream has reached by the wall clock while all
-    are quiet, and `moved_ms` when a watermark moved last by the same clock.
+    are quiet, and `moved_ms` when a watermark moved last by the same clock. Beyond `clock_ms`, the time by that clock,
+    nothing is complete: one view that is dated ahead says nothing of those that are still to come.
 
     >>> complete_until({0: {0: 600_000, 1: 120_000}}, 2, 1, ())
     120000
     >>> complete_until({0: {0: 600_000, 1: 120_000}}, 2, 1, {1})
     600000
+    >>> complete_until({0: {0: 600_000, 1: 120_000}}, 2, 1, {1}, clock_ms=200_000)
+    180000
     """
+    until_ms = _published_until(watermarks, sources, targets, quiet, now_ms, moved_ms)
+    if until_ms is None:
+        return None
+    return _whole(until_ms if clock_ms is None else min(until_ms, clock_ms))
+
+
+def _published_until(
+    watermarks: Watermarks,
+    sources: int,
+    targets: int,
+    quiet: Collection[int],
+    now_ms: int | None,
+    moved_ms: int | None,
+) -> int | None:
+    """What the watermarks and, while all are quiet, the clock say."""
     if any(target not in watermarks for target in range(targets)):
         return None
     at = reached(watermarks, sources, targets)
     active = [at[source] for source in range(sources) if source not in quiet]
     if active:
         known = [of for of in active if of is not None]
-        return _whole(min(known)) if len(known) == len(active) else None
+        return min(known) if len(known) == len(active) else None
     newest = max((of for of in at.values() if of is not None), default=None)
     if newest is None:
         return None
     live = now_ms is not None and moved_ms is not None and abs(moved_ms - newest) <= LIVE_WITHIN_MS
-    return _whole(max(newest, now_ms) if live and now_ms is not None else newest)
+    return max(newest, now_ms) if live and now_ms is not None else newest
 
 
 def _whole(time_ms: int) -> int:

@@ -90,6 +90,9 @@ def _given(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
 def _quality(reading: Reading, values: Mapping[str, Any], path: tuple[str, int]) -> Condition | None:
     number = f"rule {path[1] + 1}"
     fields = quality_fields()
+    unknown = [of for of in ("field", "share_of") if isinstance(values[of], str) and values[of] not in fields]
+    for name in unknown:
+        reading.expected((*path, name), f"one of {', '.join(fields)}", values[name])
     if values["light"] is not None:
         if others := list(_given(values, "field", "share_of", "above", "below")):
             reading.wrong((*path, others[0]), f"{number}: expected light or {others[0]}, got both")
@@ -98,10 +101,6 @@ def _quality(reading: Reading, values: Mapping[str, Any], path: tuple[str, int])
     if values["field"] is None:
         reading.wrong(path, f"{number}: expected field (one of {', '.join(fields)}) or light, got nothing")
         return None
-    for name in ("field", "share_of"):
-        if isinstance(values[name], str) and values[name] not in fields:
-            reading.expected((*path, name), f"one of {', '.join(fields)}", values[name])
-            return None
     given = _given(values, "above", "below")
     if len(given) != 1:
         reading.wrong(path, f"{number}: expected one of above, below, got {' and '.join(given) or 'none of them'}")
@@ -109,6 +108,8 @@ def _quality(reading: Reading, values: Mapping[str, Any], path: tuple[str, int])
     [(direction, limit)] = given.items()
     if values["share_of"] is not None and limit > 1:
         reading.expected((*path, direction), "a share from 0 to 1, since share_of is given", limit)
+        return None
+    if unknown:
         return None
     return Quality(values["field"], direction, limit, values["share_of"])  # type: ignore[arg-type]
 

@@ -199,6 +199,20 @@ class Outbox:
         )
         return bool(result.matched_count)
 
+    async def hurry(self, receiver: str) -> int:
+        """What waits for its next attempt is due now, in the order of the beginning; how many messages. What is being
+        sent for the first time stays.
+        """
+        waits = {"$or": [{"error": {"$type": "string"}}, {"attempts": 0}], "$expr": {"$gt": ["$due", "$$NOW"]}}
+        wanted = {"receiver": receiver, "done": None, **waits}
+        return int((await self._deliveries.update_many(wanted, [{"$set": {"due": "$created"}}])).modified_count)
+
+    async def older(self, receiver: str, than: datetime) -> list[Message]:
+        """Some messages that wait for longer."""
+        wanted = {"receiver": receiver, "done": None, "created": {"$lt": than}}
+        found = await self._deliveries.find(wanted).sort([("created", 1), ("order", 1)]).to_list(_AT_ONCE)
+        return [_message(of) for of in found]
+
     async def abandon(self, receivers: Collection[str]) -> int:
         """Gives up what waits for receivers that are in the file no more; how many messages."""
         fields = {"done": "$$NOW", "due": NEVER, "error": "no such receiver any more"}

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
+from unicodedata import category, normalize
 
 from movie_stream.alerts import expectations, keys
 from movie_stream.alerts.expectations import QUALITY, Expectations
@@ -23,7 +24,7 @@ from movie_stream.settings import Settings
 _MOST_RULES: Final = 1_000
 _DAY: Final = timedelta(days=1)
 _MINUTE: Final = timedelta(minutes=1)
-_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}"
+_LONGEST_NAME: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class RuleFile:
 
     def rule(self, name: str) -> Rule | None:
         """The rule of this name."""
-        return next((rule for rule in self.rules if rule.name == name), None)
+        return next((rule for rule in self.rules if rule.name == normalize("NFC", name)), None)
 
 
 def load(settings: Settings, path: Path | None = None, knows: Knows | None = None) -> RuleFile:
@@ -70,7 +71,8 @@ def _of(file: TomlFile, name: str, environment: Mapping[str, str], knows: Knows 
     receivers = read_receivers(reading, file.values, environment, knows)
     expected = expectations.read(reading, top.get(QUALITY, {}))
     delivery = reading.values(top.get("delivery", {}), ("delivery",), _DELIVERY)
-    rules = _rules(reading, top["rule"], receivers, _declared(file.values)) if "rule" in top else ()
+    none = "rule" not in top or ("rule" not in file.values and QUALITY in file.values)  # what the page shows is enough
+    rules = () if none else _rules(reading, top["rule"], receivers, _declared(file.values))
     if reading.mistakes or expected is None:
         raise RulesRefused(path=name, mistakes=sorted(reading.mistakes, key=lambda mistake: mistake.line))
     quality = file.values.get(QUALITY)
@@ -84,7 +86,7 @@ def _rules(
         reading.wrong(("rule",), f"rule: expected tables [[rule]], got {keys.kind_of(tables)}; write [[rule]] twice")
         return ()
     if not tables:
-        reading.wrong((), "expected at least one table [[rule]], got none")
+        reading.wrong((), f"expected at least one table [[rule]], or [{QUALITY}], got none")
     if len(tables) > _MOST_RULES:
         reading.wrong(("rule", _MOST_RULES), f"expected at most {_MOST_RULES:,} tables [[rule]], got {len(tables):,}")
         return ()
@@ -112,13 +114,28 @@ _DELIVERY: Final = (
     ),
 )
 _COMMON: Final = (
-    Key("name", "1 to 64 letters, digits, spaces, dots, dashes or underscores", keys.text(_NAME)),
+    Key(
+        "name",
+        f"1 to {_LONGEST_NAME} letters (of any language), digits, spaces, dots, dashes or underscores",
+        lambda value: _name(value),
+    ),
     Key("kind", f"one of {', '.join(KINDS)}", keys.one_of(*KINDS)),
     Key("for", "a whole number of windows in a row, from 1 to 10000", keys.whole(1, 10_000), 1),
     Key("wait", "a length of time from 0 s to 1 d in minutes, such as 2 min", lambda value: _wait(value), 60_000),
     Key("severity", "info, warning or critical", keys.one_of("info", "warning", "critical"), "warning"),
     Key("to", 'a list of receivers, such as ["log", "webhook.ops"]', keys.texts, (LOG,)),
 )
+
+
+def _name(value: Any) -> str:
+    """In one form, however its letters are composed."""
+    name = normalize("NFC", value) if isinstance(value, str) else ""
+    letters = all(
+        category(char)[0] in "LMN" or char in " ._-" for char in name
+    )  # M: accents, and vowels of some scripts
+    if not 1 <= len(name) <= _LONGEST_NAME or not letters or category(name[0])[0] not in "LN":
+        raise ValueError
+    return name
 
 
 def _wait(value: Any) -> int:
@@ -199,6 +216,7 @@ def _insist_on_different_names(reading: Reading, tables: list[Any]) -> None:
         name = table.get("name") if isinstance(table, Mapping) else None
         if not isinstance(name, str):
             continue
+        name = normalize("NFC", name)
         if name in lines:
             reading.wrong(
                 ("rule", i, "name"),

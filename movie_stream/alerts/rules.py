@@ -17,6 +17,7 @@ LOG: Final = "log"
 
 Direction = Literal["above", "below"]
 Severity = Literal["info", "warning", "critical"]
+SEVERITIES: Final[tuple[Severity, ...]] = ("info", "warning", "critical")
 Source = Literal["views", "films", "quality"]
 """Views and ratings of genres, the films of hours, or the quality of the source partitions."""
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, astuple, dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from types import TracebackType
@@ -22,6 +24,7 @@ from movie_stream.alerts.receivers import Apprise, Log, Receiver, Webhook, schem
 from movie_stream.errors import MovieStreamError
 from movie_stream.masking import masked, printable
 from movie_stream.mongo.written import json_of
+from movie_stream.settings import Settings
 
 logger = logging.getLogger("movie_stream.alerts")
 
@@ -32,15 +35,32 @@ _THREADS: Final = 8
 _REMEMBERED: Final = 10_000
 """Messages of which it is known where they have arrived."""
 _RETRY_AFTER_AT_MOST_S: Final = 3_600.0
-_VERBS: Final = {"started": "alert", "ended": "alert has ended", "withdrawn": "alert is withdrawn, views came later"}
+_WITHDRAWN: Final = "alert is withdrawn, views that came later or a change of the rules undo it"
+_VERBS: Final = {"started": "alert", "ended": "alert has ended", "withdrawn": _WITHDRAWN}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Of which installation an alert is: several may have the same rules, and tell the same receiver."""
+
+    database: str
+    topic: str
+    group: str
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """That of these settings."""
+        return cls(settings.mongodb_database, settings.kafka_topic, settings.kafka_group)
 
 
 class NotSent(Exception):
-    """A message did not arrive: the reason, and when the receiver wants it again, if it says so."""
+    """A message did not arrive: the reason, when the receiver wants it again, if it says so, and whether it has arrived
+    at a part of what the receiver stands for.
+    """
 
-    def __init__(self, reason: str, after_s: float = 0.0) -> None:
+    def __init__(self, reason: str, after_s: float = 0.0, *, partly: bool = False) -> None:
         super().__init__(masked(printable(" ".join(reason.split())))[:500])
-        self.after_s = after_s
+        self.after_s, self.partly = after_s, partly
 
 
 class AppriseMissing(MovieStreamError):
@@ -60,7 +80,8 @@ def insist_on_libraries(receivers: Mapping[str, Receiver]) -> None:
 class Sender:
     """Sends messages; keeps the connections of webhooks for as long as the `async with` block runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
         # Not the loop's own: a thread cannot be stopped, and services that do not answer would fill that one.
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="apprise")
         self._arrived: dict[str, set[str]] = {}
@@ -89,8 +110,8 @@ class Sender:
                 await self._notify(receiver, message)
 
     async def _post(self, webhook: Webhook, message: Message) -> None:
-        body = payload_of(message)
-        headers = {"Content-Type": "application/json", "Idempotency-Key": key_of(message)}
+        body = payload_of(message, self._origin)
+        headers = {"Content-Type": "application/json", "Idempotency-Key": key_of(message, self._origin)}
         if webhook.secret is not None:
             headers[SIGNATURE] = signature(webhook.secret, int(time.time()), body)
         limit = aiohttp.ClientTimeout(total=webhook.within_s)
@@ -122,12 +143,15 @@ class Sender:
             async with asyncio.timeout(receiver.within_s):
                 outcomes = dict(zip(missing, await asyncio.gather(*told), strict=True))
         except TimeoutError as error:
-            raise NotSent(f"no answer within {receiver.within_s:g} s") from error
+            raise NotSent(f"no answer within {receiver.within_s:g} s", partly=bool(arrived)) from error
         self._say_which_are_unknown(receiver, [url for url, of in outcomes.items() if of == "unknown"])
         failed = [url for url, of in outcomes.items() if of == "failed"]
         if failed:
             said = "its own lines in the log say why"
-            raise NotSent(f"apprise could not send it to all of its URLs: {_which(receiver, failed)}; {said}")
+            raise NotSent(
+                f"apprise could not send it to all of its URLs: {_which(receiver, failed)}; {said}",
+                partly=bool(arrived),
+            )
         if not arrived:
             raise NotSent("apprise can send to none of its URLs; see which with: movie-stream alerts check")
         del self._arrived[message.id]
@@ -182,15 +206,21 @@ def line_of(message: Message) -> str:
     return f"{_VERBS[message.transition]}, {body['severity']}, {body['rule']}: {printable(str(body['text']))}{end}"
 
 
-def payload_of(message: Message) -> bytes:
-    """The message as JSON: the alert, what has become of it, and which message about it this is."""
-    body: dict[str, Any] = {"transition": message.transition, "number": message.number, "alert": dict(message.body)}
+def payload_of(message: Message, origin: Origin) -> bytes:
+    """The message as JSON: the alert, what has become of it, which message about it this is, and whose alert it is."""
+    body: dict[str, Any] = {
+        "transition": message.transition,
+        "number": message.number,
+        "source": asdict(origin),
+        "alert": dict(message.body),
+    }
     return json_of(body)
 
 
-def key_of(message: Message) -> str:
+def key_of(message: Message, origin: Origin) -> str:
     """By which a receiver knows a message that comes again; the same for all receivers."""
-    return hashlib.sha256(f"{message.alert}|{message.number}|{message.transition}".encode()).hexdigest()
+    parts = [*astuple(origin), message.alert, message.number, message.transition]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def signature(secret: str, time_s: int, body: bytes) -> str:

@@ -176,6 +176,11 @@ class Store:
         """Whether the lease is ours, and was renewed in time, as far as this process can tell."""
         return self.lease.held and monotonic() - self._renewed_s < LEASE.total_seconds()
 
+    @property
+    def now_ms(self) -> int:
+        """MongoDB's time, as far as this process can tell: what it said last, and what has passed since."""
+        return timestamp_ms_of(self.lease.now) + max(int(1_000 * (monotonic() - self._renewed_s)), 0)
+
     async def release(self) -> None:
         """Lets the next one begin at once."""
         self.lease = replace(self.lease, held=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
@@ -105,6 +106,19 @@ def text_of(rule: Rule, streak: Streak) -> str:
             return f"partition {of}: {what} {value} in the hour from {at}, {direction} {threshold}"
         case Light():
             return f"partition {of}: quality {LIGHTS[int(streak.value)]} in the hour from {at}{_because(streak)}"
+
+
+def lights_of(alert: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The light of an alert and the one it was held against, where its rule is of lights and not of a figure.
+
+    >>> alert = {"kind": "quality", "value": 3.0, "threshold": 2.0, "text": "partition 0: quality red in the hour from"}
+    >>> lights_of(alert), lights_of({**alert, "text": "partition 0: bad 3 in the hour from"})
+    (('red', 'yellow'), None)
+    """
+    if alert["kind"] != "quality" or alert["value"] is None or alert["threshold"] is None:
+        return None
+    lights = LIGHTS[int(alert["value"]) % len(LIGHTS)], LIGHTS[int(alert["threshold"]) % len(LIGHTS)]
+    return lights if f": quality {lights[0]} in the hour from" in alert["text"] else None
 
 
 def _because(streak: Streak) -> str:

@@ -118,7 +118,7 @@ ALERTS_EVALUATING: Final = _gauge(
 ALERTS_UNTIL: Final = _gauge(
     "alerts_evaluated_until_seconds",
     "seconds",
-    "Up to which event time all rules are evaluated, in Unix seconds; only where they are evaluated.",
+    "Up to which event time all rules are evaluated, in Unix seconds, never later than now; only where it is done.",
 )
 ALERTS_STILL: Final = _gauge(
     "alerts_still_seconds",

@@ -137,8 +137,10 @@ class Progress:
     """Those of the last week that were."""
     oldest: datetime | None = None
     """When the oldest of those that wait was put away."""
+    failed: str | None = None
+    """The receiver that did not get one of those that wait: the oldest that was tried."""
     error: str | None = None
-    """Why it did not arrive, as far as it was tried."""
+    """Why it did not."""
     holder: str | None = None
     """Who evaluates: a host, a process and a random part, with dashes between; None where nobody does."""
     waits_for: str | None = None
@@ -156,26 +158,33 @@ async def progress(db: Database, limit_ms: int = LIMIT_MS) -> Progress:
     ]
     try:
         found = await db[ALERTING].aggregate(lasts, maxTimeMS=limit_ms).to_list(1)
-        waiting = db[DELIVERIES].find({"done": None}, {"created": 1, "error": 1}).sort("created", 1)
-        oldest = await waiting.limit(1).max_time_ms(limit_ms).to_list(1)
-        undelivered = await db[DELIVERIES].count_documents({"done": None}, maxTimeMS=limit_ms)
+        waits = {"done": None}
+        oldest = await _oldest(db, waits, limit_ms)
+        failed = await _oldest(db, waits | {"error": {"$type": "string"}}, limit_ms)
+        undelivered = await db[DELIVERIES].count_documents(waits, maxTimeMS=limit_ms)
         lost = {"done": {"$type": "date"}, "error": {"$type": "string"}}
         given_up = await db[DELIVERIES].count_documents(lost, maxTimeMS=limit_ms)
     except ExecutionTimeout as error:
         raise QueryTooSlow(collection=DELIVERIES, limit_ms=limit_ms) from error
     control = found[0] if found else {}
-    first = oldest[0] if oldest else {}
-    waits = control.get("waits") or {}
+    held_up = control.get("waits") or {}
     return Progress(
         control.get("evaluated_until"),
         int(undelivered),
         int(given_up),
-        first.get("created"),
-        first.get("error"),
+        oldest.get("created"),
+        failed.get("receiver"),
+        failed.get("error"),
         (control.get("holder") or None) if control.get("lasts") else None,
-        waits.get("for"),
-        waits.get("since"),
+        held_up.get("for"),
+        held_up.get("since"),
     )
+
+
+async def _oldest(db: Database, wanted: Mapping[str, Any], limit_ms: int) -> Mapping[str, Any]:
+    """The first message that was put away of these; an empty one where there is none."""
+    found = db[DELIVERIES].find(wanted, {"created": 1, "receiver": 1, "error": 1}).sort("created", 1)
+    return next(iter(await found.limit(1).max_time_ms(limit_ms).to_list(1)), {})
 
 
 async def alerts_page(db: Database, query: AlertQuery, limit_ms: int = LIMIT_MS) -> Page:

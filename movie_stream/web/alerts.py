@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from movie_stream.alerts.rules import SEVERITIES
 from movie_stream.mongo.alerts import ALERTS, FIELDS, STATES, AlertQuery, Progress, alerts_page, progress
 from movie_stream.mongo.read import Page
 from movie_stream.web import cursor, rendering
@@ -23,7 +24,6 @@ from movie_stream.web.problems import bad_parameters, fault
 from movie_stream.web.ranges import SINCE, UNTIL, insist_on_order
 from movie_stream.web.rendering import FORMAT, MEDIA_TYPES, Listed, list_response
 
-SEVERITIES: Final = ("info", "warning", "critical")
 _LONGEST_RULE: Final = 64
 _CURSOR: Final = Parameter(
     "cursor",
@@ -90,7 +90,7 @@ def _rule(text: str) -> str:
 _STATE: Final = Parameter(
     "state",
     f"one or several of {', '.join(STATES)}, with commas between",
-    "Only alerts that are so; a withdrawn one follows no more, since views came later.",
+    "Only alerts that are so; a withdrawn one follows no more: views came later, or the rules were changed.",
     {"type": "string", "pattern": f"^({'|'.join(STATES)})(,({'|'.join(STATES)})){{0,2}}$"},
     _states,
     longest=32,

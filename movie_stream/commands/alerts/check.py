@@ -33,7 +33,8 @@ def check(settings: Settings, path: Path | None) -> int:
         sys.stderr.write(f"error: {printable(refused.path)}: {mend} before a worker starts\n")
         return RulesRefused.exit_code
     insist_on_libraries(file.receivers)
-    Console(width=80, highlight=False).print(_table(file), _receivers(file), sep="\n")
+    said = [_table(file)] if file.rules else []
+    Console(width=80, highlight=False).print(*said, _receivers(file), sep="\n")
     return 0
 
 
@@ -48,4 +49,6 @@ def _table(file: RuleFile) -> Table:
 
 def _receivers(file: RuleFile) -> Text:
     many = len(file.rules)
+    if not many:
+        return Text("no rules, so that nothing is evaluated; [quality] counts for the page; all is right.", "green")
     return Text(f"{many} rule{'s' * (many > 1)}, receivers: {', '.join(file.receivers)}; all is right.", "green")

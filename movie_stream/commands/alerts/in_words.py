@@ -26,17 +26,26 @@ def reached_in_words(reached: Progress) -> list[str]:
     >>> at = datetime(2024, 10, 31, 14, 5, tzinfo=UTC)
     >>> reached_in_words(Progress(at, 2, given_up=1))
     ['Evaluated until 2024-10-31 14:05 UTC; messages that wait: 2; given up: 1.', 'No worker evaluates now.']
+    >>> reached_in_words(Progress(at, 1, failed="webhook.ops", error="it answers 500", holder="host-1-a"))[1]
+    'webhook.ops did not take a message, which is tried again: it answers 500.'
     """
     if reached.evaluated_until is None and reached.holder is None:
-        return ["No rules were evaluated yet."]
+        return [*_refusals(reached), "No rules were evaluated yet."]
     until = "no time yet" if reached.evaluated_until is None else f"{reached.evaluated_until:%Y-%m-%d %H:%M} UTC"
     gone = f"; given up: {reached.given_up:,}" if reached.given_up else ""
     lines = [f"Evaluated until {until}; messages that wait: {reached.undelivered:,}{gone}."]
+    lines += _refusals(reached)
     if reached.holder is None:
         lines.append("No worker evaluates now.")
     elif reached.waits_for is not None and reached.waits_since is not None:
         lines.append(f"Held up since {reached.waits_since:%Y-%m-%d %H:%M} UTC: {reached.waits_for}.")
     return lines
+
+
+def _refusals(reached: Progress) -> list[str]:
+    if reached.error is None:
+        return []
+    return [f"{reached.failed} did not take a message, which is tried again: {reached.error}."]
 
 
 def rule_in_words(rule: Rule) -> str:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
+from unicodedata import normalize
 
 from rich.console import Console
 
+from movie_stream.alerts.rules import SEVERITIES
+from movie_stream.alerts.wording import lights_of
 from movie_stream.commands.alerts.in_words import reached_in_words
 from movie_stream.commands.show import table as show_table
 from movie_stream.commands.show.answer import Answer, Column, Table
@@ -45,6 +49,7 @@ class Choice:
     since: str | None = None
     until: str | None = None
     limit: int = 20
+    severity: str | None = None
 
     def query(self) -> AlertQuery:
         """What they mean. Raises UsageError."""
@@ -52,11 +57,14 @@ class Choice:
             raise UsageError(argument="--limit", expected=f"a whole number from 1 to {MOST:,}", got=str(self.limit))
         if self.only_open and self.withdrawn:
             raise UsageError(argument="--withdrawn", expected="only one of --open and --withdrawn", got="both")
+        if self.severity not in (None, *SEVERITIES):
+            raise UsageError(argument="--severity", expected=f"one of {', '.join(SEVERITIES)}", got=self.severity)
         states = ("open",) if self.only_open else STATES if self.withdrawn else STATES[:2]
+        rule = None if self.rule is None else normalize("NFC", self.rule)
         since, until = time_of("--since", self.since), time_of("--until", self.until)
         if since and until and since >= until:
             raise UsageError(argument="--until", expected=f"a time after --since {self.since}", got=self.until)
-        return AlertQuery(self.limit, states, self.rule, since=since, until=until)
+        return AlertQuery(self.limit, states, rule, self.severity, since=since, until=until)
 
 
 def list_alerts(settings: Settings, choice: Choice, *, json: bool = False, csv: bool = False) -> int:
@@ -85,18 +93,26 @@ def time_of(option: str, text: str | None) -> datetime | None:
         raise UsageError(argument=option, expected=A_MOMENT_OR_AGE, got=text) from error
 
 
+def row_of(alert: Mapping[str, Any]) -> dict[str, Any]:
+    """An alert as a table shows it: lights as words."""
+    lights = lights_of(alert)
+    value, threshold = lights if lights is not None else (alert["value"], alert["threshold"])
+    return {**alert, "shown": alert["label"] or alert["subject"], "value": value, "threshold": threshold}
+
+
 async def _answer(settings: Settings, query: AlertQuery) -> Answer:
     async with opened(settings) as db:
         page = await alerts_page(db, query)
         reached = await progress(db)
-    nothing = "No such alert in {}.\nThey come from rules: set ALERTS_FILE, and see: movie-stream alerts check"
-    rows = [{**alert, "shown": alert["label"] or alert["subject"]} for alert in page.documents]
+    how = "set ALERTS_FILE, and see" if settings.alerts_file is None else "see"
+    nothing = f"No such alert in {settings.mongodb_database}.\nThey come from rules; {how}: movie-stream alerts check"
+    rows = [row_of(alert) for alert in page.documents]
     return Answer(
         page.documents,
         list(FIELDS),
         page.documents,
         [Table(f"Alerts of {settings.mongodb_database} (UTC)", COLUMNS, rows)],
         notes=reached_in_words(reached),
-        more=f"{query.limit:,} of more; --limit for more" if page.next is not None else "",
-        nothing="" if rows else "\n".join([nothing.format(settings.mongodb_database), *reached_in_words(reached)]),
+        more=f"{query.limit:,} shown, there are more; see --limit" if page.next is not None else "",
+        nothing="" if rows else "\n".join([nothing, *reached_in_words(reached)]),
     )

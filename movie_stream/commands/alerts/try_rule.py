@@ -18,10 +18,10 @@ from movie_stream.alerts.outbox import Message
 from movie_stream.alerts.quality import light_by
 from movie_stream.alerts.rule_file import RuleFile
 from movie_stream.alerts.rules import Rule
-from movie_stream.alerts.sending import NotSent, Sender, insist_on_libraries
+from movie_stream.alerts.sending import NotSent, Origin, Sender, insist_on_libraries
 from movie_stream.alerts.wording import body_of
 from movie_stream.commands.alerts.in_words import rule_in_words
-from movie_stream.commands.alerts.list import TIME, time_of
+from movie_stream.commands.alerts.list import TIME, row_of, time_of
 from movie_stream.commands.show import table as show_table
 from movie_stream.commands.show.answer import Answer, Column, Table
 from movie_stream.commands.show.table import printed
@@ -72,9 +72,9 @@ def try_rule(
     rule = rules.rule(name)
     if rule is None:
         names = ", ".join(rule.name for rule in rules.rules)
-        raise UsageError(argument="RULE", expected=f"one of {names}", got=name)
+        raise UsageError(argument="RULE", expected=f"one of {names}" if names else "a file with rules", got=name)
     if deliver:
-        return asyncio.run(_deliver(rules, rule))
+        return asyncio.run(_deliver(rules, rule, Origin.of(settings)))
     begin, end = time_of("--since", since), time_of("--until", until)
     if begin and end and begin >= end:
         raise UsageError(argument="--until", expected=f"a time after --since {since}", got=until)
@@ -94,6 +94,7 @@ async def _try(
             return _Tried(None, None, ())
         begin = max(first, timestamp_ms_of(since) if since else first)
         begin -= begin % rule.window_ms
+        last = min(last, timestamp_ms_of(datetime.now(UTC)))  # views may be dated ahead
         end = min(last, timestamp_ms_of(until) if until else last)
         end = max(end - end % rule.window_ms, begin)
         evaluation, streaks = Evaluation(rule, begin), list[Streak]()
@@ -105,7 +106,7 @@ async def _try(
 
 
 def _answer(rule: Rule, tried: _Tried) -> Answer:
-    rows = [{**alert, "shown": alert["label"] or alert["subject"]} for alert in tried.alerts]
+    rows = [row_of(alert) for alert in tried.alerts]
     if tried.since is None or tried.until is None:
         nothing = "There are no figures yet that this rule looks at."
     else:
@@ -129,7 +130,7 @@ def _between(since: datetime, until: datetime) -> str:
     return f"{since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC"
 
 
-async def _deliver(rules: RuleFile, rule: Rule) -> int:
+async def _deliver(rules: RuleFile, rule: Rule, origin: Origin) -> int:
     """Sends one message that says it is a test to each receiver of the rule."""
     insist_on_libraries(rules.receivers)
     now = datetime.now(UTC)
@@ -137,7 +138,7 @@ async def _deliver(rules: RuleFile, rule: Rule) -> int:
     body = body_of(rule, Streak("test", at, rule.in_a_row, 0.0, at, 0.0, 0.0))
     body["text"] = "this is a test by movie-stream alerts test --deliver; nothing has happened"
     console, failed = Console(width=80, highlight=False, soft_wrap=True), False
-    async with Sender() as sender:
+    async with Sender(origin) as sender:
         for name in rule.to:
             message = Message(f"test|{at}", f"test|{at}", name, 1, "started", body, now, 1)
             try:

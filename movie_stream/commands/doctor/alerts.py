@@ -34,7 +34,10 @@ async def look_at_alerts(settings: Settings, findings: Findings) -> None:
         return
     file = load(settings)
     insist_on_libraries(file.receivers)
-    findings.add("ok", f"{settings.alerts_file}: rules: {len(file.rules)}, receivers: {', '.join(file.receivers)}")
+    none = "" if file.rules else " (nothing is evaluated)"
+    findings.add(
+        "ok", f"{settings.alerts_file}: rules: {len(file.rules)}{none}, receivers: {', '.join(file.receivers)}"
+    )
     _same_rules(findings, seen, file)
     _standing(findings, seen, reached)
 
@@ -67,8 +70,8 @@ def _standing(findings: Findings, seen: Sequence[WorkerSeen], reached: Progress)
     findings.check = "messages"
     age = timedelta() if reached.oldest is None else datetime.now(UTC) - reached.oldest
     waiting = f"messages about alerts that wait: {reached.undelivered:,}"
-    if age > _LATE:
-        why = f", which failed: {reached.error}" if reached.error else ""
+    if age > _LATE or reached.error:
+        why = f"; {reached.failed} did not take one: {reached.error}" if reached.error else ""
         what = f"{waiting}, the oldest since {reached.oldest:%Y-%m-%d %H:%M} UTC{why}"
         findings.add("warn", what, "see whether its receiver answers; it is tried again for retry_for")
     else:

@@ -85,10 +85,10 @@ def _more(shape: Shape, limit: int) -> str:
 
     >>> from movie_stream.mongo.query import result_named
     >>> _more(Shape.of(result_named("genres")), 24), _more(Shape.of(result_named("top_users")), 2)
-    ('24 of more; --limit for more', '2 days of more; --limit for more')
+    ('24 shown, there are more; see --limit', '2 days shown, there are more; see --limit')
     """
     unit = f" {shape.result.window.name}{'s' * (limit > 1)}" if shape.is_list and shape.start else ""
-    return f"{limit:,}{unit} of more; " + ("--limit for more" if limit < MOST else "--until for those before")
+    return f"{limit:,}{unit} shown, there are more; see " + ("--limit" if limit < MOST else "--until")
 
 
 def _tables(shape: Shape, documents: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> list[Table]:

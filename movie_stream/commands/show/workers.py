@@ -38,7 +38,7 @@ async def answer(db: Database, group: str, limit: int) -> Answer:
         _FIELDS,
         rows,
         [Table(f"Workers of {db.name} (UTC)", _columns(with_group=bool(elsewhere)), rows)],
-        more=f"{limit:,} of more; --limit for more" if len(found) > limit else "",
+        more=f"{limit:,} shown, there are more; see --limit" if len(found) > limit else "",
         nothing="" if workers else _NOBODY.format(db.name, EXPIRES_AFTER.total_seconds()),
     )
 

@@ -17,6 +17,7 @@ from movie_stream.agents.alerting import Alerting
 from movie_stream.agents.startup import Connections
 from movie_stream.alerts.rule_file import RuleFile, parsed
 from movie_stream.alerts.store import Store
+from movie_stream.commands.alerts.in_words import reached_in_words
 from movie_stream.commands.doctor.alerts import look_at_alerts
 from movie_stream.commands.doctor.findings import Findings, Row
 from movie_stream.events.moment import timestamp_ms_of
@@ -238,8 +239,24 @@ async def test_what_the_doctor_says(settings: Settings, db: Database, tmp_path: 
     assert [row.what for row in found if row.state == "warn"][1:] == [
         "held up since 2024-11-01 00:00:00 UTC, evaluated until 2024-10-31 14:05 UTC: partition 3 stands still",
         f"messages about alerts that wait: 1, the oldest since {datetime.now(UTC) - timedelta(days=1):%Y-%m-%d %H:%M} "
-        "UTC, which failed: no answer",
+        "UTC; log did not take one: no answer",
         "messages given up within a week: 1",
     ]
     await store.waits(None)
     assert (await progress(db)).waits_for is None
+
+
+async def test_the_doctor_says_at_once_that_a_receiver_refuses(
+    settings: Settings, db: Database, tmp_path: Path
+) -> None:
+    """One message waits and was not tried; a younger one was, just now."""
+    (file := tmp_path / "alerts.toml").write_text(TEXT + HOOK)
+    now, common = datetime.now(UTC), {"alert": "a", "number": 1, "transition": "started", "message": {}, "done": None}
+    for name, receiver, seconds, error in (("m1", "log", 2, None), ("m2", "webhook.ops", 1, "it answers 302")):
+        times = {"created": now - timedelta(seconds=seconds), "due": now}
+        document = {"_id": name, "receiver": receiver, "attempts": 1, "error": error, **times, **common}
+        await db["_deliveries"].insert_one(document)
+    [row] = [row for row in await doctored(settings.model_copy(update={"alerts_file": file})) if row.state == "warn"]
+    assert row.check == "messages"
+    assert row.what.endswith(" UTC; webhook.ops did not take one: it answers 302")
+    assert "webhook.ops did not take a message" in reached_in_words(await progress(db))[0]

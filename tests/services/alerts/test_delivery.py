@@ -10,9 +10,11 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 import pytest
 
 from movie_stream.alerts import courier as courier_module
@@ -23,7 +25,7 @@ from movie_stream.alerts.outbox import Message, Outbox
 from movie_stream.alerts.receivers import Apprise, Log, Receiver, Webhook
 from movie_stream.alerts.rule_file import parsed
 from movie_stream.alerts.rules import Beyond, Rule
-from movie_stream.alerts.sending import NotSent, Sender
+from movie_stream.alerts.sending import NotSent, Origin, Sender, key_of, line_of, payload_of
 from movie_stream.alerts.store import Store
 from movie_stream.alerts.wording import body_of
 from movie_stream.events.moment import timestamp_ms_of
@@ -33,9 +35,10 @@ from movie_stream.metrics.values import Values
 from movie_stream.mongo.client import Database, opened
 from movie_stream.mongo.schema import ensure
 from movie_stream.settings import Settings
-from tests.support.webhook_receiver import Behaviour, receiving
+from tests.support.webhook_receiver import Behaviour, WebhookReceiver, receiving
 
 RUN = 7
+ORIGIN = Origin("movies", "views", "group")
 RULE = '[[rule]]\nname = "busy"\nkind = "silence"\nwindow = "1 h"\n'
 NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 NOW_MS = timestamp_ms_of(NOW)
@@ -76,7 +79,7 @@ async def fill(db: Database, *rules: Rule) -> int:
 
 
 def courier(db: Database, *receivers: Receiver) -> Courier:
-    return Courier(outbox(db), {of.name: of for of in receivers}, lambda: True)
+    return Courier(outbox(db), {of.name: of for of in receivers}, lambda: True, ORIGIN)
 
 
 async def deliver_all(db: Database, *receivers: Receiver) -> None:
@@ -189,6 +192,94 @@ async def test_a_later_message_waits_for_the_earlier_one(db: Database) -> None:
         assert [one.json["transition"] for one in receiver.received] == ["started", "started", "ended"]
 
 
+def subjects(receiver: WebhookReceiver) -> list[str]:
+    return [one.json["alert"]["subject"] for one in receiver.received]
+
+
+async def due_later(db: Database, *names: str) -> None:
+    """As after many attempts that failed."""
+    fields = {"due": datetime.now(UTC) + timedelta(hours=1), "attempts": 12, "error": "it answers 500"}
+    await db["_deliveries"].update_many({"message.subject": {"$in": names}}, {"$set": fields})
+
+
+async def test_what_waits_is_due_once_its_receiver_takes_messages_again(db: Database) -> None:
+    of = rule("webhook.ops")
+    async with receiving() as receiver:
+        ops = Webhook("webhook.ops", url=receiver.url)
+        await stored(db, alert(of, 3, subject="b"), alert(of, 4, subject="a"), alert(of, 5, subject="first"))
+        await fill(db, of)
+        await due_later(db, "a", "b")
+        await deliver_all(db, ops)
+        assert subjects(receiver) == ["first", "a", "b"]
+    assert await outbox(db).waiting() == 0
+
+
+async def test_a_message_that_is_never_taken_is_not_tried_whenever_another_one_arrives(db: Database) -> None:
+    of = rule("webhook.ops")
+    async with receiving() as receiver:
+        ops = Webhook("webhook.ops", url=receiver.url)
+        await stored(db, *(alert(of, subject=f"s{n}") for n in range(8)))
+        await fill(db, of)
+        await due_later(db, "s0")
+        receiver.next = ["takes", "fails"]
+        await deliver_all(db, ops)
+        assert subjects(receiver)[:2] == ["s1", "s0"], "as nobody knows at the start, it is tried once"
+        assert sorted(subjects(receiver)) == sorted(f"s{n}" for n in range(8))
+    [waits] = await db["_deliveries"].find({"done": None}).to_list(None)
+    assert waits["attempts"] == 13
+    assert waits["due"] > datetime.now(UTC)
+
+
+async def test_a_receiver_that_is_away_is_asked_with_one_message_and_then_gets_all(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier_module, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(courier_module, "AWAY_AT_MOST_S", 1_000.0)
+    of, asked = rule("webhook.ops"), asyncio.Event()
+    async with receiving() as receiver:
+        receiver.behaviour = "never answers"
+        ops = Webhook("webhook.ops", within_s=0.1, url=receiver.url)
+        await stored(db, *(alert(of, subject=f"s{n}") for n in range(5)))
+        await fill(db, of)
+        deliveries = courier(db, ops)
+        standing, looks = deliveries._standings["webhook.ops"], 0
+
+        def may() -> bool:
+            nonlocal looks
+            looks += standing.away
+            if looks > 5:
+                asked.set()
+            return True
+
+        monkeypatch.setattr(deliveries, "_may", may)
+        task = asyncio.create_task(deliveries.run())
+        try:
+            async with asyncio.timeout(30):
+                await asked.wait()
+                assert len(receiver.received) == 1, "the others wait, and cost no time"
+                receiver.behaviour = "takes"
+                standing.away_until_s = float("-inf")  # time passes
+                while await outbox(db).waiting():  # noqa: ASYNC110 - MongoDB tells nobody
+                    await asyncio.sleep(0.01)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        assert sorted(subjects(receiver)[1:]) == [f"s{n}" for n in range(5)]
+
+
+async def test_what_waits_too_long_is_given_up_with_the_one_that_was_tried(db: Database) -> None:
+    of = rule("webhook.ops")
+    async with receiving() as receiver:
+        receiver.behaviour = "fails"
+        ops = Webhook("webhook.ops", retry_for_ms=60_000, url=receiver.url)
+        await stored(db, *(alert(of, subject=f"s{n}") for n in range(5)))
+        await fill(db, of)
+        await db["_deliveries"].update_many({}, {"$set": {"created": NOW - timedelta(days=1)}})
+        await deliver_all(db, ops)
+        assert len(receiver.received) == 1
+    assert await outbox(db).waiting() == 0
+
+
 async def test_two_processes_do_not_send_it_twice(db: Database) -> None:
     of = rule("webhook.ops")
     async with receiving() as receiver:
@@ -196,7 +287,7 @@ async def test_two_processes_do_not_send_it_twice(db: Database) -> None:
         await stored(db, *(alert(of, subject=f"genre{n}") for n in range(20)))
         assert await fill(db, of) == 20
         one, other = courier(db, ops), courier(db, ops)
-        async with Sender() as sender:
+        async with Sender(ORIGIN) as sender:
             while await one.deliver(sender, ops) | await other.deliver(sender, ops):
                 pass
         assert sorted(of.json["alert"]["subject"] for of in receiver.received) == sorted(f"genre{n}" for n in range(20))
@@ -285,9 +376,10 @@ async def test_a_url_that_is_wrong_or_away_keeps_a_message_from_no_other(
         await stored(db, alert(of))
         await fill(db, of)
         deliveries = courier(db, team)
-        async with Sender() as sender:
+        async with Sender(ORIGIN) as sender:
             for _ in range(3):
                 assert await deliveries.deliver(sender, team)
+                assert not deliveries._standings[team.name].away, "one of its services takes messages"
                 await due_now(db)
         assert await outbox(db).waiting() == 0
         assert (len(good.received), len(away.received)) == (1, 3)
@@ -299,7 +391,7 @@ async def test_a_url_that_is_wrong_or_away_keeps_a_message_from_no_other(
 @pytest.mark.filterwarnings("ignore:'imghdr':DeprecationWarning")
 async def test_a_receiver_without_any_url_that_can_be_used_takes_nothing() -> None:
     message = Message("m", "a", "apprise.team", 1, "started", alert(rule()), NOW, 1)
-    async with Sender() as sender:
+    async with Sender(ORIGIN) as sender:
         with pytest.raises(NotSent, match="can send to none of its URLs"):
             await sender.send(Apprise("apprise.team", within_s=30.0, urls=("mailtoz://x",)), message)
 
@@ -311,6 +403,20 @@ async def test_the_log_has_a_line(db: Database, caplog: pytest.LogCaptureFixture
     await fill(db, of)
     await deliver_all(db, Log("log"))
     assert "alert, warning, busy: Drama: 12 views in 1 h from" in caplog.text
+
+
+def test_what_is_withdrawn_is_not_said_to_be_so_by_later_views_alone() -> None:
+    message = Message("m", "a", "log", 2, "withdrawn", alert(rule()), NOW, 1)
+    assert line_of(message).startswith("alert is withdrawn, views that came later or a change of the rules undo it, ")
+
+
+def test_installations_with_the_same_rules_are_told_apart() -> None:
+    message = Message("m", "busy|drama|2024-10-31T14:00:00Z", "webhook.ops", 1, "started", alert(rule()), NOW, 1)
+    origins = [ORIGIN, Origin("staging", "views", "group"), Origin("movies", "other", "group"), Origin("mo", "v", "g")]
+    assert len({key_of(message, origin) for origin in origins}) == 4
+    assert key_of(message, ORIGIN) == key_of(replace(message, attempts=2), ORIGIN)
+    said = orjson.loads(payload_of(message, ORIGIN))
+    assert said["source"] == {"database": "movies", "topic": "views", "group": "group"}
 
 
 def test_pauses_grow_up_to_an_hour() -> None:
@@ -411,7 +517,7 @@ async def test_services_that_do_not_answer_fill_only_threads_of_their_own(monkey
     pool = ThreadPoolExecutor(1)
     asyncio.get_running_loop().set_default_executor(pool)
     try:
-        async with Sender() as sender:
+        async with Sender(ORIGIN) as sender:
             for _ in range(3):
                 with pytest.raises(NotSent, match=r"no answer within 0.01 s"):
                     await sender.send(team, message)

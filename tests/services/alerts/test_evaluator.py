@@ -233,6 +233,19 @@ async def test_a_rule_that_changes_or_goes(db: Database) -> None:
     assert await db["alerts"].count_documents({"rule": "busy", "state": "withdrawn"}) == 1
 
 
+async def test_without_rules_nothing_is_evaluated_and_old_alerts_are_withdrawn(db: Database) -> None:
+    publisher = Publisher(db)
+    for hour in range(3):
+        await publisher.publish(hour, 9)
+    first = evaluator(db, "first")
+    await settle(first)
+    assert await found(db)
+    await first.store.release()
+    without = Evaluator(Store(db, RUN, "second"), Reader(db, RUN), (), TOPICS, timedelta(minutes=1))
+    await settle(without)
+    assert await found(db) == []
+
+
 async def test_nothing_is_written_without_need(db: Database) -> None:
     publisher = Publisher(db)
     for hour in range(8):
@@ -323,6 +336,24 @@ async def test_silence_is_told_by_the_clock_while_all_is_counted(
         assert (alert["open"], timestamp_ms_of(alert["start"])) == (True, first_ms + HOUR_MS)
     else:
         assert alerts == []
+
+
+@pytest.mark.parametrize("at_the_end", [False, True])
+async def test_a_view_dated_ahead_makes_no_silence_of_minutes_to_come(db: Database, at_the_end: bool) -> None:
+    """Views of this hour, and one of the hour after the next, which came now."""
+    publisher, now_ms = Publisher(db), timestamp_ms_of(datetime.now(UTC))
+    now_ms -= now_ms % HOUR_MS
+    hour = (now_ms - START_MS) // HOUR_MS
+    for at in (hour - 1, hour, hour + 3):
+        await publisher.publish(at, 4)
+    silence = (Rule("silence", "silence", Beyond("below", 1.0), ALL, HOUR_MS, 1, wait_ms=0),)
+    of = Evaluator(Store(db, RUN, "me"), Reader(db, RUN), silence, TOPICS, timedelta())
+    done = await of.step([reported(0)], at_the_end=at_the_end)
+    assert done is not None
+    assert done.until_ms <= timestamp_ms_of(datetime.now(UTC))
+    assert of.store.evaluated_until is not None
+    assert of.store.evaluated_until <= datetime.now(UTC)
+    assert await db["alerts"].find().to_list(None) == []
 
 
 def rows_of_quality(by_hour: Mapping[int, Mapping[int, tuple[int, int]]]) -> list[dict[str, Any]]:

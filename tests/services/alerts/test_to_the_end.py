@@ -89,6 +89,7 @@ async def test_what_the_commands_refuse(settings: Settings, capsys: pytest.Captu
     for choice, words in (
         (Choice(limit=0), "--limit: expected a whole number from 1"),
         (Choice(only_open=True, withdrawn=True), "--withdrawn: expected only one of"),
+        (Choice(severity="bad"), "--severity: expected one of info, warning, critical, got 'bad'"),
         (Choice(since="yesterday"), "--since: expected a time"),
         (Choice(since="1h", until="2h"), "--until: expected a time after --since 1h"),
     ):
@@ -99,9 +100,13 @@ async def test_what_the_commands_refuse(settings: Settings, capsys: pytest.Captu
     with pytest.raises(UsageError, match="--until: expected a time after"):
         try_rule(settings, "busy", file=file, since="1h", until="2h")
     await asyncio.to_thread(list_alerts, settings, Choice())
+    assert "rules; set ALERTS_FILE, and see: movie-stream alerts check" in capsys.readouterr().out
+    ruled = settings.model_copy(update={"alerts_file": file})
+    await asyncio.to_thread(list_alerts, ruled, Choice(severity="critical"))
     await asyncio.to_thread(try_rule, settings, "busy", file=file)
     out = capsys.readouterr().out
     assert "No such alert in" in out
+    assert "rules; see: movie-stream alerts check" in out
     assert "There are no figures yet that this rule looks at." in out
 
 
@@ -138,6 +143,8 @@ def test_check_says_each_mistake_in_a_line_of_its_own(settings: Settings, tmp_pa
     assert "1 rule, receivers: log, webhook.ops; all is right." in succeed(
         settings, "alerts", "check", str(file), OPS_URL="http://x", OPS_SECRET="s"
     )
+    file.write_text("[quality]\nrecords_per_hour = 10\n")
+    assert "no rules, so that nothing is evaluated" in succeed(settings, "alerts", "check", str(file))
     unset = command(settings, "alerts", "check")
     assert unset.returncode == 2
     assert "ALERTS_FILE is not set" in unset.stderr

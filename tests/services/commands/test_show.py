@@ -95,7 +95,7 @@ def test_windows_and_what_the_limit_leaves_out(filled: Settings, capsys: pytest.
     assert row.startswith("2024-10-31 14:30  Sci-Fi ")
     wanted = {"views": "2", "users": "2", "rating": "4.25", "best": "4.50", "worst": "4.00", "minutes": "117"}
     assert cells(header, row, 2).items() >= wanted.items()
-    assert more == "1 of more; --limit for more"
+    assert more == "1 shown, there are more; see --limit"
     assert len(table(filled, capsys, "windows", limit=4)) == 2 + 4
 
 
@@ -123,7 +123,7 @@ def test_top_movies_of_the_latest_hour_or_of_several(filled: Settings, capsys: p
     )
     rank, film, title, *_, rating = printed[3].split()
     assert (rank, film[:9], film[-1], title, rating) == ("2", "m" * 9, "\u2026", "The", "-")
-    assert printed[-1] == "1 hour of more; --limit for more"
+    assert printed[-1] == "1 hour shown, there are more; see --limit"
 
     printed = table(filled, capsys, "top_movies", limit=2)
     assert sum("of the hour" in line for line in printed) == 2
@@ -218,7 +218,7 @@ def test_json_has_the_stored_fields_and_no_guard(filled: Settings, capsys: pytes
         ((document,),) = [json.loads(line) for line in out.splitlines()]
         assert set(document) == {"_id", *result_named(what).fields}
         assert more.startswith("1 ")
-        assert more.endswith(" of more; --limit for more\n")
+        assert more.endswith(" shown, there are more; see --limit\n")
 
 
 def test_csv_has_every_figure_as_it_is_stored(filled: Settings, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
@@ -283,7 +283,7 @@ def test_a_result_that_is_added_is_shown(
     assert len(printed) == 2 + 100
     printed = table(settings, capsys, "all_movies", limit=5)
     assert printed[0] == "all_movies, up to 2024-10-31 14:00 UTC"
-    assert printed[2:] == [*printed[2:7], "5 of more; --limit for more"]
+    assert printed[2:] == [*printed[2:7], "5 shown, there are more; see --limit"]
     assert (
         len(table(settings, capsys, "all_movies")) == len(table(settings, capsys, "all_movies", limit=100)) == 2 + 100
     )

@@ -86,7 +86,7 @@ def test_json_is_a_line_for_each_change(settings: Settings) -> None:
             {**HOUR, "_id": "hourly_0", "timestamp": datetime(2024, 10, 31, 13, tzinfo=UTC)}
         )
         assert line(process.stdout).count("hourly_1") == 1
-        assert line(process.stderr) == "1 of more; --limit for more"
+        assert line(process.stderr) == "1 shown, there are more; see --limit"
         assert end(process, signal.SIGINT) == ("", "")
         assert process.returncode == 0
 

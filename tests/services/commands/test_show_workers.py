@@ -120,7 +120,7 @@ def test_json_as_stored_and_csv_in_full(settings: Settings, capsys: pytest.Captu
 
 def test_the_limit_says_what_it_leaves_out(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     put(settings, *(heartbeat(settings, "a", pid) for pid in range(3)))
-    assert shown(settings, capsys, choice=Choice(limit=2))[-1] == "2 of more; --limit for more"
+    assert shown(settings, capsys, choice=Choice(limit=2))[-1] == "2 shown, there are more; see --limit"
     assert len(shown(settings, capsys)) == 2 + 2 * 3 + 1
 
 

@@ -39,6 +39,14 @@ def test_time_goes_on_by_the_clock_only_for_a_live_stream() -> None:
     assert complete_until(at, 1, 1, {0}, HOUR_MS // 2, HOUR_MS) == HOUR_MS, "it never goes back"
 
 
+def test_nothing_is_complete_before_it_is_over() -> None:
+    ahead, now_ms = {0: {0: 2 * HOUR_MS, 1: HOUR_MS}}, HOUR_MS + 90_000
+    assert complete_until(ahead, 2, 1, {1}, 0, HOUR_MS, now_ms) == HOUR_MS + MINUTE_MS, "the other one is idle"
+    assert complete_until(ahead, 2, 1, {0, 1}, 0, HOUR_MS, now_ms) == HOUR_MS + MINUTE_MS, "all are idle"
+    assert complete_until({0: {0: 2 * HOUR_MS}}, 1, 1, (), None, None, now_ms) == HOUR_MS + MINUTE_MS
+    assert complete_until(ahead, 2, 1, (), 0, HOUR_MS, now_ms) == HOUR_MS, "who is behind holds up all"
+
+
 def test_what_is_published_in_all_partitions() -> None:
     assert reached({0: {0: 5, 1: 7}, 1: {0: 6}}, 2, 2) == {0: 5, 1: None}
 

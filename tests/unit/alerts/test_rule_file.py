@@ -104,7 +104,9 @@ RULE = '[[rule]]\nname = "r"\nkind = "views"\nwindow = "1 h"\n'
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        ("", 1, "expected at least one table [[rule]], got none"),
+        ("", 1, "expected at least one table [[rule]], or [quality], got none"),
+        ("rule = []\n[quality]\n", 1, "expected at least one table [[rule]], or [quality], got none"),
+        ('[delivery]\ndeliver_within = "1 h"', 1, "expected at least one table [[rule]], or [quality], got none"),
         ("[[rule]]\nname = ", 2, "no TOML: Invalid value"),
         ('[[rule]\nname = "r"', 1, "no TOML"),
         (RULE + "above = 1\nabove = 2", 6, "no TOML: Cannot overwrite a value"),
@@ -137,7 +139,15 @@ RULE = '[[rule]]\nname = "r"\nkind = "views"\nwindow = "1 h"\n'
         (RULE.replace("1 h", "30 s") + "above = 1", 4, "got '30 s'"),
         (RULE.replace("1 h", "2 d") + "above = 1", 4, "got '2 d'"),
         (RULE.replace("views", "view"), 3, "kind: expected one of views, rating_falling, climbing, silence, quality"),
-        (RULE.replace('"r"', '"a|b"') + "above = 1", 2, "name: expected 1 to 64 letters"),
+        (RULE.replace('"r"', '"a|b"') + "above = 1", 2, "name: expected 1 to 64 letters (of any language)"),
+        (RULE.replace('"r"', '" r"') + "above = 1", 2, "name: expected 1 to 64 letters"),
+        (RULE.replace('"r"', '"a\u200bb"') + "above = 1", 2, "name: expected 1 to 64 letters"),
+        (RULE.replace('"r"', '"' + "é" * 65 + '"') + "above = 1", 2, "name: expected 1 to 64 letters"),
+        (
+            RULE.replace('"r"', '"é"') + "above = 1\n" + RULE.replace('"r"', '"e\u0301"') + "above = 2",
+            7,
+            "expected a name of its own",
+        ),
         ('[[rule]]\nkind = "silence"\nwindow = "1 h"', 1, "rule 1: expected name, which is 1 to 64 letters"),
         ('[rule]\nname = "r"', 1, "rule: expected tables [[rule]]"),
         ("rule = [3]", 1, "rule 1: expected a table, got 3"),
@@ -239,6 +249,28 @@ def test_whatever_is_changed_is_a_good_file_or_refused_in_one_line(data: st.Data
     if refused is not None:
         assert "\n" not in str(refused)
         assert all(1 <= mistake.line <= len(lines) for mistake in refused.mistakes)
+
+
+@pytest.mark.parametrize(
+    "name", ["fällt aus", "Séries d'été".replace("'", " "), "電影 2", "фильмы", "हिन्दी", "a.b_c-d"]
+)
+def test_names_have_letters_of_any_language(name: str) -> None:
+    assert read(RULE.replace('"r"', f'"{name}"') + "above = 1").rules[0].name == name
+
+
+def test_a_light_hides_no_figure_that_there_is_not() -> None:
+    rule = '[[rule]]\nname = "q"\nkind = "quality"\nlight = "red"\nfield = "badd"\n'
+    (line, first), (other, second) = mistakes(rule)
+    assert (line, other) == (5, 5)
+    assert "field: expected one of records, " in first
+    assert second == "rule 1: expected light or field, got both"
+
+
+def test_a_file_with_the_quality_alone_has_no_rules() -> None:
+    file = read("[quality]\nrecords_per_hour = 10\n")
+    assert (file.rules, file.quality) == ((), {"records_per_hour": 10})
+    assert file.fingerprint, "which tells it from none"
+    assert mistakes("[quality]\nrecord_per_hour = 10\n")[0][0] == 2
 
 
 def test_other_expectations_are_another_rule() -> None:

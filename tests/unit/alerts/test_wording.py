@@ -7,9 +7,22 @@ import pytest
 
 from movie_stream.alerts.conditions import WEEK_MS
 from movie_stream.alerts.evaluation import Evaluation, Streak
-from movie_stream.alerts.rules import ALL, EACH, HOUR_MS, Beyond, BeyondUsual, Climbing, Condition, RatingFalling, Rule
+from movie_stream.alerts.rules import (
+    ALL,
+    EACH,
+    HOUR_MS,
+    Beyond,
+    BeyondUsual,
+    Climbing,
+    Condition,
+    Light,
+    Quality,
+    RatingFalling,
+    Rule,
+)
 from movie_stream.alerts.series import Series
 from movie_stream.alerts.wording import body_of, text_of
+from movie_stream.commands.alerts.list import row_of
 
 AT_MS = 1_730_383_200_000
 
@@ -30,6 +43,12 @@ def test_what_is_said(condition: Condition, subject: str, value: float, says: st
     before, _, after = says.partition(".*")
     assert said.startswith(before)
     assert said.endswith(after)
+
+
+def test_lights_are_words_in_a_table() -> None:
+    light = body_of(Rule("r", "quality", Light("yellow"), EACH), Streak("0", AT_MS, 1, 3.0, AT_MS, 2.0))
+    figure = body_of(Rule("r", "quality", Quality("bad", "above", 2.0), EACH), Streak("0", AT_MS, 1, 3.0, AT_MS, 2.0))
+    assert [(row["value"], row["threshold"]) for row in map(row_of, (light, figure))] == [("red", "yellow"), (3.0, 2.0)]
 
 
 def test_a_genre_without_views_is_called_as_it_was_in_the_weeks_before() -> None:
