@@ -87,7 +87,12 @@ SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
     },
 }
 INDEXES: Final[Mapping[str, tuple[Mapping[str, int], ...]]] = {
-    ALERTS: ({"open": -1, "start": -1, "_id": 1}, {"start": -1}, {"rule": 1, "end": 1}, {"_untold": 1, "start": 1}),
+    ALERTS: (
+        {"open": -1, "start": -1, "_id": 1},
+        {"start": -1},
+        {"rule": 1, "end": 1},
+        {"_untold": 1, "start": 1, "_id": 1},
+    ),
     ALERTING: ({"_run": 1, "kind": 1},),
     DELIVERIES: ({"receiver": 1, "due": 1, "known": 1, "order": 1, "number": 1}, {"alert": 1}),
 }
