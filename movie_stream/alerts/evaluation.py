@@ -17,7 +17,7 @@ from movie_stream.alerts.rules import EACH, Beyond, BeyondUsual, Quality, Rating
 from movie_stream.alerts.series import NOTHING, Reasons, Series
 from movie_stream.columnar.columns import Bools, Ints
 
-_AT_ONCE: Final = 20_000
+_AT_ONCE: Final = 500
 """Windows that are judged at a time."""
 
 
@@ -187,3 +187,11 @@ def restarted(rule: Rule, from_ms: int, lasting: Mapping[str, int], firsts: Mapp
 def before(rule: Rule, from_ms: int) -> int:
     """As early as a run may begin that is an alert with the window at `from_ms`, and none without it."""
     return from_ms - from_ms % rule.window_ms - (rule.in_a_row - 1) * rule.window_ms
+
+
+def due_until(rule: Rule, until_ms: int) -> int:
+    """Up to when a rule may be evaluated, where results are complete up to a time: the end of its last whole window
+    that has waited long enough.
+    """
+    waited = max(until_ms - rule.wait_ms, 0)
+    return waited - waited % rule.window_ms
