@@ -77,14 +77,16 @@ class Evaluator:
     def __post_init__(self) -> None:
         self._holdup = Holdup(self.idle)
 
-    async def step(self, workers: Collection[WorkerSeen], *, at_the_end: bool = False) -> Pass | None:
-        """Evaluates what is due, `at_the_end` of all that comes without waiting for more; None where that is nothing,
-        or somebody else does it. Raises LeaseLost, and the driver's errors.
+    async def step(
+        self, workers: Collection[WorkerSeen], *, at_the_end: bool = False, held: Collection[int] = ()
+    ) -> Pass | None:
+        """Evaluates what is due, `at_the_end` of all that comes without waiting for more, but for the sources that are
+        `held`; None where that is nothing, or somebody else does it. Raises LeaseLost, and the driver's errors.
         """
         try:
             if not await self._hold():
                 return None
-            return await self._look(workers, at_the_end)
+            return await self._look(workers, at_the_end, held)
         except BaseException:
             self.drop()
             raise
@@ -132,11 +134,11 @@ class Evaluator:
             await self._withdraw_what_no_rule_says()
         return True
 
-    async def _look(self, workers: Collection[WorkerSeen], at_the_end: bool) -> Pass | None:
+    async def _look(self, workers: Collection[WorkerSeen], at_the_end: bool, held: Collection[int]) -> Pass | None:
         published, now_s = await self.store.published(), monotonic()
         self._stillness.look(published.watermarks, self.topics.sources, now_s)
         if at_the_end:
-            quiet = set(range(self.topics.sources))
+            quiet = set(range(self.topics.sources)) - set(held)
         else:
             quiet = quiet_sources(published.watermarks, self._stillness, self.topics, workers, self.idle, now_s)
         idle_ms = int(self.idle / timedelta(milliseconds=1))
