@@ -79,7 +79,7 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True)
-class Light:
+class LightAtLeast:
     """The verdict on a row of `data_quality`, by the expectations of the same file: at least as bad as this."""
 
     light: Literal["yellow", "red"]
@@ -87,7 +87,7 @@ class Light:
     """What it is a verdict by."""
 
 
-Condition = Beyond | BeyondUsual | RatingFalling | Climbing | Quality | Light
+Condition = Beyond | BeyondUsual | RatingFalling | Climbing | Quality | LightAtLeast
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class Rule:
         match self.condition:
             case Climbing():
                 return "films"
-            case Quality() | Light():
+            case Quality() | LightAtLeast():
                 return "quality"
             case _:
                 return "views"

@@ -266,3 +266,21 @@ async def test_what_an_open_transaction_holds_is_not_taken_to_be_complete_at_the
     until = None if minutes is None else start + timedelta(minutes=minutes)
     assert found.get("evaluated_until") == until
     await of.end()
+
+
+async def test_what_waits_is_found_by_an_index(settings: Settings, db: Database) -> None:
+    now = datetime.now(UTC)
+    fields = {"alert": "a", "receiver": "log", "number": 1, "transition": "started", "message": {}, "attempts": 0}
+    await db["_deliveries"].insert_many(
+        {**fields, "_id": f"m{i}", "created": now + timedelta(minutes=i), "due": now, "done": None} for i in range(50)
+    )
+    reached = await progress(db)
+    assert (reached.undelivered, reached.oldest and reached.oldest.minute) == (50, now.minute)
+    assert (await progress(db, messages=False)).undelivered == 50
+    explained = await db.command(
+        {
+            "explain": {"find": "_deliveries", "filter": {"done": None}, "sort": {"created": 1}, "limit": 1},
+            "verbosity": "executionStats",
+        }
+    )
+    assert explained["executionStats"]["totalDocsExamined"] == 1

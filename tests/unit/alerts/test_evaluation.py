@@ -18,7 +18,7 @@ from movie_stream.alerts.rules import (
     BeyondUsual,
     Climbing,
     Condition,
-    Light,
+    LightAtLeast,
     Quality,
     RatingFalling,
     Rule,
@@ -165,7 +165,7 @@ def test_quality_by_share_and_by_light() -> None:
     until = START_MS + 5 * HOUR_MS
     [alert] = evaluated(share, {"0": rows}, [until], START_MS)
     assert (alert.start_ms, alert.end_ms, alert.value) == (START_MS + HOUR_MS, START_MS + 2 * HOUR_MS, 0.2)
-    [alert] = evaluated(rule(Light("yellow")), {"0": rows}, [until], START_MS)
+    [alert] = evaluated(rule(LightAtLeast("yellow")), {"0": rows}, [until], START_MS)
     assert (alert.start_ms, alert.windows, alert.threshold) == (START_MS + HOUR_MS, 1, 2.0)
     assert evaluated(rule(Quality("bad", "below", 5.0)), {"0": rows}, [until], START_MS)[0].windows == 1
 
