@@ -10,7 +10,7 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from time import monotonic
 from typing import Final
 
@@ -29,6 +29,7 @@ from movie_stream.alerts.rule_file import RuleFile
 from movie_stream.alerts.sending import Origin, insist_on_libraries
 from movie_stream.alerts.store import LEASE, MARGIN, RENEWED_EVERY, LeaseLost, Store
 from movie_stream.errors import MovieStreamError
+from movie_stream.kafka.offsets import Held
 from movie_stream.metrics import catalogue
 from movie_stream.metrics.values import Values
 from movie_stream.mongo import workers
@@ -122,19 +123,22 @@ class Alerting:
         """Brings messages to their receivers, for ever."""
         await self._courier.run()
 
-    async def finish(self) -> None:
-        """All is counted, and this worker is about to end: evaluates that, unless another worker does, and tries to
-        deliver what is new.
+    async def finish(self, held: Sequence[Held] = ()) -> None:
+        """All is counted but what is `held`, and this worker is about to end: evaluates that, unless another worker
+        does, and tries to deliver what is new.
 
         Whoever was killed while he evaluated has the lease for a while.
         """
+        sources = self._held_sources(held)
+        if sources:
+            logger.warning("alerts are evaluated up to where all is counted; a later worker goes on with them")
         deadline_s = monotonic() + END_WITHIN_S
         patient_until_s = monotonic() + (LEASE + MARGIN).total_seconds() + LOOK_EVERY_S
         while monotonic() < deadline_s:
             done = None
             try:
                 async with self._turn:
-                    done = await self._step(at_the_end=True)
+                    done = await self._step(at_the_end=True, held=sources)
                     if done is None and self._evaluator.holds:
                         await self._deliver_what_is_new()
                         return
@@ -161,12 +165,19 @@ class Alerting:
         except (TimeoutError, PyMongoError):
             logger.info("the next worker evaluates the rules for alerts once the lease has ended")
 
-    async def _step(self, *, at_the_end: bool = False) -> Pass | None:
+    def _held_sources(self, held: Sequence[Held]) -> set[int]:
+        """The sources of which more is to come: a partition of the partials holds up what comes from all of them."""
+        topics, places = self._evaluator.topics, [of.place for of in held]
+        if any(place.topic == topics.partials for place in places):
+            return set(range(topics.sources))
+        return {place.partition for place in places if place.topic == topics.events}
+
+    async def _step(self, *, at_the_end: bool = False, held: Collection[int] = ()) -> Pass | None:
         if not at_the_end and monotonic() - self._asked_s > ASK_WORKERS_EVERY_S:
             self._workers = await workers.seen(self._db, self._group)
             self._asked_s = monotonic()
             self._look_at_their_rules()
-        done = await self._evaluator.step(self._workers, at_the_end=at_the_end)
+        done = await self._evaluator.step(self._workers, at_the_end=at_the_end, held=held)
         if done is not None:
             self._unsaid = done
         if self._unsaid is not None and self._evaluator.holds:

@@ -21,7 +21,7 @@ from movie_stream.alerts.figures import lengths_ms
 from movie_stream.alerts.rule_file import RuleFile
 from movie_stream.embedded.broker import CLUSTER_PREFIX
 from movie_stream.errors import BrokerForbids, BrokerRefused
-from movie_stream.kafka.cluster import agents, client, permissions, topics
+from movie_stream.kafka.cluster import agents, client, configs, permissions, topics
 from movie_stream.kafka.cluster.access import user_of
 from movie_stream.kafka.cluster.admin import Admin
 from movie_stream.kafka.cluster.topics import Topics, Topology
@@ -133,7 +133,7 @@ async def _broker_for_writing(
 ) -> Broker:
     """Connections that send no batch that is larger than its topic takes. Raises BrokerRefused."""
     with client.explained(settings, "asking how large records may be"):
-        limits = await topics.limits(admin, names.written)
+        limits = await configs.limits(admin, names.written)
     topics.insist_on_limits(names, limits)
     known = [limit for limit in limits.values() if limit is not None]
     batch_bytes = min([BATCH_BYTES, *known])

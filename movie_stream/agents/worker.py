@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from math import inf
 from time import monotonic
@@ -108,10 +108,10 @@ class Worker:
             *(() if self._alerting is None else (self._alerting.run(), self._alerting.deliver())),
         )
 
-    async def finish(self) -> None:
-        """All is counted, and this worker ends with it: does what waits for nothing more."""
+    async def finish(self, held: Sequence[offsets.Held]) -> None:
+        """All is counted but what is `held`, and this worker ends with it: does what waits for nothing more."""
         if self._alerting is not None:
-            await self._alerting.finish()
+            await self._alerting.finish(held)
 
     async def flush(self) -> None:
         """Runs the flushes of all agents, for ever."""

@@ -8,6 +8,6 @@ which knows where in it they stand; expectations.py is what the data's quality i
 rules to it.
 
 With MongoDB: completeness.py is what publishers leave, figures.py reads what rules look at, store.py keeps the alerts
-and who evaluates, and evaluator.py brings all of it together. outbox.py is the queue of what receivers are told, which
-courier.py takes to them by the ways that sending.py knows.
+and who evaluates, and evaluator.py brings all of it together; pace.py says how much at a time. outbox.py is the queue
+of what receivers are told, which courier.py takes to them by the ways that sending.py knows.
 """

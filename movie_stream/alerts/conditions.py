@@ -9,7 +9,16 @@ from typing import Final
 import numpy as np
 
 from movie_stream.alerts.expectations import LIGHTS
-from movie_stream.alerts.rules import Beyond, BeyondUsual, Climbing, Condition, Direction, Light, Quality, RatingFalling
+from movie_stream.alerts.rules import (
+    Beyond,
+    BeyondUsual,
+    Climbing,
+    Condition,
+    Direction,
+    LightAtLeast,
+    Quality,
+    RatingFalling,
+)
 from movie_stream.alerts.series import Floats, Series
 from movie_stream.columnar.columns import Bools, Ints
 
@@ -126,7 +135,7 @@ def _(condition: Quality, windows: Windows) -> Judged:
 
 
 @judge.register
-def _(condition: Light, windows: Windows) -> Judged:
+def _(condition: LightAtLeast, windows: Windows) -> Judged:
     value = windows.series.known("light", windows.starts)
     worst = float(LIGHTS.index(condition.light))
     return Judged(value >= worst, value, np.full(len(value), worst))

@@ -16,9 +16,22 @@ from movie_stream.alerts.conditions import Judged, Windows, judge, looks_back
 from movie_stream.alerts.rules import EACH, Beyond, BeyondUsual, Quality, RatingFalling, Rule
 from movie_stream.alerts.series import NOTHING, Reasons, Series
 from movie_stream.columnar.columns import Bools, Ints
+from movie_stream.errors import MovieStreamError
 
-_AT_ONCE: Final = 20_000
+_AT_ONCE: Final = 500
 """Windows that are judged at a time."""
+MOST_GENRES: Final = 50_000
+"""Of a rule of each: the first window of every one is kept, and stands in one document."""
+
+
+class TooManyGenres(MovieStreamError):
+    """A rule of each genre is about more of them than can be kept."""
+
+    def __init__(self, *, rule: str, found: int) -> None:
+        super().__init__(
+            f"rule {rule}: expected at most {MOST_GENRES:,} genres for a rule of each, got {found:,}; see what the "
+            "source sends as genre, or name the one that is meant in the rule"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +76,7 @@ class Evaluation:
         """Evaluates the windows up to a time, which is the end of one; the alerts that have ended, in their order.
 
         `series` has the figures of these windows and of those before that are needed; `first_ms` is the start of the
-        first window with any figures.
+        first window with any figures. Raises TooManyGenres.
         """
         pieces = self.advancing(series, until_ms, first_ms, others)
         return sorted((streak for some in pieces for streak in some), key=lambda of: (of.end_ms or 0, of.subject))
@@ -100,6 +113,8 @@ class Evaluation:
         for subject, of in series.items():
             if len(of.starts) and of.starts[0] <= starts[-1]:
                 self.firsts[subject] = min(self.firsts.get(subject, int(of.starts[0])), int(of.starts[0]))
+        if len(self.firsts) > MOST_GENRES:
+            raise TooManyGenres(rule=self.rule.name, found=len(self.firsts))
         if self._quiet_without_figures:
             return sorted({*series, *self._lasting} & self.firsts.keys())
         return sorted(self.firsts)
@@ -187,3 +202,11 @@ def restarted(rule: Rule, from_ms: int, lasting: Mapping[str, int], firsts: Mapp
 def before(rule: Rule, from_ms: int) -> int:
     """As early as a run may begin that is an alert with the window at `from_ms`, and none without it."""
     return from_ms - from_ms % rule.window_ms - (rule.in_a_row - 1) * rule.window_ms
+
+
+def due_until(rule: Rule, until_ms: int) -> int:
+    """Up to when a rule may be evaluated, where results are complete up to a time: the end of its last whole window
+    that has waited long enough.
+    """
+    waited = max(until_ms - rule.wait_ms, 0)
+    return waited - waited % rule.window_ms

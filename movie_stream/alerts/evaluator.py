@@ -21,11 +21,12 @@ from typing import Any, Final
 
 from pymongo.errors import ConnectionFailure
 
-from movie_stream.alerts.evaluation import Evaluation, Streak, before, restarted
+from movie_stream.alerts.evaluation import Evaluation, Streak, before, due_until, restarted
 from movie_stream.alerts.figures import Reader
 from movie_stream.alerts.frontier import Stillness, Topics, complete_until
 from movie_stream.alerts.holdup import Holdup, holding_up, in_words, quiet_sources, utc
 from movie_stream.alerts.metered import Meter
+from movie_stream.alerts.pace import Portions, Turns
 from movie_stream.alerts.rules import EACH, Rule, Source
 from movie_stream.alerts.store import RENEWED_EVERY, LeaseLost, Marker, Published, RuleState, Store
 from movie_stream.alerts.wording import body_of
@@ -35,10 +36,9 @@ from movie_stream.mongo.workers import WorkerSeen
 logger = logging.getLogger(__name__)
 
 _WINDOWS_AT_ONCE: Final[Mapping[Source, int]] = {"views": 2_000, "films": 24, "quality": 500}
-"""Windows whose figures are read at a time."""
+"""Windows whose figures are read at a time at most."""
 LEISURE: Final = 3.0
 """So much longer than it has taken to evaluate these it pauses, where there are more: counting comes first."""
-_GIVES_WAY_EVERY_S: Final = 0.02
 
 
 @dataclass(slots=True)
@@ -69,21 +69,24 @@ class Evaluator:
     _got_on_s: float = field(default_factory=lambda: monotonic())
     """When all was evaluated that could be, or at least a part of it."""
     _leisure: float = 0.0
-    _gave_way_s: float = float("-inf")
+    _turns: Turns = field(default_factory=Turns)
+    _portions: Portions = field(default_factory=Portions)
     _passed_ms: int | None = None
     """Up to when all was evaluated last."""
 
     def __post_init__(self) -> None:
         self._holdup = Holdup(self.idle)
 
-    async def step(self, workers: Collection[WorkerSeen], *, at_the_end: bool = False) -> Pass | None:
-        """Evaluates what is due, `at_the_end` of all that comes without waiting for more; None where that is nothing,
-        or somebody else does it. Raises LeaseLost, and the driver's errors.
+    async def step(
+        self, workers: Collection[WorkerSeen], *, at_the_end: bool = False, held: Collection[int] = ()
+    ) -> Pass | None:
+        """Evaluates what is due, `at_the_end` of all that comes without waiting for more, but for the sources that are
+        `held`; None where that is nothing, or somebody else does it. Raises LeaseLost, and the driver's errors.
         """
         try:
             if not await self._hold():
                 return None
-            return await self._look(workers, at_the_end)
+            return await self._look(workers, at_the_end, held)
         except BaseException:
             self.drop()
             raise
@@ -131,11 +134,11 @@ class Evaluator:
             await self._withdraw_what_no_rule_says()
         return True
 
-    async def _look(self, workers: Collection[WorkerSeen], at_the_end: bool) -> Pass | None:
+    async def _look(self, workers: Collection[WorkerSeen], at_the_end: bool, held: Collection[int]) -> Pass | None:
         published, now_s = await self.store.published(), monotonic()
         self._stillness.look(published.watermarks, self.topics.sources, now_s)
         if at_the_end:
-            quiet = set(range(self.topics.sources))
+            quiet = set(range(self.topics.sources)) - set(held)
         else:
             quiet = quiet_sources(published.watermarks, self._stillness, self.topics, workers, self.idle, now_s)
         idle_ms = int(self.idle / timedelta(milliseconds=1))
@@ -208,7 +211,7 @@ class Evaluator:
     async def _evaluate(self, rule: Rule, until_ms: int, markers: Sequence[Marker]) -> int:
         """Evaluates a rule as far as it can be; how many alerts have changed."""
         assert self._states is not None
-        state, until = self._states.get(rule.name), _until(rule, until_ms)
+        state, until = self._states.get(rule.name), due_until(rule, until_ms)
         if state is not None and state.definition == rule.definition:
             until = max(until, state.until_ms)
         first_ms = await self.reader.first(rule)
@@ -218,14 +221,24 @@ class Evaluator:
         if evaluation is None:
             return 0
         ended = await self._advance(evaluation, until, first_ms)
-        bodies = [body_of(rule, streak) for streak in (*ended, *evaluation.lasting())]
-        changed = [body for body in bodies if stored.get(body["_id"]) != body]
-        gone = [_withdrawn(of) for of in stored.values() if of["_id"] not in {body["_id"] for body in bodies}]
-        await self.store.write([*gone, *changed])
+        written = await self._write(rule, (*ended, *evaluation.lasting()), stored)
         state = RuleState(rule.definition, evaluation.until_ms, dict(evaluation.firsts))
         if self._states.get(rule.name) != state:
             await self.store.note(rule.name, state)
         self._states[rule.name], self._evaluations[rule.name] = state, evaluation
+        return written
+
+    async def _write(self, rule: Rule, streaks: Iterable[Streak], stored: Mapping[str, dict[str, Any]]) -> int:
+        """Writes what differs from what is stored; how many alerts that are."""
+        found, changed = set[str](), list[dict[str, Any]]()
+        for streak in streaks:
+            body = body_of(rule, streak)
+            found.add(body["_id"])
+            if stored.get(body["_id"]) != body:
+                changed.append(body)
+            await self._give_way()
+        gone = [_withdrawn(of) for name, of in stored.items() if name not in found]
+        await self.store.write([*gone, *changed])
         return len(changed) + len(gone)
 
     async def _begun(
@@ -258,7 +271,8 @@ class Evaluator:
         evaluation.until_ms = max(evaluation.until_ms, first_ms)
         while evaluation.until_ms < until_ms:
             meter = Meter()
-            end = min(until_ms, evaluation.until_ms + _WINDOWS_AT_ONCE[rule.source] * rule.window_ms)
+            windows = self._portions.windows(rule, _WINDOWS_AT_ONCE[rule.source])
+            end = min(until_ms, evaluation.until_ms + windows * rule.window_ms)
             ended += await meter.run(self._piece(evaluation, end, first_ms))
             self._got_on_s = monotonic()
             leisure_s = min(meter.s * self._leisure, RENEWED_EVERY.total_seconds())
@@ -267,7 +281,9 @@ class Evaluator:
         return ended
 
     async def _piece(self, evaluation: Evaluation, end_ms: int, first_ms: int) -> list[Streak]:
-        figures, ended = await self.reader.figures(evaluation.rule, evaluation.until_ms, end_ms), list[Streak]()
+        rule, begin_ms, ended = evaluation.rule, evaluation.until_ms, list[Streak]()
+        figures = await self.reader.figures(rule, begin_ms, end_ms)
+        self._portions.read(rule, (end_ms - begin_ms) // rule.window_ms, figures.rows)
         for some in evaluation.advancing(figures.by_subject, end_ms, first_ms, figures.others):
             ended += some
             await self._give_way()
@@ -275,22 +291,14 @@ class Evaluator:
 
     async def _give_way(self) -> None:
         """Lets counting go on where it has waited for a while."""
-        if monotonic() - self._gave_way_s > _GIVES_WAY_EVERY_S:
-            await asyncio.sleep(0)
+        if await self._turns.give():
             await self._keep()
-            self._gave_way_s = monotonic()
 
     async def _keep(self) -> None:
         """Renews the lease where that is due. Raises LeaseLost."""
         if monotonic() - self._claimed_s > RENEWED_EVERY.total_seconds():
             await self.store.keep()
             self._claimed_s = monotonic()
-
-
-def _until(rule: Rule, until_ms: int) -> int:
-    """Up to when a rule may be evaluated: the end of its last whole window that has waited long enough."""
-    waited = max(until_ms - rule.wait_ms, 0)
-    return waited - waited % rule.window_ms
 
 
 def _withdrawn(stored: Mapping[str, Any]) -> dict[str, Any]:

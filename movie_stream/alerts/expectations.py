@@ -1,6 +1,6 @@
 """What is expected of the data, as the table `[quality]` of the alerts' file says it, and the verdict on what came.
 
->>> expected = parsed({"records_per_hour": 50_000, "bad": [0.001, 0.01]})
+>>> expected = Expectations(records_per_hour=50_000, bad=Limits(0.001, 0.01))
 >>> verdict({"records": 20_000, "views": 19_900, "bad": 100, "late": 0, "retitled": 0}, expected)
 Verdict(light='red', found=(Found(figure='completeness', value=0.4, light='red', limit=0.5), ...))
 """
@@ -98,22 +98,6 @@ def read(reading: Reading, table: Any) -> Expectations | None:
     before = len(reading.mistakes)
     values = reading.values(table, (QUALITY,), _KEYS)
     return Expectations(**values) if len(reading.mistakes) == before else None
-
-
-def parsed(table: Mapping[str, Any]) -> Expectations:
-    """The expectations of a table that stands in no file.
-
-    >>> parsed({"bad": [2, 1], "color": 1})
-    Traceback (most recent call last):
-    movie_stream.alerts.keys.RulesRefused: [quality]: 2 mistakes: ... quality.bad: expected two shares ...
-
-    Raises RulesRefused.
-    """
-    reading = Reading(lambda _: 1)
-    expected = read(reading, table)
-    if expected is None:
-        raise RulesRefused(path="[quality]", mistakes=reading.mistakes)
-    return expected
 
 
 def load(path: Path | None) -> Expectations:

@@ -6,7 +6,7 @@ Every function raises the driver's errors as they are.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -20,6 +20,7 @@ from movie_stream.aggregates.shape import Shape
 from movie_stream.alerts.conditions import looks_back
 from movie_stream.alerts.expectations import LIGHTS
 from movie_stream.alerts.kinds import QUALITY
+from movie_stream.alerts.pace import READ_AT_ONCE, Turns
 from movie_stream.alerts.quality import PARTITION, firsts_in, silence_of
 from movie_stream.alerts.rules import ALL, EACH, RatingFalling, Rule
 from movie_stream.alerts.series import Reasons, Series, Silence, Verdicts
@@ -31,6 +32,8 @@ LIMIT_MS: Final = 20_000
 """How long MongoDB may work on one query."""
 
 Range = tuple[int, int]
+Rows = defaultdict[str, list[tuple[int, dict[str, float | None]]]]
+"""By subject what is known of each window, which its start tells."""
 
 
 class NoSuchFigures(MovieStreamError):
@@ -49,6 +52,8 @@ class Figures:
     by_subject: Mapping[str, Series]
     others: Series | None = None
     """Of films, what those had at most that are not in an hour's list."""
+    rows: int = 0
+    """How many figures that are, of all subjects."""
 
 
 def source_of(rule: Rule) -> Result:
@@ -95,6 +100,7 @@ class Reader:
 
     def __init__(self, db: Database, run: int, light: Verdicts | None = None) -> None:
         self._db, self._run, self._light = db, run, light
+        self._turns = Turns()
 
     async def first(self, rule: Rule) -> int | None:
         """The start of the first window of the rule that has any figures."""
@@ -170,27 +176,27 @@ class Reader:
             group["rated"] = {"$sum": rated}
             group["rating_sum"] = {"$sum": {"$multiply": [f"${_named(result, Mean)}", rated]}}
         pipeline = [{"$match": wanted}, {"$group": group}]
-        rows: defaultdict[str, list[tuple[int, dict[str, float | None]]]] = defaultdict(list)
+        rows: Rows = defaultdict(list)
         labels: defaultdict[str, dict[int, str]] = defaultdict(dict)
-        async for found in self._of(result).aggregate(pipeline, maxTimeMS=LIMIT_MS):
+        async for found in self._read(self._of(result).aggregate(pipeline, maxTimeMS=LIMIT_MS)):
             at_ms, of = int(found["_id"]["at"]), found["_id"]["of"]
             if not isinstance(of, str):
                 continue  # of a version that had no such field
             rows[of].append((at_ms, {name: found[name] for name in ("views", "rated", "rating_sum") if name in found}))
             if "label" in found and found["label"] is not None:
                 labels[of][at_ms] = str(found["label"])
-        return Figures({of: Series.of(each, labels[of]) for of, each in rows.items()})
+        return await self._figures(rows, lambda of: Series.of(rows[of], labels[of]))
 
     async def _films(self, rule: Rule, ranges: Sequence[Range]) -> Figures:
         result = source_of(rule)
         shape = Shape.of(result)
         assert result.top is not None
         views = next(name for name, field in result.top.columns.items() if isinstance(field, Count))
-        rows: defaultdict[str, list[tuple[int, dict[str, float | None]]]] = defaultdict(list)
+        rows: Rows = defaultdict(list)
         labels: defaultdict[str, dict[int, str]] = defaultdict(dict)
         others: list[tuple[int, dict[str, float | None]]] = []
         start = str(shape.start)
-        async for document in self._of(result).find(self._within(start, ranges)).max_time_ms(LIMIT_MS):
+        async for document in self._read(self._of(result).find(self._within(start, ranges)).max_time_ms(LIMIT_MS)):
             at_ms = timestamp_ms_of(document[start])
             entries = shape.list_of(document)
             for entry in entries:
@@ -199,7 +205,7 @@ class Reader:
                 labels[film][at_ms] = str(entry.get("title", film))
             if len(entries) >= result.top.limit:
                 others.append((at_ms, {"views": entries[-1][views]}))
-        return Figures({of: Series.of(each, labels[of]) for of, each in rows.items()}, Series.of(others))
+        return await self._figures(rows, lambda of: Series.of(rows[of], labels[of]), Series.of(others))
 
     async def _quality(self, rule: Rule, ranges: Sequence[Range]) -> Figures:
         result = source_of(rule)
@@ -214,9 +220,9 @@ class Reader:
             first = partition.get("first")
             first_ms = timestamp_ms_of(first) if isinstance(first, datetime) else None
             silences[str(partition["_id"])] = silence_of(first_ms, counts, self._light)
-        rows: defaultdict[str, list[tuple[int, dict[str, float | None]]]] = defaultdict(list)
+        rows: Rows = defaultdict(list)
         reasons: defaultdict[str, dict[int, Reasons]] = defaultdict(dict)
-        async for document in self._of(result).find(self._within(start, ranges)).max_time_ms(LIMIT_MS):
+        async for document in self._read(self._of(result).find(self._within(start, ranges)).max_time_ms(LIMIT_MS)):
             of, at_ms = str(document.get(PARTITION)), timestamp_ms_of(document[start])
             figures: dict[str, float | None] = {name: document.get(name) for name in numbers}
             if self._light is not None:
@@ -224,12 +230,24 @@ class Reader:
                 figures["light"] = float(LIGHTS.index(found.light))
                 reasons[of][at_ms] = found.reasons
             rows[of].append((at_ms, figures))
-        return Figures(
-            {
-                of: Series.of(rows.get(of, ()), reasons=reasons.get(of, {}), silence=silences.get(of))
-                for of in {*rows, *silences}
-            }
+        for of in silences:
+            rows.setdefault(of, [])
+        return await self._figures(
+            rows, lambda of: Series.of(rows[of], reasons=reasons.get(of, {}), silence=silences.get(of))
         )
+
+    async def _read(self, cursor: Any) -> AsyncIterator[Any]:
+        """Its documents; others have their turn in between."""
+        async for found in cursor.batch_size(READ_AT_ONCE):
+            yield found
+            await self._turns.give()
+
+    async def _figures(self, rows: Rows, series: Callable[[str], Series], others: Series | None = None) -> Figures:
+        by_subject = dict[str, Series]()
+        for of in rows:
+            by_subject[of] = series(of)
+            await self._turns.give()
+        return Figures(by_subject, others, sum(map(len, rows.values())))
 
 
 def _merged(ranges: Iterable[Range]) -> list[Range]:

@@ -17,7 +17,7 @@ from movie_stream.alerts.rules import (
     BeyondUsual,
     Climbing,
     Condition,
-    Light,
+    LightAtLeast,
     Quality,
     RatingFalling,
 )
@@ -97,7 +97,7 @@ def _quality(reading: Reading, values: Mapping[str, Any], path: tuple[str, int])
         if others := list(_given(values, "field", "share_of", "above", "below")):
             reading.wrong((*path, others[0]), f"{number}: expected light or {others[0]}, got both")
             return None
-        return Light(values["light"])
+        return LightAtLeast(values["light"])
     if values["field"] is None:
         reading.wrong(path, f"{number}: expected field (one of {', '.join(fields)}) or light, got nothing")
         return None

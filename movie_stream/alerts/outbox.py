@@ -62,7 +62,7 @@ class Outbox:
 
     def __init__(self, db: Database, run: int, rules: Sequence[Rule], deliver_within_ms: int) -> None:
         self._run, self._within_ms = Int64(run), deliver_within_ms
-        self._rules = {rule.name: (place, rule) for place, rule in enumerate(rules)}
+        self._rules = {rule.name: rule for rule in rules}
         self._alerts = majority_acknowledged(db, ALERTS)
         self._deliveries = majority_acknowledged(db, DELIVERIES)
         self._quick = db.get_collection(DELIVERIES, write_concern=WriteConcern(1))
@@ -74,18 +74,21 @@ class Outbox:
         """
         messages = 0
         while True:
-            untold = self._alerts.find({"_untold": True, "_run": self._run}).sort("start", 1)
+            untold = self._alerts.find({"_untold": True, "_run": self._run}).sort([("start", 1), ("_id", 1)])
             found = await untold.limit(_AT_ONCE).to_list(_AT_ONCE)
             if not found:
                 return messages
             last = await self._last([alert["_id"] for alert in found])
             told = [self._told(alert, last.get(alert["_id"], {}), until_ms, now) for alert in found]
             inserted = sorted((message for some, _ in told for message in some), key=lambda message: message["order"])
-            await self._insert([{**message, "order": place} for place, message in enumerate(inserted)])
-            noted = await self._alerts.bulk_write([update for _, update in told], ordered=False)
-            if noted.matched_count < len(found):  # somebody else evaluates, who may not have seen these messages
+            ordered = [{**message, "order": Int64(place)} for place, message in enumerate(inserted, messages)]
+            others = await self._insert(ordered)
+            again = {message["alert"] for message in ordered if message["_id"] in others}
+            notes = [note for alert, (_, note) in zip(found, told, strict=True) if alert["_id"] not in again]
+            noted = 0 if not notes else (await self._alerts.bulk_write(notes, ordered=False)).matched_count
+            if noted < len(notes):  # somebody else evaluates, who may not have seen these messages
                 await self._alerts.bulk_write([_look_again(alert) for alert in found], ordered=False)
-            messages += len(inserted)
+            messages += len(inserted) - len(others)
 
     async def _last(self, alerts: Sequence[str]) -> dict[str, dict[str, tuple[int, str]]]:
         """By alert and receiver the last message: its number, and the state that it told of."""
@@ -105,21 +108,21 @@ class Outbox:
         may end then, and they outlast a rebuild.
         """
         before = alert.get("_told") or {}
-        place, rule = self._rules.get(alert["rule"], (len(self._rules), None))
+        rule = self._rules.get(alert["rule"])
         to = list(rule.to) if rule is not None else before.get("to", [])
-        by_note = int(before.get("number", 0)), before.get("state") if before.get("sent") else None
-        old, highest, any_sent = self._is_old(alert, until_ms, now), by_note[0], by_note[1] is not None
-        body, messages = {name: alert.get(name) for name in FIELDS}, []
+        by_note = int(before.get("number", 0)), before.get("was", before.get("state")) if before.get("sent") else None
+        old, highest, knowing = self._is_old(alert, until_ms, now), by_note[0], list[str]()
+        body, messages, withheld = {name: alert.get(name) for name in FIELDS}, [], False
         for receiver in to:
             number, was = by_note if receiver in before.get("to", ()) else (0, None)
-            if (put_away := last.get(receiver)) is not None and put_away[0] > number:
+            if (put_away := last.get(receiver)) is not None and put_away[0] >= number:
                 number, was = put_away
             said = _SAID.get((was, alert["state"]), ())
-            if old and said not in (("ended",), ("withdrawn",)):  # whoever was told of its start waits for its end
-                said = ()
+            if old and said[:1] == ("started",):  # whoever was told of its start waits for its end, however late
+                said, withheld = (), True
             messages += [
                 {
-                    "_id": f"{alert['_id']}|{number + step}|{transition}|{receiver}",
+                    "_id": f"{alert['_id']}|{number + step}|{receiver}",
                     "alert": alert["_id"],
                     "receiver": receiver,
                     "number": Int64(number + step),
@@ -131,32 +134,56 @@ class Outbox:
                     "done": None,
                     "error": None,
                     "known": _known_at(alert, rule, transition),
-                    "order": (_known_at(alert, rule, transition), place, alert["subject"], number + step, receiver),
+                    "order": (
+                        _known_at(alert, rule, transition),
+                        alert["start"],
+                        alert["_id"],
+                        number + step,
+                        receiver,
+                    ),
                 }
                 for step, transition in enumerate(said, 1)
             ]
-            highest, any_sent = max(highest, number + len(said)), any_sent or bool(said) or was is not None
-        note = {"state": alert["state"], "number": Int64(highest), "sent": any_sent, "to": to}
+            highest = max(highest, number + len(said))
+            if said or was is not None:
+                knowing.append(receiver)
+        note = {
+            "state": None if withheld and alert["open"] else alert["state"],  # None: each window has it looked at again
+            "was": by_note[1] if withheld else alert["state"],
+            "number": Int64(highest),
+            "sent": bool(knowing),
+            "to": knowing,
+        }
         return messages, UpdateOne(
             {"_id": alert["_id"], "_run": self._run, "_pass": alert["_pass"]},
             {"$set": {"_told": note, "_untold": False}},
         )
 
     def _is_old(self, alert: Mapping[str, Any], until_ms: int, now: datetime) -> bool:
-        """Whether it was over too long ago to be news, as in a replay of old data."""
-        last_ms = until_ms if alert["end"] is None else timestamp_ms_of(alert["end"])
-        return timestamp_ms_of(now) - last_ms > self._within_ms
+        """Whether it was over too long ago to be news, as in a replay of old data.
 
-    async def _insert(self, messages: Sequence[dict[str, Any]]) -> None:
-        """Those that are there already stay as they are."""
+        One that lasts is not while no later window can be complete: nothing would have it looked at again.
+        """
+        if alert["end"] is not None:
+            return timestamp_ms_of(now) - timestamp_ms_of(alert["end"]) > self._within_ms
+        return timestamp_ms_of(now) - until_ms > max(self._within_ms, int(alert["window_s"]) * 1_000)
+
+    async def _insert(self, messages: Sequence[dict[str, Any]]) -> set[str]:
+        """Those that are there already stay as they are; the `_id` of each of these.
+
+        That is so where somebody else, whose lease may have ended, has put away a message of this number meanwhile:
+        what is to be told after it is for another look.
+        """
         if not messages:
-            return
+            return set()
         try:
             await self._deliveries.bulk_write([InsertOne(message) for message in messages], ordered=False)
         except BulkWriteError as error:
-            others = [fault for fault in error.details["writeErrors"] if fault["code"] != DUPLICATE_KEY]
-            if others or error.details["writeConcernErrors"]:
+            faults = error.details["writeErrors"]
+            if error.details["writeConcernErrors"] or any(fault["code"] != DUPLICATE_KEY for fault in faults):
                 raise
+            return {messages[fault["index"]]["_id"] for fault in faults}
+        return set()
 
     async def take(self, receiver: str, for_s: float) -> Message | None:
         """The next message that is due to a receiver, which is nobody else's for so long; None where there is none.
@@ -237,9 +264,10 @@ class Outbox:
 def _known_at(alert: Mapping[str, Any], rule: Rule | None, transition: Transition) -> datetime:
     """By event time, when that could be known first."""
     length = timedelta(seconds=int(alert["window_s"]))
-    if transition == "started" or alert["end"] is None:
-        return alert["start"] + length * (1 if rule is None else rule.in_a_row)  # type: ignore[no-any-return]
-    return alert["end"] + length  # type: ignore[no-any-return]
+    in_a_row, wait_ms = (1, 0) if rule is None else (rule.in_a_row, rule.wait_ms)
+    begins: datetime = alert["start"] + length * in_a_row
+    ends: datetime = begins if alert["end"] is None else alert["end"] + length
+    return (begins if transition == "started" else ends) + timedelta(milliseconds=wait_ms)
 
 
 def _look_again(alert: Mapping[str, Any]) -> UpdateOne:

@@ -13,18 +13,16 @@ from typing import Any, Final
 
 from bson.int64 import Int64
 
-from movie_stream.alerts import expectations
-from movie_stream.alerts.expectations import LIGHTS
+from movie_stream.alerts.expectations import LIGHTS, Expectations, verdict
 from movie_stream.alerts.series import Silence, Verdicts
 
 PARTITION: Final = "partition"
 """The field with the number of the source partition."""
 
 
-def light_by(table: Mapping[str, Any] | None) -> Verdicts:
-    """The verdict by these expectations, or by the defaults."""
-    expected = expectations.parsed(table or {})
-    return lambda document: expectations.verdict(document, expected)
+def light_by(expected: Expectations) -> Verdicts:
+    """The verdict by these expectations."""
+    return lambda document: verdict(document, expected)
 
 
 def silence_of(first_ms: int | None, counts: Iterable[str], verdicts: Verdicts | None = None) -> Silence | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,7 @@ from movie_stream.alerts.expectations import QUALITY, Expectations
 from movie_stream.alerts.keys import WRONG, Key, Reading, RulesRefused
 from movie_stream.alerts.kinds import KINDS, OF_KIND
 from movie_stream.alerts.receivers import Knows, Receiver, read_receivers, scheme_of
-from movie_stream.alerts.rules import ALL, EACH, HOUR_MS, LOG, Light, Rule
+from movie_stream.alerts.rules import ALL, EACH, HOUR_MS, LOG, LightAtLeast, Rule
 from movie_stream.alerts.toml_file import TomlFile, read_toml, toml_of
 from movie_stream.errors import SettingMissing
 from movie_stream.settings import Settings
@@ -35,8 +35,8 @@ class RuleFile:
     receivers: Mapping[str, Receiver]
     deliver_within_ms: int = 86_400_000
     """An alert that ended longer ago than this, by the wall clock, is stored and sent to nobody."""
-    quality: Mapping[str, Any] | None = None
-    """The table with the expectations of the data's quality."""
+    quality: Expectations = field(default_factory=Expectations)
+    """What is expected of the data."""
 
     @property
     def fingerprint(self) -> str:
@@ -75,8 +75,7 @@ def _of(file: TomlFile, name: str, environment: Mapping[str, str], knows: Knows 
     rules = () if none else _rules(reading, top["rule"], receivers, _declared(file.values))
     if reading.mistakes or expected is None:
         raise RulesRefused(path=name, mistakes=sorted(reading.mistakes, key=lambda mistake: mistake.line))
-    quality = file.values.get(QUALITY)
-    return RuleFile(tuple(_by(rule, expected) for rule in rules), receivers, delivery["deliver_within"], quality)
+    return RuleFile(tuple(_by(rule, expected) for rule in rules), receivers, delivery["deliver_within"], expected)
 
 
 def _rules(
@@ -201,7 +200,9 @@ def _called(table: Mapping[str, Any]) -> str | None:
 def _by(rule: Rule, expected: Expectations) -> Rule:
     """The rule, by the expectations of the file: where they change, its alerts do."""
     condition = rule.condition
-    return replace(rule, condition=replace(condition, expected=expected)) if isinstance(condition, Light) else rule
+    return (
+        replace(rule, condition=replace(condition, expected=expected)) if isinstance(condition, LightAtLeast) else rule
+    )
 
 
 def _declared(file: Mapping[str, Any]) -> set[str]:

@@ -80,7 +80,7 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True)
-class Light:
+class LightAtLeast:
     """The verdict on a row of `data_quality`, by the expectations of the same file: at least as bad as this."""
 
     light: Literal["yellow", "red"]
@@ -88,7 +88,7 @@ class Light:
     """What it is a verdict by."""
 
 
-Condition = Beyond | BeyondUsual | RatingFalling | Climbing | Quality | Light
+Condition = Beyond | BeyondUsual | RatingFalling | Climbing | Quality | LightAtLeast
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class Rule:
         match self.condition:
             case Climbing():
                 return "films"
-            case Quality() | Light():
+            case Quality() | LightAtLeast():
                 return "quality"
             case _:
                 return "views"

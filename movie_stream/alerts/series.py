@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -55,9 +57,9 @@ class Series:
         silence: Silence | None = None,
     ) -> Series:
         """The series of these rows, each with the start of its window. None is not known."""
-        ordered = sorted(rows, key=lambda row: row[0])
-        names = dict.fromkeys(name for _, figures in ordered for name in figures)
-        columns = {name: np.array([_number(figures.get(name)) for _, figures in ordered], np.float64) for name in names}
+        ordered = sorted(rows, key=itemgetter(0))
+        names = dict.fromkeys(chain.from_iterable(figures for _, figures in ordered))
+        columns = {name: np.array([figures.get(name) for _, figures in ordered], np.float64) for name in names}
         return cls(np.array([start for start, _ in ordered], np.int64), columns, labels, reasons, silence)
 
     def at(self, column: str, starts: Ints, missing: float | Floats = 0.0) -> Floats:
@@ -108,7 +110,3 @@ class Series:
 
 NOTHING: Series = Series(np.zeros(0, np.int64), {})
 """No figures at all."""
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else float(value)

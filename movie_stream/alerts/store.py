@@ -19,6 +19,7 @@ from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from movie_stream.alerts.completeness import control_id, watermarks_in
+from movie_stream.alerts.pace import READ_AT_ONCE
 from movie_stream.errors import MovieStreamError
 from movie_stream.events.moment import datetime_of, timestamp_ms_of
 from movie_stream.mongo.alerts import ALERTING, ALERTS, FIELDS
@@ -253,7 +254,8 @@ class Store:
         wanted: dict[str, Any] = {"rule": rule, "_run": self._run, "state": {"$ne": "withdrawn"}}
         if reach_ms is not None:
             wanted["$or"] = [{"end": None}, {"end": {"$gte": datetime_of(reach_ms)}}]
-        return {found["_id"]: found async for found in self._alerts.find(wanted, dict.fromkeys(FIELDS, 1))}
+        cursor = self._alerts.find(wanted, dict.fromkeys(FIELDS, 1)).batch_size(READ_AT_ONCE)
+        return {found["_id"]: found async for found in cursor}
 
     async def rules_with_alerts(self) -> set[str]:
         """The rules of which alerts stand, also those that a process did not come to note."""
@@ -262,6 +264,8 @@ class Store:
     async def write(self, bodies: Sequence[Mapping[str, Any]]) -> None:
         """Inserts or replaces alerts; keeps what receivers were told of each. Raises LeaseLost."""
         for begin in range(0, len(bodies), _AT_ONCE):
+            if monotonic() - self._renewed_s > RENEWED_EVERY.total_seconds():
+                await self.keep()
             some = bodies[begin : begin + _AT_ONCE]
             await self._write(self._alerts, [UpdateOne({"_id": of["_id"]}, [self._replaced(of)], True) for of in some])
 

@@ -11,7 +11,7 @@ from bson.int64 import Int64
 
 from movie_stream.alerts.evaluation import Streak
 from movie_stream.alerts.expectations import LIGHTS
-from movie_stream.alerts.rules import ALL, Beyond, BeyondUsual, Climbing, Light, Quality, RatingFalling, Rule
+from movie_stream.alerts.rules import ALL, Beyond, BeyondUsual, Climbing, LightAtLeast, Quality, RatingFalling, Rule
 from movie_stream.events.moment import datetime_of
 from movie_stream.masking import printable
 from movie_stream.settings import format_duration
@@ -104,7 +104,7 @@ def text_of(rule: Rule, streak: Streak) -> str:
         case Quality(field=field, share_of=share, direction=direction):
             what = f"{field} of {share}" if share else field
             return f"partition {of}: {what} {value} in the hour from {at}, {direction} {threshold}"
-        case Light():
+        case LightAtLeast():
             return f"partition {of}: quality {LIGHTS[int(streak.value)]} in the hour from {at}{_because(streak)}"
 
 

@@ -39,7 +39,7 @@ def work(settings: Settings, *, until_end: bool) -> None:
         held = await or_die(wait_until_counted(settings, pause=app.worker.next_commit, finished=finished))
         if held:
             logger.warning("ends, though not all is counted: %s", said_of(held))
-        await or_die(app.worker.finish())
+        await or_die(app.worker.finish(held))
         os.kill(os.getpid(), signal.SIGTERM)
 
     if until_end:

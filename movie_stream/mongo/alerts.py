@@ -87,13 +87,23 @@ SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
     },
 }
 INDEXES: Final[Mapping[str, tuple[Mapping[str, int], ...]]] = {
-    ALERTS: ({"open": -1, "start": -1, "_id": 1}, {"start": -1}, {"rule": 1, "end": 1}, {"_untold": 1, "start": 1}),
+    ALERTS: (
+        {"open": -1, "start": -1, "_id": 1},
+        {"start": -1},
+        {"rule": 1, "end": 1},
+        {"_untold": 1, "start": 1, "_id": 1},
+    ),
     ALERTING: ({"_run": 1, "kind": 1},),
-    DELIVERIES: ({"receiver": 1, "due": 1, "known": 1, "order": 1, "number": 1}, {"alert": 1}),
+    DELIVERIES: (
+        {"receiver": 1, "due": 1, "known": 1, "order": 1, "number": 1},
+        {"alert": 1},
+        {"done": 1, "created": 1},
+    ),
 }
 EXPIRING: Final[Mapping[str, tuple[str, int]]] = {DELIVERIES: ("done", DELIVERED_FOR_S)}
 """Collections with a TTL index; a message that is not done has no such time."""
 
+_WAITS: Final[Mapping[str, Any]] = {"done": None}
 ORDER: Final[Order] = (("open", DOWN), ("start", DOWN), ("_id", UP))
 """Those that last first, and then the newest."""
 
@@ -148,8 +158,11 @@ class Progress:
     waits_since: datetime | None = None
 
 
-async def progress(db: Database, limit_ms: int = LIMIT_MS) -> Progress:
-    """How far the alerts are. Raises QueryTooSlow, and the driver's errors as they are."""
+async def progress(db: Database, limit_ms: int = LIMIT_MS, *, messages: bool = True) -> Progress:
+    """How far the alerts are; without `messages` not which of them is the oldest, nor how many were given up.
+
+    Raises QueryTooSlow, and the driver's errors as they are.
+    """
     lasts: list[Mapping[str, Any]] = [
         {"$match": {"kind": "control"}},
         {"$sort": {"_run": -1}},
@@ -158,12 +171,14 @@ async def progress(db: Database, limit_ms: int = LIMIT_MS) -> Progress:
     ]
     try:
         found = await db[ALERTING].aggregate(lasts, maxTimeMS=limit_ms).to_list(1)
-        waits = {"done": None}
-        oldest = await _oldest(db, waits, limit_ms)
-        failed = await _oldest(db, waits | {"error": {"$type": "string"}}, limit_ms)
-        undelivered = await db[DELIVERIES].count_documents(waits, maxTimeMS=limit_ms)
-        lost = {"done": {"$type": "date"}, "error": {"$type": "string"}}
-        given_up = await db[DELIVERIES].count_documents(lost, maxTimeMS=limit_ms)
+        oldest: Mapping[str, Any] = {}
+        failed, given_up = oldest, 0
+        undelivered = await db[DELIVERIES].count_documents(_WAITS, maxTimeMS=limit_ms)
+        if messages:
+            oldest = await _oldest(db, _WAITS, limit_ms)
+            failed = await _oldest(db, {**_WAITS, "error": {"$type": "string"}}, limit_ms)
+            lost = {"done": {"$type": "date"}, "error": {"$type": "string"}}
+            given_up = await db[DELIVERIES].count_documents(lost, maxTimeMS=limit_ms)
     except ExecutionTimeout as error:
         raise QueryTooSlow(collection=DELIVERIES, limit_ms=limit_ms) from error
     control = found[0] if found else {}

@@ -126,7 +126,7 @@ def alerts_router(asker: Asker, sealer: Sealer) -> APIRouter:
 
         async def ask() -> tuple[Page, Progress]:
             async with asker.asking(ALERTS) as db:
-                return await alerts_page(db, query, LIMIT_MS), await progress(db, LIMIT_MS)
+                return await alerts_page(db, query, LIMIT_MS), await progress(db, LIMIT_MS, messages=False)
 
         page, reached = await asker.once((_same(query), query.limit, query.after), ask, keep=query.after is None)
         items = [{name: alert.get(name) for name in FIELDS} for alert in page.documents]

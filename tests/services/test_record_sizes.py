@@ -24,7 +24,8 @@ from movie_stream.dead_letters.letters import LetterFilter
 from movie_stream.errors import BrokerRefused
 from movie_stream.events.chunk import REPLAY_OF
 from movie_stream.kafka.cluster import client, configs, topics
-from movie_stream.kafka.cluster.topics import LEAST_BYTES, LIMIT, Topics
+from movie_stream.kafka.cluster.configs import LIMIT
+from movie_stream.kafka.cluster.topics import LEAST_BYTES, Topics
 from movie_stream.kafka.produce.large_records import TRUNCATED, TRUNCATED_KEY, LargeRecords
 from movie_stream.settings import Settings
 from tests.support.kafka_server import KafkaServer
@@ -78,7 +79,7 @@ def limit(settings: Settings, topic: str, size: int) -> None:
 def limits(settings: Settings) -> Mapping[str, int | None]:
     async def run() -> Mapping[str, int | None]:
         async with client.admin(settings) as admin:
-            return await topics.limits(admin, Topics.of(settings).all)
+            return await configs.limits(admin, Topics.of(settings).all)
 
     return asyncio.run(run())
 

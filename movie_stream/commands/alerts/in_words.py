@@ -8,7 +8,7 @@ from movie_stream.alerts.rules import (
     Beyond,
     BeyondUsual,
     Climbing,
-    Light,
+    LightAtLeast,
     Quality,
     RatingFalling,
     Rule,
@@ -73,5 +73,5 @@ def _condition(rule: Rule, of: str, window: str) -> str:
             return f"a film with {times:g} times its views of the {over} hours before"
         case Quality(field=field, share_of=share, direction=direction, limit=limit):
             return f"{field}{f' of {share}' if share else ''} in an hour {direction} {limit:,g}"
-        case Light(light=light):
+        case LightAtLeast(light=light):
             return f"quality of an hour {light}" + (" or worse" if light == "yellow" else "")

@@ -26,7 +26,7 @@ from movie_stream.commands.doctor.stores import look_at_replication, look_at_sha
 from movie_stream.commands.doctor.workers import look_at_claims, look_at_workers
 from movie_stream.console import logs
 from movie_stream.errors import PartitionSilent
-from movie_stream.kafka.cluster import client, permissions, topics
+from movie_stream.kafka.cluster import client, configs, permissions, topics
 from movie_stream.kafka.cluster.access import access_in_words, user_of
 from movie_stream.kafka.offsets import first_of
 from movie_stream.masking import printable
@@ -140,7 +140,7 @@ async def _kafka(settings: Settings, findings: Findings) -> None:
                 await permissions.insist(settings, admin, names.needs)
                 findings.add("fail", f"missing: {', '.join(missing)}", "movie-stream init")
                 return
-            limits = await topics.limits(admin, names.all)
+            limits = await configs.limits(admin, names.all)
             _topics(settings, findings, there)
             if leaderless := await topics.leaderless(admin, names.all):
                 findings.add("fail", str(PartitionSilent(places=first_of(leaderless), leaderless=True)))
@@ -155,7 +155,7 @@ async def _kafka(settings: Settings, findings: Findings) -> None:
 async def look_at_retention(findings: Findings, admin: AIOKafkaAdminClient, names: topics.Topics) -> None:
     """Checks how long the broker keeps records."""
     findings.check = "retention"
-    policies = {name: await topics.configs_of(admin, name) for name in (names.events, *names.deleted)}
+    policies = {name: await configs.configs_of(admin, name) for name in (names.events, *names.deleted)}
     compacted = [name for name, configs in policies.items() if "compact" in configs.get("cleanup.policy", "")]
     forgetful = {
         setting: [name for name in names.deleted if int(policies[name].get(setting, "-1")) >= 0]
@@ -215,7 +215,7 @@ def _record_sizes(findings: Findings, names: topics.Topics, limits: Mapping[str,
     event, letter = limits[names.events], limits[names.dead_letters]
     for topic, size in topics.wanted_limits(names, limits).items():
         found = limits[topic] or 0
-        what, remedy = f"{topics.LIMIT} of {topic} is {found:,}", f"movie-stream init, or set it to {size}"
+        what, remedy = f"{configs.LIMIT} of {topic} is {found:,}", f"movie-stream init, or set it to {size}"
         if topic == names.dead_letters and found >= topics.LEAST_BYTES:
             findings.add("warn", f"{what}, of {names.events} {event:,}: large dead letters may be cut off", remedy)
         else:

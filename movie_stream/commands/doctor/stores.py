@@ -8,7 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from pymongo.errors import OperationFailure
 
 from movie_stream.commands.doctor.findings import Findings
-from movie_stream.kafka.cluster import topics
+from movie_stream.kafka.cluster import configs, topics
 from movie_stream.kafka.cluster.identity import look_at
 from movie_stream.mongo import sharding
 from movie_stream.mongo.client import Database
@@ -51,7 +51,7 @@ async def look_at_replication(
 
 
 async def _in_sync(admin: AIOKafkaAdminClient, topic: str) -> int:
-    return int((await topics.configs_of(admin, topic)).get(topics.IN_SYNC, "1"))
+    return int((await configs.configs_of(admin, topic)).get(topics.IN_SYNC, "1"))
 
 
 async def look_at_shard_keys(findings: Findings, db: Database) -> None:

@@ -1,19 +1,22 @@
-"""Changes single settings of topics and leaves the others alone.
+"""The settings of topics: what they are, and changes of single ones that leave the others alone.
 
-aiokafka has only the older request, which takes back whatever it does not name; so this one is spelled out here, in
-aiokafka's own terms (KIP-339).
+To change them aiokafka has only the older request, which takes back whatever it does not name; so this one is spelled
+out here, in aiokafka's own terms (KIP-339).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import IncompatibleBrokerVersion, for_code
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int8, Int16, Int32, Schema, String
 
+LIMIT: Final = "max.message.bytes"
+"""What a topic calls the most bytes that a batch of its records may have, packed as it is."""
 _TOPIC: Final = 2
 _SET: Final = 0
 _TEXT = String("utf-8")
@@ -63,3 +66,28 @@ async def change(admin: AIOKafkaAdminClient, name: str, values: Mapping[str, str
     except (IncompatibleBrokerVersion, NotImplementedError):
         return dict.fromkeys(values, "the broker cannot change it")
     return {topic: message or for_code(code).__name__ for code, message, _, topic in response.responses if code}
+
+
+async def limits(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, int | None]:
+    """The most bytes of a batch of records that each topic takes; None where the broker does not say so."""
+    asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    found: dict[str, int | None] = dict.fromkeys(names)
+    try:
+        responses = await admin.describe_configs(asked)
+    except (IncompatibleBrokerVersion, NotImplementedError):  # it cannot be asked
+        return found
+    for response in responses:
+        for _, _, _, name, entries in response.resources:
+            found[name] = next((int(value) for setting, value, *_ in entries if setting == LIMIT and value), None)
+    return found
+
+
+async def configs_of(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str]:
+    """How the topic is configured, defaults included, as far as the broker says so."""
+    found: dict[str, str] = {}
+    for response in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)]):
+        for resource in response.resources:
+            for entry in resource[4]:
+                if entry[1]:
+                    found[entry[0]] = entry[1]
+    return found

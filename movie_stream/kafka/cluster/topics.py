@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
-    IncompatibleBrokerVersion,
     TopicAuthorizationFailedError,
     for_code,
 )
@@ -18,14 +16,13 @@ from aiokafka.errors import (
 from movie_stream.errors import BrokerForbids, BrokerRefused, TopicMissing
 from movie_stream.kafka.cluster import agents, client, configs, permissions
 from movie_stream.kafka.cluster.access import user_of
+from movie_stream.kafka.cluster.configs import LIMIT
 from movie_stream.kafka.cluster.identity import identities, look_at
 from movie_stream.settings import Settings
 
 _ALREADY_EXISTS: Final = 36
 _FORBIDDEN: Final = (TopicAuthorizationFailedError.errno, ClusterAuthorizationFailedError.errno)
 _DEFAULT_MAX_RECORD_BYTES: Final = 1_048_588
-LIMIT: Final = "max.message.bytes"
-"""What a topic calls the most bytes that a batch of its records may have, packed as it is."""
 FORGETTING: Final = ("retention.ms", "retention.bytes")
 """What has a broker delete records that are still needed, unless it is -1; else log.retention.* of the broker holds."""
 IN_SYNC: Final = "min.insync.replicas"
@@ -181,7 +178,7 @@ async def widen(settings: Settings) -> tuple[list[str], list[str]]:
     names = Topics.of(settings)
     async with client.admin(settings) as admin:
         with client.explained(settings, "looking at the limits of the topics"):
-            wanted = wanted_limits(names, await limits(admin, names.all))
+            wanted = wanted_limits(names, await configs.limits(admin, names.all))
             failed = await configs.change(admin, LIMIT, {topic: str(size) for topic, size in wanted.items()})
     sentences = [
         f"{LIMIT} of {topic} should be {wanted[topic]:,}, but: {why}; set it by hand" for topic, why in failed.items()
@@ -206,20 +203,6 @@ def wanted_limits(names: Topics, found: Mapping[str, int | None]) -> dict[str, i
 def letter_bytes(event: int) -> int:
     """The most bytes of a dead letter where a record may have `event`: it says more, and is packed by another."""
     return event + max(_ENVELOPE_BYTES, event // 8)
-
-
-async def limits(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, int | None]:
-    """The most bytes of a batch of records that each topic takes; None where the broker does not say so."""
-    asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
-    found: dict[str, int | None] = dict.fromkeys(names)
-    try:
-        responses = await admin.describe_configs(asked)
-    except (IncompatibleBrokerVersion, NotImplementedError):  # it cannot be asked
-        return found
-    for response in responses:
-        for _, _, _, name, entries in response.resources:
-            found[name] = next((int(value) for setting, value, *_ in entries if setting == LIMIT and value), None)
-    return found
 
 
 def insist_on_limits(names: Topics, found: Mapping[str, int | None]) -> None:
@@ -287,15 +270,4 @@ async def leaderless(admin: AIOKafkaAdminClient, names: Sequence[str]) -> list[s
 
 async def max_record_bytes(admin: AIOKafkaAdminClient, topic: str) -> int | None:
     """The largest batch of records that the topic takes, where the broker says so."""
-    return (await limits(admin, [topic]))[topic]
-
-
-async def configs_of(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str]:
-    """How the topic is configured, defaults included, as far as the broker says so."""
-    found: dict[str, str] = {}
-    for response in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)]):
-        for resource in response.resources:
-            for entry in resource[4]:
-                if entry[1]:
-                    found[entry[0]] = entry[1]
-    return found
+    return (await configs.limits(admin, [topic]))[topic]

@@ -12,15 +12,18 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from aiokafka import TopicPartition
 
 from movie_stream.agents.alerting import Alerting
 from movie_stream.agents.startup import Connections
+from movie_stream.alerts.completeness import Completeness
 from movie_stream.alerts.rule_file import RuleFile, parsed
 from movie_stream.alerts.store import Store
 from movie_stream.commands.alerts.in_words import reached_in_words
 from movie_stream.commands.doctor.alerts import look_at_alerts
 from movie_stream.commands.doctor.findings import Findings, Row
 from movie_stream.events.moment import timestamp_ms_of
+from movie_stream.kafka.offsets import Held
 from movie_stream.metrics import catalogue
 from movie_stream.metrics.values import Values
 from movie_stream.mongo.alerts import progress
@@ -45,11 +48,11 @@ def rules(text: str = TEXT + HOOK) -> RuleFile:
     return parsed(text, "alerts.toml", {})
 
 
-def alerting(settings: Settings, db: Database) -> Alerting:
+def alerting(settings: Settings, db: Database, sources: int = 1) -> Alerting:
     context = SimpleNamespace(
         run_number=RUN,
         topics=SimpleNamespace(events="views", partials="partials"),
-        topology=SimpleNamespace(partitions={"views": 1, "partials": 1}),
+        topology=SimpleNamespace(partitions={"views": sources, "partials": 1}),
     )
     return Alerting(settings, cast(Connections, SimpleNamespace(context=context, db=db)), rules())
 
@@ -147,7 +150,7 @@ async def test_the_lease_is_kept_while_it_pauses(
     of, steps = alerting(settings, db), 0
     once = of._step
 
-    async def counted(**named: bool) -> Any:
+    async def counted(**named: Any) -> Any:
         nonlocal steps
         steps += 1
         return await once(**named)
@@ -260,3 +263,41 @@ async def test_the_doctor_says_at_once_that_a_receiver_refuses(
     assert row.check == "messages"
     assert row.what.endswith(" UTC; webhook.ops did not take one: it answers 302")
     assert "webhook.ops did not take a message" in reached_in_words(await progress(db))[0]
+
+
+@pytest.mark.parametrize(
+    ("topic", "partition", "minutes"),
+    [(None, 0, 30), ("views", 1, 10), ("views", 2, None), ("partials", 0, None), ("dead-letters", 1, 30)],
+)
+async def test_what_an_open_transaction_holds_is_not_taken_to_be_complete_at_the_end(
+    settings: Settings, db: Database, topic: str | None, partition: int, minutes: int | None
+) -> None:
+    start = datetime(2024, 10, 31, 14, tzinfo=UTC)
+    start_ms, minute_ms = timestamp_ms_of(start), 60_000
+    watermarks = {0: start_ms + 30 * minute_ms, 1: start_ms + 10 * minute_ms}  # of 2 all records are held
+    await Completeness(db, RUN, {}, timedelta(minutes=1)).published(0, watermarks, ())
+    of = alerting(settings, db, sources=3)
+    await of.finish([] if topic is None else [Held(TopicPartition(topic, partition), 5, 3)])
+    found = await db["_alerting"].find_one({"kind": "control"})
+    assert found is not None
+    until = None if minutes is None else start + timedelta(minutes=minutes)
+    assert found.get("evaluated_until") == until
+    await of.end()
+
+
+async def test_what_waits_is_found_by_an_index(settings: Settings, db: Database) -> None:
+    now = datetime.now(UTC)
+    fields = {"alert": "a", "receiver": "log", "number": 1, "transition": "started", "message": {}, "attempts": 0}
+    await db["_deliveries"].insert_many(
+        {**fields, "_id": f"m{i}", "created": now + timedelta(minutes=i), "due": now, "done": None} for i in range(50)
+    )
+    reached = await progress(db)
+    assert (reached.undelivered, reached.oldest and reached.oldest.minute) == (50, now.minute)
+    assert (await progress(db, messages=False)).undelivered == 50
+    explained = await db.command(
+        {
+            "explain": {"find": "_deliveries", "filter": {"done": None}, "sort": {"created": 1}, "limit": 1},
+            "verbosity": "executionStats",
+        }
+    )
+    assert explained["executionStats"]["totalDocsExamined"] == 1

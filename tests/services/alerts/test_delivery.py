@@ -462,11 +462,11 @@ async def test_what_a_slow_process_puts_away_is_withdrawn(db: Database, monkeypa
     box = outbox(db, of)
     insert = box._insert
 
-    async def slow(some: list[dict[str, Any]]) -> None:
+    async def slow(some: list[dict[str, Any]]) -> set[str]:
         monkeypatch.undo()
         await stored(db, withdrawn(of))
         await fill(db, of)
-        await insert(some)
+        return await insert(some)
 
     monkeypatch.setattr(box, "_insert", slow)
     await box.fill(NOW_MS, NOW)

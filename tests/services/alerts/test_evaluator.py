@@ -18,11 +18,12 @@ from movie_stream.alerts import evaluator as evaluator_module
 from movie_stream.alerts import store as store_module
 from movie_stream.alerts.completeness import Completeness
 from movie_stream.alerts.evaluator import Evaluator
+from movie_stream.alerts.expectations import Expectations
 from movie_stream.alerts.figures import Figures, Reader
 from movie_stream.alerts.frontier import Topics
 from movie_stream.alerts.kinds import quality_fields
 from movie_stream.alerts.quality import light_by, partitions_in
-from movie_stream.alerts.rules import ALL, EACH, Beyond, Light, Quality, Rule
+from movie_stream.alerts.rules import ALL, EACH, Beyond, LightAtLeast, Quality, Rule
 from movie_stream.alerts.store import LeaseLost, Store
 from movie_stream.events.moment import datetime_of, timestamp_ms_of
 from movie_stream.mongo.client import Database, opened
@@ -387,9 +388,9 @@ async def test_the_quality_of_a_partition(db: Database) -> None:
     )
     rules = (
         Rule("bad", "quality", Quality("bad", "above", 0.05, "records"), EACH, HOUR_MS, wait_ms=0),
-        Rule("red", "quality", Light("red"), EACH, HOUR_MS, wait_ms=0),
+        Rule("red", "quality", LightAtLeast("red"), EACH, HOUR_MS, wait_ms=0),
     )
-    of = Evaluator(Store(db, RUN, "me"), Reader(db, RUN, light_by(None)), rules, TOPICS, timedelta())
+    of = Evaluator(Store(db, RUN, "me"), Reader(db, RUN, light_by(Expectations())), rules, TOPICS, timedelta())
     await settle(of)
     alerts = await db["alerts"].find().sort("_id", 1).to_list(None)
     assert [(of["rule"], of["subject"], of["windows"], of["value"]) for of in alerts] == [
@@ -401,13 +402,13 @@ async def test_the_quality_of_a_partition(db: Database) -> None:
 
 QUALITY_RULES = (
     Rule("few", "quality", Quality("records", "below", 1.0), EACH, HOUR_MS, 2, wait_ms=0),
-    Rule("red", "quality", Light("red"), EACH, HOUR_MS, wait_ms=0),
+    Rule("red", "quality", LightAtLeast("red"), EACH, HOUR_MS, wait_ms=0),
     Rule("share", "quality", Quality("bad", "below", 1.0, "records"), EACH, HOUR_MS, wait_ms=0),
 )
 
 
 def of_quality(db: Database, holder: str) -> Evaluator:
-    reader = Reader(db, RUN, light_by({"records_per_hour": 100}))
+    reader = Reader(db, RUN, light_by(Expectations(records_per_hour=100)))
     return Evaluator(Store(db, RUN, holder), reader, QUALITY_RULES, TOPICS, timedelta())
 
 
@@ -456,7 +457,7 @@ async def test_a_partition_that_stops_is_told_of_and_what_it_sends_later_correct
 
 async def test_rubbish_before_any_view_is_not_the_end_of_what_there_is(db: Database) -> None:
     """It stands at the hours of Kafka's clock, which may be years after the views that follow it."""
-    reader, rule = Reader(db, RUN, light_by(None)), QUALITY_RULES[0]
+    reader, rule = Reader(db, RUN, light_by(Expectations())), QUALITY_RULES[0]
     await db["data_quality"].insert_many(rows_of_quality({1: {20_000: (3, 3)}}))
     assert await reader.last(rule) == START_MS + 20_001 * HOUR_MS
     await db["data_quality"].insert_many(rows_of_quality({0: {1: (3, 0)}, 1: {2: (3, 0)}}))

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from movie_stream.alerts import evaluation as evaluation_module
 from movie_stream.alerts.conditions import WEEK_MS
 from movie_stream.alerts.evaluation import Evaluation, Streak, before, restarted
 from movie_stream.alerts.rules import (
@@ -18,7 +19,7 @@ from movie_stream.alerts.rules import (
     BeyondUsual,
     Climbing,
     Condition,
-    Light,
+    LightAtLeast,
     Quality,
     RatingFalling,
     Rule,
@@ -165,7 +166,7 @@ def test_quality_by_share_and_by_light() -> None:
     until = START_MS + 5 * HOUR_MS
     [alert] = evaluated(share, {"0": rows}, [until], START_MS)
     assert (alert.start_ms, alert.end_ms, alert.value) == (START_MS + HOUR_MS, START_MS + 2 * HOUR_MS, 0.2)
-    [alert] = evaluated(rule(Light("yellow")), {"0": rows}, [until], START_MS)
+    [alert] = evaluated(rule(LightAtLeast("yellow")), {"0": rows}, [until], START_MS)
     assert (alert.start_ms, alert.windows, alert.threshold) == (START_MS + HOUR_MS, 1, 2.0)
     assert evaluated(rule(Quality("bad", "below", 5.0)), {"0": rows}, [until], START_MS)[0].windows == 1
 
@@ -198,3 +199,12 @@ def test_only_films_of_these_windows_are_looked_at() -> None:
     assert len(pieces) == 1
     [alert] = evaluation.lasting()
     assert (alert.subject, alert.usual, alert.threshold) == ("new", 2.0, 3.0)
+
+
+def test_genres_without_end_are_refused_with_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation_module, "MOST_GENRES", 3)
+    of = rule(Beyond("below", 3.0))
+    series = {f"g{n}": Series.of([(START_MS, {"views": 1.0})]) for n in range(4)}
+    Evaluation(of, START_MS).advance(dict(list(series.items())[:3]), START_MS + of.window_ms, START_MS)
+    with pytest.raises(evaluation_module.TooManyGenres, match=r"expected at most 3 genres for a rule of each, got 4"):
+        Evaluation(of, START_MS).advance(series, START_MS + of.window_ms, START_MS)

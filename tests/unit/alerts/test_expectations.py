@@ -18,10 +18,10 @@ from movie_stream.alerts.expectations import (
     Expectations,
     Limits,
     load,
-    parsed,
+    read,
     verdict,
 )
-from movie_stream.alerts.keys import RulesRefused
+from movie_stream.alerts.keys import Reading, RulesRefused
 
 HOUR: dict[str, Any] = {
     "records": 1_000,
@@ -35,6 +35,15 @@ HOUR: dict[str, Any] = {
     "retitled": 0,
     "avg_delay_s": 30.0,
 }
+
+
+def parsed(table: dict[str, Any]) -> Expectations:
+    """The expectations of a table that stands in no file."""
+    reading = Reading(lambda _: 1)
+    expected = read(reading, table)
+    if expected is None:
+        raise RulesRefused(path="[quality]", mistakes=reading.mistakes)
+    return expected
 
 
 def lights(document: dict[str, Any], table: dict[str, Any] | None = None, hours: float = 1) -> dict[str, str]:

@@ -10,21 +10,21 @@ from hypothesis import strategies as st
 from movie_stream.alerts.evaluation import Evaluation, Streak
 from movie_stream.alerts.expectations import LIGHTS, Document, Expectations, Limits, verdict
 from movie_stream.alerts.quality import light_by, silence_of
-from movie_stream.alerts.rules import EACH, Condition, Light, Quality, Rule
+from movie_stream.alerts.rules import EACH, Condition, LightAtLeast, Quality, Rule
 from movie_stream.alerts.series import Series
 from tests.support import alerts_reference as reference
 
 HOUR_MS = 3_600_000
 START_MS = 1_730_332_800_000
 HOURS = 12
-EXPECTED = {"records_per_hour": 4, "bad": [0.2, 0.5]}
+EXPECTED = Expectations(records_per_hour=4, bad=Limits(0.2, 0.5))
 Rows = dict[int, dict[str, Any]]
 
 CONDITIONS: st.SearchStrategy[Condition] = st.one_of(
     st.builds(Quality, st.sampled_from(["records", "views", "bad"]), st.sampled_from(["above", "below"]), st.just(2.0)),
     st.builds(Quality, st.just("bad"), st.sampled_from(["above", "below"]), st.just(0.3), st.just("records")),
     st.builds(Quality, st.just("avg_delay_s"), st.sampled_from(["above", "below"]), st.just(1.0)),
-    st.builds(Light, st.sampled_from(["yellow", "red"])),
+    st.builds(LightAtLeast, st.sampled_from(["yellow", "red"])),
 )
 
 
@@ -63,7 +63,7 @@ def naive(condition: Condition, partition: str, rows: Rows, in_a_row: int, until
                 continue
             row = {"records": 0.0, "views": 0.0, "bad": 0.0, "avg_delay_s": None}
         match condition:
-            case Light(light=worst):
+            case LightAtLeast(light=worst):
                 light = LIGHTS.index(verdict(row, Expectations(records_per_hour=4, bad=Limits(0.2, 0.5))).light)
                 if light >= LIGHTS.index(worst):
                     holds.append((at, float(light), float(LIGHTS.index(worst))))
@@ -87,7 +87,7 @@ A_RECORD: dict[str, Any] = {"records": 4.0, "views": 4.0, "bad": 0.0, "avg_delay
 
 @settings(max_examples=60)
 @given(partitions(), CONDITIONS, st.integers(1, 3), st.lists(st.integers(0, HOURS + 3), max_size=3))
-@example({"0": {START_MS: A_RECORD}}, Light("red"), 1, [])
+@example({"0": {START_MS: A_RECORD}}, LightAtLeast("red"), 1, [])
 @example({"0": {START_MS: A_RECORD, START_MS + 5 * HOUR_MS: A_RECORD}}, Quality("records", "below", 1.0), 2, [3])
 def test_an_hour_without_a_row_has_no_records_in_whatever_pieces(
     rows: dict[str, Rows], condition: Condition, in_a_row: int, cuts: list[int]
@@ -115,7 +115,7 @@ def test_ten_years_of_silence_are_one_alert() -> None:
     hours = 10 * 365 * 24
     until_ms = START_MS + (hours + 2) * HOUR_MS
     series = series_of({START_MS: A_RECORD, START_MS + hours * HOUR_MS: A_RECORD})
-    evaluation = Evaluation(Rule("r", "quality", Light("red"), EACH, HOUR_MS), START_MS)
+    evaluation = Evaluation(Rule("r", "quality", LightAtLeast("red"), EACH, HOUR_MS), START_MS)
     [alert] = evaluation.advance({"0": series}, until_ms, START_MS)
     assert (alert.start_ms, alert.windows) == (START_MS + HOUR_MS, hours - 1)
     assert [of.start_ms for of in evaluation.lasting()] == [START_MS + (hours + 1) * HOUR_MS]

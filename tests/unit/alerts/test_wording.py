@@ -15,7 +15,7 @@ from movie_stream.alerts.rules import (
     BeyondUsual,
     Climbing,
     Condition,
-    Light,
+    LightAtLeast,
     Quality,
     RatingFalling,
     Rule,
@@ -46,7 +46,7 @@ def test_what_is_said(condition: Condition, subject: str, value: float, says: st
 
 
 def test_lights_are_words_in_a_table() -> None:
-    light = body_of(Rule("r", "quality", Light("yellow"), EACH), Streak("0", AT_MS, 1, 3.0, AT_MS, 2.0))
+    light = body_of(Rule("r", "quality", LightAtLeast("yellow"), EACH), Streak("0", AT_MS, 1, 3.0, AT_MS, 2.0))
     figure = body_of(Rule("r", "quality", Quality("bad", "above", 2.0), EACH), Streak("0", AT_MS, 1, 3.0, AT_MS, 2.0))
     assert [(row["value"], row["threshold"]) for row in map(row_of, (light, figure))] == [("red", "yellow"), (3.0, 2.0)]
 
