@@ -127,7 +127,7 @@ def test_each_secret_file_is_mounted(values: Path) -> None:
         (container,) = pod["spec"]["containers"]
         mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
         volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
-        assert set(mounts) == set(volumes)
+        assert set(mounts) == set(volumes) - {"vault-token"}
         for entry in container["env"]:
             if not entry["name"].endswith("_FILE"):
                 continue
@@ -174,6 +174,45 @@ def test_secrets_stand_in_secrets_alone_and_each_component_has_its_own(values: P
     assert "API_TOKEN" not in kept["worker"] | kept["init"]
     uri = named(manifests, "Secret", "-worker")["data"]["MONGODB_URI"]
     assert base64.b64decode(uri).startswith(b"mongodb://movies:secret@")
+
+
+def test_each_component_has_a_role_of_its_own() -> None:
+    """An account that may read another's secret would make three secrets one."""
+    manifests = rendered(CHART / "ci" / "aws-csi-values.yaml")
+    accounts = {m["metadata"]["name"]: m["metadata"]["annotations"] for m in manifests if m["kind"] == "ServiceAccount"}
+    roles = {name: of["eks.amazonaws.com/role-arn"].rpartition("/")[2] for name, of in accounts.items()}
+    assert roles == {f"films-movie-stream-{kind}": f"movies-{kind}" for kind in ("worker", "serve", "init")}
+
+
+def test_the_agent_of_vault_has_a_token_and_our_process_has_not() -> None:
+    """The injector refuses a pod in which it finds no token of an account: it is named the volume with one."""
+    seen = set()
+    for component, pod in pods(rendered(CHART / "ci" / "vault-values.yaml", "--set", "rebuild.enabled=true")):
+        annotations = pod["metadata"]["annotations"]
+        named_volume = annotations["vault.hashicorp.com/agent-service-account-token-volume-name"]
+        (volume,) = [each for each in pod["spec"]["volumes"] if each["name"] == named_volume]
+        (source,) = volume["projected"]["sources"]
+        assert source["serviceAccountToken"]["path"]
+        (container,) = pod["spec"]["containers"]
+        assert named_volume not in {mount["name"] for mount in container["volumeMounts"]}
+        whose = {"rebuild": "worker", "doctor": "worker"}.get(component, component)
+        assert pod["spec"]["serviceAccountName"].endswith(f"-{whose}")
+        assert annotations["vault.hashicorp.com/role"] == f"movies-{whose}"
+        of = {v for k, v in annotations.items() if k.startswith("vault.hashicorp.com/agent-inject-secret-")}
+        assert of == {f"secret/data/movies/{whose}"}
+        seen.add(component)
+    assert seen == {"worker", "serve", "init", "doctor", "rebuild"}
+
+
+def test_names_can_be_looked_up_where_egress_is_narrow() -> None:
+    policies = [m for m in rendered(EVERYTHING) if m["kind"] == "NetworkPolicy"]
+    assert len(policies) == 3
+    for policy in policies:
+        dns = policy["spec"]["egress"][0]
+        assert {(each["port"], each["protocol"]) for each in dns["ports"]} == {
+            (port, protocol) for port in (53, 5353) for protocol in ("UDP", "TCP")
+        }
+        assert "to" not in dns
 
 
 def test_numbers_are_written_as_they_are() -> None:
