@@ -215,6 +215,41 @@ def test_names_can_be_looked_up_where_egress_is_narrow() -> None:
         assert "to" not in dns
 
 
+@pytest.mark.parametrize("repository", ["registry.example.org/movie-stream", "localhost/m", "registry:5000/a/m"])
+def test_an_image_is_of_a_registry(repository: str) -> None:
+    (container,) = dict(pods(rendered(MINIMAL, "--set", f"image.repository={repository}")))["worker"]["spec"][
+        "containers"
+    ]
+    assert container["image"].startswith(f"{repository}:")
+
+
+def test_init_may_make_the_reader_alone() -> None:
+    options = "init.createUsers=true,settings.MONGODB_READER_USERNAME=a,secrets.init.values.MONGODB_READER_PASSWORD=b"
+    (container,) = dict(pods(rendered(MINIMAL, "--set", options)))["init"]["spec"]["containers"]
+    assert container["args"] == ["init", "--create-user"]
+
+
+def test_an_image_that_the_nodes_have_is_of_none() -> None:
+    options = ["--set", "image.repository=movie-stream,image.tag=dev,image.pullPolicy=Never"]
+    (container,) = dict(pods(rendered(MINIMAL, *options)))["worker"]["spec"]["containers"]
+    assert (container["image"], container["imagePullPolicy"]) == ("movie-stream:dev", "Never")
+
+
+@pytest.mark.parametrize(
+    ("options", "version"),
+    [
+        ("image.tag=1.2.3", "1.2.3"),
+        ("image.tag=_" + "x" * 100, "x" * 62),
+        (f"image.digest=sha256:{'ab' * 32}", "sha256-abababababab"),
+        (f"image.tag=1.2.3,image.digest=sha256:{'ab' * 32}", "1.2.3"),
+        ("image.tag=", yaml.safe_load((CHART / "Chart.yaml").read_text("utf-8"))["appVersion"]),
+    ],
+)
+def test_pods_say_the_version_that_runs(options: str, version: str) -> None:
+    for _, pod in pods(rendered(MINIMAL, "--set-string", options)):
+        assert pod["metadata"]["labels"]["app.kubernetes.io/version"] == version
+
+
 def test_numbers_are_written_as_they_are() -> None:
     told = named(rendered(EVERYTHING), "ConfigMap", "-worker")["data"]
     assert (told["MAX_BATCH_BYTES"], told["MAX_RECORD_BYTES"]) == ("1099511627776", "67108864")
@@ -372,7 +407,21 @@ BAD: Final = {
     "secrets.worker.csi=null": "at '/secrets/worker': missing property 'csi'",
     "settings.METRICS_PORT=0": "at '/settings/METRICS_PORT': minimum: got 0, want 1",
     "settings.METRICS_PORT=8080": "settings.API_PORT: expected another port than METRICS_PORT, which is 8080",
-    "settings.KAFKA_SECURITY_PROTOCOL=SASL_SSL": "secrets.worker: expected KAFKA_SASL_PASSWORD in it",
+    "settings.KAFKA_SECURITY_PROTOCOL=SASL_SSL": "settings.KAFKA_SASL_MECHANISM: expected one, since",
+    "settings.KAFKA_SECURITY_PROTOCOL=SASL_SSL,settings.KAFKA_SASL_MECHANISM=PLAIN": "settings.KAFKA_SASL_USERNAME: "
+    "expected one, since settings.KAFKA_SECURITY_PROTOCOL is SASL_SSL, got none",
+    "settings.KAFKA_SECURITY_PROTOCOL=SASL_SSL,settings.KAFKA_SASL_MECHANISM=PLAIN,settings.KAFKA_SASL_USERNAME=x": (
+        "secrets.worker: expected KAFKA_SASL_PASSWORD in it"
+    ),
+    "settings.METRICS_HOST=127.0.0.1": "settings.METRICS_HOST: expected 0.0.0.0, or",
+    "settings.API_HOST=localhost": "settings.API_HOST: expected 0.0.0.0, or",
+    "init.createUsers=true": "settings.MONGODB_WORKER_USERNAME: expected the name of a user to make",
+    "init.createUsers=true,settings.MONGODB_WORKER_USERNAME=movies": "secrets.init: expected MONGODB_WORKER_PASSWORD",
+    "init.createUsers=true,settings.MONGODB_WORKER_USERNAME=movies,secrets.init.values.MONGODB_WORKER_PASSWORD=x,"
+    "secrets.init.values.MONGODB_BI_PASSWORD=x": "settings.MONGODB_BI_USERNAME: expected the name of a user to make",
+    "image.repository=": "image.repository: expected where your cluster pulls the image from",
+    "image.repository=movie-stream": "image.repository: expected one with its registry, such as",
+    "image.repository=somebody/movie-stream": "image.repository: expected one with its registry, such as",
     "worker.replicas=2": "additional properties 'worker' not allowed",
     "workers.replicas=4": "workers.replicas: expected at most settings.KAFKA_PARTITIONS, which is 3",
     "workers.replicas=-1": "at '/workers/replicas': minimum: got -1, want 0",
