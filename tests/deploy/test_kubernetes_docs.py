@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from movie_stream.settings import secret_names, variable_of
-from tests.support.manifests import ROOT, helm, named, pods, rendered
+from tests.support.manifests import ROOT, VERSIONS, helm, named, pods, rendered
 
 PAGE: Final = (ROOT / "docs" / "kubernetes.md").read_text("utf-8")
 SECRETS: Final = {variable_of(name) for name in secret_names()}
@@ -102,6 +102,13 @@ def test_the_rebuild_of_the_page_waits_for_the_workers_and_can_be_done_again(tmp
     jobs = [words[:3] for words in kubectl if "job" in words]
     assert jobs == [["delete", "job", "rebuild"], ["create", "job", "rebuild"]]
     assert named(manifests, "CronJob")["spec"]["jobTemplate"]["spec"]["activeDeadlineSeconds"] == 600
+
+
+def test_the_versions_that_the_page_names_are_those_that_are_looked_at() -> None:
+    (pinned,) = re.findall(r"^HELM := \S+@v(\S+)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert f" and {pinned} and held to the schemas" in " ".join(PAGE.split())
+    oldest, between, newest = (version.removeprefix("v").removesuffix(".0") for version in VERSIONS)
+    assert f"Kubernetes {oldest}, {between} and {newest}," in " ".join(PAGE.split())
 
 
 def test_a_command_that_is_left_out_gives_no_other_version() -> None:
