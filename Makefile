@@ -112,7 +112,7 @@ kafka: install ## the tests that any Kafka must pass, on that of TESTS_KAFKA_BOO
 tools: install .tools/.installed ## build helm and actionlint with Go, and fetch the schemas of Kubernetes, into .tools
 
 chart: tools ## check the Helm chart: rendered, held to the schemas of Kubernetes, refusing bad values
-	$(BIN)/pytest --numprocesses=2 tests/deploy/test_chart.py tests/deploy/test_chart_values.py tests/deploy/test_kubernetes_docs.py
+	$(BIN)/pytest --numprocesses=2 tests/deploy/test_chart*.py tests/deploy/test_kubernetes_docs.py
 
 workflows: tools ## check .github: actionlint, zizmor, schemas
 	$(BIN)/pytest tests/deploy/test_workflows.py

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from pathlib import Path
 from typing import Any, Final
@@ -122,27 +121,6 @@ def _told(manifests: list[Manifest], pod: Manifest) -> dict[str, str]:
 
 
 @each_ci
-def test_each_secret_file_is_mounted(values: Path) -> None:
-    for _, pod in pods(rendered(values)):
-        (container,) = pod["spec"]["containers"]
-        mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
-        volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
-        assert set(mounts) == set(volumes)
-        for entry in container["env"]:
-            if not entry["name"].endswith("_FILE"):
-                continue
-            folder, _, file = entry["value"].rpartition("/")
-            if "secrets" not in volumes:
-                assert folder == "/vault/secrets"
-            elif "secret" in volumes["secrets"]:
-                assert folder == mounts["secrets"]
-                assert file in {item["path"] for item in volumes["secrets"]["secret"]["items"]}
-            else:
-                assert folder == mounts["secrets"]
-                assert volumes["secrets"]["csi"]["driver"] == "secrets-store.csi.k8s.io"
-
-
-@each_ci
 def test_what_init_needs_is_there_before_it(values: Path) -> None:
     """It runs before anything else of an install, so what it refers to is made before it, or is not the chart's."""
     manifests = rendered(values)
@@ -161,19 +139,30 @@ def test_what_init_needs_is_there_before_it(values: Path) -> None:
         assert int(each["helm.sh/hook-weight"]) < int(job["metadata"]["annotations"]["helm.sh/hook-weight"])
 
 
-@pytest.mark.parametrize("values", [MINIMAL, EVERYTHING], ids=lambda path: path.stem)
-def test_secrets_stand_in_secrets_alone_and_each_component_has_its_own(values: Path) -> None:
-    manifests = rendered(values)
-    for manifest in manifests:
-        if manifest["kind"] != "Secret":
-            assert "secret@" not in str(manifest)
-            assert "a-token-of" not in str(manifest)
-    kept = {m["metadata"]["name"].rpartition("-")[2]: set(m["data"]) for m in manifests if m["kind"] == "Secret"}
-    assert set(kept) == {"worker", "serve", "init"}
-    assert "API_TOKEN" in kept["serve"]
-    assert "API_TOKEN" not in kept["worker"] | kept["init"]
-    uri = named(manifests, "Secret", "-worker")["data"]["MONGODB_URI"]
-    assert base64.b64decode(uri).startswith(b"mongodb://movies:secret@")
+def test_names_can_be_looked_up_where_egress_is_narrow() -> None:
+    policies = [m for m in rendered(EVERYTHING) if m["kind"] == "NetworkPolicy"]
+    assert len(policies) == 3
+    for policy in policies:
+        dns = policy["spec"]["egress"][0]
+        assert {(each["port"], each["protocol"]) for each in dns["ports"]} == {
+            (port, protocol) for port in (53, 5353) for protocol in ("UDP", "TCP")
+        }
+        assert "to" not in dns
+
+
+@pytest.mark.parametrize(
+    ("options", "version"),
+    [
+        ("image.tag=1.2.3", "1.2.3"),
+        ("image.tag=_" + "x" * 100, "x" * 62),
+        (f"image.digest=sha256:{'ab' * 32}", "sha256-abababababab"),
+        (f"image.tag=1.2.3,image.digest=sha256:{'ab' * 32}", "1.2.3"),
+        ("image.tag=", yaml.safe_load((CHART / "Chart.yaml").read_text("utf-8"))["appVersion"]),
+    ],
+)
+def test_pods_say_the_version_that_runs(options: str, version: str) -> None:
+    for _, pod in pods(rendered(MINIMAL, "--set-string", options)):
+        assert pod["metadata"]["labels"]["app.kubernetes.io/version"] == version
 
 
 def test_numbers_are_written_as_they_are() -> None:
@@ -212,13 +201,6 @@ def test_keda_is_given_no_login_where_there_is_none() -> None:
         assert trigger["metadata"].get("tls") == ("enable" if options is tls else None)
         assert "authenticationRef" not in trigger
         assert "TriggerAuthentication" not in {m["kind"] for m in manifests}
-
-
-def test_who_serves_everybody_is_told_no_token() -> None:
-    manifests = rendered(CHART / "ci" / "external-secrets-values.yaml", "--set", "serve.insecure=true")
-    pod = dict(pods(manifests))["serve"]
-    assert pod["spec"]["containers"][0]["args"] == ["serve", "--insecure"]
-    assert "API_TOKEN" not in str(pod)
 
 
 def test_workers_are_scaled_by_one_thing_up_to_the_partitions() -> None:
@@ -315,61 +297,3 @@ def test_probes_ask_where_the_processes_answer() -> None:
 def test_a_release_is_named_by_its_namespace() -> None:
     for manifest in rendered(MINIMAL):
         assert manifest["metadata"]["namespace"] == NAMESPACE
-
-
-BAD: Final = {
-    "settings.KAFKA_TOPICS=views": "additional properties 'KAFKA_TOPICS' not allowed",
-    "settings.MONGODB_URI=mongodb://x": "additional properties 'MONGODB_URI' not allowed",
-    "settings.KAFKA_PARTITIONS=0": "at '/settings/KAFKA_PARTITIONS': minimum: got 0, want 1",
-    "settings.KAFKA_PARTITIONS=many": "at '/settings/KAFKA_PARTITIONS': got string, want integer",
-    "settings.SESSION_GAP=30": "at '/settings/SESSION_GAP'",
-    "settings.LOG_LEVEL=LOUD": "at '/settings/LOG_LEVEL': value must be one of",
-    "settings.KAFKA_BOOTSTRAP_SERVERS=kafka": "at '/settings/KAFKA_BOOTSTRAP_SERVERS': 'kafka' does not match",
-    "settings.KAFKA_BOOTSTRAP_SERVERS=": "settings.KAFKA_BOOTSTRAP_SERVERS: expected the addresses of your Kafka",
-    "settings=null": "at '': missing property 'settings'",
-    "settings.KAFKA_PARTITIONS=null": "at '/settings': missing property 'KAFKA_PARTITIONS'",
-    "workers.autoscaling=null": "at '/workers': missing property 'autoscaling'",
-    "workers.probes.startup=null": "at '/workers/probes': missing property 'startup'",
-    "secrets.worker.csi=null": "at '/secrets/worker': missing property 'csi'",
-    "settings.METRICS_PORT=0": "at '/settings/METRICS_PORT': minimum: got 0, want 1",
-    "settings.METRICS_PORT=8080": "settings.API_PORT: expected another port than METRICS_PORT, which is 8080",
-    "settings.KAFKA_SECURITY_PROTOCOL=SASL_SSL": "secrets.worker: expected KAFKA_SASL_PASSWORD in it",
-    "worker.replicas=2": "additional properties 'worker' not allowed",
-    "workers.replicas=4": "workers.replicas: expected at most settings.KAFKA_PARTITIONS, which is 3",
-    "workers.replicas=-1": "at '/workers/replicas': minimum: got -1, want 0",
-    "workers.autoscaling.type=both": "at '/workers/autoscaling/type': value must be one of 'none', 'keda', 'hpa'",
-    "workers.autoscaling.type=keda,workers.autoscaling.maxReplicas=4": "maxReplicas: expected at most settings.KAFKA_P",
-    "workers.autoscaling.type=hpa,workers.autoscaling.minReplicas=4": "minReplicas: expected at most the largest",
-    "workers.terminationGracePeriodSeconds=10": "at '/workers/terminationGracePeriodSeconds': minimum: got 10, want 16",
-    "workers.resources.requests.memory=lots": "at '/workers/resources/requests/memory': 'lots' does not match",
-    "secrets.worker.existingSecret=other": "exactly one of values, existingSecret, csi.secretProviderClass and "
-    "directory, got values and existingSecret",
-    "secrets.serve.values.API_TOKEN=null": "at '/secrets/serve/values/API_TOKEN': got null, want string",
-    "secrets.serve.values=null,secrets.serve.existingSecret=x,secrets.serve.keys.API_TOKEN=null": "secrets.serve: "
-    "expected API_TOKEN in it, or serve.insecure: true",
-    "secrets.worker.values.API_KEY=x": "additional properties 'API_KEY' not allowed",
-    "serve.ingress.enabled=true": "serve.ingress.host: expected a host name, got none",
-    "image.digest=sha256:abc": "at '/image/digest': 'sha256:abc' does not match pattern",
-    "alerts.rules=x,alerts.existingConfigMap=y": "alerts: expected either rules or existingConfigMap, got both",
-    "alerts.rules=x,settings.ALERTS_FILE=/x": "settings.ALERTS_FILE: expected none, since alerts.rules",
-    "serve.drainSeconds=40": "serve.terminationGracePeriodSeconds: expected more than serve.drainSeconds",
-}
-
-
-@pytest.mark.parametrize(("options", "expected"), BAD.items(), ids=BAD)
-def test_a_bad_value_is_told_in_one_line(options: str, expected: str) -> None:
-    done = helm("template", "films", CHART, "--values", MINIMAL, "--set", options)
-    assert done.returncode != 0
-    assert done.stdout == ""
-    said = [line for line in done.stderr.splitlines() if expected in line]
-    assert len(said) == 1, done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_keda_cannot_read_files_and_is_told_of_another_way() -> None:
-    values = ["--values", str(KEDA), "--set", "secrets.worker.existingSecret=", "--set", "secrets.worker.directory=/x"]
-    done = helm("template", "films", CHART, *values)
-    assert "workers.autoscaling.keda.authentication: expected the name of a TriggerAuthentication" in done.stderr
-    done = helm("template", "films", CHART, *values, "--set", "workers.autoscaling.keda.authentication=kafka")
-    assert done.returncode == 0, done.stderr
-    assert "kind: TriggerAuthentication" not in done.stdout

@@ -29,12 +29,17 @@ _Loader: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Manifest = dict[str, Any]
 
 
-def helm(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Runs helm; skips the test where there is none."""
+def helm_program() -> Path:
+    """Where helm is; skips the test where there is none."""
     program = shutil.which("helm", path=f"{_TOOLS / 'bin'}:") or shutil.which("helm")
     if program is None:
         pytest.skip("helm is not installed; make tools builds it, where Go is")
-    return subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, check=False)
+    return Path(program)
+
+
+def helm(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Runs helm; skips the test where there is none."""
+    return subprocess.run([helm_program(), *map(str, arguments)], capture_output=True, text=True, check=False)
 
 
 def rendered(values: Path, *options: str, release: str = "films") -> list[Manifest]:

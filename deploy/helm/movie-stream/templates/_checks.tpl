@@ -10,6 +10,8 @@
 {{- if not .Values.settings.KAFKA_BOOTSTRAP_SERVERS -}}
   {{- fail "settings.KAFKA_BOOTSTRAP_SERVERS: expected the addresses of your Kafka (host:port), got none" -}}
 {{- end -}}
+{{- include "movie-stream.checkImage" . -}}
+{{- include "movie-stream.checkSettings" . -}}
 {{- range $component := include "movie-stream.components" . | fromYamlArray -}}
   {{- $source := include "movie-stream.secretSource" (dict "root" $ "component" $component) -}}
   {{- if or (not $source) (contains " and " $source) -}}
@@ -58,5 +60,50 @@
 {{- end -}}
 {{- if le (int .Values.serve.terminationGracePeriodSeconds) (int .Values.serve.drainSeconds) -}}
   {{- fail "serve.terminationGracePeriodSeconds: expected more than serve.drainSeconds" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Without a registry, a node would ask Docker Hub for an image of this name, which is somebody else's. */}}
+{{- define "movie-stream.checkImage" -}}
+{{- with .Values.image -}}
+  {{- if not .repository -}}
+    {{- fail "image.repository: expected where your cluster pulls the image from, such as registry.example.org/movie-stream, got none" -}}
+  {{- end -}}
+  {{- if and (ne .pullPolicy "Never") (not (regexMatch "^([^/]*[.:][^/]*|localhost)/." .repository)) -}}
+    {{- fail (printf "image.repository: expected one with its registry, such as registry.example.org/movie-stream, or image.pullPolicy: Never where the nodes have the image; got %s" .repository) -}}
+  {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Settings that a process would refuse at its start, or that leave it unreachable. */}}
+{{- define "movie-stream.checkSettings" -}}
+{{- with .Values.settings -}}
+  {{- range $name := list "METRICS_HOST" "API_HOST" -}}
+    {{- if not (has (get $.Values.settings $name) (list "0.0.0.0" "::")) -}}
+      {{- fail (printf "settings.%s: expected 0.0.0.0, or \"::\" where pods have IPv6, since probes and Services come to a pod by its own address; got %s" $name (get $.Values.settings $name)) -}}
+    {{- end -}}
+  {{- end -}}
+  {{- $protocol := .KAFKA_SECURITY_PROTOCOL | default "" -}}
+  {{- if hasPrefix "SASL_" (upper $protocol) -}}
+    {{- range $name := list "KAFKA_SASL_MECHANISM" "KAFKA_SASL_USERNAME" -}}
+      {{- if not (get $.Values.settings $name) -}}
+        {{- fail (printf "settings.%s: expected one, since settings.KAFKA_SECURITY_PROTOCOL is %s, got none" $name $protocol) -}}
+      {{- end -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
+{{- if and .Values.init.enabled .Values.init.createUsers -}}
+  {{- $keys := include "movie-stream.secretKeys" (dict "root" . "component" "init") | fromYaml -}}
+  {{- range $user := list "WORKER" "READER" "BI" -}}
+    {{- $username := printf "MONGODB_%s_USERNAME" $user -}}
+    {{- $password := printf "MONGODB_%s_PASSWORD" $user -}}
+    {{- $named := get $.Values.settings $username -}}
+    {{- if and (not $named) (or (hasKey $keys $password) (not (or (eq $user "READER") (eq $user "BI") $.Values.settings.MONGODB_READER_USERNAME $.Values.settings.MONGODB_BI_USERNAME))) -}}
+      {{- fail (printf "settings.%s: expected the name of a user to make, since init.createUsers is true, got none" $username) -}}
+    {{- end -}}
+    {{- if and $named (not (hasKey $keys $password)) -}}
+      {{- fail (printf "secrets.init: expected %s in it, since init.createUsers makes the user %s" $password $named) -}}
+    {{- end -}}
+  {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -26,7 +26,13 @@ app.kubernetes.io/component: {{ .component }}
 {{/* Of pods; they change with the version alone, so that nothing else of the chart replaces pods. */}}
 {{- define "movie-stream.podLabels" -}}
 {{ include "movie-stream.selector" . }}
-app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/version: {{ include "movie-stream.version" .root | quote }}
+{{- end -}}
+
+{{/* The version that runs, as far as the values say it; cut to what a label may be. */}}
+{{- define "movie-stream.version" -}}
+{{- $digest := .Values.image.digest | replace ":" "-" | trunc 19 -}}
+{{- .Values.image.tag | default $digest | default .Chart.AppVersion | trunc 63 | trimAll "-_." -}}
 {{- end -}}
 
 {{- define "movie-stream.labels" -}}
