@@ -115,6 +115,7 @@ def test_what_was_small_when_it_came_has_a_letter_with_all_of_it(large: Settings
     assert counted(large) == 11, "the copy is packed as the letter was"
 
 
+@pytest.mark.long
 def test_init_brings_the_letters_topic_along_and_nothing_else(
     large: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -25,6 +25,7 @@ def ruled(settings: Settings, tmp_path: Path) -> Settings:
     return settings.model_copy(update={"alerts_file": file})
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_once_again_corrected_and_counted_afresh(ruled: Settings, tmp_path: Path) -> None:
     rng = random.Random(5)

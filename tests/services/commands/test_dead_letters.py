@@ -207,6 +207,7 @@ def test_what_cannot_be_meant_is_one_line(settings: Settings, options: list[str]
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.long
 def test_what_is_not_enough_is_said_and_nothing_is_sent(settings: Settings) -> None:
     succeed(settings, "init")
     assert "Nothing has been counted yet" in letters_command(settings, "list")

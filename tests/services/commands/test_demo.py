@@ -149,6 +149,7 @@ def test_an_interrupt_at_any_moment_of_the_start_leaves_nothing(tmp_path: Path, 
         assert (process.returncode, errors) == (0, "")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("options", "line", "number", "exit_code"),
     [

@@ -65,6 +65,7 @@ def test_output_that_cannot_be_written(folder: Path, command: str) -> None:
     assert (done.returncode, done.stderr) == (1, line)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_output_of_those_who_ask_that_cannot_be_written(settings: Settings, folder: Path) -> None:
     succeed(settings, "init")

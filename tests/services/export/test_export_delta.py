@@ -214,6 +214,7 @@ def test_whoever_is_always_too_late_says_so(tmp_path: Path, monkeypatch: pytest.
     assert [row["_id"] for row in rows(tmp_path)] == ["h0", "h1"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "ways"), [("hourly_metrics", (1, -1)), ("category_stats", (1, -1)), ("hourly_metrics", (-1,))]
 )

@@ -97,6 +97,7 @@ def assert_all_there(text: str, process: Told) -> None:
     assert names > {"process_cpu_seconds_total", "python_info", "python_gc_collections_total"}
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 def test_every_metric_is_in_a_scrape_and_means_what_it_says(settings: Settings, tmp_path: Path) -> None:
     with deployed(settings, tmp_path) as of:

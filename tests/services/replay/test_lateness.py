@@ -227,6 +227,7 @@ async def test_a_resumed_file_is_late_by_the_views_of_others(topic: Settings, tm
     assert result.sent + result.sent_before == 600
 
 
+@pytest.mark.long
 def test_the_readmes_order_ends_before_anything_is_thrown_away(settings: Settings, tmp_path: Path) -> None:
     """data/movies.csv, a worker, and then years of ratings that are older."""
     succeed(settings, "init")

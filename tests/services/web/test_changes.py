@@ -223,6 +223,7 @@ def test_a_reader_that_hangs_is_cut_off_and_disturbs_nobody(settings: Settings, 
             assert "ASGI" not in said
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_two_hundred_readers_are_told_and_what_is_kept_for_them_is_little(settings: Settings) -> None:
     write(settings, 1)

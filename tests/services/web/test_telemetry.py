@@ -36,6 +36,7 @@ def test_readers_and_a_mongodb_that_is_away(settings: Settings, tmp_path: Path) 
         assert server.end() == 0
 
 
+@pytest.mark.long
 def test_a_port_of_metrics_that_is_taken(settings: Settings) -> None:
     port = str(free_port())
     with serving(settings, METRICS_PORT=port):
