@@ -20,7 +20,7 @@ from movie_stream.settings import Settings, variable_of
 from tests.services.test_docs import API, README, ROOT
 from tests.support.whole_path import COMMAND, PATIENCE_S, environment
 
-PAGES = (README, *sorted((ROOT / "docs").glob("*.md")))
+PAGES = (README, *sorted((ROOT / "docs").rglob("*.md")))
 RUN = (README, API)
 """Pages whose commands run: those of README.md here, those of docs/api.md, serve.md and odata.md in tests of their own.
 Those of the others, which need a secured Kafka or hours, have their words checked.
@@ -94,6 +94,20 @@ def test_every_line_is_of_a_kind_that_is_checked(page: Path) -> None:
                 assert page.name in ("serve.md", "odata.md"), line
             case "kubectl" | "helm" | "aws":  # they are looked at in tests/deploy/test_kubernetes_docs.py
                 assert page.name == "kubernetes.md", line
+            case "cat" | "docker" | "for" | "done":  # tests/containers does what they do
+                assert page.name == "containers.md", line
+                if " movie-stream " in line and "exec" in line:
+                    assert_understood(line)
+            case "pip" | "pipx" | "uvx":  # tests/deploy/test_installed.py installs so
+                assert page.name in ("install.md", "releasing.md"), line
+            case "gh" | "git":  # what nobody can do before there is a release
+                assert page.name == "releasing.md", line
+            case "mongodump" | "mongorestore":  # they run in tests/upgrades/test_mongodump.py
+                assert page.name == "backup.md", line
+                default = Settings.model_fields["mongodb_database"].default
+                assert "--db" not in line or f'--db="${{MONGODB_DATABASE:-{default}}}"' in line, line
+            case "kafka-configs.sh" | "kafka-reassign-partitions.sh":
+                assert page.name == "kafka.md", line
             case "kafka-acls.sh":  # what it allows is what the table beside it asks for
                 [(operation, kind, name)] = re.findall(r"--operation (\w+) --(group|topic) (\S+)", line)
                 assert re.search(rf"\b{operation}\b.*\| {kind} `{name}` \|", acls()), line
