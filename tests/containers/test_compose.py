@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.containers.stack import INSIDE, Stack, docker, files_of_layers, run
+from tests.containers.stack import INSIDE, ROOT, Stack, docker, files_of_layers, run
 from tests.support import reference
 from tests.support.reference import Rules
 
@@ -178,6 +179,20 @@ def test_down_and_up_again_keeps_what_was_counted(stack: Stack) -> None:
     assert right(stack) == before
     stack.compose("exec", "-T", "producer", "movie-stream", "generate", "--to-topic", "--end", "now", "-n", "100")
     assert right(stack) == before + 100
+
+
+def test_a_backup_by_the_page_is_put_back(stack: Stack) -> None:
+    page = (ROOT / "docs" / "containers.md").read_text("utf-8").partition("**Backing up.**")[2]
+    back_up, put_back = (
+        block.replace("movie-stream_$", f"{stack.project}_$").replace("movie-stream:dev", "movie-stream:0.0.0.dev1")
+        for block in re.findall(r"```sh\n(.*?)```\n", page, re.DOTALL)[:2]
+    )
+    before = right(stack)
+    run(["bash", "-e", "-c", back_up], cwd=stack.folder, env=stack.environment)
+    stack.compose("exec", "-T", "producer", "movie-stream", "generate", "--to-topic", "--end", "now", "-n", "100")
+    assert right(stack) == before + 100
+    run(["bash", "-e", "-c", put_back], cwd=stack.folder, env=stack.environment)
+    assert right(stack) == before
 
 
 @pytest.mark.parametrize("service", ["mongodb", "kafka"])
