@@ -6,6 +6,10 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 umask 077
+# What compose mounts from here is read by other users, too; a clone under a umask of 077 would keep it from them.
+for mounted in deploy/mongodb deploy/prometheus deploy/grafana monitoring data; do
+  [[ ! -d $mounted ]] || chmod -R go+rX "$mounted"
+done
 mkdir -p secrets
 chmod 700 secrets
 
@@ -27,7 +31,7 @@ for name in mongodb-root-password mongodb-worker-password mongodb-reader-passwor
   made=$((made + 1))
 done
 if [[ ! -s secrets/mongodb-keyfile ]]; then # by which members of a replica set know each other
-  head -c 384 /dev/urandom | base64 -w 0 | keep mongodb-keyfile
+  head -c 384 /dev/urandom | base64 | tr -d '\n' | keep mongodb-keyfile
   made=$((made + 1))
 fi
 

@@ -8,7 +8,8 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Sequence
+import tarfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,18 @@ def run(arguments: Sequence[str], **more: Any) -> str:
 def docker(*arguments: str) -> str:
     """What a docker command prints."""
     return run(["docker", *arguments])
+
+
+def files_of_layers(saved: Path) -> Iterator[tuple[str, bytes]]:
+    """Each file of each layer of an image, as `docker save` wrote it, also those that a later layer takes away."""
+    with tarfile.open(saved) as image:
+        manifest = image.extractfile("manifest.json")
+        assert manifest is not None
+        for layer in json.load(manifest)[0]["Layers"]:
+            with tarfile.open(fileobj=image.extractfile(layer)) as files:
+                for member in files:
+                    if member.isreg() and (file := files.extractfile(member)) is not None:
+                        yield f"{layer}: {member.name}", file.read()
 
 
 def free_port() -> int:

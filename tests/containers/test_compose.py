@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import subprocess
 import time
+from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.containers.stack import INSIDE, Stack, docker, run
+from tests.containers.stack import INSIDE, ROOT, Stack, docker, files_of_layers, run
 from tests.support import reference
 from tests.support.reference import Rules
 
@@ -43,7 +45,7 @@ def test_from_a_fresh_clone_to_numbers(stack: Stack) -> None:
         assert b"<html" in page.read()
 
 
-def test_the_image_is_small_and_holds_no_secret_and_no_tools(stack: Stack) -> None:
+def test_the_image_is_small_and_holds_no_secret_and_no_tools(stack: Stack, tmp_path: Path) -> None:
     image = json.loads(docker("image", "inspect", "movie-stream:0.0.0.dev1"))[0]
     base = json.loads(docker("image", "inspect", "python:3.13-slim"))[0]
     print(f"\nimage {image['Size'] / 1e6:.0f} MB, of which its base {base['Size'] / 1e6:.0f} MB")
@@ -52,16 +54,16 @@ def test_the_image_is_small_and_holds_no_secret_and_no_tools(stack: Stack) -> No
     assert (config["User"], config["Entrypoint"], config["Cmd"]) == ("10001:10001", ["movie-stream"], ["worker"])
     assert config["Labels"]["org.opencontainers.image.version"] == "0.0.0.dev1"
     history = docker("history", "--no-trunc", "movie-stream:0.0.0.dev1")
-    container = docker("create", "movie-stream:0.0.0.dev1").strip()
-    try:
-        exported = subprocess.run(["docker", "export", container], capture_output=True, check=True, timeout=300).stdout
-    finally:
-        docker("rm", container)
-    for secret in (stack.folder / "secrets").iterdir():
-        value = secret.read_bytes()
-        if not value.startswith(b"#"):
-            assert value not in exported, secret.name
-            assert value.decode() not in history + json.dumps(image), secret.name
+    made = {secret.name: secret.read_bytes() for secret in (stack.folder / "secrets").iterdir()}
+    secrets = {name: value for name, value in made.items() if not value.startswith(b"#")}
+    docker("save", "--output", str(tmp_path / "image.tar"), "movie-stream:0.0.0.dev1")
+    seen = 0
+    for where, content in files_of_layers(tmp_path / "image.tar"):
+        seen += 1
+        assert [name for name, value in secrets.items() if value in content] == [], where
+    assert seen > 1000, "the layers of the base among them"
+    for name, value in secrets.items():
+        assert value.decode() not in history + json.dumps(image), name
     assert b"/opt/movie-stream/lib" not in history.encode()
     found = run(
         [
@@ -177,6 +179,20 @@ def test_down_and_up_again_keeps_what_was_counted(stack: Stack) -> None:
     assert right(stack) == before
     stack.compose("exec", "-T", "producer", "movie-stream", "generate", "--to-topic", "--end", "now", "-n", "100")
     assert right(stack) == before + 100
+
+
+def test_a_backup_by_the_page_is_put_back(stack: Stack) -> None:
+    page = (ROOT / "docs" / "containers.md").read_text("utf-8").partition("**Backing up.**")[2]
+    back_up, put_back = (
+        block.replace("movie-stream_$", f"{stack.project}_$").replace("movie-stream:dev", "movie-stream:0.0.0.dev1")
+        for block in re.findall(r"```sh\n(.*?)```\n", page, re.DOTALL)[:2]
+    )
+    before = right(stack)
+    run(["bash", "-e", "-c", back_up], cwd=stack.folder, env=stack.environment)
+    stack.compose("exec", "-T", "producer", "movie-stream", "generate", "--to-topic", "--end", "now", "-n", "100")
+    assert right(stack) == before + 100
+    run(["bash", "-e", "-c", put_back], cwd=stack.folder, env=stack.environment)
+    assert right(stack) == before
 
 
 @pytest.mark.parametrize("service", ["mongodb", "kafka"])

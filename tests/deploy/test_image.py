@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import stat
 import subprocess
+import tarfile
 import tomllib
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.containers.stack import files_of_layers
+
 ROOT = Path(__file__).parents[2]
 LOCKS = ("requirements-runtime.lock", "requirements-build.lock")
 PIN = re.compile(r"^([a-z0-9-]+)==(\S+)", re.MULTILINE)
-OURS = ("init", "producer", "worker", "dashboard")
+BY_THE_IMAGE = {"worker", "dashboard"}
+"""Services with the health check of our image."""
 
 
 def pins(name: str) -> set[tuple[str, str]]:
@@ -63,6 +69,32 @@ def test_each_service_is_hardened_bounded_and_watched() -> None:
         assert service["restart"] in {"unless-stopped", "on-failure:5"}, name
         tag = service["image"].partition(":")[2]
         assert tag not in {"", "latest"}, name
+        if name == "init":
+            assert service["healthcheck"] == {"disable": True}, "it ends by itself"
+        elif name not in BY_THE_IMAGE:
+            assert service["healthcheck"]["test"][0] in {"CMD", "CMD-SHELL"}, name
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert re.search(r"^HEALTHCHECK .*--start-period=300s .*movie_stream\.probe", dockerfile, re.MULTILINE)
+
+
+def test_the_base_is_named_where_dependabot_reads_it() -> None:
+    bases = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(bases) == {"python:3.13-slim"}
+
+
+def test_a_file_that_a_later_layer_takes_away_is_found(tmp_path: Path) -> None:
+    def packed(into: Path, **files: bytes) -> bytes:
+        with tarfile.open(into, "w:gz") as archive:
+            for name, content in files.items():
+                entry = tarfile.TarInfo(name)
+                entry.size = len(content)
+                archive.addfile(entry, BytesIO(content))
+        return into.read_bytes()
+
+    layers = {"a": packed(tmp_path / "a", secret=b"hidden"), "b": packed(tmp_path / "b", **{".wh.secret": b""})}
+    manifest = json.dumps([{"Layers": [*layers]}]).encode()
+    packed(tmp_path / "image.tar", **layers, **{"manifest.json": manifest})
+    assert dict(files_of_layers(tmp_path / "image.tar")) == {"a: secret": b"hidden", "b: .wh.secret": b""}
 
 
 def test_nothing_but_the_page_is_published_and_only_on_this_host() -> None:
@@ -90,7 +122,11 @@ def made(folder: Path) -> subprocess.CompletedProcess[str]:
 def test_secrets_are_made_once_and_readable_by_the_containers_alone(tmp_path: Path) -> None:
     (tmp_path / "deploy").mkdir()
     shutil.copy(ROOT / "deploy" / "secrets.sh", tmp_path / "deploy")
+    mounted = tmp_path / "data" / "movies.csv"
+    mounted.parent.mkdir(mode=0o700)
+    mounted.touch(mode=0o600)
     assert made(tmp_path).returncode == 0
+    assert (stat.S_IMODE(mounted.stat().st_mode), stat.S_IMODE(mounted.parent.stat().st_mode)) == (0o644, 0o755)
     first = {path.name: path.read_bytes() for path in (tmp_path / "secrets").iterdir()}
     declared = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["secrets"]
     assert {Path(secret["file"]).name for secret in declared.values()} == first.keys() - {"run-make-secrets-first.env"}
@@ -107,6 +143,15 @@ def test_secrets_are_made_once_and_readable_by_the_containers_alone(tmp_path: Pa
     refused = made(tmp_path)
     assert refused.returncode == 1
     assert refused.stderr.startswith("error: secrets/mongodb-worker-password: expected letters, digits")
+
+
+def test_all_that_is_mounted_is_made_readable() -> None:
+    script = (ROOT / "deploy" / "secrets.sh").read_text(encoding="utf-8")
+    (named,) = re.findall(r"^for mounted in (.+); do$", script, re.MULTILINE)
+    sources = [volume for service in services().values() for volume in service.get("volumes", ())]
+    mounted = [source.partition(":")[0].removeprefix("./") for source in sources if source.startswith("./")]
+    assert len(mounted) > 5
+    assert [path for path in mounted if not any(f"{path}/".startswith(f"{folder}/") for folder in named.split())] == []
 
 
 def test_secrets_are_ignored_by_git_and_by_the_build() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -22,6 +23,12 @@ WORKFLOWS: Final = sorted((GITHUB / "workflows").glob("*.yml"))
 BIN: Final = Path(sys.executable).parent
 ONLY_RECIPES: Final = {"ci", "nightly"}
 """The workflows that do nothing that cannot be done here."""
+SYSTEM: Final = "sudo apt-get (update|install --yes prometheus)"
+"""What a recipe cannot do."""
+BY_HAND: Final = {"help", "install", "demo", "bench", "coverage", "docs", "picture", "hooks", "secrets", "clean"} | {
+    "lock-image"
+}
+"""Recipes that no workflow calls by itself."""
 
 each = pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)
 
@@ -101,7 +108,7 @@ def test_what_it_makes_is_a_recipe(workflow: Path) -> None:
     called = {name for command in commands for name in _called(command)}
     assert called - known == set()
     if workflow.stem in ONLY_RECIPES:
-        assert [command for command in commands if not re.fullmatch(r"make [a-z ]+", command)] == []
+        assert [command for command in commands if not re.fullmatch(rf"make [a-z ]+|{SYSTEM}", command)] == []
 
 
 def _called(command: str) -> Iterator[str]:
@@ -112,6 +119,42 @@ def _called(command: str) -> Iterator[str]:
 def test_the_kafka_of_the_nightly_tests_is_that_of_ours() -> None:
     image = read(GITHUB / "workflows" / "nightly.yml")["jobs"]["kafka"]["services"]["kafka"]["image"]
     assert re.fullmatch(rf"apache/kafka:{re.escape(kafka_server.JARS.name)}@sha256:[0-9a-f]{{64}}", image)
+
+
+def test_the_nightly_tests_skip_nothing_and_every_long_recipe_runs() -> None:
+    jobs = read(GITHUB / "workflows" / "nightly.yml")["jobs"]
+    assert jobs["faults"]["env"] == jobs["long"]["env"] == {"NO_SKIPS": "1"}
+    (checkout,) = [s for s in jobs["faults"]["steps"] if s.get("uses", "").startswith("actions/checkout@")]
+    assert checkout["with"]["fetch-depth"] == 0, "tests/chaos/test_versions.py needs an earlier commit"
+    called = {name for path in WORKFLOWS for step in steps(path) for name in _called(step.get("run", ""))}
+    assert recipes() - called == BY_HAND
+
+
+@pytest.mark.parametrize(("no_skips", "outcome"), [("", "2 skipped"), ("1", "2 errors")])
+def test_what_may_not_be_skipped_fails(tmp_path: Path, no_skips: str, outcome: str) -> None:
+    (tmp_path / "conftest.py").write_text("from tests.conftest import pytest_runtest_makereport\n", "utf-8")
+    (tmp_path / "test_it.py").write_text(
+        "import pytest\n"
+        "@pytest.fixture\ndef tool(): pytest.skip('no such tool')\n"
+        "def test_fixture(tool): pass\n"
+        "@pytest.mark.skipif(True, reason='no such tool')\ndef test_mark(): pass\n",
+        "utf-8",
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tmp_path, tmp_path],
+        cwd=ROOT, env={**os.environ, "NO_SKIPS": no_skips}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert outcome in done.stdout, done.stdout + done.stderr
+    assert ("skipped, and NO_SKIPS is set: no such tool" in done.stdout) == bool(no_skips)
+
+
+def test_the_names_of_the_required_checks_are_those_of_the_jobs() -> None:
+    page = (ROOT / "docs" / "releasing.md").read_text("utf-8")
+    (rule,) = re.findall(r"with the checks (.+?) and CodeQL's", " ".join(page.split()))
+    named = {name for name in re.findall(r'"([^"]+)"', rule) if not name.startswith("3.")}
+    jobs = [read(GITHUB / "workflows" / f"{name}.yml")["jobs"].values() for name in ("ci", "containers")]
+    expected = {job["name"].replace("${{ matrix.python }}", "3.11") for of in jobs for job in of}
+    assert named == expected
 
 
 def test_the_hooks_are_valid_and_their_programs_are_there() -> None:
@@ -129,3 +172,12 @@ def test_it_is_said_where_a_recipe_needs_more(tmp_path: Path) -> None:
     )  # fmt: skip
     assert said.returncode == 2
     assert said.stderr.startswith("error: name a broker: TESTS_KAFKA_BOOTSTRAP_SERVERS=localhost:9092 make kafka\n")
+
+
+def test_the_recipes_are_listed_in_80_columns_and_are_no_files() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    shown = run("make", "--silent", "help", "PYTHON=/nowhere", cwd=ROOT).splitlines()
+    assert {line.split()[1] for line in shown} == recipes()
+    assert [line for line in shown if len(line) > 80] == []
+    (phony,) = re.findall(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)
+    assert set(phony.split()) == recipes()
