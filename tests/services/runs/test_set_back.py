@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any, cast
+from unittest.mock import AsyncMock, MagicMock
 
 import pytest
 from bson.int64 import Int64
+from faust.types import TP
+from pydantic import SecretStr
 
 from movie_stream.agents import startup
+from movie_stream.agents import worker as worker_module
+from movie_stream.agents.worker import Worker
 from movie_stream.kafka.cluster import client, topics
 from movie_stream.kafka.cluster.topics import Topics, Topology
 from movie_stream.mongo import runs
@@ -21,6 +28,7 @@ from movie_stream.tables.checkpoint import CheckpointId, Cursor, encode
 
 POSITION, END = 5, 7
 """Of the only checkpoint of partition 1, and where that partition of the partials ends."""
+NOWHERE = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100"
 
 
 @pytest.fixture
@@ -78,6 +86,71 @@ async def test_marks_are_compared_with_checkpoints_and_ends(
         assert settings.mongodb_database in line
         assert line.endswith("movie-stream rebuild")
     assert await db[PARTIALS].find().to_list(None) == before
+
+
+class Restoring:
+    """An owner whose partition stands at a checkpoint."""
+
+    def __init__(self, marked: int | None) -> None:
+        self._table = SimpleNamespace(marked=marked, state=SimpleNamespace(position=POSITION))
+
+    def drop_all(self) -> None:
+        """There is nothing."""
+
+    async def restore(self, partition: int) -> object:
+        return self._table
+
+    def take(self, partition: int, table: object, oldest: int, end: int) -> int:
+        assert (partition, table, oldest, end) == (1, self._table, 0, END)
+        return POSITION
+
+
+@pytest.mark.parametrize(
+    ("mark", "marked", "error"),
+    [
+        (POSITION, POSITION, None),
+        (END, POSITION, None),
+        (None, None, None),
+        (POSITION - 1, POSITION, DatabaseSetBack),
+        (END + 1, POSITION, TopicsSetBack),
+        ("of a partition that another has", POSITION, TopicsSetBack),
+        ("MongoDB is away", POSITION, None),
+    ],
+)
+async def test_marks_are_compared_at_a_rebalance(
+    settings: Settings,
+    db: Database,
+    mark: int | str | None,
+    marked: int | None,
+    error: type[Exception] | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Kafka may be put back under a worker that runs."""
+    topology, run = await counted(settings, db)
+    names, worker = Topics.of(settings), Worker(settings)
+    if isinstance(mark, int):
+        await PartialsStore(db).mark(1, run.number, None, mark)
+    elif mark == "of a partition that another has":
+        await PartialsStore(db).mark(1, run.number, None, POSITION)
+        await PartialsStore(db).mark(0, run.number, None, 1)
+    elif mark == "MongoDB is away":
+        settings = settings.model_copy(update={"mongodb_uri": SecretStr(NOWHERE)})
+    monkeypatch.setattr(worker_module, "ALL_KNOWN_WITHIN_S", 0.05)
+    owner = Restoring(marked)
+    async with opened(settings) as found:
+        context: Any = SimpleNamespace(topics=names, topology=topology)
+        connected: Any = SimpleNamespace(db=found, run=run, context=context)
+        worker._connections = connected
+        worker._broker_watch = cast("Any", AsyncMock())
+        worker._reporter = worker._group = cast("Any", MagicMock(settle=AsyncMock()))
+        worker.owners = cast("Any", {names.partials: owner})
+        place = TP(names.partials, 1)
+        if error is None:
+            assert await worker.restore({place}) == {place: POSITION}
+            await worker.commit_awaited.wait()
+        else:
+            with pytest.raises(error, match=f"{names.partials}, partition [01], .*movie-stream rebuild"):
+                await worker.restore({place})
 
 
 async def test_a_mark_only_moves_forward_from_where_it_is_known_to_stand(db: Database) -> None:
