@@ -26,6 +26,7 @@ from movie_stream.mongo.runs import Run
 from movie_stream.runs.claims import Standing
 from movie_stream.runs.counted import Checkpoints
 from movie_stream.settings import Settings
+from movie_stream.tables.checkpoint import Cursor
 from movie_stream.tables.claim import Claim
 
 ALL_KNOWN_WITHIN_S: Final = 40.0
@@ -42,6 +43,17 @@ class DatabaseSetBack(MovieStreamError):
         super().__init__(
             f"the database {database} is older than the checkpoints in Kafka: {what}; was a backup restored? Restore "
             "one that is as new as the topics, or count the whole topic afresh with: movie-stream rebuild"
+        )
+
+
+class CheckpointsLost(WorkerFailed):
+    """Kafka has neither the checkpoint up to which partials are counted, nor these partials."""
+
+    def __init__(self, *, changelog: str, partition: int, topic: str, start: int, position: int) -> None:
+        super().__init__(
+            what=f"{changelog}, partition {partition}, has checkpoints up to offset {position} of {topic}, which "
+            f"begins at {start}: the broker has lost records",
+            remedy="restore Kafka and MongoDB of one time, or count afresh with: movie-stream rebuild",
         )
 
 
@@ -69,14 +81,26 @@ async def insist_on_newest_run(settings: Settings, db: Database, ours: Claim, fo
 async def insist_on_one_time(
     settings: Settings, db: Database, topology: Topology, run: Run, all_known_within_s: float = ALL_KNOWN_WITHIN_S
 ) -> None:
-    """Raises DatabaseSetBack or TopicsSetBack. Changes nothing."""
+    """Raises DatabaseSetBack, CheckpointsLost or TopicsSetBack. Changes nothing."""
     names = Topics.of(settings)
     partitions = topology.partitions[names.partials]
     async with client.reader(settings) as reader:
+        with client.explained(settings, f"asking where {names.partials} begins"):  # before the cursors: deleted after
+            places = [TopicPartition(names.partials, partition) for partition in range(partitions)]
+            starts = await offsets.beginnings(reader, places)
         checkpoints = Checkpoints(settings, reader, names.publish_changelog, partitions)
         cursors = await checkpoints.furthest(run.number)
         said = {partition: cursor.position for partition, cursor in cursors.items() if cursor.marked}
         marks = await marks_of(settings, db, run, partitions, said)  # after the cursors, and before the ends
+        for place in {place for place in marks if starts[place] > _position(cursors.get(place.partition))}:
+            if place.partition in await PartialsStore(db).counting([place.partition], run.number):
+                raise CheckpointsLost(
+                    changelog=names.publish_changelog,
+                    partition=place.partition,
+                    topic=place.topic,
+                    start=starts[place],
+                    position=_position(cursors.get(place.partition)),
+                )
         deadline_s = monotonic() + all_known_within_s
         while marks:
             with client.explained(settings, f"asking where {names.partials} ends"):
@@ -89,6 +113,10 @@ async def insist_on_one_time(
             else:
                 return
             await asyncio.sleep(_ASK_AGAIN_S)
+
+
+def _position(cursor: Cursor | None) -> int:
+    return 0 if cursor is None else cursor.position
 
 
 async def marks_of(
