@@ -320,6 +320,7 @@ class FakeMongo:
         self._world = world
         self.documents: dict[tuple[str, str], GuardedDocument] = {}
         self._majority = self.documents
+        self._older = False
         self._term = 0
 
     def replace(self, document: GuardedDocument) -> None:
@@ -330,7 +331,7 @@ class FakeMongo:
         unguarded = "unguarded" in self._world.off and document.collection != _PARTIALS
         if order == "newer" or unguarded:
             self.documents[place] = document
-        elif order == "incomparable":
+        elif order == "incomparable" and not self._older:  # then it is an alarm in the log, and nothing is written
             raise Wrong(f"incomparable: {place} {document.rev} and {held}")
 
     async def write(self, documents: Sequence[GuardedDocument]) -> WriteReport:
@@ -391,7 +392,7 @@ class FakeMongo:
 
     def put_back(self, documents: Mapping[tuple[str, str], GuardedDocument]) -> None:
         """Has what was acknowledged when a backup was made, and forgets the rest."""
-        self._majority = dict(documents)
+        self._majority, self._older = dict(documents), True
         self.fail_over()
 
     def fail_over(self) -> None:
