@@ -158,7 +158,9 @@ class Publish(Owner[Merger]):
         told = partial(self._store.mark, partition, self._run_number, known, position)
         if not await self._mongodb.patiently("progress", told, held):
             raise WorkerFailed(
-                what=f"MongoDB no longer says that {self.topic}, partition {partition}, is published up to offset "
+                what="another run has begun"
+                if known is None
+                else f"MongoDB no longer says that {self.topic}, partition {partition}, is published up to offset "
                 f"{known}: it was set back, or another run has begun",
                 remedy="start it again: it says what to do",
             )

@@ -33,9 +33,12 @@ from movie_stream.kafka.cluster import client
 from movie_stream.metrics.values import Values
 from movie_stream.mongo import runs, workers
 from movie_stream.mongo.changed import Subscriber
+from movie_stream.mongo.failures import MongoAway, MongoFailed
 from movie_stream.runs.fingerprint import not_counted
 from movie_stream.runs.progress import ASK_EVERY_S
+from movie_stream.runs.set_back import insist_on_ends, marks_of
 from movie_stream.settings import Settings
+from movie_stream.tables.table import Table
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +46,8 @@ APPLIED_WITHIN_S: Final = 10.0
 """The longest that records which were fetched before one that cannot be read wait for their turn."""
 ALL_KNOWN_WITHIN_S: Final = 10.0
 ASK_AGAIN_S: Final = 0.5
+MARKS_WITHIN_S: Final = 3.0
+"""The longest that a rebalance waits for what MongoDB says is published."""
 BROKER_SILENT_AFTER_S: Final = 30.0
 """The watch asks the broker every few seconds, and waits some for its answer and for MongoDB's."""
 
@@ -184,7 +189,11 @@ class Worker:
                 oldest = await offsets.beginnings(reader, asked)
             tables = await asyncio.gather(*(owners[tp.topic].restore(tp.partition) for tp in places))
             reached = {at: table.state.position for at, table in zip(asked, tables, strict=True)}
-            ends = await self._ends(reader, reached)
+            marks = await self._marks(dict(zip(places, tables, strict=True)))  # after checkpoints, and before the ends
+            ends = await self._ends(
+                reader, {at: max(reached.get(at, 0), marks.get(at, 0)) for at in {*reached, *marks}}
+            )
+        insist_on_ends(marks, ends, self._connections.db)
         try:
             positions = {
                 tp: owners[tp.topic].take(tp.partition, table, oldest[at], ends[at])
@@ -199,6 +208,24 @@ class Worker:
         self._group.commit_soon()  # what the group was told last may be of another run
         self._awaiting_commit = asyncio.create_task(self._await_commit())
         return positions
+
+    async def _marks(self, tables: Mapping[TP, Table[Any]]) -> Mapping[TopicPartition, int]:
+        """Up to where MongoDB says that `movie-partials` is published: of all partitions, whoever has them, since new
+        views would soon fill one that was set back. None where MongoDB does not answer: no rebalance waits for it.
+
+        Raises DatabaseSetBack where it is less than the checkpoints of these tables say that it is.
+        """
+        connected, topic = self._connections, self._connections.context.topics.partials
+        marked = {tp.partition: table.marked for tp, table in tables.items() if tp.topic == topic}
+        said = {partition: position for partition, position in marked.items() if position is not None}
+        partitions = connected.context.topology.partitions[topic]
+        try:
+            async with asyncio.timeout(MARKS_WITHIN_S):
+                return await marks_of(self._settings, connected.db, connected.run, partitions, said)
+        except (MongoAway, MongoFailed, TimeoutError) as error:
+            why = str(error) or f"no answer within {MARKS_WITHIN_S:.0f} s"
+            logger.warning("goes on without looking whether Kafka was set back: MongoDB does not answer (%s)", why)
+            return {}
 
     async def _await_commit(self) -> None:
         await self._group.settle()

@@ -15,12 +15,15 @@ from bson.int64 import Int64
 from pymongo.errors import PyMongoError
 
 from movie_stream.mongo.bulk import write_guarded
-from movie_stream.mongo.client import WRITE_LIMIT_MS, Database, explain, linearizable, majority_acknowledged
+from movie_stream.mongo.client import WRITE_LIMIT_MS, Database, address_of, explain, linearizable, majority_acknowledged
+from movie_stream.mongo.failures import MongoAway, MongoFailed
 from movie_stream.mongo.guard import GuardedDocument, Rev
 from movie_stream.mongo.report import WriteReport
 
 PARTIALS: Final = "_partials"
 _IDS_AT_ONCE: Final = 1_000
+_MOVED: Final = "moved"
+"""The field of a mark that says that it was moved, by one whose checkpoint counted since it was first made."""
 
 
 class PartialsStore:
@@ -65,23 +68,44 @@ class PartialsStore:
         except PyMongoError as error:
             raise explain(error, self._collection) from error
 
+    async def counting(self, partitions: Iterable[int], run: int) -> set[int]:
+        """The partitions whose mark of this run was moved, so that there has been a checkpoint after it. Raises what
+        `load` raises.
+        """
+        by_id = {_mark_id(partition): partition for partition in partitions}
+        try:
+            collection = await linearizable(self._collection)
+            cursor = collection.find({"_id": {"$in": list(by_id)}, "_run": run, _MOVED: True}, {"_id": 1})
+            return {by_id[found["_id"]] async for found in cursor.max_time_ms(WRITE_LIMIT_MS)}
+        except PyMongoError as error:
+            raise explain(error, self._collection) from error
+
     async def mark(self, partition: int, run: int, known: int | None, position: int) -> bool:
         """Moves a mark to a position, if it is not beyond it. False where it is not as far as is `known`: the database
         was set back, or another run has begun. None is known of one that is not there yet.
 
-        Raises what `Sink.write` raises.
+        Raises what `Sink.write` raises; MongoAway also where another primary has what this one has not.
         """
         if known is None:
-            document = GuardedDocument(PARTIALS, _mark_id(partition), (position,), run, {"payload": Binary(b"")})
-            await write_guarded(self._collection, [document])
-            return True
+            return await self._first_mark(partition, run, position)
         as_known = {"_id": _mark_id(partition), "_run": Int64(run), "_rev.0": {"$gte": Int64(known)}}
+        further = {"$max": {"_rev.0": Int64(position)}, "$set": {_MOVED: True}}
         try:
-            return (
-                await self._collection.update_one(as_known, {"$max": {"_rev.0": Int64(position)}})
-            ).matched_count == 1
+            if (await self._collection.update_one(as_known, further)).matched_count == 1:
+                return True
         except PyMongoError as error:
             raise explain(error, self._collection) from error
+        there = (await self.marks([partition], run)).get(partition)  # a deposed primary does not answer this
+        if there is None or there < known:
+            return False
+        raise MongoAway(uri=address_of(self._collection), cause="a primary that was deposed has answered")
+
+    async def _first_mark(self, partition: int, run: int, position: int) -> bool:
+        document = GuardedDocument(PARTIALS, _mark_id(partition), (position,), run, {"payload": Binary(b"")})
+        report = await write_guarded(self._collection, [document])
+        for refused in (*report.parked, *report.incomparable):
+            raise MongoFailed(uri=address_of(self._collection), cause=f"{PARTIALS} does not take a mark: {refused}")
+        return not report.outranked
 
 
 def _mark_id(partition: int) -> str:

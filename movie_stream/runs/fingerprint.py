@@ -89,8 +89,12 @@ def results_of(run: runs.Run) -> tuple[Result, ...]:
 
 def not_counted(run: runs.Run) -> str:
     """The results that came after a run was begun, which it does not count, by name; empty if there are none."""
+    return ", ".join(_left_out_of(run))
+
+
+def _left_out_of(run: runs.Run) -> list[str]:
     counted = results_of(run)
-    return ", ".join(result.collection for result in RESULTS if result not in counted)
+    return [result.collection for result in RESULTS if result not in counted]
 
 
 _WORDS: Final = {
@@ -115,7 +119,8 @@ def differences(settings: Settings, topology: Topology, run: runs.Run) -> str:
 
 
 async def open_run(settings: Settings, db: Database, topology: Topology) -> runs.Run:
-    """The current run, after finishing the clean-up of a rebuild that was interrupted.
+    """The current run, after finishing the clean-up of a rebuild that was interrupted; and of one by a version that did
+    not know all of our results, which left what an earlier run had counted of the others.
 
     Raises OfAnotherVersion if what is stored has another format than ours, RunMismatch if the fingerprint differs in
     anything else.
@@ -128,6 +133,8 @@ async def open_run(settings: Settings, db: Database, topology: Topology) -> runs
         raise RunMismatch(where=f"what stands in MongoDB ({settings.mongodb_database})", what=changed)
     if not run.cleared:
         await runs.clear(db, settings.kafka_group, run, COLLECTIONS)
+    elif left_out := _left_out_of(run):
+        await runs.delete_older(db, left_out, run.number)
     return run
 
 

@@ -9,7 +9,7 @@ records that it speaks of.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from time import monotonic
 from typing import Final
 
@@ -26,10 +26,13 @@ from movie_stream.mongo.runs import Run
 from movie_stream.runs.claims import Standing
 from movie_stream.runs.counted import Checkpoints
 from movie_stream.settings import Settings
+from movie_stream.tables.checkpoint import Cursor
 from movie_stream.tables.claim import Claim
 
-ALL_KNOWN_WITHIN_S: Final = 10.0
-"""A broker that has just become the leader may for a moment not know all that it has."""
+ALL_KNOWN_WITHIN_S: Final = 40.0
+"""A broker that has just become the leader may for some time not know all that it has: until the others that are in
+sync have asked it again, or are given up, which Kafka does after 30 s.
+"""
 _ASK_AGAIN_S: Final = 0.5
 
 
@@ -40,6 +43,17 @@ class DatabaseSetBack(MovieStreamError):
         super().__init__(
             f"the database {database} is older than the checkpoints in Kafka: {what}; was a backup restored? Restore "
             "one that is as new as the topics, or count the whole topic afresh with: movie-stream rebuild"
+        )
+
+
+class CheckpointsLost(WorkerFailed):
+    """Kafka has neither the checkpoint up to which partials are counted, nor these partials."""
+
+    def __init__(self, *, changelog: str, partition: int, topic: str, start: int, position: int) -> None:
+        super().__init__(
+            what=f"{changelog}, partition {partition}, has checkpoints up to offset {position} of {topic}, which "
+            f"begins at {start}: the broker has lost records",
+            remedy="restore Kafka and MongoDB of one time, or count afresh with: movie-stream rebuild",
         )
 
 
@@ -67,34 +81,70 @@ async def insist_on_newest_run(settings: Settings, db: Database, ours: Claim, fo
 async def insist_on_one_time(
     settings: Settings, db: Database, topology: Topology, run: Run, all_known_within_s: float = ALL_KNOWN_WITHIN_S
 ) -> None:
-    """Raises DatabaseSetBack or TopicsSetBack. Changes nothing."""
-    names, store = Topics.of(settings), PartialsStore(db)
-    partitions = range(topology.partitions[names.partials])
+    """Raises DatabaseSetBack, CheckpointsLost or TopicsSetBack. Changes nothing."""
+    names = Topics.of(settings)
+    partitions = topology.partitions[names.partials]
     async with client.reader(settings) as reader:
-        checkpoints = Checkpoints(settings, reader, names.publish_changelog, len(partitions))
+        with client.explained(settings, f"asking where {names.partials} begins"):  # before the cursors: deleted after
+            places = [TopicPartition(names.partials, partition) for partition in range(partitions)]
+            starts = await offsets.beginnings(reader, places)
+        checkpoints = Checkpoints(settings, reader, names.publish_changelog, partitions)
         cursors = await checkpoints.furthest(run.number)
-        marks = await store.marks(partitions, run.number)  # after the cursors, and before the ends
-        for partition, cursor in cursors.items():
-            if cursor.marked and marks.get(partition, 0) < cursor.position:
-                what = (
-                    f"{names.partials}, partition {partition}, is published up to offset {cursor.position}, and here "
-                    f"only up to {marks.get(partition, 0)}"
+        said = {partition: cursor.position for partition, cursor in cursors.items() if cursor.marked}
+        marks = await marks_of(settings, db, run, partitions, said)  # after the cursors, and before the ends
+        for place in {place for place in marks if starts[place] > _position(cursors.get(place.partition))}:
+            if place.partition in await PartialsStore(db).counting([place.partition], run.number):
+                raise CheckpointsLost(
+                    changelog=names.publish_changelog,
+                    partition=place.partition,
+                    topic=place.topic,
+                    start=starts[place],
+                    position=_position(cursors.get(place.partition)),
                 )
-                raise DatabaseSetBack(database=db.name, what=what)
         deadline_s = monotonic() + all_known_within_s
-        places = [TopicPartition(names.partials, partition) for partition in marks]
         while marks:
             with client.explained(settings, f"asking where {names.partials} ends"):
-                ends = await offsets.ends(reader, places)
-            short = next((place for place, end in ends.items() if end < marks[place.partition]), None)
-            if short is None:
+                ends = await offsets.ends(reader, list(marks))
+            try:
+                insist_on_ends(marks, ends, db)
+            except TopicsSetBack:
+                if monotonic() > deadline_s:
+                    raise
+            else:
                 return
-            if monotonic() > deadline_s:
-                raise TopicsSetBack(
-                    topic=short.topic,
-                    partition=short.partition,
-                    end=ends[short],
-                    mark=marks[short.partition],
-                    database=db.name,
-                )
             await asyncio.sleep(_ASK_AGAIN_S)
+
+
+def _position(cursor: Cursor | None) -> int:
+    return 0 if cursor is None else cursor.position
+
+
+async def marks_of(
+    settings: Settings, db: Database, run: Run, partitions: int, said: Mapping[int, int]
+) -> dict[TopicPartition, int]:
+    """Up to where MongoDB says that the partitions of `movie-partials` are published, of those that have a mark.
+
+    Raises DatabaseSetBack where one is behind what checkpoints, read before, have `said` that it is.
+    """
+    topic = Topics.of(settings).partials
+    marks = await PartialsStore(db).marks(range(partitions), run.number)
+    behind = next((partition for partition, position in said.items() if marks.get(partition, 0) < position), None)
+    if behind is not None:
+        now = await runs.current(db, settings.kafka_group)
+        if now is not None and now.number > run.number:
+            return {}  # a rebuild has begun meanwhile, and has deleted them
+        what = (
+            f"{topic}, partition {behind}, is published up to offset {said[behind]}, and here only up to "
+            f"{marks.get(behind, 0)}"
+        )
+        raise DatabaseSetBack(database=db.name, what=what)
+    return {TopicPartition(topic, partition): mark for partition, mark in marks.items()}
+
+
+def insist_on_ends(marks: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int], db: Database) -> None:
+    """Raises TopicsSetBack where a partition ends before its mark, which was read before."""
+    for place, mark in marks.items():
+        if ends[place] < mark:
+            raise TopicsSetBack(
+                topic=place.topic, partition=place.partition, end=ends[place], mark=mark, database=db.name
+            )

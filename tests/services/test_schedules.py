@@ -8,13 +8,15 @@ from functools import cache
 import pytest
 
 from movie_stream.aggregates.merger import Merger
-from tests.support import schedules
-from tests.support.mutants import MUTANTS, NOTICED_BY
+from tests.support import schedules, set_backs
+from tests.support.mutants import MUTANTS, NOTICED_BY, SET_BACK
 from tests.support.schedules import World, wrong_in
 
 SCHEDULES = 20
 """How many are tried; more in test_chaos_schedules.py, and with: python -m tests.support.schedules 1000 500."""
 NOTICED_WITHIN = 60
+SET_BACKS = 3
+"""Seeds of backups that are put back."""
 NOTICED_LATE = frozenset(
     {
         "evictions missing from deltas",
@@ -54,7 +56,15 @@ def test_every_document_is_right(seed: int) -> None:
 def test_a_broken_rule_is_noticed(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """At once by a seed that is known to; when the protocol has changed, by any of many."""
     MUTANTS[rule](monkeypatch)
-    assert any(wrong_in(seed) is not None for seed in (NOTICED_BY.get(rule, 0), *range(NOTICED_WITHIN)))
+    wrong = set_backs.wrong_in if rule in SET_BACK else wrong_in
+    assert any(wrong(seed) is not None for seed in (NOTICED_BY.get(rule, 0), *range(NOTICED_WITHIN)))
+
+
+@pytest.mark.parametrize("seeds", [range(SET_BACKS), pytest.param(range(SET_BACKS, 40), marks=pytest.mark.long)])
+@pytest.mark.parametrize("what", ["mongo", "kafka"])
+def test_what_is_put_back_alone_is_refused_or_right(what: set_backs.What, seeds: range) -> None:
+    """The schedules of the other tests, in which nothing is put back, are never refused."""
+    assert "refused" in {set_backs.SetBack(seed).check_set_back(what) for seed in seeds}
 
 
 def test_a_mutant_that_does_not_run_is_not_taken_for_a_broken_rule(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,11 @@ class MemoryLog:
             raise LogTruncated(f"cut at {self.start}, asked for {start}")
         return self._records[start:end]
 
+    def put_back(self, start: int, end: int) -> None:
+        """Has what it had when it began and ended there."""
+        self.start = start
+        del self._records[end:]
+
     async def append(self, values: Sequence[bytes]) -> list[int]:
         offsets = []
         for value in values:

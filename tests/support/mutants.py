@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+import functools
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from itertools import repeat
 from typing import Any, Final
 
 import numpy as np
 import pytest
 
+from movie_stream.agents.publish import Publish
 from movie_stream.aggregates import accumulator, merger, partial
 from movie_stream.aggregates.accumulator import Accumulator
 from movie_stream.aggregates.groups import Block, Groups
@@ -17,12 +19,12 @@ from movie_stream.aggregates.merger import DocumentKey, Eviction, Merger, StoreK
 from movie_stream.aggregates.refused import OpenOriginals
 from movie_stream.aggregates.users import Users
 from movie_stream.columnar.columns import Ints
-from movie_stream.mongo.guard import Rev
+from movie_stream.mongo.guard import GuardedDocument, Rev
 from movie_stream.tables import checkpoint, table
 from movie_stream.tables.checkpoint import Chain, CheckpointId, Counted, Cursor, EntryRecord
 from movie_stream.tables.table import Frozen, Table
 from tests.support import schedules
-from tests.support.schedules import HOUR_MS, Process
+from tests.support.schedules import HOUR_MS, FakeMongo, Process
 
 Mutant = Callable[[pytest.MonkeyPatch], None]
 """Breaks something for as long as the patch lasts."""
@@ -245,6 +247,54 @@ def copies_not_parted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(accumulator, "_parts", lambda chunk, originals: iter((chunk,)))
 
 
+def cursor_before_mark(patch: pytest.MonkeyPatch) -> None:
+    mark, checkpoint_of = Publish._mark, Table.checkpoint
+    late: dict[int, Callable[[], Awaitable[None]]] = {}
+
+    async def later(self: Publish, partition: int, position: int, held: Callable[[], bool]) -> None:
+        if partition in self.owned:
+            late[id(self.owned[partition].table)] = functools.partial(mark, self, partition, position, held)
+
+    async def write(self: Table[Any], frozen: Frozen, marked: bool = False) -> None:
+        await checkpoint_of(self, frozen, marked)
+        if marked and (tell := late.pop(id(self), None)):
+            await tell()
+
+    patch.setattr(Publish, "_mark", later)
+    patch.setattr(Table, "checkpoint", write)
+
+
+def mark_left_out(patch: pytest.MonkeyPatch) -> None:
+    async def nothing(self: Publish, partition: int, position: int, held: Callable[[], bool]) -> None:
+        """The cursor says that there is one."""
+
+    patch.setattr(Publish, "_mark", nothing)
+
+
+def mark_not_written(patch: pytest.MonkeyPatch) -> None:
+    async def mark(self: FakeMongo, partition: int, run: int, known: int | None, position: int) -> bool:
+        return True
+
+    patch.setattr(FakeMongo, "mark", mark)
+
+
+def mark_not_checked(patch: pytest.MonkeyPatch) -> None:
+    original = FakeMongo.mark
+
+    async def mark(self: FakeMongo, partition: int, run: int, known: int | None, position: int) -> bool:
+        return await original(self, partition, run, None, position)
+
+    patch.setattr(FakeMongo, "mark", mark)
+
+
+def mark_without_majority(patch: pytest.MonkeyPatch) -> None:
+    async def mark(self: FakeMongo, partition: int, run: int, known: int | None, position: int) -> bool:
+        self.replace(GuardedDocument("_partials", f"mark {partition}", (position,), run, {}))
+        return True
+
+    patch.setattr(FakeMongo, "mark", mark)
+
+
 def world(rule: str) -> Mutant:
     """A rule that the simulated world itself can break."""
 
@@ -286,7 +336,15 @@ MUTANTS: Final[dict[str, Mutant]] = {
     "an original stays open though a copy counts": originals_not_closed,
     "copies of what counts count too": copies_of_anything_count,
     "a copy and its original judged together": copies_not_parted,
+    "the cursor before the mark": cursor_before_mark,
+    "the mark left out, and the cursor says that it is there": mark_left_out,
+    "the mark never written": mark_not_written,
+    "the mark not checked": mark_not_checked,
+    "the mark without a majority": mark_without_majority,
 }
+
+SET_BACK: Final = frozenset({"the mark not checked"})
+"""What does harm only where a backup is put back: see set_backs.py."""
 
 NOTICED_BY: Final = {
     "the cursor not of the flush's instant": 1,

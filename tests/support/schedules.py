@@ -17,7 +17,7 @@ import json
 import logging
 import random
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, field
@@ -44,6 +44,7 @@ from movie_stream.mongo.failures import MongoAway
 from movie_stream.mongo.guard import GuardedDocument, Rev, compare
 from movie_stream.mongo.report import WriteReport
 from movie_stream.settings import Settings
+from movie_stream.tables.checkpoint import Cursor, decode
 from movie_stream.tables.table import Overtaken
 from tests.support import reference
 from tests.support.memory_log import MemoryLog
@@ -163,6 +164,8 @@ class Process:
         world, log = self.world, self.world.log(self.source, self.partition)
         agent = world.agent(self)
         oldest = log.start
+        if refusal := world.refusal(world.mongo.acknowledged):
+            raise Wrong(f"{self.name}: refuses, and nothing was set back: {refusal}")
         await turn()
         table = await agent.restore(self.partition)
         await turn()
@@ -317,6 +320,7 @@ class FakeMongo:
         self._world = world
         self.documents: dict[tuple[str, str], GuardedDocument] = {}
         self._majority = self.documents
+        self._older = False
         self._term = 0
 
     def replace(self, document: GuardedDocument) -> None:
@@ -327,7 +331,7 @@ class FakeMongo:
         unguarded = "unguarded" in self._world.off and document.collection != _PARTIALS
         if order == "newer" or unguarded:
             self.documents[place] = document
-        elif order == "incomparable":
+        elif order == "incomparable" and not self._older:  # then it is an alarm in the log, and nothing is written
             raise Wrong(f"incomparable: {place} {document.rev} and {held}")
 
     async def write(self, documents: Sequence[GuardedDocument]) -> WriteReport:
@@ -380,6 +384,16 @@ class FakeMongo:
             return False
         await self.write([GuardedDocument(_PARTIALS, f"mark {partition}", (position,), run, {})])
         return True
+
+    @property
+    def acknowledged(self) -> Mapping[tuple[str, str], GuardedDocument]:
+        """What a majority has."""
+        return self._majority
+
+    def put_back(self, documents: Mapping[tuple[str, str], GuardedDocument]) -> None:
+        """Has what was acknowledged when a backup was made, and forgets the rest."""
+        self._majority, self._older = dict(documents), True
+        self.fail_over()
 
     def fail_over(self) -> None:
         """Another primary has what a majority has."""
@@ -438,6 +452,20 @@ class World:
             agent.new_state = lambda partition: Merger(SOURCES, RUN, self.results)
         return agent
 
+    def refusal(self, documents: Mapping[tuple[str, str], GuardedDocument]) -> str | None:
+        """Why a worker would not start on these documents, by the marks, as runs/set_back.py compares them."""
+        for partition in range(TARGETS):
+            held = documents.get((_PARTIALS, f"mark {partition}"))
+            mark = 0 if held is None else held.rev[0]
+            changelog = self.log(AGENTS["publish"].changelog, partition)
+            read = (decode(value) for value in changelog.get(changelog.start, changelog.end) if value is not None)
+            said = max((cursor.position for cursor in read if isinstance(cursor, Cursor) and cursor.marked), default=0)
+            if mark < said:
+                return f"MongoDB is older: partition {partition} is published up to {said}, and here to {mark}"
+            if (end := self.log(TOPICS.partials, partition).end) < mark:
+                return f"Kafka is older: partition {partition} ends at {end}, and is published up to {mark}"
+        return None
+
     # ---- what happens ----------------------------------------------------------------------------------------------
 
     def produce(self) -> None:
@@ -488,14 +516,14 @@ class World:
 
     def storm(self) -> list[Process]:
         """The processes that are still there in the end, most of them zombies."""
-        alive = [self.start(*place) for place in _PLACES]
+        alive = [self.start(*place) for place in PLACES]
         for now in range(self._length):
             luck = self.rng.random()
             if luck < 0.08:
                 for _ in range(self.rng.choice((1, 2, 3))):
                     self.produce()
             elif luck < 0.10:
-                alive.append(self.start(*self.rng.choice(_PLACES)))
+                alive.append(self.start(*self.rng.choice(PLACES)))
             elif luck < 0.17 and alive:
                 self._misfortune(alive, now)
             elif luck < 0.20 and self.limbo:
@@ -504,7 +532,7 @@ class World:
                 self.mongo.fail_over()
             else:
                 self._let_go_on(alive, [process for process in alive if process.asleep_until <= now])
-            for place in _PLACES:
+            for place in PLACES:
                 there = any((p.kind, p.partition) == place and p.asleep_until <= now for p in alive)
                 if not there and self.chance(0.2):
                     alive.append(self.start(*place))
@@ -552,7 +580,7 @@ class World:
             for _ in range(2):  # healthy owners; then the zombies and what is still under way; and healthy owners again
                 while self.limbo and self.chance(0.8):
                     self.limbo.pop(self.rng.randrange(len(self.limbo)))()
-                for place in _PLACES:
+                for place in PLACES:
                     self.finish(*place)
                 self.compare()
                 for zombie in zombies:
@@ -600,7 +628,7 @@ class World:
             self.loop.close()
 
 
-_PLACES: Final = [("accumulate", p) for p in range(SOURCES)] + [("publish", q) for q in range(TARGETS)]
+PLACES: Final = [("accumulate", p) for p in range(SOURCES)] + [("publish", q) for q in range(TARGETS)]
 _SETTINGS: Final = Settings.model_construct()
 
 

@@ -8,6 +8,7 @@ import orjson
 import pytest
 from bson.int64 import Int64
 
+from movie_stream.aggregates.results import RESULTS
 from movie_stream.errors import OfAnotherVersion
 from movie_stream.kafka.cluster import topics
 from movie_stream.mongo import runs
@@ -33,6 +34,27 @@ async def test_a_run_of_another_format_is_left_alone(settings: Settings, found: 
         assert str(caught.value).endswith("movie-stream rebuild")
         assert await runs.current(db, settings.kafka_group) == run
         assert await db["category_stats"].count_documents({}) == 1, "what a rebuild would delete"
+
+
+async def test_what_an_earlier_run_counted_is_not_shown_by_one_that_does_not_count_it(settings: Settings) -> None:
+    """A version that did not know of a result was put back, did a rebuild, and was replaced again."""
+    await topics.ensure(settings)
+    topology = await topics.describe(settings)
+    async with opened(settings) as db:
+        first = await open_run(settings, db, topology)
+        stale = {"_id": "stale", "_run": Int64(first.number)}
+        names = [result.collection for result in RESULTS]
+        known = [name for name in names if name != "data_quality"]
+        for name in names:
+            await db[name].insert_one(stale)
+        fewer = tuple(result for result in RESULTS if result.collection in known)
+        run = await runs.start_new(db, settings.kafka_group, fingerprint(settings, topology, fewer))
+        await runs.clear(db, settings.kafka_group, run, known)
+        assert await db["data_quality"].count_documents({}) == 1
+        await db["data_quality"].insert_one({"_id": "of a later run", "_run": Int64(run.number + 1)})
+        assert await open_run(settings, db, topology) == run
+        assert [await db[name].count_documents({}) for name in known] == [0] * len(known)
+        assert [found["_id"] async for found in db["data_quality"].find()] == ["of a later run"]
 
 
 @pytest.mark.parametrize("text", ["[4]", "{", "", None])

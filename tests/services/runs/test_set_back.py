@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+from unittest.mock import AsyncMock, MagicMock
 
 import pytest
+from aiokafka import TopicPartition
 from bson.int64 import Int64
+from faust.types import TP
+from pydantic import SecretStr
 
 from movie_stream.agents import startup
+from movie_stream.agents import worker as worker_module
+from movie_stream.agents.worker import Worker
+from movie_stream.kafka import offsets
 from movie_stream.kafka.cluster import client, topics
 from movie_stream.kafka.cluster.topics import Topics, Topology
-from movie_stream.mongo import runs
+from movie_stream.mongo import partials, runs
 from movie_stream.mongo.client import Database, opened
+from movie_stream.mongo.failures import MongoAway, MongoFailed
 from movie_stream.mongo.partials import PARTIALS, PartialsStore
+from movie_stream.mongo.report import Parked, WriteReport
 from movie_stream.mongo.schema import ensure
-from movie_stream.runs import claims
-from movie_stream.runs.set_back import DatabaseSetBack, TopicsSetBack, insist_on_one_time
+from movie_stream.runs import claims, set_back
+from movie_stream.runs.set_back import CheckpointsLost, DatabaseSetBack, TopicsSetBack, insist_on_one_time
 from movie_stream.settings import Settings
 from movie_stream.tables.checkpoint import CheckpointId, Cursor, encode
 
 POSITION, END = 5, 7
 """Of the only checkpoint of partition 1, and where that partition of the partials ends."""
+NOWHERE = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100"
 
 
 @pytest.fixture
@@ -80,6 +92,71 @@ async def test_marks_are_compared_with_checkpoints_and_ends(
     assert await db[PARTIALS].find().to_list(None) == before
 
 
+class Restoring:
+    """An owner whose partition stands at a checkpoint."""
+
+    def __init__(self, marked: int | None) -> None:
+        self._table = SimpleNamespace(marked=marked, state=SimpleNamespace(position=POSITION))
+
+    def drop_all(self) -> None:
+        """There is nothing."""
+
+    async def restore(self, partition: int) -> object:
+        return self._table
+
+    def take(self, partition: int, table: object, oldest: int, end: int) -> int:
+        assert (partition, table, oldest, end) == (1, self._table, 0, END)
+        return POSITION
+
+
+@pytest.mark.parametrize(
+    ("mark", "marked", "error"),
+    [
+        (POSITION, POSITION, None),
+        (END, POSITION, None),
+        (None, None, None),
+        (POSITION - 1, POSITION, DatabaseSetBack),
+        (END + 1, POSITION, TopicsSetBack),
+        ("of a partition that another has", POSITION, TopicsSetBack),
+        ("MongoDB is away", POSITION, None),
+    ],
+)
+async def test_marks_are_compared_at_a_rebalance(
+    settings: Settings,
+    db: Database,
+    mark: int | str | None,
+    marked: int | None,
+    error: type[Exception] | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Kafka may be put back under a worker that runs."""
+    topology, run = await counted(settings, db)
+    names, worker = Topics.of(settings), Worker(settings)
+    if isinstance(mark, int):
+        await PartialsStore(db).mark(1, run.number, None, mark)
+    elif mark == "of a partition that another has":
+        await PartialsStore(db).mark(1, run.number, None, POSITION)
+        await PartialsStore(db).mark(0, run.number, None, 1)
+    elif mark == "MongoDB is away":
+        settings = settings.model_copy(update={"mongodb_uri": SecretStr(NOWHERE)})
+    monkeypatch.setattr(worker_module, "ALL_KNOWN_WITHIN_S", 0.05)
+    owner = Restoring(marked)
+    async with opened(settings) as found:
+        context: Any = SimpleNamespace(topics=names, topology=topology)
+        connected: Any = SimpleNamespace(db=found, run=run, context=context)
+        worker._connections = connected
+        worker._broker_watch = cast("Any", AsyncMock())
+        worker._reporter = worker._group = cast("Any", MagicMock(settle=AsyncMock()))
+        worker.owners = cast("Any", {names.partials: owner})
+        place = TP(names.partials, 1)
+        if error is None:
+            assert await worker.restore({place}) == {place: POSITION}
+            await worker.commit_awaited.wait()
+        else:
+            with pytest.raises(error, match=f"{names.partials}, partition [01], .*movie-stream rebuild"):
+                await worker.restore({place})
+
+
 async def test_a_mark_only_moves_forward_from_where_it_is_known_to_stand(db: Database) -> None:
     store, run = PartialsStore(db), 7
     assert await store.marks(range(3), run) == {}
@@ -94,6 +171,76 @@ async def test_a_mark_only_moves_forward_from_where_it_is_known_to_stand(db: Dat
     assert await store.mark(0, run + 1, None, 1), "a later run begins anew"
     assert await store.marks(range(3), run) == {2: 0}
     assert await store.marks(range(3), run + 1) == {0: 1}
+
+
+async def test_a_rebuild_that_begins_meanwhile_is_no_older_database(settings: Settings, db: Database) -> None:
+    topology, run = await counted(settings, db)
+    await PartialsStore(db).mark(1, run.number, None, POSITION)
+    later = await runs.start_new(db, settings.kafka_group, {"n": 2})
+    await runs.clear(db, settings.kafka_group, later, [PARTIALS])
+    await insist_on_one_time(settings, db, topology, run, 0.05)
+    await db["_runs"].delete_many({})
+    with pytest.raises(DatabaseSetBack):
+        await insist_on_one_time(settings, db, topology, run, 0.05)
+
+
+@pytest.mark.parametrize(
+    ("moved", "partition", "error"),
+    [
+        (True, 0, CheckpointsLost),  # all checkpoints of it are lost, and what was counted of the partials is deleted
+        (False, 0, None),  # a rebuild has just begun: an earlier run has deleted them
+        (True, 1, None),
+    ],
+)
+async def test_checkpoints_that_are_all_lost(
+    settings: Settings,
+    db: Database,
+    moved: bool,
+    partition: int,
+    error: type[Exception] | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    topology, run = await counted(settings, db)
+    store, beginnings = PartialsStore(db), offsets.beginnings
+
+    async def deleted(reader: Any, places: Sequence[TopicPartition]) -> offsets.Offsets:
+        """Tansu deletes nothing."""
+        real = await beginnings(reader, places)
+        return {at: 3 if at.topic == settings.kafka_partials_topic else start for at, start in real.items()}
+
+    monkeypatch.setattr(offsets, "beginnings", deleted)
+    await store.mark(1, run.number, None, POSITION)
+    await store.mark(partition, run.number, None, POSITION)
+    if moved:
+        await store.mark(partition, run.number, POSITION, POSITION)
+    monkeypatch.setattr(set_back, "insist_on_ends", lambda *_: None)  # nothing is in partition 0
+    if error is None:
+        await insist_on_one_time(settings, db, topology, run, 0.05)
+    else:
+        with pytest.raises(error, match=r"partition 0, has checkpoints up to offset 0 of .*, which begins at 3"):
+            await insist_on_one_time(settings, db, topology, run, 0.05)
+
+
+async def test_a_first_mark_says_what_became_of_it(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = PartialsStore(db)
+    assert await store.mark(0, 8, None, 3)
+    assert not await store.mark(0, 7, None, 3), "another run has begun"
+    refused = WriteReport(parked=[Parked(PARTIALS, "|published|0", "too large")])
+    monkeypatch.setattr(partials, "write_guarded", AsyncMock(return_value=refused))
+    with pytest.raises(MongoFailed, match=r"_partials does not take a mark: .*too large"):
+        await store.mark(0, 8, None, 4)
+
+
+async def test_a_deposed_primary_does_not_say_that_a_mark_is_gone(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = PartialsStore(db)
+    assert await store.mark(0, 7, None, 3)
+    stale = AsyncMock(return_value=SimpleNamespace(matched_count=0))
+    monkeypatch.setattr(type(store._collection), "update_one", stale)
+    with pytest.raises(MongoAway, match="deposed"):
+        await store.mark(0, 7, 3, 4)
+    assert not await store.mark(0, 7, 4, 5)
 
 
 async def test_topics_of_a_later_run_than_mongodb_has(settings: Settings, db: Database) -> None:
