@@ -54,8 +54,8 @@ ELSEWHERE = {
     **dict.fromkeys(("docker", "cat", "for", "done"), ("containers.md",)),
     # tests/deploy/test_installed.py installs so.
     **dict.fromkeys(("pip", "pipx", "uvx"), ("install.md", "releasing.md")),
-    # Makes a password up.
-    "worker=$(openssl": ("kubernetes.md",),
+    # Passwords are made up, values copied and edited, and the end of a job waited for.
+    **dict.fromkeys(("worker=$(openssl", "cp", "until"), ("kubernetes.md",)),
     # What nobody can do before there is a release, or a cluster of brokers.
     **dict.fromkeys(("gh", "git"), ("releasing.md",)),
     **dict.fromkeys(("kafka-configs.sh", "kafka-reassign-partitions.sh"), ("kafka.md",)),
