@@ -112,7 +112,7 @@ class Outbox:
         to = list(rule.to) if rule is not None else before.get("to", [])
         by_note = int(before.get("number", 0)), before.get("was", before.get("state")) if before.get("sent") else None
         old, highest, knowing = self._is_old(alert, until_ms, now), by_note[0], list[str]()
-        body, messages, withheld = {name: alert.get(name) for name in FIELDS}, [], False
+        messages, withheld = list[dict[str, Any]](), False
         for receiver in to:
             number, was = by_note if receiver in before.get("to", ()) else (0, None)
             if (put_away := last.get(receiver)) is not None and put_away[0] >= number:
@@ -121,27 +121,7 @@ class Outbox:
             if old and said[:1] == ("started",):  # whoever was told of its start waits for its end, however late
                 said, withheld = (), True
             messages += [
-                {
-                    "_id": f"{alert['_id']}|{number + step}|{receiver}",
-                    "alert": alert["_id"],
-                    "receiver": receiver,
-                    "number": Int64(number + step),
-                    "transition": transition,
-                    "message": body,
-                    "created": now,
-                    "due": now,
-                    "attempts": Int64(0),
-                    "done": None,
-                    "error": None,
-                    "known": _known_at(alert, rule, transition),
-                    "order": (
-                        _known_at(alert, rule, transition),
-                        alert["start"],
-                        alert["_id"],
-                        number + step,
-                        receiver,
-                    ),
-                }
+                _put_away(alert, receiver, number + step, transition, _known_at(alert, rule, transition), now)
                 for step, transition in enumerate(said, 1)
             ]
             highest = max(highest, number + len(said))
@@ -268,6 +248,27 @@ def _known_at(alert: Mapping[str, Any], rule: Rule | None, transition: Transitio
     begins: datetime = alert["start"] + length * in_a_row
     ends: datetime = begins if alert["end"] is None else alert["end"] + length
     return (begins if transition == "started" else ends) + timedelta(milliseconds=wait_ms)
+
+
+def _put_away(
+    alert: Mapping[str, Any], receiver: str, number: int, transition: Transition, known: datetime, now: datetime
+) -> dict[str, Any]:
+    """A message that waits. By its `_id` a receiver has one of each number, whoever puts it away."""
+    return {
+        "_id": f"{alert['_id']}|{number}|{receiver}",
+        "alert": alert["_id"],
+        "receiver": receiver,
+        "number": Int64(number),
+        "transition": transition,
+        "message": {name: alert.get(name) for name in FIELDS},
+        "created": now,
+        "due": now,
+        "attempts": Int64(0),
+        "done": None,
+        "error": None,
+        "known": known,
+        "order": (known, alert["start"], alert["_id"], number, receiver),
+    }
 
 
 def _look_again(alert: Mapping[str, Any]) -> UpdateOne:
