@@ -29,7 +29,7 @@ import * as state from "./state.js";
 import * as theme from "./theme.js";
 import { Tiles } from "./tiles.js";
 
-const PANELS = [views, genres, films, ratings, activity, audience, quality, users, alerts, deadLetters, workers];
+const PANELS = [views, genres, films, ratings, activity, audience, quality, alerts, users, deadLetters, workers];
 const BEAT_MS = 2000; // how often figures of the workers are asked for, which nothing announces
 const SLIDE_MS = 30_000; // how often a range that ends now is asked for again
 const GENRES_MS = 10_000;
