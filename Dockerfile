@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 # One image for worker, serve, produce, init and every other command: docker run movie-stream COMMAND. See
-# docs/containers.md.
+# docs/how-to/containers.md.
 FROM python:3.13-slim AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build

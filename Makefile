@@ -54,12 +54,12 @@ monitoring: install ## the tests of monitoring/, with promtool and Prometheus
 browser: install ## the tests of the dashboard in Chromium; some minutes
 	$(BIN)/pytest -m "browser or not browser" --numprocesses=2 --dist=loadfile --durations=10 tests/browser
 
-chaos: install ## the fault suite, two hours; writes docs/reliability.md
+chaos: install ## the fault suite, two hours; writes its table of results
 	rm -f .chaos/results.jsonl
 	$(BIN)/pytest -m 'chaos or not chaos or long' --numprocesses=2 tests/chaos
 	$(BIN)/python -m tests.chaos.record
 
-bench: install ## measure speed for an hour or two; writes docs/performance.md
+bench: install ## measure speed for an hour or two; writes its tables
 	$(BIN)/python -m bench $(PART) $(if $(EVENTS),--events $(EVENTS)) $(if $(ROUNDS),--rounds $(ROUNDS))
 	$(BIN)/python -m bench.report
 
@@ -85,7 +85,7 @@ picture: install ## remake the pictures of the demo and the dashboard in docs/
 	$(BIN)/python docs/picture.py
 	$(BIN)/python docs/dashboard_picture.py
 
-dist: install ## build and check wheel and sdist in dist/; docs/releasing.md
+dist: install ## build and check wheel and sdist in dist/
 	rm -rf dist
 	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2> /dev/null || echo 1577836800)} \
 		$(BIN)/python -m build --no-isolation

@@ -11,6 +11,6 @@ Where to start reading, in this order:
 7.  worker.py    a part of the benchmark, like compare.py, latency.py, produce.py, scale.py, profile.py (with stages.py)
                  and web.py (with filled.py and asked.py)
 8.  results.py   what was measured, a line each in `.bench/results.jsonl`
-9.  report.py    docs/performance.md and its plot, made from these, and replaced as a whole by replacing.py
+9.  report.py    docs/explanation/performance.md and its plot, made from these, and replaced as a whole by replacing.py
 10. cli.py       the command line; ending.py: how it ends when something is wrong
 """

@@ -1,4 +1,4 @@
-"""Draws the bars of docs/performance.svg. PATH, and JSON as input; report.py runs it by an interpreter of its own."""
+"""Draws the bars of docs/images/performance.svg. PATH, and JSON as input; report.py runs it by its own interpreter."""
 
 import json
 import sys

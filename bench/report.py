@@ -1,4 +1,4 @@
-"""The tables of docs/performance.md and its plot, from what was measured. `python -m bench.report` makes them anew."""
+"""Makes the tables of docs/explanation/performance.md and its plot of what was measured: `python -m bench.report`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from bench.replacing import replaced
 from bench.results import FULL, RESULTS, ROOT, Found, Result, Summary, load, of_full_runs
 from bench.running import table_of
 
-PAGE: Final = ROOT / "docs" / "performance.md"
+PAGE: Final = ROOT / "docs" / "explanation" / "performance.md"
+PLOT: Final = ROOT / "docs" / "images" / "performance.svg"
 SCRIPT: Final = Path(__file__).with_name("plot.py")
 AIM: Final = 1_000_000
 """Events/s that the note on scaling is computed for."""
@@ -370,7 +371,7 @@ def main(
     ] = None,
     plot: Annotated[bool, typer.Option(help="Draw the plot too.")] = True,
 ) -> None:
-    """Show the goals, and write docs/performance.md and its plot anew, of runs of a million events and more.
+    """Show the goals; write docs/explanation/performance.md and its plot anew, of runs of a million events and more.
 
     python -m bench.report --no-plot
     """
@@ -381,7 +382,7 @@ def main(
         return
     fill(page or PAGE, kept, console)
     if plot:
-        draw(Found(kept), (page or PAGE).with_suffix(".svg"), console)
+        draw(Found(kept), page.with_suffix(".svg") if page else PLOT, console)
 
 
 if __name__ == "__main__":

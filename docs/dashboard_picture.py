@@ -1,4 +1,4 @@
-"""Draws docs/dashboard-light.png and docs/dashboard-dark.png: the dashboard while views come in; see `make picture`.
+"""Draws dashboard-light.png and dashboard-dark.png in docs/images: the dashboard while views come in; `make picture`.
 
 It needs Chromium, and shows made-up views of a week, as `movie-stream generate` makes them.
 """
@@ -19,7 +19,7 @@ from playwright.sync_api import sync_playwright
 from movie_stream.embedded.services import EmbeddedServices
 from movie_stream.settings import Settings, load_settings
 
-FOLDER: Final = Path(__file__).parent
+FOLDER: Final = Path(__file__).parent / "images"
 THEMES: Final = ("light", "dark")
 SIZE: Final = (1440, 1122)
 _COMMAND: Final = str(Path(sys.executable).with_name("movie-stream"))

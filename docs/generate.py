@@ -24,11 +24,12 @@ from movie_stream.settings import Settings, expectation_of, variable_of, written
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-SETTINGS = ROOT / "docs" / "settings.md"
-SECURITY = ROOT / "docs" / "security.md"
-POWER_BI = ROOT / "docs" / "power-bi.md"
-COMPASS = ROOT / "docs" / "compass.md"
-METRICS = ROOT / "docs" / "metrics.md"
+SETTINGS = ROOT / "docs" / "reference" / "settings.md"
+SECURITY = ROOT / "docs" / "how-to" / "security.md"
+POWER_BI = ROOT / "docs" / "how-to" / "power-bi.md"
+COMPASS = ROOT / "docs" / "how-to" / "compass.md"
+OPERATE = ROOT / "docs" / "how-to" / "operate.md"
+METRICS = ROOT / "docs" / "reference" / "metrics.md"
 ALERTS = ROOT / "monitoring" / "rules" / "alerts.yml"
 DOCUMENTS = ROOT / "movie_stream" / "mongo" / "documents.py"
 _HALF_PAST_TWO_MS = 1_730_385_000_000
@@ -249,10 +250,11 @@ TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     SECURITY.name: {"acls": acls},
     POWER_BI.name: {"tables": bi_tables, "measures": bi_measures},
     COMPASS.name: {"queries": queries},
-    METRICS.name: {"worker": partial(metrics, "worker"), "serve": partial(metrics, "serve"), "alerts": alerts},
+    METRICS.name: {"worker": partial(metrics, "worker"), "serve": partial(metrics, "serve")},
+    OPERATE.name: {"alerts": alerts},
 }
 """By page and mark, what makes each table."""
-PAGES = (README, SECURITY, POWER_BI, COMPASS, METRICS)
+PAGES = (README, SECURITY, POWER_BI, COMPASS, METRICS, OPERATE)
 """The pages with such tables."""
 
 

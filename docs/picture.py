@@ -1,4 +1,4 @@
-"""Draws docs/demo.svg: the screen of a real run of `movie-stream demo`, as it is half-way. `make picture` runs it."""
+"""Draws docs/images/demo.svg: the screen of a real run of `movie-stream demo`, as it is half-way; `make picture`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from movie_stream.commands.demo.live import Screen, frame
 from movie_stream.commands.demo.state import DemoState
 from movie_stream.settings import load_settings
 
-PICTURE = Path(__file__).parent / "demo.svg"
+PICTURE = Path(__file__).parent / "images" / "demo.svg"
 WIDTH, HEIGHT = 100, 27
 _COUNT = 400_000
 

@@ -1,6 +1,6 @@
 """movie-stream: real-time analytics of movie views, from Kafka to MongoDB, exact.
 
-Where to start reading, in this order, from the core outwards; docs/architecture.md has the way of a view:
+Where to start reading, in this order, from the core outwards; docs/explanation/architecture.md has the way of a view:
 
 1.  events/       what a view is, and how records become views
 2.  aggregates/   what is computed: results.py declares each result, adding one is an entry there; no I/O in here

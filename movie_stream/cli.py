@@ -127,7 +127,7 @@ def worker(
 ) -> None:
     """Run one worker; start more of them, anywhere, and they share the work.
 
-    With METRICS_PORT set it tells Prometheus how it goes: docs/metrics.md.
+    With METRICS_PORT set it tells Prometheus how it goes: docs/reference/metrics.md.
     """
     from movie_stream.commands.worker import work
     from movie_stream.settings import load_settings
@@ -358,7 +358,7 @@ def serve(
     """Serve the results over HTTP: a live page at /, a REST API under /api/v1, an OData feed at /odata/.
 
     It only reads. Other hosts are let in with the token of API_TOKEN alone.
-    With METRICS_PORT set it tells Prometheus how it goes: docs/metrics.md.
+    With METRICS_PORT set it tells Prometheus how it goes: docs/reference/metrics.md.
     Ctrl-C or SIGTERM ends it, with exit code 0.
     """
     from movie_stream.commands.serve import serve as run

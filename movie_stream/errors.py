@@ -154,7 +154,7 @@ class BrokerForbids(MovieStreamError):
         while_doing = f" while {doing}" if doing else ""
         super().__init__(
             f"the Kafka user {user} lacks permissions{while_doing}: {', '.join(what)}; have its ACLs "
-            "set as docs/security.md lists them"
+            "set as docs/how-to/security.md lists them"
         )
 
 

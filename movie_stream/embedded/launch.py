@@ -59,7 +59,7 @@ async def launch(program: Program, stack: contextlib.ExitStack) -> tuple[Guarded
 def failure_of(program: Program, process: GuardedProcess) -> EmbeddedFailed:
     """The error that says how the program ended."""
     words = program.words(process.log())[-_QUOTED_CHARACTERS:]
-    lacking = "install that library with the packages of this system (docs/install.md), or"
+    lacking = "install that library with the packages of this system (docs/how-to/install.md), or"
     return EmbeddedFailed(
         what=program.what,
         cause=f"it ended with {_in_words(process.exit_code())}",

@@ -30,7 +30,7 @@ def bad(target: str, expected: str, got: str | None = None) -> Refused:
 
 def unsupported(target: str, what: str) -> Refused:
     """501, for what OData has and this feed has not."""
-    return Refused(UNSUPPORTED, f"{what} is not supported here; docs/odata.md says what is", target)
+    return Refused(UNSUPPORTED, f"{what} is not supported here; docs/reference/odata.md says what is", target)
 
 
 def quoted(text: str) -> str:

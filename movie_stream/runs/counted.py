@@ -1,7 +1,8 @@
 """How far a topic is counted, by the checkpoints in the changelog of its tables.
 
 The committed offsets of the group would be faster to read, but any member of the group can commit anything. A cursor is
-only written by a worker, after everything below its position has arrived downstream (rule 2 of docs/architecture.md).
+only written by a worker, after everything below its position has arrived downstream (rule 2 of
+docs/explanation/architecture.md).
 That holds for every cursor, even for one that does not count because another writer came first.
 """
 

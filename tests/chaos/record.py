@@ -1,4 +1,4 @@
-"""What the fault suite found, kept in `.chaos/`, and as the table of docs/reliability.md."""
+"""What the fault suite found, kept in `.chaos/`, and as the table of docs/explanation/reliability.md."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 RESULTS: Final = ROOT / ".chaos" / "results.jsonl"
-PAGE: Final = ROOT / "docs" / "reliability.md"
+PAGE: Final = ROOT / "docs" / "explanation" / "reliability.md"
 BEGIN, END = "<!-- chaos -->\n", "<!-- end of chaos -->\n"
 
 

@@ -182,7 +182,7 @@ def test_down_and_up_again_keeps_what_was_counted(stack: Stack) -> None:
 
 
 def test_a_backup_by_the_page_is_put_back(stack: Stack) -> None:
-    page = (ROOT / "docs" / "containers.md").read_text("utf-8").partition("**Backing up.**")[2]
+    page = (ROOT / "docs" / "how-to" / "containers.md").read_text("utf-8").partition("**Backing up.**")[2]
     back_up, put_back = (
         block.replace("movie-stream_$", f"{stack.project}_$").replace("movie-stream:dev", "movie-stream:0.0.0.dev1")
         for block in re.findall(r"```sh\n(.*?)```\n", page, re.DOTALL)[:2]

@@ -99,7 +99,7 @@ def test_a_release_is_whole_with_its_chart() -> None:
     assert "chart" in JOBS["github"]["needs"]
     signed = [each["with"] for each in JOBS["chart"]["steps"] if each.get("uses", "").startswith("actions/attest@")]
     assert [each["subject-name"].rpartition("}}")[2] for each in signed] == ["/charts/movie-stream"]
-    page = (ROOT / "docs" / "releasing.md").read_text("utf-8")
+    page = (ROOT / "docs" / "contributing" / "releasing.md").read_text("utf-8")
     assert "| `chart` |" in page
     assert "oci://ghcr.io/OWNER/REPOSITORY/charts/movie-stream" in page
     assert re.search(r"^HELM := (\S+)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)

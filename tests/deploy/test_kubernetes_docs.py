@@ -1,4 +1,4 @@
-"""docs/kubernetes.md: its values and commands are ones that the chart takes, and what it names is there."""
+"""docs/how-to/kubernetes.md: its values and commands are ones that the chart takes, and what it names is there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import yaml
 from movie_stream.settings import secret_names, variable_of
 from tests.support.manifests import ROOT, VERSIONS, helm, named, pods, rendered
 
-PAGE: Final = (ROOT / "docs" / "kubernetes.md").read_text("utf-8")
+PAGE: Final = (ROOT / "docs" / "how-to" / "kubernetes.md").read_text("utf-8")
 SECRETS: Final = {variable_of(name) for name in secret_names()}
 
 
@@ -115,7 +115,7 @@ def test_a_command_that_is_left_out_gives_no_other_version() -> None:
     """A tag on the command line would be gone with the next command; and an upgrade is not always a mere exchange."""
     assert "--set image.tag" not in PAGE
     upgrade = PAGE.partition("\n## Upgrade\n")[2].partition("\n## ")[0]
-    for link in ("upgrades.md#upgrading", "upgrades.md#downgrading", "how-to/backup.md"):
+    for link in ("upgrade.md#upgrading", "upgrade.md#downgrading", "backup.md"):
         assert f"({link})" in upgrade
 
 

@@ -149,7 +149,7 @@ def test_what_may_not_be_skipped_fails(tmp_path: Path, no_skips: str, outcome: s
 
 
 def test_the_names_of_the_required_checks_are_those_of_the_jobs() -> None:
-    page = (ROOT / "docs" / "releasing.md").read_text("utf-8")
+    page = (ROOT / "docs" / "contributing" / "releasing.md").read_text("utf-8")
     (rule,) = re.findall(r"with the checks (.+?) and CodeQL's", " ".join(page.split()))
     named = {name for name in re.findall(r'"([^"]+)"', rule) if not name.startswith("3.")}
     jobs = [read(GITHUB / "workflows" / f"{name}.yml")["jobs"].values() for name in ("ci", "containers")]

@@ -22,8 +22,8 @@ from tests.support.whole_path import COMMAND, PATIENCE_S, environment
 
 PAGES = (README, *sorted((ROOT / "docs").rglob("*.md")))
 RUN = (README, API)
-"""Pages whose commands run: those of README.md here, those of docs/api.md, serve.md and odata.md in tests of their own.
-Those of the others, which need a secured Kafka or hours, have their words checked.
+"""Pages whose commands run: those of README.md here, those of docs/reference/python.md, rest.md and odata.md in tests
+of their own. Those of the others, which need a secured Kafka or hours, have their words checked.
 """
 JQ = "--through 'jq"
 """What Python's packages do not bring: the filters have a test of their own, which says so where jq is missing."""
@@ -47,7 +47,7 @@ FILTERS = {
 """The filters of jq that we show, and what each must make of what it may be given."""
 
 ELSEWHERE = {
-    "curl": ("serve.md", "odata.md"),  # they run in web/test_serve_docs.py
+    "curl": ("rest.md", "odata.md"),  # they run in web/test_serve_docs.py
     # These are looked at in tests/deploy/test_kubernetes_docs.py.
     **dict.fromkeys(("kubectl", "helm", "aws"), ("kubernetes.md",)),
     # tests/containers does what they do.

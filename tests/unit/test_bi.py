@@ -176,7 +176,7 @@ def test_a_result_that_a_user_adds_becomes_a_table() -> None:
 
 def test_the_page_says_of_each_table_whether_it_loads_a_range() -> None:
     """Who leaves one out of the incremental refresh keeps a few days of it for ever."""
-    page = (BI.parent / "docs/power-bi.md").read_text("utf-8")
+    page = (BI.parent / "docs/how-to/power-bi.md").read_text("utf-8")
     said = dict(re.findall(r"^\| `(\w+)` \|.*\| (a range|all) \|$", page, re.MULTILINE))
     ranged = {path.stem for path in (BI / "power-bi").glob("*.pq") if "DateTime.AddZone(RangeStart" in path.read_text()}
     assert {name for name, what in said.items() if what == "a range"} == ranged
@@ -184,7 +184,7 @@ def test_the_page_says_of_each_table_whether_it_loads_a_range() -> None:
     assert set(said) == set(FEED) & set(columns())
 
 
-@pytest.mark.parametrize("page", ["odata.md", "excel.md", "bi-others.md"])
+@pytest.mark.parametrize("page", ["reference/odata.md", "how-to/excel.md", "how-to/bi-others.md"])
 def test_the_pages_warn_of_figures_that_every_row_has_again(page: str) -> None:
     text = (BI.parent / "docs" / page).read_text("utf-8")
     repeating = [f"{of.result.collection}_flat" for of in map(Shape.of, RESULTS) if of.entries and not of.is_list]

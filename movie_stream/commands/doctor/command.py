@@ -192,7 +192,7 @@ async def _permissions(
     lacking = await permissions.lacking(admin, names.needs)
     lacking += await permissions.lacking_on_group(admin, settings.kafka_group)
     growing = await permissions.lacking(admin, {topic: ["Delete"] for topic in names.deleted})
-    user, remedy = user_of(settings), "have them set as docs/security.md lists them"
+    user, remedy = user_of(settings), "have them set as docs/how-to/security.md lists them"
     if lacking:
         findings.add("fail", f"a worker of the Kafka user {user} lacks: {', '.join(lacking)}", remedy)
     elif growing:

@@ -1,4 +1,4 @@
-"""docs/api.md and the program in examples/ run as they stand, and print what is shown."""
+"""docs/reference/python.md and the program in examples/ run as they stand, and print what is shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/warehouse.md: its commands run, and then its Python on what they have written."""
+"""docs/how-to/export.md: its commands run, and then its Python on what they have written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from movie_stream.settings import Settings
 from tests.services.test_docs import ROOT
 from tests.support.whole_path import COMMAND, PATIENCE_S, environment
 
-PAGE = (ROOT / "docs" / "warehouse.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "how-to" / "export.md").read_text("utf-8")
 COMMANDS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 NEEDED = ("pandas", "polars")

@@ -1,4 +1,4 @@
-"""Commands of users with the least ACLs that docs/security.md lists, and with one less, against a real Kafka."""
+"""Commands of users with the least ACLs that docs/how-to/security.md lists, and with one less, against a real Kafka."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ b,Brazil,Comedy,u2,1730419200000,4
 
 
 def rules_of_worker(names: Topics, group: str) -> list[Rule]:
-    """As docs/security.md lists them."""
+    """As docs/how-to/security.md lists them."""
     return [
         ("Read", "group", group),
         *((operation, "topic", topic) for topic, operations in names.needs.items() for operation in operations),
@@ -84,7 +84,7 @@ def test_who_may_do_nothing_is_told_what_is_missing(kafka: SecuredKafka, setting
     assert done.returncode == 1
     text = " ".join(done.stdout.split())
     assert "the Kafka user stranger lacks permissions: Read on the topic" in text
-    assert "have its ACLs set as docs/security.md lists them" in text
+    assert "have its ACLs set as docs/how-to/security.md lists them" in text
 
 
 @pytest.mark.long

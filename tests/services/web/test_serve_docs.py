@@ -1,4 +1,4 @@
-"""Every example of docs/serve.md and docs/odata.md is asked as it stands, and answers what is shown."""
+"""Every example of docs/reference/{rest,odata}.md is asked as it stands, and answers what is shown."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.services.test_docs import ROOT
 from tests.support.web_fixture import Serving, serving
 from tests.support.whole_path import PATIENCE_S, succeed
 
-PAGE = ROOT / "docs" / "serve.md"
-PAGES = (PAGE, ROOT / "docs" / "odata.md")
+PAGE = ROOT / "docs" / "reference" / "rest.md"
+PAGES = (PAGE, ROOT / "docs" / "reference" / "odata.md")
 ADDRESS = "http://127.0.0.1:8080"
 TOKEN = re.compile(r"(?<=skiptoken=)[\w.-]+")
 EXAMPLE = re.compile(r"```sh\n(curl [^\n]*)\n```\n\n```(json|text)\n(.*?)```\n", re.DOTALL)

@@ -1,4 +1,4 @@
-"""Each example of a rule in docs/alerts.md is one that is taken, and so is the file in examples/."""
+"""Each example of a rule in docs/how-to/alerts.md is one that is taken, and so is the file in examples/."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from movie_stream.alerts.rules import Condition
 
 ROOT = Path(__file__).parents[3]
 FILE = (ROOT / "examples" / "alerts.toml").read_text(encoding="utf-8")
-PAGE = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "how-to" / "alerts.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 VARIABLES = {"OPS_URL": "https://example.org/hook", "OPS_SECRET": "secret", "TEAM_URLS": "json://localhost"}
 

@@ -186,7 +186,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_the_example_of_the_documentation_says_every_key() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "quality.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "explanation" / "quality.md").read_text(encoding="utf-8")
     [example] = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     table = tomllib.loads(example)["quality"]
     assert list(table) == [field.name for field in fields(Expectations)]

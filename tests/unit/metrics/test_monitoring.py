@@ -53,9 +53,9 @@ def test_the_dashboard_shows_every_metric_and_is_current() -> None:
 def test_every_alert_says_what_to_do() -> None:
     for rule in alerts():
         assert set(rule["annotations"]) == {"summary", "description", "action", "runbook_url"}, rule["alert"]
-        assert rule["annotations"]["runbook_url"] == f"docs/metrics.md#{rule['alert'].lower()}"
+        assert rule["annotations"]["runbook_url"] == f"docs/how-to/operate.md#{rule['alert'].lower()}"
         assert rule["labels"]["severity"] in ("critical", "warning")
-    page = (FOLDER.parent / "docs" / "metrics.md").read_text("utf-8")
+    page = (FOLDER.parent / "docs" / "how-to" / "operate.md").read_text("utf-8")
     assert re.findall(r"^### (\w+)$", page, re.MULTILINE) == [rule["alert"] for rule in alerts()]
 
 
