@@ -23,14 +23,16 @@ keep() { # NAME: standard input becomes the file, as a whole or not at all
   mv -f "secrets/.$1" "secrets/$1"
 }
 
-made=0
+made=0 there=0
 for name in mongodb-root-password mongodb-worker-password mongodb-reader-password mongodb-bi-password \
   api-token grafana-password; do
-  [[ -s secrets/$name ]] && continue
+  [[ -s secrets/$name ]] && there=$((there + 1)) && continue
   random 24 | keep "$name"
   made=$((made + 1))
 done
-if [[ ! -s secrets/mongodb-keyfile ]]; then # by which members of a replica set know each other
+if [[ -s secrets/mongodb-keyfile ]]; then # by which members of a replica set know each other
+  there=$((there + 1))
+else
   head -c 384 /dev/urandom | base64 | tr -d '\n' | keep mongodb-keyfile
   made=$((made + 1))
 fi
@@ -51,4 +53,4 @@ uri bi mongodb-bi-password movies_db | keep mongodb-uri-bi
 echo "# compose.yaml asks for this file, so that compose says in words what is missing where it is not here." \
   | keep run-make-secrets-first.env
 
-echo "secrets/: $made made, the others were there. The page of the dashboard asks for what stands in secrets/api-token."
+echo "secrets/: $made made, $there kept. The page of the dashboard asks for what stands in secrets/api-token."

@@ -46,7 +46,7 @@ _STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 def doctor(settings: Settings, *, as_json: bool = False) -> int:
     """Prints the findings, as a table or `as_json`; the exit code is 1 if one of them is a failure, else 0."""
     logs.leave_to_us()
-    return _told([*look_at_installation(), *asyncio.run(_services(settings))], as_json)
+    return _told([*look_at_installation(settings), *asyncio.run(_services(settings))], as_json)
 
 
 def doctor_of_feed(settings: Settings, *, url: str | None, as_json: bool = False) -> int:

@@ -13,17 +13,18 @@ from movie_stream.commands.doctor.findings import Row
 from movie_stream.embedded.broker import broker
 from movie_stream.embedded.mongod import mongod
 from movie_stream.errors import EmbeddedUnavailable
+from movie_stream.settings import Settings, variable_of
 
 OLDEST_PYTHON: Final = (3, 11)
 
 
-def look_at_installation() -> list[Row]:
-    """What is installed, and what is missing."""
+def look_at_installation(settings: Settings) -> list[Row]:
+    """What is installed, and what is missing of that which these settings need."""
     return [
         _python(),
         _libraries(),
-        _embedded("embedded broker", broker),
-        _embedded("embedded mongod", mongod),
+        _embedded("embedded broker", broker, settings, "kafka_bootstrap_servers"),
+        _embedded("embedded mongod", mongod, settings, "mongodb_uri"),
     ]
 
 
@@ -60,10 +61,12 @@ def _version(library: str) -> str | None:
         return None
 
 
-def _embedded(check: str, program: Callable[[], object]) -> Row:
-    """Checks for an embedded program; only `demo` and `services` need it, so it is no failure."""
+def _embedded(check: str, program: Callable[[], object], settings: Settings, instead: str) -> Row:
+    """Checks for an embedded program; only `demo` and `services` need it, if at all: see `instead`."""
     try:
         program()
     except EmbeddedUnavailable as error:
+        if getattr(settings, instead):
+            return Row(check, "ok", f"not installed, and not needed: {variable_of(instead)} is set")
         return Row(check, "warn", str(error))
     return Row(check, "ok", "installed")
