@@ -150,7 +150,7 @@ def files_that_people_have(folder: Path) -> None:
     (folder / "data").symlink_to(ROOT / "data")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_commands_of_the_pages_run_one_after_the_other(settings: Settings, tmp_path: Path) -> None:
     files_that_people_have(tmp_path)
     lines = [line for page in RUN for line in lines_of(page) if line.startswith("movie-stream ")]
