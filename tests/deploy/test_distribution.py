@@ -21,7 +21,8 @@ EPOCH = "1700000000"
 
 
 def built(kind: str, into: Path, **more: str) -> Path:
-    return build(kind, into, SETUPTOOLS_SCM_PRETEND_VERSION_FOR_MOVIE_STREAM=VERSION, SOURCE_DATE_EPOCH=EPOCH, **more)
+    told = {"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_MOVIE_STREAM": VERSION, "SOURCE_DATE_EPOCH": EPOCH}
+    return build(kind, into, source=ROOT, **told, **more)
 
 
 @pytest.fixture(scope="module")
