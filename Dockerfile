@@ -11,6 +11,7 @@ COPY requirements-runtime.lock requirements-build.lock ./
 RUN pip install --require-hashes --only-binary :all: --requirement requirements-build.lock \
  && pip wheel --require-hashes --no-deps --no-build-isolation --wheel-dir wheels --requirement requirements-runtime.lock
 COPY pyproject.toml README.md LICENSE ./
+COPY deploy/long_description.py deploy/
 COPY data data
 COPY movie_stream movie_stream
 # The version comes from a tag in Git, which is not here.

@@ -1,4 +1,4 @@
-"""Writes what follows from the code: tables in README.md and pages of docs/, settings.md, the types of documents."""
+"""Writes what follows from the code: tables in the READMEs and in docs/, settings.md, the types of documents."""
 
 from __future__ import annotations
 
@@ -24,6 +24,12 @@ from movie_stream.settings import Settings, expectation_of, variable_of, written
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+README_FR = ROOT / "README.fr.md"
+INSTALL = ROOT / "docs" / "how-to" / "install.md"
+EVENTS = ROOT / "docs" / "how-to" / "events.md"
+LOOKING = ROOT / "docs" / "how-to" / "results.md"
+PERFORMANCE = ROOT / "docs" / "explanation" / "performance.md"
+RELIABILITY = ROOT / "docs" / "explanation" / "reliability.md"
 SETTINGS = ROOT / "docs" / "reference" / "settings.md"
 SECURITY = ROOT / "docs" / "how-to" / "security.md"
 POWER_BI = ROOT / "docs" / "how-to" / "power-bi.md"
@@ -74,6 +80,92 @@ def results() -> str:
         fields = ", ".join(_shown(name, field.schema) for name, field in result.fields.items() if name != "slug")
         rows.append((result.collection, _one_for_each(result), f"`{result.document_id(key)}`", fields))
     return _table(("collection", "a document for each", "`_id`", "fields"), rows)
+
+
+def results_in_short() -> str:
+    """The collections, and when a document begins."""
+    return _table(("collection", "a document for each"), ((of.collection, _one_for_each(of)) for of in RESULTS))
+
+
+_IN_FRENCH = {
+    "minute": "minute",
+    "hour": "heure",
+    "day": "jour",
+    "genre": "genre",
+    "source partition": "partition source",
+    "all": "(un seul document)",
+}
+
+
+def results_in_short_in_french() -> str:
+    """The same for README.fr.md. Raises KeyError for a word that has no French one here."""
+    rows = (
+        (of.collection, " et ".join(_IN_FRENCH[word] for word in _one_for_each(of).split(" and "))) for of in RESULTS
+    )
+    return _table(("collection", "un document par"), rows)
+
+
+def figures() -> str:
+    """How fast and how exact it is: the figures that are measured, out of the pages that have all of them."""
+    found = _measured()
+    rows = (
+        ("one worker, on two cores that broker and MongoDB share", f"{found['rate']} views/s, in {found['memory']} MB"),
+        (
+            "from the producer into MongoDB, at 20,000 views/s",
+            f"{found['p50']} ms in the median, {found['p99']} ms at the 99th percentile",
+        ),
+        (
+            f"{found['faults']} faults in {found['runs']} runs over {found['events']} records",
+            f"{found['wrong']} wrong documents",
+        ),
+    )
+    return _table(("measured", "result"), rows)
+
+
+def figures_in_french() -> str:
+    """The same for README.fr.md."""
+    found = {name: figure.replace(",", "\u00a0") for name, figure in _measured().items()}
+    rows = (
+        (
+            "un worker, sur deux cœurs partagés avec le broker et MongoDB",
+            f"{found['rate']} vues/s, dans {found['memory']} Mo",
+        ),
+        (
+            "du producteur jusque dans MongoDB, à 20\u00a0000 vues/s",
+            f"{found['p50']} ms en médiane, {found['p99']} ms au 99e centile",
+        ),
+        (
+            f"{found['faults']} pannes en {found['runs']} essais sur {found['events']} enregistrements",
+            f"{found['wrong']} document faux" + "s" * (found["wrong"] not in {"0", "1"}),
+        ),
+    )
+    return _table(("mesure", "résultat"), rows)
+
+
+def _measured() -> dict[str, str]:
+    """What the READMEs quote. Raises ValueError where a page no longer has it."""
+    ours, late = _row(PERFORMANCE, "peers", "movie-stream"), _row(PERFORMANCE, "latency", "movie-stream")
+    suite = _row(RELIABILITY, "chaos", "all")
+    return {
+        "rate": ours["events/s"],
+        "memory": ours["MB"],
+        "p50": late["p50, ms"],
+        "p99": late["p99, ms"],
+        "runs": suite["runs"],
+        "events": suite["events"],
+        "faults": suite["faults"],
+        "wrong": suite["wrong documents"],
+    }
+
+
+def _row(page: Path, mark: str, begins: str) -> dict[str, str]:
+    """The row that begins so, of the table below a mark, by the table's head."""
+    _, _, rest = page.read_text(encoding="utf-8").partition(f"<!-- {mark} -->\n")
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in rest.split("<!--")[0].splitlines()]
+    for line in lines[2:]:
+        if line[0] == begins:
+            return dict(zip(lines[0], line, strict=True))
+    raise ValueError(f"{page.name}: expected a row {begins!r} below <!-- {mark} -->")
 
 
 def acls() -> str:
@@ -215,7 +307,7 @@ def _type(schema: Mapping[str, Any]) -> str:
 def filled(page: Path) -> str:
     """The page's text with the tables between its marks as they are now. Raises ValueError where a mark is missing."""
     text = page.read_text(encoding="utf-8")
-    for name, made in TABLES[page.name].items():
+    for name, made in TABLES[page].items():
         begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
         before, _, rest = text.partition(begin)
         _, found, after = rest.partition(end)
@@ -245,16 +337,20 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
 
 
-TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
-    README.name: {"commands": commands, "events": events, "results": results},
-    SECURITY.name: {"acls": acls},
-    POWER_BI.name: {"tables": bi_tables, "measures": bi_measures},
-    COMPASS.name: {"queries": queries},
-    METRICS.name: {"worker": partial(metrics, "worker"), "serve": partial(metrics, "serve")},
-    OPERATE.name: {"alerts": alerts},
+TABLES: Mapping[Path, Mapping[str, Callable[[], str]]] = {
+    README: {"results": results_in_short, "figures": figures},
+    README_FR: {"results": results_in_short_in_french, "figures": figures_in_french},
+    INSTALL: {"commands": commands},
+    EVENTS: {"events": events},
+    LOOKING: {"results": results},
+    SECURITY: {"acls": acls},
+    POWER_BI: {"tables": bi_tables, "measures": bi_measures},
+    COMPASS: {"queries": queries},
+    METRICS: {"worker": partial(metrics, "worker"), "serve": partial(metrics, "serve")},
+    OPERATE: {"alerts": alerts},
 }
 """By page and mark, what makes each table."""
-PAGES = (README, SECURITY, POWER_BI, COMPASS, METRICS, OPERATE)
+PAGES = tuple(TABLES)
 """The pages with such tables."""
 
 

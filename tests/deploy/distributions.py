@@ -35,7 +35,11 @@ def run(*command: str | Path, cwd: Path, **variables: str) -> str:
 
 def _environment() -> dict[str, str]:
     """Ours, but for what would say another version or time, and what git tells its hooks of."""
-    return {name: value for name, value in os.environ.items() if not re.match("SETUPTOOLS_|SOURCE_DATE_|GIT_", name)}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not re.match("SETUPTOOLS_|SOURCE_DATE_|GIT_|MOVIE_STREAM_", name)
+    }
 
 
 def git(*arguments: str, cwd: Path) -> str:

@@ -13,14 +13,16 @@ from pathlib import Path
 
 import pytest
 
+from deploy.long_description import with_addresses
 from tests.deploy.distributions import ROOT, build, git, run
 
 VERSION = "7.8.9"
 EPOCH = "1700000000"
 
 
-def built(kind: str, into: Path) -> Path:
-    return build(kind, into, SETUPTOOLS_SCM_PRETEND_VERSION_FOR_MOVIE_STREAM=VERSION, SOURCE_DATE_EPOCH=EPOCH)
+def built(kind: str, into: Path, **more: str) -> Path:
+    told = {"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_MOVIE_STREAM": VERSION, "SOURCE_DATE_EPOCH": EPOCH}
+    return build(kind, into, source=ROOT, **told, **more)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +74,17 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
 def test_the_sdist_holds_what_the_tests_and_the_builds_take(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         held = {name.partition("/")[2] for name in archive.getnames()}
-    wanted = {"README.md", "CHANGELOG.md", "LICENSE", "Makefile", "requirements.lock", ".env.example", "PKG-INFO"}
+    wanted = {
+        "README.md",
+        "README.fr.md",
+        "deploy/long_description.py",
+        "CHANGELOG.md",
+        "LICENSE",
+        "Makefile",
+        "requirements.lock",
+        ".env.example",
+        "PKG-INFO",
+    }
     wanted |= {".github/workflows/ci.yml", ".pre-commit-config.yaml"}
     assert wanted - held == set()
     assert [name for name in held if re.search(r"__pycache__|\.pyc$|^\.venv|^\.git/", name)] == []
@@ -99,3 +111,45 @@ def test_every_extra_is_there(metadata: Message) -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert set(metadata.get_all("Provides-Extra", [])) == set(declared["optional-dependencies"])
     assert {"demo", "embedded", "web"} <= set(declared["optional-dependencies"])
+
+
+def test_the_readme_of_a_release_has_whole_addresses_at_its_tag(tmp_path: Path) -> None:
+    place = "https://github.com/of/it"
+    sdist = built("sdist", tmp_path, MOVIE_STREAM_REPOSITORY=place)
+    with tarfile.open(sdist) as archive:
+        file = archive.extractfile(f"movie_stream-{VERSION}/PKG-INFO")
+        assert file is not None
+        told_of = Parser().parsestr(file.read().decode())
+    text = told_of.get_payload()
+    assert isinstance(text, str)
+    links = re.findall(r'(?:\]\(|src="|srcset=")([^)"]+)', text)
+    assert len(links) > 30
+    assert [link for link in links if "://" not in link] == []
+    ours = [re.fullmatch(rf"{place}/(blob|raw)/v{VERSION}/([^#]+)(?:#.*)?", link) for link in links if place in link]
+    assert {found[1] for found in ours if found} == {"blob", "raw"}
+    assert [found[2] for found in ours if found and not (ROOT / found[2]).exists()] == []
+    assert None not in ours
+    assert f"Source, {place}" in told_of.get_all("Project-URL", [])
+    assert run(sys.executable, "-m", "twine", "--no-color", "check", "--strict", sdist, cwd=ROOT).count(": PASSED") == 1
+
+
+def test_the_readme_without_an_address_is_that_of_the_repository(metadata: Message) -> None:
+    assert metadata.get_payload() == (ROOT / "README.md").read_text("utf-8")
+    assert metadata.get_all("Project-URL") is None
+
+
+@pytest.mark.parametrize("wrong", ["of/it", "https://github.com", "https://github.com/of/it/ ", "ftp://host/of/it"])
+def test_an_address_that_is_none_is_refused(wrong: str) -> None:
+    with pytest.raises(ValueError, match="MOVIE_STREAM_REPOSITORY: expected an address such as https://"):
+        with_addresses("", wrong, VERSION)
+
+
+def test_links_within_the_page_and_to_others_stay() -> None:
+    text = "[a](docs/a.md#b) ![c](c.svg) [d](https://d.org) [e](#e)"
+    at = "https://h/of/it"
+    whole = f"[a]({at}/blob/v0.1.0/docs/a.md#b) ![c]({at}/raw/v0.1.0/c.svg) [d](https://d.org) [e](#e)"
+    assert with_addresses(text, at, "0.1.0") == whole
+
+
+def test_what_is_no_release_leads_to_the_newest_commit() -> None:
+    assert with_addresses("[a](b)", "https://h/of/it", "1.2.4.dev2+g0a1b2c3") == "[a](https://h/of/it/blob/HEAD/b)"

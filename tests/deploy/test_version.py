@@ -12,7 +12,15 @@ import pytest
 
 from tests.deploy.distributions import ROOT, build, git, run
 
-FILES = ("pyproject.toml", "README.md", "LICENSE", ".git_archival.txt", ".gitattributes", ".gitignore")
+FILES = (
+    "pyproject.toml",
+    "deploy/long_description.py",
+    "README.md",
+    "LICENSE",
+    ".git_archival.txt",
+    ".gitattributes",
+    ".gitignore",
+)
 
 
 @pytest.fixture
@@ -20,6 +28,7 @@ def checkout(tmp_path: Path) -> Path:
     """A repository with one commit and hardly any code, but with our rules of how a version is found."""
     folder = tmp_path / "checkout"
     (folder / "movie_stream").mkdir(parents=True)
+    (folder / "deploy").mkdir()
     for name in FILES:
         shutil.copy(ROOT / name, folder / name)
     (folder / "movie_stream" / "__init__.py").touch()

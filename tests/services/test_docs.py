@@ -1,4 +1,4 @@
-"""README.md and docs/: what is made from the code is current, what is named exists, and what is shown works."""
+"""The READMEs and docs/: what is made from the code is current, what is named exists, and what is shown works."""
 
 from __future__ import annotations
 
@@ -33,13 +33,15 @@ from tests.support.whole_path import command, database, succeed
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
+README_FR = ROOT / "README.fr.md"
+AGGREGATION = ROOT / "docs" / "how-to" / "aggregation.md"
 ARCHITECTURE = ROOT / "docs" / "explanation" / "architecture.md"
 SECURITY = ROOT / "docs" / "how-to" / "security.md"
 API = ROOT / "docs" / "reference" / "python.md"
 SERVE = ROOT / "docs" / "reference" / "rest.md"
 METRICS = ROOT / "docs" / "reference" / "metrics.md"
 HOW_TO = tuple(sorted((ROOT / "docs" / "how-to").glob("*.md")))
-PAGES = (README, ARCHITECTURE, SECURITY, API, SERVE, METRICS, *HOW_TO)
+PAGES = (README, README_FR, ARCHITECTURE, SECURITY, API, SERVE, METRICS, *HOW_TO)
 FILE = re.compile(r"[\w.-]+(?:/[\w.-]+)*(?:\.(?:py|md|csv|svg|toml|lock|yaml)|/)|Makefile|LICENSE|\.env\.example")
 
 
@@ -51,8 +53,8 @@ def blocks(page: Path, language: str) -> list[tuple[str, str]]:
 
 
 def block(remark: str) -> str:
-    """The one block of Python in README.md that stands below this remark."""
-    [code] = [code for above, code in blocks(README, "python") if above == remark]
+    """The one block of Python in how-to/aggregation.md that stands below this remark."""
+    [code] = [code for above, code in blocks(AGGREGATION, "python") if above == remark]
     return code
 
 
@@ -64,8 +66,9 @@ def test_the_tables_of_a_page_are_current(page: Path) -> None:
     assert page.read_text("utf-8") == generate.filled(page), "make them anew with: make docs"
 
 
-def test_the_readme_has_every_command() -> None:
-    assert README.read_text("utf-8").count("| `movie-stream ") == len(generate.named_commands(app))
+def test_the_page_of_the_installation_has_every_command() -> None:
+    assert generate.commands() in generate.INSTALL.read_text("utf-8")
+    assert generate.commands().count("| `movie-stream ") == len(generate.named_commands(app))
 
 
 def test_the_page_of_settings_is_current() -> None:
@@ -73,13 +76,25 @@ def test_the_page_of_settings_is_current() -> None:
     assert generate.DOCUMENTS.read_text("utf-8") == generate.documents(), "make it anew with: make docs"
 
 
-def test_a_mark_that_is_missing_is_named(tmp_path: Path) -> None:
-    (tmp_path / "README.md").write_text("# Nothing")
-    with pytest.raises(ValueError, match="<!-- commands -->"):
-        generate.filled(tmp_path / "README.md")
+def test_a_mark_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "page.md").write_text("# Nothing")
+    monkeypatch.setattr(generate, "TABLES", {tmp_path / "page.md": {"events": generate.events}})
+    with pytest.raises(ValueError, match="<!-- events -->"):
+        generate.filled(tmp_path / "page.md")
 
 
-WITH_COMMANDS = [page for page in (README, API, *HOW_TO) if "```sh\nmovie-stream " in page.read_text("utf-8")]
+def test_a_figure_that_a_page_no_longer_has_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "performance.md").write_text(
+        "<!-- peers -->\n| | MB |\n| --- | --- |\n| Faust | 84.7 |\n<!-- end -->\n"
+    )
+    monkeypatch.setattr(generate, "PERFORMANCE", tmp_path / "performance.md")
+    with pytest.raises(ValueError, match=r"performance.md: expected a row 'movie-stream' below <!-- peers -->"):
+        generate.figures()
+
+
+WITH_COMMANDS = [
+    page for page in (README, README_FR, API, *HOW_TO) if "```sh\nmovie-stream " in page.read_text("utf-8")
+]
 
 
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: page.name)
@@ -96,13 +111,27 @@ def test_commands_of_a_page_have_their_options(page: Path) -> None:
             plan_of(**given)
 
 
+MEASURED = ("explanation/performance.md", "explanation/architecture.md", "explanation/reliability.md")
+"""Where figures are measured, or said of the code."""
+
+
+@pytest.mark.parametrize("name", ["scale.md", "tune.md"])
+def test_the_figures_of_a_page_are_those_that_are_measured(name: str) -> None:
+    """After `make bench` they are other ones, and have to be changed by hand."""
+    page = (ROOT / "docs" / "how-to" / name).read_text("utf-8")
+    told = set(re.findall(r"(\d[\d,.]*\d) (?:µs|ms|MB|events/s|documents/s|cores)\b", page))
+    assert len(told) > 5
+    measured = "".join((ROOT / "docs" / page).read_text("utf-8") for page in MEASURED)
+    assert sorted(told - set(re.findall(r"\d[\d,.]*\d", measured))) == []
+
+
 # ---- what is named -------------------------------------------------------------------------------------------------
 
 
 OF_OTHERS = (
     *("movies.csv", "ratings.csv", "netflix_titles.csv", "tmdb_5000_movies.csv"),
     *("movies_metadata.csv", "TMDB_movie_dataset_v11.csv"),
-    *("FILE.csv", "FOLDER/", "secrets/", "compose.override.yaml", "my-values.yaml", "alerts.toml"),
+    *("visits.csv", "FILE.csv", "FOLDER/", "secrets/", "compose.override.yaml", "my-values.yaml", "alerts.toml"),
 )
 """Files that are not ours: data sets, and what a user makes."""
 
@@ -122,7 +151,7 @@ def test_every_path_exists(page: Path) -> None:
     assert sorted(set(missing) - {"tests/test_daily_movies.py", *OF_OTHERS}) == []
 
 
-@pytest.mark.parametrize("page", [README, SECURITY], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [README, README_FR, SECURITY], ids=lambda page: page.name)
 def test_every_variable_is_a_setting(page: Path) -> None:
     named = re.findall(r"^export (\w+)=", page.read_text("utf-8"), re.MULTILINE)
     assert len(named) > 1
@@ -155,7 +184,7 @@ def test_the_examples_of_the_architecture_run() -> None:
 
 
 def entry() -> Result:
-    """The aggregation that README.md adds, out of its own lines."""
+    """The aggregation that how-to/aggregation.md adds, out of its own lines."""
     made = eval(block("the entry"), vars(results).copy())
     assert isinstance(made, Result)
     return made

@@ -257,7 +257,7 @@ FILMS = Top(100, "movie_id", {"title": Title(), "views": Count(), "avg_rating": 
 def test_a_result_that_is_added_is_shown(
     settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As README.md adds one; nothing but its entry says how it looks."""
+    """As docs/how-to/aggregation.md adds one; nothing but its entry says how it looks."""
     daily = Result("daily_movies", DAY, prefix="d", fields={"date": Date(), "timestamp": Start(), "movies": FILMS})
     newest = Top(100, "movie_id", {**FILMS.columns, "newest": Newest()})
     ever = Result("all_movies", ALL_TIME, prefix="all_movies", fields={"timestamp": Newest(), "movies": newest})

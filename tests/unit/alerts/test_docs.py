@@ -33,7 +33,7 @@ def test_the_file_of_examples_is_taken_and_has_every_kind_and_condition() -> Non
     assert {rule.kind for rule in rules} == set(KINDS)
     assert {type(rule.condition) for rule in rules} == set(get_args(Condition))
     assert "examples/alerts.toml" in PAGE
-    assert "examples/alerts.toml" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "docs/how-to/alerts.md" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_receivers_of_the_file_are_taken_where_their_variables_are_set() -> None:
