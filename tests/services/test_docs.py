@@ -39,7 +39,10 @@ API = ROOT / "docs" / "reference" / "python.md"
 SERVE = ROOT / "docs" / "reference" / "rest.md"
 METRICS = ROOT / "docs" / "reference" / "metrics.md"
 HOW_TO = tuple(sorted((ROOT / "docs" / "how-to").glob("*.md")))
-PAGES = (README, ARCHITECTURE, SECURITY, API, SERVE, METRICS, *HOW_TO)
+EXPLANATION = tuple(sorted((ROOT / "docs" / "explanation").glob("*.md")))
+DECISIONS = tuple(sorted((ROOT / "docs" / "decisions").glob("*.md")))
+TROUBLES = (ROOT / "docs" / "troubleshooting.md",)
+PAGES = (README, SECURITY, API, SERVE, METRICS, *HOW_TO, *EXPLANATION, *DECISIONS, *TROUBLES)
 FILE = re.compile(r"[\w.-]+(?:/[\w.-]+)*(?:\.(?:py|md|csv|svg|toml|lock|yaml)|/)|Makefile|LICENSE|\.env\.example")
 
 
