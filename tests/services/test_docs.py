@@ -41,8 +41,9 @@ METRICS = ROOT / "docs" / "reference" / "metrics.md"
 HOW_TO = tuple(sorted((ROOT / "docs" / "how-to").glob("*.md")))
 EXPLANATION = tuple(sorted((ROOT / "docs" / "explanation").glob("*.md")))
 DECISIONS = tuple(sorted((ROOT / "docs" / "decisions").glob("*.md")))
-TROUBLES = (ROOT / "docs" / "troubleshooting.md",)
-PAGES = (README, SECURITY, API, SERVE, METRICS, *HOW_TO, *EXPLANATION, *DECISIONS, *TROUBLES)
+HELP = (ROOT / "docs" / "troubleshooting.md", ROOT / "docs" / "faq.md")
+COMMUNITY = (ROOT / "CONTRIBUTING.md", ROOT / "CODE_OF_CONDUCT.md", ROOT / "SECURITY.md")
+PAGES = (README, SECURITY, API, SERVE, METRICS, *HOW_TO, *EXPLANATION, *DECISIONS, *HELP, *COMMUNITY)
 FILE = re.compile(r"[\w.-]+(?:/[\w.-]+)*(?:\.(?:py|md|csv|svg|toml|lock|yaml)|/)|Makefile|LICENSE|\.env\.example")
 
 

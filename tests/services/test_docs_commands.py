@@ -17,10 +17,10 @@ import typer
 from docs.generate import acls, named_commands
 from movie_stream.cli import app
 from movie_stream.settings import Settings, variable_of
-from tests.services.test_docs import API, README, ROOT
+from tests.services.test_docs import API, COMMUNITY, README, ROOT
 from tests.support.whole_path import COMMAND, PATIENCE_S, environment
 
-PAGES = (README, *sorted((ROOT / "docs").rglob("*.md")))
+PAGES = (README, *COMMUNITY, *sorted((ROOT / "docs").rglob("*.md")))
 RUN = (README, API)
 """Pages whose commands run: those of README.md here, those of docs/reference/python.md, rest.md and odata.md in tests
 of their own. Those of the others, which need a secured Kafka or hours, have their words checked.

@@ -13,12 +13,12 @@ import pytest
 
 from movie_stream.aggregates import results
 from movie_stream.aggregates.results import RESULTS
-from tests.services.test_docs import EXPLANATION, ROOT, blocks
+from tests.services.test_docs import COMMUNITY, EXPLANATION, HELP, ROOT, blocks
 
 DECISIONS: Final = ROOT / "docs" / "decisions"
 FROM_SPARK: Final = ROOT / "docs" / "explanation" / "from-spark.md"
 WITH_EXAMPLES: Final = [page for page in EXPLANATION if ">>> " in page.read_text("utf-8")]
-OURS: Final = [*EXPLANATION, *sorted(DECISIONS.glob("*.md"))]
+OURS: Final = [*EXPLANATION, *sorted(DECISIONS.glob("*.md")), *HELP, *COMMUNITY]
 RECORD: Final = re.compile(r"\d{4}-[a-z0-9-]+\.md")
 PARTS: Final = ["Context", "Decision", "Consequences", "Alternatives considered"]
 
