@@ -73,6 +73,35 @@ def test_dependabot_follows_its_schema() -> None:
     run(BIN / "check-jsonschema", "--builtin-schema", "vendor.dependabot", GITHUB / "dependabot.yml", cwd=ROOT)
 
 
+FORMS: Final = sorted(path for path in (GITHUB / "ISSUE_TEMPLATE").glob("*.yml") if path.stem != "config")
+
+
+def test_the_forms_of_issues_follow_their_schema() -> None:
+    assert {form.stem for form in FORMS} == {"bug", "idea"}
+    config = GITHUB / "ISSUE_TEMPLATE" / "config.yml"
+    run(BIN / "check-jsonschema", "--builtin-schema", "vendor.github-issue-forms", *FORMS, cwd=ROOT)
+    run(BIN / "check-jsonschema", "--builtin-schema", "vendor.github-issue-config", config, cwd=ROOT)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda path: path.stem)
+def test_what_a_form_asks_has_names_of_its_own(form: Path) -> None:
+    """GitHub does not show a form where two questions have one id or label, which its schema does not say."""
+    asked = [question for question in read(form)["body"] if question["type"] != "markdown"]
+    for of in ([one["id"] for one in asked], [one["attributes"]["label"] for one in asked]):
+        assert len(of) == len(set(of)) > 2
+
+
+def test_what_forms_and_the_template_tell_to_do_is_there() -> None:
+    texts = [path.read_text("utf-8") for path in (*FORMS, GITHUB / "pull_request_template.md")]
+    named = [words for text in texts for words in re.findall(r"`([^`\n]+)`|\b([\w/]+\.md)\b", text)]
+    called = {words.split()[1] for words, _ in named if words.startswith("make ")}
+    assert called
+    assert called <= recipes()
+    paths = {path for pair in named for path in pair if re.fullmatch(r"[\w-]+(?:/[\w-]+)*(?:/|\.md)", path)}
+    assert paths >= {"CONTRIBUTING.md", "docs/troubleshooting.md", "agents/"}
+    assert [path for path in paths if not any((at / path).exists() for at in (ROOT, ROOT / "movie_stream"))] == []
+
+
 def test_every_action_is_pinned_to_one_commit_and_says_its_version() -> None:
     pins: defaultdict[str, set[str]] = defaultdict(set)
     for workflow in WORKFLOWS:

@@ -41,7 +41,11 @@ API = ROOT / "docs" / "reference" / "python.md"
 SERVE = ROOT / "docs" / "reference" / "rest.md"
 METRICS = ROOT / "docs" / "reference" / "metrics.md"
 HOW_TO = tuple(sorted((ROOT / "docs" / "how-to").glob("*.md")))
-PAGES = (README, README_FR, ARCHITECTURE, SECURITY, API, SERVE, METRICS, *HOW_TO)
+EXPLANATION = tuple(sorted((ROOT / "docs" / "explanation").glob("*.md")))
+DECISIONS = tuple(sorted((ROOT / "docs" / "decisions").glob("*.md")))
+HELP = (ROOT / "docs" / "troubleshooting.md", ROOT / "docs" / "faq.md")
+COMMUNITY = (ROOT / "CONTRIBUTING.md", ROOT / "CODE_OF_CONDUCT.md", ROOT / "SECURITY.md")
+PAGES = (README, README_FR, SECURITY, API, SERVE, METRICS, *HOW_TO, *EXPLANATION, *DECISIONS, *HELP, *COMMUNITY)
 FILE = re.compile(r"[\w.-]+(?:/[\w.-]+)*(?:\.(?:py|md|csv|svg|toml|lock|yaml)|/)|Makefile|LICENSE|\.env\.example")
 
 

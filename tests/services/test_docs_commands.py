@@ -17,10 +17,10 @@ import typer
 from docs.generate import acls, named_commands
 from movie_stream.cli import app
 from movie_stream.settings import Settings, variable_of
-from tests.services.test_docs import README, README_FR, ROOT
+from tests.services.test_docs import COMMUNITY, README, README_FR, ROOT
 from tests.support.whole_path import COMMAND, PATIENCE_S, environment
 
-PAGES = (README, README_FR, *sorted((ROOT / "docs").rglob("*.md")))
+PAGES = (README, README_FR, *COMMUNITY, *sorted((ROOT / "docs").rglob("*.md")))
 HOW_TO = ROOT / "docs" / "how-to"
 RUN = (
     README,
