@@ -46,7 +46,8 @@ async def _init(settings: Settings, console: Console, create_user: bool, shard: 
     for topic in topics.Topics.of(settings).all:
         state = "created" if topic in created else "changed" if topic in widened else "there"
         _line(console, state, "topic", topic)
-    for sentence in too_narrow:
+    unlike = await topics.partitions_unlike_set(settings)
+    for sentence in [*too_narrow, *([unlike] if unlike else [])]:
         console.print(Text(f"  {sentence}", style="yellow"))
     async with opened(settings) as db:
         ensured = await schema.ensure(db)

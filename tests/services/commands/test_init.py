@@ -44,6 +44,18 @@ def test_first_everything_is_created_and_then_it_is_there(
     assert states(capsys.readouterr().out) == {("there", kind): count for kind, count in wanted.items()}
 
 
+def test_partitions_that_a_topic_does_not_have_are_told_of(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    init(settings)
+    assert "though KAFKA_PARTITIONS" not in capsys.readouterr().out
+    init(settings.model_copy(update={"kafka_partitions": 5}))
+    assert (
+        f"{settings.kafka_topic} has 3 partitions and keeps them, though KAFKA_PARTITIONS is 5"
+        in capsys.readouterr().out
+    )
+
+
 @pytest.mark.parametrize("missing", ["kafka_bootstrap_servers", "mongodb_uri"])
 def test_a_missing_variable_is_named_before_anything_is_made(
     settings: Settings, missing: str, capsys: pytest.CaptureFixture[str]
