@@ -139,7 +139,7 @@ def _alert(rule: Mapping[str, Any]) -> str:
     description = re.sub(r"\{\{ \$labels\.(\w+) \}\}", r"(\1)", says["description"])
     description = re.sub(r"\{\{ \$value.*?\}\}", "(so many)", description)
     return (
-        f"### {rule['alert']}\n\n"
+        f"## {rule['alert']}\n\n"
         f"{description[0].upper()}{description[1:]} A {severity} alert, where this holds{since}:\n\n"
         f"```promql\n{rule['expr']}\n```\n\n"
         f"**What to do.** {says['action']}\n"
