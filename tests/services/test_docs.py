@@ -18,6 +18,7 @@ import typer
 
 import movie_stream
 from docs import generate
+from docs.made.commands import named_commands
 from movie_stream.aggregates import results
 from movie_stream.aggregates.fields import Count, Mean, Start, Title, Top, TopUsers, Users
 from movie_stream.aggregates.results import RESULTS, Result
@@ -65,12 +66,12 @@ def test_the_tables_of_a_page_are_current(page: Path) -> None:
 
 
 def test_the_readme_has_every_command() -> None:
-    assert README.read_text("utf-8").count("| `movie-stream ") == len(generate.named_commands(app))
+    assert README.read_text("utf-8").count("| `movie-stream ") == len(named_commands(app))
 
 
-def test_the_page_of_settings_is_current() -> None:
-    assert generate.SETTINGS.read_text("utf-8") == generate.settings(), "make it anew with: make docs"
-    assert generate.DOCUMENTS.read_text("utf-8") == generate.documents(), "make it anew with: make docs"
+@pytest.mark.parametrize("file", generate.WHOLE, ids=lambda file: file.name)
+def test_what_is_made_as_a_whole_is_current(file: Path) -> None:
+    assert file.read_text("utf-8") == generate.WHOLE[file](), "make it anew with: make docs"
 
 
 def test_a_mark_that_is_missing_is_named(tmp_path: Path) -> None:

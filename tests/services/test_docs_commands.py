@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from docs.generate import acls, named_commands
+from docs.made.commands import named_commands
+from docs.made.kafka import acls
 from movie_stream.cli import app
 from movie_stream.settings import Settings, variable_of
 from tests.services.test_docs import API, README, ROOT
