@@ -6,6 +6,7 @@ import os
 from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING
 
+from docs.docstrings import as_restructured_text
 from docs.links import OutsideLinks, Pictures
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ release = version_of("movie-stream")
 version = release
 language = "en"
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
 # What has changed in one file is read anew, not all.
 exclude_patterns = ["**/__pycache__"]
 source_suffix = {".md": "markdown"}
@@ -32,6 +33,15 @@ myst_heading_slug_func = "github"
 # What index.md files need for their pictures; other pages stay plain.
 myst_enable_extensions = ["colon_fence"]
 nitpicky = True
+
+# ---- docstrings ----------------------------------------------------------------------------------------------------
+
+# What stands between backticks is code, as in Markdown.
+default_role = "code"
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+# Names of types stand there without a link: the pages of Python and of libraries are elsewhere.
+nitpick_ignore_regex = [("py:.*", ".*")]
 
 # ---- links to the repository ---------------------------------------------------------------------------------------
 
@@ -77,6 +87,7 @@ linkcheck_ignore = [r"https?://(localhost|127\.0\.0\.1|HOST)(:|/|$)"]
 
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
+    app.connect("autodoc-process-docstring", as_restructured_text)
     app.add_config_value("repository_url", "", "env")
     app.add_config_value("repository_ref", "main", "env")
     app.add_transform(OutsideLinks)

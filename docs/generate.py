@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from docs.made import bi, collections, commands, document_types, events, settings, telemetry
+from docs.made import bi, collections, commands, document_types, errors, events, http, settings, telemetry
 from docs.made.kafka import acls
 
 ROOT = Path(__file__).parent.parent
@@ -49,6 +49,10 @@ PAGES = (README, SECURITY, POWER_BI, COMPASS, METRICS, OPERATE)
 WHOLE: Mapping[Path, Callable[[], str]] = {
     REFERENCE / "commands.md": commands.page,
     REFERENCE / "collections.md": collections.page,
+    REFERENCE / "events.md": events.page,
+    REFERENCE / "routes.md": http.routes,
+    REFERENCE / "entity-sets.md": http.entity_sets,
+    REFERENCE / "errors.md": errors.page,
     REFERENCE / "settings.md": settings.settings,
     DOCUMENTS: document_types.documents,
 }

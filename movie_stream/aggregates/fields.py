@@ -229,7 +229,7 @@ class Revenue:
     stored: ClassVar[str] = "Revenue()"
     needs: ClassVar[tuple[Aggregator, ...]] = (WideSumOf("revenue"),)
     schema: ClassVar[Schema] = _NUMBER
-    says: ClassVar[Says] = Says("The sum of `price` over the views that have one.", UNIT["revenue"])
+    says: ClassVar[Says] = Says("The sum of `price`; a view without one counts REVENUE_PER_VIEW.", UNIT["revenue"])
 
     def value(self, key: Key, figures: Figures) -> float:
         return float(figures["revenue.wide_sum"] / MICRO)

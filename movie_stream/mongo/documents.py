@@ -144,7 +144,7 @@ class CategoryStats(TypedDict):
     avg_rating: float | None
     """The mean of `rating` over the views that have one; null where none has. Unit: points, 0 to 5."""
     total_revenue: float
-    """The sum of `price` over the views that have one. Unit: the unit of `price`."""
+    """The sum of `price`; a view without one counts REVENUE_PER_VIEW. Unit: the unit of `price`."""
     peak_hour: str
     """The hour of the day with most views, as 20:00; of equals the earliest. Unit: hour in TIMEZONE."""
 
@@ -188,7 +188,7 @@ class HourlyMetrics(TypedDict):
     total_duration: int
     """The sum of `duration` over the views that have one. Unit: minutes."""
     total_revenue: float
-    """The sum of `price` over the views that have one. Unit: the unit of `price`."""
+    """The sum of `price`; a view without one counts REVENUE_PER_VIEW. Unit: the unit of `price`."""
 
 
 class DailyStats(TypedDict):
@@ -216,7 +216,7 @@ class DailyStats(TypedDict):
     total_watch_time: int
     """The sum of `duration` over the views that have one. Unit: minutes."""
     daily_revenue: float
-    """The sum of `price` over the views that have one. Unit: the unit of `price`."""
+    """The sum of `price`; a view without one counts REVENUE_PER_VIEW. Unit: the unit of `price`."""
 
 
 class TopUsersEntry(TypedDict):
