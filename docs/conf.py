@@ -18,6 +18,8 @@ copyright = author  # noqa: A001 - the name that Sphinx knows
 release = version_of("movie-stream")
 version = release
 language = "en"
+# Two dashes are those of an option, and quotes those of a shell.
+smartquotes = False
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
 # What has changed in one file is read anew, not all.
@@ -40,6 +42,7 @@ nitpicky = True
 default_role = "code"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+toc_object_entries_show_parents = "hide"
 # Names of types stand there without a link: the pages of Python and of libraries are elsewhere.
 nitpick_ignore_regex = [("py:.*", ".*")]
 

@@ -40,10 +40,9 @@ class OutsideLinks(SphinxTransform):
         path = Path(self.env.doc2path(self.env.docname)).parent.joinpath(target).resolve()
         if node.get("refdomain") == "doc":
             path = path.with_name(f"{path.name}.md")
-        if not target or path.is_relative_to(self.env.srcdir) or not path.exists():
+        within = path.is_relative_to(ROOT) and not path.is_relative_to(self.env.srcdir)
+        if not target or not within or not path.exists():
             return None
-        if not path.is_relative_to(ROOT):
-            _LOG.warning("this link leads out of the repository: %s", target, location=node)
         if anchor and path.suffix == ".md" and anchor not in anchors(path):
             _LOG.warning("no heading of %s has the anchor #%s", path.relative_to(ROOT), anchor, location=node)
         return path.relative_to(ROOT), anchor

@@ -92,7 +92,7 @@ def page() -> str:
         "named here. A traceback is a bug.\n\n"
         "## By what the line says\n\n"
         "The examples in the order of the alphabet; names and numbers in yours are others.\n\n"
-        + table(("error", "class"), ((_code(line), f"[{one.__name__}](#{one.__name__.lower()})") for line, one in told))
+        + table(("class", "error"), ((f"[{one.__name__}](#{one.__name__.lower()})", _code(line)) for line, one in told))
         + "".join(f"\n## {one.__name__}\n\n{_section(one)}" for one in of_commands)
         + "\n## Answers of the server\n\n"
         "`movie-stream serve` answers what it cannot do with problem details (RFC 9457), the OData feed in the form of "
