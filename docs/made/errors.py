@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 import movie_stream
-from docs.made.markdown import MADE, block, plain, table
+from docs.made.markdown import MADE, plain, table
 from movie_stream.errors import MovieStreamError
 from movie_stream.odata import refusals
 from movie_stream.web.feed import TooManyReaders
@@ -128,7 +128,7 @@ def _section(error: type[MovieStreamError]) -> str:
     said = said_by(error)
     place = f"`{error.__module__}.{error.__name__}`, exit code {error.exit_code}."
     remedy = _with_links(f"{said.remedy[0].upper()}{said.remedy[1:]}")
-    return f"{plain(said.cause)}\n\n{block('text', f'error: {said.line}')}\n**What to do.** {remedy}\n\n{place}\n"
+    return f"{plain(said.cause)}\n\n{_code(f'error: {said.line}')}\n\n**What to do.** {remedy}\n\n{place}\n"
 
 
 def _with_links(text: str) -> str:
