@@ -22,7 +22,6 @@ language = "en"
 smartquotes = False
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
-# What has changed in one file is read anew, not all.
 exclude_patterns = ["**/__pycache__"]
 source_suffix = {".md": "markdown"}
 root_doc = "index"
