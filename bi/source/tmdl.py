@@ -94,7 +94,8 @@ def _measures() -> str:
 
 def _column(column: Column, more: str = "") -> str:
     name = f"'{column.name}'" if " " in column.name else column.name
-    lines = [f"column {name}\n", f"\tdataType: {_DATA_TYPES[column.type]}\n"]
+    lines = [f"/// {column.says}\n"] * bool(column.says)
+    lines += [f"column {name}\n", f"\tdataType: {_DATA_TYPES[column.type]}\n"]
     lines += ["\tisHidden\n"] * column.hidden
     lines += [f"\tformatString: {shown}\n" for shown in [_FORMATS.get(column.type)] if shown]
     lines += [more, f"\tsummarizeBy: {'sum' if column.additive else 'none'}\n", f"\tsourceColumn: {column.name}\n"]

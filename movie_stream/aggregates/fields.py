@@ -23,6 +23,7 @@ from movie_stream.aggregates.aggregators import (
     WideSumOf,
 )
 from movie_stream.aggregates.window import Window
+from movie_stream.columnar.hyperloglog import EXACT_UP_TO
 from movie_stream.events.contract import MICRO
 from movie_stream.events.moment import datetime_of
 
@@ -32,6 +33,9 @@ Schema = Mapping[str, Any]
 
 SCALE: Final = {"rating": MICRO, "revenue": MICRO, "duration": 1}
 """How many of a number's integer units make one of the unit that people read."""
+
+UNIT: Final = {"rating": "points, 0 to 5", "duration": "minutes", "revenue": "the unit of `price`"}
+"""What a number is measured in."""
 
 _DATE: Final[Schema] = {"bsonType": "date"}
 COUNT: Final[Schema] = {"bsonType": ["int", "long"], "minimum": 0}
@@ -50,6 +54,25 @@ class Key(NamedTuple):
     value: str
 
 
+class Says(NamedTuple):
+    """What a field means to those who read it, in words; documentation, OpenAPI and types say it from here."""
+
+    meaning: str
+    """What it is; whether it is an estimate, and when it is null. Else it is exact, and always there."""
+    unit: str = ""
+    entry: Mapping[str, Says] = {}
+    """Of a list: what the fields of its entries mean, in their order."""
+
+    @property
+    def in_words(self) -> str:
+        """The meaning, with the unit behind it where it does not say that itself.
+
+        >>> Says("The mean.", "minutes").in_words, Says("The number of users.", "users").in_words
+        ('The mean. Unit: minutes.', 'The number of users.')
+        """
+        return f"{self.meaning} Unit: {self.unit}." if self.unit and self.unit not in self.meaning else self.meaning
+
+
 class Field(Protocol):
     """One field of a document."""
 
@@ -65,6 +88,9 @@ class Field(Protocol):
         """A MongoDB JSON schema of the value."""
         ...
 
+    @property
+    def says(self) -> Says: ...
+
     def value(self, key: Key, figures: Figures) -> Any: ...
 
 
@@ -75,6 +101,7 @@ class Genre:
     stored: ClassVar[str] = "Genre()"
     needs: ClassVar[tuple[Aggregator, ...]] = (SmallestSpelling(),)
     schema: ClassVar[Schema] = TEXT
+    says: ClassVar[Says] = Says("The genre as it is shown: of the spellings in the group the first by code points.")
 
     def value(self, key: Key, figures: Figures) -> str:
         return str(figures[SmallestSpelling.name])
@@ -87,6 +114,7 @@ class Slug:
     stored: ClassVar[str] = "Slug()"
     needs: ClassVar[tuple[Aggregator, ...]] = ()
     schema: ClassVar[Schema] = TEXT
+    says: ClassVar[Says] = Says("The genre in small letters, with single blanks: what groups spellings of one genre.")
 
     def value(self, key: Key, figures: Figures) -> str:
         return key.value
@@ -99,6 +127,7 @@ class Member:
     needs: ClassVar[tuple[Aggregator, ...]] = ()
     stored: ClassVar[str] = "Member()"
     schema: ClassVar[Schema] = TEXT
+    says: ClassVar[Says] = Says("The `movie_id` or `user_id` that the document is about.")
 
     def value(self, key: Key, figures: Figures) -> str:
         return key.value
@@ -111,6 +140,7 @@ class Start:
     stored: ClassVar[str] = "Start()"
     needs: ClassVar[tuple[Aggregator, ...]] = ()
     schema: ClassVar[Schema] = _DATE
+    says: ClassVar[Says] = Says("The start of the window.", "UTC")
 
     def value(self, key: Key, figures: Figures) -> Any:
         return datetime_of(key.start_ms)
@@ -123,6 +153,7 @@ class End:
     stored: ClassVar[str] = "End()"
     needs: ClassVar[tuple[Aggregator, ...]] = ()
     schema: ClassVar[Schema] = _DATE
+    says: ClassVar[Says] = Says("The end of the window, exclusive.", "UTC")
 
     def value(self, key: Key, figures: Figures) -> Any:
         assert key.window.length_ms is not None, "all time has no end"
@@ -136,6 +167,7 @@ class Date:
     stored: ClassVar[str] = "Date()"
     needs: ClassVar[tuple[Aggregator, ...]] = ()
     schema: ClassVar[Schema] = {"bsonType": "string", "pattern": r"^\d{4}-\d{2}-\d{2}$"}
+    says: ClassVar[Says] = Says("The day, as 2024-10-31.", "day in UTC")
 
     def value(self, key: Key, figures: Figures) -> str:
         return f"{datetime_of(key.start_ms):%Y-%m-%d}"
@@ -148,6 +180,7 @@ class Newest:
     stored: ClassVar[str] = "Newest()"
     needs: ClassVar[tuple[Aggregator, ...]] = (NewestTime(),)
     schema: ClassVar[Schema] = _DATE
+    says: ClassVar[Says] = Says("The time of the newest view that counts here.", "UTC")
 
     def value(self, key: Key, figures: Figures) -> Any:
         return datetime_of(figures[NewestTime.name])
@@ -160,6 +193,7 @@ class Count:
     stored: ClassVar[str] = "Count()"
     needs: ClassVar[tuple[Aggregator, ...]] = (ViewCount(),)
     schema: ClassVar[Schema] = COUNT
+    says: ClassVar[Says] = Says("The number of views.", "views")
 
     def value(self, key: Key, figures: Figures) -> int:
         return int(figures[ViewCount.name])
@@ -180,6 +214,10 @@ class Sum:
     def needs(self) -> tuple[Aggregator, ...]:
         return (SumOf(self.number),)
 
+    @property
+    def says(self) -> Says:
+        return Says(f"The sum of `{self.number}` over the views that have one.", UNIT[self.number])
+
     def value(self, key: Key, figures: Figures) -> int:
         return int(figures[f"{self.number}.sum"])
 
@@ -191,6 +229,7 @@ class Revenue:
     stored: ClassVar[str] = "Revenue()"
     needs: ClassVar[tuple[Aggregator, ...]] = (WideSumOf("revenue"),)
     schema: ClassVar[Schema] = _NUMBER
+    says: ClassVar[Says] = Says("The sum of `price`; a view without one counts REVENUE_PER_VIEW.", UNIT["revenue"])
 
     def value(self, key: Key, figures: Figures) -> float:
         return float(figures["revenue.wide_sum"] / MICRO)
@@ -211,6 +250,12 @@ class Mean:
     def needs(self) -> tuple[Aggregator, ...]:
         return SumOf(self.number), CountOf(self.number)
 
+    @property
+    def says(self) -> Says:
+        return Says(
+            f"The mean of `{self.number}` over the views that have one; null where none has.", UNIT[self.number]
+        )
+
     def value(self, key: Key, figures: Figures) -> float | None:
         count = figures[f"{self.number}.count"]
         return figures[f"{self.number}.sum"] / (count * SCALE[self.number]) if count else None
@@ -223,6 +268,7 @@ class Rated:
     stored: ClassVar[str] = "Rated()"
     needs: ClassVar[tuple[Aggregator, ...]] = (CountOf("rating"),)
     schema: ClassVar[Schema] = COUNT
+    says: ClassVar[Says] = Says("The number of views that have a rating: what the mean rating is over.", "views")
 
     def value(self, key: Key, figures: Figures) -> int:
         return int(figures["rating.count"])
@@ -243,6 +289,10 @@ class Max:
     def needs(self) -> tuple[Aggregator, ...]:
         return (LargestOf(self.number),)
 
+    @property
+    def says(self) -> Says:
+        return Says(f"The largest {self.number}; null where no view has one.", UNIT[self.number])
+
     def value(self, key: Key, figures: Figures) -> float | None:
         largest = figures[f"{self.number}.max"]
         return None if largest is None else largest / SCALE[self.number]
@@ -262,6 +312,10 @@ class Min:
     @property
     def needs(self) -> tuple[Aggregator, ...]:
         return (SmallestOf(self.number),)
+
+    @property
+    def says(self) -> Says:
+        return Says(f"The smallest {self.number}; null where no view has one.", UNIT[self.number])
 
     def value(self, key: Key, figures: Figures) -> float | None:
         smallest = figures[f"{self.number}.min"]
@@ -284,6 +338,14 @@ class Distinct:
     def needs(self) -> tuple[Aggregator, ...]:
         return (Members(self.member, self.lg_k),)
 
+    @property
+    def says(self) -> Says:
+        return Says(
+            f"The number of distinct {'users' if self.member == 'user_id' else 'films'}: exact up to {EXACT_UP_TO}, "
+            f"above that an estimate with a relative standard error of {104 / 2 ** (self.lg_k / 2):.1f} %.",
+            "users" if self.member == "user_id" else "films",
+        )
+
     def value(self, key: Key, figures: Figures) -> int:
         return int(figures[f"{self.member}.sketch{self.lg_k}"])
 
@@ -295,6 +357,9 @@ class PeakHour:
     stored: ClassVar[str] = "PeakHour()"
     needs: ClassVar[tuple[Aggregator, ...]] = (ViewsByHour(),)
     schema: ClassVar[Schema] = {"bsonType": "string", "pattern": r"^\d{2}:00$"}
+    says: ClassVar[Says] = Says(
+        "The hour of the day with most views, as 20:00; of equals the earliest.", "hour in TIMEZONE"
+    )
 
     def value(self, key: Key, figures: Figures) -> str:
         by_hour = figures[ViewsByHour.name]
@@ -308,6 +373,7 @@ class Title:
     stored: ClassVar[str] = "Title()"
     needs: ClassVar[tuple[Aggregator, ...]] = (NewestView(),)
     schema: ClassVar[Schema] = TEXT
+    says: ClassVar[Says] = Says("The title in the film's newest view; of views of one time the smallest.")
 
     def value(self, key: Key, figures: Figures) -> str:
         return str(figures[NewestView.name].title)
@@ -320,6 +386,9 @@ class NewestGenre:
     stored: ClassVar[str] = "NewestGenre()"
     needs: ClassVar[tuple[Aggregator, ...]] = (NewestView(),)
     schema: ClassVar[Schema] = TEXT
+    says: ClassVar[Says] = Says(
+        "The genre in the film's newest view, as it is shown; of views of one time the smallest."
+    )
 
     def value(self, key: Key, figures: Figures) -> str:
         return str(figures[NewestView.name].genre)
@@ -349,6 +418,13 @@ class Top:
         properties = {self.of: TEXT, **{name: column.schema for name, column in self.columns.items()}}
         return array_of(properties, self.limit)
 
+    @property
+    def says(self) -> Says:
+        return Says(
+            f"The films with most views, {self.limit} at most, the most viewed first.",
+            entry={self.of: Says("The film."), **{name: column.says for name, column in self.columns.items()}},
+        )
+
     def value(self, key: Key, figures: Figures) -> Any:
         return [
             {self.of: member, **{name: column.value(key, held) for name, column in self.columns.items()}}
@@ -369,6 +445,7 @@ class Users:
     stored: ClassVar[str] = "Users()"
     needs: ClassVar[tuple[Aggregator, ...]] = (TOTAL_USERS,)
     schema: ClassVar[Schema] = COUNT
+    says: ClassVar[Says] = Says("The number of users with a view on the day.", "users")
 
     def value(self, key: Key, figures: Figures) -> int:
         return int(figures[TOTAL_USERS.name])
@@ -381,6 +458,7 @@ class NewUsers:
     stored: ClassVar[str] = "NewUsers()"
     needs: ClassVar[tuple[Aggregator, ...]] = (NEW_USERS,)
     schema: ClassVar[Schema] = COUNT
+    says: ClassVar[Says] = Says("The number of users whose first view ever is on the day.", "users")
 
     def value(self, key: Key, figures: Figures) -> int:
         return int(figures[NEW_USERS.name])
@@ -393,6 +471,9 @@ class ReturningUsers:
     stored: ClassVar[str] = "ReturningUsers()"
     needs: ClassVar[tuple[Aggregator, ...]] = (TOTAL_USERS, NEW_USERS)
     schema: ClassVar[Schema] = COUNT
+    says: ClassVar[Says] = Says(
+        "The number of users with a view on the day and an earlier one on another day.", "users"
+    )
 
     def value(self, key: Key, figures: Figures) -> int:
         return int(figures[TOTAL_USERS.name] - figures[NEW_USERS.name])
@@ -405,6 +486,7 @@ class Sessions:
     stored: ClassVar[str] = "Sessions()"
     needs: ClassVar[tuple[Aggregator, ...]] = (SESSIONS,)
     schema: ClassVar[Schema] = COUNT
+    says: ClassVar[Says] = Says("The number of sessions that began on the day.", "sessions")
 
     def value(self, key: Key, figures: Figures) -> int:
         return int(figures[SESSIONS.name])
@@ -417,6 +499,9 @@ class SessionMinutes:
     stored: ClassVar[str] = "SessionMinutes()"
     needs: ClassVar[tuple[Aggregator, ...]] = (SESSIONS, SESSION_MS)
     schema: ClassVar[Schema] = _NUMBER_OR_NULL
+    says: ClassVar[Says] = Says(
+        "The mean length of the sessions that began on the day; null where none did.", "minutes"
+    )
 
     def value(self, key: Key, figures: Figures) -> float | None:
         count = figures[SESSIONS.name]
@@ -440,6 +525,17 @@ class TopUsers:
     @property
     def schema(self) -> Schema:
         return array_of({"user_id": TEXT, "watch_count": COUNT, "watch_time": COUNT}, self.limit)
+
+    @property
+    def says(self) -> Says:
+        return Says(
+            f"The users with most views on the day, {self.limit} at most, the most active first.",
+            entry={
+                "user_id": Says("The user."),
+                "watch_count": Count.says,
+                "watch_time": Sum("duration").says,
+            },
+        )
 
     def value(self, key: Key, figures: Figures) -> Any:
         return [

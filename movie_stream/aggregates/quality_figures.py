@@ -15,7 +15,7 @@ import numpy as np
 
 from movie_stream.aggregates.aggregators import Aggregator, CountOf, Shown, ViewCount, WideColumn
 from movie_stream.aggregates.batch import GroupedBatch
-from movie_stream.aggregates.fields import COUNT, TEXT, Figures, Key, Schema, array_of
+from movie_stream.aggregates.fields import COUNT, TEXT, Figures, Key, Says, Schema, array_of
 from movie_stream.columnar.columns import Column, Ints
 
 KINDS_AT_MOST: Final = 50
@@ -137,6 +137,7 @@ class Partition:
     stored: ClassVar[str] = "Partition()"
     needs: ClassVar[tuple[Aggregator, ...]] = ()
     schema: ClassVar[Schema] = COUNT
+    says: ClassVar[Says] = Says("The partition of the topic of views that the records came by.")
 
     def value(self, key: Key, figures: Figures) -> int:
         return int(key.value)
@@ -149,6 +150,9 @@ class Records:
     stored: ClassVar[str] = "Records()"
     needs: ClassVar[tuple[Aggregator, ...]] = (RECORDS,)
     schema: ClassVar[Schema] = COUNT
+    says: ClassVar[Says] = Says(
+        "The number of records of every kind: views, refused ones, and copies whose original counts already.", "records"
+    )
 
     def value(self, key: Key, figures: Figures) -> int:
         return int(figures[RECORDS.name])
@@ -165,6 +169,10 @@ class Refused:
     @property
     def stored(self) -> str:
         return f"Refused(kind={self.kind!r})"
+
+    @property
+    def says(self) -> Says:
+        return Says(f"The number of records that were refused as {self.kind}.", "records")
 
     def value(self, key: Key, figures: Figures) -> int:
         return sum(records for kind, _, records in figures[REFUSED.name] if kind == self.kind)
@@ -185,6 +193,10 @@ class Without:
     def needs(self) -> tuple[Aggregator, ...]:
         return ViewCount(), CountOf(self.number)
 
+    @property
+    def says(self) -> Says:
+        return Says(f"The number of views in which `{self.number}` is null or absent.", "views")
+
     def value(self, key: Key, figures: Figures) -> int:
         return int(figures[ViewCount.name] - figures[f"{self.number}.count"])
 
@@ -196,6 +208,9 @@ class NewGenres:
     stored: ClassVar[str] = "NewGenres()"
     needs: ClassVar[tuple[Aggregator, ...]] = (NEW_GENRES,)
     schema: ClassVar[Schema] = COUNT
+    says: ClassVar[Says] = Says(
+        "The number of genres whose first view ever in the partition is among the views.", "genres"
+    )
 
     def value(self, key: Key, figures: Figures) -> int:
         return int(figures[NEW_GENRES.name])
@@ -208,6 +223,9 @@ class Retitled:
     stored: ClassVar[str] = "Retitled()"
     needs: ClassVar[tuple[Aggregator, ...]] = (RETITLED,)
     schema: ClassVar[Schema] = COUNT
+    says: ClassVar[Says] = Says(
+        "The number of views whose title is another than that of the film's view before, in the partition.", "views"
+    )
 
     def value(self, key: Key, figures: Figures) -> int:
         return int(figures[RETITLED.name])
@@ -220,6 +238,10 @@ class MeanDelay:
     stored: ClassVar[str] = "MeanDelay()"
     needs: ClassVar[tuple[Aggregator, ...]] = (TIMED, DELAY)
     schema: ClassVar[Schema] = _SECONDS
+    says: ClassVar[Says] = Says(
+        "The mean, over the views, of the record's Kafka timestamp minus the view's own; null where no record has one.",
+        "seconds",
+    )
 
     def value(self, key: Key, figures: Figures) -> float | None:
         count = figures[TIMED.name]
@@ -233,6 +255,9 @@ class MaxDelay:
     stored: ClassVar[str] = "MaxDelay()"
     needs: ClassVar[tuple[Aggregator, ...]] = (LONGEST_DELAY,)
     schema: ClassVar[Schema] = _SECONDS
+    says: ClassVar[Says] = Says(
+        "The largest of these differences; null where no record has a Kafka timestamp.", "seconds"
+    )
 
     def value(self, key: Key, figures: Figures) -> float | None:
         longest = figures[LONGEST_DELAY.name]
@@ -246,6 +271,14 @@ class RefusedReasons:
     stored: ClassVar[str] = "RefusedReasons()"
     needs: ClassVar[tuple[Aggregator, ...]] = (REFUSED,)
     schema: ClassVar[Schema] = array_of({"kind": TEXT, "reason": TEXT, "count": COUNT}, KINDS_AT_MOST + 2)
+    says: ClassVar[Says] = Says(
+        f"The refused records by reason, most first; those beyond {KINDS_AT_MOST} are summed up as `{OTHER_REASONS}`.",
+        entry={
+            "kind": Says("`bad` or `late`."),
+            "reason": Says("The reason, without what is different in every record."),
+            "count": Says("The number of records refused for it.", "records"),
+        },
+    )
 
     def value(self, key: Key, figures: Figures) -> Any:
         most_first = sorted(figures[REFUSED.name], key=lambda one: (-one[2], one[0], one[1]))

@@ -5,10 +5,10 @@ value each field has, and lists as rows. All of it follows from the result's ent
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
-from movie_stream.aggregates.fields import Count, Date, End, Newest, Schema, Start
+from movie_stream.aggregates.fields import Count, Date, End, Newest, Says, Schema, Start
 from movie_stream.aggregates.results import Result
 from movie_stream.aggregates.window import ALL_TIME
 
@@ -16,6 +16,7 @@ Document = Mapping[str, Any]
 Kind = Literal["time", "count", "number", "text"]
 RANK = "rank"
 """The field of a row that says which entry of its list it is, from 1."""
+_RANK_SAYS = Says("The place of the entry in its list, from 1.")
 _TIMES = (Start, End, Date, Newest)
 """Fields that say of when a document is, and nothing else."""
 
@@ -26,6 +27,8 @@ class Column:
 
     name: str
     kind: Kind
+    says: Says = field(default=Says(""), compare=False)
+    """What it means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +56,22 @@ class Shape:
     @classmethod
     def of(cls, result: Result) -> Self:
         """The shape that the result's fields and their schemas amount to."""
-        schemas = {name: field.schema for name, field in result.fields.items()}
+        schemas = {name: declared.schema for name, declared in result.fields.items()}
         lists = {name: schema["items"]["properties"] for name, schema in schemas.items() if _is_list(schema)}
         if len(lists) > 1:
             raise ValueError(f"{result.collection}: a document can have one list, not {', '.join(lists)}")
         entries, entry = next(iter(lists.items()), (None, {}))
+        says = {name: declared.says for name, declared in result.fields.items()}
+        within = says[entries].entry if entries else {}
         if twice := (entry.keys() | {RANK}) & (schemas.keys() - lists.keys()) if entries else set():
             raise ValueError(f"{result.collection}: a row would have {', '.join(sorted(twice))} twice")
         return cls(
             result,
             None if result.window is ALL_TIME else _first(result, Start),
             _first(result, Count),
-            tuple(Column(name, kind_of(schema)) for name, schema in schemas.items() if name not in lists),
+            tuple(Column(name, kind_of(schema), says[name]) for name, schema in schemas.items() if name not in lists),
             entries,
-            tuple(Column(name, kind_of(schema)) for name, schema in entry.items()),
+            tuple(Column(name, kind_of(schema), within[name]) for name, schema in entry.items()),
         )
 
     @property
@@ -77,7 +82,7 @@ class Shape:
     @property
     def flat_row(self) -> tuple[Column, ...]:
         """The fields of a row of the flat view, but for its `_id`; none without a list."""
-        return (*self.fields, Column(RANK, "count"), *self.entry) if self.entries else ()
+        return (*self.fields, Column(RANK, "count", _RANK_SAYS), *self.entry) if self.entries else ()
 
     @property
     def row(self) -> tuple[Column, ...]:
@@ -120,7 +125,7 @@ def _is_list(schema: Schema) -> bool:
 
 
 def _first(result: Result, kind: type) -> str | None:
-    return next((name for name, field in result.fields.items() if isinstance(field, kind)), None)
+    return next((name for name, declared in result.fields.items() if isinstance(declared, kind)), None)
 
 
 def kind_of(schema: Schema) -> Kind:

@@ -25,7 +25,14 @@ MOST_GENRES: Final = 50_000
 
 
 class TooManyGenres(MovieStreamError):
-    """A rule of each genre is about more of them than can be kept."""
+    """A rule of each genre is about more of them than can be kept.
+
+    What to do: mend what the source sends as genre, or name one genre in the rule.
+
+    >>> print(TooManyGenres(rule="busy genres", found=12_000))
+    rule busy genres: expected at most 50,000 genres for a rule of each, got 12,000; see what the source sends as \
+genre, or name the one that is meant in the rule
+    """
 
     def __init__(self, *, rule: str, found: int) -> None:
         super().__init__(

@@ -37,7 +37,13 @@ Rows = defaultdict[str, list[tuple[int, dict[str, float | None]]]]
 
 
 class NoSuchFigures(MovieStreamError):
-    """No result has what a rule looks at."""
+    """No result has what a rule looks at.
+
+    What to do: correct the rule, or add a result that has the figure.
+
+    >>> print(NoSuchFigures(rule="busy dramas", what="views by user"))
+    rule busy dramas: no result has views by user; RESULTS must have one by the minute, hour or day that does
+    """
 
     def __init__(self, *, rule: str, what: str) -> None:
         super().__init__(

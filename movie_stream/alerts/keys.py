@@ -36,7 +36,13 @@ class Mistake:
 
 
 class RulesRefused(MovieStreamError):
-    """The file with the rules has mistakes; all of them are named at once."""
+    """The file with the rules has mistakes; all of them are named at once.
+
+    What to do: correct the file; `movie-stream alerts check` says what it means then.
+
+    >>> print(RulesRefused(path="alerts.toml", mistakes=[Mistake(3, "a rule needs a name")]))
+    alerts.toml: line 3: a rule needs a name; see what it says now with: movie-stream alerts check
+    """
 
     exit_code = 2
 

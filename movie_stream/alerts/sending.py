@@ -64,7 +64,13 @@ class NotSent(Exception):
 
 
 class AppriseMissing(MovieStreamError):
-    """The library that sends mails and messages is not installed."""
+    """The library that sends mails and messages is not installed.
+
+    What to do: install the extra `notify`.
+
+    >>> print(AppriseMissing(receiver="receiver ops"))
+    receiver ops needs the library apprise; install it with: pip install 'movie-stream[notify]'
+    """
 
     def __init__(self, *, receiver: str) -> None:
         super().__init__(f"{receiver} needs the library apprise; install it with: pip install 'movie-stream[notify]'")

@@ -40,7 +40,14 @@ FORMAT: Final = 1
 
 
 class AlertsOfAnotherVersion(MovieStreamError):
-    """A later version of movie-stream has evaluated this run."""
+    """A later version of movie-stream has evaluated this run.
+
+    What to do: use the newer version, or run this one without alerts.
+
+    >>> print(AlertsOfAnotherVersion(database="movies_db", found=9))
+    the alerts in the database movies_db are those of a newer version of movie-stream: they have format 9, and this \
+version reads and writes format 1; nothing was changed: use that version, or run this one without ALERTS_FILE
+    """
 
     def __init__(self, *, database: str, found: int) -> None:
         super().__init__(

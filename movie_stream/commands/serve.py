@@ -17,7 +17,13 @@ SERVING: Final = "Serving the results at "
 
 
 class WebMissing(MovieStreamError):
-    """The libraries of the web server are not installed."""
+    """The libraries of the web server are not installed.
+
+    What to do: install the extra `web`.
+
+    >>> print(WebMissing())
+    serve needs the web server's libraries; install them with: pip install 'movie-stream[web]'
+    """
 
     def __init__(self) -> None:
         super().__init__("serve needs the web server's libraries; install them with: pip install 'movie-stream[web]'")

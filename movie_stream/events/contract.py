@@ -30,6 +30,8 @@ class Text:
     """In characters (Unicode code points)."""
     trimmed: bool = False
     """Whether blanks around it do not count."""
+    meaning: str = ""
+    """What it is, for those who send it."""
 
     @property
     def words(self) -> str:
@@ -59,6 +61,8 @@ class Number:
     """Whether it may be null, or absent."""
     bounds: str = ""
     """The bounds in words, where figures would say nothing."""
+    meaning: str = ""
+    """What it is, for those who send it."""
 
     @property
     def words(self) -> str:
@@ -79,14 +83,24 @@ class Number:
 
 
 FIELD_RULES: Final[Mapping[str, Text | Number]] = {
-    "movie_id": Text(128),
-    "title": Text(512),
-    "genre": Text(64, trimmed=True),
-    "user_id": Text(128),
-    "timestamp": Number(1, MAX_TIMESTAMP_MS, unit="Unix milliseconds", bounds="above 0 and before the year 9999-12-31"),
-    "rating": Number(0, 5, decimals=6, optional=True),
-    "duration": Number(0, 1440, unit="minutes", optional=True),
-    "price": Number(0, 1_000_000_000, decimals=6, optional=True),
+    "movie_id": Text(128, meaning="Which film: films are told apart by it alone."),
+    "title": Text(512, meaning="What the film is called; shown is that of its newest view."),
+    "genre": Text(64, trimmed=True, meaning="The genre; spellings that differ in case and blanks are one."),
+    "user_id": Text(128, meaning="Who watched; also the key of the record."),
+    "timestamp": Number(
+        *(1, MAX_TIMESTAMP_MS),
+        unit="Unix milliseconds",
+        bounds="above 0 and before the year 9999-12-31",
+        meaning="When it was watched; it decides which windows the view counts in.",
+    ),
+    "rating": Number(0, 5, decimals=6, optional=True, meaning="How good the viewer found it."),
+    "duration": Number(0, 1440, unit="minutes", optional=True, meaning="How long the view was."),
+    "price": Number(
+        *(0, 1_000_000_000),
+        decimals=6,
+        optional=True,
+        meaning="What was paid; a view without it has a revenue of REVENUE_PER_VIEW.",
+    ),
 }
 """By the name of the field, in the order in which an event is written."""
 

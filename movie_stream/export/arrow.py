@@ -16,6 +16,8 @@ _UTC: Final = "UTC"
 class ExtraMissing(MovieStreamError):
     """A library that an extra brings is not installed.
 
+    What to do: install the extra that is named.
+
     >>> str(ExtraMissing(what="Excel files", library="xlsxwriter", extra="xlsx"))
     "Excel files take xlsxwriter, which is not installed: pip install 'movie-stream[xlsx]'"
     """

@@ -25,6 +25,8 @@ VERSION: Final = 2
 class FolderOfAnother(MovieStreamError):
     """A folder holds an export of something else.
 
+    What to do: name another folder for each choice of what is exported.
+
     >>> str(FolderOfAnother(path="out/x", what="genre", expected="Drama", got=None))[:78]
     "out/x holds an export with another genre: expected 'Drama', got None; name ano"
     """
@@ -37,7 +39,14 @@ class FolderOfAnother(MovieStreamError):
 
 
 class NotesSpoilt(MovieStreamError):
-    """The notes of a folder cannot be read."""
+    """The notes of a folder cannot be read.
+
+    What to do: remove the file that is named, and export with `--overwrite`.
+
+    >>> print(NotesSpoilt(path="out/_exported.jsonl", line=3))
+    out/_exported.jsonl, line 3: expected a line that an export has written; remove this file, and what the folder \
+holds is exported anew with --overwrite
+    """
 
     def __init__(self, *, path: object, line: int) -> None:
         super().__init__(

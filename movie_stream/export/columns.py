@@ -24,6 +24,8 @@ ROWS_AT_ONCE: Final = 5_000
 class ValueOdd(MovieStreamError):
     """A stored value is not of the kind that its field has by RESULTS, so that a typed format cannot hold it.
 
+    What to do: correct or delete the document that is named.
+
     >>> str(ValueOdd(id="hourly_x", field="total_views", kind="count", got="many"))[:59]
     "_id 'hourly_x', total_views: expected a count, got 'many' ("
     """

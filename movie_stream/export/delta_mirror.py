@@ -18,7 +18,14 @@ Read = Callable[[Position | None], Iterable[Row]]
 
 
 class TableBusy(MovieStreamError):
-    """Others commit all the time."""
+    """Others commit all the time.
+
+    What to do: run it again when the other writers are done.
+
+    >>> print(TableBusy(path="lake/hours"))
+    lake/hours: other writers were faster 12 times in a row; run it again when they are done, it goes on with what is \
+missing
+    """
 
     def __init__(self, *, path: object) -> None:
         super().__init__(

@@ -26,6 +26,8 @@ _SYSTEM: Final = re.compile(r"No space|Permission|Read-only|quota|Too many open|
 class TableDiffers(MovieStreamError):
     """What stands at the place is no table of this result, or no place for one.
 
+    What to do: name another folder.
+
     >>> str(TableDiffers(path="lake/hours", why="it is no Delta Lake table, and not empty"))
     'lake/hours: it is no Delta Lake table, and not empty; nothing was changed there: name another folder'
     """
@@ -36,6 +38,8 @@ class TableDiffers(MovieStreamError):
 
 class TableSpoilt(MovieStreamError):
     """A file of the table is missing or damaged.
+
+    What to do: bring the table back from a backup, or export anew.
 
     >>> print(TableSpoilt(path="lake/hours", file="part-1.parquet", cause="No such file or directory"))
     lake/hours: the table cannot be read (part-1.parquet: No such file or directory), so a file of it is missing or \

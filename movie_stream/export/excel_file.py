@@ -27,6 +27,8 @@ _BUTTON_WIDTH: Final = 3
 class SheetFull(MovieStreamError):
     """More rows than a sheet of Excel can have.
 
+    What to do: choose fewer rows, a file a day, or another format.
+
     >>> str(SheetFull(collection="movies_aggregates"))[:87]
     'movies_aggregates: a sheet of Excel has 1,048,576 rows at most, the header among them; '
     """

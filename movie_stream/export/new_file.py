@@ -41,6 +41,8 @@ _ADVICE: Final[Mapping[int, str]] = {
 class ExportFailed(MovieStreamError):
     """What is exported cannot be written.
 
+    What to do: make room, or name another place; then run the export again.
+
     >>> str(ExportFailed(path="a.csv", cause=OSError(28, "No space left on device")))
     'a.csv cannot be written (No space left on device), and nothing of it is left; make room there, or name another \
 place'

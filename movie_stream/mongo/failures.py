@@ -53,13 +53,26 @@ class MongoAway(MongoUnreachable):
     """MongoDB does not answer, has no primary, or could not confirm a write in time: nothing is acknowledged.
 
     Sending the same again is always right; not before `retry_after`.
+
+    What to do: wait: whoever meets it tries again by itself. If it lasts, see to the replica set.
+
+    >>> print(MongoAway(uri="mongodb://mongo:27017", cause="No primary available for writes"))
+    no MongoDB answers at mongodb://mongo:27017 (No primary available for writes); start one (for trying out: \
+movie-stream services) or correct MONGODB_URI
     """
 
     retry_after: ClassVar[timedelta] = timedelta(seconds=1)
 
 
 class MongoFailed(MovieStreamError):
-    """MongoDB answers with an error that no waiting cures."""
+    """MongoDB answers with an error that no waiting cures.
+
+    What to do: look the error up in MongoDB's log; `movie-stream doctor` says what is wrong with it.
+
+    >>> print(MongoFailed(uri="mongodb://mongo:27017", cause="InternalError"))
+    MongoDB at mongodb://mongo:27017 answers with an error: InternalError; look it up in its log, and see what is \
+wrong with: movie-stream doctor
+    """
 
     def __init__(self, *, uri: str, cause: str) -> None:
         super().__init__(

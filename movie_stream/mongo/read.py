@@ -29,7 +29,14 @@ class Page:
 
 
 class QueryTooSlow(MovieStreamError):
-    """MongoDB did not answer a query in time."""
+    """MongoDB did not answer a query in time.
+
+    What to do: ask for fewer documents or a shorter time; `movie-stream init` makes indexes that are missing.
+
+    >>> print(QueryTooSlow(collection="movies_aggregates"))
+    MongoDB has not answered a query of movies_aggregates within 20 s; ask for fewer documents, or for less time, and \
+see that the indexes are there: movie-stream init
+    """
 
     def __init__(self, *, collection: str, limit_ms: int = LIMIT_MS) -> None:
         super().__init__(

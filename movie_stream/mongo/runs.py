@@ -40,7 +40,15 @@ class Run:
 
 
 class RunUnreadable(MovieStreamError):
-    """A run is stored in a way that we do not know."""
+    """A run is stored in a way that we do not know.
+
+    What to do: use the version that wrote it, or restore the database.
+
+    >>> print(RunUnreadable(name="movie-events", why="number is missing"))
+    _runs, _id movie-events: expected a number and a fingerprint as JSON, which this version of movie-stream reads \
+(number is missing); nothing was changed: use the version that wrote it, put the database back from a backup, or \
+remove this document, after which workers count the whole topic afresh
+    """
 
     def __init__(self, *, name: str, why: str) -> None:
         super().__init__(

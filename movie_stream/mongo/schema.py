@@ -105,7 +105,14 @@ class Ensured:
 
 
 class NameTaken(MovieStreamError):
-    """A collection stands where a view must be, or the other way round."""
+    """A collection stands where a view must be, or the other way round.
+
+    What to do: rename or drop what stands there, or use another database.
+
+    >>> print(NameTaken(name="top_movies_flat", expected="view", got="collection"))
+    top_movies_flat in MongoDB: expected a view, got a collection; rename or drop it, or set MONGODB_DATABASE to \
+another
+    """
 
     def __init__(self, *, name: str, expected: str, got: str) -> None:
         super().__init__(

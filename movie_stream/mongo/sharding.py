@@ -22,7 +22,14 @@ _RANGED: Final[Mapping[str, Any]] = {"_id": 1}
 
 
 class NotSharded(MovieStreamError):
-    """It is no cluster with shards that MONGODB_URI leads to."""
+    """It is no cluster with shards that MONGODB_URI leads to.
+
+    What to do: name a mongos, or leave the option out.
+
+    >>> print(NotSharded(uri="mongodb://mongo:27017", got="single server"))
+    MongoDB at mongodb://mongo:27017: expected a mongos of a sharded cluster for init --shard, got a single server; \
+let MONGODB_URI name the mongos, or leave --shard out
+    """
 
     def __init__(self, *, uri: str, got: str) -> None:
         super().__init__(
@@ -32,7 +39,15 @@ class NotSharded(MovieStreamError):
 
 
 class ShardedByAnotherKey(MovieStreamError):
-    """A collection of results is spread by something else than `_id`."""
+    """A collection of results is spread by something else than `_id`.
+
+    What to do: do the steps that the line names, in their order.
+
+    >>> print(ShardedByAnotherKey(name="top_movies", key={"timestamp": 1}))
+    top_movies in MongoDB: expected _id as its shard key, got {'timestamp': 1}; two shards might have documents of one \
+_id, and writes by _id would be refused: stop the workers, drop the collection, run init --shard, then movie-stream \
+rebuild
+    """
 
     def __init__(self, *, name: str, key: Mapping[str, Any]) -> None:
         super().__init__(

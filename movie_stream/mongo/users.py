@@ -74,7 +74,14 @@ BI: Final = Account("bi", "read", "BI tools such as MongoDB Compass")
 
 
 class AnyoneMayEnter(MovieStreamError):
-    """MongoDB asks nobody who they are, so that a user of few rights restricts nobody."""
+    """MongoDB asks nobody who they are, so that a user of few rights restricts nobody.
+
+    What to do: turn authorization on in MongoDB first, by docs/how-to/security.md.
+
+    >>> print(AnyoneMayEnter(uri="mongodb://mongo:27017"))
+    MongoDB at mongodb://mongo:27017 lets anyone in, and a user would restrict nobody; start mongod with --auth \
+(security.authorization: enabled), then do this again
+    """
 
     def __init__(self, *, uri: str) -> None:
         super().__init__(
@@ -84,7 +91,14 @@ class AnyoneMayEnter(MovieStreamError):
 
 
 class UserTaken(MovieStreamError):
-    """A user of this name is there, for something else."""
+    """A user of this name is there, for something else.
+
+    What to do: choose another name, or drop the user.
+
+    >>> print(UserTaken(account=READER, user="ana", database="movies_db", roles="readWrite on movies_db"))
+    the MongoDB user ana of movies_db is there already, with other roles: expected read on movies_db alone, got \
+readWrite on movies_db; set MONGODB_READER_USERNAME to another name, or drop that user
+    """
 
     def __init__(self, *, account: Account, user: str, database: str, roles: str) -> None:
         super().__init__(

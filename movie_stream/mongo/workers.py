@@ -209,7 +209,18 @@ class Heartbeat:
 
 
 class DatabaseShared(MovieStreamError):
-    """Workers of another group fill this database."""
+    """Workers of another group fill this database.
+
+    What to do: give each group a MONGODB_DATABASE of its own.
+
+    >>> print(DatabaseShared(
+    ...     database="movies_db",
+    ...     group="a",
+    ...     others=[WorkerSeen("w", "host-1", 7, "1", _LONG_AGO, _LONG_AGO, timedelta(0), Standing("b", "running"))]
+    ... ))
+    the database movies_db is being filled by the group b (host-1, process 7), and cannot serve the group a too; give \
+each group a MONGODB_DATABASE of its own, or stop the other's workers
+    """
 
     def __init__(self, *, database: str, group: str, others: Sequence[WorkerSeen]) -> None:
         theirs = ", ".join(sorted({worker.standing.group for worker in others}))

@@ -12,7 +12,13 @@ _LONGEST_QUOTE = 80
 
 
 class Refused(MovieStreamError):
-    """A request that is not answered: the status of HTTP, what is wrong, and with which part of it."""
+    """A request that is not answered: the status of HTTP, what is wrong, and with which part of it.
+
+    What to do: ask as docs/reference/odata.md says.
+
+    >>> print(Refused(400, "expected a whole number, got 'ten'", "$top"))
+    $top: expected a whole number, got 'ten'
+    """
 
     def __init__(self, status: int, message: str, target: str | None = None) -> None:
         self.status, self.message, self.target = status, message, target

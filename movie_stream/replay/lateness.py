@@ -32,7 +32,18 @@ _ALWAYS_IN_TIME: Final = np.iinfo(np.int64).min
 
 
 class LateViews(MovieStreamError):
-    """Workers would refuse views as late; `what` names their source, `remedy` says how they can count."""
+    """Workers would refuse views as late; `what` names their source, `remedy` says how they can count.
+
+    What to do: move the views to a later time, send them first, or insist.
+
+    >>> print(LateViews(
+    ...     what="a.csv",
+    ...     late=Late(7, 9, 0, 1_730_385_000_000, "views", 86_400_000),
+    ...     remedy="move them with --shift-to"
+    ... ))
+    a.csv: 7 of the 9 views would be late, and not count: partition 0 of the topic views has views up to 2024-10-31 \
+14:30:00 UTC, and ALLOWED_LATENESS is 24h; move them with --shift-to; --late-anyway sends them all the same
+    """
 
     def __init__(self, *, what: object, late: Late, remedy: str) -> None:
         super().__init__(f"{what}: {late}; {remedy}; {INSIST} sends them all the same")

@@ -24,7 +24,19 @@ _VIEW: Final = b"{"
 
 
 class TopicsShared(MovieStreamError):
-    """Another deployment uses one of our topics."""
+    """Another deployment uses one of our topics.
+
+    What to do: give each deployment a group and topics of its own.
+
+    >>> print(TopicsShared(
+    ...     topic="movie-partials",
+    ...     ours=Claim(1, "ours", "movies", "mongo:27017", "x"),
+    ...     theirs=Claim(1, "theirs", "shop", "mongo:27017", "y")
+    ... ))
+    the topic movie-partials belongs to the group theirs with the database shop at mongo:27017, and cannot serve the \
+group ours with the database movies at mongo:27017 too; give each deployment a KAFKA_GROUP and a KAFKA_PARTIALS_TOPIC \
+of its own, or, where the other is no more, take its topics over with: movie-stream rebuild
+    """
 
     def __init__(self, *, topic: str, ours: Claim, theirs: Claim) -> None:
         super().__init__(
@@ -35,7 +47,13 @@ class TopicsShared(MovieStreamError):
 
 
 class TopicOfAnotherKind(MovieStreamError):
-    """A topic holds records of another kind; `holds` says which."""
+    """A topic holds records of another kind; `holds` says which.
+
+    What to do: set the variable to a topic of its own.
+
+    >>> print(TopicOfAnotherKind(variable="KAFKA_PARTIALS_TOPIC", topic="movie-events", holds="views"))
+    the topic movie-events holds views; set KAFKA_PARTIALS_TOPIC to another
+    """
 
     def __init__(self, *, variable: str, topic: str, holds: str) -> None:
         super().__init__(f"the topic {topic} holds {holds}; set {variable} to another")

@@ -27,7 +27,13 @@ _COMMITTED_WITHIN_S: Final = 15.0
 
 
 class WorkersRunning(MovieStreamError):
-    """The group has members but must have none; `others` is a sentence about those that are not workers."""
+    """The group has members but must have none; `others` is a sentence about those that are not workers.
+
+    What to do: stop all workers of the group first.
+
+    >>> print(WorkersRunning(group="movie-stream"))
+    workers of the group movie-stream are running; stop them all, then do this again
+    """
 
     def __init__(self, *, group: str, others: str = "") -> None:
         what = others or f"workers of the group {group} are running; stop them all"

@@ -37,7 +37,14 @@ _ASK_AGAIN_S: Final = 0.5
 
 
 class DatabaseSetBack(MovieStreamError):
-    """MongoDB has not what a checkpoint says that it has."""
+    """MongoDB has not what a checkpoint says that it has.
+
+    What to do: restore a database as new as the topics, by docs/how-to/backup.md, or rebuild.
+
+    >>> print(DatabaseSetBack(database="movies_db", what="it has no run 3"))
+    the database movies_db is older than the checkpoints in Kafka: it has no run 3; was a backup restored? Restore one \
+that is as new as the topics, or count the whole topic afresh with: movie-stream rebuild
+    """
 
     def __init__(self, *, database: str, what: str) -> None:
         super().__init__(
@@ -47,7 +54,21 @@ class DatabaseSetBack(MovieStreamError):
 
 
 class CheckpointsLost(WorkerFailed):
-    """Kafka has neither the checkpoint up to which partials are counted, nor these partials."""
+    """Kafka has neither the checkpoint up to which partials are counted, nor these partials.
+
+    What to do: restore Kafka and MongoDB of one time, by docs/how-to/backup.md, or rebuild.
+
+    >>> print(CheckpointsLost(
+    ...     changelog="movie-analytics-consumer-publish-changelog",
+    ...     partition=0,
+    ...     topic="movie-partials",
+    ...     start=50,
+    ...     position=20
+    ... ))
+    the worker stops: movie-analytics-consumer-publish-changelog, partition 0, has checkpoints up to offset 20 of \
+movie-partials, which begins at 50: the broker has lost records; restore Kafka and MongoDB of one time, or count \
+afresh with: movie-stream rebuild
+    """
 
     def __init__(self, *, changelog: str, partition: int, topic: str, start: int, position: int) -> None:
         super().__init__(
@@ -58,7 +79,15 @@ class CheckpointsLost(WorkerFailed):
 
 
 class TopicsSetBack(WorkerFailed):
-    """Kafka has not what was published from it."""
+    """Kafka has not what was published from it.
+
+    What to do: restore a database as old as the topics, by docs/how-to/backup.md, or rebuild.
+
+    >>> print(TopicsSetBack(topic="movie-events", partition=0, end=100, mark=250, database="movies_db"))
+    the worker stops: movie-events, partition 0, ends at offset 100, before 250, up to which it is published in the \
+database movies_db: the broker has lost records, or an older backup of it was restored; restore a database as old as \
+the topics, or count what they have afresh with: movie-stream rebuild
+    """
 
     def __init__(self, *, topic: str, partition: int, end: int, mark: int, database: str) -> None:
         super().__init__(

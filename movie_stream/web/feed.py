@@ -44,7 +44,13 @@ RETRY_AT_MOST_S: Final = 5.0
 
 
 class TooManyReaders(MovieStreamError):
-    """There are READERS_AT_MOST already."""
+    """There are READERS_AT_MOST already.
+
+    What to do: close a reader, or try again later.
+
+    >>> print(TooManyReaders())
+    500 readers follow the changes already; close one, or try again later
+    """
 
     def __init__(self) -> None:
         super().__init__(f"{READERS_AT_MOST} readers follow the changes already; close one, or try again later")

@@ -10,17 +10,10 @@ from pydantic import BaseModel
 
 from movie_stream import __version__
 from movie_stream.web.parameters import Parameters
-from movie_stream.web.problems import MEDIA_TYPE, ProblemDetails
+from movie_stream.web.problems import MEDIA_TYPE, STATUSES, ProblemDetails
 
-_ERRORS: Final[Mapping[int, str]] = {
-    401: "The token is missing or wrong.",
-    406: "None of the formats that are accepted is one that there is.",
-    414: "The address is too long.",
-    421: "The server does not go by the name in Host.",
-    422: "A parameter is unknown, malformed, or contradicts another.",
-    429: "Too many requests.",
-    503: "MongoDB is away or takes too long, or too many requests came at once; Retry-After says when to try again.",
-}
+_ERRORS: Final = (401, 406, 414, 421, 422, 429, 503)
+"""Statuses that any operation may answer."""
 _PROBLEM: Final = {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}
 _ETAG: Final = {"ETag": {"description": "What to send as If-None-Match.", "schema": {"type": "string"}}}
 
@@ -34,7 +27,7 @@ def operation(
 ) -> dict[str, Any]:
     """The arguments of a route that OpenAPI is made from; the answer is checked by tests, not at every request."""
     responses: dict[int | str, dict[str, Any]] = {
-        status: {"description": words, "content": {MEDIA_TYPE: _PROBLEM}} for status, words in _ERRORS.items()
+        status: {"description": STATUSES[status][0], "content": {MEDIA_TYPE: _PROBLEM}} for status in _ERRORS
     }
     found: dict[str, Any] = {"description": "The answer.", "headers": _ETAG}
     if model is not None:

@@ -16,6 +16,33 @@ from movie_stream.masking import masked
 from movie_stream.mongo.read import QueryTooSlow
 
 MEDIA_TYPE: Final = "application/problem+json"
+STATUSES: Final[Mapping[int, tuple[str, str]]] = {
+    400: ("What came is no request that can be read, or has two headers Authorization.", "Send it by HTTP/1.1."),
+    401: ("The token is missing or wrong.", "Send that of API_TOKEN."),
+    404: ("There is nothing at this address.", "Take one of those that the answer names."),
+    405: ("The method is not possible here.", "Use one of those that the header Allow names."),
+    406: ("None of the formats that are accepted is one that there is.", "Accept one that the answer names."),
+    408: ("The request did not come as a whole in time.", "Send it at once."),
+    413: ("The body is too large.", "Send no body: only the login has one."),
+    414: ("The address is too long.", "Ask with fewer or shorter parameters."),
+    421: ("The server does not go by the name in Host.", "Ask it as localhost, or set API_TOKEN."),
+    422: ("A parameter is unknown, malformed, or contradicts another.", "Correct what `errors` of the answer names."),
+    429: ("Too many requests.", "Wait as long as Retry-After says; see that the token is right."),
+    431: ("The request line and headers are too large.", "Send fewer headers."),
+    500: ("This is a bug of the server.", "Look into its log, and report what it says."),
+    503: (
+        "MongoDB is away or takes too long, or too many requests came at once; Retry-After says when to try again.",
+        "Try again then; if it lasts, look at `/health/ready`.",
+    ),
+}
+"""The statuses of answers that are errors: what each means, and what to do."""
+OF_ODATA: Final[Mapping[int, tuple[str, str]]] = {
+    400: ("Something cannot be meant; `target` names it.", "Correct it as the message says."),
+    404: ("There is no such entity set, or no entity with this key.", "Take one that the service document lists."),
+    406: ("Another format than JSON (of `$metadata`: XML) is asked for.", "Accept `application/json`."),
+    501: ("OData has it, and this feed has not.", "Ask without it: docs/reference/odata.md says what there is."),
+}
+"""What some mean in the OData feed."""
 _LONGEST_QUOTE: Final = 80
 """The longest quote of what came instead, in characters."""
 

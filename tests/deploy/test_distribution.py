@@ -87,7 +87,7 @@ def test_the_sdist_holds_what_the_tests_and_the_builds_take(sdist: Path) -> None
     }
     wanted |= {".github/workflows/ci.yml", ".pre-commit-config.yaml"}
     assert wanted - held == set()
-    assert [name for name in held if re.search(r"__pycache__|\.pyc$|^\.venv|^\.git/", name)] == []
+    assert [name for name in held if re.search(r"__pycache__|\.pyc$|^\.venv|^\.git/|^site/|^\.sphinx/", name)] == []
 
 
 def test_the_registry_takes_both_and_shows_the_readme(sdist: Path, wheel: Path) -> None:

@@ -159,6 +159,19 @@ def test_the_nightly_tests_skip_nothing_and_every_long_recipe_runs() -> None:
     assert recipes() - called == BY_HAND
 
 
+def test_the_site_is_built_for_each_change_and_published_last_by_a_job_that_can_do_nothing_else() -> None:
+    ci, release = (read(GITHUB / "workflows" / f"{name}.yml")["jobs"] for name in ("ci", "release"))
+    for job in (ci["check"], release["site"]):
+        assert {"run": "make site"} in job["steps"]
+        assert job["permissions"] == {"contents": "read"}
+    pages = release["pages"]
+    assert pages["permissions"] == {"pages": "write", "id-token": "write"}
+    assert pages["needs"] == ["build", "site", "github"]
+    assert [step["uses"].partition("@")[0] for step in pages["steps"]] == ["actions/deploy-pages"]
+    others = {name for name, job in release.items() if "pages" in job["permissions"]}
+    assert others == {"pages"}
+
+
 @pytest.mark.parametrize(("no_skips", "outcome"), [("", "2 skipped"), ("1", "2 errors")])
 def test_what_may_not_be_skipped_fails(tmp_path: Path, no_skips: str, outcome: str) -> None:
     (tmp_path / "conftest.py").write_text("from tests.conftest import pytest_runtest_makereport\n", "utf-8")

@@ -18,6 +18,7 @@ import typer
 
 import movie_stream
 from docs import generate
+from docs.made import events, figures
 from movie_stream.aggregates import results
 from movie_stream.aggregates.fields import Count, Mean, Start, Title, Top, TopUsers, Users
 from movie_stream.aggregates.results import RESULTS, Result
@@ -70,19 +71,14 @@ def test_the_tables_of_a_page_are_current(page: Path) -> None:
     assert page.read_text("utf-8") == generate.filled(page), "make them anew with: make docs"
 
 
-def test_the_page_of_the_installation_has_every_command() -> None:
-    assert generate.commands() in generate.INSTALL.read_text("utf-8")
-    assert generate.commands().count("| `movie-stream ") == len(generate.named_commands(app))
-
-
-def test_the_page_of_settings_is_current() -> None:
-    assert generate.SETTINGS.read_text("utf-8") == generate.settings(), "make it anew with: make docs"
-    assert generate.DOCUMENTS.read_text("utf-8") == generate.documents(), "make it anew with: make docs"
+@pytest.mark.parametrize("file", generate.WHOLE, ids=lambda file: file.name)
+def test_what_is_made_as_a_whole_is_current(file: Path) -> None:
+    assert file.read_text("utf-8") == generate.WHOLE[file](), "make it anew with: make docs"
 
 
 def test_a_mark_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "page.md").write_text("# Nothing")
-    monkeypatch.setattr(generate, "TABLES", {tmp_path / "page.md": {"events": generate.events}})
+    monkeypatch.setattr(generate, "TABLES", {tmp_path / "page.md": {"events": events.events}})
     with pytest.raises(ValueError, match="<!-- events -->"):
         generate.filled(tmp_path / "page.md")
 
@@ -91,9 +87,9 @@ def test_a_figure_that_a_page_no_longer_has_is_named(tmp_path: Path, monkeypatch
     (tmp_path / "performance.md").write_text(
         "<!-- peers -->\n| | MB |\n| --- | --- |\n| Faust | 84.7 |\n<!-- end -->\n"
     )
-    monkeypatch.setattr(generate, "PERFORMANCE", tmp_path / "performance.md")
+    monkeypatch.setattr(figures, "PERFORMANCE", tmp_path / "performance.md")
     with pytest.raises(ValueError, match=r"performance.md: expected a row 'movie-stream' below <!-- peers -->"):
-        generate.figures()
+        figures.figures()
 
 
 WITH_COMMANDS = [

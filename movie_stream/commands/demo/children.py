@@ -19,7 +19,13 @@ _LOOK_EVERY_S: Final = 0.05
 
 
 class PageFailed(MovieStreamError):
-    """The server of the page ended by itself."""
+    """The server of the page ended by itself.
+
+    What to do: see to the cause; where the port is taken, set API_PORT to another.
+
+    >>> print(PageFailed(what="it ended with exit code 1", cause="port 8080 is taken"))
+    the page is gone: it ended with exit code 1 (port 8080 is taken)
+    """
 
     def __init__(self, *, what: str, cause: str) -> None:
         super().__init__(f"the page is gone: {what} ({cause})")

@@ -28,7 +28,14 @@ _EVERYWHERE: Final = ("0.0.0.0", "::", "")
 
 
 class FeedSilent(MovieStreamError):
-    """Nothing answers at the feed's address."""
+    """Nothing answers at the feed's address.
+
+    What to do: start `movie-stream serve`, or name the address.
+
+    >>> print(FeedSilent(url="http://localhost:8080/odata/", cause="Connection refused"))
+    nothing answers at http://localhost:8080/odata/: Connection refused; start it with movie-stream serve, or say \
+where it is: --url
+    """
 
     def __init__(self, *, url: str, cause: object) -> None:
         super().__init__(
@@ -37,7 +44,15 @@ class FeedSilent(MovieStreamError):
 
 
 class FeedStrange(MovieStreamError):
-    """What answers at the feed's address is none, or leads elsewhere."""
+    """What answers at the feed's address is none, or leads elsewhere.
+
+    What to do: name the address of the feed, which ends in `/odata/`; a proxy has to pass it on unchanged.
+
+    >>> print(FeedStrange(
+    ...     "http://localhost:8080/odata/ leads on to http://localhost:9000/; name that address with --url"
+    ... ))
+    http://localhost:8080/odata/ leads on to http://localhost:9000/; name that address with --url
+    """
 
 
 @dataclass(frozen=True, slots=True)

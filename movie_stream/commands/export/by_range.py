@@ -29,7 +29,14 @@ from movie_stream.mongo.query import Query
 
 
 class AllGone(MovieStreamError):
-    """MongoDB has nothing of what was exported before, which rather means that it is another database."""
+    """MongoDB has nothing of what was exported before, which rather means that it is another database.
+
+    What to do: see that it is the right database, and no rebuild has just begun.
+
+    >>> print(AllGone(path="lake/hours", collection="hourly_metrics", database="movies_db", there="3 days"))
+    lake/hours holds 3 days of hourly_metrics, and movies_db has no document of these; nothing was deleted: see that \
+MONGODB_DATABASE is right and no rebuild has just begun, or remove the folder
+    """
 
     def __init__(self, *, path: object, collection: str, database: str, there: str) -> None:
         super().__init__(

@@ -75,6 +75,12 @@ class Limits:
 class BatchRefused(MovieStreamError):
     """A record batch is not read; `place` is the topic, partition and offset, where they are known, and `end` the
     offset behind it.
+
+    What to do: see whether a setting has to be raised; else have the records deleted that cannot be read.
+
+    >>> print(BatchRefused(what="it cannot be read", place="movie-partials, partition 0, offset 7"))
+    movie-partials, partition 0, offset 7: it cannot be read; have the topic's records up to it deleted \
+(kafka-delete-records.sh), then start again: what it held will be missing
     """
 
     def __init__(self, *, what: str, remedy: str = "", place: str = "Kafka", end: int | None = None) -> None:
@@ -90,11 +96,29 @@ class BatchRefused(MovieStreamError):
 
 
 class BatchTooLarge(BatchRefused):
-    """It unpacks to more than a setting allows."""
+    """A record batch unpacks to more than a setting allows.
+
+    What to do: raise the setting that is named, if the memory is there; else have the records deleted.
+
+    >>> print(BatchTooLarge(
+    ...     what="it is too large",
+    ...     remedy="raise MAX_BATCH_BYTES, or ",
+    ...     place="movie-partials, partition 0, offset 7"
+    ... ))
+    movie-partials, partition 0, offset 7: it is too large; raise MAX_BATCH_BYTES, or have the topic's records up to \
+it deleted (kafka-delete-records.sh), then start again: what it held will be missing
+    """
 
 
 class BatchDamaged(BatchRefused):
-    """It cannot be unpacked, or holds other records than it says."""
+    """A record batch cannot be unpacked, or holds other records than it says.
+
+    What to do: restore the topic from a backup, or have the records deleted.
+
+    >>> print(BatchDamaged(what="its checksum is wrong", place="movie-partials, partition 0, offset 7"))
+    movie-partials, partition 0, offset 7: its checksum is wrong; have the topic's records up to it deleted \
+(kafka-delete-records.sh), then start again: what it held will be missing
+    """
 
 
 def refused(error: Exception, place: str, end: int | None = None) -> BatchRefused:

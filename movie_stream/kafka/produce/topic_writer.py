@@ -74,7 +74,13 @@ FORBIDDEN: Final = (TopicAuthorizationFailedError, GroupAuthorizationFailedError
 
 
 class WriteRefused(MovieStreamError):
-    """The broker answers, but refuses the records."""
+    """The broker answers, but refuses the records.
+
+    What to do: look the cause up in the broker's log; `movie-stream doctor` looks at the topic.
+
+    >>> print(WriteRefused(topic="movie-events", servers="kafka:9092", cause=RuntimeError("NotEnoughReplicas")))
+    the broker at kafka:9092 does not take records for the topic movie-events: NotEnoughReplicas
+    """
 
     def __init__(self, *, topic: str, servers: str, cause: Exception) -> None:
         super().__init__(f"the broker at {servers} does not take records for the topic {topic}: {cause}")

@@ -20,7 +20,13 @@ ROWS_AT_ONCE: Final = 10_000
 
 
 class ParquetMissing(MovieStreamError):
-    """pyarrow, which reads and writes Parquet, is not installed."""
+    """pyarrow, which reads and writes Parquet, is not installed.
+
+    What to do: install the extra `parquet`, or use CSV or lines of JSON.
+
+    >>> print(ParquetMissing(path="views.parquet"))
+    views.parquet: Parquet takes pyarrow, which is not installed: pip install 'movie-stream[parquet]'
+    """
 
     def __init__(self, *, path: object) -> None:
         super().__init__(f"{path}: Parquet takes pyarrow, which is not installed: pip install 'movie-stream[parquet]'")
