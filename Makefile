@@ -81,9 +81,10 @@ docs: install ## remake what is made from the code: docs/, bi/, the chart, ...
 	$(BIN)/python -m monitoring.dashboard
 	$(BIN)/python -m deploy.chart
 
-picture: install ## remake the pictures of the demo and the dashboard in docs/
+picture: install ## remake the pictures in docs/ of demo, dashboard, tutorial
 	$(BIN)/python docs/picture.py
 	$(BIN)/python docs/dashboard_picture.py
+	$(BIN)/python -m docs.tutorial_picture
 
 dist: install ## build and check wheel and sdist in dist/
 	rm -rf dist

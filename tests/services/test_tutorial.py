@@ -223,7 +223,7 @@ def test_a_reader_comes_from_a_csv_to_a_figure_on_the_page(tmp_path: Path, tempo
         named = reader.asks("/api/v1")["results"]
         assert [result["name"] for result in named if result["name"].startswith("film")] == ["film_days"]
         rows = reader.asks("/api/v1/film_days")["items"]
-        assert list(map(as_shown, rows)) == table_of(TUTORIAL, "panel: film_days")
+        assert list(map(as_shown, rows)) == panel(TUTORIAL)
         [_, send] = [block for block in blocks_of(TUTORIAL) if block.text.startswith("movie-stream produce")]
         reader.does(send)
         doubled = [{**row, "views": 2 * row["views"], "minutes": 2 * row["minutes"]} for row in rows]
@@ -237,3 +237,29 @@ def test_a_reader_comes_from_a_csv_to_a_figure_on_the_page(tmp_path: Path, tempo
 def test_the_result_of_the_tutorial_can_be_declared_in_one_block() -> None:
     [entry] = [block.text for block in blocks_of(TUTORIAL) if block.remark == "entry"]
     assert result_of(entry.strip().rstrip(",")).by == "movie_id"
+
+
+def test_the_french_page_keeps_step() -> None:
+    """The same headings in number and level, the same commands, files and outputs, and the same rows of the panel."""
+    assert blocks_of(FRENCH) == blocks_of(TUTORIAL)
+    assert [level for level, _ in headings(FRENCH)] == [level for level, _ in headings(TUTORIAL)]
+    assert {words for _, words in headings(FRENCH)} & {words for _, words in headings(TUTORIAL)} == set()
+    french = [{**row, "timestamp": row["timestamp"].replace(" nov. ", " Nov ")} for row in panel(FRENCH)]
+    assert french == panel(TUTORIAL)
+    assert targets(FRENCH) == targets(TUTORIAL)
+
+
+def headings(page: Path) -> list[tuple[str, str]]:
+    text = re.sub(BLOCK, "", page.read_text("utf-8"))
+    return re.findall(r"^(#+) (.*)$", text, re.MULTILINE)
+
+
+def panel(page: Path) -> list[dict[str, str]]:
+    return table_of(page, "panel: film_days")
+
+
+def targets(page: Path) -> list[str]:
+    """What a page's links and pictures lead to, in order, whichever folder the page is in; all of it is there."""
+    links = [link.partition("#") for link in re.findall(r"\]\(([^)]+)\)", page.read_text("utf-8"))]
+    assert all((page.parent / path).exists() for path, _, _ in links)
+    return [f"{(page.parent / path).resolve()}#{anchor}" for path, _, anchor in links]
