@@ -53,7 +53,13 @@ ELSEWHERE = {
     # tests/containers does what they do.
     **dict.fromkeys(("docker", "cat", "for", "done"), ("containers.md",)),
     # tests/deploy/test_installed.py installs so.
-    **dict.fromkeys(("pip", "pipx", "uvx"), ("install.md", "releasing.md")),
+    **dict.fromkeys(("pipx", "uvx"), ("install.md", "releasing.md")),
+    # And client/test_producers.py.
+    "pip": ("install.md", "releasing.md", "producers.md"),
+    **dict.fromkeys(("python", "mvn", "go", "npm", "node"), ("producers.md",)),
+    # They run in test_tutorial.py and replay/test_format_docs.py.
+    ".": ("tutorial.md", "tutoriel.md"),
+    "pytest": ("tutorial.md", "tutoriel.md", "format.md"),
     # Passwords are made up, values copied and edited, and the end of a job waited for.
     **dict.fromkeys(("worker=$(openssl", "cp", "until"), ("kubernetes.md",)),
     # What nobody can do before there is a release, or a cluster of brokers.

@@ -236,7 +236,7 @@ def test_a_reader_comes_from_a_csv_to_a_figure_on_the_page(tmp_path: Path, tempo
 
 def test_the_result_of_the_tutorial_can_be_declared_in_one_block() -> None:
     [entry] = [block.text for block in blocks_of(TUTORIAL) if block.remark == "entry"]
-    assert result_of(entry.strip().rstrip(",")).by == "movie_id"
+    assert result_of(entry).by == "movie_id"
 
 
 def test_the_french_page_keeps_step() -> None:

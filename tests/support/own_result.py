@@ -41,5 +41,5 @@ def add(file: Path, entry: str) -> None:
     assert statement.end_lineno is not None
     lines = text.splitlines(keepends=True)
     assert lines[statement.end_lineno - 1] == ")\n"
-    lines.insert(statement.end_lineno - 1, entry.rstrip().removesuffix(",") + ",\n")
+    lines.insert(statement.end_lineno - 1, entry.rstrip() + ",\n")
     file.write_text("".join(lines), "utf-8")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kversion"
 )
 
 // View has the fields of a view; those that may be null are pointers.
@@ -31,6 +32,7 @@ func main() {
 	client, err := kgo.NewClient(
 		kgo.SeedBrokers(strings.Split(os.Getenv("KAFKA_BOOTSTRAP_SERVERS"), ",")...),
 		kgo.DefaultProduceTopic(topic),
+		kgo.MaxVersions(kversion.V3_8_0()), // the broker of movie-stream services knows no newer requests
 	)
 	if err != nil {
 		log.Fatal(err)

@@ -13,16 +13,16 @@ async def main() -> None:
     async with AIOKafkaProducer(bootstrap_servers=os.environ["KAFKA_BOOTSTRAP_SERVERS"], acks="all") as producer:
         acknowledgements = []
         for number in range(60):
+            user = f"zoé_{number}"
             view = {
                 "movie_id": "tt0078748",
                 "title": "Alien",
                 "genre": "Sci-Fi",
-                "user_id": f"zoé_{number}",
+                "user_id": user,
                 "timestamp": int(time.time() * 1000),
                 "rating": 4.5,
             }
-            key, value = view["user_id"].encode(), json.dumps(view).encode()
-            acknowledgements.append(await producer.send(topic, value, key=key))
+            acknowledgements.append(await producer.send(topic, json.dumps(view).encode(), key=user.encode()))
         await asyncio.gather(*acknowledgements)  # raises if one of them was not written
     print("60 views are acknowledged")
 

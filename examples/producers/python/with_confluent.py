@@ -22,17 +22,18 @@ producer = Producer(
         "acks": "all",
     }
 )
+topic = os.environ.get("KAFKA_TOPIC", "movie-events")
 for number in range(60):
+    user = f"zoé_{number}"
     view = {
         "movie_id": "tt0078748",
         "title": "Alien",
         "genre": "Sci-Fi",
-        "user_id": f"zoé_{number}",
+        "user_id": user,
         "timestamp": int(time.time() * 1000),
         "rating": 4.5,
     }
-    topic = os.environ.get("KAFKA_TOPIC", "movie-events")
-    producer.produce(topic, json.dumps(view).encode(), f"zoé_{number}".encode(), on_delivery=acknowledged)
+    producer.produce(topic, json.dumps(view).encode(), user.encode(), on_delivery=acknowledged)
     producer.poll(0)
 producer.flush()
 if failed:

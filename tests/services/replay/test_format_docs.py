@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from movie_stream.events.contract import FIELDS
-from tests.services.test_tutorial import NOT_COPIED, ROOT, blocks_of, is_shown
+from tests.services.test_docs import ROOT
+from tests.services.test_tutorial import NOT_COPIED, blocks_of, is_shown
 
 PAGE: Final = ROOT / "docs" / "how-to" / "format.md"
 
