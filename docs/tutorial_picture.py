@@ -10,6 +10,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -23,6 +25,7 @@ from tests.support.own_result import package_with
 TUTORIAL: Final = Path(__file__).with_name("tutorial.md")
 PICTURE: Final = Path(__file__).parent / "images" / "tutorial.png"
 SIZE: Final = (1200, 640)
+_COUNTED_WITHIN_MS: Final = 120_000
 _COMMAND: Final = str(Path(sys.executable).with_name("movie-stream"))
 
 
@@ -44,19 +47,26 @@ def paint() -> None:
             "PYTHONPATH": package_with(Path(folder), _shown(r"<!-- entry -->\n```python\n(.*?)```")),
             "XDG_STATE_HOME": folder,
         }
-        for words in (["init"], ["produce", "--file", str(views), "--map", columns[1]], ["worker", "--until-end"]):
+        for words in (["init"], ["produce", "--file", str(views), "--map", columns[1]]):
             subprocess.run([_COMMAND, *words], env=environment, check=True)
-        server = subprocess.Popen(
-            [_COMMAND, "serve", "--port", "0"], env=environment, stdout=subprocess.PIPE, text=True
-        )
-        try:
+        with (
+            _running("worker", environment=environment),
+            _running("serve", "--port", "0", environment=environment, stdout=subprocess.PIPE) as server,
+        ):
             assert server.stdout is not None
             address = re.search(r"http://\S+", server.stdout.readline())
             assert address is not None
             _photograph(address[0])
-        finally:
-            server.terminate()
-            server.wait()
+
+
+@contextmanager
+def _running(*words: str, environment: Mapping[str, str], stdout: int | None = None) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen([_COMMAND, *words], env=environment, stdout=stdout, text=True)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def _photograph(address: str) -> None:
@@ -65,11 +75,12 @@ def _photograph(address: str) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=sandbox)
         page = browser.new_page(viewport={"width": SIZE[0], "height": SIZE[1]}, locale="en-GB")
+        page.set_default_timeout(_COUNTED_WITHIN_MS)
         page.goto(f"{address}/?theme=light&lang=en")
         page.wait_for_selector("#own-film_days", state="attached")
         page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
         page.wait_for_selector("#own-film_days[data-state=shown] tbody tr")
-        page.wait_for_selector("#workers[data-state=shown]")
+        page.wait_for_selector("#workers[data-state=shown] tbody tr:has-text('running')")
         page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
         page.screenshot(path=PICTURE)
         browser.close()
