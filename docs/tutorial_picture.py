@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +24,8 @@ from tests.support.own_result import package_with
 
 TUTORIAL: Final = Path(__file__).with_name("tutorial.md")
 PICTURE: Final = Path(__file__).parent / "images" / "tutorial.png"
-SIZE: Final = (1200, 640)
+SIZE: Final = (1200, 520)
+"""So that below the header stands the last panel, and nothing else."""
 _COUNTED_WITHIN_MS: Final = 120_000
 _COMMAND: Final = str(Path(sys.executable).with_name("movie-stream"))
 
@@ -56,7 +57,7 @@ def paint() -> None:
             assert server.stdout is not None
             address = re.search(r"http://\S+", server.stdout.readline())
             assert address is not None
-            _photograph(address[0])
+            _photograph(address[0], re.findall(r"^\| \d.* (\d+) \|$", TUTORIAL.read_text("utf-8"), re.MULTILINE))
 
 
 @contextmanager
@@ -69,7 +70,8 @@ def _running(*words: str, environment: Mapping[str, str], stdout: int | None = N
         process.wait()
 
 
-def _photograph(address: str) -> None:
+def _photograph(address: str, minutes: Sequence[str]) -> None:
+    """Takes the picture once the last column of the panel says so."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
@@ -79,8 +81,8 @@ def _photograph(address: str) -> None:
         page.goto(f"{address}/?theme=light&lang=en")
         page.wait_for_selector("#own-film_days", state="attached")
         page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
-        page.wait_for_selector("#own-film_days[data-state=shown] tbody tr")
-        page.wait_for_selector("#workers[data-state=shown] tbody tr:has-text('running')")
+        shown = "[...document.querySelectorAll('#own-film_days tbody tr')].map(row => row.lastChild.textContent)"
+        page.wait_for_function(f"() => {shown}.join() === '{','.join(minutes)}'")
         page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
         page.screenshot(path=PICTURE)
         browser.close()
