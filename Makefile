@@ -92,9 +92,10 @@ site: install ## build the site of docs/ in site/, strictly
 links: install ## ask each address outside that docs/ names; takes a network
 	$(SPHINX) -b linkcheck -d .sphinx/links docs .sphinx/linkcheck
 
-picture: install ## remake the pictures of the demo and the dashboard in docs/
+picture: install ## remake the pictures in docs/ of demo, dashboard, tutorial
 	$(BIN)/python docs/picture.py
 	$(BIN)/python docs/dashboard_picture.py
+	$(BIN)/python -m docs.tutorial_picture
 
 dist: install ## build and check wheel and sdist in dist/
 	rm -rf dist

@@ -61,9 +61,15 @@ ELSEWHERE = {
     # tests/containers does what they do.
     **dict.fromkeys(("docker", "cat", "for", "done"), ("containers.md",)),
     # tests/deploy/test_installed.py installs so.
-    **dict.fromkeys(("pip", "pipx", "uvx"), ("README.md", "README.fr.md", "install.md", "releasing.md", "index.md")),
+    **dict.fromkeys(("pipx", "uvx"), ("README.md", "README.fr.md", "install.md", "releasing.md", "index.md")),
     # The page is made of the help texts, whose examples have a test of their own.
     **dict.fromkeys(("gunzip", "MONGODB_WORKER_USERNAME=movies"), ("commands.md",)),
+    # And client/test_producers.py.
+    "pip": ("README.md", "README.fr.md", "install.md", "releasing.md", "producers.md", "index.md"),
+    **dict.fromkeys(("python", "mvn", "go", "npm", "node"), ("producers.md",)),
+    # They run in test_tutorial.py and replay/test_format_docs.py.
+    ".": ("tutorial.md", "tutoriel.md"),
+    "pytest": ("tutorial.md", "tutoriel.md", "format.md"),
     # Passwords are made up, values copied and edited, and the end of a job waited for.
     **dict.fromkeys(("worker=$(openssl", "cp", "until"), ("kubernetes.md",)),
     # What nobody can do before there is a release, or a cluster of brokers.

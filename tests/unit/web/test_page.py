@@ -13,7 +13,7 @@ STATIC = ROOT / "movie_stream" / "web" / "static"
 VENDORED = [STATIC / "vendor" / "echarts", ROOT / "tests" / "data" / "axe"]
 SCRIPTS = sorted((STATIC / "js").rglob("*.js"))
 OURS = [STATIC / "index.html", *SCRIPTS, *sorted((STATIC / "css").glob("*.css"))]
-LANGUAGES = ["en", "fr"]
+LANGUAGES = sorted(path.stem for path in (STATIC / "i18n").iterdir())
 MOST_COMPRESSED = 600_000
 MOST_LINES = 300
 # Composed in the scripts: t(`status.${name}`) and the like.
@@ -31,19 +31,30 @@ def _forms(words: str | dict[str, str]) -> list[str]:
     return [words] if isinstance(words, str) else list(words.values())
 
 
-def test_both_languages_have_the_same_keys_and_no_empty_word() -> None:
-    english, french = map(_words, LANGUAGES)
-    assert english.keys() == french.keys()
-    assert all(form.strip() for words in (*english.values(), *french.values()) for form in _forms(words))
+def test_every_language_is_in_the_list_and_in_the_menu() -> None:
+    listed = re.search(r"LANGUAGES = (\[.*\]);", (STATIC / "js" / "i18n.js").read_text("utf-8"))
+    assert listed is not None
+    assert sorted(json.loads(listed[1])) == LANGUAGES
+    options = re.findall(r'<option value="(\w+)" lang="(\w+)">', (STATIC / "index.html").read_text("utf-8"))
+    assert sorted(options) == [(language, language) for language in LANGUAGES]
 
 
-def test_a_translation_has_the_placeholders_of_the_original() -> None:
-    english, french = map(_words, LANGUAGES)
-    for key, words in english.items():
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_language_has_the_keys_of_english_and_no_empty_word(language: str) -> None:
+    words = _words(language)
+    assert words.keys() == _words("en").keys()
+    assert all(form.strip() for words in words.values() for form in _forms(words))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_translation_has_the_placeholders_and_plurals_of_the_original(language: str) -> None:
+    translated = _words(language)
+    for key, words in _words("en").items():
         wanted = {name for form in _forms(words) for name in PLACEHOLDER.findall(form)}
-        assert {name for form in _forms(french[key]) for name in PLACEHOLDER.findall(form)} == wanted, key
-        assert "other" in words if isinstance(words, dict) else True, key
-        assert isinstance(words, str) == isinstance(french[key], str), key
+        translation = translated[key]
+        assert {name for form in _forms(translation) for name in PLACEHOLDER.findall(form)} == wanted, key
+        assert isinstance(words, str) == isinstance(translation, str), key
+        assert isinstance(translation, str) or "other" in translation, key
 
 
 def test_every_word_that_the_page_asks_for_is_there_and_none_stands_idle() -> None:

@@ -1,8 +1,9 @@
-/** Words, numbers and times in the reader's language. The words stand in i18n/en.json and i18n/fr.json. */
+/** Words, numbers and times in the reader's language. The words stand in i18n/, in a file for each. */
 
 import { file } from "./api.js";
 
-const LANGUAGES = ["en", "fr"];
+/** The tags of all that there are. */
+export const LANGUAGES = ["en", "fr"];
 
 let language = "en";
 let words = {};

@@ -3,7 +3,7 @@
  * changed), refresh.js (when a panel asks again), panel.js, and panels/views.js as an example of one.
  */
 
-import { onlyFromOutside } from "./api.js";
+import { get, onlyFromOutside } from "./api.js";
 import { Controls } from "./controls.js";
 import { setText } from "./dom.js";
 import { streamReached } from "./filling.js";
@@ -18,6 +18,7 @@ import { audience } from "./panels/audience.js";
 import { deadLetters } from "./panels/dead_letters.js";
 import { films } from "./panels/films.js";
 import { genres } from "./panels/genres.js";
+import { ownPlans } from "./panels/own.js";
 import { quality } from "./panels/quality.js";
 import { ratings } from "./panels/ratings.js";
 import { users } from "./panels/users.js";
@@ -37,6 +38,8 @@ const GENRES_MS = 10_000;
 const byId = (id) => document.getElementById(id);
 const live = new Live();
 const seen = new IntersectionObserver(watch, { rootMargin: "300px" });
+let plans = PANELS; // and those of results that the server's index names besides
+let about = null; // the index
 let panels = [];
 let parts = []; // the tiles, and the panels after them
 let byRoot = new Map();
@@ -54,11 +57,28 @@ async function build() {
   controls = new Controls();
   byId("language").value = i18n.current();
   const tiles = new Tiles(summarised);
-  panels = PANELS.map((plan) => new Panel(plan));
-  parts = [tiles, ...panels];
-  byRoot = new Map(parts.map((part) => [part.root, part]));
+  panels = [];
+  parts = [tiles];
+  byRoot = new Map([[tiles.root, tiles]]);
   byId("tiles").replaceChildren(tiles.root);
-  byId("panels").replaceChildren(...panels.map((panel) => panel.root));
+  byId("panels").replaceChildren();
+  plans.forEach(add);
+  showState();
+}
+
+function add(plan) {
+  const panel = new Panel(plan);
+  panels.push(panel);
+  parts.push(panel);
+  byRoot.set(panel.root, panel);
+  byId("panels").append(panel.root);
+}
+
+/** Adds the panels of results that only the server knows of. */
+function addOwn() {
+  const unknown = ownPlans(about.results, plans);
+  plans = [...plans, ...unknown];
+  unknown.forEach(add);
   showState();
 }
 
@@ -67,7 +87,7 @@ function begin() {
   parts[0].refresh.visible = true;
   for (const { root } of panels) seen.observe(root);
   askGenres();
-  footer();
+  if (about) footer(about);
 }
 
 function watch(entries) {
@@ -139,6 +159,8 @@ async function start() {
   starting = true;
   try {
     await session.admitted();
+    about = await get("");
+    addOwn();
     begin();
     live.start();
   } catch (error) {

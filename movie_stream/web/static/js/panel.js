@@ -16,7 +16,8 @@ const MOST_ROWS = 500;
 /**
  * What panels/*.js export, each for its panel:
  *
- * name      its key in i18n, and the end of its elements' ids
+ * name      its key in i18n, and the beginning of its elements' ids
+ * title     () => its heading, where i18n has none
  * sources   the collections whose changes it shows
  * follows   which names of the state its question depends on
  * question  () => [path, parameters]
@@ -57,15 +58,15 @@ export class Panel {
   constructor(plan) {
     this.#plan = plan;
     const { name, size } = plan;
-    const title = element("h2", { id: `${name}-title` }, t(`${name}.title`));
-    const heading = element("div", { class: "heading" }, title, this.#subtitle);
+    const heading = plan.title?.() ?? t(`${name}.title`);
+    const title = element("h2", { id: `${name}-title` }, heading);
     this.root = element("section", { class: `card ${size ?? ""}`.trim(), id: name, "aria-labelledby": `${name}-title` });
-    this.#table = new Table(t(`${name}.title`), plan.columns(), plan.stacks);
+    this.#table = new Table(heading, plan.columns(), plan.stacks);
     this.#behind.id = `${name}-data`;
     this.#behind.append(this.#table.root, this.#more);
     this.content.hidden = true;
     this.#body.append(this.#message, this.content, this.#behind);
-    this.root.append(element("header", {}, heading, this.actions), this.#strip, this.#body);
+    this.root.append(element("header", {}, element("div", { class: "heading" }, title, this.#subtitle), this.actions), this.#strip, this.#body);
     if (plan.chart || plan.make) this.#makePicture();
     plan.setUp?.(this);
     this.refresh = new Refresh({

@@ -1,5 +1,7 @@
 /** What the page shows, which is what stands in its address: range, genre, hour, day, theme, language. */
 
+import { LANGUAGES } from "./i18n.js";
+
 export const RANGES = ["15min", "1h", "6h", "24h", "7d", "30d", "all"];
 
 const DEFAULTS = {
@@ -22,7 +24,7 @@ const ALLOWED = {
   day: (value) => /^\d{4}-\d{2}-\d{2}$/.test(value) && isTime(`${value}T00:00:00Z`),
   genre: (value) => value.length <= 256 && isAskable(value),
   theme: (value) => ["auto", "light", "dark"].includes(value),
-  lang: (value) => ["en", "fr"].includes(value),
+  lang: (value) => LANGUAGES.includes(value),
 };
 /** What belongs to the reader and not to the figures: it makes no new entry in the browser's history. */
 const PREFERENCES = new Set(["theme", "lang"]);
