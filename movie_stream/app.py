@@ -1,6 +1,6 @@
 """The Faust app: topics, agents and the worker wired together. `faust -A movie_stream.app worker -l info` runs it.
 
-`movie-stream worker` is the same thing. Faust gives the app, the agents, the topics, the group and the worker; state,
+`movie-stream worker` does the same. Faust provides the app, the agents, the topics, the group and the worker; state,
 positions and commits are ours (agents/, tables/).
 """
 
@@ -39,13 +39,13 @@ from movie_stream.settings import Settings, load_settings
 logger = logging.getLogger(__name__)
 
 DESCRIPTORS_AT_LEAST: Final = 64
-"""Files and connections of a worker with few partitions; each one needs two more while its state is restored."""
+"""Open files of a worker with few partitions; each partition needs two more while its state is restored."""
 STOP_WITHIN_S: Final = 15.0
-"""Clients that wait for a broker that is gone must not keep a worker from ending."""
+"""The longest that a worker may take to end: its clients may wait for a broker that is gone."""
 
 
 def die(error: BaseException) -> None:
-    """Ends the process with one line. Death is always safe here: the next worker goes on at the last checkpoint."""
+    """Ends the process with one line. That is always safe: the next worker resumes at the last checkpoint."""
     exit_code = ending.FAILED
     try:
         if ending.explained(error) is None:
@@ -55,7 +55,7 @@ def die(error: BaseException) -> None:
             exit_code = ending.tell(error, remedy=ending.MORE_WORKERS)
     except MemoryError as scarce:
         exit_code = ending.tell(scarce, remedy=ending.MORE_WORKERS)
-    finally:  # also where nobody reads what is written any more
+    finally:  # also if standard error is closed
         end(exit_code)
 
 
@@ -71,7 +71,7 @@ def end(exit_code: int) -> NoReturn:
 
 @contextmanager
 def fatal() -> Iterator[None]:
-    """Whatever is raised within ends the process; Faust would log it and acknowledge the chunk."""
+    """Ends the process on any exception in the block; Faust would log it and acknowledge the chunk."""
     try:
         yield
     except Exception as error:
@@ -79,13 +79,13 @@ def fatal() -> Iterator[None]:
 
 
 async def or_die(work: Coroutine[Any, Any, Any]) -> Any:
-    """Awaits the work; an error of it ends the process."""
+    """Awaits the work; an exception ends the process."""
     with fatal():
         return await work
 
 
 def records_deleted(tp: TP, start: int, oldest: int) -> None:
-    """Records were deleted before they were read: a restart decides by the last checkpoint what that means."""
+    """Ends the process, since records were deleted before they were read: a restart checks the last checkpoint."""
     die(
         WorkerFailed(
             what=f"the records of {tp.topic}, partition {tp.partition}, from {start} to before {oldest} were deleted "
@@ -96,7 +96,7 @@ def records_deleted(tp: TP, start: int, oldest: int) -> None:
 
 
 class ChunkSchema(faust.Schema):
-    """Chunks come as they are: the core decodes them as a whole."""
+    """Passes chunks through: their owners decode them as a whole."""
 
     def loads_key(self, app: Any, message: Any, **_: Any) -> Any:
         return None
@@ -106,8 +106,8 @@ class ChunkSchema(faust.Schema):
 
 
 class OurBoot(BootStrategy):
-    """Without Faust's web server, which would take port 6066, once a host, and which the `faust` script asks for
-    whatever the app says; and without Faust's producer, since ours sends all.
+    """Boots without Faust's web server, which would occupy port 6066 of the host, and which the `faust` script enables
+    whatever the app's settings; and without Faust's producer, since ours sends all records.
     """
 
     enable_web = False
@@ -115,7 +115,7 @@ class OurBoot(BootStrategy):
 
 
 class NoTables(TableManager):
-    """Faust's tables, of which there are none: it need not wait a second for some to be declared."""
+    """Faust's table manager, without its wait of a second for tables: there are none."""
 
     async def on_start(self) -> None:
         await self._update_channels()
@@ -125,7 +125,7 @@ class NoTables(TableManager):
 class FaustWorker(faust.Worker):
     """Faust's worker, without the spinner, and without the second that it sleeps before its loop is closed.
 
-    Standard error stays what it is; the `faust` script would have our one line on it logged as a warning.
+    Standard error is not redirected; the `faust` script would log our one line on it as a warning.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -148,11 +148,11 @@ class FaustWorker(faust.Worker):
         deadline.start()
 
     async def _sentinel_task(self) -> None:
-        """Every task has been awaited by now."""
+        """Does nothing: every task has been awaited by now."""
 
 
 class MovieStream(faust.App):
-    """Faust's app with a worker of ours in it."""
+    """Faust's app with our worker."""
 
     BootStrategy = OurBoot
 
@@ -192,7 +192,7 @@ class MovieStream(faust.App):
         take_whole_batches()
 
     def add(self, name: str, source: str) -> None:
-        """Has Faust give the chunks of a topic to the worker's owner of it, as an agent of this name."""
+        """Adds an agent of this name to the app, which passes the chunks of a topic to the worker's owner of it."""
 
         @self.agent(self.topic(source, schema=ChunkSchema()), name=name)
         async def agent(chunks: StreamT[Chunk]) -> None:
@@ -206,11 +206,11 @@ class MovieStream(faust.App):
         with fatal():
             self._serve_metrics()
         await super().on_start()
-        gc.freeze()  # the modules stay: looking at all of them again and again takes a collection most of its time
+        gc.freeze()  # the modules stay: traversing them would take most of the time of each collection
         self._background = [asyncio.create_task(or_die(duty)) for duty in self.worker.duties()]
 
     def _serve_metrics(self) -> None:
-        """Raises SettingsError."""
+        """Starts the endpoint for metrics, if it has a port. Raises SettingsError."""
         if self._metrics_port is not None:
             loop, worker = asyncio.get_running_loop(), self.worker
             ask = endpoint.asked_in(loop, worker.values)
@@ -220,18 +220,19 @@ class MovieStream(faust.App):
             )
 
     def _on_rebalance_when_stopped(self) -> None:
-        """Faust would close the consumer's connection, and in the wrong loop: the last commit may be under way in it.
+        """Stops the flow. Faust would close the consumer's connection, in the wrong loop, with the last commit under
+        way.
 
-        Whoever stops the consumer leaves the group, rebalance or not. What comes with the rebalance is not for us.
+        The consumer leaves the group when it is stopped, rebalance or not; the new assignment is of no use to us.
         """
         self.consumer.stop_flow()
 
     async def release(self, revoked: set[TP]) -> None:
-        """Partitions go to another worker."""
+        """Releases partitions that go to another worker."""
         await or_die(self.worker.release(revoked))
 
     async def shut_down(self) -> None:
-        """The last flush, while the consumer can still commit."""
+        """Flushes a last time, while the consumer can still commit, and stops the worker."""
         await or_die(self.worker.release_all())
         for task in self._background:
             task.cancel()
@@ -243,7 +244,7 @@ class MovieStream(faust.App):
 def create_app(settings: Settings) -> MovieStream:
     """The app for these settings. Raises SettingMissing and OutOfDescriptors."""
     may_open = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if 0 <= may_open < DESCRIPTORS_AT_LEAST:  # clients that cannot connect would try again for ever, without a word
+    if 0 <= may_open < DESCRIPTORS_AT_LEAST:  # clients that cannot connect would silently retry for ever
         raise OutOfDescriptors(limit=may_open)
     give_back()
     created = MovieStream(settings)
@@ -267,7 +268,7 @@ def create_app(settings: Settings) -> MovieStream:
 
 
 def __getattr__(name: str) -> MovieStream:
-    """`app` is made when it is first asked for, so that the module can be imported without any settings."""
+    """Creates `app` on first access, so that the module can be imported without any settings."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

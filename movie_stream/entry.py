@@ -1,4 +1,4 @@
-"""Where the console script begins: with hardly anything imported, so that Ctrl-C is minded from the start."""
+"""The entry point of the console script: it imports hardly anything, so that Ctrl-C is handled from the start."""
 
 import os
 import signal
@@ -11,9 +11,9 @@ _INTERRUPTED = 130
 
 
 def main() -> None:
-    """Imports the command line, which takes its time, and runs it; until it runs, Ctrl-C ends the process at once.
+    """Imports the command line, which takes a while, and runs it; until it runs, Ctrl-C ends the process immediately.
 
-    On Windows it says what to do instead: signals, locks on files and process groups are those of POSIX.
+    On Windows it prints what to do instead: signals, file locks and process groups are those of POSIX.
     """
     if sys.platform == "win32":
         sys.exit(f"error: {NO_WINDOWS}")

@@ -1,7 +1,7 @@
-"""The health check of a container: `python -m movie_stream.probe` asks what runs in it whether it is ready.
+"""The health check of a container: `python -m movie_stream.probe` asks the command that runs in it whether it is ready.
 
-What runs is found in the arguments of process 1, so that one check does for every command. It imports nothing else of
-the package: it is started every few seconds.
+The command is found in the arguments of process 1, so that one check works for every command. The module imports
+nothing else of the package: it is started every few seconds.
 """
 
 import os
@@ -17,7 +17,7 @@ _MOST_BYTES: Final = 4096
 
 
 def address(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[str, int] | None:
-    """The host and port that answer for the command of these arguments; None where it has no health to ask for.
+    """The host and port of the health endpoint of a command with these arguments; None if it has none.
 
     >>> address(["/usr/bin/python", "/usr/bin/movie-stream", "worker"], {"METRICS_PORT": "9464"})
     ('127.0.0.1', 9464)
@@ -43,7 +43,7 @@ def address(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[s
 
 
 def _option(arguments: Sequence[str], name: str) -> str | None:
-    """The value of an option, written with a space or an equals sign; the last one, as the command itself has it."""
+    """The value of an option, after a space or an equals sign; the last one wins, as in the command itself."""
     found = None
     for argument, following in zip(arguments, [*arguments[1:], None], strict=True):
         if argument == name:
@@ -54,7 +54,7 @@ def _option(arguments: Sequence[str], name: str) -> str | None:
 
 
 def main() -> int:
-    """Prints what is said, and returns 0 where all is well, or nothing can be asked, and 1 where not."""
+    """Prints the answer; returns 0 if the command is ready or has no health endpoint, else 1."""
     arguments = Path("/proc/1/cmdline").read_text(errors="replace").split("\0")
     found = address(arguments, os.environ)
     if found is None:

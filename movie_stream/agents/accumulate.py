@@ -1,4 +1,4 @@
-"""The first agent: counts the views of each source partition and sends what changed to `movie-partials`."""
+"""The first agent: counts the views of each source partition and sends the changed rows to `movie-partials`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 LETTERS_AT_MOST: Final = 10_000
 """Dead letters of a partition that may wait for a flush."""
 LETTER_BYTES_AT_MOST: Final = 32 << 20
-"""Keys and values of these, beyond which the partition is not read on."""
+"""Bytes of their keys and values above which the partition is paused."""
 
 
 class Accumulate(Owner[Accumulator]):
@@ -39,10 +39,10 @@ class Accumulate(Owner[Accumulator]):
         self._letter_bytes: Counter[int] = Counter()
         self._warned_of_misplaced = False
         self.refused: Counter[tuple[str, str]] = Counter()
-        """Records that were refused since the start of the process, by kind ("bad", "late") and kind of the reason."""
+        """Records refused since the start of the process, by kind ("bad", "late") and kind of the reason."""
         self.copies: Counter[str] = Counter()
-        """Copies of refused records since the start of the process: those that count ("counted"), and those of whose
-        original another one counts already ("again").
+        """Copies of refused records since the start of the process: those that count ("counted"), and those whose
+        original is counted already, by another copy ("again").
         """
 
     def done(self) -> Tally:
@@ -57,7 +57,7 @@ class Accumulate(Owner[Accumulator]):
         for (kind, reason), count in self.refused.items():
             values.set(catalogue.DEAD_LETTERS, count, kind, reason)
         for kind in ("bad", "late"):
-            values.set(catalogue.REFUSED, sum(n for (of, _), n in self.refused.items() if of == kind), kind)
+            values.set(catalogue.REFUSED, sum(n for (k, _), n in self.refused.items() if k == kind), kind)
         for outcome in ("counted", "again"):
             values.set(catalogue.COPIES, self.copies[outcome], outcome)
 
@@ -87,8 +87,8 @@ class Accumulate(Owner[Accumulator]):
         if state.misplaced and not self._warned_of_misplaced:
             self._warned_of_misplaced = True
             logger.warning(
-                "%s, partition %s: records stand in another partition than Kafka's default partitioner (murmur2) gives "
-                "their user_id; figures of users are exact only if all views of a user stand in one partition: have "
+                "%s, partition %s: records are in another partition than Kafka's default partitioner (murmur2) gives "
+                "their user_id; figures of users are exact only if all views of a user are in one partition: have "
                 "the producer key its records by user_id and partition them by murmur2",
                 *(self.topic, chunk.partition),
             )
@@ -110,7 +110,7 @@ class Accumulate(Owner[Accumulator]):
         return len(self._letters[partition]) > LETTERS_AT_MOST or partition in self.paused
 
     async def flush(self, partition: int, owned: Owned[Accumulator], checkpoint: bool) -> None:
-        """The order of a flush, from one instant's copy:
+        """Flushes a copy of the state as of one point in time, in this order:
 
         1. partials and dead letters, all acknowledged
         2. the checkpoint's entries, acknowledged
@@ -144,7 +144,7 @@ class Accumulate(Owner[Accumulator]):
         )
 
     async def _send_letters(self, letters: list[DeadLetter]) -> None:
-        """In their order: a large one is sent when all before it are acknowledged."""
+        """Sends them in order: a large one is sent once all before it are acknowledged."""
         topic, sent = self._context.topics.dead_letters, list[asyncio.Future[object]]()
         with client.explained(self._broker.settings, f"writing to {topic}"):
             for letter in letters:
@@ -160,7 +160,7 @@ class Accumulate(Owner[Accumulator]):
             await asyncio.gather(*sent)
 
     def _headers(self, letter: DeadLetter) -> list[tuple[str, bytes]]:
-        """What dead_letters/letters.py reads."""
+        """The headers that dead_letters/letters.py reads."""
         headers = [
             ("kind", letter.kind.encode()),
             ("reason", letter.reason.encode("utf-8", "replace")),
@@ -177,5 +177,5 @@ class Accumulate(Owner[Accumulator]):
 
 
 def _size(letter: DeadLetter) -> int:
-    """In bytes, of what its record held."""
+    """The size of its record's key and value, in bytes."""
     return len(letter.key or b"") + len(letter.value or b"")

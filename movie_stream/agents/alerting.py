@@ -1,6 +1,6 @@
-"""The evaluation of alerts in one worker: it asks for the lease, and evaluates while it has it.
+"""The evaluation of alerts in a worker: it tries to acquire the lease, and evaluates while it holds it.
 
-Whatever fails in here is logged and tried again: counting goes on without it.
+Any failure in here is logged and retried: counting continues without it.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ logger = logging.getLogger(__name__)
 LOOK_EVERY_S: Final = 1.0
 ASK_WORKERS_EVERY_S: Final = 5.0
 SHARE: Final = 0.1
-"""Of the time of the event loop, that evaluating may take while it has much to do: counting comes first."""
+"""The share of the event loop's time that evaluating may take under load: counting has priority."""
 RETRY_AT_MOST_S: Final = 30.0
 END_WITHIN_S: Final = 120.0
-"""The longest that a worker that is to end at the end evaluates."""
+"""The longest that a worker which ends at the end of its topics evaluates."""
 DELIVERED_WITHIN_S: Final = 15.0
 """The longest that it delivers after that."""
 _COUNTED_WITHIN_S: Final = 2.0
 
 
 class RuleFailed(Exception):
-    """A rule could not be evaluated; what the others gave is written, and on its way to the receivers."""
+    """A rule could not be evaluated; the results of the others are stored and queued for the receivers."""
 
     def __init__(self, name: str, error: Exception) -> None:
         super().__init__(f"rule {name}: {error}")
@@ -81,37 +81,38 @@ class Alerting:
         self._fingerprint = rules.fingerprint
         self._failures = 0
         self._others: Mapping[str, str] = {}
-        """Workers whose rules are not ours, and what is the matter with each."""
+        """Workers whose rules differ from ours, and what is wrong with each."""
         self._courier = Courier(self._outbox, rules.receivers, lambda: self._evaluator.holds, Origin.of(settings))
         self._receivers = rules.receivers
-        self._unsaid: Pass | None = None
-        """What was evaluated, and is not put away for the receivers yet."""
+        self._not_queued: Pass | None = None
+        """The last evaluation, if its messages are not in the outbox yet."""
         self._workers: Sequence[WorkerSeen] = ()
         self._asked_s = float("-inf")
         self._turn = asyncio.Lock()
-        self._said = ""
+        self._logged = ""
+        """The last error that was logged; empty once an evaluation succeeds."""
 
     async def run(self) -> None:
-        """Evaluates what is due, for ever."""
+        """Evaluates the rules that are due, for ever."""
         pause_s = LOOK_EVERY_S
         while True:
             meter = Meter()
             try:
                 async with self._turn:
                     await meter.run(self._step())
-                self._said, pause_s = "", LOOK_EVERY_S
+                self._logged, pause_s = "", LOOK_EVERY_S
                 await self._rest(min(meter.s * (1 - SHARE) / SHARE, RETRY_AT_MOST_S))
             except LeaseLost as lost:
                 self._failures += 1
                 logger.warning("what was being evaluated for alerts is done again: %s", lost)
             except Exception as error:
                 self._failures += 1
-                self._say(error)
+                self._log(error)
                 pause_s = min(2 * pause_s, RETRY_AT_MOST_S)
             await asyncio.sleep(pause_s)
 
     async def _rest(self, pause_s: float) -> None:
-        """Leaves the loop to others, and keeps the lease meanwhile: it is shorter than the longest pause."""
+        """Leaves the loop to others, and renews the lease meanwhile: it is shorter than the longest pause."""
         until_s = monotonic() + pause_s
         while (left_s := until_s - monotonic()) > 0:
             await asyncio.sleep(min(left_s, RENEWED_EVERY.total_seconds()))
@@ -120,18 +121,18 @@ class Alerting:
                     await self._evaluator.keep()
 
     async def deliver(self) -> None:
-        """Brings messages to their receivers, for ever."""
+        """Delivers messages to their receivers, for ever."""
         await self._courier.run()
 
     async def finish(self, held: Sequence[Held] = ()) -> None:
-        """All is counted but what is `held`, and this worker is about to end: evaluates that, unless another worker
-        does, and tries to deliver what is new.
+        """Evaluates everything counted before this worker ends, unless another worker does, and tries to deliver the
+        new messages. Everything is counted except the records in `held`.
 
-        Whoever was killed while he evaluated has the lease for a while.
+        A worker that was killed while it evaluated still holds the lease for a while.
         """
         sources = self._held_sources(held)
         if sources:
-            logger.warning("alerts are evaluated up to where all is counted; a later worker goes on with them")
+            logger.warning("alerts are evaluated up to where all is counted; a later worker continues with them")
         deadline_s = monotonic() + END_WITHIN_S
         patient_until_s = monotonic() + (LEASE + MARGIN).total_seconds() + LOOK_EVERY_S
         while monotonic() < deadline_s:
@@ -140,25 +141,25 @@ class Alerting:
                 async with self._turn:
                     done = await self._step(at_the_end=True, held=sources)
                     if done is None and self._evaluator.holds:
-                        await self._deliver_what_is_new()
+                        await self._deliver_new()
                         return
                     others = await workers.seen(self._db, self._group) if not self._evaluator.holds else ()
             except (LeaseLost, PyMongoError, MovieStreamError, RuleFailed) as error:
-                self._say(error)
+                self._log(error)
                 others = ()
             if len([seen for seen in others if not seen.silent]) > 1 and monotonic() > patient_until_s:
                 return
             if done is None:
                 await asyncio.sleep(LOOK_EVERY_S / 5)
-        logger.warning("ends before all alerts are evaluated; the next worker goes on with them")
+        logger.warning("ends before all alerts are evaluated; the next worker continues with them")
         if self._evaluator.holds:
             try:
-                await self._deliver_what_is_new()
+                await self._deliver_new()
             except PyMongoError as error:
-                self._say(error)
+                self._log(error)
 
     async def end(self) -> None:
-        """Lets the next worker evaluate at once."""
+        """Releases the lease, so that the next worker need not wait for its end."""
         try:
             async with asyncio.timeout(LOOK_EVERY_S):
                 await self._store.release()
@@ -166,49 +167,51 @@ class Alerting:
             logger.info("the next worker evaluates the rules for alerts once the lease has ended")
 
     def _held_sources(self, held: Sequence[Held]) -> set[int]:
-        """The sources of which more is to come: a partition of the partials holds up what comes from all of them."""
-        topics, places = self._evaluator.topics, [of.place for of in held]
-        if any(place.topic == topics.partials for place in places):
+        """The source partitions that are incomplete: a partition of the partials holds up the results of them all."""
+        topics, topic_partitions = self._evaluator.topics, [each.place for each in held]
+        if any(tp.topic == topics.partials for tp in topic_partitions):
             return set(range(topics.sources))
-        return {place.partition for place in places if place.topic == topics.events}
+        return {tp.partition for tp in topic_partitions if tp.topic == topics.events}
 
     async def _step(self, *, at_the_end: bool = False, held: Collection[int] = ()) -> Pass | None:
         if not at_the_end and monotonic() - self._asked_s > ASK_WORKERS_EVERY_S:
             self._workers = await workers.seen(self._db, self._group)
             self._asked_s = monotonic()
-            self._look_at_their_rules()
+            self._compare_rules()
         done = await self._evaluator.step(self._workers, at_the_end=at_the_end, held=held)
         if done is not None:
-            self._unsaid = done
-        if self._unsaid is not None and self._evaluator.holds:
+            self._not_queued = done
+        if self._not_queued is not None and self._evaluator.holds:
             if gone := await self._outbox.abandon(self._receivers):
                 logger.warning("messages given up, since ALERTS_FILE has their receivers no more: %d", gone)
-            await self._outbox.fill(self._unsaid.until_ms, self._store.lease.now)
-            self._unsaid = None
+            await self._outbox.fill(self._not_queued.until_ms, self._store.lease.now)
+            self._not_queued = None
         for name, error in () if done is None else done.failed.items():
             raise RuleFailed(name, error) from error
         return done
 
-    def _look_at_their_rules(self) -> None:
-        """Says once of each worker that it has no rules, or other ones, where we evaluate."""
-        without = {of.id: f"{of} has no ALERTS_FILE" for of in without_rules(self._workers)}
-        alive = (of for of in self._workers if not of.silent and of.standing.rules)
-        other = {of.id: f"{of} has other rules" for of in alive if of.standing.rules != self._fingerprint}
+    def _compare_rules(self) -> None:
+        """Warns once about each worker that has no rules, or other ones, while we evaluate."""
+        without = {seen.id: f"{seen} has no ALERTS_FILE" for seen in without_rules(self._workers)}
+        alive = (seen for seen in self._workers if not seen.silent and seen.standing.rules)
+        other = {seen.id: f"{seen} has other rules" for seen in alive if seen.standing.rules != self._fingerprint}
         if not self._evaluator.holds:
             self._others = {}
             return
         others = without | other
-        for worker, what in others.items():
+        for worker, problem in others.items():
             if worker not in self._others:
                 logger.warning(
                     "%s: alerts may wait for what it publishes, or lack it; all workers of the group need the same "
                     "ALERTS_FILE",
-                    what,
+                    problem,
                 )
         self._others = others
 
     async def tell(self, values: Values) -> None:
-        """Adds how it goes to what Prometheus is told; what MongoDB does not say in time is left out."""
+        """Adds the state of the evaluation to what is exported; values that MongoDB does not return in time are left
+        out.
+        """
         evaluates = self._store.evaluates
         values.set(catalogue.ALERTS_EVALUATING, evaluates)
         values.set(catalogue.ALERTS_FAILURES, self._failures)
@@ -223,28 +226,28 @@ class Alerting:
             async with asyncio.timeout(_COUNTED_WITHIN_S):
                 waiting = await self._outbox.waiting_by_receiver()
         except (TimeoutError, PyMongoError):
-            return  # which mongodb_errors and failures tell of
+            return  # mongodb_errors and failures report that
         for receiver in self._receivers:
             count, age_s = waiting.get(receiver, (0, 0.0))
             values.set(catalogue.ALERT_MESSAGES_WAITING, count, receiver)
             values.set(catalogue.ALERT_MESSAGE_AGE, age_s, receiver)
 
-    async def _deliver_what_is_new(self) -> None:
+    async def _deliver_new(self) -> None:
         try:
             async with asyncio.timeout(DELIVERED_WITHIN_S):
                 await self._courier.deliver_what_is_new()
         except TimeoutError:
             logger.info("messages about alerts are left for the next worker")
 
-    def _say(self, error: Exception) -> None:
-        """Once, until it works again."""
+    def _log(self, error: Exception) -> None:
+        """Logs an error, once until an evaluation succeeds."""
         rule = ""
         if isinstance(error, RuleFailed):
             rule, error = f"rule {error.name}: ", error.error
-        said = rule + str(explain(error, self._db) if isinstance(error, PyMongoError) else error)
-        if said != self._said:
-            self._said = said
+        message = rule + str(explain(error, self._db) if isinstance(error, PyMongoError) else error)
+        if message != self._logged:
+            self._logged = message
             known = isinstance(error, PyMongoError | MovieStreamError | LeaseLost)
             logger.warning(
-                "alerts are not evaluated, tries again; counting goes on: %s", said, exc_info=None if known else error
+                "alerts are not evaluated, retries; counting continues: %s", message, exc_info=None if known else error
             )

@@ -1,4 +1,4 @@
-"""Watches the broker, the topics, and the run in MongoDB: whether they are what they were when the worker started."""
+"""Watches the broker, the topics, and the run in MongoDB: whether they are the ones that the worker started with."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ WATCH_EVERY_S: Final = 5.0
 LOOK_EVERY_S: Final = 0.5
 ANSWER_WITHIN_S: Final = 10.0
 REACHED_WITHIN_S: Final = 0.5
-"""The longest that a worker which ends waits for the broker before it does without a last flush."""
+"""The longest that a worker which ends waits for the broker before it skips its last flush."""
 BROKER_AWAY_AT_MOST_S: Final = 45.0
-"""A broker that restarts is back by then; a worker that ends is started again by whoever runs it."""
+"""A broker that restarts is back by then; a worker that ends is restarted by its supervisor."""
 
 
 class BrokerWatch:
-    """Knows whether the broker answers, and says so once each time that this changes."""
+    """Tracks whether the broker answers, and logs each change once."""
 
     def __init__(self, settings: Settings, connections: Connections) -> None:
         self._settings, self._connections = settings, connections
         self.lost = False
         """Whether no broker answers, as far as is known."""
         self._changed = False
-        """Whether the topics were others than ours when they were looked at last."""
-        self._heard_s = monotonic()
+        """Whether the topics were not ours at the last check."""
+        self._answered_at_s = monotonic()
 
     @property
     def silence_s(self) -> float:
         """Seconds since the broker answered."""
-        return monotonic() - self._heard_s
+        return monotonic() - self._answered_at_s
 
     async def until_due(self) -> None:
-        """Returns when it is time to look again, and at once when the broker is found to have hung up."""
+        """Waits until the next check is due; returns early if the broker has closed the connection."""
         for _ in range(round(WATCH_EVERY_S / LOOK_EVERY_S)):
             await asyncio.sleep(LOOK_EVERY_S)
             if not self.lost and not self._connections.admin.connected:
@@ -52,23 +52,23 @@ class BrokerWatch:
 
     async def look(self) -> None:
         """Raises BrokerUnreachable or BrokerClosed when the broker has been away for too long, RunMismatch or
-        TopicMissing when topics, or the run, are changed under the worker.
+        TopicMissing when the topics, or the run, have changed under the worker.
         """
         if await self._answers():
-            self._heard_s = monotonic()
-        elif monotonic() - self._heard_s > BROKER_AWAY_AT_MOST_S:
+            self._answered_at_s = monotonic()
+        elif monotonic() - self._answered_at_s > BROKER_AWAY_AT_MOST_S:
             raise await why_closed(self._settings)
-        await self._say_whether_it_answers()
-        await self._look_at_run()
+        await self._log_change()
+        await self._check_run()
 
     async def insist_on_topics(self) -> None:
-        """Raises RunMismatch or TopicMissing where they are not what they were when this worker was started."""
+        """Raises RunMismatch or TopicMissing if they are not the ones that this worker started with."""
         now = await topics.describe(self._settings, self._connections.admin)
         if changed := differences(self._settings, now, self._connections.run):
             raise RunMismatch(where="what this worker counts", what=changed)
 
     async def reachable(self) -> bool:
-        """Whether it is worth while to try a last flush; says so where it is not."""
+        """Whether a last flush is worth trying; logs if it is not."""
         if not self.lost:
             try:
                 async with asyncio.timeout(REACHED_WITHIN_S):
@@ -81,19 +81,19 @@ class BrokerWatch:
                 return True
         logger.warning(
             "the broker at %s does not answer: ends without a last checkpoint; nothing is lost, the next "
-            "start goes on at the one before",
+            "start resumes at the previous one",
             self._settings.require_broker(),
         )
         self.lost = True
         return False
 
     async def _answers(self) -> bool:
-        """Whether it does, and the topics are what they were. Raises RunMismatch, TopicMissing, BrokerForbids."""
+        """Whether the broker answers. Raises RunMismatch or TopicMissing if the topics have changed, BrokerForbids."""
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 await self.insist_on_topics()
         except (RunMismatch, TopicMissing):
-            if self._changed:  # twice: a broker that is just starting may not know all of its topics yet
+            if self._changed:  # twice in a row: a broker that is starting may not know all of its topics yet
                 raise
             self._changed = True
             return True
@@ -102,9 +102,9 @@ class BrokerWatch:
         self._changed = False
         return True
 
-    async def _say_whether_it_answers(self) -> None:
-        """Once when it is lost, and once when it is back."""
-        answers = monotonic() - self._heard_s < LOOK_EVERY_S
+    async def _log_change(self) -> None:
+        """Logs once when the broker is lost, and once when it is back."""
+        answers = monotonic() - self._answered_at_s < LOOK_EVERY_S
         if answers and self.lost:
             logger.info("the broker at %s answers again", self._settings.require_broker())
             self.lost = False
@@ -115,14 +115,14 @@ class BrokerWatch:
             )
             self.lost = True
 
-    async def _look_at_run(self) -> None:
-        """Raises RunMismatch where MongoDB, if it answers, no longer has the run that we count."""
+    async def _check_run(self) -> None:
+        """Raises RunMismatch if MongoDB answers and no longer has the run that we count."""
         ours = self._connections.run
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 run = await runs.current(self._connections.db, self._settings.kafka_group)
         except (MongoAway, MongoFailed, TimeoutError):
-            return  # whoever writes deals with that
+            return  # the flushes deal with that
         if run is None or run.number != ours.number:
             now = f"run {run.number}" if run else "none: was the database deleted?"
             raise RunMismatch(where="what this worker counts", what=f"it was run {ours.number}, is {now}")

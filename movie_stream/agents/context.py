@@ -1,4 +1,4 @@
-"""What the owners of partitions in one worker share."""
+"""The context that the owners of partitions in one worker share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from movie_stream.runs.claims import Standing
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where an owner reads and writes, under which rules, and in which run."""
+    """The topics and stores that an owner reads and writes, its rules, and its run."""
 
     broker: Broker
     group: Group
@@ -26,16 +26,16 @@ class Context:
     topology: Topology
     rules: Rules
     run: str
-    """As cursors name it."""
+    """The run's name in cursors."""
     run_number: int
     sink: Sink
-    """Of documents."""
+    """Writes documents."""
     store: PartialsStore
-    """Of what leaves the memory."""
+    """Keeps the partial results that are evicted from memory."""
     results: tuple[Result, ...] = RESULTS
-    """What the run counts."""
+    """The results that the run counts."""
     claim: Standing | None = None
-    """Whose the internal topics are, and where that stands in `movie-partials`."""
+    """The claim on the internal topics, and its offset in `movie-partials`."""
     cadence: Cadence = LIVE
     completeness: Completeness | None = None
-    """Where rules for alerts are told what is complete; None where there are no rules."""
+    """Records which windows are complete, for the rules for alerts; None without rules."""

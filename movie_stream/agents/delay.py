@@ -1,4 +1,4 @@
-"""How long views have waited when MongoDB has acknowledged what became of them."""
+"""The delay of views: how long they waited until MongoDB acknowledged their documents."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from movie_stream.metrics import catalogue
 from movie_stream.metrics.values import Histogram
 
 RECENT_AT_MOST: Final = 500
-"""Times of which the median is taken: the newest are kept."""
+"""Delays that the median is taken of: the newest are kept."""
 RECENT_S: Final = 15.0
-"""What was written before that says nothing of how it goes now."""
+"""Older delays are left out of the median."""
 
 
 class Delays:
-    """From when views came, and from when they happened, to the end of the flush that wrote their documents."""
+    """Delays of views, since they reached Kafka and since they happened, to the end of the flush of their documents."""
 
     def __init__(self) -> None:
         self.since_kafka, self.since_event = Histogram(catalogue.DELAYS), Histogram(catalogue.EVENT_DELAYS)
@@ -33,7 +33,7 @@ class Delays:
 
     @property
     def median_ms(self) -> float | None:
-        """The median since Kafka of the views of the last seconds; None where nothing was written."""
+        """The median delay since Kafka of the views of the last RECENT_S seconds; None if nothing was written."""
         since_s = monotonic() - RECENT_S
         recent = sorted((delay_ms, views) for at_s, delay_ms, views in self._recent if at_s >= since_s)
         left = sum(views for _, views in recent) / 2

@@ -6,21 +6,21 @@ from typing import Final, NamedTuple
 
 
 class Cadence(NamedTuple):
-    """How long the next flush, and the next checkpoint, wait for more to come once all that is there is counted."""
+    """The intervals between flushes, and between checkpoints, once all available records are counted."""
 
     flush_s: float
-    """What a view waits for, twice, until it shows in MongoDB."""
+    """A view waits for it twice, until it is in MongoDB."""
     checkpoint_s: float
-    """What is counted again, at most, after a crash; more under backlog."""
+    """The most that is counted again after a crash; more under backlog."""
 
 
 LIVE: Final = Cadence(flush_s=0.15, checkpoint_s=1.0)
 UNTIL_END: Final = Cadence(flush_s=0.03, checkpoint_s=0.0)
-"""Of a worker that ends then, as everybody waits for it."""
+"""For a worker that ends at the end of its topics: its caller waits for it."""
 
 
 class FlushSchedule:
-    """When the next flush is due: `base_s` after the last when caught up; under backlog rarer, by what it took.
+    """When the next flush is due: `base_s` after the last when caught up; under backlog later, by how long that took.
 
     >>> schedule = FlushSchedule(base_s=0.25, at_most_s=5.0)
     >>> schedule.flushed(now_s=10.0, took_s=0.05)
@@ -29,7 +29,7 @@ class FlushSchedule:
     """
 
     SHARE: Final = 20
-    """Under backlog a flush may take about one part in so many of the time."""
+    """Under backlog, flushes may take about 1/SHARE of the time."""
 
     def __init__(self, base_s: float, at_most_s: float) -> None:
         self._base_s, self._at_most_s = base_s, at_most_s
@@ -40,6 +40,6 @@ class FlushSchedule:
         self._flushed_s, self._took_s = now_s, took_s
 
     def due_s(self, caught_up: bool) -> float:
-        """When the next one is due."""
+        """When the next flush is due, by the clock of `now_s`."""
         wait_s = self._base_s if caught_up else max(self._base_s, self.SHARE * self._took_s)
         return self._flushed_s + min(wait_s, self._at_most_s)

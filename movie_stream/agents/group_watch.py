@@ -1,4 +1,4 @@
-"""Watches the consumer group: whether it takes the worker, gives it a share, and has none but workers in it."""
+"""Watches the consumer group: whether it accepts the worker, assigns it a share, and has only workers as members."""
 
 from __future__ import annotations
 
@@ -24,39 +24,40 @@ logger = logging.getLogger(__name__)
 LOOK_EVERY_S: Final = 5.0
 ANSWER_WITHIN_S: Final = 10.0
 HELD_BY_OTHERS_AT_MOST_S: Final = 8.0
-"""A worker that is to end at the end, and has nothing to do, waits so long for what a stranger in the group holds."""
+"""The longest that an idle worker which ends at the end of its topics waits for partitions held by a stranger."""
 STARVED_AFTER_S: Final = 60.0
-"""Where all members live, a rebalance is over by then: it is their rebalance timeout."""
+"""If all members are alive, a rebalance is over by then: it is their rebalance timeout."""
 STARVED_AT_MOST_S: Final = 180.0
-"""The longest that a worker waits for its share of the partitions if it is to end at the end."""
+"""The longest that a worker which ends at the end of its topics waits for its share of the partitions."""
 SAID_AGAIN_AFTER_S: Final = 300.0
+"""Seconds after which the warning about a missing share is repeated."""
 
 
 class GroupWatch:
-    """Looks at the group as the broker describes it."""
+    """Checks the group as the broker describes it."""
 
     def __init__(
         self, settings: Settings, admin: AIOKafkaAdminClient, group: FaustGroup, owners: Owners, patience_s: float
     ) -> None:
-        """`patience_s`: how long the worker waits for its share of the partitions."""
+        """Watches for one worker; `patience_s` is how long it waits for its share of the partitions."""
         self._settings, self._admin, self._group, self._owners = settings, admin, group, owners
         self._names, self._patience_s = Topics.of(settings), patience_s
         self._starved_after_s = STARVED_AFTER_S
-        """After how long a wait it is said that there is no share."""
+        """The wait after which the missing share is logged next."""
 
     async def look(self) -> None:
-        """Raises BrokerForbids or BrokerRefused when the group does not take us, WorkerFailed when no partitions come
+        """Raises BrokerForbids or BrokerRefused when the group refuses us, WorkerFailed when no partitions are assigned
         for longer than this worker waits for them.
         """
-        await self._look_at_refusal()
-        await self._look_at_share()
+        await self._check_refusal()
+        await self._check_share()
 
     async def look_for_strangers(self, *, ends: bool) -> None:
-        """Names once who is in the group without being a worker, for ever.
+        """Logs once which members of the group are not workers, for ever.
 
-        Raises WorkerFailed where such a one keeps a worker that `ends` at the end from it.
+        Raises WorkerFailed if such a member keeps a worker that `ends` at the end of its topics from reaching it.
         """
-        named: list[members.Member] = []
+        logged: list[members.Member] = []
         idle_s, before = monotonic(), done_by(self._owners)
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
@@ -64,23 +65,23 @@ class GroupWatch:
                 async with asyncio.timeout(ANSWER_WITHIN_S):
                     found = await self._strangers()
             except (BrokerRefused, BrokerUnreachable, TimeoutError):
-                continue  # the watch over the broker deals with that
-            if found and found != named:
+                continue  # BrokerWatch deals with that
+            if found and found != logged:
                 logger.warning("%s; %s", members.complaint(self._settings, found), members.REMEDY)
-            elif named and not found:
+            elif logged and not found:
                 logger.info("in the group %s there are only workers now", self._settings.kafka_group)
             now = done_by(self._owners)
             if not found or now != before:
                 idle_s, before = monotonic(), now
             elif ends and monotonic() - idle_s > HELD_BY_OTHERS_AT_MOST_S:
                 raise WorkerFailed(what=members.complaint(self._settings, found), remedy=members.REMEDY)
-            named = found
+            logged = found
 
     async def _strangers(self) -> list[members.Member]:
         return members.strangers(self._names, await members.members_of(self._settings, self._admin))
 
-    async def _look_at_refusal(self) -> None:
-        """Raises why the group does not take us, if it does not; whoever is no worker there may be the cause."""
+    async def _check_refusal(self) -> None:
+        """Raises the reason if the group refuses us; members that are not workers may be the cause."""
         refusal = self._group.refusal()
         if refusal is None:
             return
@@ -91,9 +92,9 @@ class GroupWatch:
         with client.explained(self._settings, joining):
             raise refusal
 
-    async def _look_at_share(self) -> None:
-        """Says now and then that this worker is given no share of the partitions, if the broker answers; raises
-        WorkerFailed at the end of its patience. More workers than partitions are no reason: their share is nothing.
+    async def _check_share(self) -> None:
+        """Warns now and then that this worker is assigned no share of the partitions, if the broker answers; raises
+        WorkerFailed after `patience_s`. More workers than partitions are no reason: they have an empty share.
         """
         waiting_s = self._group.waiting_s
         if waiting_s < STARVED_AFTER_S:
@@ -104,7 +105,7 @@ class GroupWatch:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 group = await describe_group(self._settings, self._admin)
         except (BrokerRefused, BrokerUnreachable, TimeoutError):
-            return  # the watch over the broker deals with that
+            return  # BrokerWatch deals with that
         what = f"it has been given no partitions for {waiting_s:.0f} s"
         cause = f"the group {self._settings.kafka_group}: {group}; likely, {group.why_nothing_is_shared_out}"
         if waiting_s >= self._patience_s:

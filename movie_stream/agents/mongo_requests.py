@@ -1,4 +1,4 @@
-"""Requests to MongoDB that are made until it answers, and how that goes."""
+"""Requests to MongoDB that are retried until it answers, and their durations, errors and retries."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ T = TypeVar("T")
 
 Operation = Literal["write", "store", "load", "progress"]
 OPERATIONS: Final[tuple[Operation, ...]] = ("write", "store", "load", "progress")
-"""Documents; figures of old windows that leave the memory; those that come back; and how far all is written."""
+"""Write documents; store evicted figures of old windows; load them back; and record the progress of publishing."""
 RETRY_AT_FIRST_S: Final = 0.25
 RETRY_AT_MOST_S: Final = 10.0
 
 
 class MongoRequests:
-    """All that one agent asks of MongoDB."""
+    """All requests of one agent to MongoDB."""
 
     def __init__(self) -> None:
         self._durations = {operation: Histogram(catalogue.MONGODB.buckets) for operation in OPERATIONS}
@@ -35,9 +35,9 @@ class MongoRequests:
         self._retries = Counter[str]()
 
     async def patiently(self, operation: Operation, ask: Callable[[], Awaitable[T]], held: Callable[[], bool]) -> T:
-        """Asks MongoDB, however long it is away, as long as `held` says that it is for us to ask.
+        """Retries `ask` however long MongoDB is away, while `held` returns that the partition is still ours.
 
-        Raises Overtaken once it is not, and what `ask` raises besides MongoAway.
+        Raises Overtaken once it is not, and any error of `ask` besides MongoAway.
         """
         retry_s = RETRY_AT_FIRST_S
         while True:
@@ -60,7 +60,7 @@ class MongoRequests:
             self._retries[operation] += 1
 
     def tell(self, values: Values) -> None:
-        """Adds all of it to what is told; what has not happened yet as 0, so that the first time shows as a rise."""
+        """Adds the metrics of this agent; those without a value yet as 0, so that the first event shows as a rise."""
         for operation in OPERATIONS:
             values.set(catalogue.MONGODB, self._durations[operation], operation)
             values.set(catalogue.RETRIES, self._retries[operation], operation)

@@ -1,4 +1,4 @@
-"""Owning partitions: tables restored when these are assigned, flushed while they are held, dropped when they go."""
+"""Ownership of partitions: tables are restored on assignment, flushed while held, and dropped on revocation."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ from movie_stream.tables.table import Overtaken, S, Table
 logger = logging.getLogger(__name__)
 
 LEAVE_WITHIN_S: Final = 2.5
-"""The longest that the flush of partitions that go may take; after it their state is dropped, which is safe."""
+"""The longest that the flush of revoked partitions may take; after it their state is dropped, which is safe."""
 
 LEFT_AT_ONCE: Final = 2
-"""Each of the partitions that go holds in memory what it writes."""
+"""Revoked partitions that are flushed side by side: each holds its output in memory."""
 
 STALLED_AFTER_S: Final = 60.0
 """A partition with records to read that has not moved for this long ends the process."""
 
 UNSAVED_AFTER_S: Final = 60.0
-"""A partition that has moved has a checkpoint by then; one that has none is worth a word."""
+"""A partition that has moved has a checkpoint by then; one that has none is logged."""
 
 LOOK_EVERY_S: Final = 0.1
-"""The longest that a flush which has become due is not seen."""
+"""The longest that a flush which has become due goes unnoticed."""
 
 
 @dataclass
 class Owned(Generic[S]):
-    """A partition in our hands."""
+    """A partition that this worker owns."""
 
     table: Table[S]
     lock: asyncio.Lock
@@ -54,20 +54,20 @@ class Owned(Generic[S]):
     moved_at_s: float
     """When the position moved last, by the monotonic clock."""
     saved_at_s: float = field(default_factory=monotonic)
-    """When a checkpoint counted last, or there was nothing to save, by the monotonic clock."""
+    """When a checkpoint last counted, or there was nothing to save, by the monotonic clock."""
     waits_for: str = ""
-    """What its flush waits for, in words."""
+    """The condition that its flush waits for, as a clause of a log line."""
     flushed: int = -1
     """The position when the last flush began."""
     leaving: bool = False
-    """Whether its last flush is under way, after which nothing more may be applied."""
+    """Whether its last flush has begun; from then on no records may be applied."""
 
 
 class Owner(ABC, Generic[S]):
-    """The partitions of one topic that this worker owns. `finished` is what may be committed of each."""
+    """The partitions of one topic that this worker owns. `finished` maps each to the offset that may be committed."""
 
     flushes_at_once: ClassVar[int] = 1
-    """Each holds in memory what it writes."""
+    """Flushes that run side by side: each holds its output in memory."""
 
     def __init__(self, context: Context, topic: str) -> None:
         self._context, self._broker, self._group = context, context.broker, context.group
@@ -84,43 +84,43 @@ class Owner(ABC, Generic[S]):
         self.timings = Timings(context.topics.agent_of(topic))
 
     async def __call__(self, chunks: AsyncIterable[Chunk]) -> None:
-        """The agent: applies chunks as they come."""
+        """Runs the agent: applies chunks as they arrive."""
         async for chunk in chunks:
             self.apply(chunk)
-            await asyncio.sleep(0)  # lets the flushes and the fetcher have their turn
+            await asyncio.sleep(0)  # yields to the flushes and the fetcher
 
     def done(self) -> Tally:
-        """What this agent has to say of what a worker has done."""
+        """The counts of what this agent has done."""
         return Tally()
 
     @property
     def delay_ms(self) -> float | None:
-        """The median of how long views took into MongoDB of late, in milliseconds, where this agent knows it."""
+        """The recent median delay of views into MongoDB, in milliseconds; None if this agent does not measure it."""
         return None
 
     def rows(self, state: S) -> int | None:
-        """How many rows a state holds, where it has any."""
+        """The number of rows of a state; None if it has no rows."""
         return None
 
     def lag(self, partition: int, state: S) -> int | None:
-        """Records that can be read and are not applied, as the last fetch told it."""
+        """Records up to the last stable offset that are not applied, as of the last fetch; None before the first."""
         end = self._group.end(self.topic, partition)
         return None if end is None else max(end - state.position, 0)
 
     def tell(self, values: Values) -> None:
-        """Adds to what is told to Prometheus; whoever extends it adds what it counts."""
+        """Adds the metrics that are exported to Prometheus; subclasses add their own."""
         self.timings.tell(values)
         for partition, owned in self.owned.items():
-            state, place = owned.table.state, (self.topic, str(partition))
-            values.set(catalogue.POSITION, state.position, *place)
-            values.set(catalogue.BYTES, owned.table.stored_bytes, *place)
-            values.set(catalogue.PAUSED, partition in self.paused, *place)
+            state, labels = owned.table.state, (self.topic, str(partition))
+            values.set(catalogue.POSITION, state.position, *labels)
+            values.set(catalogue.BYTES, owned.table.stored_bytes, *labels)
+            values.set(catalogue.PAUSED, partition in self.paused, *labels)
             if (lag := self.lag(partition, state)) is not None:
-                values.set(catalogue.LAG, lag, *place)
+                values.set(catalogue.LAG, lag, *labels)
             if state.watermark_ms is not None:
-                values.set(catalogue.WATERMARK, state.watermark_ms / 1_000, *place)
+                values.set(catalogue.WATERMARK, state.watermark_ms / 1_000, *labels)
             if (rows := self.rows(state)) is not None:
-                values.set(catalogue.ROWS, rows, *place)
+                values.set(catalogue.ROWS, rows, *labels)
 
     @abstractmethod
     def new_state(self, partition: int) -> S:
@@ -128,7 +128,7 @@ class Owner(ABC, Generic[S]):
 
     @abstractmethod
     async def flush(self, partition: int, owned: Owned[S], checkpoint: bool) -> None:
-        """Writes what changed, by the order of a flush."""
+        """Writes the changes since the last flush, with a checkpoint if `checkpoint` is set."""
 
     @abstractmethod
     def receive(self, owned: Owned[S], chunk: Chunk) -> None:
@@ -136,9 +136,9 @@ class Owner(ABC, Generic[S]):
 
     @abstractmethod
     def missed(self, partition: int, position: int, oldest: int) -> None:
-        """Says that records were deleted before they were applied; raises if the state is of no use without them.
+        """Logs that records were deleted before they were applied; raises if the state is useless without them.
 
-        `position` is 0 where nothing was ever saved: the log may have begun later when this run did.
+        `position` is 0 if nothing was ever saved: the log may have begun later than 0 when this run began.
         """
 
     def idle(self, owned: Owned[S]) -> bool:
@@ -146,7 +146,7 @@ class Owner(ABC, Generic[S]):
         return owned.table.state.position == owned.checkpointed
 
     async def restore(self, partition: int) -> Table[S]:
-        """The table of a partition that was assigned, as its changelog has it."""
+        """The table of an assigned partition, restored from its changelog."""
         log, claim = KafkaLog(self._broker, self.changelog, partition), self._context.claim
         table = Table(self.new_state(partition), log, self._context.run, None if claim is None else claim.claim)
         try:
@@ -159,7 +159,9 @@ class Owner(ABC, Generic[S]):
         return table
 
     def take(self, partition: int, table: Table[S], oldest: int, end: int) -> int:
-        """Owns a restored partition; where to go on. `oldest` is from before the restore, `end` from after it."""
+        """Takes ownership of a restored partition; returns the offset to resume at. `oldest` is from before the
+        restore, `end` from after it.
+        """
         state = table.state
         checkpointed = state.position
         if state.position > end:
@@ -202,7 +204,7 @@ class Owner(ABC, Generic[S]):
                         await self._flush(partition, owned)
 
     def urgent(self, partition: int) -> bool:
-        """Whether so much waits for a flush that it is due whatever the schedule."""
+        """Whether a flush is due regardless of the schedule, since too much waits for it."""
         return False
 
     def _due_s(self, partition: int, owned: Owned[S]) -> float:
@@ -217,18 +219,18 @@ class Owner(ABC, Generic[S]):
     async def _flush(self, partition: int, owned: Owned[S], leaving: bool = False) -> None:
         began, position = monotonic(), owned.table.state.position
         due = began >= owned.checkpoint.due_s(self._caught_up(partition, owned))
-        checkpoint = leaving or due or owned.flushed == position  # nothing comes at the moment
+        checkpoint = leaving or due or owned.flushed == position  # the last: no records are arriving
         try:
             with self.timings.taking(catalogue.FLUSH):
                 await self.flush(partition, owned, checkpoint)
         except Overtaken as error:
             if self.holds(partition, owned):
-                self._drop(partition, owned)  # whoever waits for the lock may not flush it again
+                self._drop(partition, owned)  # waiters for the lock may not flush it again
                 raise WorkerFailed(
                     what=f"another worker has taken over {self.topic}, partition {partition}", cause=error
                 ) from error
         except BaseException:
-            # Part of it may not have been acknowledged, and the state does not know which: it is of no use any more.
+            # Part of it may not have been acknowledged, and the state does not know which: it can no longer be used.
             self._drop(partition, owned)
             raise
         now = monotonic()
@@ -239,11 +241,11 @@ class Owner(ABC, Generic[S]):
             owned.checkpoint.flushed(now, now - began)
 
     def holds(self, partition: int, owned: Owned[S]) -> bool:
-        """Whether the partition is still ours, by this very assignment."""
+        """Whether the partition is still ours, under the same assignment."""
         return self.owned.get(partition) is owned
 
     def _finish(self, partition: int, owned: Owned[S], position: int) -> None:
-        """A checkpoint counts: here a flush's last step begins, of which group.py tells the rest."""
+        """Notes that a checkpoint counts, and starts a flush's last step: the commit, described in group.py."""
         owned.checkpointed, owned.saved_at_s = position, monotonic()
         if self.holds(partition, owned):
             self.finished[partition] = position
@@ -256,21 +258,21 @@ class Owner(ABC, Generic[S]):
             self.paused.discard(partition)
 
     def drop_all(self) -> None:
-        """Forgets what an assignment that was cut short has left."""
+        """Drops the partitions left over from an assignment that was cut short."""
         for partition, owned in list(self.owned.items()):
             self._drop(partition, owned)
 
     async def leave(self, partitions: Iterable[int]) -> None:
-        """Flushes partitions that go, LEFT_AT_ONCE side by side and for a bounded time, and drops their state."""
-        going = [(p, self.owned[p]) for p in partitions if p in self.owned]
-        for _, owned in going:
+        """Flushes revoked partitions, LEFT_AT_ONCE side by side and for a bounded time, and drops their state."""
+        revoked = [(p, self.owned[p]) for p in partitions if p in self.owned]
+        for _, owned in revoked:
             owned.leaving = True
         try:
             async with asyncio.timeout(LEAVE_WITHIN_S):
-                await asyncio.gather(*(self._flush_last(partition, owned) for partition, owned in going))
+                await asyncio.gather(*(self._flush_last(partition, owned) for partition, owned in revoked))
         except TimeoutError:
-            logger.warning("%s: leaves without a last checkpoint; the next owner does the rest again", self.topic)
-        for partition, owned in going:
+            logger.warning("%s: leaves without a last checkpoint; the next owner repeats the rest", self.topic)
+        for partition, owned in revoked:
             self._drop(partition, owned)
 
     async def _flush_last(self, partition: int, owned: Owned[S]) -> None:
@@ -280,7 +282,7 @@ class Owner(ABC, Generic[S]):
                 await self._flush(partition, owned, leaving=True)
 
     def stalled(self) -> int | None:
-        """A partition that has records to read but has not moved for too long; None is as it should be."""
+        """A partition that has records to read but has not moved for too long; None if there is none."""
         for partition, owned in self.owned.items():
             if partition in self.paused or self._caught_up(partition, owned):
                 owned.moved_at_s = monotonic()
@@ -289,8 +291,8 @@ class Owner(ABC, Generic[S]):
         return None
 
     def unsaved(self) -> tuple[int, float, str] | None:
-        """A partition that has moved and has had no checkpoint for too long, for how many seconds, and what its flush
-        waits for; None is as it should be.
+        """A partition that has moved but has had no checkpoint for too long, for how many seconds, and the
+        condition that its flush waits for; None if there is none.
         """
         for partition, owned in self.owned.items():
             if self.idle(owned):
@@ -301,9 +303,9 @@ class Owner(ABC, Generic[S]):
 
 
 Owners = dict[str, Owner[Any]]
-"""Those of one worker, by the topic whose partitions each owns."""
+"""The owners of one worker, by the topic whose partitions each owns."""
 
 
 def done_by(owners: Owners) -> Tally:
-    """What all of them have done."""
+    """The sum of what all owners have done."""
     return sum((owner.done() for owner in owners.values()), Tally())

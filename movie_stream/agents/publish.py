@@ -31,14 +31,14 @@ OTHER_RUN: Final = (
     "(KAFKA_GROUP, KAFKA_PARTIALS_TOPIC) and count afresh with: movie-stream rebuild"
 )
 CLAIM_EVERY: Final = 500
-"""Records of `movie-partials` after which the claim on it is renewed, so that what stands before it may be deleted."""
+"""Records of `movie-partials` after which its claim is renewed, so that the records before it may be deleted."""
 DOCUMENTS_AT_ONCE: Final = 500
 ROWS_IN_MEMORY: Final = 60_000
-"""Rows of partials of a partition, but for those of all time, which never go, beyond which old windows are moved into
-MongoDB; with a sketch one has 2 kB or so.
+"""Rows of partials of a partition above which old windows are evicted to MongoDB. The rows of all time, which are never
+evicted, are not included. A row with a sketch has 2 kB or so.
 """
 DIRTY_AT_MOST: Final = 100_000
-"""Documents waiting for MongoDB beyond which a partition is not read on."""
+"""Documents waiting for MongoDB above which a partition is paused."""
 
 
 class Publish(Owner[Merger]):
@@ -53,17 +53,17 @@ class Publish(Owner[Merger]):
         self._sink, self._store = context.sink, context.store
         self._run_number = context.run_number
         self._claimed_at = None if context.claim is None else context.claim.offset
-        """Where the claim on `movie-partials` stands, as far as is known; an older place only has more kept."""
+        """The known offset of the claim on `movie-partials`; with an older one, only more records are kept."""
         self.written = 0
-        """Documents inserted or replaced, since the start of the process."""
+        """Documents inserted or replaced since the start of the process."""
         self.parked = 0
-        """Documents that a validator refused, since the start of the process."""
+        """Documents that a validator refused since the start of the process."""
         self.incomparable = 0
-        """Documents that were left as they are, since the start of the process: neither theirs nor ours was newer."""
+        """Documents left as they are since the start of the process: neither the stored nor our revision was newer."""
         self.evictions = 0
-        """Keys of old windows that were moved into MongoDB, since the start of the process."""
+        """Keys of old windows evicted to MongoDB since the start of the process."""
         self._marks: dict[int, int] = {}
-        """Up to where MongoDB says that partitions are published, as far as is known."""
+        """The offset up to which MongoDB records each partition as published, as far as is known."""
         self.delays, self._mongodb = Delays(), MongoRequests()
 
     def done(self) -> Tally:
@@ -109,7 +109,7 @@ class Publish(Owner[Merger]):
 
     def missed(self, partition: int, position: int, oldest: int) -> None:
         if not position:
-            return  # an earlier run has published what it deleted
+            return  # an earlier run published these records before it deleted them
         raise WorkerFailed(
             what=f"the records of {self.topic}, partition {partition}, from {position} to before {oldest} were deleted "
             "before they were published",
@@ -117,13 +117,13 @@ class Publish(Owner[Merger]):
         )
 
     async def flush(self, partition: int, owned: Owned[Merger], checkpoint: bool) -> None:
-        """The order of a flush, from one instant's copy:
+        """Flushes a copy of the state as of one point in time, in this order:
 
-        1. the documents, acknowledged by a majority and on disk; and where there are rules for alerts, what of it has
-           to be evaluated again, and up to when all is published; for a checkpoint, the mark that says so
+        1. the documents, acknowledged by a majority and on disk; with rules for alerts, the windows to evaluate again
+           and the time up to which all is published; for a checkpoint, the mark with its position
         2. the checkpoint's entries, acknowledged
         3. its cursor, acknowledged, and it counts
-        4. the group's commit, see group.py; and what is below the cursor is deleted from `movie-partials`
+        4. the group's commit, see group.py; and the records below the cursor are deleted from `movie-partials`
         """
         table, state = owned.table, owned.table.state
 
@@ -138,8 +138,8 @@ class Publish(Owner[Merger]):
         await self._write(state, set(state.dirty), held, windows)  # 1
         self.delays.written(came, happened)
         if (completeness := self._context.completeness) is not None:
-            told = partial(completeness.published, partition, watermarks, windows)
-            await self._mongodb.patiently("progress", told, held)
+            publish = partial(completeness.published, partition, watermarks, windows)
+            await self._mongodb.patiently("progress", publish, held)
         if partition in self.paused:
             self.paused.remove(partition)
             self._group.pause(self.topic, partition, False)
@@ -149,14 +149,14 @@ class Publish(Owner[Merger]):
             with self.timings.taking(catalogue.CHECKPOINT):
                 await table.checkpoint(frozen, marked=True)  # 2, 3
             self._finish(partition, owned, frozen.position)  # 4
-            await self._broker.delete_before(self.topic, partition, await self._needless(partition, frozen.position))
+            await self._broker.delete_before(self.topic, partition, await self._deletable(partition, frozen.position))
             await self._evict(state, held)
 
     async def _mark(self, partition: int, position: int, held: Callable[[], bool]) -> None:
-        """Says in MongoDB that all below a position is published. Raises WorkerFailed where what it said is gone."""
+        """Records in MongoDB that all below a position is published. Raises WorkerFailed if the last mark is gone."""
         known = self._marks.get(partition)
-        told = partial(self._store.mark, partition, self._run_number, known, position)
-        if not await self._mongodb.patiently("progress", told, held):
+        mark = partial(self._store.mark, partition, self._run_number, known, position)
+        if not await self._mongodb.patiently("progress", mark, held):
             raise WorkerFailed(
                 what="another run has begun"
                 if known is None
@@ -173,8 +173,8 @@ class Publish(Owner[Merger]):
             self._marks[partition] = table.marked
         return table
 
-    async def _needless(self, partition: int, position: int) -> int:
-        """Up to which offset nobody needs the records: below the position, and below the claim."""
+    async def _deletable(self, partition: int, position: int) -> int:
+        """The offset before which no records are needed: that of the position, or of the claim if it is lower."""
         claim = self._context.claim
         if partition != PARTITION or claim is None:
             return position
@@ -183,20 +183,20 @@ class Publish(Owner[Merger]):
         return min(position, self._claimed_at)
 
     def idle(self, owned: Owned[Merger]) -> bool:
-        return super().idle(owned) and not owned.table.state.dirty and not self._is_untold(owned)
+        return super().idle(owned) and not owned.table.state.dirty and not self._is_unreported(owned)
 
-    def _is_untold(self, owned: Owned[Merger]) -> bool:
-        """Whether rules for alerts do not know yet how far the partition is."""
+    def _is_unreported(self, owned: Owned[Merger]) -> bool:
+        """Whether the partition's progress is not yet recorded for the rules for alerts."""
         completeness = self._context.completeness
         if completeness is None:
             return False
-        partition = next((partition for partition, of in self.owned.items() if of is owned), None)
+        partition = next((partition for partition, each in self.owned.items() if each is owned), None)
         return partition is not None and completeness.untold(partition, owned.table.state.watermarks)
 
     async def _write(
         self, state: Merger, due: set[DocumentKey], held: Callable[[], bool], windows: set[WindowKey]
     ) -> None:
-        """Writes the documents of all keys in `due` as they are by now; adds to `windows` what rules look at."""
+        """Writes the present documents of all keys in `due`; adds to `windows` those that rules for alerts use."""
         completeness = self._context.completeness
         while due:
             await self._fetch(state, held)
@@ -208,16 +208,19 @@ class Publish(Owner[Merger]):
             try:
                 report = await self._mongodb.patiently("write", partial(self._sink.write, guarded), held)
                 self.written += report.changed
-                self._say(report)
+                self._check(report)
                 if completeness is not None:
                     keys = (document.key for document in documents)
-                    windows.update((of.collection, of.start_ms) for of in keys if completeness.concerns(of.collection))
-            except BaseException:  # also when it is cancelled: what was not written is still to be written
+                    windows.update(
+                        (key.collection, key.start_ms) for key in keys if completeness.concerns(key.collection)
+                    )
+            except BaseException:  # also on cancellation: documents that were not written stay due
                 state.mark_dirty(document.key for document in documents)
                 raise
             due.difference_update(document.key for document in documents)
 
-    def _say(self, report: WriteReport) -> None:
+    def _check(self, report: WriteReport) -> None:
+        """Logs and counts documents that were not written. Raises WorkerFailed if a later run has begun."""
         for outranked in report.outranked:
             raise WorkerFailed(
                 what=f"run {outranked.run} has begun; this worker belongs to run {self._run_number}",
@@ -234,37 +237,37 @@ class Publish(Owner[Merger]):
             )
 
     async def _fetch(self, state: Merger, held: Callable[[], bool]) -> None:
-        """Brings back what was moved into MongoDB of keys that change again."""
+        """Loads back the evicted partial results of keys that change again."""
         while state.unfetched:
-            asked = list(state.unfetched)[:DOCUMENTS_AT_ONCE]
-            await self._mongodb.patiently("load", partial(self._load, state, asked), held)
-            state.fetched((), asked)
+            keys = list(state.unfetched)[:DOCUMENTS_AT_ONCE]
+            await self._mongodb.patiently("load", partial(self._load, state, keys), held)
+            state.fetched((), keys)
 
     async def _load(self, state: Merger, keys: Sequence[DocumentKey]) -> None:
-        """Merges what the store has, payload by payload: all of them at once may be large."""
+        """Merges the stored payloads one by one: all of them together may be large."""
         ids = [store_key.id for key in keys for store_key in state.store_keys(key)]
         async for _, payload in self._store.load(ids, self._run_number):
             state.fetched((payload,), ())
 
     async def _evict(self, state: Merger, held: Callable[[], bool]) -> None:
-        """Moves keys of old windows into MongoDB when there are too many. What cannot go now is passed over."""
+        """Evicts keys of old windows to MongoDB when there are too many; skips those that cannot be evicted now."""
         tried: set[WindowKey] = set()
         while windows := state.evictable(self._context.rules.allowed_lateness_ms, ROWS_IN_MEMORY, tried):
             tried.update(windows)
             stored: dict[StoreKey, Rev] = {}
-            for some in state.packed(windows):
-                stored |= await self._store_some(state, some, held)
+            for batch in state.packed(windows):
+                stored |= await self._store_batch(state, batch, held)
             state.evict(stored)
             self.evictions += len(stored)
 
-    async def _store_some(
-        self, state: Merger, some: Sequence[Evicted], held: Callable[[], bool]
+    async def _store_batch(
+        self, state: Merger, batch: Sequence[Evicted], held: Callable[[], bool]
     ) -> dict[StoreKey, Rev]:
-        """Stores what is packed; what of it is in the store then. Keys that MongoDB does not take are told of once."""
-        store_keys = {evicted.store_key.id: evicted.store_key for evicted in some}
-        rows = [(evicted.store_key.id, evicted.rev, self._run_number, evicted.payload) for evicted in some]
+        """Stores a batch; returns the revisions that are stored. Keys that MongoDB refuses are logged once."""
+        store_keys = {evicted.store_key.id: evicted.store_key for evicted in batch}
+        rows = [(evicted.store_key.id, evicted.rev, self._run_number, evicted.payload) for evicted in batch]
         report = await self._mongodb.patiently("store", partial(self._store.save, rows), held)
-        self._say(WriteReport(outranked=report.outranked, incomparable=report.incomparable))
+        self._check(WriteReport(outranked=report.outranked, incomparable=report.incomparable))
         for parked in report.parked:
             if (key := store_keys[parked.id].key) not in state.staying:
                 state.staying.add(key)
@@ -273,4 +276,4 @@ class Publish(Owner[Merger]):
                     *(parked.collection, key.text, parked.reason),
                 )
         not_stored = {alarm.id for alarm in report.incomparable} | {parked.id for parked in report.parked}
-        return {evicted.store_key: evicted.rev for evicted in some if evicted.store_key.id not in not_stored}
+        return {evicted.store_key: evicted.rev for evicted in batch if evicted.store_key.id not in not_stored}

@@ -1,4 +1,4 @@
-"""What a worker tells of itself: to MongoDB every few seconds, to the log, and to who asks for metrics."""
+"""A worker's reports on itself: heartbeats to MongoDB every few seconds, lines in the log, and metrics."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REPORT_EVERY_S: Final = 5.0
 
 
 class Reporter:
-    """Asks the owners for what they have counted anyway."""
+    """Reports the counts that the owners keep."""
 
     def __init__(self, db: Database, group_name: str, run_number: int, owners: Owners, rules: str) -> None:
         self._group_name, self._run_number, self._owners = group_name, run_number, owners
@@ -30,10 +30,10 @@ class Reporter:
         self.rebalances = 0
         """How often the worker was given its share of the partitions, since the start of the process."""
         self._state: workers.WorkerState = "starting"
-        self._heartbeat = workers.Heartbeat(db, self._standing)
+        self._heartbeat = workers.Heartbeat(db, self._heartbeat_body)
 
     def turned(self, state: workers.WorkerState) -> None:
-        """The worker is in another state now; one that stops stays so."""
+        """Notes the worker's new state; "stopping" is final."""
         if self._state != "stopping":
             self._state = state
             self._heartbeat.beat_now()
@@ -45,19 +45,19 @@ class Reporter:
 
     @property
     def mongodb_silence_s(self) -> float:
-        """Seconds since MongoDB took a heartbeat; for ever before the first."""
+        """Seconds since MongoDB acknowledged a heartbeat; infinite before the first."""
         return self._heartbeat.silence_s
 
     async def beat(self) -> None:
-        """Tells MongoDB where the worker stands, for ever."""
+        """Writes heartbeats with the worker's state to MongoDB, for ever."""
         await self._heartbeat.beat_for_ever()
 
     async def end(self) -> None:
-        """Tells MongoDB that the worker ends."""
+        """Records in MongoDB that the worker ends."""
         await self._heartbeat.end()
 
     async def report(self) -> None:
-        """Says every few seconds how it goes, while there is something to do."""
+        """Logs the progress every few seconds, while there is something to do."""
         before, before_s, refused_before = done_by(self._owners), monotonic(), Counter[str]()
         while True:
             await asyncio.sleep(REPORT_EVERY_S)
@@ -65,12 +65,12 @@ class Reporter:
             refused = now.refused_by_reason
             if now != before:
                 logger.info("%s", now.since(before, now_s - before_s))
-            if fresh := refused - refused_before:
-                logger.warning("refused, see movie-stream dead-letters list: %s", summed(fresh))
+            if new := refused - refused_before:
+                logger.warning("refused, see movie-stream dead-letters list: %s", summed(new))
             before, before_s, refused_before = now, now_s, refused
 
     def values(self) -> Values:
-        """What Prometheus is told: what has been done, and where each partition stands."""
+        """The metrics exported to Prometheus: what has been done, and the state of each partition."""
         values = Values()
         for owner in self._owners.values():
             owner.tell(values)
@@ -91,7 +91,7 @@ class Reporter:
             for partition, owned in owner.owned.items()
         )
 
-    def _standing(self) -> workers.Standing:
+    def _heartbeat_body(self) -> workers.Standing:
         done = done_by(self._owners)
         flushed = [owner.flushed_at for owner in self._owners.values() if owner.flushed_at is not None]
         return workers.Standing(

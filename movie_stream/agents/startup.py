@@ -1,4 +1,4 @@
-"""A worker's start: connects, checks all that may be in its way, finds its run, and claims the topics."""
+"""The start of a worker: connects, checks the preconditions, finds its run, and claims the topics."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ from movie_stream.runs.set_back import insist_on_newest_run, insist_on_one_time
 from movie_stream.settings import Settings
 
 BATCH_BYTES: Final = 1 << 20
-"""Of what is written at a time to a partition, where its topic takes so much."""
+"""The largest batch that is sent to a partition, if the topic's limit allows it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """What a worker has once it is started."""
+    """The connections, run and context of a started worker."""
 
     admin: Admin
     db: Database
     run: runs.Run
     context: Context
     rules: RuleFile | None = None
-    """For alerts."""
+    """The rules for alerts; None without an ALERTS_FILE."""
 
 
 async def connect(
@@ -58,11 +58,11 @@ async def connect(
 ) -> Connections:
     """Connects for as long as the stack is open:
 
-    1. to the broker, whose topics have to be as they must, and which has to allow what we need
-    2. to MongoDB, and finds the run that counts, if no other deployment uses what is ours
+    1. to the broker, and checks the topics and our permissions
+    2. to MongoDB, checks that no other deployment uses our topics or database, and finds the run
     3. for writing, and claims the topics for the run
 
-    Raises what the settings, the broker or MongoDB make impossible.
+    Raises an error of movie_stream/errors.py if the settings, the broker or MongoDB do not allow it.
     """
     names = Topics.of(settings)
     rules = None if settings.alerts_file is None else rule_file.load(settings)
@@ -99,13 +99,13 @@ async def connect(
 
 
 def owners_of(context: Context) -> Owners:
-    """An owner for each agent that is declared."""
+    """An owner for each declared agent, by its source topic."""
     sources = {agent: context.topics.agents[agent.name].source for agent in agents.AGENTS}
     return {topic: resolve_name(agent.owner)(context, topic) for agent, topic in sources.items()}
 
 
 async def _check_permissions(settings: Settings, admin: AIOKafkaAdminClient, names: Topics) -> None:
-    """Raises BrokerForbids: Faust would go on without what it may not read, and say nothing."""
+    """Raises BrokerForbids: Faust would silently continue without the topics that it may not read."""
     with client.explained(settings, "asking what is allowed"):
         lacking = await permissions.lacking(admin, names.needs)
         lacking += await permissions.lacking_on_group(admin, settings.kafka_group)
@@ -114,11 +114,11 @@ async def _check_permissions(settings: Settings, admin: AIOKafkaAdminClient, nam
 
 
 async def _check_claims(settings: Settings, db: Database, names: Topics) -> Mapping[str, Standing]:
-    """The claims of ours that stand, by topic.
+    """Our claims by topic, before a run is begun.
 
-    Raises TopicsShared or DatabaseShared where another deployment uses what is ours, and DatabaseSetBack where they are
-    of a later run than MongoDB has; before a run is begun. Whether the topic of the views is one of views, its records
-    say when they are counted.
+    Raises TopicsShared or DatabaseShared if another deployment uses our topics or database, and DatabaseSetBack if the
+    claims are of a later run than MongoDB has. Whether the topic of the views holds views is checked when its records
+    are counted.
     """
     await workers.insist_on_no_other_group(db, settings.kafka_group)
     ours = await runs.claim_of(db, settings.kafka_group)
@@ -131,7 +131,7 @@ async def _check_claims(settings: Settings, db: Database, names: Topics) -> Mapp
 async def _broker_for_writing(
     settings: Settings, stack: AsyncExitStack, admin: AIOKafkaAdminClient, names: Topics, topology: Topology
 ) -> Broker:
-    """Connections that send no batch that is larger than its topic takes. Raises BrokerRefused."""
+    """A Broker that sends no batch above its topic's limit. Raises BrokerRefused."""
     with client.explained(settings, "asking how large records may be"):
         limits = await configs.limits(admin, names.written)
     topics.insist_on_limits(names, limits)
@@ -146,9 +146,9 @@ async def _broker_for_writing(
     return broker
 
 
-async def _claim(settings: Settings, db: Database, producer: AIOKafkaProducer, there: Standing | None) -> Standing:
-    """Says whose the topics are, where that is not said yet of this run; where it stands in `movie-partials`."""
+async def _claim(settings: Settings, db: Database, producer: AIOKafkaProducer, found: Standing | None) -> Standing:
+    """Claims the topics unless they are claimed for this run; returns the claim and its offset in `movie-partials`."""
     ours = await runs.claim_of(db, settings.kafka_group)
-    if there is None or there.claim.run != ours.run:
-        there = (await claims.claim(settings, producer, ours))[settings.kafka_partials_topic]
-    return Standing(ours, there.offset)
+    if found is None or found.claim.run != ours.run:
+        found = (await claims.claim(settings, producer, ours))[settings.kafka_partials_topic]
+    return Standing(ours, found.offset)

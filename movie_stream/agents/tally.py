@@ -1,4 +1,4 @@
-"""What a worker has done, in numbers and in a line of its log."""
+"""Counts of what a worker has done, and their line in its log."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What one agent, or all agents of a worker, have done since it was started."""
+    """Counts of one agent, or of all agents of a worker, since it was started."""
 
     events: int = 0
-    """Records of `movie-events`, whatever became of them."""
+    """Records read of `movie-events`, refused or not."""
     refused: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """How many of these, by kind ("bad", "late") and kind of the reason, of which there are a few dozen."""
+    """Refused records, by kind ("bad", "late") and kind of the reason, of which there are a few dozen."""
     copies: Counter[str] = field(default_factory=Counter)
-    """Copies of refused records: those that count ("counted"), and those of which one counts already ("again")."""
+    """Copies of refused records: those that count ("counted"), and those whose original counts already ("again")."""
     documents: int = 0
     """Documents inserted or replaced."""
     parked: int = 0
@@ -31,7 +31,7 @@ class Tally:
         )
 
     def since(self, before: Tally, seconds: float) -> str:
-        """In a line what it is now, and at which speed it came from `before`.
+        """One line with the counts, and the rates since `before`, `seconds` ago.
 
         >>> now = Tally(1_250_000, Counter({("bad", "no JSON"): 3, ("late", "late"): 1}), documents=2_100)
         >>> now.since(Tally(1_000_000, documents=2_000), seconds=5)
@@ -45,12 +45,12 @@ class Tally:
 
     @property
     def counted(self) -> int:
-        """Views that count: records that were neither refused nor copies of what counts already."""
+        """Views that count: records that were neither refused nor copies of views that are counted already."""
         return self.events - self.refused.total() - self.copies["again"]
 
     @property
     def refused_by_reason(self) -> Counter[str]:
-        """How many records were refused, by kind of the reason."""
+        """The number of refused records, by kind of the reason."""
         by_reason = Counter[str]()
         for (_, reason), count in self.refused.items():
             by_reason[reason] += count

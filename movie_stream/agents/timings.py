@@ -1,4 +1,4 @@
-"""How long what an agent does again and again has taken."""
+"""The durations of an agent's recurring operations."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ from movie_stream.metrics.values import Histogram, Values
 
 
 class Timings:
-    """Histograms of one agent, by metric; `labels` tell them apart from those of others."""
+    """Histograms of one agent, by metric; `labels` distinguish them from those of other agents."""
 
     def __init__(self, *labels: str) -> None:
         self._labels = labels
-        self._of = {of: Histogram(of.buckets) for of in (catalogue.FLUSH, catalogue.CHECKPOINT, catalogue.RESTORE)}
+        self._histograms = {
+            metric: Histogram(metric.buckets) for metric in (catalogue.FLUSH, catalogue.CHECKPOINT, catalogue.RESTORE)
+        }
 
     @contextmanager
     def taking(self, metric: Metric) -> Iterator[None]:
-        """Notes how long the block takes; nothing where it fails."""
+        """Records how long the block takes, unless it fails."""
         began = monotonic()
         yield
-        self._of[metric].observe(monotonic() - began)
+        self._histograms[metric].observe(monotonic() - began)
 
     def tell(self, values: Values) -> None:
-        """Adds all of it to what is told."""
-        for metric, histogram in self._of.items():
+        """Adds the histograms to the exported metrics."""
+        for metric, histogram in self._histograms.items():
             values.set(metric, histogram, *self._labels)

@@ -1,7 +1,6 @@
-"""One worker: restores the partitions that it is given, releases those that go, and knows up to where all is finished.
+"""One worker: restores assigned partitions, releases revoked ones, and knows the offsets up to which all is finished.
 
-What else a worker does has a file of its own: startup.py, broker_watch.py, group_watch.py, partition_watch.py and
-reporter.py.
+A worker's other duties are in startup.py, broker_watch.py, group_watch.py, partition_watch.py and reporter.py.
 """
 
 from __future__ import annotations
@@ -43,17 +42,17 @@ from movie_stream.tables.table import Table
 logger = logging.getLogger(__name__)
 
 APPLIED_WITHIN_S: Final = 10.0
-"""The longest that records which were fetched before one that cannot be read wait for their turn."""
+"""The longest wait for the records that were fetched before an unreadable one to be applied."""
 ALL_KNOWN_WITHIN_S: Final = 10.0
 ASK_AGAIN_S: Final = 0.5
 MARKS_WITHIN_S: Final = 3.0
-"""The longest that a rebalance waits for what MongoDB says is published."""
+"""The longest that a rebalance waits for the marks in MongoDB."""
 BROKER_SILENT_AFTER_S: Final = 30.0
-"""The watch asks the broker every few seconds, and waits some for its answer and for MongoDB's."""
+"""Longer than the watch needs: it asks the broker every few seconds, and waits for its answer and for MongoDB's."""
 
 
 class Worker:
-    """What Faust's app calls when it starts, when partitions come and go, and when it stops."""
+    """The callbacks of Faust's app: for its start, for assigned and revoked partitions, and for its stop."""
 
     _group: FaustGroup
     _connections: Connections
@@ -67,20 +66,20 @@ class Worker:
         self._settings = settings
         self._stack = AsyncExitStack()
         self.owners: Owners = {}
-        """None before the start."""
+        """The owners by topic; empty before the start."""
         self.cadence = LIVE
-        """Of all agents; to be set before the start."""
+        """The intervals of all agents; to be set before the start."""
         self.patience_s = inf
         """How long it waits for its share of the partitions before it ends; to be set before the start."""
         self.subscribers: list[Subscriber] = []
-        """Told of each document that changes; to be set before the start."""
+        """Notified of each document that changes; to be set before the start."""
         self._restored = False
-        """Whether the share of the partitions that the group gave, if only nothing, is ready to be counted."""
+        """Whether the assigned share of the partitions, even an empty one, is restored."""
         self.commit_awaited = asyncio.Event()
-        """Set once this worker has waited, for a bounded time, for the first commit of what it was given."""
+        """Set after a bounded wait for the first commit of the assigned partitions."""
 
     async def start(self, consumer: Any) -> None:
-        """Connects and finds the run. Raises what the settings, the broker or MongoDB make impossible."""
+        """Connects and finds the run. Raises an error of movie_stream/errors.py if that is not possible."""
         settings, group = self._settings, FaustGroup(consumer)
         self._group = group
         self._connections = connected = await connect(settings, self._stack, group, self.cadence, self.subscribers)
@@ -103,7 +102,7 @@ class Worker:
         logger.info("run %s of %s, %s partitions", context.run_number, events, context.topology.partitions[events])
 
     def duties(self) -> tuple[Coroutine[Any, Any, None], ...]:
-        """What a worker does besides, each for ever; an error in one of them is to end it."""
+        """The worker's background tasks, each of which runs for ever; an error in one of them must end the worker."""
         return (
             self.flush(),
             self.watch(),
@@ -114,7 +113,7 @@ class Worker:
         )
 
     async def finish(self, held: Sequence[offsets.Held]) -> None:
-        """All is counted but what is `held`, and this worker ends with it: does what waits for nothing more."""
+        """Evaluates alerts a last time before this worker ends. Everything is counted except the records in `held`."""
         if self._alerting is not None:
             await self._alerting.finish(held)
 
@@ -123,7 +122,7 @@ class Worker:
         await asyncio.gather(*(owner.flush_for_ever() for owner in self.owners.values()))
 
     async def watch(self) -> None:
-        """Looks every few seconds whether the worker can go on, for ever. Raises why it cannot."""
+        """Checks every few seconds whether the worker can continue, for ever. Raises the reason if it cannot."""
         while True:
             await self._broker_watch.until_due()
             await self._broker_watch.look()
@@ -136,18 +135,18 @@ class Worker:
         return bool(self.owners) and self._broker_watch.lost
 
     async def values(self) -> Values:
-        """What Prometheus is told."""
+        """The metrics exported to Prometheus."""
         values = self._reporter.values()
         if self._alerting is not None:
             await self._alerting.tell(values)
         return values
 
     async def lives(self) -> None:
-        """Returns, which says that the loop goes on."""
+        """Returns, which shows that the event loop is running."""
 
     async def readiness(self) -> dict[str, str | None]:
-        """Of what this worker needs what is wrong, or None: its share of the group's partitions, restored; a broker
-        and a MongoDB that have answered lately.
+        """Problems by dependency, or None where there is none: the restored share of the group's partitions, and a
+        broker and a MongoDB that have answered recently.
         """
         waiting_s, reporter, watch = self._group.waiting_s, self._reporter, self._broker_watch
         group = f"a rebalance goes on for {waiting_s:.0f} s" if waiting_s else None
@@ -168,63 +167,65 @@ class Worker:
         }
 
     def finished(self) -> dict[TP, int]:
-        """Up to where everything is in a checkpoint that counts."""
+        """The offsets below which everything is in a checkpoint that counts."""
         return {TP(topic, p): offset for topic, owner in self.owners.items() for p, offset in owner.finished.items()}
 
     async def next_commit(self) -> None:
-        """Waits until more was committed since the last call, for a bounded time: others may have done so."""
+        """Waits for a commit since the last call, for a bounded time: others may commit too."""
         await self._group.next_commit(ASK_EVERY_S)
 
     async def restore(self, assigned: set[TP]) -> dict[TP, int]:
-        """Loads the state of what was assigned; where to go on. The topics must still be what they were."""
+        """Loads the state of the assigned partitions; returns the offsets to resume at. Raises RunMismatch or
+        TopicMissing if the topics have changed.
+        """
         await self._broker_watch.insist_on_topics()
-        owners, places = self.owners, sorted(assigned)
+        owners, tps = self.owners, sorted(assigned)
         for owner in owners.values():
             owner.drop_all()
-        asked = [TopicPartition(tp.topic, tp.partition) for tp in places]
+        topic_partitions = [TopicPartition(tp.topic, tp.partition) for tp in tps]
         async with client.reader(self._settings) as reader:
-            # Beginnings before the restore, ends after it: an owner who still goes on deletes what it has finished, but
-            # not before the checkpoint that says so counts; and no position is past these ends.
+            # Beginnings before the restore, ends after it: an owner that still runs deletes finished records, but not
+            # before the checkpoint that covers them counts; and no position is past these ends.
             with client.explained(self._settings, "asking for offsets"):
-                oldest = await offsets.beginnings(reader, asked)
-            tables = await asyncio.gather(*(owners[tp.topic].restore(tp.partition) for tp in places))
-            reached = {at: table.state.position for at, table in zip(asked, tables, strict=True)}
-            marks = await self._marks(dict(zip(places, tables, strict=True)))  # after checkpoints, and before the ends
+                oldest = await offsets.beginnings(reader, topic_partitions)
+            tables = await asyncio.gather(*(owners[tp.topic].restore(tp.partition) for tp in tps))
+            reached = {tp: table.state.position for tp, table in zip(topic_partitions, tables, strict=True)}
+            marks = await self._marks(dict(zip(tps, tables, strict=True)))  # after checkpoints, and before the ends
             ends = await self._ends(
-                reader, {at: max(reached.get(at, 0), marks.get(at, 0)) for at in {*reached, *marks}}
+                reader, {tp: max(reached.get(tp, 0), marks.get(tp, 0)) for tp in {*reached, *marks}}
             )
         insist_on_ends(marks, ends, self._connections.db)
         try:
             positions = {
-                tp: owners[tp.topic].take(tp.partition, table, oldest[at], ends[at])
-                for tp, table, at in zip(places, tables, asked, strict=True)
+                tp: owners[tp.topic].take(tp.partition, table, oldest[topic_partition], ends[topic_partition])
+                for tp, table, topic_partition in zip(tps, tables, topic_partitions, strict=True)
             }
-        except LogTruncated as error:  # once it is filled again, nobody would notice
+        except LogTruncated as error:  # it would go unnoticed once new records have filled the log
             await runs.invalidate(self._connections.db, self._connections.run, self._settings.kafka_group, str(error))
             raise
         self._restored = True
         self._reporter.rebalances += 1
         self._reporter.turned("running" if positions else "waiting for partitions")
-        self._group.commit_soon()  # what the group was told last may be of another run
+        self._group.commit_soon()  # the offsets committed last may be of another run
         self._awaiting_commit = asyncio.create_task(self._await_commit())
         return positions
 
     async def _marks(self, tables: Mapping[TP, Table[Any]]) -> Mapping[TopicPartition, int]:
-        """Up to where MongoDB says that `movie-partials` is published: of all partitions, whoever has them, since new
-        views would soon fill one that was set back. None where MongoDB does not answer: no rebalance waits for it.
+        """The offsets up to which MongoDB records `movie-partials` as published, of all partitions, whoever owns them:
+        new views would soon fill one that was set back. Empty if MongoDB does not answer: no rebalance waits for it.
 
-        Raises DatabaseSetBack where it is less than the checkpoints of these tables say that it is.
+        Raises DatabaseSetBack if one is behind the checkpoints of these tables.
         """
         connected, topic = self._connections, self._connections.context.topics.partials
-        marked = {tp.partition: table.marked for tp, table in tables.items() if tp.topic == topic}
-        said = {partition: position for partition, position in marked.items() if position is not None}
+        restored = {tp.partition: table.marked for tp, table in tables.items() if tp.topic == topic}
+        marked = {partition: position for partition, position in restored.items() if position is not None}
         partitions = connected.context.topology.partitions[topic]
         try:
             async with asyncio.timeout(MARKS_WITHIN_S):
-                return await marks_of(self._settings, connected.db, connected.run, partitions, said)
+                return await marks_of(self._settings, connected.db, connected.run, partitions, marked)
         except (MongoAway, MongoFailed, TimeoutError) as error:
             why = str(error) or f"no answer within {MARKS_WITHIN_S:.0f} s"
-            logger.warning("goes on without looking whether Kafka was set back: MongoDB does not answer (%s)", why)
+            logger.warning("continues without checking whether Kafka was set back: MongoDB does not answer (%s)", why)
             return {}
 
     async def _await_commit(self) -> None:
@@ -232,18 +233,20 @@ class Worker:
         self.commit_awaited.set()
 
     async def _ends(self, reader: AIOKafkaConsumer, reached: Mapping[TopicPartition, int]) -> offsets.Offsets:
-        """Where partitions end. A broker that has just become the leader may for a moment not know all that it has."""
+        """The end offsets of partitions, asked again while one is below `reached`, for a bounded time: a broker that
+        has just become the leader may not yet know its high watermark.
+        """
         deadline_s = monotonic() + ALL_KNOWN_WITHIN_S
         while True:
             with client.explained(self._settings, "asking for offsets"):
                 ends = await offsets.ends(reader, list(reached))
-            if monotonic() > deadline_s or all(ends[at] >= position for at, position in reached.items()):
+            if monotonic() > deadline_s or all(ends[tp] >= position for tp, position in reached.items()):
                 return ends
             await asyncio.sleep(ASK_AGAIN_S)
 
     async def refuse(self, error: MovieStreamError, given: Mapping[TP, int]) -> NoReturn:
-        """Raises the error, for which no more can be read, once what was given before it is in a checkpoint: the
-        remedy may be to delete it. Both waits are bounded.
+        """Raises an error that stops the reading, once the records that were `given` before it are in a checkpoint:
+        the remedy may be to delete them. Both waits are bounded.
         """
         deadline_s = monotonic() + APPLIED_WITHIN_S
         while not self._applied(given):
@@ -254,12 +257,12 @@ class Worker:
         raise error
 
     def _applied(self, given: Mapping[TP, int]) -> bool:
-        """Whether the tables that are owned stand at these positions."""
+        """Whether the owned tables have reached these positions."""
         held = ((self.owners[tp.topic].owned.get(tp.partition), position) for tp, position in given.items())
         return all(owned is None or owned.table.state.position >= position for owned, position in held)
 
     async def release(self, revoked: set[TP]) -> None:
-        """Flushes what is taken from us, for a bounded time, and drops its state."""
+        """Flushes revoked partitions, for a bounded time, and drops their state."""
         self._restored = False
         if not self.owners:
             return
@@ -272,14 +275,14 @@ class Worker:
         self._reporter.turned("waiting for partitions")
 
     def given_nothing(self) -> None:
-        """The group has no partition for us at the moment."""
+        """Handles an empty assignment: the group has no partition for us at present."""
         if self.owners:
             self._reporter.turned("waiting for partitions")
             self._restored = True
         self.commit_awaited.set()
 
     async def release_all(self) -> None:
-        """Flushes all that is owned, for a bounded time, and drops its state."""
+        """Flushes all owned partitions, for a bounded time, and drops their state."""
         if not self.owners:
             return
         self._reporter.turned("stopping")

@@ -1,4 +1,4 @@
-"""Memory: return freed memory to the OS, and arrays that grow without being copied."""
+"""Memory: returning freed memory to the OS, and arrays that grow without being copied."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from numpy.typing import NDArray
 _TRIM_THRESHOLD: Final = -1
 _MMAP_THRESHOLD: Final = -3
 _ARENA_MAX: Final = -8
-"""What mallopt(3) calls its parameters."""
+"""Parameters of mallopt(3)."""
 
 _GLIBC: Final = ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
 
 LARGE_BYTES: Final = 6 << 20
-"""From this size on an array has pages of its own, which the system has to clear each time: the arrays that are made
-of a chunk are smaller.
+"""From this size on an array has pages of its own, which the kernel has to zero each time: a chunk's arrays are
+smaller.
 """
 KEPT_BYTES: Final = 24 << 20
 """Free memory at the end of the heap that is kept for the next chunk, for the same reason."""
 
 PAGES_FROM_BYTES: Final = 128 << 10
-"""From this size on an array that lasts has pages of its own."""
+"""From this size on a long-lived array has pages of its own."""
 
 
 def give_back() -> None:
     """Sets three limits of glibc's malloc, so that it returns freed memory to the OS; does nothing with another libc.
 
     Call it before there are many threads. By default glibc raises the mmap threshold whenever a larger array is freed,
-    up to 32 MB, and keeps eight heaps a core for threads, each fragmented by itself: a worker, which copies its columns
-    for each checkpoint, then holds twice the memory that it uses.
+    up to 32 MB, and keeps eight heaps per core for threads, each with its own fragmentation: a worker, which copies its
+    columns for each checkpoint, then holds twice the memory that it uses.
     """
     if _GLIBC is not None:
         _GLIBC.mallopt(_MMAP_THRESHOLD, LARGE_BYTES)
@@ -46,17 +46,17 @@ def give_back() -> None:
 def trim() -> None:
     """Returns all freed memory to the OS, even from the middle of the heap: for use after much was freed.
 
-    Takes some milliseconds, and a few more for the next chunk, which has to allocate its memory again.
+    Takes some milliseconds, and a few more for the next chunk, which has to reallocate its memory.
     """
     if _GLIBC is not None:
         _GLIBC.malloc_trim(0)
 
 
 class Room:
-    """A long-lived array that grows in place: it is given more pages, and none are copied.
+    """A long-lived array that grows in place: it gets more pages, and none are copied.
 
-    Among the arrays that come and go with every chunk, those that last would leave holes that fit nothing else. What is
-    not written to of a large one costs no memory.
+    On the heap, between the short-lived arrays of each chunk, long-lived ones would cause fragmentation. Unwritten
+    pages of a large one cost no memory.
 
     >>> room = Room((100_000,), np.dtype(np.int32))
     >>> room.array[-1] = 7
@@ -82,15 +82,15 @@ class Room:
         self.array = np.frombuffer(self._pages, dtype, prod(shape)).reshape(shape)
 
     def extend(self, rows: int) -> None:
-        """Makes `array` so long. Existing references keep the old array. Raises MemoryError."""
+        """Makes `array` `rows` long. Existing references keep the old array. Raises MemoryError."""
         shape, dtype = (rows, *self.array.shape[1:]), self.array.dtype
-        if not self._stretched(shape, dtype):
+        if not self._resized(shape, dtype):
             longer = Room(shape, dtype)
             longer.array[: len(self.array)] = self.array
             self._pages, self.array = longer._pages, longer.array
 
-    def _stretched(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
-        """Gives the array more pages, unless it has none of its own, or someone else holds a part of it."""
+    def _resized(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
+        """Adds pages to the array; False if it has none of its own, or there are other references to them."""
         if self._pages is None or sys.platform != "linux":
             return False
         before = self.array.shape
@@ -98,7 +98,7 @@ class Room:
         try:
             self._pages.resize(prod(shape) * dtype.itemsize)
             before = shape
-        except BufferError:  # someone does
+        except BufferError:  # there are other references
             return False
         except (OSError, OverflowError) as error:
             raise MemoryError(f"no more bytes for an array of {shape}: {error}") from error

@@ -1,4 +1,4 @@
-"""A set of offsets, as a bitmap: where offsets are dense it takes a bit each, where they are not about 200 bytes."""
+"""A set of offsets, as a sparse bitmap: dense offsets take a bit each, scattered ones about 200 bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WORD_BYTES: Final = BITS // 8
 
 
 class Bits:
-    """Offsets that are in a set or not.
+    """A set of offsets.
 
     >>> bits = Bits()
     >>> bits.add(7), bits.add(7), 7 in bits, 8 in bits
@@ -43,16 +43,16 @@ class Bits:
         self.words[at] = self.words.get(at, 0) ^ 1 << offset % BITS
 
     def drop_before(self, offset: int) -> None:
-        """Forgets the words that lie wholly before an offset."""
-        gone = [at for at in self.words if (at + 1) * BITS <= offset]
-        for at in gone:
+        """Removes the words whose offsets are all before `offset`."""
+        before = [at for at in self.words if (at + 1) * BITS <= offset]
+        for at in before:
             del self.words[at]
 
     def exported(self, at: Iterable[int]) -> bytes:
-        """The words of these numbers."""
+        """The words with these numbers, as bytes."""
         return b"".join(self.words.get(number, 0).to_bytes(WORD_BYTES, "little") for number in at)
 
     def load(self, at: Iterable[int], exported: bytes) -> None:
-        """Replaces the words of these numbers by what `exported` gave."""
+        """Replaces the words with these numbers by those from `exported`."""
         for row, number in enumerate(at):
             self.words[number] = int.from_bytes(exported[row * WORD_BYTES : (row + 1) * WORD_BYTES], "little")

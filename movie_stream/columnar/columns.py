@@ -20,8 +20,8 @@ Bools = NDArray[np.bool_]
 class Column:
     """An array that grows at its end in amortised constant time; `values` is the part in use.
 
-    What is kept in reserve is not written to, so that a large column costs no more memory than what is in use. When it
-    grows, `values` is replaced: do not keep a reference to it.
+    The reserved part is not written to, so that a large column costs no more memory than the part in use. When the
+    column grows, `values` is replaced: do not keep a reference to it.
 
     >>> column = Column(np.int64, fill=-1)
     >>> column.grow(3)
@@ -38,19 +38,19 @@ class Column:
         self.values: Array = self._room.array[:0]
 
     def grow(self, length: int) -> None:
-        """Makes it `length` long; what is new holds `fill`. Raises MemoryError, and is as it was then."""
-        held, capacity = len(self.values), len(self._room.array)
+        """Makes the column `length` long; new values are `fill`. Raises MemoryError and leaves it unchanged."""
+        before, capacity = len(self.values), len(self._room.array)
         if length > capacity:
-            self.values = self.values[:0].copy()  # who holds the array keeps it where it is
+            self.values = self.values[:0].copy()  # a reference to the array would keep it from growing in place
             try:
                 self._room.extend(max(length, capacity + capacity // 2))
             finally:
-                self.values = self._room.array[:held]
+                self.values = self._room.array[:before]
         self.values = self._room.array[:length]
-        self.values[held:] = self.fill
+        self.values[before:] = self.fill
 
     def keep(self, rows: AnyInts) -> None:
-        """Leaves only these rows, in this order. Raises IndexError."""
+        """Keeps only these rows, in this order. Raises IndexError."""
         if len(rows) and not 0 <= rows.min() <= rows.max() < len(self.values):
             raise IndexError(f"expected rows from 0 to before {len(self.values)}, got {rows.min()} to {rows.max()}")
         kept = Room((len(rows), *self.values.shape[1:]), self.values.dtype)
@@ -58,7 +58,7 @@ class Column:
         self._room, self.values = kept, kept.array
 
     def export(self, rows: Ints) -> bytes | list[Any]:
-        """The values of these rows in a form that msgpack knows: bytes, or a list where they are objects."""
+        """The values of these rows in a form that msgpack supports: bytes, or a list if they are objects."""
         values = self.values[rows]
         return values.tolist() if values.dtype == object else values.tobytes()
 
@@ -68,7 +68,7 @@ class Column:
         return values
 
     def load(self, rows: Ints, exported: Any, picked: Ints) -> None:
-        """Replaces the values of `rows` by what `export` gave, at the `picked` indices only."""
+        """Replaces the values of `rows` by those from `export`, at the `picked` indices only."""
         if self.values.dtype == object:
             values = np.fromiter(exported, object, len(exported))
         else:
@@ -81,7 +81,7 @@ _MIX_B: Final = np.uint64(0xC2B2AE3D27D4EB4F)
 
 
 class PairIndex:
-    """Numbers pairs of integers in the order in which they first come: a hash table on whole arrays.
+    """Numbers pairs of integers in the order of their first occurrence: a hash table on whole arrays.
 
     `first` and `second` are the dtypes of the two columns; the caller guarantees that all values fit.
 
@@ -108,7 +108,7 @@ class PairIndex:
         return self._a.values, self._b.values
 
     def find(self, a: AnyInts, b: AnyInts) -> Ints:
-        """The number of each pair, -1 where it is not known."""
+        """The number of each pair, -1 if it is not known."""
         return self._slots.find(
             _hashes(a, b),
             lambda numbers, rows: (self._a.values[numbers] == a[rows]) & (self._b.values[numbers] == b[rows]),
@@ -119,19 +119,19 @@ class PairIndex:
         numbers = self.find(a, b)
         unknown = np.flatnonzero(numbers < 0)
         if len(unknown):
-            above = b[unknown].astype(np.int64)
-            order = order_of((above - above.min()).view(np.uint64))  # also where they are too far apart for int64
+            second = b[unknown].astype(np.int64)
+            order = order_of((second - second.min()).view(np.uint64))  # also right if the difference overflows int64
             order = order[np.argsort(a[unknown[order]], kind="stable")]
             rows = unknown[order]
             begins = np.append(True, (a[rows[1:]] != a[rows[:-1]]) | (b[rows[1:]] != b[rows[:-1]]))
             first, which = first_of_each(order, begins)
-            fresh = unknown[first]
+            new = unknown[first]
             numbers[unknown] = self.length + which
-            self._append(a[fresh], b[fresh])
+            self._append(a[new], b[new])
         return numbers
 
     def keep(self, numbers: Ints) -> None:
-        """Forgets all other pairs; the kept ones are numbered anew, in this order."""
+        """Keeps only these pairs, renumbered in this order."""
         self._a.keep(numbers)
         self._b.keep(numbers)
         self.length = len(numbers)
@@ -139,11 +139,11 @@ class PairIndex:
 
     @property
     def second(self) -> Column:
-        """The second halves by number; call `rehash` when they were changed."""
+        """The second halves by number; call `rehash` after changing them."""
         return self._b
 
     def rehash(self) -> None:
-        """Rebuilds the index from the pairs as they are now."""
+        """Rebuilds the index from the present pairs."""
         self._slots.rebuild(self.length, self._hashes_of)
 
     def _append(self, a: AnyInts, b: AnyInts) -> None:
@@ -158,7 +158,7 @@ class PairIndex:
 
 
 def _hashes(a: AnyInts, b: AnyInts) -> Hashes:
-    """32 well-mixed bits of each pair, the same whatever type its halves are held in."""
+    """32 well-mixed bits of each pair, whatever the dtypes of its halves."""
     mixed = np.asarray(a, np.int64).view(np.uint64) * _MIX_A
     mixed ^= np.asarray(b, np.int64).view(np.uint64) * _MIX_B
     mixed ^= mixed >> np.uint64(29)
@@ -168,9 +168,9 @@ def _hashes(a: AnyInts, b: AnyInts) -> Hashes:
 
 
 def first_of_each(order: Ints, begins: Bools) -> tuple[Ints, Ints]:
-    """Numbers kinds of things by where each comes first: where these are, and the number of each thing.
+    """Numbers distinct items in the order of their first occurrence: the indices of these, and the number of each item.
 
-    `order` sorts the things, those of one kind by where they come; `begins` says where, in it, another kind begins.
+    `order` sorts the items stably; `begins` is true where, in this order, the next distinct item begins.
 
     >>> things = np.array([7, 3, 7, 9])
     >>> order = np.argsort(things, kind="stable")
@@ -186,7 +186,7 @@ def first_of_each(order: Ints, begins: Bools) -> tuple[Ints, Ints]:
 
 
 def order_of(keys: AnyInts) -> Ints:
-    """A stable argsort of integers that are not negative: a radix sort of 16 bits a pass, which numpy does by counting.
+    """A stable argsort of non-negative integers: a radix sort of 16 bits per pass, which numpy does by counting.
 
     >>> order_of(np.array([70_000, 3, 70_000, 2])).tolist()
     [3, 1, 0, 2]
@@ -211,5 +211,5 @@ def segmented_maximum(values: Ints, segment: Ints) -> Ints:
     if span * (int(segment[-1]) + 1) < 2**62:
         lifted = np.maximum.accumulate(values - low + segment * span)
         return lifted - segment * span + low
-    distinct, rank = np.unique(values, return_inverse=True)  # too far apart to be lifted: lift their ranks
+    distinct, rank = np.unique(values, return_inverse=True)  # their range is too large to be lifted: lift their ranks
     return distinct[segmented_maximum(rank.astype(np.int64), segment)]

@@ -1,9 +1,9 @@
-"""Counting distinct strings: exactly up to 300, then by a HyperLogLog whose estimate depends on the set alone.
+"""Counting distinct strings: exactly up to 300, then by a HyperLogLog sketch whose estimate depends only on the set.
 
-A sketch travels as bytes: `S` and the sorted 64-bit hashes, or `D`, the smallest register, the registers four bits each
-above it, and the few that do not fit. The estimator is the improved raw estimator of Ertl, "New cardinality estimation
-algorithms for HyperLogLog sketches" (arXiv 1702.01284, algorithm 6); it reads nothing but the registers. Its relative
-standard error is 1.04 / sqrt(2 ** lg_k): 1.6 % for lg_k 12, 0.8 % for lg_k 14.
+A sketch is serialized as `S` and the sorted 64-bit hashes; or as `D`, the smallest register, the registers' excess over
+it in four bits each, and the few that do not fit. The estimator is the improved raw estimator of Ertl, "New cardinality
+estimation algorithms for HyperLogLog sketches" (arXiv 1702.01284, algorithm 6); it reads nothing but the registers. Its
+relative standard error is 1.04 / sqrt(2 ** lg_k): 1.6 % for lg_k 12, 0.8 % for lg_k 14.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from movie_stream.columnar.columns import Column, Ints
 Hashes = NDArray[np.uint64]
 Ranks = NDArray[np.uint8]
 Registers = tuple[Ints, Ranks]
-"""Numbers of registers, and ranks."""
+"""Indices of registers, and ranks."""
 
 EXACT_UP_TO: Final = 300
 """The most members that are kept as hashes."""
@@ -31,13 +31,13 @@ SETTLED_AT: Final = 450
 """Deduplicate a row's hashes beyond this length."""
 
 PACKED_AT_ONCE: Final = 32
-"""Large sketches that are packed together, so few that their registers stay in the processor's cache."""
+"""Large sketches that are packed together: few enough that their registers stay in the processor's cache."""
 _HIGHEST: Final = np.uint8(15)
 """The largest rank above a sketch's base that fits into four bits."""
 
 
 class SketchColumn:
-    """One sketch a row, growing with views: hashes first, registers of `2 ** lg_k` bytes from 301 members on.
+    """One sketch per row: hashes up to EXACT_UP_TO members, then registers of `2 ** lg_k` bytes.
 
     >>> column = SketchColumn(lg_k=12)
     >>> column.grow(1)
@@ -50,17 +50,17 @@ class SketchColumn:
 
     def __init__(self, lg_k: int) -> None:
         self.lg_k = lg_k
-        self._members: list[array[int] | None] = []  # some may stand there twice; None: the row has registers
+        self._members: list[array[int] | None] = []  # hashes, with duplicates; None: the row has registers
         self._slot = Column(np.int64, fill=-1)  # the row's index in _registers
         self._registers = Column(np.uint8, width=(1 << lg_k,))
 
     def grow(self, length: int) -> None:
-        """Makes it `length` rows long; new sketches are empty."""
+        """Makes the column `length` rows long; new sketches are empty."""
         self._members.extend(array("Q") for _ in range(length - len(self._members)))
         self._slot.grow(length)
 
     def keep(self, rows: Ints) -> None:
-        """Leaves only these rows, in this order."""
+        """Keeps only these rows, in this order."""
         self._members = [self._members[row] for row in rows.tolist()]
         self._slot.keep(rows)
         slots = self._slot.values
@@ -69,8 +69,8 @@ class SketchColumn:
         slots[dense] = np.arange(np.count_nonzero(dense))
 
     def add(self, rows: Ints, counts: Ints, hashes: Hashes, registers: Callable[[], Registers] | None = None) -> None:
-        """Adds `counts` members to each of the rows, of which some may be the same; their hashes stand one row after
-        the other. `registers` gives what register_and_rank says of them, if that is known.
+        """Adds `counts` members to each of the rows, with duplicates; `hashes` has theirs, row after row. `registers`
+        returns their register_and_rank, if that is known already.
         """
         slots = self._slot.values[rows]
         dense = slots >= 0
@@ -99,10 +99,10 @@ class SketchColumn:
             pack_registers(self._registers.values[slots[at : at + PACKED_AT_ONCE]])
             for at in range(0, len(slots), PACKED_AT_ONCE)
         )
-        return [next(large) if some is None else pack_hashes(np.frombuffer(some, np.uint64)) for some in members]
+        return [next(large) if row is None else pack_hashes(np.frombuffer(row, np.uint64)) for row in members]
 
     def load(self, rows: Ints, exported: Sequence[bytes], picked: Ints) -> None:
-        """Replaces the sketches of `rows` by what `export` gave, at the `picked` indices only."""
+        """Replaces the sketches of `rows` by those from `export`, at the `picked` indices only."""
         for at, row in zip(picked.tolist(), rows[picked].tolist(), strict=True):
             sketch = exported[at]
             if sketch[:1] == b"S":
@@ -121,7 +121,9 @@ class SketchColumn:
             self._settle(row)
 
     def _settle(self, row: int) -> array[int] | None:
-        """Each member of the row once; None if there are so many that it has registers, from now on at the latest."""
+        """Deduplicates the members of a row; converts it to registers if there are too many, and returns None if it has
+        registers.
+        """
         members = self._members[row]
         if not members:
             return members
@@ -149,7 +151,7 @@ class SketchColumn:
         return slot
 
     def _raise_registers(self, index: Ints, rank: Ranks) -> None:
-        """`index` counts the registers of all rows, one row after the other."""
+        """Raises registers to these ranks; `index` is into the registers of all slots, concatenated."""
         flat = self._registers.values.reshape(-1)
         higher = flat[index] < rank
         if higher.any():
@@ -157,7 +159,7 @@ class SketchColumn:
 
 
 def register_and_rank(hashes: Hashes, lg_k: int) -> Registers:
-    """The register that a hash falls into (its upper bits), and the position of the first one-bit in the rest."""
+    """The register of each hash (its upper bits), and its rank: the position of the first one-bit in the rest."""
     rest_bits = 64 - lg_k
     rest = hashes & np.uint64((1 << rest_bits) - 1)
     bit_length = np.frexp(rest.astype(np.float64))[1]  # exact: at most 52 bits from lg_k 12 on
@@ -165,7 +167,7 @@ def register_and_rank(hashes: Hashes, lg_k: int) -> Registers:
 
 
 def pack_hashes(hashes: Hashes) -> bytes:
-    """The form of a small sketch; equal sets give equal bytes."""
+    """A small sketch as bytes; equal sets give equal bytes."""
     return b"S" + np.sort(hashes).tobytes()
 
 
@@ -175,19 +177,19 @@ def unpack_hashes(sketch: bytes) -> Hashes:
 
 
 def pack_registers(registers: Ranks) -> list[bytes]:
-    """The form of large sketches, of which each row has the registers of one: about half a byte a register."""
+    """Large sketches as bytes, about half a byte per register; `registers` has a row for each sketch."""
     base = registers.min(axis=1)
     above = registers - base[:, None]
     far = np.flatnonzero(above > _HIGHEST)
     above.reshape(-1)[far] = _HIGHEST
     count, m = registers.shape
-    behind = np.searchsorted(far, m * np.arange(1, count + 1)).tolist()
+    ends = np.searchsorted(far, m * np.arange(1, count + 1)).tolist()
     numbers, ranks = (far % m).astype(np.uint16).tobytes(), registers.reshape(-1)[far].tobytes()
     pairs = above.view("<u2")
     packed = (pairs << np.uint16(4) | pairs >> np.uint16(8)).astype(np.uint8)  # the first of two is the upper one
     return [
         b"".join((b"D", b, (end - at).to_bytes(2, "little"), half.tobytes(), numbers[2 * at : 2 * end], ranks[at:end]))
-        for b, half, at, end in zip(map(np.uint8.tobytes, base), packed, [0, *behind], behind, strict=False)
+        for b, half, at, end in zip(map(np.uint8.tobytes, base), packed, [0, *ends], ends, strict=False)
     ]
 
 
@@ -205,7 +207,7 @@ def unpack_registers(sketch: bytes, lg_k: int) -> Ranks:
 
 
 def count_distinct(sketches: Sequence[bytes], lg_k: int) -> int:
-    """How many distinct members the union of the sketches has."""
+    """The number of distinct members of the union of the sketches."""
     small = [unpack_hashes(sketch) for sketch in sketches if sketch[:1] == b"S"]
     large = [unpack_registers(sketch, lg_k) for sketch in sketches if sketch[:1] == b"D"]
     members = np.unique(np.concatenate(small)) if small else np.zeros(0, np.uint64)
@@ -218,7 +220,7 @@ def count_distinct(sketches: Sequence[bytes], lg_k: int) -> int:
 
 
 def estimate(registers: NDArray[Any]) -> float:
-    """Ertl's improved raw estimate of the number of members behind `2 ** lg_k` registers."""
+    """Ertl's improved raw estimate of the number of members from `2 ** lg_k` registers."""
     m = len(registers)
     last = 64 - (m.bit_length() - 1) + 1
     histogram = np.bincount(registers, minlength=last + 1).tolist()

@@ -1,7 +1,7 @@
-"""Which partition a key belongs to: Kafka's default partitioner (murmur2), for whole columns of keys at once.
+"""The partition of a key by Kafka's default partitioner (murmur2), for whole columns of keys.
 
-Every user's views must stand in one partition, so whoever produces into the source topic has to choose as
-Kafka's Java client does; librdkafka's default is another.
+All views of a user must be in one partition, so producers of the source topic have to partition as Kafka's Java client
+does; librdkafka's default is another.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from movie_stream.columnar.spans import FIRST_BYTES, HEAD_BYTES, Spans, words_of
 SEED: Final = np.uint32(0x9747B28C)
 MULTIPLIER: Final = np.uint32(0x5BD1E995)
 WORD: Final = 4
-"""Bytes that murmur2 takes at a time."""
+"""Bytes that murmur2 processes at a time."""
 Words32 = NDArray[np.uint32]
 
 
@@ -33,7 +33,7 @@ def partitions_of(keys: Sequence[bytes], partition_count: int) -> NDArray[np.int
 
 
 def partitions_of_spans(keys: Spans, partition_count: int) -> NDArray[np.int64]:
-    """The same for keys in one buffer, of about one length.
+    """The partition of each key, for keys in one buffer, of similar length.
 
     >>> partitions_of_spans(Spans.of([b"u1", b"u2", b"u3"]), 3).tolist()
     [1, 0, 1]
@@ -59,16 +59,16 @@ def murmur2_of(keys: Sequence[bytes]) -> Words32:
     """
     lengths = np.fromiter(map(len, keys), np.int64, len(keys))
     hashes = np.empty(len(keys), np.uint32)
-    size_classes = np.frexp(lengths)[1]  # the bit length: padding at most doubles what the keys weigh
+    size_classes = np.frexp(lengths)[1]  # the bit length: padding at most doubles the keys' bytes
     for size_class in np.unique(size_classes).tolist():
         rows = np.flatnonzero(size_classes == size_class)
-        alike = keys if len(rows) == len(keys) else [keys[row] for row in rows.tolist()]
-        hashes[rows] = _murmur2_of_alike(alike, lengths[rows])
+        similar = keys if len(rows) == len(keys) else [keys[row] for row in rows.tolist()]
+        hashes[rows] = _murmur2_of_similar(similar, lengths[rows])
     return hashes
 
 
-def _murmur2_of_alike(keys: Sequence[bytes], lengths: NDArray[np.int64]) -> Words32:
-    """The hashes of keys of about one length."""
+def _murmur2_of_similar(keys: Sequence[bytes], lengths: NDArray[np.int64]) -> Words32:
+    """The hashes of keys of similar length."""
     width = int(lengths.max()) // WORD + 1
     padded = np.array(keys, dtype=f"S{width * WORD}").view("<u4").reshape(len(keys), width)
     words = np.ascontiguousarray(padded.T)  # column by column
@@ -76,9 +76,9 @@ def _murmur2_of_alike(keys: Sequence[bytes], lengths: NDArray[np.int64]) -> Word
 
 
 def _murmur2(lengths: NDArray[np.int64], word_at: Callable[[int], Words32]) -> Words32:
-    """The hashes of keys of these lengths in bytes, word by word, all keys at once.
+    """The hashes of keys of these lengths in bytes, computed word by word for all keys together.
 
-    `word_at` gives the word of each key that begins so many bytes into it, with zeros behind the key's end.
+    `word_at(at)` returns the word at byte `at` of each key, with zeros after the key's end.
     """
     hashes = SEED ^ lengths.astype(np.uint32)
     shortest = int(lengths.min()) if len(lengths) else 0

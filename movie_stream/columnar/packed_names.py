@@ -1,4 +1,4 @@
-"""Very many strings as small integers: users, never forgotten, at 36 to 48 bytes each and what is longer than 16."""
+"""Very many strings as small integers: user ids, never deleted, at 36 to 48 bytes each plus the bytes beyond 16."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from movie_stream.columnar.slots import Slots
 from movie_stream.columnar.spans import FIRST_BYTES, HEAD_BYTES, PAD, WORD, Spans, Words, joined, words_of
 
 _HEAD: Final = HEAD_BYTES // WORD
-"""Words of each string that stand together, zeros behind its end."""
+"""Words of each string's head, with zeros after the string's end."""
 _AT_ONCE: Final = 1 << 16
-"""The most strings that are copied at once."""
+"""The most strings that are copied at a time."""
 _IN_HEAD: Final = np.arange(HEAD_BYTES) < np.arange(HEAD_BYTES + 1)[:, np.newaxis]
-"""By the length of a string, which bytes of its head it has."""
+"""By the length of a string, a mask of the bytes of its head that it has."""
 
 
 class PackedNames:
-    """Numbers strings in the order in which they first come, without an object a string.
+    """Numbers strings in the order of their first occurrence, without an object per string.
 
-    The hash that finds them has a secret of the process in it, so nobody can make up ids that all collide. It is never
-    stored, and never taken for the string: strings are compared byte by byte. Most fit into two words, and are compared
-    by these alone, with one memory access each.
+    The hash table's hash is keyed with a secret of the process, so nobody can make up ids that all collide. It is never
+    stored, and equal hashes are not trusted: strings are compared byte by byte. Most fit into two words, and are
+    compared by these alone, with one memory access each.
 
     >>> names = PackedNames()
     >>> names.ids(["a", "\u00e9t\u00e9", "a"]).tolist(), names.texts(np.array([1, 0])), len(names)
@@ -41,11 +41,11 @@ class PackedNames:
         self.restart([])
 
     def restart(self, names: Sequence[str]) -> None:
-        """Forgets all names and numbers these anew."""
+        """Removes all names, and numbers these from 0 on."""
         self._heads = Column(np.uint64, width=(_HEAD,))
         self._lengths = Column(np.int32)  # in bytes
-        self._rest = Column(np.uint32)  # of a string longer than its head, where in _words (32 GB) the rest begins
-        self._words = Column(np.uint64)  # each rest from a word of its own on, zeros behind its end
+        self._rest = Column(np.uint32)  # the index in _words (32 GB) of the rest of a string longer than its head
+        self._words = Column(np.uint64)  # the rests, each aligned to a word, with zeros after its end
         self._hashes = Column(np.uint64)
         self._slots = Slots()
         self.ids(names)
@@ -58,32 +58,32 @@ class PackedNames:
         return self.numbered(Spans.of([name.encode() for name in names]))
 
     def numbered(self, spans: Spans) -> Ints:
-        """The same for strings in UTF-8."""
+        """The number of each string (as UTF-8); a new string gets a new number."""
         return self.add(spans, self.find(spans))
 
     def find(self, spans: Spans) -> Ints:
-        """The number of each string (as UTF-8), -1 where it is not known."""
+        """The number of each string (as UTF-8), -1 if it is not known."""
         return self._slots.find(_tags(spans.hashes()), lambda numbers, rows: self._same(numbers, spans.take(rows)))
 
     def add(self, spans: Spans, found: Ints) -> Ints:
-        """The number of each string, of which `find` gave `found`; those not yet known get new numbers."""
+        """The number of each string; `found` is the result of `find`, and strings not yet known get new numbers."""
         unknown = np.flatnonzero(found < 0)
         found = found.copy() if len(unknown) else found
-        while len(unknown):  # once, but for different strings with equal hashes
+        while len(unknown):  # a single pass, except for different strings with equal hashes
             strings, known = spans.take(unknown), len(self)
             first, which = _first_of_each(strings.hashes())
             self._append(strings.take(first))
             numbers = known + which
-            again = np.ones(len(unknown), np.bool_)
-            again[first] = False
-            other = np.flatnonzero(again)
-            other = other[~self._same(numbers[other], strings.take(other))]
+            repeated = np.ones(len(unknown), np.bool_)
+            repeated[first] = False
+            colliding = np.flatnonzero(repeated)
+            colliding = colliding[~self._same(numbers[colliding], strings.take(colliding))]
             found[unknown] = numbers
-            unknown = unknown[other]
+            unknown = unknown[colliding]
         return found
 
     def texts(self, ids: AnyInts) -> list[str]:
-        """The strings of these numbers."""
+        """The strings with these numbers."""
         utf8, bounds = self._joined(ids), pairwise([0, *np.cumsum(self._lengths.values[ids]).tolist()])
         if not utf8.isascii():
             return [utf8[begin:end].decode() for begin, end in bounds]
@@ -91,15 +91,16 @@ class PackedNames:
         return [text[begin:end] for begin, end in bounds]
 
     def sizes(self, ids: AnyInts) -> Ints:
-        """The sizes of the strings of these numbers, in bytes of UTF-8."""
+        """The sizes of the strings with these numbers, in bytes of UTF-8."""
         return self._lengths.values[ids].astype(np.int64)
 
     def pack(self, ids: AnyInts) -> tuple[bytes, bytes]:
-        """The strings of these numbers one after the other, in UTF-8, and their lengths in bytes, as int32."""
+        """The strings with these numbers, concatenated in UTF-8, and their lengths in bytes, as int32."""
         return self._joined(ids), self._lengths.values[ids].tobytes()
 
     def unpack(self, text: bytes, lengths: bytes) -> Ints:
-        """The number of each string that `pack` gave, by whichever names. Raises ValueError on what it never gives.
+        """The number of each string in the result of `pack`, possibly of other PackedNames; new strings get new
+        numbers. Raises ValueError if the bytes cannot be from `pack`.
 
         >>> names = PackedNames()
         >>> names.unpack(*names.pack(names.ids(["a", "b", "a"]))).tolist()
@@ -111,7 +112,7 @@ class PackedNames:
         return self.numbered(Spans(joined([text]), len(PAD) + np.cumsum(sizes) - sizes, sizes))
 
     def spans(self, ids: AnyInts) -> Spans:
-        """The strings of these numbers, in UTF-8, in a buffer of their own."""
+        """The strings with these numbers, in UTF-8, in a buffer of their own."""
         lengths, pad = self._lengths.values[ids].astype(np.int64), len(PAD) // WORD
         rest = _words_of_rest(lengths)
         ends = pad + np.cumsum(_HEAD + rest)
@@ -129,54 +130,54 @@ class PackedNames:
     def hashes(self, ids: Ints) -> NDArray[np.uint64]:
         """A 64-bit hash of each string, the same in every process; each string is hashed once."""
         while (known := len(self._hashes.values)) < len(self):
-            fresh = np.arange(known, min(known + _AT_ONCE, len(self)))
-            self._hashes.grow(known + len(fresh))
-            self._hashes.values[fresh] = self.spans(fresh).stable_hashes()
+            new = np.arange(known, min(known + _AT_ONCE, len(self)))
+            self._hashes.grow(known + len(new))
+            self._hashes.values[new] = self.spans(new).stable_hashes()
         return self._hashes.values[ids]
 
     def _joined(self, ids: AnyInts) -> bytes:
-        """The strings one after the other."""
+        """The strings, concatenated."""
         lengths = self._lengths.values[ids]
         if (lengths <= HEAD_BYTES).all():
             return self._heads.values.take(ids, axis=0).view(np.uint8)[_IN_HEAD.take(lengths, axis=0)].tobytes()
         strings = self.spans(ids)
         return strings.text[_ranges(strings.begins, strings.lengths)].tobytes()
 
-    def _same(self, numbers: Ints, asked: Spans) -> Bools:
-        """Whether each of these strings is the one asked for, byte by byte."""
+    def _same(self, numbers: Ints, others: Spans) -> Bools:
+        """Whether each string with one of these numbers equals the other one of its row, byte by byte."""
         differ = self._heads.values.take(numbers, axis=0)
-        differ ^= asked.heads()
-        same: Bools = ((differ[:, 0] | differ[:, 1]) == 0) & (self._lengths.values[numbers] == asked.lengths)
-        rows = np.flatnonzero(same & (asked.lengths > HEAD_BYTES))
-        mine, theirs = self._rest.values[numbers[rows]], asked.begins[rows] + HEAD_BYTES
-        left = asked.lengths[rows] - HEAD_BYTES
+        differ ^= others.heads()
+        same: Bools = ((differ[:, 0] | differ[:, 1]) == 0) & (self._lengths.values[numbers] == others.lengths)
+        rows = np.flatnonzero(same & (others.lengths > HEAD_BYTES))
+        mine, theirs = self._rest.values[numbers[rows]], others.begins[rows] + HEAD_BYTES
+        left = others.lengths[rows] - HEAD_BYTES
         while len(rows):
-            alike = self._words.values[mine] == words_of(asked.text)[theirs] & FIRST_BYTES[np.minimum(left, WORD)]
-            same[rows[~alike]] = False
-            more = np.flatnonzero(alike & (left > WORD))
+            matches = self._words.values[mine] == words_of(others.text)[theirs] & FIRST_BYTES[np.minimum(left, WORD)]
+            same[rows[~matches]] = False
+            more = np.flatnonzero(matches & (left > WORD))
             rows, mine, theirs, left = rows[more], mine[more] + 1, theirs[more] + WORD, left[more] - WORD
         return same
 
-    def _append(self, fresh: Spans) -> None:
+    def _append(self, new: Spans) -> None:
         known, used = len(self), len(self._words.values)
         for column in (self._heads, self._lengths, self._rest):
-            column.grow(known + len(fresh))
-        self._heads.values[known:], self._lengths.values[known:] = fresh.heads(), fresh.lengths
-        rest = _words_of_rest(fresh.lengths)
+            column.grow(known + len(new))
+        self._heads.values[known:], self._lengths.values[known:] = new.heads(), new.lengths
+        rest = _words_of_rest(new.lengths)
         ends = np.cumsum(rest)
         self._rest.values[known:] = used + ends - rest
         long = np.flatnonzero(rest)
         if len(long):
             self._words.grow(used + int(ends[-1]))
             within = _ranges(np.zeros(len(long), np.int64), rest[long]) * WORD + HEAD_BYTES  # bytes into the string
-            left = np.repeat(fresh.lengths[long], rest[long]) - within
-            words = words_of(fresh.text)[np.repeat(fresh.begins[long], rest[long]) + within]
+            left = np.repeat(new.lengths[long], rest[long]) - within
+            words = words_of(new.text)[np.repeat(new.begins[long], rest[long]) + within]
             self._words.values[used:] = words & FIRST_BYTES[np.minimum(left, WORD)]
-        self._slots.extend(known, _tags(fresh.hashes()))
+        self._slots.extend(known, _tags(new.hashes()))
 
 
 def _words_of_rest(lengths: Ints) -> Ints:
-    """How many words each string has besides its head."""
+    """The number of words of each string besides its head."""
     return np.maximum(lengths - (HEAD_BYTES - WORD + 1), 0) // WORD
 
 

@@ -1,4 +1,4 @@
-"""The slots of a hash table, on whole arrays: what `PairIndex` and `PackedNames` find their numbers by."""
+"""The slots of a hash table, on whole arrays: the index of `PairIndex` and `PackedNames`."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ Hashes = NDArray[np.uint32]
 _FREE: Final = -1
 _FEWEST: Final = 64
 _AT_ONCE: Final = 1 << 16
-"""Slots that are filled at once, so that the arrays in between stay small."""
+"""Slots that are filled at a time, so that temporary arrays stay small."""
 _NUMBER, _HASH = (0, 1) if sys.byteorder == "little" else (1, 0)
-"""Where the halves of a slot are."""
+"""The positions of the halves of a slot."""
 
 HashesOf = Callable[[slice], Hashes]
-"""The hashes of the things numbered from one number to before another."""
+"""The hashes of the items with the numbers of a slice."""
 
 
 class Slots:
-    """Finds things that are numbered from 0 on by their hashes; who keeps the things says which are the same.
+    """A hash table of items that are numbered from 0 on; the caller stores the items and compares them.
 
-    Open addressing; a slot is 8 bytes, 32 bits of hash and 32 of number, and a third to two thirds of them are in use.
-    Triangular probing (1, 3, 6, 10, ... further on) visits every slot, since the length is a power of two.
+    Open addressing; a slot is 8 bytes, 32 bits of hash and 32 of number, and the load factor is one to two thirds.
+    Triangular probing (offsets 1, 3, 6, 10, ...) visits every slot, since the length is a power of two.
 
     >>> things = np.array([7, 3, 9])
     >>> slots = Slots()
@@ -46,21 +46,21 @@ class Slots:
         self._clear(0)
 
     def find(self, hashes: Hashes, same: Callable[[Ints, Ints | slice], Bools]) -> Ints:
-        """The number of each thing asked for, -1 where it is not known.
+        """The number of each item looked up, -1 if it is not known.
 
-        `same(numbers, rows)` compares known things with those asked for in these rows, one by one. It is asked of
-        all things at once, and then again of the few that have the hash of another.
+        `same(numbers, rows)` compares known items with those looked up in these rows, one by one. It is called once
+        for all items, and again for the few that have the hash of another.
         """
         found = self._first(hashes)
         known = slice(None) if (found != _FREE).all() else np.flatnonzero(found != _FREE)
-        strange = np.flatnonzero(~same(found[known], known))
-        if len(strange):
-            rows = strange if isinstance(known, slice) else known[strange]
-            found[rows] = self._exactly(hashes[rows], lambda numbers, some: same(numbers, rows[some]))
+        colliding = np.flatnonzero(~same(found[known], known))
+        if len(colliding):
+            rows = colliding if isinstance(known, slice) else known[colliding]
+            found[rows] = self._exactly(hashes[rows], lambda numbers, picked: same(numbers, rows[picked]))
         return found
 
     def _first(self, hashes: Hashes) -> Ints:
-        """The number of the first thing with each hash, -1 where there is none."""
+        """The number of the first item with each hash, -1 if there is none."""
         mask = len(self._slots) - 1
         slots = (hashes & mask).astype(np.int64)
         numbers, held = _halves(self._slots[slots])
@@ -76,15 +76,15 @@ class Slots:
         return found
 
     def _exactly(self, hashes: Hashes, same: Callable[[Ints, Ints], Bools]) -> Ints:
-        """The number of each thing, all with its hash compared."""
+        """The number of each item, compared with every item that has its hash."""
         mask = len(self._slots) - 1
         found = np.full(len(hashes), _FREE, np.int64)
         pending, slots, step = np.arange(len(hashes)), (hashes & mask).astype(np.int64), 0
         while len(pending):
             slots = (slots + step) & mask
             numbers, held = _halves(self._slots[slots])
-            alike = np.flatnonzero((held == hashes[pending]) & (numbers != _FREE))
-            hit = alike[same(numbers[alike].astype(np.int64), pending[alike])]
+            equal = np.flatnonzero((held == hashes[pending]) & (numbers != _FREE))
+            hit = equal[same(numbers[equal].astype(np.int64), pending[equal])]
             found[pending[hit]] = numbers[hit]
             left = numbers != _FREE
             left[hit] = False
@@ -92,43 +92,43 @@ class Slots:
         return found
 
     def extend(self, start: int, hashes: Hashes) -> None:
-        """Takes in things that are new and all different, numbered from `start` on, which is how many are held."""
+        """Adds items that are new and distinct, numbered from `start` on, which is the present number of items."""
         if 3 * (start + len(hashes)) > 2 * len(self._slots):
             before = self._slots
             self._clear(start + len(hashes))
             for at in range(0, len(before), _AT_ONCE):
-                some = before[at : at + _AT_ONCE]
-                self._insert(some[_halves(some)[0] != _FREE])
+                part = before[at : at + _AT_ONCE]
+                self._insert(part[_halves(part)[0] != _FREE])
         self._number(start, hashes)
 
     def rebuild(self, length: int, hashes_of: HashesOf) -> None:
-        """Forgets everything and takes in the things numbered from 0 to before `length`."""
+        """Replaces the content by the items numbered from 0 to before `length`."""
         self._clear(length)
         for at in range(0, length, _AT_ONCE):
             self._number(at, hashes_of(slice(at, min(at + _AT_ONCE, length))))
 
     def _clear(self, length: int) -> None:
-        """Makes a table for so many things, of which it has none."""
+        """Replaces the table by an empty one for `length` items."""
         self._slots = Room((max(_FEWEST, 1 << (3 * length // 2).bit_length()),), np.dtype(np.int64)).array
         self._slots[:] = _FREE
 
     def _number(self, start: int, hashes: Hashes) -> None:
-        """Inserts things that are numbered from `start` on."""
+        """Inserts items that are numbered from `start` on."""
         slots = np.empty(len(hashes), np.int64)
         numbers, held = _halves(slots)
         numbers[:], held[:] = np.arange(start, start + len(hashes), dtype=np.int32), hashes
         self._insert(slots)
 
-    def _insert(self, things: Ints) -> None:
-        """Puts each of these, a hash and a number in 64 bits, into a free slot."""
+    def _insert(self, items: Ints) -> None:
+        """Writes each item, a hash and a number in 64 bits, into a free slot."""
         mask = len(self._slots) - 1
-        slots, step = (_halves(things)[1] & mask).astype(np.int64), 0
-        while len(things):
+        slots, step = (_halves(items)[1] & mask).astype(np.int64), 0
+        while len(items):
             free = self._slots[slots] == _FREE
-            self._slots[slots[free]] = things[free]  # of several that want one slot, the last gets it
-            lost = self._slots[slots] != things
+            self._slots[slots[free]] = items[free]  # if several probe the same slot, the last one gets it
+            lost = self._slots[slots] != items
             step += 1
-            things, slots = things[lost], (slots[lost] + step) & mask
+            items, slots = items[lost], (slots[lost] + step) & mask
 
 
 def _halves(slots: Ints) -> tuple[NDArray[np.int32], Hashes]:

@@ -1,7 +1,7 @@
-"""Columns of byte strings that lie in one buffer: what Kafka brings, without an object a string.
+"""Columns of byte strings in one buffer, as received from Kafka, without an object per string.
 
 A machine word can be read wherever a string begins or ends, so strings are hashed, compared and parsed word by word,
-whole columns at once.
+whole columns at a time.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ Ints = NDArray[np.int64]
 
 WORD: Final = 8
 HEAD_BYTES: Final = 2 * WORD
-"""Bytes of each string that are read together: see Spans.heads."""
+"""Bytes of a string's head, which are read together: see Spans.heads."""
 PAD: Final = bytes(HEAD_BYTES)
-"""What a buffer begins and ends with, so that two words can be read before and behind every string."""
+"""The padding at both ends of a buffer, so that two words can be read before and after every string."""
 NULL: Final = -1
 """The length of None."""
 FIRST_BYTES: Final = np.array([(1 << 8 * count) - 1 for count in range(WORD + 1)], np.uint64)
-"""By a number of bytes from 0 to 8, the mask that keeps as many of a word."""
-_OF_TWO: Final = np.array(
+"""Masks of the first 0 to 8 bytes of a word, by the number of bytes."""
+_TWO_WORD_MASKS: Final = np.array(
     [(FIRST_BYTES[min(count, WORD)], FIRST_BYTES[max(count - WORD, 0)]) for count in range(2 * WORD + 1)], np.uint64
 )
-"""The same for two words. (numpy's `take` gets rows of a matrix many times faster than its brackets do.)"""
+"""The same for two words. (numpy's `take` is many times faster on rows of a matrix than indexing.)"""
 
 _SECRET: Final = np.array([secrets.randbits(64) | 1 for _ in range(3)], np.uint64)
 _HALF: Final = np.uint64(32)
@@ -39,7 +39,7 @@ _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Spans(Sequence["bytes | None"]):
-    """Byte strings, or None, in one buffer; slices and picks share it.
+    """Byte strings, or None, in one buffer, which slices and the results of `take` share.
 
     >>> spans = Spans.of([b"user_1", None, b""])
     >>> list(spans), list(spans[1:]), list(spans.take(np.array([0, 0])))
@@ -49,12 +49,12 @@ class Spans(Sequence["bytes | None"]):
     __slots__ = ("_hashes", "_heads", "begins", "lengths", "text")
 
     def __init__(self, text: Bytes, begins: Ints, lengths: Ints, heads: Words | None = None) -> None:
-        """`heads` is what the method `heads` returns, where it is known already."""
+        """`heads` is the result of the method `heads`, if it is known already."""
         self.text = text
         """The buffer, with PAD on both sides."""
         self.begins = begins
         self.lengths = lengths
-        """In bytes, or NULL."""
+        """The lengths in bytes, or NULL."""
         self._hashes: Words | None = None
         self._heads = heads
 
@@ -80,7 +80,7 @@ class Spans(Sequence["bytes | None"]):
         return None if length == NULL else self.text[begin : begin + length].tobytes()
 
     def take(self, rows: slice | NDArray[Any]) -> Spans:
-        """The strings of these rows, in this order; a mask picks those at which it is true."""
+        """The strings of these rows, in this order; a mask selects the rows where it is true."""
         taken = Spans(self.text, self.begins[rows], self.lengths[rows])
         if self._hashes is not None:
             taken._hashes = self._hashes[rows]
@@ -92,7 +92,7 @@ class Spans(Sequence["bytes | None"]):
         return taken
 
     def tolist(self) -> list[bytes | None]:
-        """The strings as objects."""
+        """The strings as Python objects."""
         few = len(self) < len(self.text) >> 8
         buffer = self.text.data if few else self.text.tobytes()
         ends = (self.begins + self.lengths).tolist()
@@ -115,25 +115,26 @@ class Spans(Sequence["bytes | None"]):
         if not len(others):
             return self
         if self.text is others.text:
-            text, behind = self.text, 0
+            text, shift = self.text, 0
         else:
-            text, behind = np.concatenate([self.text, others.text]), len(self.text)
+            text, shift = np.concatenate([self.text, others.text]), len(self.text)
         return Spans(
             text,
-            np.concatenate([self.begins, others.begins + behind]),
+            np.concatenate([self.begins, others.begins + shift]),
             np.concatenate([self.lengths, others.lengths]),
         )
 
     def heads(self) -> Words:
-        """The first two words of each string, as rows of two; zeros are behind its end."""
+        """The first two words of each string, as rows of two, with zeros after its end."""
         if self._heads is None:
             self._heads = heads(self.text, self.begins, self.lengths)
         return self._heads
 
     def hashes(self) -> Words:
-        """64 well-mixed bits of each string, by a secret of this process: nobody can make up strings that collide.
+        """64 well-mixed bits of each string, keyed with a secret of this process: nobody can make up strings that
+        collide.
 
-        Not to be stored. The same strings have the same hash whatever buffer they lie in; None counts as empty.
+        Not to be stored. Equal strings have equal hashes in any buffer; None counts as empty.
         """
         if self._hashes is None:
             self._hashes = self._hashed()
@@ -155,10 +156,10 @@ class Spans(Sequence["bytes | None"]):
         return mixed
 
     def stable_hashes(self) -> Words:
-        """64 well-mixed bits of each string, the same in every process: to be stored, and counted by.
+        """64 well-mixed bits of each string, the same in every process: for storage, and for counting.
 
-        The finalizer of MurmurHash3 (https://github.com/aappleby/smhasher), once for each eight bytes. Nobody meets two
-        strings with one hash by chance, but who looks for some can find them.
+        The finalizer of MurmurHash3 (https://github.com/aappleby/smhasher), once for each eight bytes. Collisions by
+        chance are negligible, but they can be constructed.
 
         >>> names = Spans.of([b"", b"user_1", b"a user with a long name"])
         >>> [f"{value:016x}" for value in names.stable_hashes().tolist()]
@@ -199,33 +200,33 @@ def _mix(mixed: Words, word: Words) -> Words:
 
 
 def words_of(text: Bytes) -> Words:
-    """The word that begins at each byte: a view, in which neighbours overlap."""
+    """The word that begins at each byte: a numpy view, in which neighbours overlap."""
     return np.ndarray((len(text) - WORD + 1,), "<u8", text.data, strides=(1,))
 
 
 def pieces_of(text: Bytes, size: int) -> NDArray[np.void]:
-    """The piece of so many bytes that begins at each byte: a view, in which neighbours overlap."""
+    """The piece of `size` bytes that begins at each byte: a numpy view, in which neighbours overlap."""
     return np.ndarray((max(len(text) - size + 1, 0),), f"V{size}", text.data, strides=(1,))
 
 
 def heads(text: Bytes, begins: Ints, lengths: Ints) -> Words:
-    """See Spans.heads. To look two words up at once takes as long as one."""
+    """See Spans.heads. Reading two words together takes as long as one."""
     words = pieces_of(text, 2 * WORD)[begins].view("<u8").reshape(-1, 2)
-    words &= _OF_TWO.take(np.clip(lengths, 0, 2 * WORD), axis=0)
+    words &= _TWO_WORD_MASKS.take(np.clip(lengths, 0, 2 * WORD), axis=0)
     return words
 
 
 def equal(text: Bytes, begins: Ints, lengths: Ints, others: Spans) -> NDArray[np.bool_]:
-    """Whether each of these strings is the other one of its row, byte by byte; None is None."""
+    """Whether each of these strings equals the other one of its row, byte by byte; None equals None."""
     mine, theirs = words_of(text), words_of(others.text)
     differ = heads(text, begins, lengths) ^ others.heads()
     same: NDArray[np.bool_] = (lengths == others.lengths) & ((differ[:, 0] | differ[:, 1]) == 0)
     rows = np.flatnonzero(same & (lengths > 2 * WORD))
     at, other, left = begins[rows] + 2 * WORD, others.begins[rows] + 2 * WORD, lengths[rows] - 2 * WORD
     while len(rows):
-        alike = (mine[at] ^ theirs[other]) & FIRST_BYTES[np.minimum(left, WORD)] == 0
-        same[rows[~alike]] = False
-        more = np.flatnonzero(alike & (left > WORD))
+        matches = (mine[at] ^ theirs[other]) & FIRST_BYTES[np.minimum(left, WORD)] == 0
+        same[rows[~matches]] = False
+        more = np.flatnonzero(matches & (left > WORD))
         rows, at, other, left = rows[more], at[more] + WORD, other[more] + WORD, left[more] - WORD
     return same
 
@@ -236,22 +237,22 @@ def joined(parts: Iterable[bytes | memoryview]) -> Bytes:
 
 
 def all_in(spans: Spans, low: int, high: int, but: int) -> NDArray[np.bool_]:
-    r"""Which strings have nothing but bytes from `low` to `high`, both below 128, without `but`.
+    r"""Whether each string has only bytes from `low` to `high`, both below 128, except `but`.
 
     >>> all_in(Spans.of([b"abc", b"", b"abcdefghi", b"abz", b"\xe1", b"ab~"]), ord("a"), ord("z"), ord("i")).tolist()
     [True, True, False, True, False, False]
     """
 
-    def fine(word: Words, held: Words) -> NDArray[np.bool_]:
-        word = word & held | _every(low) & ~held
+    def fine(word: Words, mask: Words) -> NDArray[np.bool_]:
+        word = word & mask | _every(low) & ~mask
         other = word ^ _every(but)
-        # The top bit of a byte: 128 and more; less than low (borrows come from such a byte only); more than high; but.
+        # The top bit of a byte: 128 or more; less than low (only such a byte borrows); more than high; equal to but.
         odd = word | (word - _every(low)) | (word + _every(0x7F - high)) | ((other - _every(1)) & ~other)
         plain: NDArray[np.bool_] = odd & _every(0x80) == 0
         return plain
 
     words, lengths = words_of(spans.text), spans.lengths
-    both = fine(spans.heads(), _OF_TWO.take(np.clip(lengths, 0, 2 * WORD), axis=0))
+    both = fine(spans.heads(), _TWO_WORD_MASKS.take(np.clip(lengths, 0, 2 * WORD), axis=0))
     good: NDArray[np.bool_] = (lengths >= 0) & both[:, 0] & both[:, 1]
     rows = np.flatnonzero(good & (lengths > 2 * WORD))
     at, left = spans.begins[rows] + 2 * WORD, lengths[rows] - 2 * WORD
@@ -264,5 +265,5 @@ def all_in(spans: Spans, low: int, high: int, but: int) -> NDArray[np.bool_]:
 
 
 def _every(byte: int) -> np.uint64:
-    """A word of eight times this byte."""
+    """A word with this byte in all eight positions."""
     return np.uint64(byte * 0x0101010101010101)

@@ -1,7 +1,7 @@
 """Copies of refused records: which of them would count now, and why the others would not.
 
-This is a forecast, so that copies that would be refused again are not sent. Whether a copy counts is decided by the
-worker, from the log alone (aggregates/refused.py): an original and all its copies count at most once.
+This is a forecast, so that copies which would be refused again are not sent. The worker decides whether a copy counts,
+from the log alone (aggregates/refused.py): an original and all its copies count at most once.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ GONE: Final = "cut off, since it was too large, and its record no longer stands 
 TOO_LARGE: Final = "too large for the topic of the views; see max.message.bytes"
 LEFT_OUT: Final = "left out by the command"
 RECORD: Final = "record"
-"""The name of a change if one of the two is not a JSON object."""
+"""The name of a change if the value before or after is not a JSON object."""
 SILENT_S: Final = 10.0
-"""A command that takes longer is reported."""
-_LAST_WORDS: Final = 200
+"""The time after which a running command is reported."""
+_COMPLAINT_CHARACTERS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a command made of a member; None: it is missing."""
+    """The change of a member by a command; None: it is missing."""
 
     name: str
     before: bytes | None
@@ -58,7 +58,7 @@ class Change:
 
     @property
     def loses(self) -> bool:
-        """Whether a field of a view has lost its value; the view may count all the same."""
+        """Whether a field of a view has lost its value; the view may still count."""
         return self.name in FIELD_RULES and self.before not in _NOTHING and self.after in _NOTHING
 
 
@@ -94,7 +94,7 @@ def _members(value: bytes | None) -> Mapping[str, bytes] | None:
 
 
 def _shortest(member: bytes) -> bytes:
-    """The same value in our notation."""
+    """The same value in its shortest form."""
     try:
         return msgspec.json.encode(msgspec.json.decode(member))
     except OverflowError:  # an integer beyond 64 bits
@@ -107,16 +107,16 @@ class Judge:
 
     rules: Rules
     partitions: int
-    """Of the source topic."""
+    """The number of partitions of the source topic."""
     watermarks_ms: dict[int, int]
-    """By partition; advanced by the copies that would count."""
+    """The watermarks by partition; advanced by the copies that would count."""
     misplaced: bool
     """Whether views are also sent if their user belongs to another partition."""
     kept: Counter[str] = field(default_factory=Counter)
     """Letters without a copy, by kind of reason."""
 
     def copies(self, letters: Sequence[Letter], values: Sequence[bytes | None], now_ms: int) -> list[Copy]:
-        """The copies that would count if they were sent at this time."""
+        """The copies that would count if they were sent at `now_ms`."""
         decoded = decode(values, [now_ms] * len(values), self.rules.future_tolerance_ms)
         self.kept.update(kind_of(refusal.reason) for refusal in decoded.refusals)
         keys = [view.user_id.encode() for view in decoded.views]
@@ -139,7 +139,7 @@ class Judge:
 async def rewritten(
     command: str, letters: Sequence[Letter], kept: Counter[str], silent: Callable[[], None]
 ) -> tuple[list[Letter], list[bytes | None]]:
-    """Pipes the values of letters through a shell command: one JSON value a line in and out, in the same order.
+    """Pipes the values of letters through a shell command: one JSON value per line in and out, in the same order.
 
     An empty line drops the letter; `kept` counts these, and values that do not fit into a line. `silent` is called if
     the command takes long. Raises UsageError if it fails or answers with another number of lines.
@@ -154,16 +154,16 @@ async def rewritten(
             lines.append(line + b"\n")
     if not lines:
         return [], []
-    told = asyncio.get_running_loop().call_later(SILENT_S, silent)
+    timer = asyncio.get_running_loop().call_later(SILENT_S, silent)
     try:
         process, (output, complaint) = await _asked(command, b"".join(lines))
     finally:
-        told.cancel()
+        timer.cancel()
     answers = output.split(b"\n")
     if answers[-1] == b"":
         answers.pop()
     if process.returncode or len(answers) != len(lines):
-        words = complaint.decode("utf-8", "replace").strip()[-_LAST_WORDS:]
+        words = complaint.decode("utf-8", "replace").strip()[-_COMPLAINT_CHARACTERS:]
         got = f"exit code {process.returncode}" if process.returncode else f"{len(answers):,} lines"
         raise UsageError(
             argument="--through",
@@ -176,19 +176,19 @@ async def rewritten(
 
 
 async def _asked(command: str, text: bytes) -> tuple[asyncio.subprocess.Process, tuple[bytes, bytes]]:
-    """A shell command after its end, its standard output and its standard error; cancelling kills it."""
+    """Runs a shell command; returns the ended process, its standard output and standard error. Cancelling kills it."""
     pipe = asyncio.subprocess.PIPE
     starting = asyncio.ensure_future(
         asyncio.create_subprocess_shell(command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
     )
     try:
-        process = await asyncio.shield(starting)  # cancelled in there, only the shell would be killed
+        process = await asyncio.shield(starting)  # a cancellation within would kill only the shell
         return process, await process.communicate(text)
     except BaseException:
         process = await starting
         if process.returncode is None:
-            with contextlib.suppress(PermissionError):  # as macOS says of a group that has ended, but for being reaped
-                os.killpg(process.pid, signal.SIGKILL)  # with everything that the shell has started
+            with contextlib.suppress(PermissionError):  # raised by macOS for a group of zombies
+                os.killpg(process.pid, signal.SIGKILL)  # with all children of the shell
         await process.wait()
         raise
 

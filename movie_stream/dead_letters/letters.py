@@ -1,9 +1,9 @@
 """The dead letters of a topic as an operator sees them: one for each refused record, in its present state.
 
 The topic holds more: a letter may be there twice after a crash; copies of a refused record that are refused too have
-letters of their own; and records note what became of a copy (`counted`, `again`). All of these name the original, and
-the newest decides. Letters of earlier runs say nothing about the current run and are left out, unless asked for; those
-of another topic of the same name are always left out.
+letters of their own; and records note the outcome of a copy (`counted`, `again`). All of these have the original's
+offset, and the newest decides. Letters of earlier runs do not concern the current run and are left out, unless
+requested; those of another topic of the same name are always left out.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Letter:
     time_ms: int
     """The Kafka timestamp of that record, or of the letter if it has none."""
     kind: str
-    """bad or late; counted or again: what became of a copy."""
+    """bad or late; or the outcome of a copy: counted or again."""
     reason: str
     run: int
     topic: str
@@ -64,10 +64,11 @@ class Letter:
 
 def letter_of(record: Any) -> Letter | None:
     """The letter in a record of the topic; None if it is not one of ours."""
-    said: Mapping[str, bytes] = dict(record.headers)
+    headers: Mapping[str, bytes] = dict(record.headers)
     try:
-        kind, offset, time_ms = said["kind"].decode(), int(said["source-offset"]), int(said["source-timestamp"])
-        original = int(said.get("original-offset", offset))
+        kind, offset = headers["kind"].decode(), int(headers["source-offset"])
+        time_ms = int(headers["source-timestamp"])
+        original = int(headers.get("original-offset", offset))
         if kind not in KINDS or not (min(offset, original) >= 0 and max(offset, original, time_ms) <= _LARGEST):
             return None
         return Letter(
@@ -77,20 +78,20 @@ def letter_of(record: Any) -> Letter | None:
             offset=offset,
             time_ms=record.timestamp if time_ms < 0 else time_ms,
             kind=kind,
-            reason=said["reason"].decode(),
-            run=int(said["run"]),
-            topic=said["source-topic-id"].decode(),
+            reason=headers["reason"].decode(),
+            run=int(headers["run"]),
+            topic=headers["source-topic-id"].decode(),
             key=record.key,
             value=record.value,
-            truncated=_size_in(said, TRUNCATED),
-            truncated_key=_size_in(said, TRUNCATED_KEY),
+            truncated=_size_in(headers, TRUNCATED),
+            truncated_key=_size_in(headers, TRUNCATED_KEY),
         )
     except (KeyError, ValueError, TypeError, AttributeError):
         return None
 
 
-def _size_in(said: Mapping[str, bytes], name: str) -> int | None:
-    return int(said[name]) if name in said else None
+def _size_in(headers: Mapping[str, bytes], name: str) -> int | None:
+    return int(headers[name]) if name in headers else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ class LetterFilter:
     """Conditions on open letters; None: any."""
 
     reason: str | None = None
-    """Part of the reason, in any case."""
+    """A part of the reason, case-insensitive."""
     kind: str | None = None
     """bad or late."""
     partition: int | None = None
@@ -108,7 +109,7 @@ class LetterFilter:
     """The same, exclusive."""
 
     def takes(self, letter: Letter) -> bool:
-        """Whether the letter meets all of them."""
+        """Whether the letter meets all conditions."""
         return (
             (self.kind is None or letter.kind == self.kind)
             and (self.reason is None or self.reason.casefold() in letter.reason.casefold())
@@ -127,7 +128,7 @@ def _bound(bound: int | datetime) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which letters are read: those about this topic, of this run (None: of every run)."""
+    """The letters to read: those about this topic, of this run (None: of every run)."""
 
     topic: str
     run: int | None
@@ -157,17 +158,17 @@ class Letters:
         self.read = 0
         """Records read so far, letters or not; those read twice count twice."""
         self.strange = 0
-        """How many of the records are not letters of ours."""
+        """The number of records that are not letters of ours."""
         self.elsewhere = 0
-        """How many are letters outside of the scope."""
+        """The number of letters outside of the scope."""
 
     async def extents(self, partitions: Sequence[int]) -> list[Extent]:
-        """The extents of those partitions that hold something."""
+        """The extents of the partitions that are not empty."""
         topic = self._settings.dead_letters_topic
-        places = [TopicPartition(topic, partition) for partition in partitions]
+        tps = [TopicPartition(topic, partition) for partition in partitions]
         with client.explained(self._settings, f"asking how many records {topic} holds"):
-            oldest, ends = await offsets.beginnings(self._reader, places), await offsets.ends(self._reader, places)
-        return [Extent(place, oldest[place], ends[place]) for place in places if ends[place] > oldest[place]]
+            oldest, ends = await offsets.beginnings(self._reader, tps), await offsets.ends(self._reader, tps)
+        return [Extent(tp, oldest[tp], ends[tp]) for tp in tps if ends[tp] > oldest[tp]]
 
     async def newest_first(self, extent: Extent) -> AsyncIterator[list[Letter]]:
         """The open letters of a partition, each once, in its present state; one list for each block read."""
@@ -196,7 +197,7 @@ class Letters:
             ]
 
     async def _read(self, scan: Scan, extent: Extent, *, again: bool = False) -> AsyncIterator[list[Letter]]:
-        """All letters of the scope; counts what is left out, unless it is read `again`."""
+        """All letters of the scope; counts the records that are left out, unless it is the second (`again`) read."""
         with client.explained(self._settings, f"reading {extent.place.topic}"):
             async for records in scan(self._reader, extent.place, extent.start, extent.end):
                 self.read += len(records)

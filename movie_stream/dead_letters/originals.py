@@ -14,12 +14,12 @@ from movie_stream.kafka import offsets
 from movie_stream.kafka.cluster import client
 from movie_stream.settings import Settings
 
-_COMES_WITHIN_S: Final = 10.0
+_READ_WITHIN_S: Final = 10.0
 
 
 async def completed(settings: Settings, letters: Sequence[Letter]) -> list[Letter]:
-    """The letters in their order, truncated ones with the whole key and value of their record in the source, without
-    those whose record is no longer there.
+    """The letters in order, truncated ones completed with the key and value of their record in the source, without
+    those whose record no longer exists.
 
     Raises BrokerUnreachable and BrokerRefused.
     """
@@ -32,14 +32,14 @@ async def completed(settings: Settings, letters: Sequence[Letter]) -> list[Lette
 
 
 async def _whole(settings: Settings, reader: AIOKafkaConsumer, letter: Letter) -> Letter | None:
-    place = TopicPartition(settings.kafka_topic, letter.partition)
-    if letter.offset < (await offsets.beginnings(reader, [place]))[place]:
+    tp = TopicPartition(settings.kafka_topic, letter.partition)
+    if letter.offset < (await offsets.beginnings(reader, [tp]))[tp]:
         return None
-    reader.assign([place])
-    reader.seek(place, letter.offset)
+    reader.assign([tp])
+    reader.seek(tp, letter.offset)
     try:
-        async with asyncio.timeout(_COMES_WITHIN_S):
-            record = await reader.getone(place)
+        async with asyncio.timeout(_READ_WITHIN_S):
+            record = await reader.getone(tp)
     except TimeoutError:
         return None
     if record.offset != letter.offset or not _is_of(letter, record.key, record.value):

@@ -1,6 +1,6 @@
-"""The event: what a view of a film is, and how records become views.
+"""The event: the contract of a view of a film, and the decoding of records into views.
 
-contract.py (its rules), event.py (the plain decoder), layout.py (the same for whole columns of records that are written
-alike), views.py (decoded views as columns), chunk.py (a run of records of one partition), reasons.py (why records are
-refused, by kind), moment.py and time_range.py (times as people write them).
+contract.py (its rules), event.py (the reference decoder), layout.py (a fast decoder for whole columns of records with
+the same layout), views.py (decoded views as columns), chunk.py (a run of records of one partition), reasons.py (the
+reasons of refusals, by kind), moment.py and time_range.py (times as users write them).
 """

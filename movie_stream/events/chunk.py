@@ -1,4 +1,4 @@
-"""Records of one partition as columns, from the fetch to the accumulator: `Records`, and as a `Chunk` a run of them."""
+"""Records of one partition as columns, from the fetch to the accumulator: `Records`, and `Chunk`, a run of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from movie_stream.events.layout import Layouts
 from movie_stream.events.views import Views
 
 REPLAY_OF: Final = "movie-stream-replay-of"
-"""The header of a copy of a refused record; it names the original. See aggregates/refused.py."""
+"""The header of a copy of a refused record, with the original's offset. See aggregates/refused.py."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,23 +23,23 @@ class Records:
 
     offsets: Ints
     times_ms: Ints
-    """The records' Kafka timestamps, negative where there is none."""
+    """The records' Kafka timestamps in Unix milliseconds, negative if a record has none."""
     keys: Spans
     values: Spans
     replays: Mapping[int, bytes] = field(default_factory=dict)
     """The header REPLAY_OF of the few records that have it, by offset."""
     by_layout: tuple[Views, Bools] | None = None
-    """The views among them and which rows these are, as layout.Layouts read them, where that was done."""
+    """The views that layout.Layouts decoded, and a mask of their rows; None if that was not done."""
     unreadable: Mapping[int, str] = field(default_factory=dict)
-    """Why nothing could be read of some records, by offset: these have neither key nor value. It may name others too,
-    where it is of a part.
+    """The reasons why records could not be read, by offset: these have neither key nor value. A part of the records may
+    keep the reasons of others, too.
     """
 
     def __len__(self) -> int:
         return len(self.offsets)
 
     def take(self, rows: slice | Ints) -> Self:
-        """These rows alone, with what was read of them."""
+        """Only these rows, with their decoded views."""
         offsets, decoded = self.offsets[rows], self.by_layout
         return replace(
             self,
@@ -52,10 +52,10 @@ class Records:
         )
 
     def decoded(self, layouts: Layouts) -> Self:
-        """The same with what can be read of them by their layouts."""
+        """The same records, with the views that their layouts can decode."""
         views, read = layouts.read(self.values)
         for text in views.texts.values():
-            text.hashes()  # which it keeps
+            text.hashes()  # cached
         return replace(self, by_layout=(views, read))
 
 
@@ -63,7 +63,7 @@ class Records:
 class Chunk(Records):
     """All records of one partition with start <= offset < end.
 
-    Offsets may have holes (control records, compaction): `end` can lie past the last record, and a chunk can be empty.
+    Offsets may have gaps (control records, compaction): `end` can be past the last record, and a chunk can be empty.
     """
 
     partition: int
@@ -72,7 +72,7 @@ class Chunk(Records):
 
     @classmethod
     def of(cls, records: Records, partition: int, start: int, end: int) -> Chunk:
-        """The chunk that is made up of these records."""
+        """The chunk of these records."""
         columns = {column.name: getattr(records, column.name) for column in fields(Records)}
         return cls(**columns, partition=partition, start=start, end=end)
 
@@ -100,7 +100,7 @@ def chunk_of(
     keys: Sequence[bytes | None] | None = None,
     replays: Mapping[int, bytes] | None = None,
 ) -> Chunk:
-    """A chunk without holes; handy in tests and examples.
+    """A chunk without gaps, for tests and examples.
 
     >>> chunk_of(0, 5, [b"{}", b"{}"]).end
     7

@@ -1,4 +1,4 @@
-"""The rules of an event, declared once: what the decoders check, and what is said of a field that breaks its rule."""
+"""The rules of an event, declared once: for the checks of the decoders, and for the reasons of refusals."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import Meta
 
 MICRO: Final = 1_000_000
-"""Ratings and prices count as whole millionths, so that the order of adding never shows."""
+"""Ratings and prices are counted in whole millionths, so that sums do not depend on the order of addition."""
 
 MISSING: Final = -1
 """In an integer column: the field was null or absent."""
@@ -27,9 +27,9 @@ class Text:
     """
 
     longest: int
-    """In characters (Unicode code points)."""
+    """The largest length in characters (Unicode code points)."""
     trimmed: bool = False
-    """Whether blanks around it do not count."""
+    """Whether surrounding whitespace is ignored."""
     meaning: str = ""
     """What it is, for those who send it."""
 
@@ -40,7 +40,7 @@ class Text:
 
     @property
     def meta(self) -> Meta:
-        """The rule for the JSON decoder, as far as that can check it: it does not trim."""
+        """The rule for the JSON decoder, as far as it can check it: it does not trim."""
         return Meta() if self.trimmed else Meta(min_length=1, max_length=self.longest)
 
 
@@ -55,12 +55,12 @@ class Number:
     least: int
     most: int
     decimals: int = 0
-    """How many count; further ones are rounded to these."""
+    """The number of decimals that count; values are rounded to these."""
     unit: str = ""
     optional: bool = False
     """Whether it may be null, or absent."""
     bounds: str = ""
-    """The bounds in words, where figures would say nothing."""
+    """The bounds in words, if numbers would not explain them."""
     meaning: str = ""
     """What it is, for those who send it."""
 
@@ -78,7 +78,7 @@ class Number:
 
     @property
     def scale(self) -> int:
-        """How many of the units that are counted make one: 1, or a million."""
+        """The number of counted units in one: 1, or a million."""
         return int(10**self.decimals)
 
 
@@ -102,13 +102,13 @@ FIELD_RULES: Final[Mapping[str, Text | Number]] = {
         meaning="What was paid; a view without it has a revenue of REVENUE_PER_VIEW.",
     ),
 }
-"""By the name of the field, in the order in which an event is written."""
+"""The rules by the name of the field, in the order in which an event is written."""
 
 TEXTS: Final[Mapping[str, Text]] = {name: rule for name, rule in FIELD_RULES.items() if isinstance(rule, Text)}
 NUMBERS: Final[Mapping[str, Number]] = {
     name: rule for name, rule in FIELD_RULES.items() if isinstance(rule, Number) and rule.optional
 }
-"""Those that a view may be without."""
+"""The optional fields, which are all numbers."""
 REQUIRED: Final = tuple(name for name in FIELD_RULES if name not in NUMBERS)
 OPTIONAL: Final = tuple(NUMBERS)
 FIELDS: Final = (*REQUIRED, *OPTIONAL)

@@ -1,7 +1,7 @@
 """The event contract: one view of a film, and the decoding of whole chunks of records into columns.
 
-A record is valid, or it is refused with a reason that a person understands; nothing in between. Verdicts depend on the
-record's bytes and its Kafka timestamp alone, never on the records around it, the wall clock or the call stack.
+A record is either valid, or refused with a reason that a person understands. The verdict depends only on the record's
+bytes and its Kafka timestamp, never on other records, the wall clock or the call stack.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from movie_stream.events.contract import FIELD_RULES, MISSING, NUMBERS, TEXTS
 from movie_stream.events.views import Views
 
 MAX_DEPTH: Final = 200
-"""Deepest nesting of a record. The JSON decoder has a limit too, but it moves with the depth of the call stack."""
+"""The deepest nesting of a record. The JSON decoder's own limit varies with the depth of the call stack."""
 
 LONG_RECORD: Final = 2 * MAX_DEPTH
 """A shorter record, in bytes, cannot be nested deeper than MAX_DEPTH."""
 
 
 class View(msgspec.Struct, omit_defaults=True, gc=False):
-    """One view of a film, as one JSON object in the topic; what is null is left out where it is written.
+    """One view of a film, as one JSON object in the topic; null members are omitted on encoding.
 
     >>> decode_one(b'{"movie_id":"m1","title":"Alien","genre":"Sci-Fi","user_id":"u1","timestamp":1730383200000}').title
     'Alien'
@@ -48,12 +48,12 @@ ENCODER: Final = msgspec.json.Encoder()
 
 
 class Refused(ValueError):
-    """A record breaks the contract; its text is the reason."""
+    """A record breaks the contract; the message is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A refused record: its index in the values that were given, and why."""
+    """A refused record: its index in the decoded values, and the reason."""
 
     index: int
     reason: str
@@ -61,12 +61,12 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What became of a chunk: every record is either in `views` or in `refusals`."""
+    """A decoded chunk: every record is either in `views` or in `refusals`."""
 
     views: list[View]
     """The valid records, in the order of the log."""
     index: NDArray[np.int64]
-    """Where each of these stood in the values that were given."""
+    """The index of each view in the decoded values."""
     timestamp_ms: NDArray[np.int64]
     refusals: list[Refusal]
 
@@ -78,7 +78,7 @@ def decode(
 ) -> Decoded:
     """Decodes a chunk of records.
 
-    `record_times_ms` are the records' Kafka timestamps, negative where a record has none (no future check then); None
+    `record_times_ms` are the records' Kafka timestamps, negative if a record has none (it gets no future check); None
     if none has one.
 
     >>> good = b'{"movie_id":"m1","title":"Alien","genre":"Sci-Fi","user_id":"u1","timestamp":1730383200000,"rating":4}'
@@ -136,12 +136,12 @@ def is_ahead(
     timestamp_ms: NDArray[np.int64], record_time_ms: NDArray[np.int64], future_tolerance_ms: int
 ) -> NDArray[np.bool_]: ...
 def is_ahead(timestamp_ms: Any, record_time_ms: Any, future_tolerance_ms: int) -> Any:
-    """Whether a view lies further ahead of its record's Kafka timestamp than it may; not where that is negative."""
+    """Whether a view is further ahead of its record's Kafka timestamp than allowed; False if that is negative."""
     return (timestamp_ms - record_time_ms > future_tolerance_ms) & (record_time_ms >= 0)
 
 
 def ahead_of_time(timestamp_ms: int, record_time_ms: int, future_tolerance_ms: int) -> str:
-    """Why a view is refused that lies further ahead of its record's Kafka timestamp than it may.
+    """The reason for refusing a view that is further ahead of its record's Kafka timestamp than allowed.
 
     >>> ahead_of_time(7_200_000, 0, 3_600_000)
     'timestamp: lies 7,200 s after the record itself was written, more than the 3,600 s of FUTURE_TOLERANCE'
@@ -154,7 +154,7 @@ def ahead_of_time(timestamp_ms: int, record_time_ms: int, future_tolerance_ms: i
 
 
 def spelled(genre: str) -> str | None:
-    """A genre as it is shown, without blanks around it and with single ones within; None where it breaks its rule.
+    """A genre as it is shown, with whitespace trimmed and collapsed; None if it breaks its rule.
 
     >>> spelled(" Film  Noir "), spelled(" ")
     ('Film Noir', None)
@@ -163,7 +163,7 @@ def spelled(genre: str) -> str | None:
 
 
 def slug_of(genre: str) -> str:
-    """What a genre that keeps its rule is grouped by, however it is written.
+    """The key that a valid genre is grouped by, which ignores case and whitespace.
 
     >>> slug_of(" Film  Noir "), slug_of("film noir")
     ('film noir', 'film noir')
@@ -172,7 +172,7 @@ def slug_of(genre: str) -> str:
 
 
 def decode_checked(value: bytes | None) -> View:
-    """Decodes one record and checks its genre too, so that only the future is left open; raises Refused."""
+    """Decodes one record and checks its genre, but not whether it is in the future; raises Refused."""
     view = decode_one(value)
     if spelled(view.genre) is None:
         raise Refused(_reason("genre", view.genre))
@@ -182,8 +182,8 @@ def decode_checked(value: bytes | None) -> View:
 def decode_one(value: bytes | None) -> View:
     """Decodes one record; raises Refused. `genre` and the future are checked by `decode`.
 
-    Of a member that is given twice the last one counts, and what a member holds that is not of the contract does not
-    matter, as long as the whole is JSON in form.
+    If a member is repeated, the last one counts. Members outside of the contract are ignored, as long as the whole is
+    well-formed JSON.
     """
     if value is None:
         raise Refused("no value: expected a JSON object, got a null record")
@@ -195,11 +195,11 @@ def decode_one(value: bytes | None) -> View:
     except UnicodeDecodeError as error:
         raise Refused(f"not UTF-8: byte {error.start} is {_show(value[error.start : error.start + 1])}") from error
     except msgspec.MsgspecError:
-        return _decode_last(value)  # the decoder checks each member as it comes, and every string
+        return _decode_last(value)  # the decoder also checks repeated members, and every string
 
 
 def without_halves(value: bytes, stand_in: bytes = rb"\ufffd") -> bytes:
-    r"""The record with something else for each escape that is half a surrogate pair, which the decoder does not take.
+    r"""The record with `stand_in` for each escape that is half a surrogate pair, which the decoder refuses.
 
     >>> without_halves(rb'"\\ud83d \ud83d \ud83d\ude00"', b"?")
     b'"\\\\ud83d ? \\ud83d\\ude00"'
@@ -210,27 +210,27 @@ def without_halves(value: bytes, stand_in: bytes = rb"\ufffd") -> bytes:
 _DECODER: Final = msgspec.json.Decoder(View)
 _ANY: Final = msgspec.json.Decoder()
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-"""Of names that come twice the last one stays."""
+"""Of repeated names the last one is kept."""
 _HALF_OR_WHOLE: Final = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
 """An escape; as a group, if it is half a surrogate pair without its other half."""
 _STAND_INS: Final = (rb"\ufffd", rb"\ufffe")
-"""For such a half, of its length."""
+"""Replacements for such a half, of its length."""
 _QUOTE: Final = ord('"')
 _STEPS: Final = np.array([(byte in b"[{") - (byte in b"]}") for byte in range(256)], np.int8)
-"""What each byte adds to the depth."""
+"""The change of depth by each byte."""
 _LOOKED_AT: Final = 1 << 18
-"""Bytes at a time."""
+"""Bytes that are examined at a time."""
 
 
 def _decode_together(values: Sequence[bytes | None]) -> list[View] | None:
-    """All records in one call of the decoder, or None where one at a time has to be looked at.
+    """Decodes all records in one call of the decoder; None if they have to be decoded one by one.
 
-    Joined by line breaks, the records could in theory be split otherwise than they came: two objects in one record make
-    up for one object in two. The counts exclude it: every record is one line that begins with { and ends with }, so a
-    value left open at a line's end is followed by a line break and a {, which no open string, list or object can go
-    on with; hence every line holds whole objects, at least one, and as many as there are records means one each.
+    Joined by line breaks, the records could in theory be split in another way: two objects in one record make up for
+    one object in two. The counts exclude it: every record is one line that begins with { and ends with }. So a value
+    left open at a line's end is followed by a line break and a {, which cannot continue an open string, list or object.
+    Hence every line holds whole objects, at least one; as many objects as records means one each.
     """
     if not values:
         return []
@@ -266,14 +266,14 @@ def _integers(column: list[float | None] | list[int | None], scale: int) -> NDAr
 
 
 def _may_be_deep(value: bytes) -> bool:
-    """Whether there are brackets enough to be nested deeper than MAX_DEPTH."""
+    """Whether there are enough brackets to be nested deeper than MAX_DEPTH."""
     return len(value) > LONG_RECORD and value.count(b"[") + value.count(b"{") > MAX_DEPTH
 
 
 def _depth(value: bytes) -> int:
-    r"""How deep the brackets outside of strings are nested, up to where it is no JSON any more.
+    r"""The nesting depth of the brackets outside of strings; exact for well-formed JSON.
 
-    Piece by piece, since a record may have megabytes: nothing else would have its turn meanwhile.
+    It is computed in pieces, since a record may have megabytes: no other thread would run meanwhile.
 
     >>> _depth(rb'{"a":[1,{"b":"]\\"]]["}]}')
     3
@@ -292,7 +292,7 @@ def _depth(value: bytes) -> int:
 
 
 def _decode_last(value: bytes) -> View:
-    """Decodes what counts of a record that the decoder has refused as a whole; raises Refused."""
+    """Decodes only the counting members of a record that the decoder has refused as a whole; raises Refused."""
     mended, otherwise = (without_halves(value, stand_in) for stand_in in _STAND_INS)
     try:
         members = _MEMBERS.decode(mended)
@@ -313,24 +313,24 @@ def _decode_last(value: bytes) -> View:
 
 
 def _explain(error: str, members: Mapping[str, msgspec.Raw]) -> str:
-    """Says which field is wrong, what it should be and what came."""
+    """The reason: which field is wrong, the expected value and the value received."""
     missing = re.search(r"missing required field `(\w+)`", error)
     if missing:
         return f"{missing[1]}: missing; expected {FIELD_RULES[missing[1]].words}"
     [field] = re.findall(r"at `\$\.(\w+)`", error)
     try:
-        came = _ANY.decode(members[field])
+        received = _ANY.decode(members[field])
     except (msgspec.MsgspecError, ValueError):  # a number that fits no double, for one
         return f"{field}: expected {FIELD_RULES[field].words}; {error.split(' - at ')[0].lower()}"
-    return _reason(field, came)
+    return _reason(field, received)
 
 
-def _reason(field: str, came: object) -> str:
-    return f"{field}: expected {FIELD_RULES[field].words}, got {_show(came)}"
+def _reason(field: str, received: object) -> str:
+    return f"{field}: expected {FIELD_RULES[field].words}, got {_show(received)}"
 
 
 def _show(value: object) -> str:
-    """A value short enough to be read aloud, safe for a terminal."""
+    """A value, shortened and escaped for a terminal."""
     if isinstance(value, bytes):
         text = ascii(value[:40])[1:]
         return text + ("..." if len(value) > 40 else "")

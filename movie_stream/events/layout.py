@@ -1,9 +1,9 @@
-"""Views read as columns, without an object a view: by the layout that their producer writes them in.
+"""Decodes views as columns, without an object per view, by the layout in which their producer writes them.
 
-A producer writes the same members in the same order with the same blanks again and again; only the values differ. Such
-a layout is learnt from one record. In others it is recognised piece by piece, a whole column at once, and what stands
-between its fixed pieces are the values. What fits no layout, or holds a value that is not of the plainest form, is left
-to `event.decode`, whose verdict counts; whatever is read here is read there just so.
+A producer repeats the same members in the same order with the same whitespace; only the values differ. Such a layout is
+learnt from one record. In others it is recognised piece by piece, a whole column at a time; the values are between its
+fixed pieces. A record that fits no layout, or has a value that is not in the plainest form, is left to `event.decode`,
+whose verdict counts; records that are decoded here have the same result there.
 """
 
 from __future__ import annotations
@@ -24,34 +24,34 @@ from movie_stream.events.contract import MAX_TIMESTAMP_MS, MISSING, NUMBERS, TEX
 from movie_stream.events.views import Views
 
 MOST_LAYOUTS: Final = 16
-"""Known at a time; those that fitted last are kept."""
+"""The most layouts that are kept; those that fitted last are kept."""
 LEARNT_AT_ONCE: Final = 4
-"""New layouts in one chunk: one that has many of them is read faster record by record."""
+"""The most new layouts in one chunk: with many of them it is faster to decode record by record."""
 LONGEST_LAYOUT: Final = 1_000
-"""In bytes: all of them are compared in each record, and nobody needs so many blanks."""
+"""The most bytes of a layout: all of them are compared in each record, and nobody needs so much whitespace."""
 WORTH_LEARNING: Final = 32
-"""Records without a layout."""
+"""The least number of records without a layout for which one is learnt."""
 READ_AT_ONCE: Final = 24_000
-"""Records: the places of all their quotes are in memory, so more of them are read part by part."""
+"""The most records that are decoded together: the positions of all their quotes are in memory."""
 
 _QUOTE: Final = ord('"')
 _MEMBER: Final = re.compile(
     rb'[ \n\r\t]*"(\w+)"[ \n\r\t]*:[ \n\r\t]*(?:"([^"\\]*)"|([^"\\\x00-\x20,{}\[\]]+))[ \n\r\t]*'
 )
-"""A name, and a text or a number."""
+"""A member: a name, and a text or a number."""
 _TEXT, _NUMBER = 2, 3
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Fixed pieces with a value between each two of them."""
+    """Fixed pieces with the value of a field between each two of them."""
 
     pieces: tuple[bytes, ...]
     fields: tuple[str, ...]
 
     @cached_property
     def quotes(self) -> int:
-        """How many a record has."""
+        """The number of quotes in a record."""
         return sum(piece.count(b'"') for piece in self.pieces)
 
     @cached_property
@@ -60,22 +60,22 @@ class Layout:
         return sum(map(len, self.pieces))
 
     def places(self, values: Spans, quotes: Ints, first: Ints) -> tuple[dict[str, Spans], Bools]:
-        """Where the fields of these records stand, and which of the records are written like this.
+        """The values of the fields in these records, and a mask of the records that have this layout.
 
-        Each has `self.quotes` quotes and `self.least` bytes at least. `quotes` has the places of all quotes in the
-        buffer, and `first` says which of these is each record's first one.
+        Each record has `self.quotes` quotes and `self.least` bytes at least. `quotes` has the positions of all quotes
+        in the buffer, and `first` the index in `quotes` of each record's first one.
         """
         found: dict[str, Spans] = {}
         at, ends = values.begins, values.begins + values.lengths
         fits = np.ones(len(values), np.bool_)
-        behind = first
+        next_quote = first
         for piece, field, following in zip(self.pieces, self.fields, self.pieces[1:], strict=False):
             at = _after(values.text, at, piece, ends, fits)
-            behind = behind + piece.count(b'"')
+            next_quote = next_quote + piece.count(b'"')
             quote = following.find(b'"')
-            end = ends - len(following) if quote < 0 else quotes[behind] - quote
+            end = ends - len(following) if quote < 0 else quotes[next_quote] - quote
             fits &= end >= at
-            end = np.maximum(end, at)  # with more in front of a quote than in this record it may lie before the buffer
+            end = np.maximum(end, at)  # in a record of another layout it may be before the buffer
             found[field] = Spans(values.text, at, end - at)
             at = end
         at = _after(values.text, at, self.pieces[-1], ends, fits)
@@ -84,7 +84,7 @@ class Layout:
 
 
 def learn(value: bytes) -> Layout | None:
-    """The layout of a record, if it is a view without escapes and without anything else in it.
+    """The layout of a record, if it is a view without escapes and without other members; else None.
 
     >>> learn(b'{"user_id": "u1", "rating": 4}')
     >>> layout = learn(
@@ -116,7 +116,7 @@ def learn(value: bytes) -> Layout | None:
 
 
 class Layouts:
-    """The layouts that were seen of late.
+    """Decodes records by the layouts that were seen recently.
 
     >>> good = b'{"movie_id":"m1","title":"Alien","genre":"Sci-Fi","user_id":"u1","timestamp":1730383200000,"rating":4}'
     >>> columns, read = Layouts().read(Spans.of([good, b"{}"] * 50))
@@ -128,7 +128,7 @@ class Layouts:
         self._known: list[Layout] = []
 
     def read(self, values: Spans) -> tuple[Views, Bools]:
-        """The views of the records that a layout fits, and which these are; rows outside the mask hold placeholders."""
+        """The views of the records that fit a layout, and a mask of these; rows outside the mask hold placeholders."""
         count = len(values)
         parts = max(-(-count // READ_AT_ONCE), 1)
         bounds = [count * part // parts for part in range(parts + 1)]
@@ -143,17 +143,17 @@ class Layouts:
         fitting, others, untried, learnt = list[Layout](), list[Layout](), deque(self._known), 0
         while len(pending):
             if not untried:
-                fresh = _learnt(values, pending) if learnt < LEARNT_AT_ONCE else None
-                if fresh is None or fresh in fitting or fresh in others:
+                new = _learnt(values, pending) if learnt < LEARNT_AT_ONCE else None
+                if new is None or new in fitting or new in others:
                     break
-                untried.append(fresh)
+                untried.append(new)
                 learnt += 1
             layout = untried.popleft()
-            like = (count[pending] == layout.quotes) & (values.lengths[pending] >= layout.least)
-            rows = pending if like.all() else pending[like]
+            candidates = (count[pending] == layout.quotes) & (values.lengths[pending] >= layout.least)
+            rows = pending if candidates.all() else pending[candidates]
             if len(rows):
-                places, fits = layout.places(_some(values, rows), quotes, _of(first, rows))
-                columns, plain = _plain(places, len(rows))
+                texts, fits = layout.places(_taken(values, rows), quotes, _picked(first, rows))
+                columns, plain = _parsed(texts, len(rows))
                 fits &= plain
                 if not fits.all():
                     columns, rows = columns.take(fits), rows[fits]
@@ -166,7 +166,7 @@ class Layouts:
 
 
 def unread(values: Spans) -> tuple[Views, Bools]:
-    """What `Layouts.read` gives where no layout fits."""
+    """The result of `Layouts.read` if no layout fits."""
     return _together(values, ()), np.zeros(len(values), np.bool_)
 
 
@@ -176,8 +176,8 @@ def _learnt(values: Spans, pending: Ints) -> Layout | None:
 
 
 def _after(text: Bytes, at: Ints, piece: bytes, ends: Ints, fits: Bools) -> Ints:
-    """The places behind a piece that stands at these places, none of which lies before its record; takes those out of
-    `fits` where it does not.
+    """The positions after a piece that is expected at the positions `at`, none of which is before its record; clears
+    `fits` for the records where it is missing.
     """
     latest = ends - len(piece)
     fits &= at <= latest
@@ -187,17 +187,17 @@ def _after(text: Bytes, at: Ints, piece: bytes, ends: Ints, fits: Bools) -> Ints
 
 
 def _quotes(values: Spans) -> tuple[Ints, Ints, Ints]:
-    """Where quotes stand in the buffer; of each value the place in there of its first one, and how many it has."""
+    """The positions of quotes in the buffer; by value, the index of its first one in these, and its number of them."""
     count = len(values)
     if not count:
-        nothing = np.zeros(0, np.int64)
-        return nothing, nothing, nothing
+        empty = np.zeros(0, np.int64)
+        return empty, empty, empty
     begins, ends = values.begins, values.begins + np.maximum(values.lengths, 0)
     begin, end = int(begins.min()), int(ends.max())
     quotes = np.flatnonzero(values.text[begin:end] == _QUOTE)
     quotes += begin
     each, others = divmod(len(quotes), count)
-    if each and not others and (begins[1:] >= ends[:-1]).all():  # it may be as many in each of them, as is usual
+    if each and not others and (begins[1:] >= ends[:-1]).all():  # usually each value has the same number
         first = np.arange(0, len(quotes), each)
         if (quotes[first] >= begins).all() and (quotes[first + each - 1] < ends).all():
             return quotes, first, np.full(count, each)
@@ -205,22 +205,22 @@ def _quotes(values: Spans) -> tuple[Ints, Ints, Ints]:
     return quotes, first, np.searchsorted(quotes, ends) - first
 
 
-def _plain(places: dict[str, Spans], count: int) -> tuple[Views, Bools]:
-    """The values at these places, and of which records all numbers are written plainly, and valid."""
-    timestamp_ms, plain = whole_numbers(places["timestamp"])
+def _parsed(texts: dict[str, Spans], count: int) -> tuple[Views, Bools]:
+    """The views with these texts by field, and a mask of those whose numbers are all in the plainest form and valid."""
+    timestamp_ms, plain = whole_numbers(texts["timestamp"])
     plain &= (timestamp_ms > 0) & (timestamp_ms <= MAX_TIMESTAMP_MS)
     numbers: dict[str, Ints] = {}
     for name, rule in NUMBERS.items():
-        if name in places:
-            numbers[name], good = decimals(places[name], rule.decimals)
+        if name in texts:
+            numbers[name], good = decimals(texts[name], rule.decimals)
             plain &= good & (numbers[name] <= rule.most * rule.scale)
         else:
             numbers[name] = np.full(count, MISSING, np.int64)
-    return Views({name: places[name] for name in TEXTS}, timestamp_ms, numbers), plain
+    return Views({name: texts[name] for name in TEXTS}, timestamp_ms, numbers), plain
 
 
 def _together(values: Spans, parts: Sequence[tuple[Ints, Views]]) -> Views:
-    """The columns of all records, where parts of them were read."""
+    """The views of all records, from those of parts; other rows hold placeholders."""
     if len(parts) == 1 and len(parts[0][0]) == len(values):
         return parts[0][1]
     whole = Views(
@@ -238,9 +238,9 @@ def _together(values: Spans, parts: Sequence[tuple[Ints, Views]]) -> Views:
     return whole
 
 
-def _some(values: Spans, rows: Ints) -> Spans:
+def _taken(values: Spans, rows: Ints) -> Spans:
     return values if len(rows) == len(values) else values.take(rows)
 
 
-def _of(column: Ints, rows: Ints) -> Ints:
+def _picked(column: Ints, rows: Ints) -> Ints:
     return column if len(rows) == len(column) else column[rows]

@@ -1,4 +1,4 @@
-"""Moments: Unix milliseconds and datetimes, each from the other, and what people write on the command line."""
+"""Times: conversion between Unix milliseconds and datetimes, and parsing of times as users write them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def timestamp_ms_of(moment: datetime) -> int:
 
 
 def parse_moment(text: str) -> datetime:
-    """The moment that a text in ISO 8601 names, in UTC where it does not say otherwise.
+    """Parses a time in ISO 8601; UTC if it has no time zone.
 
     >>> parse_moment("2024-10-31T14:30")
     datetime.datetime(2024, 10, 31, 14, 30, tzinfo=datetime.timezone.utc)
@@ -42,7 +42,7 @@ def parse_moment(text: str) -> datetime:
 
 
 def parse_moment_or_age(text: str, now: datetime) -> datetime:
-    """The moment that a text names, or that lies so long before `now`.
+    """Parses a time in ISO 8601, "now", or an age: the time that long before `now`.
 
     >>> parse_moment_or_age("2h", datetime(2024, 10, 31, 14, 30, tzinfo=UTC))
     datetime.datetime(2024, 10, 31, 12, 30, tzinfo=datetime.timezone.utc)

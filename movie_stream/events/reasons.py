@@ -1,4 +1,4 @@
-"""Reasons by kind: why records and rows are refused, without what is different in every one of them."""
+"""Kinds of reasons: why records and rows are refused, without the parts that differ in each of them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Final
 
 _OWN: Final = re.compile(r", got |; the record begins with | is '| of its partition so far| of this partition \(")
-"""What follows is out of the record itself, or says where it stands."""
+"""The text after one of these is from the record itself, or is its location."""
 _VARIABLE: Final = re.compile(r"\d{4}-\d\d-\d\dT[\d:]+Z|(?<![\w-])[0-9][0-9a-fx,.]*")
 SHOWN: Final = 3
 
 
 def kind_of(reason: str) -> str:
-    """The reason without what is different in every record; there are a few dozen of them.
+    """The reason without the parts that differ in each record; there are a few dozen kinds.
 
     >>> kind_of('rating: expected a number from 0 to 5, or null, got "abc"')
     'rating: expected a number from 0 to 5, or null'
@@ -26,8 +26,8 @@ def kind_of(reason: str) -> str:
     >>> kind_of("header movie-stream-replay-of: expected an earlier record of this partition (x 0 and ...)")
     'header movie-stream-replay-of: expected an earlier record'
     """
-    came, expected, rule = _OWN.split(reason, maxsplit=1)[0].partition("expected ")
-    return _VARIABLE.sub("...", came) + expected + rule  # what is expected is the same in every record
+    subject, expected, rule = _OWN.split(reason, maxsplit=1)[0].partition("expected ")
+    return _VARIABLE.sub("...", subject) + expected + rule  # the rule is the same in every record
 
 
 def summed(counts: Mapping[str, int]) -> str:

@@ -1,4 +1,4 @@
-"""A range of time, and moments as a user writes them."""
+"""A range of time, and parsing of times that a user gives as arguments."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOW: Final = "now"
 
 @dataclass(frozen=True, slots=True)
 class TimeRange:
-    """From one moment to before another, in Unix milliseconds; None is without a bound.
+    """A range of time in Unix milliseconds, its end exclusive; None is no bound.
 
     >>> TimeRange(5, None).has(np.array([4, 5, 6])).tolist()
     [False, True, True]
@@ -26,7 +26,7 @@ class TimeRange:
     end_ms: int | None = None
 
     def has(self, times_ms: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which of these moments lie in it."""
+        """Whether each of these times is in the range."""
         within = np.ones(len(times_ms), np.bool_)
         if self.start_ms is not None:
             within &= times_ms >= self.start_ms
@@ -39,7 +39,7 @@ EVER: Final = TimeRange()
 
 
 def moment_ms(argument: str, text: str) -> int:
-    """A moment as a user writes it, in Unix milliseconds; in UTC where it has no zone.
+    """Parses a time that a user gives, in Unix milliseconds; UTC if it has no time zone.
 
     >>> moment_ms("--start", "2024-10-31T14:00"), moment_ms("--start", "2024-10-31")
     (1730383200000, 1730332800000)

@@ -1,4 +1,4 @@
-"""Decoded views as columns: the one shape in which they leave both decoders."""
+"""Decoded views as columns: the common output of both decoders."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from movie_stream.events.contract import NUMBERS, TEXTS
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """Columns of equal length, one row a view."""
+    """Columns of equal length, one row per view."""
 
     texts: dict[str, Spans]
-    """By the names in TEXTS, in UTF-8."""
+    """The texts in UTF-8, by the names in TEXTS."""
     timestamp_ms: Ints
     numbers: dict[str, Ints]
-    """By the names in NUMBERS: in units of the last decimal, or MISSING."""
+    """The numbers in units of the last decimal, or MISSING, by the names in NUMBERS."""
 
     def __len__(self) -> int:
         return len(self.timestamp_ms)
 
     def take(self, rows: slice | Ints | Bools) -> Views:
-        """These rows alone."""
+        """Only these rows."""
         return Views(
             {name: text.take(rows) for name, text in self.texts.items()},
             self.timestamp_ms[rows],
@@ -35,7 +35,7 @@ class Views:
 
     @classmethod
     def joined(cls, parts: Sequence[Views]) -> Views:
-        """The rows of all these parts, one at least, whose texts share a buffer."""
+        """The rows of all these parts, at least one, whose texts share a buffer."""
         if len(parts) == 1:
             return parts[0]
         return cls(

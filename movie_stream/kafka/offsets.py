@@ -1,4 +1,4 @@
-"""Where partitions begin and end, and what stands behind transactions that are open."""
+"""The first and last offsets of partitions, and the records that open transactions hold up."""
 
 from __future__ import annotations
 
@@ -16,33 +16,34 @@ from movie_stream.kafka.batches.inflate import BatchRefused
 Offsets = dict[TopicPartition, int]
 
 ANSWERED_WITHIN_S: Final = 40.0
-"""As long as aiokafka waits for the answer to a request; a partition has another leader by then, if it can have one."""
+"""aiokafka's request timeout; a partition has another leader by then, if it can have one."""
 ENDED_BY: Final = (
     "its producer ends it, or the broker once its time is up; one that neither ends: "
     "kafka-transactions.sh find-hanging, then abort"
 )
-"""What helps against a transaction that stays open."""
-_NAMED: Final = 3
-"""Partitions that a line names."""
+"""The remedy for a transaction that stays open."""
+_LISTED: Final = 3
+"""Partitions that are listed in a line."""
 
 
 class Ends(NamedTuple):
-    """The two ends of a partition, which are one where no transaction is open."""
+    """The two ends of a partition, which are equal if no transaction is open."""
 
     stable: int
-    """The offset of the first record of an open transaction: whoever reads committed records gets no further."""
+    """The last stable offset, that of the first record of an open transaction: readers of committed records stop there.
+    """
     written: int
-    """The offset after the last record."""
+    """The high watermark, the offset after the last record."""
 
 
 class Held(NamedTuple):
-    """Records that cannot be read yet, as they are of an open transaction, or stand behind its first record."""
+    """Records that cannot be read yet: those of an open transaction, and all others after its first record."""
 
     place: TopicPartition
     offset: int
-    """Where the transaction begins."""
+    """The offset where the transaction begins."""
     records: int
-    """From there on, by offset."""
+    """The number of offsets from there to the high watermark."""
 
     def __str__(self) -> str:
         records = f"{self.records:,} record{'s' * (self.records != 1)}"
@@ -50,7 +51,7 @@ class Held(NamedTuple):
 
 
 def said_of(held: Sequence[Held]) -> str:
-    """What cannot be read yet, in one line, and why.
+    """One line with the records that cannot be read yet, and why.
 
     >>> said_of([Held(TopicPartition("movie-events", 0), 10, 11)])
     "a producer's transaction is open, and what stands behind its first record counts once it ends: movie-events, \
@@ -61,99 +62,99 @@ partition 0, from offset 10 on: 11 records"
 
 
 def first_of(places: Sequence[object]) -> str:
-    """Some of them in words, and how many more there are.
+    """The first partitions in words, and how many more there are.
 
     >>> first_of(["t, partition 0", "t, partition 1", "t, partition 2", "t, partition 3"])
     't, partition 0; t, partition 1; t, partition 2; and 1 more partitions'
     """
-    others = f"; and {len(places) - _NAMED:,} more partitions" if len(places) > _NAMED else ""
-    return "; ".join(map(str, places[:_NAMED])) + others
+    others = f"; and {len(places) - _LISTED:,} more partitions" if len(places) > _LISTED else ""
+    return "; ".join(map(str, places[:_LISTED])) + others
 
 
-async def beginnings(reader: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> Offsets:
-    """The offset of the oldest record that each partition still has, or its end. Raises PartitionSilent."""
-    return await _answered(reader, reader.beginning_offsets, places)
+async def beginnings(reader: AIOKafkaConsumer, tps: Sequence[TopicPartition]) -> Offsets:
+    """The offset of the oldest record that each partition still has, or its end offset. Raises PartitionSilent."""
+    return await _answered(reader, reader.beginning_offsets, tps)
 
 
 async def _answered(
     reader: AIOKafkaConsumer,
     ask: Callable[[list[TopicPartition]], Awaitable[Offsets]],
-    places: Sequence[TopicPartition],
+    tps: Sequence[TopicPartition],
 ) -> Offsets:
-    """What the leaders answer. aiokafka asks again for a while where there is none."""
+    """The leaders' answers; aiokafka retries for a while if there is none. Raises PartitionSilent."""
     try:
-        return dict(await ask(list(places)))
+        return dict(await ask(list(tps)))
     except KafkaTimeoutError as error:
-        raise _silent(reader, places) from error
+        raise _silent(reader, tps) from error
 
 
-def _silent(reader: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> PartitionSilent:
-    """The error of partitions that do not answer: those without a leader where there are some, else all of these."""
-    leaderless = [place for place in places if reader._client.cluster.leader_for_partition(place) in (None, -1)]
-    named = [f"{place.topic}, partition {place.partition}" for place in leaderless or places]
-    return PartitionSilent(places=first_of(named), leaderless=bool(leaderless))
+def _silent(reader: AIOKafkaConsumer, tps: Sequence[TopicPartition]) -> PartitionSilent:
+    """The error for partitions that do not answer: those without a leader if there are any, else all of them."""
+    leaderless = [tp for tp in tps if reader._client.cluster.leader_for_partition(tp) in (None, -1)]
+    silent = [f"{tp.topic}, partition {tp.partition}" for tp in leaderless or tps]
+    return PartitionSilent(places=first_of(silent), leaderless=bool(leaderless))
 
 
-async def ends(reader: AIOKafkaConsumer, places: Sequence[TopicPartition], *, committed: bool = True) -> Offsets:
-    """The offset after the last record that may be read now.
+async def ends(reader: AIOKafkaConsumer, tps: Sequence[TopicPartition], *, committed: bool = True) -> Offsets:
+    """The offset after the last record that may be read now: the last stable offset, or if not `committed`, the high
+    watermark.
 
-    Where it is to be `committed`, transactions that are still open, and what stands behind them, are not included.
-    Taken from the answer to a fetch: asked for the end, Tansu 0.6 names the start of the last record batch plus one.
-    Changes what the reader is assigned, and leaves it paused. Raises PartitionSilent.
+    It is taken from the answer to a fetch: asked for the end, Tansu 0.6 returns the start of the last record batch plus
+    one. Changes the reader's assignment, and leaves it paused. Raises PartitionSilent.
     """
-    found = await _asked(reader, places)
-    return {place: end.stable if committed else end.written for place, end in found.items()}
+    found = await _ends(reader, tps)
+    return {tp: end.stable if committed else end.written for tp, end in found.items()}
 
 
-async def both_ends(reader: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> dict[TopicPartition, Ends]:
-    """Both, for a reader of committed records; what is said of `ends` goes for it too."""
-    return await _asked(reader, places, hidden=True)
+async def both_ends(reader: AIOKafkaConsumer, tps: Sequence[TopicPartition]) -> dict[TopicPartition, Ends]:
+    """Both ends, for a reader of committed records; like `ends`, it changes the reader and raises PartitionSilent."""
+    return await _ends(reader, tps, hidden=True)
 
 
-async def held(reader: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> list[Held]:
-    """What cannot be read yet, by partition; what is said of `both_ends` goes for it too."""
-    found = await both_ends(reader, places)
-    return held_between({place: end.stable for place, end in found.items()}, {p: e.written for p, e in found.items()})
+async def held(reader: AIOKafkaConsumer, tps: Sequence[TopicPartition]) -> list[Held]:
+    """The records that cannot be read yet, by partition; like `ends`, it changes the reader and raises
+    PartitionSilent.
+    """
+    found = await both_ends(reader, tps)
+    return held_between({tp: end.stable for tp, end in found.items()}, {tp: end.written for tp, end in found.items()})
 
 
 def held_between(stable: Offsets, written: Offsets) -> list[Held]:
-    """What stands between two ends, where they differ."""
-    return [Held(place, at, written[place] - at) for place, at in stable.items() if at < written[place]]
+    """The records between the last stable offset and the high watermark, for partitions where they differ."""
+    return [Held(tp, offset, written[tp] - offset) for tp, offset in stable.items() if offset < written[tp]]
 
 
-async def _asked(
-    reader: AIOKafkaConsumer, places: Sequence[TopicPartition], *, hidden: bool = False
+async def _ends(
+    reader: AIOKafkaConsumer, tps: Sequence[TopicPartition], *, hidden: bool = False
 ) -> dict[TopicPartition, Ends]:
     while True:
         try:
-            return await _fetched(reader, places, hidden)
+            return await _fetched(reader, tps, hidden)
         except OffsetOutOfRangeError:
-            continue  # a worker has just deleted what it had finished: look again from where it begins now
+            continue  # a worker has just deleted finished records: retry from the new beginning
 
 
-async def _fetched(
-    reader: AIOKafkaConsumer, places: Sequence[TopicPartition], hidden: bool
-) -> dict[TopicPartition, Ends]:
-    """Asks the partitions that hold something; if `hidden`, also those that may hold nothing but what is not stable."""
-    about = await _answered(reader, reader.end_offsets, places)
-    oldest = await _answered(reader, reader.beginning_offsets, places)
-    asked = [place for place in places if hidden or about[place] > oldest[place]]
-    if asked:
-        reader.assign(asked)
-        for place in asked:
-            reader.seek(place, max(about[place] - 1, oldest[place]))
+async def _fetched(reader: AIOKafkaConsumer, tps: Sequence[TopicPartition], hidden: bool) -> dict[TopicPartition, Ends]:
+    """Fetches from the partitions that hold records; if `hidden`, also from those that may hold only unstable ones."""
+    approximate = await _answered(reader, reader.end_offsets, tps)
+    oldest = await _answered(reader, reader.beginning_offsets, tps)
+    fetched = [tp for tp in tps if hidden or approximate[tp] > oldest[tp]]
+    if fetched:
+        reader.assign(fetched)
+        for tp in fetched:
+            reader.seek(tp, max(approximate[tp] - 1, oldest[tp]))
         deadline_s = monotonic() + ANSWERED_WITHIN_S
-        while unanswered := [place for place in asked if reader.highwater(place) is None]:
+        while unanswered := [tp for tp in fetched if reader.highwater(tp) is None]:
             if monotonic() > deadline_s:
                 raise _silent(reader, unanswered)
-            with suppress(BatchRefused):  # what stands there does not matter
+            with suppress(BatchRefused):  # the records do not matter
                 await reader.getmany(timeout_ms=100)
-    found = {place: Ends(about[place], about[place]) for place in places}
-    for place in asked:
-        stable, written = reader.last_stable_offset(place), reader.highwater(place)
-        # Who reads uncommitted records is told of none, and no broker before 0.11 knows one.
-        found[place] = Ends(written if stable is None or stable < 0 else stable, written)
-    # It would fetch on, and what is asked next would wait until records come, or do not. An end of the subscription is
-    # none for aiokafka: it then asks for the metadata of all topics, and may hang when it is stopped meanwhile.
-    reader.pause(*asked)
+    found = {tp: Ends(approximate[tp], approximate[tp]) for tp in tps}
+    for tp in fetched:
+        stable, written = reader.last_stable_offset(tp), reader.highwater(tp)
+        # A reader of uncommitted records gets no last stable offset, and no broker before 0.11 has one.
+        found[tp] = Ends(written if stable is None or stable < 0 else stable, written)
+    # Unpaused, it would continue to fetch, and the next request would wait for that. To unsubscribe is no way out:
+    # aiokafka then asks for the metadata of all topics, and may hang when it is stopped meanwhile.
+    reader.pause(*fetched)
     return found

@@ -1,7 +1,7 @@
 """Reads whole partitions, from their beginning or from their end, without holding them in memory.
 
-A batch that cannot be read raises BatchRefused; or it is passed over, and `unreadable` is called with that, where the
-reader has something better to do than to end.
+A batch that cannot be read raises BatchRefused; or if the reader passes `unreadable`, that is called with the error,
+and the batch is skipped.
 """
 
 from __future__ import annotations
@@ -24,52 +24,53 @@ _LARGEST_BLOCK: Final = 20_000
 
 
 async def oldest_first(
-    reader: AIOKafkaConsumer, place: TopicPartition, start: int, end: int, unreadable: Unreadable | None = None
+    reader: AIOKafkaConsumer, tp: TopicPartition, start: int, end: int, unreadable: Unreadable | None = None
 ) -> AsyncIterator[list[Any]]:
-    """The records with start <= offset < end, in lists as they come. Changes what the reader is assigned."""
+    """The records with start <= offset < end, in lists as fetched. Changes the reader's assignment."""
     if start >= end:
         return
-    reader.assign([place])
-    reader.seek(place, start)
-    while (position := await reader.position(place)) < end:
+    reader.assign([tp])
+    reader.seek(tp, start)
+    while (position := await reader.position(tp)) < end:
         try:
-            fetched = (await reader.getmany(timeout_ms=500)).get(place, [])
+            fetched = (await reader.getmany(timeout_ms=500)).get(tp, [])
         except BatchRefused as error:
             if unreadable is None or error.end is None or error.end <= position:
                 raise
             unreadable(error)
-            reader.seek(place, error.end)
+            reader.seek(tp, error.end)
             continue
         yield [record for record in fetched if record.offset < end]
 
 
 class PassOver:
-    """Says in the log that a batch was passed over, once of each."""
+    """An `unreadable` callback that logs each skipped batch once."""
 
     def __init__(self) -> None:
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
 
     def __call__(self, error: BatchRefused) -> None:
-        if error.place not in self._said:
-            self._said.add(error.place)
+        if error.place not in self._logged:
+            self._logged.add(error.place)
             logger.warning("%s: %s; passed over", error.place, error.what)
 
 
 async def newest_first(
     reader: AIOKafkaConsumer,
-    place: TopicPartition,
+    tp: TopicPartition,
     start: int,
     end: int,
     block: int = _FIRST_BLOCK,
     unreadable: Unreadable | None = None,
 ) -> AsyncIterator[list[Any]]:
-    """The same records from the last one on, in lists that hold the newest first.
+    """The same records, last one first, in lists that hold the newest first.
 
-    Read in blocks of `block` records at first, since whoever asks may want only a few; then of about the same bytes.
+    They are read in blocks: of `block` records at first, since the caller may need only a few, then of about the same
+    bytes.
     """
     while end > start:
         begin = max(start, end - block)
-        parts = oldest_first(reader, place, begin, end, unreadable)
+        parts = oldest_first(reader, tp, begin, end, unreadable)
         found = [record async for records in parts for record in records]
         yield found[::-1]
         size = sum(len(record.value or b"") + len(record.key or b"") + 200 for record in found) or 1

@@ -74,11 +74,12 @@ async def check(
     there: Container[str] | None = None,
     unreadable: Unreadable | None = None,
 ) -> dict[str, Standing]:
-    """Our claims by topic, where there are some; looks only at topics that are `there`, by default at all. Changes what
-    the reader is assigned. The newest views that are `unreadable` are passed over, by default with a word in the log.
+    """Our claims by topic, for the topics that have one; reads only topics that are in `there`, by default all. Changes
+    the reader's assignment. Unreadable batches of views are passed to `unreadable`, which by default logs and skips
+    them.
 
-    Raises TopicsShared where another's stands, TopicOfAnotherKind where the records are others than ours, and
-    BatchDamaged where those of an internal topic cannot be read.
+    Raises TopicsShared if a topic has another deployment's claim, TopicOfAnotherKind if its records are of another
+    kind, and BatchDamaged if records of an internal topic cannot be read.
     """
     names, found = Topics.of(settings), dict[str, Standing]()
     if there is None:
@@ -98,7 +99,7 @@ async def check(
 
 
 async def claim(settings: Settings, producer: AIOKafkaProducer, ours: Claim) -> dict[str, Standing]:
-    """Writes claims of ours; where they stand."""
+    """Writes our claims; returns them with their offsets, by topic."""
     names = Topics.of(settings)
     with client.explained(settings, f"claiming {names.partials}"):
         return {
@@ -119,7 +120,7 @@ async def _check_events(settings: Settings, reader: AIOKafkaConsumer, names: Top
 async def _newest(
     settings: Settings, reader: AIOKafkaConsumer, topic: str, kinds: tuple[bytes, ...], variable: str
 ) -> Standing | None:
-    """The last claim, on its own or in the cursor of a checkpoint."""
+    """The last claim, as its own record or in the cursor of a checkpoint."""
     async for record in _newest_first(settings, reader, topic):
         kind = _kind_of(record.value)
         if kind == _VIEW:
@@ -129,31 +130,31 @@ async def _newest(
             raise TopicOfAnotherKind(variable=variable, topic=topic, holds=holds)
         if kind not in kinds:
             return None  # a worker that reads it reports that
-        found = _cursors_claim(record.value) if kind == b"cursor" else claim_in(record.value)
+        found = _claim_of_cursor(record.value) if kind == b"cursor" else claim_in(record.value)
         if found is not None:
             return Standing(found, record.offset)
     return None
 
 
-def _cursors_claim(value: bytes) -> Claim | None:
+def _claim_of_cursor(value: bytes) -> Claim | None:
     try:
         cursor = checkpoint.decode(value)
     except checkpoint.BrokenChangelog:
-        return None  # a worker that reads it reports that, after it has looked which version wrote it
+        return None  # a worker that reads it reports that, after it has checked which version wrote it
     return cursor.claim if isinstance(cursor, checkpoint.Cursor) else None
 
 
 async def _newest_first(
     settings: Settings, reader: AIOKafkaConsumer, topic: str, unreadable: Unreadable | None = None
 ) -> AsyncIterator[Any]:
-    """The records of the partition with claims, newest first; some come twice if others are deleted meanwhile."""
-    place = TopicPartition(topic, PARTITION)
+    """The records of the partition with claims, newest first; some are repeated if others are deleted meanwhile."""
+    tp = TopicPartition(topic, PARTITION)
     with client.explained(settings, f"asking whose {topic} is"):
         while True:
-            start = (await offsets.beginnings(reader, [place]))[place]
-            end = (await offsets.ends(reader, [place]))[place]
+            start = (await offsets.beginnings(reader, [tp]))[tp]
+            end = (await offsets.ends(reader, [tp]))[tp]
             try:
-                async for records in newest_first(reader, place, start, end, 1, unreadable):
+                async for records in newest_first(reader, tp, start, end, 1, unreadable):
                     for record in records:
                         yield record
             except OffsetOutOfRangeError:
@@ -162,7 +163,7 @@ async def _newest_first(
 
 
 def _kind_of(value: bytes | None) -> bytes:
-    r"""The tag of one of our records, `{` for a view, nothing for anything else.
+    r"""The tag of one of our records, `{` for a view, empty for anything else.
 
     >>> _kind_of(b"\x95\xa5claim\x07"), _kind_of(b' {"movie_id": "m1"}'), _kind_of(b"\xff"), _kind_of(None)
     (b'claim', b'{', b'', b'')

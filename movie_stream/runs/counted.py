@@ -1,4 +1,4 @@
-"""How far a topic is counted, by the checkpoints in the changelog of its tables.
+"""The positions up to which a topic is counted, by the checkpoints in the changelog of its tables.
 
 The committed offsets of the group would be faster to read, but any member of the group can commit anything. A cursor is
 only written by a worker, after everything below its position has arrived downstream (rule 2 of
@@ -31,7 +31,7 @@ class Checkpoints:
 
     def __init__(self, settings: Settings, reader: AIOKafkaConsumer, changelog: str, partitions: int) -> None:
         self._settings, self._reader, self._changelog = settings, reader, changelog
-        self._places = [TopicPartition(changelog, partition) for partition in range(partitions)]
+        self._topic_partitions = [TopicPartition(changelog, partition) for partition in range(partitions)]
         self._run: int | frozenset[str] | None = None
         self._read_to: dict[TopicPartition, int] = {}
         self._furthest: dict[int, Cursor] = {}
@@ -45,40 +45,40 @@ class Checkpoints:
         if run != self._run:
             self._run, self._read_to, self._furthest, self._last = run, {}, {}, {}
         with client.explained(self._settings, f"reading {self._changelog}"):
-            ends = await offsets.ends(self._reader, self._places)
-            for place, end in ends.items():
-                if end > self._read_to.get(place, 0):
-                    await self._read(place, end, run)
+            ends = await offsets.ends(self._reader, self._topic_partitions)
+            for tp, end in ends.items():
+                if end > self._read_to.get(tp, 0):
+                    await self._read(tp, end, run)
         return self._furthest
 
     async def positions(self, run: int) -> dict[int, int]:
         """The position of this run by partition; 0 where it has not begun."""
         furthest = await self.furthest(run)
         return {
-            place.partition: furthest[place.partition].position if place.partition in furthest else 0
-            for place in self._places
+            tp.partition: furthest[tp.partition].position if tp.partition in furthest else 0
+            for tp in self._topic_partitions
         }
 
-    async def _read(self, place: TopicPartition, end: int, run: int | frozenset[str]) -> None:
+    async def _read(self, tp: TopicPartition, end: int, run: int | frozenset[str]) -> None:
         while True:
-            oldest = (await offsets.beginnings(self._reader, [place]))[place]
+            oldest = (await offsets.beginnings(self._reader, [tp]))[tp]
             try:
-                found = await self._since(place, max(oldest, self._read_to.get(place, 0)), end, run)
+                found = await self._since(tp, max(oldest, self._read_to.get(tp, 0)), end, run)
                 break
             except OffsetOutOfRangeError:  # a worker has deleted the changelog meanwhile, up to a newer checkpoint
-                end = (await offsets.ends(self._reader, [place]))[place]
-        self._read_to[place] = end
+                end = (await offsets.ends(self._reader, [tp]))[tp]
+        self._read_to[tp] = end
         if found:
-            before = self._furthest.get(place.partition)
-            self._last[place.partition] = found[0].id
-            self._furthest[place.partition] = max(
+            before = self._furthest.get(tp.partition)
+            self._last[tp.partition] = found[0].id
+            self._furthest[tp.partition] = max(
                 [*found, *([before] if before else [])], key=lambda cursor: cursor.position
             )
 
-    async def _since(self, place: TopicPartition, start: int, end: int, run: int | frozenset[str]) -> list[Cursor]:
+    async def _since(self, tp: TopicPartition, start: int, end: int, run: int | frozenset[str]) -> list[Cursor]:
         """The cursors of this run from the last one back to its parent, since the last one may not count."""
         found: list[Cursor] = []
-        async for records in newest_first(self._reader, place, start, end, block=_AT_FIRST):
+        async for records in newest_first(self._reader, tp, start, end, block=_AT_FIRST):
             for record in records:
                 if claim_in(record.value) is not None:
                     continue
@@ -86,18 +86,18 @@ class Checkpoints:
                     entry = decode(record.value)
                 except BrokenChangelog as error:
                     raise ChangelogError(
-                        topic=place.topic, partition=place.partition, expected="checkpoints", got=str(error)
+                        topic=tp.topic, partition=tp.partition, expected="checkpoints", got=str(error)
                     ) from error
                 if isinstance(entry, Cursor) and _is_of(entry.run, run):
                     found.append(entry)
                     parent = found[0].parent
-                    if parent is not None and parent in (entry.id, self._last.get(place.partition)):
+                    if parent is not None and parent in (entry.id, self._last.get(tp.partition)):
                         return found
         return found
 
 
 def _is_of(text: str, run: int | frozenset[str]) -> bool:
-    """Whether the run that a cursor names is this one (its number, or one of these hashes of its fingerprint).
+    """Whether a cursor's run is this one (its number, or one of these hashes of its fingerprint).
 
     >>> _is_of("17:c0ffee", 17), _is_of("17:c0ffee", frozenset({"c0ffee"})), _is_of("17:c0ffee", 1)
     (True, True, False)

@@ -1,4 +1,4 @@
-"""The fingerprint of a run: what figures depend on besides the log, and whether MongoDB was counted by the same."""
+"""The fingerprint of a run: what its figures depend on besides the log, and whether MongoDB has the same one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from movie_stream.settings import Settings
 FORMAT: Final = 4
 """The version of what is stored in changelogs, partials and `_partials`; another format is another run."""
 ADDED_AT_MOST: Final = 3
-"""So many results may have been added since a run was begun that goes on without them."""
+"""The most results that may have been added since a run was begun, if it is to continue without them."""
 COLLECTIONS: Final = (*(result.collection for result in RESULTS), PARTIALS, ALERTS, ALERTING)
 """The collections whose documents carry the number of their run."""
 
@@ -69,26 +69,26 @@ def _hash_of_results(results: tuple[Result, ...]) -> str:
 
 
 def earlier_lists() -> Iterator[tuple[Result, ...]]:
-    """The lists of results that a run of ours may have: RESULTS, and what is left of it without the newest ones,
-    whichever these are, the longest first.
+    """The lists of results that one of our runs may have: RESULTS, and RESULTS without up to ADDED_AT_MOST of them,
+    the longest first.
     """
     for left_out in range(min(ADDED_AT_MOST, len(RESULTS) - 1) + 1):
         yield from combinations(RESULTS, len(RESULTS) - left_out)
 
 
 def results_of(run: runs.Run) -> tuple[Result, ...]:
-    """What a run counts: RESULTS, or the list that it was begun with, where results have only been added since.
+    """The results that a run counts: RESULTS, or the list that it was begun with if results have only been added since.
 
-    So a version that brings another result goes on with what stands in MongoDB and in the changelogs, beside workers
-    that do not know it; the result is counted from the next rebuild on. Of a run with any other list it is RESULTS,
-    from which `changes` tells it apart.
+    So a version with a new result continues with the data in MongoDB and in the changelogs, beside workers that do not
+    know it; the result is counted from the next rebuild on. For a run with any other list it is RESULTS, and `changes`
+    reports the difference.
     """
     wanted = run.fingerprint.get("results")
-    return next((some for some in earlier_lists() if _hash_of_results(some) == wanted), RESULTS)
+    return next((results for results in earlier_lists() if _hash_of_results(results) == wanted), RESULTS)
 
 
 def not_counted(run: runs.Run) -> str:
-    """The results that came after a run was begun, which it does not count, by name; empty if there are none."""
+    """The names of results that were added after a run was begun, which it does not count; empty if there are none."""
     return ", ".join(_left_out_of(run))
 
 
@@ -97,33 +97,32 @@ def _left_out_of(run: runs.Run) -> list[str]:
     return [result.collection for result in RESULTS if result not in counted]
 
 
-_WORDS: Final = {
+_DESCRIPTIONS: Final = {
     "results": "the list of results (that of another version of movie-stream, or RESULTS was changed)",
     "format": "the format of what is stored (that of another version of movie-stream)",
 }
-"""What stands for names of the fingerprint that say nothing to a user."""
+"""Descriptions of fingerprint fields whose names mean nothing to a user."""
 
 
 def changes(run: runs.Run, ours: Mapping[str, Any]) -> str:
     """How a run differs from ours, as "X was 3, is 4; ..."; empty if it does not."""
     return "; ".join(
-        f"{_WORDS.get(name, name)} was {run.fingerprint.get(name)}, is {ours.get(name)}"
+        f"{_DESCRIPTIONS.get(name, name)} was {run.fingerprint.get(name)}, is {ours.get(name)}"
         for name in sorted(ours.keys() | run.fingerprint.keys())
         if run.fingerprint.get(name) != ours.get(name)
     )
 
 
 def differences(settings: Settings, topology: Topology, run: runs.Run) -> str:
-    """How a run differs from what a worker would count in it, in words; empty if it may go on with it."""
+    """How a run differs from what a worker would count in it, in words; empty if the worker may continue it."""
     return changes(run, fingerprint(settings, topology, results_of(run)))
 
 
 async def open_run(settings: Settings, db: Database, topology: Topology) -> runs.Run:
-    """The current run, after finishing the clean-up of a rebuild that was interrupted; and of one by a version that did
-    not know all of our results, which left what an earlier run had counted of the others.
+    """The current run, after finishing the clean-up of an interrupted rebuild, or of one by a version that did not know
+    all of our results: it left the documents of the others from an earlier run.
 
-    Raises OfAnotherVersion if what is stored has another format than ours, RunMismatch if the fingerprint differs in
-    anything else.
+    Raises OfAnotherVersion if the stored format is not ours, RunMismatch if the fingerprint differs in anything else.
     """
     run = await runs.open_run(db, settings.kafka_group, fingerprint(settings, topology))
     if (found := run.fingerprint.get("format")) != FORMAT:
@@ -139,10 +138,10 @@ async def open_run(settings: Settings, db: Database, topology: Topology) -> runs
 
 
 def text_of(run: runs.Run) -> str:
-    """The run as cursors name it."""
+    """The run's name in cursors: its number, and the hash of its fingerprint."""
     return f"{run.number}:{hash_of(run.fingerprint)}"
 
 
 def hash_of(fingerprint: Mapping[str, Any]) -> str:
-    """The hash of a fingerprint, by which cursors name runs after the number."""
+    """The hash of a fingerprint, which is part of a run's name in cursors."""
     return hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""How far the tables are: what is counted and published, and what is left.
+"""The progress of the tables: what is counted and published, and what is left.
 
 The committed offsets of the group are not used: any member of the group can commit anything.
 """
@@ -26,7 +26,7 @@ from movie_stream.settings import Settings
 
 ASK_EVERY_S: Final = 0.2
 LOOK_AGAIN_AFTER_S: Final = 2.0
-"""A transaction that is still open after this time is reported; most last a moment."""
+"""A transaction that is still open after this time is reported; most are short."""
 OPEN_AT_MOST_S: Final = 5.0
 """The longest wait for the end of a transaction; its producer may take a quarter of an hour."""
 
@@ -36,13 +36,13 @@ class Progress:
     """Progress in one topic, over all its partitions."""
 
     end: int
-    """Records at the time of asking, by offset."""
+    """The sum of the end offsets when they were asked for."""
     done: int
-    """How many of these are finished."""
+    """The number of these that are finished."""
 
     @property
     def lag(self) -> int:
-        """How many are left."""
+        """The number that is left."""
         return self.end - self.done
 
 
@@ -60,13 +60,13 @@ async def wait_until_counted(
     pause: Callable[[], Awaitable[None]] = _a_while,
     finished: Callable[[], Mapping[TopicPartition, int]] = _nothing,
 ) -> list[Held]:
-    """Waits until everything that is in the topic now is in MongoDB; returns what is not, since it cannot be read yet.
+    """Waits until everything that is in the topic now is in MongoDB; returns the records that cannot be read yet.
 
     First the checkpoints must reach the ends of the events in all partitions, then those of the partials; then every
     document is written. Positions are compared, not records: control records have offsets too. With an open transaction
     it waits for everything before it, then up to OPEN_AT_MOST_S for its end. `seen` is called with the progress and
-    whether it is that of the partials, `pause` before asking again. `finished` returns the caller's own positions,
-    which then need not be looked up.
+    whether it is that of the partials, `pause` before each retry. `finished` returns the caller's own positions, which
+    then need not be looked up.
     """
     topics = Topics.of(settings)
     counts = (await describe(settings)).partitions
@@ -75,9 +75,9 @@ async def wait_until_counted(
         reader = await stack.enter_async_context(client.reader(settings))
         db = await stack.enter_async_context(opened(settings))
         for topic in topics.sources:
-            places = [TopicPartition(topic, partition) for partition in range(counts[topic])]
+            tps = [TopicPartition(topic, partition) for partition in range(counts[topic])]
             with client.explained(settings, f"asking how far {topic} is counted"):
-                goal = _Goal(reader, await offsets.both_ends(reader, places))
+                goal = _Goal(reader, await offsets.both_ends(reader, tps))
             tables = Tables(settings, reader, topic, counts[topic])
             while True:
                 progress = await _progress(settings.kafka_group, tables, db, goal.now, finished)
@@ -91,26 +91,26 @@ async def wait_until_counted(
 
 
 class _Goal:
-    """The ends to reach: the present ones, as far as they can be read."""
+    """The end offsets to reach: the present ones, as far as records can be read."""
 
     def __init__(self, reader: AIOKafkaConsumer, found: Mapping[TopicPartition, offsets.Ends]) -> None:
         self._reader = reader
-        self.now: offsets.Offsets = {place: end.stable for place, end in found.items()}
-        self._written: offsets.Offsets = {place: end.written for place, end in found.items()}
+        self.now: offsets.Offsets = {tp: end.stable for tp, end in found.items()}
+        self._written: offsets.Offsets = {tp: end.written for tp, end in found.items()}
         self._waits_until_s: float | None = None
 
     @property
     def left(self) -> list[Held]:
-        """What cannot be read yet."""
+        """The records that cannot be read yet."""
         return offsets.held_between(self.now, self._written)
 
     async def settled(self, settings: Settings) -> bool:
-        """Whether no transaction is waited for. To be called when `now` is reached; moves `now` on."""
+        """Whether no transaction is waited for. To be called when `now` is reached; advances `now`."""
         if not self.left:
             return True
         with client.explained(settings, "asking how far transactions are"):
             stable = await offsets.ends(self._reader, list(self.now))
-        now = {place: min(end, self._written[place]) for place, end in stable.items()}
+        now = {tp: min(end, self._written[tp]) for tp, end in stable.items()}
         if now != self.now or self._waits_until_s is None:
             self.now, self._waits_until_s = now, monotonic() + OPEN_AT_MOST_S
             return False
@@ -126,45 +126,45 @@ async def _progress(
 ) -> Progress:
     """The progress by the caller's own positions, and if they do not suffice, by the checkpoints."""
     own = finished()
-    if all(own.get(place, 0) >= end for place, end in ends.items()):
-        return _of(ends, own)
+    if all(own.get(tp, 0) >= end for tp, end in ends.items()):
+        return _progress_between(ends, own)
     try:
         run = await runs.current(db, group)
     except MongoAway:  # it may come back; workers wait for it too
-        return _of(ends, own)
+        return _progress_between(ends, own)
     written = await tables.positions(run)
-    return _of(ends, {place: max(own.get(place, 0), written[place]) for place in ends})
+    return _progress_between(ends, {tp: max(own.get(tp, 0), written[tp]) for tp in ends})
 
 
 class Tables:
-    """How far a topic is counted, by the checkpoints of its tables."""
+    """The progress in one topic, by the checkpoints of its tables."""
 
     def __init__(self, settings: Settings, reader: AIOKafkaConsumer, topic: str, partitions: int) -> None:
         self._settings, self._reader = settings, reader
-        self._places = [TopicPartition(topic, partition) for partition in range(partitions)]
+        self._topic_partitions = [TopicPartition(topic, partition) for partition in range(partitions)]
         changelog = Topics.of(settings).changelogs[topic]
         self._checkpoints = Checkpoints(settings, reader, changelog, partitions)
 
     async def positions(self, run: runs.Run | None) -> dict[TopicPartition, int]:
-        """The position of a run in each partition. Changes the reader's assignment."""
+        """The position of a run by partition. Changes the reader's assignment."""
         if run is None:
-            return dict.fromkeys(self._places, 0)
+            return dict.fromkeys(self._topic_partitions, 0)
         found = await self._checkpoints.positions(run.number)
-        return {place: found[place.partition] for place in self._places}
+        return {tp: found[tp.partition] for tp in self._topic_partitions}
 
     async def progress(self, run: runs.Run | None) -> Progress:
-        """How far a run is in the topic as it is now."""
-        with client.explained(self._settings, f"asking how far {self._places[0].topic} is counted"):
-            ends = await offsets.ends(self._reader, self._places)
-        return _of(ends, await self.positions(run))
+        """The progress of a run in the topic, up to its present end."""
+        with client.explained(self._settings, f"asking how far {self._topic_partitions[0].topic} is counted"):
+            ends = await offsets.ends(self._reader, self._topic_partitions)
+        return _progress_between(ends, await self.positions(run))
 
 
-def _of(ends: Mapping[TopicPartition, int], done: Mapping[TopicPartition, int]) -> Progress:
-    return Progress(sum(ends.values()), sum(min(done.get(place, 0), end) for place, end in ends.items()))
+def _progress_between(ends: Mapping[TopicPartition, int], done: Mapping[TopicPartition, int]) -> Progress:
+    return Progress(sum(ends.values()), sum(min(done.get(tp, 0), end) for tp, end in ends.items()))
 
 
 async def records_held(settings: Settings, topic: str) -> int:
-    """How many records the topic still holds, by offset. Raises TopicMissing."""
+    """The number of records that the topic still holds, by offsets. Raises TopicMissing."""
     partitions = (await describe(settings)).partitions[topic]
     async with client.reader(settings) as reader:
         oldest, ends = await span(settings, reader, topic, partitions)
@@ -173,21 +173,21 @@ async def records_held(settings: Settings, topic: str) -> int:
 
 async def span(settings: Settings, reader: AIOKafkaConsumer, topic: str, partitions: int) -> tuple[int, int]:
     """The first and the end offset of a topic, summed over its partitions."""
-    places = [TopicPartition(topic, partition) for partition in range(partitions)]
+    tps = [TopicPartition(topic, partition) for partition in range(partitions)]
     with client.explained(settings, f"asking how many records {topic} holds"):
-        oldest, ends = await offsets.beginnings(reader, places), await offsets.ends(reader, places)
+        oldest, ends = await offsets.beginnings(reader, tps), await offsets.ends(reader, tps)
     return sum(oldest.values()), sum(ends.values())
 
 
 async def held_for_long(settings: Settings, reader: AIOKafkaConsumer, partitions: Mapping[str, int]) -> list[Held]:
-    """What transactions that stay open for LOOK_AGAIN_AFTER_S hide in these topics.
+    """The records in these topics that are held up by transactions which stay open for LOOK_AGAIN_AFTER_S.
 
     `partitions` has the number of partitions by topic.
     """
-    places = [TopicPartition(topic, partition) for topic, count in partitions.items() for partition in range(count)]
+    tps = [TopicPartition(topic, partition) for topic, count in partitions.items() for partition in range(count)]
     with client.explained(settings, "asking which transactions are open"):
-        before = {(of.place, of.offset) for of in await offsets.held(reader, places)}
+        before = {(each.place, each.offset) for each in await offsets.held(reader, tps)}
         if not before:
             return []
         await asyncio.sleep(LOOK_AGAIN_AFTER_S)
-        return [of for of in await offsets.held(reader, places) if (of.place, of.offset) in before]
+        return [each for each in await offsets.held(reader, tps) if (each.place, each.offset) in before]

@@ -22,7 +22,7 @@ from movie_stream.kafka.group.membership import Membership
 from movie_stream.settings import Settings
 
 JOINED_WITHIN_S: Final = 30.0
-"""Longer than the sessions of killed members, and of a leader that Tansu remembers, last."""
+"""Longer than the sessions of killed members, and of a leader that Tansu remembers."""
 _COMMITTED_WITHIN_S: Final = 15.0
 
 
@@ -45,32 +45,33 @@ async def insist_on_nobody(settings: Settings) -> None:
     async with client.admin(settings) as admin:
         group = await describe_group(settings, admin)
     if group.members:
-        async with _alone(settings):
+        async with _sole_member(settings):
             return  # the listed members were killed
 
 
 async def rewind(settings: Settings) -> None:
     """Commits offset 0 for every partition. Raises WorkersRunning, BrokerRefused, TopicMissing.
 
-    It joins the group for that: not every broker accepts a commit from outside (Tansu 0.6 does not). It always ends.
+    It joins the group for that: not every broker accepts a commit from outside (Tansu 0.6 does not). All its waits are
+    bounded.
     """
-    async with _alone(settings) as (consumer, places):
+    async with _sole_member(settings) as (consumer, tps):
         try:
             async with asyncio.timeout(_COMMITTED_WITHIN_S):
-                await consumer.commit({place: OffsetAndMetadata(0, "") for place in places})
+                await consumer.commit({tp: OffsetAndMetadata(0, "") for tp in tps})
         except (KafkaError, TimeoutError) as error:
             raise _refused(settings.kafka_group, error, "stop all workers, then do this again") from error
 
 
 @asynccontextmanager
-async def _alone(settings: Settings) -> AsyncIterator[tuple[AIOKafkaConsumer, set[TopicPartition]]]:
-    """A consumer that is the only member of the group, and all partitions, for the time of the block.
+async def _sole_member(settings: Settings) -> AsyncIterator[tuple[AIOKafkaConsumer, set[TopicPartition]]]:
+    """A consumer that is the only member of the group, and all partitions, for the duration of the block.
 
-    A member that gets all partitions is alone; a list of members would include killed ones (Tansu keeps them until
-    another joins). Workers that do run continue undisturbed after two rebalances.
+    A member that gets all partitions is the only one; a list of members would include killed ones (Tansu keeps them
+    until another joins). Running workers continue undisturbed after two rebalances.
     """
     names, counts = Topics.of(settings), (await describe(settings)).partitions
-    places = {TopicPartition(topic, p) for topic in names.sources for p in range(counts[topic])}
+    tps = {TopicPartition(topic, p) for topic in names.sources for p in range(counts[topic])}
     consumer = AIOKafkaConsumer(
         **client.options(settings),
         group_id=settings.kafka_group,
@@ -85,17 +86,17 @@ async def _alone(settings: Settings) -> AsyncIterator[tuple[AIOKafkaConsumer, se
         membership = Membership(consumer)
         consumer.subscribe(names.sources)
         try:
-            if await _share(settings, consumer) != places:
-                raise await _company(settings)
-            yield consumer, places
+            if await _share(settings, consumer) != tps:
+                raise await _workers_running(settings)
+            yield consumer, tps
         finally:
             await leave_group(membership)
     finally:
         await consumer.stop()
 
 
-async def _company(settings: Settings) -> WorkersRunning:
-    """Who else is in the group."""
+async def _workers_running(settings: Settings) -> WorkersRunning:
+    """The error that reports the other members of the group."""
     async with client.admin(settings) as admin:
         found = members.strangers(Topics.of(settings), await members.members_of(settings, admin))
     others = f"{members.complaint(settings, found)}; {members.REMEDY}" if found else ""

@@ -1,9 +1,9 @@
-"""Whether Kafka and MongoDB are of one time: a backup of the one may have been restored without the other.
+"""Whether Kafka and MongoDB are of the same time: a backup of the one may have been restored without the other.
 
-Documents are not written again by a checkpoint that says that they are; nor are the views of a topic that was set back
-those that MongoDB has. So either would leave documents wrong, and nobody would notice. What is compared is never wrong
-in a running deployment, since a mark is written to MongoDB before the checkpoint that says the same, and after the
-records that it speaks of.
+Documents are not rewritten after a restart if a checkpoint records them as written. A topic that was set back no longer
+has the views that MongoDB has counted. Either would leave documents wrong, unnoticed. The comparison raises no false
+alarm in a running deployment: a mark is written to MongoDB before the checkpoint with the same position, and after the
+records below it.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from movie_stream.tables.checkpoint import Cursor
 from movie_stream.tables.claim import Claim
 
 ALL_KNOWN_WITHIN_S: Final = 40.0
-"""A broker that has just become the leader may for some time not know all that it has: until the others that are in
-sync have asked it again, or are given up, which Kafka does after 30 s.
+"""A broker that has just become the leader may not yet know its high watermark: it waits until the other in-sync
+replicas have fetched from it, or are removed from the in-sync set, which Kafka does after 30 s.
 """
 _ASK_AGAIN_S: Final = 0.5
 
 
 class DatabaseSetBack(MovieStreamError):
-    """MongoDB has not what a checkpoint says that it has.
+    """MongoDB lacks documents that a checkpoint records as written.
 
     What to do: restore a database as new as the topics, by docs/how-to/backup.md, or rebuild.
 
@@ -54,7 +54,7 @@ that is as new as the topics, or count the whole topic afresh with: movie-stream
 
 
 class CheckpointsLost(WorkerFailed):
-    """Kafka has neither the checkpoint up to which partials are counted, nor these partials.
+    """Kafka has lost both the checkpoint that covers some partials, and these partials.
 
     What to do: restore Kafka and MongoDB of one time, by docs/how-to/backup.md, or rebuild.
 
@@ -79,7 +79,7 @@ afresh with: movie-stream rebuild
 
 
 class TopicsSetBack(WorkerFailed):
-    """Kafka has not what was published from it.
+    """Kafka lacks records that were published from it.
 
     What to do: restore a database as old as the topics, by docs/how-to/backup.md, or rebuild.
 
@@ -98,7 +98,7 @@ the topics, or count what they have afresh with: movie-stream rebuild
 
 
 async def insist_on_newest_run(settings: Settings, db: Database, ours: Claim, found: Iterable[Standing]) -> None:
-    """Raises DatabaseSetBack where one of our claims on the topics is of a later run than MongoDB has."""
+    """Raises DatabaseSetBack if one of our claims on the topics is of a later run than MongoDB has."""
     claimed = max((standing.claim.run for standing in found), default=0)
     if 0 < ours.run < claimed:
         ours = await runs.claim_of(db, settings.kafka_group)  # a rebuild may have begun meanwhile
@@ -110,25 +110,28 @@ async def insist_on_newest_run(settings: Settings, db: Database, ours: Claim, fo
 async def insist_on_one_time(
     settings: Settings, db: Database, topology: Topology, run: Run, all_known_within_s: float = ALL_KNOWN_WITHIN_S
 ) -> None:
-    """Raises DatabaseSetBack, CheckpointsLost or TopicsSetBack. Changes nothing."""
+    """Checks that Kafka and MongoDB are of the same time; changes nothing.
+
+    Raises DatabaseSetBack, CheckpointsLost or TopicsSetBack.
+    """
     names = Topics.of(settings)
     partitions = topology.partitions[names.partials]
     async with client.reader(settings) as reader:
         with client.explained(settings, f"asking where {names.partials} begins"):  # before the cursors: deleted after
-            places = [TopicPartition(names.partials, partition) for partition in range(partitions)]
-            starts = await offsets.beginnings(reader, places)
+            tps = [TopicPartition(names.partials, partition) for partition in range(partitions)]
+            starts = await offsets.beginnings(reader, tps)
         checkpoints = Checkpoints(settings, reader, names.publish_changelog, partitions)
         cursors = await checkpoints.furthest(run.number)
-        said = {partition: cursor.position for partition, cursor in cursors.items() if cursor.marked}
-        marks = await marks_of(settings, db, run, partitions, said)  # after the cursors, and before the ends
-        for place in {place for place in marks if starts[place] > _position(cursors.get(place.partition))}:
-            if place.partition in await PartialsStore(db).counting([place.partition], run.number):
+        marked = {partition: cursor.position for partition, cursor in cursors.items() if cursor.marked}
+        marks = await marks_of(settings, db, run, partitions, marked)  # after the cursors, and before the ends
+        for tp in {tp for tp in marks if starts[tp] > _position(cursors.get(tp.partition))}:
+            if tp.partition in await PartialsStore(db).counting([tp.partition], run.number):
                 raise CheckpointsLost(
                     changelog=names.publish_changelog,
-                    partition=place.partition,
-                    topic=place.topic,
-                    start=starts[place],
-                    position=_position(cursors.get(place.partition)),
+                    partition=tp.partition,
+                    topic=tp.topic,
+                    start=starts[tp],
+                    position=_position(cursors.get(tp.partition)),
                 )
         deadline_s = monotonic() + all_known_within_s
         while marks:
@@ -151,9 +154,9 @@ def _position(cursor: Cursor | None) -> int:
 async def marks_of(
     settings: Settings, db: Database, run: Run, partitions: int, said: Mapping[int, int]
 ) -> dict[TopicPartition, int]:
-    """Up to where MongoDB says that the partitions of `movie-partials` are published, of those that have a mark.
+    """The marks in MongoDB: the offsets up to which partitions of `movie-partials` are published, for those with one.
 
-    Raises DatabaseSetBack where one is behind what checkpoints, read before, have `said` that it is.
+    Raises DatabaseSetBack if a mark is behind the position in `said` of a checkpoint that was read before.
     """
     topic = Topics.of(settings).partials
     marks = await PartialsStore(db).marks(range(partitions), run.number)
@@ -171,9 +174,7 @@ async def marks_of(
 
 
 def insist_on_ends(marks: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int], db: Database) -> None:
-    """Raises TopicsSetBack where a partition ends before its mark, which was read before."""
-    for place, mark in marks.items():
-        if ends[place] < mark:
-            raise TopicsSetBack(
-                topic=place.topic, partition=place.partition, end=ends[place], mark=mark, database=db.name
-            )
+    """Raises TopicsSetBack if a partition ends before its mark; the marks must be read before the ends."""
+    for tp, mark in marks.items():
+        if ends[tp] < mark:
+            raise TopicsSetBack(topic=tp.topic, partition=tp.partition, end=ends[tp], mark=mark, database=db.name)

@@ -18,13 +18,13 @@ async def watermarks(settings: Settings, reader: AIOKafkaConsumer, partitions: i
     Workers may have counted on since. Changes the reader's assignment. Raises ChangelogError.
     """
     furthest = await last_cursors(settings, reader, partitions, run)
-    return {partition: at.watermark_ms for partition, at in furthest.items() if at.watermark_ms is not None}
+    return {partition: cursor.watermark_ms for partition, cursor in furthest.items() if cursor.watermark_ms is not None}
 
 
 async def last_cursors(
     settings: Settings, reader: AIOKafkaConsumer, partitions: int, run: int | frozenset[str]
 ) -> Mapping[int, Cursor]:
-    """The furthest checkpoint of a run, or of all runs with one of these fingerprints, by source partition.
+    """The furthest cursor of a run, or of all runs with one of these fingerprints, by source partition.
 
     Changes the reader's assignment. Raises ChangelogError.
     """

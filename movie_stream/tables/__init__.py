@@ -1,5 +1,5 @@
 """Changelog-backed tables: a state, its position and its watermark as one object that survives a crash.
 
-checkpoint.py says what stands in a changelog and what of it counts, claim.py whose it is; table.py restores and writes
-it, and log.py is what it needs of a log.
+checkpoint.py defines the records of a changelog and which of them count, and claim.py who owns it. table.py restores
+and writes it through log.py, the interface to a log.
 """

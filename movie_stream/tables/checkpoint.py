@@ -1,14 +1,14 @@
-"""What stands in a changelog, and which of it counts.
+"""The records of a changelog, and which of its checkpoints count.
 
-A changelog is a log of checkpoints. A checkpoint is a number of entries (what changed since its parent, or everything:
-a snapshot) and last a cursor, sent after all entries were acknowledged. A cursor counts only if
+A changelog is a log of checkpoints. A checkpoint is a number of entries (the changes since its parent, or everything:
+a snapshot), followed by a cursor, which is sent after all entries were acknowledged. A cursor counts only if
 
-1. all its entries stand before it,
+1. all its entries are before it,
 2. its parent is the cursor that counted last before it; the first to count is a snapshot,
 3. it belongs to the present run, and has not counted before.
 
-So entries without their cursor, duplicates and the fork of a writer that was thought dead drop out by themselves;
-nothing depends on compaction, epochs, transactions or the group's committed offsets.
+So entries without their cursor, duplicates and the fork of a zombie writer are ignored; nothing depends on compaction,
+epochs, transactions or the group's committed offsets.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from movie_stream.tables.claim import Claim, claim_in
 
 
 class CheckpointId(NamedTuple):
-    """The writer (random, one for each time a partition is taken over) and its sequence number."""
+    """The writer (random, new each time a partition is taken over) and its sequence number."""
 
     writer: str
     sequence: int
@@ -37,21 +37,21 @@ class EntryRecord(msgspec.Struct, array_like=True, tag="entry"):
 
 
 class Cursor(msgspec.Struct, array_like=True, tag="cursor"):
-    """The end of a checkpoint, which makes it whole."""
+    """The last record of a checkpoint, which completes it."""
 
     id: CheckpointId
     parent: CheckpointId | None
     snapshot: bool
     position: int
-    """The next offset of the source that the state has not applied."""
+    """The first offset of the source that the state has not applied."""
     watermark_ms: int | None
     entries: int
     run: str
-    """Fingerprint of everything that changes figures; see runs."""
+    """The run's number and the hash of its fingerprint; see runs."""
     claim: Claim | None = None
-    """Whose the changelog is; None before workers said so."""
+    """The owner of the changelog; None in records of older workers."""
     marked: bool = False
-    """Whether the position was noted where the results are before this was sent; see agents/publish.py."""
+    """Whether the position was recorded beside the results before this was sent; see agents/publish.py."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Counted:
 
 
 class BrokenChangelog(ValueError):
-    """A changelog holds what no writer of ours has written, or lacks what none of them has deleted."""
+    """A changelog holds records that none of our writers wrote, or lacks records that none of them deleted."""
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -84,7 +84,7 @@ def decode(value: bytes | None) -> EntryRecord | Cursor:
 
 
 class Chain:
-    """Reads a changelog record by record and says which checkpoints count.
+    """Reads a changelog record by record and determines which checkpoints count.
 
     >>> chain, first = Chain("run"), CheckpointId("w", 1)
     >>> chain.read(encode(EntryRecord(first, 0, b"x")))
@@ -98,14 +98,14 @@ class Chain:
         self.last: CheckpointId | None = None
         """The checkpoint that counted last."""
         self._entries: dict[CheckpointId, dict[int, bytes]] = {}
-        self._truncated_at: int | None = None  # until the first cursor has shown that this was no loss
+        self._truncated_at: int | None = None  # reset by the first cursor, which shows that nothing needed was lost
 
     def begins_at(self, offset: int) -> None:
-        """Says where the log begins: one of which records were deleted has to begin with a snapshot."""
+        """Sets the log's first offset: a log whose first records were deleted must begin with a snapshot."""
         self._truncated_at = offset or None
 
     def read(self, value: bytes | None) -> Counted | None:
-        """Takes the next record; the checkpoint that it completes, if it counts. Raises BrokenChangelog."""
+        """Reads the next record; returns the checkpoint that it completes, if it counts. Raises BrokenChangelog."""
         if claim_in(value) is not None:
             return None
         record = decode(value)
@@ -118,25 +118,26 @@ class Chain:
         if record.run != self._run or len(entries) < record.entries or not follows or record.id == self.last:
             return None
         self.last = record.id
-        del self._entries  # of forks: whatever comes of them later has no parent that counts
+        del self._entries  # of forks: later records of them have no parent that counts
         self._entries = {}
         return Counted(record, [entries[index] for index in range(record.entries)])
 
     def ends(self) -> None:
-        """Says that all of the log was read. Raises BrokenChangelog where it was truncated and holds no cursor."""
+        """Marks the log as read to its end. Raises BrokenChangelog if it was truncated and holds no cursor."""
         if self._truncated_at is not None:
             raise BrokenChangelog(f"records before offset {self._truncated_at} were deleted that are still needed")
 
     def _check_truncation(self, first: Cursor, entries: int) -> None:
-        """Writers delete only what is before the first entry of a snapshot that counted, with nothing else in it."""
+        """Checks that a truncated log begins with a snapshot: writers delete only the records before the first entry
+        of a snapshot that counted, and that no foreign record interrupts.
+        """
         if self._truncated_at is not None and not (first.snapshot and entries == first.entries):
             raise BrokenChangelog(f"records before offset {self._truncated_at} were deleted that are still needed")
         self._truncated_at = None
 
     def wrote(self, cursor: Cursor) -> None:
-        """Takes a whole checkpoint, whose parent is the last that counted, and whose records are the next in the log.
-
-        What stands there is known, so it need not be read.
+        """Accepts a checkpoint without reading it back: its parent is the last that counted, and its records are the
+        next in the log.
         """
         assert cursor.parent == self.last, "it was made by this chain"
         assert self._truncated_at is None, "nothing is written to a log that was found truncated"

@@ -1,8 +1,8 @@
-"""Whose an internal topic is: one group that fills one database.
+"""The claim on an internal topic: it belongs to one group that fills one database.
 
-Two deployments that share such a topic take each other's figures for their own, or stop each other. So whoever begins
-to use one writes a claim into it, and whoever finds another's there refuses. The topic is the one thing that both are
-sure to see; and a record of it needs nothing of the broker.
+Two deployments that share such a topic would take each other's figures for their own, or stop each other. So a
+deployment writes a claim into a topic before it uses it, and refuses one that has another's claim. The topic is the one
+thing that both are sure to see; and a record in it needs no feature of the broker.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ class Claim(msgspec.Struct, array_like=True, tag="claim", frozen=True):
     group: str
     database: str
     address: str
-    """MongoDB's, without login."""
+    """MongoDB's address, without credentials."""
     identity: str
-    """What the database's server calls the collection of its runs: the same by whichever address it is reached."""
+    """The identifier that MongoDB gave to the collection of runs: the same under each address of the database."""
 
     def is_of(self, other: Claim) -> bool:
-        """Whether both are of one deployment: a database may have moved, or have been emptied, but not both.
+        """Whether both are of the same deployment: a database may have moved, or have been emptied, but not both.
 
         >>> ours = Claim(7, "g", "movies", "mongodb://a:1", "x")
         >>> ours.is_of(Claim(7, "g", "movies", "mongodb://b:1", "y")), ours.is_of(Claim(0, "g", "movies", "b:1", "x"))
@@ -46,7 +46,7 @@ class Claim(msgspec.Struct, array_like=True, tag="claim", frozen=True):
 
 
 _TAG: Final = b"\xa5claim"
-"""A short string of msgpack: the tag that the array of a claim begins with."""
+"""The tag that a claim's array begins with, as a short msgpack string."""
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Claim)
 
@@ -57,7 +57,7 @@ def encode(claim: Claim) -> bytes:
 
 
 def claim_in(value: bytes | None) -> Claim | None:
-    """The claim that a record's value is; None where it is anything else. Raises msgspec.DecodeError.
+    """The claim in a record's value; None if it is another record. Raises msgspec.DecodeError.
 
     >>> claim_in(encode(Claim(7, "g", "movies", "mongodb://a:1", "x"))).run, claim_in(b"..."), claim_in(None)
     (7, None, None)

@@ -1,4 +1,4 @@
-"""What a table needs of a log: Kafka has it (kafka/log.py), and a list in memory, for tests."""
+"""The interface of a table to its log: Kafka implements it (kafka/log.py), and a list in memory, for tests."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ class Log(Protocol):
         ...
 
     def read(self, start: int | None, until: int | None) -> AsyncIterator[tuple[int, bytes | None]]:
-        """The records from `start` (None: the oldest there is) to before `until` (None: the end as it is now).
+        """The records from `start` (None: the oldest) to before `until` (None: the present end).
 
         Raises LogTruncated if records in between were deleted.
         """
         ...
 
     async def oldest(self) -> int:
-        """The offset of the oldest record, or of the end where there is none."""
+        """The offset of the oldest record, or the end offset if there is none."""
         ...
 
     async def delete_before(self, offset: int) -> None:
-        """Deletes the records before an offset, where the broker can."""
+        """Deletes the records before an offset, if the broker supports it."""
         ...
 
 
 class LogTruncated(RuntimeError):
-    """Records were deleted under the reader of a log: it has to start over."""
+    """Records were deleted while a log was read: the reader has to start over."""
 
 
 def portions(values: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
-    """The values that are appended at once, portion by portion: each is full when it has `size` bytes or more.
+    """The values in portions that are appended together: a portion is full once it has `size` bytes or more.
 
     >>> [list(map(len, portion)) for portion in portions([bytes(3), bytes(2), b"", bytes(5)], 4)]
     [[3, 2], [0, 5]]
     """
     portion: list[bytes] = []
-    held = 0
+    portion_bytes = 0
     for value in values:
         portion.append(value)
-        held += len(value)
-        if held >= size:
+        portion_bytes += len(value)
+        if portion_bytes >= size:
             yield portion
-            portion, held = [], 0
+            portion, portion_bytes = [], 0
     if portion:
         yield portion

@@ -14,7 +14,7 @@ from movie_stream.tables.log import Log, LogTruncated, portions
 
 
 class State(Protocol):
-    """What a table keeps: entries that can be frozen and loaded, a position and a watermark."""
+    """The state that a table keeps: entries that can be frozen and loaded, a position and a watermark."""
 
     position: int
     watermark_ms: int | None
@@ -28,19 +28,19 @@ class State(Protocol):
 S = TypeVar("S", bound=State)
 
 SENT_AT_ONCE: Final = 1 << 20
-"""Bytes of entries, about, that are on their way to the log at one time, besides the copy that they are made of."""
+"""Approximate bytes of entries in flight to the log at a time, besides the frozen copy that they are encoded from."""
 
 TRIM_AFTER_BYTES: Final = 1 << 20
 """Bytes of entries read or written after which freed memory is returned to the OS."""
 
 
 class Overtaken(RuntimeError):
-    """Another writer's checkpoint came first: this state is no longer ours to continue."""
+    """Another writer's checkpoint came first: this writer is fenced off from the state."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """One instant's copy of what the next checkpoint holds."""
+    """A copy of the next checkpoint's content as of one point in time."""
 
     snapshot: bool
     entries: Iterable[bytes]
@@ -50,10 +50,10 @@ class Frozen:
 
 
 class Table(Generic[S]):
-    """A state and its changelog, in the hands of one writer.
+    """A state and its changelog, with one writer.
 
-    Use: `await restore()`, change the state, `frozen = freeze()`, make sure that everything below `frozen.position` is
-    acknowledged downstream, `await checkpoint(frozen)`; then again.
+    Use: `await restore()`; then repeatedly change the state, `frozen = freeze()`, make sure that everything below
+    `frozen.position` is acknowledged downstream, `await checkpoint(frozen)`.
     """
 
     def __init__(self, state: S, log: Log, run: str, claim: Claim | None = None) -> None:
@@ -61,16 +61,16 @@ class Table(Generic[S]):
         self._writer = secrets.token_hex(8)
         self._sequence = 0
         self._chain = Chain(run)
-        self._next_offset: int | None = None  # of the changelog: what the chain has not read
+        self._next_offset: int | None = None  # of the changelog: the first that the chain has not read
         self._snapshot_bytes, self._delta_bytes = 0, 0
-        self._overtaken = False  # then the chain is another writer's, which none of our states may go on from
+        self._overtaken = False  # if set, the chain is another writer's, and our state may not continue it
         self.marked: int | None = None
-        """The position of the checkpoint that was restored, if its cursor says that it is noted elsewhere."""
+        """The position of the restored checkpoint, if its cursor is `marked`."""
         self.in_a_hurry = False
-        """Whether a snapshot that is due may wait for the next writer."""
+        """Whether a snapshot that is due is left to the next writer."""
 
     async def restore(self) -> None:
-        """Reads the changelog to its end and loads what counts. Raises BrokenChangelog."""
+        """Reads the changelog to its end and loads the checkpoints that count. Raises BrokenChangelog."""
         while True:
             try:
                 await self._read_all()
@@ -97,7 +97,7 @@ class Table(Generic[S]):
                     self._load(payload)
                 position, watermark_ms = counted.cursor.position, counted.cursor.watermark_ms
                 self.marked = position if counted.cursor.marked else None
-                self._weigh(counted.cursor.snapshot, sum(map(len, counted.payloads)))
+                self._note_size(counted.cursor.snapshot, sum(map(len, counted.payloads)))
         self._chain.ends()
         if self._next_offset is None and (oldest := await self._log.oldest()):
             raise BrokenChangelog(f"nothing: all records before offset {oldest} were deleted")
@@ -111,7 +111,7 @@ class Table(Generic[S]):
 
     @property
     def stored_bytes(self) -> int:
-        """Bytes of the entries that a restore would read: of the last snapshot, and of what changed since."""
+        """Bytes of the entries that a restore would read: of the last snapshot and of the deltas since."""
         return self._snapshot_bytes + self._delta_bytes
 
     @property
@@ -120,15 +120,15 @@ class Table(Generic[S]):
         return self._chain.last is None or (self._delta_bytes > self._snapshot_bytes and not self.in_a_hurry)
 
     def freeze(self) -> Frozen:
-        """Copies what changed since the last time, or everything when a snapshot is due."""
+        """Copies the changes since the last call, or everything when a snapshot is due."""
         snapshot = self.snapshot_due
         return Frozen(snapshot, self.state.freeze(snapshot), self.state.position, self.state.watermark_ms)
 
     async def checkpoint(self, frozen: Frozen, marked: bool = False) -> None:
-        """Writes the entries, then the cursor, each acknowledged; raises Overtaken if it does not count. Whether the
-        position is noted elsewhere, the cursor says as well.
+        """Writes the entries, then the cursor, each acknowledged; raises Overtaken if it does not count. `marked` is
+        stored in the cursor.
 
-        Afterwards `frozen`, or what a later writer made of it, is what a restore will find.
+        Afterwards a restore finds `frozen`, or a later checkpoint that continues it.
         """
         if self._overtaken:
             raise Overtaken("an earlier checkpoint of this writer does not count")
@@ -157,16 +157,16 @@ class Table(Generic[S]):
         except Overtaken:
             self._overtaken = True
             raise
-        self._weigh(frozen.snapshot, size)
+        self._note_size(frozen.snapshot, size)
         if frozen.snapshot and alone:
             await self._log.delete_before(offsets[0])
         if size >= TRIM_AFTER_BYTES:
             trim()
 
     async def _read_back(self, cursor: Cursor, offsets: list[int]) -> bool:
-        """Makes sure that the cursor counts; says whether no foreign record stands between its first entry and it.
+        """Makes sure that the cursor counts; returns whether no foreign record is between its first entry and it.
 
-        Offsets that follow one another from the last known end on are known to be ours alone, without reading.
+        Consecutive offsets from the last known end on are known to be ours alone, without reading.
         """
         expected = list(range(self._next_offset or 0, (self._next_offset or 0) + len(offsets)))
         foreign = 0
@@ -184,7 +184,7 @@ class Table(Generic[S]):
             raise Overtaken(f"checkpoint {cursor.id.sequence} of this writer does not count: another writer came first")
         return not foreign
 
-    def _weigh(self, snapshot: bool, size: int) -> None:
+    def _note_size(self, snapshot: bool, size: int) -> None:
         if snapshot:
             self._snapshot_bytes, self._delta_bytes = size, 0
         else:

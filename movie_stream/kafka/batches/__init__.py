@@ -1,4 +1,4 @@
-"""Record batches: headers.py (headers of any name, and damage named by its place), inflate.py (unpacking within
-bounds), record_batch.py (the records of a batch as columns), batch_offsets.py (how the broker numbers them), unpack.py
-(a response as chunks, without an object a record).
+"""Record batches: headers.py (headers of any name, and errors with the offset of the batch), inflate.py (decompression
+within bounds), record_batch.py (the records of a batch as columns), batch_offsets.py (the offsets that the broker
+assigns), unpack.py (a response as chunks, without an object per record).
 """

@@ -1,8 +1,9 @@
-"""The offsets of a batch's records as its broker counts them, whatever the records say.
+"""The offsets that the broker assigns to a batch's records, whatever the records contain.
 
-A record says how far its offset is from its batch's first. Brokers look at that in compressed batches alone; of others
-they count the records, and go on behind as many. So do we: a batch that spans as many offsets as it has records is
-numbered from its first one. One with fewer records has lost some to compaction, and says truly where the others stand.
+A record contains its offset relative to the first of its batch. Brokers check that only in compressed batches; in
+others they count the records, and continue after as many offsets. So do we: a batch that spans as many offsets as it
+has records is numbered from its first one. One with fewer records has lost some to compaction; its records' own offsets
+are right.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from movie_stream.columnar.spans import Ints
 from movie_stream.kafka.batches.record_batch import Malformed, RawBatch
 
 _FIELDS: Final = struct.Struct(">q15xi30xi")
-"""Of a batch: its first offset, its last one from there, and how many records it has."""
+"""A batch's first offset, its last offset relative to that, and its number of records."""
 
 
 class Given(NamedTuple):
@@ -28,7 +29,7 @@ class Given(NamedTuple):
     last: int
     """The last, relative to the first."""
     at: int | None
-    """Where the records at hand begin among all of it; None where compaction has left holes."""
+    """The index of the first record at hand within the batch; None if compaction has left holes."""
 
     @classmethod
     def of(cls, data: memoryview) -> Given:
@@ -42,9 +43,9 @@ class Given(NamedTuple):
         return self.base + self.last + 1
 
     def counted(self, offsets: Ints) -> Ints:
-        """The offsets of its records, by those that they say: the same array, where they say what was counted.
+        """The assigned offsets of its records; `offsets` are their own: the same array is returned if they are equal.
 
-        Raises Malformed where they neither are as many as were counted nor ascend within the batch.
+        Raises Malformed if compaction has left holes, and their own offsets do not ascend within the batch.
         """
         if self.at is not None:
             first = self.base + self.at
@@ -57,15 +58,15 @@ class Given(NamedTuple):
 
 
 def counted(given: Sequence[Given], raw: Sequence[RawBatch], offsets: Ints) -> tuple[Ints, list[int]]:
-    """The same for the records of several batches, and which of these batches say other offsets than were counted."""
+    """The assigned offsets of several batches' records, and the indices of batches whose records have other ones."""
     counts = np.array([batch.records for batch in raw], np.int64)
     firsts = np.cumsum(counts) - counts
-    begins = np.array([one.base + one.at for one in given if one.at is not None], np.int64)
+    begins = np.array([each.base + each.at for each in given if each.at is not None], np.int64)
     if len(begins) == len(given) and np.array_equal(
         offsets, np.arange(len(offsets)) + np.repeat(begins - firsts, counts)
     ):
         return offsets, []
     parts = np.split(offsets, firsts[1:])
-    numbered = [one.counted(part) for one, part in zip(given, parts, strict=True)]
-    odd = [at for at, (part, ours) in enumerate(zip(parts, numbered, strict=True)) if ours is not part]
-    return np.concatenate(numbered), odd
+    numbered = [each.counted(part) for each, part in zip(given, parts, strict=True)]
+    misnumbered = [index for index, (part, ours) in enumerate(zip(parts, numbered, strict=True)) if ours is not part]
+    return np.concatenate(numbered), misnumbered

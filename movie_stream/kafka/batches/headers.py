@@ -1,9 +1,9 @@
-"""Records whose headers have any name: aiokafka takes only such as are UTF-8, and raises where one is not.
+"""Records with header names of any bytes: aiokafka raises if one is not UTF-8.
 
-Kafka's format says that they are, but no broker checks it, so one record of a stranger would keep everybody from
-reading on. Hence aiokafka's generator of records (private, like what unpack.py reaches for; the version is pinned) is
-replaced by one that reads the rest of such a batch by itself. All else is still read by aiokafka. What it cannot read
-comes out of it as BatchDamaged, with its place, when all that stands before it was read.
+Kafka's format requires UTF-8, but no broker checks it, so one record of any producer would block all consumers. Hence
+aiokafka's generator of records (private, like the parts that unpack.py uses; the version is pinned) is replaced by one
+that reads the rest of such a batch itself. All else is still read by aiokafka. A batch that it cannot read raises
+BatchDamaged with its offset, once all records before it were read.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from movie_stream.kafka.batches.record_batch import RawBatch
 _OFFSET_AND_LENGTH: Final = struct.Struct(">qi")
 _MAGIC_AT: Final = 16
 _LAST_OFFSET: Final = struct.Struct(">i")
-"""Of a batch's last record, from its first."""
+"""The offset of a batch's last record, relative to its first."""
 _LAST_OFFSET_AT: Final = 23
 _PRESENT: Final = 2
 """The only format with headers."""
@@ -35,7 +35,7 @@ _unpack_records = fetcher.PartitionRecords._unpack_records
 
 
 class RawMemoryRecords(MemoryRecords):
-    """aiokafka's MemoryRecords, which keep their raw buffer."""
+    """aiokafka's MemoryRecords, with their raw buffer."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
@@ -43,13 +43,13 @@ class RawMemoryRecords(MemoryRecords):
 
 
 class Record(NamedTuple):
-    """What aiokafka asks of a record."""
+    """The attributes of a record that aiokafka reads."""
 
     offset: int
     timestamp: int
     """The Kafka timestamp, in Unix milliseconds."""
     timestamp_type: int
-    """0 where the producer set it, 1 where the broker did."""
+    """0 if the producer set the timestamp, 1 if the broker did."""
     key: bytes | None
     value: bytes | None
     headers: list[tuple[str, bytes | None]]
@@ -57,13 +57,13 @@ class Record(NamedTuple):
 
 
 def take_any() -> None:
-    """From now on aiokafka reads records whatever the names of their headers are, in this process."""
+    """Makes aiokafka, in this process, read records with header names of any bytes."""
     fetcher.PartitionRecords._unpack_records = unpack_records
     fetcher.MemoryRecords = RawMemoryRecords
 
 
 def unpack_records(self: Any) -> Iterator[Any]:
-    """PartitionRecords._unpack_records, which goes on where it would raise for a header's name.
+    """PartitionRecords._unpack_records, which continues where it would raise for a header's name.
 
     Raises BatchTooLarge and BatchDamaged.
     """
@@ -79,8 +79,8 @@ def unpack_records(self: Any) -> Iterator[Any]:
 
 @contextmanager
 def placed(records: Any) -> Iterator[None]:
-    """Names the batch of a PartitionRecords that cannot be read. Where something stands before it, the fetch just ends
-    there: its reader goes on at the batch, which the next fetch begins with.
+    """Adds the location of an unreadable batch to the error of a PartitionRecords. If records were read before it, the
+    fetch just ends there: the next fetch begins with the batch.
     """
     begin = records.next_fetch_offset
     try:
@@ -88,21 +88,21 @@ def placed(records: Any) -> Iterator[None]:
     except (inflate.BatchRefused, *inflate.DAMAGE) as error:
         at = records.next_fetch_offset
         if at == begin:
-            raise inflate.refused(error, *_place(records, at)) from error
+            raise inflate.refused(error, *_location(records, at)) from error
 
 
-def _place(records: Any, offset: int) -> tuple[str, int | None]:
-    """The batch that goes on behind an offset, in words, and the offset behind it, where that can be told."""
-    place = f"{records._tp.topic}, partition {records._tp.partition}"
+def _location(records: Any, offset: int) -> tuple[str, int | None]:
+    """The location of the batch that contains an offset, in words, and the offset after it, if known."""
+    partition = f"{records._tp.topic}, partition {records._tp.partition}"
     try:
         _, end = _batch_around(records._records.data, offset)
     except (struct.error, IndexError):
-        return f"{place}, offset {offset}", None
-    return f"{place}, before offset {end}", end
+        return f"{partition}, offset {offset}", None
+    return f"{partition}, before offset {end}", end
 
 
 def _rest_of_batch(self: Any) -> Iterator[Any]:
-    """The records of the batch that aiokafka has failed at, from that one on."""
+    """The records of the batch that aiokafka failed at, from the failing one on."""
     data, end = _batch_around(self._records.data, self.next_fetch_offset)
     for record in records_in(data):
         if record.offset >= self.next_fetch_offset:
@@ -112,7 +112,7 @@ def _rest_of_batch(self: Any) -> Iterator[Any]:
 
 
 def _batch_around(data: bytes, offset: int) -> tuple[memoryview, int]:
-    """The first batch that goes on behind an offset, and the offset after it."""
+    """The first batch that ends after an offset, and the offset after that batch."""
     whole, at = memoryview(data), 0
     while True:
         base, length = _OFFSET_AND_LENGTH.unpack_from(whole, at)
@@ -124,7 +124,7 @@ def _batch_around(data: bytes, offset: int) -> tuple[memoryview, int]:
 
 
 def one_by_one(data: memoryview) -> Iterator[Any]:
-    """The records of a batch of any format, by aiokafka as far as it can. Raises what aiokafka raises of others."""
+    """The records of a batch of any format, read by aiokafka as far as it can. Raises its other errors."""
     read = 0
     try:
         for record in MemoryRecords(bytes(data)).next_batch():
@@ -135,9 +135,9 @@ def one_by_one(data: memoryview) -> Iterator[Any]:
 
 
 def records_in(data: memoryview) -> Iterator[Record]:
-    """The records of a batch of the present format; bytes of a header's name that are no UTF-8 are spelled out in it.
+    """The records of a batch of the present format; bytes of a header name that are not UTF-8 are backslash-escaped.
 
-    Raises CorruptRecordException, and what decompressing raises.
+    Raises CorruptRecordException, and the errors of decompression.
     """
     batch = RawBatch.of(data, inflate.WHOLE)
     body, at = bytes(batch.body), 0
@@ -145,23 +145,23 @@ def records_in(data: memoryview) -> Iterator[Record]:
         for _ in range(batch.records):
             length, at = _varint(body, at)
             end = at + length
-            later_ms, at = _varint(body, at + 1)
-            further, at = _varint(body, at)
+            time_delta_ms, at = _varint(body, at + 1)
+            offset_delta, at = _varint(body, at)
             key, at = _string(body, at)
             value, at = _string(body, at)
             headers, at = _headers(body, at)
             if at != end or end > len(body):
                 raise CorruptRecordException(f"a record ends at byte {at}, and says {end}")
             fixed_ms = batch.fixed_time_ms
-            time_ms = _wrapped(batch.first_time_ms + later_ms) if fixed_ms is None else fixed_ms
-            offset = _wrapped(batch.base_offset + further)
+            time_ms = _wrapped(batch.first_time_ms + time_delta_ms) if fixed_ms is None else fixed_ms
+            offset = _wrapped(batch.base_offset + offset_delta)
             yield Record(offset, time_ms, int(fixed_ms is not None), key, value, headers)
     except (IndexError, ValueError) as error:
         raise CorruptRecordException(f"a record ends outside of its batch: {error}") from error
 
 
 def _headers(body: bytes, at: int) -> tuple[list[tuple[str, bytes | None]], int]:
-    """The headers whose number stands there, and the position behind them."""
+    """The headers whose count is at a position, and the position after them."""
     count, at = _varint(body, at)
     headers = list[tuple[str, bytes | None]]()
     for _ in range(count):
@@ -176,7 +176,7 @@ def _headers(body: bytes, at: int) -> tuple[list[tuple[str, bytes | None]], int]
 
 
 def _string(body: bytes, at: int) -> tuple[bytes | None, int]:
-    """The string, or null, whose length stands there, and the position behind it."""
+    """The string, or null, whose length is at a position, and the position after it."""
     length, at = _varint(body, at)
     if length < 0:
         return None, at
@@ -184,9 +184,9 @@ def _string(body: bytes, at: int) -> tuple[bytes | None, int]:
 
 
 def _varint(body: bytes, at: int) -> tuple[int, int]:
-    """The signed (zigzag) varint of 64 bits that begins there, and the position behind it.
+    """The signed (zigzag) varint of 64 bits at a position, and the position after it.
 
-    aiokafka's own reads on behind the end. Raises IndexError, ValueError.
+    aiokafka's own reads beyond the end of the buffer. Raises IndexError, ValueError.
     """
     raw = shift = 0
     while True:
@@ -201,7 +201,7 @@ def _varint(body: bytes, at: int) -> tuple[int, int]:
 
 
 def _wrapped(number: int) -> int:
-    """A sum as 64 bits hold it, which is how the columns and aiokafka add.
+    """A sum wrapped to a signed 64-bit integer, as the columns and aiokafka add.
 
     >>> _wrapped(2**63 - 1), _wrapped(2**63)
     (9223372036854775807, -9223372036854775808)

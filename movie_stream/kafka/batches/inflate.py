@@ -1,9 +1,9 @@
-"""Compressed record batches unpacked within bounds: a batch of 1 MB may otherwise become gigabytes in memory.
+"""Decompression of record batches within bounds: a batch of 1 MB may otherwise become gigabytes in memory.
 
-Brokers bound a batch as it was sent, compressed. What is small once it is unpacked is unpacked as a whole (`at_once`);
-what is larger comes piece by piece (`pieces`), up to the bounds that the settings name. aiokafka unpacks whatever
-comes; so the functions that it unpacks with (private, like what unpack.py reaches for; the version is pinned) are
-replaced by such as have a bound.
+Brokers limit only the compressed size of a batch. A batch that is small once unpacked is unpacked as a whole
+(AT_ONCE); a larger one piece by piece (`pieces`), up to the bounds in the settings. aiokafka unpacks without a bound,
+so its functions for that (private, like the parts that unpack.py uses; the version is pinned) are replaced by bounded
+ones.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Packed = bytes | memoryview
 AT_ONCE_BYTES = 16 << 20
 """The most bytes of a batch that is unpacked as a whole; a larger one is unpacked in pieces."""
 PIECE_BYTES = 1 << 20
-"""Bytes of a piece, about; a block of lz4 has up to 4 MiB."""
+"""Approximate bytes of a piece; a block of lz4 has up to 4 MiB."""
 
 DAMAGE: Final = (
     cramjam.DecompressionError,
@@ -42,16 +42,16 @@ DAMAGE: Final = (
     CorruptRecordException,
     UnsupportedCodecError,
 )
-"""What is raised where a batch cannot be unpacked or read."""
+"""The errors raised for a batch that cannot be unpacked or read."""
 
 _LONGEST_REASON: Final = 120
-_OF_AIOKAFKA: Final = "Invalid CRC"
+_CRC_MESSAGE: Final = "Invalid CRC"
 WRONG_CHECKSUM: Final = "its checksum is wrong"
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _GZIP_MEMBER: Final = b"\x1f\x8b\x08"
-"""What a member begins with. What begins otherwise behind one is passed over, as Java's GZIPInputStream does."""
+"""The first bytes of a member. Other bytes after a member are ignored, as by Java's GZIPInputStream."""
 _FED_BYTES: Final = 64 << 10
-"""Compressed bytes that zlib is fed at a time: it copies those that it does not use."""
+"""Compressed bytes passed to zlib at a time: it copies those that it does not use."""
 _NO_ROOM: Final = "failed to write whole buffer"
 _XERIAL: Final = b"\x82SNAPPY\x00"
 _XERIAL_HEADER_BYTES: Final = 16
@@ -60,21 +60,20 @@ _XERIAL_SIZE_BYTES: Final = 4
 _LZ4_MAGIC: Final = 0x184D2204
 _LZ4_INDEPENDENT, _LZ4_BLOCK_SUMS, _LZ4_SIZE, _LZ4_SUM, _LZ4_DICTIONARY = 0x20, 0x10, 0x08, 0x04, 0x01
 _LZ4_BLOCK_BYTES: Final = 4 << 20
-_LZ4_AS_IT_IS: Final = 1 << 31
-_own = threading.local()
+_LZ4_UNCOMPRESSED: Final = 1 << 31
+_local = threading.local()
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The bounds that remain, in bytes once they are unpacked; the settings MAX_RECORD_BYTES and MAX_BATCH_BYTES."""
+    """The bounds in bytes, unpacked, of a record and of a batch; the settings MAX_RECORD_BYTES and MAX_BATCH_BYTES."""
 
     record: int = 64 << 20
     batch: int = 1 << 30
 
 
 class BatchRefused(MovieStreamError):
-    """A record batch is not read; `place` is the topic, partition and offset, where they are known, and `end` the
-    offset behind it.
+    """A record batch is not read. `place` is its topic, partition and offset, if known, `end` the offset after it.
 
     What to do: see whether a setting has to be raised; else have the records deleted that cannot be read.
 
@@ -91,12 +90,12 @@ class BatchRefused(MovieStreamError):
         )
 
     def at(self, place: str, end: int | None = None) -> BatchRefused:
-        """The same, with its place."""
+        """The same error, with the batch's location."""
         return type(self)(what=self.what, remedy=self.remedy, place=place, end=end)
 
 
 class BatchTooLarge(BatchRefused):
-    """A record batch unpacks to more than a setting allows.
+    """A record batch that unpacks to more than a setting allows.
 
     What to do: raise the setting that is named, if the memory is there; else have the records deleted.
 
@@ -111,7 +110,7 @@ it deleted (kafka-delete-records.sh), then start again: what it held will be mis
 
 
 class BatchDamaged(BatchRefused):
-    """A record batch cannot be unpacked, or holds other records than it says.
+    """A record batch that cannot be unpacked, or whose records do not match its header.
 
     What to do: restore the topic from a backup, or have the records deleted.
 
@@ -122,22 +121,24 @@ class BatchDamaged(BatchRefused):
 
 
 def refused(error: Exception, place: str, end: int | None = None) -> BatchRefused:
-    """What became of a batch that could not be read, for one of DAMAGE or a BatchRefused, with its place."""
+    """The BatchRefused, with the batch's location, for one of DAMAGE or a BatchRefused."""
     if isinstance(error, BatchRefused):
         return error.at(place, end)
     return BatchDamaged(what=f"a record batch is damaged ({why(error)})", place=place, end=end)
 
 
 def why(error: Exception) -> str:
-    """What an error says, without the name and the number that aiokafka puts before it."""
-    said = ", ".join(map(str, error.args))
+    """An error's message, without the name and the number that aiokafka puts before it."""
+    message = ", ".join(map(str, error.args))
     return (
-        WRONG_CHECKSUM if said.startswith(_OF_AIOKAFKA) else printable(said[:_LONGEST_REASON]) or type(error).__name__
+        WRONG_CHECKSUM
+        if message.startswith(_CRC_MESSAGE)
+        else printable(message[:_LONGEST_REASON]) or type(error).__name__
     )
 
 
 class TooLargeAtOnce(ValueError):
-    """It unpacks to more than AT_ONCE_BYTES."""
+    """A batch that unpacks to more than AT_ONCE_BYTES."""
 
 
 class _Bounds:
@@ -145,15 +146,13 @@ class _Bounds:
 
 
 def bound() -> None:
-    """From now on aiokafka unpacks no batch of this process beyond the limits; BatchTooLarge comes out of who reads
-    one.
-    """
+    """Makes aiokafka, in this process, unpack no batch beyond the limits; reading such a batch raises BatchTooLarge."""
     for module in _modules():
         _, module.gzip_decode, module.snappy_decode, module.lz4_decode, module.zstd_decode = WHOLE
 
 
 def allow(limits: Limits) -> None:
-    """Sets the bounds of this process: what aiokafka unpacks by does not know of which consumer a batch is."""
+    """Sets the bounds of this process: aiokafka's decompression does not know which consumer a batch is for."""
     _Bounds.limits = limits
 
 
@@ -163,7 +162,7 @@ def limits() -> Limits:
 
 
 def record_too_large(size: int) -> BatchTooLarge:
-    """The error for a record of so many bytes, more than MAX_RECORD_BYTES."""
+    """The error for a record of `size` bytes, more than MAX_RECORD_BYTES."""
     return BatchTooLarge(
         what=f"a record batch unpacks to a record of {size:,} bytes, more than MAX_RECORD_BYTES ({limits().record:,})",
         remedy="if its producer is honest, raise MAX_RECORD_BYTES; else ",
@@ -171,14 +170,14 @@ def record_too_large(size: int) -> BatchTooLarge:
 
 
 def plain(payload: Packed) -> Packed:
-    """Uncompressed records as they are. Raises TooLargeAtOnce."""
+    """Uncompressed records, unchanged. Raises TooLargeAtOnce."""
     if len(payload) > AT_ONCE_BYTES:
         raise TooLargeAtOnce
     return payload
 
 
 def gzip(payload: Packed) -> bytes:
-    """All members of a gzip file. Raises TooLargeAtOnce, and one of DAMAGE where it is damaged."""
+    """The content of all members of a gzip file. Raises TooLargeAtOnce, and one of DAMAGE."""
     rest, parts, room = bytes(payload), list[bytes](), AT_ONCE_BYTES
     while rest and (not parts or rest.startswith(_GZIP_MEMBER)):
         member = zlib.decompressobj(_GZIP)
@@ -193,7 +192,7 @@ def gzip(payload: Packed) -> bytes:
 
 
 def snappy(payload: Packed) -> bytes:
-    """With or without the frames of the xerial library. Raises TooLargeAtOnce, and one of DAMAGE."""
+    """Unpacks snappy, with or without the frames of the xerial library. Raises TooLargeAtOnce, and one of DAMAGE."""
     blocks = list(_snappy_blocks(payload))
     if sum(map(cramjam.snappy.decompress_raw_len, blocks)) > AT_ONCE_BYTES:
         raise TooLargeAtOnce
@@ -201,23 +200,23 @@ def snappy(payload: Packed) -> bytes:
 
 
 def lz4(payload: Packed) -> bytes:
-    """Raises TooLargeAtOnce, and one of DAMAGE."""
-    return _into_room(cramjam.lz4.decompress_into, payload)
+    """Unpacks lz4 frames. Raises TooLargeAtOnce, and one of DAMAGE."""
+    return _into_buffer(cramjam.lz4.decompress_into, payload)
 
 
 def zstd(payload: Packed) -> bytes:
-    """Raises TooLargeAtOnce, and one of DAMAGE."""
-    return _into_room(cramjam.zstd.decompress_into, payload)
+    """Unpacks zstd. Raises TooLargeAtOnce, and one of DAMAGE."""
+    return _into_buffer(cramjam.zstd.decompress_into, payload)
 
 
 AT_ONCE: Final[tuple[Callable[[Packed], Packed], ...]] = (plain, gzip, snappy, lz4, zstd)
-"""The functions above, by the number of the codec."""
+"""The functions above, indexed by the number of the codec."""
 
 
 def pieces(codec: int, payload: Packed) -> Iterator[Packed]:
-    """What is in there piece by piece, each of about PIECE_BYTES. Raises BatchTooLarge, and one of DAMAGE.
+    """The unpacked bytes in pieces of about PIECE_BYTES. Raises BatchTooLarge, and one of DAMAGE.
 
-    zstd does not say that it was cut off: what is missing then is for the reader to see.
+    Truncated zstd raises no error: the reader must notice the missing records.
     """
     size = 0
     for piece in _PIECES[codec](payload):
@@ -248,29 +247,29 @@ def _gzip_pieces(payload: Packed) -> Iterator[bytes]:
 
 
 def _snappy_pieces(payload: Packed) -> Iterator[Packed]:
-    """A block at a time; what has no frames is one block, which has to be unpacked as a whole."""
+    """One block at a time; data without frames is one block, which has to be unpacked as a whole."""
     for block in _snappy_blocks(payload):
         size = cramjam.snappy.decompress_raw_len(block)
         if size > limits().batch:
             raise _too_large()
-        if size > _most_of_snappy(block):
+        if size > _snappy_bound(block):
             raise EOFError("a block of snappy is shorter than it says")
         yield from _slices(memoryview(cramjam.snappy.decompress_raw(block)))
 
 
-def _most_of_snappy(block: Packed) -> int:
-    """Of what a block can hold: three bytes make 64 at most."""
+def _snappy_bound(block: Packed) -> int:
+    """An upper bound on the unpacked size of a block: three bytes make 64 at most."""
     return 22 * len(block)
 
 
 def _snappy_blocks(payload: Packed) -> Iterator[Packed]:
-    """Of one file of the xerial library after another, or what has no such frames."""
+    """The blocks of concatenated files of the xerial library, or the whole payload if it has no such frames."""
     view = memoryview(payload)
     if bytes(view[: len(_XERIAL)]) != _XERIAL:
         yield view
         return
     at = _XERIAL_HEADER_BYTES
-    while len(view) - at >= _XERIAL_SIZE_BYTES:  # of what is shorter the library takes no notice
+    while len(view) - at >= _XERIAL_SIZE_BYTES:  # the library ignores a shorter rest
         if bytes(view[at : at + len(_XERIAL)]) == _XERIAL:
             at += _XERIAL_HEADER_BYTES
             continue
@@ -283,9 +282,9 @@ def _snappy_blocks(payload: Packed) -> Iterator[Packed]:
 
 
 def _lz4_pieces(payload: Packed) -> Iterator[Packed]:
-    """A block at a time; where one needs those before it, which Kafka forbids, all have to be unpacked as a whole."""
+    """One block at a time; if blocks depend on those before them, which Kafka forbids, all are unpacked as a whole."""
     view, at = memoryview(payload), 0
-    room: Any = np.empty(_LZ4_BLOCK_BYTES, np.uint8)
+    buffer: Any = np.empty(_LZ4_BLOCK_BYTES, np.uint8)
     while at < len(view):
         (magic,) = struct.unpack_from("<I", view, at)
         flags = view[at + 4] if at + 4 < len(view) else 0
@@ -298,25 +297,25 @@ def _lz4_pieces(payload: Packed) -> Iterator[Packed]:
             at += 4
             if not size:
                 break
-            as_it_is, size = size & _LZ4_AS_IT_IS, size & ~_LZ4_AS_IT_IS
+            uncompressed, size = size & _LZ4_UNCOMPRESSED, size & ~_LZ4_UNCOMPRESSED
             block = view[at : at + size]
             if len(block) < size:
                 raise EOFError("the lz4 frame ends too early")
-            if as_it_is:
+            if uncompressed:
                 yield block
             else:
-                yield room[: cramjam.lz4.decompress_block_into(block, room, output_len=len(room))].tobytes()
+                yield buffer[: cramjam.lz4.decompress_block_into(block, buffer, output_len=len(buffer))].tobytes()
             at += size + 4 * bool(flags & _LZ4_BLOCK_SUMS)
         at += 4 * bool(flags & _LZ4_SUM)
 
 
 def _lz4_whole(payload: Packed) -> memoryview:
-    room: Any = np.empty(limits().record, np.uint8)
+    buffer: Any = np.empty(limits().record, np.uint8)
     try:
-        return memoryview(room[: cramjam.lz4.decompress_into(payload, room)])
+        return memoryview(buffer[: cramjam.lz4.decompress_into(payload, buffer)])
     except cramjam.DecompressionError as error:
         if str(error) == _NO_ROOM:
-            raise record_too_large(len(room) + 1) from error
+            raise record_too_large(len(buffer) + 1) from error
         raise
 
 
@@ -336,7 +335,7 @@ _PIECES: Final[tuple[Callable[[Packed], Iterator[Packed]], ...]] = (
 
 
 def _whole(codec: int) -> Callable[[Packed], Packed]:
-    """Unpacks a batch for aiokafka, however large it is within the bounds."""
+    """A function that unpacks a batch for aiokafka, of any size within the bounds."""
 
     def unpack(payload: Packed) -> Packed:
         try:
@@ -348,26 +347,26 @@ def _whole(codec: int) -> Callable[[Packed], Packed]:
 
 
 WHOLE: Final = tuple(map(_whole, range(len(AT_ONCE))))
-"""By the number of the codec, what unpacks a batch however large it is within the bounds."""
+"""The functions that unpack a batch of any size within the bounds, indexed by the number of the codec."""
 
 
-def _into_room(decompress_into: Any, payload: Packed) -> bytes:
-    room = _room()[:AT_ONCE_BYTES]
+def _into_buffer(decompress_into: Any, payload: Packed) -> bytes:
+    buffer = _buffer()[:AT_ONCE_BYTES]
     try:
-        size = decompress_into(payload, room)
+        size = decompress_into(payload, buffer)
     except cramjam.DecompressionError as error:
         if str(error) == _NO_ROOM:
             raise TooLargeAtOnce from error
         raise
-    return room[:size].tobytes()
+    return buffer[:size].tobytes()
 
 
-def _room() -> NDArray[np.uint8]:
-    """A buffer of this thread's own; of its memory only what was ever written to is really there."""
-    if not hasattr(_own, "room"):
-        _own.room = np.empty(AT_ONCE_BYTES, np.uint8)
-    room: NDArray[np.uint8] = _own.room
-    return room
+def _buffer() -> NDArray[np.uint8]:
+    """A buffer of this thread; its pages are only allocated once they are written to."""
+    if not hasattr(_local, "buffer"):
+        _local.buffer = np.empty(AT_ONCE_BYTES, np.uint8)
+    buffer: NDArray[np.uint8] = _local.buffer
+    return buffer
 
 
 def _too_large() -> BatchTooLarge:
@@ -378,6 +377,6 @@ def _too_large() -> BatchTooLarge:
 
 
 def _modules() -> list[Any]:
-    """Where aiokafka's batches look these functions up: compiled modules, or those in Python."""
+    """The modules where aiokafka's batches look these functions up: compiled ones, or those in Python."""
     batches = default_records.DefaultRecordBatch, legacy_records.LegacyRecordBatch
     return [sys.modules[batch.__module__] for batch in batches]

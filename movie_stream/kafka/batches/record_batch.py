@@ -1,9 +1,9 @@
-"""The records of a batch as columns: format 2 of Kafka's record batches, parsed all at once instead of one by one.
+"""The records of a batch as columns: format 2 of Kafka's record batches, parsed all together instead of one by one.
 
-A record says how long it is, so where the next one begins is known only when it was read. Nearly all of ours end with
-the brace of a JSON object and the zero that means "no headers", though: these positions are taken for ends, and the
-lengths prove it. A record ends where the next begins, all the way from the first to the last; where it does not, the
-records in between are read one by one.
+A record begins with its length, so the next one's position is known only once it was read. Nearly all of ours end with
+the brace of a JSON object and the zero that means "no headers", though: these positions are assumed to be ends, and the
+lengths verify that. Each record must end where the next begins; where it does not, the records in between are read one
+by one.
 
 The format: https://kafka.apache.org/documentation/#recordbatch
 """
@@ -24,7 +24,7 @@ _CODEC: Final = 7
 _LOG_APPEND_TIME: Final = 8
 """Bits of a batch's attributes."""
 COUNT_AT: Final = _HEADER.size - 4
-"""Where a batch says, in four bytes, how many records it has."""
+"""The position of a batch's number of records, in four bytes."""
 _LENGTH_AT, _LENGTH_FROM = 8, 12
 _ATTRIBUTES_AT: Final = 21
 
@@ -34,30 +34,30 @@ _SEVEN: Final = np.uint64(0x7F7F7F7F7F7F7F7F)
 _ONE: Final = np.uint64(1)
 _END: Final = ord("}")
 _BYTES_AT_ONCE: Final = 1 << 18
-"""Bytes of the text that are searched for ends at a time."""
+"""Bytes of the text that are searched for ends at a time, to stay in the cache."""
 MOST_HEADERS: Final = 100
-"""Of a record; one with more is Malformed here, and read record by record."""
+"""The most headers of a record; one with more is Malformed here, and its batch is read record by record."""
 
 
 class Malformed(ValueError):
-    """The records are not what the format says."""
+    """The records do not follow the format."""
 
 
 class RawBatch(NamedTuple):
-    """One batch: what its header says, and its records in one piece."""
+    """One batch: the fields of its header, and its records in one piece."""
 
     base_offset: int
     records: int
     """The number of records."""
     first_time_ms: int
     fixed_time_ms: int | None
-    """When the broker appended it, if the topic counts that; else each record has a time of its own."""
+    """When the broker appended it, if the topic uses LogAppendTime; else None: each record has a time of its own."""
     body: bytes | memoryview
-    """The records, no longer compressed."""
+    """The records, uncompressed."""
 
     @classmethod
     def of(cls, data: memoryview, decompress: Sequence[Callable[[memoryview], bytes | memoryview]]) -> Self:
-        """Parses a batch; `decompress` has a function for each codec, by its number."""
+        """Parses a batch; `decompress` has a function for each codec, indexed by its number."""
         base_offset, _, _, _, _, attributes, _, first_ms, largest_ms, _, _, _, count = _HEADER.unpack_from(data)
         body = decompress[attributes & _CODEC](data[_HEADER.size :])
         return cls(base_offset, count, first_ms, largest_ms if attributes & _LOG_APPEND_TIME else None, body)
@@ -74,7 +74,7 @@ def packed_of(data: memoryview) -> memoryview:
 
 
 def piece_of(data: memoryview, records: int, body: memoryview) -> memoryview:
-    """A batch of some of a batch's records, which are no longer compressed."""
+    """A batch with some of a batch's records, uncompressed."""
     head = bytearray(data[: _HEADER.size])
     head[_ATTRIBUTES_AT + 1] &= ~_CODEC
     struct.pack_into(">i", head, COUNT_AT, records)
@@ -83,8 +83,8 @@ def piece_of(data: memoryview, records: int, body: memoryview) -> memoryview:
 
 
 def records_of(batches: Sequence[RawBatch], header: str) -> tuple[Records, dict[int, bytes]]:
-    """The records of these batches at the offsets that they say; and by row the last value of a certain header, which
-    few of them have. Raises Malformed.
+    """The records of these batches, at their own offsets; and by row the last value of `header`, which few of them
+    have. Raises Malformed.
     """
     text = joined(batch.body for batch in batches)
     counts = np.array([batch.records for batch in batches], np.int64)
@@ -103,21 +103,23 @@ def records_of(batches: Sequence[RawBatch], header: str) -> tuple[Records, dict[
     ends = at + length
     if (text[at] & 0x80).any():  # aiokafka takes this byte for the first of a varint
         raise Malformed("a record has attributes that nobody uses")
-    later_ms, at = varints(text, at + 1)
-    times_ms += later_ms
-    further, at = varints(text, at)
+    time_deltas_ms, at = varints(text, at + 1)
+    times_ms += time_deltas_ms
+    offset_deltas, at = varints(text, at)
     keys, at = _strings(text, at)
     values, at = _strings(text, at)
     headers, at = varints(text, at)
     for batch, first in zip(batches, firsts.tolist(), strict=True):
         if batch.fixed_time_ms is not None:
             times_ms[first : first + batch.records] = batch.fixed_time_ms
-    offsets = base + further
+    offsets = base + offset_deltas
     return Records(offsets, times_ms, keys, values), _marked(text, at, headers, ends, header)
 
 
 def _marked(text: Bytes, at: Ints, headers: Ints, ends: Ints, header: str) -> dict[int, bytes]:
-    """Of the records that have this header its last value, by row; all headers of a record end where it ends."""
+    """The last value of `header` by row, for the records that have it. Raises Malformed if a record does not end where
+    its headers end.
+    """
     if headers.min(initial=0) < 0 or headers.max(initial=0) > MOST_HEADERS:
         raise Malformed("a record has less than no headers, or very many")
     wanted, marked, rows = Spans.of([header.encode()]), dict[int, bytes](), np.arange(len(at))
@@ -138,7 +140,7 @@ def _marked(text: Bytes, at: Ints, headers: Ints, ends: Ints, header: str) -> di
 
 
 def varints(text: Bytes, at: Ints) -> tuple[Ints, Ints]:
-    """The signed (zigzag) varint that begins at each position, and the position behind it. Raises Malformed.
+    """The signed (zigzag) varint at each position, and the position after it. Raises Malformed.
 
     >>> values, behind = varints(joined([bytes([1, 0x80, 2])]), np.array([16, 17]))
     >>> values.tolist(), behind.tolist()
@@ -169,7 +171,7 @@ def _squeezed(word: Words) -> Words:
 
 
 def _strings(text: Bytes, at: Ints) -> tuple[Spans, Ints]:
-    """The string, or null, whose length stands at each position, and the position behind it."""
+    """The string, or null, whose length is at each position, and the position after it."""
     lengths, begins = varints(text, at)
     if lengths.min(initial=0) < -1:
         raise Malformed("a string has a length below 0")
@@ -180,7 +182,7 @@ def _strings(text: Bytes, at: Ints) -> tuple[Spans, Ints]:
 
 
 def _begins(text: Bytes, count: int) -> Ints:
-    """Where each of `count` records begins, back to back from PAD to PAD."""
+    """The positions where each of `count` records begins, back to back from PAD to PAD."""
     first, end = len(PAD), len(text) - len(PAD)
     begins = np.concatenate([[first], *_likely(text, first, end)])[: count if first < end else 0]
     begins, behind = _chained(text, begins, end)
@@ -192,7 +194,8 @@ def _begins(text: Bytes, count: int) -> Ints:
 
 
 def whole_records(text: Bytes) -> Ints:
-    r"""Where the records begin that lie wholly in a text, which may end within one, and where the last of them ends.
+    r"""The positions where the complete records of a text begin, and where the last one ends; the text may end within
+    a record.
 
     >>> whole_records(joined([b"\x02a\x04bc\x08de"])).tolist()
     [16, 18, 21]
@@ -219,16 +222,15 @@ def _length(length: int) -> int:
 
 
 def _likely(text: Bytes, first: int, end: int) -> Iterator[Ints]:
-    """The positions behind a brace and a zero, but for the end; a piece at a time, to stay in the cache."""
+    """The positions after a brace and a zero, except the end; in pieces of _BYTES_AT_ONCE."""
     for at in range(first, end - 2, _BYTES_AT_ONCE):
         until = min(at + _BYTES_AT_ONCE, end - 2)
         yield np.flatnonzero((text[at:until] == _END) & (text[at + 1 : until + 1] == 0)) + (at + 2)
 
 
 def _chained(text: Bytes, begins: Ints, end: int) -> tuple[Ints, int]:
-    """The true beginnings, of which most are among these, as the first one is; and where the last record ends.
-
-    That is behind `end` where the text ends within it.
+    """The true beginnings, given likely ones that include the first; and where the last record ends, which is after
+    `end` if the text ends within it.
     """
     if not len(begins):
         return begins, end
@@ -237,7 +239,7 @@ def _chained(text: Bytes, begins: Ints, end: int) -> tuple[Ints, int]:
     breaks = np.flatnonzero(ends != np.append(begins[1:], end))
     if not len(breaks):
         return begins, end
-    parts, done, at = list[Ints](), 0, end  # what is before `done` is in `parts`, or is none
+    parts, done, at = list[Ints](), 0, end  # rows before `done` are in `parts`, or are no beginnings
     for row in breaks.tolist():
         if row < done:
             continue
@@ -251,7 +253,7 @@ def _chained(text: Bytes, begins: Ints, end: int) -> tuple[Ints, int]:
 
 
 def _end(body: int, length: int, end: int) -> int:
-    """The end of a record; behind `end` where not even its length lies before that. Raises Malformed."""
+    """The end of a record; after `end` if not even its length is before that. Raises Malformed."""
     return body if body > end else body + _length(length)
 
 
@@ -268,7 +270,7 @@ def varints_or_none(text: Bytes, at: Ints) -> tuple[Ints, Ints]:
 
 
 def _one_by_one(text: Bytes, at: int, end: int, known: Ints) -> Iterator[int]:
-    """Beginnings from one on, until one is among the known ones, or is not before the end; that one comes last."""
+    """The beginnings from `at` up to the first that is known or not before the end; that one is included."""
     where = 0
     while at < end:
         while where < len(known) and known[where] < at:
@@ -282,7 +284,7 @@ def _one_by_one(text: Bytes, at: int, end: int, known: Ints) -> Iterator[int]:
 
 
 def _varint(text: Bytes, at: int) -> tuple[int, int]:
-    """A single varint and the position behind it, like varints. Raises Malformed."""
+    """A single varint and the position after it, like varints. Raises Malformed."""
     raw = shift = 0
     while True:
         byte = int(text[at])

@@ -1,11 +1,11 @@
-"""Record batches unpacked into columns, without an object a record.
+"""Record batches unpacked into columns, without an object per record.
 
-This reaches into aiokafka (pinned in pyproject.toml) at two places: PartitionRecords._unpack_records, the generator
+This reaches into aiokafka (pinned in pyproject.toml) at two points: PartitionRecords._unpack_records, the generator
 that makes a ConsumerRecord of every record, and MemoryRecords, which it reads them from. For a consumer that has
-WholeBatches the one yields whole batches, which the other one shows as they came; `take_runs` makes columns of them,
-as many as are wanted in memory. A batch that unpacks to more than that is unpacked piece by piece, each of which is a
-batch of its own from there on. A test compares these, record by record, with aiokafka's own, and fails when the
-library changes. What is no batch of the present format goes through aiokafka, record by record.
+WholeBatches the generator yields whole batches, as received; `take_runs` makes columns of them, up to the bounds of a
+chunk. A batch that unpacks to more than that is unpacked piece by piece, and each piece is treated as a batch. A test
+compares these, record by record, with aiokafka's own, and fails when the library changes. Batches of older formats are
+read by aiokafka, record by record.
 """
 
 from __future__ import annotations
@@ -44,31 +44,31 @@ logger = logging.getLogger(__name__)
 
 
 _Row = tuple[int, int, bytes | None, bytes | None, bytes | None]
-"""A record that was read by itself: offset, time, key, value, and the header REPLAY_OF."""
+"""A single record: offset, time, key, value, and the header REPLAY_OF."""
 
 
 class Fetched(NamedTuple):
-    """A batch as it came."""
+    """A batch as received."""
 
     data: memoryview
     first: int
     """The first offset that was not read yet."""
     begin: int
-    """The position before it, and before the control and aborted batches that were skipped on the way to it."""
+    """The position before it, and before the control and aborted batches that were skipped to reach it."""
     place: str
-    """For messages: the topic, partition and offset."""
+    """The topic, partition and offset, for messages."""
     magic: int
     """The version of its format."""
     records: int
     """The number of its records."""
     misnumbered: set[str]
-    """See WholeBatches, which all batches of a consumer share."""
+    """See WholeBatches; shared by all batches of a consumer."""
     opened: Opened | None = None
-    """The rest of it, where it is unpacked piece by piece."""
+    """Its remaining pieces, if it is unpacked piece by piece."""
     given: Given | None = None
     """The offsets of such a piece."""
     unreadable: str = ""
-    """Why its remaining records cannot be read, if each of them is to be refused."""
+    """Why its remaining records cannot be read, if each of them is refused."""
 
     @property
     def offsets(self) -> Given:
@@ -77,17 +77,17 @@ class Fetched(NamedTuple):
 
 
 RECORDS_AT_ONCE = 36_000
-"""The most records of a chunk. A fetch of compressed records brings many more, but applying a chunk blocks the event
-loop, and all of its columns are in memory at once.
+"""The most records of a chunk. A fetch of compressed records has many more, but applying a chunk blocks the event
+loop, and all of its columns are in memory together.
 """
 BYTES_AT_ONCE = 8 << 20
 """The most bytes of a chunk, unpacked, unless one record has more: a fetch of a few kB may hold gigabytes."""
-_RECORDS_IN_ONE = 4 * RECORDS_AT_ONCE
+_MOST_AT_ONCE = 4 * RECORDS_AT_ONCE
 """The most records of a batch that is unpacked as a whole."""
 _UNREADABLE: Final = (BatchRefused, Malformed, *DAMAGE)
-_AS_IT_IS: Final = (lambda body: body,)
+_UNCOMPRESSED: Final = (lambda body: body,)
 _OLD_RECORDS: Final = 1_000_000
-"""The most records of a batch of an older format, which is read as a whole, record by record."""
+"""The most records of a batch of an older format: it is read as a whole, record by record."""
 MOST_REFUSED = 1_000_000
 """The most records of an unreadable batch: each becomes a dead letter, and a few bytes may claim very many."""
 _LENGTH_AT, _LENGTH_FROM, _MAGIC_AT, _CRC_AT, _CRC_FROM = 8, 12, 16, 17, 21
@@ -95,28 +95,28 @@ _PRESENT: Final = 2
 
 
 class WholeBatches:
-    """Given to a consumer as its `value_deserializer`, which aiokafka hands on to the generator that makes its records:
-    the consumer gets whole batches instead, for `take_runs`. It is never asked for a value.
+    """The `value_deserializer` of a consumer that is to get whole batches instead of records, for `take_runs`; aiokafka
+    passes it to the generator of records. It is never called for a value.
     """
 
     def __init__(self) -> None:
         self.misnumbered: set[str] = set()
-        """The partitions of which it was said that their records say other offsets than the broker has counted."""
+        """The partitions that were logged since their records have other offsets than the broker has assigned."""
 
     def __call__(self, value: bytes) -> bytes:
         return value
 
 
 def take_whole_batches() -> None:
-    """From now on, consumers of this process that have WholeBatches get them; all others get records, as before."""
+    """Makes consumers of this process that have WholeBatches get whole batches; all others get records, as before."""
     fetcher.PartitionRecords._unpack_records = _unpack
 
 
 def _unpack(self: Any) -> Iterator[Any]:
-    """PartitionRecords._unpack_records with one Fetched a batch; what it skips and raises is the same as what
+    """PartitionRecords._unpack_records with one Fetched per batch; it skips and raises the same as
     headers.unpack_records does.
 
-    But for batches without records: what some codecs make of nothing cannot be unpacked.
+    It also skips batches without records: some codecs compress nothing to bytes that cannot be unpacked.
     """
     if not isinstance(self._value_deserializer, WholeBatches):
         yield from headers.unpack_records(self)
@@ -150,7 +150,7 @@ def _batches(self: Any) -> Iterator[Fetched]:
 
 
 def _intact(data: memoryview, batch: Any) -> bool:
-    """Whether its checksum, CRC-32C of everything behind it, is right."""
+    """Whether its checksum, the CRC-32C of everything after it, is right."""
     if data[_MAGIC_AT] != _PRESENT:
         return bool(batch.validate_crc())
     return int.from_bytes(data[_CRC_AT:_CRC_FROM], "big") == google_crc32c.value(bytes(data[_CRC_FROM:]))
@@ -171,11 +171,11 @@ def _fetched(data: memoryview, batch: Any, first: int, begin: int, tp: Any, misn
 
 
 def take_runs(waiting: deque[Fetched], layouts: Layouts | None = None) -> list[Records]:
-    """Takes a few batches from the left, one at least, and unpacks them: as many as fit into a chunk together.
+    """Takes batches from the left, at least one, and unpacks them: as many as fit into a chunk together.
 
-    Of a batch that is too large for that a piece is taken, and what is left of it stays. None of the runs has more than
-    a chunk may have; there is none where all records were read already. They are read, too, if there are layouts: then
-    they are views, which anybody may have sent, so what cannot be read comes as records that are refused.
+    If a batch is too large for that, a piece is taken, and the rest stays. No run is larger than a chunk may be; there
+    is none if all records were read already. With layouts the records are views, and are decoded, too: anybody may
+    have sent them, so unreadable ones are returned as refused records.
 
     Raises BatchTooLarge, and BatchDamaged without layouts.
     """
@@ -184,7 +184,7 @@ def take_runs(waiting: deque[Fetched], layouts: Layouts | None = None) -> list[R
 
 
 def _split(run: Records) -> Iterator[Records]:
-    """Splits records into chunks of about equal size; a record that is larger has one of its own."""
+    """Splits records into chunks of about equal size; a record that exceeds BYTES_AT_ONCE has one of its own."""
     count = len(run.offsets)
     if not count:
         return
@@ -192,13 +192,13 @@ def _split(run: Records) -> Iterator[Records]:
     if count == most and len(run.values.text) <= BYTES_AT_ONCE:
         yield run
         return
-    behind = np.cumsum(np.maximum(run.keys.lengths, 0) + np.maximum(run.values.lengths, 0))
+    ends = np.cumsum(np.maximum(run.keys.lengths, 0) + np.maximum(run.values.lengths, 0))
     begin = before = 0
     while begin < count:
-        full = int(np.searchsorted(behind, before + BYTES_AT_ONCE, "right"))
+        full = int(np.searchsorted(ends, before + BYTES_AT_ONCE, "right"))
         end = min(max(full, begin + 1), begin + most, count)
         yield run.take(slice(begin, end))
-        begin, before = end, int(behind[end - 1])
+        begin, before = end, int(ends[end - 1])
 
 
 def _taken(waiting: deque[Fetched], refusing: bool) -> Records:
@@ -207,7 +207,7 @@ def _taken(waiting: deque[Fetched], refusing: bool) -> Records:
     if batch.unreadable:
         return _run_of(*_refused(waiting))
     if batch.magic != _PRESENT:
-        return _record_by_record(waiting, _old(waiting), refusing)
+        return _record_by_record(waiting, _count_old(waiting), refusing)
     try:
         batches, raw = _unpacked(waiting)
         if not batches:
@@ -215,7 +215,7 @@ def _taken(waiting: deque[Fetched], refusing: bool) -> Records:
     except _UNREADABLE as error:
         if waiting and waiting[0] is batch:
             waiting.popleft()
-        waiting.appendleft(_given_up(batch, error, refusing))
+        waiting.appendleft(_marked_unreadable(batch, error, refusing))
         return _run_of(*_refused(waiting))
     try:
         return _as_columns(batches, raw)
@@ -224,14 +224,14 @@ def _taken(waiting: deque[Fetched], refusing: bool) -> Records:
         return _record_by_record(waiting, len(batches), refusing)
 
 
-def _old(waiting: deque[Fetched]) -> int:
-    """How many of the next batches are of an older format."""
+def _count_old(waiting: deque[Fetched]) -> int:
+    """The number of next batches that are of an older format."""
     return sum(1 for _ in takewhile(lambda batch: batch.magic != _PRESENT, waiting))
 
 
-def _given_up(batch: Fetched, error: Exception, refusing: bool) -> Fetched:
-    """The batch with the reason for which its records are refused. Raises what became of it where they are not to be,
-    or it is beyond a bound.
+def _marked_unreadable(batch: Fetched, error: Exception, refusing: bool) -> Fetched:
+    """The batch with the reason for which its records are refused. Raises BatchRefused if they are not to be refused,
+    or the batch is beyond a bound.
     """
     refused = inflate.refused(error, batch.place)
     if not refusing or batch.magic != _PRESENT or isinstance(refused, BatchTooLarge):
@@ -245,7 +245,7 @@ def _given_up(batch: Fetched, error: Exception, refusing: bool) -> Fetched:
 
 
 def _refused(waiting: deque[Fetched]) -> tuple[list[_Row], dict[int, str]]:
-    """The next records of a batch that was given up, and the reason for each; what is left of it is put back."""
+    """The next records of an unreadable batch, and the reason for each; the rest of it is put back."""
     batch = waiting.popleft()
     given = batch.offsets
     start = max(batch.first, batch.begin, given.base)
@@ -257,14 +257,14 @@ def _refused(waiting: deque[Fetched]) -> tuple[list[_Row], dict[int, str]]:
 
 
 def _record_by_record(waiting: deque[Fetched], most: int, refusing: bool) -> Records:
-    """The same of so many batches by aiokafka, record by record; takes no more of them than make up a chunk."""
+    """The records of up to `most` batches, read by aiokafka; takes no more batches than make up a chunk."""
     rows, unreadable, size = list[_Row](), dict[int, str](), 0
     for _ in range(most):
         batch = waiting.popleft()
         try:
             more = _rows(batch)
         except _UNREADABLE as error:
-            waiting.appendleft(_given_up(batch, error, refusing))
+            waiting.appendleft(_marked_unreadable(batch, error, refusing))
             more, reasons = _refused(waiting)
             unreadable |= reasons
         rows += more
@@ -275,7 +275,7 @@ def _record_by_record(waiting: deque[Fetched], most: int, refusing: bool) -> Rec
 
 
 def _unpacked(waiting: deque[Fetched]) -> tuple[list[Fetched], list[RawBatch]]:
-    """Batches of the present format, as long as the next one will have room if it is no larger than the last.
+    """Batches of the present format, up to a chunk's bounds: the next one is assumed to be as large as the last.
 
     Raises one of DAMAGE.
     """
@@ -292,18 +292,18 @@ def _unpacked(waiting: deque[Fetched]) -> tuple[list[Fetched], list[RawBatch]]:
         except DAMAGE:
             if not batches:
                 raise
-            break  # what stands before it comes first
+            break  # the batches before it come first
         batches.append(waiting.popleft())
         size += len(raw[-1].body)
     return batches, raw
 
 
 def _at_once(batch: Fetched) -> RawBatch:
-    """Raises TooLargeAtOnce, and one of DAMAGE."""
+    """Unpacks a batch as a whole. Raises TooLargeAtOnce, and one of DAMAGE."""
     codec = codec_of(batch.data)
     if codec >= len(inflate.AT_ONCE):
         raise UnsupportedCodecError(f"no codec has the number {codec}")
-    if batch.records > _RECORDS_IN_ONE:
+    if batch.records > _MOST_AT_ONCE:
         raise TooLargeAtOnce
     return RawBatch.of(batch.data, inflate.AT_ONCE)
 
@@ -311,8 +311,8 @@ def _at_once(batch: Fetched) -> RawBatch:
 class Opened:
     """A batch of the present format that is unpacked piece by piece, each of which fits into a chunk.
 
-    Of what is unpacked there is in memory, besides the piece that was taken last, what follows it in a buffer of about
-    BYTES_AT_ONCE, or of one record that is larger.
+    In memory are the piece that was taken last, and the unpacked bytes after it, in a buffer of about BYTES_AT_ONCE, or
+    of one larger record.
     """
 
     def __init__(self, batch: Fetched) -> None:
@@ -320,15 +320,15 @@ class Opened:
         self.left = batch.records
         """The number of records that were not taken yet."""
         self.last = -1
-        """The offset of the last one that was."""
+        """The offset of the last record that was taken."""
         self._given = batch.offsets  # as of the next piece
         self._source = inflate.pieces(codec_of(batch.data), packed_of(batch.data))
         self._text: Bytes = joined(())
-        self._begins: list[int] = [len(PAD)]  # of the records that lie wholly in the text, and where these end
-        self._at = 0  # among them
+        self._begins: list[int] = [len(PAD)]  # of the complete records in the text, and the end of the last one
+        self._at = 0  # the index of the next one
 
     def piece(self) -> Fetched:
-        """The next records as a batch of their own, with the place of the whole one.
+        """The next records as a batch of their own, with the location of the whole one.
 
         Raises BatchTooLarge, Malformed and one of DAMAGE.
         """
@@ -347,11 +347,11 @@ class Opened:
         return self._batch._replace(data=piece_of(self._batch.data, records, body), records=records, given=given)
 
     def _more(self) -> bool:
-        """Whether anything is left behind the records that were taken."""
+        """Whether anything is left after the records that were taken."""
         return self._begins[self._at] < len(self._text) - len(PAD) or any(map(len, self._source))
 
     def _fill(self) -> None:
-        """Unpacks more of it, until it holds at least one whole record."""
+        """Unpacks more bytes, until the text holds at least one whole record."""
         rest = self._text.data[self._begins[-1] : len(self._text) - len(PAD)]
         parts, size, wanted = list[bytes | memoryview]([rest]), len(rest), BYTES_AT_ONCE
         while True:
@@ -375,12 +375,12 @@ class Opened:
 
 
 def _piece(waiting: deque[Fetched]) -> Records:
-    """The next records of a batch that is unpacked piece by piece; what is left of it is put back."""
+    """The next records of a batch that is unpacked piece by piece; the rest of it is put back."""
     batch = waiting.popleft()
     opened = batch.opened or Opened(batch)
     piece = opened.piece()
     try:
-        run = _as_columns([piece], [RawBatch.of(piece.data, _AS_IT_IS)])
+        run = _as_columns([piece], [RawBatch.of(piece.data, _UNCOMPRESSED)])
     except Malformed:
         run = plain_run([piece])
     if len(run.offsets):
@@ -396,9 +396,9 @@ def _piece(waiting: deque[Fetched]) -> Records:
 def _as_columns(batches: Sequence[Fetched], raw: Sequence[RawBatch]) -> Records:
     """All records of these batches that were not read yet. Raises Malformed."""
     records, marked = records_of(raw, REPLAY_OF)
-    offsets, odd = counted([batch.offsets for batch in batches], raw, records.offsets)
-    for at in odd:
-        _say_misnumbered(batches[at])
+    offsets, misnumbered = counted([batch.offsets for batch in batches], raw, records.offsets)
+    for index in misnumbered:
+        _warn_misnumbered(batches[index])
     replays = {int(offsets[row]): original for row, original in marked.items()}
     run = replace(records, offsets=offsets, replays=replays)
     unread = run.offsets >= np.repeat([batch.first for batch in batches], [batch.records for batch in batches])
@@ -406,18 +406,18 @@ def _as_columns(batches: Sequence[Fetched], raw: Sequence[RawBatch]) -> Records:
 
 
 def plain_run(batches: Iterable[Fetched]) -> Records:
-    """The same by aiokafka, record by record. Raises Malformed and one of DAMAGE."""
+    """All records of these batches that were not read yet, read by aiokafka. Raises Malformed and one of DAMAGE."""
     return _run_of([row for batch in batches for row in _rows(batch)], {})
 
 
 def _rows(batch: Fetched) -> list[_Row]:
-    """Its records that were not read yet. Raises Malformed and one of DAMAGE."""
+    """A batch's records that were not read yet. Raises Malformed and one of DAMAGE."""
     records = list(headers.one_by_one(batch.data))
     offsets = np.array([record.offset for record in records], np.int64)
     if batch.magic == _PRESENT:
-        said, offsets = offsets, batch.offsets.counted(offsets)
-        if offsets is not said:
-            _say_misnumbered(batch)
+        own, offsets = offsets, batch.offsets.counted(offsets)
+        if offsets is not own:
+            _warn_misnumbered(batch)
     rows = list[_Row]()
     for offset, record in zip(offsets.tolist(), records, strict=True):
         if offset >= batch.first:
@@ -434,8 +434,8 @@ def _run_of(rows: Sequence[_Row], unreadable: Mapping[int, str]) -> Records:
     return Records(*integers, Spans.of(keys), Spans.of(values), replays, unreadable=unreadable)
 
 
-def _say_misnumbered(batch: Fetched) -> None:
-    """Warns once of each partition."""
+def _warn_misnumbered(batch: Fetched) -> None:
+    """Warns once per partition that records have other offsets than the broker has assigned."""
     partition = batch.place.rpartition(", ")[0]
     if partition not in batch.misnumbered:
         batch.misnumbered.add(partition)
@@ -447,7 +447,7 @@ def _say_misnumbered(batch: Fetched) -> None:
 
 
 def chunks(partition: int, start: int, end: int, found: Sequence[Records]) -> Iterator[Chunk]:
-    """Runs as chunks that together cover start <= offset < end: one at least."""
+    """The runs as chunks that together cover start <= offset < end; at least one chunk."""
     ends = [*(int(run.offsets[0]) for run in found[1:]), end]
     for run, until in zip(found or [plain_run([])], ends, strict=True):
         if len(run.offsets) and not start <= run.offsets.min() <= run.offsets.max() < until:

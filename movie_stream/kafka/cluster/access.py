@@ -1,4 +1,4 @@
-"""How clients connect to the broker: security protocol, login and certificates."""
+"""The security options of connections to the broker: protocol, login and certificates."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from movie_stream.errors import SettingMissing, SettingsError
 from movie_stream.settings import Settings, expectation_of, read_text, variable_of
 
 _PEM_BYTES: Final = 4 << 20
-"""The largest file of certificates that is read; those of operating systems have about 200 KB."""
+"""The largest certificate file that is read; those of operating systems have about 200 KB."""
 
 
 def access_options(settings: Settings) -> dict[str, Any]:
-    """The options of aiokafka's clients. Raises SettingsError where a certificate or a key cannot be used."""
+    """The options of aiokafka's clients. Raises SettingsError if a certificate or a key cannot be used."""
     options: dict[str, Any] = {"security_protocol": settings.kafka_security_protocol}
     if settings.kafka_security_protocol.endswith("SSL"):
         options["ssl_context"] = tls_context(settings)
@@ -51,7 +51,7 @@ def user_of(settings: Settings) -> str:
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext:
-    """Certificates of brokers are checked, and their host names, always."""
+    """The TLS context. It always verifies brokers' certificates and host names."""
     for name in ("kafka_tls_ca", "kafka_tls_certificate", "kafka_tls_key"):
         _check_readable(settings, name)
     try:
@@ -68,7 +68,7 @@ def _load_own(settings: Settings, context: ssl.SSLContext) -> None:
     assert settings.kafka_tls_certificate is not None
     secret = settings.kafka_tls_key_password
 
-    def password() -> str:  # asked for only where the key is encrypted; OpenSSL would ask at the terminal
+    def password() -> str:  # called only if the key is encrypted; else OpenSSL would prompt at the terminal
         if secret is None:
             raise SettingMissing(
                 variable="KAFKA_TLS_KEY_PASSWORD", remedy="but the key in KAFKA_TLS_KEY is encrypted; set it"
@@ -82,7 +82,7 @@ def _load_own(settings: Settings, context: ssl.SSLContext) -> None:
 
 
 def _cause_of(settings: Settings, error: ssl.SSLError | ValueError) -> SettingsError:
-    """Which of the two files is wrong, and in what; OpenSSL says it in constants."""
+    """The error that says which of the two files is wrong, and why; OpenSSL reports it as constants."""
     reason = error.reason if isinstance(error, ssl.SSLError) else ""
     if reason == "KEY_VALUES_MISMATCH":
         return _unusable(settings, "kafka_tls_key", "it is the key of another certificate than KAFKA_TLS_CERTIFICATE")

@@ -1,6 +1,6 @@
-"""aiokafka's admin client, where it asks a broker for the metadata of more topics than it needs.
+"""aiokafka's admin client, with metadata requests for only the topics that it needs.
 
-That of all topics takes a large cluster's client seconds to decode, at every checkpoint.
+The metadata of all topics of a large cluster takes a client seconds to decode, at every checkpoint.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from aiokafka.protocol.admin import DeleteRecordsRequest
 
 
 class Admin(AIOKafkaAdminClient):
-    """The same, with less to read; reaches into aiokafka (pinned in pyproject.toml)."""
+    """An admin client that requests less metadata; reaches into aiokafka (pinned in pyproject.toml)."""
 
     @property
     def connected(self) -> bool:
@@ -25,7 +25,7 @@ class Admin(AIOKafkaAdminClient):
     async def delete_records(
         self, records_to_delete: Mapping[TopicPartition, RecordsToDelete], timeout_ms: int | None = None
     ) -> dict[TopicPartition, int]:
-        """Deletes what is before an offset in each partition; where it begins now. Raises what the broker answers."""
+        """Deletes the records before an offset in each partition; returns the new first offsets. Raises KafkaError."""
         self._client.cluster.update_metadata(
             await self._get_cluster_metadata(sorted({tp.topic for tp in records_to_delete}))
         )

@@ -1,4 +1,4 @@
-"""The agents of a worker, each declared once: the topics, the worker, its app and how far it is follow from AGENTS.
+"""The agents of a worker, each declared once: topics, the worker, its app and its progress are derived from AGENTS.
 
 Another agent is a subclass of `agents.owner.Owner`, and an entry here.
 """
@@ -14,22 +14,22 @@ from movie_stream.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """One agent: what it reads, and what owns the partitions of that.
+    """One agent: the topic that it reads, and the owner of that topic's partitions.
 
     Its state is kept in the topic GROUP-`name`-changelog.
     """
 
     name: str
-    """As it is known to Faust, and as it stands in the name of its changelog and in the fingerprint of runs."""
+    """Its name in Faust, in the name of its changelog, and in the fingerprint of runs."""
     source: Callable[[Settings], str]
     """The topic that it reads, which no other agent reads."""
     owner: str
-    """Its Owner, as `module:class`, imported when a worker starts: it stands above Kafka, which looks into this list.
-    It is made with an `agents.context.Context` and the name of the topic.
+    """Its Owner, as `module:class`, imported when a worker starts: its package is above movie_stream.kafka, which reads
+    this list. It is called with an `agents.context.Context` and the name of the topic.
     """
     of_views: bool = False
-    """Whether its records are views: these are decoded by columns, beside the thread that counts, and what cannot be
-    unpacked is refused; what else workers write is decoded by its owner.
+    """Whether its records are views: these are decoded by columns, beside the thread that counts, and unreadable ones
+    are refused. Records that workers write are decoded by its owner.
     """
 
 

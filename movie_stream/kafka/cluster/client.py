@@ -1,4 +1,4 @@
-"""Connections to the broker: options that every client shares, and errors in the words of a user."""
+"""Connections to the broker: options that every client shares, and aiokafka's errors turned into ours."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _FORBIDDEN: Final = {
 
 
 def options(settings: Settings) -> dict[str, Any]:
-    """What every client of aiokafka is given; from then on the bounds of the settings hold for what it unpacks.
+    """The options of every aiokafka client; also sets the bounds of decompression from the settings.
 
     Raises SettingMissing and SettingsError.
     """
@@ -72,7 +72,7 @@ def options(settings: Settings) -> dict[str, Any]:
 
 @contextmanager
 def explained(settings: Settings, doing: str) -> Iterator[None]:
-    """Turns what aiokafka raises into BrokerUnreachable, BrokerForbids or BrokerRefused; `doing` completes
+    """Turns aiokafka's errors into BrokerUnreachable, BrokerForbids, ClockWrong or BrokerRefused; `doing` completes
     "while ...".
     """
     try:
@@ -92,13 +92,13 @@ def explained(settings: Settings, doing: str) -> Iterator[None]:
 def forbidden(settings: Settings, error: KafkaError, doing: str) -> BrokerForbids:
     """The error for an authorization that failed."""
     kind = next(words for kind, words in _FORBIDDEN.items() if isinstance(error, kind))
-    named = ", ".join(map(str, error.args))
-    return BrokerForbids(user=user_of(settings), what=[f"some on {kind} {named}".rstrip()], doing=doing)
+    resource = ", ".join(map(str, error.args))
+    return BrokerForbids(user=user_of(settings), what=[f"some on {kind} {resource}".rstrip()], doing=doing)
 
 
 @asynccontextmanager
 async def connecting(settings: Settings) -> AsyncIterator[None]:
-    """For a client's start: whatever keeps it from a broker is looked into, and named.
+    """For a client's start: diagnoses why it cannot connect to a broker.
 
     Raises BrokerClosed, BrokerUnreachable, BrokerForbids, BrokerRefused.
     """
@@ -111,7 +111,7 @@ async def connecting(settings: Settings) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def admin(settings: Settings) -> AsyncIterator[Admin]:
-    """An admin client for the time of the block."""
+    """An admin client for the duration of the block."""
     client = Admin(**options(settings))
     try:
         async with connecting(settings):
@@ -123,8 +123,8 @@ async def admin(settings: Settings) -> AsyncIterator[Admin]:
 
 
 async def coordinated(ask: Callable[[], Awaitable[T]]) -> T:
-    """What a group's coordinator answers, which a young cluster appoints only when it is asked for; awaited for a
-    bounded time. Raises what `ask` raises.
+    """The answer of a group's coordinator, retried for a bounded time: a new cluster appoints one only on request.
+    Raises the errors of `ask`.
     """
     deadline_s = monotonic() + _COORDINATED_WITHIN_S
     while True:
@@ -137,7 +137,7 @@ async def coordinated(ask: Callable[[], Awaitable[T]]) -> T:
 
 
 async def _reach_advertised(settings: Settings, client: AIOKafkaAdminClient) -> None:
-    """The brokers that we were told of must let us in too; the address that they advertise may be another."""
+    """Checks that a broker accepts us at its advertised address, which may differ from the bootstrap server's."""
     node = client._client.get_random_node()
     if node is None or await client._client.ready(node):
         return
@@ -150,10 +150,10 @@ async def _reach_advertised(settings: Settings, client: AIOKafkaAdminClient) -> 
 async def reader(
     settings: Settings, *, committed: bool = True, fetch_bytes: int = _FETCH_BYTES
 ) -> AsyncIterator[AIOKafkaConsumer]:
-    """A consumer without a group, for the time of the block: for offsets and whole partitions.
+    """A consumer without a group, for the duration of the block: for offsets and whole partitions.
 
-    Where it is not to read `committed` records alone, no open transaction of others hides what stands behind it.
-    `fetch_bytes`: as much comes of a partition at once, but at least a batch.
+    Without `committed` it reads uncommitted records, too, so that no open transaction hides the records behind it.
+    `fetch_bytes` is the most that a fetch returns of a partition, but at least a batch.
     """
     consumer = AIOKafkaConsumer(
         **options(settings),
@@ -173,8 +173,8 @@ async def reader(
 
 
 async def start_producer(settings: Settings, *, idempotent: bool = True, **tuning: Any) -> AIOKafkaProducer:
-    """A started producer that waits for all replicas; idempotent, if it is to be, where the broker can (Tansu 0.6
-    cannot).
+    """A started producer that waits for all in-sync replicas; idempotent, if requested and the broker supports it
+    (Tansu 0.6 does not).
     """
     shared = {**options(settings), "acks": "all", "max_request_size": MAX_REQUEST_BYTES, **tuning}
     async with connecting(settings):
@@ -197,7 +197,7 @@ async def _started(producer: AIOKafkaProducer) -> AIOKafkaProducer:
 
 
 async def stop_producer(producer: AIOKafkaProducer) -> None:
-    """Flushes for a bounded time and disconnects; aiokafka would wait for a broker that is gone."""
+    """Flushes for a bounded time and disconnects; aiokafka would wait forever for a broker that is gone."""
     stopping = asyncio.ensure_future(producer.stop())
     await asyncio.wait([stopping], timeout=_SENT_WITHIN_S)
     if not stopping.done():

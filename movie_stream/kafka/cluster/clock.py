@@ -1,8 +1,7 @@
-"""What time it is on the brokers.
+"""The time on the brokers.
 
-No request asks for it, but one is answered with it: the controller of an Apache Kafka from 3.3 on, asked for its
-quorum (KIP-836), says when it has heard of itself, which is now. aiokafka does not know the request, so it is spelled
-out here.
+No request asks for it, but one is answered with it: the controller of Apache Kafka from 3.3 on, asked for its quorum
+(KIP-836), reports when it last caught up with itself, which is now. aiokafka lacks the request, so it is defined here.
 """
 
 from __future__ import annotations
@@ -83,7 +82,7 @@ class _DescribeQuorumRequest(Request[_DescribeQuorumStruct]):
 
 
 async def time_of(admin: AIOKafkaAdminClient) -> datetime | None:
-    """The time by the controller's clock; None where it does not say: an older broker, another kind, no permission."""
+    """The time by the controller's clock; None if unknown: an older broker, another kind, no permission."""
     try:
         response: Struct = await admin._send_request(_DescribeQuorumRequest())
     except (NotImplementedError, IncompatibleBrokerVersion):

@@ -1,7 +1,7 @@
-"""The settings of topics: what they are, and changes of single ones that leave the others alone.
+"""The settings of topics: reading them, and changing single ones without the others.
 
-To change them aiokafka has only the older request, which takes back whatever it does not name; so this one is spelled
-out here, in aiokafka's own terms (KIP-339).
+aiokafka has only the older request for changes, which resets all settings that it does not name. So the incremental
+one (KIP-339) is defined here, in aiokafka's terms.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int8, Int16, Int32, Schema, String
 
 LIMIT: Final = "max.message.bytes"
-"""What a topic calls the most bytes that a batch of its records may have, packed as it is."""
+"""The setting of a topic with the most bytes of a batch, as compressed."""
 _TOPIC: Final = 2
 _SET: Final = 0
 _TEXT = String("utf-8")
@@ -57,7 +57,7 @@ class _Request(Request[_RequestStruct]):
 
 
 async def change(admin: AIOKafkaAdminClient, name: str, values: Mapping[str, str]) -> dict[str, str]:
-    """Gives each topic (key) its value of the setting `name`; why not, in words, for each that was left as it is."""
+    """Sets the setting `name` of each topic to its value; returns the reason, in words, for each topic that failed."""
     if not values:
         return {}
     resources = [(_TOPIC, topic, [(name, _SET, value)]) for topic, value in values.items()]
@@ -69,12 +69,12 @@ async def change(admin: AIOKafkaAdminClient, name: str, values: Mapping[str, str
 
 
 async def limits(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, int | None]:
-    """The most bytes of a batch of records that each topic takes; None where the broker does not say so."""
-    asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    """The most bytes of a batch of records that each topic accepts; None if the broker does not report it."""
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
     found: dict[str, int | None] = dict.fromkeys(names)
     try:
-        responses = await admin.describe_configs(asked)
-    except (IncompatibleBrokerVersion, NotImplementedError):  # it cannot be asked
+        responses = await admin.describe_configs(resources)
+    except (IncompatibleBrokerVersion, NotImplementedError):  # it does not know the request
         return found
     for response in responses:
         for _, _, _, name, entries in response.resources:
@@ -83,7 +83,7 @@ async def limits(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, 
 
 
 async def configs_of(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str]:
-    """How the topic is configured, defaults included, as far as the broker says so."""
+    """The settings of the topic, including defaults, as far as the broker reports them."""
     found: dict[str, str] = {}
     for response in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)]):
         for resource in response.resources:

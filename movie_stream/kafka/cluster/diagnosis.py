@@ -1,4 +1,4 @@
-"""Why no broker accepts us: aiokafka says only that it could not connect, so this connects again, step by step."""
+"""The reason why no broker accepts us: aiokafka only reports that it could not connect, so this connects in steps."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from movie_stream.settings import Settings, expectation_of
 ANSWER_WITHIN_S: Final = 5.0
 _CLOSED_WITHIN_S: Final = 1.0
 _Answer: TypeAlias = tuple[str, str] | OSError | KafkaError | TimeoutError | None
-"""What a broker has against us, and what to do; why there is no answer; or None, where it lets us in."""
+"""Why a broker rejects us, and the remedy; the error if there is no answer; or None if it accepts us."""
 _NO_DESCRIPTOR: Final = frozenset({errno.EMFILE, errno.ENFILE})
 _EXPIRED: Final = 10
 _HOST_MISMATCH: Final = frozenset({62, 64})
@@ -36,8 +36,8 @@ _HOST_MISMATCH: Final = frozenset({62, 64})
 
 
 async def why_closed(settings: Settings, addresses: str | None = None) -> MovieStreamError:
-    """The error that says best why `addresses` (by default the bootstrap servers) do not let us in: of the first that
-    answers at all. BrokerUnreachable if none does, OutOfDescriptors if we could not even ask.
+    """The error that best explains why `addresses` (by default the bootstrap servers) reject us: that of the first one
+    that answers. BrokerUnreachable if none answers, OutOfDescriptors if we have no file descriptor to connect with.
     """
     addresses = addresses or settings.require_broker()
     causes: list[str] = []
@@ -51,7 +51,7 @@ async def why_closed(settings: Settings, addresses: str | None = None) -> MovieS
 
 
 async def why_silent(settings: Settings) -> str:
-    """Why none of the bootstrap servers answers, in words; empty where one does."""
+    """Why none of the bootstrap servers answers, in words; empty if one does."""
     causes = []
     async for _, found in _answers(settings, settings.require_broker()):
         if not isinstance(found, Exception):
@@ -71,7 +71,7 @@ async def _answers(settings: Settings, addresses: str) -> AsyncIterator[tuple[st
 
 
 async def _knock(settings: Settings, host: str, port: int) -> tuple[str, str] | None:
-    """What a broker has against us, and what to do; None if nothing. Raises where it does not even answer."""
+    """Why a broker rejects us, and the remedy; None if it accepts us. Raises an error if it does not answer."""
     try:
         async with _connected(host, port, **access_options(settings)) as connection:
             return await _ask(settings, connection)
@@ -92,7 +92,7 @@ async def _knock(settings: Settings, host: str, port: int) -> tuple[str, str] | 
 
 @asynccontextmanager
 async def _connected(host: str, port: int, **access: Any) -> AsyncIterator[AIOKafkaConnection]:
-    """A connection of its own, which is gone when the block ends, whatever the other side does."""
+    """A connection for the duration of the block, closed whatever the other side does."""
     connection = AIOKafkaConnection(host, port, request_timeout_ms=int(ANSWER_WITHIN_S * 1000), **access)
     try:
         await connection.connect()
@@ -101,14 +101,14 @@ async def _connected(host: str, port: int, **access: Any) -> AsyncIterator[AIOKa
         closed = connection.close()
         transport = getattr(connection._protocol, "_transport", None)
         if transport is not None:
-            transport.abort()  # it would wait for the other side to say good-bye to TLS
+            transport.abort()  # `close` would wait for the other side's TLS close_notify
             await asyncio.wait([closed], timeout=_CLOSED_WITHIN_S)
         else:
-            await asyncio.sleep(0)  # what broke in the handshake is closed by the loop's next turn
+            await asyncio.sleep(0)  # a connection that broke in the handshake is closed in the loop's next turn
 
 
 async def _ask(settings: Settings, connection: AIOKafkaConnection) -> tuple[str, str] | None:
-    """We are in; a port that wants a login lets us ask for its version, and nothing else."""
+    """Checks that an open connection needs no login: a port that wants one answers only the request for its version."""
     try:
         await connection.send(MetadataRequest([]))
     except KafkaConnectionError:
@@ -123,7 +123,7 @@ async def _ask(settings: Settings, connection: AIOKafkaConnection) -> tuple[str,
 async def _meaning(
     settings: Settings, host: str, port: int, error: OSError | KafkaError | TimeoutError
 ) -> tuple[str, str]:
-    """What a connection that broke means, by the error and by what else the port speaks."""
+    """The cause of a broken connection, and the remedy, by the error and by whether the port speaks TLS."""
     tls = settings.kafka_security_protocol.endswith("SSL")
     broken = next(_ssl_errors(error), None)
     if isinstance(broken, ssl.SSLCertVerificationError):
@@ -168,7 +168,7 @@ def _distrust(settings: Settings, host: str, error: ssl.SSLCertVerificationError
 
 
 async def _speaks_tls(host: str, port: int) -> bool:
-    """Whether a TLS handshake, with whatever certificate, comes to an end; nothing is sent after it."""
+    """Whether a TLS handshake, with any certificate, completes; nothing is sent after it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
@@ -183,7 +183,7 @@ async def _speaks_tls(host: str, port: int) -> bool:
 
 
 async def _speaks_plainly(host: str, port: int) -> bool:
-    """Whether a broker says its version without TLS."""
+    """Whether a broker reports its version without TLS."""
     try:
         async with _connected(host, port):
             return True
@@ -192,7 +192,7 @@ async def _speaks_plainly(host: str, port: int) -> bool:
 
 
 def _ssl_errors(error: BaseException | None) -> Iterator[ssl.SSLError]:
-    """Those among the error and its causes; aiokafka wraps what ends a connection."""
+    """The TLS errors among the error and its causes; aiokafka wraps the error that ends a connection."""
     while error is not None:
         if isinstance(error, ssl.SSLError):
             yield error

@@ -1,7 +1,6 @@
-"""Which topic it is, not only how it is called: the id that a broker gives a topic when it is created. And what this
-client may do with it.
+"""The ids that a broker assigns to topics when they are created, unlike their names; and our permissions on them.
 
-Metadata v10 (KIP-516) carries it; aiokafka stops at v5, so the request is spelled out here, in aiokafka's own terms.
+Metadata v10 (KIP-516) has them; aiokafka stops at v5, so the request is defined here, in aiokafka's terms.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
-_NOT_SAID: Final = -(1 << 31)
+_UNKNOWN_OPERATIONS: Final = -(1 << 31)
 
 
 class Uuid:
-    """16 bytes, as aiokafka reads and writes the fields of a message."""
+    """A field type of 16 bytes, for aiokafka's schemas of messages."""
 
     @classmethod
     def encode(cls, value: bytes) -> bytes:
@@ -109,36 +108,38 @@ class _MetadataRequest(Request[_MetadataRequestStruct]):
     def build(self, request_struct_class: type[_MetadataRequestStruct]) -> _MetadataRequestStruct:
         tags: dict[int, bytes] = {}
         topics = [(bytes(16), topic, tags) for topic in self._topics]
-        return request_struct_class(topics, False, False, True, tags)  # creates none, and says what we may do with each
+        return request_struct_class(
+            topics, False, False, True, tags
+        )  # creates none, and reports our permissions on each
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the broker tells us of a topic."""
+    """A topic as the broker reports it."""
 
     error_code: int
     topic_id: UUID
     partitions: int
     operations: int | None
-    """What we may do with it, a bit for each of Kafka's operations; None where the broker does not say."""
+    """The operations that we may do, a bit for each of Kafka's; None if the broker does not report them."""
     leaderless: tuple[int, ...] = ()
-    """Its partitions that nobody leads at the moment."""
+    """Its partitions that have no leader at present."""
     copies: int = 1
-    """On how many brokers its records are, of the partition that is on the fewest."""
+    """The replication factor, the smallest of its partitions."""
 
 
 async def look_at(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> tuple[str, dict[str, Seen]] | None:
-    """The cluster's id, and what is seen of each topic; None where the broker is too old to be asked so."""
+    """The cluster's id, and each topic as reported; None if the broker is too old for the request."""
     try:
         response: Struct = await admin._send_request(_MetadataRequest(topics))
-    except NotImplementedError:  # how aiokafka says that the broker does not know this version
+    except NotImplementedError:  # raised by aiokafka if the broker does not know this version
         return None
     return response.cluster_id, {
         name: Seen(
             code,
             UUID(bytes=topic_id),
             len(partitions),
-            None if operations == _NOT_SAID else operations,
+            None if operations == _UNKNOWN_OPERATIONS else operations,
             tuple(sorted(partition for _, partition, leader, *_ in partitions if leader < 0)),
             min((len(replicas) for _, _, _, _, replicas, *_ in partitions), default=1),
         )
@@ -147,9 +148,9 @@ async def look_at(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> tuple[st
 
 
 async def identities(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> dict[str, str]:
-    """The cluster's and the topic's id of each topic as text; without a topic id where the broker is too old for one.
+    """The ids of the cluster and of each topic as text; the topic's name instead of its id if the broker is too old.
 
-    A topic that is not there has an id of zeros.
+    A topic that does not exist has an id of zeros.
     """
     seen = await look_at(admin, topics)
     if seen is None:

@@ -1,6 +1,6 @@
-"""What the broker's ACLs allow us, asked before it is needed: the broker itself says which operations are ours.
+"""Our permissions by the broker's ACLs, checked before they are needed: the broker itself reports our operations.
 
-A topic that is hidden from us looks like one that is not there, unless it is asked for by name.
+A topic that is hidden from us looks like a missing one, unless it is asked for by name.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from movie_stream.settings import Settings
 
 Operation = Literal["Read", "Write", "Delete"]
 _BITS: Final[Mapping[Operation, int]] = {"Read": 3, "Write": 4, "Delete": 6}
-"""Kafka's numbers of its operations."""
+"""Kafka's codes of its operations."""
 
 
 async def lacking(admin: AIOKafkaAdminClient, needs: Mapping[str, Sequence[Operation]]) -> list[str]:
-    """What we need (operations by topic) and may not do, in words; of a broker that does not tell, nothing."""
+    """The operations that we need (by topic) and may not do, in words; empty if the broker does not report them."""
     found = await look_at(admin, list(needs))
     if found is None:
         return []
@@ -35,19 +35,21 @@ async def lacking(admin: AIOKafkaAdminClient, needs: Mapping[str, Sequence[Opera
         missing = [operation for operation in operations if not _allows(seen.get(topic), operation)]
         if missing:
             topics[", ".join(missing)].append(topic)
-    return [f"{words} on the topic{'s'[: len(those) > 1]} {', '.join(those)}" for words, those in topics.items()]
+    return [f"{words} on the topic{'s'[: len(names) > 1]} {', '.join(names)}" for words, names in topics.items()]
 
 
 def _allows(seen: Seen | None, operation: Operation) -> bool:
     if seen is not None and seen.error_code == TopicAuthorizationFailedError.errno:
-        return False  # hidden from us, whether it is there or not
+        return False  # hidden from us, whether it exists or not
     if seen is None or seen.error_code or seen.operations is None:
-        return True  # for all that we know
+        return True  # as far as we know
     return bool(seen.operations & 1 << _BITS[operation])
 
 
 async def lacking_on_group(admin: AIOKafkaAdminClient, group: str) -> list[str]:
-    """The same for the group, where it is hidden from us; who may describe but not read it hears of that in joining."""
+    """The missing permission on the group, if it is hidden from us, in words; a client that may describe but not read
+    it gets an error when it joins.
+    """
     try:
         [answer] = await client.coordinated(partial(admin.describe_consumer_groups, [group]))
     except GroupAuthorizationFailedError:
@@ -57,6 +59,6 @@ async def lacking_on_group(admin: AIOKafkaAdminClient, group: str) -> list[str]:
 
 
 async def insist(settings: Settings, admin: AIOKafkaAdminClient, needs: Mapping[str, Sequence[Operation]]) -> None:
-    """Raises BrokerForbids where we may not do all of it; also where a topic seems not to be there, but is hidden."""
+    """Raises BrokerForbids if we lack a permission; also if a topic seems to be missing, but is hidden."""
     if missing := await lacking(admin, needs):
         raise BrokerForbids(user=user_of(settings), what=missing)

@@ -1,4 +1,4 @@
-"""The topics: what they are called, how they are made, and the checks that they still are what they were."""
+"""The topics: their names, their creation, and checks of their limits and partitions."""
 
 from __future__ import annotations
 
@@ -24,15 +24,17 @@ _ALREADY_EXISTS: Final = 36
 _FORBIDDEN: Final = (TopicAuthorizationFailedError.errno, ClusterAuthorizationFailedError.errno)
 _DEFAULT_MAX_RECORD_BYTES: Final = 1_048_588
 FORGETTING: Final = ("retention.ms", "retention.bytes")
-"""What has a broker delete records that are still needed, unless it is -1; else log.retention.* of the broker holds."""
+"""Settings by which a broker deletes records that are still needed, unless they are -1; if unset, the broker's
+log.retention.* applies.
+"""
 IN_SYNC: Final = "min.insync.replicas"
-"""On how many brokers a record must be before it counts as written; else it is refused, and sent again."""
+"""The number of in-sync replicas without which a record is refused, and retried."""
 MOST_COPIES: Final = 3
-"""On how many brokers the topics are that `init` makes, where there are so many."""
+"""The replication factor of topics that `init` creates, if there are as many brokers."""
 SAFE_COPIES: Final = 2
-"""IN_SYNC of topics with MOST_COPIES: one broker may be away, and what is acknowledged outlives one that is lost."""
+"""IN_SYNC of topics with MOST_COPIES: one broker may be away, and acknowledged records survive the loss of one."""
 LEAST_BYTES: Final = 1 << 16
-"""Of a record of our own topics, without which a worker does not start: the figures of one group must fit."""
+"""The least limit on a record of our own topics that a worker starts with: the figures of one group must fit."""
 _ENVELOPE_BYTES: Final = 1 << 16
 
 
@@ -40,9 +42,9 @@ class AgentTopics(NamedTuple):
     """The topics of one agent."""
 
     source: str
-    """What it reads."""
+    """The topic that it reads."""
     changelog: str
-    """Where its state is kept."""
+    """The topic that keeps its state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,11 @@ class Topics:
     dead_letters: str
     partials: str
     agents: Mapping[str, AgentTopics]
-    """By the name of the agent, in the order of AGENTS."""
+    """The topics of each agent by its name, in the order of AGENTS."""
 
     @classmethod
     def of(cls, settings: Settings) -> Topics:
-        """The names as the settings have them."""
+        """The names from the settings."""
         return cls(
             settings.kafka_topic,
             settings.dead_letters_topic,
@@ -80,7 +82,7 @@ class Topics:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Those that agents read, in the order in which views pass through them."""
+        """The topics that agents read, in the order in which views pass through them."""
         return tuple(agent.source for agent in self.agents.values())
 
     def agent_of(self, source: str) -> str:
@@ -94,17 +96,17 @@ class Topics:
 
     @property
     def counted(self) -> tuple[str, ...]:
-        """Those that figures depend on; the dead letters are only written."""
+        """The topics that figures depend on; the dead letters are only written."""
         return *self.sources, *(agent.changelog for agent in self.agents.values())
 
     @property
     def all(self) -> tuple[str, ...]:
-        """All of them."""
+        """All topics."""
         return self.events, self.dead_letters, *self.deleted
 
     @property
     def needs(self) -> Mapping[str, Sequence[permissions.Operation]]:
-        """What a worker must be allowed to do with each; without Delete (see `deleted`) it works too."""
+        """The permissions that a worker needs, by topic; it also works without Delete (see `deleted`)."""
         return {
             self.events: ["Read"],
             self.dead_letters: ["Write"],
@@ -113,26 +115,26 @@ class Topics:
 
     @property
     def deleted(self) -> tuple[str, ...]:
-        """Those whose finished records a worker deletes; else they only grow."""
+        """The topics whose finished records a worker deletes; without Delete they only grow."""
         return tuple(topic for topic in self.counted if topic != self.events)
 
     @property
     def written(self) -> tuple[str, ...]:
-        """Those that a worker writes to."""
+        """The topics that a worker writes to."""
         return self.dead_letters, *self.deleted
 
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """What the broker says of the topics."""
+    """The partition counts and ids of the topics."""
 
     partitions: Mapping[str, int]
     identities: Mapping[str, str]
-    """Cluster and topic id of the topics that figures depend on: one that was made anew has another."""
+    """The cluster and topic ids of the topics that figures depend on: a recreated topic has another one."""
 
 
 async def ensure(settings: Settings) -> list[str]:
-    """Creates the topics that are not there; returns their names. May be called any number of times, by several."""
+    """Creates the missing topics; returns their names. May be called repeatedly and concurrently."""
     topics = Topics.of(settings)
     async with client.admin(settings) as admin:
         with client.explained(settings, "creating the topics"):
@@ -162,8 +164,8 @@ async def ensure(settings: Settings) -> list[str]:
 
 
 def intended_partitions(topics: Topics, existing: Mapping[str, int], events: int) -> dict[str, int]:
-    """How many partitions each topic has, or is to have where it does not exist: as many as the views' have, which are
-    `events` where that does not exist either; and a changelog as many as the topic whose tables it keeps.
+    """The number of partitions that each topic has, or is to be created with: as many as the topic of the views, which
+    has `events` if it does not exist either. A changelog has as many as the topic whose tables it keeps.
     """
     views = existing.get(topics.events, events)
     counts = {topic: existing.get(topic, views) for topic in (*topics.sources, topics.dead_letters)}
@@ -171,9 +173,9 @@ def intended_partitions(topics: Topics, existing: Mapping[str, int], events: int
 
 
 async def widen(settings: Settings) -> tuple[list[str], list[str]]:
-    """Has our own topics take what a worker writes, where theirs, or the source's, max.message.bytes was changed.
+    """Raises max.message.bytes of our own topics if it is too low for what a worker writes.
 
-    The names of those that were changed, and a sentence on each that could not be.
+    Returns the names of the changed topics, and a sentence about each that could not be changed.
     """
     names = Topics.of(settings)
     async with client.admin(settings) as admin:
@@ -187,7 +189,7 @@ async def widen(settings: Settings) -> tuple[list[str], list[str]]:
 
 
 def wanted_limits(names: Topics, found: Mapping[str, int | None]) -> dict[str, int]:
-    """What max.message.bytes of our own topics has to be, where it is lower now; `found` is by topic.
+    """The max.message.bytes that our own topics need, for those with a lower one; `found` has the limits by topic.
 
     >>> names = Topics("events", "letters", "partials", {"publish": AgentTopics("partials", "changelog")})
     >>> wanted_limits(names, {"events": 1_000_000, "letters": 1_000_000, "partials": 5_000, "changelog": None})
@@ -201,12 +203,12 @@ def wanted_limits(names: Topics, found: Mapping[str, int | None]) -> dict[str, i
 
 
 def letter_bytes(event: int) -> int:
-    """The most bytes of a dead letter where a record may have `event`: it says more, and is packed by another."""
+    """The most bytes of a dead letter if a record may have `event`: it has headers, and another compression."""
     return event + max(_ENVELOPE_BYTES, event // 8)
 
 
 def insist_on_limits(names: Topics, found: Mapping[str, int | None]) -> None:
-    """Raises BrokerRefused where a topic of ours takes too little for a worker."""
+    """Raises BrokerRefused if the limit of one of our topics is too low for a worker."""
     for topic in names.written:
         if (limit := found.get(topic)) is not None and limit < LEAST_BYTES:
             raise BrokerRefused(
@@ -217,9 +219,9 @@ def insist_on_limits(names: Topics, found: Mapping[str, int | None]) -> None:
 
 
 async def describe(settings: Settings, admin: AIOKafkaAdminClient | None = None) -> Topology:
-    """Partition counts and identities; by a connection of its own where none is given.
+    """The partition counts and ids of the topics; opens a connection unless `admin` is given.
 
-    Raises TopicMissing, and BrokerForbids where one is hidden from us.
+    Raises TopicMissing, and BrokerForbids if one is hidden from us.
     """
     if admin is None:
         async with client.admin(settings) as own:
@@ -247,9 +249,10 @@ async def partitions_unlike_set(settings: Settings) -> str | None:
 
 
 def disagreements(topics: Topics, count: Mapping[str, int]) -> list[str]:
-    """Topics of ours with fewer partitions than they need, one sentence each; others may have grown since init.
+    """A sentence for each of our topics with fewer partitions than it needs: the topic of the views may have grown
+    since init.
 
-    `count` is the partitions by topic.
+    `count` has the number of partitions by topic.
     """
     needs = {topics.dead_letters: topics.events} | {
         changelog: source for source, changelog in topics.changelogs.items()
@@ -274,7 +277,7 @@ async def partition_counts(admin: AIOKafkaAdminClient, names: tuple[str, ...]) -
 
 
 async def leaderless(admin: AIOKafkaAdminClient, names: Sequence[str]) -> list[str]:
-    """The partitions of these topics that have no leader, in words; none where the broker is too old to be asked so."""
+    """The partitions of these topics that have no leader, in words; none if the broker is too old for the request."""
     seen = await look_at(admin, names)
     if seen is None:
         return []
@@ -282,5 +285,5 @@ async def leaderless(admin: AIOKafkaAdminClient, names: Sequence[str]) -> list[s
 
 
 async def max_record_bytes(admin: AIOKafkaAdminClient, topic: str) -> int | None:
-    """The largest batch of records that the topic takes, where the broker says so."""
+    """The most bytes of a batch that the topic accepts; None if the broker does not report it."""
     return (await configs.limits(admin, [topic]))[topic]

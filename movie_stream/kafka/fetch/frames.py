@@ -1,11 +1,11 @@
-"""Large responses of a broker received in place, a whole one in few turns of the loop.
+"""Large responses of a broker received in place, in few iterations of the event loop.
 
-asyncio's StreamReader receives 256 kB at a time, appends them to a buffer that grows, has its transport pause and go on
-in between, and copies the whole in the end. A thread that is busy with records has too few turns for that: the next
-fetch then arrives when it is needed, not before.
+asyncio's StreamReader receives 256 kB at a time, appends them to a growing buffer, pauses and resumes its transport in
+between, and copies the whole in the end. A thread that is busy with records has too few iterations for that: the next
+fetch would arrive only when it is needed, not before.
 
-This reaches into aiokafka (pinned in pyproject.toml) at one place, the protocol of its connections, and is used by
-those that are made after `receive_in_place`.
+This reaches into aiokafka (pinned in pyproject.toml) at one point, the protocol of its connections, and is used by
+connections that are opened after `receive_in_place`.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from typing import Any, Final, cast
 from aiokafka import conn
 
 IN_PLACE_FROM_BYTES: Final = 64 << 10
-"""What is smaller is copied once more."""
+"""Smaller responses are copied once more."""
 IN_PLACE_UP_TO_BYTES: Final = 64 << 20
-"""What is said to be larger gets memory as it comes only: a peer that speaks no Kafka says a length of gigabytes."""
+"""For larger lengths memory is allocated only as bytes arrive: a peer of another protocol may send one of gigabytes."""
 
 
 class FrameReader(asyncio.StreamReader):
-    """A StreamReader that has only `readexactly`, and knows what that is waiting for."""
+    """A StreamReader that has only `readexactly`, and exposes the memory which that waits to be filled."""
 
     def begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        """To be called before anything is read."""
+        """Initializes the reader; to be called before anything is read."""
         self._loop = loop
         self._received = bytearray()  # and not read yet
-        self._room = memoryview(b"")  # what is free of the frame that is being received
+        self._room = memoryview(b"")  # the part of the present frame that is still to be received
         self._at_eof = False
         self._exception: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     async def readexactly(self, n: int) -> bytes:
-        """The next `n` bytes. Raises ValueError, IncompleteReadError, and what the transport has failed with."""
+        """The next `n` bytes. Raises ValueError, IncompleteReadError, and the error that the transport failed with."""
         if n < 0:
             raise ValueError(f"expected a length of 0 or more, got {n}")
         if max(IN_PLACE_FROM_BYTES, len(self._received)) < n <= IN_PLACE_UP_TO_BYTES:
@@ -47,21 +47,23 @@ class FrameReader(asyncio.StreamReader):
         return self._taken(n)
 
     async def _in_place(self, n: int) -> bytes:
-        """A BytesIO can be written to, hands out the bytes it has, and takes bytes (aiokafka's next step) uncopied."""
+        """Receives into a BytesIO: it is writable, and returns its bytes uncopied, which aiokafka's next BytesIO takes
+        uncopied, too.
+        """
         frame = BytesIO()
         frame.seek(n - 1)
         frame.write(b"\0")
-        begun = self._taken(len(self._received))
+        start = self._taken(len(self._received))
         self._room = frame.getbuffer()
         try:
-            self._room[: len(begun)] = begun
-            self._room = self._room[len(begun) :]
+            self._room[: len(start)] = start
+            self._room = self._room[len(start) :]
             while self._room:
                 if self._at_eof:
                     raise asyncio.IncompleteReadError(bytes(frame.getbuffer()[: n - len(self._room)]), n)
                 await self._more()
         finally:
-            self._room = memoryview(b"")  # no view of the frame may be left, else it is copied
+            self._room = memoryview(b"")  # no memoryview of the frame may be left, else it is copied
         return frame.getvalue()
 
     def _taken(self, n: int) -> bytes:
@@ -70,7 +72,7 @@ class FrameReader(asyncio.StreamReader):
         return taken
 
     async def _more(self) -> None:
-        """Waits until something happens."""
+        """Waits until bytes, the end or an error arrive."""
         if self._exception is not None:
             raise self._exception
         self._waiter = self._loop.create_future()
@@ -87,11 +89,11 @@ class FrameReader(asyncio.StreamReader):
 
     @property
     def room(self) -> memoryview:
-        """Where what comes next has its place; empty where that is not known."""
+        """The memory for the next bytes; empty if no frame is being received in place."""
         return self._room
 
     def received(self, count: int) -> None:
-        """So many bytes have come there."""
+        """Notes that `count` bytes were written to `room`."""
         self._room = self._room[count:]
         if not self._room:
             self._wake()
@@ -121,7 +123,7 @@ class FrameReader(asyncio.StreamReader):
 
 
 class FrameProtocol(conn.AIOKafkaProtocol, asyncio.BufferedProtocol):
-    """aiokafka's protocol, which has the transport write to where the bytes are to be."""
+    """aiokafka's protocol, which lets the transport write into the frame."""
 
     def __init__(self, closed: asyncio.Future[None], reader: asyncio.StreamReader, *, loop: Any) -> None:
         reader.__class__ = FrameReader
@@ -143,5 +145,5 @@ class FrameProtocol(conn.AIOKafkaProtocol, asyncio.BufferedProtocol):
 
 
 def receive_in_place() -> None:
-    """From now on, this process receives large responses so."""
+    """Makes connections of this process that are opened from now on receive large responses in place."""
     conn.AIOKafkaProtocol = FrameProtocol

@@ -1,17 +1,17 @@
 """Faust's transport with whole chunks instead of single records, and positions of our own instead of acknowledgements.
 
-What Faust 0.15 does otherwise, and why it is overridden here:
+Faust 0.15 behaves as follows, which is overridden here:
 
-* It yields an event a record. An event here is a Chunk: thousands of records that one fetch brought of a partition.
-* It seeks to the group's committed offsets. Here the tables say where to go on.
-* It acknowledges a chunk even if the agent raised, and expands a gap in the offsets into a list. Here the
-  tables say what is finished, and nothing else is ever committed.
+* It yields one event per record. Here an event is a Chunk: thousands of records of one partition from one fetch.
+* It seeks to the group's committed offsets. Here consumers resume at the positions of the tables.
+* It acknowledges a chunk even if the agent raised, and expands a gap in the offsets into a list. Here only the tables'
+  finished positions are ever committed.
 * It stops fetching for a second when every stream's buffer is full. Here a full buffer just makes the fetcher wait.
-* It does not say when records were deleted under the consumer. Here a hole at a chunk's beginning is looked into, and
-  so is a position that moved although no record came.
-* It ends the process when a commit comes too late in a rebalance, and never repeats one that failed. Commits tell here
-  who watches how far we are, so none but the last matters, but that one does.
-* It waits for the end of a rebalance before it leaves the group. Here it leaves at once.
+* It does not report records that were deleted under the consumer. Here a gap at a chunk's beginning is checked, and so
+  is a position that moved without a record.
+* It ends the process when a commit is too late in a rebalance, and never retries a failed one. Here commits are for
+  monitoring: only the last one matters, but that one does.
+* It waits for the end of a rebalance before it leaves the group. Here it leaves immediately.
 """
 
 from __future__ import annotations
@@ -40,27 +40,27 @@ from movie_stream.kafka.group.membership import Membership
 logger = logging.getLogger(__name__)
 
 WORKER: Final = f"{CLIENT_ID}-worker"
-"""What a worker calls itself in the group."""
+"""The client id of a worker in the group."""
 SESSION_TIMEOUT_MS = 6_000
-"""Brokers refuse less by default; Tansu holds whoever joins back for half of it."""
+"""Brokers refuse less by default; Tansu delays each join by half of it."""
 FETCH_BYTES = 5 << 20
-"""Of one partition, or several, at once: enough for a whole chunk of records that are not compressed."""
+"""The most bytes of a fetch, of one or several partitions: enough for a whole chunk of uncompressed records."""
 FETCH_WAIT_MS = 100
-"""The longest that a broker waits for records. While it waits for those of an idle partition, aiokafka asks it for no
-others.
+"""The longest that a broker waits for records. While it waits for those of an idle partition, aiokafka sends it no
+other fetch.
 """
 QUEUE_ENDS_WITHIN_S = 0.5
 FETCH_WITHIN_S = 0.2
 """The longest that a fetch waits for records, and so a rebalance for a fetch."""
 
 AHEAD: Final = 2
-"""Fetches under way while another one's records are worked on. Faust's thread does two things at a time: a commit
-would have to wait for them both, were the second one begun before there is something that it can take.
+"""Fetches under way while another one's records are processed. Faust's thread runs two calls at a time: if the second
+fetch began before there are records for it to unpack, a commit would have to wait for both.
 """
 
 FetchedRuns = tuple[int | None, int, list[Records]]
 Waiting = tuple[deque[Fetched], int]
-"""Batches of one fetch, one at least, and the position behind them."""
+"""The batches of one fetch, at least one, and the position after them."""
 
 
 class ChunkThread(driver.AIOKafkaConsumerThread):
@@ -71,7 +71,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         self.membership: Membership | None = None
         """None before the start."""
         self._waiting: dict[Any, deque[Waiting]] = {}
-        self._one_at_a_time = asyncio.Lock()  # and in the order in which they were asked for
+        self._one_at_a_time = asyncio.Lock()  # fetches, in the order in which they were requested
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         self._assignor = RoundRobinPartitionAssignor
@@ -93,7 +93,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         )
 
     async def _keepalive2(self) -> None:
-        """Faust would complain of a thread that was only busy, or paused along with the process."""
+        """Does nothing: Faust would report a thread that was only busy, or paused along with the process."""
 
     async def on_start(self) -> None:
         await super().on_start()
@@ -114,10 +114,10 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         timeout: float | None = None,  # noqa: ASYNC109  (Faust's signature)
         max_records: int | None = None,
     ) -> dict[Any, Any]:
-        """Records of one partition, by it: the position before them (None without any), the one after them, and runs.
+        """Records by partition: the position before them (None without any), the one after them, and runs.
 
-        A fetch may bring many more than are wanted in memory, once they are unpacked; the others wait as they came.
-        Raises BatchRefused.
+        A fetch may return many more than fit into memory once unpacked; the others wait as received. Raises
+        BatchRefused.
         """
         async with self._one_at_a_time:
             return await self._next_records(consumer, active_partitions, timeout)
@@ -140,14 +140,16 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         for tp in assignment.tps & {*active_partitions, *fetched}:
             state = assignment.state_value(tp)
             if fetched.get(tp):
-                # Behind what waits, if it was paused and is no more.
+                # After the batches that wait, if it was paused and was resumed.
                 self._waiting.setdefault(tp, deque()).append((deque(fetched[tp]), state.position))
             elif state.has_valid_position and tp not in self._waiting:
                 moved[TP(tp.topic, tp.partition)] = (None, state.position, [])
         return moved | self._unpacked(active_partitions)
 
     def _unpacked(self, active_partitions: set[TP]) -> dict[TP, FetchedRuns]:
-        """What has waited longest of a partition that is not paused: Faust pauses by asking for the others alone."""
+        """Unpacks the batches that have waited longest, of a partition in `active_partitions`: Faust leaves out paused
+        ones.
+        """
         tp = next((tp for tp in self._waiting if tp in active_partitions), None)
         if tp is None:
             return {}
@@ -160,27 +162,27 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         else:
             fetches.popleft()
         if fetches:
-            self._waiting[tp] = fetches  # behind the others
+            self._waiting[tp] = fetches  # after the others
         return {TP(tp.topic, tp.partition): (begin, end, found)}
 
     def end(self, tp: TP) -> int | None:
-        """See agents.group.Group; may be asked in any thread. Faust knows only where a partition ends for writers."""
-        consumer, place = self._ensure_consumer(), driver.ensure_aiokafka_TP(tp)
-        stable: int | None = consumer.last_stable_offset(place)
-        written: int | None = consumer.highwater(place)
+        """See agents.group.Group; may be called in any thread. Faust knows only the high watermark."""
+        consumer, topic_partition = self._ensure_consumer(), driver.ensure_aiokafka_TP(tp)
+        stable: int | None = consumer.last_stable_offset(topic_partition)
+        written: int | None = consumer.highwater(topic_partition)
         return written if stable is None or stable < 0 else stable
 
     def written(self, tp: TP) -> int | None:
-        """The same, for a reader of uncommitted records."""
+        """The high watermark, as of the last fetch; may be called in any thread."""
         written: int | None = self._ensure_consumer().highwater(driver.ensure_aiokafka_TP(tp))
         return written
 
     def waits_for(self, partitions: set[TP]) -> bool:
-        """Whether records of these have come that are still to be unpacked; may be asked in any thread."""
+        """Whether fetched records of these are still to be unpacked; may be called in any thread."""
         return any(tp in self._waiting for tp in partitions)
 
     def forget(self) -> None:
-        """Drops what waits; only while nothing is being fetched."""
+        """Drops the batches that wait; only while nothing is being fetched."""
         self._waiting.clear()
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
@@ -202,19 +204,19 @@ class ChunkConsumer(driver.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._next: dict[TP, int] = {}  # where the next chunk of a partition starts
-        self._ahead: deque[asyncio.Task[Any]] = deque()  # what is being fetched, in this order
-        self._offsets_committed: dict[TP, int] = {}  # what the group has taken; see agents/group.py
+        self._next: dict[TP, int] = {}  # the offset where the next chunk of a partition starts
+        self._ahead: deque[asyncio.Task[Any]] = deque()  # the fetches under way, in this order
+        self._offsets_committed: dict[TP, int] = {}  # accepted by the group; see agents/group.py
         self._seeks = 0
 
     def _new_consumer_thread(self) -> ChunkThread:
         return ChunkThread(self, loop=self.loop, beacon=self.beacon)
 
     async def perform_seek(self) -> None:
-        """Has the tables of the assigned partitions restored, and seeks to their positions.
+        """Restores the tables of the assigned partitions, and seeks to their positions.
 
-        Nothing may be fetched meanwhile; who resumes the flow afterwards is Faust. It does so too if the next
-        rebalance has begun during the seek, hence the flow is stopped here, and not only by that rebalance.
+        Nothing may be fetched meanwhile; Faust resumes the flow afterwards. It also does so if the next rebalance has
+        begun during the seek, hence the flow is stopped here, and not only by that rebalance.
         """
         self.stop_flow()
         self._seeks += 1
@@ -225,26 +227,28 @@ class ChunkConsumer(driver.Consumer):
         self._next = dict(positions)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109
-        """Yields chunks. What is dropped while the flow is stopped comes again: whoever resumes it seeks first."""
+        """Yields chunks. Records that are dropped while the flow is stopped are fetched again: a seek precedes its
+        resumption.
+        """
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
         try:
             fetched = await self._fetched()
-        except BatchRefused as error:  # all that stands before it has been handed out
+        except BatchRefused as error:  # all records before it were yielded
             await self.transport.refuse(error, dict(self._next))
             raise
         generation, seeks = self._now
         if fetched:
-            self._fetch_ahead()  # while these are worked on
+            self._fetch_ahead()  # while these are processed
         for tp, (begin, end, found) in fetched.items():
             start = self._next.get(tp)
             if start is None or end <= start:
                 continue
             if not found or found[0].offsets[0] > start:
                 oldest = (await self.earliest_offsets(tp))[tp]
-                if oldest > start:  # aiokafka has gone on at the oldest record without a word
+                if oldest > start:  # aiokafka has silently continued at the oldest record
                     self.transport.records_deleted(tp, start, oldest)
-            # A chunk says where its fetch began, so that a table notices if ever that is not where it stands.
+            # A chunk has the position where its fetch began, so that a table notices if that is not its own.
             for chunk in chunks(tp.partition, start if begin is None else begin, end, found):
                 if self.should_stop or not self.flow_active or (generation, seeks) != self._now:
                     return
@@ -253,25 +257,27 @@ class ChunkConsumer(driver.Consumer):
 
     @property
     def _now(self) -> tuple[int, int]:
-        """The group's generation and how often we have sought: what was fetched before either changed is stale."""
+        """The group's generation and the number of seeks: records fetched before either changed are stale."""
         return self.app.consumer_generation_id, self._seeks
 
     def _fetch_ahead(self) -> None:
-        """Has one fetch under way, and AHEAD where it is only to unpack what has come: a flush then holds nobody up."""
+        """Keeps one fetch under way, and AHEAD if they only have to unpack records, so that a flush does not hold up
+        the next chunk.
+        """
         while not self._ahead or (len(self._ahead) < AHEAD and self._thread.waits_for(self._get_active_partitions())):
             self._ahead.append(asyncio.create_task(self._fetch()))
 
     async def _fetched(self) -> dict[TP, FetchedRuns]:
-        """The first of what is being fetched; nothing if it was dropped meanwhile."""
+        """The result of the first fetch under way; empty if it was dropped meanwhile."""
         self._fetch_ahead()
         ahead = self._ahead[0]
-        await asyncio.wait([ahead])  # shields the fetch from our cancellation, which would lose what it brings
+        await asyncio.wait([ahead])  # shields the fetch from our cancellation, which would lose its records
         if not self._ahead or self._ahead[0] is not ahead:
             return {}
         return self._ahead.popleft().result()
 
     async def _fetch(self) -> dict[TP, Any]:
-        """The next records, if some come in time."""
+        """The next records, if some arrive within FETCH_WITHIN_S."""
         partitions = self._get_active_partitions()
         if not partitions or not self.flow_active:
             await self.sleep(FETCH_WITHIN_S)
@@ -279,12 +285,12 @@ class ChunkConsumer(driver.Consumer):
         return await self._getmany(partitions, FETCH_WITHIN_S) or {}
 
     async def _drop_ahead(self) -> None:
-        """Drops what is being fetched, after it has come to its end: it moves the positions until then."""
+        """Drops the fetches under way, after they have ended: they move the positions until then."""
         while self._ahead:
             ahead = self._ahead.popleft()
             await asyncio.wait([ahead])
             if not ahead.cancelled() and (error := ahead.exception()):
-                logger.info("what was fetched ahead did not come: %r", error)
+                logger.info("a fetch ahead failed: %r", error)
         self._thread.forget()
 
     async def on_stop(self) -> None:
@@ -314,16 +320,16 @@ class ChunkConsumer(driver.Consumer):
         )
 
     def end(self, tp: TP) -> int | None:
-        """Up to where a partition can be read; see agents.group.Group."""
+        """The last stable offset of a partition; see agents.group.Group."""
         return self._thread.end(tp)
 
     def written(self, tp: TP) -> int | None:
-        """Up to where it is written."""
+        """The high watermark of a partition."""
         return self._thread.written(tp)
 
     def refusal(self) -> BaseException | None:
-        """Why the group does not take us, if it does not; aiokafka keeps it for who polls, which Faust does not do
-        as long as it has no partitions.
+        """Why the group refuses us; None if it does not. aiokafka raises it in a poll, which Faust does not do as long
+        as it has no partitions.
         """
         consumer = self._thread._consumer
         coordinator = consumer._coordinator if consumer is not None else None
@@ -334,7 +340,7 @@ class ChunkConsumer(driver.Consumer):
 
     @property
     def waiting_s(self) -> float:
-        """How long no rebalance has come to its end, in seconds; may be asked in any thread."""
+        """How long a rebalance has been under way, in seconds; may be called in any thread."""
         membership = self._thread.membership
         return 0.0 if membership is None else membership.waiting_s
 
@@ -347,7 +353,7 @@ class ChunkConsumer(driver.Consumer):
         """Offsets may have holes; nothing has to be acknowledged for them."""
 
     def on_buffer_full(self, tp: TP) -> None:
-        """The fetcher waits for room in the stream's buffer; it needs no pause besides."""
+        """Does nothing: the fetcher waits for room in the stream's buffer, and needs no other back-pressure."""
 
     def on_buffer_drop(self, tp: TP) -> None:
         """See on_buffer_full."""
@@ -356,7 +362,7 @@ class ChunkConsumer(driver.Consumer):
         return list(self.transport.finished())
 
     def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
-        """Only what the tables have finished, and each position once: step 4 of a commit's way, see agents/group.py."""
+        """The positions that the tables have finished, each once: step 4 of a commit's path, see agents/group.py."""
         finished = self.transport.finished()
         return {tp: finished[tp] for tp in tps if tp in finished and finished[tp] != self._offsets_committed.get(tp)}
 
@@ -367,25 +373,24 @@ class ChunkConsumer(driver.Consumer):
         return committed
 
     async def verify_all_partitions_active(self) -> None:
-        """The tables watch their own progress."""
+        """Does nothing: the owners watch their own progress."""
 
 
 class ChunkTransport(driver.Transport):
-    """Where Faust gets its consumer from; the app sets these attributes before it starts."""
+    """The factory of Faust's consumer; the app sets these attributes before it starts."""
 
     Consumer = ChunkConsumer
 
     client_options: dict[str, Any]
     layouts: dict[str, Layouts]
-    """By topic: how its records are read beside the thread that counts, where they are views."""
+    """By topic of views: the layouts by which its records are decoded, beside the thread that counts."""
     restore: Callable[[set[TP]], Awaitable[dict[TP, int]]]
-    """Restores the tables of the assigned partitions; where to go on in each."""
+    """Restores the tables of the assigned partitions; returns the offset to resume at in each."""
     reachable: Callable[[], bool]
     """Whether the broker answers, as far as is known."""
     finished: Callable[[], Mapping[TP, int]]
     """The positions that may be committed."""
     refuse: Callable[[BatchRefused, Mapping[TP, int]], Awaitable[None]]
-    """Called when records cannot be unpacked, with the positions up to which records were handed out; does not return.
-    """
+    """Called when records cannot be unpacked, with the positions up to which records were yielded; does not return."""
     records_deleted: Callable[[TP, int, int], None]
     """Called when records from one offset to before another were deleted before they could be fetched."""

@@ -1,7 +1,7 @@
 """A group whose broker assigns the partitions (KIP-848, `group.protocol=consumer`).
 
-The usual request is answered by "no such group", though workers can join it beside those members. So the broker is
-asked again, by a request that aiokafka does not have and that is defined here in aiokafka's terms.
+The classic request is answered by "no such group", though workers can join it beside those members. So the broker gets
+a second request, which aiokafka lacks and which is defined here in aiokafka's terms.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from aiokafka.protocol.types import Boolean, CompactArray, CompactString, Int16,
 from movie_stream.kafka.cluster.identity import Uuid
 
 _NO_SUCH_GROUP: Final = (GroupIdNotFound.errno, UnsupportedVersionError.errno)
-"""The second one comes from a broker that knows the request, but has such groups turned off."""
+"""The second one is from a broker that knows the request, but has such groups turned off."""
 _HIDDEN: Final = "one that reads topics which this Kafka user may not see"
 _TEXT = CompactString("utf-8")
 _ASSIGNMENT = Schema(
@@ -50,10 +50,10 @@ class ConsumerMember:
 
 @dataclass(frozen=True, slots=True)
 class ConsumerGroup:
-    """Such a group at one moment."""
+    """Such a group at one time."""
 
     state: str
-    """As the broker calls it: Assigning, Reconciling or Stable."""
+    """The broker's name of it: Assigning, Reconciling or Stable."""
     members: tuple[ConsumerMember, ...]
     """Includes workers, which join it by the classic protocol."""
 
@@ -132,7 +132,7 @@ def group_in(response: Struct) -> ConsumerGroup | None:
     [(code, message, group, state, _, _, _, members, *_)] = response.groups
     if code in _NO_SUCH_GROUP or (not code and not members):  # Tansu 0.6 has an empty one of any name
         return None
-    if code == TopicAuthorizationFailedError.errno:  # nothing is said of any member; workers read what we read
+    if code == TopicAuthorizationFailedError.errno:  # members are hidden; workers read only what we may read
         return ConsumerGroup("Stable", (ConsumerMember(_HIDDEN, _HIDDEN, "", frozenset(), ()),))
     if code:
         raise for_code(code)(message or group)

@@ -30,10 +30,10 @@ _ERROR_CODE, _NAME, _STATE, _MEMBERS, _ID = 0, 1, 2, 5, 0
 
 @dataclass(frozen=True, slots=True)
 class GroupState:
-    """A group at one moment."""
+    """A group at one time."""
 
     state: str
-    """As the broker calls it: Stable, PreparingRebalance, CompletingRebalance, Empty, Dead, and Tansu's own; Assigning
+    """The broker's name of it: Stable, PreparingRebalance, CompletingRebalance, Empty, Dead, and Tansu's own; Assigning
     or Reconciling if the broker assigns the partitions.
     """
     members: frozenset[str]
@@ -80,21 +80,21 @@ def state_of(response: Any) -> GroupState:
 
 
 async def describe_group(settings: Settings, admin: AIOKafkaAdminClient) -> GroupState:
-    """The group of these settings as it is now. Raises what `client.explained` makes of what the broker answers."""
+    """The present state of the group of these settings. Raises the errors of `client.explained`."""
 
     async def ask() -> GroupState:
         [answer] = await admin.describe_consumer_groups([settings.kafka_group])
-        told = state_of(answer)
-        if told.state == NO_GROUP and (found := await consumer_group.look_at(admin, settings.kafka_group)):
+        classic = state_of(answer)
+        if classic.state == NO_GROUP and (found := await consumer_group.look_at(admin, settings.kafka_group)):
             return GroupState(found.state, frozenset(member.id for member in found.members))
-        return told
+        return classic
 
     with client.explained(settings, f"looking at the group {settings.kafka_group}"):
         return await client.coordinated(ask)
 
 
 async def settled_group(settings: Settings, admin: AIOKafkaAdminClient) -> GroupState:
-    """The same after a rebalance in progress, but after at most SETTLED_WITHIN_S."""
+    """The state after a rebalance in progress has ended, or after SETTLED_WITHIN_S."""
     deadline_s = monotonic() + SETTLED_WITHIN_S
     while True:
         group = await describe_group(settings, admin)

@@ -1,7 +1,7 @@
-"""Leaving the consumer group at once, even during a rebalance.
+"""Leaving the consumer group without delay, even during a rebalance.
 
 aiokafka (pinned in pyproject.toml; this reaches into its coordinator) leaves only after the request to join is
-answered, which the broker delays until every member has joined again or its session has expired.
+answered, which the broker delays until every member has rejoined or its session has expired.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ STOPPED_WITHIN_S: Final = 0.5
 async def leave_group(membership: Membership, *, reachable: bool = True) -> None:
     """Lets a consumer leave its group within about two seconds; `stop` has to be called afterwards all the same.
 
-    If the broker is not `reachable`, the group is not told.
+    If the broker is not `reachable`, no request to leave is sent.
 
-    A broker answers the requests of a connection in order, and one of them may be the request to join: so the group is
-    told by another connection. It is not told if that would block it, see `membership.py`.
+    A broker answers the requests of a connection in order, and one of them may be the request to join: so the request
+    to leave uses another connection. It is not sent if it would block the group, see `membership.py`.
     """
     coordinator = membership.coordinator
-    await _come_to_an_end(coordinator, AT_REST_WITHIN_S if reachable else 0)
+    await _stop_coordination(coordinator, AT_REST_WITHIN_S if reachable else 0)
     member = coordinator.member_id
     if not reachable or not member or coordinator.coordinator_id is None:
         return
     if await membership.would_haunt():
-        logger.info("leaves a group that forms without telling it, which would stop it; it finds out within seconds")
+        logger.info("leaves a forming group without a request, which would block it; the session expires in seconds")
     else:
         try:
             async with asyncio.timeout(TOLD_WITHIN_S):
@@ -47,12 +47,12 @@ async def leave_group(membership: Membership, *, reachable: bool = True) -> None
                     coordinator.coordinator_id, LeaveGroupRequest(coordinator.group_id, member)
                 )
         except (KafkaError, OSError, TimeoutError) as error:
-            logger.info("the group could not be told that a worker leaves, and finds out by itself: %r", error)
+            logger.info("the request to leave the group failed, its session will expire instead: %r", error)
     coordinator.reset_generation()
 
 
-async def _come_to_an_end(coordinator: Any, within_s: float) -> None:
-    """Neither joins any more nor says that it is alive; what is under way is given so many seconds for it."""
+async def _stop_coordination(coordinator: Any, within_s: float) -> None:
+    """Stops joining and sending heartbeats; requests under way may take `within_s` seconds to end."""
     if not coordinator._closing.done():
         coordinator._closing.set_result(None)
     task = coordinator._coordination_task
@@ -61,13 +61,15 @@ async def _come_to_an_end(coordinator: Any, within_s: float) -> None:
         task.cancel()
         await asyncio.wait([task], timeout=AT_REST_WITHIN_S)
     elif not task.cancelled() and (error := task.exception()):
-        logger.info("the group had been given up: %r", error)
+        logger.info("the coordination of the group had failed: %r", error)
     await coordinator._stop_heartbeat_task()
     await coordinator._stop_commit_offsets_refresh_task()
 
 
 async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
-    """Disconnects. aiokafka's `stop` leaves connections open and cancels its caller if a fetch waits to retry."""
+    """Disconnects, also if a fetch waits to retry: aiokafka's `stop` then leaves connections open and cancels its
+    caller.
+    """
     await _give_up_commits()
     stopping = asyncio.ensure_future(consumer.stop())
     await asyncio.wait([stopping], timeout=STOPPED_WITHIN_S)
@@ -79,10 +81,10 @@ async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
 
 
 async def _give_up_commits() -> None:
-    """Ends the commits that still wait for an answer.
+    """Cancels the commits that still wait for an answer.
 
-    aiokafka shields them from the cancellation of its own caller: nobody would ask what became of them when the
-    connection is closed, and asyncio would log that with a traceback.
+    aiokafka shields them from the cancellation of its own caller: nobody would retrieve their errors when the
+    connection is closed, and asyncio would log these with a traceback.
     """
     name = GroupCoordinator._do_commit_offsets.__qualname__
     commits = [task for task in asyncio.all_tasks() if getattr(task.get_coro(), "__qualname__", "") == name]

@@ -19,7 +19,7 @@ from movie_stream.kafka.group.group_state import NO_GROUP, state_of
 from movie_stream.settings import Settings
 
 _UUID: Final = re.compile(r"-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
-"""The suffix that a broker adds to the client's name to make the id of a member."""
+"""The suffix that a broker appends to the client id to make the id of a member."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ async def members_of(settings: Settings, admin: AIOKafkaAdminClient) -> list[Mem
     async def ask() -> list[Member]:
         [answer] = await admin.describe_consumer_groups([settings.kafka_group])
         if state_of(answer).state == NO_GROUP and (found := await consumer_group.look_at(admin, settings.kafka_group)):
-            return [Member(of.client, of.host.lstrip("/"), of.topics, of.partitions) for of in found.members]
+            return [Member(each.client, each.host.lstrip("/"), each.topics, each.partitions) for each in found.members]
         return [_member(*fields) for group in answer.groups for fields in group[5]]
 
     with client.explained(settings, f"looking at the group {settings.kafka_group}"):

@@ -2,14 +2,14 @@
 
 It reaches into aiokafka's coordinator (pinned in pyproject.toml) to see its requests and answers.
 
-While a group forms, Tansu 0.6 does not forget a leader that leaves, and all members wait for it forever: each join
-names it, and each sync is refused until it has synced. Two measures help:
+While a group forms, Tansu 0.6 does not forget a leader that leaves, and all members wait for it forever: each answer to
+a join names it, and each sync is refused until it has synced. Two measures help:
 
-* A worker that may lead a forming group leaves without telling it. Its session expires within 6 s, and then Tansu
-  forgets it as it should. `leaving.py` asks `would_haunt` for that.
-* That fails if the group begins to form at that very moment, or if another program leaves. So a worker that is told a
-  leader that was not a member when it asked to join, and is not one now, makes Tansu take that leader for a member once
-  more, by a join in its name that is never completed: its session expires, too.
+* A worker that may lead a forming group sends no request to leave. Its session expires within 6 s, and then Tansu
+  forgets it as it should. `leaving.py` calls `would_haunt` for that.
+* That fails if the group begins to form at the same time, or if another program leaves. So if the answer to a worker's
+  join names a leader that was not a member before the join, and is not one after it, the worker makes that leader a
+  member again, by a join in its name that is never completed: its session expires, too.
 
 Neither does harm. A live leader is among the members, even if paused, and is left alone; the second measure is only
 taken if the group has a state that no other broker has; and a broker that has forgotten a member refuses a join in its
@@ -33,8 +33,8 @@ from movie_stream.kafka.group.group_state import GroupState, state_of
 logger = logging.getLogger(__name__)
 
 ANSWERED_WITHIN_S: Final = 1.0
-_APART: Final = 2
-"""aiokafka uses the connections 0 and 1 of a broker; a join, which may be answered late, blocks what follows it."""
+_OWN_CONNECTION: Final = 2
+"""aiokafka uses the connections 0 and 1 of a broker; a join, which may be answered late, blocks later requests."""
 
 
 class Membership:
@@ -46,7 +46,7 @@ class Membership:
         self._send = self.coordinator._send_req
         self.coordinator._send_req = self._sent
         self._leader: str | None = None
-        """The leader that the last answered join named; Tansu's leader is another only if that one is gone."""
+        """The leader in the answer to the last join; Tansu's leader is another only if that one is gone."""
         self._waiting_since_s: float | None = monotonic()
 
     @property
@@ -56,7 +56,7 @@ class Membership:
         return 0.0 if since_s is None else monotonic() - since_s
 
     async def would_haunt(self) -> bool:
-        """Whether the group would wait for this member forever if it were told that it leaves."""
+        """Whether the group would wait for this member forever after a request to leave."""
         others = self._leader not in (None, self.coordinator.member_id)
         if others and self._waiting_since_s is None:
             return False
@@ -89,7 +89,7 @@ class Membership:
         return response
 
     async def _let_expire(self, ghost: str, request: JoinGroupRequest) -> None:
-        """Makes a leader that is gone a member again, until its session expires."""
+        """Makes a leader that has left a member again, until its session expires."""
         logger.info("the group waits for a leader that has left, %s; it is given up within some seconds", ghost)
         coordinator = self.coordinator
         join = JoinGroupRequest(
@@ -101,18 +101,18 @@ class Membership:
             request._protocol_type,
             request._group_protocols,
         )
-        await self._soon(join, group=_APART)
+        await self._answer(join, group=_OWN_CONNECTION)
 
     async def _look(self) -> GroupState | None:
         """The present state of the group, if the broker answers."""
-        response = await self._soon(DescribeGroupsRequest([self.coordinator.group_id]))
+        response = await self._answer(DescribeGroupsRequest([self.coordinator.group_id]))
         try:
             return None if response is None else state_of(response)
         except KafkaError as error:
-            logger.debug("the broker does not tell how the group is: %r", error)
+            logger.debug("the broker does not describe the group: %r", error)
             return None
 
-    async def _soon(self, request: Any, **options: Any) -> Any:
+    async def _answer(self, request: Any, **options: Any) -> Any:
         """The answer to a request on another connection than the coordinator's own; None if it takes too long."""
         if self.coordinator.coordinator_id is None:
             return None

@@ -1,8 +1,8 @@
 """Records that may exceed the size limit of their topic: compressed, and dead letters truncated if that is not enough.
 
-A record of the source was small when it came, compressed with its neighbours by its producer. Its letter, or a copy of
-it, has a batch of its own, compressed as well. A letter that the topic still refuses is truncated: its headers
-TRUNCATED and TRUNCATED_KEY say so, and it names the source offset of the whole record.
+A record of the source was small when it arrived, compressed with its neighbours by its producer. Its letter, or a copy
+of it, has a batch of its own, compressed as well. A letter that the topic still refuses is truncated: its headers
+TRUNCATED and TRUNCATED_KEY have the whole sizes, and it has the source offset of the whole record.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from movie_stream.settings import Settings
 logger = logging.getLogger(__name__)
 
 LARGE_BYTES: Final = 64 << 10
-"""Of key and value; smaller letters share batches, and fit into any topic that a worker starts with."""
+"""Bytes of key and value; smaller letters share batches, and fit into any topic that a worker starts with."""
 TRUNCATED: Final = "truncated"
 """The header with the size in bytes of the whole value."""
 TRUNCATED_KEY: Final = "truncated-key"
@@ -30,7 +30,7 @@ _LEAST_KEPT: Final = 1_000
 
 
 class LargeRecords:
-    """Writes large records to one topic, one at a time, by a producer of its own that is started when needed.
+    """Writes large records to one topic, one at a time, with a producer of its own that is started when needed.
 
     That producer is not idempotent: a refused batch would leave a gap in its sequence, for which every later batch
     would be refused. So a record may be written twice, as after a crash.
@@ -44,9 +44,9 @@ class LargeRecords:
     async def send_whole(self, partition: int, key: bytes | None, value: bytes | None, headers: Headers) -> bool:
         """Writes a record, acknowledged; False if the topic refuses it. Raises aiokafka's errors."""
         batch = await _packed(key, value, headers, QUICKLY)
-        if (self._limit is None or batch.size() <= self._limit) and await self._taken(partition, batch):
+        if (self._limit is None or batch.size() <= self._limit) and await self._accepted(partition, batch):
             return True
-        return await self._taken(partition, await _packed(key, value, headers, WELL))
+        return await self._accepted(partition, await _packed(key, value, headers, WELL))
 
     async def send_letter(self, partition: int, key: bytes | None, value: bytes | None, headers: Headers) -> None:
         """Writes a dead letter, whole or truncated, and waits for the acknowledgement.
@@ -57,26 +57,26 @@ class LargeRecords:
             return
         batch = await _packed(key, value, headers, QUICKLY)
         kept = len(key or b"") + len(value or b"")
-        limit = min(await self._asked() or batch.size(), batch.size() - 1)
+        limit = min(await self._present_limit() or batch.size(), batch.size() - 1)
         while (kept := min(kept * 3 // 4, kept * limit // batch.size())) >= _LEAST_KEPT:
-            short_key, short_value, said = shortened(key, value, kept)
-            batch = await _packed(short_key, short_value, (*headers, *said), QUICKLY)
-            if batch.size() <= limit and await self._taken(partition, batch):
+            short_key, short_value, sizes = shortened(key, value, kept)
+            batch = await _packed(short_key, short_value, (*headers, *sizes), QUICKLY)
+            if batch.size() <= limit and await self._accepted(partition, batch):
                 logger.warning(
-                    "%s, partition %s: a dead letter is larger than the topic takes and was cut off; its record stands "
-                    "whole in the source, movie-stream dead-letters list says where",
+                    "%s, partition %s: a dead letter exceeds the limit of the topic and was truncated; its record is "
+                    "whole in the source, movie-stream dead-letters list shows its offset",
                     *(self._topic, partition),
                 )
                 return
         raise RecordTooLarge(topic=self._topic, size=topics.LEAST_BYTES, limit=self._limit)
 
-    async def _asked(self) -> int | None:
+    async def _present_limit(self) -> int | None:
         """The present limit of the topic."""
         async with client.admin(self._settings) as admin:
             self._limit = await topics.max_record_bytes(admin, self._topic)
         return self._limit
 
-    async def _taken(self, partition: int, batch: OneRecord) -> bool:
+    async def _accepted(self, partition: int, batch: OneRecord) -> bool:
         if self._producer is None:
             self._producer = await client.start_producer(self._settings, idempotent=False)
         try:
@@ -92,25 +92,25 @@ class LargeRecords:
 
 
 def shortened(key: bytes | None, value: bytes | None, size: int) -> tuple[bytes | None, bytes | None, Headers]:
-    """The beginnings of a key and a value, of so many bytes together, and the headers that say so. The key gets half at
-    most.
+    """The beginnings of a key and a value, of `size` bytes together, and headers with the whole sizes. The key gets
+    half of it at most.
 
     >>> shortened(b"key", b"a value", 8)
     (b'key', b'a val', [('truncated', b'7')])
     >>> shortened(b"a long key", None, 8)
     (b'a lo', None, [('truncated-key', b'10')])
     """
-    said = []
+    sizes = []
     if key is not None and len(key) > size // 2:
-        said.append((TRUNCATED_KEY, str(len(key)).encode()))
+        sizes.append((TRUNCATED_KEY, str(len(key)).encode()))
         key = key[: size // 2]
     room = size - len(key or b"")
     if value is not None and len(value) > room:
-        said.append((TRUNCATED, str(len(value)).encode()))
+        sizes.append((TRUNCATED, str(len(value)).encode()))
         value = value[:room]
-    return key, value, said
+    return key, value, sizes
 
 
 async def _packed(key: bytes | None, value: bytes | None, headers: Headers, level: int) -> OneRecord:
-    """In a thread, since it may take seconds."""
+    """The record compressed, in a thread, since it may take seconds."""
     return await asyncio.to_thread(lambda: OneRecord(key, value, headers).packed(level))

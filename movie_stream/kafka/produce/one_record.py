@@ -14,7 +14,7 @@ Headers = Sequence[tuple[str, bytes]]
 
 QUICKLY: Final = 3
 WELL: Final = 12
-"""Levels of zstd; the second one is enough for whatever a producer has compressed."""
+"""Levels of zstd; the second one is enough for anything that a producer has compressed."""
 
 _HEADER_BYTES: Final = 61
 _LENGTH_AT, _LENGTH_FROM = 8, 12
@@ -36,7 +36,7 @@ class OneRecord:
 
     def __init__(self, key: bytes | None, value: bytes | None, headers: Headers = ()) -> None:
         builder = DefaultRecordBatchBuilder(2, 0, False, -1, -1, -1, _LARGEST)
-        builder.append(0, None, key, value, [(name, held) for name, held in headers])
+        builder.append(0, None, key, value, [(name, content) for name, content in headers])
         built = memoryview(builder.build())
         self._header, self._plain = bytearray(built[:_HEADER_BYTES]), built[_HEADER_BYTES:]
         self._body: bytes | memoryview = self._plain
@@ -54,15 +54,15 @@ class OneRecord:
         return _HEADER_BYTES + len(self._body)
 
     def record_count(self) -> int:
-        """One."""
+        """The number of records: one."""
         return 1
 
     def closed(self) -> bool:
-        """Does nothing, since nothing can be added."""
+        """Whether it is closed: always, since nothing can be added."""
         return True
 
     def close(self) -> None:
-        """It is closed."""
+        """Does nothing: it is closed already."""
 
     def append(self, **_: object) -> None:
         """Refuses the record, as a full batch does."""

@@ -22,17 +22,17 @@ def check_rate(rate: float) -> None:
 
 
 class Schedule(Protocol):
-    """When to send how many."""
+    """The slices in which events are sent, and their times."""
 
     def slice_events(self, available: int) -> int:
-        """How many events to send at once, of those that there are."""
+        """The number of events to send together, of those available."""
 
     def delay(self, events: int, now: float) -> float:
-        """Takes the next `events` into the schedule; the seconds from `now` until they are to be sent."""
+        """Schedules the next `events`; returns the seconds from `now` until they are to be sent."""
 
 
 class Pace:
-    """When the next slice of events is due at `rate` events/s; 0 is as fast as it goes.
+    """The schedule of a constant rate of `rate` events/s; 0 is as fast as possible.
 
     >>> pace = Pace(100, start=10.0)
     >>> pace.slice_events(5000), pace.delay(5, now=10.0), round(pace.delay(5, now=10.01), 9)
@@ -44,11 +44,11 @@ class Pace:
         self._due = start
 
     def slice_events(self, available: int) -> int:
-        """How many events to send at once, of those that there are."""
+        """The number of events to send together, of those available."""
         return max(1, min(available, int(self._rate * SLICE_SECONDS))) if self._rate else available
 
     def delay(self, events: int, now: float) -> float:
-        """Takes the next `events` into the schedule; the seconds from `now` until they are to be sent."""
+        """Schedules the next `events`; returns the seconds from `now` until they are to be sent."""
         if not self._rate:
             return 0.0
         due = max(self._due, now - MOST_BEHIND_SECONDS)
@@ -64,7 +64,7 @@ class Clock:
     >>> hour.slice_events(3), hour.delay(2, now=10.0), hour.slice_events(1), hour.delay(1, now=10.0)
     (2, 0.0, 1, 60.0)
 
-    A pause on our clock is at most `max_gap_s` long; what follows comes earlier by the rest.
+    A pause on our clock is at most `max_gap_s` long; later events are sent earlier by the rest.
 
     >>> Clock(60, start=10.0, first_ms=0, max_gap_s=5).over(np.array([3_600_000])).delay(1, now=10.0)
     5.0

@@ -1,8 +1,8 @@
 """Writes records to one topic: to the partition of their key, in order, with acknowledgements.
 
 Records are batched here instead of being passed to the client one by one, which is several times faster. A partition
-gets its next batch when the last one is acknowledged: so what arrives there is a prefix of what was written, without a
-gap, whatever interrupts it.
+gets its next batch when the last one is acknowledged: so the records that arrive are a prefix of those written, without
+a gap, whatever interrupts it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ RECORD_BYTES: Final = 21
 ACK_TIMEOUT: Final = timedelta(seconds=30)
 CLOSE_SECONDS: Final = 0.5
 TURNS: Final = 5
-"""How many turns the client gets to put batches on the wire before the caller goes on."""
+"""Iterations of the event loop that the client gets to send batches before the caller continues."""
 
 AWAY: Final = (
     KafkaConnectionError,
@@ -95,7 +95,7 @@ class Written:
     """The offset after the last of them; None if there are none, or the broker did not say."""
 
     def and_then(self, records: int, base_offset: int) -> Written:
-        """With one more batch at `base_offset`, which is negative if the broker no longer knows it.
+        """The sum with one more batch at `base_offset`, which is negative if the broker no longer knows it.
 
         >>> Written(3, 7).and_then(2, 9), Written(3, 7).and_then(2, -1)
         (Written(records=5, next_offset=11), Written(records=5, next_offset=None))
@@ -122,16 +122,16 @@ class TopicWriter:
         self._settings = settings
         self._topic = topic
         self._ack_timeout = ack_timeout.total_seconds()
-        self._under_way: dict[int, _Sent] = {}
+        self._in_flight: dict[int, _Sent] = {}
         self._written = [Written()] * partition_count
 
     @property
     def written(self) -> Sequence[Written]:
-        """What is acknowledged, by partition: a prefix of what was written to each."""
+        """The acknowledged records by partition: a prefix of the records written to each."""
         return self._written
 
     async def write(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
-        """Sends records with the present as timestamp; waits for the acknowledgement of earlier ones."""
+        """Sends records with the present time as timestamp; waits for the acknowledgement of earlier ones."""
         partitions = partitions_of(keys, self.partition_count)
         sizes = np.fromiter(map(len, keys), np.int64, len(keys)) + np.fromiter(map(len, values), np.int64, len(keys))
         now_ms = time.time_ns() // 1_000_000
@@ -150,10 +150,10 @@ class TopicWriter:
         await self._wait_for(range(self.partition_count))
 
     def forget(self) -> None:
-        """Gives up what is not acknowledged."""
-        for sent in self._under_way.values():
+        """Gives up the unacknowledged records."""
+        for sent in self._in_flight.values():
             sent.future.cancel()
-        self._under_way.clear()
+        self._in_flight.clear()
 
     async def _send(self, batch: Any, partition: int) -> None:
         await self._wait_for([partition])
@@ -161,26 +161,26 @@ class TopicWriter:
         with self._worded_errors():
             async with asyncio.timeout(self._ack_timeout):
                 future = await self._producer.send_batch(batch, self._topic, partition=partition)
-        self._under_way[partition] = _Sent(future, records, time.monotonic() + self._ack_timeout)
+        self._in_flight[partition] = _Sent(future, records, time.monotonic() + self._ack_timeout)
 
     async def _wait_for(self, partitions: Collection[int]) -> None:
         """Waits until nothing is in flight to these partitions; also checks the others."""
         while True:
-            self._look()
-            waiting = [sent for partition, sent in self._under_way.items() if partition in partitions]
+            self._check()
+            waiting = [sent for partition, sent in self._in_flight.items() if partition in partitions]
             if not waiting:
                 return
             rest = min(sent.deadline for sent in waiting) - time.monotonic()
             await asyncio.wait([sent.future for sent in waiting], timeout=rest, return_when=asyncio.FIRST_COMPLETED)
 
-    def _look(self) -> None:
-        """Counts the acknowledged records."""
-        for partition, sent in list(self._under_way.items()):
+    def _check(self) -> None:
+        """Counts the acknowledged records. Raises the errors of batches that failed or are overdue."""
+        for partition, sent in list(self._in_flight.items()):
             with self._worded_errors():
                 if sent.future.done():
                     base_offset = sent.future.result().offset
                     self._written[partition] = self._written[partition].and_then(sent.records, base_offset)
-                    del self._under_way[partition]
+                    del self._in_flight[partition]
                 elif sent.deadline <= time.monotonic():
                     raise TimeoutError
 
@@ -205,7 +205,7 @@ def _batches(sizes: NDArray[np.int64], room: int) -> Iterator[slice]:
 def _fill(batch: Any, keys: Sequence[bytes], values: Sequence[bytes], now_ms: int) -> None:
     """Puts records into an empty batch that has room for all of them.
 
-    It does what `BatchBuilder.append` does, whose call takes twice as long as what it calls.
+    It replaces `BatchBuilder.append`, which takes twice as long as the builder that it calls.
     """
     metadata = list(map(batch._builder.append, range(len(keys)), repeat(now_ms), keys, values, repeat([])))
     if None in metadata:
@@ -215,7 +215,7 @@ def _fill(batch: Any, keys: Sequence[bytes], values: Sequence[bytes], now_ms: in
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """A batch on its way."""
+    """A batch in flight."""
 
     future: asyncio.Future[Any]
     records: int
@@ -287,7 +287,7 @@ async def _idempotent_if_possible(settings: Settings, ack_timeout: timedelta) ->
             settings.require_broker(),
         )
         producer = await _started(settings, ack_timeout, idempotent=False)
-        # The client would send a batch whose acknowledgement was lost again, and so double it.
+        # The client would resend a batch whose acknowledgement was lost, and so duplicate it.
         producer._message_accumulator._batch_ttl = -1
         return producer
 
@@ -310,7 +310,7 @@ async def _started(settings: Settings, ack_timeout: timedelta, *, idempotent: bo
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:
-    """Closes a producer at once, whatever the state of the broker; unacknowledged batches are given up.
+    """Closes a producer without delay, whatever the state of the broker; unacknowledged batches are given up.
 
     Its own `stop` waits until every batch is delivered, which takes forever if the broker is gone.
     """
@@ -318,7 +318,7 @@ async def _stop(producer: AIOKafkaProducer) -> None:
     waiting = producer._message_accumulator
     for batch in [*waiting._pending_batches, *chain.from_iterable(waiting._batches.values())]:
         # Not cancelled: the sender would log a traceback for a batch that it retries.
-        batch.future.add_done_callback(_heed)
+        batch.future.add_done_callback(_retrieve_error)
     waiting._batches.clear()
     sender = producer._sender.sender_task
     while sender is not None and not sender.done():
@@ -327,7 +327,7 @@ async def _stop(producer: AIOKafkaProducer) -> None:
     await producer.client.close()
 
 
-def _heed(future: asyncio.Future[Any]) -> None:
-    """Retrieves the error, as asyncio insists; the first one was raised to the caller."""
+def _retrieve_error(future: asyncio.Future[Any]) -> None:
+    """Retrieves the error, so that asyncio does not log it; the first one was raised to the caller."""
     if not future.cancelled():
         future.exception()
