@@ -21,8 +21,8 @@ from tests.chaos.stage import Kind, Stage
 from tests.chaos.stream import BEGIN_MS
 from tests.services.kafka import test_headers as headers
 from tests.services.kafka import test_transactions as transactions
+from tests.support.input.odd_records import plain
 from tests.support.kafka_server import KafkaServer
-from tests.support.odd_records import plain
 from tests.support.whole_path import command, records, started, succeed
 
 pytestmark = pytest.mark.timeout(TIMEOUT_S)

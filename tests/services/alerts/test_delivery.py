@@ -35,7 +35,7 @@ from movie_stream.metrics.values import Values
 from movie_stream.mongo.client import Database, opened
 from movie_stream.mongo.schema import ensure
 from movie_stream.settings import Settings
-from tests.support.webhook_receiver import Behaviour, WebhookReceiver, receiving
+from tests.support.alerts.webhook_receiver import Behaviour, WebhookReceiver, receiving
 
 RUN = 7
 ORIGIN = Origin("movies", "views", "group")

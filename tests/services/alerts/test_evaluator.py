@@ -30,7 +30,7 @@ from movie_stream.mongo.client import Database, opened
 from movie_stream.mongo.schema import ensure
 from movie_stream.mongo.workers import Holding, Standing, WorkerSeen
 from movie_stream.settings import Settings
-from tests.support import alerts_reference as reference
+from tests.support.alerts import reference
 
 RUN = 3
 HOUR_MS = 3_600_000

@@ -24,7 +24,7 @@ from movie_stream.mongo import schema
 from movie_stream.mongo.client import opened
 from movie_stream.runs import rewind
 from movie_stream.settings import Settings
-from tests.support.group_member import GroupMember, connected
+from tests.support.kafka.group_member import GroupMember, connected
 from tests.support.whole_path import environment
 
 PATIENCE_S = 90.0

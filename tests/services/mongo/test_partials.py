@@ -14,7 +14,7 @@ from movie_stream.mongo.failures import MongoAway
 from movie_stream.mongo.partials import PartialsStore
 from movie_stream.mongo.schema import ensure
 from movie_stream.settings import Settings
-from tests.support.mongo_server import MongoServer
+from tests.support.mongo.mongo_server import MongoServer
 
 
 @pytest.fixture

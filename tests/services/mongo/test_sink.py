@@ -19,7 +19,7 @@ from movie_stream.mongo.guard import GuardedDocument, Rev
 from movie_stream.mongo.report import Incomparable, Outranked
 from movie_stream.mongo.sink import Sink
 from movie_stream.settings import Settings
-from tests.support.mongo_server import MongoServer
+from tests.support.mongo.mongo_server import MongoServer
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import pytest
 
 from movie_stream.embedded.services import EmbeddedServices
 from movie_stream.settings import Settings
-from tests.support.odata_asking import feed_over
-from tests.support.web_asking import VIEWS
-from tests.support.web_fixture import fill
+from tests.support.odata.asking import feed_over
+from tests.support.web.asking import VIEWS
+from tests.support.web.serving import fill
 
 
 @pytest.fixture(scope="module")

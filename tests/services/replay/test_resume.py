@@ -36,8 +36,8 @@ from movie_stream.replay.source import ViewsSource
 from movie_stream.settings import Settings
 from tests.services.kafka.test_headers import send as send_as_is
 from tests.services.kafka.test_topic_writer import PARTITIONS, create_topic, read_topic
+from tests.support.kafka.proxy import Fault, Proxy
 from tests.support.kafka_server import KafkaServer
-from tests.support.proxy import Fault, Proxy
 from tests.support.whole_path import COMMAND, environment
 
 START_MS = 1_730_383_200_000

@@ -19,7 +19,7 @@ from movie_stream.replay.source import ViewsSource
 from movie_stream.replay.synthetic.generate import generate_rows
 from movie_stream.settings import Settings
 from tests.services.kafka.test_topic_writer import PARTITIONS, create_topic, read_topic
-from tests.support.generated_csv import csv_text
+from tests.support.input.generated_csv import csv_text
 
 START_MS = 1730383200000
 YEAR_MS = 367 * 86_400_000

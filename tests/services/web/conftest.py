@@ -12,9 +12,9 @@ import pytest
 
 from movie_stream.embedded.services import EmbeddedServices
 from movie_stream.settings import Settings
-from tests.support.mongo_server import MongoServer
-from tests.support.web_asking import VIEWS, asking
-from tests.support.web_fixture import fill
+from tests.support.mongo.mongo_server import MongoServer
+from tests.support.web.asking import VIEWS, asking
+from tests.support.web.serving import fill
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from schemathesis.specs.openapi.checks import (
 
 from movie_stream.embedded.services import EmbeddedServices
 from movie_stream.settings import Settings
-from tests.support.web_fixture import Serving, events, fill, serving
+from tests.support.web.serving import Serving, events, fill, serving
 
 TOKEN: Final = "a-token-of-our-own"
 LOGIN: Final = {"Authorization": f"Bearer {TOKEN}"}

@@ -22,9 +22,10 @@ from movie_stream.events.chunk import Chunk, chunk_of
 from movie_stream.events.contract import MISSING, TEXTS
 from movie_stream.events.event import columns_of, decode
 from movie_stream.events.layout import Layouts
-from tests.support import odd_records, reference
+from tests.support import reference
 from tests.support.examples import examples
-from tests.support.odd_records import BLANKS, MEMBERS, NUMBERS, ORDERS, STRINGS, TIMESTAMPS, plain, written
+from tests.support.input import odd_records
+from tests.support.input.odd_records import BLANKS, MEMBERS, NUMBERS, ORDERS, STRINGS, TIMESTAMPS, plain, written
 from tests.support.simulation import merged
 
 TOLERANCE_MS = 3_600_000

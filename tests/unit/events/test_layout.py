@@ -22,9 +22,9 @@ from movie_stream.events.layout import (
     Layouts,
     learn,
 )
-from tests.support import odd_records
 from tests.support.examples import examples
-from tests.support.odd_records import BLANKS, MEMBERS, ORDERS, plain, written
+from tests.support.input import odd_records
+from tests.support.input.odd_records import BLANKS, MEMBERS, ORDERS, plain, written
 from tests.unit.columnar.test_spans import elsewhere
 
 GOOD = plain()
