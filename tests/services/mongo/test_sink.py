@@ -23,9 +23,8 @@ from tests.support.mongo.mongo_server import MongoServer
 
 
 @pytest.fixture
-async def db(settings: Settings) -> AsyncIterator[Database]:
-    async with opened(settings) as db:
-        yield db
+async def db(empty_db: Database) -> Database:
+    return empty_db
 
 
 def document(name: str, *rev: int, run: int = 1, collection: str = "c", **body: Any) -> GuardedDocument:
