@@ -25,6 +25,7 @@ Real programs:
 
 All of them:
 
+- waiting.py: waits for a condition, with a deadline
 - examples.py: how many examples hypothesis tries
 
 The rooms:
