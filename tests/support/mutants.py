@@ -352,6 +352,7 @@ SET_BACK: Final = frozenset({"the mark not checked"})
 """What does harm only where a backup is put back: see set_backs.py."""
 
 NOTICED_BY: Final = {
+    "a cursor's parent not checked": 12,
     "the cursor not of the flush's instant": 1,
     "documents unguarded": 1,
     "the label is the position when sent": 1,
