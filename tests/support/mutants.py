@@ -353,12 +353,13 @@ SET_BACK: Final = frozenset({"the mark not checked"})
 
 NOTICED_BY: Final = {
     "a cursor's parent not checked": 12,
+    "evicted without being stored": 5,
     "the cursor not of the flush's instant": 1,
     "documents unguarded": 1,
     "the label is the position when sent": 1,
     "labels compared by key": 1,
     "labels not compared": 1,
-    "forgotten a window too early": 9,
+    "forgotten a window too early": 5,
     "evictions missing from deltas": 14,
     "what lies in the store not fetched": 3,
     "only one part of a list fetched": 3,
