@@ -356,7 +356,7 @@ NOTICED_BY: Final = {
     "evicted without being stored": 5,
     "the cursor not of the flush's instant": 1,
     "documents unguarded": 1,
-    "the label is the position when sent": 1,
+    "the label is the position when sent": 3,
     "labels compared by key": 1,
     "labels not compared": 1,
     "forgotten a window too early": 5,
