@@ -15,6 +15,9 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 
+# Some images and editors forbid Python to keep what it has compiled; then each process of a test compiles all anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 # Tests that are about neither Tansu nor a broker of their own.
 ON_ANY_KAFKA := tests/services/test_end_to_end.py tests/services/agents tests/services/client tests/services/runs \
 	tests/services/commands/test_rebuild.py tests/services/commands/test_produce.py
@@ -38,8 +41,8 @@ install: .venv/.installed ## make .venv, with hash-checked dependencies and this
 demo: install ## start a broker and MongoDB, show results live; Ctrl-C ends it
 	@$(BIN)/movie-stream demo
 
-unit: install ## the tests without broker and database; about a minute
-	$(BIN)/pytest --numprocesses=3 movie_stream tests/unit
+unit: install ## tests without broker and database; TEST=path: only those
+	EXAMPLES=$(or $(EXAMPLES),0.1) $(BIN)/pytest $(or $(TEST),--numprocesses=logical --maxprocesses=8 movie_stream tests/unit)
 
 test: install check ## check, and all tests but for those of long and chaos
 	$(BIN)/pytest --numprocesses=3 --dist=loadfile --durations=10

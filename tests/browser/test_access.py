@@ -11,7 +11,7 @@ import pytest
 
 from movie_stream.settings import Settings
 from tests.browser.conftest import CHARTS, DESKTOP, PANELS, PHONE, Dashboard, apart
-from tests.support.web_fixture import Serving, events, fill, serving
+from tests.support.web.serving import Serving, events, fill, serving
 
 pytestmark = pytest.mark.browser
 AXE = (Path(__file__).parents[1] / "data" / "axe" / "axe.min.js").read_text("utf-8")

@@ -21,7 +21,7 @@ from movie_stream.settings import Settings
 from tests.browser.conftest import Dashboard, apart
 from tests.browser.test_access import AXE
 from tests.support.reference import HOUR_MS
-from tests.support.web_fixture import Serving, serving
+from tests.support.web.serving import Serving, serving
 
 pytestmark = pytest.mark.browser
 NOON_MS: Final = timestamp_ms_of(datetime(2024, 10, 31, 12, tzinfo=UTC))

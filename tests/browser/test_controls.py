@@ -11,7 +11,7 @@ import pytest
 
 from movie_stream.settings import Settings
 from tests.browser.conftest import PANELS, Dashboard, apart, number
-from tests.support.web_fixture import events, fill, serving
+from tests.support.web.serving import events, fill, serving
 from tests.support.whole_path import database
 
 pytestmark = pytest.mark.browser

@@ -17,8 +17,8 @@ from movie_stream.client.view_event import ViewEvent
 from movie_stream.embedded.launch import free_port
 from movie_stream.settings import Settings
 from tests.browser.conftest import Dashboard, apart
-from tests.support.mongo_server import MongoServer
-from tests.support.web_fixture import events, fill, serving
+from tests.support.mongo.mongo_server import MongoServer
+from tests.support.web.serving import events, fill, serving
 from tests.support.whole_path import started, succeed
 
 pytestmark = pytest.mark.browser

@@ -8,7 +8,7 @@ import pytest
 
 from movie_stream.settings import Settings
 from tests.browser.conftest import PHONE, Dashboard, apart
-from tests.support.web_fixture import Serving, events, fill, serving
+from tests.support.web.serving import Serving, events, fill, serving
 
 pytestmark = pytest.mark.browser
 LONG = "𝔸" * 64

@@ -2,7 +2,7 @@
 
 from movie_stream.settings import Settings
 from tests.browser.conftest import Dashboard, apart
-from tests.support.web_fixture import events, fill, serving
+from tests.support.web.serving import events, fill, serving
 
 
 def test_the_page_shows_live_figures_and_complains_of_nothing(settings: Settings, dashboard: Dashboard) -> None:

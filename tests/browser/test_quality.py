@@ -18,7 +18,7 @@ from tests.browser.test_access import AXE
 from tests.support import reference
 from tests.support.reference import HOUR_MS, Record
 from tests.support.stored import store
-from tests.support.web_fixture import Serving, serving
+from tests.support.web.serving import Serving, serving
 
 pytestmark = pytest.mark.browser
 NOON_MS: Final = 1_730_376_000_000  # 2024-10-31T12:00:00Z

@@ -20,9 +20,9 @@ from tests.chaos.fleet import LEFT_WITHIN_S, Fleet, WorkerUnderTest
 from tests.chaos.record import Outcome
 from tests.chaos.stream import Producer, Stream
 from tests.support import reference
+from tests.support.kafka.proxy import Proxy
 from tests.support.kafka_server import KafkaCluster, KafkaServer
-from tests.support.mongo_server import MongoServer, ReplicaSet
-from tests.support.proxy import Proxy
+from tests.support.mongo.mongo_server import MongoServer, ReplicaSet
 from tests.support.whole_path import command, database, documents, records, succeed
 
 Kind = Literal["Tansu", "Apache Kafka"]

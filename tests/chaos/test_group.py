@@ -16,7 +16,7 @@ from tests.chaos.fleet import until
 from tests.chaos.scenario import KAFKA, LONG, NEEDS_KAFKA, TANSU
 from tests.chaos.stage import Kind, Stage
 from tests.chaos.stream import BEGIN_MS, Producer, Stream
-from tests.support.group_member import GroupMember, connected
+from tests.support.kafka.group_member import GroupMember, connected
 from tests.support.kafka_server import KafkaServer
 
 SESSION_S = 6.0

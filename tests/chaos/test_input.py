@@ -21,8 +21,9 @@ from tests.chaos.stage import Kind, Stage
 from tests.chaos.stream import BEGIN_MS
 from tests.services.kafka import test_headers as headers
 from tests.services.kafka import test_transactions as transactions
+from tests.support import waiting
+from tests.support.input.odd_records import plain
 from tests.support.kafka_server import KafkaServer
-from tests.support.odd_records import plain
 from tests.support.whole_path import command, records, started, succeed
 
 pytestmark = pytest.mark.timeout(TIMEOUT_S)
@@ -159,13 +160,13 @@ async def test_a_transaction_is_open_for_longer_than_a_partition_may_stand_still
         await transactions.views(there, 10)
         async with transactions.transactional(there) as producer:
             with started(there, "worker", log=log) as worker:
-                await asyncio.to_thread(transactions.until, lambda: transactions.counted(there) == 10, worker, log)
+                await asyncio.to_thread(waiting.until, lambda: transactions.counted(there) == 10, log, worker)
                 await transactions.begin(producer, there)
                 await transactions.views(there, 10)
                 await asyncio.to_thread(transactions.live_on, worker, log, 100.0)
                 assert transactions.counted(there) == 10
                 await producer.commit_transaction()
-                await asyncio.to_thread(transactions.until, lambda: transactions.counted(there) == 21, worker, log)
+                await asyncio.to_thread(waiting.until, lambda: transactions.counted(there) == 21, log, worker)
 
 
 @pytest.mark.chaos

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from movie_stream.settings import Settings
+from tests.support.waiting import until
 from tests.support.whole_path import environment, started, succeed
 
 SAYS = """
@@ -108,13 +108,6 @@ def stopping(settings: Settings, how: str, log: Path) -> Iterator[subprocess.Pop
     finally:
         process.kill()
         process.wait()
-
-
-def until(holds: Callable[[], bool], log: Path, within_s: float = 60.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.02)
 
 
 @pytest.mark.long

@@ -17,7 +17,7 @@ from movie_stream.mongo.schema import ensure
 from movie_stream.settings import Settings
 from tests.services.test_compass import documents
 from tests.support.stored import store
-from tests.support.web_fixture import serving
+from tests.support.web.serving import serving
 from tests.support.whole_path import PATIENCE_S
 
 TOKEN = "a-token-of-a-test"

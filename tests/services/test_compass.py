@@ -6,7 +6,6 @@ import json
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -17,9 +16,7 @@ from bson import json_util
 from bi import generate
 from bi.source import compass
 from bi.source.saved import Query
-from movie_stream.mongo.client import Database, opened
-from movie_stream.mongo.schema import ensure
-from movie_stream.settings import Settings
+from movie_stream.mongo.client import Database
 from tests.support import reference_queries as ask
 from tests.support.reference import HOUR_MS, Documents, expected, views
 from tests.support.stored import store
@@ -62,11 +59,10 @@ def documents() -> Documents:
 
 
 @pytest.fixture
-async def db(settings: Settings) -> AsyncIterator[Database]:
-    async with opened(settings) as db:
-        await ensure(db)
-        await store(db, documents())
-        yield db
+async def db(db: Database) -> Database:
+    """Filled with the documents of the reference."""
+    await store(db, documents())
+    return db
 
 
 def stored(saved: Any) -> Row:

@@ -29,7 +29,7 @@ from movie_stream.mongo.schema import ensure
 from movie_stream.replay.order.plan import plan_of
 from movie_stream.settings import Settings, variable_of
 from movie_stream.web.server import application
-from tests.support.web_fixture import serving
+from tests.support.web.serving import serving
 from tests.support.whole_path import command, database, succeed
 
 ROOT = Path(__file__).parents[2]

@@ -19,8 +19,8 @@ from pydantic import SecretStr
 
 from movie_stream.embedded.launch import free_port
 from movie_stream.settings import Settings
-from tests.support.mongo_server import MongoServer
-from tests.support.secured_kafka import PASSWORDS, SecuredKafka, secured_kafka
+from tests.support.kafka.secured_kafka import PASSWORDS, SecuredKafka, secured_kafka
+from tests.support.mongo.mongo_server import MongoServer
 from tests.support.whole_path import COMMAND, PATIENCE_S, environment, started
 
 ROOT = ("root", "r00t/secret@home")

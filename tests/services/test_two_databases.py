@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from movie_stream.tables import checkpoint
 from movie_stream.tables.checkpoint import CheckpointId, Cursor
 from movie_stream.tables.claim import Claim
 from tests.support import reference
+from tests.support.waiting import until
 from tests.support.whole_path import PATIENCE_S, command, database, documents, log_of, started, succeed
 
 CURSOR = Cursor(CheckpointId("w", 1), None, True, 7, None, 0, "1:x")
@@ -167,11 +167,3 @@ def test_two_groups_with_one_database(settings: Settings) -> None:
     line = refused(other, "init")
     assert f"the database {settings.mongodb_database} is being filled by the group {settings.kafka_group}" in line
     assert f"the group {other.kafka_group} too" in line
-
-
-def until(holds: object, log: Path) -> None:
-    assert callable(holds)
-    deadline = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.05)

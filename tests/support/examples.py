@@ -1,11 +1,15 @@
-"""How many examples hypothesis tries: few in every run, more where EXAMPLES says so, as `make long` does."""
+"""How many examples hypothesis tries: as many as stand in a test, times EXAMPLES.
 
+A test's own number is for `make test`; `make unit` tries a fraction of it, and `make long` several times as many.
+"""
+
+import math
 import os
 from typing import Final
 
-_TIMES: Final = int(os.environ.get("EXAMPLES", "1"))
+_TIMES: Final = float(os.environ.get("EXAMPLES", "1"))
 
 
-def examples(few: int) -> int:
-    """The number of examples of a test that tries `few` in every run."""
-    return few * _TIMES
+def examples(usual: int) -> int:
+    """The number of examples of a test that usually tries so many; at least one."""
+    return max(1, math.ceil(usual * _TIMES))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -20,12 +20,10 @@ from movie_stream.events.chunk import chunk_of
 from movie_stream.kafka.cluster.topics import Topology
 from movie_stream.mongo import bulk
 from movie_stream.mongo.changed import Changed, Subscriber
-from movie_stream.mongo.client import Database, opened
+from movie_stream.mongo.client import Database
 from movie_stream.mongo.partials import PartialsStore
 from movie_stream.mongo.report import Parked, WriteReport
-from movie_stream.mongo.schema import ensure
 from movie_stream.mongo.sink import Sink
-from movie_stream.settings import Settings
 from movie_stream.tables.table import Table
 from tests.support import reference
 from tests.support.memory_log import MemoryLog
@@ -36,13 +34,6 @@ DAY_MS: Final = 24 * HOUR_MS
 START_MS: Final = 1_730_332_800_000
 COLLECTIONS: Final = [result.collection for result in RESULTS]
 TOPOLOGY: Final = Topology({"events": 2, "partials": 1}, {"events": "cluster/topic"})
-
-
-@pytest.fixture
-async def db(settings: Settings) -> AsyncIterator[Database]:
-    async with opened(settings) as db:
-        await ensure(db)
-        yield db
 
 
 class Stage:

@@ -7,8 +7,7 @@ import os
 import re
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from movie_stream.runs.fingerprint import open_run
 from movie_stream.runs.progress import wait_until_counted
 from movie_stream.settings import Settings
 from tests.support import reference
+from tests.support.waiting import until
 from tests.support.whole_path import (
     COMMAND,
     PATIENCE_S,
@@ -139,15 +139,6 @@ def assert_counted(settings: Settings) -> None:
         assert reference.same(documents(db), reference.expected(log_of(settings)).documents) == []
 
 
-def until(holds: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
-    """Waits for a condition, as long as the process lives."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert process.poll() is None, f"ended with {process.returncode}: {log.read_text()[-2000:]}"
-        assert time.monotonic() < deadline, log.read_text()[-2000:]
-        time.sleep(0.05)
-
-
 @contextmanager
 def run(program: list[str], settings: Settings, folder: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A program that runs in a folder during the block."""
@@ -240,7 +231,7 @@ def test_kill_9_in_the_middle_of_a_stream_changes_no_figure(settings: Settings, 
     succeed(settings, "generate", "--output", str(views), "--count", "60000", "--seed", "22")
     with started(settings, "produce", "--file", str(views), "--rate", "6000", log=tmp_path / "produce.log") as producer:
         with started(settings, "worker", log=logs[0]) as worker:
-            until(lambda: max(committed(settings).values(), default=0) > 0, worker, logs[0])
+            until(lambda: max(committed(settings).values(), default=0) > 0, logs[0], worker)
             worker.kill()
             worker.wait()
         told = committed(settings)

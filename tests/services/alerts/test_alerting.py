@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,21 +26,13 @@ from movie_stream.kafka.offsets import Held
 from movie_stream.metrics import catalogue
 from movie_stream.metrics.values import Values
 from movie_stream.mongo.alerts import progress
-from movie_stream.mongo.client import Database, opened
-from movie_stream.mongo.schema import ensure
+from movie_stream.mongo.client import Database
 from movie_stream.mongo.workers import Heartbeat, Holding, Standing
 from movie_stream.settings import Settings
 
 RUN = 5
 TEXT = '[[rule]]\nname = "busy"\nkind = "views"\nwindow = "1 h"\nabove = 1\nto = ["log", "webhook.ops"]\n'
 HOOK = '[webhook.ops]\nurl = "http://127.0.0.1:9/"\n'
-
-
-@pytest.fixture
-async def db(settings: Settings) -> AsyncIterator[Database]:
-    async with opened(settings) as db:
-        await ensure(db)
-        yield db
 
 
 def rules(text: str = TEXT + HOOK) -> RuleFile:

@@ -8,7 +8,7 @@ import hmac
 import importlib
 import logging
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -32,10 +32,9 @@ from movie_stream.events.moment import timestamp_ms_of
 from movie_stream.masking import masked
 from movie_stream.metrics import catalogue
 from movie_stream.metrics.values import Values
-from movie_stream.mongo.client import Database, opened
+from movie_stream.mongo.client import Database
 from movie_stream.mongo.schema import ensure
-from movie_stream.settings import Settings
-from tests.support.webhook_receiver import Behaviour, WebhookReceiver, receiving
+from tests.support.alerts.webhook_receiver import Behaviour, WebhookReceiver, receiving
 
 RUN = 7
 ORIGIN = Origin("movies", "views", "group")
@@ -56,10 +55,10 @@ def alert(of: Rule, hours_ago: int = 2, ended: bool = False, subject: str = "dra
 
 
 @pytest.fixture
-async def db(settings: Settings) -> AsyncIterator[Database]:
-    async with opened(settings) as db:
-        await ensure(db, ())
-        yield db
+async def db(empty_db: Database) -> Database:
+    """Without the collections of results, of which no alert is told."""
+    await ensure(empty_db, ())
+    return empty_db
 
 
 async def stored(db: Database, *bodies: dict[str, Any]) -> None:

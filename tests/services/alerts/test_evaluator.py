@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,11 +26,9 @@ from movie_stream.alerts.quality import light_by, partitions_in
 from movie_stream.alerts.rules import ALL, EACH, Beyond, LightAtLeast, Quality, Rule
 from movie_stream.alerts.store import LeaseLost, Store
 from movie_stream.events.moment import datetime_of, timestamp_ms_of
-from movie_stream.mongo.client import Database, opened
-from movie_stream.mongo.schema import ensure
+from movie_stream.mongo.client import Database
 from movie_stream.mongo.workers import Holding, Standing, WorkerSeen
-from movie_stream.settings import Settings
-from tests.support import alerts_reference as reference
+from tests.support.alerts import reference
 
 RUN = 3
 HOUR_MS = 3_600_000
@@ -41,13 +39,6 @@ RULES = (
 )
 TOPICS = Topics("events", 1, "partials", 1)
 HOURS = 24
-
-
-@pytest.fixture
-async def db(settings: Settings) -> AsyncIterator[Database]:
-    async with opened(settings) as db:
-        await ensure(db)
-        yield db
 
 
 class Cut(Exception):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from movie_stream.settings import Settings
-from tests.support.alerts_stage import HOUR_MS, RULES, START_MS, View, difference, expected, send, stored, views
+from tests.support.alerts.stage import HOUR_MS, RULES, START_MS, View, difference, expected, send, stored, views
 from tests.support.whole_path import PATIENCE_S, database, started, succeed
 
 

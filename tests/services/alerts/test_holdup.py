@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from movie_stream.settings import Settings
-from tests.support.alerts_stage import HOUR_MS, RULES, START_MS, send, views
+from tests.support.alerts.stage import HOUR_MS, RULES, START_MS, send, views
 from tests.support.whole_path import PATIENCE_S, command, database, started, succeed
 
 

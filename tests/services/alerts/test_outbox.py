@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,19 +14,10 @@ from movie_stream.alerts.outbox import Outbox
 from movie_stream.alerts.rules import ALL, HOUR_MS, Beyond, Rule
 from movie_stream.alerts.store import Store
 from movie_stream.events.moment import timestamp_ms_of
-from movie_stream.mongo.client import Database, opened
-from movie_stream.mongo.schema import ensure
-from movie_stream.settings import Settings
+from movie_stream.mongo.client import Database
 from tests.services.alerts import test_delivery as delivery
 from tests.services.alerts.test_delivery import NOW, NOW_MS, alert, fill, outbox, rule, stored, withdrawn
 from tests.services.alerts.test_evaluator import RUN, START_MS, TOPICS, Publisher
-
-
-@pytest.fixture
-async def db(settings: Settings) -> AsyncIterator[Database]:
-    async with opened(settings) as db:
-        await ensure(db)
-        yield db
 
 
 class Stage:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -16,18 +15,14 @@ from movie_stream.alerts.evaluator import Evaluator
 from movie_stream.alerts.figures import Figures, Reader
 from movie_stream.alerts.rules import ALL, EACH, HOUR_MS, Beyond, Quality, Rule
 from movie_stream.alerts.store import Store
-from movie_stream.mongo.client import Database, opened
-from movie_stream.mongo.schema import ensure
-from movie_stream.settings import Settings
+from movie_stream.mongo.client import Database
 from tests.services.alerts.test_evaluator import RUN, START_MS, TOPICS, Publisher, rows_of_quality
 
 
 @pytest.fixture
-async def db(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
-    async with opened(settings) as db:
-        await ensure(db)
-        monkeypatch.setattr(pace, "GIVES_WAY_EVERY_S", 0.0)  # at each opportunity
-        yield db
+async def db(db: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
+    monkeypatch.setattr(pace, "GIVES_WAY_EVERY_S", 0.0)  # at each opportunity
+    return db
 
 
 class Turns:

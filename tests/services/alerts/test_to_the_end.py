@@ -14,8 +14,8 @@ from movie_stream.commands.alerts.list import Choice, list_alerts
 from movie_stream.commands.alerts.try_rule import try_rule
 from movie_stream.errors import UsageError
 from movie_stream.settings import Settings
-from tests.support.alerts_stage import HOUR_MS, send, views
-from tests.support.webhook_receiver import receiving
+from tests.support.alerts.stage import HOUR_MS, send, views
+from tests.support.alerts.webhook_receiver import receiving
 from tests.support.whole_path import PATIENCE_S, command, database, started, succeed
 
 RULES = """\

@@ -24,11 +24,10 @@ from movie_stream.embedded.process import GuardedProcess
 from movie_stream.errors import BrokerUnreachable, EventRefused, SettingMissing, SettingsError, TopicMissing, UsageError
 from movie_stream.kafka.produce.topic_writer import open_topic
 from movie_stream.settings import Settings
-from tests.services.kafka.test_topic_writer import PARTITIONS, SOON, create_topic, own_broker, read_topic
+from tests.support.kafka.topics import PARTITIONS, read_topic
 from tests.support.server_process import pause
 
-__all__ = ["own_broker"]  # a fixture
-
+SOON = timedelta(seconds=2)
 START_MS = 1_730_383_200_000
 
 
@@ -38,13 +37,6 @@ def fields(number: int, user: str = "u1") -> dict[str, Any]:
 
 def view(number: int, user: str = "u1") -> ViewEvent:
     return ViewEvent(**fields(number, user))
-
-
-@pytest.fixture
-async def topic(settings: Settings) -> Settings:
-    """Settings whose topic exists."""
-    await create_topic(settings.require_broker(), settings.kafka_topic)
-    return settings
 
 
 async def arrived(settings: Settings) -> dict[str, list[int]]:

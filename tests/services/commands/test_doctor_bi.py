@@ -18,8 +18,8 @@ from movie_stream.embedded.launch import free_port
 from movie_stream.errors import UsageError
 from movie_stream.settings import Settings
 from tests.services.commands.test_doctor import states
-from tests.support.web_asking import VIEWS
-from tests.support.web_fixture import fill, serving
+from tests.support.web.asking import VIEWS
+from tests.support.web.serving import fill, serving
 from tests.support.whole_path import command
 
 TOKEN = "a-token-for-bi-tools"

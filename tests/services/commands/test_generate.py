@@ -23,7 +23,7 @@ from movie_stream.replay.source import source_of
 from movie_stream.replay.synthetic.generate import COLUMNS, generate_rows
 from movie_stream.replay.synthetic.made_up import MadeUp
 from movie_stream.settings import Settings
-from tests.support.generated_csv import csv_text
+from tests.support.input.generated_csv import csv_text
 from tests.support.whole_path import PATIENCE_S, command, database, environment, log_of, records, started, succeed
 from tests.unit.replay.test_generate import table
 

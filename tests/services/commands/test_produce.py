@@ -18,8 +18,8 @@ import pytest
 from movie_stream.embedded.launch import free_port
 from movie_stream.replay.resume.bookmark import state_folder
 from movie_stream.settings import Settings
-from tests.services.kafka.test_topic_writer import create_topic
 from tests.services.replay.test_send import START_MS, csv_file, view
+from tests.support.kafka.topics import create_topic
 
 PATIENCE_S = 60.0
 FOUND = "views.csv: views (format native)\n"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from movie_stream.settings import Settings
-from tests.support.mongo_server import MongoServer
+from tests.support.mongo.mongo_server import MongoServer
 from tests.support.whole_path import COMMAND, database, environment
 
 LIMIT_S = 60.0

@@ -13,7 +13,7 @@ from movie_stream.errors import MovieStreamError, SettingsError
 from movie_stream.kafka.cluster import client, topics
 from movie_stream.kafka.cluster.access import access_in_words, access_options
 from movie_stream.settings import Settings
-from tests.support.secured_kafka import PASSWORDS, SecuredKafka, Way, authority, secured_kafka
+from tests.support.kafka.secured_kafka import PASSWORDS, SecuredKafka, Way, authority, secured_kafka
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from movie_stream.kafka.cluster import client, topics
 from movie_stream.kafka.fetch import frames
 from movie_stream.kafka.fetch.frames import IN_PLACE_FROM_BYTES, FrameProtocol, FrameReader
 from movie_stream.settings import Settings
+from tests.support.examples import examples
 
 LARGE = 3 * IN_PLACE_FROM_BYTES
 sizes = st.lists(
@@ -53,7 +54,7 @@ def filled(sizes: Sequence[int]) -> list[bytes]:
     return [bytes((7 * number + at) % 251 for at in range(size)) for number, size in enumerate(sizes)]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(sizes, cuts)
 def test_what_is_read_is_what_was_sent(sizes: list[int], cuts: list[int]) -> None:
     async def read_all() -> list[bytes]:

@@ -16,15 +16,10 @@ from movie_stream.kafka.group.group_state import describe_group
 from movie_stream.kafka.group.leaving import leave_group, stop_consumer
 from movie_stream.kafka.group.membership import Membership
 from movie_stream.settings import Settings
+from tests.support.waiting import comes_true
 
 SESSION_MS = 8_000
 PATIENCE_S = 40.0
-
-
-async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        for _ in iter(holds, True):
-            await asyncio.sleep(0.01)
 
 
 async def member(settings: Settings) -> tuple[AIOKafkaConsumer, Membership]:
@@ -58,15 +53,15 @@ async def fall_silent(dead: AIOKafkaConsumer) -> None:
 async def test_a_member_leaves_in_the_middle_of_a_rebalance(settings: Settings) -> None:
     await topics.ensure(settings)
     (dead, _), (leaver, membership) = await member(settings), await member(settings)
-    await until(joined(dead, leaver))
+    await comes_true(joined(dead, leaver))
     await fall_silent(dead)
     third, _ = await member(settings)
-    await until(lambda: bool(leaver._coordinator._performed_join_prepare))
+    await comes_true(lambda: bool(leaver._coordinator._performed_join_prepare))
     began = time.monotonic()
     await leave_group(membership)
     await leaver.stop()
     left_after_s = time.monotonic() - began
-    await until(joined(third))
+    await comes_true(joined(third))
     await asyncio.gather(dead.stop(), third.stop())
     assert left_after_s < SESSION_MS / 1000 / 2, "it has waited for the dead member"
 
@@ -74,7 +69,7 @@ async def test_a_member_leaves_in_the_middle_of_a_rebalance(settings: Settings) 
 async def test_a_member_at_rest_tells_the_group(settings: Settings) -> None:
     await topics.ensure(settings)
     consumer, membership = await member(settings)
-    await until(joined(consumer))
+    await comes_true(joined(consumer))
     assert membership.waiting_s == 0
     await leave_group(membership)
     await consumer.stop()
@@ -87,14 +82,14 @@ async def test_a_commit_that_is_not_answered_is_given_up_without_a_complaint(
 ) -> None:
     await topics.ensure(settings)
     consumer, membership = await member(settings)
-    await until(joined(consumer))
+    await comes_true(joined(consumer))
     complaints = list[dict[str, object]]()
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
     monkeypatch.setattr(consumer._coordinator, "_send_req", lambda _: answer)
     place = TopicPartition(settings.kafka_topic, 0)
     committing = asyncio.create_task(consumer.commit({place: 0}))
-    await until(lambda: consumer._coordinator._commit_lock.locked())
+    await comes_true(lambda: consumer._coordinator._commit_lock.locked())
     committing.cancel()
     await asyncio.wait([committing])
     monkeypatch.undo()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -24,7 +24,8 @@ from movie_stream.mongo import schema
 from movie_stream.mongo.client import opened
 from movie_stream.runs import rewind
 from movie_stream.settings import Settings
-from tests.support.group_member import GroupMember, connected
+from tests.support.kafka.group_member import GroupMember, connected
+from tests.support.waiting import comes_true
 from tests.support.whole_path import environment
 
 PATIENCE_S = 90.0
@@ -77,13 +78,6 @@ async def member(settings: Settings) -> AsyncIterator[tuple[AIOKafkaConsumer, Me
         yield consumer, membership
     finally:
         await consumer.stop()
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Waits for a condition."""
-    async with asyncio.timeout(PATIENCE_S):
-        for _ in iter(holds, True):
-            await asyncio.sleep(0.02)
 
 
 async def state_of_group(settings: Settings) -> GroupState:
@@ -159,7 +153,7 @@ async def left_alone(settings: Settings) -> None:
 async def test_a_leader_does_not_tell_that_it_leaves_while_the_group_forms(settings: Settings) -> None:
     await topics.ensure(settings)
     async with member(settings) as (consumer, membership), connected(settings) as connection:
-        await until(lambda: bool(consumer.assignment()))
+        await comes_true(lambda: bool(consumer.assignment()))
         leader = consumer._coordinator.member_id
         await GroupMember(settings, connection).ask_for_id()
         await leave_group(membership)
@@ -173,5 +167,5 @@ async def test_a_worker_that_is_given_nothing_does_not_starve(settings: Settings
     await topics.ensure(settings.model_copy(update={"kafka_partitions": 1}))
     async with member(settings) as (one, of_one), member(settings) as (other, of_other):
         assert of_one.waiting_s > 0
-        await until(lambda: not of_one.waiting_s and not of_other.waiting_s)
+        await comes_true(lambda: not of_one.waiting_s and not of_other.waiting_s)
         assert sorted([len(one.assignment()), len(other.assignment())]) == [0, 1]

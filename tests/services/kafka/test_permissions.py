@@ -11,7 +11,7 @@ import pytest
 from movie_stream.kafka.cluster import topics
 from movie_stream.kafka.cluster.topics import Topics
 from movie_stream.settings import Settings
-from tests.support.secured_kafka import SecuredKafka, allow, secured_kafka
+from tests.support.kafka.secured_kafka import SecuredKafka, allow, secured_kafka
 from tests.support.whole_path import command, database, succeed
 
 Rule = tuple[str, str, str]

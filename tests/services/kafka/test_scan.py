@@ -18,7 +18,7 @@ from movie_stream.kafka.scan import newest_first, oldest_first
 from movie_stream.replay.newest_views import newest_views
 from movie_stream.settings import Settings
 from tests.services.kafka.test_headers import Record, batch
-from tests.support.odd_records import plain
+from tests.support.input.odd_records import plain
 from tests.support.whole_path import command, succeed
 
 

@@ -1,24 +1,20 @@
 """Records reach the partition of their key in order, and a broker that goes away is one clear line."""
 
 import asyncio
-import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import timedelta
 
 import numpy as np
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 from hypothesis import given
 from hypothesis import strategies as st
 
 from movie_stream.columnar.murmur2 import partitions_of
-from movie_stream.embedded.broker import broker
-from movie_stream.embedded.launch import free_port, launch
+from movie_stream.embedded.launch import free_port
 from movie_stream.embedded.process import GuardedProcess
 from movie_stream.errors import BrokerUnreachable, MovieStreamError, TopicMissing
 from movie_stream.kafka.produce import topic_writer
@@ -32,53 +28,15 @@ from movie_stream.kafka.produce.topic_writer import (
     worded_errors,
 )
 from movie_stream.settings import Settings
+from tests.support.kafka.topics import PARTITIONS, create_topic, read_topic
 from tests.support.server_process import pause
 
-PARTITIONS = 3
 SOON = timedelta(seconds=2)
 
 
 def at(servers: str) -> Settings:
     """Settings of a broker that lets anyone in."""
     return Settings(kafka_bootstrap_servers=servers)
-
-
-async def create_topic(servers: str, topic: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
-    await admin.start()
-    try:
-        await admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
-    finally:
-        await admin.close()
-
-
-async def read_topic(servers: str, topic: str) -> dict[int, list[tuple[bytes, bytes, int]]]:
-    """Key, value and time of every record, by partition."""
-    partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=servers, auto_offset_reset="earliest", max_partition_fetch_bytes=1 << 24
-    )
-    await consumer.start()
-    try:
-        consumer.assign(partitions)
-        ends = await consumer.end_offsets(partitions)
-        found: dict[int, list[tuple[bytes, bytes, int]]] = {number: [] for number in range(PARTITIONS)}
-        while any(len(found[place.partition]) < end for place, end in ends.items()):
-            for place, records in (await consumer.getmany(timeout_ms=1_000)).items():
-                found[place.partition] += [(record.key, record.value, record.timestamp) for record in records]
-        return found
-    finally:
-        await consumer.stop()
-
-
-@pytest.fixture
-async def own_broker() -> AsyncIterator[tuple[GuardedProcess, str]]:
-    """A broker that a test may kill, and its address."""
-    with contextlib.ExitStack() as stack:
-        process, port = await launch(broker(), stack)
-        servers = f"127.0.0.1:{port}"
-        await create_topic(servers, "views")
-        yield process, servers
 
 
 async def test_each_record_is_in_its_keys_partition_and_in_order(settings: Settings) -> None:

@@ -7,8 +7,7 @@ import json
 import logging
 import subprocess
 import sys
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
@@ -33,6 +32,7 @@ from tests.services.mongo.test_workers import eventually
 from tests.services.test_strangers import doctor
 from tests.support.kafka_server import KafkaServer
 from tests.support.reference import A_VIEW
+from tests.support.waiting import until
 from tests.support.whole_path import PATIENCE_S, database, environment, succeed
 
 IMPATIENT: Final = (
@@ -234,15 +234,6 @@ def counted(settings: Settings) -> int:
         return sum(of["total_views"] for of in db["hourly_metrics"].find())
 
 
-def until(what: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
-    """Waits for it while the process lives."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not what():
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.05)
-
-
 def live_on(process: subprocess.Popen[bytes], log: Path, seconds: float) -> None:
     """The process does not end so soon."""
     with pytest.raises(subprocess.TimeoutExpired):
@@ -269,13 +260,13 @@ async def test_what_stands_behind_an_open_transaction_counts_once_it_ends(there:
         assert "0 of 10 events wait" in said
         assert words in said
         with impatient(there, log, "worker") as worker:
-            await asyncio.to_thread(until, lambda: "goes on at offset 10" in log.read_text(), worker, log)
+            await asyncio.to_thread(until, lambda: "goes on at offset 10" in log.read_text(), log, worker)
             await asyncio.to_thread(live_on, worker, log, 3.5)
             [warning] = [line for line in log.read_text().splitlines() if words in line]  # once: it goes on
             assert "WARNING" in warning
             assert warning.endswith(offsets.ENDED_BY)
             await producer.commit_transaction()
-            await asyncio.to_thread(until, lambda: counted(there) == 21, worker, log)
+            await asyncio.to_thread(until, lambda: counted(there) == 21, log, worker)
             await begin(producer, there, count=5)
             await producer.abort_transaction()
     await send_as_is(there, there.kafka_topic, [(b"k", view(5), [(b"\xff\xfe", None)] * 101)])

@@ -22,7 +22,7 @@ from movie_stream.kafka.batches import headers, unpack
 from movie_stream.kafka.cluster import client, topics
 from movie_stream.kafka.fetch.transport import FETCH_WITHIN_S, ChunkConsumer, ChunkThread
 from movie_stream.settings import Settings
-from tests.support.odd_records import plain
+from tests.support.input.odd_records import plain
 
 PARTITIONS = (0, 1, 2)
 BATCHES, IN_BATCH = 6, 5

@@ -27,7 +27,7 @@ from movie_stream.mongo.runs import RUNS
 from movie_stream.runs.progress import wait_until_counted
 from movie_stream.settings import Settings
 from tests.support.monitoring import FOLDER, PROMETHEUS_OWN, alerts, names_in, promtool, recorded, rules, series_of
-from tests.support.web_fixture import Serving, serving
+from tests.support.web.serving import Serving, serving
 from tests.support.whole_path import PATIENCE_S, database, started, succeed
 
 TOKEN: Final = "a-token-of-our-own"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
 from itertools import zip_longest
 from typing import Any
 
@@ -13,18 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymongo import UpdateOne
 
-from movie_stream.mongo.client import Database, opened
+from movie_stream.mongo.client import Database
 from movie_stream.mongo.guard import GuardedDocument, Rev, compare, encode, guarded_update
-from movie_stream.settings import Settings
 
 REVS = st.lists(st.integers(0, 3), max_size=4).map(tuple)
 OPPOSITE = {"newer": "older", "older": "newer", "equal": "equal", "incomparable": "incomparable"}
 
 
 @pytest.fixture
-async def db(settings: Settings) -> AsyncIterator[Database]:
-    async with opened(settings) as db:
-        yield db
+async def db(empty_db: Database) -> Database:
+    return empty_db
 
 
 @given(REVS, REVS)

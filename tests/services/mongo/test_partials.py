@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,16 +12,8 @@ from movie_stream.mongo.bulk import LARGEST_DOCUMENT
 from movie_stream.mongo.client import Database, linearizable, opened
 from movie_stream.mongo.failures import MongoAway
 from movie_stream.mongo.partials import PartialsStore
-from movie_stream.mongo.schema import ensure
 from movie_stream.settings import Settings
-from tests.support.mongo_server import MongoServer
-
-
-@pytest.fixture
-async def db(settings: Settings) -> AsyncIterator[Database]:
-    async with opened(settings) as db:
-        await ensure(db)
-        yield db
+from tests.support.mongo.mongo_server import MongoServer
 
 
 async def loaded(store: PartialsStore, keys: Sequence[str], run: int) -> dict[str, bytes]:

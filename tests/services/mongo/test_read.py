@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from functools import total_ordering
@@ -15,7 +15,6 @@ from movie_stream.aggregates.shape import Shape
 from movie_stream.mongo import read
 from movie_stream.mongo.client import Database, opened
 from movie_stream.mongo.query import DOWN, UP, Order, Query, result_named
-from movie_stream.mongo.schema import ensure
 from movie_stream.settings import Settings
 from tests.support.reference import DAY_MS, MINUTE_MS, Document, Documents, expected, views
 from tests.support.stored import store
@@ -42,11 +41,9 @@ def documents() -> Documents:
 
 
 @pytest.fixture
-async def db(settings: Settings, documents: Documents) -> AsyncIterator[Database]:
-    async with opened(settings) as db:
-        await ensure(db)
-        await store(db, documents)
-        yield db
+async def db(db: Database, documents: Documents) -> Database:
+    await store(db, documents)
+    return db
 
 
 def order(query: Query) -> Callable[[Document], list[Any]]:

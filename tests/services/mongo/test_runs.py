@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -16,11 +15,10 @@ FINGERPRINT = {"topic": "movie.events", "partitions": 3, "$revenue": 0.5, "resul
 
 
 @pytest.fixture(params=["with validators", "before init"])
-async def db(settings: Settings, request: pytest.FixtureRequest) -> AsyncIterator[Database]:
-    async with opened(settings) as db:
-        if request.param == "with validators":
-            await ensure(db)
-        yield db
+async def db(empty_db: Database, request: pytest.FixtureRequest) -> Database:
+    if request.param == "with validators":
+        await ensure(empty_db)
+    return empty_db
 
 
 async def test_the_first_run_is_made_once(db: Database) -> None:

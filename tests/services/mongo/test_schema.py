@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -39,9 +39,8 @@ VIEWS = {"top_movies_flat", "top_movies_daily_flat", "top_movies_all_time_flat",
 
 
 @pytest.fixture
-async def db(settings: Settings) -> AsyncIterator[Database]:
-    async with opened(settings) as db:
-        yield db
+async def db(empty_db: Database) -> Database:
+    return empty_db
 
 
 @dataclass

@@ -15,8 +15,8 @@ from movie_stream.commands.doctor.stores import look_at_shard_keys
 from movie_stream.mongo import runs, sharding
 from movie_stream.mongo.client import opened
 from movie_stream.settings import Settings
-from tests.support.mongo_server import MongoServer
-from tests.support.mongos import Mongos
+from tests.support.mongo.mongo_server import MongoServer
+from tests.support.mongo.mongos import Mongos
 from tests.support.whole_path import command, succeed
 
 SHARDED = [*(result.collection for result in RESULTS), "_partials"]

@@ -19,13 +19,12 @@ from movie_stream.mongo.guard import GuardedDocument, Rev
 from movie_stream.mongo.report import Incomparable, Outranked
 from movie_stream.mongo.sink import Sink
 from movie_stream.settings import Settings
-from tests.support.mongo_server import MongoServer
+from tests.support.mongo.mongo_server import MongoServer
 
 
 @pytest.fixture
-async def db(settings: Settings) -> AsyncIterator[Database]:
-    async with opened(settings) as db:
-        yield db
+async def db(empty_db: Database) -> Database:
+    return empty_db
 
 
 def document(name: str, *rev: int, run: int = 1, collection: str = "c", **body: Any) -> GuardedDocument:

@@ -25,9 +25,9 @@ from movie_stream.mongo.schema import ensure
 from movie_stream.mongo.users import BI, READER, Account, AnyoneMayEnter, UserTaken, ensure_user, may_write, uri_as
 from movie_stream.settings import Settings
 from movie_stream.web.sources import ChangeStream, Polling
-from tests.support.mongo_server import MongoServer
-from tests.support.secured_kafka import authority
-from tests.support.web_fixture import serving
+from tests.support.kafka.secured_kafka import authority
+from tests.support.mongo.mongo_server import MongoServer
+from tests.support.web.serving import serving
 from tests.support.whole_path import PATIENCE_S, command, succeed
 
 ADMINISTRATOR = ("root", "r00t/secret@home")

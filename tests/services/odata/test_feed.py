@@ -17,9 +17,9 @@ from movie_stream.odata.model import EntitySet, all_sets
 from movie_stream.odata.pages import Pages
 from movie_stream.settings import Settings
 from movie_stream.web import odata_feed
-from tests.support.odata_asking import SERVICE, answered, every, feed_over, pages, stored
-from tests.support.web_asking import VIEWS
-from tests.support.web_fixture import fill
+from tests.support.odata.asking import SERVICE, answered, every, feed_over, pages, stored
+from tests.support.web.asking import VIEWS
+from tests.support.web.serving import fill
 
 SETS = list(all_sets().values())
 

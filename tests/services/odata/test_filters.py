@@ -12,7 +12,8 @@ from movie_stream.aggregates.results import RESULTS
 from movie_stream.embedded.services import EmbeddedServices
 from movie_stream.odata.filters import filter_of
 from movie_stream.odata.model import Edm, EntitySet, Property
-from tests.support.odata_filters import Made, conditions, entities
+from tests.support.examples import examples
+from tests.support.odata.filters import Made, conditions, entities
 
 TYPES: dict[str, Edm] = {
     "genre": "Edm.String",
@@ -31,7 +32,7 @@ def test_a_filter_finds_what_it_means(services: EmbeddedServices) -> None:
     client: MongoClient[dict[str, Any]] = MongoClient(services.mongodb_uri, tz_aware=True)
     collection = client["odata_filters"]["entities"]
 
-    @settings(max_examples=40)
+    @settings(max_examples=examples(40))
     @given(st.lists(entities(), min_size=1, max_size=12), st.lists(conditions(), min_size=8, max_size=8))
     def check(documents: list[dict[str, Any]], filters: list[Made]) -> None:
         collection.delete_many({})

@@ -14,9 +14,9 @@ import pytest
 from movie_stream.mongo.client import opened
 from movie_stream.odata.model import all_sets
 from movie_stream.settings import Settings
-from tests.support.odata_asking import stored
-from tests.support.olingo import compiled
-from tests.support.web_fixture import events, fill, serving
+from tests.support.odata.asking import stored
+from tests.support.odata.olingo import compiled
+from tests.support.web.serving import events, fill, serving
 
 TOKEN = "a-token-for-olingo"
 WITHIN_S = 120

@@ -12,10 +12,10 @@ from pydantic import SecretStr
 from movie_stream.odata.filters import DEEPEST
 from movie_stream.settings import Settings
 from movie_stream.web.server import application
-from tests.support.mongo_server import MongoServer
-from tests.support.odata_asking import SERVICE, answered, every, feed_over
-from tests.support.web_asking import VIEWS
-from tests.support.web_fixture import fill
+from tests.support.mongo.mongo_server import MongoServer
+from tests.support.odata.asking import SERVICE, answered, every, feed_over
+from tests.support.web.asking import VIEWS
+from tests.support.web.serving import fill
 
 TOKEN = "the-token-of-a-feed"
 

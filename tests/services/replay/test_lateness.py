@@ -24,10 +24,8 @@ from movie_stream.replay.send import ReplayProgress, ReplayResult, replay
 from movie_stream.replay.source import ViewsSource
 from movie_stream.runs.fingerprint import rules_of
 from movie_stream.settings import Settings
-from tests.services.replay.test_send import START_MS, csv_file, topic, view
+from tests.services.replay.test_send import START_MS, csv_file, view
 from tests.support.whole_path import command, database, log_of, succeed
-
-__all__ = ["topic"]  # a fixture
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 NOW_IN_TOPIC = "has views up to 2024-10-31 14:00:00 UTC, and ALLOWED_LATENESS is 24h"

@@ -27,10 +27,8 @@ from movie_stream.replay.resume.bookmark import bookmark_of
 from movie_stream.replay.send import ReplayProgress, ReplayResult, replay
 from movie_stream.replay.source import ViewsSource, source_of
 from movie_stream.settings import Settings
-from tests.services.kafka.test_topic_writer import read_topic
-from tests.services.replay.test_send import START_MS, csv_file, topic, view
-
-__all__ = ["topic"]  # a fixture
+from tests.services.replay.test_send import START_MS, csv_file, view
+from tests.support.kafka.topics import read_topic
 
 MINUTE_MS = 60_000
 

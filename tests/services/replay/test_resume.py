@@ -35,9 +35,9 @@ from movie_stream.replay.send import ReplayProgress, ReplayResult, replay
 from movie_stream.replay.source import ViewsSource
 from movie_stream.settings import Settings
 from tests.services.kafka.test_headers import send as send_as_is
-from tests.services.kafka.test_topic_writer import PARTITIONS, create_topic, read_topic
+from tests.support.kafka.proxy import Fault, Proxy
+from tests.support.kafka.topics import PARTITIONS, create_topic, read_topic
 from tests.support.kafka_server import KafkaServer
-from tests.support.proxy import Fault, Proxy
 from tests.support.whole_path import COMMAND, environment
 
 START_MS = 1_730_383_200_000
@@ -76,12 +76,6 @@ def either(servers: str, settings: Settings) -> Settings:
     """Settings for both in turn; the topic exists."""
     asyncio.run(create_topic(servers, settings.kafka_topic))
     return settings.model_copy(update={"kafka_bootstrap_servers": servers})
-
-
-@pytest.fixture
-async def topic(settings: Settings) -> Settings:
-    await create_topic(settings.require_broker(), settings.kafka_topic)
-    return settings
 
 
 def views_file(folder: Path, count: int, *, shuffled: int | None = None) -> Path:

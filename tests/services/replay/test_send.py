@@ -18,8 +18,8 @@ from movie_stream.replay.send import ReplayProgress, ReplayResult, replay
 from movie_stream.replay.source import ViewsSource
 from movie_stream.replay.synthetic.generate import generate_rows
 from movie_stream.settings import Settings
-from tests.services.kafka.test_topic_writer import PARTITIONS, create_topic, read_topic
-from tests.support.generated_csv import csv_text
+from tests.support.input.generated_csv import csv_text
+from tests.support.kafka.topics import PARTITIONS, read_topic
 
 START_MS = 1730383200000
 YEAR_MS = 367 * 86_400_000
@@ -33,13 +33,6 @@ def csv_file(folder: Path, *rows: str) -> Path:
     path = folder / "views.csv"
     path.write_text("\n".join([HEADER_LINE, *rows]))
     return path
-
-
-@pytest.fixture
-async def topic(settings: Settings) -> Settings:
-    """Settings whose topic exists."""
-    await create_topic(settings.require_broker(), settings.kafka_topic)
-    return settings
 
 
 async def sent_to(settings: Settings) -> list[list[tuple[str, int]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 from unittest.mock import AsyncMock, MagicMock
@@ -24,7 +24,6 @@ from movie_stream.mongo.client import Database, opened
 from movie_stream.mongo.failures import MongoAway, MongoFailed
 from movie_stream.mongo.partials import PARTIALS, PartialsStore
 from movie_stream.mongo.report import Parked, WriteReport
-from movie_stream.mongo.schema import ensure
 from movie_stream.runs import claims, set_back
 from movie_stream.runs.set_back import CheckpointsLost, DatabaseSetBack, TopicsSetBack, insist_on_one_time
 from movie_stream.settings import Settings
@@ -33,13 +32,6 @@ from movie_stream.tables.checkpoint import CheckpointId, Cursor, encode
 POSITION, END = 5, 7
 """Of the only checkpoint of partition 1, and where that partition of the partials ends."""
 NOWHERE = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100"
-
-
-@pytest.fixture
-async def db(settings: Settings) -> AsyncIterator[Database]:
-    async with opened(settings) as db:
-        await ensure(db)
-        yield db
 
 
 async def counted(settings: Settings, db: Database, *, marked: bool = True) -> tuple[Topology, runs.Run]:

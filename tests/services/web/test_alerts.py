@@ -17,7 +17,7 @@ from movie_stream.events.moment import timestamp_ms_of
 from movie_stream.mongo.client import opened
 from movie_stream.mongo.schema import ensure
 from movie_stream.settings import Settings
-from tests.support.web_asking import asking, got, moment
+from tests.support.web.asking import asking, got, moment
 
 START = datetime(2024, 10, 31, tzinfo=UTC)
 

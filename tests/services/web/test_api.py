@@ -22,8 +22,8 @@ from movie_stream.mongo.query import Query
 from movie_stream.mongo.workers import WORKERS
 from movie_stream.settings import Settings
 from tests.support.reference import HOUR_MS, MINUTE_MS
-from tests.support.web_asking import API, HOST, VIEWS, asking, got, moment, timestamp_ms
-from tests.support.web_fixture import GENRES, MIDNIGHT_MS
+from tests.support.web.asking import API, HOST, VIEWS, asking, got, moment, timestamp_ms
+from tests.support.web.serving import GENRES, MIDNIGHT_MS
 from tests.support.whole_path import PATIENCE_S
 
 NAMES = [result.collection for result in RESULTS]

@@ -18,8 +18,8 @@ import pytest
 from pydantic import SecretStr
 
 from movie_stream.settings import Settings
-from tests.support.mongo_server import MongoServer
-from tests.support.web_fixture import Serving, documents_of, events, fill, serving
+from tests.support.mongo.mongo_server import MongoServer
+from tests.support.web.serving import Serving, documents_of, events, fill, serving
 from tests.support.whole_path import PATIENCE_S, database
 
 VIEWS = events(40)

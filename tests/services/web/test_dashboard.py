@@ -18,8 +18,8 @@ from movie_stream.mongo.client import opened
 from movie_stream.mongo.workers import WORKERS
 from movie_stream.settings import Settings
 from tests.support.reference import DAY_MS, HOUR_MS, MINUTE_MS
-from tests.support.web_asking import VIEWS, asking, got, moment, timestamp_ms
-from tests.support.web_fixture import GENRES, MIDNIGHT_MS, fill, write
+from tests.support.web.asking import VIEWS, asking, got, moment, timestamp_ms
+from tests.support.web.serving import GENRES, MIDNIGHT_MS, fill, write
 from tests.support.whole_path import PATIENCE_S
 
 NAMES = [result.collection for result in RESULTS]

@@ -13,8 +13,8 @@ from movie_stream.web.figures import Total
 from movie_stream.web.rollup import Rollup
 from tests.services.web.test_dashboard import Counting, average
 from tests.support.reference import DAY_MS, HOUR_MS
-from tests.support.web_asking import got, moment, timestamp_ms
-from tests.support.web_fixture import MIDNIGHT_MS
+from tests.support.web.asking import got, moment, timestamp_ms
+from tests.support.web.serving import MIDNIGHT_MS
 
 
 async def test_days_have_no_extremes_also_where_hours_are_at_their_edges(

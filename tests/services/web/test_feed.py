@@ -16,9 +16,9 @@ from movie_stream.web import feed as module
 from movie_stream.web import sources
 from movie_stream.web.feed import TooManyReaders
 from movie_stream.web.sources import Polling
-from tests.support.feed_readers import all_told, at, heartbeat, named, of, running, told, until
-from tests.support.mongo_server import MongoServer
-from tests.support.web_fixture import documents_of, events, fill, write
+from tests.support.mongo.mongo_server import MongoServer
+from tests.support.web.feed_readers import all_told, at, heartbeat, named, of, running, told, until
+from tests.support.web.serving import documents_of, events, fill, write
 from tests.support.whole_path import PATIENCE_S
 
 VIEWS = events(40)

@@ -17,7 +17,7 @@ from movie_stream.web.dashboard import Dashboard
 from movie_stream.web.health import HealthCheck
 from movie_stream.web.pulse import Pulse
 from movie_stream.web.rollup import Rollup
-from tests.support.web_asking import asking, got
+from tests.support.web.asking import asking, got
 
 
 async def test_health_of_what_is_there(api: httpx.AsyncClient, filled: Settings) -> None:

@@ -17,7 +17,7 @@ from movie_stream.settings import Settings
 from tests.support import reference
 from tests.support.reference import HOUR_MS, Record
 from tests.support.stored import store
-from tests.support.web_asking import asking, got, moment
+from tests.support.web.asking import asking, got, moment
 
 NOON_MS: Final = 1_730_376_000_000  # 2024-10-31T12:00:00Z
 HOURS: Final = (40, 10, 0, 30, 5)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import uuid
 from collections.abc import Iterator
 from typing import Any, Final
@@ -26,7 +25,8 @@ from schemathesis.specs.openapi.checks import (
 
 from movie_stream.embedded.services import EmbeddedServices
 from movie_stream.settings import Settings
-from tests.support.web_fixture import Serving, events, fill, serving
+from tests.support.examples import examples
+from tests.support.web.serving import Serving, events, fill, serving
 
 TOKEN: Final = "a-token-of-our-own"
 LOGIN: Final = {"Authorization": f"Bearer {TOKEN}"}
@@ -42,7 +42,7 @@ CHECKS: Final = [
 ]
 """Not that every request that the schema allows is answered with 200: parameters may contradict each other."""
 FEW: Final = 4
-MANY: Final = 100 * int(os.environ.get("EXAMPLES", "1"))
+MANY: Final = examples(100)
 MODES: Final = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 
 
@@ -66,10 +66,10 @@ def operations(server: Serving) -> list[Any]:
     return [operation for operation in found if operation.path != ENDLESS]
 
 
-def tried(operations: list[Any], examples: int) -> None:
+def tried(operations: list[Any], requests: int) -> None:
     """So many made-up requests of each operation, half of them against its schema."""
 
-    @hypothesis.settings(max_examples=examples, database=None, suppress_health_check=list(hypothesis.HealthCheck))
+    @hypothesis.settings(max_examples=requests, database=None, suppress_health_check=list(hypothesis.HealthCheck))
     @hypothesis.given(st.data())
     def each(data: st.DataObject) -> None:
         for mode in MODES:

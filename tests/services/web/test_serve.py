@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from movie_stream.settings import Settings
-from tests.support.mongo_server import MongoServer
-from tests.support.web_clients import ask, asked_until, connected
-from tests.support.web_fixture import Serving, events, fill, serving
+from tests.support.mongo.mongo_server import MongoServer
+from tests.support.web.clients import ask, asked_until, connected
+from tests.support.web.serving import Serving, events, fill, serving
 from tests.support.whole_path import PATIENCE_S, command
 
 TOKEN: Final = "a-token-of-our-own"

@@ -12,8 +12,8 @@ import pytest
 
 from movie_stream.settings import Settings
 from movie_stream.web import listening
-from tests.support.web_clients import ask, asked_until, connected, raw, received
-from tests.support.web_fixture import serving
+from tests.support.web.clients import ask, asked_until, connected, raw, received
+from tests.support.web.serving import serving
 
 
 def trickling(peer: socket.socket, size: int) -> bytes:

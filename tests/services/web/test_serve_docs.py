@@ -14,7 +14,7 @@ import pytest
 from movie_stream.settings import Settings
 from movie_stream.web.resources import all_resources
 from tests.services.test_docs import ROOT
-from tests.support.web_fixture import Serving, serving
+from tests.support.web.serving import Serving, serving
 from tests.support.whole_path import PATIENCE_S, succeed
 
 PAGE = ROOT / "docs" / "reference" / "rest.md"

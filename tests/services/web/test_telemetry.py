@@ -11,9 +11,9 @@ from pydantic import SecretStr
 from movie_stream.embedded.launch import free_port
 from movie_stream.settings import Settings
 from tests.services.metrics.test_scrape import page, values
-from tests.support.mongo_server import MongoServer
-from tests.support.web_clients import ask
-from tests.support.web_fixture import serving
+from tests.support.mongo.mongo_server import MongoServer
+from tests.support.web.clients import ask
+from tests.support.web.serving import serving
 from tests.support.whole_path import PATIENCE_S, command
 
 

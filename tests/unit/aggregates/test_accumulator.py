@@ -263,7 +263,7 @@ events = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(st.lists(events, max_size=40), st.lists(st.integers(1, 5), min_size=1, max_size=12), st.booleans(), st.data())
 def test_forgetting_changes_no_document(
     some: list[dict[str, Any]], sizes: list[int], in_order: bool, data: st.DataObject

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from movie_stream.aggregates import local_time
 from movie_stream.aggregates.local_time import LocalHours
 from movie_stream.events.contract import MAX_TIMESTAMP_MS
+from tests.support.examples import examples
 
 ZONES = ["UTC", "Etc/UTC", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "Africa/Monrovia"]
 ZONES += ["Pacific/Apia", "Pacific/Kiritimati", "Europe/Dublin", "Africa/Casablanca", "America/Caracas"]
@@ -43,7 +44,7 @@ times = (
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.sampled_from(ZONES), st.lists(times, max_size=30), st.lists(times, max_size=5))
 def test_hours_are_those_of_zoneinfo(zone: str, first: list[int], second: list[int]) -> None:
     hours = LocalHours(zone)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from movie_stream.aggregates.sessions import Intervals, Sessions
+from tests.support.examples import examples
 
 GAP = 5
 Interval = tuple[int, int, int]
@@ -66,7 +67,7 @@ class SessionsMachine(RuleBasedStateMachine):
 
 
 TestSessions = SessionsMachine.TestCase
-TestSessions.settings = settings(max_examples=50, stateful_step_count=20)
+TestSessions.settings = settings(max_examples=examples(50), stateful_step_count=20)
 
 
 def test_places_are_used_again() -> None:

@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from movie_stream.aggregates.user_days import UserDays
 from movie_stream.columnar.columns import Ints
+from tests.support.examples import examples
 
 Pair = tuple[int, int]
 pairs = st.lists(st.tuples(st.integers(0, 4) | st.integers(0, 80_000), st.integers(0, 9)), max_size=20)
@@ -65,4 +66,4 @@ class UserDaysMachine(RuleBasedStateMachine):
 
 
 TestUserDays = UserDaysMachine.TestCase
-TestUserDays.settings = settings(max_examples=80, stateful_step_count=12)
+TestUserDays.settings = settings(max_examples=examples(80), stateful_step_count=12)

@@ -13,7 +13,7 @@ from movie_stream.aggregates import vocabulary
 from movie_stream.aggregates.vocabulary import Names, Spellings, Vocabulary, usable_texts
 from movie_stream.columnar.spans import Spans
 from movie_stream.events.event import spelled
-from tests.support.odd_records import STRINGS
+from tests.support.input.odd_records import STRINGS
 
 LONGEST = 12
 text = st.sampled_from(STRINGS) | st.binary(max_size=16) | st.text(max_size=16).map(lambda text: text.encode())

@@ -25,8 +25,9 @@ from movie_stream.alerts.rules import (
     Rule,
 )
 from movie_stream.alerts.series import Series
-from tests.support import alerts_reference as reference
-from tests.support.alerts_reference import Figures
+from tests.support.alerts import reference
+from tests.support.alerts.reference import Figures
+from tests.support.examples import examples
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -85,7 +86,7 @@ def views(draw: st.DrawFn) -> Figures:
     return figures
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(views(), CONDITIONS, st.sampled_from([EACH, "a"]), st.integers(1, 3), st.lists(st.integers(0, 5 * 168)))
 @example({"a": {START_MS: {"views": 1.0}, START_MS + 4 * WEEK_MS: {"views": 1.0}}}, Beyond("below", 1.0), "a", 2, [300])
 def test_alerts_are_those_of_the_reference_in_whatever_pieces(
@@ -99,7 +100,7 @@ def test_alerts_are_those_of_the_reference_in_whatever_pieces(
     assert shown(found) == reference.alerts(of, figures, first, until)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(views(), views(), CONDITIONS, st.integers(1, 3), st.integers(0, 5 * 168), st.sampled_from([EACH, "b"]))
 def test_what_is_found_anew_from_a_time_on_is_what_all_of_it_gives(
     old: Figures, new: Figures, condition: Condition, in_a_row: int, cut: int, subject: str

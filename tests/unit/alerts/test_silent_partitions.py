@@ -12,7 +12,8 @@ from movie_stream.alerts.expectations import LIGHTS, Document, Expectations, Lim
 from movie_stream.alerts.quality import light_by, silence_of
 from movie_stream.alerts.rules import EACH, Condition, LightAtLeast, Quality, Rule
 from movie_stream.alerts.series import Series
-from tests.support import alerts_reference as reference
+from tests.support.alerts import reference
+from tests.support.examples import examples
 
 HOUR_MS = 3_600_000
 START_MS = 1_730_332_800_000
@@ -85,7 +86,7 @@ def shown(streaks: list[Streak]) -> list[Any]:
 A_RECORD: dict[str, Any] = {"records": 4.0, "views": 4.0, "bad": 0.0, "avg_delay_s": None}
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(partitions(), CONDITIONS, st.integers(1, 3), st.lists(st.integers(0, HOURS + 3), max_size=3))
 @example({"0": {START_MS: A_RECORD}}, LightAtLeast("red"), 1, [])
 @example({"0": {START_MS: A_RECORD, START_MS + 5 * HOUR_MS: A_RECORD}}, Quality("records", "below", 1.0), 2, [3])

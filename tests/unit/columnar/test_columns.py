@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from movie_stream.columnar.allocator import PAGES_FROM_BYTES
 from movie_stream.columnar.columns import Column, Ints, PairIndex, first_of_each, segmented_maximum
+from tests.support.examples import examples
 
 Pair = tuple[int, int]
 extremes = st.sampled_from([0, 1, -1, 2**63 - 1, -(2**63), 86_400_000, 1 << 32])
@@ -61,7 +62,7 @@ class PairIndexMachine(RuleBasedStateMachine):
 
 
 TestPairIndex = PairIndexMachine.TestCase
-TestPairIndex.settings = settings(max_examples=60, stateful_step_count=12)
+TestPairIndex.settings = settings(max_examples=examples(60), stateful_step_count=12)
 
 
 def test_halves_as_far_apart_as_can_be_are_told_apart() -> None:
@@ -81,7 +82,7 @@ def test_pairs_that_all_want_one_place_are_told_apart() -> None:
     assert index.find(*halves(some[::-1])).tolist() == list(range(63))[::-1]
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(
     st.lists(
         st.tuples(st.integers(0, 3), st.integers(-3, 3) | st.integers(-(2**63) + 1, 2**63 - 1) | st.integers(0, 2**61)),
@@ -137,7 +138,7 @@ def test_objects_and_numbers_travel(objects: list[object]) -> None:
         assert loaded.export(every[:0]) in ([], b"")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 3 * PAGES_FROM_BYTES // 8), st.booleans()), max_size=6),
     st.sampled_from([(), (3,)]),

@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from movie_stream.columnar.decimals import MISSING, decimals, whole_numbers
 from movie_stream.columnar.spans import Spans
-from tests.support.odd_records import NUMBERS, TIMESTAMPS
+from tests.support.input.odd_records import NUMBERS, TIMESTAMPS
 from tests.unit.columnar.test_spans import elsewhere
 
 odd = st.sampled_from([*NUMBERS, *TIMESTAMPS])

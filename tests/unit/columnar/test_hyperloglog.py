@@ -23,6 +23,7 @@ from movie_stream.columnar.hyperloglog import (
     unpack_hashes,
     unpack_registers,
 )
+from tests.support.examples import examples
 
 LG_KS = (12, 14)
 
@@ -47,7 +48,7 @@ def sketch_of(hashes: Hashes, lg_k: int, sizes: Sequence[int] = ()) -> bytes:
     return sketch
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.integers(0, 700), st.lists(st.integers(0, 400), max_size=4), st.randoms(use_true_random=False))
 def test_order_repetition_and_pieces_do_not_show(count: int, sizes: list[int], rng: random.Random) -> None:
     hashes = members(count)
@@ -59,7 +60,7 @@ def test_order_repetition_and_pieces_do_not_show(count: int, sizes: list[int], r
         assert count_distinct([sketch], 12) == count
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     st.lists(st.tuples(st.integers(0, 600), st.integers(0, 600)), min_size=1, max_size=4),
     st.sampled_from(LG_KS),
@@ -137,7 +138,7 @@ def _registers(base: int, spread: int, far: int, seed: int) -> NDArray[np.uint8]
     return held
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(registers)
 def test_registers_come_back(held: NDArray[np.uint8]) -> None:
     [packed] = pack_registers(held[None])
@@ -173,7 +174,7 @@ def test_hashes_come_back_sorted(hashes: list[int]) -> None:
 Step = tuple[str, int, int]
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(
     st.lists(
         st.tuples(st.sampled_from(["add", "keep", "move"]), st.integers(0, 3), st.sampled_from([1, 5, 150, 301])),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from movie_stream.columnar.packed_names import PackedNames
 from movie_stream.columnar.spans import Spans
+from tests.support.examples import examples
 
 anything = st.text(st.characters(codec="utf-8"), max_size=20)
 alike = st.sampled_from(
@@ -50,7 +51,7 @@ def test_equal_hashes_are_no_equal_names(monkeypatch: pytest.MonkeyPatch, same: 
     check([["b", "a", ""], lengths * 2, numbers, ["", "b"]], hashes_differ=False)
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(st.lists(names, max_size=4), st.integers(1, 5))
 def test_equal_tags_of_different_hashes(rounds: list[list[str]], few: int) -> None:
     def hashes(spans: Spans) -> NDArray[np.uint64]:
@@ -62,7 +63,7 @@ def test_equal_tags_of_different_hashes(rounds: list[list[str]], few: int) -> No
         check(rounds)
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(st.lists(names, max_size=4), st.integers(1, 5))
 def test_few_hashes_and_every_length(rounds: list[list[str]], few: int) -> None:
     with pytest.MonkeyPatch.context() as patch:

@@ -26,6 +26,7 @@ from movie_stream.events.event import (
 )
 from movie_stream.events.reasons import kind_of
 from tests.support import reference
+from tests.support.examples import examples
 from tests.support.reference import A_VIEW
 
 TOLERANCE_MS = 3_600_000
@@ -490,7 +491,7 @@ def one_by_one(values: Sequence[bytes | None], sizes: Sequence[int]) -> Outcome:
     return views, refusals
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(chunks(), st.lists(st.integers(0, 4), max_size=6))
 def test_a_chunk_is_its_records(values: list[bytes | None], sizes: list[int]) -> None:
     alone = one_by_one(values, [1] * len(values))
@@ -500,7 +501,7 @@ def test_a_chunk_is_its_records(values: list[bytes | None], sizes: list[int]) ->
     assert sorted([row[0] for row in views] + [index for index, _ in refusals]) == list(range(len(values)))
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @example(written(r'"x":"\ud800"'))
 @example(written('"x":1e999'))
 @example(b"\xef\xbb\xbf" + GOOD)

@@ -25,6 +25,7 @@ from movie_stream.export.columns import Column, ValueOdd
 from movie_stream.export.excel_file import SheetFull
 from movie_stream.export.target import FORMATS, form_named
 from movie_stream.export.writers import writer_to
+from tests.support.examples import examples
 
 COLUMNS = (
     Column("_id", "text"),
@@ -120,7 +121,7 @@ READERS: dict[str, Callable[[bytes], list[Row]]] = {
 
 @pytest.mark.parametrize("ending", READERS)
 @given(pages=st.lists(ROWS, max_size=3))
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 def test_every_value_comes_back(ending: str, pages: list[list[Row]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = written(Path(folder), ending, *pages).read_bytes()
@@ -135,7 +136,7 @@ def cells(path: Path) -> list[tuple[Any, ...]]:
 
 
 @given(rows=ROWS)
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 def test_excel_has_numbers_dates_and_texts_that_stay_texts(rows: list[Row]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         header, *found = cells(written(Path(folder), "xlsx", rows))

@@ -19,7 +19,7 @@ from movie_stream.replay.records.csv_parts import Parts, QuickRecords
 from movie_stream.replay.records.csv_records import PlainRecords, ViewChunk
 from movie_stream.replay.records.csv_views import ViewsFile
 from movie_stream.replay.synthetic.generate import COLUMNS, generate_rows
-from tests.support.generated_csv import csv_text
+from tests.support.input.generated_csv import csv_text
 
 HOUR_MS = 3_600_000
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from movie_stream.replay.records.csv_views import ViewsFile
 from movie_stream.replay.synthetic.catalogue import Catalogue, catalogue, cumulative
 from movie_stream.replay.synthetic.generate import COLUMNS, END, SPAN, generate_rows
-from tests.support.generated_csv import csv_text
+from tests.support.input.generated_csv import csv_text
 
 DAY_MS = 86_400_000
 

@@ -21,6 +21,7 @@ from movie_stream.events.chunk import chunk_of
 from movie_stream.tables import table as tables
 from movie_stream.tables.checkpoint import BrokenChangelog, Chain, CheckpointId, Cursor, EntryRecord, encode
 from movie_stream.tables.table import Frozen, Overtaken, Table
+from tests.support.examples import examples
 from tests.support.memory_log import Driven, MemoryLog, at_once, one_turn, run
 from tests.support.reference import views
 
@@ -256,7 +257,7 @@ class TableMachine(RuleBasedStateMachine):
 
 
 TestTables = TableMachine.TestCase
-TestTables.settings = settings(max_examples=150, stateful_step_count=40)
+TestTables.settings = settings(max_examples=examples(150), stateful_step_count=40)
 
 
 # ---- single points -------------------------------------------------------------------------------------------------

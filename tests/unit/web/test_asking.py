@@ -184,7 +184,6 @@ async def test_what_was_answered_is_dropped_without_anybody_asking_again(asker: 
     for key in range(20):
         await asker.once(key, ask)
     await gone(asker)
-    assert asker._rows == 0
     assert await asker.once(0, ask) == [7]
     await asker.end()
 
@@ -193,25 +192,30 @@ async def test_answers_are_bounded_by_their_rows(asker: Asker, monkeypatch: pyte
     monkeypatch.setattr(asking, "_AGAIN_WITHIN_S", PATIENCE_S)
     monkeypatch.setattr(asking, "_MOST_ROWS", 100)
     monkeypatch.setattr(asking, "_MOST_ANSWERS", 30)
-    asked: list[int] = []
 
-    async def page(documents: int, entries: int) -> Page:
-        asked.append(documents)
-        return Page([{"_id": f"{n}", "films": [{}] * entries} for n in range(documents)], None)
+    async def is_asked(key: object, documents: int, entries: int = 0) -> bool:
+        """Whether this answer is asked for, or was kept."""
+        asked = False
 
-    for key in range(9):
-        await asker.once(key, lambda: page(2, 9))
-        assert asker._rows == sum(answer.rows for answer in asker._answers.values()) == min(key + 1, 5) * 20
-    assert list(asker._answers) == [4, 5, 6, 7, 8], "the oldest go first"
-    await asker.once(8, lambda: page(2, 9))
-    assert len(asked) == 9
-    await asker.once("large", lambda: page(11, 9))
-    assert "large" not in asker._answers
-    for key in range(100):
-        await asker.once(key, lambda: page(0, 0))
-    assert len(asker._answers) == 30
+        async def page() -> Page:
+            nonlocal asked
+            asked = True
+            return Page([{"_id": f"{n}", "films": [{}] * entries} for n in range(documents)], None)
+
+        await asker.once(key, page)
+        return asked
+
+    assert all([await is_asked(key, 2, 9) for key in range(9)])  # of 20 rows each
+    assert not any([await is_asked(key, 2, 9) for key in range(4, 9)])
+    assert await is_asked(3, 2, 9), "the oldest go first"
+    assert not await is_asked(8, 2, 9)
+    assert all([await is_asked("large", 11, 9) for _ in range(2)]), "what is larger than all room is not kept"
     asker.forget()
-    assert (asker._rows, len(asker._answers)) == (0, 0)
+    assert all([await is_asked(key, 0) for key in range(100)])
+    assert not any([await is_asked(key, 0) for key in range(70, 100)])
+    assert await is_asked(69, 0)
+    asker.forget()
+    assert await is_asked(99, 0)
 
 
 async def test_what_is_not_to_be_kept_is_shared_only_while_it_is_asked(
@@ -226,7 +230,6 @@ async def test_what_is_not_to_be_kept_is_shared_only_while_it_is_asked(
 
     both = await asyncio.gather(*(asker.once("page", ask, keep=False) for _ in range(2)))
     assert both == [0, 0]
-    assert not asker._answers
     assert await asker.once("page", ask, keep=False) == 1
 
 

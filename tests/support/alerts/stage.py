@@ -18,7 +18,7 @@ from movie_stream.alerts.rules import EACH, Climbing, Rule
 from movie_stream.columnar.murmur2 import partitions_of
 from movie_stream.events.moment import timestamp_ms_of
 from movie_stream.settings import Settings
-from tests.support import alerts_reference as reference
+from tests.support.alerts import reference
 
 HOUR_MS = 3_600_000
 START_MS = 1_730_332_800_000

@@ -15,7 +15,7 @@ from movie_stream.mongo.client import Database
 from movie_stream.settings import Settings
 from movie_stream.web.coalesced import Event
 from movie_stream.web.feed import Feed, Reader
-from tests.support.mongo_server import MongoServer
+from tests.support.mongo.mongo_server import MongoServer
 from tests.support.whole_path import PATIENCE_S
 
 

@@ -11,7 +11,7 @@ import httpx
 
 from movie_stream.settings import Settings
 from movie_stream.web.server import application
-from tests.support.web_fixture import events
+from tests.support.web.serving import events
 
 VIEWS = events()
 HOST = "http://localhost"

@@ -13,7 +13,7 @@ from movie_stream.odata.model import EntitySet
 from movie_stream.odata.payload import time_text
 from movie_stream.settings import Settings
 from movie_stream.web.server import application
-from tests.support.web_asking import HOST
+from tests.support.web.asking import HOST
 
 SERVICE = f"{HOST}/odata/"
 

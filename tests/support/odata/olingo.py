@@ -10,7 +10,7 @@ import unittest
 from pathlib import Path
 from typing import Final
 
-FOLDER: Final = Path(__file__).parents[1] / "data" / "olingo"
+FOLDER: Final = Path(__file__).parents[2] / "data" / "olingo"
 VERSION: Final = "5.0.0"
 _FETCHED_WITHIN_S: Final = 300
 _COMPILED_WITHIN_S: Final = 120

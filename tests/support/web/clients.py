@@ -7,7 +7,7 @@ import time
 
 import httpx
 
-from tests.support.web_fixture import Serving
+from tests.support.web.serving import Serving
 from tests.support.whole_path import PATIENCE_S
 
 

@@ -1,0 +1,5 @@
+"""MongoDB beyond the one that all tests share.
+
+- mongo_server.py: a mongod of a test's own, which may be killed, stopped and told to fail
+- mongos.py: what answers like the mongos of a sharded cluster
+"""
