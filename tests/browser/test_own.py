@@ -15,7 +15,7 @@ from movie_stream.settings import Settings
 from tests.browser.conftest import Dashboard, apart
 from tests.browser.test_access import AXE
 from tests.support.own_result import package_with, result_of
-from tests.support.web_fixture import MIDNIGHT_MS, Serving, serving, write
+from tests.support.web.serving import MIDNIGHT_MS, Serving, serving, write
 
 pytestmark = pytest.mark.browser
 BY_GENRE: Final = """Result(
