@@ -162,7 +162,7 @@ class Accumulator:
                 originals[offset] = original_of(header, self._topic, self.partition, before=offset)
             except BadReplayHeader as error:
                 malformed[offset] = str(error)
-        for part in _split(chunk, originals):
+        for part in _parts(chunk, originals):
             copies = {offset: originals[offset] for offset in part.replays if offset in originals}
             redundant = {offset for offset, original in copies.items() if not self._refused.is_open(original, offset)}
             others: list[DeadLetter] = []
@@ -370,7 +370,7 @@ class Accumulator:
             compact(names, (*self._view_groups, self._quality))
 
 
-def _split(chunk: Chunk, originals: Mapping[int, int]) -> Iterator[Chunk]:
+def _parts(chunk: Chunk, originals: Mapping[int, int]) -> Iterator[Chunk]:
     """Splits a chunk before every copy whose original, or another copy of it, is in the same part."""
     start, within = chunk.start, set[int]()
     for offset, original in originals.items():
