@@ -425,7 +425,7 @@ class OfUsers:
         return Column(np.int64)
 
     def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
-        raise TypeError(f"{self.name} is not computed from single views; users.py maintains it")
+        raise TypeError(f"{self.name} is not computed from single views; users.py keeps it")
 
     def merge(self, values: Sequence[Any]) -> int:
         return sum(map(int, values))
@@ -446,7 +446,7 @@ class TopUsersOf:
         return Column(object, fill=None)
 
     def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
-        raise TypeError("the most active users are not computed from single views; users.py maintains them")
+        raise TypeError("the most active users are not computed from single views; users.py keeps them")
 
     def merge(self, values: Sequence[Any]) -> list[tuple[int, int, str]]:
         users = [tuple(user) for value in values for user in value]

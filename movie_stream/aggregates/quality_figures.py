@@ -36,7 +36,7 @@ class _OfRecords:
     __slots__ = ()
 
     def update(self, column: Any, rows: Ints, grouped: GroupedBatch) -> None:
-        raise TypeError(f"{self} is not computed from views by their own time; quality.py maintains it")
+        raise TypeError(f"{self} is not computed from views by their own time; quality.py keeps it")
 
 
 @dataclass(frozen=True, slots=True)
