@@ -34,7 +34,7 @@ LONGEST_PAUSE_S: Final = 3_600.0
 AWAY_AT_MOST_S: Final = 60.0
 """The longest pause before an unavailable receiver is tried with another message."""
 _TRIES_AT_THE_END: Final = 3
-"""The most failures in a row of one receiver in a run that ends by itself."""
+"""The most failures in a row of one receiver before `deliver_what_is_new` stops trying it."""
 _LEASE_BEYOND_S: Final = 30.0
 """The time by which the lease of a message exceeds the send timeout."""
 _RETRY_AT_MOST_S: Final = 30.0

@@ -55,7 +55,7 @@ class Collector:
             return
         values.set(BUILD, 1, __version__)
         declared = told_by(self._process)
-        assert values.of.keys() <= set(declared), "only what is declared is told"
+        assert values.of.keys() <= set(declared), "only declared metrics are exported"
         for metric in declared:
             yield _family(metric, values)
 

@@ -15,7 +15,7 @@ from movie_stream.mongo.read import LIMIT_MS, Page, QueryTooSlow
 
 ALERTS: Final = "alerts"
 ALERTING: Final = "_alerting"
-"""How far results are complete, windows to evaluate again, the evaluator's lease, and the progress of each rule."""
+"""The completeness of results, windows to evaluate again, the evaluator's lease, and the progress of each rule."""
 DELIVERIES: Final = "_deliveries"
 """The outbox of messages to receivers; messages are kept for a week after delivery."""
 DELIVERED_FOR_S: Final = 7 * 86_400
