@@ -1,9 +1,9 @@
-"""The pure core: what is computed, without Kafka, MongoDB or asyncio.
+"""The pure core: the aggregation, without Kafka, MongoDB or asyncio.
 
-Start with results.py, the list of what is computed; then fields.py, what a field can be, and aggregators.py, what it
-is made of; shape.py, what its documents look like. window.py and local_time.py (time), vocabulary.py, reader.py and
-batch.py (records become a batch of views), groups.py (where the figures are held), users.py, user_days.py and
-sessions.py (what is known of users), refused.py (records that did not count), quality.py and quality_figures.py (what
-the records of an hour are worth); accumulator.py, one source partition's whole state; arrivals.py, when its views came;
-partial.py, what it says to merger.py, which makes the documents.
+Start with results.py, the list of results; then fields.py (the kinds of fields), aggregators.py (the columns that they
+are computed from) and shape.py (the layout of the documents). window.py and local_time.py handle time; vocabulary.py,
+reader.py and batch.py decode records into a batch of views; groups.py holds the figures; users.py, user_days.py and
+sessions.py hold the state of users; refused.py tracks the records that did not count; quality.py and quality_figures.py
+measure the data quality of each hour. accumulator.py is the state of one source partition, and arrivals.py samples when
+its views arrived. partial.py defines the messages that it sends to merger.py, which makes the documents.
 """

@@ -1,4 +1,4 @@
-"""One source partition's whole state: a pure function of a prefix of its log, applied chunk by chunk."""
+"""The state of one source partition: a pure function of a prefix of its log, applied chunk by chunk."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from movie_stream.columnar.murmur2 import partitions_of_spans
 from movie_stream.events.chunk import Chunk
 from movie_stream.events.moment import datetime_of
 
-_BEFORE_ALL: Final = -(2**62)
-_EVER: Final = 2**62
-_ASKED_AT_ONCE: Final = 1 << 16
-"""Users of whom is asked where they belong, so that what is made of their names stays small."""
+_MIN_WATERMARK_MS: Final = -(2**62)
+_UNBOUNDED_MS: Final = 2**62
+_HASHED_AT_ONCE: Final = 1 << 16
+"""Users whose partition is computed in one call; it bounds the temporary copies of their names."""
 
 Time = TypeVar("Time", int, Ints)
 Entry = Block | UsersBlock | UserDaysBlock | RefusedBlock | QualityBlock
@@ -55,7 +55,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """What is said of a record that does not count, and of every copy of one."""
+    """A record that does not count, or a copy of such a record, and the reason."""
 
     partition: int
     offset: int
@@ -63,10 +63,10 @@ class DeadLetter:
     key: bytes | None
     value: bytes | None
     kind: str
-    """bad or late; of a copy also counted, or again: its original, or another copy of that, counts already."""
+    """bad or late; for a copy also counted, or again: its original, or another copy of it, counts already."""
     reason: str
     original: int | None = None
-    """The offset of the original, where the record is a copy."""
+    """The offset of the original, if the record is a copy."""
 
     @property
     def refused(self) -> bool:
@@ -75,7 +75,7 @@ class DeadLetter:
 
 
 class OutOfStep(RuntimeError):
-    """A chunk does not go on where the state stands; applying it would lose records."""
+    """A chunk starts behind the next offset to apply; applying it would lose records."""
 
 
 class Accumulator:
@@ -94,9 +94,9 @@ class Accumulator:
         topic: str = "",
         block_bytes: int | None = None,
     ) -> None:
-        """`topic` is the identity of the source topic, by which copies of refused records name their originals.
+        """`topic` is the identity of the source topic, to which the headers of copies refer.
 
-        Blocks on their way out have up to `block_bytes` (None: BLOCK_BYTES).
+        Encoded blocks have up to `block_bytes` (None: BLOCK_BYTES).
         """
         self._block_bytes = block_bytes
         self.partition, self._partitions, self._rules, self._run = partition, partitions, rules, run
@@ -106,12 +106,12 @@ class Accumulator:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets everything."""
+        """Drops the whole state."""
         self.position = 0
         self.watermark_ms: int | None = None
         self.misplaced = 0
-        """Views whose user belongs into another partition, since the start of this process."""
-        self._elsewhere, self._some_elsewhere = Column(np.bool_), False
+        """Views whose user belongs to another partition, since the start of this process."""
+        self._is_misplaced, self._any_misplaced = Column(np.bool_), False
         self.vocabulary = Vocabulary()
         self.users = Users(self._results, self._rules.session_gap_ms)
         self._reader = Reader(
@@ -122,26 +122,26 @@ class Accumulator:
         self._arrivals = Arrivals()
         self._quality = Quality(self._results, self.partition, self.vocabulary)
         names = {"genre": self.vocabulary.slugs, "movie_id": self.vocabulary.movies, "user_id": self.users.names}
-        self._of_views = [
+        self._view_groups = [
             Groups(result, names.get(result.grouped_by or ""), self.vocabulary, live=True)
             for result in self._results
             if not (result.of_users or result.of_records)
         ]
         self._by_column: defaultdict[str, list[Groups]] = defaultdict(list)
-        for groups in self._of_views:  # those by none are summed up from those by genre, of which there are few
+        for groups in self._view_groups:  # ungrouped results are summed over the genres, which are few
             self._by_column[groups.result.grouped_by or "genre"].append(groups)
-        kept = (*self._of_views, *self.users.figures, *self._quality.figures)
+        kept = (*self._view_groups, *self.users.figures, *self._quality.figures)
         self._groups = {groups.result.collection: groups for groups in kept}
 
     @property
     def threshold_ms(self) -> int:
-        """No valid view will ever be older than this."""
+        """The lower bound of the timestamps of all later valid views, in Unix milliseconds."""
         return 0 if self.watermark_ms is None else self._rules.oldest_in_time(self.watermark_ms)
 
     def apply(self, chunk: Chunk) -> list[DeadLetter]:
         """Applies the records from `position` on.
 
-        Returns those that do not count, and what became of copies of such. Raises OutOfStep.
+        Returns dead letters for those that do not count and for copies of such records. Raises OutOfStep.
         """
         if chunk.end <= self.position:
             return []
@@ -154,33 +154,33 @@ class Accumulator:
         return letters
 
     def _apply_with_copies(self, chunk: Chunk) -> list[DeadLetter]:
-        """In parts, none of which has an original and its copy, or two copies of one."""
+        """Applies a chunk in parts: none holds an original and its copy, or two copies of one original."""
         letters: list[DeadLetter] = []
-        originals, strange = dict[int, int](), dict[int, str]()
+        originals, malformed = dict[int, int](), dict[int, str]()
         for offset, header in chunk.replays.items():
             try:
                 originals[offset] = original_of(header, self._topic, self.partition, before=offset)
             except BadReplayHeader as error:
-                strange[offset] = str(error)
+                malformed[offset] = str(error)
         for part in _parts(chunk, originals):
             copies = {offset: originals[offset] for offset in part.replays if offset in originals}
-            again = {offset for offset, original in copies.items() if not self._refused.is_open(original, offset)}
+            redundant = {offset for offset, original in copies.items() if not self._refused.is_open(original, offset)}
             others: list[DeadLetter] = []
-            for row in np.flatnonzero(np.isin(part.offsets, [*again, *strange])).tolist():
+            for row in np.flatnonzero(np.isin(part.offsets, [*redundant, *malformed])).tolist():
                 offset = int(part.offsets[row])
-                if offset in again:
+                if offset in redundant:
                     reason = f"its original, at {copies[offset]}, or another copy of it counts already, or is too old"
                     others.append(self._dead_letter(part, row, "again", reason, copies[offset]))
                 else:
-                    others.append(self._dead_letter(part, row, "bad", strange[offset]))
+                    others.append(self._dead_letter(part, row, "bad", malformed[offset]))
                     self._refused.refuse(offset)
-            letters += self._apply(part.without({*again, *strange}), copies, others)
+            letters += self._apply(part.without({*redundant, *malformed}), copies, others)
         return letters
 
     def _apply(self, chunk: Chunk, copies: Mapping[int, int], others: Sequence[DeadLetter] = ()) -> list[DeadLetter]:
-        """Applies records, of which those in `copies` (offset to original) are copies of open originals.
+        """Applies records; `copies` maps the offsets of copies to the offsets of their open originals.
 
-        `others` are of records that stood among them and were told apart before. What is returned holds them too.
+        `others` are dead letters of records that were removed from the chunk before. The result includes them.
         """
         batch, refusals = self._reader.read(chunk)
         refused = [
@@ -207,16 +207,17 @@ class Accumulator:
         return sorted((*uncounted, *self._close(chunk, batch, copies)), key=lambda letter: letter.offset)
 
     def _count(self, batch: Batch) -> None:
-        """Adds the views to all results; those that are by the same column share the groups of the shortest window."""
-        for by, some in self._by_column.items():
-            shortest = min((groups.result.window for groups in some), key=lambda window: window.length_ms or _EVER)
-            grouped = GroupedBatch(batch, shortest, by)
-            for groups in some:
+        """Adds the views to all results; results by the same column share the groups of their shortest window."""
+        for column, sharing in self._by_column.items():
+            windows = (groups.result.window for groups in sharing)
+            shortest = min(windows, key=lambda window: window.length_ms or _UNBOUNDED_MS)
+            grouped = GroupedBatch(batch, shortest, column)
+            for groups in sharing:
                 groups.apply(grouped)
         self.users.apply(batch, self.threshold_ms)
 
     def _close(self, chunk: Chunk, batch: Batch, copies: Mapping[int, int]) -> list[DeadLetter]:
-        """Notes the copies that count."""
+        """Closes the originals whose copies count; returns a dead letter for each of these copies."""
         letters = []
         for row in batch.index[np.isin(batch.offset, list(copies))].tolist():
             original = copies[int(chunk.offsets[row])]
@@ -227,10 +228,10 @@ class Accumulator:
     def _split_late(self, batch: Batch, chunk: Chunk, copies: Mapping[int, int]) -> tuple[Batch, list[DeadLetter]]:
         """The views that are not late, and dead letters of the late ones.
 
-        Late is a view that is older, by more than ALLOWED_LATENESS, than the watermark before it: the largest timestamp
-        of the views before it in its partition, whether these are late or not.
+        A view is late if it is older, by more than ALLOWED_LATENESS, than the watermark before it. This watermark is
+        the largest timestamp of the earlier views of its partition, late or not.
         """
-        first = _BEFORE_ALL if self.watermark_ms is None else self.watermark_ms
+        first = _MIN_WATERMARK_MS if self.watermark_ms is None else self.watermark_ms
         watermark = np.maximum.accumulate(np.concatenate([[first], batch.timestamp_ms]))[:-1]
         late = batch.timestamp_ms < self._rules.oldest_in_time(watermark)
         letters = []
@@ -257,19 +258,19 @@ class Accumulator:
         )
 
     def _count_misplaced(self, users: Ints) -> None:
-        elsewhere, names = self._elsewhere, self.users.names
-        while (known := len(elsewhere.values)) < len(names):
-            fresh = np.arange(known, min(known + _ASKED_AT_ONCE, len(names)))
-            elsewhere.grow(known + len(fresh))
-            elsewhere.values[fresh] = partitions_of_spans(names.spans(fresh), self._partitions) != self.partition
-            self._some_elsewhere |= bool(elsewhere.values[fresh].any())
-        if self._some_elsewhere:
-            self.misplaced += int(np.count_nonzero(elsewhere.values[users]))
+        is_misplaced, names = self._is_misplaced, self.users.names
+        while (known := len(is_misplaced.values)) < len(names):
+            fresh = np.arange(known, min(known + _HASHED_AT_ONCE, len(names)))
+            is_misplaced.grow(known + len(fresh))
+            is_misplaced.values[fresh] = partitions_of_spans(names.spans(fresh), self._partitions) != self.partition
+            self._any_misplaced |= bool(is_misplaced.values[fresh].any())
+        if self._any_misplaced:
+            self.misplaced += int(np.count_nonzero(is_misplaced.values[users]))
 
     def partials(self, targets: int, checkpoint: bool = True) -> list[tuple[int, bytes]]:
-        """What changed since the last call, for each partition of `movie-partials`; the watermark comes last.
+        """The changes since the last call, as (partition of `movie-partials`, message); the watermarks come last.
 
-        Before a checkpoint all of it, else without the results that wait for one.
+        Results that wait for a checkpoint are included only if `checkpoint` is true.
         """
         messages: list[tuple[int, bytes]] = []
         for groups in self._groups.values():
@@ -286,7 +287,7 @@ class Accumulator:
             came, happened = self._arrivals.came.take(), self._arrivals.happened.take()
             bare = partial.encode(partial.Watermark(self._run, self.partition, self.watermark_ms))
             timed = partial.encode(partial.Watermark(self._run, self.partition, self.watermark_ms, came, happened))
-            changed = {target for target, _ in messages}  # where documents wait for these views
+            changed = {target for target, _ in messages}  # the targets whose documents depend on these views
             messages += [(target, timed if target in changed else bare) for target in range(targets)]
         return messages
 
@@ -295,24 +296,27 @@ class Accumulator:
         if groups.result.by and groups.names is not None:
             starts, values = groups.starts[rows].tolist(), groups.names.texts(groups.ids[rows])
             target = np.array(
-                [partial.target(collection, start, of, targets) for start, of in zip(starts, values, strict=True)],
+                [
+                    partial.target(collection, start, value, targets)
+                    for start, value in zip(starts, values, strict=True)
+                ],
                 np.int64,
             )
         else:
-            windows, which = np.unique(groups.starts[rows], return_inverse=True)
-            of_window = [partial.target(collection, start, "", targets) for start in windows.tolist()]
-            target = np.array(of_window, np.int64)[which]
+            windows, inverse = np.unique(groups.starts[rows], return_inverse=True)
+            target_of_window = [partial.target(collection, start, "", targets) for start in windows.tolist()]
+            target = np.array(target_of_window, np.int64)[inverse]
         return [(t, rows[target == t]) for t in range(targets)]
 
     @property
     def rows(self) -> int:
-        """Rows of figures, and users, that are held."""
+        """The number of rows of figures and of users in memory."""
         return sum(map(len, self._groups.values())) + len(self.users.names)
 
     def freeze(self, snapshot: bool) -> Iterator[bytes]:
-        """The entries of a checkpoint: what changed since the last call, or everything.
+        """The entries of a checkpoint: the changes since the last call, or the whole state if `snapshot`.
 
-        The copy is made now; that of the users is put into the form of entries one by one, when they are asked for.
+        The state is copied now; the entries of users are encoded one by one, as the iterator advances.
         """
         blocks: list[bytes] = []
         for groups in self._groups.values():
@@ -326,7 +330,7 @@ class Accumulator:
         return chain(released(blocks), map(_ENCODER.encode, chain(users, refused)))
 
     def load(self, entry: bytes) -> None:
-        """Takes over an entry of a checkpoint; they come in the order of the log."""
+        """Loads an entry of a checkpoint; entries have to be loaded in log order."""
         block = _DECODER.decode(entry)
         if isinstance(block, Block):
             self._groups[block.collection].merge(block)
@@ -338,7 +342,7 @@ class Accumulator:
             self.users.load(block)
 
     def loaded(self, position: int, watermark_ms: int | None) -> None:
-        """Ends a restore: what was loaded is what was sent and saved."""
+        """Ends a restore: marks everything loaded as sent and saved."""
         self.position, self.watermark_ms = position, watermark_ms
         for groups in self._groups.values():
             groups.unsent.values[:] = False
@@ -346,28 +350,28 @@ class Accumulator:
         self.users.settle()
         self._quality.settle()
         self._refused.loaded(position)
-        self._elsewhere, self._some_elsewhere = Column(np.bool_), False
+        self._is_misplaced, self._any_misplaced = Column(np.bool_), False
         self.forget()
 
     def forget(self) -> None:
         """Drops the windows that no valid view can reach any more and whose last partial was sent.
 
-        Only between flushes. Nothing of it goes into the changelog: a restore forgets by the same watermark.
+        Call it only between flushes. It writes nothing to the changelog: a restore drops by the same watermark.
         """
         threshold = self.threshold_ms
         self._refused.forget(self.position)
-        for groups in self._of_views:
+        for groups in self._view_groups:
             length = groups.result.window.length_ms
             if length is not None:
                 groups.drop((groups.starts + length <= threshold) & ~groups.unsent.values)
         self.users.forget(threshold)
         self._quality.forget(self.watermark_ms)
         for names in self.vocabulary.of_groups:
-            compact(names, (*self._of_views, self._quality))
+            compact(names, (*self._view_groups, self._quality))
 
 
 def _parts(chunk: Chunk, originals: Mapping[int, int]) -> Iterator[Chunk]:
-    """Splits a chunk before every copy whose original, or another copy of it, stands in the same part."""
+    """Splits a chunk before every copy whose original, or another copy of it, is in the same part."""
     start, within = chunk.start, set[int]()
     for offset, original in originals.items():
         if original >= start or original in within:

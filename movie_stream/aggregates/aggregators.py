@@ -1,4 +1,4 @@
-"""What a group holds: columns that views change in place, and that the partials of several partitions merge by.
+"""Aggregators: the columns of a group that views update in place, and how partials of several partitions are merged.
 
 Every aggregator is a function of the set of views alone, never of their order: sums of integers, extremes, sets.
 """
@@ -22,7 +22,7 @@ EMPTY_SKETCH: Final = pack_hashes(np.zeros(0, np.uint64))
 
 
 def rank_of(views: int, name: str) -> tuple[int, str]:
-    """What the entries of a top list are sorted by: most views first; a tie goes to the smaller id, by code points.
+    """The sort key of the entries of a top list: most views first; a tie goes to the smaller id, by code points.
 
     >>> sorted([(2, "b"), (9, "c"), (2, "a")], key=lambda entry: rank_of(*entry))
     [(9, 'c'), (2, 'a'), (2, 'b')]
@@ -31,7 +31,7 @@ def rank_of(views: int, name: str) -> tuple[int, str]:
 
 
 class Shown(Protocol):
-    """The names that columns hold numbers of; Vocabulary has them, and more."""
+    """The names that columns refer to by number; Vocabulary is one implementation."""
 
     @property
     def titles(self) -> PackedNames: ...
@@ -40,7 +40,7 @@ class Shown(Protocol):
 
 
 class Aggregator(Protocol):
-    """One kind of figure of a group. Instances are values: equal ones are held once."""
+    """One kind of figure of a group. Instances are compared by value; equal ones share a column."""
 
     @property
     def stored(self) -> str:
@@ -53,15 +53,15 @@ class Aggregator(Protocol):
         ...
 
     def column(self, names: Shown, live: bool) -> Any:
-        """A new column; live if views will change it, else it only holds what was exported."""
+        """A new column; live if views will update it, else it only holds exported values."""
         ...
 
     def update(self, column: Any, rows: Ints, grouped: GroupedBatch) -> None:
-        """Adds the views of a batch; `rows` has the row of each of its groups, some of which may share one."""
+        """Adds the views of a batch; `rows` has one row for each group of the batch, and may repeat a row."""
         ...
 
     def merge(self, values: Sequence[Any]) -> Any:
-        """The figure of one group from the values its partitions hold (at least one), as its columns read them."""
+        """The figure of one group from the values of its partitions (at least one), as its columns read them."""
         ...
 
 
@@ -109,7 +109,7 @@ class SumOf:
 @dataclass(frozen=True, slots=True)
 class WideSumOf:
     """The sum of a large number: 10,000 prices of a billion do not fit into 63 bits. Held as two columns, x >> 32 and
-    x & 0xffffffff, each exact for 2**31 views; the carry moves when it is exported.
+    x & 0xffffffff, each exact for 2**31 views; the carry is propagated on export.
     """
 
     number: str
@@ -134,7 +134,7 @@ class WideSumOf:
 
 
 class WideColumn(Column):
-    """Two halves a row, the upper one in units of 2**32."""
+    """Two integers a row: the high half, in units of 2**32, and the low half."""
 
     __slots__ = ()
 
@@ -150,7 +150,7 @@ class WideColumn(Column):
 
 @dataclass(frozen=True, slots=True)
 class CountOf:
-    """How many views have a number."""
+    """The number of views that have a number."""
 
     number: str
 
@@ -174,7 +174,7 @@ class CountOf:
 
 @dataclass(frozen=True, slots=True)
 class LargestOf:
-    """The largest number seen, None where no view had it."""
+    """The largest number seen, None if no view had it."""
 
     number: str
 
@@ -198,7 +198,7 @@ class LargestOf:
 
 @dataclass(frozen=True, slots=True)
 class SmallestOf:
-    """The smallest number seen, None where no view had it."""
+    """The smallest number seen, None if no view had it."""
 
     number: str
     _unseen: ClassVar[int] = np.iinfo(np.int64).max
@@ -281,7 +281,7 @@ class Members:
 
 
 class NamesColumn:
-    """Strings, as numbers of names that all columns share; -1 for none."""
+    """Strings, dictionary-encoded: numbers of names that all columns share, -1 for none."""
 
     __slots__ = ("ids", "names")
 
@@ -332,7 +332,7 @@ class SmallestSpelling:
 
 
 class NewestNames(NamedTuple):
-    """What a film is called at a time."""
+    """Title and genre of a film, and the time of the view that they are from."""
 
     time_ms: int
     title: str
@@ -360,11 +360,11 @@ class NewestColumn:
         return [column.export(rows) for column in self._columns()]
 
     def load(self, rows: Ints, exported: Any, picked: Ints) -> None:
-        for column, of_it in zip(self._columns(), exported, strict=True):
-            column.load(rows, of_it, picked)
+        for column, values in zip(self._columns(), exported, strict=True):
+            column.load(rows, values, picked)
 
     def read(self, rows: Ints) -> list[NewestNames]:
-        """What these rows hold."""
+        """The values of these rows."""
         columns = (column.read(rows) for column in self._columns())
         return [NewestNames(*names) for names in zip(*columns, strict=True)]
 
@@ -388,15 +388,15 @@ class NewestView:
         return NewestColumn(names)
 
     def update(self, column: NewestColumn, rows: Ints, grouped: GroupedBatch) -> None:
-        time_ms, words = column.time_ms.values, grouped.batch.vocabulary
+        time_ms, vocabulary = column.time_ms.values, grouped.batch.vocabulary
         before = time_ms[rows]
         np.maximum.at(time_ms, rows, grouped.newest)
         candidates = np.flatnonzero(grouped.newest == time_ms[rows])
         rows = rows[candidates]
         outdated = rows[before[candidates] < time_ms[rows]]
         for ids, names, of_newest in (
-            (column.title.ids.values, words.titles, grouped.title),
-            (column.genre.ids.values, words.spellings, grouped.genre),
+            (column.title.ids.values, vocabulary.titles, grouped.title),
+            (column.genre.ids.values, vocabulary.spellings, grouped.genre),
         ):
             fresh = of_newest[candidates]
             ids[outdated] = _UNSEEN
@@ -413,7 +413,7 @@ class NewestView:
 
 @dataclass(frozen=True, slots=True)
 class OfUsers:
-    """A figure of a day that users.py keeps: it adds up over partitions, since a user's views all stand in one."""
+    """A figure of a day that users.py maintains: it adds up over partitions, since a user's views are all in one."""
 
     name: str
 
@@ -425,7 +425,7 @@ class OfUsers:
         return Column(np.int64)
 
     def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
-        raise TypeError(f"{self.name} is not made of single views; users.py keeps it")
+        raise TypeError(f"{self.name} is not computed from single views; users.py keeps it")
 
     def merge(self, values: Sequence[Any]) -> int:
         return sum(map(int, values))
@@ -433,7 +433,7 @@ class OfUsers:
 
 @dataclass(frozen=True, slots=True)
 class TopUsersOf:
-    """The day's most active users of one partition, which users.py keeps: (views, minutes, user_id) each."""
+    """The day's most active users of one partition, which users.py maintains: (views, minutes, user_id) each."""
 
     name: ClassVar[str] = "top_users"
     limit: int
@@ -446,7 +446,7 @@ class TopUsersOf:
         return Column(object, fill=None)
 
     def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
-        raise TypeError("the most active users are not made of single views; users.py keeps them")
+        raise TypeError("the most active users are not computed from single views; users.py keeps them")
 
     def merge(self, values: Sequence[Any]) -> list[tuple[int, int, str]]:
         users = [tuple(user) for value in values for user in value]

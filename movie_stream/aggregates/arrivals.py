@@ -1,8 +1,7 @@
-"""When the views came and when they happened that were counted since the last partials: a few times, and how many views
-each of them stands for.
+"""Arrival times and event times of the views counted since the last partials: a weighted sample of both.
 
-The second agent, which alone knows when MongoDB has acknowledged what they changed, measures by them how long that
-took. No figure depends on them.
+The second agent alone knows when MongoDB has acknowledged the documents that these views changed; it measures the
+latency from these times. No figure depends on them.
 """
 
 from __future__ import annotations
@@ -14,16 +13,16 @@ import numpy as np
 from movie_stream.columnar.columns import Ints
 
 Weighted = list[tuple[int, int]]
-"""Times, in Unix milliseconds, each with the number of views that it stands for."""
+"""Times, in Unix milliseconds, each with the number of views that it represents."""
 
 SAMPLED_AT_MOST: Final = 512
-"""Views of one chunk whose times are looked at, evenly spread."""
+"""The most views of one chunk whose times are sampled, evenly spread."""
 KEPT_AT_MOST: Final = 1 << 14
-"""Times that are kept as they came; more of them are put together."""
+"""The most times that are kept apart; more of them are merged."""
 
 
 class Times:
-    """Times, each with its weight."""
+    """A weighted sample of times."""
 
     def __init__(self) -> None:
         self._times: list[Ints] = []
@@ -31,7 +30,7 @@ class Times:
         self._kept = 0
 
     def add(self, times_ms: Ints, weights: Ints) -> None:
-        """Adds these; negative times are none."""
+        """Adds times in Unix milliseconds; negative ones mean there is none, and are ignored."""
         self._times.append(times_ms)
         self._weights.append(weights)
         self._kept += len(times_ms)
@@ -39,14 +38,14 @@ class Times:
             self.extend(self.take())
 
     def extend(self, times: Weighted) -> None:
-        """Adds what `take` gave."""
+        """Adds times that `take` returned."""
         if times:
             pairs = np.array(times, np.int64)
             self.add(pairs[:, 0], pairs[:, 1])
 
     def take(self) -> Weighted:
-        """All of them, put together by their distance from the newest, which in a group differs by less than a half;
-        each group is told by its mean. None is kept.
+        """Returns all times, merged, and clears them. Times whose distances from the newest differ by less than a half
+        form a group; each group is represented by its mean.
 
         >>> times = Times()
         >>> times.extend([(1_000, 1), (997, 2), (996, 2), (0, 1)])
@@ -59,8 +58,8 @@ class Times:
         self._times.clear()
         self._weights.clear()
         self._kept = 0
-        there = times >= 0
-        times, weights = times[there], weights[there]
+        valid = times >= 0
+        times, weights = times[valid], weights[valid]
         if not len(times):
             return []
         newest = int(times.max())
@@ -72,14 +71,14 @@ class Times:
 
 
 class Arrivals:
-    """Of the views that were counted, their Kafka timestamps and their own."""
+    """Kafka timestamps and event times of the views counted."""
 
     def __init__(self) -> None:
         self.came, self.happened = Times(), Times()
 
     def add(self, kafka_ms: Ints, rows: Ints, happened_ms: Ints) -> None:
-        """Adds the views that stand in these rows of a chunk with these Kafka timestamps, and have these of their own;
-        of more than SAMPLED_AT_MOST only some, which stand for their neighbours too.
+        """Adds the views in these rows of a chunk: `kafka_ms` has the Kafka timestamps of the chunk, `happened_ms` the
+        event times of the rows. Of more than SAMPLED_AT_MOST views only a sample is added, weighted accordingly.
         """
         step = -(-len(rows) // SAMPLED_AT_MOST)
         chosen = slice(step // 2, None, step)

@@ -30,18 +30,18 @@ class Batch:
     vocabulary: Vocabulary
     users: Names
     index: Ints
-    """Where each record stands in its chunk."""
+    """The index of each record in its chunk."""
     offset: Ints
     timestamp_ms: Ints
     local_hour: Ints
     """0 to 23, in TIMEZONE."""
     ids: dict[str, Ints]
     """genre (by slug), movie_id, title, spelling (the genre trimmed): numbers in the vocabulary. user_id: numbers in
-    `users`, -1 for those that are not known yet.
+    `users`, -1 for users not yet known.
     """
     user_names: Spans
     numbers: dict[str, Ints]
-    """rating, price and revenue in millionths, duration in minutes; MISSING where there is none."""
+    """rating, price and revenue in millionths, duration in minutes; MISSING if absent."""
 
     def __len__(self) -> int:
         return len(self.offset)
@@ -58,7 +58,7 @@ class Batch:
         )
 
     def and_then(self, others: Batch) -> Batch:
-        """These views and then the others."""
+        """These views followed by the others."""
         columns: dict[str, Any] = {
             name: np.concatenate([getattr(self, name), getattr(others, name)]) for name in _COLUMNS
         }
@@ -93,8 +93,8 @@ class Batch:
 class GroupedBatch:
     """The groups of a batch: one for each window and, if there is one, each value of a column.
 
-    Every figure has one row a group; it is made when it is first asked for, and serves all results whose windows and
-    columns these groups fit into.
+    Every figure has one value a group. It is computed on first use and cached, for all results whose windows and
+    columns are coarser than these groups.
     """
 
     def __init__(self, batch: Batch, window: Window, by: str | None) -> None:
@@ -106,17 +106,17 @@ class GroupedBatch:
         values = int(keys.max(initial=0)) + 1
         groups = (number - low) * values + keys
         self.order = order_of(groups)
-        """The views, group by group, in each by the order of the log."""
+        """The indices of the views, group by group, within a group in log order."""
         groups = groups[self.order]
         self.begins = np.flatnonzero(np.diff(groups, prepend=-1))
-        """Where each group begins in `order`."""
+        """The index in `order` at which each group begins."""
         self.counts = np.diff(self.begins, append=len(batch))
-        """The number of views."""
+        """The number of views of each group."""
         groups = groups[self.begins]
         self.starts = (groups // values + low) * length_ms
         """The start of each group's window."""
         self.keys = groups % values
-        """Its value of the column, 0 without one."""
+        """The value of the column of each group, 0 without a column."""
         self._figures: dict[tuple[str, str], Any] = {}
 
     def __len__(self) -> int:
@@ -124,35 +124,35 @@ class GroupedBatch:
 
     @cached_property
     def label(self) -> Ints:
-        """The offset of the last view."""
+        """The offset of the last view of each group."""
         return self.batch.offset[self.order[self.begins + self.counts - 1]]
 
     @cached_property
     def newest(self) -> Ints:
-        """The newest timestamp."""
+        """The newest timestamp of each group, in Unix milliseconds."""
         newest: Ints = np.maximum.reduceat(self.batch.timestamp_ms[self.order], self.begins)
         return newest
 
     def sum(self, number: str) -> Ints:
         """The sum of a number over the views that have it."""
-        return self._made("sum", number, lambda: self._add(np.maximum(self._sorted(number), 0)))
+        return self._cached("sum", number, lambda: self._add(np.maximum(self._sorted(number), 0)))
 
     def wide_sum(self, number: str) -> tuple[Ints, Ints]:
-        """The same in two halves, the sums of x >> 32 and of x & 0xffffffff, as 63 bits may not hold the sum."""
+        """The same sum in two halves, of x >> 32 and of x & 0xffffffff, as it may overflow 63 bits."""
 
         def make() -> tuple[Ints, Ints]:
             values = np.maximum(self._sorted(number), 0)
             return self._add(values >> 32), self._add(values & _LOW)
 
-        return self._made("wide sum", number, make)
+        return self._cached("wide sum", number, make)
 
     def count(self, number: str) -> Ints:
-        """How many views have a number."""
-        return self._made("count", number, lambda: self._add((self._sorted(number) != MISSING).astype(np.int64)))
+        """The number of views that have a number."""
+        return self._cached("count", number, lambda: self._add((self._sorted(number) != MISSING).astype(np.int64)))
 
     def largest(self, number: str) -> Ints:
         """The largest number, MISSING if no view has one."""
-        return self._made("largest", number, lambda: np.maximum.reduceat(self._sorted(number), self.begins))
+        return self._cached("largest", number, lambda: np.maximum.reduceat(self._sorted(number), self.begins))
 
     def smallest(self, number: str) -> Ints:
         """The smallest number, the largest integer if no view has one."""
@@ -161,11 +161,11 @@ class GroupedBatch:
             values = self._sorted(number)
             return np.minimum.reduceat(np.where(values == MISSING, _NO_MINIMUM, values), self.begins)
 
-        return self._made("smallest", number, make)
+        return self._cached("smallest", number, make)
 
     def hashes(self, member: str) -> Hashes:
         """The hashes of the members of all views, in `order`."""
-        return self._made("hashes", member, lambda: self.batch.hashes[member][self.order])
+        return self._cached("hashes", member, lambda: self.batch.hashes[member][self.order])
 
     def registers(self, member: str, lg_k: int) -> Registers:
         """The register and the rank of these hashes, see register_and_rank."""
@@ -174,7 +174,7 @@ class GroupedBatch:
             register, rank = self.batch.registers(member, lg_k)
             return register[self.order], rank[self.order]
 
-        return self._made(f"registers{lg_k}", member, make)
+        return self._cached(f"registers{lg_k}", member, make)
 
     def spread(self, rows: AnyInts) -> Any:
         """Values of groups repeated for each of their views, in `order`."""
@@ -207,7 +207,7 @@ class GroupedBatch:
         newest, group = self._newest_views
         ids = self.batch.ids[column][self.order[newest]]
         chosen = np.empty(len(self), np.int64)
-        chosen[group[::-1]] = ids[::-1]  # the first of each group, for now
+        chosen[group[::-1]] = ids[::-1]  # the first of each group, to begin with
         for at in np.flatnonzero(ids != chosen[group]).tolist():
             chosen[group[at]] = names.smaller(int(ids[at]), int(chosen[group[at]]))
         return chosen
@@ -217,11 +217,11 @@ class GroupedBatch:
         return sums
 
     def _sorted(self, number: str) -> Ints:
-        return self._made("sorted", number, lambda: self.batch.numbers[number][self.order])
+        return self._cached("sorted", number, lambda: self.batch.numbers[number][self.order])
 
-    def _made(self, figure: str, of: str, make: Callable[[], T]) -> T:
-        key = figure, of
+    def _cached(self, figure: str, column: str, make: Callable[[], T]) -> T:
+        key = figure, column
         if key not in self._figures:
             self._figures[key] = make()
-        made: T = self._figures[key]
-        return made
+        cached: T = self._figures[key]
+        return cached

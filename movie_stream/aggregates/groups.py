@@ -1,4 +1,4 @@
-"""The groups of one result: a row each, its figures in columns, its label, and what has changed since when."""
+"""The groups of one result: a row each, with its figures in columns, its label, and its dirty flags."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from movie_stream.columnar.columns import Bools, Column, Ints, PairIndex
 from movie_stream.columnar.packed_names import PackedNames
 
 BLOCK_BYTES = 600_000
-"""The most bytes of a block, about: well below what a Kafka record may hold."""
+"""The approximate limit of a block in bytes: well below the size limit of a Kafka record."""
 
 
 ROWS_IN_BLOCK = 4_000
-"""The most rows that are exported at once, which bounds the temporary copies."""
+"""The most rows that are exported at a time, which bounds the temporary copies."""
 
 
 class Block(msgspec.Struct, array_like=True, tag="groups"):
@@ -29,11 +29,11 @@ class Block(msgspec.Struct, array_like=True, tag="groups"):
     starts: bytes
     """Window starts, int64 Unix milliseconds."""
     names: tuple[bytes, bytes] | None
-    """What tells the groups of a window apart (slugs, movie_ids) as PackedNames.pack gives it, or None."""
+    """The names that identify the groups of a window (slugs, movie_ids), as returned by PackedNames.pack, or None."""
     labels: bytes
     """The offset of the last record that changed each row, int64."""
     held: list[Any]
-    """One export a column, in the order of Result.held."""
+    """The export of each column, in the order of Result.held."""
 
     def __len__(self) -> int:
         return len(self.starts) // 8
@@ -45,18 +45,18 @@ _ENCODER = msgspec.msgpack.Encoder()
 class Groups:
     """All groups of one result that one source partition has.
 
-    Live ones are changed by views (`apply`); the others hold what blocks brought (`merge`).
+    Live groups are updated by views (`apply`); the others hold the rows of merged blocks (`merge`).
     """
 
     def __init__(self, result: Result, names: PackedNames | None, shown: Shown, live: bool) -> None:
-        """`names` tell the groups of a window apart; `shown` are those that documents show."""
+        """`names` identify the groups of a window; `shown` are the names that documents show."""
         self.result, self.names, self._shown, self._live = result, names, shown, live
         self._row_bytes = 1.0
-        """Bytes of a row in the last block: an estimate of how many rows fit into the next one."""
+        """Bytes of a row in the last block; used to estimate how many rows fit into the next one."""
         self.clear()
 
     def clear(self) -> None:
-        """Forgets everything."""
+        """Drops all groups."""
         self.index = PairIndex(np.int64, np.int32)  # (start, name)
         self.label = Column(np.int64, fill=-1)
         self.unsent, self.unsaved = Column(np.bool_), Column(np.bool_)
@@ -72,11 +72,11 @@ class Groups:
 
     @property
     def ids(self) -> Ints:
-        """The number of each row's name, 0 without names."""
+        """The number of each row's name, 0 if the result has no names."""
         return self.index.pairs[1]
 
     def rows(self, starts: Ints, ids: Ints | None) -> Ints:
-        """The row of each group; new groups get new rows."""
+        """The row of each group; rows are added for new groups."""
         rows = self.index.add(starts, np.zeros_like(starts) if ids is None else ids)
         if len(self.index) > len(self.label.values):
             for column in self._columns():
@@ -84,33 +84,33 @@ class Groups:
         return rows
 
     def find(self, starts: Ints, ids: Ints | None = None) -> Ints:
-        """The row of each group, -1 where there is none."""
+        """The row of each group, -1 for unknown groups."""
         return self.index.find(starts, np.zeros_like(starts) if ids is None else ids)
 
     def touch(self, rows: Ints, offsets: Ints) -> None:
-        """Notes that the records at these offsets changed these rows."""
+        """Marks rows as changed by the records at these offsets."""
         np.maximum.at(self.label.values, rows, offsets)
         self.unsent.values[rows] = True
         self.unsaved.values[rows] = True
 
     def apply(self, grouped: GroupedBatch) -> None:
-        """Adds the views of a batch, whose groups fit into these."""
+        """Adds the views of a batch, which has to be grouped at least as finely as these groups."""
         rows = self.rows(self.result.window.starts(grouped.starts), grouped.keys if self.result.grouped_by else None)
         self.touch(rows, grouped.label)
         for held in self.result.held:
             held.update(self.held[held.name], rows, grouped)
 
     def blocks(self, rows: Ints, most: int | None = None) -> Iterator[bytes]:
-        """The rows as blocks of up to `most` bytes (None: BLOCK_BYTES), or one row, each packed by msgpack."""
+        """The rows as blocks, packed by msgpack, each of up to `most` bytes (None: BLOCK_BYTES) or of one row."""
         at, most = 0, BLOCK_BYTES if most is None else min(most, BLOCK_BYTES)
         while at < len(rows):
             fitting = int(most / self._row_bytes)
-            some = rows[at : at + min(max(fitting, 1), ROWS_IN_BLOCK)]
-            yield from self._halved(some, most)
-            at += len(some)
+            portion = rows[at : at + min(max(fitting, 1), ROWS_IN_BLOCK)]
+            yield from self._halved(portion, most)
+            at += len(portion)
 
     def _halved(self, rows: Ints, most: int) -> Iterator[bytes]:
-        """The rows as one block, or as the blocks of both halves where that would be too large."""
+        """The rows as one block, or as the blocks of both halves if that is too large."""
         block = Block(
             self.result.collection,
             self.starts[rows].tobytes(),
@@ -128,7 +128,7 @@ class Groups:
             yield packed
 
     def merge(self, block: Block) -> Ints:
-        """Takes the rows of a block that are newer than those held (by label; ties keep the old); returns them."""
+        """Merges the rows of a block that have a larger label than those held; returns these rows."""
         starts, labels = np.frombuffer(block.starts, np.int64), np.frombuffer(block.labels, np.int64)
         ids = None if block.names is None or self.names is None else self.names.unpack(*block.names)
         rows = self.rows(starts, ids)
@@ -140,13 +140,13 @@ class Groups:
         return rows[newer]
 
     def keep(self, rows: Ints) -> None:
-        """Forgets all other rows; the kept ones are numbered anew."""
+        """Drops all other rows and renumbers the remaining ones."""
         self.index.keep(rows)
         for column in self._columns():
             column.keep(rows)
 
     def drop(self, gone: Bools) -> None:
-        """Forgets the rows at which `gone` is true, once they are an eighth of all rows."""
+        """Drops the rows at which `gone` is true, once they are an eighth of all rows."""
         if 8 * np.count_nonzero(gone) >= max(len(gone), 1):
             self.keep(np.flatnonzero(~gone))
 
@@ -162,44 +162,44 @@ class Groups:
                 yield from (column.ids for column in held.parts() if column.names is names)
 
     def renamed(self, names: PackedNames) -> None:
-        """Ends a change of the numbers of these names."""
+        """Ends a renumbering of these names."""
         if self.names is names:
             self.index.rehash()
 
 
 class Naming(Protocol):
-    """What holds numbers of names."""
+    """An object that refers to names by number."""
 
     def names_in(self, names: PackedNames) -> Iterator[Column]:
         """The columns that hold numbers of these names."""
         ...
 
     def renamed(self, names: PackedNames) -> None:
-        """Ends a change of these numbers."""
+        """Ends a renumbering of these names."""
         ...
 
 
 def released(packed: list[bytes]) -> Iterator[bytes]:
-    """The packed values one by one, each of which is released before the next one is used."""
+    """Yields the packed values one by one, and releases each before the next."""
     packed.reverse()
     while packed:
         yield packed.pop()
 
 
 def compact(names: PackedNames, used_by: Iterable[Naming]) -> None:
-    """Forgets the names that nobody uses any more, if most of them are not used."""
+    """Drops unused names and renumbers the others, if most names are unused."""
     if len(names) <= 10_000:
         return
-    users = list(used_by)
-    columns = [column for user in users for column in user.names_in(names)]
+    holders = list(used_by)
+    columns = [column for holder in holders for column in holder.names_in(names)]
     used = np.unique(np.concatenate([column.values for column in columns] or [np.zeros(0, np.int64)]))
     used = used[used >= 0]
     if len(names) <= 2 * len(used) + 10_000:
         return
-    renamed = np.full(len(names) + 1, -1, np.int64)  # the last stands for -1
+    renamed = np.full(len(names) + 1, -1, np.int64)  # the last entry maps -1 to -1
     renamed[used] = np.arange(len(used))
     names.restart(names.texts(used))
     for column in columns:
         column.values[:] = renamed[column.values]
-    for user in users:
-        user.renamed(names)
+    for holder in holders:
+        holder.renamed(names)

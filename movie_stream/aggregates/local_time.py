@@ -32,16 +32,16 @@ class LocalHours:
         """The local hour at each timestamp."""
         if self._is_utc:
             return timestamp_ms // _HOUR_MS % 24
-        buckets, which = np.unique(timestamp_ms // _BUCKET_MS, return_inverse=True)
+        buckets, inverse = np.unique(timestamp_ms // _BUCKET_MS, return_inverse=True)
         offsets = [self._offset_of_bucket(bucket) for bucket in buckets.tolist()]
-        local = timestamp_ms + np.array([offset or 0 for offset in offsets], np.int64)[which]
+        local = timestamp_ms + np.array([offset or 0 for offset in offsets], np.int64)[inverse]
         for bucket in (i for i, offset in enumerate(offsets) if offset is None):
-            rows = np.flatnonzero(which == bucket)
+            rows = np.flatnonzero(inverse == bucket)
             local[rows] = [stamp + self._offset(stamp) for stamp in timestamp_ms[rows].tolist()]
         return local // _HOUR_MS % 24
 
     def _offset_of_bucket(self, bucket: int) -> int | None:
-        """The offset from UTC in milliseconds during a quarter of an hour; None where the clock changes within it."""
+        """The offset from UTC in milliseconds during a quarter of an hour; None if it changes within it."""
         if bucket not in self._offsets:
             if len(self._offsets) >= _CACHED_BUCKETS:
                 self._offsets.clear()

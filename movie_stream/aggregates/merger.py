@@ -1,8 +1,8 @@
 """The partials of all source partitions, merged into documents: the state of one partition of `movie-partials`.
 
 For each key it holds the newest partial of every source partition, component by component. Keys of old windows can be
-evicted into a store; what lies there of a key is fetched before the key's document is made again. A list of components
-may be too long for one document of the store: it lies there in parts, each of which is guarded by itself.
+evicted into a store; the stored figures of a key are fetched before its document is made the next time. A list of
+components may be too long for one document of the store: it is stored in parts, each with a guard of its own.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from movie_stream.tables.claim import Claim, claim_in
 
 
 class DocumentKey(NamedTuple):
-    """Which document: its collection, its window's start in Unix milliseconds, and the value of the column that its
-    result is grouped by, or "".
+    """Identifies a document: its collection, its window's start in Unix milliseconds, and the value of the column that
+    its result is grouped by, or "".
     """
 
     collection: str
@@ -45,7 +45,7 @@ class DocumentKey(NamedTuple):
 
 
 class StoreKey(NamedTuple):
-    """The key that a document's figures, or a part of a list of components, are stored under."""
+    """The key under which a document's figures, or a part of its list of components, are stored."""
 
     key: DocumentKey
     part: int | None = None
@@ -57,12 +57,12 @@ class StoreKey(NamedTuple):
 
 
 WindowKey = tuple[str, int]
-"""A collection, and a window's start."""
+"""A collection, and a window's start in Unix milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A result document; `rev` has one number for each source partition and grows with every change."""
+    """A result document; `rev` is a version vector with one number for each source partition."""
 
     key: DocumentKey
     id: str
@@ -72,7 +72,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Evicted:
-    """What is held of a key, or of a part of one, as it goes into the store."""
+    """The figures of a key, or of a part of one, serialized for the store."""
 
     store_key: StoreKey
     rev: tuple[int, ...]
@@ -80,7 +80,7 @@ class Evicted:
 
 
 class OtherRun(RuntimeError):
-    """A partial of a later run came: this worker's time is over."""
+    """A partial of a later run was read: this worker is fenced."""
 
 
 class HeldBlock(msgspec.Struct, array_like=True, tag="held"):
@@ -91,9 +91,8 @@ class HeldBlock(msgspec.Struct, array_like=True, tag="held"):
 
 
 class Eviction(msgspec.Struct, array_like=True, tag="evicted"):
-    """What is older than `before_ms` in a collection left the memory, but for these keys, by start and value.
-
-    What follows in the changelog is there again.
+    """Rows of windows that start before `before_ms` were dropped from memory, except for the keys in `stays`, by start
+    and value. Rows that follow in the changelog are in memory.
     """
 
     collection: str
@@ -108,13 +107,14 @@ class Watermarks(msgspec.Struct, array_like=True, tag="watermarks"):
 
 
 _Rows = dict[int, Ints]
-"""By source partition."""
+"""Rows by source partition."""
 
 EVICTED_AT_ONCE: Final = 2_000
-"""Rows, about; everything else stands still while they are packed."""
+"""The approximate number of rows to pack at a time; packing blocks everything else."""
 PARTS: Final = 64
-"""In so many parts a list of components is stored, which its names alone decide: whoever stores a part, at whatever
-time, means the same rows by it. Ten million films of an hour fit, and each part of a short list is small.
+"""The parts in which a list of components is stored. The name of a component alone decides its part, so that a part
+means the same rows to every worker at any time. Ten million films of an hour fit, and each part of a short list is
+small.
 """
 
 Entry = HeldBlock | Eviction | Watermarks
@@ -133,21 +133,21 @@ class Merger:
         results: tuple[Result, ...] = RESULTS,
         block_bytes: int | None = None,
     ) -> None:
-        """Blocks on their way into the changelog have up to `block_bytes` (None: BLOCK_BYTES)."""
+        """Blocks in the changelog have up to `block_bytes` (None: BLOCK_BYTES)."""
         self._partitions, self._run, self._block_bytes = partitions, run, block_bytes
         self._results = {result.collection: result for result in results}
         self.reset()
 
     def reset(self) -> None:
-        """Forgets everything."""
+        """Drops the whole state."""
         self.position = 0
         self.watermarks: dict[int, int] = {}
         self.dirty: dict[DocumentKey, None] = {}
-        """Keys that changed since their document was made, in the order of their first change."""
+        """Keys that changed since their document was made, in the order of the first change."""
         self.unfetched: dict[DocumentKey, None] = {}
-        """Dirty keys of which something older may lie in the store, in the order in which they came."""
+        """Dirty keys that may have older figures in the store, in the order of arrival."""
         self.staying: set[DocumentKey] = set()
-        """Keys that the store does not take; they are passed over."""
+        """Keys that the store rejects; they are not evicted."""
         self._names: defaultdict[str, PackedNames] = defaultdict(PackedNames)  # by column
         self._shown = _Shown(PackedNames(), PackedNames())
         self._held: dict[tuple[str, int], Groups] = {}
@@ -155,17 +155,17 @@ class Merger:
         self._evictions: dict[str, int] = {}  # since the last checkpoint
         self._watermarks_changed = False
         self.arrivals = Arrivals()
-        """Of the views whose partials were merged since they were taken last."""
+        """The times of the views whose partials were merged since they were last taken."""
 
     watermark_ms: int | None = None
-    """A table keeps one; the log of partials has none of its own."""
+    """Required by the table; the log of partials has no watermark of its own."""
 
     def __len__(self) -> int:
-        """How many rows are held."""
+        """The number of rows in memory."""
         return sum(map(len, self._held.values()))
 
     def apply(self, chunk: Chunk) -> None:
-        """Applies the messages from `position` on. Raises OtherRun, and msgspec.DecodeError on what is no partial."""
+        """Applies the messages from `position` on. Raises OtherRun, and msgspec.DecodeError for an invalid message."""
         if chunk.end <= self.position:
             return
         if chunk.start > self.position:
@@ -174,11 +174,11 @@ class Merger:
             claim = claim_in(value)
             message = claim or partial.decode(value or b"")
             if message.run > self._run:
-                whose = f", of {claim}," if claim else ""
-                raise OtherRun(f"run {message.run}{whose} has begun; this worker belongs to run {self._run}")
+                owner = f", of {claim}," if claim else ""
+                raise OtherRun(f"run {message.run}{owner} has begun; this worker belongs to run {self._run}")
             if not isinstance(message, Claim) and message.run == self._run:
                 self._take(message)
-            del message  # the next one needs the memory
+            del message  # frees its memory before the next one is decoded
         self.position = chunk.end
 
     def _take(self, message: partial.Partial | partial.Watermark) -> None:
@@ -207,12 +207,12 @@ class Merger:
         return groups
 
     def store_keys(self, key: DocumentKey) -> list[StoreKey]:
-        """What the parts of a key may be stored by."""
+        """The keys under which the parts of a document may be stored."""
         listed = self._results[key.collection].top is not None
         return [StoreKey(key, part) for part in range(PARTS)] if listed else [StoreKey(key)]
 
     def fetched(self, payloads: Iterable[bytes], asked: Iterable[DocumentKey]) -> None:
-        """Merges what the store had; of the keys in `asked` that is now all."""
+        """Merges the payloads from the store; the keys in `asked` are then complete."""
         for payload in payloads:
             for held in _BLOCKS.decode(payload):
                 self._groups(held.block.collection, held.partition).merge(held.block)
@@ -220,7 +220,7 @@ class Merger:
             self.unfetched.pop(key, None)
 
     def documents(self, limit: int) -> list[Document]:
-        """Makes the documents of up to `limit` dirty keys, which are clean then; keys not yet fetched stay dirty."""
+        """Makes the documents of up to `limit` dirty keys and marks these clean; keys not yet fetched stay dirty."""
         keys = []
         for key in self.dirty:
             if key not in self.unfetched:
@@ -234,12 +234,12 @@ class Merger:
             by_collection[key.collection].append(key)
         return [
             document
-            for collection, of_it in by_collection.items()
-            for document in self._documents(self._results[collection], of_it)
+            for collection, some_keys in by_collection.items()
+            for document in self._documents(self._results[collection], some_keys)
         ]
 
     def mark_dirty(self, keys: Iterable[DocumentKey]) -> None:
-        """Makes keys dirty again whose documents were not written."""
+        """Marks keys dirty, among them those whose documents could not be written."""
         self.dirty.update(dict.fromkeys(keys))
 
     def _documents(self, result: Result, keys: Sequence[DocumentKey]) -> Iterator[Document]:
@@ -253,14 +253,14 @@ class Merger:
         found = [(partition, groups, groups.find(starts, ids)) for partition, groups in parts]
         revs = np.zeros((len(keys), self._partitions), np.int64)
         for partition, groups, rows in found:
-            there = rows >= 0
-            revs[there, partition] = groups.label.values[rows[there]] + 1
+            present = rows >= 0
+            revs[present, partition] = groups.label.values[rows[present]] + 1
         merged = _merged(result, [(groups, rows) for _, groups, rows in found])
         for key, rev, figures in zip(keys, revs.tolist(), merged, strict=True):
             yield self._document(result, key, rev, figures)
 
     def _top_document(self, result: Result, key: DocumentKey, parts: list[tuple[int, Groups]]) -> Document:
-        """The components with most views of all partitions together, each merged from its partitions' rows."""
+        """The document of the components with most views over all partitions, each merged from its partitions' rows."""
         assert result.top is not None
         rev, found = [0] * self._partitions, []
         for partition, groups in parts:
@@ -286,18 +286,18 @@ class Merger:
     def evictable(
         self, allowed_lateness_ms: int, limit: int, tried: Collection[WindowKey] = frozenset()
     ) -> list[WindowKey]:
-        """Some windows, of about EVICTED_AT_ONCE rows, that most source partitions have left behind, oldest first; as
-        long as more than `limit` rows are held of what could ever go. Those in `tried` are passed over.
+        """The oldest windows that are closed by the median watermark, of about EVICTED_AT_ONCE rows together; none if
+        at most `limit` rows that can ever be evicted are held. Windows in `tried` are skipped.
         """
-        excess = self._leaving_some_day() - limit
+        excess = self._evictable_rows() - limit
         if excess <= 0 or not self.watermarks:
             return []
-        left_behind = median_low(self.watermarks.values()) - allowed_lateness_ms
+        closed_before = median_low(self.watermarks.values()) - allowed_lateness_ms
         rows_in: Counter[tuple[int, str]] = Counter()
         for (collection, _), groups in self._held.items():
             length = groups.result.window.length_ms
             if length is not None:
-                starts, counts = np.unique(groups.starts[groups.starts + length <= left_behind], return_counts=True)
+                starts, counts = np.unique(groups.starts[groups.starts + length <= closed_before], return_counts=True)
                 for start, count in zip(starts.tolist(), counts.tolist(), strict=True):
                     rows_in[start, collection] += count
         chosen: list[WindowKey] = []
@@ -310,20 +310,20 @@ class Merger:
                 rows += count
         return chosen
 
-    def _leaving_some_day(self) -> int:
-        """The rows but for those of all time, and of keys that the store does not take."""
+    def _evictable_rows(self) -> int:
+        """The number of rows, without those of all time and of keys that the store rejects."""
         rows = sum(len(groups) for groups in self._held.values() if groups.result.window.length_ms is not None)
         for key in self.staying:
-            rows -= sum(int(np.count_nonzero(_of_key(groups, key))) for _, groups in self._groups_of(key.collection))
+            rows -= sum(int(np.count_nonzero(_is_of_key(groups, key))) for _, groups in self._groups_of(key.collection))
         return rows
 
     def packed(self, windows: Iterable[WindowKey]) -> Iterator[list[Evicted]]:
-        """What is held of the keys of these windows, some rows at a time, as it is when it is asked for.
+        """The figures of the keys of these windows, in portions of some rows, each as of when it is requested.
 
-        Keys whose document is not written are left out: no part may go ahead of it.
+        Keys whose document is not yet written are left out: no part may be stored before it.
         """
-        some: list[Evicted] = []
-        rows_in_some = 0
+        portion: list[Evicted] = []
+        rows_in_portion = 0
         for collection, starts in _by_collection(windows).items():
             parts = dict(self._groups_of(collection))
             for store_key, rows in self._rows_by_store_key(collection, starts).items():
@@ -331,39 +331,39 @@ class Merger:
                     continue
                 blocks = [
                     _held(partition, block)
-                    for partition, of_it in rows.items()
-                    for block in parts[partition].blocks(of_it)
+                    for partition, part_rows in rows.items()
+                    for block in parts[partition].blocks(part_rows)
                 ]
-                some.append(Evicted(store_key, self._rev(parts, rows), _ENCODER.encode(blocks)))
-                rows_in_some += sum(map(len, rows.values()))
-                if rows_in_some >= EVICTED_AT_ONCE:
-                    yield some
-                    some, rows_in_some = [], 0
-        if some:
-            yield some
+                portion.append(Evicted(store_key, self._rev(parts, rows), _ENCODER.encode(blocks)))
+                rows_in_portion += sum(map(len, rows.values()))
+                if rows_in_portion >= EVICTED_AT_ONCE:
+                    yield portion
+                    portion, rows_in_portion = [], 0
+        if portion:
+            yield portion
 
     def _rev(self, parts: Mapping[int, Groups], rows: _Rows) -> tuple[int, ...]:
         rev = [0] * self._partitions
-        for partition, of_it in rows.items():
-            rev[partition] = int((parts[partition].label.values[of_it] + 1).sum())
+        for partition, part_rows in rows.items():
+            rev[partition] = int((parts[partition].label.values[part_rows] + 1).sum())
         return tuple(rev)
 
     def _groups_of(self, collection: str) -> list[tuple[int, Groups]]:
         """The groups of a collection, by source partition."""
-        return [(p, groups) for (of, p), groups in sorted(self._held.items()) if of == collection]
+        return [(p, groups) for (name, p), groups in sorted(self._held.items()) if name == collection]
 
     def _rows_by_store_key(self, collection: str, starts: Iterable[int]) -> dict[StoreKey, _Rows]:
-        """The rows of all keys of these windows."""
+        """The rows of all keys of these windows, by source partition."""
         found: dict[StoreKey, _Rows] = {}
         wanted = np.array(list(starts), np.int64)
         for partition, groups in self._groups_of(collection):
             rows = np.flatnonzero(np.isin(groups.starts, wanted))
-            for store_key, of_it in _by_store_key(groups, rows):
-                found.setdefault(store_key, {})[partition] = of_it
+            for store_key, key_rows in _by_store_key(groups, rows):
+                found.setdefault(store_key, {})[partition] = key_rows
         return found
 
     def evict(self, stored: Mapping[StoreKey, tuple[int, ...]]) -> None:
-        """Drops the keys that are whole in the store now, by the `_rev` that each of their parts has there."""
+        """Drops the keys whose parts are all up to date in the store; `stored` has the `_rev` of each part there."""
         for collection, starts in _by_collection((key.collection, key.start_ms) for key, _ in stored).items():
             before = max(max(starts) + 1, self._evicted_before.get(collection, 0))
             self._evicted_before[collection] = self._evictions[collection] = before
@@ -377,17 +377,17 @@ class Merger:
             kept = {partition: np.ones(len(groups), np.bool_) for partition, groups in parts.items()}
             for store_key, rows in rows_of.items():
                 if store_key.key not in stay:
-                    for partition, of_it in rows.items():
-                        kept[partition][of_it] = False
+                    for partition, part_rows in rows.items():
+                        kept[partition][part_rows] = False
             for partition, groups in parts.items():
                 groups.keep(np.flatnonzero(kept[partition]))
         for names in (*self._names.values(), *self._shown):
             compact(names, self._held.values())
 
     def freeze(self, snapshot: bool) -> Iterator[bytes]:
-        """The entries of a checkpoint: what changed since the last call, or everything. All keys must be fetched.
+        """The entries of a checkpoint: the changes since the last call, or the whole state if `snapshot`.
 
-        The copy is made now; each is out of memory when the next one is asked for.
+        All keys have to be fetched. The state is copied now; each entry is released before the next one is yielded.
         """
         assert not self.unfetched, "a key's older part has to be fetched before the key is saved"
         evictions = self._evicted_before if snapshot else self._evictions
@@ -405,7 +405,7 @@ class Merger:
         return released(entries)
 
     def _held_before(self, collection: str, before_ms: int) -> list[tuple[int, str]]:
-        """Start and value of the keys in memory whose window began before a time."""
+        """Start and value of the keys in memory whose window starts before a time."""
         return sorted(
             {
                 (key.start_ms, key.value)
@@ -415,7 +415,7 @@ class Merger:
         )
 
     def load(self, entry: bytes) -> None:
-        """Takes over an entry of a checkpoint; they come in the order of the log."""
+        """Loads an entry of a checkpoint; entries have to be loaded in log order."""
         message = _DECODER.decode(entry)
         if isinstance(message, Watermarks):
             self.watermarks = message.timestamp_ms
@@ -424,13 +424,13 @@ class Merger:
             for _, groups in self._groups_of(message.collection):
                 kept = groups.starts >= message.before_ms
                 for start_ms, value in message.stays:
-                    kept |= _of_key(groups, DocumentKey(message.collection, start_ms, value))
+                    kept |= _is_of_key(groups, DocumentKey(message.collection, start_ms, value))
                 groups.keep(np.flatnonzero(kept))
         else:
             self._groups(message.block.collection, message.partition).merge(message.block)
 
     def loaded(self, position: int, watermark_ms: int | None) -> None:
-        """Ends a restore: what was loaded is what was written and saved."""
+        """Ends a restore: marks everything loaded as written and saved."""
         self.position = position
         for groups in self._held.values():
             groups.unsaved.values[:] = False
@@ -444,21 +444,21 @@ class _Shown(NamedTuple):
 
 
 def _held(partition: int, block: bytes) -> HeldBlock:
-    """A HeldBlock of a block that is packed already."""
+    """A HeldBlock of an already packed block."""
     return HeldBlock(partition, msgspec.Raw(block))  # type: ignore[arg-type]
 
 
 def _merged(result: Result, parts: Sequence[tuple[Groups, Ints]]) -> list[dict[str, Any]]:
-    """The figures of groups, each from the rows that its partitions hold, -1 where one has none."""
+    """The figures of groups; `parts` has each group's row in every source partition, -1 if it has none there."""
     values: list[dict[str, list[Any]]] = [
         {held.name: [] for held in result.held} for _ in (parts[0][1] if parts else ())
     ]
     for groups, rows in parts:
-        there = np.flatnonzero(rows >= 0)
+        present = np.flatnonzero(rows >= 0)
         for held in result.held:
-            for at, value in zip(there.tolist(), groups.held[held.name].read(rows[there]), strict=True):
+            for at, value in zip(present.tolist(), groups.held[held.name].read(rows[present]), strict=True):
                 values[at][held.name].append(value)
-    return [{held.name: held.merge(of_it[held.name]) for held in result.held} for of_it in values]
+    return [{held.name: held.merge(group[held.name]) for held in result.held} for group in values]
 
 
 def _by_collection(windows: Iterable[WindowKey]) -> dict[str, set[int]]:
@@ -470,30 +470,30 @@ def _by_collection(windows: Iterable[WindowKey]) -> dict[str, set[int]]:
 
 
 def _keys(groups: Groups, rows: Ints) -> list[DocumentKey]:
-    """The documents that rows belong to, each once."""
+    """The distinct keys of the documents that rows belong to."""
     if groups.result.by:
         return [key for key, _ in _keys_by_row(groups, rows)]
     return [DocumentKey(groups.result.collection, start, "") for start in np.unique(groups.starts[rows]).tolist()]
 
 
 def _keys_by_row(groups: Groups, rows: Ints) -> list[tuple[DocumentKey, int]]:
-    """The document of each row, where it has only one."""
+    """The key of the document of each row, for results with one row a document."""
     starts = groups.starts[rows].tolist()
     values = groups.names.texts(groups.ids[rows]) if groups.names is not None else [""] * len(starts)
     keys = [DocumentKey(groups.result.collection, start, value) for start, value in zip(starts, values, strict=True)]
     return list(zip(keys, rows.tolist(), strict=True))
 
 
-def _of_key(groups: Groups, key: DocumentKey) -> Bools:
-    """Which rows belong to a document."""
-    of_window: Bools = groups.starts == key.start_ms
+def _is_of_key(groups: Groups, key: DocumentKey) -> Bools:
+    """A mask of the rows that belong to a document."""
+    mask: Bools = groups.starts == key.start_ms
     if groups.result.by and groups.names is not None:
-        of_window &= groups.ids == groups.names.ids([key.value])
-    return of_window
+        mask &= groups.ids == groups.names.ids([key.value])
+    return mask
 
 
 def _by_store_key(groups: Groups, rows: Ints) -> Iterator[tuple[StoreKey, Ints]]:
-    """Rows by the key that they are stored under."""
+    """Rows by the key under which they are stored."""
     if groups.result.top is None or groups.names is None:
         for key, row in _keys_by_row(groups, rows):
             yield StoreKey(key), np.array([row], np.int64)
@@ -503,10 +503,10 @@ def _by_store_key(groups: Groups, rows: Ints) -> Iterator[tuple[StoreKey, Ints]]
     order = np.lexsort((parts, starts))
     rows, starts, parts = rows[order], starts[order], parts[order]
     begins = np.flatnonzero(np.append(True, (np.diff(starts) != 0) | (np.diff(parts) != 0))[: len(rows)])
-    for start, part, of_it in zip(
+    for start, part, part_rows in zip(
         starts[begins].tolist(), parts[begins].tolist(), np.split(rows, begins[1:]), strict=False
     ):
-        yield StoreKey(DocumentKey(groups.result.collection, start, ""), part), of_it
+        yield StoreKey(DocumentKey(groups.result.collection, start, ""), part), part_rows
 
 
 def _most_viewed(found: Sequence[tuple[Groups, Ints]], limit: int, names: PackedNames) -> Ints:

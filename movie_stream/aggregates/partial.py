@@ -1,4 +1,4 @@
-"""What the two agents say to each other through `movie-partials`, and which of its partitions a key belongs to."""
+"""The messages between the two agents in `movie-partials`, and the partitioner of that topic."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from movie_stream.aggregates.groups import Block
 
 
 class Partial(msgspec.Struct, array_like=True, tag="partial"):
-    """Cumulative figures of one source partition: right for the prefix of the log that ends with each row's label."""
+    """Cumulative figures of one source partition; a row is exact for the prefix of the log that ends at its label."""
 
     run: int
     partition: int
@@ -25,9 +25,9 @@ class Watermark(msgspec.Struct, array_like=True, tag="watermark"):
     partition: int
     timestamp_ms: int
     came: Weighted = []
-    """The Kafka timestamps of the views that were counted since the last one; workers of before have sent none."""
+    """The Kafka timestamps of the views counted since the last watermark; older versions sent none."""
     happened: Weighted = []
-    """The timestamps of these views themselves."""
+    """The event times of these views."""
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -40,7 +40,7 @@ def encode(message: Partial | Watermark) -> bytes:
 
 
 def encode_block(run: int, partition: int, block: bytes) -> bytes:
-    """A Partial of a block that is packed already, as a Kafka record's value."""
+    """A Partial of an already packed block, as a Kafka record's value."""
     return _ENCODER.encode(Partial(run, partition, msgspec.Raw(block)))  # type: ignore[arg-type]
 
 
@@ -50,7 +50,7 @@ def decode(value: bytes) -> Partial | Watermark:
 
 
 def target(collection: str, start_ms: int, value: str, targets: int) -> int:
-    """The partition of `movie-partials` that carries a document's partials, whatever their source.
+    """The partition of `movie-partials` that carries a document's partials from all source partitions.
 
     >>> 0 <= target("daily_stats", 1730332800000, "action", 3) < 3
     True

@@ -1,9 +1,9 @@
-"""What the records of one source partition are worth, by hour of stream time: how many, what was refused, what lacks.
+"""Data quality of one source partition by hour of stream time: numbers of records, refusals, and missing values.
 
-The hour of a record is that of its partition's watermark after it: the largest event time of the views up to it, and
-before the first view the record's own Kafka timestamp. Watermarks never fall, so the records of an hour are one piece
-of the log, and what is said of an hour that is over never changes. Whatever is looked up of the past, which genres and
-which title of each film were seen in the partition, goes by the order of the log too.
+The hour of a record is that of its partition's watermark after it: the largest event time of the views up to it, or,
+before the first view, the record's own Kafka timestamp. Watermarks never fall, so the records of an hour are contiguous
+in the log, and the figures of a past hour never change. The history that figures depend on (the genres seen in the
+partition, and the last title of each film) follows log order too.
 """
 
 from __future__ import annotations
@@ -42,21 +42,21 @@ from movie_stream.events.reasons import kind_of
 _LOW: Final = np.int64(0xFFFF_FFFF)
 _NONE: Final = np.zeros(0, np.int64)
 _NAME_BYTES: Final = 8
-"""In a block, besides the names of a film, a title or a genre."""
+"""Bytes of a film, a title or a genre in a block, besides its name."""
 
 
 class QualityBlock(msgspec.Struct, array_like=True, tag="quality"):
-    """What is known of the past in a changelog, each as PackedNames.pack gives it."""
+    """The history in a changelog, each field as returned by PackedNames.pack."""
 
     genres: tuple[bytes, bytes]
-    """Slugs that were seen."""
+    """The slugs seen."""
     films: tuple[bytes, bytes]
     titles: tuple[bytes, bytes]
     """The title of each film's last view."""
 
 
 class Uncounted(Protocol):
-    """A record that is no view that counts: refused, or a copy of what counts already."""
+    """A record that does not count: refused, or a copy of a record that counts already."""
 
     @property
     def offset(self) -> int: ...
@@ -75,25 +75,25 @@ class Uncounted(Protocol):
 
 @dataclass(frozen=True)
 class _Views:
-    """What is looked at in views, in the order of the log."""
+    """The properties of views that figures are computed from, in log order."""
 
     batch: Batch
     before_ms: int | None
     """The partition's watermark before them."""
     timed: Bools | None
-    """Which have a Kafka timestamp; None: all have."""
+    """The mask of views that have a Kafka timestamp; None: all have one."""
     delay_ms: Ints | None
-    """Kafka timestamp minus event time; None where no view has one."""
+    """Kafka timestamp minus event time; None if no view has a Kafka timestamp."""
     new_genres: Ints
-    """The views that were the first of their genre."""
+    """The indices of the views that were the first of their genre."""
     retitled: Ints
-    """The views whose title is not the film's last."""
+    """The indices of the views whose title is not the film's previous one."""
 
-    def pieces(self, window: Window) -> tuple[Ints, Ints]:
-        """Where the piece of each window begins, and that window's start."""
+    def slices(self, window: Window) -> tuple[Ints, Ints]:
+        """The index at which each window's contiguous slice of the views begins, and the start of that window."""
         times_ms, before_ms = self.batch.timestamp_ms, -1 if self.before_ms is None else self.before_ms
         first, last = (window.start_of(max(before_ms, int(time_ms))) for time_ms in (times_ms[0], times_ms.max()))
-        if first == last:  # as it mostly is
+        if first == last:  # the common case
             return np.zeros(1, np.int64), np.array([first])
         starts = window.starts(np.maximum(np.maximum.accumulate(times_ms), before_ms))
         begins = np.flatnonzero(np.diff(starts, prepend=-1))
@@ -101,7 +101,7 @@ class _Views:
 
 
 class Quality:
-    """The figures of the records of one source partition, and what of its past they depend on."""
+    """The figures of the records of one source partition, and the history that they depend on."""
 
     def __init__(self, results: tuple[Result, ...], partition: int, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
@@ -112,25 +112,25 @@ class Quality:
         ]
         self._seen, self._unsaved_genres = Column(np.bool_), Column(np.bool_)  # by the number of the slug
         self._title, self._unsaved_films = Column(np.int32, fill=-1), Column(np.bool_)  # by the number of the film
-        self._asked = Column(np.bool_)
-        """By the number of the film; true only while `_retitle` looks at it."""
-        self._kept: Column | None = None
+        self._is_affected = Column(np.bool_)
+        """By the number of the film; scratch space of `_retitle`, false elsewhere."""
+        self._renumbered_films: Column | None = None
 
     def apply(self, batch: Batch, times_ms: Ints, rest: Sequence[Uncounted], watermark_ms: int | None) -> None:
-        """Adds the next records of the log: views that count, with their Kafka timestamps, and the rest, in order.
+        """Adds the next records of the log: views that count, with their Kafka timestamps, and the rest in log order.
 
-        `watermark_ms` is the partition's before them.
+        `watermark_ms` is the partition's watermark before these records.
         """
         if not self.figures:
             return
         if len(batch):
-            views = self._looked_at(batch, times_ms, watermark_ms)
+            views = self._examine(batch, times_ms, watermark_ms)
             for figures in self.figures:
                 _count(figures, views)
         for figures in self.figures if rest else ():
             _count_rest(figures, batch, rest, watermark_ms)
 
-    def _looked_at(self, batch: Batch, times_ms: Ints, watermark_ms: int | None) -> _Views:
+    def _examine(self, batch: Batch, times_ms: Ints, watermark_ms: int | None) -> _Views:
         timed: Bools | None = None
         delay: Ints | None = None
         if times_ms.min() < 0 or times_ms.max() > MAX_TIMESTAMP_MS:
@@ -141,9 +141,9 @@ class Quality:
         return _Views(batch, watermark_ms, timed, delay, self._see_genres(batch), self._retitle(batch))
 
     def _see_genres(self, batch: Batch) -> Ints:
-        """Notes the genres; returns the views that were the first of theirs."""
+        """Adds the genres to the history; returns the indices of the views that were the first of their genre."""
         self._grow_genres()
-        if self._seen.values.all():  # there are few, and none is new
+        if self._seen.values.all():  # the common case: genres are few
             return _NONE
         slugs = batch.ids["genre"]
         fresh = np.flatnonzero(~self._seen.values[slugs])
@@ -153,16 +153,16 @@ class Quality:
         return np.sort(fresh[first])
 
     def _retitle(self, batch: Batch) -> Ints:
-        """Notes the films' titles; returns the views that have another than the film's view before."""
+        """Updates the films' titles; returns the indices of the views whose title is not the film's previous one."""
         self._grow_films()
         film, title = batch.ids["movie_id"], batch.ids["title"]
         differs = self._title.values[film] != title
         if not differs.any():
             return _NONE
-        asked = film[differs]  # of the other films nothing changes
-        self._asked.values[asked] = True
-        views = np.flatnonzero(self._asked.values[film])
-        self._asked.values[asked] = False
+        affected = film[differs]  # the other films keep their titles
+        self._is_affected.values[affected] = True
+        views = np.flatnonzero(self._is_affected.values[film])
+        self._is_affected.values[affected] = False
         views = views[order_of(film[views])]
         film, title = film[views], title[views]
         begins = np.diff(film, prepend=-1) != 0
@@ -178,11 +178,11 @@ class Quality:
             column.grow(len(self._vocabulary.slugs))
 
     def _grow_films(self) -> None:
-        for column in (self._title, self._unsaved_films, self._asked):
+        for column in (self._title, self._unsaved_films, self._is_affected):
             column.grow(len(self._vocabulary.movies))
 
     def forget(self, watermark_ms: int | None) -> None:
-        """Drops the hours that are over and were sent."""
+        """Drops the past hours that were sent."""
         for figures in self.figures if watermark_ms is not None else ():
             window = figures.result.window
             assert window.length_ms is not None
@@ -190,23 +190,23 @@ class Quality:
             figures.drop(over & ~figures.unsent.values)
 
     def freeze(self, snapshot: bool, most: int | None = None) -> list[QualityBlock]:
-        """What changed of the past since the last call, or all of it, in blocks of up to `most` bytes (None:
-        BLOCK_BYTES) or one film; the figures are not part of it.
+        """The history as blocks of up to `most` bytes (None: BLOCK_BYTES) or of one film: its changes since the last
+        call, or all of it if `snapshot`. The figures are not included.
         """
         most = BLOCK_BYTES if most is None else min(most, BLOCK_BYTES)
         genres = np.flatnonzero(self._seen.values if snapshot else self._unsaved_genres.values)
         films = np.flatnonzero(self._title.values >= 0 if snapshot else self._unsaved_films.values)
         titles = self._title.values[films].astype(np.int64)
-        words, none = self._vocabulary, (b"", b"")
+        vocabulary, empty = self._vocabulary, (b"", b"")
         blocks = [
-            QualityBlock(words.slugs.pack(genres[rows]), none, none)
-            for rows in fitting(words.slugs.sizes(genres) + _NAME_BYTES, most)
+            QualityBlock(vocabulary.slugs.pack(genres[rows]), empty, empty)
+            for rows in fitting(vocabulary.slugs.sizes(genres) + _NAME_BYTES, most)
         ]
         for at in range(0, len(films), ROWS_IN_BLOCK):
             film, title = films[at : at + ROWS_IN_BLOCK], titles[at : at + ROWS_IN_BLOCK]
-            sizes = words.movies.sizes(film) + words.titles.sizes(title) + 2 * _NAME_BYTES
+            sizes = vocabulary.movies.sizes(film) + vocabulary.titles.sizes(title) + 2 * _NAME_BYTES
             blocks += [
-                QualityBlock(none, words.movies.pack(film[rows]), words.titles.pack(title[rows]))
+                QualityBlock(empty, vocabulary.movies.pack(film[rows]), vocabulary.titles.pack(title[rows]))
                 for rows in fitting(sizes, most)
             ]
         self.settle()
@@ -218,7 +218,7 @@ class Quality:
         self._unsaved_films.values[:] = False
 
     def load(self, block: QualityBlock) -> None:
-        """Takes over a block; they come in the order in which they were made."""
+        """Loads a block; blocks have to be loaded in the order in which they were made."""
         slugs = self._vocabulary.slugs.unpack(*block.genres)
         self._grow_genres()
         self._seen.values[slugs] = True
@@ -227,36 +227,36 @@ class Quality:
         self._title.values[films] = titles
 
     def names_in(self, names: PackedNames) -> Iterator[Column]:
-        """The columns that hold numbers of these names; `renamed` has to be called when they were changed."""
+        """The columns that hold numbers of these names; call `renamed` after changing them."""
         for figures in self.figures:
             yield from figures.names_in(names)
         if names is self._vocabulary.titles:
             yield self._title
         if names is self._vocabulary.movies:
             films = np.flatnonzero(self._title.values >= 0)
-            self._kept = Column(np.int64)
-            self._kept.grow(len(films))
-            self._kept.values[:] = films
-            yield self._kept
+            self._renumbered_films = Column(np.int64)
+            self._renumbered_films.grow(len(films))
+            self._renumbered_films.values[:] = films
+            yield self._renumbered_films
 
     def renamed(self, names: PackedNames) -> None:
-        """Ends a change of the numbers of these names."""
+        """Ends a renumbering of these names."""
         for figures in self.figures:
             figures.renamed(names)
-        if names is self._vocabulary.movies and self._kept is not None:
-            films, self._kept = self._kept.values, None
+        if names is self._vocabulary.movies and self._renumbered_films is not None:
+            films, self._renumbered_films = self._renumbered_films.values, None
             old = np.flatnonzero(self._title.values >= 0)
             titles, unsaved = self._title.values[old], self._unsaved_films.values[old]
             self._title, self._unsaved_films = Column(np.int32, fill=-1), Column(np.bool_)
-            self._asked = Column(np.bool_)
+            self._is_affected = Column(np.bool_)
             self._grow_films()
             self._title.values[films], self._unsaved_films.values[films] = titles, unsaved
 
 
 def _count(figures: Groups, views: _Views) -> None:
-    """Adds views to the groups of their windows, each of which has one piece of them."""
+    """Adds views to the groups of their windows, each of which has a contiguous slice of them."""
     batch, held = views.batch, figures.held
-    begins, starts = views.pieces(figures.result.window)
+    begins, starts = views.slices(figures.result.window)
     counts = np.diff(begins, append=len(batch))
     rows = figures.rows(starts, None)
     figures.touch(rows, batch.offset[begins + counts - 1])
@@ -292,7 +292,7 @@ def _count_delays(figures: Groups, rows: Ints, begins: Ints, delay_ms: Ints, tim
 
 
 def _true(values: Bools, begins: Ints) -> Ints:
-    """How many are true in each piece."""
+    """The number of true values in each slice."""
     if len(begins) == 1:
         return np.array([np.count_nonzero(values)])
     counts: Ints = np.add.reduceat(values, begins, dtype=np.int64)
@@ -300,24 +300,24 @@ def _true(values: Bools, begins: Ints) -> Ints:
 
 
 def _single(views: Ints, begins: Ints) -> Ints:
-    """How many of these views stand in each piece."""
+    """The number of these views in each slice."""
     return np.bincount(np.searchsorted(begins, views, "right") - 1, minlength=len(begins))
 
 
 def _count_rest(figures: Groups, batch: Batch, rest: Sequence[Uncounted], watermark_ms: int | None) -> None:
-    """Adds records that are no views to the groups of the windows that they came in."""
+    """Adds records that do not count to the groups of the windows in which they arrived."""
     window, held = figures.result.window, figures.held
-    before = np.searchsorted(batch.offset, [record.offset for record in rest])  # views that came before each
+    before = np.searchsorted(batch.offset, [record.offset for record in rest])  # the number of views before each
     own_ms = np.array([record.time_ms if 0 <= record.time_ms <= MAX_TIMESTAMP_MS else 0 for record in rest], np.int64)
     first = own_ms if watermark_ms is None else np.full(len(rest), watermark_ms)
     reached = np.maximum.accumulate(np.append(-1 if watermark_ms is None else watermark_ms, batch.timestamp_ms))[before]
     starts = window.starts(np.where(before > 0, reached, first))
-    came: defaultdict[int, list[Uncounted]] = defaultdict(list)
+    arrived: defaultdict[int, list[Uncounted]] = defaultdict(list)
     for start, record in zip(starts.tolist(), rest, strict=True):
-        came[start].append(record)
-    rows = figures.rows(np.array(list(came), np.int64), None)
-    figures.touch(rows, np.array([records[-1].offset for records in came.values()], np.int64))
-    for row, records in zip(rows.tolist(), came.values(), strict=True):
+        arrived[start].append(record)
+    rows = figures.rows(np.array(list(arrived), np.int64), None)
+    figures.touch(rows, np.array([records[-1].offset for records in arrived.values()], np.int64))
+    for row, records in zip(rows.tolist(), arrived.values(), strict=True):
         if RECORDS.name in held:
             held[RECORDS.name].values[row] += len(records)
         refused = [(record.kind, kind_of(record.reason)) for record in records if record.refused]

@@ -1,7 +1,7 @@
-"""What quality.py holds of the records of one source partition, and the fields that documents show of it.
+"""The aggregators of quality.py, of the records of one source partition, and the fields that documents show of them.
 
-Such figures are by partition, and their windows are of stream time: that of a record is the partition's watermark after
-it. A group of them has one source partition, so that nothing is added up over several.
+These figures are grouped by partition, and their windows are of stream time: a record's time is the partition's
+watermark after it. A group has one source partition, so that nothing is summed over several.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from movie_stream.aggregates.fields import COUNT, TEXT, Figures, Key, Says, Sche
 from movie_stream.columnar.columns import Column, Ints
 
 KINDS_AT_MOST: Final = 50
-"""Kinds of reasons that a group tells apart; what comes after them is one more, for each of bad and late."""
+"""The most kinds of reasons that a group distinguishes; later ones count as one more, for each of bad and late."""
 OTHER_REASONS: Final = "other reasons"
 _REASON_AT_MOST: Final = 200
 _SECOND_MS: Final = 1_000
@@ -27,21 +27,21 @@ _NEVER: Final = np.iinfo(np.int64).min
 _SECONDS: Final[Schema] = {"bsonType": ["double", "int", "long", "null"]}
 
 Reasons = Sequence[tuple[str, str, int]]
-"""Kind (bad or late), kind of the reason, and how many records, in the order in which they first came."""
+"""Kind (bad or late), kind of the reason, and number of records, in the order of first arrival."""
 
 
 class _OfRecords:
-    """Keeps `update` of what is not made of a batch's groups from being used."""
+    """An aggregator that quality.py updates, not `update`: it is not computed from a batch's groups."""
 
     __slots__ = ()
 
     def update(self, column: Any, rows: Ints, grouped: GroupedBatch) -> None:
-        raise TypeError(f"{self} is not made of views by their own time; quality.py keeps it")
+        raise TypeError(f"{self} is not computed from views by their own time; quality.py keeps it")
 
 
 @dataclass(frozen=True, slots=True)
 class OfRecords(_OfRecords):
-    """A number of records: of all (`records`), of views with a Kafka timestamp (`timed`), `new_genres`, `retitled`."""
+    """A number of records: all (`records`), views with a Kafka timestamp (`timed`), `new_genres`, or `retitled`."""
 
     name: str
 
@@ -72,7 +72,7 @@ class DelaySum(_OfRecords):
 
 @dataclass(frozen=True, slots=True)
 class LongestDelay(_OfRecords):
-    """The largest of these differences, None where no view has a Kafka timestamp."""
+    """The largest Kafka timestamp minus event time, in milliseconds; None if no view has a Kafka timestamp."""
 
     stored: ClassVar[str] = "LongestDelay()"
     name: ClassVar[str] = "longest_delay_ms"
@@ -86,7 +86,7 @@ class LongestDelay(_OfRecords):
 
 @dataclass(frozen=True, slots=True)
 class RefusedByReason(_OfRecords):
-    """How many records were refused, by kind and kind of the reason."""
+    """The number of refused records, by kind and kind of the reason."""
 
     stored: ClassVar[str] = "RefusedByReason()"
     name: ClassVar[str] = "refused"
@@ -102,7 +102,7 @@ class RefusedByReason(_OfRecords):
 
 
 def with_refused(held: Reasons | None, refused: Iterable[tuple[str, str]]) -> Reasons:
-    """What is held, and these kinds and kinds of reasons in the order of the log.
+    """The counts held, plus one for each of these kinds and reasons, in log order.
 
     >>> with_refused((("bad", "not JSON", 1),), [("late", "late"), ("bad", "not JSON")])
     (('bad', 'not JSON', 2), ('late', 'late', 1))
@@ -126,7 +126,7 @@ REFUSED: Final = RefusedByReason()
 
 
 def kept_of_records(held: Aggregator) -> bool:
-    """Whether quality.py alone can keep this figure."""
+    """Whether only quality.py can maintain this figure."""
     return isinstance(held, _OfRecords)
 
 
@@ -203,7 +203,7 @@ class Without:
 
 @dataclass(frozen=True, slots=True)
 class NewGenres:
-    """The number of genres whose first view ever in the partition is among the views."""
+    """The number of genres whose first view in the partition is among the views."""
 
     stored: ClassVar[str] = "NewGenres()"
     needs: ClassVar[tuple[Aggregator, ...]] = (NEW_GENRES,)
@@ -218,7 +218,7 @@ class NewGenres:
 
 @dataclass(frozen=True, slots=True)
 class Retitled:
-    """The number of views whose title is not that of the film's view before, in the partition."""
+    """The number of views whose title is not that of the film's previous view in the partition."""
 
     stored: ClassVar[str] = "Retitled()"
     needs: ClassVar[tuple[Aggregator, ...]] = (RETITLED,)
@@ -233,7 +233,7 @@ class Retitled:
 
 @dataclass(frozen=True, slots=True)
 class MeanDelay:
-    """The mean of Kafka timestamp minus event time of the views, in seconds; None where no view has the former."""
+    """The mean of Kafka timestamp minus event time, in seconds; None if no view has a Kafka timestamp."""
 
     stored: ClassVar[str] = "MeanDelay()"
     needs: ClassVar[tuple[Aggregator, ...]] = (TIMED, DELAY)
@@ -250,7 +250,7 @@ class MeanDelay:
 
 @dataclass(frozen=True, slots=True)
 class MaxDelay:
-    """The largest of these differences, in seconds; None where no view has a Kafka timestamp."""
+    """The largest Kafka timestamp minus event time, in seconds; None if no view has a Kafka timestamp."""
 
     stored: ClassVar[str] = "MaxDelay()"
     needs: ClassVar[tuple[Aggregator, ...]] = (LONGEST_DELAY,)
@@ -266,7 +266,7 @@ class MaxDelay:
 
 @dataclass(frozen=True, slots=True)
 class RefusedReasons:
-    """The refused records by kind and kind of the reason, most first; of equals the smaller texts."""
+    """The refused records by kind and kind of the reason, most first; ties in the order of the texts."""
 
     stored: ClassVar[str] = "RefusedReasons()"
     needs: ClassVar[tuple[Aggregator, ...]] = (REFUSED,)
@@ -281,5 +281,5 @@ class RefusedReasons:
     )
 
     def value(self, key: Key, figures: Figures) -> Any:
-        most_first = sorted(figures[REFUSED.name], key=lambda one: (-one[2], one[0], one[1]))
+        most_first = sorted(figures[REFUSED.name], key=lambda entry: (-entry[2], entry[0], entry[1]))
         return [{"kind": kind, "reason": reason, "count": records} for kind, reason, records in most_first]

@@ -1,4 +1,4 @@
-"""Records become a batch of views: by their layout where they have one, else one by one."""
+"""Decodes records into a batch of views: vectorized if they have a known layout, else one by one."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class Reader:
         self._future_tolerance_ms, self._revenue_per_view_micro = future_tolerance_ms, revenue_per_view_micro
 
     def read(self, chunk: Chunk) -> tuple[Batch, list[Refusal]]:
-        """The valid views among the records, in the order of the log; and what is refused, by its index in the chunk.
+        """The valid views among the records, in log order, and the refusals, by index in the chunk.
 
-        Nobody becomes known by a view that does not count: see `add_users`.
+        It adds no users, since a view may not count: see `add_users`.
         """
         batch, rest = self._by_layout(chunk)
         if not len(rest):
@@ -63,11 +63,11 @@ class Reader:
         return batch.take(np.argsort(batch.index, kind="stable")), refusals
 
     def add_users(self, batch: Batch) -> None:
-        """Makes the users of these views known."""
+        """Adds the users of these views."""
         batch.ids["user_id"] = self._users.add(batch.user_names, batch.ids["user_id"])
 
     def _by_layout(self, chunk: Chunk) -> tuple[Batch, Ints]:
-        """What can be read so without doubt, and the indices of the other records."""
+        """The views that their layout decodes unambiguously, and the indices of the other records."""
         views, read = chunk.by_layout or unread(chunk.values)
         read = read & ~is_ahead(views.timestamp_ms, chunk.times_ms, self._future_tolerance_ms)
         rows = np.flatnonzero(read)

@@ -1,9 +1,9 @@
-"""Which refused records of a partition may still be replaced by a copy, so that of its copies at most one counts.
+"""Deduplication of replays: which refused records of a partition a copy may still replace, so that at most one counts.
 
-A copy of a refused record names its original in the header REPLAY_OF and stands behind it in the same partition. It is
+A copy of a refused record names its original in the header REPLAY_OF and follows it in the same partition. It is
 judged like any record if its original is *open*: refused in this run, or older than the first record that this run has
-counted; and not more than REACH offsets back. A copy that counts closes its original. So of an original and all its
-copies one counts, whatever the rules of this run and whoever sent the copies; and all of it follows from the
+counted; and not more than REACH offsets back. A copy that counts closes its original. So at most one of an original and
+all its copies counts, whatever the rules of this run and whoever sent the copies. All of this follows from the
 partition's log.
 """
 
@@ -17,7 +17,7 @@ import msgspec
 from movie_stream.columnar.bitmap import BITS, WORD_BYTES, Bits
 
 REACH: Final = 1 << 26
-"""How many offsets a copy may stand behind its original. What is older is forgotten: the state stays bounded."""
+"""The most offsets between an original and its copy. Older originals are dropped, which bounds the state."""
 _WORDS_IN_BLOCK: Final = 8_000
 _NUMBERED_BYTES: Final = 9 + WORD_BYTES
 """Bytes of a word and its number in a block."""
@@ -33,11 +33,11 @@ class RefusedBlock(msgspec.Struct, array_like=True, tag="refused"):
 
 
 class BadReplayHeader(ValueError):
-    """A header REPLAY_OF that names no earlier record of this partition; its text is the reason."""
+    """A header REPLAY_OF that names no earlier record of this partition; the message is the reason."""
 
 
 def replay_header(topic: str, partition: int, offset: int) -> bytes:
-    """The header of a copy: which topic (its id), partition and offset the original has.
+    """The header of a copy: the topic (its id), partition and offset of the original.
 
     >>> replay_header("cluster/id", 2, 17)
     b'cluster/id 2 17'
@@ -46,7 +46,7 @@ def replay_header(topic: str, partition: int, offset: int) -> bytes:
 
 
 def original_of(header: bytes, topic: str, partition: int, before: int) -> int:
-    """The original's offset, which is before the copy's own. Raises BadReplayHeader.
+    """The original's offset, which has to be below `before`, the copy's own. Raises BadReplayHeader.
 
     >>> original_of(b"cluster/id 2 17", "cluster/id", 2, before=30)
     17
@@ -64,8 +64,8 @@ def original_of(header: bytes, topic: str, partition: int, before: int) -> int:
 class OpenOriginals:
     """The open originals of one partition.
 
-    A bitmap by offset, in words: from `begin` on, a set bit is a record that was refused and is open; before it, where
-    everything is open, a set bit is one that a copy has closed.
+    A bitmap by offset, in words. From `begin` on, a set bit is a refused record that is open. Before `begin` every
+    record is open by default, and a set bit is one that a copy has closed.
 
     >>> refused = OpenOriginals()
     >>> refused.start(100)
@@ -84,12 +84,12 @@ class OpenOriginals:
         self._unsaved: set[int] = set()
 
     def start(self, position: int) -> None:
-        """Notes the position at which counting begins; later calls change nothing."""
+        """Sets the position at which counting begins; later calls have no effect."""
         if self._begin is None:
             self._begin = position
 
     def refuse(self, offset: int) -> None:
-        """Opens a record that was refused and is no copy."""
+        """Opens a refused record that is not a copy."""
         self._bits.add(offset)
         self._unsaved.add(offset // BITS)
 
@@ -98,17 +98,17 @@ class OpenOriginals:
         return copy - original <= REACH and (original in self._bits) == (original >= (self._begin or 0))
 
     def close(self, original: int) -> None:
-        """Closes a record that was open: a copy of it counts."""
+        """Closes an open record: a copy of it counts."""
         self._bits.flip(original)
         self._unsaved.add(original // BITS)
 
     def forget(self, position: int) -> None:
-        """Drops what no copy from `position` on can reach. Nothing of it goes into the changelog."""
+        """Drops the originals that no copy from `position` on can reach. It writes nothing to the changelog."""
         self._bits.drop_before(position - REACH)
         self._unsaved = {at for at in self._unsaved if at in self._bits.words}
 
     def blocks(self, snapshot: bool, most: int | None = None) -> Iterator[RefusedBlock]:
-        """What changed since the last call, or everything, in blocks of a bounded size: of up to `most` bytes."""
+        """The changes since the last call, or the whole state if `snapshot`, as blocks of up to `most` bytes."""
         words = _WORDS_IN_BLOCK if most is None else min(max(most // _NUMBERED_BYTES, 1), _WORDS_IN_BLOCK)
         changed = sorted(at for at, word in self._bits.words.items() if word) if snapshot else sorted(self._unsaved)
         self._unsaved.clear()
@@ -119,11 +119,11 @@ class OpenOriginals:
             yield RefusedBlock(self._begin or 0, part, self._bits.exported(part))
 
     def load(self, block: RefusedBlock) -> None:
-        """Takes over a block; they come in the order in which they were made."""
+        """Loads a block; blocks have to be loaded in the order in which they were made."""
         self._begin = block.begin
         self._bits.load(block.at, block.words)
 
     def loaded(self, position: int) -> None:
-        """Ends a restore: a run that has counted something and says nothing of its beginning began at 0."""
+        """Ends a restore: if no block had a beginning, and `position` is above 0, counting began at 0."""
         if position:
             self.start(0)

@@ -1,4 +1,4 @@
-"""The results: what is computed and how its documents look. A new aggregation is one entry in RESULTS.
+"""The results: the aggregations and the layout of their documents. A new aggregation is one entry in RESULTS.
 
 >>> [result.collection for result in RESULTS if result.by_genre]
 ['movies_aggregates', 'category_stats', 'daily_stats']
@@ -70,26 +70,26 @@ CALLED: Final[Mapping[By, str]] = {
     "user_id": "user",
     "partition": "source partition",
 }
-"""What users call one of its values, by column."""
+"""The display name of one value, by column."""
 Index = Mapping[str, int]
 """Field to direction, in order."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """One collection of documents: one for each window, and for each value of the column that it is grouped `by`."""
+    """One collection of documents: one for each window and each value of the column that it is grouped `by`."""
 
     collection: str
     window: Window
     fields: Mapping[str, Field]
     by: By | None = None
-    """The column whose values have a document each in every window; a genre however it is written."""
+    """The column whose values have a document each in every window; genres are grouped by slug."""
     prefix: str = ""
-    """What an `_id` begins with; the value of the column and the window's start follow."""
+    """The prefix of an `_id`; the value of the column and the window's start follow."""
     indexes: tuple[Index, ...] = ({"timestamp": 1},)
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a declaration that nothing would ever fill."""
+        """Raises ValueError for a declaration that cannot be computed."""
         kept_by_users = [isinstance(held, OfUsers | TopUsersOf) for held in self.held]
         if any(kept_by_users) and not (all(kept_by_users) and self.window is DAY and not self.by):
             raise ValueError(
@@ -115,13 +115,13 @@ class Result:
 
     @cached_property
     def held(self) -> tuple[Aggregator, ...]:
-        """What a group (or a component of one) holds, each once."""
+        """The distinct aggregators of a group, or of a component of one."""
         needs = [need for field in self.fields.values() for need in field.needs]
         return tuple(dict.fromkeys([*needs, *(self.top.held if self.top else ())]))
 
     @cached_property
     def grouped_by(self) -> str | None:
-        """The column whose values tell the groups of one window apart."""
+        """The column whose values distinguish the groups of one window."""
         return self.top.of if self.top else self.by
 
     @property
@@ -131,27 +131,27 @@ class Result:
 
     @cached_property
     def of_users(self) -> bool:
-        """Whether users.py keeps the figures."""
+        """Whether users.py maintains the figures."""
         return any(isinstance(held, OfUsers | TopUsersOf) for held in self.held)
 
     @property
     def of_records(self) -> bool:
-        """Whether quality.py keeps the figures, of all records of a source partition."""
+        """Whether quality.py maintains the figures, of all records of a source partition."""
         return self.by == "partition"
 
     @cached_property
     def waits(self) -> bool:
-        """Whether partials may wait for a checkpoint: a list of a long window has very many rows that change, and is
-        hardly another a second later.
+        """Whether partials may wait for a checkpoint: a list of a long window has very many rows that change, but
+        itself changes little within a second.
         """
         return self.top is not None and self.window not in (MINUTE, HOUR)
 
     @property
     def stored(self) -> str:
-        """What the result is, as the fingerprint of a run has it.
+        """The definition of the result in the fingerprint of a run.
 
-        Every part of it is written down (in `stored` of fields, aggregators and windows), and stays as it was first
-        stored whatever the classes are called: where it changes, every deployment has to rebuild.
+        Its parts are the `stored` texts of fields, aggregators and windows. They do not follow the names of classes and
+        must never change: every deployment would have to rebuild.
         """
         fields = ", ".join(f"{name!r}: {field.stored}" for name, field in self.fields.items())
         held = ", ".join(held.stored for held in self.held) + "," * (len(self.held) == 1)

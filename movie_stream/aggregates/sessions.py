@@ -24,30 +24,30 @@ class Intervals(msgspec.Struct, gc=False):
     user: Any
     """Numbers of users: one-dimensional, of any width of integer."""
     start: Ints
-    """When the first view started, in Unix milliseconds."""
+    """The start of the first view, in Unix milliseconds."""
     end: Ints
-    """When the view that ends last ended, in Unix milliseconds."""
+    """The latest end of a view, in Unix milliseconds."""
 
 
 class Sessions:
-    """A chain of intervals a user, all chains in the same columns, at 20 bytes an interval.
+    """A linked list of intervals for each user, all in the same columns, at 20 bytes an interval.
 
-    Rows that become free are used again; those of sessions that are over are found by `forget`.
+    Freed rows are reused; `forget` finds the rows of closed sessions.
     """
 
     def __init__(self, gap_ms: int) -> None:
         self._gap_ms = gap_ms
-        self._head = Column(np.int32, fill=_NONE)  # by user: the first interval of the chain
+        self._head = Column(np.int32, fill=_NONE)  # by user: the first interval of the list
         self._next = Column(np.int32)
-        self._start, self._end = Column(np.int64), Column(np.int64)  # a free row ended long ago
+        self._start, self._end = Column(np.int64), Column(np.int64)  # the end of a free row is _LONG_AGO
         self._free = Column(np.int32)
 
     def grow_users(self, count: int) -> None:
-        """Makes room for users; new ones have no session."""
+        """Grows the columns to this number of users; new ones have no session."""
         self._head.grow(count)
 
     def find(self, users: AnyInts) -> Intervals:
-        """The intervals of these users, in no order."""
+        """The intervals of these users, in no particular order."""
         return self._at(*self._walk(users))
 
     def take(self, users: AnyInts, threshold_ms: int) -> Intervals:
@@ -63,7 +63,7 @@ class Sessions:
         return Intervals(found.user[open_still], found.start[open_still], found.end[open_still])
 
     def put(self, new: Intervals) -> None:
-        """Adds intervals, sorted by user, of users that have none."""
+        """Adds intervals, sorted by user, for users that have none."""
         rows = self._free_rows(len(new.start))
         self._start.values[rows], self._end.values[rows] = new.start, new.end
         self._link(new.user, rows)
@@ -71,7 +71,7 @@ class Sessions:
     def forget(self, threshold_ms: int) -> None:
         """Drops the intervals that no view at or after the threshold can extend, once they are a quarter of all rows.
 
-        Those that stay are laid out by user, without the free rows.
+        The others are laid out by user, without free rows.
         """
         if 4 * np.count_nonzero(self._open(threshold_ms)) > 3 * len(self._end.values):
             return
@@ -90,11 +90,11 @@ class Sessions:
         self._link(np.concatenate(users), np.arange(len(rows), dtype=np.int32))
 
     def oldest_start(self, threshold_ms: int) -> int:
-        """When the oldest session that is still open began."""
+        """The earliest start of an open session, in Unix milliseconds."""
         return int(self._start.values.min(where=self._open(threshold_ms), initial=_NEVER))
 
     def __len__(self) -> int:
-        """How many rows there are, free ones among them."""
+        """The number of rows, including free ones."""
         return len(self._end.values)
 
     def _open(self, threshold_ms: int) -> NDArray[np.bool_]:
@@ -104,28 +104,28 @@ class Sessions:
         return Intervals(user, self._start.values[rows], self._end.values[rows])
 
     def _walk(self, users: AnyInts) -> tuple[AnyInts, Rows]:
-        """Follows all chains at once: the user and the row of each interval."""
+        """Traverses all lists in parallel; returns the user and the row of each interval."""
         owners, found = [users[:0]], [np.zeros(0, np.int32)]
         rows = self._head.values[users]
-        while len(users := users[going := rows != _NONE]):
-            rows = rows[going]
+        while len(users := users[active := rows != _NONE]):
+            rows = rows[active]
             owners.append(users)
             found.append(rows)
             rows = self._next.values[rows]
         return np.concatenate(owners), np.concatenate(found)
 
     def _free_rows(self, count: int) -> Rows:
-        """So many rows that nothing else uses: those that became free first."""
+        """Allocates rows, free ones first."""
         length, free = len(self._end.values), len(self._free.values)
-        again = min(count, free)
-        reused = self._free.values[free - again :].copy()
-        self._free.grow(free - again)
+        from_free = min(count, free)
+        reused = self._free.values[free - from_free :].copy()
+        self._free.grow(free - from_free)
         for column in (self._next, self._start, self._end):
-            column.grow(length + count - again)
-        return np.concatenate([reused, np.arange(length, length + count - again, dtype=np.int32)])
+            column.grow(length + count - from_free)
+        return np.concatenate([reused, np.arange(length, length + count - from_free, dtype=np.int32)])
 
     def _link(self, user: AnyInts, rows: Rows) -> None:
-        """Makes chains of intervals that are sorted by user."""
+        """Links the intervals of each user; they have to be sorted by user."""
         if not len(user):
             return
         begins = np.diff(user, prepend=-1) != 0

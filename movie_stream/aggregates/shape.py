@@ -1,5 +1,5 @@
-"""What the documents of a result look like to those who read them: which field is the window's start, what kind of
-value each field has, and lists as rows. All of it follows from the result's entry in RESULTS.
+"""The layout of a result's documents for readers: the field with the window's start, the type of each field, and lists
+as rows. It is derived from the result's entry in RESULTS.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from movie_stream.aggregates.window import ALL_TIME
 Document = Mapping[str, Any]
 Kind = Literal["time", "count", "number", "text"]
 RANK = "rank"
-"""The field of a row that says which entry of its list it is, from 1."""
+"""The field of a row with the position of its entry in the list, from 1."""
 _RANK_SAYS = Says("The place of the entry in its list, from 1.")
 _TIMES = (Start, End, Date, Newest)
-"""Fields that say of when a document is, and nothing else."""
+"""The types of fields that hold only the time of a document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Shape:
 
     result: Result
     start: str | None
-    """The field with the start of the window; None where there is one window for all time."""
+    """The field with the start of the window; None if there is one window for all time."""
     views: str | None
     """The field that counts views, if there is one."""
     fields: tuple[Column, ...]
@@ -55,7 +55,7 @@ class Shape:
 
     @classmethod
     def of(cls, result: Result) -> Self:
-        """The shape that the result's fields and their schemas amount to."""
+        """The shape of a result, from its fields and their schemas. Raises ValueError if it has no row form."""
         schemas = {name: declared.schema for name, declared in result.fields.items()}
         lists = {name: schema["items"]["properties"] for name, schema in schemas.items() if _is_list(schema)}
         if len(lists) > 1:
@@ -63,8 +63,8 @@ class Shape:
         entries, entry = next(iter(lists.items()), (None, {}))
         says = {name: declared.says for name, declared in result.fields.items()}
         within = says[entries].entry if entries else {}
-        if twice := (entry.keys() | {RANK}) & (schemas.keys() - lists.keys()) if entries else set():
-            raise ValueError(f"{result.collection}: a row would have {', '.join(sorted(twice))} twice")
+        if duplicates := (entry.keys() | {RANK}) & (schemas.keys() - lists.keys()) if entries else set():
+            raise ValueError(f"{result.collection}: a row would have {', '.join(sorted(duplicates))} twice")
         return cls(
             result,
             None if result.window is ALL_TIME else _first(result, Start),
@@ -76,17 +76,17 @@ class Shape:
 
     @property
     def is_list(self) -> bool:
-        """Whether a document is a list of a time, rather than figures, with or without a list beside them."""
+        """Whether a document consists of a list and its time alone, without other figures."""
         return bool(self.entries) and all(isinstance(self.result.fields[column.name], _TIMES) for column in self.fields)
 
     @property
     def flat_row(self) -> tuple[Column, ...]:
-        """The fields of a row of the flat view, but for its `_id`; none without a list."""
+        """The fields of a row of the flat view, except `_id`; empty without a list."""
         return (*self.fields, Column(RANK, "count", _RANK_SAYS), *self.entry) if self.entries else ()
 
     @property
     def row(self) -> tuple[Column, ...]:
-        """The fields of a row, but for its `_id`: those of the flat view, where the document is a list."""
+        """The fields of a row, except `_id`: those of the flat view if the document is a list."""
         return self.flat_row if self.is_list else self.fields
 
     @property
@@ -95,14 +95,14 @@ class Shape:
         return self.start is not None and not self.result.by
 
     def list_of(self, document: Document) -> list[Document]:
-        """The entries of a document's list; none where it is no list of them."""
+        """The entries of a document's list; empty if the field is not a list of objects."""
         entries = document.get(self.entries or "")
         return [entry for entry in entries if isinstance(entry, Mapping)] if isinstance(entries, list) else []
 
     def rows(self, document: Document) -> Iterator[dict[str, Any]]:
-        """The document as rows: its figures; where it is a list, one for each entry of that, as the flat view has them.
+        """The document as rows: one with its figures, or, if it is a list, one for each entry as in the flat view.
 
-        A field that a document of an older version does not have is None.
+        A field that a document of an older version lacks is None.
         """
         if self.is_list:
             yield from self.flat_rows(document)
@@ -110,7 +110,7 @@ class Shape:
             yield self._figures(document)
 
     def flat_rows(self, document: Document) -> Iterator[dict[str, Any]]:
-        """A row for each entry of the document's list, as the flat view has them; likewise."""
+        """A row for each entry of the document's list, as in the flat view; missing fields are None."""
         base = self._figures(document)
         for rank, entry in enumerate(self.list_of(document), 1):
             figures = {column.name: entry.get(column.name) for column in self.entry}
@@ -129,7 +129,7 @@ def _first(result: Result, kind: type) -> str | None:
 
 
 def kind_of(schema: Schema) -> Kind:
-    """What kind of value a schema allows, beside null.
+    """The kind of value that a schema allows, besides null.
 
     >>> kind_of({"bsonType": ["int", "long"]}), kind_of({"bsonType": ["double", "null"]}), kind_of({"bsonType": "date"})
     ('count', 'number', 'time')

@@ -1,4 +1,4 @@
-"""The views and minutes of each user on each day that is still open: rows, those of one user in a chain."""
+"""The views and minutes of each user on each open day, as rows; those of one user form a linked list."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _NONE: Final = -1
 class UserDays:
     """One row for each day and user with a view, in order of first appearance: 25 bytes a row and 4 a user.
 
-    Users are numbers from 0 on, days are those since 1970. No hash table is needed: a user has few open days, and the
-    newest, which most views belong to, is the first of the chain. A look-up takes a step for each newer day, of which
-    there are at most as many as the allowed lateness has.
+    Users are numbers from 0 on, days are counted since 1970. No hash table is needed: a user has few open days, and the
+    newest, which most views belong to, is the head of the list. A look-up takes one step for each newer day; the
+    allowed lateness bounds their number.
 
     >>> days = UserDays()
     >>> days.grow_users(3)
@@ -27,7 +27,7 @@ class UserDays:
     """
 
     def __init__(self) -> None:
-        self._head = Column(np.int32, fill=_NONE)  # by user: the first row of the chain
+        self._head = Column(np.int32, fill=_NONE)  # by user: the first row of the list
         self._next = Column(np.int32)
         self._day, self._user = Column(np.int32), Column(np.int32)
         self._views, self._minutes, self._unsaved = Column(np.int32), Column(np.int64), Column(np.bool_)
@@ -47,25 +47,25 @@ class UserDays:
 
     @property
     def views(self) -> AnyInts:
-        """The views of each row."""
+        """The number of views of each row."""
         return self._views.values
 
     @property
     def minutes(self) -> Ints:
-        """The minutes watched of each row, from the durations of its views."""
+        """The minutes watched of each row: the sum of the durations of its views."""
         return self._minutes.values
 
     @property
     def unsaved(self) -> Bools:
-        """Which rows are not in the changelog as they are."""
+        """The mask of rows that changed since they were written to the changelog."""
         return self._unsaved.values
 
     def grow_users(self, count: int) -> None:
-        """Makes room for users; new ones have no rows."""
+        """Grows the column of users to this number; new ones have no rows."""
         self._head.grow(count)
 
     def find(self, day: AnyInts, user: AnyInts) -> AnyInts:
-        """The row of each pair, -1 where there is none."""
+        """The row of each pair of day and user, -1 for unknown pairs."""
         found = self._head.values[user]
         pending = np.flatnonzero((self._day.values[found] != day) & (found != _NONE)) if len(self) else found[:0]
         while len(pending):
@@ -75,7 +75,7 @@ class UserDays:
         return found
 
     def add(self, day: AnyInts, user: AnyInts) -> AnyInts:
-        """The row of each pair, of which none comes twice; new ones get new rows, in the order given."""
+        """The row of each pair; pairs have to be distinct. New pairs get new rows, in the order given."""
         found = self.find(day, user)
         new = np.flatnonzero(found == _NONE)
         if len(new):
@@ -88,7 +88,7 @@ class UserDays:
         return found
 
     def keep(self, rows: Ints) -> None:
-        """Forgets all other rows; the kept ones are numbered anew, in this order."""
+        """Drops all other rows and renumbers the remaining ones, in this order."""
         for column in self._columns():
             column.keep(rows)
         self._head.values[:] = _NONE
@@ -98,7 +98,7 @@ class UserDays:
         return self._next, self._day, self._user, self._views, self._minutes, self._unsaved
 
     def _link(self, start: int) -> None:
-        """Puts the rows from `start` on before the others of their users: day by day, the newest last."""
+        """Prepends the rows from `start` on to the lists of their users, day by day, so that the newest is the head."""
         day = self._day.values[start:]
         if len(day) and (day == day[0]).all():
             runs = [np.arange(start, len(self))]

@@ -1,11 +1,11 @@
-"""What is known of each user: the first view ever, the views of each day, the sessions; and the days' figures.
+"""The state of each user: the first view, the views of each day, and the sessions; and the figures of days.
 
-Everything is exact because a user's views all stand in one partition. A session is a maximal run of one user's views in
-which each starts no later than the gap after the furthest end so far; it is kept as an interval, [first start, furthest
-end], since that is all that a further view needs to join, extend or bridge it.
+Everything is exact because all views of a user are in one partition. A session is a maximal run of one user's views in
+which each starts no later than the gap after the furthest end so far. It is kept as an interval, [first start, furthest
+end], which suffices for a later view to join, extend or bridge it.
 
-All that is held of a user, who is never forgotten, is a name, a hash, a first view and two chains: about 70 bytes and
-what the name has beyond 16. An open session is 20 more, a day that is still open and on which there was a view 25.
+Users are never dropped. Each takes about 70 bytes (a name, a hash, a first view, two list heads), plus the bytes of its
+name beyond 16. An open session takes 20 more, an open day with a view 25.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ _DAY_MS: Final = 86_400_000
 _MINUTE_MS: Final = 60_000
 _USERS_IN_BLOCK: Final = 8_000
 _USER_BYTES, _SESSION_BYTES, _DAY_BYTES = 16, 16, 20
-"""In a block, besides the name."""
+"""Bytes of a user, a session and a day in a block, besides the name."""
 
 
 class UsersBlock(msgspec.Struct, array_like=True, tag="users"):
-    """Users in a changelog: everything known of each, but their views by day."""
+    """Users in a changelog: the state of each, except the views by day."""
 
     names: bytes
     """Concatenated, in UTF-8."""
     lengths: bytes
-    """Of each name, in bytes, int32."""
+    """The length of each name in bytes, int32."""
     first_ms: bytes
-    """The first view ever, in Unix milliseconds, int64."""
+    """The time of the first view, in Unix milliseconds, int64."""
     sessions: bytes
-    """How many intervals each has, int32; they follow one user after the other."""
+    """The number of intervals of each user, int32; the intervals are in the order of the users."""
     starts_ms: bytes
     """In Unix milliseconds, int64, like the ends."""
     ends_ms: bytes
@@ -62,7 +62,7 @@ class UserDaysBlock(msgspec.Struct, array_like=True, tag="days"):
     days: bytes
     """Days since 1970, int32."""
     views: bytes
-    """int32: a partition that brings nothing but one user's views needs ten hours to fill a day with so many."""
+    """int32: a partition with the views of one user alone would need ten hours to overflow it."""
     minutes: bytes
     """int64."""
 
@@ -82,13 +82,13 @@ class Users:
         return len(self.names)
 
     def apply(self, batch: Batch, threshold_ms: int) -> None:
-        """Adds the views of a batch; no valid view will ever be older than `threshold_ms`."""
+        """Adds the views of a batch; `threshold_ms` is the lower bound of the timestamps of all later valid views."""
         user = batch.ids["user_id"]
         self._first.grow(len(self.names))
         self._unsaved.grow(len(self.names))
         self._unsaved.values[user] = True
         grouped = GroupedBatch(batch, DAY, "user_id")
-        days = np.flatnonzero(np.diff(grouped.starts, prepend=-1))  # where each begins among the groups
+        days = np.flatnonzero(np.diff(grouped.starts, prepend=-1))  # the group at which each day begins
         for figures in self.figures:
             figures.touch(figures.rows(grouped.starts[days], None), np.maximum.reduceat(grouped.label, days))
         self._count(grouped, days)
@@ -102,11 +102,11 @@ class Users:
             if figure in figures.held:
                 rows = figures.find(days)
                 if rows.min(initial=0) < 0:
-                    raise AssertionError("the figures of a day were forgotten although they can still change")
+                    raise AssertionError("the figures of a day were dropped although they can still change")
                 figures.held[figure].values[rows] += sums
 
     def _touch(self, day: Ints, offset: Ints) -> None:
-        """Notes that records changed the figures of days other than their own, where these have any."""
+        """Marks the figures of days, if there are any, as changed by records of other days."""
         for figures in self.figures:
             if SESSIONS.name in figures.held or NEW_USERS.name in figures.held:
                 rows = figures.find(day)
@@ -127,11 +127,11 @@ class Users:
                     self._rank(figures, field.limit, grouped.starts[days], np.split(rows, days[1:]))
 
     def _starts(self, rows: Ints | slice) -> Ints:
-        """When the days of these rows begin, in Unix milliseconds."""
+        """The start of the day of each row, in Unix milliseconds."""
         return self._days.day[rows].astype(np.int64) * _DAY_MS
 
     def _rank(self, figures: Groups, limit: int, days: Ints, touched: list[AnyInts]) -> None:
-        """Brings the lists of days up to date: only users who were on one or had a view now can be on it."""
+        """Updates the top lists of days: only users already listed, or with a view in this batch, can be listed."""
         held, rows = figures.held["top_users"].values, figures.find(days).tolist()
         before = [[user for _, _, user in held[row] or ()] for row in rows]
         lengths = np.fromiter(map(len, before), np.int64, len(before))
@@ -141,7 +141,7 @@ class Users:
             held[row] = self._most(limit, old, new)
 
     def _most(self, limit: int, listed: AnyInts, touched: AnyInts) -> tuple[tuple[int, int, str], ...]:
-        """Views, minutes and name of the users with most views; for ties see aggregators.rank_of."""
+        """Views, minutes and name of the most active users; for ties see aggregators.rank_of."""
         views = self._days.views
         if len(listed) == limit:
             touched = touched[views[touched] >= views[listed].min()]
@@ -153,11 +153,11 @@ class Users:
         return tuple(heapq.nsmallest(limit, ranked, key=lambda entry: rank_of(entry[0], entry[2])))
 
     def _see_first(self, user: Ints, timestamp_ms: Ints, offset: Ints) -> None:
-        """Moves users between the days on which they are new, record by record as the log has them."""
-        earlier = np.flatnonzero(timestamp_ms < self._first.values[user])  # by the other views nothing changes
+        """Moves users between the days on which they are new, record by record in log order."""
+        earlier = np.flatnonzero(timestamp_ms < self._first.values[user])  # the other views change nothing
         if not len(earlier):
             return
-        order = earlier[order_of(user[earlier] - user[earlier].min())]  # most are new, and have numbers near each other
+        order = earlier[order_of(user[earlier] - user[earlier].min())]  # most are new, with numbers close together
         user, time, offset = user[order], timestamp_ms[order], offset[order]
         begins = np.diff(user, prepend=-1) != 0
         first = -segmented_maximum(-time, np.cumsum(begins) - 1)
@@ -166,25 +166,25 @@ class Users:
         before = np.minimum(before, self._first.values[user])
         moved = time < before
         old, new, offset = before[moved], time[moved], offset[moved]
-        new_day, again = DAY.starts(new), np.flatnonzero(old != _NEVER)
+        new_day, known = DAY.starts(new), np.flatnonzero(old != _NEVER)
         self._add(NEW_USERS.name, new_day[old == _NEVER], 1)
-        old_day = DAY.starts(old[again])
-        other = old_day != new_day[again]
-        self._add(NEW_USERS.name, new_day[again[other]], 1)
+        old_day = DAY.starts(old[known])
+        other = old_day != new_day[known]
+        self._add(NEW_USERS.name, new_day[known[other]], 1)
         self._add(NEW_USERS.name, old_day[other], -1)
-        self._touch(old_day[other], offset[again[other]])
+        self._touch(old_day[other], offset[known[other]])
         last = np.roll(begins, -1)
         self._first.values[user[last]] = first[last]
 
     def _join_sessions(self, batch: Batch, grouped: GroupedBatch, threshold_ms: int) -> None:
-        """Takes the open sessions of these users out, joins the new views to them, and puts the result back."""
+        """Removes the open sessions of these users, merges the new views into them, and stores the result."""
         sessions = self._sessions
         sessions.grow_users(len(self.names))
-        # Its groups are in the order of days, then users.
+        # The groups are sorted by day, then by user: the order by user is known if there is one day only.
         by_user = grouped.order if grouped.starts[0] == grouped.starts[-1] else None
         order = _by_user_and_time(batch.ids["user_id"], batch.timestamp_ms, by_user)
         user, start, offset = (column[order] for column in (batch.ids["user_id"], batch.timestamp_ms, batch.offset))
-        end = start + np.maximum(batch.numbers["duration"][order], 0) * _MINUTE_MS  # MISSING is below
+        end = start + np.maximum(batch.numbers["duration"][order], 0) * _MINUTE_MS  # MISSING is negative
         old = sessions.take(user[np.diff(user, prepend=-1) != 0], threshold_ms)
         if len(old.user):
             user = np.concatenate([old.user, user])
@@ -204,7 +204,7 @@ class Users:
         self._touch_spanned(new, np.maximum.reduceat(offset, begins))
 
     def _touch_spanned(self, sessions: Intervals, label: Ints) -> None:
-        """Labels all days of a session anew: before its last view came, it may have begun on any of them."""
+        """Labels all days of a session: before its last view arrived, it may have begun on any of them."""
         day, last = DAY.starts(sessions.start), DAY.starts(sessions.end)
         long = (day < last) & (label >= 0)
         day, last, label = day[long], last[long], label[long]
@@ -215,7 +215,7 @@ class Users:
             day, last, label = day[inside], last[inside], label[inside]
 
     def forget(self, threshold_ms: int) -> None:
-        """Drops what no view at or after the threshold can change, if all of it was sent."""
+        """Drops the state that no view at or after the threshold can change; figures only if they were sent."""
         self._sessions.forget(threshold_ms)
         gone = self._days.day < threshold_ms // _DAY_MS
         if 8 * np.count_nonzero(gone) >= max(len(gone), 1):
@@ -226,10 +226,10 @@ class Users:
             figures.drop(past & ~figures.unsent.values)
 
     def freeze(self, snapshot: bool, most: int | None = None) -> Iterator[UsersBlock | UserDaysBlock]:
-        """What changed since the last call, or everything; the figures of days are not part of it.
+        """The changes since the last call, or the whole state if `snapshot`, without the figures of days.
 
-        In blocks of up to `most` bytes (None: BLOCK_BYTES), or of one user. The columns are copied now; the names,
-        which never change, are looked up when a block is asked for.
+        Blocks have up to `most` bytes (None: BLOCK_BYTES), or one user. The columns are copied now; the names, which
+        never change, are looked up as the iterator advances.
         """
         most = BLOCK_BYTES if most is None else min(most, BLOCK_BYTES)
         copied: list[tuple[type[UsersBlock | UserDaysBlock], AnyInts, list[bytes]]] = []
@@ -239,17 +239,18 @@ class Users:
             order = np.argsort(found.user, kind="stable")
             start, end = found.start[order], found.end[order]
             count = np.bincount(np.searchsorted(part, found.user), minlength=len(part))
-            behind = np.concatenate([[0], np.cumsum(count)])
+            first_of = np.concatenate([[0], np.cumsum(count)])
             for rows in fitting(self.names.sizes(part) + _USER_BYTES + _SESSION_BYTES * count, most):
-                some, sessions = part[rows], slice(behind[rows.start], behind[rows.stop])
-                columns = [self._first.values[some], count[rows].astype(np.int32), start[sessions], end[sessions]]
-                copied.append((UsersBlock, some, [column.tobytes() for column in columns]))
+                block_users, sessions = part[rows], slice(first_of[rows.start], first_of[rows.stop])
+                first, counts = self._first.values[block_users], count[rows].astype(np.int32)
+                columns = [first, counts, start[sessions], end[sessions]]
+                copied.append((UsersBlock, block_users, [column.tobytes() for column in columns]))
         days = np.arange(len(self._days)) if snapshot else np.flatnonzero(self._days.unsaved)
         for part in _portions(days):
             for rows in fitting(self.names.sizes(self._days.user[part]) + _DAY_BYTES, most):
-                some = part[rows]
-                columns = [self._days.day[some], self._days.views[some], self._days.minutes[some]]
-                copied.append((UserDaysBlock, self._days.user[some], [column.tobytes() for column in columns]))
+                block_days = part[rows]
+                columns = [self._days.day[block_days], self._days.views[block_days], self._days.minutes[block_days]]
+                copied.append((UserDaysBlock, self._days.user[block_days], [column.tobytes() for column in columns]))
         self.settle()
         return (block(*self.names.pack(user), *columns) for block, user, columns in copied)
 
@@ -259,7 +260,7 @@ class Users:
         self._days.unsaved[:] = False
 
     def load(self, block: UsersBlock | UserDaysBlock) -> None:
-        """Takes over what `freeze` gave."""
+        """Loads a block that `freeze` made."""
         user = self.names.unpack(block.names, block.lengths)
         self._first.grow(len(self.names))
         self._unsaved.grow(len(self.names))
@@ -279,27 +280,27 @@ class Users:
 
 
 def _by_day(day: Ints, amount: Ints | int) -> tuple[Ints, Ints]:
-    """Each day once, and the sum of its amounts.
+    """The distinct days, and the sum of the amounts of each.
 
     >>> [sums.tolist() for sums in _by_day(np.array([3, 5, 3]), np.array([1, 10, 100]))]
     [[3, 5], [101, 10]]
     """
     amounts = np.broadcast_to(np.asarray(amount), len(day))
-    if len(day) and (day == day[0]).all():  # as it mostly is
+    if len(day) and (day == day[0]).all():  # the common case
         return day[:1], amounts.sum(keepdims=True)
-    days, which = np.unique(day, return_inverse=True)
+    days, inverse = np.unique(day, return_inverse=True)
     sums = np.zeros(len(days), np.int64)
-    np.add.at(sums, which, amounts)
+    np.add.at(sums, inverse, amounts)
     return days, sums
 
 
 def _by_user_and_time(user: AnyInts, time: Ints, by_user: Ints | None = None) -> Ints:
-    """Sorts views, of which the order by user may be known; those of one user at one time keep their order."""
+    """The order of views by user and time, stable; `by_user` is their order by user, if known."""
     order = order_of(user) if by_user is None else by_user
     if (np.diff(time) >= 0).all():
         return order
     ordered = (np.diff(time[order]) >= 0) | (np.diff(user[order]) != 0)
-    if ordered.all():  # each user's are, as a session has mostly begun before the next view
+    if ordered.all():  # each user's views are in order: the common case
         return order
     by_time = np.argsort(time, kind="stable")
     return by_time[order_of(user[by_time])]
@@ -316,8 +317,8 @@ def fitting(sizes: Ints, most: int) -> Iterator[slice]:
     >>> [(rows.start, rows.stop) for rows in fitting(np.array([3, 3, 9, 1, 1]), 6)]
     [(0, 2), (2, 3), (3, 5)]
     """
-    behind, begin, before = np.cumsum(sizes), 0, 0
+    cumulative, begin, before = np.cumsum(sizes), 0, 0
     while begin < len(sizes):
-        end = max(int(np.searchsorted(behind, before + most, "right")), begin + 1)
+        end = max(int(np.searchsorted(cumulative, before + most, "right")), begin + 1)
         yield slice(begin, end)
-        begin, before = end, int(behind[end - 1])
+        begin, before = end, int(cumulative[end - 1])

@@ -1,4 +1,4 @@
-"""The strings of one partition's views as small integers: what texts are known, and what a new one has to be."""
+"""The strings of one partition's views, dictionary-encoded as integers, and the validation of new strings."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from movie_stream.events.contract import TEXTS
 from movie_stream.events.event import slug_of, spelled
 
 GENRES_KEPT: Final = 20_000
-"""Ways to write a genre, blanks and all, that are remembered."""
+"""The most raw spellings of genres, including blanks, that are cached."""
 
 
 class Names(PackedNames):
-    r"""Names that texts of JSON are looked up in.
+    r"""Names in which raw JSON strings are looked up.
 
     >>> names = Names(longest=10)
     >>> names.ids(["Alien", "back\\slash"]).tolist()
@@ -40,7 +40,7 @@ class Names(PackedNames):
         super().restart(names)
 
     def look_up(self, texts: Spans) -> tuple[Ints, Bools]:
-        """The number of each text, -1 where it is not known; and which texts stand for themselves, and are valid."""
+        """The number of each text, -1 if unknown; and the mask of the valid texts that need no unescaping."""
         found = self.find(texts)
         usable = self._usable.values[found] if len(self) else np.zeros(len(texts), np.bool_)
         unknown = np.flatnonzero(found < 0)
@@ -55,13 +55,13 @@ class Names(PackedNames):
         self._usable.values[known:] = usable_texts(fresh, self._longest)
 
     def smaller(self, one: int, other: int) -> int:
-        """Of two numbers the one whose name is first in the order of code points."""
+        """The one of two numbers whose name is first by code points."""
         names = self.texts(np.array([one, other]))
         return one if names[0] < names[1] else other
 
 
 class Spellings(PackedNames):
-    """Genres as they are shown, each with its rank in the order of code points."""
+    """Genres as they are shown, each with its rank by code points."""
 
     __slots__ = ("by_rank", "rank")
 
@@ -72,7 +72,7 @@ class Spellings(PackedNames):
     def _ranked(self, count: int) -> None:
         names = self.texts(np.arange(count))
         self.by_rank = np.array(sorted(range(count), key=names.__getitem__), np.int64)
-        """The numbers in order."""
+        """The numbers in order of rank."""
         self.rank = np.empty(count, np.int64)
         """The rank of each number."""
         self.rank[self.by_rank] = np.arange(count)
@@ -82,12 +82,12 @@ class Spellings(PackedNames):
         self._ranked(len(self))
 
     def smaller(self, one: int, other: int) -> int:
-        """Of two numbers the one whose name is first in the order of code points."""
+        """The one of two numbers whose name is first by code points."""
         return one if self.rank[one] < self.rank[other] else other
 
 
 class Vocabulary:
-    """All names of one partition but the users', who are never forgotten."""
+    """All names of one partition except the users', which are never dropped."""
 
     def __init__(self) -> None:
         self.movies, self.titles = Names(TEXTS["movie_id"].longest), Names(TEXTS["title"].longest)
@@ -95,42 +95,42 @@ class Vocabulary:
         self._forget_genres()
 
     def _forget_genres(self) -> None:
-        """Of each genre as it came: what it is shown as, and what it groups as."""
+        """Clears the cache of raw genres, each with its spelling (as shown) and its slug (as grouped)."""
         self._genres = Names(TEXTS["genre"].longest)
         self._spelling, self._slug = Column(np.int64), Column(np.int64)
 
     @property
     def of_groups(self) -> tuple[PackedNames, ...]:
-        """The names that groups refer to by number; which of them are still used is theirs to say."""
+        """The names that groups refer to by number; the groups know which of them are still used."""
         return self.movies, self.titles
 
     def look_up_genres(self, texts: Spans) -> tuple[Ints, Bools]:
-        """Like Names.look_up; a genre of blanks alone, or too long, could not be."""
+        """Like Names.look_up, but adds valid new genres; a genre is invalid if it is blank or too long."""
         if len(self._genres) > GENRES_KEPT:
             self._forget_genres()
         found, usable = self._genres.look_up(texts)
         unknown = np.flatnonzero((found < 0) & usable)
         if len(unknown):
-            asked = texts.take(unknown).tolist()
-            good = {text for text in set(asked) if spelled(str(text or b"", "utf-8")) is not None}
-            usable[unknown] = [text in good for text in asked]
-            kept = unknown[usable[unknown]]
-            found[kept] = self._genres.add(texts.take(kept), np.full(len(kept), -1))
+            candidates = texts.take(unknown).tolist()
+            valid = {text for text in set(candidates) if spelled(str(text or b"", "utf-8")) is not None}
+            usable[unknown] = [text in valid for text in candidates]
+            added = unknown[usable[unknown]]
+            found[added] = self._genres.add(texts.take(added), np.full(len(added), -1))
             self._spell()
         return found, usable
 
     def genres(self, ids: Ints) -> tuple[Ints, Ints]:
-        """The spelling and the slug of each genre that was looked up."""
+        """The spelling and the slug of each of these genres."""
         return self._spelling.values[ids], self._slug.values[ids]
 
     def genre_ids(self, genres: Spans) -> Ints:
-        """The numbers that `genres` takes, of valid genres."""
+        """The numbers of valid genres, as `genres` takes them; new ones are added."""
         ids = self._genres.numbered(genres)
         self._spell()
         return ids
 
     def _spell(self) -> None:
-        """Looks at the genres that are new."""
+        """Computes spelling and slug of the new genres."""
         known = len(self._spelling.values)
         shown = [spelled(text) or "" for text in self._genres.texts(np.arange(known, len(self._genres)))]
         self._spelling.grow(len(self._genres))
@@ -140,8 +140,8 @@ class Vocabulary:
 
 
 def usable_texts(texts: Spans, longest: int) -> NDArray[np.bool_]:
-    r"""Which texts of JSON, of up to `longest` characters and not empty, stand for themselves: without escapes, in
-    UTF-8, and without what has to be escaped. A quote would have ended the text; it is not looked for.
+    r"""The mask of raw JSON strings that are their own value: valid UTF-8 of 1 to `longest` characters, without escapes
+    and without characters that have to be escaped. Quotes, which end a string, are not checked for.
 
     >>> usable_texts(Spans.of([b"user_1", b"", b"a\\n", "\u00e9".encode(), b"\xff", b"12345678901"]), 10).tolist()
     [True, False, False, True, False, False]

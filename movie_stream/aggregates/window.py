@@ -22,7 +22,7 @@ class Window:
     name: str
     length_ms: int | None
     pattern: str
-    """How a start is written in an `_id`, for strftime."""
+    """The strftime format of a start in an `_id`."""
 
     @property
     def stored(self) -> str:
@@ -33,14 +33,14 @@ class Window:
         """The start of each timestamp's window, in Unix milliseconds."""
         if self.length_ms is None:
             return np.zeros_like(timestamp_ms)
-        return timestamp_ms // self.length_ms * self.length_ms  # numpy divides several at once, but for the remainder
+        return timestamp_ms // self.length_ms * self.length_ms  # numpy vectorizes the division, but not the remainder
 
     def start_of(self, timestamp_ms: int) -> int:
         """The start of one timestamp's window."""
         return 0 if self.length_ms is None else timestamp_ms - timestamp_ms % self.length_ms
 
     def label(self, start_ms: int) -> str:
-        """The start as it stands in an `_id`."""
+        """The start as formatted in an `_id`."""
         return datetime_of(start_ms).strftime(self.pattern)
 
 

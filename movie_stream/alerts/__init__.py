@@ -1,13 +1,12 @@
-"""Alerts on the content: what the results say, by rules of the user's own; and what is expected of the data.
+"""Alerts on the results, by rules of the user, and on data quality, by expectations of the user.
 
-Pure: rules.py is what a rule says, series.py the figures that it looks at, conditions.py whether it holds of them,
-evaluation.py the alerts that follow, wording.py how they are said, and frontier.py up to when results are complete,
-holdup.py what keeps them from that. metered.py tells how much of the event loop all that takes.
-rule_file.py reads the rules, with kinds.py, keys.py, receivers.py, toml_file.py for the file as such, and lines.py,
-which knows where in it they stand; expectations.py is what the data's quality is judged by, and quality.py the way from
-rules to it.
+Pure: rules.py defines rules, series.py their figures, conditions.py tests a rule's condition, evaluation.py derives the
+alerts, and wording.py their documents and texts. frontier.py computes the event time up to which results are complete,
+holdup.py the causes that delay it; metered.py measures the time that evaluation takes of the event loop. rule_file.py
+reads the rules, with kinds.py, keys.py and receivers.py; toml_file.py parses the file, lines.py locates its keys.
+expectations.py judges the data's quality, and quality.py reads it for rules.
 
-With MongoDB: completeness.py is what publishers leave, figures.py reads what rules look at, store.py keeps the alerts
-and who evaluates, and evaluator.py brings all of it together; pace.py says how much at a time. outbox.py is the queue
-of what receivers are told, which courier.py takes to them by the ways that sending.py knows.
+With MongoDB: completeness.py is the publishers' report of progress, figures.py reads the figures of rules, store.py
+stores the alerts and the evaluator's lease, and evaluator.py runs the evaluation, in portions sized by pace.py.
+outbox.py is the queue of messages to receivers, which courier.py delivers by the means of sending.py.
 """

@@ -1,8 +1,8 @@
-"""What a publisher leaves for the evaluation: up to when it has published, and which old windows it has changed.
+"""A publisher's report to the evaluation: the event time up to which it has published, and the old windows it changed.
 
-After its documents and before its checkpoint, so that nothing is missed whatever is killed when: the evaluation says
-up to when it is going to evaluate *before* it reads the documents. So either it reads what was written, or the writer
-reads what it said, and leaves a marker: what ended before that is evaluated again.
+It is written after the documents and before the checkpoint, so that a crash at any time loses nothing. The evaluation
+announces the time up to which it evaluates *before* it reads the documents. So either it reads a written document, or
+the writer reads the announcement and leaves a marker: the windows that ended before that time are evaluated again.
 """
 
 from __future__ import annotations
@@ -37,66 +37,66 @@ _ATTEMPTS: Final = 20
 
 
 def control_id(run: int) -> str:
-    """The `_id` of the document that says who evaluates, and how far."""
+    """The `_id` of the document with the evaluator's lease and progress."""
     return f"{run}|control"
 
 
 class Completeness:
-    """The publisher's side, of one run; `lengths_ms` has the windows of the collections that rules look at, and `idle`
-    is after how long a source that stands still holds nobody up.
+    """The publisher's side for one run. `lengths_ms` has the window lengths of the collections that rules use; `idle`
+    is the time after which an inactive source no longer blocks the evaluation.
     """
 
     def __init__(self, db: Database, run: int, lengths_ms: Mapping[str, int], idle: timedelta) -> None:
         self._db, self._run, self._lengths_ms = db, run, lengths_ms
-        self._told_every_s = idle.total_seconds() / 4
+        self._report_every_s = idle.total_seconds() / 4
         self._collection = majority_acknowledged(db, ALERTING)
-        self._strict: Stored | None = None
-        self._told: dict[int, tuple[Mapping[int, int], float]] = {}
-        """By partition what was told of it last, and when."""
+        self._linearizable: Stored | None = None
+        self._reported: dict[int, tuple[Mapping[int, int], float]] = {}
+        """By partition, the watermarks reported last, and when."""
 
     def untold(self, partition: int, watermarks: Mapping[int, int]) -> bool:
-        """Whether it is to be told how far a partition of `movie-partials` is: where a source has got on by a minute
-        since, or by less a while ago, so that one from which something comes does not seem to stand still.
+        """Whether to report the watermarks of a partition of `movie-partials`: if a source has advanced by a minute
+        since the last report, or by less and some time has passed, so that an active source does not seem inactive.
         """
-        told, told_s = self._told.get(partition, ({}, 0.0))
-        if told == watermarks:
+        reported, reported_s = self._reported.get(partition, ({}, 0.0))
+        if reported == watermarks:
             return False
-        return _minutes(told) != _minutes(watermarks) or monotonic() - told_s >= self._told_every_s
+        return _minutes(reported) != _minutes(watermarks) or monotonic() - reported_s >= self._report_every_s
 
     def forget(self, partition: int) -> None:
-        """The partition went to somebody else, or came from there."""
-        self._told.pop(partition, None)
+        """Drops the last report of a partition, when it is revoked or assigned."""
+        self._reported.pop(partition, None)
 
     def concerns(self, collection: str) -> bool:
-        """Whether a rule looks at it."""
+        """Whether a rule uses the collection."""
         return collection in self._lengths_ms
 
     async def published(self, partition: int, watermarks: Mapping[int, int], windows: Collection[WindowKey]) -> None:
-        """The documents of these windows were written, and with them all up to these watermarks.
+        """Reports that the documents of these windows, and all up to these watermarks, were written.
 
-        Raises MongoAway, MongoRefused, MongoFailed: to be done again then.
+        Raises MongoAway, MongoRefused, MongoFailed: retry then.
         """
         try:
             if windows:
                 await self._mark(windows)
             if self.untold(partition, watermarks):
-                await self._tell(partition, watermarks)
+                await self._report(partition, watermarks)
         except PyMongoError as error:
             raise explain(error, self._db) from error
 
     async def _mark(self, windows: Collection[WindowKey]) -> None:
-        """Leaves a marker for each hour whose windows were evaluated, or are being evaluated."""
-        if self._strict is None:
-            self._strict = await linearizable(self._collection)
-        control = await self._strict.find_one({"_id": control_id(self._run)}, max_time_ms=WRITE_LIMIT_MS)
+        """Writes a marker for each hour whose windows were evaluated, or are being evaluated."""
+        if self._linearizable is None:
+            self._linearizable = await linearizable(self._collection)
+        control = await self._linearizable.find_one({"_id": control_id(self._run)}, max_time_ms=WRITE_LIMIT_MS)
         until_ms = 0 if control is None else int(control.get("evaluating_until", 0))
-        ended = {start for of, start in windows if start + self._lengths_ms[of] <= until_ms}
+        ended = {start for name, start in windows if start + self._lengths_ms[name] <= until_ms}
         hours = {start - start % HOUR_MS for start in ended}
         updates = [
             UpdateOne(
                 {"_id": f"{self._run}|marker|{hour}"},
                 {
-                    "$set": {"of": ObjectId()},  # not a count, which would begin again once it was deleted
+                    "$set": {"of": ObjectId()},  # not a counter, which would restart after a deletion
                     "$setOnInsert": {"kind": "marker", "hour": datetime_of(hour), "_run": Int64(self._run)},
                 },
                 upsert=True,
@@ -116,8 +116,8 @@ class Completeness:
                     raise
                 updates = [updates[index] for index in faults]
 
-    async def _tell(self, partition: int, watermarks: Mapping[int, int]) -> None:
-        told_s = monotonic()
+    async def _report(self, partition: int, watermarks: Mapping[int, int]) -> None:
+        reported_s = monotonic()
         known: dict[str, Any] = {f"of{source}": f"$watermarks.of{source}" for source in watermarks}
         mine = {f"of{source}": Int64(at) for source, at in watermarks.items()}
         moved = {"$or": [{"$gt": [at, known[name]]} for name, at in mine.items()]}
@@ -133,14 +133,14 @@ class Completeness:
         await self._collection.update_one(
             {"_id": f"{self._run}|partition|{partition}"}, [{"$set": update}], upsert=True
         )
-        self._told[partition] = dict(watermarks), told_s
+        self._reported[partition] = dict(watermarks), reported_s
 
 
 def _minutes(watermarks: Mapping[int, int]) -> dict[int, int]:
-    """Watermarks in whole minutes: no window is shorter."""
+    """Watermarks rounded down to whole minutes, the shortest window."""
     return {source: at - at % MINUTE_MS for source, at in watermarks.items()}
 
 
 def watermarks_in(document: Mapping[str, Any]) -> dict[int, int]:
-    """The watermarks that such a document tells, by source partition."""
+    """The watermarks in such a document, by source partition."""
     return {int(name.removeprefix("of")): int(at) for name, at in document.get("watermarks", {}).items()}

@@ -1,4 +1,4 @@
-"""At which windows a rule's condition holds of a subject, and what is compared there. Nothing in here asks anybody."""
+"""Tests the condition of a rule at the windows of a subject. Pure."""
 
 from __future__ import annotations
 
@@ -24,44 +24,44 @@ from movie_stream.columnar.columns import Bools, Ints
 
 WEEK_MS: Final = 7 * 86_400_000
 MAD_OF_NORMAL: Final = 1.4826
-"""By so much the median absolute deviation of normally distributed numbers is smaller than their standard deviation."""
+"""The ratio of the standard deviation to the median absolute deviation of a normal distribution."""
 _CELLS_AT_ONCE: Final = 1_000_000
-"""Earlier figures that are looked up at a time."""
+"""The most earlier figures that are looked up at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """What conditions are asked about: windows of one length of one subject."""
+    """The windows to test: windows of one length of one subject."""
 
     starts: Ints
     length_ms: int
     series: Series
     first_ms: int
-    """The first window that counts: before it nothing is known, not even that there was nothing."""
+    """The start of the first window with data: earlier ones are unknown, not empty."""
     others: Series | None = None
-    """Of films: the views of each hour's last one in a full list, which is the most that others had."""
+    """For films: the views of the last entry of each hour's full list, an upper bound for films not listed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What was found at each window."""
+    """The outcome at each window."""
 
     holds: Bools
     value: Floats
     threshold: Floats
     usual: Floats | None = None
-    """What the value was measured by, where that is not a number of the rule's."""
+    """The usual value, for conditions that compare with one."""
 
 
 @singledispatch
 def judge(condition: Condition, windows: Windows) -> Judged:
-    """At which windows the condition holds."""
+    """Tests the condition at each window."""
     raise TypeError(f"no such condition: {condition!r}")
 
 
 def looks_back(condition: Condition, window_ms: int) -> list[tuple[int, int]]:
-    """Which figures before a range of windows are needed: each (shift, more) means the range moved back by `shift` ms,
-    begun `more` ms earlier.
+    """The earlier figures that a condition needs for a range of windows: each (shift, more) is the range moved back by
+    `shift` ms, with its begin `more` ms earlier.
     """
     match condition:
         case BeyondUsual(weeks=weeks):
@@ -101,8 +101,8 @@ def _(condition: RatingFalling, windows: Windows) -> Judged:
     series, starts = windows.series, windows.starts
     rated, total = series.at("rated", starts), series.at("rating_sum", starts)
     before = starts - windows.length_ms * np.arange(1, condition.over + 1)[:, None]
-    rated_before = sum((series.at("rated", of) for of in before), np.zeros(len(starts)))
-    total_before = sum((series.at("rating_sum", of) for of in before), np.zeros(len(starts)))
+    rated_before = sum((series.at("rated", shifted) for shifted in before), np.zeros(len(starts)))
+    total_before = sum((series.at("rating_sum", shifted) for shifted in before), np.zeros(len(starts)))
     enough = (rated >= condition.at_least) & (rated_before >= condition.at_least)
     value, usual = _average(total, rated), _average(total_before, rated_before)
     threshold = np.round(usual - condition.by, 6)
@@ -112,15 +112,15 @@ def _(condition: RatingFalling, windows: Windows) -> Judged:
 @judge.register
 def _(condition: Climbing, windows: Windows) -> Judged:
     series, starts = windows.series, windows.starts
-    assert windows.others is not None, "of films it is known how many views the last one of a list has"
+    assert windows.others is not None, "films need the views of the last entry of each list"
     views, listed = series.at("views", starts), np.flatnonzero(series.has(starts))
     usual, known = np.full(len(starts), np.nan), np.zeros(len(starts), np.bool_)
-    # Only where it is listed it can climb: that is ten films an hour, of all that there are.
-    for some in np.array_split(listed, len(listed) * condition.over // _CELLS_AT_ONCE + 1):
-        before = starts[some] - windows.length_ms * np.arange(1, condition.over + 1)[:, None]
+    # A film can only climb in hours that list it: ten films an hour, of all films.
+    for portion in np.array_split(listed, len(listed) * condition.over // _CELLS_AT_ONCE + 1):
+        before = starts[portion] - windows.length_ms * np.arange(1, condition.over + 1)[:, None]
         past = np.where(series.has(before), series.at("views", before), windows.others.at("views", before))
-        known[some] = (before >= windows.first_ms).all(axis=0)
-        usual[some] = _median(past)
+        known[portion] = (before >= windows.first_ms).all(axis=0)
+        usual[portion] = _median(past)
     threshold = condition.times * usual
     return Judged(known & (views > threshold) & (views >= condition.at_least), views, threshold, usual)
 
@@ -142,18 +142,18 @@ def _(condition: LightAtLeast, windows: Windows) -> Judged:
 
 
 def _compared(value: Floats, direction: Direction, limit: float) -> Judged:
-    """What is not known is neither above nor below."""
+    """Compares with a limit; unknown values (NaN) are neither above nor below."""
     return Judged(value > limit if direction == "above" else value < limit, value, np.full(len(value), limit))
 
 
 def _median(rows: Floats) -> Floats:
-    """Of each column what is known of it; 0 where that is nothing, which nobody asks for."""
+    """The median of the known values of each column; 0 for columns without any, which are not used."""
     unknown = np.isnan(rows).all(axis=0)
     median: Floats = np.nanmedian(np.where(unknown, 0.0, rows), axis=0)
     return median
 
 
 def _average(total: Floats, count: Floats) -> Floats:
-    """Rounded to what no order of adding up changes."""
+    """The average, rounded so that the order of summation does not matter."""
     average: Floats = np.round(np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0), 6)
     return average

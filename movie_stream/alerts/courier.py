@@ -1,9 +1,9 @@
-"""Brings messages to their receivers, each at its own pace: one that is slow or away holds up no other.
+"""Delivers messages to receivers, at least once; a slow or unavailable receiver delays no other.
 
-A message that does not arrive is tried again after pauses that grow up to an hour, and after days it is given up, with
-a line in the log. Its receiver is taken to be away: what else waits for it costs no attempt and no time, and after a
-pause of at most a minute one message is tried. Once one arrives, all that wait are due, the oldest first. A receiver
-may get a message twice, where a process ended between sending it and noting that.
+A failed message is retried with exponential backoff, up to an hour, and given up after days, with a line in the log.
+Its receiver is then assumed to be unavailable: its other messages are not attempted, until one is tried after a pause
+of at most a minute. Once one is delivered, all pending messages are due, the oldest first. A receiver may get a message
+twice, if a process ends between sending it and recording that.
 """
 
 from __future__ import annotations
@@ -32,30 +32,30 @@ LOOK_EVERY_S: Final = 1.0
 FIRST_PAUSE_S: Final = 5.0
 LONGEST_PAUSE_S: Final = 3_600.0
 AWAY_AT_MOST_S: Final = 60.0
-"""After so long a receiver that took no message is tried with another one."""
+"""The longest pause before an unavailable receiver is tried with another message."""
 _TRIES_AT_THE_END: Final = 3
-"""Of messages in a row that do not arrive, where nobody waits for the receiver."""
+"""The most failures in a row of one receiver before `deliver_what_is_new` stops trying it."""
 _LEASE_BEYOND_S: Final = 30.0
-"""How much longer than sending may take a message is nobody else's."""
+"""The time by which the lease of a message exceeds the send timeout."""
 _RETRY_AT_MOST_S: Final = 30.0
 
 
 @dataclass(slots=True)
 class Standing:
-    """How it goes with one receiver, in this process."""
+    """The state of one receiver, in this process."""
 
     reason: str | None = None
-    """Why its last message did not arrive, where that was said."""
+    """The reason of its last failure, once logged."""
     failures: int = 0
-    """Messages in a row that did not arrive."""
+    """Failures in a row."""
     away_until_s: float = float("-inf")
     pausing: bool = True
-    """Whether messages may wait for their next attempt; nobody knows at the start."""
+    """Whether messages may be in backoff; unknown, hence true, at the start."""
     hurried: int = 0
     hurry_after_s: float = float("-inf")
 
     def failed(self, pause_s: float, *, partly: bool) -> None:
-        """A message did not arrive, or not everywhere: then the receiver is not away."""
+        """Records a failure; after a partial one the receiver is not regarded as unavailable."""
         self.pausing = True
         if partly:
             return
@@ -64,9 +64,9 @@ class Standing:
         self.away_until_s = monotonic() + min(max(own_s, pause_s), AWAY_AT_MOST_S)
 
     def arrived(self) -> bool:
-        """A message has arrived; whether those that wait for their next attempt are to be tried now.
+        """Records a delivery; returns whether to retry the messages in backoff now.
 
-        Not each time: one that the receiver never takes would be tried whenever another one arrives.
+        Not each time: a message that the receiver always rejects would be retried with every delivery.
         """
         self.failures, self.away_until_s = 0, float("-inf")
         now_s = monotonic()
@@ -82,23 +82,23 @@ class Standing:
 
     @property
     def away(self) -> bool:
-        """Whether it took no message lately."""
+        """Whether the receiver is regarded as unavailable."""
         return monotonic() < self.away_until_s
 
 
 class Courier:
-    """Delivers what the outbox has, while `may` says that it is this process' turn."""
+    """Delivers the messages of the outbox, while `may` returns that this process may do so."""
 
     def __init__(
         self, outbox: Outbox, receivers: Mapping[str, Receiver], may: Callable[[], bool], origin: Origin
     ) -> None:
         self._outbox, self._receivers, self._may, self._origin = outbox, receivers, may, origin
         self._standings = {name: Standing() for name in receivers}
-        self._ended = Counter[tuple[str, str]]()
-        """By receiver, what became of its messages."""
+        self._outcomes = Counter[tuple[str, str]]()
+        """The number of messages by receiver and outcome."""
 
     async def run(self) -> None:
-        """Delivers for ever."""
+        """Delivers until it is cancelled."""
         async with Sender(self._origin) as sender:
             await asyncio.gather(*(self._serve(sender, receiver) for receiver in self._receivers.values()))
 
@@ -108,7 +108,7 @@ class Courier:
             try:
                 while self._may() and not standing.away and await self.deliver(sender, receiver):
                     pause_s = LOOK_EVERY_S
-            except PyMongoError:  # the evaluation says so already
+            except PyMongoError:  # the evaluation logs it already
                 pause_s = min(2 * pause_s, _RETRY_AT_MOST_S)
             except Exception:
                 logger.exception("this is a bug in movie-stream: messages to %s wait", receiver.name)
@@ -116,13 +116,13 @@ class Courier:
             await asyncio.sleep(pause_s)
 
     def tell(self, values: Values) -> None:
-        """Adds what became of messages; what has not happened yet as 0, so that the first time shows as a rise."""
+        """Exports the outcomes of messages; those not yet seen as 0, so that the first one shows as an increase."""
         for receiver in self._receivers:
             for outcome in ("arrived", "failed", "given up"):
-                values.set(catalogue.ALERT_MESSAGES, self._ended[receiver, outcome], receiver, outcome)
+                values.set(catalogue.ALERT_MESSAGES, self._outcomes[receiver, outcome], receiver, outcome)
 
     async def deliver_what_is_new(self) -> None:
-        """Tries each message that is due, once; no more of a receiver that does not take several in a row."""
+        """Tries each due message once; stops for a receiver that fails several in a row."""
         async with Sender(self._origin) as sender:
             await asyncio.gather(*(self._try_all(sender, receiver) for receiver in self._receivers.values()))
 
@@ -132,7 +132,7 @@ class Courier:
             pass
 
     async def deliver(self, sender: Sender, receiver: Receiver) -> bool:
-        """Tries the next message of a receiver; False where none is due. Raises the driver's errors."""
+        """Tries the next message of a receiver; returns False if none is due. Raises the driver's errors."""
         message = await self._outbox.take(receiver.name, receiver.within_s + _LEASE_BEYOND_S)
         if message is None:
             return False
@@ -142,7 +142,7 @@ class Courier:
             await self._failed(receiver, message, failure)
         else:
             await self._outbox.done(message)
-            self._ended[receiver.name, "arrived"] += 1
+            self._outcomes[receiver.name, "arrived"] += 1
             await self._arrived(receiver)
         return True
 
@@ -161,17 +161,17 @@ class Courier:
         if message.created < before:
             await self._give_up(receiver, message, reason)
         else:
-            self._ended[receiver.name, "failed"] += 1
+            self._outcomes[receiver.name, "failed"] += 1
             await self._outbox.again(message, max(pause_s(message.attempts), failure.after_s), reason)
             if standing.reason != reason:
                 standing.reason = reason
                 logger.warning("%s: a message did not arrive, is tried again: %s", receiver.name, reason)
-        # They are tried rarely while it is away, and would wait for an attempt to be given up.
+        # They are tried rarely while it is unavailable, and are only given up at an attempt.
         for late in await self._outbox.older(receiver.name, before):
             await self._give_up(receiver, late, reason)
 
     async def _give_up(self, receiver: Receiver, message: Message, reason: str) -> None:
-        self._ended[receiver.name, "given up"] += 1
+        self._outcomes[receiver.name, "given up"] += 1
         await self._outbox.done(message, f"given up after {message.attempts} attempts: {reason}")
         logger.error(
             "%s: the message that %s has %s is given up after %d attempts: %s",
@@ -180,8 +180,6 @@ class Courier:
 
 
 def pause_s(attempts: int) -> float:
-    """After how many seconds a message is tried again that was tried so often: twice as many each time, up to an hour,
-    and not all at once.
-    """
+    """The backoff in seconds after this number of attempts: exponential, up to an hour, with jitter."""
     longest: float = min(FIRST_PAUSE_S * 2 ** min(attempts - 1, 20), LONGEST_PAUSE_S)
     return longest * random.uniform(0.5, 1.0)

@@ -1,4 +1,4 @@
-"""What is expected of the data, as the table `[quality]` of the alerts' file says it, and the verdict on what came.
+"""Expectations of the data, from the table `[quality]` of the alerts' file, and the verdict on the data.
 
 >>> expected = Expectations(records_per_hour=50_000, bad=Limits(0.001, 0.01))
 >>> verdict({"records": 20_000, "views": 19_900, "bad": 100, "late": 0, "retitled": 0}, expected)
@@ -20,13 +20,13 @@ QUALITY: Final = "quality"
 COMPLETENESS: Final = "completeness"
 Light = Literal["grey", "green", "yellow", "red"]
 LIGHTS: Final[tuple[Light, ...]] = ("grey", "green", "yellow", "red")
-"""The worst last; grey where nothing can be judged."""
+"""Ordered from best to worst, after grey for figures that cannot be judged."""
 Document = Mapping[str, Any]
-"""Figures as a document of `data_quality` has them, or their sums."""
+"""The figures of a document of `data_quality`, or their sums."""
 
 
 class Limits(NamedTuple):
-    """Beyond the first a figure is yellow, beyond the second red."""
+    """The limits beyond which a figure is yellow and red."""
 
     yellow: float
     red: float
@@ -38,14 +38,14 @@ _RARE: Final = Limits(0.01, 0.05)
 
 @dataclass(frozen=True, slots=True)
 class Expectations:
-    """What is expected; None of what nothing is expected of."""
+    """The expected figures; None for figures without an expectation."""
 
     records_per_hour: float | None = None
-    """How many records an hour of a source partition has; what completeness is measured by."""
+    """The number of records of a source partition in an hour; the base of completeness."""
     completeness: Limits | None = _COMPLETE
-    """Records by expected records; it should not be below."""
+    """Records divided by expected records; lower limits."""
     bad: Limits | None = _RARE
-    """A share of the records, like `late`; none of these should be above."""
+    """A share of the records, like `late`; upper limits, like all that follow."""
     late: Limits | None = _RARE
     without_rating: Limits | None = None
     """A share of the views, like the next three."""
@@ -53,47 +53,47 @@ class Expectations:
     without_price: Limits | None = None
     retitled: Limits | None = _RARE
     new_genres: Limits | None = None
-    """A number in an hour."""
+    """The number in an hour."""
     avg_delay_s: Limits | None = None
-    """Seconds from a view's own time to its Kafka timestamp; a replay of old data is years behind."""
+    """Seconds from a view's event time to its Kafka timestamp; for a replay of old data these are years."""
 
 
 class Found(NamedTuple):
     """A figure that was judged."""
 
     figure: str
-    """As Expectations calls it."""
+    """The name of the field of Expectations."""
     value: float
     light: Light
     limit: float | None
-    """The limit beyond which it is; None where it is green."""
+    """The limit that is exceeded; None if the light is green."""
 
 
 class Verdict(NamedTuple):
-    """The worst light of all figures that can be judged, and these, in the order of Expectations."""
+    """The worst light of all figures that can be judged, and these figures, in the order of Expectations."""
 
     light: Light
     found: tuple[Found, ...]
 
     @property
     def reasons(self) -> tuple[Found, ...]:
-        """The figures that are not as expected, the worst first."""
-        beyond = [one for one in self.found if one.limit is not None]
-        return tuple(sorted(beyond, key=lambda one: -LIGHTS.index(one.light)))
+        """The figures beyond a limit, the worst first."""
+        beyond = [found for found in self.found if found.limit is not None]
+        return tuple(sorted(beyond, key=lambda found: -LIGHTS.index(found.light)))
 
 
 _SHARES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("bad", "late"), "records"),
     **dict.fromkeys(("without_rating", "without_duration", "without_price", "retitled"), "views"),
 }
-"""What a share is of."""
+"""The denominator of each share."""
 _LARGEST: Final = 1e15
 
 
 def read(reading: Reading, table: Any) -> Expectations | None:
-    """The expectations that a table `[quality]` says; None, and what is wrong noted, where they cannot be meant.
+    """The expectations in a table `[quality]`; None if it has mistakes, which are added to `reading`.
 
-    A key that it lacks has its default, an empty list is no limit.
+    Missing keys have their defaults; an empty list means no limit.
     """
     before = len(reading.mistakes)
     values = reading.values(table, (QUALITY,), _KEYS)
@@ -101,9 +101,9 @@ def read(reading: Reading, table: Any) -> Expectations | None:
 
 
 def load(path: Path | None) -> Expectations:
-    """The expectations of a file of alerts, or the defaults where there is none or it has no table `[quality]`.
+    """The expectations of a file of alerts; the defaults if there is none, or if it has no table `[quality]`.
 
-    Raises RulesRefused for a file that cannot be read, is no TOML, or has mistakes in this table.
+    Raises RulesRefused for a file that cannot be read, is not TOML, or has mistakes in this table.
     """
     if path is None:
         return Expectations()
@@ -116,25 +116,25 @@ def load(path: Path | None) -> Expectations:
 
 
 def verdict(document: Document, expectations: Expectations, hours: float = 1) -> Verdict:
-    """What is to be said of the figures of a source partition's hour, or of their sums over several.
+    """Judges the figures of an hour of a source partition, or their sums over several.
 
-    Completeness is that of `hours` hours; 0 where it cannot be judged, as of an hour that is not over.
+    Completeness is that of `hours` hours; 0 if it cannot be judged, as for the current hour.
     """
     found = tuple(
         _found(figure, value, limits, below=figure == COMPLETENESS)
         for figure, value in _figures(document, expectations, hours)
         if (limits := getattr(expectations, figure)) is not None
     )
-    return Verdict(max((one.light for one in found), key=LIGHTS.index, default="grey"), found)
+    return Verdict(max((figure.light for figure in found), key=LIGHTS.index, default="grey"), found)
 
 
 def _figures(document: Document, expectations: Expectations, hours: float) -> Iterator[tuple[str, float]]:
-    """What can be judged: a share of nothing cannot."""
+    """The figures that can be judged: not shares of nothing."""
     records = document.get("records") or 0
     if expectations.records_per_hour and hours > 0:
         yield COMPLETENESS, records / (expectations.records_per_hour * hours)
-    for figure, of in _SHARES.items():
-        if whole := document.get(of) or 0:
+    for figure, base in _SHARES.items():
+        if whole := document.get(base) or 0:
             yield figure, (document.get(figure) or 0) / whole
     if document.get("views"):
         yield "new_genres", document.get("new_genres") or 0
@@ -165,13 +165,13 @@ def _key(name: str, default: Any) -> Key:
 
 
 def _limits(name: str, value: Any) -> Limits | None:
-    """Two numbers, for yellow and for red; None for an empty list."""
+    """Parses two numbers, for yellow and for red; None for an empty list."""
     if not isinstance(value, list):
         raise ValueError
     if not value:
         return None
     most = 1.0 if name in _SHARES else _LARGEST
-    if len(value) != 2 or not all(_is_number(one) and 0 <= one <= most for one in value):
+    if len(value) != 2 or not all(_is_number(limit) and 0 <= limit <= most for limit in value):
         raise ValueError
     limits = Limits(*map(float, value))
     if limits.red > limits.yellow if name == COMPLETENESS else limits.red < limits.yellow:
@@ -183,4 +183,4 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 
-_KEYS: Final = tuple(_key(of.name, of.default) for of in fields(Expectations))
+_KEYS: Final = tuple(_key(field.name, field.default) for field in fields(Expectations))

@@ -1,6 +1,6 @@
-"""The figures that rules look at, as they stand in MongoDB: which results have them follows from RESULTS.
+"""Reads the figures of rules from MongoDB; RESULTS decides which results have them.
 
-Every function raises the driver's errors as they are.
+Functions do not translate the driver's errors.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from movie_stream.events.moment import datetime_of, timestamp_ms_of
 from movie_stream.mongo.client import Database, majority_acknowledged
 
 LIMIT_MS: Final = 20_000
-"""How long MongoDB may work on one query."""
+"""The time limit of one query in MongoDB."""
 
 Range = tuple[int, int]
 Rows = defaultdict[str, list[tuple[int, dict[str, float | None]]]]
-"""By subject what is known of each window, which its start tells."""
+"""By subject, the start of each window and its figures."""
 
 
 class NoSuchFigures(MovieStreamError):
-    """No result has what a rule looks at.
+    """No result has the figures of a rule.
 
     What to do: correct the rule, or add a result that has the figure.
 
@@ -57,13 +57,13 @@ class Figures:
 
     by_subject: Mapping[str, Series]
     others: Series | None = None
-    """Of films, what those had at most that are not in an hour's list."""
+    """For films: an upper bound for those not in an hour's list."""
     rows: int = 0
-    """How many figures that are, of all subjects."""
+    """The number of rows, of all subjects."""
 
 
 def source_of(rule: Rule) -> Result:
-    """The result that a rule looks at: the one with the longest windows that its own are made of.
+    """The result with the figures of a rule: the one with the longest windows that divide the rule's.
 
     >>> from movie_stream.alerts.rules import Beyond
     >>> def collection(subject, window_ms):
@@ -93,11 +93,11 @@ def _fits(rule: Rule, result: Result) -> bool:
             if result.top is not None or (shape.views is None):
                 return False
             if rule.subject == ALL and result.by is None:
-                return _named(result, Mean) is not None
-            return result.by_genre and _named(result, Slug) is not None and _named(result, Mean) is not None
+                return _field_of(result, Mean) is not None
+            return result.by_genre and _field_of(result, Slug) is not None and _field_of(result, Mean) is not None
 
 
-def _named(result: Result, kind: type[Field]) -> str | None:
+def _field_of(result: Result, kind: type[Field]) -> str | None:
     return next((name for name, field in result.fields.items() if isinstance(field, kind)), None)
 
 
@@ -109,11 +109,11 @@ class Reader:
         self._turns = Turns()
 
     async def first(self, rule: Rule) -> int | None:
-        """The start of the first window of the rule that has any figures."""
+        """The start of the first window of the rule with any figures."""
         result = source_of(rule)
         start = str(Shape.of(result).start)
         found = (
-            await self._of(result)
+            await self._collection(result)
             .find({"_run": Int64(self._run)}, {start: 1})
             .sort(start, 1)
             .limit(1)
@@ -126,20 +126,20 @@ class Reader:
         return first_ms - first_ms % rule.window_ms
 
     async def last(self, rule: Rule) -> int | None:
-        """The end of the last window that has any; of the quality that has views, since records before the first view
-        are of no known time.
+        """The end of the last window with any figures; for quality with views, since the event time of records before
+        the first view is unknown.
         """
         result = source_of(rule)
         shape = Shape.of(result)
         start, of_run = str(shape.start), {"_run": Int64(self._run)}
         for wanted in ([{**of_run, str(shape.views): {"$gt": 0}}] if rule.source == "quality" else []) + [of_run]:
-            cursor = self._of(result).find(wanted, {start: 1}).sort(start, -1).limit(1).max_time_ms(LIMIT_MS)
+            cursor = self._collection(result).find(wanted, {start: 1}).sort(start, -1).limit(1).max_time_ms(LIMIT_MS)
             if found := await cursor.to_list(1):
                 return timestamp_ms_of(found[0][start]) + (result.window.length_ms or 0)
         return None
 
     async def figures(self, rule: Rule, begin_ms: int, end_ms: int) -> Figures:
-        """What the rule needs to know for its windows from one time to before another."""
+        """The figures that the rule needs for its windows from one time to before another."""
         ranges = [(begin_ms, end_ms)]
         for shift, more in looks_back(rule.condition, rule.window_ms):
             ranges.append((begin_ms - shift - more, end_ms - shift))
@@ -151,19 +151,19 @@ class Reader:
             case "quality":
                 return await self._quality(rule, _merged(ranges))
 
-    def _of(self, result: Result) -> Any:
+    def _collection(self, result: Result) -> Any:
         return majority_acknowledged(self._db, result.collection)
 
     def _within(self, start: str, ranges: Sequence[Range]) -> dict[str, Any]:
-        """Windows that start in these ranges, of this run."""
+        """A filter for windows of this run that start in these ranges."""
         each = [{start: {"$gte": datetime_of(max(begin, 0)), "$lt": datetime_of(max(end, 0))}} for begin, end in ranges]
         return {"_run": Int64(self._run), **(each[0] if len(each) == 1 else {"$or": each})}
 
     async def _views(self, rule: Rule, ranges: Sequence[Range]) -> Figures:
-        """Views and ratings, added up by MongoDB to the rule's windows."""
+        """Views and ratings, summed by MongoDB over the rule's windows."""
         result = source_of(rule)
         shape = Shape.of(result)
-        start, slug = str(shape.start), _named(result, Slug)
+        start, slug = str(shape.start), _field_of(result, Slug)
         wanted = self._within(start, ranges)
         if rule.subject not in (ALL, EACH):
             wanted[str(slug)] = rule.subject
@@ -176,22 +176,23 @@ class Reader:
             "views": {"$sum": f"${shape.views}"},
         }
         if rule.subject != ALL:
-            group["label"] = {"$max": f"${_named(result, Genre)}"}
+            group["label"] = {"$max": f"${_field_of(result, Genre)}"}
         if isinstance(rule.condition, RatingFalling):
-            rated = f"${_named(result, Rated)}"
+            rated = f"${_field_of(result, Rated)}"
             group["rated"] = {"$sum": rated}
-            group["rating_sum"] = {"$sum": {"$multiply": [f"${_named(result, Mean)}", rated]}}
+            group["rating_sum"] = {"$sum": {"$multiply": [f"${_field_of(result, Mean)}", rated]}}
         pipeline = [{"$match": wanted}, {"$group": group}]
         rows: Rows = defaultdict(list)
         labels: defaultdict[str, dict[int, str]] = defaultdict(dict)
-        async for found in self._read(self._of(result).aggregate(pipeline, maxTimeMS=LIMIT_MS)):
-            at_ms, of = int(found["_id"]["at"]), found["_id"]["of"]
-            if not isinstance(of, str):
-                continue  # of a version that had no such field
-            rows[of].append((at_ms, {name: found[name] for name in ("views", "rated", "rating_sum") if name in found}))
+        async for found in self._read(self._collection(result).aggregate(pipeline, maxTimeMS=LIMIT_MS)):
+            at_ms, subject = int(found["_id"]["at"]), found["_id"]["of"]
+            if not isinstance(subject, str):
+                continue  # written by a version without this field
+            figures = {name: found[name] for name in ("views", "rated", "rating_sum") if name in found}
+            rows[subject].append((at_ms, figures))
             if "label" in found and found["label"] is not None:
-                labels[of][at_ms] = str(found["label"])
-        return await self._figures(rows, lambda of: Series.of(rows[of], labels[of]))
+                labels[subject][at_ms] = str(found["label"])
+        return await self._figures(rows, lambda subject: Series.of(rows[subject], labels[subject]))
 
     async def _films(self, rule: Rule, ranges: Sequence[Range]) -> Figures:
         result = source_of(rule)
@@ -202,7 +203,8 @@ class Reader:
         labels: defaultdict[str, dict[int, str]] = defaultdict(dict)
         others: list[tuple[int, dict[str, float | None]]] = []
         start = str(shape.start)
-        async for document in self._read(self._of(result).find(self._within(start, ranges)).max_time_ms(LIMIT_MS)):
+        cursor = self._collection(result).find(self._within(start, ranges)).max_time_ms(LIMIT_MS)
+        async for document in self._read(cursor):
             at_ms = timestamp_ms_of(document[start])
             entries = shape.list_of(document)
             for entry in entries:
@@ -211,7 +213,7 @@ class Reader:
                 labels[film][at_ms] = str(entry.get("title", film))
             if len(entries) >= result.top.limit:
                 others.append((at_ms, {"views": entries[-1][views]}))
-        return await self._figures(rows, lambda of: Series.of(rows[of], labels[of]), Series.of(others))
+        return await self._figures(rows, lambda film: Series.of(rows[film], labels[film]), Series.of(others))
 
     async def _quality(self, rule: Rule, ranges: Sequence[Range]) -> Figures:
         result = source_of(rule)
@@ -219,45 +221,46 @@ class Reader:
         start, views = str(shape.start), str(shape.views)
         numbers = [column.name for column in shape.fields if column.kind in ("count", "number")]
         counts = [column.name for column in shape.fields if column.kind == "count" and column.name != PARTITION]
-        # Before the rows: of a partition whose first row comes in between nothing is said but what its rows say.
+        # Before the rows: a partition whose first row is written in between has no silence, only its rows.
         pipeline = firsts_in(result.collection, start, views, self._run)
         silences: dict[str, Silence | None] = {}
-        async for partition in self._of(result).aggregate(pipeline, maxTimeMS=LIMIT_MS):
+        async for partition in self._collection(result).aggregate(pipeline, maxTimeMS=LIMIT_MS):
             first = partition.get("first")
             first_ms = timestamp_ms_of(first) if isinstance(first, datetime) else None
             silences[str(partition["_id"])] = silence_of(first_ms, counts, self._light)
         rows: Rows = defaultdict(list)
         reasons: defaultdict[str, dict[int, Reasons]] = defaultdict(dict)
-        async for document in self._read(self._of(result).find(self._within(start, ranges)).max_time_ms(LIMIT_MS)):
-            of, at_ms = str(document.get(PARTITION)), timestamp_ms_of(document[start])
+        cursor = self._collection(result).find(self._within(start, ranges)).max_time_ms(LIMIT_MS)
+        async for document in self._read(cursor):
+            subject, at_ms = str(document.get(PARTITION)), timestamp_ms_of(document[start])
             figures: dict[str, float | None] = {name: document.get(name) for name in numbers}
             if self._light is not None:
                 found = self._light(document)
                 figures["light"] = float(LIGHTS.index(found.light))
-                reasons[of][at_ms] = found.reasons
-            rows[of].append((at_ms, figures))
-        for of in silences:
-            rows.setdefault(of, [])
+                reasons[subject][at_ms] = found.reasons
+            rows[subject].append((at_ms, figures))
+        for subject in silences:
+            rows.setdefault(subject, [])
         return await self._figures(
-            rows, lambda of: Series.of(rows[of], reasons=reasons.get(of, {}), silence=silences.get(of))
+            rows, lambda name: Series.of(rows[name], reasons=reasons.get(name, {}), silence=silences.get(name))
         )
 
     async def _read(self, cursor: Any) -> AsyncIterator[Any]:
-        """Its documents; others have their turn in between."""
+        """The documents of a cursor; yields to the event loop in between."""
         async for found in cursor.batch_size(READ_AT_ONCE):
             yield found
             await self._turns.give()
 
     async def _figures(self, rows: Rows, series: Callable[[str], Series], others: Series | None = None) -> Figures:
         by_subject = dict[str, Series]()
-        for of in rows:
-            by_subject[of] = series(of)
+        for subject in rows:
+            by_subject[subject] = series(subject)
             await self._turns.give()
         return Figures(by_subject, others, sum(map(len, rows.values())))
 
 
 def _merged(ranges: Iterable[Range]) -> list[Range]:
-    """The same times in as few ranges.
+    """The union of ranges, as disjoint ranges.
 
     >>> _merged([(5, 9), (1, 6), (20, 21)])
     [(1, 9), (20, 21)]
@@ -272,5 +275,5 @@ def _merged(ranges: Iterable[Range]) -> list[Range]:
 
 
 def lengths_ms(rules: Iterable[Rule]) -> dict[str, int]:
-    """The collections that rules look at, with the lengths of their windows. Raises NoSuchFigures."""
+    """The collections that rules use, with the lengths of their windows. Raises NoSuchFigures."""
     return {result.collection: result.window.length_ms or 0 for rule in rules for result in (source_of(rule),)}

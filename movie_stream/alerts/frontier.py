@@ -1,9 +1,9 @@
-"""Up to which event time the results are complete. Nothing in here asks anybody.
+"""The event time up to which results are complete. Pure.
 
-Each source partition has a watermark, its largest event time so far; what a partition of `movie-partials` has published
-of it is told by the publisher, after the documents. A window is complete where every source has left it behind, in all
-of these partitions. A source that is quiet, from which nothing comes and of which nothing is left to be counted, holds
-nobody up. No window is complete that is not over by the clock, whatever is dated ahead.
+Each source partition has a watermark, its largest event time so far. The publisher of each partition of
+`movie-partials` reports the watermarks that it has published, after the documents. A window is complete once the
+watermark of every source is behind it in all of these partitions. An idle source, without new records and without lag,
+is ignored. No window is complete before its end by the wall clock, whatever the timestamps of views are.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from typing import Final
 
 MINUTE_MS: Final = 60_000
 LIVE_WITHIN_MS: Final = 3_600_000
-"""A stream whose newest view came within so much of its time is live: while all of it is quiet, time passes anyway."""
+"""A stream is live if its newest view arrived within this time of its timestamp: while all sources are idle, its time
+follows the clock.
+"""
 
 Watermarks = Mapping[int, Mapping[int, int]]
 """By partition of `movie-partials` and source partition, in Unix milliseconds."""
@@ -22,7 +24,7 @@ Watermarks = Mapping[int, Mapping[int, int]]
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """The topics that workers report of, and how many partitions they have."""
+    """The topics that workers report on, and their numbers of partitions."""
 
     events: str
     sources: int
@@ -32,33 +34,33 @@ class Topics:
 
 @dataclass(slots=True)
 class Stillness:
-    """Since when the watermark of each source stands still, by a clock of the caller's."""
+    """The time since which the watermark of each source has not moved, by the caller's clock."""
 
     since_s: dict[int, float] = field(default_factory=dict)
     _seen: dict[int, tuple[int | None, ...]] = field(default_factory=dict)
 
     def look(self, watermarks: Watermarks, sources: int, now_s: float) -> None:
-        """Notes what has moved."""
+        """Records which watermarks have moved."""
         for source in range(sources):
-            now = tuple(of.get(source) for _, of in sorted(watermarks.items()))
+            now = tuple(published.get(source) for _, published in sorted(watermarks.items()))
             if self._seen.get(source) != now or source not in self.since_s:
                 self._seen[source], self.since_s[source] = now, now_s
 
     def longer_than(self, idle_s: float, now_s: float) -> set[int]:
-        """The sources that have not moved for so many seconds."""
+        """The sources that have not moved for at least this number of seconds."""
         return {source for source in self.since_s if self.still_for(source, now_s) >= idle_s}
 
     def still_for(self, source: int, now_s: float) -> float:
-        """For how many seconds it has not moved, as far as is known."""
+        """The seconds for which a source has not moved, as far as known."""
         return now_s - self.since_s.get(source, now_s)
 
 
 def reached(watermarks: Watermarks, sources: int, targets: int) -> dict[int, int | None]:
-    """Up to when each source is published everywhere; None where that is not known of all targets."""
+    """The watermark of each source that all targets have published; None if a target has not reported one."""
     found: dict[int, int | None] = {}
     for source in range(sources):
-        of_each = [watermarks.get(target, {}).get(source) for target in range(targets)]
-        known = [of for of in of_each if of is not None]
+        published = [watermarks.get(target, {}).get(source) for target in range(targets)]
+        known = [watermark for watermark in published if watermark is not None]
         found[source] = min(known) if len(known) == targets else None
     return found
 
@@ -72,11 +74,11 @@ def complete_until(
     moved_ms: int | None = None,
     clock_ms: int | None = None,
 ) -> int | None:
-    """Up to when (ms) everything is published, in whole minutes; None where that is not known.
+    """The time up to which everything is published, in Unix milliseconds, a whole minute; None if unknown.
 
-    `quiet` are the sources that hold nobody up; `now_ms` is what a live stream has reached by the wall clock while all
-    are quiet, and `moved_ms` when a watermark moved last by the same clock. Beyond `clock_ms`, the time by that clock,
-    nothing is complete: one view that is dated ahead says nothing of those that are still to come.
+    `quiet` are the idle sources; `now_ms` is the time that a live stream has reached by the wall clock while all are
+    idle, and `moved_ms` the time of the last move of a watermark by the same clock. Nothing is complete beyond
+    `clock_ms`, the current time: a view from the future says nothing about those yet to arrive.
 
     >>> complete_until({0: {0: 600_000, 1: 120_000}}, 2, 1, ())
     120000
@@ -88,7 +90,7 @@ def complete_until(
     until_ms = _published_until(watermarks, sources, targets, quiet, now_ms, moved_ms)
     if until_ms is None:
         return None
-    return _whole(until_ms if clock_ms is None else min(until_ms, clock_ms))
+    return _whole_minutes(until_ms if clock_ms is None else min(until_ms, clock_ms))
 
 
 def _published_until(
@@ -99,20 +101,20 @@ def _published_until(
     now_ms: int | None,
     moved_ms: int | None,
 ) -> int | None:
-    """What the watermarks and, while all are quiet, the clock say."""
+    """The time by the watermarks or, while all sources are idle, by the clock."""
     if any(target not in watermarks for target in range(targets)):
         return None
     at = reached(watermarks, sources, targets)
     active = [at[source] for source in range(sources) if source not in quiet]
     if active:
-        known = [of for of in active if of is not None]
+        known = [watermark for watermark in active if watermark is not None]
         return min(known) if len(known) == len(active) else None
-    newest = max((of for of in at.values() if of is not None), default=None)
+    newest = max((watermark for watermark in at.values() if watermark is not None), default=None)
     if newest is None:
         return None
     live = now_ms is not None and moved_ms is not None and abs(moved_ms - newest) <= LIVE_WITHIN_MS
     return max(newest, now_ms) if live and now_ms is not None else newest
 
 
-def _whole(time_ms: int) -> int:
+def _whole_minutes(time_ms: int) -> int:
     return time_ms - time_ms % MINUTE_MS

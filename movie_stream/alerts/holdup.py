@@ -1,7 +1,7 @@
-"""What holds the evaluation up, and how that is said. Nothing in here asks anybody.
+"""The causes that block the evaluation, and their report. Pure.
 
-The least that a source has published is how far all is evaluated. So one that stands still holds up all others: since
-its records are not counted, or since who publishes them does not tell so, as a worker without ALERTS_FILE.
+The evaluation follows the smallest watermark that a source has published. So a source that does not advance blocks all
+others: its records are not counted, or their publisher does not report them, as a worker without ALERTS_FILE.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from movie_stream.events.moment import datetime_of
 from movie_stream.mongo.workers import Holding, WorkerSeen
 
 SAID_AFTER: Final = timedelta(minutes=1)
-"""So much later than a source that is quiet would hold nobody up any more."""
+"""The delay of the first report, after an idle source would be ignored."""
 SAID_AT_MOST_EVERY: Final = timedelta(hours=1)
-_NAMED: Final = 10
+_LISTED: Final = 10
 WITHOUT_RULES: Final = ""
-"""What a worker without ALERTS_FILE says of its rules."""
+"""The value that a worker without ALERTS_FILE reports as its rules."""
 
 
 def holdings(workers: Iterable[WorkerSeen]) -> dict[tuple[str, int], tuple[WorkerSeen, Holding]]:
-    """By topic and partition who counts it, of those that are heard of."""
+    """The live worker that owns each partition, by topic and partition."""
     alive = [worker for worker in workers if not worker.silent]
-    return {(of.topic, of.partition): (worker, of) for worker in alive for of in worker.standing.partitions}
+    return {(held.topic, held.partition): (worker, held) for worker in alive for held in worker.standing.partitions}
 
 
 def without_rules(workers: Iterable[WorkerSeen]) -> list[WorkerSeen]:
-    """The workers that have no ALERTS_FILE, as they say."""
+    """The live workers that report no ALERTS_FILE."""
     return [worker for worker in workers if not worker.silent and worker.standing.rules == WITHOUT_RULES]
 
 
@@ -41,9 +41,9 @@ def quiet_sources(
     idle: timedelta,
     now_s: float,
 ) -> set[int]:
-    """The sources that hold nobody up: of which all is counted and published, and nothing comes."""
+    """The idle sources: all their records are counted and published, and no new ones arrive."""
     held = holdings(workers)
-    if any((of := held.get((topics.partials, at))) is None or of[1].lag != 0 for at in range(topics.targets)):
+    if any((owner := held.get((topics.partials, at))) is None or owner[1].lag != 0 for at in range(topics.targets)):
         return set()
     at = reached(watermarks, topics.sources, topics.targets)
     quiet = set[int]()
@@ -65,17 +65,17 @@ def holding_up(
     until_ms: int | None,
     workers: Collection[WorkerSeen],
 ) -> list[str]:
-    """What the evaluation waits for, in words, where there is more to evaluate; nothing where there is not.
+    """The causes that block the evaluation, as text; empty if there is nothing more to evaluate.
 
-    Of the sources only those that stand `still`: another one gets on, be it slowly.
+    Only sources in `still` are causes: the others advance, if slowly.
     """
     if not watermarks:
         return []
     held = holdings(workers)
     unknown = [target for target in range(topics.targets) if target not in watermarks]
     if unknown:
-        return _untold(topics, unknown, held, "yet")
-    newest_ms = max((at for of in watermarks.values() for at in of.values()), default=0) // MINUTE_MS * MINUTE_MS
+        return _unreported(topics, unknown, held, "yet")
+    newest_ms = max((at for own in watermarks.values() for at in own.values()), default=0) // MINUTE_MS * MINUTE_MS
     behind = until_ms is None or newest_ms > until_ms
     at = reached(watermarks, topics.sources, topics.targets)
     least = {
@@ -84,57 +84,57 @@ def holding_up(
         if source not in quiet and (until_ms is None or (at[source] or 0) // MINUTE_MS * MINUTE_MS <= until_ms)
     }
     if until_ms is None:
-        least = {source: of for source, of in least.items() if of is None}
-    if not behind:  # nothing newer is known; a source whose records wait may have some
-        least = {source: of for source, of in least.items() if not _counted(held.get((topics.events, source)))}
+        least = {source: at_ms for source, at_ms in least.items() if at_ms is None}
+    if not behind:  # no newer view is known; a source with lag may have some
+        least = {source: at_ms for source, at_ms in least.items() if not _counted(held.get((topics.events, source)))}
     targets = [target for target in range(topics.targets) if _is_behind(watermarks, target, least)]
     if targets:
-        return _untold(topics, targets, held, "lately")
-    return [_still(topics, source, of, held) for source, of in least.items() if source in still]
+        return _unreported(topics, targets, held, "lately")
+    return [_still(topics, source, at_ms, held) for source, at_ms in least.items() if source in still]
 
 
 class Holdup:
-    """Says once that the evaluation is held up, then at intervals that grow, and that it goes on."""
+    """Schedules the reports of a blocked evaluation: once, then at growing intervals, and when it resumes."""
 
     def __init__(self, idle: timedelta) -> None:
         self._patience_s = (idle + SAID_AFTER).total_seconds()
         self._until_ms: int | None = None
         self._since_s: float | None = None
-        self._say_at_s, self._pause_s = 0.0, 0.0
+        self._report_at_s, self._interval_s = 0.0, 0.0
         self.said = False
-        """Whether it is held up, and for so long that it was said."""
+        """Whether a holdup was reported that still lasts."""
 
     def look(self, until_ms: int | None, causes: Collection[str], now_s: float) -> bool:
-        """Notes what there is; whether it is to be said now."""
+        """Records the current causes; returns whether to report now."""
         if not causes or until_ms != self._until_ms or self._since_s is None:
-            went_on, self.said = self.said, False
+            resumed, self.said = self.said, False
             self._until_ms, self._since_s = until_ms, now_s
-            self._say_at_s, self._pause_s = now_s + self._patience_s, SAID_AFTER.total_seconds()
-            return went_on
-        if now_s < self._say_at_s:
+            self._report_at_s, self._interval_s = now_s + self._patience_s, SAID_AFTER.total_seconds()
+            return resumed
+        if now_s < self._report_at_s:
             return False
         self.said = True
-        self._pause_s = min(2 * self._pause_s, SAID_AT_MOST_EVERY.total_seconds())
-        self._say_at_s = now_s + self._pause_s
+        self._interval_s = min(2 * self._interval_s, SAID_AT_MOST_EVERY.total_seconds())
+        self._report_at_s = now_s + self._interval_s
         return True
 
     def still_s(self, now_s: float) -> float:
-        """For how long it has not got on."""
+        """Seconds without progress."""
         return 0.0 if self._since_s is None else now_s - self._since_s
 
 
 def in_words(causes: Collection[str]) -> str:
-    """Some of them, and how many more there are.
+    """The first causes, and the number of further ones.
 
     >>> in_words(["a", "b"])
     'a; b'
     """
-    more = len(causes) - _NAMED
-    return "; ".join(list(causes)[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
+    more = len(causes) - _LISTED
+    return "; ".join(list(causes)[:_LISTED]) + (f"; and {more} more" if more > 0 else "")
 
 
 def utc(time_ms: int | None) -> str:
-    """A time of events as people read it.
+    """An event time as text.
 
     >>> utc(1_730_383_500_000), utc(None)
     ('2024-10-31 14:05 UTC', 'no time yet')
@@ -150,44 +150,44 @@ def _counted(found: tuple[WorkerSeen, Holding] | None) -> bool:
 
 
 def _is_behind(watermarks: Watermarks, target: int, least: Mapping[int, int | None]) -> bool:
-    """Whether of all of these sources others have published more than this one by a minute or more."""
+    """Whether other targets have published all of these sources further than this one, by a minute or more."""
 
-    def minute(of: int, source: int) -> int:
-        return watermarks[of].get(source, -MINUTE_MS) // MINUTE_MS
+    def minute(published_by: int, source: int) -> int:
+        return watermarks[published_by].get(source, -MINUTE_MS) // MINUTE_MS
 
     return bool(least) and all(
         minute(target, source) < max(minute(other, source) for other in watermarks) for source in least
     )
 
 
-def _untold(topics: Topics, targets: Collection[int], held: Held, when: str) -> list[str]:
-    """Partitions of the partials of which it is not said how far they are, by who has them."""
+def _unreported(topics: Topics, targets: Collection[int], held: Held, when: str) -> list[str]:
+    """The causes for partitions of the partials without a report, one for each owner."""
     by_holder: dict[str, list[int]] = {}
     for target in targets:
-        by_holder.setdefault(_who(held.get((topics.partials, target))), []).append(target)
+        by_holder.setdefault(_owner(held.get((topics.partials, target))), []).append(target)
     return [
-        f"nobody has said {when} how far {topics.partials}, partition {', '.join(map(str, some))} is published: {who}"
-        for who, some in by_holder.items()
+        f"nobody has said {when} how far {topics.partials}, partition {', '.join(map(str, owned))} is published: {who}"
+        for who, owned in by_holder.items()
     ]
 
 
-def _who(found: tuple[WorkerSeen, Holding] | None) -> str:
+def _owner(found: tuple[WorkerSeen, Holding] | None) -> str:
     if found is None:
         return "no worker has it at the moment"
-    worker, of = found
+    worker, holding = found
     if worker.standing.rules == WITHOUT_RULES:
         return f"{worker} has it, without ALERTS_FILE, which all workers of the group need"
-    return f"{worker} has it, {_waiting(of)}; all workers of the group need ALERTS_FILE"
+    return f"{worker} has it, {_waiting(holding)}; all workers of the group need ALERTS_FILE"
 
 
 def _still(topics: Topics, source: int, at_ms: int | None, held: Held) -> str:
-    where = f"{topics.events}, partition {source} stands still, published until {utc(at_ms)}"
+    status = f"{topics.events}, partition {source} stands still, published until {utc(at_ms)}"
     found = held.get((topics.events, source))
     if found is None:
-        return f"{where}: no worker has it at the moment"
-    worker, of = found
-    return f"{where}: {worker} has it, {_waiting(of)}"
+        return f"{status}: no worker has it at the moment"
+    worker, holding = found
+    return f"{status}: {worker} has it, {_waiting(holding)}"
 
 
-def _waiting(of: Holding) -> str:
-    return "it is not known how many records wait" if of.lag is None else f"{of.lag:,} records wait"
+def _waiting(holding: Holding) -> str:
+    return "it is not known how many records wait" if holding.lag is None else f"{holding.lag:,} records wait"

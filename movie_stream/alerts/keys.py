@@ -1,4 +1,4 @@
-"""What may stand in a table of the rules' file: each key is declared once, and read strictly."""
+"""The schema of the tables in the rules' file: each key is declared once, and validated strictly."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from movie_stream.settings import parse_duration
 
 REQUIRED: Final = object()
 WRONG: Final = float("nan")
-"""What stands for a value that cannot be meant, so that what is wrong with those around it is found too: it is there,
-and no comparison with it holds.
+"""The placeholder of an invalid value, so that mistakes in other values are found too. It is not None, and no
+comparison with it holds.
 """
 _LONGEST_QUOTE: Final = 60
-_MOST_SAID: Final = 20
-"""Mistakes in one line; the command `alerts check` has a line for each."""
+_MOST_LISTED: Final = 20
+"""The most mistakes in one message; the command `alerts check` lists all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """Something in the file that cannot be meant, in one line of words."""
+    """A mistake in the file, with its line and a message of one line."""
 
     line: int
     words: str
@@ -36,7 +36,7 @@ class Mistake:
 
 
 class RulesRefused(MovieStreamError):
-    """The file with the rules has mistakes; all of them are named at once.
+    """The file with the rules has mistakes; the message lists all of them.
 
     What to do: correct the file; `movie-stream alerts check` says what it means then.
 
@@ -49,59 +49,59 @@ class RulesRefused(MovieStreamError):
     def __init__(self, *, path: str, mistakes: Sequence[Mistake]) -> None:
         self.path, self.mistakes = path, tuple(mistakes)
         many = f"{len(mistakes)} mistakes: " if len(mistakes) > 1 else ""
-        more = "; ..." if len(mistakes) > _MOST_SAID else ""
-        said = "; ".join(map(str, mistakes[:_MOST_SAID]))
-        super().__init__(f"{path}: {many}{said}{more}; see what it says now with: movie-stream alerts check")
+        more = "; ..." if len(mistakes) > _MOST_LISTED else ""
+        listed = "; ".join(map(str, mistakes[:_MOST_LISTED]))
+        super().__init__(f"{path}: {many}{listed}{more}; see what it says now with: movie-stream alerts check")
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key: `parse` makes its value of what TOML has, or raises ValueError."""
+    """One key: `parse` converts its TOML value, or raises ValueError."""
 
     name: str
     expected: str
-    """What its value must be, in words."""
+    """What its value must be, for messages."""
     parse: Callable[[Any], Any]
     default: Any = REQUIRED
     secret: bool = False
-    """Whether its value is never shown, whatever it is."""
+    """Whether its value must not appear in messages."""
 
 
 class Reading:
-    """Reads tables, and gathers what is wrong with them."""
+    """Reads tables, and collects their mistakes."""
 
     def __init__(self, line_of: Callable[[Path], int]) -> None:
         self._line_of = line_of
         self.mistakes: list[Mistake] = []
 
     def wrong(self, path: Path, words: str) -> None:
-        """Notes a mistake, in one line: names in a file may have any character."""
+        """Adds a mistake. Names in a file may contain any character, so the message is made printable."""
         self.mistakes.append(Mistake(self._line_of(path), printable(words)))
 
     def expected(self, path: Path, expected: str, got: Any) -> None:
-        """Notes that something else was expected."""
+        """Adds the mistake that another value was expected."""
         self.wrong(path, f"{name_of(path)}: expected {expected}, got {quoted(got)}")
 
     def line(self, path: Path) -> int:
-        """Where something stands."""
+        """The line of a value."""
         return self._line_of(path)
 
     def values(self, table: Any, path: Path, keys: Iterable[Key]) -> dict[str, Any]:
-        """The values of a table's keys; what is wrong, or is written wrongly, is left out, and noted."""
+        """The values of a table's keys; invalid and misspelt ones are omitted, and added to the mistakes."""
         known = {key.name: key for key in keys}
         if not isinstance(table, Mapping):
             self.expected(path, "a table", table)
             return {}
-        meant = set[str]()
+        misspelt = set[str]()
         for name in (name for name in table if name not in known):
             near = difflib.get_close_matches(name, known, 1)
-            meant.update(near)
+            misspelt.update(near)
             hint = f"; is {near[0]} meant?" if near else ""
             self.wrong((*path, name), f"{name_of((*path, name))}: expected one of {', '.join(known)}{hint}")
         values: dict[str, Any] = {}
         for key in known.values():
             if key.name not in table:
-                if key.name in meant:
+                if key.name in misspelt:
                     continue
                 if key.default is REQUIRED:
                     self.wrong(path, f"{name_of(path)}: expected {key.name}, which is {key.expected}, got nothing")
@@ -111,13 +111,13 @@ class Reading:
             try:
                 values[key.name] = key.parse(table[key.name])
             except ValueError:
-                came = kind_of(table[key.name]) if key.secret else quoted(table[key.name])
-                self.wrong((*path, key.name), f"{name_of((*path, key.name))}: expected {key.expected}, got {came}")
+                got = kind_of(table[key.name]) if key.secret else quoted(table[key.name])
+                self.wrong((*path, key.name), f"{name_of((*path, key.name))}: expected {key.expected}, got {got}")
         return values
 
 
 def name_of(path: Path) -> str:
-    """The way to a value, as people count.
+    """The path of a value for messages, with rules counted from 1.
 
     >>> name_of(("rule", 0, "window")), name_of(("webhook", "ops")), name_of(())
     ('rule 1, window', 'webhook.ops', 'the file')
@@ -129,13 +129,13 @@ def name_of(path: Path) -> str:
 
 
 def quoted(value: Any) -> str:
-    """A value as it came, cut to a bearable length."""
+    """A value as it is in the file, truncated."""
     text = f"{value!r}" if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
     return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}..."
 
 
 def kind_of(value: Any) -> str:
-    """What a value is, where it must not be shown.
+    """The type of a value that must not be shown.
 
     >>> kind_of("hunter2"), kind_of(["hunter2"]), kind_of(True)
     ('another text', 'another list', 'something else')
@@ -145,7 +145,7 @@ def kind_of(value: Any) -> str:
 
 
 def text(pattern: str) -> Callable[[Any], str]:
-    """A text of this form."""
+    """A parser of texts that match a pattern."""
 
     def parse(value: Any) -> str:
         if not isinstance(value, str) or not re.fullmatch(pattern, value):
@@ -156,12 +156,12 @@ def text(pattern: str) -> Callable[[Any], str]:
 
 
 def one_of(*words: str) -> Callable[[Any], str]:
-    """One of these words."""
+    """A parser of one of these words."""
     return text("|".join(map(re.escape, words)))
 
 
 def number(least: float, most: float, *, beyond: bool = False) -> Callable[[Any], float]:
-    """A number between two; `beyond` the first one."""
+    """A parser of numbers between two limits; `beyond` excludes the first one."""
 
     def parse(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
@@ -174,7 +174,7 @@ def number(least: float, most: float, *, beyond: bool = False) -> Callable[[Any]
 
 
 def whole(least: int, most: int) -> Callable[[Any], int]:
-    """A whole number between two."""
+    """A parser of whole numbers between two limits."""
 
     def parse(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
@@ -185,7 +185,7 @@ def whole(least: int, most: int) -> Callable[[Any], int]:
 
 
 def length_ms(least: timedelta, most: timedelta, *, divides_a_day: bool = False) -> Callable[[Any], int]:
-    """A length of time, such as `5 min`, in milliseconds: whole minutes where it `divides_a_day`."""
+    """A parser of durations such as `5 min`, in milliseconds: whole minutes if it `divides_a_day`."""
 
     def parse(value: Any) -> int:
         length = parse_duration(value.replace(" ", "") if isinstance(value, str) else value)
@@ -199,7 +199,7 @@ def length_ms(least: timedelta, most: timedelta, *, divides_a_day: bool = False)
 
 
 def texts(value: Any) -> tuple[str, ...]:
-    """A list of texts, at least one."""
+    """Parses a list of texts, at least one."""
     if not isinstance(value, list) or not value or not all(isinstance(each, str) and each for each in value):
         raise ValueError
     return tuple(value)

@@ -1,4 +1,4 @@
-"""The kinds of rules: which keys each has of its own, and which condition they mean."""
+"""The kinds of rules: the keys of each, and the condition that they define."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from movie_stream.events.contract import TEXTS
 from movie_stream.events.event import slug_of
 
 QUALITY: Final = "data_quality"
-"""The collection that rules of this kind look at."""
+"""The collection of rules of this kind."""
 _MOST: Final = 1e12
 _DAY: Final = timedelta(days=1)
 _MINUTE: Final = timedelta(minutes=1)
@@ -64,7 +64,7 @@ def _views(reading: Reading, values: Mapping[str, Any], path: tuple[str, int]) -
         return None
     [name] = given
     direction = "above" if name.startswith("above") else "below"
-    usual = {of.name: values[of.name] for of in _USUAL if values[of.name] is not None}
+    usual = {key.name: values[key.name] for key in _USUAL if values[key.name] is not None}
     if name == direction:
         for other in usual:
             reading.wrong(
@@ -76,9 +76,9 @@ def _views(reading: Reading, values: Mapping[str, Any], path: tuple[str, int]) -
         return None
     condition = BeyondUsual(direction, values[name], **usual)  # type: ignore[arg-type]
     if condition.min_weeks > condition.weeks:
-        place = "min_weeks" if "min_weeks" in usual else "weeks"
+        key = "min_weeks" if "min_weeks" in usual else "weeks"
         words = f"expected at most weeks ({condition.weeks}), got {condition.min_weeks}"
-        reading.wrong((*path, place), f"rule {path[1] + 1}, min_weeks: {words}")
+        reading.wrong((*path, key), f"rule {path[1] + 1}, min_weeks: {words}")
         return None
     return condition
 
@@ -90,7 +90,7 @@ def _given(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
 def _quality(reading: Reading, values: Mapping[str, Any], path: tuple[str, int]) -> Condition | None:
     number = f"rule {path[1] + 1}"
     fields = quality_fields()
-    unknown = [of for of in ("field", "share_of") if isinstance(values[of], str) and values[of] not in fields]
+    unknown = [name for name in ("field", "share_of") if isinstance(values[name], str) and values[name] not in fields]
     for name in unknown:
         reading.expected((*path, name), f"one of {', '.join(fields)}", values[name])
     if values["light"] is not None:
@@ -121,8 +121,8 @@ def quality_fields() -> list[str]:
     return [name for name in numbers if name != "partition"]
 
 
-_Made = Callable[[Reading, Mapping[str, Any], tuple[str, int]], Condition | None]
-OF_KIND: Final[Mapping[str, tuple[tuple[Key, ...], _Made]]] = {
+_MakeCondition = Callable[[Reading, Mapping[str, Any], tuple[str, int]], Condition | None]
+OF_KIND: Final[Mapping[str, tuple[tuple[Key, ...], _MakeCondition]]] = {
     "views": (
         (
             _GENRE,

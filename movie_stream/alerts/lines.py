@@ -1,4 +1,4 @@
-"""Where the keys of a TOML file stand, which tomllib does not tell."""
+"""The lines of the keys of a TOML file, which tomllib does not provide."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 Path = tuple[str | int, ...]
-"""The keys, and places in lists, that lead to a value."""
+"""The path of a value: keys, and indices in lists."""
 TEXTS: Final = (
     r""""{3}(?:[^"\\]|\\.|"(?!""))*"{3,5}"""
     r"|'{3}(?:[^']|'(?!''))*'{3,5}"
@@ -17,13 +17,13 @@ TEXTS: Final = (
     r"|'[^'\n]*'"
     r"|\#[^\n]*"
 )
-"""What texts and comments match, in which nothing else counts."""
+"""The pattern of strings and comments."""
 _TOKEN: Final = re.compile(rf"{TEXTS}|[\[\]{{}}\n]", re.DOTALL)
-"""Those, what a value goes on in over the end of a line, and that end."""
+"""Strings and comments, brackets, in which a value may span lines, and line ends."""
 
 
 class Lines:
-    r"""The lines, from 1, of the tables and keys of a file that tomllib takes.
+    r"""The lines, from 1, of the tables and keys of a valid TOML file.
 
     >>> lines = Lines('[[rule]]\nto = [\n  "log",\n]\n\n[[rule]]\nname = "x"')
     >>> lines.of(("rule", 0, "to", 0)), lines.of(("rule", 1)), lines.of(("rule", 1, "name"))
@@ -44,7 +44,7 @@ class Lines:
                     self._at.setdefault((*table, *path), line)
 
     def of(self, path: Path) -> int:
-        """The line of a value, or of the nearest table around it; 1 where there is none."""
+        """The line of a value, or of the nearest table around it; 1 if there is none."""
         while path and path not in self._at:
             path = path[:-1]
         return self._at.get(path, 1)
@@ -64,7 +64,7 @@ class Lines:
 
 
 def statements(text: str) -> Iterator[tuple[int, str]]:
-    """Each header, and each key with its value, which may go over several lines: its first line, and its text."""
+    """Each header, and each key with its value, which may span lines, as first line and text."""
     begin, line, begin_line, depth = 0, 1, 1, 0
     for token in _TOKEN.finditer(f"{text}\n"):
         mark = token[0]
@@ -78,7 +78,7 @@ def statements(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _paths(value: Any, path: Path = ()) -> Iterator[Path]:
-    for name, of in value.items():
+    for name, inner in value.items():
         yield (*path, name)
-        if isinstance(of, dict):
-            yield from _paths(of, (*path, name))
+        if isinstance(inner, dict):
+            yield from _paths(inner, (*path, name))

@@ -1,4 +1,4 @@
-"""How much of the event loop's time a coroutine takes by itself: what it waits for others does not count."""
+"""Measures the time that a coroutine runs in the event loop, without the time that it waits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Result = TypeVar("Result")
 
 
 class Meter:
-    """Adds up what coroutines take that are run by it, in seconds of this thread's CPU."""
+    """Sums the CPU time of this thread that coroutines take, in seconds."""
 
     def __init__(self, clock: Callable[[], float] = thread_time) -> None:
         self._clock = clock
@@ -19,7 +19,7 @@ class Meter:
 
     @types.coroutine
     def run(self, work: Coroutine[Any, Any, Result]) -> Generator[Any, Any, Result]:
-        """What the coroutine returns or raises."""
+        """Runs a coroutine; returns or raises what it does."""
         error: BaseException | None = None
         while True:
             began_s = self._clock()
@@ -33,5 +33,5 @@ class Meter:
             try:
                 error = None
                 yield awaited
-            except BaseException as thrown:  # as when it is cancelled: the coroutine's own to deal with
+            except BaseException as thrown:  # such as a cancellation, which the coroutine has to handle
                 error = thrown

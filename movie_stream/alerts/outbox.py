@@ -1,8 +1,8 @@
-"""Messages on their way: what receivers are to be told of an alert, put away where it survives a restart.
+"""A durable outbox of messages about alerts: each is enqueued exactly once, and delivered at least once.
 
-What is to be told follows from what an alert is and what was told of it before, which stands in it. So a message is put
-away once, whoever evaluates and however often; it is sent once or, after a crash at the wrong moment, again. Raises the
-driver's errors as they are.
+The messages follow from the state of an alert and from the state that was reported last, which is stored in it. So a
+message is enqueued once, whoever evaluates and however often; a crash at the wrong time can only repeat its delivery.
+Errors of the driver are not translated.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from movie_stream.mongo.client import DUPLICATE_KEY, Database, majority_acknowle
 
 Transition = Literal["started", "ended", "withdrawn"]
 NEVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
-"""When a message is due again that has arrived, or was given up."""
+"""The due time of messages that were delivered or given up."""
 _AT_ONCE: Final = 1_000
-_SAID: Final[Mapping[tuple[str | None, str], tuple[Transition, ...]]] = {
+_TRANSITIONS: Final[Mapping[tuple[str | None, str], tuple[Transition, ...]]] = {
     (None, "open"): ("started",),
     (None, "ended"): ("started", "ended"),
     ("open", "ended"): ("ended",),
@@ -36,7 +36,7 @@ _SAID: Final[Mapping[tuple[str | None, str], tuple[Transition, ...]]] = {
     ("withdrawn", "open"): ("started",),
     ("withdrawn", "ended"): ("started", "ended"),
 }
-"""What is said when an alert was told to be the one and is the other."""
+"""The messages by the state reported last and the current state."""
 
 _STATES: Final[Mapping[str, str]] = {"started": "open", "ended": "ended", "withdrawn": "withdrawn"}
 
@@ -49,10 +49,10 @@ class Message:
     alert: str
     receiver: str
     number: int
-    """Of those about the alert: the larger one is the later one."""
+    """The sequence number among the messages about the alert."""
     transition: Transition
     body: Mapping[str, Any]
-    """The alert, as it was then."""
+    """The alert at the time of the message."""
     created: datetime
     attempts: int
 
@@ -66,46 +66,49 @@ class Outbox:
         self._alerts = majority_acknowledged(db, ALERTS)
         self._deliveries = majority_acknowledged(db, DELIVERIES)
         self._quick = db.get_collection(DELIVERIES, write_concern=WriteConcern(1))
-        """For what may be lost: that a message is taken, which is sent again then."""
+        """For leases of messages, which may be lost: the message is then sent twice."""
 
     async def fill(self, until_ms: int, now: datetime) -> int:
-        """Puts away what is to be told of alerts that have changed; how many messages. Results are complete up to
-        `until_ms`. Only for who holds the lease.
+        """Enqueues the messages about changed alerts; returns their number. Results are complete up to `until_ms`. Only
+        for the holder of the lease.
         """
         messages = 0
         while True:
-            untold = self._alerts.find({"_untold": True, "_run": self._run}).sort([("start", 1), ("_id", 1)])
-            found = await untold.limit(_AT_ONCE).to_list(_AT_ONCE)
+            unreported = self._alerts.find({"_untold": True, "_run": self._run}).sort([("start", 1), ("_id", 1)])
+            found = await unreported.limit(_AT_ONCE).to_list(_AT_ONCE)
             if not found:
                 return messages
             last = await self._last([alert["_id"] for alert in found])
-            told = [self._told(alert, last.get(alert["_id"], {}), until_ms, now) for alert in found]
-            inserted = sorted((message for some, _ in told for message in some), key=lambda message: message["order"])
-            ordered = [{**message, "order": Int64(place)} for place, message in enumerate(inserted, messages)]
-            others = await self._insert(ordered)
-            again = {message["alert"] for message in ordered if message["_id"] in others}
-            notes = [note for alert, (_, note) in zip(found, told, strict=True) if alert["_id"] not in again]
-            noted = 0 if not notes else (await self._alerts.bulk_write(notes, ordered=False)).matched_count
-            if noted < len(notes):  # somebody else evaluates, who may not have seen these messages
-                await self._alerts.bulk_write([_look_again(alert) for alert in found], ordered=False)
-            messages += len(inserted) - len(others)
+            reports = [self._report(alert, last.get(alert["_id"], {}), until_ms, now) for alert in found]
+            inserted = sorted(
+                (message for pending, _ in reports for message in pending), key=lambda message: message["order"]
+            )
+            ordered = [{**message, "order": Int64(index)} for index, message in enumerate(inserted, messages)]
+            existing = await self._insert(ordered)
+            dirty = {message["alert"] for message in ordered if message["_id"] in existing}
+            updates = [update for alert, (_, update) in zip(found, reports, strict=True) if alert["_id"] not in dirty]
+            matched = 0 if not updates else (await self._alerts.bulk_write(updates, ordered=False)).matched_count
+            if matched < len(updates):  # another process evaluates, and may not have seen these messages
+                await self._alerts.bulk_write([_mark_dirty(alert) for alert in found], ordered=False)
+            messages += len(inserted) - len(existing)
 
     async def _last(self, alerts: Sequence[str]) -> dict[str, dict[str, tuple[int, str]]]:
-        """By alert and receiver the last message: its number, and the state that it told of."""
+        """The last message by alert and receiver: its number, and the state that it reported."""
         last: defaultdict[str, dict[str, tuple[int, str]]] = defaultdict(dict)
         fields = dict.fromkeys(("alert", "receiver", "number", "transition"), 1)
-        async for of in self._deliveries.find({"alert": {"$in": list(alerts)}}, fields):
-            known = last[of["alert"]].get(of["receiver"], (0, ""))
-            last[of["alert"]][of["receiver"]] = max(known, (int(of["number"]), _STATES[of["transition"]]))
+        async for message in self._deliveries.find({"alert": {"$in": list(alerts)}}, fields):
+            known = last[message["alert"]].get(message["receiver"], (0, ""))
+            reported = int(message["number"]), _STATES[message["transition"]]
+            last[message["alert"]][message["receiver"]] = max(known, reported)
         return last
 
-    def _told(
+    def _report(
         self, alert: Mapping[str, Any], last: Mapping[str, tuple[int, str]], until_ms: int, now: datetime
     ) -> tuple[list[dict[str, Any]], UpdateOne]:
-        """The messages about an alert, and the note in it that they are put away.
+        """The messages about an alert, and the update of the alert that records them.
 
-        What a receiver was told stands in the alert, and in the messages: these are put away first, by a process that
-        may end then, and they outlast a rebuild.
+        The state reported to a receiver is stored in the alert and in the messages. The messages are enqueued first, by
+        a process that may end then, and they outlast a rebuild.
         """
         before = alert.get("_told") or {}
         rule = self._rules.get(alert["rule"])
@@ -115,20 +118,20 @@ class Outbox:
         messages, withheld = list[dict[str, Any]](), False
         for receiver in to:
             number, was = by_note if receiver in before.get("to", ()) else (0, None)
-            if (put_away := last.get(receiver)) is not None and put_away[0] >= number:
-                number, was = put_away
-            said = _SAID.get((was, alert["state"]), ())
-            if old and said[:1] == ("started",):  # whoever was told of its start waits for its end, however late
-                said, withheld = (), True
+            if (enqueued := last.get(receiver)) is not None and enqueued[0] >= number:
+                number, was = enqueued
+            transitions = _TRANSITIONS.get((was, alert["state"]), ())
+            if old and transitions[:1] == ("started",):  # an end is sent however late, if the start was reported
+                transitions, withheld = (), True
             messages += [
-                _put_away(alert, receiver, number + step, transition, _known_at(alert, rule, transition), now)
-                for step, transition in enumerate(said, 1)
+                _pending(alert, receiver, number + step, transition, _known_at(alert, rule, transition), now)
+                for step, transition in enumerate(transitions, 1)
             ]
-            highest = max(highest, number + len(said))
-            if said or was is not None:
+            highest = max(highest, number + len(transitions))
+            if transitions or was is not None:
                 knowing.append(receiver)
         note = {
-            "state": None if withheld and alert["open"] else alert["state"],  # None: each window has it looked at again
+            "state": None if withheld and alert["open"] else alert["state"],  # None: each window makes it dirty again
             "was": by_note[1] if withheld else alert["state"],
             "number": Int64(highest),
             "sent": bool(knowing),
@@ -140,19 +143,19 @@ class Outbox:
         )
 
     def _is_old(self, alert: Mapping[str, Any], until_ms: int, now: datetime) -> bool:
-        """Whether it was over too long ago to be news, as in a replay of old data.
+        """Whether an alert ended too long ago to be reported, as in a replay of old data.
 
-        One that lasts is not while no later window can be complete: nothing would have it looked at again.
+        An open alert is not old while no later window can be complete: nothing would make it dirty again.
         """
         if alert["end"] is not None:
             return timestamp_ms_of(now) - timestamp_ms_of(alert["end"]) > self._within_ms
         return timestamp_ms_of(now) - until_ms > max(self._within_ms, int(alert["window_s"]) * 1_000)
 
     async def _insert(self, messages: Sequence[dict[str, Any]]) -> set[str]:
-        """Those that are there already stay as they are; the `_id` of each of these.
+        """Inserts messages; returns the `_id`s of those that existed already, which are left unchanged.
 
-        That is so where somebody else, whose lease may have ended, has put away a message of this number meanwhile:
-        what is to be told after it is for another look.
+        They exist if another process, whose lease may have ended, has enqueued a message of this number meanwhile. The
+        messages after it are determined in another round.
         """
         if not messages:
             return set()
@@ -166,9 +169,10 @@ class Outbox:
         return set()
 
     async def take(self, receiver: str, for_s: float) -> Message | None:
-        """The next message that is due to a receiver, which is nobody else's for so long; None where there is none.
+        """Leases the next due message of a receiver for `for_s` seconds; None if there is none.
 
-        Of those that came together the one that could be known first, by event time; of one alert the earlier one.
+        Among messages enqueued together, the first is the one that was known first by event time; among those of one
+        alert, the one with the lowest number.
         """
         while True:
             lease = {"$add": ["$$NOW", int(for_s * 1_000)]}
@@ -194,12 +198,12 @@ class Outbox:
             )
 
     async def done(self, message: Message, error: str | None = None) -> None:
-        """It has arrived, or is given up for this reason."""
+        """Marks a message as delivered, or as given up with this error."""
         fields = {"done": "$$NOW", "due": NEVER, "error": {"$literal": error}}
         await self._deliveries.update_one({"_id": message.id}, [{"$set": fields}])
 
     async def again(self, message: Message, pause_s: float, error: str) -> bool:
-        """It did not arrive, and is due again after a pause; False where nobody waits for it any more."""
+        """Schedules a retry of a failed message after a pause; returns False if it is no longer pending."""
         due = {"$add": ["$$NOW", int(pause_s * 1_000)]}
         result = await self._deliveries.update_one(
             {"_id": message.id, "done": None}, [{"$set": {"due": due, "error": {"$literal": error}}}]
@@ -207,42 +211,42 @@ class Outbox:
         return bool(result.matched_count)
 
     async def hurry(self, receiver: str) -> int:
-        """What waits for its next attempt is due now, in the order of the beginning; how many messages. What is being
-        sent for the first time stays.
+        """Makes the messages in backoff due now, in their original order; returns their number. Messages being sent for
+        the first time are left unchanged.
         """
         waits = {"$or": [{"error": {"$type": "string"}}, {"attempts": 0}], "$expr": {"$gt": ["$due", "$$NOW"]}}
         wanted = {"receiver": receiver, "done": None, **waits}
         return int((await self._deliveries.update_many(wanted, [{"$set": {"due": "$created"}}])).modified_count)
 
     async def older(self, receiver: str, than: datetime) -> list[Message]:
-        """Some messages that wait for longer."""
+        """Some of the pending messages created before a time."""
         wanted = {"receiver": receiver, "done": None, "created": {"$lt": than}}
         found = await self._deliveries.find(wanted).sort([("created", 1), ("order", 1)]).to_list(_AT_ONCE)
-        return [_message(of) for of in found]
+        return [_message(document) for document in found]
 
     async def abandon(self, receivers: Collection[str]) -> int:
-        """Gives up what waits for receivers that are in the file no more; how many messages."""
+        """Gives up the messages to receivers that were removed from the file; returns their number."""
         fields = {"done": "$$NOW", "due": NEVER, "error": "no such receiver any more"}
         gone = {"done": None, "receiver": {"$nin": list(receivers)}}
         return int((await self._deliveries.update_many(gone, [{"$set": fields}])).modified_count)
 
     async def waiting(self) -> int:
-        """How many messages have not arrived and are not given up."""
+        """The number of pending messages."""
         return int(await self._deliveries.count_documents({"done": None}))
 
     async def waiting_by_receiver(self) -> dict[str, tuple[int, float]]:
-        """How many messages wait for each receiver, and for how many seconds the oldest one has."""
+        """The number of pending messages of each receiver, and the age of the oldest one in seconds."""
         steps: list[Mapping[str, Any]] = [
             {"$match": {"done": None}},
             {"$group": {"_id": "$receiver", "count": {"$sum": 1}, "first": {"$min": "$created"}}},
             {"$set": {"age_ms": {"$subtract": ["$$NOW", "$first"]}}},
         ]
         found = await self._deliveries.aggregate(steps).to_list(None)
-        return {of["_id"]: (int(of["count"]), max(int(of["age_ms"]), 0) / 1_000) for of in found}
+        return {group["_id"]: (int(group["count"]), max(int(group["age_ms"]), 0) / 1_000) for group in found}
 
 
 def _known_at(alert: Mapping[str, Any], rule: Rule | None, transition: Transition) -> datetime:
-    """By event time, when that could be known first."""
+    """The event time at which a transition could be known first."""
     length = timedelta(seconds=int(alert["window_s"]))
     in_a_row, wait_ms = (1, 0) if rule is None else (rule.in_a_row, rule.wait_ms)
     begins: datetime = alert["start"] + length * in_a_row
@@ -250,10 +254,10 @@ def _known_at(alert: Mapping[str, Any], rule: Rule | None, transition: Transitio
     return (begins if transition == "started" else ends) + timedelta(milliseconds=wait_ms)
 
 
-def _put_away(
+def _pending(
     alert: Mapping[str, Any], receiver: str, number: int, transition: Transition, known: datetime, now: datetime
 ) -> dict[str, Any]:
-    """A message that waits. By its `_id` a receiver has one of each number, whoever puts it away."""
+    """A pending message. Its `_id` makes the enqueueing idempotent: a receiver has one message of each number."""
     return {
         "_id": f"{alert['_id']}|{number}|{receiver}",
         "alert": alert["_id"],
@@ -271,8 +275,8 @@ def _put_away(
     }
 
 
-def _look_again(alert: Mapping[str, Any]) -> UpdateOne:
-    """Has it looked at once more, where it was evaluated again since it was read."""
+def _mark_dirty(alert: Mapping[str, Any]) -> UpdateOne:
+    """Marks an alert as unreported, if it was evaluated again since it was read."""
     newer = {"_id": alert["_id"], "_run": alert["_run"], "_pass": {"$ne": alert["_pass"]}}
     return UpdateOne(newer, {"$set": {"_untold": True}})
 

@@ -1,4 +1,4 @@
-"""How much is evaluated at a time, so that counting, in the same event loop, has its turn in between."""
+"""The size of portions of the evaluation, so that counting, in the same event loop, is not blocked."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from movie_stream.alerts.rules import EACH, Rule
 
 GIVES_WAY_EVERY_S: Final = 0.02
 ROWS_AT_ONCE: Final = 20_000
-"""About as many figures are read and kept at a time."""
+"""The approximate number of figures to read at a time."""
 READ_AT_ONCE: Final = 2_000
-"""Documents that come from MongoDB together: others have their turn only between these."""
+"""The batch size of cursors: other tasks only run between batches."""
 _SUBJECTS: Final = 20
-"""Of a rule of each or of films, as long as it is not known how many there are."""
+"""The assumed number of subjects of a rule of each or of films, until it is known."""
 
 
 class Turns:
-    """Lets others have theirs, where they have waited for a while."""
+    """Yields to other tasks at intervals."""
 
     def __init__(self) -> None:
-        self._given_s = float("-inf")
+        self._yielded_s = float("-inf")
 
     async def give(self) -> bool:
-        """To be called often; whether it was time."""
-        if monotonic() - self._given_s < GIVES_WAY_EVERY_S:
+        """Yields if the interval has passed, and returns whether it did; call it often."""
+        if monotonic() - self._yielded_s < GIVES_WAY_EVERY_S:
             return False
         await asyncio.sleep(0)
-        self._given_s = monotonic()
+        self._yielded_s = monotonic()
         return True
 
 
 class Portions:
-    """How many windows of each rule are read at a time: what was read last tells how many rows each of them has."""
+    """The number of windows to read at a time for each rule, from the rows of each window in the last read."""
 
     def __init__(self) -> None:
-        self._rows_a_window: dict[str, float] = {}
+        self._rows_per_window: dict[str, float] = {}
 
     def windows(self, rule: Rule, at_most: int) -> int:
-        """So many windows next.
+        """The number of windows to read next.
 
         >>> from movie_stream.alerts.rules import BeyondUsual
         >>> rule, portions = Rule("r", "views", BeyondUsual("above", 2.0, weeks=4), EACH), Portions()
@@ -50,11 +50,11 @@ class Portions:
         >>> portions.windows(rule, 2_000)
         13
         """
-        each = self._rows_a_window.get(rule.name)
-        if each is None:
-            each = (1 + len(looks_back(rule.condition, rule.window_ms))) * (_SUBJECTS if rule.subject == EACH else 1)
-        return max(min(int(ROWS_AT_ONCE / each), at_most), 1)
+        rows = self._rows_per_window.get(rule.name)
+        if rows is None:
+            rows = (1 + len(looks_back(rule.condition, rule.window_ms))) * (_SUBJECTS if rule.subject == EACH else 1)
+        return max(min(int(ROWS_AT_ONCE / rows), at_most), 1)
 
     def read(self, rule: Rule, windows: int, rows: int) -> None:
-        """For so many windows so many rows were read."""
-        self._rows_a_window[rule.name] = max(rows / windows, 1.0)
+        """Records the number of rows that were read for a number of windows."""
+        self._rows_per_window[rule.name] = max(rows / windows, 1.0)

@@ -1,8 +1,8 @@
-"""The data's quality, where rules look at it: the verdict of expectations.py; which source partitions there are; and
-what an hour counts as in which one got no record, of which there is no document.
+"""Data quality for rules: the verdict of expectations.py, the existing source partitions, and the figures of hours
+without records, which have no document.
 
-Such an hour has 0 records. It is one of a partition from the first hour with views on: what lies before that are
-records of no known time, in hours of Kafka's clock.
+Such an hour has 0 records. It counts from the partition's first hour with views on: the hours of earlier records are by
+Kafka's clock, as their event time is unknown.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ PARTITION: Final = "partition"
 
 
 def light_by(expected: Expectations) -> Verdicts:
-    """The verdict by these expectations."""
+    """A function that judges documents by these expectations."""
     return lambda document: verdict(document, expected)
 
 
 def silence_of(first_ms: int | None, counts: Iterable[str], verdicts: Verdicts | None = None) -> Silence | None:
-    """What an hour without a document counts as: of each count 0, and no averages; None before there is a view."""
+    """The figures of an hour without a document: all counts 0, no averages; None if there was no view yet."""
     if first_ms is None:
         return None
     figures = dict.fromkeys(counts, 0.0)
@@ -37,14 +37,14 @@ def silence_of(first_ms: int | None, counts: Iterable[str], verdicts: Verdicts |
 
 
 def firsts_in(collection: str, start: str, views: str, run: int) -> list[dict[str, Any]]:
-    """The pipeline that finds each source partition (`_id`) with the start of its `first` hour with views in a run; it
-    lacks that where there is none. It looks at one end of an index, however many hours there are.
+    """The pipeline that finds each source partition (`_id`) with the start of its `first` hour with views in a run, if
+    there is one. It reads one end of an index, however many hours there are.
     """
     return _with_ends(collection, start, {"first": ({"_run": Int64(run), views: {"$gt": 0}}, 1)})
 
 
 def partitions_in(collection: str, start: str, views: str, before: datetime | None) -> list[dict[str, Any]]:
-    """Like `firsts_in`, with the `newest` hour with views too, and with the last one that begins `before` a time: with
+    """Like `firsts_in`, and also with the `newest` hour with views, and the last hour that starts `before` a time: with
     views (`viewed`), and with any records (`any`).
     """
     with_views, until = {views: {"$gt": 0}}, {} if before is None else {start: {"$lt": before}}
@@ -53,7 +53,7 @@ def partitions_in(collection: str, start: str, views: str, before: datetime | No
 
 
 def _with_ends(collection: str, start: str, ends: Mapping[str, tuple[Mapping[str, Any], int]]) -> list[dict[str, Any]]:
-    """All partitions, with the starts of the hours that come first in this direction of those that match."""
+    """The pipeline for all partitions with, for each of `ends`, the start of the first matching hour in a direction."""
 
     def end_of(name: str, matches: Mapping[str, Any], direction: int) -> dict[str, Any]:
         pipeline = [
@@ -68,6 +68,6 @@ def _with_ends(collection: str, start: str, ends: Mapping[str, tuple[Mapping[str
     return [
         {"$match": {PARTITION: {"$gte": 0}}},
         {"$group": {"_id": f"${PARTITION}"}},
-        *(end_of(name, *of) for name, of in ends.items()),
+        *(end_of(name, *end) for name, end in ends.items()),
         {"$project": {name: {"$first": f"${name}.at"} for name in ends}},
     ]

@@ -1,4 +1,4 @@
-"""Whom alerts are sent to, besides MongoDB: the log, webhooks, and what apprise knows."""
+"""The receivers of alerts, besides MongoDB: the log, webhooks, and the services of apprise."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _RETRIED: Final = "a length of time from 1 min to 30 d, such as 3 d"
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """One receiver; a message is tried again for `retry_for_ms`, and then given up."""
+    """One receiver; a failed message is retried for `retry_for_ms`, and then given up."""
 
     name: str
-    """As rules call it."""
+    """The name by which rules refer to it."""
     within_s: float = 10.0
-    """How long it may take to answer."""
+    """The timeout of a message in seconds."""
     retry_for_ms: int = 3 * 86_400_000
 
 
@@ -42,7 +42,7 @@ class Log(Receiver):
 
 @dataclass(frozen=True, slots=True)
 class Webhook(Receiver):
-    """A POST of JSON, signed where there is a secret."""
+    """A POST of JSON, signed if there is a secret."""
 
     url: str = field(default="", repr=False)
     secret: str | None = field(default=None, repr=False)
@@ -50,12 +50,12 @@ class Webhook(Receiver):
 
 @dataclass(frozen=True, slots=True)
 class Apprise(Receiver):
-    """A mail, or a message in a chat: what the URLs say, in the notation of apprise."""
+    """Mails or chat messages, by URLs in the notation of apprise."""
 
     urls: tuple[str, ...] = field(default=(), repr=False)
 
 
-_WHEN: Final = (
+_TIMES: Final = (
     Key("timeout", _WITHIN, keys.length_ms(timedelta(seconds=1), timedelta(minutes=1)), 10_000),
     Key("retry_for", _RETRIED, keys.length_ms(timedelta(minutes=1), timedelta(days=30)), 3 * 86_400_000),
 )
@@ -64,12 +64,12 @@ _WEBHOOK: Final = (
     Key("url", _ADDRESS, lambda value: _url(value), None, secret=True),
     Key("url_env", _VARIABLE_WORDS, keys.text(_VARIABLE), None, secret=True),
     Key("secret_env", _VARIABLE_WORDS, keys.text(_VARIABLE), None, secret=True),
-    *_WHEN,
+    *_TIMES,
 )
 _APPRISE: Final = (
     Key("urls", "a list of URLs of apprise, such as mailto://...", keys.texts, None, secret=True),
     Key("urls_env", _VARIABLE_WORDS, keys.text(_VARIABLE), None, secret=True),
-    *_WHEN,
+    *_TIMES,
 )
 
 
@@ -80,9 +80,7 @@ Knows = Callable[[str], bool]
 def read_receivers(
     reading: Reading, file: Mapping[str, Any], environment: Mapping[str, str], knows: Knows | None = None
 ) -> dict[str, Receiver]:
-    """The receivers that the file declares, by name, and the log; without `knows` the URLs of apprise are taken as they
-    are.
-    """
+    """The receivers that the file declares, by name, and the log; without `knows` URLs of apprise are not checked."""
     found: dict[str, Receiver] = {LOG: Log(LOG)}
     for kind, allowed in (("webhook", _WEBHOOK), ("apprise", _APPRISE)):
         tables = file.get(kind, {})
@@ -131,7 +129,7 @@ def _webhook(
         secret = _variable(reading, (*path, "secret_env"), variable, environment)
         if secret:
             keep_secret(secret)
-    return Webhook(".".join(path), *_when(values), url, secret)
+    return Webhook(".".join(path), *_times(values), url, secret)
 
 
 def _apprise(
@@ -142,10 +140,10 @@ def _apprise(
     knows: Knows | None,
 ) -> Receiver:
     urls: Sequence[str] = values.get("urls") or ()
-    place: tuple[str, ...] = (*path, "urls")
+    key_path: tuple[str, ...] = (*path, "urls")
     if (variable := values.get("urls_env")) is not None:
-        place = (*path, "urls_env")
-        urls = _variable(reading, place, variable, environment).split()
+        key_path = (*path, "urls_env")
+        urls = _variable(reading, key_path, variable, environment).split()
     for url in urls:
         keep_secret(url)
     for number, url in enumerate(urls, 1):
@@ -155,17 +153,17 @@ def _apprise(
             got = f"got one that it cannot send to, number {number}, which begins with {scheme}://"
         else:
             continue
-        reading.wrong(place, f"{keys.name_of(place)}: expected URLs of apprise, such as mailto://..., {got}")
-    return Apprise(".".join(path), *_when(values), tuple(urls))
+        reading.wrong(key_path, f"{keys.name_of(key_path)}: expected URLs of apprise, such as mailto://..., {got}")
+    return Apprise(".".join(path), *_times(values), tuple(urls))
 
 
-def _when(values: Mapping[str, Any]) -> tuple[float, int]:
-    """How long it may take, and how long a message is tried again; 0 where the file has that wrong."""
+def _times(values: Mapping[str, Any]) -> tuple[float, int]:
+    """The timeout in seconds, and the time for retries in milliseconds; 0 if the file has a mistake there."""
     return values.get("timeout", 0) / 1_000, values.get("retry_for", 0)
 
 
 def scheme_of(url: str) -> str | None:
-    """The part of a URL that is never a secret, None where there is none.
+    """The scheme of a URL, which is never a secret; None if there is none.
 
     >>> scheme_of("tgram://123:token/chat"), scheme_of("hunter2")
     ('tgram', None)
@@ -175,7 +173,7 @@ def scheme_of(url: str) -> str | None:
 
 
 def _variable(reading: Reading, path: tuple[str, ...], variable: str, environment: Mapping[str, str]) -> str:
-    """What a variable, or the file that it names, holds."""
+    """The value of a variable, or the content of the file that it names."""
     value, file = environment.get(variable), environment.get(f"{variable}_FILE")
     if value:
         return value.strip()

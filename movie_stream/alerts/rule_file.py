@@ -1,4 +1,4 @@
-"""The file with the rules, ALERTS_FILE: read strictly, and all that is wrong with it is said at once, line by line."""
+"""The file with the rules, ALERTS_FILE: validated strictly, with all mistakes reported together, by line."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ _LONGEST_NAME: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class RuleFile:
-    """What the file says."""
+    """The content of the file."""
 
     rules: tuple[Rule, ...]
     receivers: Mapping[str, Receiver]
     deliver_within_ms: int = 86_400_000
     """An alert that ended longer ago than this, by the wall clock, is stored and sent to nobody."""
     quality: Expectations = field(default_factory=Expectations)
-    """What is expected of the data."""
+    """The expectations of the data."""
 
     @property
     def fingerprint(self) -> str:
-        """By which workers see whether they have the same rules."""
+        """A digest by which workers detect different rules."""
         definitions = sorted(f"{rule.name} {rule.definition}" for rule in self.rules)
         return hashlib.sha256("\n".join(definitions).encode()).hexdigest()[:16]
 
@@ -71,11 +71,13 @@ def _of(file: TomlFile, name: str, environment: Mapping[str, str], knows: Knows 
     receivers = read_receivers(reading, file.values, environment, knows)
     expected = expectations.read(reading, top.get(QUALITY, {}))
     delivery = reading.values(top.get("delivery", {}), ("delivery",), _DELIVERY)
-    none = "rule" not in top or ("rule" not in file.values and QUALITY in file.values)  # what the page shows is enough
+    none = "rule" not in top or ("rule" not in file.values and QUALITY in file.values)  # only expectations
     rules = () if none else _rules(reading, top["rule"], receivers, _declared(file.values))
     if reading.mistakes or expected is None:
         raise RulesRefused(path=name, mistakes=sorted(reading.mistakes, key=lambda mistake: mistake.line))
-    return RuleFile(tuple(_by(rule, expected) for rule in rules), receivers, delivery["deliver_within"], expected)
+    return RuleFile(
+        tuple(_expecting(rule, expected) for rule in rules), receivers, delivery["deliver_within"], expected
+    )
 
 
 def _rules(
@@ -97,7 +99,7 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
-_TOP: Final = (  # what each of them has to be is said where it is read
+_TOP: Final = (  # each table is validated where it is read
     Key("rule", "", _as_it_is, []),
     Key("webhook", "", _as_it_is, {}),
     Key("apprise", "", _as_it_is, {}),
@@ -127,7 +129,7 @@ _COMMON: Final = (
 
 
 def _name(value: Any) -> str:
-    """In one form, however its letters are composed."""
+    """Parses a name, normalized to NFC."""
     name = normalize("NFC", value) if isinstance(value, str) else ""
     letters = all(
         category(char)[0] in "LMN" or char in " ._-" for char in name
@@ -147,13 +149,13 @@ def _wait(value: Any) -> int:
 def _rule(
     reading: Reading, table: Any, path: tuple[str, int], receivers: Mapping[str, Receiver], declared: Collection[str]
 ) -> Rule | None:
-    """The rule of a table; None where that is wrong."""
+    """The rule of a table; None if it has mistakes."""
     before = len(reading.mistakes)
     kind = table.get("kind") if isinstance(table, Mapping) else None
-    if not isinstance(kind, str) or kind not in KINDS:  # which other keys there may be depends on it
+    if not isinstance(kind, str) or kind not in KINDS:  # the other keys depend on it
         names = [key.name for key in _COMMON]
-        some = {name: table[name] for name in names if name in table} if isinstance(table, Mapping) else table
-        _insist_on_receivers(reading, reading.values(some, path, _COMMON), path, receivers, declared)
+        common = {name: table[name] for name in names if name in table} if isinstance(table, Mapping) else table
+        _insist_on_receivers(reading, reading.values(common, path, _COMMON), path, receivers, declared)
         return None
     own, condition_of = OF_KIND[kind]
     values = reading.values(table, path, (*_COMMON, *own))
@@ -183,22 +185,22 @@ def _insist_on_receivers(
     receivers: Mapping[str, Receiver],
     declared: Collection[str],
 ) -> None:
-    for place, name in enumerate(values.get("to", ())):
+    for index, name in enumerate(values.get("to", ())):
         if name in receivers or name in declared:
             continue
-        there = ", ".join(dict.fromkeys((*receivers, *sorted(declared))))
+        known = ", ".join(dict.fromkeys((*receivers, *sorted(declared))))
         scheme = scheme_of(name)  # an address may be a secret
-        reading.expected((*path, "to", place), f"one of {there}", f"{scheme}://..." if scheme else name)
+        reading.expected((*path, "to", index), f"one of {known}", f"{scheme}://..." if scheme else name)
 
 
 def _called(table: Mapping[str, Any]) -> str | None:
-    """The rule's genre as its file writes it, where it is one."""
+    """The rule's genre as written in its file, if it names one."""
     genre = table.get("genre")
     return None if genre in (None, ALL, EACH) else " ".join(str(genre).split())
 
 
-def _by(rule: Rule, expected: Expectations) -> Rule:
-    """The rule, by the expectations of the file: where they change, its alerts do."""
+def _expecting(rule: Rule, expected: Expectations) -> Rule:
+    """The rule with the expectations of the file: its alerts depend on them."""
     condition = rule.condition
     return (
         replace(rule, condition=replace(condition, expected=expected)) if isinstance(condition, LightAtLeast) else rule
@@ -206,9 +208,9 @@ def _by(rule: Rule, expected: Expectations) -> Rule:
 
 
 def _declared(file: Mapping[str, Any]) -> set[str]:
-    """The receivers that have a table. Where one has a mistake, that is said already."""
+    """The receivers that have a table, even with mistakes, which are reported elsewhere."""
     tables = {kind: file.get(kind) for kind in ("webhook", "apprise")}
-    return {f"{kind}.{name}" for kind, some in tables.items() if isinstance(some, Mapping) for name in some}
+    return {f"{kind}.{name}" for kind, named in tables.items() if isinstance(named, Mapping) for name in named}
 
 
 def _insist_on_different_names(reading: Reading, tables: list[Any]) -> None:

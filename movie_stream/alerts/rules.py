@@ -1,4 +1,4 @@
-"""What rules say: which series of figures is looked at, and when an alert is due. rule_file.py reads them."""
+"""The rules: the figures of each, and the condition of its alerts. rule_file.py reads them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Final, Literal
 from movie_stream.alerts.expectations import Expectations
 
 HOUR_MS: Final = 3_600_000
-"""The windows of films and of the quality, and of all others that do not say it."""
+"""The windows of rules on films and on quality, and the default of all others."""
 ALL: Final = "all"
 EACH: Final = "each"
 LOG: Final = "log"
-"""The receiver that is always there: a line in the log of the worker that evaluates."""
+"""The receiver that always exists: a line in the log of the worker that evaluates."""
 
 Direction = Literal["above", "below"]
 Severity = Literal["info", "warning", "critical"]
@@ -32,41 +32,41 @@ class Beyond:
 
 @dataclass(frozen=True, slots=True)
 class BeyondUsual:
-    """Views above or below a multiple of what is usual: of the median of the same window of the last weeks, and
-    farther from it than they vary.
+    """Views above or below a multiple of the usual number, the median of the same window in the last weeks, and farther
+    from it than the usual variation.
     """
 
     direction: Direction
     multiple: float
     weeks: int = 4
     min_weeks: int = 3
-    """With fewer weeks before it nothing is usual, and there is no alert."""
+    """The least number of earlier weeks with data; with fewer there is no alert."""
     spread: float = 3.0
-    """How many standard deviations away it has to be as well, as the median absolute deviation (MAD) estimates them."""
+    """The least distance in standard deviations, as estimated by the median absolute deviation (MAD)."""
     at_least: float = 10.0
-    """Views that are worth a word: in the window where it is about more, usually where it is about less."""
+    """The least number of views: in the window for alerts above the usual, usually for those below it."""
 
 
 @dataclass(frozen=True, slots=True)
 class RatingFalling:
-    """The average rating of a window below that of the windows before it by so much."""
+    """An average rating in a window that is lower, by a number, than in the windows before it."""
 
     by: float
     over: int = 24
-    """Windows before it."""
+    """The number of windows before it."""
     at_least: float = 20.0
-    """Ratings that both averages have to be made of."""
+    """The least number of ratings in each of the two averages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Climbing:
-    """A film of an hour's list with so many times the views that it had in the hours before: of their median."""
+    """A film in an hour's list whose views exceed a multiple of the median of the hours before."""
 
     times: float
     over: int = 6
-    """Hours before it. What a film had there that was not in the list is taken to be as much as the list's last one."""
+    """The number of hours before it. In hours that do not list it, a film counts as the last one of the list."""
     at_least: float = 20.0
-    """Views of the hour."""
+    """The least number of views in the hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +81,11 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class LightAtLeast:
-    """The verdict on a row of `data_quality`, by the expectations of the same file: at least as bad as this."""
+    """A verdict on a row of `data_quality`, by the expectations of the same file, at least as bad as a light."""
 
     light: Literal["yellow", "red"]
     expected: Expectations = field(default_factory=Expectations)
-    """What it is a verdict by."""
+    """The expectations of the verdict."""
 
 
 Condition = Beyond | BeyondUsual | RatingFalling | Climbing | Quality | LightAtLeast
@@ -93,30 +93,30 @@ Condition = Beyond | BeyondUsual | RatingFalling | Climbing | Quality | LightAtL
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule: at each window of event time its condition holds of a subject, or not; so many windows in a row at
-    which it does are an alert.
+    """One rule: its condition holds, or not, for a subject at each window of event time; enough windows in a row at
+    which it holds are an alert.
     """
 
     name: str
     kind: str
-    """As the file calls it."""
+    """The kind as named in the file."""
     condition: Condition
     subject: str = ALL
     """`all`, `each`, or the slug of one genre."""
     window_ms: int = HOUR_MS
     in_a_row: int = 1
     wait_ms: int = 60_000
-    """How long after its end, in event time, a window is looked at: some views come a little later than others."""
+    """The delay, in event time, from a window's end to its evaluation: some views arrive a little later than others."""
     severity: Severity = "warning"
     to: tuple[str, ...] = (LOG,)
     called: str | None = field(default=None, compare=False)
-    """The genre as its file writes it, for when there are no views that name it."""
+    """The genre as written in its file, the display name if no view has one."""
     line: int = field(default=0, compare=False)
-    """Where it begins in its file."""
+    """The first line of the rule in its file."""
 
     @property
     def source(self) -> Source:
-        """Which figures it looks at."""
+        """The figures that it uses."""
         match self.condition:
             case Climbing():
                 return "films"
@@ -127,6 +127,6 @@ class Rule:
 
     @property
     def definition(self) -> str:
-        """A hash of all that its alerts depend on and say; not of who is told."""
-        of = (self.kind, self.condition, self.subject, self.window_ms, self.in_a_row, self.wait_ms, self.severity)
-        return hashlib.sha256(repr(of).encode()).hexdigest()[:16]
+        """A hash of all parts that its alerts depend on; receivers are not among them."""
+        parts = (self.kind, self.condition, self.subject, self.window_ms, self.in_a_row, self.wait_ms, self.severity)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""How a message is sent to each kind of receiver: a line in the log, a signed POST, or what apprise makes of it."""
+"""Sends messages to each kind of receiver: a line in the log, a signed POST, or a notification by apprise."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ logger = logging.getLogger("movie_stream.alerts")
 SIGNATURE: Final = "Movie-Stream-Signature"
 _LEVELS: Final[Mapping[str, int]] = {"info": logging.INFO, "warning": logging.WARNING, "critical": logging.ERROR}
 _THREADS: Final = 8
-"""In which apprise sends."""
+"""The number of threads for apprise."""
 _REMEMBERED: Final = 10_000
-"""Messages of which it is known where they have arrived."""
+"""The most messages whose delivered URLs are remembered."""
 _RETRY_AFTER_AT_MOST_S: Final = 3_600.0
 _WITHDRAWN: Final = "alert is withdrawn, views that came later or a change of the rules undo it"
 _VERBS: Final = {"started": "alert", "ended": "alert has ended", "withdrawn": _WITHDRAWN}
@@ -41,7 +41,7 @@ _VERBS: Final = {"started": "alert", "ended": "alert has ended", "withdrawn": _W
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Of which installation an alert is: several may have the same rules, and tell the same receiver."""
+    """The installation of an alert: several may have the same rules and receivers."""
 
     database: str
     topic: str
@@ -49,13 +49,13 @@ class Origin:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """That of these settings."""
+        """The installation of these settings."""
         return cls(settings.mongodb_database, settings.kafka_topic, settings.kafka_group)
 
 
 class NotSent(Exception):
-    """A message did not arrive: the reason, when the receiver wants it again, if it says so, and whether it has arrived
-    at a part of what the receiver stands for.
+    """A message was not delivered: the reason, the seconds after which the receiver asks for a retry, if it does, and
+    whether the message reached a part of the receiver's addresses.
     """
 
     def __init__(self, reason: str, after_s: float = 0.0, *, partly: bool = False) -> None:
@@ -77,7 +77,7 @@ class AppriseMissing(MovieStreamError):
 
 
 def insist_on_libraries(receivers: Mapping[str, Receiver]) -> None:
-    """Raises AppriseMissing."""
+    """Raises AppriseMissing if a receiver needs apprise, and it is not installed."""
     for receiver in receivers.values():
         if isinstance(receiver, Apprise) and find_spec("apprise") is None:
             raise AppriseMissing(receiver=receiver.name)
@@ -88,11 +88,11 @@ class Sender:
 
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
-        # Not the loop's own: a thread cannot be stopped, and services that do not answer would fill that one.
+        # Not the loop's own executor: threads cannot be stopped, and services that do not answer would fill it.
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="apprise")
         self._arrived: dict[str, set[str]] = {}
-        """The URLs that have messages which are to be tried again, by the messages' ids."""
-        self._said_unknown = set[str]()
+        """The URLs that have received a message that is to be retried, by its id."""
+        self._logged_unknown = set[str]()
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(headers={"User-Agent": f"movie-stream/{__version__}"})
@@ -105,7 +105,7 @@ class Sender:
         await self._session.close()
 
     async def send(self, receiver: Receiver, message: Message) -> None:
-        """Returns once the receiver has it. Raises NotSent."""
+        """Sends a message; returns once the receiver has it. Raises NotSent."""
         match receiver:
             case Log():
                 level = _LEVELS.get(message.body["severity"], logging.WARNING)
@@ -136,49 +136,49 @@ class Sender:
             raise NotSent(f"it answers {status}", _seconds(after))
 
     async def _notify(self, receiver: Apprise, message: Message) -> None:
-        """Each URL for itself, so that one that is wrong, away or slow keeps the message from no other; where it has
-        arrived at some and is tried again, it goes to the others, as long as this process lives.
+        """Sends to each URL separately, so that an invalid, unavailable or slow one blocks no other. A retry skips the
+        URLs that have received the message, as long as this process lives.
         """
         arrived = self._arrived.setdefault(message.id, set())
         while len(self._arrived) > _REMEMBERED:
             del self._arrived[next(iter(self._arrived))]
         loop = asyncio.get_running_loop()
         missing = [url for url in dict.fromkeys(receiver.urls) if url not in arrived]
-        told = [loop.run_in_executor(self._threads, _notify_by, url, message, arrived) for url in missing]
+        sends = [loop.run_in_executor(self._threads, _notify_by, url, message, arrived) for url in missing]
         try:
             async with asyncio.timeout(receiver.within_s):
-                outcomes = dict(zip(missing, await asyncio.gather(*told), strict=True))
+                outcomes = dict(zip(missing, await asyncio.gather(*sends), strict=True))
         except TimeoutError as error:
             raise NotSent(f"no answer within {receiver.within_s:g} s", partly=bool(arrived)) from error
-        self._say_which_are_unknown(receiver, [url for url, of in outcomes.items() if of == "unknown"])
-        failed = [url for url, of in outcomes.items() if of == "failed"]
+        self._log_unknown(receiver, [url for url, outcome in outcomes.items() if outcome == "unknown"])
+        failed = [url for url, outcome in outcomes.items() if outcome == "failed"]
         if failed:
-            said = "its own lines in the log say why"
+            hint = "its own lines in the log say why"
             raise NotSent(
-                f"apprise could not send it to all of its URLs: {_which(receiver, failed)}; {said}",
+                f"apprise could not send it to all of its URLs: {_redacted(receiver, failed)}; {hint}",
                 partly=bool(arrived),
             )
         if not arrived:
             raise NotSent("apprise can send to none of its URLs; see which with: movie-stream alerts check")
         del self._arrived[message.id]
 
-    def _say_which_are_unknown(self, receiver: Apprise, urls: Sequence[str]) -> None:
-        if urls and receiver.name not in self._said_unknown:
-            self._said_unknown.add(receiver.name)
+    def _log_unknown(self, receiver: Apprise, urls: Sequence[str]) -> None:
+        if urls and receiver.name not in self._logged_unknown:
+            self._logged_unknown.add(receiver.name)
             logger.error(
                 "%s: apprise cannot send to all of its URLs, and does to the others: %s; see also: "
                 "movie-stream alerts check",
-                *(receiver.name, _which(receiver, urls)),
+                *(receiver.name, _redacted(receiver, urls)),
             )
 
 
-def _which(receiver: Apprise, urls: Sequence[str]) -> str:
-    """URLs without what may be secret in them: their numbers, and how they begin."""
+def _redacted(receiver: Apprise, urls: Sequence[str]) -> str:
+    """URLs without secrets: their numbers and schemes."""
     return ", ".join(f"number {receiver.urls.index(url) + 1} ({scheme_of(url) or 'no URL'}://)" for url in urls)
 
 
 def apprise_knows(url: str) -> bool:
-    """Whether apprise, which has to be installed, can make something of a URL. Nothing is sent, and nothing logged."""
+    """Whether apprise, which has to be installed, supports a URL. Sends and logs nothing."""
     log = logging.getLogger("apprise")
     before, log.disabled = log.disabled, True
     try:
@@ -188,23 +188,23 @@ def apprise_knows(url: str) -> bool:
 
 
 def _notify_by(url: str, message: Message, arrived: set[str]) -> Literal["arrived", "failed", "unknown"]:
-    """Takes as long as it takes."""
-    apprise = import_module("apprise")  # it looks at some hundred files
+    """Sends by apprise, which blocks without a time limit; runs in a thread."""
+    apprise = import_module("apprise")  # slow: it scans hundreds of files
     kind = {"started": "warning", "ended": "success", "withdrawn": "info"}[message.transition]
     if message.transition == "started" and message.body["severity"] == "critical":
         kind = "failure"
-    told = apprise.Apprise()
-    if not told.add([url]):
+    notifier = apprise.Apprise()
+    if not notifier.add([url]):
         return "unknown"
     title = f"{message.body['severity']}: {message.body['rule']}"
-    if not told.notify(line_of(message), title, apprise.NotifyType(kind), body_format="text"):
+    if not notifier.notify(line_of(message), title, apprise.NotifyType(kind), body_format="text"):
         return "failed"
     arrived.add(url)
     return "arrived"
 
 
 def line_of(message: Message) -> str:
-    """The message in a line, for people."""
+    """The message as one line of text."""
     body = message.body
     end = (
         "" if body["end"] is None or message.transition == "started" else f"; over at {body['end']:%Y-%m-%d %H:%M} UTC"
@@ -213,7 +213,7 @@ def line_of(message: Message) -> str:
 
 
 def payload_of(message: Message, origin: Origin) -> bytes:
-    """The message as JSON: the alert, what has become of it, which message about it this is, and whose alert it is."""
+    """The message as JSON: the transition, the message's number, the source installation, and the alert."""
     body: dict[str, Any] = {
         "transition": message.transition,
         "number": message.number,
@@ -224,13 +224,13 @@ def payload_of(message: Message, origin: Origin) -> bytes:
 
 
 def key_of(message: Message, origin: Origin) -> str:
-    """By which a receiver knows a message that comes again; the same for all receivers."""
+    """The idempotency key, by which a receiver recognizes a repeated message; the same for all receivers."""
     parts = [*astuple(origin), message.alert, message.number, message.transition]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def signature(secret: str, time_s: int, body: bytes) -> str:
-    """What the header `Movie-Stream-Signature` has: the time, and an HMAC of it and of the body.
+    """The header `Movie-Stream-Signature`: the time, and an HMAC of the time and the body.
 
     >>> signature("secret", 1730383200, b"{}")[:22]
     't=1730383200,v1=1d21ea'
@@ -240,5 +240,5 @@ def signature(secret: str, time_s: int, body: bytes) -> str:
 
 
 def _seconds(retry_after: str) -> float:
-    """What `Retry-After` says in seconds, within bounds; a date is passed over."""
+    """The seconds of a `Retry-After` header, capped; 0 for a date."""
     return min(float(retry_after), _RETRY_AFTER_AT_MOST_S) if retry_after.isascii() and retry_after.isdigit() else 0.0

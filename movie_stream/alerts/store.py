@@ -1,8 +1,7 @@
-"""What the evaluation keeps in MongoDB: the alerts, who evaluates, how far each rule is, and what to do again.
+"""The evaluation's state in MongoDB: the alerts, the evaluator's lease, the progress of each rule, and the markers.
 
-One evaluates at a time: who holds the lease. MongoDB's own clock says how long, and refuses what is written after, so
-that a process which was stopped in the middle and goes on later changes nothing. Raises the driver's errors as they
-are, and LeaseLost.
+Only the holder of the lease evaluates. The lease is by MongoDB's own clock, which also fences writes after its end: a
+process that was suspended and resumes later changes nothing. Raises LeaseLost; errors of the driver are not translated.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ from movie_stream.mongo.alerts import ALERTING, ALERTS, FIELDS
 from movie_stream.mongo.client import Database, majority_acknowledged
 
 LEASE: Final = timedelta(seconds=20)
-"""After a process was killed, the next one evaluates this much later, and MARGIN."""
+"""The duration of the lease. After a crash, the next process evaluates once LEASE and MARGIN have passed."""
 MARGIN: Final = timedelta(seconds=3)
-"""By so much the clocks of two primaries may differ."""
+"""The most that the clocks of two primaries may differ."""
 RENEWED_EVERY: Final = timedelta(seconds=5)
 _CONVERSION_FAILURE: Final = 241
 _AT_ONCE: Final = 500
@@ -36,7 +35,7 @@ _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 FORMAT: Final = 1
-"""The version of what stands in `alerts`, `_alerting` and `_deliveries`, beside that of the run."""
+"""The format version of `alerts`, `_alerting` and `_deliveries`, in addition to that of the run."""
 
 
 class AlertsOfAnotherVersion(MovieStreamError):
@@ -58,7 +57,7 @@ version reads and writes format 1; nothing was changed: use that version, or run
 
 
 class LeaseLost(Exception):
-    """Somebody else evaluates, or may: what was written after the lease is not."""
+    """The lease has ended, and another process may evaluate: later writes were refused."""
 
     def __init__(self, why: str = "its lease has ended") -> None:
         super().__init__(why)
@@ -66,40 +65,40 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Who evaluates, by MongoDB's clock."""
+    """The evaluator's lease, by MongoDB's clock."""
 
     held: bool
     until: datetime
     now: datetime
     number: int
-    """Of the pass: the larger one has read later."""
+    """The number of the pass, a fencing token: a larger one has read later."""
     anew: bool = True
-    """Whether somebody else may have had it since the last time."""
+    """Whether another process may have held the lease since the last call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """An hour whose windows have changed after they were evaluated."""
+    """An hour whose windows changed after they were evaluated."""
 
     id: str
     hour_ms: int
     of: ObjectId
-    """Another one each time that it is left or renewed."""
+    """A new id each time that the marker is written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What the publishers have told."""
+    """The reports of the publishers."""
 
     watermarks: dict[int, dict[int, int]]
     moved_ms: int | None
-    """When a watermark moved last."""
+    """The time of the last move of a watermark, in Unix milliseconds."""
     markers: tuple[Marker, ...]
 
 
 @dataclass(slots=True)
 class RuleState:
-    """How far a rule is."""
+    """The progress of a rule."""
 
     definition: str
     until_ms: int
@@ -107,7 +106,7 @@ class RuleState:
 
 
 class Store:
-    """Of one run, for one process."""
+    """The state of one run, for one process."""
 
     def __init__(self, db: Database, run: int, holder: str) -> None:
         self._run, self._holder = Int64(run), holder
@@ -116,41 +115,41 @@ class Store:
         self._alerts = majority_acknowledged(db, ALERTS)
         self.lease = Lease(held=False, until=_LONG_AGO, now=_LONG_AGO, number=0)
         self.evaluated_until: datetime | None = None
-        """Up to when all rules were evaluated, whoever did that."""
+        """The event time up to which all rules were evaluated, by any process."""
         self._renewed_s = float("-inf")
 
     async def claim(self) -> Lease:
-        """Takes or renews the lease, where nobody else has it. Raises AlertsOfAnotherVersion."""
-        return await self._turn({})
+        """Acquires or renews the lease, unless another process holds it. Raises AlertsOfAnotherVersion."""
+        return await self._update_control({})
 
     async def begin(self, until_ms: int) -> None:
-        """A pass begins, up to that time; before anything is read. Raises LeaseLost."""
-        farther = {"$max": [Int64(until_ms), "$evaluating_until"]}
-        await self._go_on({"evaluating_until": farther, "pass": {"$add": [{"$ifNull": ["$pass", 0]}, Int64(1)]}})
+        """Begins a pass up to a time, before anything is read. Raises LeaseLost."""
+        until = {"$max": [Int64(until_ms), "$evaluating_until"]}
+        await self._update({"evaluating_until": until, "pass": {"$add": [{"$ifNull": ["$pass", 0]}, Int64(1)]}})
 
     async def keep(self) -> None:
         """Renews the lease in the middle of a pass. Raises LeaseLost."""
-        await self._go_on({})
+        await self._update({})
 
     async def passed(self, until_ms: int) -> None:
-        """All rules are evaluated up to that time. Raises LeaseLost."""
-        farther = {"$max": [datetime_of(until_ms), "$evaluated_until"]}
-        await self._go_on({"evaluated_until": farther, "evaluated_at": "$$NOW"})
+        """Records that all rules are evaluated up to a time. Raises LeaseLost."""
+        until = {"$max": [datetime_of(until_ms), "$evaluated_until"]}
+        await self._update({"evaluated_until": until, "evaluated_at": "$$NOW"})
 
     async def waits(self, for_what: str | None, since: datetime | None = None) -> None:
-        """What holds the evaluation up, for whoever asks; None once it goes on. Raises LeaseLost."""
+        """Stores the causes that block the evaluation; None once it resumes. Raises LeaseLost."""
         waits = None if for_what is None else {"for": for_what, "since": since}
-        await self._go_on({"waits": {"$literal": waits}})
+        await self._update({"waits": {"$literal": waits}})
 
-    async def _go_on(self, changes: Mapping[str, Any]) -> None:
-        """Changes the control, where the lease was ours all the time."""
-        lease = await self._turn(changes)
+    async def _update(self, changes: Mapping[str, Any]) -> None:
+        """Updates the control document, if the lease was held without interruption."""
+        lease = await self._update_control(changes)
         if not lease.held:
             raise LeaseLost("another worker has taken over: this one was too slow or stopped for a while")
         if lease.anew:
             raise LeaseLost("its lease ended before it was renewed: this worker was too slow, or stopped for a while")
 
-    async def _turn(self, changes: Mapping[str, Any]) -> Lease:
+    async def _update_control(self, changes: Mapping[str, Any]) -> Lease:
         until = {"$ifNull": ["$until", _LONG_AGO]}
         margin_ms = int(MARGIN / timedelta(milliseconds=1))
         mine = {"$eq": ["$holder", self._holder]}
@@ -169,7 +168,7 @@ class Store:
                     {"_id": self._control}, [{"$set": update}], upsert=True, return_document=ReturnDocument.AFTER
                 )
                 break
-            except DuplicateKeyError:  # another process was first to insert it
+            except DuplicateKeyError:  # another process inserted it first: retry
                 continue
         if found["format"] > FORMAT:
             raise AlertsOfAnotherVersion(database=self._alerting.database.name, found=found["format"])
@@ -181,29 +180,29 @@ class Store:
 
     @property
     def evaluates(self) -> bool:
-        """Whether the lease is ours, and was renewed in time, as far as this process can tell."""
+        """Whether the lease is held and was renewed in time, as far as this process can tell."""
         return self.lease.held and monotonic() - self._renewed_s < LEASE.total_seconds()
 
     @property
     def now_ms(self) -> int:
-        """MongoDB's time, as far as this process can tell: what it said last, and what has passed since."""
+        """An estimate of MongoDB's clock: its last time, plus the time elapsed since."""
         return timestamp_ms_of(self.lease.now) + max(int(1_000 * (monotonic() - self._renewed_s)), 0)
 
     async def release(self) -> None:
-        """Lets the next one begin at once."""
+        """Releases the lease, so that the next process need not wait for its end."""
         self.lease = replace(self.lease, held=False)
         await self._alerting.update_one(
             {"_id": self._control, "holder": self._holder}, {"$set": {"until": _LONG_AGO, "holder": ""}}
         )
 
     async def clear(self) -> None:
-        """Deletes what a process of an earlier run wrote after its end. Raises LeaseLost."""
+        """Deletes documents that a process of an earlier run wrote after its end. Raises LeaseLost."""
         for collection in (self._alerts, self._alerting):
             await self._delete(collection, {"_run": {"$lt": self._run}})
         await self.keep()
 
     async def published(self) -> Published:
-        """What the publishers have told by now."""
+        """The current reports of the publishers."""
         watermarks: dict[int, dict[int, int]] = {}
         markers, moved = list[Marker](), list[int]()
         async for found in self._alerting.find({"_run": self._run, "kind": {"$in": ["partition", "marker"]}}):
@@ -216,27 +215,27 @@ class Store:
         return Published(watermarks, max(moved, default=None), tuple(markers))
 
     async def remove(self, markers: Sequence[Marker]) -> None:
-        """Their windows were evaluated again; those that were renewed meanwhile stay. Raises LeaseLost."""
+        """Removes markers whose windows were evaluated; those rewritten meanwhile stay. Raises LeaseLost."""
         for begin in range(0, len(markers), _AT_ONCE):
-            some = [{"_id": marker.id, "of": marker.of} for marker in markers[begin : begin + _AT_ONCE]]
-            await self._delete(self._alerting, {"$or": some})
+            portion = [{"_id": marker.id, "of": marker.of} for marker in markers[begin : begin + _AT_ONCE]]
+            await self._delete(self._alerting, {"$or": portion})
         if markers:
             await self.keep()
 
     async def rules(self) -> dict[str, RuleState]:
-        """How far each rule is."""
+        """The progress of each rule."""
         found = self._alerting.find({"_run": self._run, "kind": "rule"})
         return {
-            of["name"]: RuleState(
-                of["definition"],
-                timestamp_ms_of(of["until"]),
-                {first["subject"]: timestamp_ms_of(first["at"]) for first in of["firsts"]},
+            document["name"]: RuleState(
+                document["definition"],
+                timestamp_ms_of(document["until"]),
+                {first["subject"]: timestamp_ms_of(first["at"]) for first in document["firsts"]},
             )
-            async for of in found
+            async for document in found
         }
 
     async def note(self, name: str, state: RuleState) -> None:
-        """A rule is so far. Raises LeaseLost."""
+        """Stores the progress of a rule. Raises LeaseLost."""
         document = {
             "_id": f"{self._run}|rule|{name}",
             "_run": self._run,
@@ -244,7 +243,7 @@ class Store:
             "name": name,
             "definition": state.definition,
             "until": datetime_of(state.until_ms),
-            "firsts": [{"subject": of, "at": datetime_of(at)} for of, at in sorted(state.firsts.items())],
+            "firsts": [{"subject": subject, "at": datetime_of(at)} for subject, at in sorted(state.firsts.items())],
         }
         fenced = self._fenced({"$literal": document})
         await self._write(
@@ -252,12 +251,12 @@ class Store:
         )
 
     async def forget(self, name: str) -> None:
-        """There is no such rule any more. Raises LeaseLost."""
+        """Deletes the progress of a removed rule. Raises LeaseLost."""
         await self._delete(self._alerting, {"_id": f"{self._run}|rule|{name}"})
         await self.keep()
 
     async def alerts(self, rule: str, reach_ms: int | None) -> dict[str, dict[str, Any]]:
-        """The alerts of a rule that last, or have ended at that time or later (None: all of them), by `_id`."""
+        """The alerts of a rule that are open, or ended at a time or later (None: all of them), by `_id`."""
         wanted: dict[str, Any] = {"rule": rule, "_run": self._run, "state": {"$ne": "withdrawn"}}
         if reach_ms is not None:
             wanted["$or"] = [{"end": None}, {"end": {"$gte": datetime_of(reach_ms)}}]
@@ -265,37 +264,39 @@ class Store:
         return {found["_id"]: found async for found in cursor}
 
     async def rules_with_alerts(self) -> set[str]:
-        """The rules of which alerts stand, also those that a process did not come to note."""
+        """The rules with alerts that are not withdrawn, including rules without stored progress."""
         return set(await self._alerts.distinct("rule", {"_run": self._run, "state": {"$ne": "withdrawn"}}))
 
     async def write(self, bodies: Sequence[Mapping[str, Any]]) -> None:
-        """Inserts or replaces alerts; keeps what receivers were told of each. Raises LeaseLost."""
+        """Inserts or replaces alerts; keeps the state reported to receivers. Raises LeaseLost."""
         for begin in range(0, len(bodies), _AT_ONCE):
             if monotonic() - self._renewed_s > RENEWED_EVERY.total_seconds():
                 await self.keep()
-            some = bodies[begin : begin + _AT_ONCE]
-            await self._write(self._alerts, [UpdateOne({"_id": of["_id"]}, [self._replaced(of)], True) for of in some])
+            portion = bodies[begin : begin + _AT_ONCE]
+            updates = [UpdateOne({"_id": body["_id"]}, [self._replacement(body)], True) for body in portion]
+            await self._write(self._alerts, updates)
 
-    def _replaced(self, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _replacement(self, body: Mapping[str, Any]) -> dict[str, Any]:
         run, number = self._run, Int64(self.lease.number)
         same = {"$and": [{"$eq": [run, "$_run"]}, {"$gte": [number, "$_pass"]}]}
         document = {"$literal": {**body, "_run": run, "_pass": number}}
-        told = {"_told": {"$ifNull": ["$_told", None]}, "_untold": {"$ne": ["$_told.state", body["state"]]}}
-        newer = {"$cond": [{"$or": [{"$gt": [run, "$_run"]}, same]}, {"$mergeObjects": [document, told]}, "$$ROOT"]}
+        reported = {"_told": {"$ifNull": ["$_told", None]}, "_untold": {"$ne": ["$_told.state", body["state"]]}}
+        replaced = {"$mergeObjects": [document, reported]}
+        newer = {"$cond": [{"$or": [{"$gt": [run, "$_run"]}, same]}, replaced, "$$ROOT"]}
         return {"$replaceWith": self._fenced(newer)}
 
     def _fenced(self, value: Any) -> dict[str, Any]:
-        """The value, as long as the lease lasts; after it MongoDB has an error instead."""
+        """The value while the lease lasts; after its end the expression fails in MongoDB."""
         refused = {"$toInt": {"$concat": ["the lease has ended: ", {"$ifNull": ["$_id", "new"]}]}}
-        return {"$cond": [{"$lt": ["$$NOW", self._ours_until]}, value, refused]}
+        return {"$cond": [{"$lt": ["$$NOW", self._held_until]}, value, refused]}
 
     @property
-    def _ours_until(self) -> datetime:
+    def _held_until(self) -> datetime:
         return self.lease.until if self.lease.held else _LONG_AGO
 
     async def _delete(self, collection: Any, wanted: Mapping[str, Any]) -> None:
-        """Deletes it as long as the lease lasts; after it nothing. Whether it did is for `keep` to say."""
-        await collection.delete_many({**wanted, "$expr": {"$lt": ["$$NOW", self._ours_until]}})
+        """Deletes documents while the lease lasts; after its end none, which `keep` then detects."""
+        await collection.delete_many({**wanted, "$expr": {"$lt": ["$$NOW", self._held_until]}})
 
     async def _write(self, collection: Any, updates: Sequence[UpdateOne]) -> None:
         try:

@@ -1,4 +1,4 @@
-"""A file in TOML as people leave it: with a BOM, in another encoding, or full of nonsense; and where its keys stand."""
+"""Parses a TOML file, which may have a BOM, another encoding or mistakes, and the lines of its keys."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from movie_stream.alerts.lines import TEXTS, Lines, statements
 from movie_stream.settings import read_text
 
 FILE_BYTES: Final = 256 << 10
-"""The most that a file of alerts may have."""
+"""The most bytes of a file of alerts."""
 _DEEPEST: Final = 32
-"""Tables and lists in each other: far more than any key has, and far less than Python's recursion takes."""
+"""The deepest nesting of tables and lists: far more than any key needs, far below Python's recursion limit."""
 _TOO_DEEP: Final = f"expected at most {_DEEPEST} tables or lists in each other, got more"
 _PART: Final = r"""(?:[\w-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')[ \t]*\.[ \t]*"""
 _DEEP_KEY: Final = re.compile(rf"(?P<key>(?<![\w-])(?:{_PART}){{{_DEEPEST}}})|{TEXTS}", re.DOTALL)
@@ -26,14 +26,14 @@ _BOMS_OF_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 
 @dataclass(frozen=True, slots=True)
 class TomlFile:
-    """What a file says, and the lines of it."""
+    """The values of a file, and the lines of its keys."""
 
     values: Mapping[str, Any]
     lines: Lines
 
 
 def read_toml(path: Path) -> TomlFile:
-    """The file at a path. Raises RulesRefused where it cannot be read, or is no TOML."""
+    """Reads a file. Raises RulesRefused if it cannot be read, or is not TOML."""
     try:
         text = read_text(path, at_most_bytes=FILE_BYTES)
     except UnicodeDecodeError as error:
@@ -45,19 +45,19 @@ def read_toml(path: Path) -> TomlFile:
 
 
 def toml_of(text: str, name: str) -> TomlFile:
-    """What a text says; a BOM before it says nothing. Raises RulesRefused with the name."""
+    """Parses a text; a BOM is ignored. Raises RulesRefused with the name."""
     text = text.removeprefix(_BOM).replace("\r\n", "\n")
     if (at := text.find("\0")) >= 0:
         words = "expected a TOML file in UTF-8, got NUL characters, as UTF-16 has them; save it as UTF-8"
         raise RulesRefused(path=name, mistakes=[Mistake(_line_at(text, at), words)])
-    if (deep := _deep_key(text)) is not None:  # tomllib would need minutes for a very long one
+    if (deep := _deep_key(text)) is not None:  # tomllib takes minutes for a very long one
         raise RulesRefused(path=name, mistakes=[Mistake(_line_at(text, deep), _TOO_DEEP)])
     try:
         values = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise RulesRefused(path=name, mistakes=[_syntax(text, error)]) from error
     if _depth(values) > _DEEPEST:
-        line, _ = max(statements(text), key=lambda of: _depth(tomllib.loads(of[1])))
+        line, _ = max(statements(text), key=lambda statement: _depth(tomllib.loads(statement[1])))
         raise RulesRefused(path=name, mistakes=[Mistake(line, _TOO_DEEP)])
     return TomlFile(values, Lines(text))
 
@@ -72,19 +72,19 @@ def _encoding(error: UnicodeDecodeError) -> Mistake:
 
 
 def _syntax(text: str, error: Exception) -> Mistake:
-    """What tomllib says, with the line first: `Invalid value (at line 3, column 8)`."""
-    words, _, where = str(error).rpartition(" (at ")
-    if where.startswith("line "):
-        return Mistake(int(where.split(",")[0].removeprefix("line ")), f"no TOML: {words} ({where.rstrip(')')})")
+    """The message of tomllib with its line, from a text such as `Invalid value (at line 3, column 8)`."""
+    words, _, location = str(error).rpartition(" (at ")
+    if location.startswith("line "):
+        return Mistake(int(location.split(",")[0].removeprefix("line ")), f"no TOML: {words} ({location.rstrip(')')})")
     if isinstance(error, tomllib.TOMLDecodeError):
         return Mistake(text.count("\n") + 1, f"no TOML: {error}")
-    too_long = "expected a number of less than 4,300 digits"  # which Python refuses, lest it take for ever
+    too_long = "expected a number of less than 4,300 digits"  # Python's limit for the conversion of integers
     words = _TOO_DEEP if isinstance(error, RecursionError) else too_long
-    line = next((line for line, statement in statements(text) if not _can_be_read(statement)), 1)
+    line = next((line for line, statement in statements(text) if not _is_valid(statement)), 1)
     return Mistake(line, words)
 
 
-def _can_be_read(statement: str) -> bool:
+def _is_valid(statement: str) -> bool:
     try:
         tomllib.loads(statement)
     except (ValueError, RecursionError):
@@ -93,18 +93,18 @@ def _can_be_read(statement: str) -> bool:
 
 
 def _deep_key(text: str) -> int | None:
-    """Where a dotted key begins that has too many parts."""
+    """The index of the first dotted key with too many parts, if any."""
     return next((found.start() for found in _DEEP_KEY.finditer(text) if found["key"]), None)
 
 
-def _line_at(text: str, place: int) -> int:
-    return text.count("\n", 0, place) + 1
+def _line_at(text: str, index: int) -> int:
+    return text.count("\n", 0, index) + 1
 
 
 def _depth(value: Any) -> int:
-    """How many tables and lists are in each other; without recursion, which a dotted key could exhaust."""
+    """The nesting depth of tables and lists; without recursion, whose limit a dotted key could exceed."""
     depth, level = 0, [value]
-    while level := [of for of in level if isinstance(of, dict | list) and of]:
+    while level := [outer for outer in level if isinstance(outer, dict | list) and outer]:
         depth += 1
-        level = [inner for of in level for inner in (of.values() if isinstance(of, dict) else of)]
+        level = [inner for outer in level for inner in (outer.values() if isinstance(outer, dict) else outer)]
     return depth

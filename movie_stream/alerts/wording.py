@@ -1,4 +1,4 @@
-"""An alert as a document, and in words: made from the rule and what was found, so that everybody makes the same."""
+"""The document and the text of an alert, as a pure function of the rule and the streak."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from movie_stream.settings import format_duration
 
 _INITIAL: Final = re.compile(r"(?<![\w'’])\w")
 _LABEL: Final = 200
-"""The longest name of a film in a text, in characters."""
+"""The longest label in a text, in characters."""
 
 
 def alert_id(rule: Rule, streak: Streak) -> str:
-    """The `_id`: an alert is told by its rule, its subject and its start."""
+    """The `_id` of an alert: its rule, its subject and its start."""
     return f"{rule.name}|{streak.subject}|{datetime_of(streak.start_ms):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def body_of(rule: Rule, streak: Streak) -> dict[str, Any]:
-    """The document, as everybody may read it, with its `_id`."""
+    """The public document of an alert, with its `_id`."""
     return {
         "_id": alert_id(rule, streak),
         "rule": rule.name,
@@ -50,9 +50,9 @@ def body_of(rule: Rule, streak: Streak) -> dict[str, Any]:
 
 
 def label_of(rule: Rule, streak: Streak) -> str | None:
-    """What people call the subject, where that is another name.
+    """The display name of the subject, if it differs.
 
-    Where no view says how a genre is written, as where there are none, it is as the rule has it, or with capitals.
+    If no view has the spelling of a genre, the rule's spelling is used, or the slug with capitals.
 
     >>> quiet = Streak("sci-fi", 0, 1, 0.0, 0, 3.0)
     >>> label_of(Rule("r", "views", Beyond("below", 3.0), "each"), quiet)
@@ -66,7 +66,7 @@ def label_of(rule: Rule, streak: Streak) -> str | None:
 
 
 def length_of(milliseconds: int) -> str:
-    """A length of time as the file has it.
+    """A duration as written in the file.
 
     >>> length_of(300_000), length_of(86_400_000)
     ('5 min', '1 d')
@@ -78,7 +78,7 @@ def length_of(milliseconds: int) -> str:
 
 
 def text_of(rule: Rule, streak: Streak) -> str:
-    """What has happened, in a line; times in UTC.
+    """The text of an alert, one line; times in UTC.
 
     >>> streak = Streak("drama", 1_730_383_200_000, 2, 1234.0, 1_730_383_200_000, 1000.0, label="Drama")
     >>> text_of(Rule("r", "views", Beyond("above", 1000.0), "drama"), streak)
@@ -86,13 +86,13 @@ def text_of(rule: Rule, streak: Streak) -> str:
     """
     at = f"{datetime_of(streak.at_ms):%Y-%m-%d %H:%M} UTC"
     window = length_of(rule.window_ms)
-    of = printable(label_of(rule, streak) or streak.subject)[:_LABEL]
-    who = "all genres" if streak.subject == ALL else of
+    name = printable(label_of(rule, streak) or streak.subject)[:_LABEL]
+    who = "all genres" if streak.subject == ALL else name
     value, threshold, usual = _number(streak.value), _number(streak.threshold), _number(streak.usual)
     views = f"{value} view" if streak.value == 1 else f"{value} views"
     match rule.condition:
         case Beyond() if rule.kind == "silence":
-            return f"{'no view at all' if streak.subject == ALL else f'{of}: no view'} in {window} from {at}"
+            return f"{'no view at all' if streak.subject == ALL else f'{name}: no view'} in {window} from {at}"
         case Beyond(direction=direction):
             return f"{who}: {views} in {window} from {at}, {direction} {threshold}"
         case BeyondUsual(direction=direction):
@@ -103,13 +103,13 @@ def text_of(rule: Rule, streak: Streak) -> str:
             return f"{who}: {views} in the hour from {at}, above {threshold}; usually {usual}"
         case Quality(field=field, share_of=share, direction=direction):
             what = f"{field} of {share}" if share else field
-            return f"partition {of}: {what} {value} in the hour from {at}, {direction} {threshold}"
+            return f"partition {name}: {what} {value} in the hour from {at}, {direction} {threshold}"
         case LightAtLeast():
-            return f"partition {of}: quality {LIGHTS[int(streak.value)]} in the hour from {at}{_because(streak)}"
+            return f"partition {name}: quality {LIGHTS[int(streak.value)]} in the hour from {at}{_reasons(streak)}"
 
 
 def lights_of(alert: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The light of an alert and the one it was held against, where its rule is of lights and not of a figure.
+    """The light of an alert and its threshold, if its rule is on lights and not on a figure.
 
     >>> alert = {"kind": "quality", "value": 3.0, "threshold": 2.0, "text": "partition 0: quality red in the hour from"}
     >>> lights_of(alert), lights_of({**alert, "text": "partition 0: bad 3 in the hour from"})
@@ -121,23 +121,23 @@ def lights_of(alert: Mapping[str, Any]) -> tuple[str, str] | None:
     return lights if f": quality {lights[0]} in the hour from" in alert["text"] else None
 
 
-def _because(streak: Streak) -> str:
-    """Which figures are beyond their limits, the worst first.
+def _reasons(streak: Streak) -> str:
+    """The text of the figures beyond their limits, the worst first.
 
     >>> from movie_stream.alerts.expectations import Found
     >>> reasons = (Found("completeness", 0.0, "red", 0.5), Found("bad", 0.025, "yellow", 0.01))
-    >>> _because(Streak("0", 0, 1, 3.0, 0, 3.0, reasons=reasons))
+    >>> _reasons(Streak("0", 0, 1, 3.0, 0, 3.0, reasons=reasons))
     ': completeness 0, below 0.5; bad 0.025, above 0.01'
     """
-    said = [
+    reasons = [
         f"{of.figure} {_number(of.value)}, {'below' if of.figure == 'completeness' else 'above'} {_number(of.limit)}"
         for of in streak.reasons
     ]
-    return f": {'; '.join(said)}" if said else ""
+    return f": {'; '.join(reasons)}" if reasons else ""
 
 
 def _number(value: float | None) -> str:
-    """With at most two decimals, or as many as show anything.
+    """A number with at most two decimals, or two significant digits if it is small.
 
     >>> _number(1234.0), _number(3.456), _number(0.0012), _number(None)
     ('1,234', '3.46', '0.0012', 'unknown')

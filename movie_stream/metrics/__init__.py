@@ -1,6 +1,6 @@
-"""What a worker and the server tell Prometheus.
+"""The metrics that a worker and the server export to Prometheus, and the health of a worker.
 
 catalogue.py declares every metric once: docs/reference/metrics.md, the collector and the tests follow from it.
-values.py is what is told at one moment, endpoint.py serves that over HTTP, and beside it health.py says whether a
-worker lives and is ready.
+values.py holds the values of one scrape, endpoint.py serves them over HTTP, and health.py the liveness and readiness
+checks of a worker.
 """

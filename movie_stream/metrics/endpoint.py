@@ -1,6 +1,6 @@
-"""Metrics and health over HTTP, served by a thread of their own.
+"""Serves metrics and health over HTTP, from a thread of their own.
 
-Nothing is counted here: a scrape asks the process, in its own loop, for what it has counted anyway.
+A scrape collects the current values from the process, in its own event loop.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ Answer = TypeVar("Answer")
 logger = logging.getLogger(__name__)
 
 ANSWER_WITHIN_S: Final = 5.0
-"""The longest that a scrape waits for the process's loop."""
+"""The timeout of a scrape for the process's event loop."""
 
 
 class Collector:
-    """Gives Prometheus' registry all metrics of a process at the time of a scrape; `ask` is called in its thread."""
+    """A collector for Prometheus' registry: all metrics of a process. `ask` is called in the thread of the scrape."""
 
     def __init__(self, process: Told, ask: Callable[[], Values]) -> None:
         self._process, self._ask = process, ask
 
     def describe(self) -> Iterator[Family]:
-        """Nothing: the registry would ask for the figures to find their names."""
+        """Empty, so that the registry does not collect values to find the names."""
         return iter(())
 
     def collect(self) -> Iterator[Family]:
-        """All metrics; none, and a warning, where the process does not answer."""
+        """All metrics; none, with a warning, if the process does not answer."""
         try:
             values = self._ask()
-        except (TimeoutError, RuntimeError) as error:  # it is busy for long, or it stops
+        except (TimeoutError, RuntimeError) as error:  # the loop is blocked, or stops
             logger.warning(
                 "metrics: the %s does not answer a scrape: %s",
                 *("worker" if self._process == "worker" else "server", str(error) or type(error).__name__),
@@ -55,7 +55,7 @@ class Collector:
             return
         values.set(BUILD, 1, __version__)
         declared = told_by(self._process)
-        assert values.of.keys() <= set(declared), "only what is declared is told"
+        assert values.of.keys() <= set(declared), "only declared metrics are exported"
         for metric in declared:
             yield _family(metric, values)
 
@@ -80,7 +80,9 @@ def _family(metric: Metric, values: Values) -> Family:
 def asked_in(
     loop: asyncio.AbstractEventLoop, values: Callable[[], Coroutine[Any, Any, Answer]]
 ) -> Callable[[], Answer]:
-    """Asks a coroutine of that loop from any other thread. Raises TimeoutError, or RuntimeError once it is closed."""
+    """A function that runs a coroutine in a loop from another thread. It raises TimeoutError, or RuntimeError once the
+    loop is closed.
+    """
 
     def ask() -> Answer:
         asked = values()
@@ -98,22 +100,22 @@ def asked_in(
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """A thread for each request."""
+    """An HTTP server with a thread for each request."""
 
     daemon_threads = True
 
 
-class _Silent(WSGIRequestHandler):
-    """Logs no requests."""
+class _QuietHandler(WSGIRequestHandler):
+    """A request handler without a log of requests."""
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is that of the base
         pass
 
 
-def _listening(host: str, port: int, registry: CollectorRegistry, health: Health | None) -> WSGIServer:
+def _server(host: str, port: int, registry: CollectorRegistry, health: Health | None) -> WSGIServer:
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     server = type("Server", (_Server,), {"address_family": family})
-    return make_server(str(address[0]), port, application(make_wsgi_app(registry), health), server, _Silent)
+    return make_server(str(address[0]), port, application(make_wsgi_app(registry), health), server, _QuietHandler)
 
 
 @contextmanager
@@ -125,18 +127,17 @@ def served(
     registry: CollectorRegistry = REGISTRY,
     health: Health | None = None,
 ) -> Iterator[int]:
-    """Serves the metrics, and the health if it is given, during the block, at the port that it gives (another than
-    `port` where that is 0).
+    """Serves the metrics, and the health if given, during the block; yields the port, a free one if `port` is 0.
 
-    Raises SettingsError where that is not possible.
+    Raises SettingsError if it cannot listen there.
     """
     collector = Collector(process, ask)
     registry.register(collector)
     try:
         try:
-            server = _listening(host, port, registry, health)
+            server = _server(host, port, registry, health)
         except OSError as error:
-            raise _worded(host, port, error) from error
+            raise _listen_error(host, port, error) from error
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
@@ -151,7 +152,7 @@ def served(
         registry.unregister(collector)
 
 
-def _worded(host: str, port: int, error: OSError) -> SettingsError:
+def _listen_error(host: str, port: int, error: OSError) -> SettingsError:
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
         return SettingsError(variable="METRICS_HOST", expected="an address of this host", got=host)
     return SettingsError(

@@ -1,4 +1,4 @@
-"""The health of a worker over HTTP: whether its loop answers, and whether what it needs is there."""
+"""The health of a worker over HTTP: liveness of its event loop, and readiness of its dependencies."""
 
 from __future__ import annotations
 
@@ -10,36 +10,38 @@ from typing import Any, Final
 PATHS: Final = ("/health/live", "/health/ready")
 WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Checks = Mapping[str, str | None]
-"""Of each thing that is needed what is wrong with it, or None."""
+"""By dependency, its error, or None."""
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Asks a process how it is; both are called in the thread of a request, and raise TimeoutError or RuntimeError
-    where its loop does not answer.
+    """The checks of a process. Both are called in the thread of a request, and raise TimeoutError or RuntimeError if
+    its loop does not answer.
     """
 
     live: Callable[[], object]
     ready: Callable[[], Checks]
 
     def answer(self, path: str) -> tuple[str, dict[str, Any]]:
-        """The status and the content for one of PATHS, in the words of `movie-stream serve`."""
+        """The status and the content for one of PATHS, in the format of `movie-stream serve`."""
         try:
             if path == PATHS[0]:
                 self.live()
                 return "200 OK", {"status": "ok"}
             checks = self.ready()
-        except (TimeoutError, RuntimeError) as error:  # it is busy for long, or it stops
+        except (TimeoutError, RuntimeError) as error:  # the loop is blocked, or stops
             detail = f"the worker does not answer: {str(error) or type(error).__name__}"
             return "503 Service Unavailable", {"status": "failing", "detail": detail}
-        failing = any(wrong is not None for wrong in checks.values())
-        said = {name: {"status": "ok" if wrong is None else "fail", "detail": wrong} for name, wrong in checks.items()}
-        content = {"status": "failing" if failing else "ok", "checks": said}
+        failing = any(found is not None for found in checks.values())
+        details = {
+            name: {"status": "ok" if found is None else "fail", "detail": found} for name, found in checks.items()
+        }
+        content = {"status": "failing" if failing else "ok", "checks": details}
         return "503 Service Unavailable" if failing else "200 OK", content
 
 
 def application(metrics: WSGIApplication, health: Health | None) -> WSGIApplication:
-    """The metrics at /metrics, and the health, if there is any to tell, at PATHS; nothing elsewhere."""
+    """A WSGI application: the metrics at /metrics, the health, if given, at PATHS, else 404."""
     paths = ("/metrics", *(PATHS if health is not None else ()))
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

@@ -1,4 +1,4 @@
-"""What a process tells at one moment: numbers, and histograms whose observations may weigh more than one."""
+"""The values of one scrape: numbers, and histograms with weighted observations."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Final, Self
 from movie_stream.metrics.catalogue import Buckets, Metric
 
 OTHER: Final = "other"
-"""The value of a label for all that would be one of very many."""
+"""The label value that stands for all others, to bound the cardinality."""
 
 
 class Histogram:
-    """How many observations fell into which bucket. It is changed in one thread, and copied for others."""
+    """A histogram of observations. Not thread-safe: it is updated in one thread, and copied for others."""
 
     def __init__(self, buckets: Buckets) -> None:
-        self._limits = buckets
+        self._bounds = buckets
         self.counts = [0] * (len(buckets) + 1)
-        """By bucket, not cumulated; the last one has no limit."""
+        """The counts by bucket, not cumulative; the last bucket is unbounded."""
         self.sum = 0.0
 
     def observe(self, value: float, weight: int = 1) -> None:
-        """Counts an observation, so many times.
+        """Adds an observation, `weight` times.
 
         >>> waited = Histogram((0.1, 1.0))
         >>> waited.observe(0.1), waited.observe(0.5, 3), waited.observe(7)
@@ -29,37 +29,37 @@ class Histogram:
         >>> waited.counts, waited.sum
         ([1, 3, 1], 8.6)
         """
-        self.counts[bisect_left(self._limits, value)] += weight
+        self.counts[bisect_left(self._bounds, value)] += weight
         self.sum += value * weight
 
     def copy(self) -> Self:
-        """Another one with the same counts."""
-        copied = type(self)(self._limits)
+        """A copy with the same counts."""
+        copied = type(self)(self._bounds)
         copied.counts, copied.sum = self.counts.copy(), self.sum
         return copied
 
     def cumulated(self) -> list[tuple[str, float]]:
-        """The buckets as Prometheus has them: each limit with how many observations were not larger.
+        """The cumulative buckets of Prometheus: each upper bound, and the number of observations up to it.
 
         >>> Histogram((0.1,)).cumulated()
         [('0.1', 0), ('+Inf', 0)]
         """
-        below = 0
-        found: list[tuple[str, float]] = []
-        for limit, count in zip([*map(str, self._limits), "+Inf"], self.counts, strict=True):
-            below += count
-            found.append((limit, below))
-        return found
+        total = 0
+        buckets: list[tuple[str, float]] = []
+        for bound, count in zip([*map(str, self._bounds), "+Inf"], self.counts, strict=True):
+            total += count
+            buckets.append((bound, total))
+        return buckets
 
 
 class Values:
-    """The numbers of a scrape, by metric and the values of its labels."""
+    """The values of a scrape, by metric and label values."""
 
     def __init__(self) -> None:
         self.of: dict[Metric, dict[tuple[str, ...], float | Histogram]] = {}
 
     def set(self, metric: Metric, value: float | Histogram, *labels: str) -> None:
-        """Tells the value; a histogram is copied. Raises ValueError for other labels than the metric has."""
+        """Sets a value; a histogram is copied. Raises ValueError for other labels than the metric has."""
         if len(labels) != len(metric.labels) or isinstance(value, Histogram) != (metric.kind == "histogram"):
             raise ValueError(f"{metric.name} is a {metric.kind} with the labels {metric.labels}, got {labels}: {value}")
         self.of.setdefault(metric, {})[labels] = value.copy() if isinstance(value, Histogram) else value

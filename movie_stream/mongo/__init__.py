@@ -1,9 +1,9 @@
-"""MongoDB: the results' collections, and writes that can come twice, late or from a zombie and do no harm.
+"""MongoDB: the collections of results, and idempotent, fenced upserts: duplicate, late or zombie writes do no harm.
 
-Start with guard.py, the condition under which a document may be replaced; then bulk.py and sink.py, writing many of
-them, report.py, what became of them, and changed.py, what subscribers are told of that; partials.py, what was moved out
-of memory; runs.py, which run counts, and workers.py, who is at work; alerts.py, the collections of alerts; schema.py
-with flat_views.py, what the database must look like, sharding.py, how a sharded cluster spreads it, and users.py, who
-may do what; query.py and read.py, how results are asked for, documents.py, what is got, and written.py, how that is
-written. Only client.py names the driver motor; failures.py and refusal.py say what its errors mean.
+Start with guard.py, the condition for replacing a document; then bulk.py and sink.py (bulk writes), report.py (their
+outcome) and changed.py (notifications of subscribers). partials.py stores figures evicted from memory; runs.py stores
+the current run, workers.py the heartbeats of workers, alerts.py defines the collections of alerts. schema.py with
+flat_views.py defines collections, indexes and views, sharding.py their shard keys, users.py the accounts and roles.
+query.py and read.py query results, documents.py types their documents, written.py serializes them. Only client.py
+imports the driver motor; failures.py and refusal.py translate its errors.
 """

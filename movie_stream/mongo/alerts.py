@@ -1,4 +1,4 @@
-"""The collections of alerts: what their documents look like, and their indexes. Who writes them is in `alerts/`."""
+"""The collections of alerts: schemas, indexes and queries. The package `alerts/` writes them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from movie_stream.mongo.read import LIMIT_MS, Page, QueryTooSlow
 
 ALERTS: Final = "alerts"
 ALERTING: Final = "_alerting"
-"""How far results are complete, what has to be evaluated again, who evaluates, and how far each rule is."""
+"""The completeness of results, windows to evaluate again, the evaluator's lease, and the progress of each rule."""
 DELIVERIES: Final = "_deliveries"
-"""Messages on their way to receivers, and for a week those that have arrived."""
+"""The outbox of messages to receivers; messages are kept for a week after delivery."""
 DELIVERED_FOR_S: Final = 7 * 86_400
 
 _NUMBER: Final = {"bsonType": ["double", "int", "long", "null"]}
@@ -44,7 +44,7 @@ FIELDS: Final[Mapping[str, Mapping[str, Any]]] = {
     "usual": _NUMBER,
     "text": _TEXT,
 }
-"""Of a document of `alerts`, as everybody may read it."""
+"""The public fields of a document of `alerts`, with their schemas."""
 _OURS: Final = {
     "_run": _RUN,
     "_pass": {"bsonType": "long", "minimum": 1},
@@ -101,32 +101,32 @@ INDEXES: Final[Mapping[str, tuple[Mapping[str, int], ...]]] = {
     ),
 }
 EXPIRING: Final[Mapping[str, tuple[str, int]]] = {DELIVERIES: ("done", DELIVERED_FOR_S)}
-"""Collections with a TTL index; a message that is not done has no such time."""
+"""Collections with a TTL index: field and seconds. The field of a pending message is null, so it does not expire."""
 
-_WAITS: Final[Mapping[str, Any]] = {"done": None}
+_PENDING: Final[Mapping[str, Any]] = {"done": None}
 ORDER: Final[Order] = (("open", DOWN), ("start", DOWN), ("_id", UP))
-"""Those that last first, and then the newest."""
+"""Open alerts first, then the newest."""
 
 
 @dataclass(frozen=True, slots=True)
 class AlertQuery:
-    """Alerts, in their order."""
+    """A query of alerts, sorted by ORDER."""
 
     limit: int
     states: Sequence[str] = ("open", "ended")
     rule: str | None = None
     severity: str | None = None
     since: datetime | None = None
-    """That start then or later; aware, like `until`."""
+    """The earliest start, inclusive; aware, like `until`."""
     until: datetime | None = None
-    """That start before."""
+    """The latest start, exclusive."""
     after: Position | None = None
-    """Only what stands behind this position: the next page."""
+    """Only alerts after this position: the next page."""
 
     def filter(self) -> dict[str, Any]:
-        """Which alerts, as MongoDB is asked for them."""
+        """The query as a MongoDB filter."""
         wanted: dict[str, Any] = {"state": {"$in": list(self.states)}}
-        wanted |= {name: of for name in ("rule", "severity") if (of := getattr(self, name)) is not None}
+        wanted |= {name: value for name in ("rule", "severity") if (value := getattr(self, name)) is not None}
         times = {"$gte": self.since, "$lt": self.until}
         if bounds := {operator: time for operator, time in times.items() if time is not None}:
             wanted["start"] = bounds
@@ -137,52 +137,52 @@ class AlertQuery:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the alerts are, of the newest run that rules were evaluated of."""
+    """The progress of evaluation and delivery, for the newest run with an evaluation."""
 
     evaluated_until: datetime | None = None
-    """Up to which event time all rules are evaluated; None where they never were."""
+    """The event time up to which all rules are evaluated; None before the first evaluation."""
     undelivered: int = 0
-    """Messages that have not arrived yet, and are not given up."""
+    """Pending messages: neither delivered nor given up."""
     given_up: int = 0
-    """Those of the last week that were."""
+    """Messages given up within the last week."""
     oldest: datetime | None = None
-    """When the oldest of those that wait was put away."""
+    """When the oldest pending message was created."""
     failed: str | None = None
-    """The receiver that did not get one of those that wait: the oldest that was tried."""
+    """The receiver of the oldest pending message that has failed."""
     error: str | None = None
-    """Why it did not."""
+    """The error of that message."""
     holder: str | None = None
-    """Who evaluates: a host, a process and a random part, with dashes between; None where nobody does."""
+    """The evaluator as host, process and a random part, joined by dashes; None if there is none."""
     waits_for: str | None = None
-    """What holds the evaluation up, in words, where it is held up."""
+    """The reason for which the evaluation is blocked, in words; None if it is not."""
     waits_since: datetime | None = None
 
 
 async def progress(db: Database, limit_ms: int = LIMIT_MS, *, messages: bool = True) -> Progress:
-    """How far the alerts are; without `messages` not which of them is the oldest, nor how many were given up.
+    """The progress of alerts; without `messages` it omits the oldest messages and the number given up.
 
     Raises QueryTooSlow, and the driver's errors as they are.
     """
-    lasts: list[Mapping[str, Any]] = [
+    latest_control: list[Mapping[str, Any]] = [
         {"$match": {"kind": "control"}},
         {"$sort": {"_run": -1}},
         {"$limit": 1},
         {"$set": {"lasts": {"$gt": ["$until", "$$NOW"]}}},
     ]
     try:
-        found = await db[ALERTING].aggregate(lasts, maxTimeMS=limit_ms).to_list(1)
+        found = await db[ALERTING].aggregate(latest_control, maxTimeMS=limit_ms).to_list(1)
         oldest: Mapping[str, Any] = {}
         failed, given_up = oldest, 0
-        undelivered = await db[DELIVERIES].count_documents(_WAITS, maxTimeMS=limit_ms)
+        undelivered = await db[DELIVERIES].count_documents(_PENDING, maxTimeMS=limit_ms)
         if messages:
-            oldest = await _oldest(db, _WAITS, limit_ms)
-            failed = await _oldest(db, {**_WAITS, "error": {"$type": "string"}}, limit_ms)
+            oldest = await _oldest(db, _PENDING, limit_ms)
+            failed = await _oldest(db, {**_PENDING, "error": {"$type": "string"}}, limit_ms)
             lost = {"done": {"$type": "date"}, "error": {"$type": "string"}}
             given_up = await db[DELIVERIES].count_documents(lost, maxTimeMS=limit_ms)
     except ExecutionTimeout as error:
         raise QueryTooSlow(collection=DELIVERIES, limit_ms=limit_ms) from error
     control = found[0] if found else {}
-    held_up = control.get("waits") or {}
+    blocked = control.get("waits") or {}
     return Progress(
         control.get("evaluated_until"),
         int(undelivered),
@@ -191,13 +191,13 @@ async def progress(db: Database, limit_ms: int = LIMIT_MS, *, messages: bool = T
         failed.get("receiver"),
         failed.get("error"),
         (control.get("holder") or None) if control.get("lasts") else None,
-        held_up.get("for"),
-        held_up.get("since"),
+        blocked.get("for"),
+        blocked.get("since"),
     )
 
 
 async def _oldest(db: Database, wanted: Mapping[str, Any], limit_ms: int) -> Mapping[str, Any]:
-    """The first message that was put away of these; an empty one where there is none."""
+    """The message among these that was created first; empty if there is none."""
     found = db[DELIVERIES].find(wanted, {"created": 1, "receiver": 1, "error": 1}).sort("created", 1)
     return next(iter(await found.limit(1).max_time_ms(limit_ms).to_list(1)), {})
 

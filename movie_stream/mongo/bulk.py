@@ -1,4 +1,4 @@
-"""Guarded documents of one collection, written in bulk, and what became of each."""
+"""Bulk writes of guarded documents to one collection, with the outcome of each document."""
 
 from __future__ import annotations
 
@@ -16,33 +16,34 @@ from movie_stream.mongo.refusal import reason_of
 from movie_stream.mongo.report import Incomparable, Outranked, Parked, WriteReport
 
 MAX_OPERATIONS: Final = 1_000
-"""Documents in one request, so that it is over within its time limit."""
+"""The most documents in one request, so that it ends within its time limit."""
 MAX_BYTES: Final = 8 * 1024 * 1024
-"""Bytes of documents in one request; a larger document goes alone."""
+"""The most bytes of documents in one request; a larger document is sent alone."""
 LARGEST_DOCUMENT: Final = 15 * 1024 * 1024
-"""In bytes. MongoDB takes 16 MB, and the update around the document counts too."""
+"""In bytes. MongoDB accepts 16 MB, including the update around the document."""
 
 _ATTEMPTS: Final = 20
 _RACES: Final = frozenset({DUPLICATE_KEY, 112})
-"""The first where another writer inserted the same `_id` at the same moment; WriteConflict."""
+"""DuplicateKey, if another writer inserts the same `_id` concurrently; WriteConflict."""
 _REFUSED_DOCUMENT: Final = frozenset({121, 10334, 17419, 17420})
-"""DocumentValidationFailure; too large, in the three places where MongoDB finds that."""
+"""DocumentValidationFailure; the three codes for a document that is too large."""
 
 _Encoded = tuple[GuardedDocument, bytes]
 _Fault = Mapping[str, Any]
-_Answer = Mapping[str, Any]
-"""Of MongoDB to a bulk write: `nModified`, `nUpserted`, and `upserted`, which lists the `index` of each."""
+_Result = Mapping[str, Any]
+"""The result of a bulk write: `nModified`, `nUpserted`, and `upserted`, with the `index` of each upsert."""
 
 
 async def write_guarded(
     collection: Collection, documents: Iterable[GuardedDocument], written: list[Written] | None = None
 ) -> WriteReport:
-    """Replaces what is older in `collection` (made by `client.majority_acknowledged`), until a majority has it on disk.
+    """Replaces older documents in `collection` (from `client.majority_acknowledged`); returns once a majority has them
+    on disk.
 
-    Adds to `written`, where it is given, what stands there by then as it was sent.
+    Appends to `written`, if given, the documents that are then stored as they were sent.
 
-    Raises MongoAway, MongoRefused, MongoDiskFull or MongoFailed: some of the documents may be written then,
-    which does no harm, but none of them counts as acknowledged.
+    Raises MongoAway, MongoRefused, MongoDiskFull or MongoFailed: some documents may be written then, which does no
+    harm, but none counts as acknowledged.
     """
     report = WriteReport()
     try:
@@ -87,9 +88,9 @@ async def _write_batch(
     stored: list[Written] = []
     changed = 0
     for _ in range(_ATTEMPTS):
-        answer, faults = await _send(collection, batch)
-        changed += answer["nModified"] + answer["nUpserted"]
-        inserted = {upserted["index"] for upserted in answer["upserted"]}
+        result, faults = await _send(collection, batch)
+        changed += result["nModified"] + result["nUpserted"]
+        inserted = {upserted["index"] for upserted in result["upserted"]}
         stored += [Written(*item, certain=i in inserted) for i, item in enumerate(batch) if i not in faults]
         refused = {i: fault for i, fault in faults.items() if fault["code"] in _REFUSED_DOCUMENT}
         for i, fault in refused.items():
@@ -104,16 +105,16 @@ async def _write_batch(
             cause=f"{len(batch)} documents of {collection.name} lost {_ATTEMPTS} races for their insertion",
         )
     report.changed += changed
-    if changed < len(stored):  # which of them were replaced, the answer does not say
-        stored = await _look_why_unchanged(collection, stored, report)
+    if changed < len(stored):  # the result does not say which of them were replaced
+        stored = await _classify_unchanged(collection, stored, report)
     elif written is not None:
-        stored = [of._replace(certain=True) for of in stored]
+        stored = [item._replace(certain=True) for item in stored]
     if written is not None:
         written += stored
 
 
-async def _send(collection: Collection, batch: Sequence[_Encoded]) -> tuple[_Answer, dict[int, _Fault]]:
-    """What became of the batch in numbers; and the faults of single documents, by their place in it."""
+async def _send(collection: Collection, batch: Sequence[_Encoded]) -> tuple[_Result, dict[int, _Fault]]:
+    """Sends a batch; returns the result, and the write errors of single documents by index in the batch."""
     try:
         result = await collection.bulk_write([guarded_update(*item) for item in batch], ordered=False)
     except BulkWriteError as error:
@@ -127,18 +128,16 @@ async def _send(collection: Collection, batch: Sequence[_Encoded]) -> tuple[_Ans
     return result.bulk_api_result, {}
 
 
-async def _look_why_unchanged(collection: Collection, sent: Sequence[Written], report: WriteReport) -> list[Written]:
-    """Reports what is incomparable or outranked; duplicates and late ones leave a document as it is, rightly.
+async def _classify_unchanged(collection: Collection, sent: Sequence[Written], report: WriteReport) -> list[Written]:
+    """Reports incomparable and outranked documents; duplicate and late ones are ignored.
 
-    Returns what was inserted, and what stands there as it was sent.
+    Returns the documents that were inserted, or are stored as they were sent.
     """
     as_sent: list[Written] = []
-    theirs = {
-        found["_id"]: found
-        async for found in collection.find({"_id": {"$in": [of.document.id for of in sent]}}, {"_rev": 1, "_run": 1})
-    }
-    for of in sent:
-        document = of.document
+    by_id = {"_id": {"$in": [item.document.id for item in sent]}}
+    theirs = {found["_id"]: found async for found in collection.find(by_id, {"_rev": 1, "_run": 1})}
+    for item in sent:
+        document = item.document
         found = theirs.get(document.id, {})
         run, rev = found.get("_run", document.run), tuple(found.get("_rev", ()))
         if run > document.run:
@@ -147,6 +146,6 @@ async def _look_why_unchanged(collection: Collection, sent: Sequence[Written], r
         order = compare(document.rev, rev) if run == document.run else "older"
         if order == "incomparable":
             report.incomparable.append(Incomparable(document.collection, document.id, document.rev, rev))
-        if order == "equal" or of.certain:
-            as_sent.append(of)
+        if order == "equal" or item.certain:
+            as_sent.append(item)
     return as_sent

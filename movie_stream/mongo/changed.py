@@ -1,4 +1,4 @@
-"""Which documents changed, for whoever subscribes to a Sink."""
+"""Notifications of changed documents, for the subscribers of a Sink."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from bson.codec_options import CodecOptions
 from movie_stream.mongo.guard import GuardedDocument
 
 REMEMBERED_BYTES: Final = 16 << 20
-"""Of documents that were reported, as BSON: the oldest are forgotten beyond that."""
+"""The most bytes of reported documents to remember, as BSON; the oldest are dropped beyond that."""
 _CODEC: Final[CodecOptions[dict[str, Any]]] = CodecOptions(tz_aware=True)
 _OURS: Final = ("_id", "_rev", "_run")
 
 
 class Written(NamedTuple):
-    """A document that stands in MongoDB as it was sent, in its collection and as BSON."""
+    """A document that is stored in MongoDB as it was sent, and its BSON."""
 
     document: GuardedDocument
     encoded: bytes
@@ -29,20 +29,20 @@ class Written(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A document that was inserted or replaced, and is on the disks of a majority."""
+    """A document that was inserted or replaced, and is on disk at a majority."""
 
     document: GuardedDocument
-    """Its collection, id, body, and the `_rev` and run that it is right for."""
+    """The document, with the `_rev` and run that it is exact for."""
     certain: bool
-    """Whether MongoDB's answer says that this write has changed it. Else it stands there as it was sent, but may have
-    stood there before: the answer to an earlier attempt did not come, or it was made again after a restart.
+    """Whether MongoDB confirmed that this write changed it. Else it is stored as it was sent, but may have been stored
+    before: the reply to an earlier attempt was lost, or it was made again after a restart.
     """
     _old: bytes | None = field(default=None, repr=False)
 
     @property
     def old(self) -> Mapping[str, Any] | None:
-        """What the same Sink reported of it before; None where that was nothing, or is remembered no more. Another
-        writer may have replaced it in between.
+        """The fields that the same Sink reported before; None if there were none, or if they were dropped. Another
+        writer may have replaced the document in between.
         """
         if self._old is None:
             return None
@@ -50,25 +50,25 @@ class Changed:
 
 
 Subscriber = Callable[[Sequence[Changed]], None]
-"""Called in the event loop, while the flush waits: it is only to put away what it is given. What it raises ends the
-flush, and the worker.
+"""Called in the event loop while the flush waits: it should only enqueue the documents. An exception ends the flush and
+the worker.
 """
 
 
 class Remembered:
-    """The documents that were reported last, up to REMEMBERED_BYTES."""
+    """A cache of the documents reported last, up to REMEMBERED_BYTES."""
 
     def __init__(self) -> None:
         self._documents = OrderedDict[tuple[str, str], bytes]()
         self._size = 0
 
     def replace(self, written: Written) -> Changed:
-        """Remembers a document in the place of what it was before."""
-        place = written.document.collection, written.document.id
-        old = self._documents.pop(place, None)
-        self._documents[place] = written.encoded
+        """Caches a document; returns the change from its previous version."""
+        key = written.document.collection, written.document.id
+        old = self._documents.pop(key, None)
+        self._documents[key] = written.encoded
         self._size += len(written.encoded) - len(old or b"")
         while self._size > REMEMBERED_BYTES:
-            _, forgotten = self._documents.popitem(last=False)
-            self._size -= len(forgotten)
+            _, dropped = self._documents.popitem(last=False)
+            self._size -= len(dropped)
         return Changed(written.document, written.certain, old)

@@ -1,7 +1,6 @@
-"""The connection to MongoDB: the one place that names motor.
+"""The connection to MongoDB: the only module that imports motor.
 
-Everything else in here works on `Database` and `Collection`, whose awaitable methods PyMongo's own async
-client has too.
+All other modules use `Database` and `Collection`, whose awaitable methods PyMongo's own async client has too.
 """
 
 from __future__ import annotations
@@ -30,29 +29,29 @@ Database: TypeAlias = "AsyncIOMotorDatabase[dict[str, Any]]"
 Collection: TypeAlias = "AsyncIOMotorCollection[dict[str, Any]]"
 
 DUPLICATE_KEY: Final = 11000
-"""The code of the error of an insert whose `_id` is there already."""
+"""The error code of an insert whose `_id` exists already."""
 WRITE_LIMIT_MS: Final = 20_000
-"""How long a write may wait for the majority; without a limit it may wait for ever."""
+"""The timeout of the write concern; without one a write may wait for a majority forever."""
 
 ACKNOWLEDGED: Final = WriteConcern("majority", wtimeout=WRITE_LIMIT_MS, j=True)
-"""On the disks of a majority: only then does kill -9 not undo it."""
+"""The write concern of all writes: on disk at a majority, so that a crash cannot undo them."""
 
 _LIMITS_MS: Final[Mapping[str, Any]] = {
     "serverSelectionTimeoutMS": 5_000,
     "connectTimeoutMS": 5_000,
     "socketTimeoutMS": WRITE_LIMIT_MS + 10_000,
 }
-"""Where the URI does not say otherwise."""
+"""Defaults for options that the URI does not set."""
 
-_CLOSE_WITHIN_S: Final = 0.5
+_CLOSE_TIMEOUT_S: Final = 0.5
 
 
 def connect(settings: Settings, **limits_ms: int) -> Client:
     """A client for MONGODB_URI, which looks for the servers in the background. Close it with `close()`.
 
-    `limits_ms` are options of the driver, in milliseconds, where the URI does not ask for less.
+    `limits_ms` are options of the driver, in milliseconds; the URI can only set lower ones.
 
-    Raises SettingMissing, or SettingsError where the URI is none or has an option that does not exist.
+    Raises SettingMissing, or SettingsError if the URI is invalid or has an unknown option.
     """
     uri = settings.require_mongodb()
     given = {name.lower(): value for name, value in parse_qsl(uri.partition("?")[2], keep_blank_values=True)}
@@ -60,7 +59,7 @@ def connect(settings: Settings, **limits_ms: int) -> Client:
     limits |= {name: most for name, most in limits_ms.items() if not _is_less(given.get(name.lower()), most)}
     try:
         with warnings.catch_warnings():
-            # An option that is misspelt is only warned of: TLS would silently be off.
+            # The driver only warns of a misspelt option: TLS would silently be off.
             warnings.simplefilter("error", UserWarning)
             return AsyncIOMotorClient(
                 uri,
@@ -70,7 +69,7 @@ def connect(settings: Settings, **limits_ms: int) -> Client:
                 tz_aware=True,
                 uuidRepresentation="standard",
                 io_loop=asyncio.get_running_loop(),
-                # Begun by a first query instead, a thread of the driver would outlive a `close()` that comes before it.
+                # If a first query started it instead, a thread of the driver would outlive an earlier `close()`.
                 connect=True,
                 **limits,
             )
@@ -79,7 +78,7 @@ def connect(settings: Settings, **limits_ms: int) -> Client:
 
 
 def _is_less(given_ms: str | None, most_ms: int) -> bool:
-    """Whether an option of a URI is there, and below. 0 is no limit; what is no number the driver refuses.
+    """Whether an option of a URI is set, and lower. 0 means no limit; the driver rejects an invalid number.
 
     >>> _is_less("500", 2_000), _is_less("20000", 2_000), _is_less("0", 2_000), _is_less(None, 2_000)
     (True, False, False, False)
@@ -91,7 +90,7 @@ def _is_less(given_ms: str | None, most_ms: int) -> bool:
 async def opened(settings: Settings, **limits_ms: int) -> AsyncIterator[Database]:
     """The results' database, for as long as the `async with` block runs; `limits_ms` as in `connect`.
 
-    The driver's errors leave the block as ours.
+    Errors of the driver are translated by `explain`.
 
     Raises SettingsError, MongoAway, MongoRefused, MongoDiskFull, MongoFailed.
     """
@@ -103,12 +102,12 @@ async def opened(settings: Settings, **limits_ms: int) -> AsyncIterator[Database
         except PyMongoError as error:
             raise explain(error, db) from error
     finally:
-        with pymongo.timeout(_CLOSE_WITHIN_S):  # it says good-bye, for which it would wait for a server that is gone
+        with pymongo.timeout(_CLOSE_TIMEOUT_S):  # close() ends its sessions on the server, and may wait for it
             client.close()
 
 
 def explain(error: PyMongoError, where: Database | Collection) -> MovieStreamError:
-    """The one line for the user that a driver's error amounts to."""
+    """The error for the user, with a message of one line, that corresponds to an error of the driver."""
     return meaning_of(error, address_of(where))
 
 
@@ -119,15 +118,15 @@ def address_of(where: Database | Collection) -> str:
 
 
 def majority_acknowledged(db: Database, name: str) -> Collection:
-    """A collection that is read from the primary and acknowledged by a majority, whatever the URI says."""
+    """A collection with primary reads and majority write concern, whatever the URI says."""
     return db.get_collection(name, read_preference=ReadPreference.PRIMARY, write_concern=ACKNOWLEDGED)
 
 
 async def linearizable(collection: Collection) -> Collection:
     """The same collection with linearizable reads: a deposed primary cannot answer them with stale data.
 
-    A standalone server has neither this read concern nor a deposed primary, and reads with "local". A mongos hands it
-    on to the primaries of all shards that it asks.
+    A standalone server has neither this read concern nor a deposed primary, and reads with "local". A mongos forwards
+    the read concern to the primaries of the shards.
     """
     await collection.database.client.admin.command("ping")  # the topology is known afterwards
     topology = _topology(collection).topology_type_name

@@ -1,4 +1,4 @@
-"""What the driver's errors mean to the user, one line each, and to the caller: try again, or give up."""
+"""Translation of the driver's errors: a message of one line for the user, and for the caller whether to retry."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from movie_stream.errors import (
 )
 
 KINDS: Final = ("timeout", "not primary", "unconfirmed", "unreachable", "disk full", "refused", "other")
-"""Of errors, for metrics; the first four pass by themselves."""
+"""Kinds of errors, for metrics; the first four are transient."""
 
 _REFUSED: Final = frozenset({11, 18, 8000})
 """UserNotFound, AuthenticationFailed, AtlasError."""
@@ -37,7 +37,7 @@ _FORBIDDEN: Final = 13
 """Unauthorized."""
 
 _COMMAND: Final = re.compile(r"to execute command \{ (\w+).*", re.DOTALL)
-"""How MongoDB quotes the command that it does not allow, all of it."""
+"""MongoDB quotes the whole command that it does not allow."""
 
 _DISK_FULL: Final = frozenset({14031})
 _NO_SPACE: Final = "no space left on device"
@@ -46,13 +46,13 @@ _AWAY: Final = frozenset(
     {6, 7, 24, 46, 50, 64, 89, 91, 100, 112, 133, 134, 189, 202, 262, 317, 358, 365}
     | {9001, 10058, 10107, 11600, 11601, 11602, 13435, 13436}
 )
-"""Hosts that do not answer, shutdowns, elections, locks and time limits: whatever passes by itself."""
+"""Transient errors: unreachable hosts, shutdowns, elections, locks and time limits."""
 
 
 class MongoAway(MongoUnreachable):
     """MongoDB does not answer, has no primary, or could not confirm a write in time: nothing is acknowledged.
 
-    Sending the same again is always right; not before `retry_after`.
+    A retry is always safe; wait for `retry_after` first.
 
     What to do: wait: whoever meets it tries again by itself. If it lasts, see to the replica set.
 
@@ -65,7 +65,7 @@ movie-stream services) or correct MONGODB_URI
 
 
 class MongoFailed(MovieStreamError):
-    """MongoDB answers with an error that no waiting cures.
+    """MongoDB answers with a permanent error.
 
     What to do: look the error up in MongoDB's log; `movie-stream doctor` says what is wrong with it.
 
@@ -82,7 +82,7 @@ wrong with: movie-stream doctor
 
 
 def meaning_of(error: PyMongoError, address: str) -> MovieStreamError:
-    """The error for the user, to be raised `from` the driver's; `address` stands in it.
+    """The error for the user, to be raised `from` the driver's; its message contains `address`.
 
     >>> str(meaning_of(OperationFailure("Authentication failed.", 18), "mongodb://db:27017"))[:70]
     'MongoDB at mongodb://db:27017 refuses the user (Authentication failed.'
@@ -104,9 +104,7 @@ def meaning_of(error: PyMongoError, address: str) -> MovieStreamError:
 
 
 def meaning_of_faults(faults: Iterable[dict[str, Any]], address: str) -> MovieStreamError:
-    """The same for single operations' errors, as a bulk write lists them; the first that waiting does not
-    cure, if any.
-    """
+    """The error for the user for the write errors of a bulk write: the first permanent one, if any, else the first."""
     meanings = [_by_code(fault.get("code"), str(fault.get("errmsg", "")), address) for fault in faults]
     if not meanings:
         return MongoFailed(uri=address, cause="a bulk write failed without saying why")
@@ -114,7 +112,7 @@ def meaning_of_faults(faults: Iterable[dict[str, Any]], address: str) -> MovieSt
 
 
 def kind_of(error: MovieStreamError) -> str:
-    """Which of KINDS an error is that `meaning_of` has given, and that was raised `from` the driver's.
+    """The kind, one of KINDS, of an error of `meaning_of` that was raised `from` the driver's.
 
     >>> kind_of(MongoDiskFull(uri="mongodb://db", cause="full")), kind_of(MongoAway(uri="mongodb://db"))
     ('disk full', 'unreachable')
@@ -134,7 +132,7 @@ def kind_of(error: MovieStreamError) -> str:
 
 
 def unusable_uri(cause: str) -> SettingsError:
-    """The error for a MONGODB_URI that the driver does not take."""
+    """The error for a MONGODB_URI that the driver rejects."""
     return SettingsError(
         variable="MONGODB_URI",
         expected="a MongoDB connection string, mongodb://user:password@host:port/?options",
@@ -155,12 +153,12 @@ def _by_code(code: int | None, cause: str, address: str, *, retryable: bool = Fa
 
 
 def _remedy_of(cause: str) -> str:
-    """What to do where it is not the network that fails; empty where it may be.
+    """The remedy for failures other than those of the network; empty if it may be the network.
 
     >>> _remedy_of("db:1: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate")
     'set tlsCAFile in MONGODB_URI to the certificate of the authority that signed its certificate'
     """
-    if "authentication failed" in cause.lower():  # what a replica set answers, which the driver takes for being away
+    if "authentication failed" in cause.lower():  # the driver reports it as unreachable for a replica set
         return "correct the user, the password or authSource in MONGODB_URI"
     if "too many open files" in cause.lower():
         return "allow this process 1024 open files and connections or more (ulimit -n)"
@@ -176,7 +174,7 @@ def _remedy_of(cause: str) -> str:
 
 
 def _short(error: PyMongoError) -> str:
-    """The error without the driver's own state.
+    """The message of an error without the driver's internal state.
 
     >>> _short(ConnectionFailure("db:1: refused (configured timeouts: a: 1ms), Timeout: 5s, Topology: <T>"))
     'db:1: refused'

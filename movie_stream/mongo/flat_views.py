@@ -1,6 +1,4 @@
-"""Flat views of the results that hold lists, for BI tools, which cannot unwind: one row an entry, with its
-rank.
-"""
+"""Flat views of results with lists, for BI tools, which cannot unwind arrays: one row per entry, with its rank."""
 
 from __future__ import annotations
 
@@ -12,11 +10,10 @@ Pipeline = list[dict[str, Any]]
 
 
 def flat_view(schema: Schema) -> Pipeline | None:
-    """The pipeline that unwinds the one list of objects in documents of this schema; None where there is
-    none.
+    """The pipeline that unwinds the only list of objects in documents of this schema; None if there is none.
 
-    A row has the document's other fields, `rank` from 1, and the entry's fields. Its `_id` is the document's
-    with the rank behind it.
+    A row has the document's other fields, `rank` from 1, and the entry's fields. Its `_id` is the document's followed
+    by the rank.
 
     >>> top = {"bsonType": "array", "items": {"properties": {"title": {"bsonType": "string"}}}}
     >>> flat_view({"properties": {"date": {"bsonType": "string"}, "top": top}})[0]

@@ -1,8 +1,8 @@
-"""When a stored document may be replaced: only by one made of a larger prefix of the log.
+"""The guard of stored documents: a document is only replaced by one computed from a longer prefix of the log.
 
-A document carries `_run` and `_rev`, one number for each source partition that grows with every change there.
-MongoDB itself compares them, in the update, so that writers need no lock and no order: duplicates, late ones
-and zombies lose.
+A document has `_run` and `_rev`, a version vector with one number for each source partition, which grows with every
+change there. MongoDB compares them within the update, so that writers need neither locks nor order: duplicate, late and
+zombie writes have no effect.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Order = Literal["newer", "older", "equal", "incomparable"]
 
 @dataclass(frozen=True, slots=True)
 class GuardedDocument:
-    """A document to be stored: `body` is all of it but `_id`, `_rev` and `_run`."""
+    """A document to be stored: `body` is the document without `_id`, `_rev` and `_run`."""
 
     collection: str
     id: str
@@ -34,9 +34,9 @@ class GuardedDocument:
 
 
 def encode(document: GuardedDocument) -> bytes:
-    """The document as it will be stored.
+    """The document as BSON.
 
-    Raises bson.errors.InvalidDocument, OverflowError or UnicodeEncodeError where MongoDB has no such value.
+    Raises bson.errors.InvalidDocument, OverflowError or UnicodeEncodeError for values that BSON cannot represent.
     """
     return bson.encode(
         {
@@ -49,10 +49,10 @@ def encode(document: GuardedDocument) -> bytes:
 
 
 def guarded_update(document: GuardedDocument, encoded: bytes) -> UpdateOne:
-    """Replaces what is stored if that is older, leaves it as it is otherwise.
+    """An upsert that replaces the stored document if it is older, and else leaves it unchanged.
 
-    Matched on `_id` alone: with the condition in the filter, an upsert that finds it false inserts, and loses
-    races. It is encoded already: as objects, the condition takes more memory than the document.
+    The filter is `_id` alone: with the condition in the filter, an upsert whose condition is false would try to insert,
+    and lose races. The stage is encoded already: as objects, the condition takes more memory than the document.
     """
     replaced = {"$cond": [_is_newer(document.rev, document.run), {"$literal": RawBSONDocument(encoded)}, "$$ROOT"]}
     stage = RawBSONDocument(bson.encode({"$replaceWith": replaced}))
@@ -60,7 +60,7 @@ def guarded_update(document: GuardedDocument, encoded: bytes) -> UpdateOne:
 
 
 def compare(mine: Sequence[int], theirs: Sequence[int]) -> Order:
-    """How my `_rev` stands to theirs, number by number; a missing one is 0.
+    """Compares two version vectors, `mine` to `theirs`; missing numbers are 0.
 
     >>> compare((3, 1), (2,)), compare((1,), (1, 0)), compare((2, 0), (1, 1))
     ('newer', 'equal', 'incomparable')
@@ -73,8 +73,8 @@ def compare(mine: Sequence[int], theirs: Sequence[int]) -> Order:
 
 
 def _is_newer(rev: Rev, run: int) -> Mapping[str, Any]:
-    """As an expression over the stored document; a document that is not there yet has no field, which is less
-    than any.
+    """An expression over the stored document: whether it is older. A missing document has null fields, which compare
+    less than any number.
     """
     numbers = list(enumerate(rev))
     same_run = {
@@ -82,7 +82,7 @@ def _is_newer(rev: Rev, run: int) -> Mapping[str, Any]:
             {"$eq": [run, "$_run"]},
             *({"$gte": [number, _theirs(i)]} for i, number in numbers),
             {"$or": [{"$gt": [number, _theirs(i)]} for i, number in numbers if number]},
-            _no_more_than(len(rev)),
+            _is_zero_from(len(rev)),
         ]
     }
     newer = {"$or": [{"$gt": [run, "$_run"]}, same_run]}
@@ -94,11 +94,11 @@ _STORED_REV: Final = {"$cond": [{"$isArray": "$_rev"}, "$_rev", []]}
 
 @cache
 def _theirs(partition: int) -> Mapping[str, Any]:
-    """A number of the stored `_rev`; none, which is less than any, where it is shorter."""
+    """An element of the stored `_rev`; beyond its end null, which is less than any number."""
     return {"$arrayElemAt": ["$$theirs", partition]}
 
 
 @cache
-def _no_more_than(count: int) -> Mapping[str, Any]:
-    """Whether the stored `_rev` is 0 from a partition on."""
+def _is_zero_from(count: int) -> Mapping[str, Any]:
+    """An expression: whether the stored `_rev` is 0 from this index on."""
     return {"$not": {"$anyElementTrue": {"$slice": ["$$theirs", count, 1 << 30]}}}

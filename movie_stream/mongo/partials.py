@@ -1,7 +1,7 @@
-"""Partial results that were moved out of memory: opaque payloads, guarded like documents; and marks.
+"""Partial results evicted from memory: opaque payloads, guarded like documents; and marks.
 
-A mark says up to which offset a partition of `movie-partials` is published. It stands beside the results, so that it is
-dumped, lost and restored with them: where it is behind what a checkpoint in Kafka says, the database was set back.
+A mark is the offset up to which a partition of `movie-partials` is published. It is stored with the results, so that it
+is dumped, lost and restored with them: if it is behind the checkpoint in Kafka, the database was set back.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from movie_stream.mongo.report import WriteReport
 PARTIALS: Final = "_partials"
 _IDS_AT_ONCE: Final = 1_000
 _MOVED: Final = "moved"
-"""The field of a mark that says that it was moved, by one whose checkpoint counted since it was first made."""
+"""The field of a mark that was moved since it was created, by a worker that had made a checkpoint by then."""
 
 
 class PartialsStore:
@@ -33,33 +33,33 @@ class PartialsStore:
         self._collection = majority_acknowledged(db, PARTIALS)
 
     async def save(self, partials: Sequence[tuple[str, Rev, int, bytes]]) -> WriteReport:
-        """Stores (`_id`, `_rev`, `_run`, payload), unless a newer one is there; acknowledged like documents.
+        """Stores (`_id`, `_rev`, `_run`, payload), unless a newer one is stored; acknowledged like documents.
 
         Raises what `Sink.write` raises.
         """
         return await write_guarded(
             self._collection,
-            [GuardedDocument(PARTIALS, key, rev, run, {"payload": Binary(load)}) for key, rev, run, load in partials],
+            [GuardedDocument(PARTIALS, key, rev, run, {"payload": Binary(data)}) for key, rev, run, data in partials],
         )
 
     async def load(self, keys: Sequence[str], run: int) -> AsyncIterator[tuple[str, bytes]]:
-        """The stored payloads of this run with their `_id`s, one by one; read from the primary, which has all that was
-        acknowledged.
+        """The stored payloads of this run with their `_id`s, one by one; linearizable reads, which see all acknowledged
+        writes.
 
         Raises what `Sink.write` raises.
         """
-        left = iter(keys)
+        remaining = iter(keys)
         try:
             collection = await linearizable(self._collection)
-            while some := list(islice(left, _IDS_AT_ONCE)):
-                cursor = collection.find({"_id": {"$in": some}, "_run": run}, {"payload": 1})
+            while batch := list(islice(remaining, _IDS_AT_ONCE)):
+                cursor = collection.find({"_id": {"$in": batch}, "_run": run}, {"payload": 1})
                 async for found in cursor.max_time_ms(WRITE_LIMIT_MS):
                     yield found["_id"], bytes(found["payload"])
         except PyMongoError as error:
             raise explain(error, self._collection) from error
 
     async def marks(self, partitions: Iterable[int], run: int) -> dict[int, int]:
-        """Up to where partitions are published in this run, of those that have a mark. Raises what `load` raises."""
+        """The marks of these partitions in this run, for those that have one. Raises what `load` raises."""
         by_id = {_mark_id(partition): partition for partition in partitions}
         try:
             collection = await linearizable(self._collection)
@@ -69,8 +69,8 @@ class PartialsStore:
             raise explain(error, self._collection) from error
 
     async def counting(self, partitions: Iterable[int], run: int) -> set[int]:
-        """The partitions whose mark of this run was moved, so that there has been a checkpoint after it. Raises what
-        `load` raises.
+        """The partitions whose mark of this run was moved, so that a checkpoint has followed it. Raises what `load`
+        raises.
         """
         by_id = {_mark_id(partition): partition for partition in partitions}
         try:
@@ -81,22 +81,22 @@ class PartialsStore:
             raise explain(error, self._collection) from error
 
     async def mark(self, partition: int, run: int, known: int | None, position: int) -> bool:
-        """Moves a mark to a position, if it is not beyond it. False where it is not as far as is `known`: the database
-        was set back, or another run has begun. None is known of one that is not there yet.
+        """Moves a mark forward to a position; creates it if `known` is None. Returns False if the stored mark is below
+        `known`: the database was set back, or another run has begun.
 
-        Raises what `Sink.write` raises; MongoAway also where another primary has what this one has not.
+        Raises what `Sink.write` raises; MongoAway also if a deposed primary lacks the mark that another one has.
         """
         if known is None:
             return await self._first_mark(partition, run, position)
-        as_known = {"_id": _mark_id(partition), "_run": Int64(run), "_rev.0": {"$gte": Int64(known)}}
-        further = {"$max": {"_rev.0": Int64(position)}, "$set": {_MOVED: True}}
+        at_known = {"_id": _mark_id(partition), "_run": Int64(run), "_rev.0": {"$gte": Int64(known)}}
+        update = {"$max": {"_rev.0": Int64(position)}, "$set": {_MOVED: True}}
         try:
-            if (await self._collection.update_one(as_known, further)).matched_count == 1:
+            if (await self._collection.update_one(at_known, update)).matched_count == 1:
                 return True
         except PyMongoError as error:
             raise explain(error, self._collection) from error
-        there = (await self.marks([partition], run)).get(partition)  # a deposed primary does not answer this
-        if there is None or there < known:
+        stored = (await self.marks([partition], run)).get(partition)  # a deposed primary cannot answer this
+        if stored is None or stored < known:
             return False
         raise MongoAway(uri=address_of(self._collection), cause="a primary that was deposed has answered")
 
@@ -109,5 +109,5 @@ class PartialsStore:
 
 
 def _mark_id(partition: int) -> str:
-    """Keys of what left the memory begin with a collection, so that no key is a mark."""
+    """The `_id` of a mark. Keys of evicted figures begin with a collection, so that none equals a mark's."""
     return f"|published|{partition}"

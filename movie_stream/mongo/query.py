@@ -1,7 +1,7 @@
-"""A question about one result: which of its documents, in which order, and how many. Nothing in here asks MongoDB.
+"""Queries of one result: filter, order and limit of its documents. `read.page` runs them; this module does no I/O.
 
-What may be asked follows from the result's entry in RESULTS: times choose windows by their start, a genre is found by
-its slug, any figure can be sorted by. `read.page` answers.
+The result's entry in RESULTS decides what can be queried: times select windows by their start, a genre is matched by
+its slug, and every figure can be sorted by.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Direction = Literal[1, -1]
 Order = tuple[tuple[str, Direction], ...]
 """Fields to sort by, the most important first."""
 Position = tuple[Any, ...]
-"""Where a document stands: its values of the fields of the order."""
+"""The position of a document in an order: its values of the sort fields."""
 
 UP: Final[Direction] = 1
 DOWN: Final[Direction] = -1
@@ -33,16 +33,16 @@ SHORT_NAMES: Final[Mapping[str, str]] = {
     "days": "daily_stats",
     "quality": "data_quality",
 }
-"""Other names that a result goes by."""
+"""Aliases of results."""
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _LAST: Final = datetime.max - _MILLISECOND
 _MOST: Final = 2**62
-"""More documents than there can be; MongoDB's numbers end at twice that."""
+"""More documents than can exist; half the largest number of MongoDB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Documents of a result. `check` says whether it can be meant.
+    """A query of a result's documents; `check` validates it.
 
     >>> query = Query(result_named("daily_stats"), 10, genre="Film  Noir", since=datetime(2024, 10, 31, tzinfo=UTC))
     >>> query.filter()
@@ -55,31 +55,31 @@ class Query:
     limit: int
     """The most documents, at least 1."""
     genre: str | None = None
-    """Of this genre, however it is written."""
+    """Only this genre, in any spelling."""
     since: datetime | None = None
-    """Of windows that start then or later; aware."""
+    """The earliest start of windows, inclusive; aware."""
     until: datetime | None = None
-    """Of windows that start before; aware."""
+    """The latest start of windows, exclusive; aware."""
     order: Order = ()
-    """Empty: the newest first, of one time those with most views, and then by `_id`."""
+    """The sort fields. Default: newest first, within a window most views first, then by `_id`."""
     after: Position | None = None
-    """Only what stands behind this position: the next page of the same order."""
+    """Only documents after this position: the next page in the same order."""
     flat: bool = False
-    """Rows instead of documents: those of the flat view, which a result with a list has."""
+    """Whether to query the flat view of a result with a list, for rows instead of documents."""
 
     @property
     def shape(self) -> Shape:
-        """What the documents look like."""
+        """The layout of the documents."""
         return Shape.of(self.result)
 
     @property
     def collection(self) -> str:
-        """The collection, or the view, that is asked."""
+        """The collection or view to query."""
         return f"{self.result.collection}_flat" if self.flat else self.result.collection
 
     @property
     def sort(self) -> Order:
-        """The whole order: no two documents compare equal."""
+        """The total order: no two documents compare equal."""
         shape = self.shape
         order = self.order
         if not order:
@@ -90,7 +90,7 @@ class Query:
 
     @property
     def fields(self) -> dict[str, int]:
-        """The fields to ask for: those of the result, without `_rev` and `_run`."""
+        """The projection: the fields of the result, without `_rev` and `_run`."""
         names = [column.name for column in self.shape.flat_row] if self.flat else self.result.fields
         return dict.fromkeys(("_id", *names), 1)
 
@@ -101,12 +101,12 @@ class Query:
         return ("_id", *(column.name for column in columns))
 
     def filter(self) -> Filter:
-        """Which documents, as MongoDB is asked for them."""
+        """The query as a MongoDB filter."""
         wanted: Filter = {} if self.genre is None else {"slug": slug_of(self.genre)}
         start, sort = self.shape.start, self.sort
         times = {} if start is None else {"$gte": _rounded_up(self.since), "$lt": _rounded_up(self.until)}
         if self.after is not None:
-            if sort[0][0] == start:  # in other words what behind says, in those that an index serves
+            if sort[0][0] == start:  # implied by `behind`, but in a form that uses an index
                 _narrow(times, sort[0][1], self.after[0])
             wanted["$or"] = behind(sort, self.after)
         if bounds := {operator: time for operator, time in times.items() if time is not None}:
@@ -114,38 +114,38 @@ class Query:
         return wanted
 
     def position_of(self, document: Mapping[str, Any]) -> Position:
-        """Where the document stands: `after` it comes the next page."""
+        """The position of the document, which is the `after` of the next page."""
         return tuple(document.get(field) for field, _ in self.sort)
 
     @property
     def one_more(self) -> int:
-        """The limit, and one more document that tells whether there are more; as large as MongoDB takes it."""
+        """The limit plus one, to detect a next page; capped to what MongoDB accepts."""
         return min(self.limit, _MOST) + 1
 
 
 def result_named(name: str, argument: str = "result", *besides: str) -> Result:
-    """The result with this collection, or short name; dashes are underscores.
+    """The result of this collection or short name; dashes are read as underscores.
 
     >>> result_named("hours").collection, result_named("top-movies").collection
     ('hourly_metrics', 'top_movies')
 
-    Raises UsageError for another name; what may be given `besides` stands in it too.
+    Raises UsageError for another name; its message also lists the names in `besides`.
     """
-    there = {result.collection: result for result in results.RESULTS}
+    by_collection = {result.collection: result for result in results.RESULTS}
     collection = name.replace("-", "_")
-    found = there.get(SHORT_NAMES.get(collection, collection))
+    found = by_collection.get(SHORT_NAMES.get(collection, collection))
     if found is None:
         raise UsageError(argument=argument, expected=f"one of {', '.join([*names(), *besides])}", got=name)
     return found
 
 
 def names() -> list[str]:
-    """All names that results go by, the collections' first."""
+    """All names of results: collections, then short names."""
     return [*(result.collection for result in results.RESULTS), *SHORT_NAMES]
 
 
 def check(query: Query, prefix: str = "") -> None:
-    """Raises UsageError for what cannot be meant; `prefix` stands before an argument's name: `--` for commands."""
+    """Raises UsageError for an invalid query; `prefix` precedes argument names in its message: `--` for commands."""
     shape, result = query.shape, query.result
     if query.limit < 1:
         raise UsageError(argument=f"{prefix}limit", expected="a whole number from 1", got=str(query.limit))
@@ -155,8 +155,8 @@ def check(query: Query, prefix: str = "") -> None:
     if query.genre is not None:
         _check_genre(query.genre, result, f"{prefix}genre")
     if query.flat and not shape.entries:
-        those = ", ".join(other.collection for other in results.RESULTS if Shape.of(other).entries)
-        raise UsageError(argument=f"{prefix}result", expected=f"one with a list ({those})", got=result.collection)
+        lists = ", ".join(other.collection for other in results.RESULTS if Shape.of(other).entries)
+        raise UsageError(argument=f"{prefix}result", expected=f"one with a list ({lists})", got=result.collection)
     for field, _ in query.order:
         if field not in query.sortable:
             expected = f"one of {', '.join(sorted(query.sortable))}"
@@ -179,26 +179,26 @@ def _check_time(time: datetime, query: Query, argument: str) -> None:
 
 def _check_genre(genre: str, result: Result, argument: str) -> None:
     if not result.by_genre:
-        those = ", ".join(other.collection for other in results.RESULTS if other.by_genre)
-        raise UsageError(argument=argument, expected=f"a result by genre ({those})", got=result.collection)
+        by_genre = ", ".join(other.collection for other in results.RESULTS if other.by_genre)
+        raise UsageError(argument=argument, expected=f"a result by genre ({by_genre})", got=result.collection)
     if not genre.strip() or any("\ud800" <= char <= "\udfff" for char in genre):
         raise UsageError(argument=argument, expected="the name of a genre, in UTF-8", got=genre)
 
 
 def _rounded_up(time: datetime | None) -> datetime | None:
-    """To a whole millisecond, since MongoDB knows no smaller part and would round down, before the time that is meant.
+    """Rounds up to a whole millisecond: MongoDB stores no smaller unit and would round down, before the given time.
 
     >>> _rounded_up(datetime(2024, 10, 31, 14, 0, 0, 1, tzinfo=UTC))
     datetime.datetime(2024, 10, 31, 14, 0, 0, 1000, tzinfo=datetime.timezone.utc)
     """
     if time is None or time.replace(tzinfo=None) > _LAST:
         return time
-    over = timedelta(microseconds=time.microsecond % 1_000)
-    return time + (_MILLISECOND - over) if over else time
+    excess = timedelta(microseconds=time.microsecond % 1_000)
+    return time + (_MILLISECOND - excess) if excess else time
 
 
 def _narrow(times: dict[str, Any], direction: Direction, start: datetime) -> None:
-    """Leaves out the windows before the one that the last page ended in."""
+    """Excludes the windows before the one in which the last page ended."""
     if direction == DOWN:
         times["$lte"] = start
     elif times["$gte"] is None or times["$gte"] < start:
@@ -206,13 +206,16 @@ def _narrow(times: dict[str, Any], direction: Direction, start: datetime) -> Non
 
 
 def behind(sort: Order, position: Position) -> list[Filter]:
-    """What stands behind the position: like it in the first fields, and behind it in the next. Null is the smallest."""
-    found: list[Filter] = []
-    like: Filter = {}
+    """Filters, of which one matches documents after the position: equal in the first fields, after it in the next one.
+
+    Null is the smallest value.
+    """
+    filters: list[Filter] = []
+    equal: Filter = {}
     for (field, direction), value in zip(sort, position, strict=True):
         if direction == UP:
-            found.append({**like, field: {"$ne": None} if value is None else {"$gt": value}})
+            filters.append({**equal, field: {"$ne": None} if value is None else {"$gt": value}})
         elif value is not None:
-            found += [{**like, field: {"$lt": value}}, {**like, field: None}]
-        like[field] = value
-    return found
+            filters += [{**equal, field: {"$lt": value}}, {**equal, field: None}]
+        equal[field] = value
+    return filters

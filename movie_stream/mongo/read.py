@@ -1,6 +1,6 @@
-"""Answers to queries: documents as they are stored, without `_rev` and `_run`. Nothing in here writes.
+"""Runs queries: documents as stored, without `_rev` and `_run`. Read only.
 
-Every function raises the driver's errors as they are: use it within `client.opened`.
+Functions do not translate the driver's errors: use them within `client.opened`.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from movie_stream.mongo.client import Database
 from movie_stream.mongo.query import DOWN, Filter, Position, Query, check, result_named
 
 LIMIT_MS: Final = 20_000
-"""How long MongoDB may work on one query, where nothing else is said."""
+"""The default time limit of one query in MongoDB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The documents that a query asks for, in its order."""
+    """One page of the documents of a query, in its order."""
 
     documents: list[dict[str, Any]]
     next: Position | None
-    """What `Query.after` has to be for those that its limit has left out; None where there are no more."""
+    """The value of `Query.after` for the next page; None if there are no more documents."""
 
 
 class QueryTooSlow(MovieStreamError):
@@ -46,9 +46,9 @@ see that the indexes are there: movie-stream init
 
 
 async def page(db: Database, query: Query, limit_ms: int = LIMIT_MS) -> Page:
-    """The documents of the query, on which MongoDB may work for `limit_ms`.
+    """The documents of the query; `limit_ms` is MongoDB's time limit.
 
-    Raises UsageError where it cannot be meant, and QueryTooSlow.
+    Raises UsageError for an invalid query, and QueryTooSlow.
     """
     check(query)
     try:
@@ -73,14 +73,14 @@ async def newest(
 
 
 async def total_views(db: Database) -> int:
-    """The number of views that are counted: the sum over all genres."""
+    """The number of views counted: the sum over all genres."""
     pipeline = [{"$group": {"_id": None, "views": {"$sum": "$total_views"}}}]
     found = await db["category_stats"].aggregate(pipeline, maxTimeMS=LIMIT_MS).to_list(1)
     return int(found[0]["views"]) if found else 0
 
 
 async def _found(db: Database, query: Query, limit_ms: int) -> list[dict[str, Any]]:
-    """The documents, and one more where there are more."""
+    """The documents of the query, plus one if there are more."""
     wanted = await _bounded(db, query, limit_ms)
     cursor = db[query.collection].find(wanted, query.fields).sort(list(query.sort)).limit(query.one_more)
     found: list[dict[str, Any]] = await cursor.max_time_ms(limit_ms).to_list(query.one_more)
@@ -88,20 +88,20 @@ async def _found(db: Database, query: Query, limit_ms: int) -> list[dict[str, An
 
 
 async def _bounded(db: Database, query: Query, limit_ms: int) -> Filter:
-    """The query's filter, without windows that lie behind the limit.
+    """The query's filter, without windows beyond the limit.
 
-    Only the start of the windows has an index. Where more fields sort, MongoDB would sort all documents; so the start
-    of the last one that is asked for is looked up first, and what lies behind it is left out. Of a flat view that is
-    looked up in its collection, of which every document that has an entry gives a row or more.
+    Only the start of windows is indexed. With further sort fields MongoDB would sort all documents, so the start of the
+    last document of the page is looked up first, and the windows beyond it are excluded. For a flat view this look-up
+    uses its collection, in which every document with an entry yields at least one row.
     """
     wanted = query.filter()
     (first, direction), *others = query.sort
     if not others or first != query.shape.start:
         return wanted
     where = {first: wanted[first]} if query.flat and first in wanted else {} if query.flat else wanted
-    some = {f"{query.shape.entries}.0": {"$exists": True}} if query.flat else {}
-    cursor = db[query.result.collection].find({**where, **some}, {"_id": 0, first: 1}).sort(first, direction)
-    before = query.one_more - (not query.flat)  # the first document of a page of rows may have given all of its own
+    with_entries = {f"{query.shape.entries}.0": {"$exists": True}} if query.flat else {}
+    cursor = db[query.result.collection].find({**where, **with_entries}, {"_id": 0, first: 1}).sort(first, direction)
+    before = query.one_more - (not query.flat)  # a page of rows may begin after the last row of its first document
     last = await cursor.skip(before).limit(1).max_time_ms(limit_ms).to_list(1)
     if not last:
         return wanted

@@ -1,4 +1,4 @@
-"""Why a validator refused a document, in words."""
+"""The reason for which a validator refused a document, as text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def reason_of(fault: Mapping[str, Any]) -> str:
-    """The reason in an error as a bulk write lists it.
+    """The reason in one write error of a bulk write.
 
     >>> rule = {"operatorName": "bsonType", "specifiedAs": {"bsonType": "long"}, "consideredValue": "7"}
     >>> fields = {"propertiesNotSatisfied": [{"propertyName": "a", "details": [rule]}]}
@@ -21,7 +21,7 @@ def reason_of(fault: Mapping[str, Any]) -> str:
 
 
 def _broken(rule: Mapping[str, Any], path: str) -> Iterator[str]:
-    """Each broken rule in MongoDB's tree of them; `path` is the field that it concerns."""
+    """Each broken rule in MongoDB's tree of rules; `path` is the path of the field."""
     if missing := rule.get("missingProperties"):
         yield f"{path or 'it'} must have {', '.join(missing)}"
     elif inner := rule.get("schemaRulesNotSatisfied"):

@@ -1,4 +1,4 @@
-"""What became of guarded documents that were written."""
+"""The outcome of writes of guarded documents."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from movie_stream.mongo.guard import Rev
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """A document that MongoDB does not take as it is; it was left out and the others went on."""
+    """A document that MongoDB rejects; it was skipped, and the others were written."""
 
     collection: str
     id: str
@@ -18,8 +18,8 @@ class Parked:
 
 @dataclass(frozen=True, slots=True)
 class Incomparable:
-    """A document whose stored `_rev` (`theirs`) is neither older nor newer than ours: an alarm, nothing was
-    written.
+    """A document whose stored `_rev` (`theirs`) is neither older nor newer than ours: it was not written, and has to be
+    investigated.
     """
 
     collection: str
@@ -30,7 +30,7 @@ class Incomparable:
 
 @dataclass(frozen=True, slots=True)
 class Outranked:
-    """A document that belongs to a newer run already; whoever still writes for the old one should end."""
+    """A document that belongs to a newer run already: the writer is fenced, and should end."""
 
     collection: str
     id: str
@@ -39,17 +39,17 @@ class Outranked:
 
 @dataclass(slots=True)
 class WriteReport:
-    """All that was sent is in MongoDB, in this or a newer form, but for what is listed."""
+    """The outcome of a write: all documents sent are stored, in this or a newer version, except those listed."""
 
     sent: int = 0
     changed: int = 0
-    """How many documents are new or were replaced; the others were stored already, or newer."""
+    """The number of documents inserted or replaced; the others were stored already, or a newer version."""
     parked: list[Parked] = field(default_factory=list)
     incomparable: list[Incomparable] = field(default_factory=list)
     outranked: list[Outranked] = field(default_factory=list)
 
     def add(self, other: WriteReport) -> None:
-        """Takes the other's figures and lists into this one."""
+        """Adds the figures and lists of another report to this one."""
         self.sent += other.sent
         self.changed += other.changed
         self.parked += other.parked

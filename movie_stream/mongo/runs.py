@@ -1,4 +1,4 @@
-"""Which run counts: the number that every document carries, and the fingerprint of what its figures depend
+"""The current run: the epoch number that fences every document, and the fingerprint of the settings its figures depend
 on.
 """
 
@@ -21,26 +21,26 @@ from movie_stream.tables.claim import Claim
 RUNS: Final = "_runs"
 _DELETED_AT_ONCE: Final = 5_000
 _LOG: Final = "log"
-"""What a fingerprint has only where the log is gone."""
+"""The key of a fingerprint that is only set if the log is gone."""
 Fingerprint = Mapping[str, Any]
-"""Anything that JSON can hold."""
+"""A JSON object."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One counting of the whole topic; the larger number outranks the smaller."""
+    """One aggregation of the whole topic from its beginning; a run with a larger number fences those before."""
 
     number: int
-    """Unix milliseconds of its beginning, or one more than the last: no two databases have the same, so that state of
-    one in Kafka is never taken for the other's.
+    """Unix milliseconds of its beginning, or one more than the last number. No two databases have the same number, so
+    that the state of one in Kafka is never mistaken for the other's.
     """
     fingerprint: Fingerprint
     cleared: bool = field(default=False, compare=False)
-    """Whether nothing is left of earlier runs, see `clear`."""
+    """Whether all documents of earlier runs are deleted, see `clear`."""
 
 
 class RunUnreadable(MovieStreamError):
-    """A run is stored in a way that we do not know.
+    """A stored run has an unknown format.
 
     What to do: use the version that wrote it, or restore the database.
 
@@ -59,7 +59,7 @@ remove this document, after which workers count the whole topic afresh
 
 
 async def current(db: Database, name: str) -> Run | None:
-    """The run of this name that counts, None before the first.
+    """The current run of this name, None before the first.
 
     Raises MongoAway, MongoRefused, MongoFailed.
     """
@@ -72,7 +72,7 @@ async def current(db: Database, name: str) -> Run | None:
 
 
 async def claim_of(db: Database, name: str) -> Claim:
-    """Who we are for others that might use the same topics. Raises what `current` raises."""
+    """The identity of this database to others that may use the same topics. Raises what `current` raises."""
     try:
         found = await (await db.list_collections(filter={"name": RUNS})).to_list(1)
     except PyMongoError as error:
@@ -83,10 +83,9 @@ async def claim_of(db: Database, name: str) -> Claim:
 
 
 async def open_run(db: Database, name: str, fingerprint: Fingerprint) -> Run:
-    """The run of this name that counts, whatever its fingerprint; where there is none, a first one with
-    this fingerprint.
+    """The current run of this name, whatever its fingerprint; if there is none, a first one with this fingerprint.
 
-    Any number of processes that ask at the same time get the same run. Raises what `current` raises.
+    Concurrent callers get the same run. Raises what `current` raises.
     """
     return await _update(
         db, name, {"$setOnInsert": {"number": _now(), "fingerprint": _text(fingerprint), "cleared": False}}
@@ -94,15 +93,15 @@ async def open_run(db: Database, name: str, fingerprint: Fingerprint) -> Run:
 
 
 async def start_new(db: Database, name: str, fingerprint: Fingerprint) -> Run:
-    """A run that outranks all before it. Raises what `current` raises."""
-    following = {"$add": [{"$ifNull": ["$number", 0]}, Int64(1)]}
-    number = {"$max": [following, _now()]}
+    """Starts a run that fences all earlier ones. Raises what `current` raises."""
+    successor = {"$add": [{"$ifNull": ["$number", 0]}, Int64(1)]}
+    number = {"$max": [successor, _now()]}
     fresh = {"number": number, "fingerprint": {"$literal": _text(fingerprint)}, "cleared": False}
     return await _update(db, name, [{"$set": fresh}])
 
 
 def is_valid(found: Mapping[str, Any]) -> bool:
-    """Whether workers may go on with a run as it is stored, with its `fingerprint`: see `invalidate`."""
+    """Whether workers may resume a run, given its stored document with the `fingerprint`; see `invalidate`."""
     return _LOG not in orjson.loads(found["fingerprint"])
 
 
@@ -115,9 +114,9 @@ async def invalidate(db: Database, run: Run, name: str, why: str) -> None:
 
 
 async def clear(db: Database, name: str, run: Run, collections: Iterable[str]) -> int:
-    """Deletes what is left of earlier runs, and notes that; returns how many documents there were.
+    """Deletes the documents of earlier runs and marks the run as cleared; returns the number of documents deleted.
 
-    Whoever began the run may have died in the middle of it: whoever finds that it is not noted does it again.
+    The process that started the run may have died before: any process that finds the run not cleared repeats it.
 
     Raises what `current` raises.
     """
@@ -127,13 +126,13 @@ async def clear(db: Database, name: str, run: Run, collections: Iterable[str]) -
 
 
 async def delete_older(db: Database, collections: Iterable[str], run: int) -> int:
-    """Deletes the documents of earlier runs; returns how many there were. Raises what `current` raises."""
+    """Deletes the documents of earlier runs; returns their number. Raises what `current` raises."""
     older = {"_run": {"$lt": Int64(run)}}
     deleted = 0
     try:
         for name in collections:
             collection = majority_acknowledged(db, name)
-            # In portions, since one command that takes longer than the driver waits would look like a failure.
+            # In batches, since a command beyond the driver's timeout would be reported as a failure.
             while found := await collection.find(older, {"_id": 1}).limit(_DELETED_AT_ONCE).to_list(_DELETED_AT_ONCE):
                 ids = [document["_id"] for document in found]
                 deleted += (await collection.delete_many({"_id": {"$in": ids}, **older})).deleted_count
@@ -159,7 +158,7 @@ async def _update(db: Database, name: str, update: Mapping[str, Any] | list[Mapp
                     {"_id": name}, update, upsert=True, return_document=ReturnDocument.AFTER
                 )
                 return _run(found)
-            except DuplicateKeyError:  # another process was first to insert it: the next try finds it
+            except DuplicateKeyError:  # another process inserted it first: the next attempt finds it
                 continue
     except PyMongoError as error:
         raise explain(error, db) from error

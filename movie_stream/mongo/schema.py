@@ -1,6 +1,4 @@
-"""What the database must look like: collections with validators, indexes, flat views. Safe to ensure at any
-time.
-"""
+"""The database schema: collections with validators, indexes, flat views. `ensure` is idempotent."""
 
 from __future__ import annotations
 
@@ -26,7 +24,7 @@ State = Literal["created", "changed", "there"]
 
 _NAMESPACE_EXISTS: Final = 48
 _INTERRUPTED: Final = frozenset({117, 11601, 112})
-"""ConflictingOperationInProgress, Interrupted, WriteConflict: another process is at the same."""
+"""ConflictingOperationInProgress, Interrupted, WriteConflict: another process does the same concurrently."""
 _SAME_INDEX_BY_ANOTHER_NAME: Final = 85
 _ATTEMPTS: Final = 20
 
@@ -75,11 +73,11 @@ _EXPIRING: Final[Mapping[str, tuple[str, int]]] = {
     WORKERS: ("seen", int(EXPIRES_AFTER.total_seconds())),
     **alerts.EXPIRING,
 }
-"""Collections with a TTL index: the field with a time, and the seconds after it when MongoDB deletes a document."""
+"""Collections with a TTL index: the field with a time, and the seconds after it until a document expires."""
 
 
 class Stored(Protocol):
-    """What the schema needs to know of a result, as `aggregates.results.Result` has it."""
+    """The attributes of a result that the schema needs, as in `aggregates.results.Result`."""
 
     @property
     def collection(self) -> str: ...
@@ -95,9 +93,7 @@ class Stored(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ensured:
-    """One thing that is in the database now, and whether it was before. An index's name is
-    `collection.index`.
-    """
+    """An object that exists in the database now, and whether it did before. An index's name is `collection.index`."""
 
     kind: Kind
     name: str
@@ -105,7 +101,7 @@ class Ensured:
 
 
 class NameTaken(MovieStreamError):
-    """A collection stands where a view must be, or the other way round.
+    """The name of a view is taken by a collection, or the reverse.
 
     What to do: rename or drop what stands there, or use another database.
 
@@ -122,9 +118,9 @@ another
 
 
 async def ensure(db: Database, results: Iterable[Stored] = RESULTS) -> list[Ensured]:
-    """Creates what is missing and changes what differs, validators and views included; drops nothing.
+    """Creates missing objects and changes those that differ, including validators and views; drops nothing.
 
-    Any number of processes may do it at the same time.
+    Safe to call concurrently.
 
     Raises NameTaken, MongoAway, MongoRefused, MongoDiskFull, MongoFailed.
     """
@@ -133,7 +129,7 @@ async def ensure(db: Database, results: Iterable[Stored] = RESULTS) -> list[Ensu
     try:
         ensured += [await _collection(db, name, schema) for name, schema in _INTERNAL.items()]
         ensured += [await _index(db, name, {field: 1}, expires_s) for name, (field, expires_s) in _EXPIRING.items()]
-        ensured += [await _index(db, name, keys) for name, each in alerts.INDEXES.items() for keys in each]
+        ensured += [await _index(db, name, keys) for name, indexes in alerts.INDEXES.items() for keys in indexes]
         for result in results:
             schema = result.schema()
             ensured.append(await _collection(db, result.collection, _with_guard(schema)))
@@ -148,46 +144,46 @@ async def ensure(db: Database, results: Iterable[Stored] = RESULTS) -> list[Ensu
 
 
 async def lacking(db: Database, results: Iterable[Stored] = RESULTS) -> list[str]:
-    """What `ensure` would create or change, by name; changes nothing. Raises MongoAway, MongoRefused, MongoFailed."""
+    """The names of the objects that `ensure` would create or change. Raises MongoAway, MongoRefused, MongoFailed."""
     lacking: list[str] = []
     try:
         found = {entry["name"]: entry async for entry in await db.list_collections()}
 
-        def look(kind: Kind, name: str, options: Mapping[str, Any]) -> None:
-            there = found.get(name)
-            if there is None or there["type"] != kind or not _includes(there["options"], options):
+        def check(kind: Kind, name: str, options: Mapping[str, Any]) -> None:
+            existing = found.get(name)
+            if existing is None or existing["type"] != kind or not _includes(existing["options"], options):
                 lacking.append(name)
 
         for name, schema in _INTERNAL.items():
-            look("collection", name, _validator(schema))
-        lacking += [name for name in await _not_expiring(db) if name.split(".")[0] not in lacking]
-        for name, each in alerts.INDEXES.items():
+            check("collection", name, _validator(schema))
+        lacking += [name for name in await _missing_ttl_indexes(db) if name.split(".")[0] not in lacking]
+        for name, indexes in alerts.INDEXES.items():
             if found.get(name, {}).get("type") == "collection":
-                lacking += await _not_indexed(db, name, each)
+                lacking += await _missing_indexes(db, name, indexes)
         for result in results:
             schema = result.schema()
-            look("collection", result.collection, _validator(_with_guard(schema)))
+            check("collection", result.collection, _validator(_with_guard(schema)))
             if pipeline := flat_view(schema):
-                look("view", f"{result.collection}_flat", {"viewOn": result.collection, "pipeline": pipeline})
+                check("view", f"{result.collection}_flat", {"viewOn": result.collection, "pipeline": pipeline})
             if found.get(result.collection, {}).get("type") == "collection":
-                lacking += await _not_indexed(db, result.collection, result.indexes)
+                lacking += await _missing_indexes(db, result.collection, result.indexes)
     except PyMongoError as error:
         raise explain(error, db) from error
     return lacking
 
 
-async def _not_indexed(db: Database, collection: str, indexes: Iterable[Mapping[str, int]]) -> list[str]:
+async def _missing_indexes(db: Database, collection: str, indexes: Iterable[Mapping[str, int]]) -> list[str]:
     """The indexes that a collection lacks."""
-    there = [index["key"] for index in (await db[collection].index_information()).values()]
-    return [f"{collection}.{_index_name(keys)}" for keys in indexes if list(keys.items()) not in there]
+    existing = [index["key"] for index in (await db[collection].index_information()).values()]
+    return [f"{collection}.{_index_name(keys)}" for keys in indexes if list(keys.items()) not in existing]
 
 
-async def _not_expiring(db: Database) -> list[str]:
-    """The indexes that are missing by which MongoDB deletes what is old."""
+async def _missing_ttl_indexes(db: Database) -> list[str]:
+    """The missing TTL indexes."""
     missing = []
     for name, (field, expires_s) in _EXPIRING.items():
         indexes = (await db[name].index_information()).values()
-        if not any(_is(index, {field: 1}, expires_s) for index in indexes):
+        if not any(_matches(index, {field: 1}, expires_s) for index in indexes):
             missing.append(f"{name}.{_index_name({field: 1})}")
     return missing
 
@@ -201,7 +197,7 @@ def _index_name(keys: Mapping[str, int]) -> str:
 
 
 def _with_guard(schema: Schema) -> Schema:
-    """The schema of a result with the two fields that guard it."""
+    """The schema of a result with the two fields of the guard."""
     return {
         **schema,
         "required": [*schema["required"], *_GUARD],
@@ -228,7 +224,7 @@ async def _namespace(db: Database, kind: Kind, name: str, options: dict[str, Any
             await db.command("collMod", name, **options)
             return Ensured(kind, name, "changed")
         except (CollectionInvalid, OperationFailure) as error:
-            # Another process creates or changes it at the same time: look again.
+            # Another process creates or changes it concurrently: retry.
             code = error.code if isinstance(error, OperationFailure) else _NAMESPACE_EXISTS
             if code not in _INTERRUPTED | {_NAMESPACE_EXISTS} or attempt == _ATTEMPTS - 1:
                 raise
@@ -236,18 +232,18 @@ async def _namespace(db: Database, kind: Kind, name: str, options: dict[str, Any
 
 
 def _includes(existing: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Whether the options are as wanted, seen as MongoDB stores them; it leaves defaults out."""
+    """Whether the existing options match the wanted ones as MongoDB stores them; it omits defaults."""
     stored = bson.decode(bson.encode(wanted))
     defaults = {"validationLevel": "strict", "validationAction": "error"}
     return all({**defaults, **existing}.get(name) == value for name, value in stored.items())
 
 
 async def _index(db: Database, collection: str, keys: Mapping[str, int], expires_s: int | None = None) -> Ensured:
-    """An index on these keys; where it `expires_s`, one that deletes documents so many seconds after their time."""
+    """Ensures an index on these keys; with `expires_s` a TTL index of that many seconds."""
     name = _index_name(keys)
     indexes = await db[collection].index_information()
     options: dict[str, Any] = {} if expires_s is None else {"expireAfterSeconds": expires_s}
-    state: State = "there" if any(_is(index, keys, expires_s) for index in indexes.values()) else "created"
+    state: State = "there" if any(_matches(index, keys, expires_s) for index in indexes.values()) else "created"
     if state == "created":
         try:
             await db[collection].create_index(list(keys.items()), name=name, **options)
@@ -260,5 +256,5 @@ async def _index(db: Database, collection: str, keys: Mapping[str, int], expires
     return Ensured("index", f"{collection}.{name}", state)
 
 
-def _is(index: Mapping[str, Any], keys: Mapping[str, int], expires_s: int | None) -> bool:
+def _matches(index: Mapping[str, Any], keys: Mapping[str, int], expires_s: int | None) -> bool:
     return index["key"] == list(keys.items()) and (expires_s is None or index.get("expireAfterSeconds") == expires_s)

@@ -1,6 +1,7 @@
-"""The results of a sharded cluster, spread over its shards by the hash of their `_id`.
+"""Sharding of the results in a sharded cluster, by the hash of `_id`.
 
-The key has to be `_id`: by it every document is written, and only so no two shards can have documents of one `_id`.
+The shard key has to be `_id`: every document is written by it, and no other key prevents that two shards have documents
+with the same `_id`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _RANGED: Final[Mapping[str, Any]] = {"_id": 1}
 
 
 class NotSharded(MovieStreamError):
-    """It is no cluster with shards that MONGODB_URI leads to.
+    """MONGODB_URI does not lead to a sharded cluster.
 
     What to do: name a mongos, or leave the option out.
 
@@ -39,7 +40,7 @@ let MONGODB_URI name the mongos, or leave --shard out
 
 
 class ShardedByAnotherKey(MovieStreamError):
-    """A collection of results is spread by something else than `_id`.
+    """A collection of results has another shard key than `_id`.
 
     What to do: do the steps that the line names, in their order.
 
@@ -58,18 +59,18 @@ rebuild
 
 
 def sharded(results: Iterable[Stored] = RESULTS) -> list[str]:
-    """The collections that are to be spread: those that grow."""
+    """The collections to shard: those that grow."""
     return [*(result.collection for result in results), PARTIALS]
 
 
 async def ensure(db: Database, results: Iterable[Stored] = RESULTS) -> list[Ensured]:
-    """Shards the collections of all results, and that of partial results, which `schema.ensure` has made.
+    """Shards the collections of all results and of partial results, which `schema.ensure` has created.
 
-    What is sharded by `_id` already, hashed or not, stays as it is. The other collections are small: MongoDB keeps them
-    on the database's primary shard.
+    Collections already sharded by `_id`, hashed or ranged, are left unchanged. The other collections are small: MongoDB
+    keeps them on the database's primary shard.
 
-    Raises NotSharded or ShardedByAnotherKey before anything is changed; then MongoForbids where the user is no
-    administrator of the cluster, MongoAway, MongoFailed.
+    Raises NotSharded or ShardedByAnotherKey before any change; then MongoForbids if the user is no administrator of the
+    cluster, MongoAway, MongoFailed.
     """
     names = sharded(results)
     try:
@@ -88,25 +89,25 @@ async def ensure(db: Database, results: Iterable[Stored] = RESULTS) -> list[Ensu
 
 
 async def shard_keys(db: Database, names: Iterable[str]) -> dict[str, Mapping[str, Any]]:
-    """The keys of those collections that are sharded. Raises what the driver raises."""
-    spaces = {f"{db.name}.{name}": name for name in names}
-    found = db.client["config"]["collections"].find({"_id": {"$in": list(spaces)}}, {"key": 1, "dropped": 1})
-    return {spaces[one["_id"]]: one["key"] async for one in found if not one.get("dropped")}
+    """The shard keys of those collections that are sharded. Raises the driver's errors as they are."""
+    namespaces = {f"{db.name}.{name}": name for name in names}
+    found = db.client["config"]["collections"].find({"_id": {"$in": list(namespaces)}}, {"key": 1, "dropped": 1})
+    return {namespaces[entry["_id"]]: entry["key"] async for entry in found if not entry.get("dropped")}
 
 
 def others(keys: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """Those collections that are sharded by something else than `_id`."""
+    """The collections that have another shard key than `_id`."""
     return {name: key for name, key in keys.items() if key not in (HASHED, _RANGED)}
 
 
 async def _shard(db: Database, name: str) -> Ensured:
-    await db[name].create_index(list(HASHED.items()))  # else only an empty collection could be sharded
+    await db[name].create_index(list(HASHED.items()))  # required unless the collection is empty
     await db.client.admin.command("shardCollection", f"{db.name}.{name}", key=dict(HASHED))
     return Ensured("shard key", f"{name}._id", "created")
 
 
 def kind_of(hello: Mapping[str, Any]) -> str:
-    """What answers so.
+    """The kind of deployment that sent this reply to `hello`.
 
     >>> kind_of({"msg": "isdbgrid"}), kind_of({"setName": "rs0"}), kind_of({})
     ('sharded cluster', 'replica set', 'standalone mongod')

@@ -1,4 +1,4 @@
-"""The finished documents' way into MongoDB."""
+"""The sink: writes finished documents to MongoDB."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from movie_stream.mongo.report import WriteReport
 
 
 class Sink:
-    """Writes documents into their collections; whatever is stored only ever moves forward.
+    """Writes documents into their collections; stored documents only ever move forward.
 
-    Its documents may come twice, late, or from several processes that each think they are alone.
+    Writes are idempotent: documents may be written twice, late, or by several processes at the same time.
 
-    Subscribers are told of each document that has changed, once or more often, before `write` returns: so before a
-    checkpoint says that it was written. Only a document that another writer has replaced by a newer one meanwhile may
-    be left out; that writer tells its own subscribers.
+    Subscribers are notified of each changed document at least once, before `write` returns, and so before the
+    checkpoint that covers it. A document may only be left out if another writer has replaced it by a newer one; that
+    writer notifies its own subscribers.
     """
 
     def __init__(self, db: Database, subscribers: Sequence[Subscriber] = ()) -> None:
         self._db, self._subscribers, self._remembered = db, subscribers, Remembered()
 
     async def write(self, documents: Sequence[GuardedDocument]) -> WriteReport:
-        """Returns once all that MongoDB takes is on the disks of a majority, in this or a newer form.
+        """Writes documents; returns once all that MongoDB accepts are on disk at a majority, in this version or newer.
 
-        Look into the report: a document that the validator refuses is `parked`, one whose `_rev` fits into no
-        order is `incomparable`.
+        Check the report: documents that the validator refuses are `parked`, those whose `_rev` has no order to the
+        stored one are `incomparable`.
 
-        Raises what a subscriber raises; and MongoAway (send all of it again later), MongoDiskFull, MongoRefused,
-        MongoFailed: nothing counts as acknowledged then.
+        Raises what a subscriber raises; and MongoAway (retry all later), MongoDiskFull, MongoRefused, MongoFailed:
+        nothing counts as acknowledged then.
         """
         written: list[Written] | None = [] if self._subscribers else None
         by_collection: dict[str, list[GuardedDocument]] = defaultdict(list)
         for document in documents:
             by_collection[document.collection].append(document)
-        # All are waited for, even where one fails: nothing is under way still when the caller sends again.
+        # All are awaited, even if one fails: no write is in flight when the caller retries.
         outcomes = await asyncio.gather(
             *(
-                write_guarded(majority_acknowledged(self._db, name), some, written)
-                for name, some in by_collection.items()
+                write_guarded(majority_acknowledged(self._db, name), group, written)
+                for name, group in by_collection.items()
             ),
             return_exceptions=True,
         )
@@ -53,7 +53,7 @@ class Sink:
                 raise outcome
             report.add(outcome)
         if written:
-            changed = [self._remembered.replace(one) for one in written]
+            changed = [self._remembered.replace(item) for item in written]
             for subscriber in self._subscribers:
                 subscriber(changed)
         return report

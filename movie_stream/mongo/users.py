@@ -1,5 +1,5 @@
-"""The users that workers, the web server and BI tools log in as: they may read and write the one database, or read
-it, and nothing else.
+"""The MongoDB users of workers, the web server and BI tools, with least privilege: they may read and write, or only
+read, a single database.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _UNAUTHORIZED: Final = frozenset({13, 8000})
 """Unauthorized, AtlasError."""
 _LOGIN: Final = frozenset({"authsource", "authmechanism", "authmechanismproperties"})
 _CERTIFICATE: Final = frozenset({"tlscertificatekeyfile", "tlscertificatekeyfilepassword"})
-"""Options of a URI, in lower case, that belong to who logs in."""
+"""Options of a URI, in lower case, that belong to the login."""
 
 
 _WRITES: Final = frozenset(
@@ -33,37 +33,37 @@ _WRITES: Final = frozenset(
     | {"dropCollection", "dropDatabase", "dropIndex", "insert", "remove", "renameCollectionSameDB", "update"}
     | {"changePassword", "createRole", "createUser", "dropUser", "grantRole", "revokeRole"}
 )
-"""What nobody who only reads is to be allowed."""
+"""Actions that a user who only reads must not have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user of few rights that `init --create-user` makes, in the results' database."""
+    """A user with least privilege that `init --create-user` creates in the results' database."""
 
     name: Literal["worker", "reader", "bi"]
-    """Its settings are MONGODB_..._USERNAME and MONGODB_..._PASSWORD."""
+    """The name within its settings MONGODB_..._USERNAME and MONGODB_..._PASSWORD."""
     role: Literal["readWrite", "read"]
-    """What it may do with the one database."""
+    """Its role in the database."""
     of: str
-    """Who logs in with it."""
+    """The processes that log in with it."""
 
     @property
     def username_setting(self) -> str:
-        """The name of the setting with its name."""
+        """The name of the setting with the user name."""
         return f"mongodb_{self.name}_username"
 
     @property
     def password_setting(self) -> str:
-        """The name of the setting with its password."""
+        """The name of the setting with the password."""
         return f"mongodb_{self.name}_password"
 
     def username(self, settings: Settings) -> str | None:
-        """Its name, where that is set."""
+        """The user name, None if it is not set."""
         name: str | None = getattr(settings, self.username_setting)
         return name
 
     def password(self, settings: Settings) -> SecretStr | None:
-        """Its password, where that is set."""
+        """The password, None if it is not set."""
         password: SecretStr | None = getattr(settings, self.password_setting)
         return password
 
@@ -74,7 +74,7 @@ BI: Final = Account("bi", "read", "BI tools such as MongoDB Compass")
 
 
 class AnyoneMayEnter(MovieStreamError):
-    """MongoDB asks nobody who they are, so that a user of few rights restricts nobody.
+    """MongoDB runs without authentication, so that a user with few rights restricts nobody.
 
     What to do: turn authorization on in MongoDB first, by docs/how-to/security.md.
 
@@ -91,7 +91,7 @@ class AnyoneMayEnter(MovieStreamError):
 
 
 class UserTaken(MovieStreamError):
-    """A user of this name is there, for something else.
+    """A user of this name exists already, with other roles.
 
     What to do: choose another name, or drop the user.
 
@@ -109,9 +109,9 @@ readWrite on movies_db; set MONGODB_READER_USERNAME to another name, or drop tha
 
 
 def accounts(settings: Settings) -> list[Account]:
-    """Those that are to be made: whose settings are there; the workers', where none is.
+    """The accounts to create: those with settings, or that of the workers if none has any.
 
-    Raises SettingsError where two have one name: each would take the other's password away.
+    Raises SettingsError if two have the same name: each would overwrite the other's password.
     """
     wanted = [
         account
@@ -130,10 +130,10 @@ def accounts(settings: Settings) -> list[Account]:
 
 
 async def ensure_user(settings: Settings, db: Database, account: Account = WORKER) -> Ensured:
-    """Makes the user in the results' database; one that is there gets the password anew.
+    """Creates the user in the results' database; if it exists, sets its password.
 
-    Raises SettingMissing, AnyoneMayEnter, UserTaken, MongoForbids where MONGODB_URI is no administrator's, and what
-    else MongoDB has against it.
+    Raises SettingMissing, AnyoneMayEnter, UserTaken, MongoForbids if the user of MONGODB_URI is no administrator, and
+    other errors of MongoDB.
     """
     user, password = credentials(settings, account)
     if await lets_anyone_in(settings):
@@ -150,7 +150,7 @@ async def ensure_user(settings: Settings, db: Database, account: Account = WORKE
 
 
 def credentials(settings: Settings, account: Account = WORKER) -> tuple[str, str]:
-    """The name and the password that the user gets. Raises SettingMissing."""
+    """The name and the password of the user. Raises SettingMissing."""
     user, password = account.username(settings), account.password(settings)
     if user is None:
         raise SettingMissing(
@@ -166,7 +166,7 @@ def credentials(settings: Settings, account: Account = WORKER) -> tuple[str, str
 
 
 def uri_as(uri: str, user: str, database: str, password: str = MASK) -> str:
-    """The URI with which that user of the database logs in; with a mask for the password, unless it is given.
+    """The URI with which this user of the database logs in; the password is masked unless it is given.
 
     >>> uri_as("mongodb://root:hunter2@a:1,b:2/admin?authSource=admin&replicaSet=rs0", "movies", "movies_db")
     'mongodb://movies:***@a:1,b:2/?replicaSet=rs0&authSource=movies_db'
@@ -176,9 +176,9 @@ def uri_as(uri: str, user: str, database: str, password: str = MASK) -> str:
 
 
 def as_reader(settings: Settings) -> Settings:
-    """Settings whose MONGODB_URI logs in as the reader, where its name and password are set; else as they are.
+    """The settings with a MONGODB_URI that logs in as the reader, if its name and password are set; else unchanged.
 
-    A certificate stays, since MongoDB may want one of everybody. Raises SettingMissing where one of the two is.
+    A client certificate is kept, since MongoDB may require one. Raises SettingMissing if only one of the two is set.
     """
     if READER.username(settings) is None and READER.password(settings) is None:
         return settings
@@ -189,7 +189,7 @@ def as_reader(settings: Settings) -> Settings:
 
 
 def in_words(roles: Iterable[Mapping[str, Any]]) -> str:
-    """Roles in words.
+    """Roles as text.
 
     >>> in_words([{"role": "read", "db": "movies_db"}]), in_words([])
     ('read on movies_db', 'none')
@@ -198,7 +198,7 @@ def in_words(roles: Iterable[Mapping[str, Any]]) -> str:
 
 
 async def may_write(db: Database) -> bool | None:
-    """Whether the user of this connection may change anything; None where nobody has logged in.
+    """Whether the user of this connection may write; None if there is no login.
 
     Raises MongoAway, MongoRefused, MongoFailed.
     """
@@ -212,7 +212,7 @@ async def may_write(db: Database) -> bool | None:
 
 
 def _rewritten(uri: str, login: str, more: dict[str, str], *, without: frozenset[str]) -> str:
-    """The URI with another login and `more` options, `without` some of its own."""
+    """The URI with another login, with `more` options added and the options `without` removed."""
     match = _URI.fullmatch(uri)
     assert match is not None, "a client was made of it"
     scheme, hosts, given = match.groups(default="")
@@ -222,9 +222,9 @@ def _rewritten(uri: str, login: str, more: dict[str, str], *, without: frozenset
 
 
 async def lets_anyone_in(settings: Settings) -> bool:
-    """Whether the database can be looked at without a login."""
-    stranger = SecretStr(_rewritten(settings.require_mongodb(), "", {}, without=_LOGIN))
-    async with opened(settings.model_copy(update={"mongodb_uri": stranger})) as db:
+    """Whether the database can be read without a login."""
+    anonymous = SecretStr(_rewritten(settings.require_mongodb(), "", {}, without=_LOGIN))
+    async with opened(settings.model_copy(update={"mongodb_uri": anonymous})) as db:
         try:
             await db.command("listCollections", nameOnly=True)
         except OperationFailure as error:

@@ -1,7 +1,7 @@
-"""Which workers there are: each writes every few seconds where it stands, and who is interested reads it.
+"""Heartbeats of workers: each writes its status every few seconds, for monitoring.
 
-Nothing that is counted depends on it. A worker that ends in order takes its document with it; that of one which was
-killed MongoDB deletes a minute later.
+No result depends on them. A worker that shuts down cleanly removes its document; that of a killed worker expires after
+a minute.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ logger = logging.getLogger(__name__)
 WORKERS: Final = "_workers"
 BEAT_EVERY: Final = timedelta(seconds=5)
 SILENT_AFTER: Final = timedelta(seconds=15)
-"""A worker that has not been heard of for so long is stopped, cut off, or dead."""
+"""A worker without a heartbeat for this long is suspended, disconnected, or dead."""
 EXPIRES_AFTER: Final = timedelta(seconds=60)
 _NOT_SAID: Final = "unknown"
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 _WRITTEN_WITHIN_S: Final = 5.0
 _GONE_WITHIN_S: Final = 0.5
 _REASONS_AT_MOST: Final = 100
-"""Of those that most records were refused for; there are a few dozen, and a document must not grow without a bound."""
+"""The most reasons in a heartbeat, by number of records: they bound the document. A few dozen exist."""
 
 WorkerState = Literal["starting", "running", "waiting for partitions", "stopping"]
 
@@ -55,14 +55,14 @@ class Holding:
     position: int
     """The next offset to count."""
     lag: int | None = None
-    """Records that are not counted yet; None where that is not known."""
+    """Records that are not counted yet; None if unknown."""
     watermark: datetime | None = None
     """The largest timestamp counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a worker stands, as it reports itself."""
+    """The status of a worker, as it reports it."""
 
     group: str
     state: WorkerState
@@ -70,19 +70,18 @@ class Standing:
     last_flush: datetime | None = None
     partitions: tuple[Holding, ...] = ()
     events: int | None = None
-    """Views that this process has counted since it was started; None where it does not tell, as in older versions."""
+    """Views that this process has counted since its start; None if not reported, as by older versions."""
     refused: Mapping[str, int] = field(default_factory=dict)
-    """How many records it has refused since it was started, by kind of the reason."""
+    """The number of records it has refused since its start, by kind of the reason."""
     delay_ms: float | None = None
-    """From a view's Kafka timestamp to its documents in MongoDB, over the last flushes; None where nothing comes."""
+    """From a view's Kafka timestamp to its documents in MongoDB, over the last flushes; None without views."""
     rules: str | None = None
-    """What its rules for alerts are known by, "" where it has none; None where it does not tell, as in older versions.
-    """
+    """The digest of its rules for alerts, "" without rules; None if not reported, as by older versions."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSeen:
-    """A worker as it was last heard of."""
+    """The last heartbeat of a worker."""
 
     id: str
     host: str
@@ -93,17 +92,17 @@ class WorkerSeen:
     seen: datetime
     """By MongoDB's clock, like `age`."""
     age: timedelta
-    """How long ago that was; less than nothing where MongoDB's clock has been set back since."""
+    """The time since then; negative if MongoDB's clock was set back."""
     standing: Standing
 
     @property
     def silent(self) -> bool:
-        """Whether it should have been heard of since. One that lives is soon heard of by the clock as it is now."""
+        """Whether its heartbeat is overdue. After a change of the clock a live worker soon sends another."""
         return abs(self.age) > SILENT_AFTER
 
     @property
     def silence(self) -> str:
-        """How long it has not been heard of, in words."""
+        """The time without a heartbeat, as text."""
         seconds = int(self.age.total_seconds())
         return (
             f"not heard of for {seconds} s" if seconds >= 0 else f"last heard of {-seconds} s ahead of MongoDB's clock"
@@ -115,7 +114,7 @@ class WorkerSeen:
 
 @dataclass
 class Heartbeat:
-    """Reports one worker for as long as it runs."""
+    """Sends the heartbeats of one worker."""
 
     db: Database
     look: Callable[[], Standing]
@@ -127,22 +126,22 @@ class Heartbeat:
         self.id = f"{self.host}-{self.pid}-{secrets.token_hex(4)}"
         self._changed = asyncio.Event()
         self._failed = False
-        self._answered_s: float | None = None
+        self._succeeded_s: float | None = None
 
     @property
     def silence_s(self) -> float:
-        """Seconds since MongoDB took a beat; for ever before the first."""
-        return inf if self._answered_s is None else monotonic() - self._answered_s
+        """Seconds since MongoDB accepted a heartbeat; infinite before the first."""
+        return inf if self._succeeded_s is None else monotonic() - self._succeeded_s
 
     def beat_now(self) -> None:
-        """The state has changed: the next beat is due at once."""
+        """Sends the next heartbeat immediately: the state has changed."""
         self._changed.set()
 
     async def beat_for_ever(self) -> None:
-        """Writes where the worker stands, every few seconds. A MongoDB that is away is logged once, and no error."""
+        """Writes the worker's status every few seconds. An unavailable MongoDB is logged once, and not raised."""
         while True:
             self._changed.clear()
-            await self._quietly(self._write, _WRITTEN_WITHIN_S, logging.WARNING)
+            await self._attempt(self._write, _WRITTEN_WITHIN_S, logging.WARNING)
             try:
                 async with asyncio.timeout(BEAT_EVERY.total_seconds()):
                     await self._changed.wait()
@@ -150,10 +149,10 @@ class Heartbeat:
                 continue
 
     async def end(self) -> None:
-        """The worker ends in order; within half a second."""
-        await self._quietly(self._remove, _GONE_WITHIN_S, logging.DEBUG)
+        """Removes the heartbeat on a clean shutdown; takes at most half a second."""
+        await self._attempt(self._remove, _GONE_WITHIN_S, logging.DEBUG)
 
-    async def _quietly(self, do: Callable[[Collection], Awaitable[Any]], within_s: float, level: int) -> None:
+    async def _attempt(self, do: Callable[[Collection], Awaitable[Any]], within_s: float, level: int) -> None:
         try:
             with pymongo.timeout(within_s):
                 await do(_collection(self.db))
@@ -167,7 +166,7 @@ class Heartbeat:
             self._failed = True
         else:
             self._failed = False
-            self._answered_s = monotonic()
+            self._succeeded_s = monotonic()
 
     async def _write(self, collection: Collection) -> None:
         document = self._document()
@@ -209,7 +208,7 @@ class Heartbeat:
 
 
 class DatabaseShared(MovieStreamError):
-    """Workers of another group fill this database.
+    """Workers of another group write to this database.
 
     What to do: give each group a MONGODB_DATABASE of its own.
 
@@ -231,14 +230,14 @@ each group a MONGODB_DATABASE of its own, or stop the other's workers
 
 
 async def insist_on_no_other_group(db: Database, group: str) -> None:
-    """Raises DatabaseShared where workers of another are running, and what `seen` raises."""
+    """Raises DatabaseShared if workers of another group are running, and what `seen` raises."""
     others = [worker for worker in await seen(db) if worker.standing.group != group and not worker.silent]
     if others:
         raise DatabaseShared(database=db.name, group=group, others=others)
 
 
 async def seen(db: Database, group: str | None = None) -> list[WorkerSeen]:
-    """The workers of a group, or of all that fill this database; the longest running first.
+    """The workers of a group, or of all groups that write to this database; the longest running first.
 
     Raises MongoAway, MongoRefused, MongoFailed.
     """
@@ -257,7 +256,7 @@ async def seen(db: Database, group: str | None = None) -> list[WorkerSeen]:
 
 
 def _seen(document: Mapping[str, Any]) -> WorkerSeen:
-    """What is known of a worker, which may be of an older or a newer version: fields may be missing, or new."""
+    """Parses a heartbeat, which may be of an older or a newer version: fields may be missing, or new."""
     age_ms = document.get("age_ms")
     age = EXPIRES_AFTER if age_ms is None else timedelta(milliseconds=int(age_ms))
     return WorkerSeen(
@@ -289,5 +288,5 @@ def _seen(document: Mapping[str, Any]) -> WorkerSeen:
 
 
 def _collection(db: Database) -> Collection:
-    """Waits for no majority: a beat that is lost is followed by another."""
+    """The collection with write concern 1: a lost heartbeat is followed by another."""
     return db.get_collection(WORKERS, write_concern=WriteConcern(1))

@@ -1,4 +1,4 @@
-"""Documents as text for programs, JSON and CSV: always UTF-8, with values exactly as stored."""
+"""Serialization of documents as JSON and CSV: always UTF-8, with values exactly as stored."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import orjson
 
 
 def json_of(value: Any) -> bytes:
-    r"""A value as JSON in one line, without its end; dates by RFC 3339, in UTC.
+    r"""A value as JSON on one line, without a newline at its end; dates by RFC 3339, in UTC.
 
-    Types of MongoDB that JSON lacks, which no result has, become text. Control characters above ASCII are escaped,
-    since terminals obey them and orjson does not escape them.
+    MongoDB types that JSON lacks, which no result has, become text. Control characters above ASCII are escaped, since
+    terminals interpret them and orjson does not escape them.
 
     >>> json_of([{"title": "Alien\x1b[2J\x9b2J"}])
     b'[{"title":"Alien\\u001b[2J\\u009b2J"}]'
@@ -26,7 +26,7 @@ def json_of(value: Any) -> bytes:
 
 
 def csv_of(fields: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
-    r"""The rows by RFC 4180 with a header; dates, true and false as in JSON, numbers unrounded, null is empty.
+    r"""The rows as CSV by RFC 4180, with a header; dates and booleans as in JSON, numbers unrounded, null empty.
 
     >>> csv_of(["title", "avg_rating", "open"], [{"title": "Heat, 2", "avg_rating": None, "open": True}])
     b'title,avg_rating,open\r\n"Heat, 2",,true\r\n'
@@ -39,7 +39,7 @@ def csv_of(fields: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
 
 
 def _written(value: Any) -> Any:
-    """A value for the writer, which writes None as an empty cell, and floats as Python does."""
+    """A value for `csv.writer`, which writes None as an empty cell, and floats as Python does."""
     if isinstance(value, datetime):
         return orjson.dumps(value, option=orjson.OPT_UTC_Z).decode().strip('"')
     if isinstance(value, bool):
