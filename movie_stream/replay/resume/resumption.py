@@ -157,7 +157,7 @@ class Resumption:
     async def finish(self) -> None:
         """Marks the bookmark as finished, so that resuming from it sends nothing."""
         if any(self._to_skip):
-            raise self._refused("its bookmark counts more views than the file has", RESTART)
+            raise self._refused("its bookmark names more views than it has", RESTART)
         self._unfinished = False
         await self.save()
 
@@ -255,7 +255,7 @@ class Resumption:
             try:
                 yield
             except TopicAuthorizationFailedError as error:
-                remedy = "resuming needs the permission to read the topic (READ), which sending does not"
+                remedy = "resuming takes the permission to read the topic (READ), which sending does not"
                 raise BrokerRefused(doing=doing, cause=error, remedy=remedy) from error
 
     def _mismatch(self, earlier: Bookmark) -> tuple[str, str, str] | None:
