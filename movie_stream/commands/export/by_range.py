@@ -1,6 +1,6 @@
-"""Exports a result to a directory with a file for each day or month; complete files are not written a second time.
+"""Exports a result to a folder with a file for each day or month; complete files are not written a second time.
 
-The directory records its content (export/bookkeeping.py). So an interrupted export resumes when it is repeated, and a
+The folder records its content (export/bookkeeping.py). So an interrupted export resumes when it is repeated, and a
 later one writes only the ranges whose documents have changed since, including new ones.
 """
 
@@ -99,7 +99,7 @@ def _write(
 
 
 def _about(documents: Documents, query: Query, form: Form, by: By, *, bom: bool) -> Mapping[str, Any]:
-    """The properties that all files of a directory share."""
+    """The properties that all files of a folder share."""
     return {
         "result": query.collection,
         "database": documents.database,
@@ -112,7 +112,7 @@ def _about(documents: Documents, query: Query, form: Form, by: By, *, bom: bool)
 
 
 def _check_ours(notes: Bookkeeping, *, overwrite: bool) -> None:
-    """Raises UsageError for a directory that holds other files, unless it is to be overwritten."""
+    """Raises UsageError for a folder that holds other files, unless it is to be overwritten."""
     folder = notes.folder
     if folder.exists() and not folder.is_dir():
         raise UsageError(argument="--to", expected="a folder", got=str(folder))

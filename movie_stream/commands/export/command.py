@@ -181,7 +181,7 @@ def _check(target: Target, choice: Choice) -> None:
 
 
 def _make_room(target: Target, queries: Sequence[Query], choice: Choice) -> None:
-    """Checks, before the first of several files is written, that none of them exists, and creates their directory."""
+    """Checks, before the first of several files is written, that none of them exists, and creates their folder."""
     if not isinstance(target, ToFolder):
         return
     try:

@@ -106,7 +106,7 @@ class Opened:
         return self._archive is not None
 
     def beside(self, name: str) -> Opened | None:
-        """The file of this name (ignoring case) in the same directory or archive, compressed or not."""
+        """The file of this name (ignoring case) in the same folder or archive, compressed or not."""
         wanted = {name + suffix for suffix in SUFFIXES}
         if self._archive:
             folder = self._member.rpartition("/")[0]

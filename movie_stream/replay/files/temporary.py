@@ -18,7 +18,7 @@ NO_ROOM = (errno.ENOENT, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 def temporary_file(path: Path | str) -> Iterator[IO[bytes]]:
     """An unnamed file that is deleted when the `with` or the process ends.
 
-    Raises InputError about the input `path` if the directory of temporary files is full.
+    Raises InputError about the input `path` if the folder of temporary files is full.
     """
     folder = "the folder of temporary files"
     try:

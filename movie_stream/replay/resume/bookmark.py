@@ -1,6 +1,6 @@
 """The bookmark of a file: how much of it has arrived in the topic, so that an interrupted replay can be resumed.
 
-It is a small file in the user's state directory, since the directory of the views may not be writable. An old bookmark
+It is a small file in the user's state folder, since the folder of the views may not be writable. An old bookmark
 is as correct as a new one; more of the topic is then read back (see resumption.py).
 """
 
@@ -138,7 +138,7 @@ def bookmark_of(file: Path, mode: Mode) -> Iterator[BookmarkFile]:
 
 
 def state_folder() -> Path:
-    """The directory of bookmarks, below XDG_STATE_HOME or the user's home directory."""
+    """The folder of bookmarks, below XDG_STATE_HOME or the user's home folder."""
     configured = os.environ.get("XDG_STATE_HOME", "")
     # The XDG specification says to ignore relative paths.
     state = Path(configured) if Path(configured).is_absolute() else _home() / ".local" / "state"
