@@ -29,7 +29,7 @@ async def look_at_metrics(settings: Settings, findings: Findings) -> None:
     try:
         text = await asyncio.to_thread(_page, host, port)
     except ConnectionRefusedError:
-        findings.add("ok", f"nothing answers at {where} yet; a worker or serve that is started with METRICS_PORT will")
+        findings.add("ok", f"nobody answers at {where} yet; a worker or serve that is started with METRICS_PORT will")
     except (OSError, http.client.HTTPException) as error:
         findings.add("warn", f"{where}: {error or type(error).__name__}", "correct METRICS_PORT and METRICS_HOST")
     else:
