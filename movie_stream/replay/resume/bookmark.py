@@ -113,7 +113,7 @@ class BookmarkFile:
             return None
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
             why = f"expected the bookmark of a replay of {self.file} ({error})"
-            remedy = f"check what the topic holds of that file; if nothing, {RESTART}"
+            remedy = f"look what the topic holds of that file; if nothing, {RESTART}"
             raise FileRefused(path=self.path, why=why, remedy=remedy) from error
         if bookmark.file != self.full_name:
             why = f"expected the bookmark of {self.full_name}, got that of {bookmark.file}"

@@ -286,7 +286,7 @@ class Resumption:
     def _lost(self, tp: TopicPartition, wanted: int, there: str) -> FileRefused:
         expected = f"partition {tp.partition} of {self._topic} from offset {wanted} on"
         why = f"cannot determine how much of it has arrived: expected {expected}, but {there}"
-        return self._refused(why, f"check what the topic holds of the file; if nothing, {RESTART}")
+        return self._refused(why, f"look what the topic holds of the file; if nothing, {RESTART}")
 
     def _refused(self, why: str, remedy: str) -> FileRefused:
         return FileRefused(path=self._file.file, why=why, remedy=remedy)
