@@ -1,4 +1,4 @@
-"""What the page asks, at a rate that nobody's answer slows down: by HTTP, and the same queries straight to MongoDB."""
+"""Sends the page's requests at a constant rate (open loop): by HTTP, and the same queries directly to MongoDB."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from movie_stream.settings import Settings
 from movie_stream.web.server import application
 
 RATE: Final = 50
-"""Questions a second."""
+"""Requests per second."""
 RANGES: Final = ("15min", "1h", "6h", "24h", "7d", "30d", "all")
-"""Those that the page offers."""
+"""The ranges that the page offers."""
 WITHIN_S: Final = 30.0
 API: Final = "/api/v1"
 
@@ -36,7 +36,7 @@ class Question(NamedTuple):
 
 
 def questions() -> list[list[Question]]:
-    """All that the page asks when it is opened, or has to look again, for each of its ranges, and once for a genre."""
+    """All requests of the page when it is opened or refreshed, for each of its ranges, and once for a genre."""
     return [
         *([_question(*asked) for asked in _page(last)] for last in RANGES),
         [_question(resource, more | {"genre": "drama"}) for resource, more in _page("24h")[:3]],
@@ -69,12 +69,12 @@ def _question(resource: str, query: dict[str, Any]) -> Question:
 
 @dataclass(frozen=True)
 class Asked:
-    """How long each answer took, in milliseconds from the moment when the question was due."""
+    """The latencies of the answers, in milliseconds from the time when the request was due."""
 
     took_ms: dict[Question, list[float]]
 
     def of(self, resource: str | None = None) -> list[float]:
-        """Of one resource, or of all."""
+        """The latencies of one resource, or of all."""
         return [
             took for asked, all_took in self.took_ms.items() if resource in (None, asked.resource) for took in all_took
         ]
@@ -84,10 +84,10 @@ Ask = Callable[[Question], Awaitable[None]]
 
 
 async def at_rate(ask: Ask, seconds: float, rate: float = RATE) -> Asked:
-    """Visitors come one after the other, each with another range, and ask all that the page asks.
+    """Simulates visitors one after the other, each with another range and all requests of the page.
 
-    A question is sent when it is due, however many are still to be answered. Raises PeerFailed where one is not
-    answered as it should be.
+    A request is sent when it is due, regardless of how many are still unanswered. Raises PeerFailed if an answer is
+    wrong or missing.
     """
     chance, took_ms = Random(7), dict[Question, list[float]]()
     visits = questions()
@@ -115,7 +115,7 @@ async def at_rate(ask: Ask, seconds: float, rate: float = RATE) -> Asked:
 
 
 def by_http(session: aiohttp.ClientSession, address: str) -> Ask:
-    """Asks a server."""
+    """Sends requests to a server."""
 
     async def ask(question: Question) -> None:
         async with session.get(address + question.target) as answer:
@@ -127,14 +127,14 @@ def by_http(session: aiohttp.ClientSession, address: str) -> Ask:
 
 
 class Command(NamedTuple):
-    """A query as MongoDB was sent it."""
+    """A query as it was sent to MongoDB."""
 
     collection: str
     arguments: dict[str, Any]
 
 
 class Overheard(monitoring.CommandListener):
-    """The queries of every client that is made after it was registered."""
+    """Records the queries of every client that is created after it was registered."""
 
     def __init__(self) -> None:
         self.commands: list[Command] = []
@@ -145,14 +145,14 @@ class Overheard(monitoring.CommandListener):
             self.commands.append(Command(command[event.command_name], command))
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
-        """Of no interest."""
+        """Ignores the event."""
 
     def failed(self, event: monitoring.CommandFailedEvent) -> None:
-        """Of no interest."""
+        """Ignores the event."""
 
 
 async def queries_of(settings: Settings) -> dict[Question, list[Command]]:
-    """What a server that has not answered anything yet asks MongoDB for each question."""
+    """The queries to MongoDB of a server with empty caches, for each request."""
     heard, found = Overheard(), dict[Question, list[Command]]()
     monitoring.register(heard)
     for question in {question for visit in questions() for question in visit}:
@@ -169,7 +169,7 @@ async def queries_of(settings: Settings) -> dict[Question, list[Command]]:
 
 
 def directly(db: Database, queries: dict[Question, list[Command]]) -> Ask:
-    """Asks MongoDB by motor: each query of a question, one after the other, and reads all that comes."""
+    """Sends the queries of a request to MongoDB by motor, one after the other, and reads all their results."""
 
     async def ask(question: Question) -> None:
         for command in queries[question]:
@@ -189,7 +189,7 @@ def directly(db: Database, queries: dict[Question, list[Command]]) -> Ask:
 
 
 async def direct(settings: Settings, seconds: float, queries: dict[Question, list[Command]], rate: float) -> Asked:
-    """The same questions straight to MongoDB."""
+    """The same requests as queries directly to MongoDB."""
     async with opened(settings) as db:
         return await at_rate(directly(db, queries), seconds, rate)
 

@@ -1,4 +1,4 @@
-"""Work in a thread, beside a measurement."""
+"""Runs work in a thread during a measurement."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from contextlib import contextmanager
 
 @contextmanager
 def beside(name: str, work: Callable[[threading.Event], None]) -> Iterator[None]:
-    """Works for the time of the block, in a thread of this name, until the event that the work is given is set.
+    """Runs `work` in a thread of this name during the block; the event passed to it is set when the block ends.
 
-    Raises at the end of the block what the work has raised.
+    An exception of the work is raised at the end of the block.
     """
     over, failures = threading.Event(), list[Exception]()
 
     def run() -> None:
         try:
             work(over)
-        except Exception as error:  # raised again below, in the thread that waits
+        except Exception as error:  # reraised below, in the thread that waits
             failures.append(error)
 
     thread = threading.Thread(target=run, name=name)

@@ -34,17 +34,17 @@ app = typer.Typer(
 )
 
 Events = Annotated[int, typer.Option(min=1_000, help="Events in each topic.")]
-Rounds = Annotated[int, typer.Option(min=1, help="So often everything is measured, in turn; medians count.")]
-Seconds = Annotated[float, typer.Option(min=1, help="How long probes are sent.")]
-Embedded = Annotated[bool, typer.Option("--embedded", help="Use the embedded broker, even where Apache Kafka can run.")]
-Results = Annotated[Path, typer.Option(help="What was measured is added to this file.")]
-Page = Annotated[Path | None, typer.Option(help="Also make the tables of this page anew.")]
+Rounds = Annotated[int, typer.Option(min=1, help="Rounds in which everything is measured, in turn; medians count.")]
+Seconds = Annotated[float, typer.Option(min=1, help="Seconds during which probes are sent.")]
+Embedded = Annotated[bool, typer.Option("--embedded", help="Use the embedded broker, even if Apache Kafka can run.")]
+Results = Annotated[Path, typer.Option(help="Results are appended to this file.")]
+Page = Annotated[Path | None, typer.Option(help="Also regenerate the tables of this page.")]
 Only = Annotated[list[str] | None, typer.Option("--only", help=f"One of: {', '.join(p.key for p in PEERS)}; or more.")]
 
 
 @contextmanager
 def running(events: int, rounds: int, embedded: bool, results: Path, page: Path | None) -> Iterator[Run]:
-    """A run, whose results are reported at the end, however it ends."""
+    """A run whose results are reported when it ends, whatever the cause."""
     console = Console(highlight=False)
     with Services(embedded=embedded) as services:
         run = Run(services, events, rounds, results, console)
@@ -68,7 +68,8 @@ def worker_command(
     results: Results = RESULTS,
     page: Page = None,
 ) -> None:
-    """Count a backlog: one worker, two, few and many users and films, lz4 and zstd; and the time to the first event.
+    """Count a backlog: one worker, two, few and many users and films, lz4 and zstd; and measure the time to the first
+    event.
 
     python -m bench worker --events 200000 --rounds 1 --only "1 worker"
     """
@@ -100,13 +101,13 @@ def peers(
 @app.command()
 def latency(
     seconds: Seconds = 65.0,
-    events: Annotated[int | None, typer.Option(min=1_000, help="So many events, instead of --seconds.")] = None,
+    events: Annotated[int | None, typer.Option(min=1_000, help="The number of events, instead of --seconds.")] = None,
     rounds: Rounds = 1,
     embedded: Embedded = False,
     results: Results = RESULTS,
     page: Page = None,
 ) -> None:
-    """Measure how long it takes from a view being sent until MongoDB shows it, at 20,000 events/s.
+    """Measure the time from sending a view until MongoDB returns it, at 20,000 events/s.
 
     python -m bench latency --seconds 10
     """
@@ -140,7 +141,7 @@ def scale(
     results: Results = RESULTS,
     page: Page = None,
 ) -> None:
-    """Count twelve partitions with one worker and with four, and find out what an event costs at each place.
+    """Count twelve partitions with one worker and with four, and measure the cost of an event in each process.
 
     python -m bench scale --events 200000 --rounds 1
     """
@@ -156,7 +157,7 @@ def profile(
     results: Results = RESULTS,
     page: Page = None,
 ) -> None:
-    """Show where the CPU time of a worker goes, in microseconds an event.
+    """Show where the CPU time of a worker goes, in microseconds per event.
 
     python -m bench profile --events 200000
     """
@@ -167,13 +168,14 @@ def profile(
 @app.command()
 def web(
     events: Annotated[int, typer.Option(min=1_000, help="Minute windows in the database.")] = web_part.WINDOWS,
-    seconds: Annotated[float, typer.Option(min=1, help="How long questions are asked.")] = web_part.SECONDS,
+    seconds: Annotated[float, typer.Option(min=1, help="Seconds during which requests are sent.")] = web_part.SECONDS,
     rounds: Rounds = 1,
     embedded: Embedded = False,
     results: Results = RESULTS,
     page: Page = None,
 ) -> None:
-    """Ask movie-stream serve what its page asks, 50 times a second, and MongoDB the same; and let 200 readers listen.
+    """Send the page's requests to movie-stream serve, 50 per second, and the same queries to MongoDB; then serve 200
+    readers of changes.
 
     python -m bench web --events 50000 --seconds 10
     """
@@ -205,7 +207,7 @@ def everything(
 
 
 def check_names(only: list[str] | None) -> None:
-    """Ends with a usage error where a peer does not exist."""
+    """Ends with a usage error if a peer does not exist."""
     if unknown := set(only or ()) - {peer.key for peer in PEERS}:
         raise typer.BadParameter(f"no such peer: {', '.join(sorted(unknown))}", param_hint="--only")
 

@@ -17,12 +17,12 @@ PART: Final = "peers"
 SUBJECTS: Final = (OURS, *(subject for peer in PEERS for subject in peer.subjects if subject))
 WITHIN_S: Final = 120.0
 SLOWEST: Final = 500.0
-"""Events/s: who is slower is stopped."""
+"""The lowest rate in events/s; a slower peer is stopped."""
 OURS_DOES: Final = "all results, exactly once, written to MongoDB"
 
 
 def measure(run: Run, only: Sequence[str] = ()) -> None:
-    """All of them, or ours and `only` those, round by round."""
+    """Measures ours and all peers, or `only` these, round by round."""
     topic = run.topic(Stream(run.events))
     for nth in range(run.rounds):
         run.measure(PART, nth, OURS, lambda: [backlog(run, topic)], note=OURS_DOES)
@@ -32,7 +32,7 @@ def measure(run: Run, only: Sequence[str] = ()) -> None:
 
 
 def passes(run: Run, peer: Peer, topic: str) -> list[Mapping[str, float]]:
-    """What a peer needs for each pass over the topic. Raises NotInstalled, PeerFailed."""
+    """The figures of a peer for each pass over the topic. Raises NotInstalled, PeerFailed."""
     with run.step(f"installing {peer.key}, the first time"):
         command = peer.install()
     events = min(run.events, peer.at_most)

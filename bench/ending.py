@@ -1,4 +1,4 @@
-"""How a program of the benchmark ends when something is wrong: with one line, or none after Ctrl-C."""
+"""Ends a program of the benchmark after an error with one line, and after Ctrl-C with none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from movie_stream.errors import MovieStreamError
 
 @contextmanager
 def in_a_line() -> Iterator[None]:
-    """What a person can cause or has to act on is printed without a traceback, and ends the process."""
+    """Prints an error that a user can cause or must act on without a traceback, and ends the process."""
     try:
         yield
     except MovieStreamError as error:

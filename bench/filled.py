@@ -1,6 +1,6 @@
-"""A database with as many minute windows as one wants, and all other documents that belong to them, made at once.
+"""Fills a database with any number of minute windows, and all other documents that belong to them.
 
-What a document looks like, RESULTS says; here are only the figures, which agree: an hour is the sum of its minutes.
+RESULTS defines the documents; only the figures are made up here, consistently: an hour is the sum of its minutes.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ from movie_stream.events.event import slug_of
 from movie_stream.settings import Settings
 
 BEGINS_MS: Final = 1_704_067_200_000
-"""2024-01-01T00:00:00Z, when the first window begins."""
+"""2024-01-01T00:00:00Z, the start of the first window."""
 _MINUTE_MS: Final = 60_000
 _DAY_MINUTES: Final = 1_440
 _AT_ONCE: Final = 5_000
 _FILMS: Final = 2_000
 _VIEWS: Final = 30.0
-"""Of a genre in a minute, about."""
+"""The approximate views of a genre in a minute."""
 _MICRO: Final = 1_000_000
 Figures = Mapping[str, Any]
-"""By the names of their aggregators."""
+"""The figures by the names of their aggregators."""
 
 
 @dataclass(frozen=True)
 class Filled:
-    """What stands in the database."""
+    """The content of the database."""
 
     windows: int
     newest_ms: int
-    """When the newest minute window begins."""
+    """The start of the newest minute window."""
     documents: int
 
 
 class Made:
-    """The figures of so many minutes and all genres, as arrays: of whole days, the last of which may end empty."""
+    """The figures of a number of minutes and all genres, as arrays of whole days; the last day may end empty."""
 
     def __init__(self, windows: int) -> None:
         self.genres = list(dict.fromkeys(GENRES))
@@ -66,7 +66,7 @@ class Made:
         self.rating_micro = np.clip(halves, self.rated, 10 * self.rated) * (_MICRO // 2)
 
     def sums(self, minutes: int) -> Made:
-        """The same in longer spans."""
+        """The figures summed up by longer windows."""
         longer = object.__new__(Made)
         longer.genres, longer.minutes, longer.newest_ms = self.genres, self.minutes // minutes, self.newest_ms
         for name in ("views", "rated", "rating_micro"):
@@ -75,7 +75,7 @@ class Made:
 
 
 def fill(settings: Settings, windows: int, filled: Callable[[int], None]) -> Filled:
-    """Fills the database of `init` with so many minute windows; `filled` is told of every few thousand documents."""
+    """Fills the database of `init` with `windows` minute windows; `filled` is called every few thousand documents."""
     made, count = Made(windows), 0
     client: MongoClient[Any]
     with MongoClient(settings.require_mongodb(), w=1) as client, ThreadPoolExecutor(1) as writing:
@@ -89,7 +89,7 @@ def fill(settings: Settings, windows: int, filled: Callable[[int], None]) -> Fil
                 filled(len(some))
                 count += len(some)
         under_way.result()
-        client.admin.command("fsync")  # what is still to be written would be in the way of what is measured
+        client.admin.command("fsync")  # pending writes would disturb the measurement
     return Filled(made.minutes * len(made.genres), BEGINS_MS + (made.minutes - 1) * _MINUTE_MS, count)
 
 
@@ -163,7 +163,7 @@ class _Films:
         self._names = [NewestNames(0, f"Film number {film}", genres[film % len(genres)]) for film in range(_FILMS)]
 
     def top(self, limit: int, row: int, views: int) -> list[tuple[str, Figures]]:
-        """Those of one window, another list than that of the window before."""
+        """The films of one window; consecutive windows have different lists."""
         entries = list[tuple[str, Figures]]()
         for rank in range(limit):
             film, seen = (rank * 7 + row) % _FILMS, max(views // (20 + rank), 1)

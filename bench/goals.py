@@ -1,4 +1,4 @@
-"""What is to be reached, in one table: as ratios in one run on one machine where speed itself is a machine's."""
+"""The performance goals, in one table; as ratios within one run if the absolute speed depends on the machine."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ OURS: Final = "movie-stream"
 
 @dataclass(frozen=True)
 class Goal:
-    """A figure and what it must be: at least, or at most, `bound`."""
+    """A figure, and its lower or upper `bound`."""
 
     what: str
     figure: str
-    """Its name in `results.py`: of `subject`, or as a ratio of `subject` to `against`."""
+    """The figure's name in `results.py`; the goal is on that of `subject`, or on its ratio to that of `against`."""
     bound: float
     sense: Literal[">=", "<="]
     part: str
@@ -24,7 +24,7 @@ class Goal:
     unit: str = "x"
 
     def met(self, value: float) -> bool:
-        """Whether a value is good enough."""
+        """Whether a value meets the goal."""
         return value >= self.bound if self.sense == ">=" else value <= self.bound
 
 

@@ -1,4 +1,4 @@
-"""What only a peer or the plot needs, installed on demand into `.bench/`: Python packages and Maven projects."""
+"""Installs what only a peer or the plot needs, on demand into `.bench/`: Python packages and Maven projects."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from typing import Final
 from bench.results import MADE
 
 WITHIN_S: Final = 1_200.0
-"""The longest that an installation may take."""
+"""The time limit of an installation."""
 WORDS: Final = 300
 COLOUR: Final = re.compile("\x1b\\[[0-9;]*m")
 
 
 class NotInstalled(Exception):
-    """It cannot be had here; the message is the reason, in a few words."""
+    """It cannot be installed here; the message is a short reason."""
 
 
 def python_with(requirements: Path) -> Path:
-    """The interpreter of a virtual environment with what a requirements file names. Raises NotInstalled."""
+    """The interpreter of a virtual environment with the packages of a requirements file. Raises NotInstalled."""
     folder = MADE / "python" / requirements.stem
     interpreter = folder / "bin" / "python"
     with _once(folder, [requirements]) as due:
@@ -39,7 +39,7 @@ def python_with(requirements: Path) -> Path:
 
 
 def jars_of(pom: Path) -> Path:
-    """The folder of all jars that a Maven project depends on. Raises NotInstalled."""
+    """The folder with all jars that a Maven project depends on. Raises NotInstalled."""
     folder = MADE / "java" / pom.parent.name
     with _once(folder, [pom]) as due:
         if due:
@@ -48,7 +48,7 @@ def jars_of(pom: Path) -> Path:
 
 
 def classpath_of(pom: Path) -> str:
-    """The class path of a Maven project that was compiled, its dependencies included. Raises NotInstalled."""
+    """The class path of a compiled Maven project, including its dependencies. Raises NotInstalled."""
     folder = MADE / "java" / pom.parent.name
     with _once(folder, sorted([pom, *pom.parent.rglob("*.java")])) as due:
         if due:
@@ -64,7 +64,7 @@ def _mvn(pom: Path, *arguments: str) -> None:
 
 
 def _run(command: Sequence[str]) -> None:
-    """Runs an installer. Raises NotInstalled with the end of what it said."""
+    """Runs an installer. Raises NotInstalled with the end of its output."""
     try:
         subprocess.run(command, capture_output=True, text=True, timeout=WITHIN_S, check=True)
     except subprocess.CalledProcessError as error:
@@ -77,7 +77,7 @@ def _run(command: Sequence[str]) -> None:
 
 @contextmanager
 def _once(folder: Path, sources: Sequence[Path]) -> Iterator[bool]:
-    """Whether there is something to install into the folder: nothing is there yet, or of other sources."""
+    """Whether to install into the folder: it is missing, or was installed from other sources."""
     wanted = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = folder.with_name(f"{folder.name}.made")

@@ -1,8 +1,8 @@
-"""The part `latency`: live at a constant rate, how long from a view being sent until MongoDB shows it.
+"""The part `latency`: end-to-end latency at a constant rate, from sending a view until MongoDB returns it.
 
 Among the views are probes: one user for each partition, with a genre of the partition's own. The minute windows of
-these genres count nothing but probes, in their order; so as soon as a document shows n views, the first n of them are
-readable. Nothing in the product knows of it.
+these genres count only probes, in their order. So as soon as a document has n views, the first n probes are readable.
+The product itself knows nothing of probes.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ SUBJECTS: Final = (OURS,)
 RATE: Final = 20_000
 """Events/s."""
 TICK_S: Final = 0.05
-"""The producer sends what is due so often; each time with a probe for one partition."""
+"""The interval at which the producer sends due views, each time with a probe for one partition."""
 LOOK_EVERY_S: Final = 0.003
 READY_WITHIN_S: Final = 60.0
 ARRIVED_WITHIN_S: Final = 20.0
 PARTITIONS: Final = 3
 MINUTE_MS: Final = 60_000
 WARM_UP_S: Final = 2.0
-"""Probes of the first seconds do not count: the worker is just starting."""
+"""Probes of the first seconds do not count, since the worker is just starting."""
 
 
 def measure(run: Run, seconds: float) -> None:
-    """Round by round."""
+    """Measures round by round."""
     for nth in range(run.rounds):
         run.measure(PART, nth, OURS, lambda: [live(run, seconds)])
 
 
 def live(run: Run, seconds: float) -> Mapping[str, float]:
-    """Percentiles in milliseconds, and what the worker needed meanwhile. Raises PeerFailed."""
+    """Percentiles in milliseconds, and the resources used by the worker. Raises PeerFailed."""
     topic = f"live-{time.time_ns()}"
     asyncio.run(create(run.services.bootstrap_servers, topic, PARTITIONS))
     with fresh(run.services, topic) as settings:
@@ -75,34 +75,34 @@ def live(run: Run, seconds: float) -> Mapping[str, float]:
 
 
 class Probes:
-    """When each probe was sent and seen, by partition and minute. Written by the sender, read by the looker."""
+    """The times at which each probe was sent and seen, by partition and minute; shared by sender and reader threads."""
 
     def __init__(self) -> None:
         self.sent: dict[tuple[int, int], list[float]] = {}
-        """By the monotonic clock."""
+        """Times by the monotonic clock."""
         self.seen: dict[tuple[int, int], list[float]] = {}
 
     def send(self, partition: int, minute: int) -> None:
-        """Notes one that is sent now."""
+        """Records a probe that is sent now."""
         self.sent.setdefault((partition, minute), []).append(time.monotonic())
 
     def waiting(self) -> list[tuple[int, int]]:
-        """The windows of which not all probes are seen."""
+        """The windows with probes that are not seen yet."""
         return [at for at, sent in list(self.sent.items()) if len(self.seen.get(at, ())) < len(sent)]
 
     def see(self, partition: int, minute: int, count: int) -> None:
-        """Notes that the first `count` probes of a window are there now."""
+        """Records that the first `count` probes of a window are seen now."""
         seen, now_s = self.seen.setdefault((partition, minute), []), time.monotonic()
         seen.extend([now_s] * (count - len(seen)))
 
     def latencies_ms(self, since_s: float) -> list[float]:
-        """From being sent to being seen, of the probes that were sent since."""
+        """The times from sending to seeing, of the probes sent since then."""
         pairs = (pair for at, sent in self.sent.items() for pair in zip(sent, self.seen[at], strict=True))
         return [1_000 * (seen_s - sent_s) for sent_s, seen_s in pairs if sent_s >= since_s]
 
 
 def _wait_until_it_works(meter: Meter) -> None:
-    """Until the worker has got its partitions of both topics."""
+    """Waits until the worker is assigned its partitions of both topics."""
     while sum(mark.name == FIRST for mark in meter.marks) < 2 * PARTITIONS:
         if not meter.running or time.monotonic() - meter.began_s > READY_WITHIN_S:
             raise PeerFailed(f"the worker got no partitions: {meter.process.log()[-500:]}")
@@ -118,7 +118,7 @@ def _wait_for_the_last(meter: Meter, probes: Probes) -> None:
 
 
 async def _send(settings: Settings, probes: Probes, seconds: float) -> int:
-    """Sends views with the present as their time, at RATE; how many."""
+    """Sends views with the present as their time, at RATE; returns their number."""
     rows, users = round(RATE * TICK_S), _users()
     stream = Stream(rows, users=50_000)
     async with Writer(settings.require_broker(), settings.kafka_topic, PARTITIONS) as writer:
@@ -152,7 +152,7 @@ def _probe(user: bytes, partition: int, now_ms: int) -> bytes:
 
 @contextmanager
 def looking(settings: Settings, probes: Probes) -> Iterator[None]:
-    """Looks into MongoDB meanwhile, in a thread of its own."""
+    """Polls MongoDB during the block, in a thread of its own."""
 
     def look(over: threading.Event) -> None:
         with MongoClient[dict[str, Any]](settings.require_mongodb()) as client:
@@ -172,7 +172,7 @@ def _look(minutes: Collection[dict[str, Any]], probes: Probes) -> None:
 
 
 def _id(partition: int, minute: int) -> str:
-    """The document of a window.
+    """The id of a window's document.
 
     >>> _id(2, 28839750)
     'probe-2_2024-10-31T14:30:00Z'

@@ -1,4 +1,4 @@
-"""Wall time, CPU time and memory of a process and of all that it starts, at the moments that it tells of."""
+"""Measures wall time, CPU time and memory of a process and its children, at the marks that it reports."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ import psutil
 from movie_stream.embedded.process import GuardedProcess
 
 LOOK_EVERY_S: Final = 0.01
-"""So exact are the times of marks."""
+"""The precision of the times of marks."""
 SAMPLE_EVERY_S: Final = 0.1
-"""So often memory is looked at."""
+"""The interval at which memory is sampled."""
 FAMILY_EVERY_S: Final = 0.5
-"""So often we look for new children."""
+"""The interval at which new children are searched for."""
 GONE_WITHIN_S: Final = 5.0
 LAST_WORDS: Final = 1500
 
 FIRST: Final = "first"
-"""The first event is there."""
+"""The mark of the first event's arrival."""
 LAST: Final = "last"
-"""All are counted."""
+"""The mark of the last event's being counted."""
 
 
 class PeerFailed(Exception):
-    """A measured process ended with an error, or not in time; the message has its last words."""
+    """A measured process ended with an error, or not in time; the message has its last output."""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A moment that a process told of, with what it had used until then."""
+    """A time that a process reported, with the resources used until then."""
 
     name: str
     at_s: float
-    """By the monotonic clock."""
+    """The time by the monotonic clock."""
     cpu_s: float
     said: Mapping[str, Any] = field(default_factory=dict)
-    """Whatever else it told."""
+    """Further values that it reported."""
 
 
 @dataclass(frozen=True)
@@ -52,22 +52,22 @@ class Measured:
     """A process that has ended."""
 
     began_s: float
-    """By the monotonic clock; so are the times of `marks`."""
+    """The start by the monotonic clock, like the times of `marks`."""
     ended_s: float
     cpu_s: float
-    """User and system time, from its start to its end, of it and all that it started."""
+    """User and system time, from its start to its end, of the process and its children."""
     peak_rss_bytes: int
-    """The most that they had in memory together, by samples."""
+    """The peak of their total memory, by samples."""
     marks: tuple[Mark, ...]
     log: str
 
     @property
     def wall_s(self) -> float:
-        """From its start to its end."""
+        """Wall time from its start to its end."""
         return self.ended_s - self.began_s
 
     def mark(self, name: str, nth: int = 0) -> Mark:
-        """The nth mark of that name. Raises PeerFailed where it never came to that."""
+        """The nth mark of that name. Raises PeerFailed if there is none."""
         found = [mark for mark in self.marks if mark.name == name]
         if not -len(found) <= nth < len(found):
             raise PeerFailed(f"it never told of {name!r}; it said: {self.log[-LAST_WORDS:]}")
@@ -75,11 +75,11 @@ class Measured:
 
 
 Notice = Callable[[str], tuple[str, Mapping[str, Any]] | None]
-"""What a line of a log tells of: the name of a mark, and more; None for nothing."""
+"""Parses a line of a log: the name of a mark, with further values; None if there is no mark."""
 
 
 def json_mark(line: str) -> tuple[str, Mapping[str, Any]] | None:
-    """How the peers tell: with an object a line.
+    """The mark in a line of a peer, which is an object in JSON.
 
     >>> json_mark('{"mark": "last", "events": 20000}')
     ('last', {'events': 20000})
@@ -92,9 +92,9 @@ def json_mark(line: str) -> tuple[str, Mapping[str, Any]] | None:
 
 
 class Meter:
-    """Runs a command within a `with` block and measures it; whatever happens, nothing of it is left at the end.
+    """Runs a command within a `with` block and measures it; the block's end removes all processes and files of it.
 
-    Its working directory is a folder of its own, which is removed with it. `variables` are its whole environment.
+    Its working directory is a temporary folder. `variables` are its whole environment.
     """
 
     def __init__(
@@ -122,28 +122,28 @@ class Meter:
         self._over.set()
         self._thread.join()
         self.process.stop()
-        for one in self._family:  # Spark's JVM takes its time when the script that has started it is gone
+        for one in self._family:  # Spark's JVM ends some time after the script that started it
             with contextlib.suppress(psutil.NoSuchProcess):
                 one.kill()
         psutil.wait_procs(self._family, timeout=GONE_WITHIN_S)
 
     @property
     def marks(self) -> Sequence[Mark]:
-        """Those that have come so far."""
+        """The marks reported so far."""
         return self._marks
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended yet."""
+        """Whether the command still runs."""
         return self._ended_s is None
 
     @property
     def cpu_s(self) -> float:
-        """What it has used so far."""
+        """The CPU time used so far."""
         return self._cpu_s
 
     def wait(self, within_s: float, code: int = 0) -> Measured:
-        """Waits for its end, which must be a good one. Raises PeerFailed."""
+        """Waits for its end with the expected exit code. Raises PeerFailed."""
         deadline = self.began_s + within_s
         while self.running:
             if time.monotonic() > deadline:
@@ -157,7 +157,10 @@ class Meter:
         return Measured(self.began_s, self._ended_s, self._cpu_s, self._peak_rss, tuple(self._marks), log)
 
     def until(self, mark: str, within_s: float, nth: int = 1) -> Measured:
-        """Waits until the nth such mark; what was used until then. The command may go on. Raises PeerFailed."""
+        """Waits for the nth such mark; returns the resources used until then. The command may continue.
+
+        Raises PeerFailed.
+        """
         deadline = self.began_s + within_s
         while len(found := [one for one in self._marks if one.name == mark]) < nth:
             if not self.running:
@@ -174,7 +177,7 @@ class Meter:
             ended = self.process.exit_code() is not None
             now_s = time.monotonic()
             if ended:
-                self._count_all_that_ended()
+                self._count_ended()
             elif now_s - sampled_s >= SAMPLE_EVERY_S:
                 self._sample(now_s)
                 sampled_s = now_s
@@ -185,7 +188,7 @@ class Meter:
             self._over.wait(LOOK_EVERY_S)
 
     def _look(self, now_s: float) -> None:
-        """Reads what it has printed since."""
+        """Reads its new output."""
         with (self.process.folder / "log").open("rb") as log:
             log.seek(self._read)
             fresh = log.read()
@@ -197,7 +200,7 @@ class Meter:
                 self._marks.append(Mark(told[0], now_s, self._cpu_s, told[1]))
 
     def _sample(self, now_s: float) -> None:
-        """Looks at the whole family."""
+        """Samples the process and its children."""
         if now_s - self._looked_at_s >= FAMILY_EVERY_S:
             self._looked_at_s = now_s
             known = dict.fromkeys(one for one in self._family if one.is_running())
@@ -209,16 +212,16 @@ class Meter:
         for one in self._family:
             try:
                 with one.oneshot():
-                    cpu_s += sum(one.cpu_times()[:4])  # its own, and that of its children that have ended
+                    cpu_s += sum(one.cpu_times()[:4])  # its own, and that of its ended children
                     rss += one.memory_info().rss
             except psutil.NoSuchProcess:
                 continue
-        self._cpu_s = max(self._cpu_s, cpu_s)  # one that has ended may not be in anybody's account yet
-        self._count_all_that_ended()  # or in the guard's, if it has ended since it told of a mark
+        self._cpu_s = max(self._cpu_s, cpu_s)  # an ended process may not be accounted to its parent yet
+        self._count_ended()  # or to the guard, if it ended after a mark
         self._peak_rss = max(self._peak_rss, rss)
 
-    def _count_all_that_ended(self) -> None:
-        """The guard is still there, and has the account of what it waited for."""
+    def _count_ended(self) -> None:
+        """Adds the CPU time that the running guard has accounted for its ended children."""
         try:
             times = self._guard.cpu_times()
         except psutil.NoSuchProcess:
@@ -227,5 +230,5 @@ class Meter:
 
 
 def environment(without: Sequence[str] = (), **more: str) -> dict[str, str]:
-    """Our own environment for a child, less some variables, and with others."""
+    """Our environment for a child, without some variables and with others added."""
     return {**{name: value for name, value in os.environ.items() if name not in without}, **more}

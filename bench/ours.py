@@ -27,11 +27,11 @@ _GOES_ON: Final = re.compile(r"goes on at offset \d+")
 _COUNTED: Final = re.compile(r"stops; read ([\d,]+) events: .* wrote ([\d,]+) documents")
 _TOLD_TO_STOP: Final = re.compile(r"Signal received: ")
 TOLD: Final = "told"
-"""All is counted and every document written, so the worker told itself to stop."""
+"""Logged when all is counted and every document written, so that the worker stops itself."""
 
 
 def worker_mark(line: str) -> tuple[str, Mapping[str, Any]] | None:
-    """What a line of a worker's log tells: the first fetch is due, it has come to the end, what it has done.
+    """The mark in a line of a worker's log: the first fetch, the end of the topic, or the summary.
 
     >>> worker_mark("2026-01-01T00:00:00Z INFO    movie-events, partition 0: goes on at offset 0")
     ('first', {})
@@ -49,28 +49,28 @@ def worker_mark(line: str) -> tuple[str, Mapping[str, Any]] | None:
 
 
 def variables(settings: Settings, **more: str) -> dict[str, str]:
-    """The environment of a command that is to use these settings, and no others."""
+    """The environment of a command that uses only these settings."""
     names = [variable_of(name) for name in type(settings).model_fields]
     ours = [name + suffix for name in names for suffix in ("", "_FILE")]
     return environment(ours, **settings.environment(), PYTHONUNBUFFERED="1", **more)
 
 
 def run(settings: Settings, *arguments: str, within_s: float = INIT_WITHIN_S) -> Measured:
-    """One of our commands, to its end. Raises PeerFailed."""
+    """Runs one of our commands to its end. Raises PeerFailed."""
     with Meter(f"movie-stream {arguments[0]}", [*COMMAND, *arguments], variables(settings)) as meter:
         return meter.wait(within_s)
 
 
 @contextmanager
 def fresh(services: Services, topic: str, **more: object) -> Iterator[Settings]:
-    """Settings with a group, internal topics and a database of their own, made by `init`; removed in the end."""
+    """Settings with a group, internal topics and a database of their own, created by `init` and removed at the end."""
     unique = uuid.uuid4().hex[:8]
     settings = services.settings(
         kafka_topic=topic,
         kafka_partials_topic=f"bench-{unique}-partials",
         kafka_group=f"bench-{unique}",
         mongodb_database=f"bench_{unique}",
-        log_level="DEBUG",  # it has no more lines, but those of Faust that tell when a worker is told to stop
+        log_level="DEBUG",  # adds only Faust's lines about the signal to stop
         **more,
     )
     run(settings, "init")
@@ -84,7 +84,7 @@ def fresh(services: Services, topic: str, **more: object) -> Iterator[Settings]:
 
 @dataclass(frozen=True)
 class Worked:
-    """What workers did together, from the first fetch to the last document."""
+    """The totals of all workers, from the first fetch to the last document."""
 
     events: int
     documents: int
@@ -92,13 +92,13 @@ class Worked:
     cpu_s: float
     """User and system time of all workers, within these `wall_s`."""
     cpu_with_start_s: float
-    """From their start to their end."""
+    """Wall time from their start to their end."""
     wall_with_start_s: float
     peak_rss_bytes: int
-    """Of the one that had most."""
+    """Peak memory of the largest worker."""
 
     def figures(self) -> dict[str, float]:
-        """As results.py has them."""
+        """The figures as in results.py."""
         with_start = self.wall_with_start_s, self.cpu_with_start_s
         return rates(self.events, self.wall_s, self.cpu_s, with_start) | {
             "peak_rss_mb": self.peak_rss_bytes / 1e6,
@@ -108,12 +108,12 @@ class Worked:
 
 
 def rates(events: int, wall_s: float, cpu_s: float, with_start: tuple[float, float] | None = None) -> dict[str, float]:
-    """The figures that all subjects have; `with_start` are wall and CPU time from the start of the process on.
+    """The figures of all subjects; `with_start` is wall and CPU time from the start of the process.
 
     >>> rates(3_000_000, 10.0, 12.0)["cpu_us_per_event"]
     4.0
     """
-    wall_s = max(wall_s, LOOK_EVERY_S)  # a mark is no more exact
+    wall_s = max(wall_s, LOOK_EVERY_S)  # the precision of marks
     figures = {
         "events_per_s": events / wall_s,
         "events_per_cpu_s": events / max(cpu_s, 0.01),
@@ -128,21 +128,21 @@ def rates(events: int, wall_s: float, cpu_s: float, with_start: tuple[float, flo
 
 
 def work(settings: Settings, events: int, workers: int = 1, command: Sequence[str] = COMMAND) -> Worked:
-    """Starts workers at once and waits until they have counted `events` and ended. Raises PeerFailed."""
+    """Starts the workers together and waits until they have counted `events` and ended. Raises PeerFailed."""
     argv, env = [*command, "worker", "--until-end"], variables(settings)
     with ExitStack() as stack:
         meters = [stack.enter_context(Meter("a worker", argv, env, worker_mark)) for _ in range(workers)]
         done = [meter.wait(WITHIN_S) for meter in meters]
-    # With several workers one may go and leave its partitions to the others, who find that all is counted.
+    # One of several workers may leave its partitions to the others, which find that all is counted.
     began_s = min(one.mark(FIRST).at_s for one in done)
     ended_s = min(one.mark(TOLD).at_s for one in done)
-    told = [one.mark(LAST).said for one in done]
-    counted = sum(said["events"] for said in told)
+    totals = [one.mark(LAST).said for one in done]
+    counted = sum(worker["events"] for worker in totals)
     if counted < events:
         raise PeerFailed(f"{counted:,} of {events:,} events were counted: {done[0].log}")
     return Worked(
         events,
-        sum(said["documents"] for said in told),
+        sum(worker["documents"] for worker in totals),
         ended_s - began_s,
         sum(one.mark(TOLD).cpu_s - one.mark(FIRST).cpu_s for one in done),
         sum(one.cpu_s for one in done),

@@ -1,4 +1,6 @@
-"""Draws the bars of docs/images/performance.svg. PATH, and JSON as input; report.py runs it by its own interpreter."""
+"""Draws the bars of docs/images/performance.svg to PATH, from JSON on standard input. report.py runs it in a virtual
+environment of its own.
+"""
 
 import json
 import sys

@@ -22,7 +22,7 @@ _SENT: Final = re.compile(r"Sent ([\d,]+) views to the topic .* in ([\d,.]+) s")
 
 
 def measure(run: Run) -> None:
-    """Round by round; a CSV of `events` rows."""
+    """Measures round by round, with a CSV of `events` rows."""
     for nth in range(run.rounds):
         with temporary_folder() as folder:
             file = folder / "views.csv"
@@ -31,14 +31,14 @@ def measure(run: Run) -> None:
 
 
 def generate(run: Run, file: Path) -> Mapping[str, float]:
-    """The whole process: rows/s, as `events_per_s`. Raises PeerFailed."""
+    """Measures the whole process; rows/s are `events_per_s`. Raises PeerFailed."""
     settings = run.services.settings()
     done = run_command(settings, "generate", "--output", str(file), "--count", str(run.events), within_s=WITHIN_S)
     return _figures(run.events, done)
 
 
 def produce(run: Run, file: Path) -> Mapping[str, float]:
-    """The whole process, with its start and the check of the file before it. Raises PeerFailed."""
+    """Measures the whole process, including its start and the check of the file. Raises PeerFailed."""
     if not file.exists():
         raise PeerFailed("there is no CSV to send")
     topic, servers = f"produced-{time.time_ns()}", run.services.bootstrap_servers
@@ -49,10 +49,10 @@ def produce(run: Run, file: Path) -> Mapping[str, float]:
         done = run_command(settings, *arguments, within_s=WITHIN_S)
     finally:
         asyncio.run(delete(servers, [topic]))
-    said = _SENT.search(done.log)
-    if said is None or int(said[1].replace(",", "")) != run.events:
+    sent = _SENT.search(done.log)
+    if sent is None or int(sent[1].replace(",", "")) != run.events:
         raise PeerFailed(f"it did not send {run.events:,} views: {done.log[-500:]}")
-    sending_s = float(said[2].replace(",", ""))
+    sending_s = float(sent[2].replace(",", ""))
     return {**_figures(run.events, done), "said_events_per_s": run.events / max(sending_s, 0.001)}
 
 

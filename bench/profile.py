@@ -1,4 +1,4 @@
-"""The part `profile`: where the CPU time of a worker goes, in microseconds an event. See stages.py."""
+"""The part `profile`: where the CPU time of a worker goes, in microseconds per event. See stages.py."""
 
 from __future__ import annotations
 
@@ -19,41 +19,41 @@ PART: Final = "profile"
 TOLD: Final = "stages.json"
 REST: Final = "everything else"
 PREFIX: Final = "us: "
-"""How the figures of stages are called in the results."""
+"""The names of the stages' figures in the results."""
 LEAST_US: Final = 0.01
 
 
 def measure(run: Run) -> None:
-    """Round by round; a table each."""
+    """Measures round by round, and prints a table for each."""
     topic = run.topic(Stream(run.events))
     for nth in range(run.rounds):
         run.measure(PART, nth, "stages", lambda: [stages(run, topic)])
 
 
 def stages(run: Run, topic: str) -> Mapping[str, float]:
-    """Microseconds of CPU time an event by stage. Raises PeerFailed."""
+    """Microseconds of CPU time per event, by stage. Raises PeerFailed."""
     with temporary_folder() as folder, fresh(run.services, topic) as settings:
         file = folder / TOLD
         env = variables(settings) | {"PYTHONPATH": str(ROOT)}
         with Meter("a timed worker", [sys.executable, "-m", "bench.stages", str(file)], env) as meter:
             meter.wait(WITHIN_S)
-        told = json.loads(file.read_text(encoding="utf-8"))
-    us = {stage: 1e6 * seconds / run.events for stage, seconds in told["stages"].items()}
-    # What the interpreter and its imports take has nothing to do with events.
-    whole_us = 1e6 * (sum(told["threads"].values()) - told["start_s"]) / run.events
+        times = json.loads(file.read_text(encoding="utf-8"))
+    us = {stage: 1e6 * seconds / run.events for stage, seconds in times["stages"].items()}
+    # The time of the interpreter and its imports does not depend on events.
+    whole_us = 1e6 * (sum(times["threads"].values()) - times["start_s"]) / run.events
     us[REST] = whole_us - sum(us.values())
     rows: list[tuple[str, ...]] = [(stage, f"{us[stage]:.3f}") for stage in sorted(us, key=place)]
     run.console.print(table_of("Stages", ("", "µs an event"), [*rows, ("all", f"{whole_us:.3f}")]))
-    threads = [(name, 1e6 * seconds / run.events) for name, seconds in told["threads"].items()]
+    threads = [(name, 1e6 * seconds / run.events) for name, seconds in times["threads"].items()]
     shown: list[tuple[str, ...]] = [(name, f"{value:.3f}") for name, value in threads if value >= LEAST_US]
     run.console.print(table_of("By thread, start included", ("", "µs an event"), shown))
-    return {"cpu_us_per_event": whole_us, "start_s": told["start_s"]} | {
+    return {"cpu_us_per_event": whole_us, "start_s": times["start_s"]} | {
         f"{PREFIX}{stage}": value for stage, value in us.items()
     }
 
 
 def place(stage: str) -> tuple[int, str]:
-    """Where it comes in a table: in the order of STAGES; a pattern stands for all that begin as it does.
+    """The sort key of a stage in a table: the order of STAGES; a pattern matches all stages with its beginning.
 
     >>> place("fetch: batches") < place("result: daily_stats") < place("result: top_movies") < place(REST)
     True

@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole: whoever reads one, or is interrupted, finds the old one or the new one."""
+"""Replaces files atomically: a reader, or the user after an interruption, finds the old file or the new one."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from movie_stream.errors import InputError
 
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """A path beside it to write to; what is there takes its place at the end of the block, unless that fails.
+    """A path beside the file to write to; it replaces the file at the end of the block, unless the block raises.
 
-    Raises InputError where it cannot be written.
+    Raises InputError if it cannot be written.
     """
     unfinished = path.with_name(f"{path.name}.new")
     try:
@@ -23,5 +23,5 @@ def replaced(path: Path) -> Iterator[Path]:
         why = error.strerror or str(error)
         raise InputError(path=path, expected="a file that can be written", got=why) from error
     finally:
-        with suppress(OSError):  # nothing is there, or what is wrong was told above
+        with suppress(OSError):  # there is no file, or the error was raised above
             unfinished.unlink()

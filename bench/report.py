@@ -1,4 +1,4 @@
-"""Makes the tables of docs/explanation/performance.md and its plot of what was measured: `python -m bench.report`."""
+"""Generates the tables of docs/explanation/performance.md and its plot from the results: `python -m bench.report`."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ PAGE: Final = ROOT / "docs" / "explanation" / "performance.md"
 PLOT: Final = ROOT / "docs" / "images" / "performance.svg"
 SCRIPT: Final = Path(__file__).with_name("plot.py")
 AIM: Final = 1_000_000
-"""Events/s that the note on scaling is computed for."""
+"""The rate in events/s for which the note on scaling is computed."""
 LOAD: Final = 0.7
-"""The share of its time that a worker should be busy at most, so that it can catch up."""
+"""The largest share of its time that a worker should be busy, so that it can catch up."""
 PARTS: Final = ("peers", "worker", "latency", "produce", "profile", "scale", "web")
 RATES: Final = ("events_per_s", "events_per_cpu_s")
 RATES_HEADER: Final = ("events/s", "least to most", "events per CPU-second")
 GOALS_HEADER: Final = ("figure", "goal", "found", "met")
 WORDS: Final = 90
-"""Of the reason why something was skipped."""
+"""The most characters of the reason why something was skipped."""
 
 
 def show(title: str, found: Found, console: Console) -> None:
-    """The goals that something was measured for."""
+    """Prints the goals that have results."""
     rows: list[tuple[str, ...]] = [(goal.what, *row) for goal in GOALS if (row := verdict(goal, found))]
     if rows:
         console.print(table_of(title, ("", "goal", "found", "met"), rows))
 
 
 def fill(page: Path, kept: Sequence[Result], console: Console) -> None:
-    """Makes the tables of the page anew; one that does not exist begins as ours. Raises InputError."""
+    """Regenerates the tables of the page; a new page begins as a copy of ours. Raises InputError."""
     with replaced(page) as unfinished:
         text = (page if page.exists() else PAGE).read_text(encoding="utf-8")
         unfinished.write_text(filled(text, kept), encoding="utf-8")
@@ -52,9 +52,9 @@ def fill(page: Path, kept: Sequence[Result], console: Console) -> None:
 
 
 def filled(text: str, kept: Sequence[Result]) -> str:
-    """The page with what was measured, each part between `<!-- name -->` and `<!-- end of name -->`.
+    """The page filled with the results, each part between `<!-- name -->` and `<!-- end of name -->`.
 
-    A part that nothing was measured for stays as it is.
+    A part without results is unchanged.
     """
     found = Found(kept)
     parts = {
@@ -77,7 +77,7 @@ def filled(text: str, kept: Sequence[Result]) -> str:
 
 
 def section(text: str, name: str) -> str:
-    r"""What a page has between `<!-- name -->` and `<!-- end of name -->`; nothing where it has no such part.
+    r"""The part of a page between `<!-- name -->` and `<!-- end of name -->`; empty if there is no such part.
 
     >>> section("<!-- a -->\nb\n<!-- end of a -->", "a")
     'b\n'
@@ -94,7 +94,7 @@ def _end(name: str) -> str:
 
 
 def value_of(goal: Goal, found: Found) -> float | None:
-    """The figure, or the ratio, that a goal is about; None where it was not measured."""
+    """The figure, or the ratio, of a goal; None if it was not measured."""
     if goal.against is None:
         subject = found.get(goal.part, goal.subject)
         return None if subject is None else subject.figures.get(goal.figure)
@@ -102,7 +102,7 @@ def value_of(goal: Goal, found: Found) -> float | None:
 
 
 def ratio(found: Found, other: Summary | None, subject: str, figure: str) -> float | None:
-    """The subject's figure to the other's, both of one run; None where that was not measured."""
+    """The ratio of the subject's figure to the other's, both of one run; None if that was not measured."""
     ours = None if other is None else found.beside(other, subject)
     if ours is None or other is None or figure not in ours.figures or not other.figures.get(figure):
         return None
@@ -110,7 +110,7 @@ def ratio(found: Found, other: Summary | None, subject: str, figure: str) -> flo
 
 
 def verdict(goal: Goal, found: Found) -> tuple[str, str, str] | None:
-    """What is wanted, what was found, and whether that is enough."""
+    """The bound of a goal, the value measured, and whether the goal is met."""
     value = value_of(goal, found)
     if value is None:
         return None
@@ -118,7 +118,7 @@ def verdict(goal: Goal, found: Found) -> tuple[str, str, str] | None:
 
 
 def _with_unit(value: float, goal: Goal) -> str:
-    """A value as it is written.
+    """A value with its unit.
 
     >>> _with_unit(1.234, GOALS[0]), _with_unit(163_200.4, GOALS[-1])
     ('1.23 x', '163,200 kB')
@@ -127,7 +127,7 @@ def _with_unit(value: float, goal: Goal) -> str:
 
 
 def written(value: float) -> str:
-    """With about three digits that count.
+    """A value with about three significant digits.
 
     >>> written(1.234), written(61.94), written(163_200.4)
     ('1.23', '61.9', '163,200')
@@ -136,7 +136,7 @@ def written(value: float) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of Markdown; nothing where it has no rows.
+    """A Markdown table; empty if there are no rows.
 
     >>> print(table(("a", "b"), [("1", "")]), end="")
     | a | b |
@@ -148,7 +148,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def goals_table(found: Found, before: str = "") -> str:
-    """All goals, if one was measured; the others have the row of the table before, or say that they were not."""
+    """All goals, if any was measured; the others keep their row of the table before, or "not measured"."""
     if not any(verdict(goal, found) for goal in GOALS):
         return ""
     known = {tuple(row[:2]): row for line in before.splitlines() if len(row := _cells(line)) == len(GOALS_HEADER)}
@@ -165,7 +165,7 @@ def goals_table(found: Found, before: str = "") -> str:
 
 
 def _cells(line: str) -> tuple[str, ...]:
-    """The cells of a row of Markdown.
+    """The cells of a row of a Markdown table.
 
     >>> _cells("| a |  | b |")
     ('a', '', 'b')
@@ -174,7 +174,7 @@ def _cells(line: str) -> tuple[str, ...]:
 
 
 def peers_table(found: Found) -> str:
-    """Everybody, and how many times as much ours is."""
+    """All peers, and the ratios of our figures to theirs."""
     rows = []
     for one in sorted(_measured("peers", found), key=lambda one: SUBJECTS.index(one.subject)):
         ours = [None if one.subject == OURS else ratio(found, one, OURS, name) for name in RATES]
@@ -209,7 +209,7 @@ def produce_table(found: Found) -> str:
 
 
 def profile_table(found: Found) -> str:
-    """What each stage of a worker takes."""
+    """The cost of each stage of a worker."""
     one = found.get("profile", "stages")
     if one is None or one.skipped:
         return ""
@@ -219,7 +219,7 @@ def profile_table(found: Found) -> str:
 
 
 def scale_table(found: Found) -> str:
-    """What an event costs at each place."""
+    """The cost of an event in each process."""
     names = (
         *("events_per_s", "cpu_us_per_event", "broker_us_per_event", "mongod_us_per_event"),
         *("event_bytes_per_event", "partials_bytes_per_event"),
@@ -233,7 +233,7 @@ def scale_table(found: Found) -> str:
 
 
 def web_table(found: Found) -> str:
-    """What the page asks, and what it takes."""
+    """The page's requests, and their cost."""
     names = (
         *("p50_ms", "p99_ms", "max_ms", "direct_p50_ms", "direct_p99_ms"),
         *("requests", "cpu_ms_per_request", "peak_rss_mb", "page_kb"),
@@ -266,19 +266,19 @@ def _skipped(one: Summary) -> str:
 
 
 def _figure(one: Summary, name: str) -> str:
-    """A median; nothing where there is none."""
+    """A median as text; empty if there is none."""
     return written(one.figures[name]) if name in one.figures else ""
 
 
 def _rates(one: Summary) -> tuple[str, str, str]:
-    """As in RATES_HEADER."""
+    """The cells below RATES_HEADER."""
     wall, cpu = RATES
     least_to_most = "–".join(map(written, one.spread[wall])) if wall in one.spread and one.rounds > 1 else ""
     return _figure(one, wall), least_to_most, _figure(one, cpu)
 
 
 def machine_line(found: Found) -> str:
-    """Where, when and with what it was measured."""
+    """A description of the machine, the time and the versions of the measurement."""
     if not (used := found.results):
         return ""
     last = max(used, key=lambda result: result.run)
@@ -298,7 +298,7 @@ def machine_line(found: Found) -> str:
 
 
 def scaling_note(found: Found) -> str:
-    """What AIM events/s need, from what one worker with twelve partitions needed for each."""
+    """What AIM events/s need, by the cost per event of one worker with twelve partitions."""
     one = found.get("scale", "12 partitions, 1 worker")
     if one is None or one.skipped:
         return ""
@@ -329,7 +329,7 @@ def scaling_note(found: Found) -> str:
 
 
 def _mb_s(bytes_per_event: float) -> str:
-    """What AIM events/s make of it.
+    """The bytes per event as a rate at AIM events/s.
 
     >>> _mb_s(150.0)
     '150 MB/s'
@@ -339,7 +339,7 @@ def _mb_s(bytes_per_event: float) -> str:
 
 
 def draw(found: Found, to: Path, console: Console) -> None:
-    """Draws the peers, if some were measured, with matplotlib, which is installed for it alone. Raises InputError."""
+    """Draws the peers, if any were measured, with matplotlib, which is installed only for this. Raises InputError."""
     bars = [(one.subject, *(one.figures[name] for name in RATES)) for one in found.part("peers") if not one.skipped]
     if not bars:
         return
@@ -364,14 +364,16 @@ def draw(found: Found, to: Path, console: Console) -> None:
 
 
 def main(
-    results: Annotated[Path, typer.Option(help="What was measured.")] = RESULTS,
+    results: Annotated[Path, typer.Option(help="The file with the results.")] = RESULTS,
     page: Annotated[
         Path | None,
-        typer.Option(help="Fill this page, of small runs too, and draw its plot beside it; a new one begins as ours."),
+        typer.Option(
+            help="Fill this page, also from small runs, and draw its plot beside it; a new page is a copy of ours."
+        ),
     ] = None,
-    plot: Annotated[bool, typer.Option(help="Draw the plot too.")] = True,
+    plot: Annotated[bool, typer.Option(help="Also draw the plot.")] = True,
 ) -> None:
-    """Show the goals; write docs/explanation/performance.md and its plot anew, of runs of a million events and more.
+    """Show the goals; regenerate docs/explanation/performance.md and its plot from runs of at least a million events.
 
     python -m bench.report --no-plot
     """

@@ -1,4 +1,4 @@
-"""What was measured: a line of JSON each in `.bench/results.jsonl`, with the machine that it was measured on."""
+"""The results: a line of JSON each in `.bench/results.jsonl`, with the machine that they were measured on."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from movie_stream.errors import InputError
 
 ROOT: Final = Path(__file__).parents[1]
 MADE: Final = ROOT / ".bench"
-"""Everything that the benchmark makes and keeps."""
+"""The folder of everything that the benchmark creates and keeps."""
 RESULTS: Final = MADE / "results.jsonl"
 FULL: Final = 1_000_000
-"""Events that are counted in a run whose figures say something; one with fewer shows that the benchmark works."""
+"""The events of a run with meaningful figures; a smaller run only shows that the benchmark works."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """One round of one subject of one part; or why there was none (`skipped`).
+    """One round of one subject of one part, or the reason why it was skipped (`skipped`).
 
     `figures` have their unit in their name: `events_per_s`, `events_per_cpu_s` and `cpu_us_per_event` are from the
-    first event to the last document; `..._with_start` those of the whole process.
+    first event to the last document, and `..._with_start` are of the whole process.
     """
 
     part: str
@@ -51,7 +51,7 @@ class Result:
 
 @cache
 def machine() -> Mapping[str, Any]:
-    """What figures depend on: the machine, and the versions."""
+    """The machine and the versions, which figures depend on."""
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
@@ -65,7 +65,7 @@ def machine() -> Mapping[str, Any]:
 
 
 def _cpu_model() -> str:
-    """Its name, where the system tells."""
+    """The name of the CPU, if the system reports it."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
@@ -75,15 +75,15 @@ def _cpu_model() -> str:
 
 
 def _java() -> str:
-    return _said(["java", "-version"]).partition("\n")[0]
+    return _output_of(["java", "-version"]).partition("\n")[0]
 
 
 def _commit() -> str:
-    return _said(["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude=*"]).strip()
+    return _output_of(["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude=*"]).strip()
 
 
-def _said(command: list[str]) -> str:
-    """What a command prints; nothing where it cannot be run."""
+def _output_of(command: list[str]) -> str:
+    """The output of a command; empty if it cannot be run."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
@@ -92,28 +92,28 @@ def _said(command: list[str]) -> str:
 
 
 def now() -> str:
-    """The present, as a run is named."""
+    """The present as the name of a run."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def keep(result: Result, path: Path = RESULTS) -> None:
-    """Adds a line. Raises InputError where the file cannot be written."""
+    """Appends a result. Raises InputError if the file cannot be written."""
     line = json.dumps(asdict(result) | {"machine": dict(machine())}).encode() + b"\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab+") as file:
             end = file.seek(0, os.SEEK_END)
             file.seek(max(end - 1, 0))
-            whole = file.read(1) in (b"", b"\n")  # else a line was cut short: this one is not to be spoilt by it
+            whole = file.read(1) in (b"", b"\n")  # else an incomplete line needs a line break first
             file.write(line if whole else b"\n" + line)
     except OSError as error:
         raise _unusable(path, "a file that results can be added to", error) from error
 
 
 def load(path: Path = RESULTS) -> list[Result]:
-    """All that was kept, oldest first. Lines that cannot be read are left out, with a word on the standard error.
+    """All results, oldest first. Invalid lines are skipped, with a message on standard error.
 
-    Raises InputError where the file itself cannot be read.
+    Raises InputError if the file itself cannot be read.
     """
     try:
         lines = path.read_bytes().split(b"\n") if path.exists() else []
@@ -135,7 +135,7 @@ def _unusable(path: Path, expected: str, error: OSError) -> InputError:
 
 
 def of_full_runs(results: Iterable[Result]) -> list[Result]:
-    """The results of runs in which somebody counted FULL events.
+    """The results of runs in which any subject counted FULL events.
 
     >>> from dataclasses import replace
     >>> slow = Result("peers", "Faust", "2026-01", 0, 20_000, "Tansu")
@@ -149,7 +149,7 @@ def of_full_runs(results: Iterable[Result]) -> list[Result]:
 
 
 def newest(results: Iterable[Result]) -> list[Result]:
-    """Of each part and subject only one run: of those with most events the last. A small try so replaces no full run.
+    """One run for each part and subject: the last of those with most events. So a small run replaces no full one.
 
     >>> full, tried, again = (
     ...     Result("worker", "1 worker", run, 1, events, "Tansu", {"x": 1.0})
@@ -167,7 +167,7 @@ def newest(results: Iterable[Result]) -> list[Result]:
 
 
 def _worth(result: Result) -> tuple[bool, int, str]:
-    """What comes first: measured before skipped, then events, then the date."""
+    """The sort key of results: measured before skipped, then events, then the date."""
     return not result.skipped, result.events, result.run
 
 
@@ -182,13 +182,13 @@ class Summary:
     rounds: int
     figures: Mapping[str, float]
     spread: Mapping[str, tuple[float, float]]
-    """The least and the most of each figure."""
+    """The minimum and the maximum of each figure."""
     note: str
     skipped: str
 
 
 class Found:
-    """All that was measured, in medians: of each part and subject the run that counts, see `newest`.
+    """All results in medians: for each part and subject, those of the run chosen by `newest`.
 
     >>> rounds = [Result("worker", "1 worker", "2026-01", n, 10, "Tansu", {"x": float(n)}) for n in (1, 2, 6)]
     >>> one = Found(rounds).get("worker", "1 worker")
@@ -202,20 +202,20 @@ class Found:
             groups.setdefault((result.part, result.subject, result.run), []).append(result)
         self._all = {at: _summary(group) for at, group in groups.items()}
         self.results = newest(kept)
-        """Those that count."""
+        """The results of the chosen runs."""
         self._runs = {(result.part, result.subject): result.run for result in self.results}
 
     def get(self, part: str, subject: str) -> Summary | None:
-        """The subject in the run that counts, if it was measured at all."""
+        """The subject in its chosen run, if it was measured at all."""
         run = self._runs.get((part, subject))
         return self._all[part, subject, run] if run is not None else None
 
     def beside(self, other: Summary, subject: str) -> Summary | None:
-        """The subject as it was measured in the same run as the other; None where it was not."""
+        """The subject as measured in the same run as the other; None if it was not."""
         return self._all.get((other.part, subject, other.run))
 
     def part(self, part: str) -> list[Summary]:
-        """All subjects of a part, in the order in which they came first."""
+        """All subjects of a part, in the order of their first result."""
         return [self._all[of, subject, run] for (of, subject), run in self._runs.items() if of == part]
 
 

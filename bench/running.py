@@ -1,4 +1,4 @@
-"""What all parts of a run share: the services, topics that are filled once, the results, and what the person sees."""
+"""Shared by all parts of a run: the services, topics that are filled once, the results, and the progress display."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bench.services import Services
 from bench.stream import Compression, Stream, fill
 
 WORDS: Final = 60
-"""Of a reason, as much as is shown in a table."""
+"""The most characters of a reason in a table."""
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Run:
     name: str = field(default_factory=now)
     _topics: dict[object, str] = field(default_factory=dict)
     kept: list[Result] = field(default_factory=list)
-    """What was measured so far."""
+    """The results so far."""
 
     def __post_init__(self) -> None:
         self.progress = Progress(
@@ -50,7 +50,7 @@ class Run:
         )
 
     def topic(self, stream: Stream, partitions: int = 3, compression: Compression = "none") -> str:
-        """The name of a topic with these views, filled the first time that it is asked for."""
+        """The name of a topic with these views, filled when it is first requested."""
         what = (stream, partitions, compression)
         if what not in self._topics:
             name = f"views-{len(self._topics)}"
@@ -66,7 +66,7 @@ class Run:
 
     @contextmanager
     def step(self, what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-        """Shows what is being done, and how far it is."""
+        """Shows a step of the run and its progress."""
         task = self.progress.add_task(what, total=total)
         try:
             yield lambda more: self.progress.advance(task, more)
@@ -81,19 +81,20 @@ class Run:
         do: Callable[[], list[Mapping[str, float]]],
         note: str = "",
     ) -> None:
-        """Keeps what `do` finds of each subject ("" is left out) in this round; what fails is skipped with a word.
+        """Stores the figures that `do` returns for each subject ("" is skipped) in this round; a failure is stored as
+        skipped, with the reason.
 
-        Raises InputError where the results cannot be kept.
+        Raises InputError if the results cannot be stored.
         """
-        named = (subjects,) if isinstance(subjects, str) else subjects
+        names = (subjects,) if isinstance(subjects, str) else subjects
         reason, found = "", list[Mapping[str, float]]()
         events = self.events
-        with self.step(f"round {nth + 1} of {self.rounds}: {named[0]}"):
+        with self.step(f"round {nth + 1} of {self.rounds}: {names[0]}"):
             try:
                 found = do()
             except (NotInstalled, PeerFailed) as error:
                 reason = " ".join(str(error).split())
-        for subject, figures in zip(named, found or [{}] * len(named), strict=True):
+        for subject, figures in zip(names, found or [{}] * len(names), strict=True):
             if subject:
                 counted = int(figures.get("events", events))
                 result = Result(part, subject, self.name, nth, counted, self.services.broker, figures, note, reason)
@@ -107,7 +108,7 @@ class Run:
 
 
 def in_words(result: Result) -> str:
-    """What was measured, in a line.
+    """A result in one line.
 
     >>> in_words(Result("peers", "Flink", "", 0, 1_000, "", {"events_per_s": 250_000.4, "peak_rss_mb": 900.0}))
     '250,000 events/s, 900 MB'
@@ -132,7 +133,7 @@ _WORDS: Final = {
 
 
 def table_of(title: str, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
-    """A table for the screen; the first column is text, the others are figures."""
+    """A table for the terminal; the first column is text, the others are figures."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for index, name in enumerate(header):
         table.add_column(name, justify="right" if index else "left", overflow="fold")

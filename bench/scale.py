@@ -1,4 +1,4 @@
-"""The part `scale`: twelve partitions, four workers; and what an event costs at each place, in bytes and CPU time."""
+"""The part `scale`: twelve partitions, four workers; and the cost of an event per process, in bytes and CPU time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WORKERS: Final = (1, 4)
 
 
 def measure(run: Run) -> None:
-    """Round by round, one worker and four."""
+    """Measures one worker and four, round by round."""
     topic = run.topic(Stream(run.events), partitions=PARTITIONS)
     for nth in range(run.rounds):
         for workers in WORKERS:
@@ -28,7 +28,7 @@ def measure(run: Run) -> None:
 
 
 def costs(run: Run, topic: str, workers: int) -> Mapping[str, float]:
-    """What counting a topic costs the workers, the broker and mongod, for each event. Raises PeerFailed."""
+    """The cost per event of counting a topic, for the workers, the broker and mongod. Raises PeerFailed."""
     with fresh(run.services, topic) as settings:
         before_s = run.services.cpu_s()
         worked = work(settings, run.events, workers)
@@ -51,7 +51,7 @@ def costs(run: Run, topic: str, workers: int) -> Mapping[str, float]:
 
 
 def _mean_document_bytes(settings: Settings) -> float:
-    """Of the results as they stand, in BSON."""
+    """The mean size of the stored results, in BSON."""
     with MongoClient[dict[str, Any]](settings.require_mongodb()) as client:
         stats = client[settings.mongodb_database].command("dbStats")
     return float(stats["avgObjSize"])

@@ -1,4 +1,4 @@
-"""The broker and the MongoDB of a benchmark: Apache Kafka where Java and Maven exist, else the embedded broker."""
+"""The broker and the MongoDB of a benchmark: Apache Kafka if Java and Maven exist, else the embedded broker."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ EMBEDDED: Final = "the embedded broker (Tansu)"
 
 
 class Services:
-    """Both run within a `with` block, and nothing of them is left after it.
+    """A broker and a MongoDB that run within a `with` block, which removes all their processes and files.
 
-    `broker` says which one it is; `why` why it is not Apache Kafka. With `embedded` it is the embedded one anyway.
+    `broker` is the name of the broker, and `why` the reason why it is not Apache Kafka; `embedded` forces the embedded
+    one.
     """
 
     def __init__(self, *, embedded: bool = False) -> None:
@@ -61,7 +62,7 @@ class Services:
     def _start_kafka(self, stack: ExitStack) -> GuardedProcess:
         folder = MADE / f"broker-{os.getpid()}"
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        for left in MADE.glob("broker-*"):  # of a run that was ended by force
+        for left in MADE.glob("broker-*"):  # from a run that was killed
             if not psutil.pid_exists(int(left.name.removeprefix("broker-"))):
                 shutil.rmtree(left, ignore_errors=True)
         kafka = stack.enter_context(KafkaServer(folder))
@@ -69,20 +70,20 @@ class Services:
         return kafka.process
 
     def settings(self, **more: object) -> Settings:
-        """Settings with these services; a developer's `.env` has no say."""
+        """Settings with these services; a developer's `.env` is ignored."""
         defaults = {name: field.default for name, field in Settings.model_fields.items()}
         services = {"kafka_bootstrap_servers": self.bootstrap_servers, "mongodb_uri": self.mongodb_uri}
         return Settings(**defaults | services | more)
 
     def cpu_s(self) -> dict[str, float]:
-        """What the two have used since their start: user and system time by name, "broker" and "mongod"."""
+        """User and system time of both since their start, by name: "broker" and "mongod"."""
         processes = {"broker": self._broker_process, "mongod": self._mongod_process}
         return {name: sum(psutil.Process(process.pid).cpu_times()[:2]) for name, process in processes.items()}
 
     def stored_bytes(self, topic: str) -> int | None:
-        """The bytes of all that was ever written to a topic, as it lies on disk; None where that is not known.
+        """The bytes on disk of all that was ever written to a topic; None if that is unknown.
 
-        Records that were deleted count as long as their segment (1 GiB) is not full: Kafka keeps it until then.
+        Deleted records count as long as their segment (1 GiB) is not full, since Kafka keeps it until then.
         """
         if self._kafka_data is None:
             return None
@@ -91,5 +92,5 @@ class Services:
 
 
 def _end_of(segment: Path) -> int:
-    """How far a segment is written; the file itself may have been made longer beforehand."""
+    """The end of the written part of a segment, whose file may be preallocated."""
     return segment.stat().st_size

@@ -1,6 +1,6 @@
-"""A worker whose named functions are timed: what CPU time each stage takes, without what other stages take within it.
+"""A worker with timed functions: the CPU time of each stage, excluding that of other stages called within it.
 
-`python -m bench.stages FILE` runs `movie-stream worker --until-end` and writes the seconds by stage as JSON at its end.
+`python -m bench.stages FILE` runs `movie-stream worker --until-end` and finally writes the seconds by stage as JSON.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import psutil
 
 # fmt: off
 STAGES: Final = (
-    # The stage, in which {0} is a function's first argument; and the functions, as module:name.
+    # The stage, in which {0} is the function's first argument, and the functions as module:name.
     ("fetch: batches", "aiokafka.consumer.fetcher:Fetcher._proc_fetch_request"),
     ("fetch: batches", "aiokafka.consumer.fetcher:Fetcher.fetched_records"),
     ("unpack", "movie_stream.kafka.batches.unpack:_unpack"),
@@ -53,21 +53,21 @@ STAGES: Final = (
 
 
 class NoSuchStage(Exception):
-    """A function of STAGES is gone."""
+    """A function of STAGES no longer exists."""
 
     def __init__(self, stage: str, name: str) -> None:
-        super().__init__(f"{name} of the stage {stage!r} does not exist any more: mend STAGES in bench/stages.py")
+        super().__init__(f"{name} of the stage {stage!r} no longer exists: correct STAGES in bench/stages.py")
 
 
 class Clock:
-    """Self time by stage, in seconds of CPU time; each thread has a stack of the stages that it is in."""
+    """Self time by stage, in seconds of CPU time; each thread has a stack of its current stages."""
 
     def __init__(self) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self._local = threading.local()
 
     def run(self, stage: str, do: Callable[[], Any]) -> Any:
-        """Calls `do`; what it takes is the stage's, but for what stages within it take."""
+        """Calls `do`; counts its time for the stage, except the time of stages within it."""
         within: list[float] = self._local.__dict__.setdefault("within", [0.0])
         within.append(0.0)
         began = thread_time()
@@ -79,24 +79,24 @@ class Clock:
             within[-1] += took
 
     def of_function(self, function: Any, stage: str) -> Any:
-        """The function, timed: a coroutine or a generator in all its steps, wherever it is resumed."""
+        """The function, timed; a coroutine or generator is timed in each step, whichever thread resumes it."""
 
-        def words(arguments: tuple[Any, ...]) -> str:
+        def label(arguments: tuple[Any, ...]) -> str:
             return stage.format(*arguments) if "{" in stage else stage
 
         @functools.wraps(function)
-        async def timed_coroutine(*arguments: Any, **named: Any) -> Any:
-            return await _Steps(self._steps(function(*arguments, **named), words(arguments)))
+        async def timed_coroutine(*arguments: Any, **keywords: Any) -> Any:
+            return await _Steps(self._steps(function(*arguments, **keywords), label(arguments)))
 
         @functools.wraps(function)
-        def timed(*arguments: Any, **named: Any) -> Any:
-            made = self.run(words(arguments), lambda: function(*arguments, **named))
-            return self._steps(made, words(arguments)) if inspect.isgenerator(made) else made
+        def timed(*arguments: Any, **keywords: Any) -> Any:
+            made = self.run(label(arguments), lambda: function(*arguments, **keywords))
+            return self._steps(made, label(arguments)) if inspect.isgenerator(made) else made
 
         return timed_coroutine if inspect.iscoroutinefunction(function) else timed
 
     def _steps(self, steps: Any, stage: str) -> Generator[Any, Any, Any]:
-        """Drives a coroutine or a generator; forwards what is sent and thrown into it."""
+        """Drives a coroutine or a generator; forwards values and exceptions sent into it."""
         do: Callable[[], Any] = functools.partial(steps.send, None)
         while True:
             try:
@@ -113,7 +113,7 @@ class Clock:
 
 
 class _Steps:
-    """What can be awaited, made of a generator."""
+    """An awaitable made of a generator."""
 
     def __init__(self, steps: Generator[Any, Any, Any]) -> None:
         self._steps = steps
@@ -123,7 +123,7 @@ class _Steps:
 
 
 def install(clock: Clock) -> None:
-    """Puts the timed functions in the place of the others, wherever those were imported to. Raises NoSuchStage."""
+    """Replaces the functions by timed ones in every module that imported them. Raises NoSuchStage."""
     importlib.import_module("movie_stream.app")
     for stage, name in STAGES:
         module_name, _, path = name.partition(":")
@@ -143,7 +143,7 @@ def install(clock: Clock) -> None:
 
 
 def by_thread() -> dict[str, float]:
-    """CPU seconds of each thread that still runs, by its name, and of those that have ended, as Faust's consumer."""
+    """CPU seconds of each running thread by its name, and of all ended ones, such as Faust's consumer."""
     names = {thread.native_id: thread.name for thread in threading.enumerate()}
     seconds: defaultdict[str, float] = defaultdict(float)
     for thread in psutil.Process().threads():
@@ -152,7 +152,7 @@ def by_thread() -> dict[str, float]:
 
 
 def main() -> None:
-    """Runs the worker and writes what was found, whatever ends it."""
+    """Runs the worker and writes the times, whatever ends it."""
     clock, file = Clock(), Path(sys.argv[1])
     install(clock)
     from movie_stream import app
@@ -162,8 +162,8 @@ def main() -> None:
     end, started_s = app.end, process_time()
 
     def write_and_end(exit_code: int) -> None:
-        told = {"start_s": started_s, "stages": dict(clock.seconds), "threads": by_thread()}
-        file.write_text(json.dumps(told), encoding="utf-8")
+        times = {"start_s": started_s, "stages": dict(clock.seconds), "threads": by_thread()}
+        file.write_text(json.dumps(times), encoding="utf-8")
         end(exit_code)
 
     app.end = write_and_end  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""The views that everybody counts: seeded, in time order, at a constant rate of event time; and a topic of them."""
+"""The views that all subjects count: seeded, in time order, at a constant rate of event time; and a topic of them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from movie_stream.columnar.murmur2 import partitions_of
 
 ROWS: Final = 20_000
-"""Views that are made at once."""
+"""Views per chunk."""
 BATCH_BYTES: Final = 1 << 19
-"""Of a record batch, before compression: half of what a broker takes by default."""
+"""The size of a record batch before compression: half of a broker's default limit."""
 BEGIN_MS: Final = 1_730_383_200_000
 """2024-10-31T14:00:00Z."""
 EVENTS_AN_HOUR: Final = 1_500_000
-"""Of event time: 3,000,000 views are two hours."""
+"""The rate in event time: 3,000,000 views are two hours."""
 POPULARITY: Final = 1.3
 """The exponent of the Zipf distribution of films."""
 GENRES: Final = (
@@ -31,7 +31,7 @@ GENRES: Final = (
     *("Horror", "Animation", "Documentary", "Fantasy", "Crime", "Mystery"),
 )
 SHORTEST, LONGEST = 60, 200
-"""Minutes; the latter is not reached."""
+"""The range of durations in minutes, the end exclusive."""
 RATINGS: Final = tuple(half / 2 for half in range(11))
 
 Compression = Literal["none", "gzip", "snappy", "lz4", "zstd"]
@@ -74,7 +74,7 @@ class Stream:
 
     @cached_property
     def _films(self) -> list[bytes]:
-        """How an event begins, by film."""
+        """The beginning of an event, by film."""
         return [
             b'{"movie_id":"%d","title":"Movie Title %d","genre":"%b","user_id":"'
             % (number, number, GENRES[number % len(GENRES)].encode())
@@ -83,7 +83,7 @@ class Stream:
 
     @cached_property
     def _ends(self) -> list[bytes]:
-        """How an event ends: each rating with each duration."""
+        """The ends of an event: each rating with each duration."""
         minutes = range(SHORTEST, LONGEST)
         return [b',"rating":%.1f,"duration":%d}' % (rating, m) for rating in RATINGS for m in minutes]
 
@@ -97,7 +97,10 @@ def fill(
     compression: Compression = "none",
     wrote: Callable[[int], None] = lambda events: None,
 ) -> int:
-    """Makes a topic and writes the stream to it, by user; `wrote` is told how many. Returns the bytes of all values."""
+    """Creates a topic and writes the stream to it, keyed by user; `wrote` is called with the number of records.
+
+    Returns the bytes of all values.
+    """
     return asyncio.run(_fill(servers, topic, stream, partitions, compression, wrote))
 
 
@@ -115,7 +118,7 @@ async def _fill(
 
 
 async def create(servers: str, topic: str, partitions: int) -> None:
-    """Makes a topic that keeps everything."""
+    """Creates a topic with unlimited retention."""
     admin = AIOKafkaAdminClient(bootstrap_servers=servers)
     await admin.start()
     try:
@@ -142,7 +145,7 @@ async def delete(servers: str, topics: Sequence[str]) -> None:
 
 
 class Writer:
-    """Writes records in batches, each partition's in order, within an `async with` block."""
+    """Writes records in batches, in order within each partition, within an `async with` block."""
 
     def __init__(self, servers: str, topic: str, partitions: int, compression: Compression = "none") -> None:
         self._topic, self._partitions = topic, partitions
@@ -168,7 +171,7 @@ class Writer:
             await self._producer.stop()
 
     async def write(self, keys: Sequence[bytes], values: Sequence[bytes], time_ms: int | None = None) -> None:
-        """Puts records into the batches of their partitions, and sends those that are full."""
+        """Adds records to the batches of their partitions, and sends full ones."""
         targets = partitions_of(keys, self._partitions)
         for partition in range(self._partitions):
             batch = self._batches[partition]
@@ -179,7 +182,7 @@ class Writer:
                     batch.append(timestamp=time_ms, key=keys[row], value=values[row])
 
     async def flush(self) -> None:
-        """Sends what is in the batches, and waits until all is acknowledged."""
+        """Sends the remaining batches, and waits until all are acknowledged."""
         for partition in range(self._partitions):
             if self._batches[partition].record_count():
                 await self._send(partition)
@@ -187,13 +190,13 @@ class Writer:
 
     async def _send(self, partition: int) -> None:
         if (before := self._sent.get(partition)) is not None:
-            await before  # one under way a partition: they stay in order
+            await before  # one batch in flight per partition keeps them in order
         batch, self._batches[partition] = self._batches[partition], self._producer.create_batch()
         self._sent[partition] = await self._producer.send_batch(batch, self._topic, partition=partition)
 
 
 def all_records(stream: Stream) -> Records:
-    """Everything at once, for tests.
+    """All records in one chunk, for tests.
 
     >>> keys, values = all_records(Stream(2))
     >>> keys, values[0][:54]

@@ -1,4 +1,4 @@
-"""A folder for as long as something is measured, of which nothing stays behind, whenever Ctrl-C comes."""
+"""A temporary folder for a measurement, removed even after Ctrl-C at any time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A new empty folder, gone at the end with all that is in it. For the main thread alone, as signals are."""
+    """A new empty folder, removed with its content at the end. For the main thread only, like signal handlers."""
     with ExitStack() as stack:
         with _held_back():
             made = stack.enter_context(tempfile.TemporaryDirectory(prefix="movie-stream-bench-"))
@@ -28,19 +28,19 @@ def temporary_folder() -> Iterator[Path]:
 
 @contextmanager
 def _held_back() -> Iterator[None]:
-    """Ctrl-C and SIGTERM take effect at the end of the block: none is between a folder and who removes it.
+    """Delays Ctrl-C and SIGTERM to the end of the block, so that none interrupts between creating and registering.
 
-    To block the signals in this thread is not enough: where another thread takes one, its handler runs in this all
-    the same.
+    Blocking the signals in this thread is not enough: if another thread receives one, its handler still runs in this
+    thread.
     """
     before: dict[int, Any] = {}
-    came: list[int] = []
+    received: list[int] = []
     holds = True
 
     def note(number: int, frame: FrameType | None) -> None:
         if holds:
-            came.append(number)
-        elif callable(before[number]):  # the block is over, and this handler not yet replaced
+            received.append(number)
+        elif callable(before[number]):  # the block has ended, and this handler is not replaced yet
             before[number](number, frame)
 
     try:
@@ -52,5 +52,5 @@ def _held_back() -> Iterator[None]:
         holds = False
         for replaced, handler in before.items():
             signal.signal(replaced, handler)
-        for late in came:
+        for late in received:
             signal.raise_signal(late)

@@ -1,5 +1,5 @@
-"""The part `web`: what the page asks of a full database, by `movie-stream serve` and straight from MongoDB; and what
-readers of the changes, and the page itself, take.
+"""The part `web`: the page's requests on a full database, through `movie-stream serve` and directly to MongoDB; and the
+cost of readers of the changes, and of the page itself.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ _ADDRESS: Final = "address"
 _ASSET: Final = re.compile(r"""["'(]((?:/static/|\.{1,2}/)[\w./-]+\.(?:js|css|svg|json|woff2))["')]""")
 _LANGUAGE: Final = "/static/i18n/en.json"
 _DIRECT_RATE: Final = 5.0
-"""Questions a second straight to MongoDB: it has no more time on a small machine, where each is asked in full."""
+"""Requests per second directly to MongoDB; a small machine cannot run more of them in full."""
 
 
 def measure(run: Run, seconds: float) -> None:
-    """Fills a database once, and measures round by round."""
+    """Fills a database once, then measures round by round."""
     with filled(run) as (settings, filling):
         for nth in range(run.rounds):
             run.measure(PART, nth, SUBJECTS, lambda: measured(run, settings, filling, seconds))
@@ -60,7 +60,7 @@ def measure(run: Run, seconds: float) -> None:
 
 @contextmanager
 def filled(run: Run) -> Iterator[tuple[Settings, Filled]]:
-    """A database of so many windows as the run has events; it is dropped in the end."""
+    """A database with as many windows as the run has events; it is dropped at the end."""
     settings = run.services.settings(mongodb_database=f"bench_{uuid.uuid4().hex[:8]}")
     asyncio.run(_prepared(settings))
     try:
@@ -126,7 +126,7 @@ def _figures(by_http: Asked, straight: Asked, resource: str | None) -> dict[str,
 
 
 async def _one_by_one(address: str) -> list[float]:
-    """How long each question takes a server that was just started, in milliseconds."""
+    """The time of each request on a server just started, in milliseconds."""
     took_ms = []
     async with aiohttp.ClientSession() as session:
         ask = asked.by_http(session, address)
@@ -138,7 +138,7 @@ async def _one_by_one(address: str) -> list[float]:
 
 
 async def _by_http(address: str, seconds: float) -> Asked:
-    """While a page follows the changes, at each of which the server forgets what it has just answered."""
+    """Measures the requests while a page follows the changes, each of which invalidates the server's cache."""
     async with (
         aiohttp.ClientSession() as session,
         session.get(f"{address}{asked.API}/changes", timeout=aiohttp.ClientTimeout(total=None)) as following,
@@ -157,8 +157,8 @@ async def _count(answer: aiohttp.ClientResponse, counted: Counter[int], number: 
 
 
 async def _read(address: str, server: psutil.Process) -> tuple[int, int]:
-    """200 readers follow the changes for some seconds; how many events they get, and the server's bytes in memory at
-    the end of that. Raises PeerFailed.
+    """Runs 200 readers of the changes for some seconds; returns the number of events that they get, and the server's
+    memory in bytes at the end. Raises PeerFailed.
     """
     counted: Counter[int] = Counter()
 
@@ -175,12 +175,12 @@ async def _read(address: str, server: psutil.Process) -> tuple[int, int]:
             task.cancel()
         await asyncio.gather(*reading, return_exceptions=True)
     if len(going_on) < len(reading) or min(counted[number] for number in range(200)) == 0:
-        raise PeerFailed(f"{len(reading) - len(going_on)} of 200 readers were cut off, and some were told nothing")
+        raise PeerFailed(f"{len(reading) - len(going_on)} of 200 readers were cut off, and some received nothing")
     return counted.total(), memory
 
 
 async def _page_bytes(address: str) -> int:
-    """What a browser loads for the page, as it is sent: compressed."""
+    """The compressed bytes that a browser loads for the page."""
     seen, size = dict[str, None](), 0
     asks = ["/", _LANGUAGE]
     headers = {"Accept-Encoding": "gzip, br"}
@@ -201,7 +201,7 @@ async def _page_bytes(address: str) -> int:
 
 
 def _absolute(page: str, found: str) -> str:
-    """The path that a page names.
+    """The absolute path of a link on a page.
 
     >>> _absolute("/static/js/panels/users.js", "../table.js"), _absolute("/", "/static/css/page.css")
     ('/static/js/table.js', '/static/css/page.css')
@@ -219,7 +219,7 @@ def _absolute(page: str, found: str) -> str:
 
 @contextmanager
 def changing(settings: Settings, filling: Filled) -> Iterator[None]:
-    """Meanwhile the newest windows change a few times a second, as when a worker is at work."""
+    """Changes the newest windows a few times a second during the block, as a worker would."""
 
     def change(over: threading.Event) -> None:
         with MongoClient[dict[str, Any]](settings.require_mongodb(), w=1) as client:
@@ -231,7 +231,7 @@ def changing(settings: Settings, filling: Filled) -> Iterator[None]:
 
 
 def _one_flush(db: Any, newest_ms: int) -> None:
-    """One more view of every genre in the newest minute, and in all that contains it."""
+    """Adds one view of every genre to the newest minute, and to all windows that contain it."""
     minute = datetime.fromtimestamp(newest_ms / 1_000, UTC)
     hour, day = minute.replace(minute=0), minute.replace(hour=0, minute=0)
     genres = [one["slug"] for one in db["category_stats"].find({}, {"slug": 1})]

@@ -47,7 +47,7 @@ SUBJECTS: Final = (*(variant.subject for variant in VARIANTS), START)
 
 
 def measure(run: Run, only: str = "") -> None:
-    """Everything in turn, round by round; with `only` those of SUBJECTS whose name contains it."""
+    """Measures all subjects in turn, round by round; with `only`, those of SUBJECTS whose name contains it."""
     chosen = [variant for variant in VARIANTS if only in variant.subject]
     topics = {
         variant: run.topic(Stream(run.events, variant.users, variant.films), compression=variant.compression)
@@ -61,13 +61,13 @@ def measure(run: Run, only: str = "") -> None:
 
 
 def backlog(run: Run, topic: str, workers: int = 1) -> Mapping[str, float]:
-    """Counts a topic from nothing to its end. Raises PeerFailed."""
+    """Counts a topic from its beginning to its end. Raises PeerFailed."""
     with fresh(run.services, topic) as settings:
         return work(settings, run.events, workers).figures()
 
 
 def start(run: Run) -> Mapping[str, float]:
-    """How long it takes from the start of the process until its first event is applied, with an empty state."""
+    """The time from the start of the process until its first event is applied, with empty state."""
     topic = run.topic(Stream(START_EVENTS))
     with fresh(run.services, topic, metrics_port=free_port()) as settings:
         url = f"http://127.0.0.1:{settings.metrics_port}/metrics"
@@ -80,7 +80,7 @@ def start(run: Run) -> Mapping[str, float]:
 
 
 def _counted(url: str) -> bool:
-    """Whether the worker's metrics tell of an event."""
+    """Whether the worker's metrics report an event."""
     try:
         with urlopen(url, timeout=5) as answer:
             text = answer.read().decode()

@@ -1,1 +1,1 @@
-"""What Power BI and MongoDB Compass open, and how it is made: generate.py writes it from RESULTS."""
+"""Files for Power BI and MongoDB Compass; generate.py generates them from RESULTS."""

@@ -1,4 +1,4 @@
-"""Makes what Power BI, Excel and MongoDB Compass open, from RESULTS: `python -m bi.generate`, part of `make docs`."""
+"""Generates the files for Power BI, Excel and MongoDB Compass from RESULTS: `python -m bi.generate`, or `make docs`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ NAME: Final = "movie-stream"
 
 
 def as_json(value: Any) -> str:
-    """JSON as it stands in a file."""
+    """A value as an indented JSON file."""
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 def files() -> dict[str, str]:
-    """By path from here, every file that is made."""
+    """All generated files, by path from here."""
     found = tables()
     made = {
         f"{NAME}.pbids": as_json(connection()),
@@ -40,13 +40,13 @@ def files() -> dict[str, str]:
 
 
 def connection() -> dict[str, Any]:
-    """What opens the feed in Power BI Desktop: the connection, without tables and without a password."""
+    """The connection file that opens the feed in Power BI Desktop, without tables and without a password."""
     address = {"protocol": "odata", "address": {"url": FEED}}
     return {"version": "0.1", "connections": [{"details": address, "options": {}, "mode": "Import"}]}
 
 
 def stale() -> list[Path]:
-    """The files of results and queries that are no more. What Power BI has saved beside them is left alone."""
+    """The files of results and queries that no longer exist; files that Power BI saved beside them are ignored."""
     current = {HERE / path for path in files()}
     made = ["power-bi/*.pq", f"{PROJECT}/*.SemanticModel/definition/tables/*.tmdl", "compass/*/*"]
     return sorted(path for pattern in made for path in HERE.glob(pattern) if path not in current)
@@ -54,8 +54,8 @@ def stale() -> list[Path]:
 
 if __name__ == "__main__":
     for path, text in files().items():
-        place = HERE / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(text, encoding="utf-8")
+        target = HERE / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
     for left in stale():
         left.unlink()

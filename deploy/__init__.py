@@ -1,1 +1,1 @@
-"""What installs movie-stream elsewhere: `chart.py` makes the parts of `helm/` that follow from the code."""
+"""Deployment of movie-stream: `chart.py` generates the parts of `helm/` that follow from the code."""

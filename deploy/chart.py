@@ -1,8 +1,8 @@
-"""Makes the parts of the Helm chart that follow from elsewhere: `python -m deploy.chart`, which `make docs` runs.
+"""Generates the derived parts of the Helm chart: `python -m deploy.chart`, which `make docs` runs.
 
-- `values.schema.json`, of `helm/values.schema.yaml`, the comments of values.yaml, and the settings' declarations
-- the table of values in the chart's README.md, of values.yaml
-- `files/rules/`, copies of monitoring/rules/, since a chart holds only what is in its folder
+- `values.schema.json`, from `helm/values.schema.yaml`, the comments of values.yaml, and the settings' declarations
+- the table of values in the chart's README.md, from values.yaml
+- `files/rules/`, copies of monitoring/rules/, since a chart contains only files of its own folder
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _DURATION = r"^[0-9]{1,15}(ms|s|min|h|d)$"
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A documented value of the chart: its path, what the comment above it says, and its default."""
+    """A documented value of the chart: its path, its meaning by the comment above it, and its default."""
 
     path: tuple[str, ...]
     meaning: str
@@ -45,7 +45,7 @@ class Undocumented(ValueError):
 
 
 def values(text: str) -> list[Value]:
-    r"""The values of a values.yaml: each key below a comment `# -- ...`, which may stand for all that is in it.
+    r"""The values of a values.yaml: each key below a comment `# -- ...`, which may cover all keys within it.
 
     >>> values("a:\n  # -- How many\n  b: 1\n")
     [Value(path=('a', 'b'), meaning='How many', default=1)]
@@ -85,7 +85,7 @@ def _meanings(text: str) -> dict[tuple[str, ...], str]:
 
 
 def schema() -> dict[str, Any]:
-    """The whole of values.schema.json."""
+    """The content of values.schema.json."""
     made: dict[str, Any] = yaml.safe_load((HELM / "values.schema.yaml").read_text("utf-8"))
     secret = sorted(variable_of(name) for name in secret_names())
     made["$defs"] |= {
@@ -109,7 +109,7 @@ def schema() -> dict[str, Any]:
     for value in documented:
         if value.path[0] != "settings":
             _property(made, value.path)["description"] = value.meaning
-    # One is missing only where somebody took its default away with null, which is as good as an empty one.
+    # A key is missing only if a user removed its default with null, which is equivalent to an empty one.
     for value in documented:
         for depth, key in enumerate(value.path if value.default not in (None, "", {}, []) else value.path[:-1]):
             required = _property(made, value.path[:depth]).setdefault("required", [])
@@ -123,7 +123,7 @@ def _is_secret(name: str) -> bool:
 
 
 def _property(schema: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
-    """The schema of a value, which is made one of its own on the way; others may refer to the same definition."""
+    """The schema of a value, copied on the way, since others may refer to the same definition."""
     at = schema
     for key in path:
         if "$ref" in at:
@@ -138,7 +138,7 @@ def _property(schema: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _setting(name: str) -> dict[str, Any]:
-    """What a setting may be, as far as a schema can tell; the process checks the rest."""
+    """The schema of a setting, as far as a schema can express it; the process checks the rest."""
     field = Settings.model_fields[name]
     if field.annotation is timedelta:
         made: dict[str, Any] = {"type": "string", "pattern": _DURATION}
@@ -150,7 +150,7 @@ def _setting(name: str) -> dict[str, Any]:
     if name == "kafka_bootstrap_servers":
         made["pattern"] = f"^({settings.AN_ADDRESS}( *, *{settings.AN_ADDRESS})*)?$"
     if name.endswith("_port"):
-        made["minimum"] = 1  # probes have to know it
+        made["minimum"] = 1  # probes must know the port
     return made | {"description": f"{field.description}: {expectation_of(name)}"}
 
 
@@ -169,7 +169,7 @@ def table() -> str:
 
 
 def files() -> dict[Path, str]:
-    """What is made, by path."""
+    """The generated files, by path."""
     readme = (CHART / "README.md").read_text("utf-8")
     before, begun, rest = readme.partition(_BEGIN)
     _, ended, after = rest.partition(_END)
@@ -183,7 +183,7 @@ def files() -> dict[Path, str]:
 
 
 def stale() -> list[Path]:
-    """Those files that are not what would be made now, and rules that are there no more."""
+    """The files that are out of date, and copies of rules that no longer exist."""
     made = files()
     differ = [path for path, text in made.items() if not path.exists() or path.read_text("utf-8") != text]
     return differ + [path for path in (CHART / "files" / "rules").iterdir() if path not in made]

@@ -1,4 +1,4 @@
-"""What monitors movie-stream: prometheus.yml and rules/ are for Prometheus, tests/ for the rules, grafana/ for Grafana.
+"""Monitoring of movie-stream: prometheus.yml and rules/ are for Prometheus, tests/ for the rules, grafana/ for Grafana.
 
-dashboard.py makes the dashboard, of what panels.py shows.
+dashboard.py generates the dashboard from the panels declared in panels.py.
 """

@@ -1,4 +1,4 @@
-"""Makes grafana/dashboards/movie-stream.json: `python -m monitoring.dashboard`, or `make docs`."""
+"""Generates grafana/dashboards/movie-stream.json: `python -m monitoring.dashboard`, or `make docs`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the dashboard shows: tiles with one number, and rows of graphs."""
+"""The panels of the dashboard: tiles with one number, and rows of graphs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Tile:
-    """One number, and from which values on it is yellow or red."""
+    """One number, and the thresholds from which it is yellow or red."""
 
     title: str
     expr: str
@@ -20,7 +20,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Graph:
-    """Lines over time: what each of them asks, by the text of its legend."""
+    """Lines over time: the query of each, with its legend."""
 
     title: str
     lines: tuple[tuple[str, str], ...]
@@ -29,13 +29,13 @@ class Graph:
 
 
 def quantile(of: float, metric: str, by: str = "") -> str:
-    """The expression of a quantile of a histogram, by a label where one is given."""
+    """The expression of a histogram's quantile, optionally by a label."""
     labels = ", ".join(filter(None, ("le", by)))
     return f"histogram_quantile({of}, sum by ({labels}) (rate({metric}_bucket[$__rate_interval])))"
 
 
 def rate(metric: str, by: str = "") -> str:
-    """The expression of a counter's speed."""
+    """The expression of a counter's rate."""
     return f"sum by ({by}) (rate({metric}[$__rate_interval]))"
 
 
@@ -44,19 +44,19 @@ _BELOW_1_RED: Final = ((None, "red"), (1.0, "green"))
 
 TILES: Final = (
     Tile("Workers", 'sum(up{job="movie-stream-worker"})', "none", "Workers that answer.", _BELOW_1_RED),
-    Tile("Views", "sum(job:movie_stream_events:rate5m)", "reqps", "Records read a second."),
+    Tile("Views", "sum(job:movie_stream_events:rate5m)", "reqps", "Records read per second."),
     Tile(
         "Waiting",
         "sum(movie_stream_lag)",
         "short",
-        "Records that can be read and are not applied yet.",
+        "Records before the last stable offset that are not applied yet.",
         ((None, "green"), (10_000.0, "yellow"), (100_000.0, "red")),
     ),
     Tile(
         "Delay",
         "max(job:movie_stream_delay_seconds:p95_5m)",
         "s",
-        "From Kafka until MongoDB has acknowledged it: so much, or less, for 95 % of the views.",
+        "From Kafka until MongoDB's acknowledgement: the 95th percentile of the views.",
         ((None, "green"), (2.0, "yellow"), (5.0, "red")),
     ),
     Tile(
@@ -66,8 +66,8 @@ TILES: Final = (
         "Share of the records that are bad or late.",
         ((None, "green"), (0.001, "yellow"), (0.01, "red")),
     ),
-    Tile("Parked", "sum(movie_stream_documents_parked_total)", "none", "Documents MongoDB refuses.", _ABOVE_0_RED),
-    Tile("Run valid", "min(movie_stream_run_valid)", "bool_yes_no", "Whether workers may go on with it.", _BELOW_1_RED),
+    Tile("Parked", "sum(movie_stream_documents_parked_total)", "none", "Documents that MongoDB refuses.", _ABOVE_0_RED),
+    Tile("Run valid", "min(movie_stream_run_valid)", "bool_yes_no", "Whether workers may continue it.", _BELOW_1_RED),
     Tile("Server", 'sum(up{job="movie-stream-serve"})', "none", "Servers that answer.", _BELOW_1_RED),
 )
 
@@ -83,25 +83,25 @@ ROWS: Final[tuple[tuple[str, tuple[Graph, ...]], ...]] = (
                     (rate("movie_stream_copies_total", "outcome"), "copies {{outcome}}"),
                 ),
                 "reqps",
-                "Read a second by each worker, and refused.",
+                "Records read per second by each worker, and refused ones.",
             ),
             Graph(
-                "Records that wait",
+                "Lag",
                 (("sum by (topic) (movie_stream_lag)", "{{topic}}"),),
                 "short",
-                "Of the views: too few workers. Of the partials: MongoDB.",
+                "Records not applied yet. Lag of the views: too few workers; of the partials: MongoDB is slow.",
             ),
             Graph(
-                "Delay from Kafka until MongoDB has it",
+                "Delay from Kafka to MongoDB",
                 tuple((quantile(q, "movie_stream_delay_seconds"), f"{q:.0%}") for q in (0.5, 0.95, 0.99)),
                 "s",
-                "Of every view that counts.",
+                "Of all counted views, until MongoDB's acknowledgement.",
             ),
             Graph(
-                "Delay from the view's own time",
+                "Delay from event time",
                 tuple((quantile(q, "movie_stream_event_delay_seconds"), f"{q:.0%}") for q in (0.5, 0.95)),
                 "s",
-                "With what passes before it comes to Kafka.",
+                "Including the time before a view reaches Kafka.",
             ),
             Graph(
                 "Why records are refused",
@@ -110,88 +110,93 @@ ROWS: Final[tuple[tuple[str, tuple[Graph, ...]], ...]] = (
                 "movie-stream dead-letters list shows them.",
             ),
             Graph(
-                "How old the newest view is",
+                "Age of the watermark",
                 (("time() - max by (topic, partition) (movie_stream_watermark_seconds)", "partition {{partition}}"),),
                 "s",
-                "By its own time, of each partition of the views.",
+                "Age of the newest view by event time, for each partition of the views.",
             ),
             Graph(
                 "Progress",
                 (("sum by (topic) (rate(movie_stream_position[$__rate_interval]))", "{{topic}}"),),
                 "reqps",
-                "Offsets a second.",
+                "Offsets per second.",
             ),
         ),
     ),
     (
         "Writing",
         (
-            Graph("Documents", ((rate("movie_stream_documents_total"), "written"),), "wps", "Written a second."),
             Graph(
-                "Documents that wait",
+                "Documents",
+                ((rate("movie_stream_documents_total"), "written"),),
+                "wps",
+                "Documents written per second.",
+            ),
+            Graph(
+                "Documents waiting",
                 (("sum by (partition) (movie_stream_documents_waiting)", "partition {{partition}}"),),
                 "short",
-                "Above 100,000 a partition is not read on.",
+                "Above 100,000 a partition is paused (back-pressure).",
             ),
             Graph(
                 "Requests to MongoDB",
                 ((quantile(0.95, "movie_stream_mongodb_request_duration_seconds", "operation"), "{{operation}} 95%"),),
                 "s",
-                "How long it takes to acknowledge.",
+                "Duration until the acknowledgement.",
             ),
             Graph(
                 "Errors of MongoDB",
                 (
                     (rate("movie_stream_mongodb_errors_total", "kind"), "{{kind}}"),
-                    (rate("movie_stream_mongodb_retries_total", "operation"), "{{operation}} again"),
+                    (rate("movie_stream_mongodb_retries_total", "operation"), "{{operation}} retried"),
                 ),
                 "reqps",
-                "Workers and server; what fails is sent again.",
+                "Of workers and server; failed requests are retried.",
             ),
             Graph(
                 "Flushes",
                 ((quantile(0.95, "movie_stream_flush_duration_seconds", "agent"), "{{agent}} 95%"),),
                 "s",
-                "With their checkpoints.",
+                "Duration, including checkpoints.",
             ),
             Graph(
                 "Checkpoints",
                 ((quantile(0.95, "movie_stream_checkpoint_duration_seconds", "agent"), "{{agent}} 95%"),),
                 "s",
-                "Written to the changelogs.",
+                "Duration of writing them to the changelogs.",
             ),
             Graph(
-                "Left out",
+                "Skipped documents",
                 (
                     ("sum(movie_stream_documents_parked_total)", "parked"),
                     ("sum(movie_stream_documents_incomparable_total)", "incomparable"),
                 ),
                 "none",
-                "Documents that were not written; there should be none.",
+                "Documents that were not written; should be 0.",
             ),
         ),
     ),
     (
         "Workers",
         (
-            Graph("Rows", (("sum by (topic) (movie_stream_table_rows)", "{{topic}}"),), "short", "In memory."),
+            Graph("Rows", (("sum by (topic) (movie_stream_table_rows)", "{{topic}}"),), "short", "Rows in memory."),
             Graph(
                 "Changelogs",
                 (("sum by (topic) (movie_stream_table_bytes)", "{{topic}}"),),
                 "bytes",
-                "What a restore would read.",
+                "Bytes that a restore would read.",
             ),
             Graph(
                 "Restores",
                 ((quantile(0.95, "movie_stream_restore_duration_seconds", "agent"), "{{agent}} 95%"),),
                 "s",
-                "When partitions are assigned.",
+                "Duration when partitions are assigned.",
             ),
             Graph(
-                "Comings and goings",
+                "Rebalances and evictions",
                 (
-                    ("sum by (instance) (increase(movie_stream_rebalances_total[5m]))", "shares of {{instance}}"),
-                    ("sum(increase(movie_stream_evictions_total[5m]))", "keys moved into MongoDB"),
+                    ("sum by (instance) (increase(movie_stream_rebalances_total[5m]))", "rebalances of {{instance}}"),
+                    ("sum(increase(movie_stream_evictions_total[5m]))", "evicted keys"),
                     ("sum(movie_stream_partition_paused)", "paused partitions"),
                 ),
                 "none",
@@ -213,10 +218,10 @@ ROWS: Final[tuple[tuple[str, tuple[Graph, ...]], ...]] = (
                 "Versions and runs",
                 (
                     ("count by (version) (movie_stream_build_info)", "version {{version}}"),
-                    ('count(count_values("run", movie_stream_run_timestamp_seconds))', "runs at the same time"),
+                    ('count(count_values("run", movie_stream_run_timestamp_seconds))', "concurrent runs"),
                 ),
                 "none",
-                "More than one run at the same time ends within seconds.",
+                "More than one concurrent run lasts seconds at most.",
             ),
         ),
     ),
@@ -224,28 +229,28 @@ ROWS: Final[tuple[tuple[str, tuple[Graph, ...]], ...]] = (
         "Alerts on the content",
         (
             Graph(
-                "How far the rules are evaluated",
+                "Progress of the evaluation",
                 (
                     (
                         "max(movie_stream_watermark_seconds) - max(movie_stream_alerts_evaluated_until_seconds)",
-                        "behind the newest view",
+                        "behind the watermark",
                     ),
-                    ("max(movie_stream_alerts_still_seconds)", "stands still"),
+                    ("max(movie_stream_alerts_still_seconds)", "without progress"),
                 ),
                 "s",
-                "By event time, with the waiting for the slowest partition; and for how long it has not got on.",
+                "Event time behind the watermark, with the wait for the slowest partition; and time without progress.",
             ),
             Graph(
-                "Messages that wait",
+                "Messages waiting",
                 (("sum by (receiver) (movie_stream_alerts_messages_waiting)", "{{receiver}}"),),
                 "short",
-                "They have not arrived at their receivers yet.",
+                "Messages not delivered to their receivers yet.",
             ),
             Graph(
-                "How long the oldest message waits",
+                "Age of the oldest message",
                 (("max by (receiver) (movie_stream_alerts_oldest_message_seconds)", "{{receiver}}"),),
                 "s",
-                "It is tried again, for retry_for.",
+                "Its delivery is retried for retry_for.",
             ),
             Graph(
                 "What became of messages",
@@ -261,7 +266,7 @@ ROWS: Final[tuple[tuple[str, tuple[Graph, ...]], ...]] = (
             Graph(
                 "Evaluation",
                 (
-                    ("sum(movie_stream_alerts_evaluating)", "workers that evaluate"),
+                    ("sum(movie_stream_alerts_evaluating)", "evaluating workers"),
                     ("sum(increase(movie_stream_alerts_failures_total[5m]))", "failures"),
                     ("max(movie_stream_alerts_workers_without_rules)", "workers without these rules"),
                 ),
@@ -280,7 +285,7 @@ ROWS: Final[tuple[tuple[str, tuple[Graph, ...]], ...]] = (
                     ('sum(rate(movie_stream_http_answers_total{outcome="failed"}[$__rate_interval]))', "failed"),
                 ),
                 "reqps",
-                "By status.",
+                "Answers per second by status.",
             ),
             Graph(
                 "Answers",
@@ -291,7 +296,7 @@ ROWS: Final[tuple[tuple[str, tuple[Graph, ...]], ...]] = (
                     ),
                 ),
                 "s",
-                "By route, but for streams.",
+                "Duration by route, without streams.",
             ),
             Graph(
                 "Queries",
@@ -302,22 +307,22 @@ ROWS: Final[tuple[tuple[str, tuple[Graph, ...]], ...]] = (
                     ),
                 ),
                 "s",
-                "How long MongoDB takes.",
+                "Duration of MongoDB's queries.",
             ),
             Graph(
-                "At the moment",
+                "In flight",
                 (
                     ("sum(movie_stream_http_requests_in_flight)", "requests"),
                     ("sum(movie_stream_sse_readers)", "readers of changes"),
                 ),
                 "none",
-                "What is being answered.",
+                "Requests being answered, and readers of changes.",
             ),
             Graph(
                 "Wrong tokens",
                 ((rate("movie_stream_sign_ins_refused_total", "reason"), "{{reason}}"),),
                 "reqps",
-                "A second.",
+                "Refused sign-ins per second.",
             ),
         ),
     ),
@@ -325,6 +330,6 @@ ROWS: Final[tuple[tuple[str, tuple[Graph, ...]], ...]] = (
 
 
 def expressions() -> Iterator[str]:
-    """All that the dashboard asks."""
+    """All expressions of the dashboard."""
     yield from (tile.expr for tile in TILES)
     yield from (expr for _, graphs in ROWS for graph in graphs for expr, _ in graph.lines)

@@ -1,6 +1,6 @@
-"""The command line: names, options and help; what a command does is in the module of its name in `commands/`.
+"""The command line: names, options and help; each command is implemented in the module of its name in `commands/`.
 
-Those modules are imported when their command runs, so that `--help` and shell completion answer at once.
+Those modules are imported when their command runs, so that `--help` and shell completion are fast.
 """
 
 import os
@@ -66,9 +66,9 @@ def demo(
 ) -> None:
     """Start a broker, a MongoDB, a worker and the page; replay a sample and made-up views, show the results live.
 
-    It prints where the page can be opened; with --once, which ends by itself, there is none. Ctrl-C ends all of it,
-    with exit code 0, or 130 where it cuts --once short. With KAFKA_BOOTSTRAP_SERVERS and MONGODB_URI both set these are
-    used instead of the embedded pair.
+    It prints the address of the page; with --once there is no page. Ctrl-C ends everything with exit code 0, or 130 if
+    it interrupts --once. If KAFKA_BOOTSTRAP_SERVERS and MONGODB_URI are both set, they are used instead of the embedded
+    pair.
     """
     from movie_stream.commands.demo.command import demo as run
     from movie_stream.settings import load_settings
@@ -96,23 +96,22 @@ def init(
         bool,
         typer.Option(
             "--create-user",
-            help="Also make the MongoDB user for the workers, who may read and write the one database and nothing "
-            "else, or set its password anew. MONGODB_WORKER_USERNAME and MONGODB_WORKER_PASSWORD (or ..._FILE) say "
-            "which; MONGODB_READER_USERNAME and MONGODB_READER_PASSWORD likewise one for movie-stream serve, who may "
-            "only read it, and MONGODB_BI_USERNAME and MONGODB_BI_PASSWORD one for BI tools, who may no more. "
-            "MONGODB_URI is an administrator's.",
+            help="Also create the MongoDB user for the workers, who may only read and write the one database, or "
+            "reset its password. MONGODB_WORKER_USERNAME and MONGODB_WORKER_PASSWORD (or ..._FILE) define it. "
+            "MONGODB_READER_USERNAME and MONGODB_READER_PASSWORD define a read-only user for movie-stream serve, and "
+            "MONGODB_BI_USERNAME and MONGODB_BI_PASSWORD one for BI tools. MONGODB_URI must be an administrator's.",
         ),
     ] = False,
     shard: Annotated[
         bool,
         typer.Option(
             "--shard",
-            help="Also spread the results over the shards of a sharded cluster, by the hash of their _id. MONGODB_URI "
-            "names a mongos, and an administrator of the cluster.",
+            help="Also shard the results by the hash of their _id, on a sharded cluster. MONGODB_URI must be that of "
+            "a mongos, with an administrator of the cluster.",
         ),
     ] = False,
 ) -> None:
-    """Create topics, collections, validators, indexes and views; may be run any number of times."""
+    """Create topics, collections, validators, indexes and views; idempotent."""
     from movie_stream.commands.init import init as run
     from movie_stream.settings import load_settings
 
@@ -122,12 +121,12 @@ def init(
 @app.command(epilog=_examples("movie-stream worker", "movie-stream worker --until-end"))
 def worker(
     until_end: Annotated[
-        bool, typer.Option("--until-end", help="End once all that is in the topic now is in MongoDB.")
+        bool, typer.Option("--until-end", help="End once everything now in the topic is in MongoDB.")
     ] = False,
 ) -> None:
     """Run one worker; start more of them, anywhere, and they share the work.
 
-    With METRICS_PORT set it tells Prometheus how it goes: docs/reference/metrics.md.
+    If METRICS_PORT is set, it exports metrics to Prometheus: docs/reference/metrics.md.
     """
     from movie_stream.commands.worker import work
     from movie_stream.settings import load_settings
@@ -175,11 +174,11 @@ def produce(
 ) -> None:
     """Send the views of a file to the topic, in time order.
 
-    Our own CSV, lines of JSON or Parquet, MovieLens' ratings, and the films of
-    TMDB and Netflix, of which views are made up, are known by their columns.
+    The format is detected by the columns: our own CSV, JSON Lines or Parquet,
+    MovieLens' ratings, or the films of TMDB and Netflix, with made-up views.
 
     Ctrl-C or SIGTERM stops it within about a second (exit code 130 or 143).
-    --resume goes on, also after kill -9 or a lost connection: it looks up in
+    --resume continues, also after kill -9 or a lost connection: it looks up in
     the topic what has arrived, so that no view is missing or sent twice.
     """
     from movie_stream.replay.order.plan import plan_of
@@ -217,7 +216,7 @@ def produce(
         return
     from movie_stream.commands.produce import produce as run
 
-    again = shlex.join(["movie-stream", *(word for word in sys.argv[1:] if word not in _HOW), "--resume"])
+    again = shlex.join(["movie-stream", *(argument for argument in sys.argv[1:] if argument not in _HOW), "--resume"])
     _end(run(load_settings(), source, plan, resume=resume, restart=restart, again=again))
 
 
@@ -244,9 +243,9 @@ def generate(
     bad_fraction: options.BadFraction = 0,
     late_anyway: options.LateAnyway = False,
 ) -> None:
-    """Make views up: a daily rhythm, popular and rare films, regular and rare users; to a file or to the topic.
+    """Generate views: a daily rhythm, popular and rare films, regular and rare users; to a file or to the topic.
 
-    Ctrl-C ends it with exit code 130: an unfinished file is removed, what was sent to the topic stays there.
+    Ctrl-C ends it with exit code 130: an unfinished file is removed, views sent to the topic stay there.
     """
     from movie_stream.commands.generate.command import generate as run
     from movie_stream.commands.generate.command import made_up_views
@@ -295,11 +294,12 @@ def show(
 ) -> None:
     """Show a result from MongoDB, or the running workers, as a table, JSON or CSV.
 
-    JSON and CSV are UTF-8, with times in UTC and figures unrounded. Text
-    stands there as it came: a spreadsheet takes a cell that begins with =, +,
-    - or @ for a formula, unless it is told to import text.
+    JSON and CSV are UTF-8, with times in UTC and figures unrounded. Text is
+    unchanged: a spreadsheet takes a cell that begins with =, +, - or @ for a
+    formula, unless it imports the cell as text.
 
-    What --limit leaves out is said; with JSON and CSV on standard error.
+    A remark says if --limit leaves something out; with JSON and CSV it is on
+    standard error.
     Ctrl-C ends --watch with exit code 0.
     """
     from movie_stream.commands.show.command import Choice
@@ -330,16 +330,16 @@ def export(
     overwrite: options.Overwrite = False,
     bom: options.Bom = False,
 ) -> None:
-    """Export results to files (CSV, lines of JSON, Parquet, Excel) or to Delta Lake tables.
+    """Export results to files (CSV, JSON Lines, Parquet, Excel) or to Delta Lake tables.
 
-    Entries of a list are rows of their own, as in the flat views; of a result
-    with figures and a list, the list is exported by the name of its flat view
+    Entries of a list are rows of their own, as in the flat views. If a result
+    has figures and a list, the list is exported by the name of its flat view
     (data_quality_flat). Times are in UTC. Memory does not grow with the number of rows.
 
-    A file is there as a whole or not at all, whatever ends the command. With
-    --by, and for delta:, run it again: it writes what is missing or has
-    changed. Ctrl-C or SIGTERM ends it with exit code 130 or 143, and a
-    line that says what there is.
+    Files are written atomically, whatever ends the command. With --by, and for
+    delta:, repeat the command: it writes what is missing or has changed.
+    Ctrl-C or SIGTERM ends it with exit code 130 or 143, and a line about what
+    was written.
     """
     from movie_stream.commands.export.command import Choice
     from movie_stream.commands.export.command import export as run
@@ -357,8 +357,8 @@ def serve(
 ) -> None:
     """Serve the results over HTTP: a live page at /, a REST API under /api/v1, an OData feed at /odata/.
 
-    It only reads. Other hosts are let in with the token of API_TOKEN alone.
-    With METRICS_PORT set it tells Prometheus how it goes: docs/reference/metrics.md.
+    It is read-only. Other hosts are let in only with the token of API_TOKEN.
+    If METRICS_PORT is set, it exports metrics to Prometheus: docs/reference/metrics.md.
     Ctrl-C or SIGTERM ends it, with exit code 0.
     """
     from movie_stream.commands.serve import serve as run
@@ -368,7 +368,7 @@ def serve(
 
 
 dead_letters = CommandLine(
-    name="dead-letters", help="Show the records that were refused, and send them again.", no_args_is_help=True
+    name="dead-letters", help="Show refused records (dead letters), and replay them.", no_args_is_help=True
 )
 app.add_typer(dead_letters)
 
@@ -392,9 +392,9 @@ def list_letters(
     as_json: options.LettersAsJson = False,
     all_runs: options.AllRuns = False,
 ) -> None:
-    """Show the records that were refused and are not made up for, newest first.
+    """Show the refused records that no later copy has replaced, newest first.
 
-    In JSON, key and value are text where they are UTF-8; where not, key_base64 and value_base64 stand instead.
+    In JSON, key and value are text if they are UTF-8, else key_base64 and value_base64.
     """
     from movie_stream.commands.dead_letters.common import letter_filter
     from movie_stream.commands.dead_letters.list import list_letters as run
@@ -424,10 +424,10 @@ def replay_letters(
     misplaced: options.Misplaced = False,
     all_runs: options.AllRuns = False,
 ) -> None:
-    """Send refused records that would count now to the topic again; each counts at most once.
+    """Send copies of refused records that would count now to the topic; each record counts at most once.
 
-    What would be refused again is not sent, but counted by reason. A copy goes into the partition of its original,
-    where the worker knows whether that, or another copy of it, counts already: so this may be repeated at any time.
+    Records that would still be refused are not sent, but counted by reason. A copy goes to the partition of its
+    original, whose worker knows whether the original or a copy of it counts already, so this is idempotent.
     """
     from movie_stream.commands.dead_letters.common import letter_filter
     from movie_stream.commands.dead_letters.replay import replay_letters as run
@@ -443,9 +443,9 @@ app.add_typer(alerts)
 
 @alerts.command(name="check", epilog=_examples("movie-stream alerts check alerts.toml", "movie-stream alerts check"))
 def check_alerts(file: options.RulesFile = None) -> None:
-    """Read a file with rules, and say what they mean, or every mistake in it with its line.
+    """Check a file of rules: print their meaning, or each mistake with its line.
 
-    A file with mistakes ends with exit code 2; workers do not start with it.
+    For a file with mistakes the exit code is 2; workers do not start with it.
     """
     from movie_stream.commands.alerts.check import check as run
     from movie_stream.settings import load_settings
@@ -468,10 +468,10 @@ def try_rule(
     until: options.TriedUntil = None,
     deliver: options.Deliver = False,
 ) -> None:
-    """Say which alerts a rule would give of what stands in MongoDB. Nothing is written, and nobody is told.
+    """Show which alerts a rule would give for the data in MongoDB. Nothing is written or sent.
 
-    Times are in UTC. With --deliver nothing is evaluated: one message that says it is a test goes to each receiver of
-    the rule; the exit code is 1 if one does not take it.
+    Times are in UTC. With --deliver nothing is evaluated: one message, marked as a test, is sent to each receiver of
+    the rule; the exit code is 1 if one fails.
     """
     from movie_stream.commands.alerts.try_rule import try_rule as run
     from movie_stream.settings import load_settings
@@ -488,11 +488,11 @@ def try_rule(
     ),
 )
 def list_alerts(
-    only_open: Annotated[bool, typer.Option("--open", help="Only those that last.")] = False,
+    only_open: Annotated[bool, typer.Option("--open", help="Only open alerts.")] = False,
     withdrawn: Annotated[
-        bool, typer.Option("--withdrawn", help="Also those that later views, or a change of the rules, have undone.")
+        bool, typer.Option("--withdrawn", help="Also alerts that later views, or a change of the rules, have undone.")
     ] = False,
-    rule: Annotated[str | None, typer.Option("--rule", help="Only of this rule.", show_default=False)] = None,
+    rule: Annotated[str | None, typer.Option("--rule", help="Only alerts of this rule.", show_default=False)] = None,
     severity: options.Severity = None,
     since: options.Since = None,
     until: options.Until = None,
@@ -500,7 +500,7 @@ def list_alerts(
     as_json: options.DocumentsAsJson = False,
     as_csv: options.AsCsv = False,
 ) -> None:
-    """Show the alerts, those that last first. Times are in UTC."""
+    """Show the alerts, open ones first. Times are in UTC."""
     from movie_stream.commands.alerts.list import Choice
     from movie_stream.commands.alerts.list import list_alerts as run
     from movie_stream.settings import load_settings
@@ -522,7 +522,7 @@ def doctor(
         ),
     ] = None,
 ) -> None:
-    """Check the broker, topics, MongoDB, versions and permissions, or the OData feed, and say what to do."""
+    """Check the broker, topics, MongoDB, versions and permissions, or the OData feed, and print remedies."""
     from movie_stream.commands.doctor.command import doctor as run
     from movie_stream.commands.doctor.command import doctor_of_feed
     from movie_stream.errors import UsageError
@@ -538,9 +538,9 @@ def doctor(
 
 @app.command(epilog=_examples("movie-stream rebuild --yes"))
 def rebuild(
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Count the whole topic afresh, after the topic or a setting that changes figures was changed."""
+    """Count the whole topic afresh, after a change of the topic or of a setting that affects figures."""
     from movie_stream.commands.rebuild import rebuild as run
     from movie_stream.settings import load_settings
 
@@ -554,7 +554,7 @@ def settings(
     as_json: options.AsJson = False,
     as_example: Annotated[bool, typer.Option("--example", help="Print a commented .env to start from.")] = False,
 ) -> None:
-    """Show every setting, its value and where that comes from; passwords are masked."""
+    """Show every setting, its value and the value's origin; passwords are masked."""
     from movie_stream.commands.settings import example, show_settings
     from movie_stream.settings import load_settings
 
@@ -565,6 +565,6 @@ def settings(
 
 
 def main() -> None:
-    """Run the command line and end the process: errors that a user can cause are one line, never a traceback."""
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # it takes tens of megabytes a thread, and is never used
+    """Runs the command line and ends the process; errors that a user can cause are one line, never a traceback."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # it takes tens of megabytes per thread, and is never used
     ending.run(lambda: parsed(app, str(app.info.name)))

@@ -1,4 +1,4 @@
-"""Takes out of text what a person, a log or a screen must not get: passwords, and what a terminal would obey."""
+"""Removes from text what must not reach a person, a log or a screen: passwords, and terminal control characters."""
 
 import re
 from base64 import b64encode
@@ -6,26 +6,26 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 MASK = "***"
 SHORTEST = 6
-"""Characters of a secret that is looked for wherever it may stand. Hiding each `a` would hide nothing, and tell."""
+"""The least characters of a secret that is searched for anywhere. Masking each `a` would reveal the secret."""
 _WORD = re.compile(r"\S+")
 _AFTER_USER = re.compile(r":(?!//)")
 _SECRET_OPTION = re.compile(
     r"((?:password|secret|token)[\w.]{0,64}\s{0,8}[=:]\s{0,8})(?!expected )([^\s&,;]+)", re.IGNORECASE
-)  # bounded, so that a long text takes no longer than its length; "expected" is what our errors say of a setting
+)  # bounded, so that the time is linear in the length of the text; "expected" begins our errors about a setting
 
 _secrets: dict[str, None] = {}
 """The secrets of this process in all their spellings, the longest first.
 
-Of the process, since what hides them is: the formatter of every logger, whose messages also libraries write, and what
-prints an error of which nobody knows where it comes from.
+They are global to the process, like the code that masks them: the formatter of all loggers, including those of
+libraries, and the code that prints errors of any origin.
 """
 
 
 def keep_secret(secret: str, *, user: str = "") -> None:
-    """From now on `masked` hides this secret of this process wherever it stands and however it is written.
+    """Registers a secret, which `masked` hides from now on, in every spelling.
 
-    That is: percent-encoded or decoded, in the escapes of Python, in base64, and as SASL PLAIN sends it with the user.
-    Shorter ones than SHORTEST are left to the patterns.
+    The spellings are: percent-encoded or decoded, in Python's escapes, in base64, and as SASL PLAIN sends it with the
+    user. Secrets shorter than SHORTEST are left to the patterns.
 
     >>> keep_secret("hunter2!", user="ana")
     >>> masked("ana sent hunter2! as hunter2%21 and aHVudGVyMiE=")
@@ -44,15 +44,15 @@ def keep_secret(secret: str, *, user: str = "") -> None:
 
 
 def keep_uri_secret(uri: str) -> None:
-    """The same for the passwords in a URI, those of its user and of its options."""
+    """Registers the passwords in a URI, those of its user and of its options."""
     user, _, password = uri.rpartition("@")[0].partition("://")[2].partition(":")
     for secret in (password, *(option for _, option in _SECRET_OPTION.findall(uri))):
         keep_secret(secret, user=unquote(user))
 
 
 def masked(text: str) -> str:
-    """The text without passwords: those that were kept secret, those of URIs, of `user:password@`, and of options such
-    as `…Password=…`.
+    """The text without passwords: registered ones, those of URIs, of `user:password@`, and of options such as
+    `…Password=…`.
 
     >>> masked("mongodb://ana:hunter2@db.example:27017/?tlsCertificateKeyFilePassword=x&w=1")
     'mongodb://ana:***@db.example:27017/?tlsCertificateKeyFilePassword=***&w=1'
@@ -67,7 +67,7 @@ def masked(text: str) -> str:
 
 
 def _without_password(word: str) -> str:
-    """An unescaped @ belongs to the password more often than not: all up to the word's last @ goes."""
+    """Masks up to the word's last @, since an unescaped @ more often than not belongs to the password."""
     head, at, rest = word.rpartition("@")
     colon = _AFTER_USER.search(head)
     if not at or colon is None or colon.end() == len(head):
@@ -76,7 +76,7 @@ def _without_password(word: str) -> str:
 
 
 def printable(text: str) -> str:
-    r"""The text with a replacement for each character that a terminal would obey or not show.
+    r"""The text with a replacement for each control character and each character that is not printable.
 
     >>> printable("Alien\x1b[2J\u202e")
     'Alien\ufffd[2J\ufffd'

@@ -8,21 +8,21 @@ import typer
 
 
 class Anchor(StrEnum):
-    """The view that is moved to a given time, and all others with it."""
+    """The view that is shifted to a given time, and all others with it."""
 
     FIRST = "first"
     LAST = "last"
 
 
 class Kind(StrEnum):
-    """What can be wrong with a record."""
+    """Why a record was refused."""
 
     BAD = "bad"
     LATE = "late"
 
 
 class FileFormat(StrEnum):
-    """What `generate` can write."""
+    """The file formats that `generate` writes."""
 
     CSV = "csv"
     JSONL = "jsonl"
@@ -30,7 +30,7 @@ class FileFormat(StrEnum):
 
 
 def _shown_names(incomplete: str) -> list[str]:
-    """What the shell may complete the word to, with dashes where it has some."""
+    """The completions of an incomplete name, with dashes if it has any."""
     from movie_stream.commands.show.command import names
 
     spelled = [name.replace("_", "-") for name in names()] if "-" in incomplete else names()
@@ -38,14 +38,14 @@ def _shown_names(incomplete: str) -> list[str]:
 
 
 class FileSpan(StrEnum):
-    """How much time a file of `export` holds."""
+    """The range of time of one file of `export`."""
 
     DAY = "day"
     MONTH = "month"
 
 
 def _exported_names(incomplete: str) -> list[str]:
-    """The same for what can be exported."""
+    """The completions of an incomplete name of an export."""
     from movie_stream.commands.export.command import names_to_export
 
     return [name for name in names_to_export() if name.startswith(incomplete)]
@@ -61,8 +61,8 @@ Encoding = Annotated[
     typer.Option(
         "--encoding",
         metavar="NAME",
-        help="In which encoding the text is, such as windows-1251 or euc-kr.",
-        show_default="UTF-8, or Windows-1252 where there is no doubt",
+        help="The encoding of the text, such as windows-1251 or euc-kr.",
+        show_default="UTF-8, or Windows-1252 if that is certain",
         rich_help_panel=_FILE,
     ),
 ]
@@ -71,7 +71,7 @@ ColumnMap = Annotated[
     typer.Option(
         "--map",
         metavar="FIELD=COLUMN,...",
-        help="Which columns hold the fields of a view, where they have other names.",
+        help="The columns with the fields of a view, if they have other names.",
         show_default=False,
         rich_help_panel=_FILE,
     ),
@@ -81,7 +81,7 @@ WhichGenre = Annotated[
     typer.Option(
         "--genre",
         metavar="first|rarest",
-        help="Which one of a film's genres counts; the rarest is the one that the fewest films have.",
+        help="Which of a film's genres counts; the rarest is the one that the fewest films have.",
         show_default="first",
         rich_help_panel=_FILE,
     ),
@@ -91,37 +91,37 @@ MaxGap = Annotated[
     typer.Option(
         "--max-gap",
         metavar="DURATION",
-        help="With --speed: wait at most so long between two views; their timestamps stay.",
+        help="With --speed: the longest pause between two views; timestamps are unchanged.",
         show_default=False,
         rich_help_panel=_WHEN,
     ),
 ]
 LateAnyway = Annotated[
-    bool, typer.Option("--late-anyway", help="Send also views that the workers would refuse as late.")
+    bool, typer.Option("--late-anyway", help="Also send views that the workers would refuse as late.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-Reason = Annotated[str | None, typer.Option("--reason", help="Only those whose reason contains this.")]
-OfKind = Annotated[Kind | None, typer.Option("--kind", help="Only the bad, or only the late.")]
+Reason = Annotated[str | None, typer.Option("--reason", help="Only records whose reason contains this.")]
+OfKind = Annotated[Kind | None, typer.Option("--kind", help="Only bad records, or only late ones.")]
 Partition = Annotated[int | None, typer.Option("--partition", "-p", min=0, help="Only this source partition.")]
 From = Annotated[
     str | None,
-    typer.Option("--from", metavar="TIME|OFFSET", help="Only from this time (UTC), or offset of --partition, on."),
+    typer.Option("--from", metavar="TIME|OFFSET", help="Only from this time (UTC) on, or this offset of --partition."),
 ]
 To = Annotated[str | None, typer.Option("--to", metavar="TIME|OFFSET", help="Only before this time (UTC) or offset.")]
 AllRuns = Annotated[
-    bool, typer.Option("--all-runs", help="Those of earlier runs, and of other groups, too.", show_default=False)
+    bool, typer.Option("--all-runs", help="Also records of earlier runs and of other groups.", show_default=False)
 ]
 
 # ---- demo
 
 Once = Annotated[bool, typer.Option("--once", help="End when every event is in MongoDB.")]
-Open = Annotated[bool, typer.Option("--open", help="Show the page in the browser.")]
+Open = Annotated[bool, typer.Option("--open", help="Open the page in the browser.")]
 DemoFile = Annotated[
     Path | None, typer.Option("--file", "-f", help="Replay this CSV instead of the sample.", show_default=False)
 ]
 Count = Annotated[
     int | None,
-    typer.Option("--count", "-n", min=1, help="How many events to replay.", show_default="100,000"),
+    typer.Option("--count", "-n", min=1, help="The number of events to replay.", show_default="100,000"),
 ]
 DemoRate = Annotated[
     float | None,
@@ -129,7 +129,7 @@ DemoRate = Annotated[
         *("--rate", "-r"),
         min=0,
         metavar="EVENTS/S",
-        help="Events per second; 0 is as fast as it goes.",
+        help="Events per second; 0 is as fast as possible.",
         show_default="5,000",
     ),
 ]
@@ -141,7 +141,7 @@ ReplayedFile = Annotated[
     typer.Option(
         "--file",
         "-f",
-        help="The file to replay: CSV, lines of JSON or Parquet, also as .gz, .zst or .zip; - is standard input.",
+        help="The file to replay: CSV, JSON Lines or Parquet, also as .gz, .zst or .zip; - is standard input.",
     ),
 ]
 FormatName = Annotated[
@@ -149,8 +149,8 @@ FormatName = Annotated[
     typer.Option(
         "--format",
         metavar="native|movielens|tmdb|netflix",
-        help="What kind of file it is.",
-        show_default="found by its header",
+        help="The format of the file.",
+        show_default="detected by the header",
         rich_help_panel=_FILE,
     ),
 ]
@@ -168,8 +168,8 @@ Member = Annotated[
     typer.Option(
         "--member",
         metavar="NAME",
-        help="Which file of an archive.",
-        show_default="the one of a known format",
+        help="The member of an archive.",
+        show_default="the one in a known format",
         rich_help_panel=_FILE,
     ),
 ]
@@ -178,7 +178,7 @@ Views = Annotated[
     typer.Option(
         "--views",
         min=1,
-        help="How many views are made up of a catalogue's films.",
+        help="The number of views made up for a catalogue's films.",
         show_default="100,000",
         rich_help_panel=_CATALOGUE,
     ),
@@ -188,14 +188,14 @@ Users = Annotated[
     typer.Option(
         "--users",
         min=1,
-        help="By how many users.",
+        help="The number of users.",
         show_default="a tenth of the views",
         rich_help_panel=_CATALOGUE,
     ),
 ]
 Days = Annotated[
     int | None,
-    typer.Option("--days", min=1, help="Over how many days, up to now.", show_default="2", rich_help_panel=_CATALOGUE),
+    typer.Option("--days", min=1, help="The number of days, up to now.", show_default="2", rich_help_panel=_CATALOGUE),
 ]
 Seed = Annotated[
     int | None,
@@ -208,7 +208,7 @@ Start = Annotated[
     typer.Option(
         "--start",
         metavar="TIME",
-        help="Only views from this time (UTC) on, by the file's own times.",
+        help="Only views from this time (UTC) on, by the times in the file.",
         show_default=False,
         rich_help_panel=_WHICH,
     ),
@@ -229,14 +229,14 @@ ReplayLimit = Annotated[
         "--limit",
         "-l",
         min=1,
-        help="Only the first so many of these.",
+        help="Only the first views, up to this number.",
         show_default=False,
         rich_help_panel=_WHICH,
     ),
 ]
 NoSort = Annotated[
     bool,
-    typer.Option("--no-sort", help="Keep the file's order instead of that of time.", rich_help_panel=_WHICH),
+    typer.Option("--no-sort", help="Keep the file's order instead of sorting by time.", rich_help_panel=_WHICH),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Send nothing if there is a bad row.", rich_help_panel=_WHICH)]
 ReplayRate = Annotated[
@@ -245,7 +245,7 @@ ReplayRate = Annotated[
         *("--rate", "-r"),
         min=0,
         metavar="EVENTS/S",
-        help="Events per second; 0 is as fast as it goes.",
+        help="Events per second; 0 is as fast as possible.",
         rich_help_panel=_WHEN,
     ),
 ]
@@ -254,7 +254,7 @@ Speed = Annotated[
     typer.Option(
         "--speed",
         metavar="FACTOR",
-        help="As they happened, so many times as fast: with 60 an hour takes a minute.",
+        help="Replay in event time, faster by this factor: with 60 an hour takes a minute.",
         show_default=False,
         rich_help_panel=_WHEN,
     ),
@@ -264,7 +264,7 @@ ShiftTo = Annotated[
     typer.Option(
         "--shift-to",
         metavar="now|TIME",
-        help="Move all views in time, so that the last one is then.",
+        help="Shift all views in time, so that the last one is at this time (UTC).",
         show_default=False,
         rich_help_panel=_WHEN,
     ),
@@ -273,7 +273,7 @@ AnchorOn = Annotated[
     Anchor | None,
     typer.Option(
         "--anchor",
-        help="Or so that the first one is.",
+        help="The view that is at the time of --shift-to.",
         show_default="last; first with --speed 1",
         rich_help_panel=_WHEN,
     ),
@@ -282,19 +282,19 @@ Loop = Annotated[
     bool,
     typer.Option(
         "--loop",
-        help="Begin again at the end, each time later by the file's length, until that lies in the future.",
+        help="Start over at the end, each round later by the file's duration, until a round lies in the future.",
         rich_help_panel=_WHEN,
     ),
 ]
 DryRun = Annotated[
     bool,
-    typer.Option("--dry-run", "-n", help="Only show the first views, and what is wrong with which rows."),
+    typer.Option("--dry-run", "-n", help="Only show the first views, and which rows are bad and why."),
 ]
 Resume = Annotated[
-    bool, typer.Option("--resume", help="Go on where an earlier run of this file was interrupted, if one was.")
+    bool, typer.Option("--resume", help="Resume an interrupted earlier run of this file, if there is one.")
 ]
 Restart = Annotated[
-    bool, typer.Option("--restart", help="Send all of it, also what an interrupted run has sent already.")
+    bool, typer.Option("--restart", help="Send the whole file, including what an interrupted run sent already.")
 ]
 
 # ---- generate
@@ -303,35 +303,35 @@ Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE|-", help="The file to write; - is standard output."),
 ]
-ToTopic = Annotated[bool, typer.Option("--to-topic", help="Send them to the topic instead of a file.")]
+ToTopic = Annotated[bool, typer.Option("--to-topic", help="Send the views to the topic instead of a file.")]
 MadeUpRate = Annotated[
     float | None,
     typer.Option(
         *("--rate", "-r"),
         min=0,
         metavar="EVENTS/S",
-        help="With --to-topic: events per second; 0 is as fast as it goes.",
+        help="With --to-topic: events per second; 0 is as fast as possible.",
         show_default="0",
     ),
 ]
 WrittenAs = Annotated[
     FileFormat | None,
-    typer.Option("--format", help="jsonl: the records of the topic, one a line.", show_default="by FILE's ending"),
+    typer.Option("--format", help="jsonl: the records of the topic, one per line.", show_default="by FILE's ending"),
 ]
-MadeUpCount = Annotated[int, typer.Option("--count", "-n", min=1, help="How many views.")]
+MadeUpCount = Annotated[int, typer.Option("--count", "-n", min=1, help="The number of views.")]
 MadeUpSeed = Annotated[int, typer.Option("--seed", "-s", help="The same options and seed make the same views.")]
 MadeUpUsers = Annotated[
     int | None,
-    typer.Option("--users", min=1, help="How many users there are at most.", show_default="a tenth of --count"),
+    typer.Option("--users", min=1, help="The most users.", show_default="a tenth of --count"),
 ]
-Films = Annotated[int, typer.Option("--films", min=1, max=1_000_000, help="How many films there are.")]
-MadeUpDays = Annotated[float, typer.Option("--days", help="The time that they are spread over.")]
+Films = Annotated[int, typer.Option("--films", min=1, max=1_000_000, help="The number of films.")]
+MadeUpDays = Annotated[float, typer.Option("--days", help="The days over which the views are spread.")]
 MadeUpEnd = Annotated[
     str | None,
     typer.Option(
         "--end",
         metavar="TIME|now",
-        help="When that time ends (UTC). With `now` the same seed makes other times each run.",
+        help="The end of these days (UTC). With `now` the same seed makes other times in each run.",
         show_default="2024-11-01",
     ),
 ]
@@ -342,8 +342,8 @@ LateFraction = Annotated[
         "--late-fraction",
         min=0,
         max=1,
-        help="The share of views that stand days behind their time, so that a worker refuses them as late. "
-        "`produce` puts a file in order, and so makes up for it, except with --no-sort.",
+        help="The share of views that come days after their time, so that a worker refuses them as late. `produce` "
+        "sorts a file, so that none is late, except with --no-sort.",
     ),
 ]
 BadFraction = Annotated[
@@ -352,7 +352,7 @@ BadFraction = Annotated[
         "--bad-fraction",
         min=0,
         max=1,
-        help="The share of views that are spoilt, in one of six ways, so that they are refused as bad.",
+        help="The share of views that are damaged, in one of six ways, so that they are refused as bad.",
     ),
 ]
 
@@ -372,31 +372,36 @@ Since = Annotated[
     typer.Option(
         "--since",
         metavar="TIME|AGO",
-        help="Only windows that start at this time (UTC) or later, or since so long ago: 30min, 2h, 3d.",
+        help="Only windows that start at this time (UTC) or later; or an age: 30min, 2h, 3d.",
         show_default=False,
     ),
 ]
 Until = Annotated[
     str | None,
-    typer.Option("--until", metavar="TIME|AGO", help="Only windows that start before.", show_default=False),
+    typer.Option(
+        "--until",
+        metavar="TIME|AGO",
+        help="Only windows that start before this time (UTC), or age.",
+        show_default=False,
+    ),
 ]
 Genre = Annotated[
-    str | None, typer.Option("--genre", "-g", help="Only this genre, however it is written.", show_default=False)
+    str | None, typer.Option("--genre", "-g", help="Only this genre, in any spelling.", show_default=False)
 ]
 ShownLimit = Annotated[
     int | None,
     typer.Option(
         "--limit",
         "-l",
-        help="How many documents, the newest or largest first; of lists by hour or day, how many of these.",
-        show_default="24; of lists 1",
+        help="The most documents, the newest or largest first; for lists by hour or day, the most lists.",
+        show_default="24; 1 for lists",
     ),
 ]
 DocumentsAsJson = Annotated[bool, typer.Option("--json", help="Print JSON: an array of documents as stored.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV, with a line for each entry of a list.")]
 Watch = Annotated[
     bool,
-    typer.Option("--watch", "-w", help="Ask again every second; with --json, print a line for each change."),
+    typer.Option("--watch", "-w", help="Repeat the query every second; with --json, print a line for each change."),
 ]
 
 # ---- export
@@ -417,8 +422,8 @@ ExportTo = Annotated[
         "--to",
         "-o",
         metavar="PLACE",
-        help="Where to: FILE, whose ending names the format; FOLDER/ for a file each; delta:FOLDER, a Delta Lake "
-        "table; or -, standard output.",
+        help="The target: FILE, whose ending is the format; FOLDER/ for a file per result; delta:FOLDER, a Delta "
+        "Lake table; or -, standard output.",
         show_default=False,
     ),
 ]
@@ -427,7 +432,7 @@ ExportFormat = Annotated[
     typer.Option(
         "--format",
         metavar="FORMAT",
-        help="csv, ndjson, parquet or xlsx; the first two also packed: csv.gz, ndjson.zst.",
+        help="csv, ndjson, parquet or xlsx; the first two also compressed: csv.gz, ndjson.zst.",
         show_default="by the ending; csv",
     ),
 ]
@@ -435,22 +440,24 @@ ExportBy = Annotated[
     FileSpan | None,
     typer.Option(
         "--by",
-        help="A file for each day or month (UTC), of which only those are written that are new or have changed: run "
-        "it again at any time.",
+        help="A file for each day or month (UTC). Only new and changed ones are written: repeat the command at any "
+        "time.",
         show_default=False,
     ),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there already.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]
 Bom = Annotated[
     bool,
-    typer.Option("--bom", help="Begin CSV with a byte order mark, by which Excel knows UTF-8 on a double click."),
+    typer.Option("--bom", help="Begin CSV with a byte order mark, by which Excel recognises UTF-8 on a double click."),
 ]
 
 # ---- dead-letters list
 
-LettersLimit = Annotated[int, typer.Option("--limit", "-l", min=0, help="How many, the newest first; 0 is all.")]
-ByReason = Annotated[bool, typer.Option("--by-reason", help="Count all of them by reason.")]
-LettersAsJson = Annotated[bool, typer.Option("--json", help="Print a line of JSON for each, for scripts.")]
+LettersLimit = Annotated[
+    int, typer.Option("--limit", "-l", min=0, help="The most records, the newest first; 0 is all.")
+]
+ByReason = Annotated[bool, typer.Option("--by-reason", help="Count all records by reason.")]
+LettersAsJson = Annotated[bool, typer.Option("--json", help="Print a line of JSON per record, for scripts.")]
 
 # ---- dead-letters replay
 
@@ -459,27 +466,27 @@ Through = Annotated[
     typer.Option(
         "--through",
         metavar="COMMAND",
-        help="Change each record by this shell command: it is given a line each, and answers a line each, in the "
-        "same order; an empty one leaves a record out.",
+        help="Change the records with this shell command: it reads one line per record and writes one per record, in "
+        "the same order; an empty line skips a record.",
     ),
 ]
-LettersDryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be sent.")]
+LettersDryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Only show what would be sent.")]
 Misplaced = Annotated[
     bool,
     typer.Option(
         "--misplaced",
-        help="Also those whose user's views belong into another partition, where figures of users suffer.",
+        help="Also records whose user belongs to another partition, which makes figures of users less exact.",
     ),
 ]
 
 # ---- serve
 
 ServeHost = Annotated[
-    str | None, typer.Option("--host", metavar="ADDRESS", help="Where to listen.", show_default="API_HOST")
+    str | None, typer.Option("--host", metavar="ADDRESS", help="The address to listen on.", show_default="API_HOST")
 ]
 ServePort = Annotated[
     int | None,
-    typer.Option("--port", metavar="PORT", help="On which port; 0 takes a free one.", show_default="API_PORT"),
+    typer.Option("--port", metavar="PORT", help="The port to listen on; 0 takes a free one.", show_default="API_PORT"),
 ]
 Insecure = Annotated[bool, typer.Option("--insecure", help="Let other hosts in without a token.")]
 
@@ -497,7 +504,7 @@ TriedSince = Annotated[
     typer.Option(
         "--since",
         metavar="TIME|AGO",
-        help="From the rule's window on that this time (UTC) is in, or so long ago: 30min, 2h, 3d.",
+        help="From the rule's window on that contains this time (UTC); or an age: 30min, 2h, 3d.",
         show_default=False,
     ),
 ]
@@ -506,12 +513,12 @@ TriedUntil = Annotated[
     typer.Option(
         "--until",
         metavar="TIME|AGO",
-        help="Only windows that are over by then; one that is not is left out.",
+        help="Only windows that end by this time (UTC), or age.",
         show_default=False,
     ),
 ]
 Severity = Annotated[
     str | None,
-    typer.Option("--severity", help="Only of this severity: info, warning or critical.", show_default=False),
+    typer.Option("--severity", help="Only alerts of this severity: info, warning or critical.", show_default=False),
 ]
 Deliver = Annotated[bool, typer.Option("--deliver", help="Send one test message to the rule's receivers instead.")]

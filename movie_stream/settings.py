@@ -1,8 +1,8 @@
-"""The settings: one class declares each one's name, type, default, expectation and help.
+"""The settings: one class declares the name, type, default, expectation and help of each.
 
 A setting's variable is its name in capitals. It is read from the environment, else from `.env` in the working
-directory; `NAME_FILE` in either place names a file that holds the value. The command `movie-stream settings`,
-`.env.example` and the checks are all made from the class.
+directory; `NAME_FILE` in either of them names a file with the value. The command `movie-stream settings`,
+`.env.example` and the checks are all generated from the class.
 """
 
 import re
@@ -32,7 +32,7 @@ _VALUE_BYTES = 64 << 10
 """The largest file with one value, in bytes."""
 _DOTENV_BYTES = 1 << 20
 _AT_ONCE_BYTES = 16 << 20
-"""What is unpacked of a batch as a whole, and so the least that may be allowed; see kafka/batches/inflate.py."""
+"""The part of a batch that is decompressed in one piece, and so the lowest limit; see kafka/batches/inflate.py."""
 
 A_DURATION = "a whole number and a unit (ms, s, min, h or d), such as 24h, 30min or 500ms"
 A_PEM = "the path of a file in PEM format"
@@ -40,12 +40,12 @@ A_TOPIC = "1 to 200 letters, digits, dots, dashes or underscores, and no dot fir
 
 
 def parse_duration(text: object) -> timedelta:
-    """The length of time that `24h`, `30min`, `90s`, `500ms` or `2d` names; nothing else is accepted.
+    """Parses a duration such as `24h`, `30min`, `90s`, `500ms` or `2d`; nothing else is accepted.
 
     >>> parse_duration("90s")
     datetime.timedelta(seconds=90)
 
-    Raises ValueError where the text is no duration, or longer than a hundred years.
+    Raises ValueError if the text is not a duration, or is longer than a hundred years.
     """
     if isinstance(text, timedelta):
         if timedelta() <= text <= timedelta(days=_LONGEST_DAYS):
@@ -61,7 +61,7 @@ def parse_duration(text: object) -> timedelta:
 
 
 def format_duration(duration: timedelta) -> str:
-    """The duration in the notation of settings, in the largest unit that fits; a day is `24h`.
+    """Formats a duration in the notation of settings, in the largest exact unit; a day is `24h`.
 
     >>> format_duration(timedelta(minutes=90)), format_duration(timedelta(days=1))
     ('90min', '24h')
@@ -101,7 +101,7 @@ def _check_token(token: SecretStr) -> SecretStr:
 
 
 AN_ADDRESS = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}"
-"""What a host with its port looks like."""
+"""The pattern of a host with its port."""
 _ADDRESS = re.compile(AN_ADDRESS)
 
 _SASL = ("kafka_sasl_mechanism", "kafka_sasl_username", "kafka_sasl_password")
@@ -112,11 +112,11 @@ _NEEDS = {
     "kafka_tls_key": "kafka_tls_certificate",
     "kafka_tls_key_password": "kafka_tls_key",
 }
-"""Which setting is of no use without which."""
+"""Settings, and the setting that each of them needs."""
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}$")]
-_in_capitals = BeforeValidator(lambda word: word.upper() if isinstance(word, str) else word)
+_in_capitals = BeforeValidator(lambda text: text.upper() if isinstance(text, str) else text)
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], _in_capitals]
 
 
@@ -144,10 +144,10 @@ class Settings(BaseSettings):
     kafka_security_protocol: Protocol = _setting(
         "PLAINTEXT",
         expected="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL",
-        meaning="how to speak to the brokers: with TLS (SSL), as a user (SASL), with both, or with neither",
+        meaning="protocol to the brokers: with TLS (SSL), with a login (SASL), with both, or with neither",
     )
     kafka_sasl_mechanism: Mechanism | None = _setting(
-        None, expected="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", meaning="how the Kafka user logs in"
+        None, expected="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", meaning="mechanism of the Kafka user's login"
     )
     kafka_sasl_username: Annotated[str, Field(min_length=1)] | None = _setting(
         None, expected="the name of a Kafka user", meaning="Kafka user"
@@ -158,14 +158,14 @@ class Settings(BaseSettings):
     kafka_tls_ca: str | None = _setting(
         None,
         expected=A_PEM,
-        meaning="certificates that the brokers' are signed with; without it those that the system trusts",
+        meaning="certificates of the authorities that signed the brokers'; unset: those that the system trusts",
     )
     kafka_tls_certificate: str | None = _setting(
-        None, expected=A_PEM, meaning="certificate that we show the brokers (mutual TLS)"
+        None, expected=A_PEM, meaning="client certificate for the brokers (mutual TLS)"
     )
     kafka_tls_key: str | None = _setting(None, expected=A_PEM, meaning="private key of that certificate")
     kafka_tls_key_password: SecretStr | None = _setting(
-        None, expected="the password of the private key", meaning="password of that key, where it has one"
+        None, expected="the password of the private key", meaning="password of that key, if it has one"
     )
     kafka_topic: Topic = _setting("movie-events", expected=A_TOPIC, meaning="topic of the views")
     kafka_partials_topic: Topic = _setting(
@@ -192,47 +192,47 @@ class Settings(BaseSettings):
     mongodb_worker_username: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,128}$")] | None = _setting(
         None,
         expected="1 to 128 letters, digits, dots, dashes or underscores",
-        meaning="MongoDB user that init --create-user makes for the workers",
+        meaning="MongoDB user that init --create-user creates for the workers",
     )
     mongodb_worker_password: SecretStr | None = _setting(
-        None, expected="the password for that user", meaning="password that it gives that user"
+        None, expected="the password for that user", meaning="password of that user"
     )
     mongodb_reader_username: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,128}$")] | None = _setting(
         None,
         expected="1 to 128 letters, digits, dots, dashes or underscores",
-        meaning="MongoDB user that init --create-user makes and serve logs in as, who may only read",
+        meaning="read-only MongoDB user that init --create-user creates and serve logs in as",
     )
     mongodb_reader_password: SecretStr | None = _setting(
-        None, expected="the password for that user", meaning="password that it gives that user"
+        None, expected="the password for that user", meaning="password of that user"
     )
     mongodb_bi_username: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,128}$")] | None = _setting(
         None,
         expected="1 to 128 letters, digits, dots, dashes or underscores",
-        meaning="MongoDB user that init --create-user makes for BI tools such as MongoDB Compass, who may only read",
+        meaning="read-only MongoDB user that init --create-user creates for BI tools such as MongoDB Compass",
     )
     mongodb_bi_password: SecretStr | None = _setting(
-        None, expected="the password for that user", meaning="password that it gives that user"
+        None, expected="the password for that user", meaning="password of that user"
     )
     max_record_bytes: Annotated[int, Field(ge=_AT_ONCE_BYTES, le=1 << 30)] = _setting(
         64 << 20,
         expected=f"a whole number from {_AT_ONCE_BYTES} to {1 << 30}",
-        meaning="the largest record that is read, in bytes once it is unpacked; a worker has room for several",
+        meaning="largest record that is read, in bytes after decompression; a worker has room for several",
     )
     max_batch_bytes: Annotated[int, Field(ge=_AT_ONCE_BYTES, le=1 << 40)] = _setting(
         1 << 30,
         expected=f"a whole number from {_AT_ONCE_BYTES} to {1 << 40}",
-        meaning="the largest record batch that is read, in bytes once it is unpacked; workers unpack it in pieces",
+        meaning="largest record batch that is read, in bytes after decompression; workers decompress it in pieces",
     )
     log_level: LogLevel = _setting(
-        "INFO", expected="DEBUG, INFO, WARNING, ERROR or CRITICAL", meaning="how much worker and serve log"
+        "INFO", expected="DEBUG, INFO, WARNING, ERROR or CRITICAL", meaning="level of the log of worker and serve"
     )
     metrics_port: Annotated[int, Field(ge=0, le=65_535)] | None = _setting(
         None,
         expected="a port from 0 to 65535; 0 takes a free one",
-        meaning="port where a worker or serve gives its metrics to Prometheus, of each on a host another; unset: none",
+        meaning="port of the metrics of a worker or serve for Prometheus, one per process on a host; unset: none",
     )
     metrics_host: Annotated[str, Field(pattern=r"^[^\s/]+$")] = _setting(
-        "127.0.0.1", expected="a host name or an IP address", meaning="address that METRICS_PORT is opened on"
+        "127.0.0.1", expected="a host name or an IP address", meaning="address that METRICS_PORT listens on"
     )
     api_host: Annotated[str, Field(pattern=r"^[^\s/]+$")] = _setting(
         "127.0.0.1",
@@ -245,7 +245,7 @@ class Settings(BaseSettings):
     api_token: Annotated[SecretStr, AfterValidator(_check_token)] | None = _setting(
         None,
         expected="16 to 512 ASCII characters without spaces",
-        meaning="what programs and the page of serve have to show; unset: nothing",
+        meaning="token that serve requires from programs and for its page; unset: none",
     )
     allowed_lateness: Duration = _setting(
         timedelta(hours=24),
@@ -255,7 +255,7 @@ class Settings(BaseSettings):
     future_tolerance: Duration = _setting(
         timedelta(hours=1),
         expected=A_DURATION,
-        meaning="how far a view may lie ahead of its Kafka record's time",
+        meaning="a view may be ahead of its Kafka record's time by at most this",
     )
     session_gap: Duration = _setting(
         timedelta(minutes=30), expected=A_DURATION, meaning="a pause longer than this ends a user's session"
@@ -275,16 +275,16 @@ class Settings(BaseSettings):
     alerts_idle: Duration = _setting(
         timedelta(seconds=60),
         expected=A_DURATION,
-        meaning="a source partition from which nothing comes for this long holds up no alert",
+        meaning="a source partition that is idle for this long holds up no alert",
     )
 
     @property
     def dead_letters_topic(self) -> str:
-        """The topic of the records that were refused."""
+        """The topic of the refused records (dead letters)."""
         return self.kafka_topic + _DEAD_LETTERS
 
     def require_broker(self) -> str:
-        """The brokers' addresses; raises SettingMissing where they are not set."""
+        """The brokers' addresses; raises SettingMissing if they are not set."""
         if self.kafka_bootstrap_servers is None:
             raise SettingMissing(
                 variable="KAFKA_BOOTSTRAP_SERVERS",
@@ -293,7 +293,7 @@ class Settings(BaseSettings):
         return self.kafka_bootstrap_servers
 
     def require_mongodb(self) -> str:
-        """The MongoDB URI, with its password; raises SettingMissing where it is not set."""
+        """The MongoDB URI, with its password; raises SettingMissing if it is not set."""
         if self.mongodb_uri is None:
             raise SettingMissing(
                 variable="MONGODB_URI",
@@ -326,7 +326,7 @@ class Settings(BaseSettings):
             keep_uri_secret(self.mongodb_uri.get_secret_value())
 
     def environment(self) -> dict[str, str]:
-        """The variables, secrets included, that give a child process these very settings."""
+        """The environment variables, secrets included, that give a child process the same settings."""
         return {
             variable_of(name): written(getattr(self, name))
             for name in type(self).model_fields
@@ -345,7 +345,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _access_is_complete(self) -> Self:
-        """Checks that the settings of TLS and login fit the protocol; an unused password is an error too."""
+        """Checks that the settings of TLS and login fit the protocol; an unused password is also an error."""
         protocol = self.kafka_security_protocol
         self._check_fit(_SASL, used=protocol.startswith("SASL_"), protocols="SASL_SSL or SASL_PLAINTEXT")
         self._check_fit(_TLS, used=protocol.endswith("SSL"), protocols="SSL or SASL_SSL")
@@ -388,7 +388,7 @@ class _Layer(PydanticBaseSettingsSource):
         self._variables = variables.env_vars
 
     def variable(self, name: str) -> str | None:
-        """The variable that sets the named setting here, if any does."""
+        """The variable that sets this setting in this layer, if any."""
         direct, by_file = variable_of(name), f"{variable_of(name)}_FILE"
         found = [variable for variable in (direct, by_file) if self._variables.get(variable)]
         if len(found) == 2:
@@ -403,7 +403,7 @@ class _Layer(PydanticBaseSettingsSource):
         value = self._variables[variable] or ""
         if variable != variable_of(field_name):  # it is NAME_FILE
             return _content(variable, value), field_name, False
-        if any("\ud800" <= char <= "\udfff" for char in value):  # Python's stand-ins for bytes that are not UTF-8
+        if any("\ud800" <= char <= "\udfff" for char in value):  # how Python decodes bytes that are not UTF-8
             raise SettingsError(variable=variable, expected="text in UTF-8")
         return value.strip(), field_name, False
 
@@ -413,12 +413,12 @@ class _Layer(PydanticBaseSettingsSource):
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """The settings of this process; `overrides` (by field name) win over every variable.
+    """The settings of this process; `overrides` (by field name) take precedence over all variables.
 
     >>> load_settings(session_gap="45min").session_gap
     datetime.timedelta(seconds=2700)
 
-    Raises SettingsError, which names the variable, what was expected and what came (a secret's value never).
+    Raises SettingsError with the variable, the expected and the received value (never a secret).
     """
     try:
         settings = Settings(**overrides)
@@ -446,7 +446,7 @@ def settings_with(settings: Settings | None, **overrides: Any) -> Settings:
 
 
 def origin_of(name: str) -> str:
-    """Where the named setting's value comes from: "environment", ".env" or "default"; NAME_FILE is named."""
+    """The origin of a setting's value: "environment", ".env" or "default", with NAME_FILE if that was read."""
     for layer in _layers():
         variable = layer.variable(name)
         if variable is not None:
@@ -460,7 +460,7 @@ def variable_of(name: str) -> str:
 
 
 def expectation_of(name: str) -> str:
-    """What the named setting expects, for an error."""
+    """The expected value of a setting, for an error."""
     extra = Settings.model_fields[name].json_schema_extra
     return str(extra["expected"]) if isinstance(extra, dict) else ""
 
@@ -488,7 +488,7 @@ def written(value: object) -> str:
 def _layers() -> tuple[_Layer, ...]:
     try:
         if Path(".env").exists():
-            read_text(Path(".env"), at_most_bytes=_DOTENV_BYTES)  # it is read without a limit below
+            read_text(Path(".env"), at_most_bytes=_DOTENV_BYTES)  # since it is read without a limit below
         dotenv = DotEnvSettingsSource(Settings, env_file=".env", env_file_encoding="utf-8")
     except (OSError, ValueError) as error:
         raise SettingsError(variable=".env", expected="a readable text file in UTF-8", remedy=_why(error)) from error
@@ -505,11 +505,11 @@ def _content(variable: str, path: str) -> str:
 
 
 def read_text(path: Path, *, at_most_bytes: int) -> str:
-    """The text of a file in UTF-8. Raises OSError, and ValueError where it is too large or no file: a pipe that
-    nobody writes to would be waited for without an end, and a device may have none.
+    """Reads a text file in UTF-8. Raises OSError, and ValueError if it is too large or no regular file: reading a pipe
+    that nobody writes to, or a device, might never end.
     """
     if not path.is_file():
-        path.stat()  # says it best where there is nothing
+        path.stat()  # the best error if there is nothing
         raise ValueError("it is no regular file")
     with path.open("rb") as file:
         content = file.read(at_most_bytes + 1)

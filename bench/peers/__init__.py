@@ -1,7 +1,7 @@
-"""The others. Each is a file, or a Maven project, of what its own documentation would have a user write, tuned fairly.
+"""The peers. Each is a file, or a Maven project, written as its own documentation recommends, and fairly tuned.
 
-All are called with SERVERS TOPIC EVENTS (some with more) and tell on standard output, an object a line, when the first
-event has come or is asked for, and when the last is counted:
+All are called with SERVERS TOPIC EVENTS (some with more). On standard output they report, one object per line, when the
+first event arrives or is requested, and when the last is counted:
 
     {"mark": "first"}
     {"mark": "last", "events": 3000000}

@@ -1,4 +1,4 @@
-"""aiokafka, bare: `getmany` in a loop, and nothing done with the records. SERVERS TOPIC EVENTS."""
+"""Bare aiokafka: `getmany` in a loop, discarding the records. SERVERS TOPIC EVENTS."""
 
 import asyncio
 import json
@@ -19,16 +19,16 @@ async def main(servers: str, topic: str, events: int) -> None:
     await consumer.start()
     try:
         seen = 0
-        tell("first")
+        report("first")
         while seen < events:
             fetched = await consumer.getmany(timeout_ms=1_000, max_records=50_000)
             seen += sum(map(len, fetched.values()))
-        tell("last", events=seen)
+        report("last", events=seen)
     finally:
         await consumer.stop()
 
 
-def tell(mark: str, **more: int) -> None:
+def report(mark: str, **more: int) -> None:
     print(json.dumps({"mark": mark, **more}), flush=True)
 
 

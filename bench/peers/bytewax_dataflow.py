@@ -1,6 +1,6 @@
-"""Bytewax, as its documentation has it: a Kafka source, an event clock, a folding window. SERVERS TOPIC EVENTS.
+"""Bytewax as in its documentation: a Kafka source, an event clock, a folding window. SERVERS TOPIC EVENTS.
 
-Of each minute and genre: views, sum, greatest and least of the ratings, sum of the durations.
+By minute and genre: views; sum, maximum and minimum of the ratings; sum of the durations.
 """
 
 import json
@@ -17,7 +17,7 @@ from bytewax.run import cli_main
 from bytewax.testing import TestingSink
 
 GRACE = timedelta(hours=3)
-"""As long as the topic is, so that nothing is late: partitions are read at different speeds."""
+"""The length of the topic, so that nothing is late, since partitions are read at different speeds."""
 begun = False
 seen = 0
 
@@ -33,7 +33,7 @@ def dataflow(servers: str, topic: str, events: int) -> Dataflow:
         sums[4] += view["duration"]
         seen += 1
         if seen == events:
-            tell("last", events=seen)
+            report("last", events=seen)
         return sums
 
     flow = Dataflow("minute_by_genre")
@@ -56,7 +56,7 @@ def parsed(message: Any) -> tuple[str, Any]:
     global begun
     if not begun:
         begun = True
-        tell("first")
+        report("first")
     view = orjson.loads(message.value)
     return view["genre"], view
 
@@ -66,7 +66,7 @@ def merge(one: list[Any], other: list[Any]) -> list[Any]:
     return [one[0] + other[0], one[1] + other[1], most, least, one[4] + other[4]]
 
 
-def tell(mark: str, **more: int) -> None:
+def report(mark: str, **more: int) -> None:
     print(json.dumps({"mark": mark, **more}), flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Which peers there are, what each does, and how it is run."""
+"""The peers, what each does, and how it is run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.installs import classpath_of, jars_of, python_with
 
 FOLDER: Final = Path(__file__).parent
 JVM: Final = ("java", "-XX:+UseParallelGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error")
-# Flink's serializers and Spark read private parts of the JDK.
+# Flink's serializers and Spark access private parts of the JDK.
 OPENED: Final = tuple(
     f"--add-opens=java.base/{package}=ALL-UNNAMED"
     for package in ("java.lang", "java.util", "java.nio", "java.time", "java.util.concurrent")
@@ -21,27 +21,27 @@ OPENED: Final = tuple(
 
 @dataclass(frozen=True)
 class Peer:
-    """One that is compared. `subjects` are what its passes over the topic are called, in order; "" is left out."""
+    """A stream processor to compare. `subjects` are the names of its passes over the topic, in order; "" is skipped."""
 
     key: str
     """Its name on the command line."""
     subjects: tuple[str, ...]
     does: str
     install: Callable[[], Sequence[str]]
-    """Installs it where that is not done yet; how it is called, before SERVERS TOPIC EVENTS. Raises NotInstalled."""
+    """Installs it if necessary; returns its command line before SERVERS TOPIC EVENTS. Raises NotInstalled."""
     at_most: int = sys.maxsize
-    """A slow one is given only the first so many events."""
+    """The number of events that a slow peer is limited to."""
     whole_topic: bool = False
-    """Whether it always reads all that is there."""
+    """Whether it always reads the whole topic."""
 
 
 def _with_ours(script: str) -> Callable[[], Sequence[str]]:
-    """A script for the interpreter that runs us: it needs no more than movie-stream does."""
+    """A script for our own interpreter, since it needs no further packages."""
     return lambda: [sys.executable, "-P", str(FOLDER / script)]
 
 
 def _with_its_own(script: str) -> Callable[[], Sequence[str]]:
-    """A script for an environment of its own, by the requirements beside it."""
+    """A script for a virtual environment of its own, with the requirements beside it."""
     path = FOLDER / script
     return lambda: [str(python_with(path.with_suffix(".txt"))), "-P", str(path)]
 

@@ -1,7 +1,7 @@
-"""Faust, as its user guide has it: a record type, a windowed table, an agent. SERVERS TOPIC EVENTS.
+"""Faust as in its user guide: a record type, a windowed table, an agent. SERVERS TOPIC EVENTS.
 
-The views of one minute and genre are counted. Where there were several workers the stream would have to be grouped by
-genre first, which costs one more trip through the broker; with the one worker here the counts are right without.
+It counts views by minute and genre. With several workers the stream would have to be grouped by genre first, which
+costs another trip through the broker; with the one worker here the counts are correct without it.
 """
 
 import json
@@ -47,14 +47,14 @@ async def count(stream: Any) -> None:
     global seen
     async for view in stream:
         if not seen:
-            tell("first")
+            report("first")
         counts[view.genre] += 1
         seen += 1
         if seen == EVENTS:
-            tell("last", events=seen)
+            report("last", events=seen)
 
 
-def tell(mark: str, **more: int) -> None:
+def report(mark: str, **more: int) -> None:
     print(json.dumps({"mark": mark, **more}), file=sys.__stdout__, flush=True)
 
 

@@ -1,6 +1,6 @@
-"""Quix Streams, as its documentation has it: grouped by genre, a tumbling window. SERVERS TOPIC EVENTS.
+"""Quix Streams as in its documentation: grouped by genre, a tumbling window. SERVERS TOPIC EVENTS.
 
-Of each minute and genre: views, mean, greatest and least of the ratings, sum of the durations.
+By minute and genre: views; mean, maximum and minimum of the ratings; sum of the durations.
 """
 
 import json
@@ -13,7 +13,7 @@ from quixstreams import Application
 from quixstreams.dataframe.windows import Count, Max, Mean, Min, Sum
 
 GRACE = timedelta(hours=3)
-"""As long as the topic is, so that nothing is late: partitions are read at different speeds."""
+"""The length of the topic, so that nothing is late, since partitions are read at different speeds."""
 begun = False
 seen = 0
 
@@ -23,7 +23,7 @@ def main(servers: str, topic: str, events: int) -> None:
         global seen
         seen += 1
         if seen == events:
-            tell("last", events=seen)
+            report("last", events=seen)
 
     app = Application(
         broker_address=servers,
@@ -44,11 +44,11 @@ def time_of(view: Any, headers: Any, timestamp: float, timestamp_type: Any) -> i
     global begun
     if not begun:
         begun = True
-        tell("first")
+        report("first")
     return int(view["timestamp"])
 
 
-def tell(mark: str, **more: int) -> None:
+def report(mark: str, **more: int) -> None:
     print(json.dumps({"mark": mark, **more}), flush=True)
 
 

@@ -1,7 +1,7 @@
-"""Spark Structured Streaming, as its guide has it: four queries over one source. JARS SERVERS TOPIC EVENTS.
+"""Spark Structured Streaming as in its guide: four queries over one source. JARS SERVERS TOPIC EVENTS.
 
-Of each minute and genre, of each hour and film, of each genre, of each day. It reads all that is in the topic, in as
-many micro-batches as it likes; rows are brought to the driver and dropped.
+The queries are by minute and genre, by hour and film, by genre, and by day. It reads the whole topic in any number of
+micro-batches; rows are brought to the driver and dropped.
 """
 
 import json
@@ -27,7 +27,7 @@ def main(jars: str, servers: str, topic: str, events: int) -> None:
         .getOrCreate()
     )
     spark.sparkContext.setLogLevel("ERROR")
-    tell("first")
+    report("first")
     queries = [
         query(views(spark, servers, topic))
         .writeStream.outputMode("update")
@@ -41,7 +41,7 @@ def main(jars: str, servers: str, topic: str, events: int) -> None:
         running.awaitTermination()
     read = min(sum(progress["numInputRows"] for progress in running.recentProgress) for running in queries)
     assert read >= events, f"a query has read {read} of {events} events"
-    tell("last", events=events)
+    report("last", events=events)
 
 
 def views(spark: SparkSession, servers: str, topic: str) -> DataFrame:
@@ -75,7 +75,7 @@ def by_day(views: DataFrame) -> DataFrame:
     return views.groupBy(F.window("time", "1 day")).agg(F.count("*"), F.approx_count_distinct("user_id"))
 
 
-def tell(mark: str, **more: int) -> None:
+def report(mark: str, **more: int) -> None:
     print(json.dumps({"mark": mark, **more}), flush=True)
 
 

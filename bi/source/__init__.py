@@ -1,4 +1,4 @@
-"""How the files in bi/ are made. Start with model.py, the tables and what follows from them; power_query.py is how they
-are loaded, measures.py what is computed of them, tmdl.py and report.py the project that Power BI Desktop opens, and
-compass.py the queries for MongoDB Compass, which saved.py writes as Compass has them.
+"""Generators of the files in bi/. Start with model.py, the tables and their relationships; power_query.py loads them,
+measures.py computes from them, tmdl.py and report.py write the project for Power BI Desktop, and compass.py has the
+queries for MongoDB Compass, which saved.py writes in Compass's formats.
 """

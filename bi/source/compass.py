@@ -1,7 +1,7 @@
-"""The queries for MongoDB Compass: the four that everybody asks, and some that use what else there is.
+"""The queries for MongoDB Compass: the four of the reference, and some on the other results.
 
-Where a collection grows without an end, a query asks for a range of time, which an index answers; the range is that of
-the sample in data/movies.csv, to be changed. The reference's four take everything there is.
+In a collection that grows without bounds, a query has a range of time, for which it uses an index; the range is that of
+the sample in data/movies.csv, to be changed. The reference's four read everything.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _CHANGE: Final = "Change the times to the ones you want (UTC)."
 
 
 def _weighted(average: str, counted_by: str = "$rated_views") -> dict[str, Any]:
-    """The sum of an average's values, each as often as it was counted; a null is none."""
+    """The sum of an average weighted by its count; null is ignored."""
     return {"$sum": {"$multiply": [{"$ifNull": [average, 0]}, counted_by]}}
 
 
@@ -59,8 +59,8 @@ ALL: Final[tuple[Query | Pipeline, ...]] = (
     Pipeline(
         "4-most-active-users",
         "Most active users",
-        "The users with most views, over the lists of the days. A user's views of a day on which they were not among "
-        f"that day's ten are not in it. {_CHANGE}",
+        "The users with most views, over the lists of the days. Views of a day on which a user was not among that "
+        f"day's ten are missing. {_CHANGE}",
         "top_users",
         "timestamp_1",
         [
@@ -81,7 +81,7 @@ ALL: Final[tuple[Query | Pipeline, ...]] = (
         "5-ratings-by-genre",
         "Ratings by genre",
         "The mean rating of each genre over several days, weighted by the number of ratings: an average of the days' "
-        f"averages would be another. {_CHANGE}",
+        f"averages would differ. {_CHANGE}",
         "daily_stats",
         "timestamp_1",
         [
@@ -112,7 +112,7 @@ ALL: Final[tuple[Query | Pipeline, ...]] = (
     Pipeline(
         "6-growth-by-day",
         "Growth by day",
-        f"The views of each day, and their growth against the day before, as a share of it or null. {_CHANGE}",
+        f"The views of each day, and their growth relative to the day before, as a share of it or null. {_CHANGE}",
         "daily_stats",
         "timestamp_1",
         [
@@ -144,7 +144,7 @@ ALL: Final[tuple[Query | Pipeline, ...]] = (
     Pipeline(
         "7-films-of-the-newest-day",
         "Films of the newest day",
-        "The ten films with most views of the newest day with views (UTC).",
+        "The ten films with most views on the last day with views (UTC).",
         "top_movies_daily",
         "timestamp_1",
         [
@@ -158,7 +158,7 @@ ALL: Final[tuple[Query | Pipeline, ...]] = (
     Query(
         "8-minutes-of-a-genre",
         "Minutes of a genre",
-        "A genre's minutes, newest first, however the genre is written. Change it in small letters, as in `slug`. "
+        "A genre's minutes, newest first, in any spelling of the genre. Change it in lower case, as in `slug`. "
         f"{_CHANGE}",
         "movies_aggregates",
         "window_start_1",
@@ -169,7 +169,7 @@ ALL: Final[tuple[Query | Pipeline, ...]] = (
 
 
 def files() -> dict[str, str]:
-    """By path in bi/compass, every file: the connection, the text to paste, and what Compass keeps."""
+    """All files by path in bi/compass: the connection, the text to paste, and the files that Compass stores."""
     made = {"connection.json": json.dumps(connection(), indent=2) + "\n"}
     for saved in ALL:
         folder = "FavoriteQueries" if isinstance(saved, Query) else "SavedPipelines"
@@ -179,7 +179,7 @@ def files() -> dict[str, str]:
 
 
 def connection() -> dict[str, Any]:
-    """What Compass imports as a connection: without a password, for which it asks."""
+    """The connection to import into Compass, without a password, for which it asks."""
     uri = f"mongodb://reports@localhost:27017/?authSource={DATABASE}"
     of = Saved("connection", "movie-stream (reads only)", "", "", "")
     return {

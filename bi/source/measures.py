@@ -1,4 +1,4 @@
-"""The measures of the model, in DAX: what is counted, and never an average of averages or a sum of distinct people."""
+"""The measures of the model, in DAX; none is an average of averages or a sum of distinct users."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ALL: Final = (
         "Total Views",
         "Views",
         _COUNT,
-        "All views of the days and genres that are chosen.",
+        "All views of the selected days and genres.",
         "SUM ( daily_stats[daily_views] )",
     ),
     Measure("Rated Views", "Ratings", _COUNT, "The views with a rating.", "SUM ( daily_stats[rated_views] )"),
@@ -55,8 +55,8 @@ ALL: Final = (
         "Popular Genre",
         "Views",
         None,
-        "The genre with most views. TOPN alone gives a table, which is no value for a card as soon as two genres "
-        "are level or nothing is chosen; here genres that are level are all named, and none gives a blank.",
+        "The genre with most views. TOPN alone gives a table, which is no value for a card if genres tie or none is "
+        "selected; here genres that tie are all listed, and no genre gives a blank.",
         """
         VAR Seen =
             FILTER ( ADDCOLUMNS ( VALUES ( Genre[genre] ), "@Views", [Total Views] ), [@Views] > 0 )
@@ -70,15 +70,15 @@ ALL: Final = (
         "Genre Rank",
         "Views",
         "0",
-        "The place of a genre among those that are shown, by views.",
+        "The rank of a genre among those shown, by views.",
         "IF ( ISINSCOPE ( Genre[genre] ) && [Total Views] > 0, RANKX ( ALLSELECTED ( Genre[genre] ), [Total Views] ) )",
     ),
     Measure(
         "Views of Top 10 Genres",
         "Views",
         _COUNT,
-        "The views of the ten genres with most of them; blank for the others, so that a chart shows ten. Of those that "
-        "are level the first of the alphabet counts.",
+        "The views of the ten genres with most of them; blank for the others, so that a chart shows ten. Ties are "
+        "resolved alphabetically.",
         """
         VAR BestGenres =
             TOPN ( 10, ALLSELECTED ( Genre[genre] ), [Total Views], DESC, Genre[genre], ASC )
@@ -98,14 +98,14 @@ ALL: Final = (
         "Latest Day",
         "Growth",
         "yyyy-mm-dd",
-        "The newest day with views. It may not be over yet.",
+        "The last day with views. It may not be over yet.",
         "MAX ( daily_stats[day] )",
     ),
     Measure(
         "Views Latest Day",
         "Growth",
         _COUNT,
-        "The views of the newest day with views.",
+        "The views of the last day with views.",
         """
         VAR NewestDay =
             [Latest Day]
@@ -124,8 +124,8 @@ ALL: Final = (
         "Growth",
         "Growth",
         _SHARE,
-        "Views against the day before, as a share of it; blank where there is no day before. The newest day lags while "
-        "it is not over.",
+        "Views relative to the day before, as a share of it; blank if there is no day before. The last day is "
+        "incomplete while it is not over.",
         """
         VAR ViewsNow =
             [Total Views]
@@ -142,7 +142,7 @@ ALL: Final = (
         "Growth Last Full Day",
         "Growth",
         _SHARE,
-        "The day before the newest against the one before it: for a card, since the newest may not be over.",
+        "The day before the last one, relative to the day before it: for a card, since the last day may not be over.",
         """
         VAR FullDay =
             [Latest Day] - 1
@@ -168,7 +168,7 @@ ALL: Final = (
         "Active Users Latest Day",
         "Users",
         _COUNT,
-        "Users with a view on the newest day. Users of several days cannot be added: most of them are the same people.",
+        "Users with a view on the last day. Users of several days cannot be added: most of them are the same users.",
         """
         VAR NewestDay =
             MAX ( active_users[day] )
@@ -200,7 +200,7 @@ ALL: Final = (
         "Popular Film",
         "Films",
         None,
-        "The film with most views of all time, of the genres that are chosen.",
+        "The film with most views of all time, in the selected genres.",
         """
         VAR BestFilm =
             TOPN (
@@ -239,22 +239,22 @@ ALL: Final = (
         "Film Views by Day",
         "Films",
         _COUNT,
-        "The views of films by their days' lists. Exact for a day; over several, a film has none of a day on which it "
-        "was not in the list.",
+        "The views of films by the lists of the days. Exact for one day; over several, days on which a film was not in "
+        "the list are missing.",
         "SUM ( top_movies_daily_flat[views] )",
     ),
     Measure(
         "Views by Hour",
         "Hours",
         _COUNT,
-        "All views of the hours that are loaded, by hour. It knows no genres.",
+        "All views of the loaded hours, by hour, not filtered by genre.",
         "SUM ( hourly_metrics[total_views] )",
     ),
     Measure(
         "Average Rating by Hour",
         "Hours",
         _RATING,
-        "The mean rating of the hours that are loaded.",
+        "The mean rating of the loaded hours.",
         """
         DIVIDE (
             SUMX ( hourly_metrics, hourly_metrics[avg_rating] * hourly_metrics[rated_views] ),
@@ -266,7 +266,7 @@ ALL: Final = (
         "Views by Minute",
         "Hours",
         _COUNT,
-        "All views of the minutes that are loaded.",
+        "All views of the loaded minutes.",
         "SUM ( movies_aggregates[total_views] )",
     ),
 )

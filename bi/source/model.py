@@ -1,5 +1,5 @@
-"""The model of a BI tool: a table for each result, a table of days and one of genres, and what joins them. All of it
-follows from RESULTS.
+"""The model of a BI tool: a table for each result, a table of days and one of genres, and their relationships. All of
+it is derived from RESULTS.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from movie_stream.aggregates.shape import Kind, Shape
 from movie_stream.aggregates.window import ALL_TIME, DAY
 
 FEED: Final = "http://localhost:8080/odata/"
-"""Where `movie-stream serve` has its OData feed when nothing else is set."""
+"""The address of the OData feed of `movie-stream serve` by default."""
 DATES: Final = "Date"
 GENRES: Final = "Genre"
 MEASURES: Final = "_Measures"
-"""Not Measures, which Analysis Services keeps for itself."""
+"""Not Measures, which Analysis Services reserves."""
 
 Type = Literal["text", "int64", "double", "datetime", "date"]
 """A column's type."""
@@ -29,14 +29,13 @@ _ADDITIVE: Final = (
     *(Count, Rated, Sum, Revenue, Sessions),
     *(Records, Refused, Without, NewGenres, Retitled),
 )
-"""Fields whose sum over any rows means something. Distinct people of two rows may be the same people, and an average of
-averages is none.
+"""Fields that are additive. Distinct users of two rows may be the same users, and an average of averages is wrong.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table; `read` if it is a field of the feed, else it is made when the table is loaded."""
+    """A column of a table; `read` if it is a field of the feed, else it is computed when the table is loaded."""
 
     name: str
     type: Type
@@ -49,16 +48,16 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table, which one entity set of the feed fills."""
+    """A table, filled from one entity set of the feed."""
 
     name: str
     """Also the name of the entity set."""
     says: str
     columns: tuple[Column, ...]
     start: str | None
-    """The field of the feed with the start of the window; None where there is one window for all time."""
+    """The field of the feed with the start of the window; None if there is one window for all time."""
     long: bool
-    """Whether it has so many rows that people load a range of them: windows shorter than a day."""
+    """Whether it has so many rows that only a range of them is loaded: windows shorter than a day."""
 
     def has(self, name: str) -> bool:
         """Whether there is such a column."""
@@ -67,7 +66,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Relationship:
-    """Many rows of `table` have the one row of `to` with the same value."""
+    """A many-to-one relationship of rows of `table` to the row of `to` with the same value."""
 
     table: str
     column: str
@@ -76,7 +75,7 @@ class Relationship:
 
 
 def tables_of(result: Result) -> list[Table]:
-    """The tables of a result: its documents, the rows of its list, or both where the documents have figures besides.
+    """The tables of a result: its documents, the rows of its list, or both if the documents also have figures.
 
     >>> [column.name for column in tables_of(RESULTS[1])[0].columns]
     ['timestamp', 'rank', 'movie_id', ..., 'day', 'hour_of_day', 'slug']
@@ -84,13 +83,13 @@ def tables_of(result: Result) -> list[Table]:
     shape = Shape.of(result)
     if not shape.entries or shape.is_list:
         return [_table(result, shape, shape.row, flat=shape.is_list)]
-    # The figures of a document only once: nobody is to add up what stands in each row of its list.
+    # The figures of a document are kept out of the rows of its list, where they would be summed up repeatedly.
     rows = [column for column in shape.flat_row if not _is_figure(column, result)]
     return [_table(result, shape, shape.fields, flat=False), _table(result, shape, rows, flat=True)]
 
 
 def _is_figure(column: ShapeColumn, result: Result) -> bool:
-    """Whether a field of a document says how much, and not of what."""
+    """Whether a field of a document is a figure, not a dimension."""
     field = result.fields.get(column.name)
     return field is not None and column.kind in ("count", "number") and not isinstance(field, Partition)
 
@@ -127,7 +126,7 @@ def tables(results: Iterable[Result] = RESULTS) -> list[Table]:
 
 
 def relationships(of: Iterable[Table]) -> list[Relationship]:
-    """What joins the tables: the day, and the genre however it is written."""
+    """The relationships of the tables: by day, and by genre in any spelling."""
     found = []
     for table in of:
         if table.has("day"):
@@ -138,7 +137,7 @@ def relationships(of: Iterable[Table]) -> list[Relationship]:
 
 
 def source_of_days(results: Iterable[Result] = RESULTS) -> str:
-    """The smallest entity set with a row for every day: of a day, by nothing, without a list."""
+    """The smallest entity set with a row for every day: by day alone, without a list."""
     return next(r.collection for r in results if r.window is DAY and not r.by and not Shape.of(r).entries)
 
 
@@ -148,7 +147,7 @@ def source_of_genres(results: Iterable[Result] = RESULTS) -> str:
 
 
 def _row(result: Result, shape: Shape, *, flat: bool) -> str:
-    """What a row is of."""
+    """A description of a table's row."""
     by = [CALLED[result.by]] if result.by else []
     each = [name for name in [result.window.name, *by] if result.window is not ALL_TIME or name in by]
     which = f"each {' and '.join(each)}" if each else "all time"

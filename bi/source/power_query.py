@@ -1,7 +1,7 @@
-"""How Power BI and Excel load the tables: queries in Power Query M.
+"""The queries in Power Query M with which Power BI and Excel load the tables.
 
-Whatever can be done by the feed comes first, so that Power Query folds it into the request: which columns, which
-range of time. What is computed from a row comes after it.
+Steps that the feed can do come first, so that Power Query folds them into the request: the choice of columns and of a
+range of time. Computed columns come after them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ _M: Final[dict[Type, str]] = {
     "date": "type date",
 }
 PARAMETERS: Final = {
-    "Feed": ("Text", json.dumps(FEED), "where movie-stream serve has its OData feed; with the slash at the end"),
+    "Feed": (
+        "Text",
+        json.dumps(FEED),
+        "the address of the OData feed of movie-stream serve, with the slash at its end",
+    ),
     "RangeStart": ("DateTime", "#datetime(2000, 1, 1, 0, 0, 0)", "hours and minutes are loaded from here on, in UTC"),
     "RangeEnd": ("DateTime", "#datetime(2100, 1, 1, 0, 0, 0)", "hours and minutes are loaded up to here, in UTC"),
 }
@@ -72,8 +76,8 @@ _UTC: Final = "each if _ = null then null else DateTimeZone.RemoveZone(DateTimeZ
 
 
 def dates() -> str:
-    """The table of days: whole years without a gap, from the first day with views to the last, as time intelligence
-    wants it.
+    """The table of days: whole years without gaps, from the first day with views to the last, as time intelligence
+    requires it.
     """
     made = [
         ("Year", "each Date.Year([Date])", "Int64.Type"),
@@ -111,7 +115,7 @@ DATE_COLUMNS: Final[tuple[tuple[str, Type], ...]] = (
 
 
 def genres() -> str:
-    """The table of genres: one row for each, however it is written."""
+    """The table of genres: one row for each, whatever its spellings."""
     return _let(
         [
             *_opened(source_of_genres()),
@@ -123,19 +127,19 @@ def genres() -> str:
 
 
 def measures() -> str:
-    """An empty table, for measures to stand in."""
+    """An empty table, to hold the measures."""
     return _let([("Empty", "#table(type table [placeholder = text], {})")])
 
 
 SAYS: Final = {
     DATES: "the days of the years with views, in UTC",
-    GENRES: "the genres, each once however it is written",
-    MEASURES: "what is computed of the other tables; it has no rows",
+    GENRES: "the genres, each once, whatever its spellings",
+    MEASURES: "the measures over the other tables; it has no rows",
 }
 
 
 def queries(of: list[Table]) -> dict[str, tuple[str, str]]:
-    """By name, what a query is for and the query: parameters, the tables that are made, those that are loaded."""
+    """The purpose and the text of each query, by name: parameters, computed tables, and loaded tables."""
     made = {DATES: dates(), GENRES: genres(), MEASURES: measures()}
     return {
         **{name: (says, f"{parameter(name)}\n") for name, (_, _, says) in PARAMETERS.items()},
@@ -145,9 +149,7 @@ def queries(of: list[Table]) -> dict[str, tuple[str, str]]:
 
 
 def _opened(entity_set: str) -> list[tuple[str, str]]:
-    """The steps that name an entity set. Power Query asks for its columns before its rows, and for no more than is
-    used.
-    """
+    """The steps that open an entity set. Power Query requests its columns before its rows, and only those used."""
     return [
         ("Source", 'OData.Feed(Feed, null, [Implementation = "2.0"])'),
         ("Rows", f'Source{{[Name = "{entity_set}", Signature = "table"]}}[Data]'),

@@ -1,4 +1,4 @@
-"""The report as Power BI Desktop has it in a project: two pages, as JSON in the published schemas."""
+"""The report in the format of Power BI Desktop's projects: two pages, as JSON in the published schemas."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def shortcut(name: str) -> Json:
 
 
 def files(name: str) -> dict[str, Json]:
-    """By path in the report's folder, every file of it."""
+    """All files of the report, by path in its folder."""
     pages = {"overview": ("Overview", _overview()), "hours": ("Hours", _hours())}
     made: dict[str, Json] = {
         "definition.pbir": {
@@ -102,7 +102,7 @@ def _report() -> Json:
 
 
 def _overview() -> list[Json]:
-    """Figures in a row, views over time with their growth, the ten genres, and the films."""
+    """The page with figures in a row, views over time with their growth, the ten genres, and the films."""
     figures = ("Total Views", "Active Users Latest Day", "Average Rating", "Popular Genre", "Popular Film")
     cards = [
         _visual(f"card_{at}", "card", (16 + 250 * at, 16, 238, 100), f"{figure}", {"Values": [_measure(figure)]})
@@ -148,7 +148,7 @@ def _overview() -> list[Json]:
 
 
 def _hours() -> list[Json]:
-    """Views hour by hour, and by hour of the day; new users and growth day by day."""
+    """The page with views hour by hour and by hour of the day, and new users and growth day by day."""
     hour, day = _column("hourly_metrics", "timestamp"), _column(DATES, "Date")
     of_day = _column("hourly_metrics", "hour_of_day")
     return [
@@ -180,7 +180,7 @@ def _hours() -> list[Json]:
 def _visual(
     name: str,
     kind: str,
-    place: tuple[int, int, int, int],
+    position: tuple[int, int, int, int],
     title: str,
     roles: dict[str, list[Json]],
     *,
@@ -188,7 +188,7 @@ def _visual(
     mode: str = "Between",
 ) -> Json:
     """A visual at (x, y, width, height), its fields by role."""
-    x, y, width, height = place
+    x, y, width, height = position
     query: Json = {"queryState": {role: {"projections": fields} for role, fields in roles.items()}}
     if sort:
         query["sortDefinition"] = {"sort": [{"field": sort["field"], "direction": "Descending"}]}

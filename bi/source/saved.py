@@ -1,5 +1,5 @@
-"""Queries and pipelines as MongoDB Compass has them: as text to paste, and as the files in which it keeps what a user
-has saved.
+"""Queries and pipelines in the formats of MongoDB Compass: as text to paste, and as the files of a user's saved
+queries.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bson import json_util
 from bson.json_util import RELAXED_JSON_OPTIONS
 
 _NAMESPACE: Final = uuid.UUID("6f3f2f5e-7d0c-4d0e-9d1c-2f1d9a1b0c5e")
-"""So that a saved query has the same id each time it is made."""
+"""The namespace of ids, so that a saved query gets the same id each time it is generated."""
 _SAVED: Final = datetime(2025, 1, 1, tzinfo=UTC)
 DATABASE: Final = "movies_db"
 
@@ -28,21 +28,21 @@ class Saved:
     file: str
     """The name of its file, without an ending."""
     name: str
-    """What Compass shows."""
+    """The name shown by Compass."""
     says: str
-    """What it answers, and what to change in it; sentences."""
+    """Its purpose, and what to change in it; sentences."""
     collection: str
     index: str
-    """The index that answers it."""
+    """The index that it uses."""
 
     @property
     def id(self) -> str:
-        """A UUID, the same each time."""
+        """A deterministic UUID."""
         return str(uuid.uuid5(_NAMESPACE, self.file))
 
     @property
     def namespace(self) -> str:
-        """Database and collection; in another database than the default one, change it."""
+        """Database and collection; to be changed for another database than the default one."""
         return f"{DATABASE}.{self.collection}"
 
 
@@ -56,13 +56,13 @@ class Query(Saved):
     limit: int | None = None
 
     def text(self) -> str:
-        """To paste, field by field."""
+        """The text to paste, field by field."""
         parts = {"Filter": self.filter, "Project": self.project, "Sort": self.sort, "Limit": self.limit}
         lines = [f"// {name}\n{shell(value)}" for name, value in parts.items() if value is not None]
         return f"{_remark(self)}{chr(10).join(lines)}\n"
 
     def stored(self) -> dict[str, Any]:
-        """As a favourite query is kept."""
+        """The document of a favourite query."""
         parts = {"filter": self.filter, "project": self.project, "sort": self.sort, "limit": self.limit}
         return {
             "_id": self.id,
@@ -82,11 +82,11 @@ class Pipeline(Saved):
     stages: list[dict[str, Any]]
 
     def text(self) -> str:
-        """To paste as it is."""
+        """The text to paste."""
         return f"{_remark(self)}{shell(self.stages)}\n"
 
     def stored(self) -> dict[str, Any]:
-        """As a saved pipeline is kept."""
+        """The document of a saved pipeline."""
         return {
             "id": self.id,
             "name": self.name,
@@ -100,12 +100,12 @@ class Pipeline(Saved):
 
 
 def as_stored(saved: Query | Pipeline) -> str:
-    """The file in which Compass keeps it, in extended JSON."""
+    """The file in which Compass stores it, in extended JSON."""
     return json_util.dumps(saved.stored(), indent=2, json_options=RELAXED_JSON_OPTIONS, ensure_ascii=False) + "\n"
 
 
 def shell(value: Any) -> str:
-    """A value as it is written in MongoDB's shell: JSON, but for times.
+    """A value as written in MongoDB's shell: JSON, except for times.
 
     >>> shell(datetime(2024, 10, 31, tzinfo=UTC))
     'ISODate("2024-10-31T00:00:00Z")'
@@ -115,5 +115,5 @@ def shell(value: Any) -> str:
 
 
 def _remark(saved: Saved) -> str:
-    said = "".join(f"// {line}\n" for line in textwrap.wrap(saved.says, 100))
-    return f"// {saved.name}\n{said}// Collection {saved.collection}, answered by its index {saved.index}.\n"
+    remark = "".join(f"// {line}\n" for line in textwrap.wrap(saved.says, 100))
+    return f"// {saved.name}\n{remark}// Collection {saved.collection}, answered by its index {saved.index}.\n"

@@ -1,4 +1,4 @@
-"""The model as Power BI Desktop has it in a project: text files in TMDL."""
+"""The model in the format of Power BI Desktop's projects: text files in TMDL."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FORMATS: Final[dict[Type, str]] = {"datetime": "yyyy-mm-dd hh:nn", "date": "yyy
 
 
 def files(tables: list[Table]) -> dict[str, str]:
-    """By path in the folder `definition`, every file of the model."""
+    """All files of the model, by path in the folder `definition`."""
     made = {
         "database.tmdl": "database\n\tcompatibilityLevel: 1600\n",
         "model.tmdl": _model(tables),
@@ -103,7 +103,7 @@ def _column(column: Column, more: str = "") -> str:
 
 
 def _of(name: str, says: str, body: str, query: str) -> str:
-    """A table: what it is, what it has, and the query that loads it."""
+    """A table: its description, its columns or measures, and the query that loads it."""
     loaded = f"\tpartition {name} = m\n\t\tmode: import\n\t\tsource =\n{indent(query, chr(9) * 4)}"
     return f"/// {_sentence(says)}\ntable {name}\n\n{body}\n{loaded}"
 

@@ -1,4 +1,4 @@
-"""Sends views to the topic, one at a time or all of a source."""
+"""Produces views to the topic, one at a time or all of a source."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Source: TypeAlias = Iterable[Item] | AsyncIterable[Item]
 LEAVE_WITHIN_S: Final = 5.0
 """After an exception, accepted views are still delivered within this time."""
 _TURN: Final = 1_000
-"""After this many items of a source other tasks get a turn."""
+"""After this many items of a source, other tasks run."""
 
 
 class ViewProducer:
@@ -94,7 +94,7 @@ class ViewProducer:
     async def send_all(
         self, source: Source, *, rate: float = 0, refused: Callable[[EventRefused], None] | None = None
     ) -> int:
-        """Accepts all views of a source, at `rate` events/s (0: as fast as it goes); returns their number.
+        """Accepts all views of a source, at `rate` events/s (0: as fast as possible); returns their number.
 
         A view that cannot be sent is passed to `refused` and skipped; without that, the error is raised.
 
@@ -111,10 +111,10 @@ class ViewProducer:
                     await self.send(_view(item))
                     sent += 1
                 except EventRefused as error:
-                    placed = EventRefused(reason=error.reason, where=f"item {number} of the source")
+                    located = EventRefused(reason=error.reason, where=f"item {number} of the source")
                     if refused is None:
-                        raise placed from error
-                    refused(placed)
+                        raise located from error
+                    refused(located)
         return sent
 
     async def flush(self) -> None:
@@ -144,7 +144,7 @@ def _view(item: object) -> ViewEvent:
 
 
 async def _paced(source: Source, pace: Pace) -> AsyncGenerator[Item]:
-    """Yields the items at their times."""
+    """Yields the items on the schedule of `pace`."""
     due = 0
     async with aclosing(_each(source)) as items:
         async for item in items:

@@ -29,17 +29,17 @@ T = TypeVar("T")
 
 
 class Results:
-    """The results, for as long as the `async with` block runs.
+    """The results, readable while the `async with` block runs.
 
         async with Results() as results:
             for window in await results.latest_windows(10, genre="Sci-Fi"):
                 print(window["window_start"], window["total_views"])
 
-    Settings are those of this process, unless `settings` are given; `mongodb_uri` and `database` win over both.
+    Settings are those of this process, unless `settings` are given; `mongodb_uri` and `database` override both.
 
-    Each method returns documents, newest or largest first, `limit` of them at most, whose types are in
-    `movie_stream.mongo.documents`. `since` and `until` choose windows by their start, the latter exclusive, both aware;
-    `genre` is found however it is written.
+    Each method returns at most `limit` documents, newest or largest first; their types are in
+    `movie_stream.mongo.documents`. `since` and `until` (exclusive) select windows by their start, and are aware;
+    `genre` may be in any spelling of the genre.
 
     All of them raise MongoUnreachable, MongoRefused, MongoFailed, QueryTooSlow, and UsageError for invalid arguments;
     entering raises SettingsError.
@@ -76,7 +76,7 @@ class Results:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> list[dict[str, Any]]:
-        """The newest documents of any collection of the results, by its name; of all time those with most views."""
+        """The newest documents of any collection of the results, by its name; without time, those with most views."""
         return await self._asked(result, limit, genre=genre, since=since, until=until)
 
     async def latest_windows(
@@ -87,16 +87,16 @@ class Results:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> list[MoviesAggregates]:
-        """The newest minutes by genre, of one minute the genres with most views first."""
+        """The newest minutes by genre; within a minute, the genres with most views first."""
         return await self._asked("movies_aggregates", limit, genre=genre, since=since, until=until)
 
     async def changes(
         self, limit: int = 100, *, genre: str | None = None, every_s: float = 1.0
     ) -> AsyncGenerator[MoviesAggregates]:
-        """The `limit` newest minutes by genre, and then each of them that is new or has changed.
+        """Yields the `limit` newest minutes by genre, and then each of them that is new or has changed.
 
-        MongoDB is polled every `every_s` seconds: of several changes in between only the last one is seen, and none of
-        older windows, which late views change. It does not end by itself.
+        MongoDB is polled every `every_s` seconds: of several changes in between only the last one is seen. Changes of
+        older windows, by late views, are not seen. The iteration never ends on its own.
         """
         if not every_s > 0:
             raise UsageError(argument="every_s", expected="a number of seconds above 0", got=str(every_s))
@@ -116,13 +116,13 @@ class Results:
         return await self._asked("top_movies", limit, since=since, until=until)
 
     async def genres(self, limit: int = 20, *, genre: str | None = None) -> list[CategoryStats]:
-        """The genres with most views of all time, or the one."""
+        """The genres with most views of all time, or one genre."""
         return await self._asked("category_stats", limit, genre=genre)
 
     async def active_users(
         self, limit: int = 7, *, since: datetime | None = None, until: datetime | None = None
     ) -> list[ActiveUsers]:
-        """The newest days, each with how many users there were, and how long they stayed."""
+        """The newest days, each with its number of users, and how long they stayed."""
         return await self._asked("active_users", limit, since=since, until=until)
 
     async def hours(
@@ -139,7 +139,7 @@ class Results:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> list[DailyStats]:
-        """The newest days by genre, of one day the genres with most views first."""
+        """The newest days by genre; within a day, the genres with most views first."""
         return await self._asked("daily_stats", limit, genre=genre, since=since, until=until)
 
     async def top_users(

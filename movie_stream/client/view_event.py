@@ -1,4 +1,4 @@
-"""One view of a film, validated when it is made, by the rules of the worker."""
+"""One view of a film, validated on construction by the rules of the worker."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _VALUES: Final = attrgetter(*FIELDS)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND: Final = timedelta(milliseconds=1)
 _LONGEST_QUOTE: Final = 60
-"""Characters of an invalid value."""
+"""The most characters of an invalid value that an error quotes."""
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -90,11 +90,11 @@ characters; correct it or leave it out
 
     @property
     def value(self) -> bytes:
-        """The value of its record: the view as JSON, without what is null."""
+        """The value of its record: the view as JSON, without fields that are null."""
         return ENCODER.encode(View(*_VALUES(self)))
 
     def _become(self, fields: Mapping[str, Any]) -> None:
-        given = {name: came for name in FIELDS if (came := fields.get(name)) is not None}
+        given = {name: value for name in FIELDS if (value := fields.get(name)) is not None}
         if isinstance(given.get("timestamp"), datetime):
             given["timestamp"] = _milliseconds(given["timestamp"])
         json = _json(given)
@@ -105,7 +105,7 @@ characters; correct it or leave it out
         for name in FIELDS:
             read = getattr(view, name)
             if read != given.get(name):
-                raise _unwritable(name, given[name])  # NaN, or bytes, which JSON turns into something else
+                raise _unwritable(name, given[name])  # NaN, or bytes, which JSON would convert
             object.__setattr__(self, name, read)
 
 
@@ -116,24 +116,24 @@ def _milliseconds(when: datetime) -> int:
 
 
 def _json(given: Mapping[str, Any]) -> bytes:
-    """The fields as JSON. Raises EventRefused for a value that JSON does not have."""
+    """The fields as JSON. Raises EventRefused for a value that JSON cannot represent."""
     try:
         return ENCODER.encode(given)
     except _NO_JSON:
-        for name, came in given.items():
+        for name, value in given.items():
             try:
-                ENCODER.encode(came)
+                ENCODER.encode(value)
             except _NO_JSON as error:
-                raise _unwritable(name, came) from error
+                raise _unwritable(name, value) from error
         raise
 
 
 _NO_JSON: Final = (TypeError, ValueError, OverflowError, RecursionError)
 
 
-def _unwritable(name: str, came: object) -> EventRefused:
+def _unwritable(name: str, value: object) -> EventRefused:
     try:
-        shown = repr(came)[:_LONGEST_QUOTE]
+        shown = repr(value)[:_LONGEST_QUOTE]
     except (ValueError, RecursionError):  # a number of thousands of digits, a list thousands deep
-        shown = type(came).__name__
+        shown = type(value).__name__
     return EventRefused(reason=f"{name}: expected {FIELD_RULES[name].words}, got {shown}")

@@ -1,4 +1,4 @@
-"""Records that are accepted at once and written in the background, in batches and in order."""
+"""Accepts records immediately and writes them in the background, in batches and in order."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from typing import Final
 from movie_stream.kafka.produce.topic_writer import TopicWriter
 
 MOST_WAITING: Final = 5_000
-"""Records that may wait to be written; as many more may be on their way."""
+"""The most records that wait to be written; as many more may be in flight."""
 LINGER_S: Final = 0.005
 """How long a record waits for others to share a batch."""
 
 
 class WriteBehind:
-    """Made by `writing_behind`. Its methods raise the error of the writer, once there is one."""
+    """A queue of records in front of a writer, made by `writing_behind`.
+
+    Its methods raise the error of the writer, once there is one.
+    """
 
     def __init__(self, writer: TopicWriter) -> None:
         self._writer = writer
@@ -27,7 +30,7 @@ class WriteBehind:
         self._ended: BaseException | None = None
 
     async def put(self, key: bytes, value: bytes) -> None:
-        """Accepts a record; waits while MOST_WAITING others wait. If it is cancelled, the record is not accepted."""
+        """Accepts a record; waits while MOST_WAITING others wait (back-pressure). If cancelled, it is not accepted."""
         while len(self._keys) >= MOST_WAITING and not self._ended:
             self._urgent.set()
             self._room.clear()
@@ -61,7 +64,7 @@ class WriteBehind:
             raise
 
     async def _gathered(self) -> None:
-        """Waits for something to write, and a moment for more."""
+        """Waits for a record to write, and a short time for more."""
         await self._some.wait()
         try:
             async with asyncio.timeout(LINGER_S):
@@ -78,12 +81,12 @@ class WriteBehind:
         if keys:
             await self._writer.write(keys, values)
         if flushes or not self._keys:
-            await self._writer.finish()  # so that a loss is noticed even if nothing more is put
+            await self._writer.finish()  # so that a loss is detected even if nothing more is put
         _resolve(self._flushes[:flushes])
         del self._flushes[:flushes]
 
     def _end(self, error: Exception) -> None:
-        """Wakes all that wait, with the error."""
+        """Wakes all waiters with the error."""
         self._ended = error
         self._room.set()
         _resolve(self._flushes, error)
@@ -101,7 +104,7 @@ def _resolve(flushes: Iterable[asyncio.Future[None]], error: Exception | None = 
 
 @asynccontextmanager
 async def writing_behind(writer: TopicWriter) -> AsyncIterator[WriteBehind]:
-    """A WriteBehind for the time of the block; records that are not flushed by its end are given up."""
+    """A WriteBehind that runs within the block; records that are not flushed by its end are dropped."""
     behind = WriteBehind(writer)
     run = asyncio.create_task(behind.run())
     try:

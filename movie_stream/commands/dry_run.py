@@ -1,4 +1,4 @@
-"""`movie-stream produce --dry-run`: what would be sent, without sending it."""
+"""`movie-stream produce --dry-run`: shows what would be sent, without sending it."""
 
 from __future__ import annotations
 
@@ -31,37 +31,37 @@ EXAMPLES = 10
 
 
 def dry_run(settings: Settings, source: ViewsSource, plan: Plan) -> int:
-    """Prints the first views, the refused rows by reason, and what would be late in the topic.
+    """Prints the first views, the refused rows by reason, and how many views would be late in the topic.
 
-    Needs no broker; if none is set, nothing is said about the topic; if it does not answer, the reason is.
+    Needs no broker. If none is set, nothing is printed about the topic; if the broker does not answer, the reason is.
 
-    Raises InputError if nothing would be sent, UsageError.
+    Raises UsageError, and InputError if nothing would be sent.
     """
-    told = Console(stderr=True, highlight=False, soft_wrap=True)
+    stderr = Console(stderr=True, highlight=False, soft_wrap=True)
     bar = Progress(
         TextColumn("[bold]{task.description}"),
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
-        console=told,
-        disable=not told.is_terminal,
+        console=stderr,
+        disable=not stderr.is_terminal,
         transient=True,
     )
     rules = rules_of(settings)
-    lateness = _lateness(settings, rules, told)
+    lateness = _lateness(settings, rules, stderr)
     with bar:
         task = bar.add_task("unpacking", total=None)
 
-        def tell(step: str, done: int, total: int) -> None:
+        def show(step: str, done: int, total: int) -> None:
             bar.update(task, description=step, completed=done, total=total or None)
 
-        with source.open(lambda done, total: tell("unpacking", done, total)) as views:
-            rehearsal = rehearse(views, plan, rules.future_tolerance_ms, EXAMPLES, tell, lateness)
+        with source.open(lambda done, total: show("unpacking", done, total)) as views:
+            rehearsal = rehearse(views, plan, rules.future_tolerance_ms, EXAMPLES, show, lateness)
     _show(Console(highlight=False), str(views.path), views.what, rehearsal)
     return 0
 
 
-def _lateness(settings: Settings, rules: Rules, told: Console) -> Lateness | None:
+def _lateness(settings: Settings, rules: Rules, stderr: Console) -> Lateness | None:
     """Judges the views by what the topic holds; None without a broker or topic."""
     if settings.kafka_bootstrap_servers is None:
         return None
@@ -76,7 +76,7 @@ def _lateness(settings: Settings, rules: Rules, told: Console) -> Lateness | Non
     try:
         return asyncio.run(look())
     except MovieStreamError as error:
-        told.print(Text(printable(f"The topic was not looked at: {error}"), "yellow"))
+        stderr.print(Text(printable(f"The topic was not looked at: {error}"), "yellow"))
         return None
 
 

@@ -1,6 +1,4 @@
-"""`movie-stream init`: topics, collections, validators, indexes and views; says what is new and what was
-there.
-"""
+"""`movie-stream init`: creates topics, collections, validators, indexes and views, and prints what was new."""
 
 from __future__ import annotations
 
@@ -23,10 +21,10 @@ _STYLES = {"created": "bold green", "changed": "bold yellow", "there": "dim"}
 
 
 def init(settings: Settings, *, create_user: bool = False, shard: bool = False) -> None:
-    """Ensures all of it and prints each thing in one line; with `create_user` also the MongoDB users of
-    the workers, the web server and BI tools; with `shard` also how a sharded cluster spreads the results.
+    """Ensures topics and collections and prints each in one line; with `create_user` also the MongoDB users of the
+    workers, the web server and BI tools; with `shard` also the shard keys of the results.
 
-    Raises SettingMissing before anything is made, then the errors of the broker and MongoDB.
+    Raises SettingMissing before anything is created, then the errors of the broker and MongoDB.
     """
     settings.require_broker()
     settings.require_mongodb()
@@ -60,16 +58,14 @@ async def _init(settings: Settings, console: Console, create_user: bool, shard: 
     for thing in ensured:
         _line(console, thing.state, thing.kind, thing.name)
     if not claimed:
-        console.print("  Whose the topics are is not looked at, and not said: this Kafka user may not write to them.")
+        console.print("  Claims of the topics were neither checked nor written: this Kafka user may not write to them.")
     if create_user:
         for account in users.accounts(settings):
             _hand_over(settings, console, account)
 
 
 async def _check_claims(settings: Settings, unreadable: Unreadable) -> None:
-    """Raises TopicsShared or DatabaseShared where another deployment uses our topics or database, before anything is
-    made.
-    """
+    """Raises TopicsShared or DatabaseShared if another deployment uses our topics or database; creates nothing."""
     names = topics.Topics.of(settings)
     async with client.admin(settings) as admin, opened(settings) as db:
         await workers.insist_on_no_other_group(db, settings.kafka_group)
@@ -100,12 +96,12 @@ async def _claim(settings: Settings, db: Database, unreadable: Unreadable) -> bo
 async def _allowed(settings: Settings, admin: AIOKafkaAdminClient) -> bool:
     """Whether we may read and write claims; a user that only creates topics may not."""
     names = topics.Topics.of(settings)
-    with client.explained(settings, "asking what is allowed"):
+    with client.explained(settings, "looking up permissions"):
         return not await permissions.lacking(admin, {topic: names.needs[topic] for topic in names.deleted})
 
 
 def _hand_over(settings: Settings, console: Console, account: users.Account) -> None:
-    """Prints what those need who log in with the account."""
+    """Prints the setting for those who log in with the account."""
     user, _ = users.credentials(settings, account)
     _head(console, f"For {account.of}, with the password of {user}, percent-encoded, in place of {MASK}")
     uri = users.uri_as(settings.require_mongodb(), user, settings.mongodb_database)

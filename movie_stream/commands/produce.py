@@ -27,10 +27,11 @@ from movie_stream.settings import Settings
 
 
 def produce(settings: Settings, source: ViewsSource, plan: Plan, *, resume: bool, restart: bool, again: str) -> int:
-    """Sends the views of a file as planned, with `resume` only those that have not arrived; `again` resumes it.
+    """Sends the views of a file as planned, with `resume` only those that have not arrived.
 
-    Bad rows are named on standard error and left out. Returns the exit code: 130 after Ctrl-C, 143 after SIGTERM.
-    Raises the errors of `replay` and `bookmark_of`, and UsageError for what cannot be resumed.
+    `again` is the command that resumes it. Bad rows are reported on standard error and skipped. Returns the exit code:
+    130 after Ctrl-C, 143 after SIGTERM. Raises the errors of `replay` and `bookmark_of`, and UsageError if the input
+    cannot be resumed.
     """
     if resume and restart:
         raise UsageError(argument="--resume", expected="only one of --resume and --restart", got="both")
@@ -62,17 +63,17 @@ async def _replay(
     settings: Settings,
     source: ViewsSource,
     plan: Plan,
-    tell: Callable[[ReplayProgress], None],
+    on_progress: Callable[[ReplayProgress], None],
     bookmark: BookmarkFile | None,
 ) -> tuple[int, ReplayResult | None]:
     """0 and the result of the replay, or the signal that stopped it and None."""
-    came = cancelled_by(signal.SIGINT, signal.SIGTERM)
+    received = cancelled_by(signal.SIGINT, signal.SIGTERM)
     try:
-        return 0, await replay(settings, source, plan, tell, bookmark=bookmark)
+        return 0, await replay(settings, source, plan, on_progress, bookmark=bookmark)
     except asyncio.CancelledError:
-        if not came:
+        if not received:
             raise
-        return came[0], None
+        return received[0], None
 
 
 def _bookmark(stack: ExitStack, file: Path, mode: Mode, report: Report) -> BookmarkFile | None:
@@ -94,7 +95,7 @@ def _bookmark(stack: ExitStack, file: Path, mode: Mode, report: Report) -> Bookm
 
 
 class Report:
-    """What the user sees: what the file is, a progress bar, the first bad rows, and a summary."""
+    """The report to the user: a description of the file, a progress bar, the first bad rows, and a summary."""
 
     def __init__(self, console: Console, file: Path, resume: bool) -> None:
         self.bar = Progress(
@@ -115,7 +116,7 @@ class Report:
         self._refused = RefusedRows(file)
 
     def update(self, progress: ReplayProgress) -> None:
-        """Shows the progress and names refused rows."""
+        """Shows the progress and reports refused rows."""
         if progress.found:
             self._console.print(f"{self._file}: {progress.found}", markup=False)
         if progress.far_off:
@@ -142,7 +143,7 @@ class Report:
         )
 
     def end(self, result: ReplayResult, topic: str) -> None:
-        """Counts the bad rows that were not named, and sums up."""
+        """Prints the number of bad rows that were not listed, and a summary."""
         for line in self._refused.others():
             self.warn(line)
         if result.mended:
@@ -163,13 +164,13 @@ class Report:
         elif result.first_timestamp_ms:
             line += f" They are of {utc(result.first_timestamp_ms)} to {utc(result.last_timestamp_ms)} UTC."
         if result.rounds:
-            line += f" It was {number_of(result.rounds, 'round')}; what would follow lies in the future, where workers "
+            line += f" It was {number_of(result.rounds, 'round')}; the next one lies in the future, where workers "
             line += "refuse it."
-        told = Console(highlight=False)
-        told.print(line, markup=False, soft_wrap=not told.is_terminal)
+        stdout = Console(highlight=False)
+        stdout.print(line, markup=False, soft_wrap=not stdout.is_terminal)
 
     def go_on(self, reached: Bookmark | None, command: str) -> bool:
-        """Prints how far an unfinished run came, and how to resume it; False if it cannot be resumed."""
+        """Prints how much an unfinished run sent, and how to resume it; returns False if it cannot be resumed."""
         if not reached or reached.finished:
             return False
         line = f"Stopped: {known(reached.views)} to stand in the topic; go on with: {command}"
@@ -177,7 +178,7 @@ class Report:
         return True
 
     def stopped(self, bookmark: BookmarkFile | None) -> None:
-        """Prints why there is nothing to resume."""
+        """Prints why the run cannot be resumed."""
         sent = "what was sent stays sent, and this cannot be resumed"
         if bookmark:
             sent = "but all was sent" if bookmark.saved else "nothing was sent yet"
@@ -207,7 +208,7 @@ def utc(time_ms: int) -> str:
 
 
 def mended(what: Mapping[str, int]) -> str:
-    """What was repaired, the most frequent first.
+    """The repairs as text, the most frequent first.
 
     >>> mended({"timestamps in seconds": 1200, "headers in the middle": 1})
     '1,200 timestamps in seconds; 1 header in the middle'

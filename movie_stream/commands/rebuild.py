@@ -1,19 +1,19 @@
 """`movie-stream rebuild`: ends the current run and begins another, which counts the whole topic afresh.
 
-In this order, so that nothing is deleted before everything that could refuse has been asked, and a rebuild may be
-interrupted anywhere:
+The order of the steps ensures that nothing is deleted before everything that can refuse was asked, and that a rebuild
+may be interrupted anywhere:
 
-1. the topics and the run are looked up, and that no worker runs; nothing is changed
+1. the topics and the run are looked up, and it is checked that no worker runs; nothing is changed
 2. the consequences are printed, and the user is asked
 3. MongoDB accepts writes: its collections are ensured
-4. the group is joined, alone, and its offsets are reset; if interrupted here, the old run goes on, and the next worker
-   commits its own positions
-5. the new run begins, which outranks the old one, and claims the topics; if interrupted here, a worker counts it, and
-   deletes what 6 would have; if the topics belonged to another deployment and are not claimed yet, it refuses until
-   this is done again
-6. the documents of earlier runs are deleted, and that is noted
+4. the group is joined, alone, and its offsets are reset; if interrupted here, the old run continues, and the next
+   worker commits its own positions
+5. the new run begins, which fences the old one, and claims the topics; if interrupted here, a worker counts it, and
+   deletes what step 6 would have; if the topics belonged to another deployment and are not claimed yet, it refuses
+   until the rebuild is repeated
+6. the documents of earlier runs are deleted, and that is recorded
 
-Each step takes a bounded time, and may be repeated.
+Each step takes a bounded time and is idempotent.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _DECLINED = 1
 
 
 def rebuild(settings: Settings, *, yes: bool) -> int:
-    """Asks (unless `yes`), then rebuilds; may be repeated after a failure. The exit code is 1 if the answer is no.
+    """Asks for confirmation (unless `yes`), then rebuilds; may be repeated after a failure. Returns 1 if declined.
 
     Raises UsageError if it has to ask and standard input is no terminal, WorkersRunning, TopicMissing, and errors of
     the broker and MongoDB.
@@ -61,7 +61,7 @@ def rebuild(settings: Settings, *, yes: bool) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Prospect:
-    """What a rebuild would do."""
+    """The consequences of a rebuild."""
 
     run: runs.Run | None
     changed: str
@@ -71,7 +71,7 @@ class _Prospect:
     """Records that the topic no longer holds."""
 
     def lines(self, database: str, topic: str) -> list[str]:
-        """The same in words."""
+        """The consequences as lines of text."""
         run = f"run {self.run.number} ends" if self.run else "there is no run yet"
         lines = [
             f"{database}: {run}, and all results of earlier runs will be deleted.",
@@ -118,7 +118,7 @@ async def _rebuild(settings: Settings, console: Console) -> None:
 
 
 async def _claim(settings: Settings, ours: Claim) -> None:
-    """Claims the topics, whatever deployment had them: its workers end when they read the claim."""
+    """Claims the topics, whichever deployment had them; its workers end when they read the claim."""
     producer = await client.start_producer(settings)
     try:
         await claims.claim(settings, producer, ours)

@@ -1,4 +1,4 @@
-"""Refused rows of a file as reported to the user: the first ones by line, the others by kind."""
+"""Reports the refused rows of a file to the user: the first ones by line, the others by kind."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from movie_stream.events.reasons import kind_of
 from movie_stream.replay.files.csv_rows import RefusedRow
 
 NAMED_ROWS: Final = 20
-"""The most refused rows that are shown one by one; the others are counted by reason."""
+"""The most refused rows that are shown individually; the others are counted by reason."""
 KINDS_SHOWN: Final = 10
 
 

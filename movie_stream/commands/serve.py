@@ -1,4 +1,4 @@
-"""`movie-stream serve`: the page and the REST API in the foreground, until Ctrl-C or SIGTERM."""
+"""`movie-stream serve`: serves the page and the REST API in the foreground, until Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from movie_stream.mongo.users import as_reader
 from movie_stream.settings import Settings, settings_with
 
 SERVING: Final = "Serving the results at "
-"""What the line begins with that tells the address."""
+"""The beginning of the line that announces the address."""
 
 
 class WebMissing(MovieStreamError):
@@ -30,11 +30,11 @@ class WebMissing(MovieStreamError):
 
 
 def serve(settings: Settings, *, host: str | None = None, port: int | None = None, insecure: bool = False) -> None:
-    """Serves until it is told to end, and prints the address once it can be opened. Ends the process.
+    """Serves until it is stopped, and prints the address once it can be opened. Ends the process.
 
-    It logs in to MongoDB as MONGODB_READER_USERNAME where that is set, else as MONGODB_URI says.
+    It logs in to MongoDB as MONGODB_READER_USERNAME if that is set, else by MONGODB_URI.
 
-    Raises WebMissing, and SettingsError for what cannot be served as it is set.
+    Raises WebMissing, and SettingsError for invalid settings.
     """
     if not installed():
         raise WebMissing

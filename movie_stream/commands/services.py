@@ -1,4 +1,4 @@
-"""`movie-stream services`: the embedded broker and mongod in the foreground, until Ctrl-C or SIGTERM."""
+"""`movie-stream services`: runs the embedded broker and mongod in the foreground, until Ctrl-C or SIGTERM."""
 
 import asyncio
 import signal
@@ -11,17 +11,17 @@ from movie_stream.settings import Settings, origin_of, variable_of
 
 _PROSE = """
 A Kafka broker and a MongoDB are running. Paste the two lines above into another terminal,
-and go on there with: movie-stream init
+and continue there with: movie-stream init
 [yellow]All they hold is in memory or a temporary folder, and is gone when they end.[/yellow]
 Ctrl-C ends both."""
 
 
 def services(settings: Settings) -> None:
-    """Run both and print the two variables to export; raises EmbeddedFailed if one of them ends by itself."""
-    asyncio.run(_serve_until_told(settings))
+    """Runs both and prints the two variables to export. Raises EmbeddedFailed if one of them ends unexpectedly."""
+    asyncio.run(_serve_until_stopped(settings))
 
 
-async def _serve_until_told(settings: Settings) -> None:
+async def _serve_until_stopped(settings: Settings) -> None:
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -30,7 +30,7 @@ async def _serve_until_told(settings: Settings) -> None:
     try:
         async with EmbeddedServices() as running:
             pair = running.applied_to(settings)
-            # Only these two lines go to standard output, so that a script can read them.
+            # Standard output has only these two lines, so that a script can read them.
             sys.stdout.write(f"export KAFKA_BOOTSTRAP_SERVERS={pair.require_broker()}\n")
             sys.stdout.write(f"export MONGODB_URI={pair.require_mongodb()}\n")
             sys.stdout.flush()

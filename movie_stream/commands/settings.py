@@ -1,4 +1,4 @@
-"""`movie-stream settings`: every setting, its value and where that comes from; passwords are masked."""
+"""`movie-stream settings`: prints every setting, its value and the value's origin; passwords are masked."""
 
 import orjson
 from pydantic import SecretStr
@@ -12,7 +12,7 @@ from movie_stream.settings import Settings, expectation_of, origin_of, variable_
 
 
 def show_settings(settings: Settings, *, as_json: bool = False) -> None:
-    """Print all settings: a table within 80 columns, or with `as_json` an object by variable."""
+    """Prints all settings: a table within 80 columns, or with `as_json` an object by variable."""
     if as_json:
         write_json(_as_json(settings))
         return

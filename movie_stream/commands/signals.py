@@ -1,4 +1,4 @@
-"""How a long-running command is stopped."""
+"""Stops a long-running command on a signal."""
 
 from __future__ import annotations
 
@@ -11,28 +11,29 @@ from types import FrameType
 
 
 def cancelled_by(*signals: signal.Signals) -> list[signal.Signals]:
-    """Cancels this task on the first of the signals; later ones are ignored, so that the task can end in order.
+    """Cancels the current task on the first of the signals; later ones are ignored, so that the task can clean up.
 
-    The returned list is empty until then, and then holds that signal.
+    The returned list is empty until a signal arrives, and then holds that signal.
     """
     task = asyncio.current_task()
     assert task is not None
-    came: list[signal.Signals] = []
+    received: list[signal.Signals] = []
 
-    def tell(number: signal.Signals) -> None:
-        if not came:
-            came.append(number)
+    def cancel(number: signal.Signals) -> None:
+        if not received:
+            received.append(number)
             task.cancel()
 
     for number in signals:
-        asyncio.get_running_loop().add_signal_handler(number, tell, number)
-    return came
+        asyncio.get_running_loop().add_signal_handler(number, cancel, number)
+    return received
 
 
 @contextmanager
 def raised_by_signals() -> Iterator[None]:
-    """Has Ctrl-C raise KeyboardInterrupt in this block, and SIGTERM SystemExit with its exit code, wherever the block
-    is; later signals are ignored, so that it can clean up. For commands that are no coroutine.
+    """Makes Ctrl-C raise KeyboardInterrupt within this block, and SIGTERM SystemExit with its exit code.
+
+    Later signals are ignored, so that the block can clean up. For commands that are not coroutines.
     """
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     heeded = [number for number, handler in before.items() if handler is not signal.SIG_IGN]

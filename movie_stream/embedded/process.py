@@ -1,6 +1,6 @@
 """An embedded program as a child process that cannot outlive its parent.
 
-A guard (`guard.py`) stands between: it ends the program and removes its folder as soon as its pipe to us closes.
+A guard process (`guard.py`) between the two ends the program and removes its folder as soon as its pipe to us closes.
 """
 
 import os
@@ -24,11 +24,11 @@ _INHERITED_VARIABLES = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRA
 class GuardedProcess:
     """A running program; a context manager that ends it.
 
-    `what` names it in errors. `pid` is the program's; `folder` is its working directory, made for it and
-    removed with it; what it prints is in `folder/log`. It gets almost nothing of our environment, since
-    programs read variables of their own that a user may have set for something else; `variables` are added.
+    `what` is its name in errors. `pid` is the program's; `folder` is its working directory, created for it and
+    removed with it; its output is in `folder/log`. It gets almost nothing of our environment, since programs read
+    variables that a user may have set for something else; `variables` are added.
 
-    Raises EmbeddedFailed where the program cannot be started.
+    Raises EmbeddedFailed if the program cannot be started.
     """
 
     def __init__(self, what: str, command: Sequence[str], variables: Mapping[str, str] | None = None) -> None:
@@ -44,7 +44,7 @@ class GuardedProcess:
                 "NO_COLOR": "1",
                 **(variables or {}),
             },
-            # The terminal's Ctrl-C is for us; the guard hears of it from us.
+            # The terminal's Ctrl-C is for us; we end the guard.
             start_new_session=True,
         )
         try:
@@ -58,7 +58,7 @@ class GuardedProcess:
             raise
 
     def exit_code(self) -> int | None:
-        """None as long as the program runs, else its exit code (negative: the signal that killed it)."""
+        """The program's exit code (negative: the signal that killed it); None as long as it runs."""
         if self._exit_code is None and select.select([self.status], [], [], 0)[0]:
             self._exit_code = int(self._read_line().removeprefix("ended ") or -signal.SIGKILL)
         return self._exit_code
@@ -70,21 +70,21 @@ class GuardedProcess:
         return self._guard.stdout.fileno()
 
     def log(self) -> str:
-        """What the program has printed so far."""
+        """The program's output so far."""
         return (self.folder / "log").read_text(encoding="utf-8", errors="replace")
 
     def kill(self) -> None:
-        """Kill the program at once if it still runs; `stop` has to be called all the same."""
+        """Kills the program immediately if it still runs; `stop` must be called all the same."""
         if self.exit_code() is None:
             os.kill(self.pid, signal.SIGKILL)
 
     def release(self) -> None:
-        """Tell the guard to end the program, without waiting for it."""
+        """Makes the guard end the program, without waiting for it."""
         assert self._guard.stdin is not None
         self._guard.stdin.close()
 
     def stop(self) -> None:
-        """End the program and wait until it and its folder are gone: SIGTERM, a few seconds, SIGKILL."""
+        """Ends the program and waits until it and its folder are gone: SIGTERM, a few seconds, SIGKILL."""
         self.release()
         try:
             self._guard.wait(_STOP_LIMIT_S)

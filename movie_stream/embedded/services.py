@@ -1,4 +1,4 @@
-"""The embedded pair: a broker and a mongod, started side by side, that end with this process."""
+"""The embedded pair: a broker and a mongod, started together, that end with this process."""
 
 import asyncio
 import contextlib
@@ -36,13 +36,13 @@ class EmbeddedServices:
         return settings.with_services(bootstrap_servers=self.bootstrap_servers, mongodb_uri=self.mongodb_uri)
 
     def check(self) -> None:
-        """Raises EmbeddedFailed if one of the two has ended by itself."""
+        """Raises EmbeddedFailed if one of the two has ended unexpectedly."""
         for program, process in self._running:
             if process.exit_code() is not None:
                 raise failure_of(program, process)
 
     async def fail(self) -> NoReturn:
-        """Wait until one of the two ends by itself, and raise EmbeddedFailed then."""
+        """Waits until one of the two ends unexpectedly, then raises EmbeddedFailed."""
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
         for _, process in self._running:
@@ -53,10 +53,10 @@ class EmbeddedServices:
             for _, process in self._running:
                 loop.remove_reader(process.status)
         self.check()
-        raise AssertionError("a status that is readable tells of an end")
+        raise AssertionError("a readable status means that a program ended")
 
     async def start(self) -> None:
-        """Start both and wait until they serve; on any failure, neither is left running."""
+        """Starts both and waits until they serve; on any failure, neither is left running."""
         programs = broker(), mongod()
         try:
             async with asyncio.TaskGroup() as group:
@@ -73,7 +73,7 @@ class EmbeddedServices:
         self.mongodb_uri = f"mongodb://127.0.0.1:{mongod_port}"
 
     def stop(self) -> None:
-        """End both and wait until they are gone; bounded, and harmless when repeated."""
+        """Ends both and waits, for a bounded time, until they are gone. Idempotent."""
         for _, process in self._running:
             process.release()
         self._running = []

@@ -1,10 +1,10 @@
-"""Results as files and tables for other programs. columns.py says what a row holds, and documents.py reads it.
+"""Exports results to files and tables for other programs. columns.py defines the rows, and documents.py reads them.
 
-target.py    what --to and --format mean
-writers.py   a writer of a file in any format: text_file.py (CSV, lines of JSON), parquet_file.py, excel_file.py
-new_file.py  a file that is there as a whole or not at all, and what killed exports have left
-ranges.py, bookkeeping.py  a folder with a file a day or month: which of them are whole
-arrow.py     rows as Arrow's batches, for Parquet and for the next
-delta_table.py, delta_scope.py, delta_place.py  a Delta Lake table, which of its rows are meant, and where it may be
-delta_mirror.py  what is read and merged into it, and anew where another was faster
+target.py    parses --to and --format
+writers.py   writes a file in any format: text_file.py (CSV, JSON Lines), parquet_file.py, excel_file.py
+new_file.py  writes a file atomically, and removes the temporary files of killed exports
+ranges.py, bookkeeping.py  a folder with a file per day or month, and the record of the complete ones
+arrow.py     rows as Arrow's record batches, for Parquet and Delta Lake
+delta_table.py, delta_scope.py, delta_place.py  a Delta Lake table, ranges of its rows, and where it may be created
+delta_mirror.py  reads rows and merges them into a Delta Lake table; retries after a conflicting commit
 """

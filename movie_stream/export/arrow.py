@@ -1,4 +1,4 @@
-"""Rows as Arrow's record batches, for Parquet and Delta Lake. pyarrow is an extra, and only imported when asked for."""
+"""Rows as Arrow's record batches, for Parquet and Delta Lake. pyarrow is an extra, and only imported when needed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _UTC: Final = "UTC"
 
 
 class ExtraMissing(MovieStreamError):
-    """A library that an extra brings is not installed.
+    """A library of an extra is not installed.
 
     What to do: install the extra that is named.
 
@@ -30,7 +30,7 @@ class Batches:
     """Makes record batches of a result's rows. Raises ExtraMissing."""
 
     def __init__(self, columns: Sequence[Column], *, unit: Unit = "ms", extra: str = "parquet") -> None:
-        """Times are in `unit`; Delta Lake knows microseconds alone."""
+        """Times are in `unit`; Delta Lake supports microseconds only."""
         self.pyarrow = pyarrow(extra)
         self.columns = tuple(columns)
         types = {
@@ -63,13 +63,13 @@ class Batches:
 
 
 def _value(row: Row, column: Column) -> Any:
-    """The value as Arrow takes it. Raises TypeError and ValueError for a day that is none."""
+    """The value as Arrow accepts it. Raises TypeError, and ValueError for an invalid day."""
     value = row[column.name]
     return date.fromisoformat(value) if column.kind == "day" and value is not None else value
 
 
 def odd(row: Any, field: str, kind: Kind) -> ValueOdd:
-    """The error for a value that is not of its kind."""
+    """The error for a value that does not have its column's kind."""
     return ValueOdd(id=row[ID], field=field, kind=kind, got=row[field])
 
 

@@ -1,7 +1,7 @@
-"""Which ranges a folder holds as a whole: a line of JSON for each file that was finished, in `_exported.jsonl`.
+"""Records which ranges a folder holds completely: a line of JSON for each finished file, in `_exported.jsonl`.
 
-A line says from which documents the file was made, so that the next export leaves it alone for as long as these are the
-same. It is written after the file: what an interrupted export had finished is not done again.
+A line identifies the documents that the file was made from, so that the next export skips the file as long as they are
+unchanged. It is written after the file: an interrupted export does not repeat what it had finished.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from movie_stream.errors import MovieStreamError
 from movie_stream.export.new_file import ExportFailed, new_file
 
 NAME: Final = "_exported.jsonl"
-"""Readers of data, such as Spark, leave out names that begin with an underscore."""
+"""Readers of data, such as Spark, ignore names that begin with an underscore."""
 VERSION: Final = 2
 
 
 class FolderOfAnother(MovieStreamError):
-    """A folder holds an export of something else.
+    """A folder holds another export.
 
     What to do: name another folder for each choice of what is exported.
 
@@ -57,7 +57,7 @@ holds is exported anew with --overwrite
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """From which documents a file was made. Where one of them changes, so does this: `_rev` only ever grows."""
+    """Identifies the documents that a file was made from; it changes with any of them, since `_rev` only grows."""
 
     documents: int
     revisions: int
@@ -68,7 +68,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A range that is exported as a whole."""
+    """A range that is exported completely."""
 
     label: str
     file: str
@@ -78,7 +78,7 @@ class Whole:
 
 
 class Bookkeeping:
-    """The notes of a folder, which exist once the first range is noted."""
+    """The records of a folder; the file exists once the first range is recorded."""
 
     def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:
         self.folder, self._path, self._about = folder, folder / NAME, {"version": VERSION, **about}
@@ -86,13 +86,13 @@ class Bookkeeping:
 
     @classmethod
     def of(cls, folder: Path, about: Mapping[str, Any]) -> Self:
-        """The notes as they are; `about` says what the folder is to hold.
+        """Reads the records; `about` describes the export that the folder is to hold.
 
-        Raises FolderOfAnother if it holds something else, NotesSpoilt, and ExportFailed.
+        Raises FolderOfAnother if it holds another export, NotesSpoilt, and ExportFailed.
         """
         notes = cls(folder, about)
         try:
-            lines = notes._path.read_bytes().split(b"\n")[:-1]  # what stands behind the last end was cut short
+            lines = notes._path.read_bytes().split(b"\n")[:-1]  # an incomplete last line is dropped
         except FileNotFoundError:
             return notes
         except OSError as error:
@@ -105,7 +105,7 @@ class Bookkeeping:
         return notes
 
     def holds(self, label: str, mark: Mark) -> bool:
-        """Whether the file of this range is there, made from just these documents."""
+        """Whether the file of this range exists, made from exactly these documents."""
         whole = self.ranges.get(label)
         if whole is None or whole.mark != mark:
             return False
@@ -113,7 +113,7 @@ class Bookkeeping:
         return file.is_file() and file.stat().st_size == whole.bytes
 
     def begin(self) -> None:
-        """Makes the folder, and the notes short: a line for each range. Raises ExportFailed."""
+        """Creates the folder, and compacts the records to a line per range. Raises ExportFailed."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -123,12 +123,12 @@ class Bookkeeping:
             file.writelines(orjson.dumps(line) + b"\n" for line in lines)
 
     def add(self, whole: Whole) -> None:
-        """Notes a range whose file is on the disk. Raises ExportFailed."""
+        """Records a range whose file is on the disk. Raises ExportFailed."""
         self.ranges[whole.label] = whole
         self._append(asdict(whole))
 
     def remove(self, label: str) -> None:
-        """Removes the file of a range that has no documents any more. Raises ExportFailed."""
+        """Removes the file of a range that no longer has documents. Raises ExportFailed."""
         whole = self.ranges.pop(label)
         try:
             (self.folder / whole.file).unlink(missing_ok=True)
@@ -156,5 +156,5 @@ class Bookkeeping:
         else:
             file = line["file"]
             if not isinstance(file, str) or Path(file).name != file:
-                raise ValueError(file)  # it would be removed once its range is gone
+                raise ValueError(file)  # `remove` would delete it with its range
             self.ranges[line["label"]] = Whole(**{**line, "mark": Mark(**line["mark"])})

@@ -1,4 +1,4 @@
-"""What a row of an export holds: `_id` and the fields of Shape.row, with their kinds, and nothing of MongoDB's own."""
+"""The rows of an export: `_id` and the fields of Shape.row, with their kinds, and none of MongoDB's internal fields."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from movie_stream.mongo.query import Query
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
 Kind = shapes.Kind | Literal["day"]
-"""A day is text in MongoDB, and a date where a format has dates."""
+"""The kinds of a column. A day is text in MongoDB, and a date in formats that have dates."""
 ID: Final = "_id"
 ROWS_AT_ONCE: Final = 5_000
-"""How many rows are in memory at a time, unless a single document has more."""
+"""The most rows in memory, unless a single document has more."""
 
 
 class ValueOdd(MovieStreamError):
-    """A stored value is not of the kind that its field has by RESULTS, so that a typed format cannot hold it.
+    """A stored value does not have the kind of its field in RESULTS, so that a typed format cannot hold it.
 
     What to do: correct or delete the document that is named.
 
@@ -33,7 +33,7 @@ class ValueOdd(MovieStreamError):
     def __init__(self, *, id: object, field: str, kind: str, got: object) -> None:  # noqa: A002
         super().__init__(
             f"_id {id!r}, {field}: expected a {kind}, got {got!r} ({type(got).__name__}), which no worker writes; "
-            "correct or delete the document, and see that its validator is there: movie-stream init"
+            "correct or delete the document, and ensure its validator with: movie-stream init"
         )
 
 
@@ -46,24 +46,24 @@ class Column:
 
 
 class Entries(Shape):
-    """A result with figures and a list, of which the entries are meant: rows as those of its flat view."""
+    """A result with figures and a list, exported as in its flat view: one row per entry of the list."""
 
     __slots__ = ()
 
     @property
     def is_list(self) -> bool:
-        """Always: what is exported are the entries."""
+        """Always true: the rows are the entries."""
         return True
 
 
 def shape_of(query: Query) -> Shape:
-    """What the rows of an export of these documents look like: of a flat view, the entries."""
+    """The shape of the rows exported for a query; for a flat view, that of the entries."""
     shape = query.shape
     return Entries(*(getattr(shape, field.name) for field in fields(Shape))) if query.flat else shape
 
 
 def name_of(shape: Shape) -> str:
-    """What a table of these rows is called: as the collection, or the flat view."""
+    """The name of a table of these rows: that of the collection, or of the flat view."""
     return f"{shape.result.collection}_flat" if isinstance(shape, Entries) else shape.result.collection
 
 
@@ -80,13 +80,13 @@ def columns_of(shape: Shape) -> tuple[Column, ...]:
 
 
 def rows_of(shape: Shape, documents: Iterable[Row]) -> Iterator[Row]:
-    """The rows of these documents: a list's entries are rows of their own, as in the flat view."""
+    """The rows of these documents; each entry of a list is a row of its own, as in the flat view."""
     for document in documents:
         yield from shape.rows(document)
 
 
 def documents_at_once(shape: Shape) -> int:
-    """How many documents amount to ROWS_AT_ONCE rows at most.
+    """The number of documents that amount to at most ROWS_AT_ONCE rows.
 
     >>> from movie_stream.aggregates.results import RESULTS
     >>> documents_at_once(Shape.of(RESULTS[0])), documents_at_once(Shape.of(RESULTS[2]))

@@ -1,4 +1,4 @@
-"""Makes a Delta Lake table mirror rows that are read slice by slice, while others may do the same."""
+"""Makes a Delta Lake table mirror rows that are read slice by slice, with optimistic concurrency."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from movie_stream.export.delta_table import Merged, MirrorTable
 
 _ATTEMPTS: Final = 12
 Read = Callable[[Position | None], Iterable[Row]]
-"""Reads the documents anew, from a position on (None: all), in the order of their positions."""
+"""Reads the documents from the database, from a position on (None: all), in the order of their positions."""
 
 
 class TableBusy(MovieStreamError):
-    """Others commit all the time.
+    """Other writers commit too often.
 
     What to do: run it again when the other writers are done.
 
@@ -30,17 +30,17 @@ missing
     def __init__(self, *, path: object) -> None:
         super().__init__(
             f"{path}: other writers were faster {_ATTEMPTS} times in a row; run it again when they are done, "
-            "it goes on with what is missing"
+            "it resumes with what is missing"
         )
 
 
 def mirrored(table: MirrorTable, read: Read, whole: Scope) -> Iterator[tuple[Merged, int]]:
-    """Merges the documents of a scope into the table; yields what each slice has changed, and of how many it was.
+    """Merges the documents of a scope into the table; yields the changes of each slice, and its number of documents.
 
-    What is merged was always read after the table's version that it is merged into: where another has committed
-    meanwhile, who may have read later, the table and the slice are read anew.
+    Rows are always read after the version of the table that they are merged into. If another writer, who may have read
+    later, committed meanwhile, the table and the slice are read a second time.
 
-    Raises TableBusy, and what `MirrorTable.merge` raises.
+    Raises TableBusy, and the errors of `MirrorTable.merge`.
     """
     start, attempt = whole.start, 0
     while attempt < _ATTEMPTS:

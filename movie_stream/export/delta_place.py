@@ -1,4 +1,4 @@
-"""Where a Delta Lake table may be made, and what is said of one that cannot be read or written."""
+"""Checks where a Delta Lake table may be created, and defines the errors of one that cannot be read or written."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from movie_stream.errors import MovieStreamError
 from movie_stream.export.new_file import ExportFailed
 
 LOG: Final = "_delta_log"
-"""The folder by which a Delta Lake table is known."""
+"""The folder that identifies a Delta Lake table."""
 _FORBIDDEN: Final = frozenset("%#?[]|^\\")
-"""Delta Lake's library takes names for addresses, and one with such a character for the address of something else."""
+"""Delta Lake's library takes paths for URLs; with one of these characters a path would become another URL."""
 
 _UNREADABLE: Final = re.compile(
     r"Parquet error|Json error|[Nn]ot found|No such file|No table metadata|External: |EOF|[Cc]orrupt"
 )
-"""How the library says that a file is not there, or is not what it should be,"""
+"""The library's messages about a missing or damaged file."""
 _SYSTEM: Final = re.compile(r"No space|Permission|Read-only|quota|Too many open|Not a directory|Input/output")
-"""and how, in the same words, that the system did not let it."""
+"""The library's messages, in the same form, about an operation that the system refused."""
 
 
 class TableDiffers(MovieStreamError):
-    """What stands at the place is no table of this result, or no place for one.
+    """The path holds something other than a table of this result, or cannot hold one.
 
     What to do: name another folder.
 
@@ -55,7 +55,7 @@ damaged; nothing more was changed: bring it back from a backup, or remove the fo
 
 
 def check_place(path: Path) -> None:
-    """Raises TableDiffers where a table would not be safe from others, or could not be found again."""
+    """Raises TableDiffers if a table at this path could be damaged by another, or could not be found later."""
     whole = path.absolute()
     for character in str(whole):
         if character in _FORBIDDEN or unicodedata.category(character) == "Cc":
@@ -74,7 +74,7 @@ def check_place(path: Path) -> None:
 
 
 def failed(path: Path, error: BaseException) -> MovieStreamError:
-    """The library's error as ours: TableSpoilt where it cannot read the table, else ExportFailed."""
+    """The library's error as ours: TableSpoilt if it cannot read the table, else ExportFailed."""
     text = " ".join(re.sub(r"\x1b\[[0-9;]*m|↳|\s\d+: <unknown>.*", " ", str(error), flags=re.DOTALL).split())
     known = re.search(r"[A-Z][^:()\"]*(?= \(os error \d+\))|message: \"([^\"]*)\"", text)
     cause = (known[1] or known[0]).strip() if known else text.rpartition(" error: ")[2][:200].strip(" .")

@@ -1,4 +1,4 @@
-"""Which rows of a Delta Lake table are meant, in SQL, and how it is partitioned."""
+"""Ranges of rows of a Delta Lake table as SQL conditions, and the table's partitioning."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from movie_stream.export.columns import ID, Column, Row
 DAY_COLUMN: Final = "window_day"
 """The column that tables are partitioned by: the day of the window's start, in UTC."""
 SLICE_ROWS: Final = 50_000
-"""How many rows are merged at a time, and held in memory: all of a window, but no more than that."""
+"""The rows to merge, and hold in memory, at a time; a single window with more is merged as a whole."""
 Position = datetime | str
-"""The start of a window, or of a result without time an `_id`."""
+"""The start of a window; an `_id` for a result without time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Scope:
     genre: str | None = None
 
     def condition(self, shape: Shape, day: str | None) -> str:
-        """The scope in SQL; with the `day` column, by which other partitions are left alone.
+        """The scope in SQL; with the `day` column, which allows partition pruning.
 
         >>> from movie_stream.aggregates.results import RESULTS
         >>> print(Scope("a", None, "Rock 'n' Roll").condition(Shape.of(RESULTS[4]), None))
@@ -47,7 +47,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """All rows of a scope, and of how many documents they are."""
+    """All rows of a scope, and the number of documents that they are from."""
 
     rows: list[Row]
     documents: int
@@ -55,9 +55,9 @@ class Slice:
 
 
 def slices(documents: Iterable[Row], shape: Shape, whole: Scope, most: int = SLICE_ROWS) -> Iterator[Slice]:
-    """The documents of a scope, which come in the order of their positions, as slices; together they are all of it.
+    """Splits the documents of a scope, given in the order of their positions, into slices that cover all of it.
 
-    A slice has fewer than `most` rows, but for those of its last position.
+    A slice has fewer than `most` rows, not counting those of its last position.
     """
     key = shape.start or ID
     rows: list[Row] = []
@@ -73,7 +73,7 @@ def slices(documents: Iterable[Row], shape: Shape, whole: Scope, most: int = SLI
 
 
 def day_column(columns: Sequence[Column]) -> str:
-    """The name of the column with the day: another where the result has one of this name.
+    """The name of the column with the day; changed if the result has a column of this name.
 
     >>> day_column([Column("window_day", "text")])
     'window_day_'

@@ -1,10 +1,10 @@
-"""A Delta Lake table that mirrors the rows of one result, by MERGE: only what differs is written.
+"""A Delta Lake table that mirrors the rows of one result by MERGE, so that only differences are written.
 
-The rows come in slices, each the whole of a range of time (of a result without time: of `_id`s). A slice is merged by
-`_id` in one commit: rows that are new are inserted, rows that differ updated, and rows that MongoDB does not have any
-more in this range, as after a rebuild, deleted. Where nothing differs there is no new version. Where another writer has
-committed since the table was opened, Merged.overtaken says so: the rows may be older than what stands there now, and
-delta_mirror.py reads them anew.
+The rows arrive in slices, each covering a range of time (without time: of `_id`s) completely. A slice is merged by
+`_id` in one commit: new rows are inserted, different ones updated, and rows that MongoDB no longer has in this range,
+as after a rebuild, deleted. Without differences there is no new version. If another writer committed since the table
+was opened, Merged.overtaken is true: the rows may be older than the table's, and delta_mirror.py reads them a second
+time.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from movie_stream.export.delta_place import TableDiffers, check_place, failed
 from movie_stream.export.delta_scope import Scope, day_column, literal, quoted
 
 _MOST_FILES: Final = 24
-"""A day with more files than this is compacted into few."""
+"""A day with more files than this is compacted."""
 _GONE: Final = "movie_stream_gone"
 _CREATED_BY: Final = "movie-stream export of {}"
 
 
 @dataclass(slots=True)
 class Merged:
-    """What merging has changed."""
+    """The changes of a merge."""
 
     inserted: int = 0
     updated: int = 0
     deleted: int = 0
     overtaken: bool = False
-    """Whether another has committed since the table was opened, so that the rows may be older than the table's."""
+    """Whether another writer committed since the table was opened, so that the rows may be older than the table's."""
 
     def add(self, other: Merged) -> None:
         self.inserted += other.inserted
@@ -44,14 +44,14 @@ class Merged:
 
     @property
     def any(self) -> bool:
-        """Whether there was anything to change."""
+        """Whether anything was changed."""
         return bool(self.inserted or self.updated or self.deleted)
 
 
 class MirrorTable:
-    """The table at a path, which is made where there is nothing yet.
+    """The table at a path, created if there is nothing yet.
 
-    Raises ExtraMissing; TableDiffers where something else stands there; TableSpoilt and ExportFailed.
+    Raises ExtraMissing; TableDiffers if there is something else; TableSpoilt and ExportFailed.
     """
 
     def __init__(self, path: Path, shape: Shape) -> None:
@@ -67,20 +67,22 @@ class MirrorTable:
 
     @property
     def version(self) -> int:
-        """The table's newest version, from 0."""
+        """The table's last version, from 0."""
         return int(self._table.version())
 
     def count(self, scope: Scope) -> int:
-        """How many rows the table has in the scope. Raises ExportFailed."""
+        """The number of the table's rows in the scope. Raises ExportFailed."""
         found = self._query(f"SELECT count(*) AS rows FROM mirror WHERE {scope.condition(self.shape, self.day)}")
         return int(found.column("rows")[0].as_py())
 
     def renew(self) -> None:
-        """Opens the table's newest version. Raises TableDiffers, TableSpoilt and ExportFailed."""
+        """Opens the table's last version. Raises TableDiffers, TableSpoilt and ExportFailed."""
         self._table = self._opened()
 
     def merge(self, rows: Rows, scope: Scope) -> Merged:
-        """Makes the table's rows in this scope these rows, unless another was faster, which Merged.overtaken says.
+        """Replaces the table's rows in this scope with these rows, unless another writer committed first.
+
+        Then Merged.overtaken is true.
 
         Raises ValueOdd, TableSpoilt and ExportFailed.
         """
@@ -94,11 +96,11 @@ class MirrorTable:
             return Merged(overtaken=True)
         except (self._deltalake.exceptions.DeltaError, self._pyarrow.ArrowException, OSError) as error:
             raise failed(self.path, error) from error
-        merged.overtaken = self.version != before + commits  # a commit of another that the library saw no conflict with
+        merged.overtaken = self.version != before + commits  # also by a commit in which the library saw no conflict
         return merged
 
     def _opened(self) -> Any:
-        """The table as it is now, after a look at whether it is ours."""
+        """The table's present version, checked to be one of this result."""
         path = self.path
         try:
             check_place(path)
@@ -117,7 +119,7 @@ class MirrorTable:
         self._deltalake.DeltaTable.create(
             str(self.path),
             self._schema,
-            mode="ignore",  # another export may make it at the same time
+            mode="ignore",  # another export may create it concurrently
             partition_by=[self.day] if self.day else None,
             name=name,
             description=_CREATED_BY.format(name),
@@ -140,7 +142,7 @@ class MirrorTable:
             raise TableDiffers(path=self.path, why=f"it is partitioned by {metadata.partition_columns}")
 
     def _source(self, rows: Rows) -> Any:
-        """The rows with the day, and a column that says that they are there."""
+        """The rows with the day, and a column that marks them as present."""
         batch = self._batches.of(rows)
         arrays = list(batch.columns)
         if self.day:
@@ -187,15 +189,16 @@ class MirrorTable:
         return Merged(inserted, updated, deleted)
 
     def _insist_on_room(self, size_bytes: int) -> None:
-        """Raises ExportFailed where the disk has no room even for the rows as they are in memory, which are packed
-        there: a library that runs into a full disk says so in many lines of its own.
+        """Raises ExportFailed if the disk lacks room even for the rows' size in memory, where they are compressed.
+
+        On a full disk, the library would print many lines of its own.
         """
         free = shutil.disk_usage(self.path).free
         if free < size_bytes:
             raise failed(self.path, OSError(f"No space left on device: {free:,} bytes are free of {size_bytes:,}"))
 
     def _gone(self, source: Any, scope: Scope) -> Any:
-        """The rows that the table has in the scope and the source has not, by their ids."""
+        """The ids of the rows that the table has in the scope and the source does not."""
         names = [ID, *([self.day] if self.day else [])]
         listed = ", ".join(quoted(name) for name in names)
         there = self._query(f"SELECT {listed} FROM mirror WHERE {scope.condition(self.shape, self.day)}")
@@ -210,7 +213,7 @@ class MirrorTable:
         )
 
     def _same(self, source: Any) -> str:
-        """When a row of the source is one of the table; the days are named so that other partitions are left alone."""
+        """The join condition of source and table; it lists the days, for partition pruning."""
         same = f"t.{quoted(ID)} = s.{quoted(ID)}"
         if not self.day:
             return same
@@ -220,7 +223,7 @@ class MirrorTable:
         return f"{same} AND t.{day} = s.{day} AND t.{day} >= {literal(first)} AND t.{day} <= {literal(last)}"
 
     def _compact(self, source: Any) -> int:
-        """Makes one file of very many, in the days that the source has; returns how many commits that took."""
+        """Compacts the days of the source that have very many files; returns the number of commits."""
         days = self._pyarrow.compute.unique(source.column(self.day)).to_pylist() if self.day else [None]
         commits = 0
         for day in days:

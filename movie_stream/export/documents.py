@@ -1,7 +1,7 @@
-"""What an export asks MongoDB: how many documents there are, which ranges they lie in, and all of them, page by page.
+"""The queries of an export: the number of documents, the ranges that they are in, and all of them, page by page.
 
-The order is one that no change of a document touches, the windows' start and then `_id`: so while workers write, each
-document that was there at the beginning comes once, as it is when its page is read.
+No change of a document affects the order, which is the window's start and then `_id`. So while workers write, each
+document that existed at the beginning is read exactly once, in its state when its page is read.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ T = TypeVar("T")
 ALL: Final = "all"
 """The one range of a result without time."""
 _RANGES_LIMIT_MS: Final = 600_000
-"""How long MongoDB may work on the ranges, for which it reads the revision of every document."""
+"""The longest time for the query of the ranges, which reads the revision of every document."""
 
 
 class Documents:
-    """Asks a database, in a loop that runs only meanwhile: what is done with the answers may be interrupted anywhere.
+    """Queries a database, in an event loop that runs only during a query: the caller may be interrupted anywhere.
 
     Every method raises the errors of MongoDB as ours, and QueryTooSlow.
     """
@@ -43,7 +43,7 @@ class Documents:
         return self._db.name
 
     def insist(self) -> None:
-        """Sees that MongoDB answers, before anything is made elsewhere."""
+        """Checks that MongoDB answers, before anything is created elsewhere."""
 
         async def pinged() -> None:
             await self._db.command("ping")
@@ -51,7 +51,7 @@ class Documents:
         self._asked(pinged)
 
     def count(self, query: Query) -> int | None:
-        """How many documents there are; None where MongoDB would take too long to say."""
+        """The number of documents; None if counting takes MongoDB too long."""
         collection = self._db[query.result.collection]
 
         async def counted() -> int | None:
@@ -63,7 +63,7 @@ class Documents:
         return self._asked(counted)
 
     def rows(self, query: Query) -> int | None:
-        """How many rows they amount to; None where MongoDB would take too long to say."""
+        """The number of rows; None if counting takes MongoDB too long."""
         shape = shape_of(query)
         if not shape.is_list:
             return self.count(query)
@@ -80,7 +80,7 @@ class Documents:
         return self._asked(counted)
 
     def pages(self, query: Query) -> Iterator[list[Row]]:
-        """All documents, whatever the query's limit and order, a page at a time."""
+        """All documents, a page at a time; ignores the query's limit and order."""
         shape = shape_of(query)
         order = (((shape.start or "_id"), UP),)
         asked: Query | None = replace(query, flat=False, order=order, limit=documents_at_once(shape))
@@ -91,7 +91,7 @@ class Documents:
             asked = None if page.next is None else replace(asked, after=page.next)
 
     def ranges(self, query: Query, by: By) -> dict[str, Mark]:
-        """The ranges with documents, in their order, and the mark of each; of a result without time the one range."""
+        """The ranges with documents, in order, each with its mark; a result without time has one range."""
         start = query.shape.start
         label: Any = {"$dateToString": {"date": f"${start}", "format": PATTERNS[by]}} if start else ALL
         pipeline = [

@@ -1,4 +1,4 @@
-"""Excel workbooks of one sheet: numbers are numbers, times are dates, and text stays text, whatever it looks like."""
+"""Writes Excel workbooks of one sheet: numbers as numbers, times as dates, and text always as text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from movie_stream.export.arrow import ExtraMissing, odd
 from movie_stream.export.columns import Column, Row, Rows
 
 MOST_ROWS: Final = 1_048_576
-"""Rows of a sheet, the header among them: Excel has no more."""
+"""The most rows of an Excel sheet, including the header."""
 _LONGEST_TEXT: Final = 32_767
 _WIDEST: Final = 60
 _TIME_FORMAT: Final = "yyyy-mm-dd hh:mm:ss"
@@ -21,11 +21,11 @@ _TIME_WIDTH: Final = 20
 _DAY_FORMAT: Final = "yyyy-mm-dd"
 _LONGEST_NAME: Final = 31
 _BUTTON_WIDTH: Final = 3
-"""Of the filter's button beside a heading."""
+"""Characters for the filter's button beside a heading."""
 
 
 class SheetFull(MovieStreamError):
-    """More rows than a sheet of Excel can have.
+    """There are more rows than a sheet of Excel can have.
 
     What to do: choose fewer rows, a file a day, or another format.
 
@@ -34,15 +34,15 @@ class SheetFull(MovieStreamError):
     """
 
     def __init__(self, *, collection: str, rows: int | None = None) -> None:
-        came = "" if rows is None else f", and these are {rows:,}"
+        found = "" if rows is None else f", and these are {rows:,}"
         super().__init__(
-            f"{collection}: a sheet of Excel has {MOST_ROWS:,} rows at most, the header among them{came}; "
+            f"{collection}: a sheet of Excel has {MOST_ROWS:,} rows at most, the header among them{found}; "
             "choose fewer with --since and --until, a file a day with --by day, or another format (.csv, .parquet)"
         )
 
 
 class ExcelFile:
-    """Writes row by row, in constant memory: finished rows wait in `scratch`, a folder that is removed by its owner.
+    """Writes row by row, in constant memory: finished rows are in `scratch`, a folder that its owner removes.
 
     Raises ExtraMissing.
     """
@@ -78,7 +78,7 @@ class ExcelFile:
                     self._write_cell(at, column, row)
 
     def finish(self) -> None:
-        """Puts the file together."""
+        """Assembles the file."""
         for at, width in enumerate(self._widths):
             self._sheet.set_column(at, at, width)
         self._sheet.autofilter(0, 0, self._at, len(self._columns) - 1)
@@ -88,7 +88,7 @@ class ExcelFile:
             raise error.args[0] from error  # an OSError
 
     def abandon(self) -> None:
-        """Closes the files that lie in `scratch`, without what is still in their buffers: there may be no room."""
+        """Closes the files in `scratch` without flushing their buffers, since there may be no room."""
         self._outlet.forget()
         for file in (self._sheet.row_data_fh, self._sheet.fh):
             if file is not None and not file.closed:
@@ -109,14 +109,14 @@ class ExcelFile:
                 raise odd(row, column.name, column.kind)
 
     def _widen(self, rows: Rows) -> None:
-        """The widths that the first rows need."""
+        """Widens the columns to fit the first rows."""
         for at, column in enumerate(self._columns):
             needed = [_TIME_WIDTH] if column.kind == "time" else [_width(row[column.name]) for row in rows]
             self._widths[at] = min(max(self._widths[at], *needed, 0), _WIDEST)
 
 
 def _day_of(text: str) -> datetime | None:
-    """The day of this name at midnight; None if there is none."""
+    """The day as midnight; None if the text is not a day."""
     try:
         return datetime.strptime(text, "%Y-%m-%d")
     except ValueError:
@@ -134,14 +134,14 @@ def xlsxwriter() -> Any:
 
 
 class _Outlet:
-    """The file for the library, whose archive still writes its end when it is collected, also after a failure."""
+    """Wraps the file for the library, whose archive writes its end when garbage-collected, even after a failure."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file: BinaryIO | None = file
         self._at = 0
 
     def forget(self) -> None:
-        """From now on nothing is written."""
+        """Discards all further writes."""
         self._file = None
 
     def write(self, data: bytes) -> int:
@@ -161,7 +161,7 @@ class _Outlet:
 
 
 def _width(value: object) -> int:
-    """The characters that a value takes; those of East Asia are twice as wide."""
+    """The width of a value in characters; East Asian ones count twice."""
     if isinstance(value, float):
         return len(f"{value:.2f}")
     text = "" if value is None else str(value)[:_WIDEST]

@@ -1,4 +1,4 @@
-"""A file that is there as a whole or not at all: a temporary name beside it, then a rename."""
+"""Creates a file atomically: it is written under a temporary name beside it, then renamed."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ PART: Final = ".part"
 _BUFFER_BYTES: Final = 1 << 20
 
 
-_ROOM: Final = "make room there, or name another place"
-_OTHER_ADVICE: Final = "see that the place can be written to, or name another"
+_ROOM: Final = "make room there, or name another path"
+_OTHER_ADVICE: Final = "check that the path can be written to, or name another"
 _ADVICE: Final[Mapping[int, str]] = {
     errno.ENOSPC: _ROOM,
     errno.EDQUOT: _ROOM,
-    errno.EFBIG: "name a place that takes files of this size, or split it with --by day",
-    errno.ENOENT: "make its folder first (mkdir -p), or name another place",
-    errno.ENOTDIR: "a file stands where its path has a folder: name another place",
-    errno.EROFS: "name a place on a file system that can be written to",
-    errno.EACCES: "allow this user to write there, or name another place",
-    errno.EPERM: "allow this user to write there, or name another place",
+    errno.EFBIG: "name a path on a file system that takes files of this size, or split it with --by day",
+    errno.ENOENT: "make its folder first (mkdir -p), or name another path",
+    errno.ENOTDIR: "a file stands where its path has a folder: name another path",
+    errno.EROFS: "name a path on a file system that can be written to",
+    errno.EACCES: "allow this user to write there, or name another path",
+    errno.EPERM: "allow this user to write there, or name another path",
     errno.ENAMETOOLONG: "name it with fewer characters",
 }
-"""What to do, by what the system says."""
+"""The remedy by the system's error number."""
 
 
 class ExportFailed(MovieStreamError):
-    """What is exported cannot be written.
+    """An export cannot be written.
 
     What to do: make room, or name another place; then run the export again.
 
     >>> str(ExportFailed(path="a.csv", cause=OSError(28, "No space left on device")))
     'a.csv cannot be written (No space left on device), and nothing of it is left; make room there, or name another \
-place'
+path'
     >>> str(ExportFailed(path="a.csv", cause=OSError(30, "Read-only file system"))).partition("; ")[2]
-    'name a place on a file system that can be written to'
+    'name a path on a file system that can be written to'
     """
 
     def __init__(self, *, path: object, cause: object, left: str = "nothing of it is left") -> None:
@@ -61,48 +61,48 @@ place'
 
 @contextmanager
 def new_file(path: Path, *, overwrite: bool = False) -> Iterator[BinaryIO]:
-    """A file to write to, which has the name `path` once the block has ended, on the disk; not if it raises.
+    """A file to write to; it is synced and gets the name `path` when the block ends, but not if the block raises.
 
-    A device or a pipe is written to as it is; of a link, what it points to.
+    A device or a pipe is written to directly, and a link is followed.
 
-    Raises UsageError if the file is there already, unless it is to be overwritten, and ExportFailed for whatever
-    OSError the block raises.
+    Raises UsageError if the file already exists, unless it is to be overwritten, and ExportFailed for any OSError of
+    the block.
     """
     try:
-        place = Path(os.path.realpath(path))
-        if _is_special(place):
-            with place.open("wb") as special:
+        target = Path(os.path.realpath(path))
+        if _is_special(target):
+            with target.open("wb") as special:
                 yield special
             return
-        check_free(place, path, overwrite=overwrite)
-        with _temporary(place) as (file, name):
+        check_free(target, path, overwrite=overwrite)
+        with _temporary(target) as (file, name):
             yield file
             file.flush()
             os.fsync(file.fileno())
-            _named(name, place, path, overwrite=overwrite)
-        _sync_folder(place.parent)
+            _publish(name, target, path, overwrite=overwrite)
+        _sync_folder(target.parent)
     except BrokenPipeError as error:
         raise ReaderGone from error
     except OSError as error:
         raise ExportFailed(path=path, cause=error) from error
 
 
-def check_free(place: Path, shown: Path, *, overwrite: bool) -> None:
-    """Raises UsageError if something is at this place that must not be overwritten."""
-    if place.is_dir() or (place.exists() and not overwrite):
-        remedy = "remove it first, or name another" if place.is_dir() else "replace it with --overwrite"
+def check_free(target: Path, shown: Path, *, overwrite: bool) -> None:
+    """Raises UsageError if there is something that must not be overwritten."""
+    if target.is_dir() or (target.exists() and not overwrite):
+        remedy = "remove it first, or name another" if target.is_dir() else "replace it with --overwrite"
         raise UsageError(argument="--to", expected="a file that does not exist yet", got=str(shown), remedy=remedy)
 
 
-def _is_special(place: Path) -> bool:
-    return place.exists() and not place.is_file() and not place.is_dir()
+def _is_special(target: Path) -> bool:
+    return target.exists() and not target.is_file() and not target.is_dir()
 
 
 @contextmanager
-def _temporary(place: Path) -> Iterator[tuple[BinaryIO, Path]]:
-    """A new file beside the place, and its name, which is gone after the block."""
-    name = place.with_name(f".{place.name[:100]}.{secrets.token_hex(6)}{PART}")
-    # Open for all that the umask lets in, as a file that is written in place is.
+def _temporary(target: Path) -> Iterator[tuple[BinaryIO, Path]]:
+    """A new file beside the target, and its temporary name, which is removed after the block."""
+    name = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}{PART}")
+    # Readable for all that the umask allows, like a file that is written directly.
     descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         _hold(descriptor)
@@ -112,7 +112,7 @@ def _temporary(place: Path) -> Iterator[tuple[BinaryIO, Path]]:
             yield file, name
             file.close()
         except BaseException:
-            raw.close()  # without what is still in the buffer, for which there may be no room
+            raw.close()  # without flushing the buffer, for which there may be no room
             raise
     finally:
         name.unlink(missing_ok=True)
@@ -120,7 +120,7 @@ def _temporary(place: Path) -> Iterator[tuple[BinaryIO, Path]]:
 
 @contextmanager
 def scratch_beside(path: Path) -> Iterator[Path]:
-    """A folder beside the file that is to be written, which is gone after the block."""
+    """A temporary folder beside the file to write, removed after the block."""
     folder = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}{PART}")
     folder.mkdir()
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
@@ -133,9 +133,9 @@ def scratch_beside(path: Path) -> Iterator[Path]:
 
 
 def sweep(folder: Path, names: str) -> None:
-    """Removes what killed exports of files with such `names` (a regular expression) have left in a folder.
+    """Removes the temporary files that killed exports of files with such `names` (a regular expression) left behind.
 
-    What an export that still runs is writing stays: it holds a lock on it, which ends with its process.
+    Those of a running export stay: it holds a lock on them, which ends with its process.
 
     Raises ExportFailed.
     """
@@ -147,14 +147,14 @@ def sweep(folder: Path, names: str) -> None:
                     shutil.rmtree(entry)
                 else:
                     entry.unlink(missing_ok=True)
-    except FileNotFoundError:  # the folder is not there, or another took something of it away
+    except FileNotFoundError:  # there is no folder, or another process removed an entry
         return
     except OSError as error:
         raise ExportFailed(path=folder, cause=error, left="nothing was changed") from error
 
 
 def _hold(descriptor: int) -> None:
-    """Locks a file for as long as it is open; where a file system has no locks, `sweep` takes all of them for held."""
+    """Locks a file as long as it is open; on a file system without locks, `sweep` takes all locks for held."""
     with contextlib.suppress(OSError):
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
@@ -170,23 +170,23 @@ def _is_held(entry: Path) -> bool:
     return False
 
 
-def _named(temporary: Path, place: Path, shown: Path, *, overwrite: bool) -> None:
-    """Gives the file its name, if need be in the place of another; never of one that has come meanwhile."""
+def _publish(temporary: Path, target: Path, shown: Path, *, overwrite: bool) -> None:
+    """Renames the file to its final name; without `overwrite`, never replaces a file that appeared meanwhile."""
     if overwrite:
-        temporary.replace(place)
+        temporary.replace(target)
         return
     try:
-        os.link(temporary, place)
+        os.link(temporary, target)
     except FileExistsError:
-        check_free(place, shown, overwrite=False)
+        check_free(target, shown, overwrite=False)
         raise
     except OSError:  # some file systems have no hard links
-        check_free(place, shown, overwrite=False)
-        temporary.replace(place)
+        check_free(target, shown, overwrite=False)
+        temporary.replace(target)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Puts the name on the disk, too."""
+    """Syncs the folder, so that the new name is on the disk, too."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Parquet: times in milliseconds of UTC, whole numbers of 64 bits, doubles and strings."""
+"""Writes Parquet: times in milliseconds (UTC), 64-bit integers, doubles and strings."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class ParquetFile:
             self._write_group()
 
     def finish(self) -> None:
-        """Writes the last row group, and what stands at the end of the file."""
+        """Writes the last row group and the footer."""
         if self._rows:
             self._write_group()
         self._writer.close()
 
     def abandon(self) -> None:
-        """Leaves the file as it is: what is unfinished is thrown away."""
-        self._writer.is_open = False  # it would complete the file when it is collected
+        """Leaves the file incomplete, and discards unwritten rows."""
+        self._writer.is_open = False  # else it would complete the file when garbage-collected
 
     def _write_group(self) -> None:
         table = self._batches.pyarrow.Table.from_batches(self._waiting)

@@ -1,4 +1,4 @@
-"""Ranges of time that have a file each: the days or months of UTC."""
+"""Ranges of time with a file each: the days or months in UTC."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Final, Literal
 
 By = Literal["day", "month"]
 PATTERNS: Final[dict[By, str]] = {"day": "%Y-%m-%d", "month": "%Y-%m"}
-"""How a range is called, for MongoDB's $dateToString."""
+"""The format of a range's label, for MongoDB's $dateToString."""
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
 
 
 def start_of(moment: datetime, by: By) -> datetime:
-    """The start of the range that a moment lies in.
+    """The start of the range that contains a time.
 
     >>> start_of(datetime(2024, 10, 31, 14, 30, tzinfo=UTC), "month").isoformat()
     '2024-10-01T00:00:00+00:00'
@@ -22,7 +22,7 @@ def start_of(moment: datetime, by: By) -> datetime:
 
 
 def end_of(moment: datetime, by: By) -> datetime:
-    """The end, exclusive, of the range that a moment lies in; the last moment there is where that lies behind it.
+    """The end, exclusive, of the range that contains a time; at most the last time that datetime can represent.
 
     >>> end_of(datetime(2024, 12, 31, tzinfo=UTC), "month").isoformat()
     '2025-01-01T00:00:00+00:00'
@@ -35,7 +35,7 @@ def end_of(moment: datetime, by: By) -> datetime:
 
 
 def widened(since: datetime | None, until: datetime | None, by: By) -> tuple[datetime | None, datetime | None]:
-    """The same time in whole ranges: a file always holds the whole of its day or month.
+    """The bounds widened to whole ranges, since a file always holds a complete day or month.
 
     >>> day = datetime(2024, 10, 31, tzinfo=UTC)
     >>> [moment.isoformat()[:10] for moment in widened(day + timedelta(hours=3), day + timedelta(hours=4), "day")]
@@ -49,7 +49,7 @@ def widened(since: datetime | None, until: datetime | None, by: By) -> tuple[dat
 
 
 def labelled(label: str, by: By) -> datetime:
-    """The start of the range of this name.
+    """The start of the range with this label.
 
     >>> labelled("2024-10", "month").isoformat()
     '2024-10-01T00:00:00+00:00'

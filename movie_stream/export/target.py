@@ -1,4 +1,4 @@
-"""What `--to` and `--format` mean: standard output, one file, a folder of files, or a Delta Lake table."""
+"""The target of an export, by `--to` and `--format`: standard output, one file, a folder of files, or Delta Lake."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ENDINGS: Final = ".csv, .ndjson, .parquet or .xlsx (the first two also packed: .
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How a file is written.
+    """The format and compression of a file.
 
     >>> Form("csv", ".gz").ending
     '.csv.gz'
@@ -36,7 +36,7 @@ class Form:
 
     @property
     def is_text(self) -> bool:
-        """Whether it can be written from the beginning to the end, as to a pipe."""
+        """Whether it can be written sequentially, as to a pipe."""
         return self.format in _TEXTS
 
 
@@ -53,7 +53,7 @@ class ToFile:
 
 @dataclass(frozen=True, slots=True)
 class ToFolder:
-    """A file for each result, or a folder for each where they are split by time."""
+    """A file for each result, or a folder for each if they are split by time."""
 
     path: Path
     form: Form
@@ -70,7 +70,7 @@ Target = ToStdout | ToFile | ToFolder | ToDelta
 
 
 def form_named(name: str) -> Form | None:
-    """The form of an ending, with or without its first dot; None if there is none.
+    """The form for an ending, with or without its first dot; None if there is none.
 
     >>> form_named("csv.gz"), form_named(".jsonl"), form_named("xlsx.gz"), form_named("txt")
     (Form(format='csv', packing='.gz'), Form(format='ndjson', packing=''), None, None)
@@ -85,7 +85,7 @@ def form_named(name: str) -> Form | None:
 
 
 def form_of(path: Path) -> Form | None:
-    """The form that the ending of a file's name asks for; None if it names none.
+    """The form for the ending of a file's name; None if there is none.
 
     >>> form_of(Path("v1.2/days.2024.CSV.zst")), form_of(Path("days"))
     (Form(format='csv', packing='.zst'), None)
@@ -95,7 +95,7 @@ def form_of(path: Path) -> Form | None:
 
 
 def target_of(to: str, named: str | None = None, *, several: bool = False) -> Target:
-    """What `--to` means, with `--format` where that is given; `several` results or ranges need a folder.
+    """The target for `--to`, and `--format` if given; `several` results or ranges need a folder.
 
     >>> target_of("days.csv"), target_of("delta:lake/days", several=True)
     (ToFile(path=PosixPath('days.csv'), form=Form(format='csv', packing='')), ToDelta(path=PosixPath('lake/days')))
@@ -120,13 +120,13 @@ def target_of(to: str, named: str | None = None, *, several: bool = False) -> Ta
 
 
 def _delta(to: str, named: str | None) -> ToDelta:
-    place = to.removeprefix(DELTA)
+    path = to.removeprefix(DELTA)
     if named is not None:
         raise UsageError(argument="--format", expected="a file or a folder beside it, not a Delta Lake table")
-    if not place or "://" in place:
+    if not path or "://" in path:
         expected = "a folder of this machine after delta:, such as delta:lake/windows"
         raise UsageError(argument="--to", expected=expected, got=to)
-    return ToDelta(_path(place))
+    return ToDelta(_path(path))
 
 
 def _stdout(form: Form, *, several: bool) -> ToStdout:

@@ -1,4 +1,4 @@
-"""CSV and lines of JSON, packed where that is asked for."""
+"""Writes CSV and JSON Lines, optionally compressed."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ BOM: Final = "\ufeff".encode()
 
 
 class CsvFile:
-    """RFC 4180 in UTF-8 with a header; times as RFC 3339 has them, in UTC; null is an empty cell."""
+    """Writes CSV by RFC 4180 in UTF-8 with a header; times as in RFC 3339, in UTC; null is an empty cell."""
 
     def __init__(self, file: BinaryIO, columns: Sequence[Column], *, bom: bool = False) -> None:
-        """With `bom`, a byte order mark stands before all, by which Excel knows UTF-8."""
+        """With `bom`, the file begins with a byte order mark, by which Excel recognises UTF-8."""
         self._file = file
         self._names = [column.name for column in columns]
         self._header = csv_of(self._names, [])
@@ -33,11 +33,11 @@ class CsvFile:
         self._file.write(memoryview(lines)[len(self._header) :])
 
     def finish(self) -> None:
-        """Nothing is left to write."""
+        """Does nothing: all rows are written already."""
 
 
 class LinesFile:
-    """A JSON object a line, with the columns in their order; times as RFC 3339 has them, in UTC."""
+    """Writes one JSON object per line, with the columns in order; times as in RFC 3339, in UTC."""
 
     def __init__(self, file: BinaryIO, columns: Sequence[Column]) -> None:
         self._file, self._names = file, [column.name for column in columns]
@@ -47,11 +47,11 @@ class LinesFile:
         self._file.write(b"".join(json_of({name: _written(row[name]) for name in self._names}) + b"\n" for row in rows))
 
     def finish(self) -> None:
-        """Nothing is left to write."""
+        """Does nothing: all rows are written already."""
 
 
 def _written(value: Any) -> Any:
-    """A time always with its milliseconds: programs that guess a column's format want one for all of it.
+    """A value as written; a time always has milliseconds, since programs that guess formats expect one per column.
 
     >>> _written(datetime(2024, 10, 31, 14, 30, tzinfo=UTC))
     '2024-10-31T14:30:00.000Z'
@@ -63,7 +63,7 @@ def _written(value: Any) -> Any:
 
 @contextmanager
 def packed(file: BinaryIO, packing: Packing) -> Iterator[BinaryIO]:
-    """A file that compresses what is written, and is complete after the block."""
+    """A file that compresses its content, and is complete after the block."""
     match packing:
         case ".gz":
             with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0) as gz:

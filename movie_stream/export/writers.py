@@ -1,4 +1,4 @@
-"""Writes rows into a file of any form, which is there as a whole or not at all."""
+"""Writes rows to a file of any form, atomically."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Writer(Protocol):
 
 
 def insist(form: Form) -> None:
-    """Raises ExtraMissing if the library is not there that the form needs."""
+    """Raises ExtraMissing if the library that the form needs is not installed."""
     if form.format == "parquet":
         pyarrow("parquet")
     elif form.format == "xlsx":
@@ -37,11 +37,11 @@ def insist(form: Form) -> None:
 def writer_to(
     path: Path, form: Form, columns: Sequence[Column], *, name: str, overwrite: bool = False, bom: bool = False
 ) -> Iterator[Writer]:
-    """A writer of the file `path`, which is there once the block has ended, and not if it raises.
+    """A writer of the file `path`, which exists after the block, but not if the block raises.
 
-    `name` is the result's; `bom` concerns CSV alone.
+    `name` is the result's; `bom` applies to CSV alone.
 
-    Raises what `new_file` raises, ExtraMissing, ValueOdd and SheetFull.
+    Raises the errors of `new_file`, ExtraMissing, ValueOdd and SheetFull.
     """
     if not form.is_text and path.exists() and not path.is_file() and not path.is_dir():
         raise UsageError(argument="--to", expected="a file, or csv or ndjson for a device or a pipe", got=str(path))
@@ -66,7 +66,7 @@ def writer_to(
 
 @contextmanager
 def writer_to_stdout(form: Form, columns: Sequence[Column], *, bom: bool = False) -> Iterator[Writer]:
-    """A writer of CSV or lines of JSON to standard output. Raises OutputFailed and ReaderGone."""
+    """A writer of CSV or JSON Lines to standard output. Raises OutputFailed and ReaderGone."""
     sys.stdout.flush()
     with _text(sys.stdout.buffer, form, columns, bom=bom) as writer:
         yield writer
@@ -83,7 +83,7 @@ def _text(file: BinaryIO, form: Form, columns: Sequence[Column], *, bom: bool) -
 
 @contextmanager
 def _scratch(path: Path, form: Form) -> Iterator[Path]:
-    """A folder beside the file for what Excel's format needs meanwhile; for others it is not used."""
+    """A temporary folder beside the file, needed by Excel's format alone."""
     if form.format != "xlsx":
         yield path.parent
         return

@@ -1,6 +1,6 @@
-"""What a request addresses: the path below `/odata`, and the options in its query.
+"""Parses what a request addresses: the path below `/odata`, and the options in its query.
 
-Both are read as they came, since keys may have quotes, slashes and percent signs in them.
+Both are given undecoded, since keys may contain quotes, slashes and percent signs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SAFE: Final = "!$()*,;:@~._-"
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """What is asked for, of which set and with which key."""
+    """The resource that a request addresses, with its set and its key."""
 
     what: What
     set_name: str = ""
@@ -35,14 +35,14 @@ class Address:
 
 
 def address_of(path: bytes) -> Address:
-    """What the path below `/odata` addresses; the path as it came, with its percent signs.
+    """Parses the path below `/odata`, given with its percent encoding.
 
     >>> address_of(b"/category_stats('O%27%27Neil%2F100%25')")
     Address(what='entity', set_name='category_stats', key="O'Neil/100%")
     >>> address_of(b"/daily_stats/$count")
     Address(what='count', set_name='daily_stats', key='')
 
-    Raises Refused for what is none, and for what OData has and this feed has not.
+    Raises Refused for an invalid path, and for parts of OData that this feed does not support.
     """
     text = _text_of(unquote_to_bytes(path), "the path").removeprefix("/")
     if text == "":
@@ -74,12 +74,12 @@ def _nowhere(path: str) -> Refused:
 
 
 def options_of(query: bytes) -> dict[str, str]:
-    """The options of OData in a query, and `$format` and the like; what has no dollar before it is none of them.
+    """The system query options in a query; options without a leading dollar are ignored.
 
     >>> options_of(b"$filter=genre+eq+%27Crime%27&%24top=3&mine=1")
     {'$filter': "genre eq 'Crime'", '$top': '3'}
 
-    Raises Refused for what is no text, stands twice, or was meant to have a dollar.
+    Raises Refused for an option that is not text, is repeated, or lacks its dollar.
     """
     try:
         pairs = parse_qsl(
@@ -106,12 +106,12 @@ def options_of(query: bytes) -> dict[str, str]:
 
 
 def in_an_address(text: str) -> str:
-    """The text as it stands in an address."""
+    """The text, percent-encoded for an address."""
     return quote(text, safe=_SAFE)
 
 
 def key_of(text: str) -> str:
-    """The key of an entity as it stands in an address.
+    """The key of an entity as written in an address.
 
     >>> key_of("O'Neil/100%")
     "('O%27%27Neil%2F100%25')"

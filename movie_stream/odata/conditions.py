@@ -1,8 +1,8 @@
-"""Single conditions as filters of MongoDB: when each is true, and when it is false.
+"""Single conditions as filters of MongoDB, in three-valued logic: one for true, and one for false.
 
-A condition of OData can also be neither: `contains(title, 'x')` is null where the title is, and so is its opposite. A
-comparison is always one of both: with null, `eq` and `ne` tell whether both sides are null, and all others are false.
-MongoDB's own order has null below everything, so no filter here leaves it to that order.
+A condition of OData can also be null: `contains(title, 'x')` is null if the title is, and so is its negation. A
+comparison is never null: with null, `eq` and `ne` compare whether both sides are null, and all others are false. In
+MongoDB's order null is below everything, so no filter here relies on that order.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _PATTERNS: Final[Mapping[str, str]] = {"contains": "{}", "startswith": r"\A{}", 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """When it is true, and when it is false; else it is null."""
+    """The filters that hold if it is true, and if it is false; else it is null."""
 
     true: Filter
     false: Filter
@@ -60,7 +60,7 @@ class Condition:
 
     @property
     def null(self) -> Filter:
-        """When it is neither."""
+        """The filter that holds if it is null."""
         return NEVER if self.certain else {"$nor": [self.true, self.false]}
 
 
@@ -70,20 +70,20 @@ UNKNOWN: Final = Condition(NEVER, NEVER, certain=False)
 
 
 def both(conditions: Sequence[Condition]) -> Condition:
-    """`and` of all of them: false where one is false, whatever the others are."""
+    """The conjunction of the conditions: false if one is false, whatever the others are."""
     certain = all(one.certain for one in conditions)
     return Condition({"$and": [one.true for one in conditions]}, {"$or": [one.false for one in conditions]}, certain)
 
 
 def either(conditions: Sequence[Condition]) -> Condition:
-    """`or` of all of them: true where one is true."""
+    """The disjunction of the conditions: true if one is true."""
     return ~both([~one for one in conditions])
 
 
 def compared(left: Operand, comparison: Comparison, right: Operand) -> Condition:
-    """The comparison of two operands. Raises Refused where their types do not allow it."""
+    """The comparison of two operands. Raises Refused if their types do not allow it."""
     left, right = made_alike(left, right)
-    if any(isinstance(side, Value) and side.is_nan for side in (left, right)):  # MongoDB has it equal itself
+    if any(isinstance(side, Value) and side.is_nan for side in (left, right)):  # to MongoDB, NaN equals itself
         return TRUE if comparison == "ne" else FALSE
     match left, right:
         case Value(), Value():
@@ -99,7 +99,7 @@ def compared(left: Operand, comparison: Comparison, right: Operand) -> Condition
 
 
 def searched(function: str, column: Column, text: Value) -> Condition:
-    """`contains`, `startswith` or `endswith` of a property and a text, which is taken as it stands."""
+    """`contains`, `startswith` or `endswith` of a property and a text, which is matched literally."""
     if text.value is None:
         return UNKNOWN
     found = {"$regex": _PATTERNS[function].format(re.escape(text.value))}
@@ -115,34 +115,34 @@ def _of_values(left: Value, comparison: Comparison, right: Value) -> Condition:
 
 
 def _of_column(name: str, comparison: Comparison, value: Value) -> Condition:
-    """In the words of a query, which an index serves, and in which null is neither more nor less than anything."""
+    """A comparison in query operators, which can use an index, and order null neither below nor above any value."""
     if comparison == "ne":
         return ~_of_column(name, "eq", value)
     if value.value is None:
-        return _alike(name, {"$eq": None}) if comparison == "eq" else FALSE
-    if value.between:  # no time that is kept equals it
+        return _certain(name, {"$eq": None}) if comparison == "eq" else FALSE
+    if value.between:  # no stored time equals it
         if comparison == "eq":
             return FALSE
         comparison = "gt" if comparison in ("gt", "ge") else "le"
-    return _alike(name, {_OPERATORS[comparison]: value.value})
+    return _certain(name, {_OPERATORS[comparison]: value.value})
 
 
 def _of_days(name: str, comparison: Comparison, begin: datetime, end: datetime) -> Condition:
-    """A comparison of the day or the year in which a time lies, as one of the time: an index serves that."""
+    """A comparison of the day or the year of a time, as one of the time itself, which can use an index."""
     match comparison:
         case "eq" | "ne":
-            within = _alike(name, {"$gte": begin, "$lt": end})
+            within = _certain(name, {"$gte": begin, "$lt": end})
             return within if comparison == "eq" else ~within
         case "lt" | "ge":
-            return _alike(name, {_OPERATORS[comparison]: begin})
+            return _certain(name, {_OPERATORS[comparison]: begin})
         case "le":
-            return _alike(name, {"$lt": end})
+            return _certain(name, {"$lt": end})
         case "gt":
-            return _alike(name, {"$gte": end})
+            return _certain(name, {"$gte": end})
 
 
 def _days(part: Part, value: Value) -> tuple[datetime, datetime] | None:
-    """The beginning and the end of the day or year; None where a comparison of times cannot say the same."""
+    """The beginning and the end of the day or year; None if no comparison of times is equivalent."""
     if part.of.type != "Edm.DateTimeOffset" or value.value is None:
         return None
     try:
@@ -167,12 +167,12 @@ def _of_expressions(left: Operand, comparison: Comparison, right: Operand) -> Co
 
 
 def _expression(operand: Operand) -> Any:
-    """Its value in an expression; a text with a dollar stays a text."""
+    """The operand's value in an expression; a text with a dollar stays a text."""
     return {"$literal": operand.value} if isinstance(operand, Value) else operand.expression
 
 
-def _alike(name: str, wanted: Mapping[str, Any]) -> Condition:
-    """MongoDB's `$not` holds where the field is null or missing, too: there a comparison is false."""
+def _certain(name: str, wanted: Mapping[str, Any]) -> Condition:
+    """A condition that is never null: MongoDB's `$not` also holds if the field is null or missing."""
     return Condition({name: wanted}, {name: {"$not": wanted}})
 
 

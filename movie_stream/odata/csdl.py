@@ -1,4 +1,4 @@
-"""`$metadata`, CSDL 4.0 in XML, and the service document: made of the entity sets, which are made of RESULTS."""
+"""`$metadata` (CSDL 4.0 in XML) and the service document, generated from the entity sets, and so from RESULTS."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EDM: Final = "http://docs.oasis-open.org/odata/ns/edm"
 
 
 def metadata(sets: Iterable[EntitySet]) -> bytes:
-    """The description of all sets.
+    """The metadata document of all sets.
 
     >>> from movie_stream.odata.model import all_sets
     >>> b'<EntitySet Name="daily_stats" EntityType="MovieStream.daily_stats" />' in metadata(all_sets().values())
@@ -34,7 +34,7 @@ def metadata(sets: Iterable[EntitySet]) -> bytes:
 
 
 def service_document(sets: Iterable[EntitySet]) -> list[Mapping[str, Any]]:
-    """What the service document lists."""
+    """The entries of the service document."""
     return [{"name": one.name, "kind": "EntitySet", "url": one.name} for one in sets]
 
 
@@ -52,7 +52,7 @@ def _describe(schema: ElementTree.Element, one: EntitySet) -> None:
 def _property(parent: ElementTree.Element, column: Property, one: EntitySet) -> None:
     kind = column.type or f"Collection({NAMESPACE}.{one.entry_type})"
     made = _under(parent, "Property", Name=column.name, Type=kind)
-    if not column.nullable:  # which is what CSDL has where nothing is said
+    if not column.nullable:  # nullable is the default in CSDL
         made.set("Nullable", "false")
     if kind == "Edm.DateTimeOffset":
         made.set("Precision", str(TIMES_PRECISION))

@@ -1,4 +1,4 @@
-"""`$filter` as a filter of MongoDB: one that holds where the filter is true, and neither where it is false nor null."""
+"""Translates `$filter` to a filter of MongoDB that holds only if the filter is true, not if it is false or null."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from movie_stream.odata.refusals import Refused, bad, unsupported
 from movie_stream.odata.syntax import name_of, parsed
 
 DEEPEST: Final = 20
-"""How deep conditions may lie in each other; a row of `and`, or of `or`, is one step."""
+"""The deepest nesting of conditions; a chain of `and`, or of `or`, is one level."""
 _CONSTANTS: Final = (ast.Boolean, ast.Null)
 _COMPARISONS: Final[dict[type, Comparison]] = {
     ast.Eq: "eq",
@@ -73,7 +73,7 @@ def _condition(node: Any, entity_set: EntitySet, deep: int) -> Condition:
 
 
 def _in_a_row(node: Any) -> list[Any]:
-    """The conditions between operators of one kind, which the parser hangs on each other."""
+    """The conditions of a chain of one operator, which the parser nests."""
     kind, row = type(node.op), []
     while isinstance(node, ast.BoolOp) and isinstance(node.op, kind):
         row.append(node.right)

@@ -1,4 +1,4 @@
-"""The values that stand in a filter, each with its type."""
+"""The literal values in a filter, each with its type."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _TIME: Final = re.compile(
 _MILLISECOND_PS: Final = 1_000_000_000
 _INT64: Final = range(-(2**63), 2**63)
 _LONGEST_NUMBER: Final = 400
-"""More digits than any number that is not infinite has before its point."""
+"""More digits than any finite double has before its decimal point."""
 
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A value; `type` is None of null.
+    """A value; the `type` of null is None.
 
-    MongoDB keeps milliseconds: of a time between two of them, `value` is the earlier one, and `between` says so.
+    MongoDB stores milliseconds: for a time between two of them, `value` is the earlier one, and `between` is true.
     """
 
     type: Edm | None
@@ -47,7 +47,7 @@ _IN_LETTERS: Final = {name: Literal("Edm.Double", float(name)) for name in ("INF
 
 
 def literal_of(node: Any) -> Literal | None:
-    """The literal that a node of the syntax tree is; None where it is none. Raises Refused for a bad one."""
+    """The literal of a node of the syntax tree; None if the node is no literal. Raises Refused for an invalid one."""
     match node:
         case ast.Null():
             return NULL
@@ -73,7 +73,7 @@ def literal_of(node: Any) -> Literal | None:
 
 
 def day_of(text: str) -> str:
-    """A day that the calendar has, as results have it.
+    """Checks that a day exists in the calendar, and returns it as in the results.
 
     Raises Refused.
     """
@@ -89,7 +89,7 @@ def midnight(day: str) -> Literal:
 
 
 def _number(text: str) -> tuple[Edm, int | float]:
-    """A whole number that is too large for MongoDB's is the nearest other one, which is as large as all of them.
+    """A number and its type; a whole number too large for MongoDB's integers becomes the nearest double.
 
     >>> _number("-5"), _number("4.50"), _number("1" + 20 * "0")
     (('Edm.Int64', -5), ('Edm.Double', 4.5), ('Edm.Double', 1e+20))

@@ -1,4 +1,4 @@
-"""The entity sets: one for each collection of the results, and one for each flat view. All of it follows from RESULTS.
+"""The entity sets: one for each collection of the results, and one for each flat view, all derived from RESULTS.
 
 >>> films = sets_of(results.RESULTS)["top_movies_flat"]
 >>> [(column.name, column.type, column.nullable) for column in films.properties[:3]]
@@ -22,7 +22,7 @@ KEY: Final = "_id"
 NAMESPACE: Final = "MovieStream"
 CONTAINER: Final = "Results"
 TIMES_PRECISION: Final = 3
-"""Digits of a second: MongoDB keeps milliseconds."""
+"""The digits of a second's fraction: MongoDB stores milliseconds."""
 _TYPES: Final[Mapping[Kind, Edm]] = {
     "time": "Edm.DateTimeOffset",
     "count": "Edm.Int64",
@@ -37,7 +37,7 @@ class Property:
 
     name: str
     type: Edm | None
-    """None: a list, of what `entry` says."""
+    """None: a list of entries as in `entry`."""
     nullable: bool = False
     entry: tuple[Property, ...] = ()
 
@@ -49,7 +49,7 @@ class EntitySet:
     result: Result
     flat: bool
     properties: tuple[Property, ...]
-    """The key first; the others as RESULTS has them."""
+    """The key first; the others as in RESULTS."""
     named: Mapping[str, Property] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -57,7 +57,7 @@ class EntitySet:
 
     @property
     def name(self) -> str:
-        """The set's name, and its entity type's: that of the collection, or of the view."""
+        """The name of the set and of its entity type: that of the collection, or of the view."""
         return f"{self.result.collection}_flat" if self.flat else self.result.collection
 
     @property
@@ -72,7 +72,7 @@ class EntitySet:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """The pipeline that makes its entities of the collection's documents: none, or that of the flat view."""
+        """The pipeline from the collection's documents to the entities: empty, or that of the flat view."""
         view = flat_view(self.result.schema()) if self.flat else None
         return view or []
 
@@ -106,7 +106,7 @@ def _properties(result: Result) -> tuple[Property, ...]:
 
 
 def _of_rows(result: Result) -> tuple[Property, ...]:
-    """Those of the flat view: what stands beside the list, the rank, and what stands in it."""
+    """The properties of the flat view: the fields beside the list, the rank, and the fields of an entry."""
     properties = _properties(result)
     beside = [one for one in properties if one.type is not None]
     within = [column for one in properties for column in one.entry]
@@ -122,7 +122,7 @@ def _property(name: str, schema: Schema) -> Property:
 
 
 def _type_of(schema: Schema) -> Edm:
-    """A day is kept as text; who reads it may take it for a date all the same.
+    """The type of a field; a day, which is stored as text, is declared as a date.
 
     >>> _type_of(Date.schema), _type_of({"bsonType": ["int", "long"]})
     ('Edm.Date', 'Edm.Int64')

@@ -38,13 +38,13 @@ class Column:
 
     @property
     def expression(self) -> Any:
-        """Its value in an expression of MongoDB, where what is missing is not null by itself."""
+        """Its value in an expression of MongoDB, in which a missing field is not null by default."""
         return {"$ifNull": [f"${self.name}", None]}
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A function of a property: null where that is null."""
+    """A function of a property, which is null if the property is."""
 
     type: Edm
     function: str
@@ -54,7 +54,7 @@ class Part:
     def expression(self) -> Any:
         """Its value in an expression of MongoDB."""
         time: Any = f"${self.of.name}"
-        if self.of.type == "Edm.Date":  # which is kept as text
+        if self.of.type == "Edm.Date":  # stored as text
             time = {"$dateFromString": {"dateString": time, "onNull": None, "onError": None}}
         if self.function == DATE:
             return {"$dateToString": {"format": "%Y-%m-%d", "date": time, "onNull": None}}
@@ -65,7 +65,7 @@ Operand = Column | Part | Literal
 
 
 def operand_of(node: Any, entity_set: EntitySet) -> Operand:
-    """What a node of the syntax tree means in this set. Raises Refused."""
+    """The operand of a node of the syntax tree, for this set. Raises Refused."""
     literal = literal_of(node)
     if literal is not None:
         return literal
@@ -101,7 +101,7 @@ def column_of(node: Any, entity_set: EntitySet) -> Column:
 
 
 def made_alike(left: Operand, right: Operand) -> tuple[Operand, Operand]:
-    """Both, so that they can be compared. Raises Refused where their types do not allow it."""
+    """Both operands, converted to comparable types. Raises Refused if their types do not allow it."""
     return _as(left, right), _as(right, left)
 
 
@@ -115,12 +115,12 @@ def _as(operand: Operand, with_which: Operand) -> Operand:
         if other == "Edm.Date" and kind == "Edm.String":
             return Literal("Edm.Date", day_of(operand.value))
     elif (kind, other) in (("Edm.DateTimeOffset", "Edm.Date"), ("Edm.Date", "Edm.String")):
-        return operand  # what stands on the other side is made like this
-    said = f"{_named(operand)} and {_named(with_which)} cannot be compared"
-    raise Refused(400, f"{said}: texts stand in single quotes, numbers, days and times in none", FILTER)
+        return operand  # the other side is converted to this type
+    why = f"{_described(operand)} and {_described(with_which)} cannot be compared"
+    raise Refused(400, f"{why}: texts stand in single quotes, numbers, days and times in none", FILTER)
 
 
-def _named(operand: Operand) -> str:
+def _described(operand: Operand) -> str:
     match operand:
         case Column(name=name):
             return f"{name} ({operand.type})"

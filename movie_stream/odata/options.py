@@ -1,4 +1,4 @@
-"""The system query options of a request for entities, read and checked against the set that they are meant for."""
+"""Parses the system query options of a request for entities, and checks them against their set."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from movie_stream.odata.refusals import BAD, Refused, bad, unsupported
 _ELSEWHERE: Final = frozenset(
     {"$apply", "$compute", "$expand", "$search", "$levels", "$index", "$deltatoken", "$schemaversion", "$id"}
 )
-"""Options of OData that this feed has not."""
+"""Options of OData that this feed does not support."""
 OF_PAGES: Final = KNOWN - {"$skiptoken"}
 OF_NEXT: Final = KNOWN - {"$top", "$skip", "$count"}
-"""What the link to a next page has."""
+"""The option in the link to a next page."""
 OF_COUNTS: Final = OF_PAGES
-"""What `/$count` takes; it is `$filter` alone that counts there."""
+"""The options that `/$count` accepts; only `$filter` has an effect there."""
 OF_ENTITIES: Final = frozenset({"$select", "$format"})
 OF_DOCUMENTS: Final = frozenset({"$format"})
-"""What the service document and `$metadata` take."""
+"""The options that the service document and `$metadata` accept."""
 _ORDER: Final = re.compile(r"(\w+)(?:\s+(asc|desc))?", re.ASCII)
 _MOST: Final = 10**12
-"""More entities than there can be."""
+"""The largest number accepted: more entities than there can be."""
 _LONGEST_LIST: Final = 2_048
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is asked of a set."""
+    """The options of a request for a set."""
 
     filter: Filter
     select: tuple[str, ...] | None
-    """The properties that are asked for; None for all."""
+    """The selected properties; None for all."""
     order: Order
     top: int | None
     skip: int
@@ -45,7 +45,7 @@ class Options:
 
 
 def insist_on(given: Mapping[str, str], allowed: Set[str]) -> None:
-    """Raises Refused where an option is given that is none, is not supported, or has no place there."""
+    """Raises Refused for an option that is unknown, not supported, or not allowed at this address."""
     for name in given:
         if name in _ELSEWHERE:
             raise unsupported(name, name)

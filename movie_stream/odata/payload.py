@@ -1,4 +1,4 @@
-"""Entities as OData's JSON format has them, with as much about themselves as a client asks for."""
+"""Writes entities in OData's JSON format, with the level of control information that a client requests."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from movie_stream.odata.refusals import UNACCEPTABLE, Refused
 Level = Literal["minimal", "none", "full"]
 _LEVELS: Final[Mapping[str, Level]] = {"minimal": "minimal", "none": "none", "full": "full"}
 _SAID: Final = frozenset({"Edm.Int64", "Edm.DateTimeOffset", "Edm.Date"})
-"""The types that JSON does not show by itself."""
+"""The types that cannot be inferred from JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How much an answer says about itself, and whether whole numbers are texts, for those who know only doubles."""
+    """The level of metadata in an answer, and whether whole numbers are strings, for clients that know only doubles."""
 
     level: Level = "minimal"
     whole_as_text: bool = False
 
     @property
     def media_type(self) -> str:
-        """What stands in Content-Type."""
+        """The value of Content-Type."""
         text = ";IEEE754Compatible=true" if self.whole_as_text else ""
         return f"application/json;odata.metadata={self.level}{text};charset=utf-8"
 
 
 def form_of(asked: str | None, accept: str) -> Form:
-    """The form that `$format` asks for, else the header Accept.
+    """The form requested by `$format`, else by the header Accept.
 
     >>> form_of(None, "application/json;odata.metadata=none, */*;q=0.1").level, form_of("json", "text/html").level
     ('none', 'minimal')
 
-    Raises Refused (406) where it is not JSON.
+    Raises Refused (406) if that is not JSON.
     """
     if asked is not None:
         form = Form() if asked.strip().lower() == "json" else _form(asked)
@@ -86,34 +86,34 @@ class Writer:
 
     @property
     def context(self) -> str:
-        """What a context URL says of the set."""
+        """The set's part of a context URL."""
         columns = "" if self.select is None else f"({','.join(self.select)})"
         return f"{self.base}$metadata#{self.entity_set.name}{columns}"
 
     def entities(self, found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """The entities, each with what the form has it say of itself."""
+        """The entities, each with the control information of the form."""
         return [self.entity(one) for one in found]
 
     def entity(self, found: Mapping[str, Any]) -> dict[str, Any]:
-        """One of them; what a document of an older version lacks is null."""
-        said: dict[str, Any] = {}
+        """One entity; fields that a document of an older version lacks are null."""
+        written: dict[str, Any] = {}
         if self.form.level == "full":
             link = self.entity_set.name + key_of(found[KEY])
-            said = {"@odata.type": f"#{NAMESPACE}.{self.entity_set.name}", "@odata.id": self.base + link}
-            said |= {"@odata.readLink": self.base + link}
+            written = {"@odata.type": f"#{NAMESPACE}.{self.entity_set.name}", "@odata.id": self.base + link}
+            written |= {"@odata.readLink": self.base + link}
         names = self.entity_set.named if self.select is None else self.select
-        return self._values(said, [self.entity_set.named[name] for name in names], found)
+        return self._values(written, [self.entity_set.named[name] for name in names], found)
 
-    def _values(self, said: dict[str, Any], columns: Sequence[Property], found: Mapping[str, Any]) -> dict[str, Any]:
+    def _values(self, written: dict[str, Any], columns: Sequence[Property], found: Mapping[str, Any]) -> dict[str, Any]:
         full = self.form.level == "full"
         for column in columns:
             value = found.get(column.name)
             if full and column.type is None:
-                said[f"{column.name}@odata.type"] = f"#Collection({NAMESPACE}.{self.entity_set.entry_type})"
+                written[f"{column.name}@odata.type"] = f"#Collection({NAMESPACE}.{self.entity_set.entry_type})"
             elif full and column.type in _SAID and value is not None:
-                said[f"{column.name}@odata.type"] = f"#{column.type.removeprefix('Edm.')}"
-            said[column.name] = self._list(column, value) if column.type is None else self._value(value, column)
-        return said
+                written[f"{column.name}@odata.type"] = f"#{column.type.removeprefix('Edm.')}"
+            written[column.name] = self._list(column, value) if column.type is None else self._value(value, column)
+        return written
 
     def _list(self, column: Property, value: Any) -> list[dict[str, Any]]:
         entries = value if isinstance(value, list) else []
@@ -133,7 +133,7 @@ class Writer:
 
 
 def time_text(time: datetime) -> str:
-    """A time in UTC, with milliseconds where it has some.
+    """A time in UTC, with milliseconds if they are not 0.
 
     >>> time_text(datetime(2024, 10, 31, 14, 0, 0, 5_000, tzinfo=UTC))
     '2024-10-31T14:00:00.005Z'

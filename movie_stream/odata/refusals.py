@@ -1,4 +1,4 @@
-"""What cannot be answered, in the words of OData."""
+"""The errors of the OData feed, in OData's format."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LONGEST_QUOTE = 80
 
 
 class Refused(MovieStreamError):
-    """A request that is not answered: the status of HTTP, what is wrong, and with which part of it.
+    """A request that is refused: the HTTP status, the message, and the target of the error.
 
     What to do: ask as docs/reference/odata.md says.
 
@@ -26,7 +26,7 @@ class Refused(MovieStreamError):
 
 
 def bad(target: str, expected: str, got: str | None = None) -> Refused:
-    """400, for what cannot be meant.
+    """The error 400, for an invalid request.
 
     >>> str(bad("$top", "a whole number", "ten"))
     "$top: expected a whole number, got 'ten'"
@@ -35,16 +35,16 @@ def bad(target: str, expected: str, got: str | None = None) -> Refused:
 
 
 def unsupported(target: str, what: str) -> Refused:
-    """501, for what OData has and this feed has not."""
+    """The error 501, for parts of OData that this feed does not support."""
     return Refused(UNSUPPORTED, f"{what} is not supported here; docs/reference/odata.md says what is", target)
 
 
 def quoted(text: str) -> str:
-    """What came, in quotes; in part where it is long."""
+    """The text received, in quotes, truncated if it is long."""
     return repr(text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "...")
 
 
 def error_body(code: str, message: str, target: str | None = None) -> Mapping[str, Any]:
-    """The body of an answer that is an error, as OData's JSON format has it."""
+    """The body of an error, in OData's JSON format."""
     error = {"code": code, "message": message}
     return {"error": error if target is None else {**error, "target": target}}

@@ -1,7 +1,7 @@
-"""Reads a filter by the library's grammar, within bounds, and mends what that grammar has otherwise than OData.
+"""Parses a filter by the library's grammar, within bounds, and corrects where that grammar differs from OData.
 
 The library takes a name that begins with a keyword (`all_views`) for the keyword, `not(` for a function, and a list of
-one item for a parenthesis. All of that is put right between its lexer and its parser, token by token.
+one item for a parenthesis. All of that is corrected token by token, between its lexer and its parser.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ def _of_any_year(rule: Any) -> str:
 
 
 class _Lexer(ODataLexer):
-    """That of the library, which knows no year before 1000: the smallest times of .NET are of the year 1.
+    """The library's lexer, with years before 1000: the smallest times of .NET are in the year 1.
 
-    A token keeps its place and what is made of it; its pattern alone is another one.
+    Only the pattern of a token is replaced; its priority and its action stay.
     """
 
     tokens = ODataLexer.tokens
@@ -63,7 +63,7 @@ def parsed(text: str) -> Any:
     if len(text) > LONGEST:
         raise bad(FILTER, f"at most {LONGEST:,} characters, got {len(text):,}")
     try:
-        tree = ODataParser().parse(_mended(_with_plus(text)))
+        tree = ODataParser().parse(_corrected(_with_plus(text)))
     except TokenizingException as error:
         if found := _VALUES_ELSEWHERE.match(text, error.token.index):
             raise unsupported(FILTER, found[0]) from error
@@ -82,12 +82,12 @@ def parsed(text: str) -> Any:
 
 
 def name_of(identifier: Any) -> str:
-    """The name as it stands in the filter."""
+    """The name as written in the filter."""
     return str(identifier.full_name())
 
 
 def _with_plus(text: str) -> str:
-    """A plus that was not written as %2B arrives as a blank; between a time and its offset it can be nothing else.
+    """Restores a plus that was not written as %2B and so arrived as a blank between a time and its offset.
 
     >>> _with_plus("a ge 2024-10-31T15:00:00 01:00 and b eq 'T15:00 01:00'")
     "a ge 2024-10-31T15:00:00+01:00 and b eq 'T15:00 01:00'"
@@ -95,7 +95,7 @@ def _with_plus(text: str) -> str:
     return _BLANK_FOR_PLUS.sub(lambda found: f"{found[1]}+" if found[1] else found[0], text)
 
 
-def _mended(text: str) -> Iterator[Any]:
+def _corrected(text: str) -> Iterator[Any]:
     tokens = _no_calls(list(_whole_names(text, _bounded(text))))
     _close_short_lists(tokens)
     return iter(tokens)
@@ -111,7 +111,7 @@ def _bounded(text: str) -> list[Any]:
 
 
 def _whole_names(text: str, tokens: list[Any]) -> Iterator[Any]:
-    """A keyword that goes on as a name is the beginning of one."""
+    """Joins a keyword and the name that directly follows it into one name."""
     until = 0
     for token, end in zip(tokens, [*(token.index for token in tokens[1:]), len(text)], strict=True):
         if token.index < until:
@@ -124,7 +124,7 @@ def _whole_names(text: str, tokens: list[Any]) -> Iterator[Any]:
 
 
 def _no_calls(tokens: list[Any]) -> list[Any]:
-    """`not(...)` and `x in(...)` as operators. Raises Refused for operators that the grammar has not."""
+    """Turns `not(...)` and `x in(...)` into operators. Raises Refused for operators that the grammar does not have."""
     kept: list[Any] = []
     for token, following in zip(tokens, [*tokens[1:], None], strict=True):
         if following is not None and following.type == "(" and _is_name(token, "not"):
@@ -145,7 +145,7 @@ def _ends_blank(tokens: list[Any]) -> bool:
 
 
 def _close_short_lists(tokens: list[Any]) -> None:
-    """`x in ('a')` as the grammar has a list of one: `('a',)`."""
+    """Rewrites `x in ('a')` to the grammar's list of one item: `('a',)`."""
     begins = [at + 1 for at, token in enumerate(tokens[:-1]) if token.type == "IN" and tokens[at + 1].type == "("]
     for begin in reversed(begins):
         depth, several = 0, False
@@ -170,7 +170,7 @@ def _is_name(token: Any, name: str) -> bool:
 
 
 def _not_read(text: str, token: Any) -> Refused:
-    """Where it is that a filter cannot be read."""
+    """The error with the position from which a filter cannot be parsed."""
     if token is None:
         return Refused(400, f"it ends too early: {quoted(text[-60:])}", FILTER)
     rest = text[token.index : token.index + 40]

@@ -1,6 +1,6 @@
-"""Which views would be late behind what the topic already holds, found before any is sent.
+"""Finds, before any view is sent, those that would be late relative to what the topic already holds.
 
-The rule is that of the workers (`Rules.oldest_in_time`).
+The workers' own rule decides (`Rules.oldest_in_time`).
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ MOVE: Final = "move them with --shift-to now"
 ELSEWHERE: Final = "send them to another topic (KAFKA_TOPIC), or raise ALLOWED_LATENESS and run: movie-stream rebuild"
 """Remedies."""
 REFUSED_FROM: Final = 0.01
-"""From this share of late views on, nothing is sent unless the user insists."""
+"""At this share of late views or more, nothing is sent unless the user insists."""
 INSIST: Final = "--late-anyway"
 _ALWAYS_IN_TIME: Final = np.iinfo(np.int64).min
 
 
 class LateViews(MovieStreamError):
-    """Workers would refuse views as late; `what` names their source, `remedy` says how they can count.
+    """Workers would refuse views as late; `what` is their source, `remedy` how to have them counted.
 
     What to do: move the views to a later time, send them first, or insist.
 
@@ -63,7 +63,7 @@ class Late:
 
     @property
     def is_much(self) -> bool:
-        """Whether they are too many to be sent without `late_anyway`."""
+        """Whether there are too many to send without `late_anyway`."""
         return self.views >= REFUSED_FROM * self.of
 
     def __str__(self) -> str:
@@ -80,11 +80,11 @@ class Late:
 
 
 class Lateness:
-    """Counts how many of the views given to `add` would be late.
+    """Counts how many of the views passed to `add` would be late.
 
-    `newest_ms` has the newest view of each partition that has one. `sent` is how many views of each partition an
-    earlier run has sent: these first ones are not judged again, and a newest view of the topic that may be one of them,
-    up to `own_newest_ms`, makes no other view late.
+    `newest_ms` maps a partition to its newest view, if it has one. `sent` is the number of views that an earlier run
+    sent to each partition. Those are not judged a second time. The topic's newest view, if it may be one of them (up to
+    `own_newest_ms`), makes no other view late.
 
     >>> late = Lateness("views", Rules(allowed_lateness_ms=60_000), 1, {0: 100_000})
     >>> late.add([b"ana"] * 3, np.array([30_000, 39_999, 40_000]))
@@ -106,18 +106,18 @@ class Lateness:
         self._newest_ms = {partition: at for partition, at in newest_ms.items() if not sent or at > own_newest_ms}
         self._sent = np.array(sent or [0] * partitions, np.int64)
         self._oldest_ms = np.full(partitions, _ALWAYS_IN_TIME)
-        """The oldest timestamp that is in time, by partition."""
+        """The oldest timestamp that is not late, by partition."""
         for partition, at in self._newest_ms.items():
             self._oldest_ms[partition] = rules.oldest_in_time(at)
         self._views, self._late = np.zeros(partitions, np.int64), np.zeros(partitions, np.int64)
 
     @property
     def until_ms(self) -> int:
-        """From this timestamp on, a view is in time in every partition."""
+        """From this timestamp on, no view is late in any partition."""
         return int(self._oldest_ms.max())
 
     def possible(self, oldest_ms: int | None) -> bool:
-        """Whether any view can be late if this is the oldest."""
+        """Whether any view can be late, given the timestamp of the oldest."""
         return oldest_ms is not None and oldest_ms < self.until_ms
 
     def add(self, keys: Sequence[bytes], times_ms: NDArray[np.int64]) -> None:
@@ -143,7 +143,7 @@ class Lateness:
 def judged(
     views: ReplayInput, plan: Plan, survey: Survey, tolerance_ms: int | None, lateness: Lateness
 ) -> Iterator[None]:
-    """Judges the views that a plan selects, one chunk a step."""
+    """Judges the views that a plan selects, one chunk per step."""
     until_ms: int | None = None
     if plan.limit is not None and survey.sorts:
         ends = Ends(plan.limit, sort=True)

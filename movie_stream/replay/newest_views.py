@@ -1,8 +1,8 @@
 """The newest view of each partition of the topic, looked up before anything is sent.
 
-The last checkpoints of the workers have it up to their positions. The records after those, or all records if no worker
-with these settings has counted yet, are read; if they are too many, samples at the beginning, the end and evenly
-between. So the result is never newer than what a worker will see.
+The workers' last checkpoints know it up to their positions. The records after those are read, or all records if no
+worker with these settings has counted yet. If there are too many, only samples are read: at the beginning, at the end
+and evenly spaced between. So the result is never newer than what a worker will see.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from movie_stream.settings import Settings
 from movie_stream.tables.checkpoint import Cursor
 
 READ_AT_MOST: Final = 60_000
-"""Records, over all partitions."""
+"""The most records to read, over all partitions."""
 READ_WITHIN_S: Final = 20.0
-"""After that the result is what was found so far."""
+"""When this time is up, the result is what was found so far."""
 SAMPLES: Final = 12
-"""Of a partition with more records than are read."""
+"""Samples of a partition that has too many records to read all."""
 FETCH_BYTES: Final = 1 << 18
 
 Extent = tuple[int, int]
-"""Offsets, the end exclusive."""
+"""A range of offsets, the end exclusive."""
 
 
 async def newest_views(
     settings: Settings, partitions: int, read_at_most: int = READ_AT_MOST, samples: int = SAMPLES
 ) -> dict[int, int]:
-    """The timestamp (ms) of the newest view found in each partition of the topic, without those that have none.
+    """The timestamp (ms) of the newest view found in each partition of the topic, leaving out those without views.
 
     Raises BrokerUnreachable, BrokerRefused, and BrokerForbids if the user may not read the topic.
     """
@@ -64,24 +64,24 @@ async def _look(
     most: int,
     samples: int,
 ) -> None:
-    """Adds to `found`."""
-    topic = [TopicPartition(settings.kafka_topic, partition) for partition in range(partitions)]
-    begin, end = await offsets.beginnings(reader, topic), await offsets.ends(reader, topic)
+    """Adds the newest view of each partition to `found`."""
+    tps = [TopicPartition(settings.kafka_topic, partition) for partition in range(partitions)]
+    begin, end = await offsets.beginnings(reader, tps), await offsets.ends(reader, tps)
     start = dict(begin)
-    for place in topic:
-        cursor = cursors.get(place.partition)
-        if cursor and cursor.watermark_ms is not None and begin[place] < cursor.position <= end[place]:
-            found[place.partition] = cursor.watermark_ms
-            start[place] = cursor.position
+    for tp in tps:
+        cursor = cursors.get(tp.partition)
+        if cursor and cursor.watermark_ms is not None and begin[tp] < cursor.position <= end[tp]:
+            found[tp.partition] = cursor.watermark_ms
+            start[tp] = cursor.position
     tolerance_ms, pass_over = rules_of(settings).future_tolerance_ms, PassOver()
-    for place in topic:
-        for first, last in extents(start[place], end[place], most, samples):
-            async for records in oldest_first(reader, place, first, last, pass_over):
+    for tp in tps:
+        for first, last in extents(start[tp], end[tp], most, samples):
+            async for records in oldest_first(reader, tp, first, last, pass_over):
                 times_ms = [record.timestamp for record in records]
                 decoded = decode([record.value for record in records], times_ms, tolerance_ms)
                 if decoded.views:
                     newest_ms = int(decoded.timestamp_ms.max())
-                    found[place.partition] = max(newest_ms, found.get(place.partition, newest_ms))
+                    found[tp.partition] = max(newest_ms, found.get(tp.partition, newest_ms))
 
 
 async def _cursors(settings: Settings, partitions: int) -> Mapping[int, Cursor]:
@@ -97,7 +97,7 @@ async def _cursors(settings: Settings, partitions: int) -> Mapping[int, Cursor]:
 
 
 def extents(start: int, end: int, most: int, samples: int) -> Iterator[Extent]:
-    """The ranges of these offsets to read, about `most` records: all, or `samples` of equal length.
+    """The ranges to read of these offsets, about `most` records: the whole range, or `samples` of equal length.
 
     >>> list(extents(0, 50, 100, 3)), list(extents(0, 1_000, 30, 3))
     ([(0, 50)], [(0, 10), (495, 505), (990, 1000)])

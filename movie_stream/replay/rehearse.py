@@ -1,4 +1,4 @@
-"""What a replay would send, without a broker."""
+"""A dry run of a replay: what it would send, found without a broker."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ class Rehearsal:
     reasons: Counter[str] = field(default_factory=Counter)
     """The number of refused rows by kind of reason."""
     mended: dict[str, int] = field(default_factory=dict)
-    """What would be repaired, and how often."""
+    """The repairs that would be made, and how often."""
     far_off: FarOff | None = None
     sorted: bool = False
-    """Whether the file has to be sorted."""
+    """Whether the file must be sorted."""
     late: Late | None = None
-    """What workers would refuse as late behind what the topic holds."""
+    """The views that workers would refuse as late, relative to what the topic holds."""
 
     def refuse(self, rows: Sequence[RefusedRow]) -> None:
-        """Counts rows that are refused."""
+        """Counts refused rows."""
         self.refused += len(rows)
         if rows:
             self.first_refused = self.first_refused or rows[0]
@@ -55,18 +55,18 @@ def rehearse(
     plan: Plan,
     future_tolerance_ms: int,
     examples: int,
-    tell: Callable[[str, int, int], None],
+    on_progress: Callable[[str, int, int], None],
     lateness: Lateness | None = None,
 ) -> Rehearsal:
-    """Goes through all views; `tell` is called with the step, what is done, and the total.
+    """Goes through all views; `on_progress` is called with the step, the amount done, and the total.
 
-    `lateness`, if given, judges them by what the topic holds.
+    `lateness`, if given, compares them with what the topic holds.
 
     Raises InputError if nothing would be sent.
     """
     survey = Survey(views, plan, future_tolerance_ms)
     for _ in survey.look():
-        tell("checking", views.position, views.size)
+        on_progress("checking", views.position, views.size)
     done = Rehearsal(far_off=survey.far_off(), sorted=survey.sorts)
     ends = Ends(plan.limit, sort=survey.sorts)
     done.refuse(views.refused)
@@ -80,7 +80,7 @@ def rehearse(
             if done.sorted or len(first) < examples:
                 both = in_time_order([first, chunk]) if done.sorted else _joined(first, chunk)
                 first = both.where(np.arange(min(examples, len(both))))
-        tell("rehearsing", views.position, views.size)
+        on_progress("rehearsing", views.position, views.size)
     if plan.limit is not None:
         done.views = min(done.views, plan.limit)
     if not done.views:
@@ -90,7 +90,7 @@ def rehearse(
     done.first, done.mended = [decode(value) for value in first.values[: done.views]], dict(views.mended)
     if lateness and lateness.possible(done.oldest_ms):
         for _ in judged(views, plan, survey, ahead_ms, lateness):
-            tell("comparing", views.position, views.size)
+            on_progress("comparing", views.position, views.size)
         done.late = lateness.found
     return done
 

@@ -9,7 +9,7 @@ SAMPLE_VIEWS: Final = 10
 
 
 def sample() -> Path:
-    """The path of the file. Raises InputError if the package was installed without it."""
+    """The path of the sample file. Raises InputError if the package was installed without it."""
     package = Path(__file__).parent.parent
     paths = package / "data" / "movies.csv", package.parent / "data" / "movies.csv"
     for path in paths:

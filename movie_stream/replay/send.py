@@ -1,4 +1,4 @@
-"""Replaying a file: its views are sent to the topic in time order and at a given rate."""
+"""Replays a file: sends its views to the topic in time order and at a given rate."""
 
 from __future__ import annotations
 
@@ -47,15 +47,15 @@ class ReplayProgress:
 
     step: Step
     done: int
-    """Of `total`, in this step: bytes while the file is read; while views are sent, views, or with `speed` milliseconds
-    of their time."""
+    """The part of `total` done in this step. The unit is bytes while the file is read; while views are sent, it is
+    views, or with `speed` milliseconds of event time."""
     total: int
     sent: int
     """Events sent by this run so far."""
     sent_before: int
-    """Events of the rows so far that earlier runs have sent."""
+    """Events of the rows so far that earlier runs sent."""
     refused: int
-    """Rows so far."""
+    """Rows refused so far."""
     refused_rows: Sequence[RefusedRow] = ()
     """Rows refused since the last call."""
     far_off: FarOff | None = None
@@ -65,7 +65,7 @@ class ReplayProgress:
     found: str = ""
     """What the file is; set once."""
     late: str = ""
-    """What would be late behind what the topic holds; set once, before the first event is sent."""
+    """The views that would be late, relative to what the topic holds; set once, before the first event is sent."""
     next_in_s: float = 0.0
     """Seconds until the next view, if that is long."""
 
@@ -75,21 +75,21 @@ class ReplayResult:
     """The result of a replay."""
 
     sent: int
-    """Events, all of them acknowledged."""
+    """Events sent by this run, all of them acknowledged."""
     sent_before: int
-    """Events that had arrived by earlier runs."""
+    """Events sent by earlier runs."""
     refused: int
-    """Rows."""
+    """Rows refused."""
     seconds: float
     """From the first event to the last acknowledgement."""
     first_timestamp_ms: int
-    """Of the oldest event that was sent; 0 if none was."""
+    """Timestamp of the oldest event that was sent; 0 if none was."""
     last_timestamp_ms: int
-    """The newest."""
+    """Timestamp of the newest event that was sent."""
     mended: Mapping[str, int] = field(default_factory=dict)
-    """What was repaired, and how often."""
+    """The repairs made, and how often."""
     rounds: int = 0
-    """Rounds of a loop, which ends where the next round would lie in the future; else 0."""
+    """Rounds of a loop, which ends when the next round would lie in the future; 0 without a loop."""
 
 
 async def replay(
@@ -100,25 +100,25 @@ async def replay(
     ack_timeout: timedelta = ACK_TIMEOUT,
     bookmark: BookmarkFile | None = None,
 ) -> ReplayResult:
-    """Sends the views of a file to the topic, as planned: by default as fast as it goes, and in time order.
+    """Sends the views of a file to the topic as planned; by default as fast as possible, and in time order.
 
-    The file is read twice: first for the order of its rows. Rows that are not in time order are sorted, on disk if they
-    are many. Bad rows are skipped and reported to `progress`; if the plan is strict, the whole file is checked first,
-    and nothing is sent if a row is bad or lies far off the rest. May be cancelled at any time, which takes up to a
-    second.
+    The file is read twice; the first pass determines the order of its rows. Rows out of time order are sorted, on disk
+    if there are many. Bad rows are skipped and reported to `progress`. If the plan is strict, the whole file is checked
+    first, and nothing is sent if a row is bad or lies far off the rest. The replay may be cancelled at any time, which
+    takes up to a second.
 
-    With a `bookmark`, it resumes from there, and keeps the bookmark up to date so that it can be resumed itself,
+    With a `bookmark`, the replay resumes from there and keeps the bookmark up to date, so that it can be resumed
     whatever ends the process.
 
-    Raises InputError if nothing in the file (if strict: not everything) is usable, or the bookmark is not, LateViews if
-    many views would be late and the plan does not insist, UsageError,
-    BrokerUnreachable, BrokerRefused, TopicMissing, and WriteRefused.
+    Raises InputError if nothing in the file (if strict: not everything) is usable, or the bookmark is not; LateViews if
+    many views would be late and the plan does not insist; UsageError, BrokerUnreachable, BrokerRefused, TopicMissing
+    and WriteRefused.
     """
-    tell = progress or _no_progress
+    report = progress or _no_progress
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(open_topic(settings, settings.kafka_topic, ack_timeout))
-        views = stack.enter_context(await source.opened(unpacking(tell)))
-        run = _Replay(views, writer, plan, rules_of(settings).future_tolerance_ms, tell)
+        views = stack.enter_context(await source.opened(unpacking(report)))
+        run = _Replay(views, writer, plan, rules_of(settings).future_tolerance_ms, report)
         if plan.loop and views.made_up and not plan.live:
             expected, remedy = "a file of views", "make more views of its films with: --views"
             raise UsageError(
@@ -138,13 +138,13 @@ async def replay(
         return await run.send()
 
 
-def unpacking(tell: Callable[[ReplayProgress], None]) -> OnProgress:
-    """Reports the unpacking of a file as progress of a replay."""
-    return lambda done, total: tell(ReplayProgress("unpacking", done, total, 0, 0, 0))
+def unpacking(report: Callable[[ReplayProgress], None]) -> OnProgress:
+    """Turns the progress of unpacking a file into progress of a replay."""
+    return lambda done, total: report(ReplayProgress("unpacking", done, total, 0, 0, 0))
 
 
 class _Replay:
-    """One replay: what it has found and sent so far."""
+    """One replay: what it found and sent so far."""
 
     def __init__(
         self,
@@ -152,7 +152,7 @@ class _Replay:
         writer: TopicWriter,
         plan: Plan,
         tolerance_ms: int,
-        tell: Callable[[ReplayProgress], None],
+        report: Callable[[ReplayProgress], None],
     ) -> None:
         self._views = views
         self._writer = writer
@@ -165,13 +165,13 @@ class _Replay:
         self._started_s = 0.0
         self._clock: Clock | None = None
         self._pace: Pace | None = None
-        self._tell = tell
+        self._report = report
         self._resumption: Resumption | None = None
         self._to_sort = 0
         self._sent = 0
         self._refused = 0
         self._refused_in_turn = 0
-        """Of these, rows refused while this round is sent."""
+        """Those of `_refused` that were refused in this round."""
         self._sent_in_rounds = 0
         """Views sent in earlier rounds."""
         self._ended = False
@@ -179,7 +179,7 @@ class _Replay:
         self._oldest_ms = self._newest_ms = 0
 
     def begin(self) -> None:
-        """Reports what the file is, and the rows that were refused when it was opened."""
+        """Reports what the file is, and the rows refused when it was opened."""
         self._progress("checking", found=self._views.what)
         self._refuse("checking", self._views.refused)
 
@@ -193,7 +193,7 @@ class _Replay:
         return made
 
     def resumed_by(self, resumption: Resumption) -> None:
-        """Resumes from here, and keeps it up to date."""
+        """Resumes from this earlier run, and keeps its bookmark up to date."""
         self._resumption = resumption
         self._tolerance_ms = resumption.future_tolerance_ms
         self._progress("checking", nothing_to_resume=resumption.earlier is None)
@@ -211,7 +211,7 @@ class _Replay:
             self._progress("checking", far_off=far_off)
 
     async def compare(self, settings: Settings) -> None:
-        """Compares the views with the newest ones of the topic; reports, or refuses, what would be late."""
+        """Compares the views with the newest ones of the topic; reports or refuses those that would be late."""
         partitions = self._writer.partition_count
         try:
             newest_ms = await newest_views(settings, partitions)
@@ -236,7 +236,7 @@ class _Replay:
     @property
     def _ahead_ms(self) -> int | None:
         """How far ahead of the present a view may lie; None: any distance."""
-        # A view that is sent at its own time is not ahead of it, however far in the future that is.
+        # A view that is sent at its own time is never ahead of the present, however far in the future that time is now.
         return None if self._plan.live else self._tolerance_ms
 
     def _views_to_send(self) -> Iterator[ViewChunk]:
@@ -363,7 +363,7 @@ class _Replay:
         self._progress(step, rows)
 
     def _done_of(self) -> tuple[int, int]:
-        """How much of this round is sent, and its total; at its end the two are equal."""
+        """The amount of this round that is sent, and its total; the two are equal when it ends."""
         if self._plan.speed is not None and len(self._coming_ms):
             return self._survey.elapsed(int(self._coming_ms[0]))
         left_out = 0 if self._survey.sorts else self._refused_in_turn
@@ -387,7 +387,7 @@ class _Replay:
         if step in ("resuming", "sending"):
             done, total = self._done_of()
         counts = self._sent, self._sent_before, self._refused
-        self._tell(
+        self._report(
             ReplayProgress(step, done, total, *counts, refused_rows, far_off, nothing_to_resume, found, late, next_in_s)
         )
 
@@ -400,7 +400,7 @@ async def write_paced(
     wrote: Callable[[int], Awaitable[None]],
     waits: Callable[[float], None] = lambda _: None,
 ) -> None:
-    """Writes records at their times; calls `wrote` with the number of records after each slice.
+    """Writes records on a schedule; calls `wrote` with the number of records after each slice.
 
     `waits` is called with the seconds until the next slice.
     """
@@ -416,10 +416,10 @@ async def write_paced(
 
 
 async def in_turns(items: Iterator[Item]) -> AsyncGenerator[Item]:
-    """Yields the items, giving other tasks a turn after each.
+    """Yields the items, and lets other tasks run after each.
 
-    The items are made here and not in a thread: making them is pure Python, so a thread would only compete with their
-    consumer for the interpreter's lock, and for the processor's cache.
+    The items are produced here and not in a thread. Producing them is pure Python, so a thread would only compete with
+    their consumer for the interpreter's lock and the processor's cache.
     """
     try:
         for item in items:

@@ -25,7 +25,7 @@ ROWS_AT_ONCE: Final = 1_000
 
 
 async def late_of_made_up(settings: Settings, views: MadeUp) -> Late | None:
-    """The views that would be late behind what the topic holds, apart from those meant to be late; None if none would.
+    """The views that would be late by what the topic holds, except those meant to be late; None if none would.
 
     Raises BrokerUnreachable, BrokerForbids, TopicMissing.
     """
@@ -47,23 +47,23 @@ async def late_of_made_up(settings: Settings, views: MadeUp) -> Late | None:
 
 
 async def send_made_up(settings: Settings, views: MadeUp, rate: float, arrived: Callable[[int], None]) -> Tally:
-    """Sends the views, keyed by their users, at `rate` events/s (0: as fast as it goes).
+    """Sends the views, keyed by user, at `rate` events/s (0: as fast as possible).
 
-    `arrived` is called with the number of newly acknowledged views. Returns, after all are, how many had faults.
-    Raises BrokerUnreachable, BrokerForbids, TopicMissing, WriteRefused, and UsageError for an invalid rate.
+    `arrived` is called with the number of newly acknowledged views. When all are acknowledged, returns how many had
+    faults. Raises BrokerUnreachable, BrokerForbids, TopicMissing, WriteRefused, and UsageError for an invalid rate.
     """
     check_rate(rate)
     tally = Tally()
-    told = 0
+    reported = 0
 
-    def tell() -> None:
-        nonlocal told
+    def report() -> None:
+        nonlocal reported
         acknowledged = sum(written.records for written in writer.written)
-        arrived(acknowledged - told)
-        told = acknowledged
+        arrived(acknowledged - reported)
+        reported = acknowledged
 
     async def wrote(_: int) -> None:
-        tell()
+        report()
 
     async with open_topic(settings, settings.kafka_topic) as writer:
         try:
@@ -75,5 +75,5 @@ async def send_made_up(settings: Settings, views: MadeUp, rate: float, arrived: 
                     tally.add(faulty)
             await writer.finish()
         finally:
-            tell()
+            report()
     return tally

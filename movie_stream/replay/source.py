@@ -1,4 +1,4 @@
-"""The source of a replay as the user describes it, and how it is opened."""
+"""The source of a replay as the user describes it, and opening it."""
 
 from __future__ import annotations
 
@@ -40,24 +40,24 @@ class ViewsSource:
 
     path: Path | str
     format_name: str | None = None
-    """As in `--format`; None: found by the header."""
+    """The format as in `--format`; None: detected from the header."""
     movies: Path | None = None
     """The file of MovieLens' films, if it is not beside the ratings."""
     member: str | None = None
-    """Of an archive; None: found by its header."""
+    """The member of an archive; None: detected from its header."""
     simulation: Simulation | None = None
-    """For catalogues; None: the default."""
+    """The simulation for catalogues; None: the default."""
     encoding: str | None = None
     """The name of Python's codec for `--encoding`; None: detected."""
     mapping: Mapping[str, str] = field(default_factory=dict)
-    """The column of a field, by field."""
+    """Column names by field."""
     genre: Choice | None = None
     """Which of several genres counts; None: the first."""
 
     def open(self, on_progress: OnProgress = no_progress) -> ReplayInput:
-        """Opens it; `on_progress` is called while it is unpacked.
+        """Opens the source; `on_progress` is called while it is unpacked.
 
-        Raises InputError if it is unusable, UsageError if an option does not fit it.
+        Raises InputError if it is unusable, UsageError if an option does not apply to it.
         """
         file = opened(self.path, self._choose, on_progress)
         file.encoding = self.encoding
@@ -99,15 +99,15 @@ class ViewsSource:
     @property
     def _read_as(self) -> str:
         """The options that the views depend on, for the bookmark; empty by default."""
-        said = {
+        options = {
             "encoding": self.encoding,
             "map": ",".join(f"{name}={column}" for name, column in sorted(self.mapping.items())) or None,
             "genre": None if self.genre == "first" else self.genre,
         }
-        return ", ".join(f"{name}: {value}" for name, value in said.items() if value is not None)
+        return ", ".join(f"{name}: {value}" for name, value in options.items() if value is not None)
 
     async def opened(self, on_progress: OnProgress) -> ReplayInput:
-        """Opens it in a daemon thread, so that a slow pipe blocks neither the loop nor the end of the process."""
+        """Opens the source in a daemon thread: a slow pipe blocks neither the event loop nor the end of the process."""
         loop = asyncio.get_running_loop()
         coming: asyncio.Future[ReplayInput] = loop.create_future()
 
@@ -186,7 +186,10 @@ def source_of(
     mapping: str | None = None,
     genre: str | None = None,
 ) -> ViewsSource:
-    """The source; any of the figures of a simulation asks for one. Raises UsageError."""
+    """The source for these options; any of `views`, `users`, `days` and `seed` asks for a simulation.
+
+    Raises UsageError.
+    """
     usual = Simulation()
     simulation = Simulation(
         usual.count if views is None else views,
@@ -204,7 +207,7 @@ def source_of(
 
 
 def mapping_of(text: str) -> dict[str, str]:
-    """The columns that a user names in `--map`, by field.
+    """Parses `--map`: column names by field.
 
     >>> mapping_of("genre=Category,user_id=User")
     {'genre': 'Category', 'user_id': 'User'}
@@ -236,7 +239,7 @@ def rename(table: Table, mapping: Mapping[str, str]) -> None:
 
 
 def _is_known(archive: Archive, name: str) -> bool:
-    """Whether the header of this file is that of a known format."""
+    """Whether this file has the header of a known format."""
     if not name.lower().endswith(ENDINGS):
         return False
     beginning = archive.beginning(name, BUFFER_BYTES)

@@ -1,6 +1,6 @@
 // Most active users
-// The users with most views, over the lists of the days. A user's views of a day on which they were
-// not among that day's ten are not in it. Change the times to the ones you want (UTC).
+// The users with most views, over the lists of the days. Views of a day on which a user was not among
+// that day's ten are missing. Change the times to the ones you want (UTC).
 // Collection top_users, answered by its index timestamp_1.
 [
   {

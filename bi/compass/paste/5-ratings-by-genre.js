@@ -1,6 +1,6 @@
 // Ratings by genre
 // The mean rating of each genre over several days, weighted by the number of ratings: an average of
-// the days' averages would be another. Change the times to the ones you want (UTC).
+// the days' averages would differ. Change the times to the ones you want (UTC).
 // Collection daily_stats, answered by its index timestamp_1.
 [
   {

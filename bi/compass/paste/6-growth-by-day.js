@@ -1,6 +1,6 @@
 // Growth by day
-// The views of each day, and their growth against the day before, as a share of it or null. Change the
-// times to the ones you want (UTC).
+// The views of each day, and their growth relative to the day before, as a share of it or null. Change
+// the times to the ones you want (UTC).
 // Collection daily_stats, answered by its index timestamp_1.
 [
   {

@@ -1,5 +1,5 @@
 // Films of the newest day
-// The ten films with most views of the newest day with views (UTC).
+// The ten films with most views on the last day with views (UTC).
 // Collection top_movies_daily, answered by its index timestamp_1.
 [
   {

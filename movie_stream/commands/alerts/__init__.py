@@ -1,3 +1,3 @@
-"""`movie-stream alerts`: check.py reads the rules' file, try_rule.py says what a rule would give, list.py shows the
-alerts; in_words.py is what a rule says.
+"""`movie-stream alerts`: check.py validates the file of rules, try_rule.py shows the alerts that a rule would give,
+list.py lists the alerts; in_words.py renders rules as text.
 """

@@ -1,4 +1,4 @@
-"""`movie-stream alerts check`: whether the rules' file is right, and what it says."""
+"""`movie-stream alerts check`: validates the file of alert rules, and prints its rules."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from movie_stream.settings import Settings
 
 
 def check(settings: Settings, path: Path | None) -> int:
-    """Prints the rules, and exit code 0; or each mistake in a line of its own, and exit code 2.
+    """Prints the rules and returns exit code 0; or prints each mistake on a line of its own and returns exit code 2.
 
-    Raises SettingMissing where no file is named, and AppriseMissing.
+    Raises SettingMissing if no file is set, and AppriseMissing.
     """
     try:
         file = load(settings, path, apprise_knows if find_spec("apprise") else None)
@@ -33,8 +33,8 @@ def check(settings: Settings, path: Path | None) -> int:
         sys.stderr.write(f"error: {printable(refused.path)}: {mend} before a worker starts\n")
         return RulesRefused.exit_code
     insist_on_libraries(file.receivers)
-    said = [_table(file)] if file.rules else []
-    Console(width=80, highlight=False).print(*said, _receivers(file), sep="\n")
+    tables = [_table(file)] if file.rules else []
+    Console(width=80, highlight=False).print(*tables, _receivers(file), sep="\n")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Rules as people say them."""
+"""Renders rules and their progress as text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from movie_stream.mongo.alerts import Progress
 
 
 def reached_in_words(reached: Progress) -> list[str]:
-    """How far the rules are evaluated, what has not arrived, and what holds it up.
+    """Until when the rules are evaluated, how many messages wait, and why, as lines of text.
 
     >>> reached_in_words(Progress())
     ['No rules were evaluated yet.']
@@ -49,7 +49,7 @@ def _refusals(reached: Progress) -> list[str]:
 
 
 def rule_in_words(rule: Rule) -> str:
-    """What has to be for an alert.
+    """The condition of an alert as text.
 
     >>> rule_in_words(Rule("r", "views", Beyond("above", 1000.0), "drama", in_a_row=2))
     'views of drama in 1 h above 1,000, twice in a row'

@@ -1,4 +1,4 @@
-"""`movie-stream alerts list`: the alerts that stand in MongoDB."""
+"""`movie-stream alerts list`: prints the alerts in MongoDB."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Choice:
     severity: str | None = None
 
     def query(self) -> AlertQuery:
-        """What they mean. Raises UsageError."""
+        """The query for these options. Raises UsageError."""
         if not 1 <= self.limit <= MOST:
             raise UsageError(argument="--limit", expected=f"a whole number from 1 to {MOST:,}", got=str(self.limit))
         if self.only_open and self.withdrawn:
@@ -68,7 +68,7 @@ class Choice:
 
 
 def list_alerts(settings: Settings, choice: Choice, *, json: bool = False, csv: bool = False) -> int:
-    """Prints the alerts, those that last first. Raises UsageError, and the errors of MongoDB."""
+    """Prints the alerts, open ones first. Raises UsageError, and the errors of MongoDB."""
     if json and csv:
         raise UsageError(argument="--csv", expected="only one of --csv and --json", got="both")
     query = choice.query()
@@ -84,7 +84,7 @@ def list_alerts(settings: Settings, choice: Choice, *, json: bool = False, csv: 
 
 
 def time_of(option: str, text: str | None) -> datetime | None:
-    """A time as a user writes it. Raises UsageError."""
+    """Parses a time as a user writes it. Raises UsageError."""
     if text is None:
         return None
     try:
@@ -94,7 +94,7 @@ def time_of(option: str, text: str | None) -> datetime | None:
 
 
 def row_of(alert: Mapping[str, Any]) -> dict[str, Any]:
-    """An alert as a table shows it: lights as words."""
+    """An alert as a row of the table, with the names of its lights."""
     lights = lights_of(alert)
     value, threshold = lights if lights is not None else (alert["value"], alert["threshold"])
     return {**alert, "shown": alert["label"] or alert["subject"], "value": value, "threshold": threshold}

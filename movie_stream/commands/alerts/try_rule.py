@@ -1,4 +1,4 @@
-"""`movie-stream alerts test`: the alerts that a rule would give of what stands in MongoDB; nothing is written."""
+"""`movie-stream alerts test`: prints the alerts that a rule gives for the data in MongoDB; nothing is written."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class _Tried:
-    """What a rule gives."""
+    """The alerts of a rule over a range of time."""
 
     since: datetime | None
     until: datetime | None
@@ -131,7 +131,7 @@ def _between(since: datetime, until: datetime) -> str:
 
 
 async def _deliver(rules: RuleFile, rule: Rule, origin: Origin) -> int:
-    """Sends one message that says it is a test to each receiver of the rule."""
+    """Sends one message, marked as a test, to each receiver of the rule."""
     insist_on_libraries(rules.receivers)
     now = datetime.now(UTC)
     at = timestamp_ms_of(now) // rule.window_ms * rule.window_ms

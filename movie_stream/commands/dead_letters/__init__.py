@@ -1,1 +1,1 @@
-"""`movie-stream dead-letters`: list.py and replay.py; common.py is what both share."""
+"""`movie-stream dead-letters`: list.py and replay.py; common.py is shared by both."""

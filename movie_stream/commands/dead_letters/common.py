@@ -1,4 +1,4 @@
-"""What the commands about dead letters share: the filter of the command line, and the open letters' topic."""
+"""Shared by the commands about dead letters: the filter of the command line, and the opened dead letters' topic."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _WIDTH: Final = 80
 def letter_filter(
     *, kind: str | None, reason: str | None, partition: int | None, since: str | None, until: str | None
 ) -> LetterFilter:
-    """The filter that the command line asks for. Raises UsageError."""
+    """The filter for these options. Raises UsageError."""
     wanted = LetterFilter(reason, kind, partition, _bound("--from", since), _bound("--to", until))
     for option, bound in (("--from", wanted.since), ("--to", wanted.until)):
         if isinstance(bound, int) and partition is None:
@@ -36,7 +36,7 @@ def letter_filter(
 
 
 def _bound(option: str, text: str | None) -> int | datetime | None:
-    """An offset, or a time, in UTC by default.
+    """Parses an offset, or a time (in UTC by default).
 
     >>> _bound("--from", "120"), _bound("--from", "2024-10-31T14:30")
     (120, datetime.datetime(2024, 10, 31, 14, 30, tzinfo=datetime.timezone.utc))
@@ -67,7 +67,7 @@ class Opened:
 
 @asynccontextmanager
 async def open_letters(settings: Settings, wanted: LetterFilter, all_runs: bool) -> AsyncIterator[Opened]:
-    """Opens the letters of the current run, or of all runs, for the time of the block.
+    """Opens the letters of the current run, or of all runs, within the block.
 
     Raises TopicMissing, UsageError for a partition that does not exist, and the errors of the broker and MongoDB.
     """
@@ -117,12 +117,12 @@ def narrow_console() -> Console:
 
 
 def footnotes(letters: Letters, topic: str, all_runs: bool) -> list[str]:
-    """What was read and is not shown, if anything."""
+    """Remarks on the letters that were read and are not shown."""
     notes = []
     if letters.elsewhere and not all_runs:
-        notes.append(f"{letters.elsewhere:,} letters of other runs were passed over; see --all-runs.")
+        notes.append(f"{letters.elsewhere:,} letters of other runs were skipped; see --all-runs.")
     elif letters.elsewhere:
-        notes.append(f"{letters.elsewhere:,} letters of another topic of this name were passed over.")
+        notes.append(f"{letters.elsewhere:,} letters of another topic of this name were skipped.")
     if letters.strange:
         notes.append(f"{letters.strange:,} records of {topic} are no letters of a worker.")
     return notes

@@ -25,7 +25,7 @@ from movie_stream.events.reasons import kind_of
 from movie_stream.settings import Settings
 
 _SHOWN_CHARACTERS: Final = 225
-"""The most of a record or a reason: three lines."""
+"""The most characters of a record or a reason: three lines."""
 _INDENT: Final = (0, 0, 0, 4)
 _LAST_MS: Final = 253_402_300_799_999
 """The end of the year 9999."""
@@ -35,9 +35,9 @@ _KIND_STYLES: Final = {"bad": "red", "late": "yellow"}
 def list_letters(
     settings: Settings, wanted: LetterFilter, *, limit: int, by_reason: bool, as_json: bool, all_runs: bool
 ) -> None:
-    """Prints the newest `limit` open letters (0: all), or how many there are by reason.
+    """Prints the newest `limit` open letters (0: all), or their number by reason.
 
-    Raises what `open_letters` raises.
+    Raises the errors of `open_letters`.
     """
     logs.leave_to_us()
     settings.require_broker()
@@ -82,7 +82,7 @@ async def _newest_first(found: Opened, wanted: LetterFilter, bar: Progress) -> A
 
 @dataclass(slots=True)
 class _Reason:
-    """How many letters have a reason of one kind."""
+    """The number of letters with one kind of reason."""
 
     kind: str
     reason: str
@@ -100,7 +100,7 @@ async def _counted(letters: AsyncIterator[Letter]) -> list[_Reason]:
 
 
 async def _print_letters(letters: AsyncIterator[Letter], limit: int, as_json: bool, bar: Progress) -> int:
-    """Prints them as they come; returns their number."""
+    """Prints letters as they arrive; returns their number."""
     console, count = narrow_console(), 0
     async for letter in letters:
         count += 1
@@ -116,11 +116,11 @@ async def _print_letters(letters: AsyncIterator[Letter], limit: int, as_json: bo
 
 
 def as_plain(letter: Letter) -> dict[str, Any]:
-    """A letter for JSON: key and value as text if they are UTF-8, else in base64, under names that say so."""
+    """A letter for JSON: key and value as text if they are UTF-8, else in base64 under names that end in _base64."""
     return {
         "partition": letter.partition,
         "offset": letter.original,
-        "time": f"{_moment(letter):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z",
+        "time": f"{_time(letter):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z",
         "kind": letter.kind,
         "reason": letter.reason,
         "run": letter.run,
@@ -158,14 +158,14 @@ def shown_safely(value: bytes | None) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}... ({len(value):,} bytes)"
 
 
-def _moment(letter: Letter) -> datetime:
-    """Its time, or the nearest that can be shown: a record may have any, even microseconds for milliseconds."""
+def _time(letter: Letter) -> datetime:
+    """The letter's time, or the nearest that can be shown: a record may have any, even microseconds as milliseconds."""
     return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=min(max(letter.time_ms, 0), _LAST_MS))
 
 
 def _print_letter(console: Console, letter: Letter) -> None:
-    """Prints its position; below that the reason, and the record."""
-    head = Text(f"{_moment(letter):%Y-%m-%d %H:%M:%S} UTC  ")
+    """Prints the letter's position; below that the reason, and the record."""
+    head = Text(f"{_time(letter):%Y-%m-%d %H:%M:%S} UTC  ")
     head.append(f"{letter.partition}:{letter.original}", "bold cyan").append("  ")
     console.print(head.append(letter.kind, _KIND_STYLES[letter.kind]))
     console.print(Padding(Text(shown_safely(letter.reason.encode())), _INDENT))
@@ -175,7 +175,7 @@ def _print_letter(console: Console, letter: Letter) -> None:
 
 
 def cut_off(letter: Letter) -> str:
-    """What a truncated letter lacks, and where the whole record is."""
+    """Describes what a truncated letter lacks, and where the whole record is."""
     parts = [
         f"the first {len(kept or b''):,} of {whole:,} bytes of its {name}"
         for name, kept, whole in (("key", letter.key, letter.truncated_key), ("value", letter.value, letter.truncated))
@@ -203,7 +203,7 @@ def _print_reasons(reasons: Iterable[_Reason], as_json: bool) -> None:
             f"{reason.letters:,}",
             Text(reason.kind, _KIND_STYLES.get(reason.kind, "")),
             Text(shown_safely(reason.reason.encode())),
-            f"{_moment(reason.newest):%Y-%m-%d %H:%M:%S}",
+            f"{_time(reason.newest):%Y-%m-%d %H:%M:%S}",
             f"{reason.newest.partition}:{reason.newest.original}",
         )
     if table.row_count:
@@ -211,7 +211,7 @@ def _print_reasons(reasons: Iterable[_Reason], as_json: bool) -> None:
 
 
 def _print_end(found: Opened, topic: str, none: bool, by_reason: bool, all_runs: bool) -> None:
-    """Prints remarks."""
+    """Prints the closing remarks."""
     console = Console(highlight=False, soft_wrap=True)
     if found.run is None:
         console.print("Nothing has been counted yet: movie-stream worker", markup=False)

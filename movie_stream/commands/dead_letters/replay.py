@@ -1,4 +1,4 @@
-"""`movie-stream dead-letters replay`: sends copies of refused records that would count now, changed or as they are."""
+"""`movie-stream dead-letters replay`: sends copies of refused records that would count now, changed or unchanged."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from movie_stream.runs.watermarks import watermarks
 from movie_stream.settings import Settings
 
 _AT_ONCE: Final = 1_000
-"""The most letters that are held in memory, judged and sent together."""
+"""The most letters that are held in memory, judged and sent in one block."""
 _BYTES_AT_ONCE: Final = 16 << 20
 _EXAMPLES: Final = 3
 """The most letters that are shown before and after."""
 _FIELDS: Final = 8
-"""The most members that are named."""
+"""The most members that are listed."""
 _VALUE_CHARACTERS: Final = 60
 _INDENT: Final = (0, 0, 0, 4)
 
@@ -46,7 +46,7 @@ def replay_letters(
     """Sends copies of the wanted open letters, oldest first, and prints why others were left out.
 
     Raises RunMismatch if a worker would not start, UsageError if the command of `through` fails, and the errors of
-    `open_letters`. May be repeated at any time: a copy counts once.
+    `open_letters`. Idempotent: a copy counts once.
     """
     logs.leave_to_us()
     settings.require_broker()
@@ -88,7 +88,7 @@ async def _judge(settings: Settings, found: Opened, misplaced: bool) -> Judge:
 
 
 class _Replay:
-    """One replay: letters that wait, were sent, or were left out."""
+    """One replay: its letters are waiting, sent, or left out."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class _Replay:
         self._waiting, self._waiting_bytes = [], 0
         values: list[bytes | None] = [letter.value for letter in letters]
         if self._through is not None:
-            letters, values = await rewritten(self._through, letters, self._judge.kept, self._say_that_it_takes_long)
+            letters, values = await rewritten(self._through, letters, self._judge.kept, self._report_slow_command)
         copies = self._judge.copies(letters, values, time.time_ns() // 1_000_000)
         self._sent += len(copies) if self._dry_run else await self._send(copies)
         for copy in copies:
@@ -144,12 +144,12 @@ class _Replay:
             self._examples[-1] = copy.letter, changed
         self._lost.update(lost)
 
-    def _say_that_it_takes_long(self) -> None:
+    def _report_slow_command(self) -> None:
         line = f"The command of --through has not answered for {SILENT_S:.0f} s; Ctrl-C ends it."
         Console(stderr=True, highlight=False, soft_wrap=True).print(line, markup=False)
 
     async def _send(self, copies: Sequence[Copy]) -> int:
-        """Sends them in order; returns how many the topic accepted."""
+        """Sends copies in order; returns how many the topic accepted."""
         topic, sent, too_large = self._settings.kafka_topic, list[asyncio.Future[object]](), 0
         with client.explained(self._settings, f"writing to {topic}"):
             for copy in copies:
@@ -173,7 +173,7 @@ class _Replay:
         await self._large.stop()
 
     def sum_up(self) -> None:
-        """Prints what was done, and why the others were left out."""
+        """Prints how many were sent, and why the others were left out."""
         console = Console(highlight=False, soft_wrap=True)
         sent = f"{self._sent:,} letter{'s' * (self._sent != 1)}"
         if self._dry_run:

@@ -1,4 +1,4 @@
-"""Shows an address in the browser of whoever sits there."""
+"""Opens an address in the user's browser."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _IN_THE_TERMINAL: Final = frozenset({"www-browser", "links", "elinks", "lynx", "
 
 
 async def shown(address: str) -> bool:
-    """Whether there was a browser to show it; one that runs in a terminal would take ours, and is none.
+    """Opens the address; returns False without a browser. One that runs in a terminal is not used: it would take ours.
 
-    In a process of its own, since some browsers are waited for until they are closed.
+    This runs in a process of its own, since some browsers block their caller until they are closed.
     """
     if not await asyncio.to_thread(_is_there):
         return False

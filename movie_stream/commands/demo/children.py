@@ -1,4 +1,4 @@
-"""Commands of ours as child processes that end with the demo, however that ends; each logs into a file of its own."""
+"""Our commands as child processes that end with the demo, however it ends; each logs to a file of its own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LOOK_EVERY_S: Final = 0.05
 
 
 class PageFailed(MovieStreamError):
-    """The server of the page ended by itself.
+    """The server of the page ended unexpectedly.
 
     What to do: see to the cause; where the port is taken, set API_PORT to another.
 
@@ -32,7 +32,7 @@ class PageFailed(MovieStreamError):
 
 
 class CommandProcess(GuardedProcess):
-    """A command with these settings; see GuardedProcess for how it ends."""
+    """A command with these settings; see GuardedProcess on how it ends."""
 
     command: ClassVar[str]
     failure: ClassVar[type[WorkerFailed | PageFailed]]
@@ -41,7 +41,7 @@ class CommandProcess(GuardedProcess):
         super().__init__(self.command, (*_COMMAND, self.command), _variables(settings))
 
     async def fail(self) -> NoReturn:
-        """Waits until it ends by itself, and raises its `failure` then, with what it said last."""
+        """Waits until it ends unexpectedly, then raises its `failure` with the last line of its log."""
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
         loop.add_reader(self.status, ended.set)
         try:
@@ -66,11 +66,11 @@ class PageProcess(CommandProcess):
 
     def __init__(self, settings: Settings) -> None:
         alone = {"api_host": "127.0.0.1", "api_port": 0, "api_token": None}
-        metrics_port = None if settings.metrics_port is None else 0  # the one that is set is the worker's
+        metrics_port = None if settings.metrics_port is None else 0  # the configured port is the worker's
         super().__init__(settings.model_copy(update={**alone, "metrics_port": metrics_port}))
 
     async def address(self) -> str:
-        """Waits until it serves; where. It ends before that only where `fail` says so."""
+        """Waits until it serves; returns the address. If the process ends before, `fail` raises."""
         while True:
             if found := address_in(self.log()):
                 return found
@@ -78,7 +78,7 @@ class PageProcess(CommandProcess):
 
 
 def address_in(log: str) -> str | None:
-    r"""The address that the server has announced, as soon as it has.
+    r"""The address that the server announced, or None if it did not yet.
 
     >>> address_in("Serving the results at http://127.0.0.1:4711\n"), address_in("Serving the results at http://127.")
     ('http://127.0.0.1:4711', None)
@@ -88,7 +88,7 @@ def address_in(log: str) -> str | None:
 
 
 def last_error(log: str) -> str:
-    r"""The last line that says what went wrong, else the last line.
+    r"""The last line with an error message, else the last line.
 
     >>> last_error("[INFO] Starting\nerror: no Kafka broker answers at a:1\n[INFO] Closing event loop\n")
     'no Kafka broker answers at a:1'

@@ -1,8 +1,7 @@
-"""`movie-stream demo`: a broker, a MongoDB, a worker and a page for as long as it runs, views sent to them, and the
-results.
+"""`movie-stream demo`: runs a broker, a MongoDB, a worker and a page, sends views to them, and shows the results.
 
-What is started here ends here: services, worker and page are guarded processes (see `embedded/process.py`), which end
-even if this process is killed.
+All that is started here ends here: services, worker and page are guarded processes (see `embedded/process.py`), which
+end even if this process is killed.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ _LOOK_EVERY_S: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is replayed: a file, or without one the sample and then made-up views, `count` in all."""
+    """The views to replay: a file, or without one the sample and then made-up views, `count` in all."""
 
     file: Path | None
     count: int
@@ -71,9 +70,9 @@ def demo(
     rate: float | None = None,
     opening: bool = False,
 ) -> int:
-    """Runs it; the exit code is 0, also after Ctrl-C or SIGTERM, but 130 where these cut `once` short.
+    """Runs the demo; the exit code is 0, also after Ctrl-C or SIGTERM, but 130 if these interrupt `once`.
 
-    The page is there unless all of it ends `once` everything is counted; `opening` shows it in the browser.
+    With `once`, it ends when everything is counted, and there is no page; `opening` shows the page in the browser.
 
     Raises UsageError if both `file` and `count`, or both `once` and `opening` are given or your own topic already holds
     events, WebMissing if the page is to be opened and its libraries are not installed, SettingMissing if one
@@ -97,7 +96,7 @@ def demo(
 
 
 def _check_services(settings: Settings) -> None:
-    """Raises SettingMissing unless both services are set, or none."""
+    """Raises SettingMissing if only one of the services is set."""
     if (settings.kafka_bootstrap_servers is None) != (settings.mongodb_uri is None):
         names = ["KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI"]
         missing, there = names if settings.kafka_bootstrap_servers is None else names[::-1]
@@ -108,7 +107,7 @@ def _check_services(settings: Settings) -> None:
 
 
 class _Demo:
-    """One demo: the processes that it has started, and its state."""
+    """One demo: the processes that it started, and its state."""
 
     def __init__(self, settings: Settings, source: Source, *, opening: bool) -> None:
         self._settings, self._source, self._opening = settings, source, opening
@@ -122,12 +121,12 @@ class _Demo:
         )
 
     async def run(self, console: Console, *, once: bool) -> bool:
-        """Runs until all is counted (`once`) or it is told to stop; returns whether all is counted."""
+        """Runs until all is counted (`once`) or it is stopped; returns whether all is counted."""
         cancelled_by(signal.SIGINT, signal.SIGTERM)
         try:
             with screen(console) as shown:
                 await first_of(self._all(once=once), self._refresh(shown))
-                shown.show(self._run)  # what came since the last refresh
+                shown.show(self._run)  # changes since the last refresh
         except asyncio.CancelledError:
             self._run.phase = "ended"
         finally:
@@ -152,7 +151,7 @@ class _Demo:
         await first_of(self._counting(settings, once=once), *deaths, self._worker.fail())
 
     def _serving(self, settings: Settings) -> list[Coroutine[Any, Any, Any]]:
-        """Starts the page; what ends where it does."""
+        """Starts the page; returns coroutines that end only when it fails."""
         if not serve.installed():
             self._run.remarks.append("There is no page without: pip install 'movie-stream[web]'")
             return []
@@ -197,7 +196,7 @@ class _Demo:
                 while True:
                     try:
                         await look()
-                    except MovieStreamError as error:  # it may pass; the end of a process is noticed elsewhere
+                    except MovieStreamError as error:  # may be transient; the end of a process is detected elsewhere
                         self._run.trouble = str(error)
                     await asyncio.sleep(_LOOK_EVERY_S)
 
@@ -257,7 +256,7 @@ class _Demo:
         children: list[CommandProcess] = [child for child in (self._worker, self._page) if child is not None]
         for child in children:
             if self._embedded is not None:
-                child.kill()  # nobody will read what it would still write
+                child.kill()  # nobody will read its further output
             child.release()
         if self._embedded is not None:
             self._embedded.stop()

@@ -1,4 +1,4 @@
-"""The demo's screen: the results in MongoDB, fitted to the terminal; or plain lines if there is none."""
+"""The demo's screen: the results in MongoDB, fitted to the terminal; without one, plain lines."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ _HEADER_TEXT: Final = 54
 
 
 class Screen(Protocol):
-    """Where the state of the demo is shown, a terminal or plain lines."""
+    """Shows the state of the demo, on a terminal or in plain lines."""
 
     def show(self, run: DemoState) -> None:
-        """Shows the state as it is now, where enough has changed since the last time."""
+        """Shows the present state, if enough has changed since the last call."""
 
 
 @contextmanager
 def screen(console: Console) -> Iterator[Screen]:
-    """The whole terminal for the time of the block; plain lines if there is none."""
+    """The whole terminal within the block; plain lines if there is none."""
     if not console.is_terminal or console.is_dumb_terminal:
         yield _Lines(console)
         return
@@ -88,7 +88,7 @@ class _Lines:
 
 
 def frame(run: DemoState, width: int, height: int, *, plain: bool = False) -> RenderableType:
-    """The state within `width` columns and `height` lines; what does not fit is left out. `plain`: ASCII only."""
+    """The state within `width` columns and `height` lines, leaving out what does not fit. `plain`: ASCII only."""
     layout = Layout()
     rows = height - _HEADER_LINES - _FOOTER_LINES
     header = Layout(_header(run, width, plain=plain), size=min(_HEADER_LINES, height - _FOOTER_LINES))
@@ -143,7 +143,7 @@ def _bar(share: float, width: int, style: str) -> RenderableType:
 
 
 def _rhythm(now: Snapshot, width: int, *, plain: bool) -> Text:
-    """The hours' views as blocks, the newest hour last."""
+    """The views per hour as a bar chart of blocks, the newest hour last."""
     if not now.hours or plain:
         return Text()
     head = "views by hour  "

@@ -1,4 +1,4 @@
-"""How far the demo is: what its screen shows."""
+"""The state of the demo, which its screen shows."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ _RATE_OVER_S: Final = 5.0
 
 @dataclass
 class DemoState:
-    """The state of the demo, which the screen shows."""
+    """The state of the demo: its phase, its progress and the last snapshots."""
 
     services: str
-    """Which broker and MongoDB."""
+    """The description of the broker and MongoDB."""
     phase: str = "starting"
     page: str = ""
-    """The address of the page, as soon as it can be opened."""
+    """The address of the page, once it can be opened."""
     planned: int | None = None
-    """How many events will be sent; None for a file, whose number is known only at its end."""
+    """The number of events to send; None for a file, whose number is known only at its end."""
     sent: int = 0
     sent_share: float = 0.0
-    """Of what will be sent, from 0 to 1."""
+    """The share of the events that is sent, from 0 to 1."""
     refused: int = 0
-    """Rows of a file that were not sent."""
+    """Rows of a file that were refused."""
     remarks: list[str] = field(default_factory=list)
     """Remarks about a file and refused rows, printed at the end."""
     began_s: float = field(default_factory=time.monotonic)
     sending_s: float | None = None
     """When the first event was sent."""
     counted_s: float | None = None
-    """When the last one was counted."""
+    """When the last event was counted."""
     trouble: str = ""
     """Why there is no new snapshot; empty if there is one."""
     snapshots: deque[Snapshot] = field(default_factory=lambda: deque([Snapshot(time.monotonic())]))
@@ -73,7 +73,7 @@ class DemoState:
             self.snapshots.popleft()
 
     def totals(self) -> str:
-        """What was sent, refused and counted, in two lines."""
+        """The numbers sent, refused and counted, in two lines."""
         return (
             f"Events: {self.sent:,} sent, {self.now.views:,} counted, "
             f"{number_of(self.now.dead_letters, 'dead letter')}; {number_of(self.refused, 'row')} refused.\n"

@@ -1,4 +1,4 @@
-"""Work that is done beside processes, whose end is the end of it."""
+"""Runs work alongside processes, and ends it when one of them ends."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any, Final
 
 _CANCEL_AGAIN_S: Final = 2.0
 _CAUSE_WITHIN_S: Final = 0.5
-"""If something fails, the process whose end is the cause is noticed within this time."""
+"""After a failure, the process whose end is the cause is detected within this time."""
 
 
 async def first_of(work: Coroutine[Any, Any, None], *others: Coroutine[Any, Any, Any]) -> None:
-    """Does the work. The others end only by failing, which is then the cause of other failures."""
+    """Runs the work. The others end only by failing, which is then the cause of other failures."""
     tasks = [asyncio.create_task(coroutine) for coroutine in (*others, work)]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -26,7 +26,7 @@ async def first_of(work: Coroutine[Any, Any, None], *others: Coroutine[Any, Any,
 
 
 async def _cancelled(tasks: Collection[asyncio.Task[Any]]) -> None:
-    """Cancels them until they have ended; before Python 3.12 `asyncio.wait_for` may lose a cancellation."""
+    """Cancels the tasks until they have ended; before Python 3.12 `asyncio.wait_for` may lose a cancellation."""
     pending = set(tasks)
     while pending:
         for task in pending:

@@ -1,4 +1,4 @@
-"""What the demo shows, looked up in MongoDB and the broker, and not derived from what it has sent."""
+"""Looks up what the demo shows in MongoDB and the broker; nothing is derived from what the demo sent."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ _HOURS: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The results at one moment; `views` and `dead_letters` since the watch began."""
+    """The results at one time; `views` and `dead_letters` since the watch began."""
 
     at_s: float
-    """By the monotonic clock."""
+    """The time of the snapshot, by the monotonic clock."""
     views: int = 0
-    """Counted, and in MongoDB."""
+    """Views that are counted in MongoDB."""
     dead_letters: int = 0
     waiting: int = 0
-    """Events of the topic that are not counted, by the checkpoints."""
+    """Events of the topic after the checkpoints, which are not counted yet."""
     windows: list[MoviesAggregates] = field(default_factory=list)
     """Newest first."""
     genres: list[CategoryStats] = field(default_factory=list)
     """Most views first."""
     films: TopMovies | None = None
-    """Those of the newest hour."""
+    """The films of the newest hour."""
     hours: list[HourlyMetrics] = field(default_factory=list)
     """Newest first."""
 
@@ -53,7 +53,7 @@ class Watch:
         self._settings, self._db, self._reader = settings, db, reader
         self._topics = Topics.of(settings)
         self._views = self._letters = 0
-        self._looking = asyncio.Lock()  # each look changes the assignment of the reader
+        self._looking = asyncio.Lock()  # each snapshot changes the assignment of the reader
 
     async def begin(self) -> None:
         """Counts from now on. Raises the errors of `look`, and TopicMissing."""
@@ -91,7 +91,7 @@ class Watch:
 
 @asynccontextmanager
 async def watching(settings: Settings) -> AsyncIterator[Watch]:
-    """A watch on the results for the time of the block; it counts from the beginning of the block."""
+    """A watch on the results within the block; it counts from the block's beginning."""
     async with opened(settings) as db, client.reader(settings) as reader:
         watch = Watch(settings, db, reader)
         await watch.begin()

@@ -1,4 +1,4 @@
-"""What `movie-stream doctor` finds about alerts: the rules, who evaluates them, how far, and what holds that up."""
+"""Checks of `movie-stream doctor` on alerts: the rules, their evaluation and its progress, and undelivered messages."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ from movie_stream.mongo.workers import WorkerSeen
 from movie_stream.settings import Settings
 
 _LATE: Final = timedelta(minutes=15)
-"""A message that waits for longer is worth a look."""
+"""A message that waits for longer is a warning."""
 _SAME_FILE: Final = "start all workers of the group with the same ALERTS_FILE"
 
 
 async def look_at_alerts(settings: Settings, findings: Findings) -> None:
-    """Nothing where neither ALERTS_FILE is set nor a worker evaluates rules. Raises what the file makes impossible."""
+    """Checks alerts; without findings if neither ALERTS_FILE is set nor a worker evaluates rules.
+
+    Raises the errors of the file.
+    """
     async with opened(settings) as db:
         seen = [one for one in await workers.seen(db, settings.kafka_group) if not one.silent]
         reached = await progress(db)
@@ -50,11 +53,13 @@ def _same_rules(findings: Findings, seen: Sequence[WorkerSeen], file: RuleFile) 
         what = f"without ALERTS_FILE: {'; '.join(without)}: alerts wait for what they publish, or lack it"
         findings.add("warn", what, _SAME_FILE)
     if others:
-        findings.add("warn", f"with other rules than in the file: {'; '.join(others)}", f"{_SAME_FILE}, and anew")
+        findings.add(
+            "warn", f"with other rules than in the file: {'; '.join(others)}", f"{_SAME_FILE}, and restart them"
+        )
 
 
 def _standing(findings: Findings, seen: Sequence[WorkerSeen], reached: Progress) -> None:
-    """Who evaluates, how far, and what has arrived."""
+    """Checks who evaluates the rules, until when they are evaluated, and which messages wait."""
     findings.check = "evaluation"
     until = "no time yet" if reached.evaluated_until is None else f"{reached.evaluated_until:%Y-%m-%d %H:%M} UTC"
     if reached.holder is None:
@@ -73,9 +78,9 @@ def _standing(findings: Findings, seen: Sequence[WorkerSeen], reached: Progress)
     if age > _LATE or reached.error:
         why = f"; {reached.failed} did not take one: {reached.error}" if reached.error else ""
         what = f"{waiting}, the oldest since {reached.oldest:%Y-%m-%d %H:%M} UTC{why}"
-        findings.add("warn", what, "see whether its receiver answers; it is tried again for retry_for")
+        findings.add("warn", what, "check whether its receiver answers; delivery is retried for retry_for")
     else:
         findings.add("ok", waiting)
     if reached.given_up:
         what = f"messages given up within a week: {reached.given_up:,}"
-        findings.add("warn", what, "the log has each, and why; the alerts stand in MongoDB all the same")
+        findings.add("warn", what, "the log has each with its reason; the alerts are in MongoDB all the same")

@@ -1,4 +1,4 @@
-"""What `movie-stream doctor` finds about the clocks of the broker, of MongoDB and of this host."""
+"""Checks of `movie-stream doctor` on the clocks of the broker, of MongoDB and of this host."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ APART: Final = timedelta(minutes=1)
 
 
 async def look_at_brokers_clock(settings: Settings, findings: Findings, admin: AIOKafkaAdminClient) -> None:
-    """Where the broker tells the time."""
+    """Checks the broker's clock, if the broker reports it."""
     findings.check = "broker's clock"
-    with client.explained(settings, "asking what time it is"):
+    with client.explained(settings, "looking up the broker's time"):
         asked = datetime.now(UTC)
-        told = await clock.time_of(admin)
-    if told is None:
-        findings.add("ok", "the broker does not tell the time")
+        reported = await clock.time_of(admin)
+    if reported is None:
+        findings.add("ok", "the broker does not report its time")
     else:
-        compare(findings, "the broker", told, asked)
+        compare(findings, "the broker", reported, asked)
 
 
 async def look_at_mongodbs_clock(findings: Findings, db: Database) -> None:
-    """MongoDB always does."""
+    """Checks MongoDB's clock."""
     findings.check = "MongoDB's clock"
     asked = datetime.now(UTC)
     hello = await db.client.admin.command("hello")
     compare(findings, "MongoDB", hello["localTime"].replace(tzinfo=UTC), asked)
 
 
-def compare(findings: Findings, whose: str, told: datetime, asked: datetime) -> None:
+def compare(findings: Findings, whose: str, reported: datetime, asked: datetime) -> None:
     """Compares a clock with ours; `asked` is when the request was sent."""
     answered = datetime.now(UTC)
-    ahead = told - (asked + (answered - asked) / 2)
+    ahead = reported - (asked + (answered - asked) / 2)
     if abs(ahead) - (answered - asked) / 2 > APART:
         findings.add(
             "warn",
-            f"{whose} has {told:%Y-%m-%dT%H:%M:%SZ}, this host {answered:%Y-%m-%dT%H:%M:%SZ} (UTC)",
+            f"{whose} has {reported:%Y-%m-%dT%H:%M:%SZ}, this host {answered:%Y-%m-%dT%H:%M:%SZ} (UTC)",
             "set the clock that is wrong; records of a host that is ahead are refused",
         )
     else:
@@ -51,7 +51,7 @@ def compare(findings: Findings, whose: str, told: datetime, asked: datetime) -> 
 
 
 def _in_words(span: timedelta) -> str:
-    """Rounded up.
+    """A span in whole seconds, rounded up.
 
     >>> _in_words(timedelta(milliseconds=12)), _in_words(timedelta(seconds=31.4))
     ('1 s', '32 s')

@@ -1,4 +1,4 @@
-"""`movie-stream doctor`: checks everything that a worker needs, and names the remedies."""
+"""`movie-stream doctor`: checks everything that a worker needs, and prints the remedies."""
 
 from __future__ import annotations
 
@@ -46,15 +46,18 @@ _STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 def doctor(settings: Settings, *, as_json: bool = False) -> int:
     """Prints the findings, as a table or `as_json`; the exit code is 1 if one of them is a failure, else 0."""
     logs.leave_to_us()
-    return _told([*look_at_installation(settings), *asyncio.run(_services(settings))], as_json)
+    return _reported([*look_at_installation(settings), *asyncio.run(_services(settings))], as_json)
 
 
 def doctor_of_feed(settings: Settings, *, url: str | None, as_json: bool = False) -> int:
-    """The same of the OData feed at this address, or at that of the settings. Raises UsageError for no address."""
-    return _told(asyncio.run(look_at_feed(settings, url)), as_json)
+    """Like `doctor`, for the OData feed at this address, by default that of the settings.
+
+    Raises UsageError for an invalid address.
+    """
+    return _reported(asyncio.run(look_at_feed(settings, url)), as_json)
 
 
-def _told(rows: list[Row], as_json: bool) -> int:
+def _reported(rows: list[Row], as_json: bool) -> int:
     if as_json:
         _print_json(rows)
     else:
@@ -147,13 +150,13 @@ async def _kafka(settings: Settings, findings: Findings) -> None:
             _record_sizes(findings, names, limits)
             await look_at_retention(findings, admin, names)
             await look_at_replication(findings, admin, names, len(cluster["brokers"]))
-        with client.explained(settings, "asking what is allowed"):
+        with client.explained(settings, "looking up permissions"):
             await _permissions(settings, findings, admin, names)
         await look_at_brokers_clock(settings, findings, admin)
 
 
 async def look_at_retention(findings: Findings, admin: AIOKafkaAdminClient, names: topics.Topics) -> None:
-    """Checks how long the broker keeps records."""
+    """Checks the broker's retention of records."""
     findings.check = "retention"
     policies = {name: await configs.configs_of(admin, name) for name in (names.events, *names.deleted)}
     compacted = [name for name, configs in policies.items() if "compact" in configs.get("cleanup.policy", "")]
@@ -182,7 +185,7 @@ async def look_at_retention(findings: Findings, admin: AIOKafkaAdminClient, name
             )
     if not compacted and not any(forgetful.values()):
         known = any("cleanup.policy" in configs for configs in policies.values())
-        findings.add("ok", "what is needed is kept" if known else "the broker does not tell how long it keeps records")
+        findings.add("ok", "keeps all records that are needed" if known else "the broker does not report its retention")
 
 
 async def _permissions(
@@ -223,7 +226,7 @@ def _record_sizes(findings: Findings, names: topics.Topics, limits: Mapping[str,
     if findings.rows[-1].check == findings.check:
         return
     if event is None or letter is None:
-        findings.add("ok", "the broker does not tell how large a record may be")
+        findings.add("ok", "the broker does not report its limit on a record's size")
     else:
         findings.add("ok", f"records up to {event:,} bytes, dead letters up to {letter:,}")
 
@@ -241,18 +244,20 @@ async def _mongodb(settings: Settings, findings: Findings) -> None:
         await look_at_mongodbs_clock(findings, db)
         findings.check = "write to MongoDB"
         await _write(db)
-        findings.add("ok", f"{db.name}: written, confirmed by a majority, and deleted again")
+        findings.add("ok", f"{db.name}: a document written, acknowledged by a majority, and deleted")
         findings.check = "collections"
         if lacking := await schema.lacking(db):
-            findings.add("fail", f"missing or not as they must be: {', '.join(lacking)}", "movie-stream init")
+            findings.add(
+                "fail", f"missing, or different from what is expected: {', '.join(lacking)}", "movie-stream init"
+            )
         else:
-            findings.add("ok", "all there, with validators, indexes and views")
+            findings.add("ok", "all exist, with validators, indexes and views")
         if sharding.kind_of(hello) == sharding.CLUSTER:
             await look_at_shard_keys(findings, db)
 
 
 async def _write(db: Database) -> None:
-    """A real write, which leaves nothing. Raises what the driver raises."""
+    """Writes and deletes a document. Raises the driver's errors."""
     scratch = majority_acknowledged(db, SCRATCH)
     try:
         await scratch.insert_one({"_id": uuid.uuid4().hex})
@@ -261,7 +266,7 @@ async def _write(db: Database) -> None:
 
 
 async def _run(settings: Settings, findings: Findings) -> None:
-    """Checks whether MongoDB was counted as a worker would count now; begins no run."""
+    """Checks whether the current run counts as a worker would now; begins no run."""
     topology = await topics.describe(settings)
     async with opened(settings) as db:
         run = await runs.current(db, settings.kafka_group)
@@ -275,4 +280,4 @@ async def _run(settings: Settings, findings: Findings) -> None:
         what = f"run {run.number} was begun before there was {lacking}, and does not count it"
         findings.add("warn", what, "count all of the topic afresh with: movie-stream rebuild")
     else:
-        findings.add("ok", f"run {run.number}, of this very topic and these settings")
+        findings.add("ok", f"run {run.number}, of this topic and these settings")

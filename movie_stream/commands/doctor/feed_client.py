@@ -1,4 +1,4 @@
-"""What asks the OData feed for `movie-stream doctor --bi`: a client like others, which trusts no link it is told."""
+"""The client of the OData feed for `movie-stream doctor --bi`; it checks each link of the feed before following it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from movie_stream.masking import masked
 from movie_stream.settings import Settings
 
 WITHIN_S: Final = 10.0
-"""How long one answer may take."""
+"""The longest time for one answer."""
 USER: Final = "movie-stream"
-"""The name that is shown with the token; it is any."""
+"""The user name sent with the token; the feed accepts any."""
 _LARGEST: Final = 64 << 20
 _EVERYWHERE: Final = ("0.0.0.0", "::", "")
 
@@ -39,12 +39,12 @@ where it is: --url
 
     def __init__(self, *, url: str, cause: object) -> None:
         super().__init__(
-            f"nothing answers at {url}: {cause}; start it with movie-stream serve, or say where it is: --url"
+            f"nothing answers at {url}: {cause}; start it with movie-stream serve, or set its address with --url"
         )
 
 
 class FeedStrange(MovieStreamError):
-    """What answers at the feed's address is none, or leads elsewhere.
+    """The server at the feed's address is no OData feed, or redirects elsewhere.
 
     What to do: name the address of the feed, which ends in `/odata/`; a proxy has to pass it on unchanged.
 
@@ -57,7 +57,7 @@ class FeedStrange(MovieStreamError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer."""
+    """One answer of the feed."""
 
     url: str
     status: int
@@ -67,7 +67,7 @@ class Answer:
     took_s: float
 
     def json(self) -> dict[str, Any]:
-        """The body. Raises FeedStrange where it is no JSON object, or an error."""
+        """The body. Raises FeedStrange if it is an error or not a JSON object."""
         if self.status != 200:
             raise FeedStrange(f"{self.url} answers {self.status}: {self.said()}; see the log of movie-stream serve")
         try:
@@ -79,28 +79,26 @@ class Answer:
         return found
 
     def said(self) -> str:
-        """What an error says."""
+        """The message of an error."""
         try:
             return str(json.loads(self.body)["error"]["message"])
         except (ValueError, KeyError, TypeError):
             return self.body[:80].decode("utf-8", "replace") or "nothing"
 
     def _no_feed(self) -> FeedStrange:
-        return FeedStrange(
-            f"{self.url} answers what is no JSON of OData; let --url name the feed of movie-stream serve"
-        )
+        return FeedStrange(f"{self.url} answers with no JSON of OData; set --url to the feed of movie-stream serve")
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """The token is for the address that was named, and for no other."""
+    """Follows no redirect: the token is for the given address alone."""
 
     def redirect_request(self, *_args: Any) -> None:
-        """Follows none."""
+        """Returns None, so that no redirect is followed."""
 
 
 @dataclass
 class FeedClient:
-    """Asks one feed, with the token, and remembers how long it took."""
+    """A client of one feed, which sends the token and records how long each answer took."""
 
     base: str
     token: str | None
@@ -115,7 +113,7 @@ class FeedClient:
     def get(
         self, path: str, headers: Mapping[str, str] | None = None, *, anonymous: bool = False, **options: str
     ) -> Answer:
-        """The answer at a path below the feed, with options given without their dollar.
+        """The answer at a path below the feed; `options` are system query options without their dollar.
 
         Raises FeedSilent and FeedStrange.
         """
@@ -123,23 +121,23 @@ class FeedClient:
         return self.follow(self.base + path + ("?" + query if query else ""), headers, anonymous=anonymous)
 
     def follow(self, url: str, headers: Mapping[str, str] | None = None, *, anonymous: bool = False) -> Answer:
-        """The answer at an address that the feed has told. Raises FeedSilent and FeedStrange."""
+        """The answer at an address that the feed has linked to. Raises FeedSilent and FeedStrange."""
         if not url.startswith(self.base):
             raise FeedStrange(
                 f"the feed's links lead to {url[:100]}, and not below {self.base}; "
-                "have the proxy before it pass on Host, and X-Forwarded-Proto: https"
+                "let the proxy in front of it forward Host, and X-Forwarded-Proto: https"
             )
-        said = {"Accept": "application/json;odata.metadata=minimal, */*;q=0.1", "OData-MaxVersion": "4.0"}
-        said |= headers or {}
+        request_headers = {"Accept": "application/json;odata.metadata=minimal, */*;q=0.1", "OData-MaxVersion": "4.0"}
+        request_headers |= headers or {}
         if self.token is not None and not anonymous:
-            said["Authorization"] = "Basic " + b64encode(f"{USER}:{self.token}".encode()).decode()
+            request_headers["Authorization"] = "Basic " + b64encode(f"{USER}:{self.token}".encode()).decode()
         began = time.monotonic()
-        status, got, body = self._asked(urllib.request.Request(url, headers=said))
+        status, got, body = self._asked(urllib.request.Request(url, headers=request_headers))
         took_s = time.monotonic() - began
         self.took_s.append(took_s)
         challenges = ", ".join(got.get_all("WWW-Authenticate") or [])
         if status in (301, 302, 303, 307, 308):
-            raise FeedStrange(f"{url} leads on to {got.get('Location', '')[:200]}; name that address with --url")
+            raise FeedStrange(f"{url} leads on to {got.get('Location', '')[:200]}; set that address with --url")
         return Answer(url, status, dict(got.items()), challenges, body, took_s)
 
     def _asked(self, request: urllib.request.Request) -> tuple[int, Message, bytes]:
@@ -155,15 +153,15 @@ class FeedClient:
             raise self._failed(error) from error
 
     def _failed(self, cause: object) -> MovieStreamError:
-        """What to say where nothing has answered."""
+        """The error for a request without an answer."""
         match cause:
             case ssl.SSLCertVerificationError():
                 why = f"the certificate of {self.base} is not trusted: {cause.verify_message}"
-                return FeedStrange(f"{why}; name the file of the authority that has signed it in SSL_CERT_FILE")
+                return FeedStrange(f"{why}; set SSL_CERT_FILE to the certificate of the authority that signed it")
             case ssl.SSLError():
                 why = f"{self.base} does not speak TLS with us: {cause.reason or cause}"
                 plain = (
-                    "movie-stream serve itself speaks http, TLS is a proxy's: --url http://... or the proxy's address"
+                    "movie-stream serve itself speaks http, without TLS: use --url http://... or the proxy's address"
                 )
                 return FeedStrange(f"{why}; {plain}")
             case _:
@@ -171,12 +169,12 @@ class FeedClient:
 
 
 def client_for(settings: Settings, url: str | None) -> FeedClient:
-    """A client of the feed at this address, or of the one that `movie-stream serve` has by these settings.
+    """A client of the feed at this address, by default of that which `movie-stream serve` has by these settings.
 
     >>> client_for(Settings(api_host="0.0.0.0", api_port=8080), None).base
     'http://127.0.0.1:8080/odata/'
 
-    Raises UsageError for an address that is none.
+    Raises UsageError for an invalid address.
     """
     token = settings.api_token.get_secret_value() if settings.api_token is not None else None
     if url is None:
@@ -191,7 +189,7 @@ def client_for(settings: Settings, url: str | None) -> FeedClient:
     if not usable or parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
         raise UsageError(argument="--url", expected=expected, got=masked(url))
     if "@" in parts.netloc:
-        without = "an address without a user and a password, which API_TOKEN names"
+        without = "an address without a user and a password, since API_TOKEN is used instead"
         raise UsageError(argument="--url", expected=without, got=masked(url))
     path = parts.path.rstrip("/") or "/odata"
     return FeedClient(f"{parts.scheme}://{parts.netloc.lower()}{path}/", token)

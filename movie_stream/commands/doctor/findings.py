@@ -15,7 +15,7 @@ State = Literal["ok", "warn", "fail"]
 
 
 class Row(NamedTuple):
-    """What a check has found, and what to do about it."""
+    """The result of a check, and the remedy."""
 
     check: str
     state: State
@@ -25,7 +25,7 @@ class Row(NamedTuple):
 
 @dataclass
 class Findings:
-    """The findings, and `check`, the present check."""
+    """The findings so far, and `check`, the current check."""
 
     check: str
     rows: list[Row] = field(default_factory=list)
@@ -43,5 +43,5 @@ class Findings:
         except MovieStreamError as error:
             self.add("fail", *str(error).rsplit("; ", 1))
         except TimeoutError:
-            self.add("fail", f"no answer within {within_s:.0f} s", "see whether the network lets it through")
+            self.add("fail", f"no answer within {within_s:.0f} s", "check whether the network lets it through")
         return self.rows

@@ -1,4 +1,4 @@
-"""What `movie-stream doctor` finds about the installation: Python, libraries, and the embedded programs."""
+"""Checks of `movie-stream doctor` on the installation: Python, libraries, and the embedded programs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OLDEST_PYTHON: Final = (3, 11)
 
 
 def look_at_installation(settings: Settings) -> list[Row]:
-    """What is installed, and what is missing of that which these settings need."""
+    """Checks what is installed, and whether anything that these settings need is missing."""
     return [
         _python(),
         _libraries(),
@@ -36,7 +36,7 @@ def _python() -> Row:
 
 
 def _libraries() -> Row:
-    """The libraries that need an exact version, since parts of them are replaced."""
+    """Checks the libraries that need an exact version, since parts of them are replaced."""
     pinned = [re.match(r"([\w.-]+)(?:\[.*\])?==([\w.]+)$", need) for need in _needs()]
     wanted = {match[1]: match[2] for match in pinned if match}
     found = {name: _version(name) for name in wanted}

@@ -1,4 +1,4 @@
-"""What `movie-stream doctor` finds about the users that may only read: the web server's and that of BI tools."""
+"""Check of `movie-stream doctor` on the read-only MongoDB users: the web server's and that of BI tools."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAKE_IT: Final = "as an administrator: movie-stream init --create-user"
 
 
 async def look_at_reader(settings: Settings, findings: Findings, account: Account) -> None:
-    """Where the name of the account is set: that user is there, may read the database, and can do nothing else."""
+    """Checks, if the account's name is set, that the user exists, may read the database, and may do nothing else."""
     user, password = account.username(settings), account.password(settings)
     if user is None:
         return
@@ -59,7 +59,7 @@ def _grant(user: str, role: dict[str, str]) -> str:
 async def _logged_in(
     settings: Settings, user: str, password: SecretStr
 ) -> tuple[Sequence[dict[str, Any]] | None, bool]:
-    """The roles of the user as it sees them itself, and whether it could write."""
+    """The roles of the user when logged in as it, and whether it could write."""
     uri = uri_as(settings.require_mongodb(), user, settings.mongodb_database, password.get_secret_value())
     async with opened(settings.model_copy(update={"mongodb_uri": SecretStr(uri)})) as db:
         status = await db.client.admin.command("connectionStatus")
@@ -67,7 +67,7 @@ async def _logged_in(
 
 
 async def _seen(settings: Settings, user: str) -> tuple[Sequence[dict[str, Any]] | None, bool]:
-    """The roles of the user as MongoDB tells the user of MONGODB_URI; None where it is not there."""
+    """The roles of the user as the user of MONGODB_URI sees them; None if there is no such user."""
     async with opened(settings) as db:
         try:
             found = (await db.command("usersInfo", {"user": user, "db": db.name}))["users"]

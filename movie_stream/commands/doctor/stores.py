@@ -1,4 +1,4 @@
-"""What `movie-stream doctor` finds of how safely the brokers and a sharded cluster keep what is written."""
+"""Checks of `movie-stream doctor` on the replication of the topics and the shard keys of the results."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _UNAUTHORIZED: Final = 13
 async def look_at_replication(
     findings: Findings, admin: AIOKafkaAdminClient, names: topics.Topics, brokers: int
 ) -> None:
-    """Checks on how many brokers the records are, and have to be before they count as written."""
+    """Checks the replication factor of the topics, and how many replicas must have a record to acknowledge it."""
     findings.check = "replication"
     seen = await look_at(admin, names.all)
     if seen is None:
-        findings.add("ok", "the broker does not tell how many copies there are")
+        findings.add("ok", "the broker does not report the replication factor")
         return
     copies = {name: topic.copies for name, topic in seen[1].items() if not topic.error_code}
     if brokers == 1:
-        findings.add("ok", "one broker has the only copy of everything: fine to try it, for more have three")
+        findings.add("ok", "one broker has the only copy of everything: fine for trying out; use three for more")
         return
     if single := [name for name, count in copies.items() if count == 1]:
         findings.add("warn", f"on one of {brokers} brokers alone, lost with it: {', '.join(single)}", _HOW)
@@ -63,7 +63,7 @@ async def look_at_shard_keys(findings: Findings, db: Database) -> None:
     except OperationFailure as error:
         if error.code != _UNAUTHORIZED:
             raise
-        findings.add("ok", "this user may not see them")
+        findings.add("ok", "this user is not allowed to see them")
         return
     if others := sharding.others(keys):
         name, key = next(iter(others.items()))

@@ -1,4 +1,4 @@
-"""What `movie-stream doctor` finds about the workers: how far they are, what they say, and who is among them."""
+"""Checks of `movie-stream doctor` on the workers: their lag, their heartbeats, and the members of their group."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _WORKERS_NAMED: Final = 10
 
 
 async def look_at_workers(settings: Settings, findings: Findings) -> None:
-    """Who counts, how far they are, and who else is in the group."""
+    """Checks the workers, their lag, and the group's other members."""
     names = topics.Topics.of(settings)
     async with client.admin(settings) as admin, client.reader(settings) as reader, opened(settings) as db:
         there = (await topics.describe(settings, admin)).partitions
@@ -43,7 +43,7 @@ async def look_at_workers(settings: Settings, findings: Findings) -> None:
         tables = {topic: Tables(settings, reader, topic, there[topic]) for topic in names.changelogs}
         progress = await tables[names.events].progress(run)
         published = await tables[names.partials].progress(run)
-        reached = {place: at for of in tables.values() for place, at in (await of.positions(run)).items()}
+        reached = {tp: at for of in tables.values() for tp, at in (await of.positions(run)).items()}
         held = await held_for_long(settings, reader, {topic: there[topic] for topic in names.counted})
     alive = [worker for worker in heard if not worker.silent]
     foreign = members.strangers(names, group)
@@ -65,11 +65,11 @@ async def look_at_workers(settings: Settings, findings: Findings) -> None:
         alone = f"; nobody but workers is to write to {', '.join(internal)}" if internal else ""
         findings.add("warn", said_of(held), ENDED_BY + alone)
     _heartbeats(findings, heard)
-    _members(settings, findings, foreign, {place: at for place, at in committed.items() if run and at > reached[place]})
+    _members(settings, findings, foreign, {tp: at for tp, at in committed.items() if run and at > reached[tp]})
 
 
 async def look_at_claims(settings: Settings, findings: Findings) -> None:
-    """Whether the internal topics and the database are used by this deployment only."""
+    """Checks that only this deployment uses the internal topics and the database."""
     async with opened(settings) as db, client.reader(settings) as reader:
         ours = await runs.claim_of(db, settings.kafka_group)
         unreadable = list[BatchRefused]()
@@ -86,16 +86,16 @@ async def _committed(
     settings: Settings, admin: AIOKafkaAdminClient, there: Mapping[str, int]
 ) -> dict[TopicPartition, int]:
     names = topics.Topics.of(settings)
-    places = [TopicPartition(topic, partition) for topic in names.changelogs for partition in range(there[topic])]
-    with client.explained(settings, f"asking for the commits of {settings.kafka_group}"):
-        told = await client.coordinated(
-            partial(admin.list_consumer_group_offsets, settings.kafka_group, partitions=places)
+    tps = [TopicPartition(topic, partition) for topic in names.changelogs for partition in range(there[topic])]
+    with client.explained(settings, f"looking up the committed offsets of {settings.kafka_group}"):
+        commits = await client.coordinated(
+            partial(admin.list_consumer_group_offsets, settings.kafka_group, partitions=tps)
         )
-    return {place: offset.offset for place, offset in told.items()}
+    return {tp: offset.offset for tp, offset in commits.items()}
 
 
 def _heartbeats(findings: Findings, heard: Sequence[workers.WorkerSeen]) -> None:
-    """The heartbeats of the workers."""
+    """Checks the heartbeats of the workers."""
     if not heard:
         return
     findings.check = "heartbeats"
@@ -104,20 +104,24 @@ def _heartbeats(findings: Findings, heard: Sequence[workers.WorkerSeen]) -> None
     idle = [str(worker) for worker in alive if worker.standing.state == "waiting for partitions"]
     others = [f"{worker}: {worker.version}" for worker in alive if worker.version != __version__]
     if silent:
-        findings.add("warn", _some(silent), "see whether it still runs, and reaches MongoDB; a killed one is gone soon")
+        findings.add(
+            "warn", _some(silent), "check whether it still runs, and reaches MongoDB; a killed one disappears soon"
+        )
     if idle:
-        remedy = "no more workers are of use than there are partitions"
+        remedy = "run no more workers than there are partitions"
         findings.add("warn", f"without partitions: {_some(idle)}", remedy)
     if others:
         what = f"of another version than {__version__}: {_some(others)}"
         findings.add("warn", what, "run the same version everywhere")
     if not (silent or idle or others):
-        said = [f"{worker}: {worker.standing.state}, partitions: {len(worker.standing.partitions)}" for worker in alive]
-        findings.add("ok", _some(said))
+        states = [
+            f"{worker}: {worker.standing.state}, partitions: {len(worker.standing.partitions)}" for worker in alive
+        ]
+        findings.add("ok", _some(states))
 
 
 def _some(texts: Sequence[str]) -> str:
-    """The first of them, and how many more there are."""
+    """The first few texts, and the number of the others."""
     more = len(texts) - _WORKERS_NAMED
     return "; ".join(texts[:_WORKERS_NAMED]) + (f"; and {more} more" if more > 0 else "")
 
@@ -133,11 +137,11 @@ def _members(
         state: State = "fail" if any(member.partitions for member in foreign) else "warn"
         findings.add(state, members.complaint(settings, foreign), members.REMEDY)
     elif ahead:
-        where = ", ".join(f"{place.topic} {place.partition} (at {at:,})" for place, at in sorted(ahead.items()))
+        where = ", ".join(f"{tp.topic} {tp.partition} (at {at:,})" for tp, at in sorted(ahead.items()))
         findings.add(
             "warn",
             f"somebody has committed in the group {settings.kafka_group} what is not counted: {where}",
-            "nothing is lost by it; give whoever it is a group of his own",
+            "nothing is lost by it; give that consumer a group of its own",
         )
     else:
         findings.add("ok", f"only workers are in {settings.kafka_group}")

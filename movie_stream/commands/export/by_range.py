@@ -1,7 +1,7 @@
-"""A result as a folder with a file for each day or month, of which only those are written that are not whole already.
+"""Exports a result to a folder with a file for each day or month; complete files are not written a second time.
 
-What a folder holds is noted in it (export/bookkeeping.py). So an export that was cut short goes on where it was when it
-is run again, and a later one writes only the ranges whose documents have changed since, new ones among them.
+The folder records its content (export/bookkeeping.py). So an interrupted export resumes when it is repeated, and a
+later one writes only the ranges whose documents have changed since, including new ones.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from movie_stream.mongo.query import Query
 
 
 class AllGone(MovieStreamError):
-    """MongoDB has nothing of what was exported before, which rather means that it is another database.
+    """MongoDB has no document of the ranges exported before, so it is probably another database.
 
     What to do: see that it is the right database, and no rebuild has just begun.
 
@@ -41,7 +41,7 @@ MONGODB_DATABASE is right and no rebuild has just begun, or remove the folder
     def __init__(self, *, path: object, collection: str, database: str, there: str) -> None:
         super().__init__(
             f"{path} holds {there} of {collection}, and {database} has no document of these; nothing was deleted: "
-            "see that MONGODB_DATABASE is right and no rebuild has just begun, or remove the folder"
+            "check that MONGODB_DATABASE is right and no rebuild has just begun, or remove the folder"
         )
 
 
@@ -55,9 +55,9 @@ def to_ranges(
     overwrite: bool = False,
     bom: bool = False,
 ) -> None:
-    """Writes the ranges that the query touches and that are not whole, and says how many they are.
+    """Writes the ranges that the query touches and that are not complete, and prints their number.
 
-    Raises FolderOfAnother, AllGone, what `writer_to` raises, and the errors of MongoDB.
+    Raises FolderOfAnother, AllGone, and the errors of `writer_to` and of MongoDB.
     """
     query = _in_whole_ranges(query, by)
     notes = Bookkeeping.of(folder, _about(documents, query, form, by, bom=bom))
@@ -95,7 +95,7 @@ def _write(
     *,
     bom: bool,
 ) -> int:
-    """Writes one range. Its mark is older than its documents: what changes meanwhile is written again the next time."""
+    """Writes one range. Its mark is older than its documents, so what changes meanwhile is rewritten the next time."""
     check_sheet(documents, query, form)
     path = notes.folder / f"{label}{form.ending}"
     name = query.collection
@@ -106,7 +106,7 @@ def _write(
 
 
 def _about(documents: Documents, query: Query, form: Form, by: By, *, bom: bool) -> Mapping[str, Any]:
-    """What all files of a folder have in common."""
+    """The properties that all files of a folder share."""
     return {
         "result": query.collection,
         "database": documents.database,
@@ -119,7 +119,7 @@ def _about(documents: Documents, query: Query, form: Form, by: By, *, bom: bool)
 
 
 def _check_ours(notes: Bookkeeping, *, overwrite: bool) -> None:
-    """Raises UsageError for a folder that holds anything else, unless it is to be overwritten."""
+    """Raises UsageError for a folder that holds other files, unless it is to be overwritten."""
     folder = notes.folder
     if folder.exists() and not folder.is_dir():
         raise UsageError(argument="--to", expected="a folder", got=str(folder))
@@ -148,7 +148,7 @@ def _of_range(query: Query, label: str, by: By) -> Query:
 
 
 def _is_meant(label: str, query: Query, by: By) -> bool:
-    """Whether a range lies in the time that the query is about."""
+    """Whether a range lies within the times of the query."""
     if query.shape.start is None:
         return True
     start = labelled(label, by)
@@ -166,5 +166,5 @@ def _in_words(query: Query, folder: Path, by: By, written: int, rows: int, whole
     return text
 
 
-def _day(moment: datetime | None) -> str:
-    return "" if moment is None else f"{moment:%Y-%m-%d}"
+def _day(time: datetime | None) -> str:
+    return "" if time is None else f"{time:%Y-%m-%d}"

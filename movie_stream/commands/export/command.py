@@ -50,9 +50,9 @@ DEFAULT: Final = Choice()
 def export(
     settings: Settings, what: Sequence[str], *, to: str, named: str | None = None, choice: Choice = DEFAULT
 ) -> int:
-    """Writes the results of these names, or `all`, to `to`, in the format that is `named`; returns exit code 0.
+    """Writes the results of these names, or `all`, to `to`, in the format `named`; returns exit code 0.
 
-    Raises UsageError for what cannot be meant, before MongoDB is asked; then the errors of MongoDB and of writing.
+    Raises UsageError for invalid options, before MongoDB is asked; then the errors of MongoDB and of writing.
     """
     queries = _queries(what, choice)
     several = len(queries) > 1
@@ -95,7 +95,7 @@ def _export(documents: Documents, query: Query, target: Target, choice: Choice, 
 
 
 def _left(target: Target, query: Query, choice: Choice, done: Sequence[str]) -> str:
-    """What there is after a signal.
+    """Describes what was written when a signal ended the export.
 
     >>> from pathlib import Path
     >>> from movie_stream.export.target import Form
@@ -109,21 +109,21 @@ def _left(target: Target, query: Query, choice: Choice, done: Sequence[str]) -> 
         case ToStdout():
             return f"standard output has only a part of {name}"
         case ToFolder(path) if choice.by is not None:
-            return f"each file in {path} is whole; run it again, and it goes on with {name}"
+            return f"each file in {path} is complete; repeat the command to resume with {name}"
         case ToDelta(path):
-            return f"what is in {path} is valid; run it again, and it goes on with {name}"
+            return f"what is in {path} is valid; repeat the command to resume with {name}"
         case ToFile(path) | ToFolder(path):
             return f"nothing of {name} was written to {path}{whole}"
 
 
 def _queries(what: Sequence[str], choice: Choice) -> list[Query]:
-    """A query for each result, as of now. Of `all` results, those that have no genre are left out where one is asked
-    for, and of those without time the whole is meant.
+    """A query for each result, as of now. With `all`, results without a genre are left out if one is asked for, and
+    results without time are exported as a whole.
     """
     now = datetime.now(UTC)
     since, until = moment_of("--since", choice.since, now), moment_of("--until", choice.until, now)
     if EVERYTHING not in what:
-        asked = [replace(_named(name), genre=choice.genre, since=since, until=until) for name in what]
+        asked = [replace(_query_of(name), genre=choice.genre, since=since, until=until) for name in what]
     elif len(what) > 1:
         raise UsageError(argument="RESULT", expected="nothing besides all", got=" ".join(what))
     else:
@@ -138,8 +138,8 @@ def _queries(what: Sequence[str], choice: Choice) -> list[Query]:
     return list(unique.values())
 
 
-def _named(name: str) -> Query:
-    """All of the result of this name, or of the entries of its list. Raises UsageError."""
+def _query_of(name: str) -> Query:
+    """A query for all of the result of this name, or for all entries of its list. Raises UsageError."""
     result = _flat_views().get(name.replace("-", "_"))
     if result is not None:
         return Query(result, 1, flat=_kinds(result)[-1])
@@ -152,21 +152,21 @@ def _flat_views() -> dict[str, Result]:
 
 
 def _kinds(result: Result) -> tuple[bool, ...]:
-    """In which ways a result can be exported: its documents, and flat, the entries of a list beside their figures.
+    """The forms in which a result can be exported: as documents, and flat, one row per entry of its list.
 
-    Of a document that is nothing but a list, the rows are its entries anyway.
+    If a document is nothing but a list, the rows are its entries anyway.
     """
     shape = Shape.of(result)
     return (False, True) if shape.entries and not shape.is_list else (False,)
 
 
 def _whole_or_since(query: Query) -> Query:
-    """The query without times, where the result has none."""
+    """The query, without times if the result has none."""
     return query if query.shape.start else replace(query, since=None, until=None)
 
 
 def _check(target: Target, choice: Choice) -> None:
-    """Raises UsageError for options that the target has no use for."""
+    """Raises UsageError for options that do not apply to the target."""
     if isinstance(target, ToDelta):
         if choice.by:
             expected = "a folder of files beside it; a Delta Lake table is by day anyway"
@@ -181,7 +181,7 @@ def _check(target: Target, choice: Choice) -> None:
 
 
 def _make_room(target: Target, queries: Sequence[Query], choice: Choice) -> None:
-    """Sees that nothing is in the way of several files before the first is written, and makes their folder."""
+    """Checks, before the first of several files is written, that none of them exists, and creates their folder."""
     if not isinstance(target, ToFolder):
         return
     try:
@@ -197,7 +197,7 @@ def _make_room(target: Target, queries: Sequence[Query], choice: Choice) -> None
 
 @contextmanager
 def _documents(settings: Settings) -> Iterator[Documents]:
-    """The database, for the time of the block."""
+    """The database, open within the block."""
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
         db = runner.run(stack.enter_async_context(opened(settings)))

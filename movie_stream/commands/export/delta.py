@@ -1,4 +1,4 @@
-"""A result as a Delta Lake table, which is made to mirror MongoDB: only what differs is written."""
+"""Exports a result to a Delta Lake table that mirrors MongoDB; only differences are written."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from movie_stream.mongo.query import Query
 
 
 def to_delta(documents: Documents, query: Query, path: Path) -> None:
-    """Merges the rows into the table, a slice in a commit, and says what has changed.
+    """Merges the rows into the table, one slice per commit, and prints the number of changes.
 
     Raises TableDiffers, TableBusy, TableSpoilt, ExtraMissing, ExportFailed, AllGone, and the errors of MongoDB.
     """
@@ -48,7 +48,7 @@ def _each(documents: Documents, query: Query, start: Position | None) -> Iterato
 
 
 def _in_words(merged: Merged) -> str:
-    """What was changed.
+    """The changes as text.
 
     >>> _in_words(Merged(2, 1)), _in_words(Merged())
     ('2 rows added, 1 updated, 0 deleted', 'nothing has changed')

@@ -1,4 +1,4 @@
-"""A result as one file, or to standard output."""
+"""Exports a result to one file, or to standard output."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from movie_stream.mongo.query import Query
 def to_file(
     documents: Documents, query: Query, path: Path, form: Form, *, overwrite: bool = False, bom: bool = False
 ) -> None:
-    """Writes the rows to a file and says how many they are.
+    """Writes the rows to a file and prints their number.
 
-    Raises what `writer_to` raises, and the errors of MongoDB.
+    Raises the errors of `writer_to` and of MongoDB.
     """
     check_sheet(documents, query, form)
     columns, name = columns_of(shape_of(query)), query.collection
@@ -39,7 +39,7 @@ def to_stdout(documents: Documents, query: Query, form: Form, *, bom: bool = Fal
 
 
 def copied(documents: Documents, query: Query, writing: AbstractContextManager[Writer], bar: Bar) -> int:
-    """Copies the rows of the query into the writer; returns how many they were."""
+    """Copies the rows of the query into the writer; returns their number."""
     count, shape = 0, shape_of(query)
     with writing as writer:
         for page in bar.over(documents.pages(query)):

@@ -1,4 +1,4 @@
-"""What the user sees of an export: a bar while it runs, and a line for each thing that was written."""
+"""The progress of an export: a bar while it runs, and a line for each file or table written."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from movie_stream.export.columns import Row
 
 
 class Bar:
-    """A bar on standard error if that is a terminal, and the output is not shown on the same; use it in a `with`.
+    """A bar on standard error, if that is a terminal on which the output is not shown too; use it in a `with`.
 
-    It counts documents. How many there will be was counted before; where that took too long, it only shows how many
-    are done.
+    It counts documents. Their total was counted before; if that took too long, the bar only shows how many are done.
     """
 
     def __init__(self, name: str, total: int | None, *, quiet: bool = False) -> None:
@@ -44,31 +43,31 @@ class Bar:
         self._progress.stop()
 
     def advance(self, documents: int) -> None:
-        """Adds to the documents that are done; more than were counted have come meanwhile."""
+        """Adds to the documents that are done; if there are more than the total, they were added meanwhile."""
         task = self._progress.tasks[0]
         done = task.completed + documents
         total = None if task.total is None else max(task.total, done)
         self._progress.update(self._task, completed=done, total=total)
 
     def over(self, pages: Iterable[list[Row]]) -> Iterator[list[Row]]:
-        """The same pages; each is done when the next one is asked for."""
+        """Yields the same pages; each counts as done when the next one is requested."""
         for page in pages:
             yield page
             self.advance(len(page))
 
 
 def say(line: str) -> None:
-    """Prints a line on standard error: standard output is for what is exported."""
+    """Prints a line on standard error, since standard output is for the export."""
     Console(stderr=True, highlight=False, soft_wrap=True).print(line, markup=False)
 
 
 def on_one_terminal() -> bool:
-    """Whether a bar would stand amid the output."""
+    """Whether a bar would appear amid the output."""
     return sys.stdout.isatty()
 
 
 def size_of(size_bytes: int) -> str:
-    """A size as people read it.
+    """A size in bytes for people.
 
     >>> size_of(999), size_of(1_234_567), size_of(5_000_000_000)
     ('999 bytes', '1.2 MB', '5.0 GB')

@@ -30,11 +30,11 @@ def generate(
     rate: float | None = None,
     late_anyway: bool = False,
 ) -> int:
-    """Writes the views to a file, or sends them to the topic at `rate` events/s; 0 is as fast as it goes.
+    """Writes the views to a file, or sends them to the topic at `rate` events/s; 0 is as fast as possible.
 
     The format is csv, jsonl or parquet; by default that of the file's ending. Returns the exit code. Raises UsageError
-    unless exactly one of the two is asked for, or if an option belongs to the other, and the errors of `write_file` and
-    `send`.
+    unless exactly one of file and topic is given, or if an option belongs to the other, and the errors of `write_file`
+    and `send`.
     """
     if (output is None) != to_topic:
         got = "both" if to_topic else "none"
@@ -66,7 +66,7 @@ def made_up_views(
     late_fraction: float,
     bad_fraction: float,
 ) -> MadeUp:
-    """The views that the options ask for. Raises UsageError if there can be none."""
+    """The views for these options. Raises UsageError for invalid ones."""
     if not (late_fraction >= 0 and bad_fraction >= 0 and late_fraction + bad_fraction <= 1):
         raise UsageError(
             argument="--late-fraction",

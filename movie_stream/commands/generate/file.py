@@ -1,4 +1,4 @@
-"""Made-up views to a file: CSV, lines of JSON as in the topic, or Parquet."""
+"""Writes made-up views to a file: CSV, JSON Lines as in the topic, or Parquet."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GZIP, ZSTD = ".gz", ".zst"
 
 
 def format_of(output: Path, named: str | None = None) -> str:
-    """The format to write: the named one, else that of the ending; csv without an ending.
+    """The format to write: `named`, else that of the ending; csv without an ending.
 
     >>> format_of(Path("views.jsonl.gz")), format_of(Path("-")), format_of(Path("views.txt"), "csv")
     ('jsonl', 'csv', 'csv')
@@ -50,10 +50,10 @@ def format_of(output: Path, named: str | None = None) -> str:
 
 
 def write_file(views: MadeUp, output: Path, file_format: str) -> None:
-    """Writes the views to a new file, or to standard output where `output` is `-`; as csv, jsonl or parquet.
+    """Writes the views to a new file, or to standard output if `output` is `-`; as csv, jsonl or parquet.
 
-    Raises UsageError if the file already exists (a device or a pipe may), or Parquet cannot hold the views, InputError
-    if it cannot be written, ReaderGone if it is a pipe whose reader has gone, ParquetMissing without the extra for it.
+    Raises UsageError if the file already exists (a device or a pipe may), or Parquet cannot hold the views; InputError
+    if it cannot be written; ReaderGone if it is a pipe that its reader closed; ParquetMissing without the extra.
     """
     if file_format == PARQUET and views.bad:
         expected = "csv or jsonl for views that are spoilt, which Parquet cannot hold"
@@ -91,7 +91,7 @@ def _writer(file: BinaryIO, views: MadeUp, output: Path, file_format: str) -> It
 
 @contextmanager
 def _packed(file: BinaryIO, output: Path) -> Iterator[BinaryIO]:
-    """A file that compresses what is written, if the name asks for that."""
+    """A file that compresses its content if the name's ending says so."""
     match output.suffix.lower():
         case ".gz":
             with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0) as packed:

@@ -1,4 +1,4 @@
-"""What the user sees while views are made up: a bar on a terminal."""
+"""The progress of generating views: a bar on a terminal."""
 
 from __future__ import annotations
 

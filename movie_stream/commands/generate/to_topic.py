@@ -1,4 +1,4 @@
-"""Made-up views to the topic."""
+"""Sends made-up views to the topic."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from movie_stream.settings import Settings
 def send(settings: Settings, views: MadeUp, rate: float, *, late_anyway: bool = False) -> int:
     """Sends the views at `rate` events/s; returns the exit code: 130 after Ctrl-C, 143 after SIGTERM.
 
-    Raises the errors of `send_made_up`, and LateViews if many would be late behind what the topic holds, unless
-    `late_anyway`.
+    Raises the errors of `send_made_up`, and unless `late_anyway` LateViews if many would be late relative to what the
+    topic holds.
     """
     logs.leave_to_us()
     with Bar(views.count) as bar:
@@ -40,7 +40,7 @@ def send(settings: Settings, views: MadeUp, rate: float, *, late_anyway: bool = 
 
 
 class _Sending:
-    """How far it is."""
+    """The progress of sending."""
 
     def __init__(self, bar: Bar) -> None:
         self.arrived = 0
@@ -48,16 +48,16 @@ class _Sending:
         self._bar = bar
 
     async def run(self, settings: Settings, views: MadeUp, rate: float, late_anyway: bool) -> tuple[int, Tally | None]:
-        """What was sent, or the signal that stopped it, and none."""
-        came = cancelled_by(signal.SIGINT, signal.SIGTERM)
+        """Sends the views; returns 0 and their tally, or the signal that stopped it and None."""
+        received = cancelled_by(signal.SIGINT, signal.SIGTERM)
         try:
             await _compare(settings, views, late_anyway)
             started = time.monotonic()
             tally = await send_made_up(settings, views, rate, self._advance)
         except asyncio.CancelledError:
-            if not came:
+            if not received:
                 raise
-            return came[0], None
+            return received[0], None
         self.seconds = time.monotonic() - started
         return 0, tally
 
@@ -67,7 +67,7 @@ class _Sending:
 
 
 async def _compare(settings: Settings, views: MadeUp, late_anyway: bool) -> None:
-    """Compares the views with the newest ones of the topic; reports, or refuses, what would be unintentionally late."""
+    """Compares the views with the newest ones of the topic; reports or refuses the unintentionally late ones."""
     try:
         late = await late_of_made_up(settings, views)
     except BrokerForbids as error:  # a producer need not be allowed to read

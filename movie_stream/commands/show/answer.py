@@ -1,4 +1,4 @@
-"""The answer of `show`, before it becomes a table, JSON or CSV."""
+"""The answer of `show`, before it is formatted as a table, JSON or CSV."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Cell(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table: its field, and how it is shown."""
+    """A column of a table: its field, and how it is formatted."""
 
     heading: str
     field: str
     cell: Cell
     justify: Literal["left", "right"] = "right"
     least: int | None = None
-    """To how many characters it may be shortened where there is no room; figures may not."""
+    """The characters to which it may be shortened if there is no room; figures are never shortened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +38,22 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer in every form in which it may be shown."""
+    """The answer in every format in which it may be shown."""
 
     documents: Sequence[Row]
     """For JSON."""
     fields: Sequence[str]
     """The columns of the CSV."""
     rows: Sequence[Row]
-    """Its rows."""
+    """The rows of the CSV."""
     tables: Sequence[Table]
     notes: Sequence[str] = ()
     """Remarks on the tables."""
     more: str = ""
-    """Says that the limit has left something out; empty if not."""
+    """The remark that the limit left something out; empty if it did not."""
     nothing: str = ""
-    """Says that there is nothing, and the remedy; empty if there is something."""
+    """The remark that there is nothing, with the remedy; empty if there is something."""
 
     def says_the_same(self, other: Answer) -> bool:
-        """Whether nothing but ages has changed."""
+        """Whether the answers differ at most in ages."""
         return (self.documents, self.more, self.nothing) == (other.documents, other.more, other.nothing)

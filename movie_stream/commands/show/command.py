@@ -1,4 +1,4 @@
-"""`movie-stream show`: a result, or the workers that run, as a table within 80 columns, as JSON or as CSV."""
+"""`movie-stream show`: prints a result, or the running workers, as a table within 80 columns, as JSON or as CSV."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Choice:
     until: str | None = None
     genre: str | None = None
     limit: int | None = None
-    """None: the default of what is shown."""
+    """None: the default of the result."""
 
 
 ALL: Final = Choice()
@@ -51,7 +51,7 @@ def show(
     csv: bool = False,
     watching: bool = False,
 ) -> int:
-    """Prints it once, or repeatedly until Ctrl-C; returns exit code 0.
+    """Prints the answer once, or repeatedly until Ctrl-C; returns exit code 0.
 
     Raises UsageError for invalid options, and the errors of MongoDB.
     """
@@ -80,7 +80,7 @@ def _form(*, json: bool, csv: bool, watching: bool) -> Form:
 
 
 def _look(settings: Settings, what: str, choice: Choice) -> Look:
-    """Asks MongoDB for it; raises UsageError at once for what cannot be asked."""
+    """The query of MongoDB for this answer. Raises UsageError, before any query, for invalid options."""
     if choice.limit is not None and not 1 <= choice.limit <= MOST:
         raise UsageError(argument="--limit", expected=f"a whole number from 1 to {MOST:,}", got=str(choice.limit))
     if what == WORKERS:
@@ -97,7 +97,7 @@ def _no_choice(choice: Choice) -> None:
 
 
 def _query(what: str, choice: Choice) -> Query:
-    """The query as of now, which times such as 2h are relative to."""
+    """The query; times such as 2h are relative to now."""
     result, now = result_named(what, "RESULT", WORKERS), datetime.now(UTC)
     since, until = moment_of("--since", choice.since, now), moment_of("--until", choice.until, now)
     asked = Query(result, choice.limit or show_results.limit_of(result), choice.genre, since, until)

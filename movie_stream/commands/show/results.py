@@ -19,11 +19,11 @@ from movie_stream.mongo.client import Database
 from movie_stream.mongo.query import Query
 
 MOST: Final = 100_000
-"""The largest limit, since what is shown is held in memory."""
+"""The largest limit, since all that is shown is held in memory."""
 _LIMIT: Final = 24
-"""The default limit of documents: the hours of a day."""
+"""The default limit of documents: a day of hours."""
 _REDUNDANT: Final = (Slug, Date)
-"""Fields without a column, since another column says the same."""
+"""Fields without a column, since another column has the same information."""
 _MINUTE_FORMAT: Final = "%Y-%m-%d %H:%M"
 _DAY_FORMAT: Final = "%Y-%m-%d"
 _QUALIFIER: Final = re.compile(r"^(?:total|unique|avg|daily)_(?:daily_)?")
@@ -53,7 +53,7 @@ _HEADINGS: Final[Mapping[str, str]] = {
 
 
 def limit_of(result: Result) -> int:
-    """The default limit: of lists the newest one, and a single list as a whole."""
+    """The default limit: one for lists (the newest), and all of a single list."""
     shape = Shape.of(result)
     if not shape.is_list:
         return _LIMIT
@@ -61,7 +61,7 @@ def limit_of(result: Result) -> int:
 
 
 async def answer(db: Database, timezone: str, query: Query) -> Answer:
-    """The answer of MongoDB. The limit of the query is that of documents, or of entries in a single list."""
+    """The answer of MongoDB. The query's limit is one of documents, or of entries in a single list."""
     page, shape = await read.page(db, query), query.shape
     documents, more = page.documents, page.next is not None
     if shape.is_list and query.result.window is ALL_TIME:
@@ -81,7 +81,7 @@ async def answer(db: Database, timezone: str, query: Query) -> Answer:
 
 
 def _more(shape: Shape, limit: int) -> str:
-    """Says that there is more, and how to get it.
+    """The remark that there is more, and how to get it.
 
     >>> from movie_stream.mongo.query import result_named
     >>> _more(Shape.of(result_named("genres")), 24), _more(Shape.of(result_named("top_users")), 2)
@@ -102,7 +102,7 @@ def _tables(shape: Shape, documents: Sequence[Mapping[str, Any]], rows: Sequence
 
 
 def _is_shown(column: shapes.Column, shape: Shape) -> bool:
-    """Of times, a table of documents has the window's start alone."""
+    """Whether a table has this column; the only time in a table of documents is the window's start."""
     if column.kind == "time":
         return column.name == shape.start
     return not isinstance(shape.result.fields[column.name], _REDUNDANT)
@@ -112,8 +112,8 @@ def _column(column: shapes.Column, shape: Shape) -> Column:
     if column.name == shape.start:
         window = shape.result.window
         return Column(window.name, column.name, show_table.time(_format(window)), "left")
-    word = _QUALIFIER.sub("", column.name)
-    heading = _HEADINGS.get(word, word.replace("_", " "))
+    name = _QUALIFIER.sub("", column.name)
+    heading = _HEADINGS.get(name, name.replace("_", " "))
     match column.kind:
         case "time":
             return Column(heading, column.name, show_table.time(_MINUTE_FORMAT), "left")
@@ -126,7 +126,7 @@ def _column(column: shapes.Column, shape: Shape) -> Column:
 
 
 def _title(shape: Shape) -> str:
-    """The title: what the rows are, and their order.
+    """The title: the name of the rows, and their order.
 
     >>> from movie_stream.mongo.query import result_named
     >>> _title(Shape.of(result_named("windows"))), _title(Shape.of(result_named("genres")))
@@ -155,7 +155,7 @@ def _format(window: Window) -> str:
 
 
 async def _nothing(db: Database, query: Query) -> str:
-    """Why there is nothing, and the remedy."""
+    """The reason why there is nothing, and the remedy."""
     name, shape = query.result.collection, query.shape
     chosen = _in_words(query)
     newest = await read.newest(db, name, 1) if chosen else []
@@ -175,7 +175,7 @@ async def _nothing(db: Database, query: Query) -> str:
 
 
 def _in_words(query: Query) -> str:
-    """The conditions of a query in words.
+    """The conditions of a query as text.
 
     >>> from movie_stream.mongo.query import result_named
     >>> _in_words(Query(result_named("days"), 1, genre="Drama", until=datetime(2024, 10, 31, tzinfo=UTC)))

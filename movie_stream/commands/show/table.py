@@ -21,7 +21,7 @@ LEAST: Final = 8
 
 
 def printed(answer: Answer) -> RenderableType:
-    """The answer for people; a sentence if there is nothing."""
+    """The answer as tables; a sentence if there is nothing."""
     if answer.nothing:
         return Text("\n".join(map(printable, answer.nothing.splitlines())))
     parts: list[RenderableType] = [_Fitted(table) for table in answer.tables]

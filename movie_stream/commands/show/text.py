@@ -1,4 +1,4 @@
-"""The answer of `show` as JSON or CSV, for programs; mongo/written.py says what that looks like."""
+"""The answer of `show` as JSON or CSV, for programs; mongo/written.py defines the notation."""
 
 from __future__ import annotations
 

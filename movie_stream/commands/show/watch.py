@@ -1,4 +1,4 @@
-"""`movie-stream show --watch`: asks again every second, until Ctrl-C or SIGTERM."""
+"""`movie-stream show --watch`: repeats the query every second, until Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class Screen(Protocol):
 
     def show(self, answer: Answer) -> None: ...
     def trouble(self, line: str) -> None:
-        """Says that MongoDB does not answer in time, and is asked again."""
+        """Shows that MongoDB does not answer in time, and that the query is retried."""
 
 
 async def watch(settings: Settings, look: Look, *, as_json: bool) -> None:
     """Shows the answer of `look` each time it has changed.
 
-    MongoDB may go away and come back meanwhile; all other errors are raised, and before the first answer all errors.
+    MongoDB may be away for a time; all other errors are raised, and before the first answer all errors.
     """
     cancelled_by(signal.SIGINT, signal.SIGTERM)
     try:
@@ -67,10 +67,10 @@ async def _asked(db: Database, look: Look) -> Answer:
 
 @contextmanager
 def _screen(as_json: bool) -> Iterator[Screen]:
-    """The whole terminal for the time of the block; without one, each changed answer is printed."""
+    """The whole terminal within the block; without one, each changed answer is printed."""
     console = Console(highlight=False)
     if as_json or not console.is_terminal or console.is_dumb_terminal:
-        yield _Again(console, as_json)
+        yield _Lines(console, as_json)
         return
     terminal = _Terminal(console)
     try:
@@ -110,7 +110,7 @@ class _Terminal:
 
 
 class _OneScreen:
-    """As many lines as the terminal has; the last one says how many are hidden."""
+    """As many lines as the terminal has; the last one shows how many are hidden."""
 
     def __init__(self, head: Text, body: RenderableType) -> None:
         self._head, self._body = head, body
@@ -120,7 +120,7 @@ class _OneScreen:
         lines = [line for part in (self._head, self._body) for line in console.render_lines(part, inner)]
         room = console.size.height
         if len(lines) > room:
-            rest = Text(f"{len(lines) - room + 1:,} more lines have no room here", "dim")
+            rest = Text(f"{len(lines) - room + 1:,} more lines do not fit here", "dim")
             lines = lines[: room - 1] + console.render_lines(rest, inner)[:1]
         for at, line in enumerate(lines):
             if at:
@@ -128,7 +128,7 @@ class _OneScreen:
             yield from line
 
 
-class _Again:
+class _Lines:
     def __init__(self, console: Console, as_json: bool) -> None:
         self._console, self._as_json = console, as_json
         self._shown: Answer | None = None

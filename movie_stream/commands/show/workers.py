@@ -57,8 +57,8 @@ async def _seen(db: Database, limit: int) -> list[dict[str, Any]]:
 
 
 def row_of(worker: Mapping[str, Any], now: datetime | None) -> dict[str, Any]:
-    """A worker as one row: its partitions in words, all events that wait for it, its oldest watermark, and how many
-    records it has refused for whatever reason.
+    """A worker as one row: its partitions as text, its total lag in events, its lowest watermark, and the number of
+    records it refused for any reason.
     """
     partitions = worker.get("partitions") or []
     lags = [partition["lag"] for partition in partitions if partition.get("lag") is not None]
@@ -100,15 +100,15 @@ def _ranges(numbers: list[int]) -> str:
     return ",".join("-".join(map(str, ends)) for ends in ranges)
 
 
-def _ago(moment: datetime | None, now: datetime | None) -> str | None:
-    """How long ago, in whole seconds; a worker's clock may be ahead of MongoDB's."""
-    if moment is None or now is None:
+def _ago(time: datetime | None, now: datetime | None) -> str | None:
+    """The age in whole seconds, at least 0, since a worker's clock may be ahead of MongoDB's."""
+    if time is None or now is None:
         return None
-    return f"{max(round((now - moment).total_seconds()), 0):,} s ago"
+    return f"{max(round((now - time).total_seconds()), 0):,} s ago"
 
 
 def _delay(milliseconds: object) -> str:
-    """Milliseconds, or seconds where there are many.
+    """A delay in milliseconds, or in seconds if it is long.
 
     >>> _delay(212.4), _delay(61_000), _delay(None)
     ('212 ms', '61 s', '-')

@@ -1,6 +1,6 @@
-"""The cells of a CSV: text becomes numbers, strictly, a whole column at a time.
+"""Parses the cells of a CSV strictly into numbers, a column at a time.
 
-An empty cell is null; a whole number may be written with zeros after the point, as spreadsheets do.
+An empty cell is null. A whole number may have zeros after the decimal point, as spreadsheets write it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from movie_stream.events.contract import FIELD_RULES
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DIGITS: Final = 18
-"""The most that a whole number may have; any such number fits into 64 bits."""
+"""The most digits of a whole number; any such number fits into 64 bits."""
 WHOLE: Final = re.compile(rf"(-?[0-9]{{1,{DIGITS}}})(?:\.0*)?")
 DECIMAL: Final = re.compile(r"-?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?")
 REMEMBERED: Final = 100_000
@@ -33,7 +33,7 @@ IN_OTHER_WORDS: Final = "numbers with NULL, NaN, N/A or the like, taken as missi
 
 
 class NoNumber:
-    """Takes the place of a cell that is not a valid number."""
+    """The placeholder for a cell that is not a valid number."""
 
 
 NO_NUMBER: Final = NoNumber()
@@ -77,7 +77,7 @@ def parse_whole(cell: str) -> int | NoNumber | None:
 
 
 def parse_decimal(cell: str) -> float | NoNumber | None:
-    """The number in a cell; neither NaN nor infinity is one."""
+    """The number in a cell; NaN and infinity are not accepted."""
     text = cell.strip()
     if not text:
         return None
@@ -86,7 +86,7 @@ def parse_decimal(cell: str) -> float | NoNumber | None:
 
 
 def even_timestamps(cells: Sequence[str]) -> NDArray[np.int64] | None:
-    """The timestamps of a column whose cells are digits alone and equally long; None for any other column.
+    """The timestamps of a column whose cells all consist of the same number of digits; None for any other column.
 
     >>> even_timestamps(["1730383200000", "1730383200001"]), even_timestamps(["12", "7"]), even_timestamps(["07"])
     (array([1730383200000, 1730383200001]), None, None)
@@ -102,7 +102,7 @@ def even_timestamps(cells: Sequence[str]) -> NDArray[np.int64] | None:
 
 
 def timestamps(cells: Sequence[str]) -> list[int | NoNumber | None]:
-    """The timestamps of a column; not cached, since hardly two are alike."""
+    """The timestamps of a column; not cached, since hardly any are equal."""
     even = even_timestamps(cells)
     return [parse_whole(cell) for cell in cells] if even is None else even.tolist()
 
@@ -120,12 +120,12 @@ FARTHEST_ZONE: Final = timedelta(hours=18)
 DATE_IN_DIGITS: Final = re.compile(
     r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?"
 )
-"""202410311400, perhaps with seconds; a shorter one is below FIRST_MS anyway."""
+"""Such as 202410311400, perhaps with seconds; shorter ones are below FIRST_MS anyway."""
 FIRST_MS: Final = 100_000_000_000
-"""In 1973. A smaller number is no moment at which anybody has seen a film on demand, but something else: seconds since
-a later year than 1970, days, a year, a date in digits."""
+"""In 1973. Nobody saw a film on demand before; a smaller number is something else: seconds since a later year than
+1970, days, a year, or a date in digits."""
 MILLISECOND_DIGITS: Final = 13
-"""Of a time from 2001 to 2286."""
+"""The digits of a time from 2001 to 2286."""
 A_TIME: Final = "a whole number of Unix milliseconds (or seconds) from 1973-03-03 on, or text as 2024-10-31 14:00:00"
 IN_SECONDS: Final = "timestamps in seconds"
 IN_FINER: Final = "timestamps in microseconds or nanoseconds"
@@ -133,9 +133,9 @@ IN_WORDS: Final = "timestamps as text (in UTC, where no zone is said)"
 
 
 def in_milliseconds(cell: str) -> tuple[str, str | None]:
-    """Converts a timestamp to Unix milliseconds; also returns the notation, None where the cell is left as it is.
+    """Converts a timestamp to Unix milliseconds; also returns its notation, or None if the cell is unchanged.
 
-    This is unambiguous: as milliseconds these numbers would lie in early 1970 or after the year 9999.
+    The conversion is unambiguous: as milliseconds these numbers would lie in early 1970 or after the year 9999.
 
     >>> in_milliseconds("1260759144"), in_milliseconds("2024-10-31 14:00")[0], in_milliseconds("7")
     (('1260759144000', 'timestamps in seconds'), '1730383200000', ('7', None))
@@ -149,13 +149,13 @@ def in_milliseconds(cell: str) -> tuple[str, str | None]:
         return found[1], IN_FINER
     if ISO.fullmatch(text):
         try:
-            moment = datetime.fromisoformat(BEFORE_ZONE.sub("", text).replace("UTC", "Z").replace(",", "."))
+            time = datetime.fromisoformat(BEFORE_ZONE.sub("", text).replace("UTC", "Z").replace(",", "."))
         except ValueError:
             return cell, None
-        if abs(moment.utcoffset() or timedelta()) > FARTHEST_ZONE:
+        if abs(time.utcoffset() or timedelta()) > FARTHEST_ZONE:
             return cell, None
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return str((moment - EPOCH) // timedelta(milliseconds=1)), IN_WORDS
+        time = time if time.tzinfo else time.replace(tzinfo=UTC)
+        return str((time - EPOCH) // timedelta(milliseconds=1)), IN_WORDS
     return cell, None
 
 
@@ -177,8 +177,8 @@ def refusal(field: str, cell: str) -> str:
     >>> refusal("rating", "abc")
     'rating: expected a number from 0 to 5, or null, got "abc"'
     """
-    words = A_TIME if field == "timestamp" else FIELD_RULES[field].words
+    expected = A_TIME if field == "timestamp" else FIELD_RULES[field].words
     if not cell.strip():
-        return f"{field}: expected {words}, got an empty cell"
+        return f"{field}: expected {expected}, got an empty cell"
     shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in cell[:40])
-    return f'{field}: expected {words}, got "{shown}{"..." if len(cell) > 40 else ""}"'
+    return f'{field}: expected {expected}, got "{shown}{"..." if len(cell) > 40 else ""}"'

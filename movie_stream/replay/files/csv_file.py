@@ -1,4 +1,4 @@
-"""An open CSV: its header, and its rows, which can be read repeatedly, decoded by the file's encoding."""
+"""An open CSV: its header and its rows, decoded by the file's encoding; the rows can be read repeatedly."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ OTHER_ENCODING: Final = "file in Windows-1252 or Latin-1 instead of UTF-8"
 class CsvFile:
     """Owns the opened file. Raises InputError, and closes the file, if it is unusable as a whole.
 
-    Its encoding is that of a byte order mark, else `encoding` (the user's choice, see `encoding_of`), else UTF-8 until
-    `settle` finds otherwise; then it is `otherwise`, the user's choice for a neighbouring file, where there is one.
+    Its encoding is that of a byte order mark, else `encoding` (the user's choice, see `encoding_of`), else UTF-8. If
+    `settle` finds that it is not UTF-8, `otherwise` is used, the user's choice for a neighbouring file, if given.
     """
 
     kind = ""
 
     def __init__(self, opened: Opened, encoding: str | None = None, otherwise: str | None = None) -> None:
         self.opened, self.path = opened, opened.path
-        self._is_named, self._otherwise = encoding is not None, otherwise
+        self._is_given, self._otherwise = encoding is not None, otherwise
         try:
             self._start = self._look_at_beginning(encoding)
             self.line, self.names = self._header()
@@ -40,7 +40,7 @@ class CsvFile:
         """The names as in the header; callers may replace those in `names`."""
         self.texts: Collection[str] = ()
 
-    def _look_at_beginning(self, named: str | None) -> int:
+    def _look_at_beginning(self, given: str | None) -> int:
         """Finds encoding and delimiter; returns the offset at which the text begins."""
         self.size_bytes = self.opened.file.seek(0, os.SEEK_END)
         self.opened.file.seek(0)
@@ -48,11 +48,11 @@ class CsvFile:
         mark = marked(head)
         if mark:
             self.encoding, start = mark
-            self._is_named, self._otherwise = False, named or self._otherwise
+            self._is_given, self._otherwise = False, given or self._otherwise
         else:
             if self._otherwise and b"\0" in head:  # neither UTF-8 nor Windows-1252 has it
-                named = self._otherwise
-            self.encoding, start = named or UTF8, 0
+                given = self._otherwise
+            self.encoding, start = given or UTF8, 0
             check_mark(self.path, head, self.encoding)
         check_beginning(self.path, head[start:], self.encoding)
         text = head[start:].decode(self.encoding, "ignore")
@@ -62,7 +62,7 @@ class CsvFile:
         return start
 
     def _header(self) -> tuple[int, list[str]]:
-        """The line of the header, and its names."""
+        """The line number of the header, and its names."""
         with closing(self.open_rows()) as rows:
             try:
                 line, names = rows.first()
@@ -89,31 +89,31 @@ class CsvFile:
         own = os.fdopen(os.dup(self.opened.file.fileno()), "rb", BUFFER_BYTES)
         own.seek(self._start)
         rows = CsvRows(own, last_line, self.encoding, self.delimiter, declared=self._is_declared)
-        if self.encoding == WESTERN and not self._is_named:
+        if self.encoding == WESTERN and not self._is_given:
             rows.mended[OTHER_ENCODING] += 1
         return rows
 
     def settle(self, rows: TableRows) -> bool:
-        """Whether the file has to be read again in another encoding, once its rows have been read to the end.
+        """Whether the file must be read a second time in another encoding; called when its rows were read to the end.
 
         Raises FileRefused if the file is not UTF-8 and could be in one of several encodings. A file that is mostly
         UTF-8 is read as UTF-8, and its other rows are refused; a few characters may be UTF-8 by chance.
         """
-        if not isinstance(rows, CsvRows) or self._is_named or self.encoding != UTF8:
+        if not isinstance(rows, CsvRows) or self._is_given or self.encoding != UTF8:
             return False
         if rows.odd_bytes <= rows.wide_characters:
             return False
         if self._otherwise and self._otherwise != UTF8:
-            self.encoding, self._is_named = self._otherwise, True
+            self.encoding, self._is_given = self._otherwise, True
             return True
         found = candidates(rows.odd_lines.encode(UTF8, "surrogateescape"))
         if not found or not found[0].is_certain:
             could_be = " or ".join(map(str, found[:NAMED])) or "one that is not known here"
-            named = f"say so with: --encoding {found[0].name}" if len(found) == 1 else "say which with: --encoding NAME"
+            hint = f"say so with: --encoding {found[0].name}" if len(found) == 1 else "say which with: --encoding NAME"
             raise FileRefused(
                 path=self.path,
                 why=f"it is not UTF-8; it could be {could_be}",
-                remedy=f"{named}, or save it as UTF-8",
+                remedy=f"{hint}, or save it as UTF-8",
             )
         if rows.wide_characters:
             return False
@@ -121,5 +121,5 @@ class CsvFile:
         return True
 
     def hashes(self, first: bytes) -> Iterator[tuple[int, str]]:
-        """How many bytes were read, and the BLAKE2b hash of `first` and these; last of all there are."""
+        """The number of bytes read so far, and the BLAKE2b hash of `first` and these; the last item covers the file."""
         return hashes(self.opened.file, self.size_bytes, first)

@@ -1,6 +1,6 @@
-"""The first lines of a CSV of views: whether it is one, and which column is which.
+"""Checks the beginning of a CSV of views and finds its columns.
 
-Whatever makes a file unusable as a whole is found here, before any row is read, and reported in one line.
+Errors that make a file unusable as a whole are found here, before any row is read, and reported in one line.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ WIDE_ENCODINGS: Final[dict[tuple[bool, ...], str]] = {
 """The encodings, by which of four bytes are mostly zero."""
 NAMES_COMPARED: Final = 1_000
 NAME_CHARACTERS: Final = 64
-"""Names beyond these limits get no suggestion of what may have been meant."""
+"""Names beyond these limits get no suggestion of a similar name."""
 NUMBER: Final = re.compile(r"\s*-?\d+(\.\d*)?\s*")
 
 
@@ -54,7 +54,7 @@ class Header:
 
 
 def check_beginning(path: Path | str, head: bytes, encoding: str = UTF8) -> None:
-    """Raises InputError unless these first bytes, behind a byte order mark, can be those of a CSV in this encoding."""
+    """Raises InputError unless these first bytes (after a byte order mark) can be those of a CSV in this encoding."""
     for magic, what, remedy in OTHER_FORMATS:
         if head.startswith(magic):
             raise InputError(path=path, expected="a CSV in UTF-8", got=what, remedy=remedy)
@@ -84,13 +84,13 @@ def check_mark(path: Path | str, head: bytes, encoding: str) -> None:
 
 
 def wide_encoding(head: bytes) -> str | None:
-    """The form of UTF-16 or UTF-32 that it looks like: every other byte, or three of four, are mostly zero."""
+    """The form of UTF-16 or UTF-32 that the bytes look like: every other byte, or three of four, are mostly zero."""
     zeros = [head[at : 4 * ZEROS_COUNTED : 4].count(0) for at in range(4)]
     return WIDE_ENCODINGS.get(tuple(2 * count > min(len(head) // 4, ZEROS_COUNTED) for count in zeros))
 
 
 def _zeros(path: Path | str, head: bytes) -> InputError:
-    """The error about bytes of zero."""
+    """The error for zero bytes."""
     if wide := wide_encoding(head):
         remedy = f"say so with: --encoding {wide}, or save it as UTF-8"
         return InputError(path=path, expected="a CSV in UTF-8", got=f"what looks like {wide}", remedy=remedy)
@@ -99,7 +99,7 @@ def _zeros(path: Path | str, head: bytes) -> InputError:
 
 
 def declared_delimiter(text: str) -> str | None:
-    r"""The delimiter that a first line declares in Excel's way, `sep=;`; None if it declares none.
+    r"""The delimiter that the first line declares as Excel does, `sep=;`; None if it declares none.
 
     >>> declared_delimiter("sep=;\r\na;b\r\n"), declared_delimiter("a,b\n")
     (';', None)
@@ -109,7 +109,7 @@ def declared_delimiter(text: str) -> str | None:
 
 
 def delimiter_of(text: str) -> str:
-    r"""The delimiter of the header that a text begins with: the one that makes the most cells.
+    r"""The delimiter of the header at the beginning of a text: the one that makes the most cells.
 
     >>> delimiter_of("a;b;c\n1,5;2;3"), delimiter_of('"a;b",c\n'), delimiter_of("a\tb\tc, or d\n"), delimiter_of("a")
     (';', ',', '\t', ',')
@@ -126,7 +126,7 @@ def delimiter_of(text: str) -> str:
 
 
 def meant(names: Sequence[str], wanted: Sequence[str], alike: Callable[[str], str] = str.casefold) -> list[str]:
-    """The names of a header, those that equal a wanted name but for case (or what `alike` drops) replaced by it.
+    """The names of a header; those that differ from a wanted name only in case (or as `alike` ignores) become it.
 
     >>> meant(["Movie ID", "TITLE", "other"], ["movie_id", "title", "genre"])
     ['Movie ID', 'title', 'other']
@@ -140,7 +140,7 @@ def meant(names: Sequence[str], wanted: Sequence[str], alike: Callable[[str], st
 
 
 def read_header(path: Path | str, line: int, cells: list[str], others: str = "") -> Header:
-    """Finds the columns by the names in the first row; `others` tells which other files there are.
+    """Finds the columns by the names in the first row; `others` is appended to the error, and lists other formats.
 
     >>> read_header("a.csv", 1, ["rating", "movie_id", "title", "genre", "user_id", "timestamp"]).width
     6
@@ -186,5 +186,5 @@ def _unusable(path: Path | str, line: int, names: list[str], missing: list[str],
 
 
 def plain(name: str) -> str:
-    """A name as one would say it: without case, spaces and punctuation."""
+    """A name in normal form: without case, spaces and punctuation."""
     return "".join(filter(str.isalnum, name.casefold()))

@@ -1,13 +1,13 @@
-"""The rows of a CSV file: physical lines in, columns of cells out, a chunk at a time and in bounded memory.
+"""Parses the rows of a CSV file: physical lines in, columns of cells out, a chunk at a time and in bounded memory.
 
-A chunk is parsed in one of three ways, which give the same cells: split at its delimiters if each of its lines is a
-row, as in most; by Python's CSV reader if it has many quotes; and row by row if something is wrong with it.
+A chunk is parsed in one of three ways, which give the same cells. Most chunks have one row per line and are split at
+the delimiters. A chunk with many quotes is parsed by Python's CSV reader, and one with an error row by row.
 
 A row that cannot be parsed costs exactly the physical line it begins on: parsing resumes at the next line, so a quote
 that is never closed does not swallow the rest of the file.
 
-pyarrow's reader was weighed and not taken: it accepts stray and unclosed quotes and drops blank lines without a word,
-so each chunk would have to be checked all the same, and some 60 lines fewer would cost a dependency of over 100 MB.
+pyarrow's reader was considered and rejected: it accepts stray and unclosed quotes and silently drops blank lines, so
+each chunk would have to be checked all the same. Some 60 lines fewer would cost a dependency of over 100 MB.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MAX_ROW: Final = 1 << 20
 """Characters; a longer row is refused and not kept in memory."""
 
 ODD_BYTE: Final = re.compile("[\udc00\udc80-\udcff]")
-"""The stand-in for a byte that is invalid in the encoding."""
+"""The placeholder for a byte that is invalid in the encoding."""
 WIDE_CHARACTER: Final = re.compile("[\x80-\ud7ff\ue000-\U0010ffff]")
 
 ZEROS: Final = "rows with bytes of zero, read without them"
@@ -44,7 +44,7 @@ CELLS_TOO_MANY: Final = "rows with empty cells too many at the end"
 """The repairs."""
 
 CELL_END: Final = "\x1f"
-"""ASCII's unit separator: stands between cells while a chunk is split; a chunk that has it already is parsed."""
+"""ASCII's unit separator: separates cells while a chunk is split; a chunk that contains it is parsed instead."""
 LONGEST_CELL: Final = csv.field_size_limit()
 """Characters."""
 
@@ -55,12 +55,12 @@ CSV_REASONS: Final = {
     "field larger than field limit": "a cell is longer than 131072 characters; is a quote not closed?",
     "new-line character seen in unquoted field": "a carriage return stands inside a cell that is not quoted",
 }
-"""Messages of Python's CSV reader, and what is said instead."""
+"""Messages of Python's CSV reader, and the reasons reported instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class RefusedRow:
-    """A row that is not sent: the number of its first physical line, the header being line 1, and why."""
+    """A row that is not sent: the number of its first physical line (the header is line 1), and the reason."""
 
     line: int
     reason: str
@@ -68,10 +68,10 @@ class RefusedRow:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Neighbouring rows, the line each began on, and what between them could not be parsed."""
+    """Consecutive rows, the line each begins on, and the refused rows among them."""
 
     columns: Sequence[Sequence[str]]
-    """As many as the header has, each with one cell a row."""
+    """As many columns as the header has, each with one cell per row."""
     lines: NDArray[np.int64]
     refused: list[RefusedRow]
 
@@ -79,12 +79,12 @@ class Rows:
         return len(self.lines)
 
     def where(self, keep: NDArray[np.bool_]) -> Rows:
-        """The rows at which `keep` is true, and nothing refused."""
+        """The rows at which `keep` is true, without the refused ones."""
         kept = keep.tolist()
         return Rows([list(compress(column, kept)) for column in self.columns], self.lines[keep], [])
 
     def without(self, drop: Sequence[bool]) -> Rows:
-        """The rows at which `drop` is false, and all that was refused."""
+        """The rows at which `drop` is false, with the refused ones."""
         kept = self.where(~np.array(drop, np.bool_))
         return Rows(kept.columns, kept.lines, self.refused)
 
@@ -92,9 +92,9 @@ class Rows:
 class CsvRows:
     """Parses a file into rows of cells, skipping blank lines.
 
-    Bytes that are invalid in the encoding come out as lone surrogates, so that the caller can refuse their row. Reading
-    ends after the physical line `last_line`. If the delimiter is `declared`, the first line declares it and is not a
-    row. `close` closes the file.
+    Bytes that are invalid in the encoding become lone surrogates, so that the caller can refuse their row. Reading ends
+    after the physical line `last_line`. If the delimiter is `declared`, the first line declares it and is not a row.
+    `close` closes the file.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class CsvRows:
         declared: bool = False,
     ) -> None:
         self.mended: Counter[str] = Counter()
-        """What was repaired, and how often."""
+        """The repairs made, and how often."""
         self.odd_bytes = self.wide_characters = 0
         """Bytes so far that are invalid in the encoding, and roughly the characters so far that are not ASCII."""
         self.odd_lines = ""
@@ -129,7 +129,7 @@ class CsvRows:
 
     @property
     def position_bytes(self) -> int:
-        """How far the file has been read."""
+        """The number of bytes read."""
         return self._text.buffer.tell()
 
     def close(self) -> None:
@@ -137,7 +137,7 @@ class CsvRows:
         self._text.close()
 
     def first(self) -> tuple[int, list[str]]:
-        """The first row that is not blank, as it stands, and its line; (0, []) if there is none.
+        """The first row that is not blank, unchanged, and its line; (0, []) if there is none.
 
         Raises csv.Error if it cannot be parsed.
         """
@@ -168,7 +168,7 @@ class CsvRows:
                 yield self._parse_row_by_row(text, width, width if least is None else least)
 
     def _parse_row_by_row(self, text: str, width: int, least: int) -> Rows:
-        """Parses, one row at a time, the rows that begin in these lines; they may end in later ones."""
+        """Parses the rows that begin in these lines, one at a time; they may end in later lines."""
         last = self.line
         self._waiting.extend(_lines(text))
         cells: list[list[str]] = []
@@ -212,7 +212,7 @@ class CsvRows:
         return row
 
     def _take_lines(self) -> Iterator[str]:
-        """Yields line after line, and keeps them until the next row begins."""
+        """Yields the next lines, and keeps them until the next row begins."""
         while line := self._next_line():
             self._taken.append(line)
             self._taken_size += len(line)
@@ -225,7 +225,7 @@ class CsvRows:
         self._taken_size = 0
 
     def _next_lines(self) -> str:
-        """The next whole lines: all that wait, else about CHUNK characters; "" at the end."""
+        """The next whole lines: all waiting ones, else about CHUNK characters; "" at the end."""
         if self._waiting:
             text = "".join(self._waiting)
             self._waiting.clear()
@@ -241,7 +241,7 @@ class CsvRows:
             read = self._last_line - self._read_lines
             text = "".join(_lines(text)[:read])
         self._read_lines += read
-        return self._looked_at(text)
+        return self._cleaned(text)
 
     def _next_line(self) -> str:
         """The next line, waiting ones first; "" at the end."""
@@ -251,16 +251,16 @@ class CsvRows:
             return ""
         line = self._whole_line("")
         self._read_lines += bool(line)
-        return self._looked_at(line)
+        return self._cleaned(line)
 
-    def _looked_at(self, text: str) -> str:
+    def _cleaned(self, text: str) -> str:
         """The text without zero bytes in its rows; counts its characters by kind."""
         if not text.isascii():
             self._note_characters(text)
         return "".join(map(self._without_zeros, _lines(text))) if "\0" in text else text
 
     def _note_characters(self, text: str) -> None:
-        """Counts invalid bytes; the other characters exactly only beside such, since else the text is UTF-8 anyway."""
+        """Counts invalid bytes; counts other characters exactly only if there are any, since else the text is UTF-8."""
         if ODD_BYTE.search(text) is None:
             self.wide_characters += 1
             return
@@ -278,7 +278,7 @@ class CsvRows:
         return line.replace("\0", "")
 
     def _whole_line(self, begun: str) -> str:
-        """A line of which `begun` was read, and the rest of it; truncated somewhere beyond MAX_ROW."""
+        """The whole line that begins with `begun`, which was read already; truncated somewhere beyond MAX_ROW."""
         line = begun + self._text.readline(MAX_ROW + 1)
         if len(line) > MAX_ROW and line[-1] != "\n":
             self._skip_line()
@@ -296,7 +296,7 @@ def _lines(text: str) -> list[str]:
 
 
 def _split(delimiter: str, text: str, width: int) -> list[list[str]] | None:
-    """The columns, if each line is a good row; None if one may not be, or if there are more quotes than lines."""
+    """The columns, if each line is certainly a good row; else, or if there are more quotes than lines, None."""
     if "\r" in text:
         text = text.replace("\r\n", "\n")
     if text[-1] != "\n":
@@ -307,7 +307,7 @@ def _split(delimiter: str, text: str, width: int) -> list[list[str]] | None:
     bare = _without_quotes(text, delimiter)
     if bare is None:
         return None
-    # Each line feed becomes a cell of its own. There are as many as rows, so if each row ends with one, none stands
+    # Each line feed becomes a cell of its own. There are as many as rows, so if each row ends with one, there is none
     # elsewhere.
     cells = bare.replace("\n", f"{CELL_END}\n{CELL_END}").split(CELL_END)
     del cells[-1]
@@ -317,7 +317,7 @@ def _split(delimiter: str, text: str, width: int) -> list[list[str]] | None:
 
 
 def _may_have_long_line(text: str) -> bool:
-    """Whether a line may exceed the longest cell: it would fill a window of half that length."""
+    """Whether a line may exceed the longest cell; such a line fills a window of half that length."""
     window = LONGEST_CELL // 2
     return any(text.find("\n", start, start + window) < 0 for start in range(0, len(text) - window + 1, window))
 
@@ -349,7 +349,7 @@ def _without_quotes(text: str, delimiter: str = ",") -> str | None:
 
 
 def _parse(delimiter: str, text: str, width: int) -> list[tuple[str, ...]] | None:
-    """The columns, if each line is a good row by Python's CSV reader, else None."""
+    """The columns, if each line is a good row to Python's CSV reader, else None."""
     lines = _lines(text)
     if max(map(len, lines)) > MAX_ROW:
         return None
@@ -368,4 +368,4 @@ def _is_blank(cells: list[str]) -> bool:
 
 def _reason(error: csv.Error) -> str:
     text = str(error)
-    return next((reason for said, reason in CSV_REASONS.items() if said in text), text)
+    return next((reason for part, reason in CSV_REASONS.items() if part in text), text)

@@ -1,9 +1,9 @@
-"""The encoding of a text that is not UTF-8, if it is certain; else the candidates.
+"""Detects the encoding of a text that is not UTF-8 if it is certain; else lists the candidates.
 
-Bytes do not say how they are meant, and a wrong guess sends gibberish that cannot be repaired. So a text is read as
-Windows-1252 (of which Latin-1 is a part) only if its words can be those of Western Europe, and fewer of them those of
-any one language that is written in another encoding. Signs alone are no evidence. For any other text the candidates are
-named, with a sample of how it would read in each.
+Bytes do not identify their encoding, and a wrong guess sends gibberish that cannot be repaired. So a text is read as
+Windows-1252 (a superset of Latin-1) only if its words can be those of Western Europe, and fewer of them can be those of
+any one language written in another encoding. Signs alone are no evidence. For any other text the error lists the
+candidates, with a sample of how the text would read in each.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ ODD_CHARACTER: Final = "\udc00"
 """A surrogate that no invalid byte of UTF-8 becomes."""
 
 NAMED: Final = 5
-"""The most candidates that an error names."""
+"""The most candidates that an error lists."""
 _ENOUGH: Final = 0.9
-"""This share of the words counts as all of them: every file has names and typing errors."""
+"""This share of the words counts as all of them, since every file has names and typing errors."""
 _SHOWN: Final = 24
 """Characters of a sample."""
 _FEW_LETTERS: Final = 6
-"""Fewer letters do not show how a language is spelled."""
+"""Fewer letters than this do not show how a language is spelled."""
 
 
 def _odd(error: UnicodeError) -> tuple[str, int]:
@@ -62,7 +62,7 @@ codecs.register_error(ODD, _odd)
 
 
 def encoding_of(name: str) -> str:
-    """The encoding that a user names, as the name of Python's codec for it.
+    """The name of Python's codec for the encoding that a user gives.
 
     >>> encoding_of("EUC-KR"), encoding_of("latin-1"), encoding_of("utf8")
     ('cp949', 'cp1252', 'utf-8')
@@ -71,7 +71,7 @@ def encoding_of(name: str) -> str:
     """
     try:
         info = codecs.lookup(name)
-        b"a".decode(name, "ignore")  # it is one of text
+        b"a".decode(name, "ignore")  # raises unless it is a text encoding
         if info.name in _NO_CHARACTER_SETS:
             raise LookupError(info.name)
     except (LookupError, ValueError) as error:
@@ -81,7 +81,7 @@ def encoding_of(name: str) -> str:
 
 
 def marked(head: bytes) -> tuple[str, int] | None:
-    """The encoding of a byte order mark at the beginning, and the length of the mark; None if there is none."""
+    """The encoding of the byte order mark at the beginning, and the mark's length in bytes; None if there is none."""
     return next(((name, len(mark)) for mark, name in BYTE_ORDER_MARKS if head.startswith(mark)), None)
 
 
@@ -99,7 +99,7 @@ class Candidate:
 
 
 def candidates(sample: bytes) -> list[Candidate]:
-    """The encodings that a text could be in, which is not UTF-8, the likeliest first; only WESTERN may be certain.
+    """The encodings that a text which is not UTF-8 could be in, the likeliest first; only WESTERN may be certain.
 
     >>> [candidate.name for candidate in candidates("Amélie, crème brûlée, garçon".encode("cp1252"))]
     ['windows-1252']
@@ -113,15 +113,17 @@ def candidates(sample: bytes) -> list[Candidate]:
     old = _old(words, western)
     if western.is_enough:
         better = [name for name in rivals if shares[name].good >= western.good] + old
-        if western.says_something and (not better or _reads_alike(words, better)):
+        if western.is_evidence and (not better or _reads_alike(words, better)):
             return [Candidate(WESTERN, _example(_odd_words(sample, WESTERN)), is_certain=True)]
         rivals.insert(0, WESTERN)
     found = [*rivals, *old, *(script.encoding for script in _SCRIPTS if script.fits(sample))]
-    return _named(sample, found or [name for name, of in _RIVALS.items() if _share(words, name, sum(of, ())).is_enough])
+    return _candidates_of(
+        sample, found or [name for name, of in _RIVALS.items() if _share(words, name, sum(of, ())).is_enough]
+    )
 
 
-def _named(sample: bytes, names: Sequence[str]) -> list[Candidate]:
-    """Those of these encodings in which the text reads differently, with the words that do."""
+def _candidates_of(sample: bytes, names: Sequence[str]) -> list[Candidate]:
+    """The encodings in which the text reads differently, one for each reading, with the words that differ."""
     readings: dict[tuple[str, ...], str] = {}
     for name in names:
         readings.setdefault(tuple(_odd_words(sample, name)), name)
@@ -147,15 +149,15 @@ _WORDS: Final = re.compile(rb"[A-Za-z\x80-\xff]+")
 
 
 class _Language:
-    """The letters of a language beyond ASCII, and where in a lower-case word none of them may stand."""
+    """The letters of a language beyond ASCII, and a pattern of positions in a lower-case word that exclude it."""
 
-    def __init__(self, letters: str, nowhere: str = "(?!)") -> None:
-        self.letters, self._nowhere = frozenset(letters), re.compile(nowhere)
+    def __init__(self, letters: str, misplaced: str = "(?!)") -> None:
+        self.letters, self._misplaced = frozenset(letters), re.compile(misplaced)
 
     def has(self, word: str) -> bool:
         """Whether the word can be of this language."""
         has_letters = self.letters.issuperset(letter for letter in word if not letter.isascii())
-        return has_letters and not self._nowhere.search(word)
+        return has_letters and not self._misplaced.search(word)
 
 
 _MISPLACED_CEDILLA: Final = "ç[^aouàáâãóôõúü]"
@@ -197,21 +199,21 @@ Lithuanian, Latvian and Estonian.
 _OLD: Final = ("mac-roman", "cp850")
 """Old Western encodings, whose letters have the bytes of signs in Windows-1252."""
 _FIRST_LETTER: Final = 0xA8
-"""The first byte of the letters in Windows-1252; the letters of old encodings stand mostly before it."""
+"""The first byte of the letters in Windows-1252; most letters of old encodings have lower bytes."""
 _OLD_LANGUAGES: Final = (_FRENCH, _GERMAN, *_WESTERN_LANGUAGES[2:8])
 _SIGNS: Final = "“”‘’«»‹›–—…•·°§©®™\u00a0\u00ad"
 _OPENING: Final = _SIGNS + "„‚¡¿"
 _NEVER_ALONE: Final = ("„", "‚")
 _CLOSING: Final = _SIGNS + "½¼¾²³´†‡"
-"""Signs that stand before a word, after one, or alone."""
+"""Signs that occur before a word, after one, or alone."""
 _CURRENCIES: Final = frozenset("€£¢¥¤")
-"""Signs that stand beside numbers."""
+"""Signs that occur beside numbers."""
 _ALONE: Final = frozenset("àáâèéêìíòóôùúåäöøæ")
-"""Letters that are words by themselves."""
+"""Letters that are words on their own."""
 _APOSTROPHE: Final = re.compile(
     rb"[A-Za-z]+\x92(s|t|d|m|re|ve|ll)|(l|d|qu|j|n|s|c|m|t|dell|all|un|o)\x92.+", re.IGNORECASE
 )
-"""A word with an apostrophe of Windows-1252, as in English, French or Italian: no other reading is better."""
+"""A word with an apostrophe of Windows-1252, as in English, French or Italian; no other reading is likelier."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -219,7 +221,7 @@ class _Share:
     """The share of the words, from 0 to 1, that can be of one language; signs and single letters do not count."""
 
     good: float
-    says_something: bool
+    is_evidence: bool
 
     @property
     def is_enough(self) -> bool:
@@ -352,7 +354,7 @@ def _is_greek(words: Sequence[str]) -> bool:
 
 
 def _has_vowels(words: Sequence[str], vowels: str, least: float, most: float) -> bool:
-    """Whether the share of vowels is that of ordinary text; always so of a few letters."""
+    """Whether the share of vowels is that of ordinary text; always true of a few letters."""
     return sum(map(len, words)) < _FEW_LETTERS or least <= _share_of(words, vowels) <= most
 
 

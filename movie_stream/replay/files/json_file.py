@@ -1,6 +1,6 @@
-"""Lines of JSON, one object a line, as the rows of a table: members are columns, and cells are text as in a CSV.
+"""JSON Lines, one object per line, as the rows of a table: members are columns, and cells are text as in a CSV.
 
-So a number may be quoted, a time may be written in any notation that a CSV may use, and columns may be renamed.
+So a number may be quoted, a time may have any notation that a CSV may use, and columns may be renamed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from movie_stream.replay.files.temporary import temporary_file
 LINES_LOOKED_AT: Final = 1_000
 """The first lines, from which the names of the members are taken."""
 FEW: Final = 5
-"""One line in this many may be invalid UTF-8, and is then refused alone."""
+"""Up to one line in this many may be invalid UTF-8; then only such lines are refused."""
 _OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
 _TOO_LONG: Final = f"a line is longer than {MAX_ROW} bytes"
 
@@ -100,7 +100,7 @@ class JsonFile:
         return names
 
     def _check_encoding(self, head: bytes) -> None:
-        """Raises InputError where these bytes are not UTF-8."""
+        """Raises InputError if these bytes are not UTF-8."""
         if wide := wide_encoding(head):
             expected, got = "an object of JSON in each line, in UTF-8", f"what looks like {wide}"
             raise InputError(path=self.path, expected=expected, got=got, remedy=self._conversion(wide))
@@ -109,7 +109,7 @@ class JsonFile:
             raise self._refused(b"\n".join(odd))
 
     def _refused(self, sample: bytes) -> FileRefused:
-        """The error about text that is not UTF-8."""
+        """The error for text that is not UTF-8."""
         found = candidates(sample)
         could_be = " or ".join(map(str, found[:NAMED])) or "one that is not known here"
         why = f"it is not UTF-8; it could be {could_be}"
@@ -130,18 +130,18 @@ class JsonFile:
         return JsonRows(own, self, last_line)
 
     def settle(self, rows: TableRows) -> bool:
-        """JSON is UTF-8. Raises FileRefused if many lines are not, and fewer are UTF-8 beyond ASCII."""
+        """False, since JSON is UTF-8. Raises FileRefused if many lines are not, and fewer are UTF-8 beyond ASCII."""
         if isinstance(rows, JsonRows) and rows.odd > max(rows.wide, rows.line // FEW):
             raise self._refused(rows.odd_lines)
         return False
 
     def hashes(self, first: bytes) -> Iterator[tuple[int, str]]:
-        """How many bytes were read, and the hash of `first` and these; last of all there are."""
+        """The number of bytes read so far, and the hash of `first` and these; the last item covers the whole file."""
         return hashes(self.opened.file, self.size_bytes, first)
 
 
 def _become_utf_8(opened: Opened, encoding: str, start: int) -> int:
-    """Replaces a file by a copy in UTF-8 of what follows `start`; returns the copy's size in bytes.
+    """Replaces a file with a copy in UTF-8 of its bytes from `start` on; returns the copy's size in bytes.
 
     An invalid character stays invalid in the copy, so that its row is refused.
     """
@@ -180,7 +180,7 @@ class JsonRows:
 
     @property
     def position_bytes(self) -> int:
-        """How far the file has been read."""
+        """The number of bytes read."""
         return self._file.tell()
 
     def close(self) -> None:

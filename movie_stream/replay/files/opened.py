@@ -1,6 +1,6 @@
-"""Files as they come: plain, compressed, in an archive, or through a pipe; they are read as plain bytes.
+"""Opens files that are plain, compressed, in an archive, or piped, and reads them as plain bytes.
 
-A file that cannot be read twice as it is (a pipe, a compressed file) is copied to a temporary file first.
+A file that cannot be read twice (a pipe, a compressed file) is first copied to a temporary file.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ DAMAGED: Final = (
     *(EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, zstandard.ZstdError),
     *(OSError, RuntimeError, NotImplementedError, IndexError, ValueError, struct.error),
 )
-"""What the libraries raise for a file that is damaged, encrypted, or compressed by an unknown method."""
+"""The errors of the libraries for a file that is damaged, encrypted, or compressed by an unknown method."""
 SUFFIXES: Final = ("", ".gz", ".zst")
 
 OnProgress = Callable[[int, int], None]
@@ -73,7 +73,7 @@ class Archive:
 
 @contextmanager
 def intact(path: Path | str) -> Iterator[None]:
-    """Raises InputError if something within the block cannot be unpacked."""
+    """Raises InputError if a file cannot be unpacked within the block."""
     try:
         yield
     except DAMAGED as error:
@@ -106,7 +106,7 @@ class Opened:
         return self._archive is not None
 
     def beside(self, name: str) -> Opened | None:
-        """The file of this name in the same folder or archive, in any case, compressed or not."""
+        """The file of this name (ignoring case) in the same folder or archive, compressed or not."""
         wanted = {name + suffix for suffix in SUFFIXES}
         if self._archive:
             folder = self._member.rpartition("/")[0]
@@ -145,7 +145,7 @@ def only_member(archive: Archive) -> str:
 
 
 def opened(path: Path | str, choose: Chosen = only_member, on_progress: OnProgress = no_progress) -> Opened:
-    """Opens a file, or standard input for `-`; of an archive the member that `choose` returns.
+    """Opens a file, standard input for `-`, or the member of an archive that `choose` returns.
 
     Raises InputError if it cannot be read or is damaged.
     """
@@ -169,7 +169,7 @@ def opened(path: Path | str, choose: Chosen = only_member, on_progress: OnProgre
 
 
 class _ZstdReader:
-    """Decompresses frame after frame; the library's own reader does not notice that a file is truncated."""
+    """Decompresses one frame after another; the library's own reader does not detect a truncated file."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self._rest = file, b""
@@ -190,7 +190,7 @@ class _ZstdReader:
 
 
 def _seekable(path: Path | str, on_progress: OnProgress) -> BinaryIO:
-    """The file itself, or a copy of what comes through a pipe."""
+    """The file itself, or a copy of the bytes from a pipe."""
     file = _raw(path)
     if file.seekable():
         return file

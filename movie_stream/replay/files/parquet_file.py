@@ -86,16 +86,16 @@ class ParquetFile:
             raise
 
     def settle(self, rows: TableRows) -> bool:
-        """Its texts are UTF-8."""
+        """False, since Parquet's texts are UTF-8."""
         return False
 
     def hashes(self, first: bytes) -> Iterator[tuple[int, str]]:
-        """How many bytes were read, and the hash of `first` and these; last of all there are."""
+        """The number of bytes read so far, and the hash of `first` and these; the last item covers the whole file."""
         return hashes(self.opened.file, self.size_bytes, first)
 
 
 class ParquetRows:
-    """Reads the rows, some thousand at a time."""
+    """Reads the rows, some thousands at a time."""
 
     def __init__(self, file: ParquetFile, own: BinaryIO, found: Any, pyarrow: Any, last_line: int | None) -> None:
         self.mended: Counter[str] = Counter()
@@ -150,7 +150,7 @@ def _cell(value: object) -> str:
         case bytes():
             return value.decode("utf-8", "surrogateescape")
         case float():
-            return "" if value != value else repr(value)  # pandas writes what is missing as NaN
+            return "" if value != value else repr(value)  # pandas writes a missing value as NaN
         case bool() | list() | dict():
             return msgspec.json.encode(value, enc_hook=str).decode()
         case _:

@@ -1,4 +1,4 @@
-"""The interface of a file of rows in any format: names of columns, and rows of cells as text."""
+"""The interface of a file of rows in any file format: column names, and rows of cells as text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from movie_stream.replay.files.csv_rows import RefusedRow, Rows
 from movie_stream.replay.files.opened import Opened
 
 HASHED_BYTES: Final = 1 << 22
-"""How much of a file is hashed at once."""
+"""Bytes of a file that are hashed in one step."""
 NO_TEXTS: Final = {bool: "true or false", list: "a list", dict: "an object"}
 """Types of JSON and Parquet that are never accepted as text, and their names in errors."""
 
@@ -26,7 +26,7 @@ class TableRows(Protocol):
     """One pass over the rows."""
 
     mended: Counter[str]
-    """What was repaired, and how often."""
+    """The repairs made, and how often."""
 
     @property
     def line(self) -> int:
@@ -34,7 +34,7 @@ class TableRows(Protocol):
 
     @property
     def position_bytes(self) -> int:
-        """How far the file has been read."""
+        """The number of bytes read."""
 
     def chunks(self, width: int, least: int | None = None) -> Iterator[Rows]:
         """All rows, a few thousand at a time; each as wide as the header."""
@@ -49,11 +49,11 @@ class Table(Protocol):
     opened: Opened
     path: Path | str
     line: int
-    """Of the header."""
+    """The line number of the header."""
     names: list[str]
-    """Of the columns; callers may replace them."""
+    """The names of the columns; callers may replace them."""
     written_names: list[str]
-    """As they stand in the file."""
+    """The names as written in the file."""
     texts: Collection[str]
     """The names of columns that must hold text, or numbers that can be written as text."""
     size_bytes: int
@@ -61,23 +61,23 @@ class Table(Protocol):
     """A description for messages; empty for a CSV."""
 
     def below_header(self, last_line: int | None = None) -> TableRows:
-        """The rows, up to a physical line."""
+        """The rows, up to the physical line `last_line`."""
 
     def settle(self, rows: TableRows) -> bool:
-        """Whether the file has to be read again in another encoding, once its rows have been read to the end.
+        """Whether the file must be read a second time in another encoding; called when its rows were read to the end.
 
         Raises FileRefused if that encoding is uncertain.
         """
 
     def hashes(self, first: bytes) -> Iterator[tuple[int, str]]:
-        """How many bytes were read, and the hash of `first` and these; last of all there are."""
+        """The number of bytes read so far, and the hash of `first` and these; the last item covers the whole file."""
 
     def close(self) -> None:
         """Closes the file."""
 
 
 def hashes(file: BinaryIO, size_bytes: int, first: bytes) -> Iterator[tuple[int, str]]:
-    """How many bytes of a file were read, and the BLAKE2b hash of `first` and these; last of all there are."""
+    """The number of bytes read so far, and the BLAKE2b hash of `first` and these; the last item covers the file."""
     made = blake2b(first, digest_size=16)
     with os.fdopen(os.dup(file.fileno()), "rb", 0) as own:
         own.seek(0)
@@ -89,9 +89,9 @@ def hashes(file: BinaryIO, size_bytes: int, first: bytes) -> Iterator[tuple[int,
 def text_values(
     names: Sequence[str], texts: Collection[str], columns: Sequence[list[object]], lines: NDArray[np.int64]
 ) -> tuple[list[list[object]], NDArray[np.int64], list[RefusedRow]]:
-    """The columns and lines without the rows that have something else than text in one of `texts`.
+    """The columns and lines without the rows that have something other than text in a column of `texts`.
 
-    Whole numbers lose the fraction that a column with gaps gives them (7.0).
+    Whole numbers lose the fraction that they have in a column with gaps (7.0).
 
     >>> columns, lines, refused = text_values(["id", "genre"], {"id", "genre"}, [[7.0, 8], ["War", []]], np.arange(2))
     >>> columns, refused

@@ -1,4 +1,4 @@
-"""Temporary files for what does not fit into memory."""
+"""Temporary files for data that does not fit into memory."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The formats of files: native.py, movielens.py, tmdb.py, netflix.py. A new one is a class in a file of its own (see
-format.py) that is listed here. genres.py says which of a film's genres counts.
+"""The formats of files: native.py, movielens.py, tmdb.py, netflix.py. A new format is a class in a file of its own (see
+format.py), listed here. genres.py chooses which of a film's genres counts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from movie_stream.replay.formats.netflix import Netflix
 from movie_stream.replay.formats.tmdb import Tmdb
 
 FORMATS: Final[tuple[type[Format], ...]] = (Native, MovieLens, Tmdb, Netflix)
-"""In the order in which they are tried on a header."""
+"""The formats, in the order in which a header is compared with them."""
 OF_NO_USE: Final = (
     (FILM_COLUMNS, "the films of MovieLens, without views", "send the ratings.csv that belongs to it"),
     (("movieId", "imdbId", "tmdbId"), "the links of MovieLens, without views", "send the ratings.csv beside it"),
@@ -36,7 +36,7 @@ TIME: Final = "timestamp"
 
 
 def recognised(names: Sequence[str]) -> type[Format] | None:
-    """The format that these names of a header belong to.
+    """The format that a header with these names belongs to.
 
     >>> recognised(["userId", "movieId", "rating", "timestamp"]).title
     'MovieLens ratings'
@@ -45,15 +45,15 @@ def recognised(names: Sequence[str]) -> type[Format] | None:
 
 
 def format_of(file: Table, name: str | None = None) -> type[Format]:
-    """The format named by `--format`, else that of the header; sets the file's names to those of the format.
+    """The format that `--format` names, else that of the header; sets the file's names to those of the format.
 
-    Raises UsageError if there is no such format, InputError if the file is not of it, or of no known one.
+    Raises UsageError if there is no such format, InputError if the file does not have it, or has no known one.
     """
     kind = recognised(file.names) if name is None else next((kind for kind in FORMATS if kind.name == name), None)
     if name is None and kind is None:
         _check_use(file)
         others = ", ".join(f"{kind.title} ({kind.name})" for kind in FORMATS[1:])
-        # it knows which columns are missing
+        # It reports which columns are missing.
         read_header(file.path, file.line, Native.meant(file.names), f"; other formats: {others}")
     if kind is None:
         raise UsageError(argument="--format", expected=", ".join(kind.name for kind in FORMATS), got=name)
@@ -70,7 +70,7 @@ def format_of(file: Table, name: str | None = None) -> type[Format]:
 
 
 def has_fields(names: Sequence[str], mapping: Mapping[str, str]) -> bool:
-    """Whether `--map` says of a header only what its format says anyway, so that no column is renamed.
+    """Whether `--map` only repeats what the header's format implies, so that no column is renamed.
 
     >>> names = ["userId", "movieId", "rating", "timestamp", "title", "genres"]
     >>> has_fields(names, {"genre": "genres", "user_id": "userId"}), has_fields(names, {"genre": "title"})
@@ -90,20 +90,20 @@ def has_fields(names: Sequence[str], mapping: Mapping[str, str]) -> bool:
 
 
 def mapped_format(file: Table, mapping: Mapping[str, str]) -> type[Format]:
-    """The format of a file of views whose columns were renamed by `--map`; sets its names to those of the format.
+    """The format of a file of views whose columns `--map` renamed; sets its names to those of the format.
 
     Raises InputError if a column that a view needs is missing.
     """
     kind = recognised(file.names)
     if kind is None or issubclass(kind, CatalogueFormat):
         missing = Native.missing(file.names)
-        said = [f"{field}={column}" for field, column in mapping.items()]
+        given = [f"{field}={column}" for field, column in mapping.items()]
         raise InputError(
             path=file.path,
             line=file.line,
             expected=f"the column{'s' if len(missing) > 1 else ''} {', '.join(missing)} besides",
             got=",".join(file.written_names)[:200],
-            remedy=f"name what holds them: --map {','.join([*said, *(f'{field}=COLUMN' for field in missing)])}",
+            remedy=f"name what holds them: --map {','.join([*given, *(f'{field}=COLUMN' for field in missing)])}",
         )
     return format_of(file, kind.name)
 
@@ -119,7 +119,7 @@ def _are_films(names: Sequence[str]) -> bool:
 
 
 def _check_use(file: Table) -> None:
-    """Raises InputError for a known file without views or films, or one that lacks columns of a known format."""
+    """Raises InputError for a known file without views or films, and for one that lacks columns of a known format."""
     if MovieLens.missing(file.names) == [TIME]:
         near = next((name for name in file.names if name.casefold().startswith(TIME)), "COLUMN")
         raise InputError(

@@ -1,7 +1,7 @@
 """A format: how the rows of a file become rows with the columns of a view.
 
-A new one is a class in a file of its own, listed in `FORMATS` (see __init__.py). There are two kinds: files in which a
-row is a view, and catalogues, in which a row is a film that views are made up for.
+A new format is a class in a file of its own, listed in `FORMATS` (see __init__.py). There are two kinds: files in which
+a row is a view, and catalogues, in which a row is a film to make up views for.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Film:
     stars: float | None = None
     """The average rating, out of 5."""
     weight: float | None = None
-    """How often it is seen relative to the others; None if the catalogue does not say."""
+    """How often the film is seen relative to the others; None if the catalogue does not say."""
 
 
 class Format(ABC):
@@ -52,7 +52,7 @@ class Format(ABC):
     texts: ClassVar[tuple[str, ...]]
     """Names of the columns that must hold text, not lists."""
     genres: ClassVar[bool] = False
-    """Whether a film has several genres, of which one is chosen."""
+    """Whether a film has several genres, one of which is chosen."""
 
     @classmethod
     def meant(cls, names: Sequence[str]) -> list[str]:
@@ -85,7 +85,7 @@ class ViewsFormat(Format):
     part_of_hash: bytes = b""
     """The content of other files that the views depend on, for the hash."""
     fields: ClassVar[Mapping[str, str]]
-    """By a field of a view, the column that it is made of."""
+    """By field of a view, the column that it is made of."""
 
     @abstractmethod
     def native(self, rows: Rows) -> Rows:
@@ -95,7 +95,7 @@ class ViewsFormat(Format):
 class CatalogueFormat(Format):
     """A row is a film, which may have several genres.
 
-    The columns in `others` may be missing; then `without` says what follows from that.
+    The columns in `others` may be missing; `without` describes what views then lack.
     """
 
     genres: ClassVar[bool] = True

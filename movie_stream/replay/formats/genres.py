@@ -1,4 +1,4 @@
-"""Which of a film's genres counts, since an event has only one: the first, or the rarest."""
+"""Chooses which of a film's genres counts, since an event has only one: the first, or the rarest."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LONGEST_LIST: Final = 10_000
 """Characters."""
 A_LIST: Final = "genres: expected a list of texts, or of objects with a name, in JSON"
 WITHOUT_COMMA: Final = re.compile(r"""['"]\s+['"]""")
-"""Between texts in a list as numpy writes it, which Python would read as one text."""
+"""The gap between texts in a list as numpy writes it, which Python would read as one text."""
 
 
 def choice_of(name: str | None) -> Choice:
@@ -40,7 +40,7 @@ def choice_of(name: str | None) -> Choice:
 class Chooser:
     """Chooses a genre of a film, given the genres of all films of a catalogue.
 
-    The rarest is the one that the fewest films have; of equally rare ones it is the one named first.
+    The rarest genre is the one that the fewest films have; among equally rare ones it is the film's first.
 
     >>> films = [("Action", "Drama"), ("Action",), ("Comedy", "Action", "Drama"), ()]
     >>> list(map(Chooser("rarest", films), films)), list(map(Chooser("first", films), films))
@@ -59,15 +59,15 @@ class Chooser:
 
 
 def listed(cell: str, numbers: Mapping[int, str] | None = None) -> tuple[str, ...]:
-    """The names in a list of texts or objects, in JSON or as Python writes it; in one of `numbers`; or between commas
-    or bars.
+    """The names in a cell: a list of texts or objects, in JSON or as Python writes it; a list of keys of `numbers`; or
+    names between commas or bars.
 
     >>> listed('[{"id": 28, "name": "Action"}]'), listed("['War', 'Drama']"), listed("[]"), listed("[35]", {35: "War"})
     (('Action',), ('War', 'Drama'), (), ('War',))
     >>> listed("[{'id': 16, 'name': 'Animation'}]"), listed("Action, Science Fiction"), listed("Drama|War")
     (('Animation',), ('Action', 'Science Fiction'), ('Drama', 'War'))
 
-    Raises ValueError with the reason if it begins like a list and is not one.
+    Raises ValueError with the reason if the cell begins like a list and is not one.
     """
     text = cell.strip()
     is_list = text.startswith("[")

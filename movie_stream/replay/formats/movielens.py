@@ -26,7 +26,7 @@ from movie_stream.replay.formats.genres import Choice, Chooser, listed
 FILMS: Final = "movies.csv"
 FILM_COLUMNS: Final = ("movieId", "title", "genres")
 MERGED: Final = ("title", "genres")
-"""Columns of ratings that the films were merged into."""
+"""The columns of ratings into which the films were merged."""
 SECOND_DIGITS: Final = (9, 10)
 NO_GENRES: Final = "(no genres listed)"
 
@@ -34,7 +34,7 @@ NO_GENRES: Final = "(no genres listed)"
 class MovieLens(ViewsFormat):
     """A rating counts as a view at the time when it was given.
 
-    Titles and genres come from the neighbouring file of films, or from the same row if the two were merged.
+    Titles and genres are read from the neighbouring file of films, or from the same row if the two files were merged.
     """
 
     name: ClassVar[str] = "movielens"
@@ -68,8 +68,8 @@ class MovieLens(ViewsFormat):
         with _films(file.opened, movies) as films:
             self._films_path = films.path
             self._titles, self._genres = _read(CsvFile(films, otherwise=file.opened.encoding), genre)
-        told = repr(sorted(self._titles.items())) + repr(sorted(self._genres.items()))
-        self.part_of_hash = blake2b(told.encode("utf-8", "surrogatepass")).digest()
+        contents = repr(sorted(self._titles.items())) + repr(sorted(self._genres.items()))
+        self.part_of_hash = blake2b(contents.encode("utf-8", "surrogatepass")).digest()
 
     def native(self, rows: Rows) -> Rows:
         if self._merged:
@@ -93,7 +93,7 @@ class MovieLens(ViewsFormat):
         return Rows(columns, rows.lines, rows.refused)
 
     def _learn(self, cells: Iterable[str]) -> None:
-        """Learns the genre that each cell stands for, or why there is none; there are few distinct cells."""
+        """Caches the genre of each cell, or the reason why it has none; there are few distinct cells."""
         for cell in cells:
             try:
                 self._genres_known[cell] = self._genre_of(_listed(cell))
@@ -101,7 +101,7 @@ class MovieLens(ViewsFormat):
                 self._no_genres[cell] = str(error)
 
     def _without(self, rows: Rows, position: int, unusable: Mapping[str, str]) -> Rows:
-        """The rows without those whose cell in this column is unusable; these are refused with its reason."""
+        """The rows without those whose cell in this column is unusable; those are refused with its reason."""
         if not unusable:
             return rows
         cells = rows.columns[position]
@@ -115,7 +115,7 @@ class MovieLens(ViewsFormat):
 
 
 def _milliseconds(seconds: str) -> str:
-    """The format's seconds in milliseconds; other notations, which modified files may have, stay as they are.
+    """Converts the format's seconds to milliseconds; other notations, which modified files may have, are unchanged.
 
     >>> _milliseconds("851866703"), _milliseconds("1260759144000"), _milliseconds("20091214")
     ('851866703000', '1260759144000', '20091214')
@@ -163,7 +163,7 @@ def _read(films: CsvFile, genre: Choice) -> tuple[dict[str, str], dict[str, str]
 
 
 def _films_of(file: Table) -> list[tuple[str, ...]]:
-    """The genres of the films in ratings that films were merged into."""
+    """The genres of the films in a file of ratings into which the films were merged."""
     settled(file)
     movie, genres = file.names.index("movieId"), file.names.index("genres")
     films = dict[str, tuple[str, ...]]()

@@ -26,7 +26,7 @@ class Native(ViewsFormat):
 
     @classmethod
     def meant(cls, names: Sequence[str]) -> list[str]:
-        """Also ignores blanks and punctuation: Movie ID is movie_id."""
+        """As in `Format`, but also ignores blanks and punctuation: Movie ID is movie_id."""
         return meant(names, (*cls.columns, *cls.others), plain)
 
     def __init__(self, file: Table, movies: Path | None, genre: Choice) -> None:

@@ -1,4 +1,4 @@
-"""Netflix Shows, as Kaggle has it: `netflix_titles.csv`, a catalogue without figures of views or ratings.
+"""Netflix Shows, as on Kaggle: `netflix_titles.csv`, a catalogue without numbers of views or ratings.
 
 https://www.kaggle.com/datasets/shivamb/netflix-shows
 """
@@ -30,7 +30,7 @@ class Netflix(CatalogueFormat):
     def film(self, cells: Mapping[str, str]) -> Film:
         duration = cells["duration"]
         if not duration.strip() and MINUTES.fullmatch(cells["rating"]):
-            duration = cells["rating"]  # in some rows it stands one column to the left
+            duration = cells["rating"]  # in some rows it is one column to the left
         return Film(
             cells["show_id"].strip(),
             cells["title"].strip(),
@@ -40,7 +40,7 @@ class Netflix(CatalogueFormat):
 
 
 def _minutes(duration: str) -> int:
-    """The length of a film; 0 for a series, and for nothing.
+    """The length of a film in minutes; 0 for a series, and for an empty cell.
 
     >>> _minutes("90 min"), _minutes("2 Seasons"), _minutes("")
     (90, 0, 0)

@@ -34,7 +34,7 @@ GENRES: Final = {
     10752: "War",
     37: "Western",
 }
-"""Genres by TMDB's number, which some versions have instead of the name."""
+"""Genres by TMDB's number, which some versions have in place of the name."""
 
 
 class Tmdb(CatalogueFormat):

@@ -1,3 +1,3 @@
-"""Which views are sent when: plan.py (what is asked for), time_order.py and survey.py (a first look at the file),
+"""Which views are sent when: plan.py (the user's options), time_order.py and survey.py (the first pass over the file),
 sorted_runs.py (sorting more than fits in memory).
 """

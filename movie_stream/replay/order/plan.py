@@ -18,10 +18,10 @@ REAL_TIME: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the user asked for. Raises UsageError for options that exclude each other."""
+    """The user's options. Raises UsageError for options that exclude each other."""
 
     rate: float = 0
-    """Events/s; 0 is as fast as it goes."""
+    """Events/s; 0 is as fast as possible."""
     speed: float | None = None
     """How many times faster than the views happened; None to send at `rate`."""
     max_gap: timedelta | None = None
@@ -33,15 +33,15 @@ class Plan:
     limit: int | None = None
     """The most views to send."""
     between: TimeRange = EVER
-    """By the timestamps in the file."""
+    """Bounds of the views to send, by the timestamps in the file."""
     shift_to_now: bool = False
     shift_to_ms: int | None = None
     """The views are shifted so that the one at the anchor gets this time, or the present."""
     anchor: Anchor | None = None
     loop: bool = False
-    """Start over at the end of the file, each round later by the file's duration."""
+    """Whether to start over at the end of the file, each round later by the file's duration."""
     late_anyway: bool = False
-    """Also send views that workers will refuse as late."""
+    """Whether to also send views that workers will refuse as late."""
 
     def __post_init__(self) -> None:
         check_rate(self.rate)
@@ -52,11 +52,11 @@ class Plan:
         if self.max_gap is not None and (self.speed is None or self.live):
             raise UsageError(
                 argument="--max-gap",
-                expected="--speed beside it, and views that need not come at their own times",
+                expected="--speed beside it, and views that need not be sent at their own times",
                 got="no --speed" if self.speed is None else "views that come when their time has come",
             )
         if self.anchor and not self.shifts:
-            raise UsageError(argument="--anchor", expected="--shift-to besides, of which it says what is then")
+            raise UsageError(argument="--anchor", expected="--shift-to besides, the time for the view that it chooses")
         if self.loop and self.shifts and not self.live:
             raise UsageError(
                 argument="--loop",
@@ -76,12 +76,12 @@ class Plan:
 
     @property
     def live(self) -> bool:
-        """Whether each view is sent when its shifted time comes, not earlier."""
+        """Whether each view is sent at its shifted time, not earlier."""
         slow = self.speed is not None and self.speed <= REAL_TIME
         return slow and self.shift_to_now and self.anchored == "first"
 
     def shift_ms(self, oldest_ms: int | None, newest_ms: int | None, now_ms: int) -> int:
-        """How far the views are shifted, given the oldest and the newest that are sent."""
+        """How far the views are shifted, given the timestamps of the oldest and the newest that are sent."""
         at_ms = oldest_ms if self.anchored == "first" else newest_ms
         if not self.shifts or at_ms is None:
             return 0

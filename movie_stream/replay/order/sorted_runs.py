@@ -1,6 +1,6 @@
-"""Sorting more views by time than fit in memory: sorted runs in a temporary file, merged.
+"""External merge sort of views by time: sorted runs in a temporary file, merged.
 
-Views of the same millisecond keep the order in which they came.
+The sort is stable: views of the same millisecond keep their order.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from movie_stream.replay.records.csv_records import ViewChunk
 
 RUN_ROWS: Final = 200_000
 RUN_BYTES: Final = 1 << 26
-"""A run is written at this many rows, or bytes of records."""
+"""A run is written when it has this many rows, or bytes of records."""
 BLOCK_ROWS: Final = 1_000
 FAN_IN: Final = 64
 """The most runs that are merged at once, each with one block in memory."""
 
 
 class Block(msgspec.Struct, array_like=True, gc=False):
-    """Neighbouring rows of a run, as stored in the file."""
+    """Consecutive rows of a run, as stored in the file."""
 
     timestamp_ms: bytes
     lines: bytes
@@ -113,7 +113,7 @@ class SortedRuns:
         return ViewChunk(block.keys, block.values, times, lines, [])
 
     def _merge(self, runs: Sequence[Run]) -> Iterator[ViewChunk]:
-        """Merges block by block: rows up to the earliest end of a block are complete."""
+        """Merges block by block: rows up to the earliest end of the current blocks are complete."""
         rest = [iter(run) for run in runs]
         heads: list[ViewChunk | None] = [self._read(next(extents)) for extents in rest]
         while any(heads):
@@ -122,7 +122,7 @@ class SortedRuns:
             due: list[ViewChunk] = []
             for i, head in enumerate(heads):
                 if head:
-                    # Rows of later runs with the timestamp `end` wait for those that `first` may still have.
+                    # Rows of later runs with the timestamp `end` wait, since `first` may have more of them.
                     rows = int(np.searchsorted(head.timestamp_ms, end, "right" if i <= first else "left"))
                     due.append(_part(head, slice(0, rows)))
                     heads[i] = _part(head, slice(rows, None)) if rows < len(head) else None

@@ -20,7 +20,7 @@ from movie_stream.replay.records.replay_input import ReplayInput
 class Survey:
     """Surveys the views of a plan: exhaust `look`, and the views will be shifted as planned.
 
-    `look` raises UsageError if all of them would be shifted to where no view can be.
+    `look` raises UsageError if all of them would be shifted to times that no view may have.
     """
 
     def __init__(self, views: ReplayInput, plan: Plan, future_tolerance_ms: int) -> None:
@@ -31,7 +31,7 @@ class Survey:
         """The number of physical lines at the time of the survey."""
 
     def look(self) -> Iterator[None]:
-        """Goes through all views, one chunk a step."""
+        """Goes through all views, one chunk per step."""
         latest_ms = None if self._plan.shifts else self._views.now_ms + self._tolerance_ms
         for times_ms, lines in self._views.times():
             possible = times_ms > 0  # other rows will be refused
@@ -65,12 +65,12 @@ class Survey:
 
     @property
     def sorts(self) -> bool:
-        """Whether they have to be sorted."""
+        """Whether the views must be sorted."""
         return self._plan.sort and not self._times.in_order
 
     @property
     def oldest_ms(self) -> int | None:
-        """The time of the oldest view, shifted as it is now; None if there is none."""
+        """The time of the oldest view, including the present shift; None if there is none."""
         oldest_ms = self._times.oldest_ms
         return None if oldest_ms is None else oldest_ms + self._views.shift_ms
 
@@ -81,7 +81,7 @@ class Survey:
 
     @property
     def rows(self) -> int:
-        """How many there are if all are good."""
+        """How many views there are if all rows are good."""
         return self._times.rows
 
     @property
@@ -90,7 +90,7 @@ class Survey:
         return self._times.round_ms
 
     def elapsed(self, timestamp_ms: int) -> tuple[int, int]:
-        """How much of the time (ms) from the first view to the last lies before this time, and how much there is."""
+        """The time (ms) from the first view to this timestamp, and from the first view to the last."""
         first_ms = self.oldest_ms or 0
         span_ms = max(self.newest_ms - first_ms, 1)
         return min(max(timestamp_ms - first_ms, 0), span_ms), span_ms
@@ -101,7 +101,7 @@ class Survey:
 
 
 class Ends:
-    """The times of the oldest and the newest view among the first `limit`, by time or in the order of the file.
+    """The times of the oldest and the newest of the first `limit` views, by time or in the order of the file.
 
     >>> ends = Ends(limit=2, sort=True)
     >>> ends.add(np.array([5, 9])); ends.add(np.array([1]))
@@ -115,7 +115,7 @@ class Ends:
         self._came = 0
 
     def add(self, times_ms: NDArray[np.int64]) -> None:
-        """Takes the next ones into account."""
+        """Adds the next views."""
         if self._limit is not None and not self._sort:
             times_ms = times_ms[: max(self._limit - self._came, 0)]
         self._came += len(times_ms)
@@ -127,12 +127,12 @@ class Ends:
 
     @property
     def oldest_ms(self) -> int | None:
-        """None where there are none."""
+        """The time of the oldest view; None if there is none."""
         return int(self._kept.min()) if len(self._kept) else None
 
     @property
     def newest_ms(self) -> int | None:
-        """None where there are none."""
+        """The time of the newest view; None if there is none."""
         return int(self._kept.max()) if len(self._kept) else None
 
 

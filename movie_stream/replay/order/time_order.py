@@ -1,7 +1,7 @@
-"""Whether a file is in time order, and whether any of its rows lies far off the rest.
+"""Finds whether a file is in time order, and whether any of its rows lies far off the rest.
 
-A worker closes its windows by the newest view it has seen. So a file is sent in time order, and one view
-misdated by a year would make everything that follows it late for a year.
+A worker's watermark, which closes its windows, follows the newest view it has seen. So a file is sent in time order,
+and one view misdated by a year would make everything after it late for a year.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 DAY_MS: Final = 86_400_000
 FAR_DAYS: Final = 366
 NAMED_LINES: Final = 5
-"""The most far-off rows that are named by line; all are counted."""
+"""The most far-off rows that are listed by line; all are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +24,15 @@ class FarOff:
 
     rows: int
     lines: list[int]
-    """The first few of them."""
+    """The lines of the first few of them."""
     usual_end_day: np.datetime64
     """The day that (almost) all others lie on or before."""
 
     def __str__(self) -> str:
-        named = ", ".join(map(str, self.lines)) + (", ..." if self.rows > len(self.lines) else "")
+        listed = ", ".join(map(str, self.lines)) + (", ..." if self.rows > len(self.lines) else "")
         what, where = ("1 row lies", "line") if self.rows == 1 else (f"{self.rows} rows lie", "lines")
         return (
-            f"{what} more than a year after the rest, which ends on {self.usual_end_day} ({where} {named}); "
+            f"{what} more than a year after the rest, which ends on {self.usual_end_day} ({where} {listed}); "
             "once a worker has seen such a view, it takes all that follow it as late"
         )
 
@@ -44,7 +44,7 @@ class _Day:
 
 
 class TimeSurvey:
-    """Looks at all timestamps of a file, chunk by chunk; keeps a count by day, nothing by row."""
+    """Surveys all timestamps of a file, chunk by chunk; keeps a count per day, nothing per row."""
 
     def __init__(self) -> None:
         self.rows = 0
@@ -81,7 +81,7 @@ class TimeSurvey:
     def far_off(self) -> FarOff | None:
         """The rows more than 366 days after the file's 99.9th percentile, to the day; None if there are none.
 
-        In a file of less than 3,000 rows up to three, but at most a quarter, count as exceptions instead of a
+        In a file of less than 3,000 rows up to three, but at most a quarter, count as outliers instead of a
         thousandth: otherwise its one misdated row would itself be the percentile.
         """
         exceptions = max(self.rows // 1_000, min(3, self.rows // 4))

@@ -1,8 +1,8 @@
-"""Rows become records of the topic, the fast way: a column at a time, each record joined from parts of its JSON.
+"""Turns rows into records of the topic, the fast way: a column at a time, each record joined from parts of its JSON.
 
-The result equals that of `csv_records.py`, since everything is learnt from it: the part of a cell with few distinct
-values (a title, a rating) is taken from a record that it made, and whether the columns with many distinct values
-(users, times) are good is decided by the records that it makes of their extremes. Unusual rows are left to it.
+The result equals that of `csv_records.py`, since everything is learnt from it. In columns with few distinct values (a
+title, a rating), a cell's part is cut from a record that it made. Columns with many distinct values (users, times) are
+good if the records that it makes of their extremes are. Unusual rows are left to it.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ EXAMPLE: Final = {"movie_id": "m", "title": "t", "genre": "g", "user_id": "u", "
 """Cells of a good row; all others are empty."""
 EXAMPLE_JSON: Final = ENCODER.encode(View("m", "t", "g", "u", 1))
 LEARNT_AT_ONCE: Final = 500
-"""Cells of one column and chunk; more new ones may never repeat, and learning is the slowest way."""
+"""The most new cells of one column and chunk; more may never repeat, and learning them is the slowest way."""
 FEW_VALUES: Final = tuple(field for field in FIELDS if field not in ("user_id", "timestamp"))
 
 Learn = Callable[[str, Sequence[str]], list[bytes | None]]
 
 
 class Parts(dict[str, bytes]):
-    """The part of a record's JSON by the good cell of one field that it is made of."""
+    """The parts of a record's JSON for one field, by the good cell that each is made of."""
 
     def __init__(self, field: str, learn: Learn) -> None:
         self._field = field
@@ -40,7 +40,7 @@ class Parts(dict[str, bytes]):
     def column(self, cells: Sequence[str]) -> list[bytes] | None:
         """The parts of a column, learning new cells; None if one stays unknown.
 
-        A cell stays unknown if it is bad, too long to be cached, or one of too many new ones.
+        A cell stays unknown if it is bad, too long to be cached, or if there are too many new ones.
         """
         try:
             return list(map(self.__getitem__, cells))
@@ -85,7 +85,7 @@ class QuickRecords:
         return quick or self._plain.views(rows, now_ms, future_tolerance_ms)
 
     def _apart(self, rows: Rows, odd: set[int], now_ms: int, future_tolerance_ms: int) -> ViewChunk:
-        """The records of rows of which the `odd` ones are made the plain way."""
+        """The records of rows; those of the `odd` rows are made the plain way."""
         is_odd = np.zeros(len(rows), np.bool_)
         is_odd[list(odd)] = True
         plain = self._plain.views(rows.where(is_odd), now_ms, future_tolerance_ms)
@@ -134,7 +134,7 @@ class QuickRecords:
 
 
 def _span_in_example(field: str) -> tuple[int, int]:
-    """Where the part of a field begins in EXAMPLE_JSON, and how many bytes follow it.
+    """The offset at which the part of a field begins in EXAMPLE_JSON, and the number of bytes after it.
 
     >>> [EXAMPLE_JSON[start : len(EXAMPLE_JSON) - rest] for start, rest in map(_span_in_example, ("title", "price"))]
     [b',"title":"t"', b'']

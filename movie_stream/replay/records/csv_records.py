@@ -1,8 +1,7 @@
-"""Rows become records of the topic, or line numbers and reasons: the plain way, row by row.
+"""Turns rows into records of the topic, or into line numbers and reasons: the plain way, row by row.
 
-Whether a row is good is decided by `movie_stream.events.event.decode` on the finished records, the very function
-that the worker uses; here only what JSON cannot express is refused: a text where a number belongs, and bytes
-that are not UTF-8.
+Whether a row is good is decided by `movie_stream.events.event.decode` on the finished records, as in the worker. Only
+what JSON cannot express is refused here: a text where a number is expected, and bytes that are not UTF-8.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ class PlainRecords:
         }
 
     def views(self, rows: Rows, now_ms: int, future_tolerance_ms: int) -> ViewChunk:
-        """The records of these rows, and why rows are refused.
+        """The records of these rows, and the refused rows.
 
         A view more than `future_tolerance_ms` ahead of `now_ms` is refused, unless `now_ms` is negative.
         """
@@ -83,7 +82,7 @@ class PlainRecords:
         )
 
     def _columns(self, rows: Rows) -> tuple[list[Sequence[Any]], dict[int, str]]:
-        """The cells as fields of a view, and by row the reason why one of its cells is unusable."""
+        """The cells as fields of a view, and the reason by row with an unusable cell."""
         columns: list[Sequence[Any]] = []
         refused: dict[int, str] = {}
         for field in FIELDS:
@@ -116,7 +115,7 @@ def _pick(column: Sequence[Any], rows: NDArray[np.intp]) -> list[Any]:
 
 
 def _encode(columns: list[Sequence[Any]]) -> tuple[list[bytes], dict[int, str]]:
-    """The records as JSON, and by row the reason why it is not UTF-8."""
+    """The records as JSON, and the reason by row that is not UTF-8."""
     records = list(map(View, *columns))
     try:
         return ENCODER.encode_lines(records).split(b"\n")[: len(records)], {}
@@ -132,7 +131,7 @@ def _encode(columns: list[Sequence[Any]]) -> tuple[list[bytes], dict[int, str]]:
 
 
 def _not_utf8(record: View) -> str:
-    """Names the first byte that is not UTF-8, which was decoded as a lone surrogate."""
+    """The reason, with the first byte that is not UTF-8; it was decoded as a lone surrogate."""
     field, byte = next(
         (field, ord(char) - 0xDC00)
         for field in TEXTS

@@ -1,4 +1,4 @@
-"""Reading a file of views: a good row becomes a record of the topic, a bad one a line number and a reason."""
+"""Reads a file of views: a good row becomes a record of the topic, a bad one a line number and a reason."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class ViewsFile(ReplayInput):
         return rows.without(same)
 
     def _with_nothing(self, rows: Rows) -> Rows:
-        """The rows with empty cells instead of words for a missing number."""
+        """The rows with empty cells in place of the words for a missing number."""
         columns = list(rows.columns)
         for position in self._numbers:
             if NO_VALUE.isdisjoint(columns[position]):

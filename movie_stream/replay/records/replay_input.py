@@ -1,4 +1,4 @@
-"""What a replay reads: rows of views, from a file or made up from a catalogue."""
+"""The input of a replay: rows of views, from a file or made up from a catalogue."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ class ReplayInput(ABC):
     """
 
     path: Path | str
-    """Where they come from, for messages."""
+    """The source of the views, for messages."""
     what: str
-    """What they are, for messages."""
+    """A description of the views, for messages."""
     file_bytes: int
     """The size of the file."""
     made_of: str = ""
-    """What they depend on besides the file."""
+    """Everything that the views depend on besides the file."""
     made_up: bool = False
     """Whether they end at the present, whatever the file."""
     size: int
-    """What there is to read, in bytes or views."""
+    """The amount to read, in bytes or views."""
     position: int
-    """How much of it was read in this pass."""
+    """The amount read in this pass, in the same unit."""
     line: int
-    """The same in physical lines."""
+    """The amount read in this pass, in physical lines."""
     now_ms: int
     """The present by which views lie in the future, the same for every pass."""
     mended: Counter[str]
-    """What was repaired in this pass, and how often."""
+    """The repairs made in this pass, and how often."""
     refused: Sequence[RefusedRow] = ()
     """Rows that were refused when it was opened."""
     between: TimeRange = EVER
@@ -63,7 +63,7 @@ class ReplayInput(ABC):
 
     @abstractmethod
     def hashes(self) -> Iterator[str]:
-        """Hashes of a growing part of what the views depend on; the last one is of all of it."""
+        """Hashes of a growing part of the data that the views depend on; the last one covers all of it."""
 
     @abstractmethod
     def close(self) -> None:

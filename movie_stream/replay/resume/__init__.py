@@ -1,3 +1,3 @@
-"""Resuming an interrupted replay: bookmark.py (how much of a file has arrived), arrivals.py (which of its views),
-resumption.py (what is still to be sent).
+"""Resuming an interrupted replay: bookmark.py (how much of a file has arrived), arrivals.py (which views those are),
+resumption.py (the views still to be sent).
 """

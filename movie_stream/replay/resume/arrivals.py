@@ -1,4 +1,4 @@
-"""Which views of a file have arrived: the file's rows compared with the records of a partition, both in order."""
+"""Finds which views of a file have arrived, by comparing its rows with the records of a partition, both in order."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 
 
 class Arrivals:
-    """Finds the longest prefix of the rows of one partition that is there in this order, among records of others.
+    """Finds the longest prefix of the rows of one partition that it holds in this order, among other records.
 
-    A writer's records arrive in order and without a gap (see topic_writer.py), so this prefix is what has arrived.
-    Identical rows are told apart by their order.
+    A writer's records arrive in order and without gaps (see topic_writer.py), so this prefix is what has arrived.
+    Identical rows are distinguished by their order.
 
     >>> arrivals = Arrivals(next_offset=7)
     >>> arrivals.add([(7, b"ana", b"1"), (8, b"other", b"x"), (9, b"ben", b"2")])

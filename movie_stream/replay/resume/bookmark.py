@@ -1,7 +1,7 @@
 """The bookmark of a file: how much of it has arrived in the topic, so that an interrupted replay can be resumed.
 
-It is a small file in the user's state folder, since the folder of the views may not be writable. An old bookmark is as
-correct as a new one: only more of the topic has to be read back (see resumption.py).
+It is a small file in the user's state folder, since the folder of the views may not be writable. An old bookmark
+is as correct as a new one; more of the topic is then read back (see resumption.py).
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class PartitionProgress(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
 
 class Bookmark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How far a file is sent, and everything that its records depend on."""
+    """How much of a file is sent, and everything that its records depend on."""
 
     movie_stream: str
-    """The version that sent it; another may encode a view differently."""
+    """The version that sent the file; another may encode a view differently."""
     file: str
     size_bytes: int
     blake2b: str
@@ -50,7 +50,7 @@ class Bookmark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When the first run began: the present by which views lie in the future."""
     future_tolerance_ms: int
     places: list[PartitionProgress]
-    """By partition."""
+    """The progress by partition."""
     finished: bool
     saved_at: str
     plan: str = ""
@@ -73,7 +73,7 @@ class BookmarkFile:
         self.earlier: Bookmark | None = None
         """Where to resume; None to start at the beginning."""
         self.saved: Bookmark | None = None
-        """The last one that this run has saved."""
+        """The last bookmark that this run saved."""
         self._one_at_a_time = Lock()
 
     def save(self, bookmark: Bookmark) -> None:
@@ -113,7 +113,7 @@ class BookmarkFile:
             return None
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
             why = f"expected the bookmark of a replay of {self.file} ({error})"
-            remedy = f"look what the topic has of that file; where that is nothing, {RESTART}"
+            remedy = f"look what the topic holds of that file; if nothing, {RESTART}"
             raise FileRefused(path=self.path, why=why, remedy=remedy) from error
         if bookmark.file != self.full_name:
             why = f"expected the bookmark of {self.full_name}, got that of {bookmark.file}"
@@ -123,7 +123,7 @@ class BookmarkFile:
 
 @contextmanager
 def bookmark_of(file: Path, mode: Mode) -> Iterator[BookmarkFile]:
-    """The bookmark of a file for the time of the block, locked; the lock ends with the process.
+    """The bookmark of a file, locked within the block; the lock ends with the process at the latest.
 
     Raises FileRefused if another process is sending the file, if an earlier run was interrupted and `mode` does not say
     what to do about it, or if the bookmark is unusable; OSError if no bookmark can be kept.
@@ -138,10 +138,10 @@ def bookmark_of(file: Path, mode: Mode) -> Iterator[BookmarkFile]:
 
 
 def state_folder() -> Path:
-    """The folder of bookmarks, below XDG_STATE_HOME or the user's home."""
-    named = os.environ.get("XDG_STATE_HOME", "")
-    # The XDG specification has relative paths ignored.
-    state = Path(named) if Path(named).is_absolute() else _home() / ".local" / "state"
+    """The folder of bookmarks, below XDG_STATE_HOME or the user's home folder."""
+    configured = os.environ.get("XDG_STATE_HOME", "")
+    # The XDG specification says to ignore relative paths.
+    state = Path(configured) if Path(configured).is_absolute() else _home() / ".local" / "state"
     return state / "movie-stream" / "produce"
 
 
@@ -168,7 +168,7 @@ def utc_now() -> str:
 
 @contextmanager
 def _locked(path: Path, file: Path) -> Iterator[None]:
-    """Holds the lock, whose file exists only while it is held."""
+    """Holds the lock; its file exists only while it is held."""
     while True:
         with closing(os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+")) as lock:
             try:

@@ -1,9 +1,9 @@
-"""Resuming an interrupted replay so that no view is missing and none is sent twice.
+"""Resumes an interrupted replay so that no view is missing and none is sent twice.
 
-1. During a replay its bookmark is saved: for each partition the number of acknowledged views, and the offset after
+1. A replay saves its bookmark as it runs: for each partition the number of acknowledged views, and the offset after
    them. When the process is killed, the saved bookmark may be out of date.
 2. So the resumed replay reads each partition from that offset to its end, and compares it with the file's next rows,
-   which come again in the same order and the same bytes. Rows found there have arrived, acknowledged or not.
+   which have the same order and the same bytes as before. Rows found there have arrived, acknowledged or not.
 3. The rest is sent.
 """
 
@@ -58,7 +58,7 @@ class Resumption:
         identity: str,
     ) -> None:
         self.views_before = 0
-        """How many of the rows so far had arrived by earlier runs."""
+        """How many of the rows so far had arrived before this run."""
         self._settings = settings
         self._topic = settings.kafka_topic
         self._file = file
@@ -106,7 +106,7 @@ class Resumption:
 
     @property
     def future_tolerance_ms(self) -> int:
-        """That of the first run."""
+        """The future tolerance of the first run."""
         if self.earlier:
             return self.earlier.future_tolerance_ms
         return rules_of(self._settings).future_tolerance_ms
@@ -115,7 +115,7 @@ class Resumption:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Saves the newest bookmark possible, whatever ended the replay."""
+        """Saves as recent a bookmark as possible, whatever ended the replay."""
         await self._stack.aclose()
         if self._unfinished:
             if kind is asyncio.CancelledError:
@@ -155,7 +155,7 @@ class Resumption:
             await self.save()
 
     async def finish(self) -> None:
-        """Marks the bookmark as finished, so that resuming it again sends nothing."""
+        """Marks the bookmark as finished, so that resuming from it sends nothing."""
         if any(self._to_skip):
             raise self._refused("its bookmark names more views than it has", RESTART)
         self._unfinished = False
@@ -186,17 +186,17 @@ class Resumption:
             async with asyncio.timeout(SETTLE_WITHIN_S):
                 await self._writer.finish()
         except (TimeoutError, MovieStreamError):
-            log.debug("not everything is acknowledged; the next run will look what has arrived")
+            log.debug("not everything is acknowledged; the next run will find out what has arrived")
 
     async def _present_ends(self) -> list[int]:
         """The end offset of each partition."""
         async with client.reader(self._settings, committed=False) as reader:
-            with client.explained(self._settings, f"asking where {self._topic} ends"):
+            with client.explained(self._settings, f"looking up the end offsets of {self._topic}"):
                 try:
                     ends = await offsets.ends(reader, self._partitions, committed=False)
                 except TopicAuthorizationFailedError:  # a producer that may only write; such brokers report the ends
                     ends = await reader.end_offsets(self._partitions)
-        return [ends[place] for place in self._partitions]
+        return [ends[tp] for tp in self._partitions]
 
     async def _open_topic(self) -> None:
         """Prepares to read each partition from the bookmark's offset to its present end."""
@@ -205,14 +205,14 @@ class Resumption:
             oldest = await offsets.beginnings(self._reader, self._partitions)
             self._ends = await offsets.ends(self._reader, self._partitions, committed=False)
             self._reader.assign(self._partitions)
-        for place, before in zip(self._partitions, self._before, strict=True):
-            if not oldest[place] <= before.next_offset <= self._ends[place]:
-                raise self._lost(place, before.next_offset, f"it holds {oldest[place]} to {self._ends[place]}")
-            self._reader.seek(place, before.next_offset)
-            self._arrivals[place.partition] = Arrivals(before.next_offset)
+        for tp, before in zip(self._partitions, self._before, strict=True):
+            if not oldest[tp] <= before.next_offset <= self._ends[tp]:
+                raise self._lost(tp, before.next_offset, f"it holds {oldest[tp]} to {self._ends[tp]}")
+            self._reader.seek(tp, before.next_offset)
+            self._arrivals[tp.partition] = Arrivals(before.next_offset)
 
     def _progress(self) -> list[PartitionProgress]:
-        """By partition, what earlier runs have sent, plus what of this run is acknowledged."""
+        """By partition, the views sent by earlier runs plus those of this run that are acknowledged."""
         progress = []
         for before, written in zip(self._before, self._writer.written, strict=True):
             if written.next_offset is None:
@@ -222,7 +222,7 @@ class Resumption:
         return progress
 
     async def _arrived(self, number: int, rows: ViewChunk) -> int:
-        """How many of a partition's next rows have arrived; fewer than all only if it was read to its end."""
+        """How many of a partition's next rows have arrived; fewer than all only at the partition's end."""
         arrivals = self._arrivals.get(number)
         found = 0
         while arrivals and found < len(rows):
@@ -236,15 +236,15 @@ class Resumption:
             await self._stack.aclose()
         return found
 
-    async def _read(self, place: TopicPartition, arrivals: Arrivals) -> bool:
-        """Reads more of a partition; False at its end."""
+    async def _read(self, tp: TopicPartition, arrivals: Arrivals) -> bool:
+        """Reads more of a partition; returns False at its end."""
         with self._reading():
-            if await self._reader.position(place) >= self._ends[place]:
+            if await self._reader.position(tp) >= self._ends[tp]:
                 return False
             try:
-                records = (await self._reader.getmany(place, timeout_ms=READ_WITHIN_MS)).get(place, ())
+                records = (await self._reader.getmany(tp, timeout_ms=READ_WITHIN_MS)).get(tp, ())
             except OffsetOutOfRangeError as error:
-                raise self._lost(place, arrivals.next_offset, "it was cut meanwhile") from error
+                raise self._lost(tp, arrivals.next_offset, "it was truncated meanwhile") from error
         arrivals.add((record.offset, record.key, record.value) for record in records if not record.headers)
         return True
 
@@ -259,7 +259,7 @@ class Resumption:
                 raise BrokerRefused(doing=doing, cause=error, remedy=remedy) from error
 
     def _mismatch(self, earlier: Bookmark) -> tuple[str, str, str] | None:
-        """What was expected, what came, and the remedy; None if the bookmark is of this file and topic."""
+        """The expected and the received value, and the remedy; None if the bookmark is of this file and topic."""
         count = self._writer.partition_count
         broker = "correct KAFKA_BOOTSTRAP_SERVERS"
         if earlier.movie_stream != __version__ and not earlier.finished:
@@ -283,10 +283,10 @@ class Resumption:
         why = f"an earlier run was interrupted, and cannot be resumed: expected {expected}, got {got}"
         return self._refused(why, f"{remedy}, or {RESTART}")
 
-    def _lost(self, place: TopicPartition, wanted: int, there: str) -> FileRefused:
-        expected = f"partition {place.partition} of {self._topic} from offset {wanted} on"
-        why = f"cannot tell what of it has arrived: expected {expected}, but {there}"
-        return self._refused(why, f"look what the topic has of the file; where that is nothing, {RESTART}")
+    def _lost(self, tp: TopicPartition, wanted: int, there: str) -> FileRefused:
+        expected = f"partition {tp.partition} of {self._topic} from offset {wanted} on"
+        why = f"cannot determine how much of it has arrived: expected {expected}, but {there}"
+        return self._refused(why, f"look what the topic holds of the file; if nothing, {RESTART}")
 
     def _refused(self, why: str, remedy: str) -> FileRefused:
         return FileRefused(path=self._file.file, why=why, remedy=remedy)

@@ -98,9 +98,9 @@ class Catalogue:
     popularity: NDArray[np.float64]
     """The cumulative share of the views up to each film, rising to 1; see `cumulative`."""
     quality: NDArray[np.float64]
-    """The average rating in stars; NaN if unknown: then its views have none."""
+    """The average rating in stars; NaN if unknown: then the film's views have none."""
     minutes: NDArray[np.int64]
-    """Length in minutes; 0 if unknown: then its views have no duration."""
+    """The length in minutes; 0 if unknown: then the film's views have no duration."""
     price: NDArray[np.float64]
     """The price of a view; NaN if there is none."""
 
@@ -155,12 +155,14 @@ def _titles(at_least: int) -> list[str]:
     """Distinct titles, the short ones first; some have commas or quotes, as real ones do."""
     things = [f"{quality} {thing}" for quality in QUALITIES for thing in THINGS]
     titles = [f"The {thing}" for thing in things]
-    titles += [f"{thing} of {place}" for thing in THINGS for place in PLACES]
+    titles += [f"{thing} of {setting}" for thing in THINGS for setting in PLACES]
     titles += [f"{person} and the {thing}" for person in PEOPLE for thing in THINGS]
     titles += [f"{quality} Days, {quality} Nights" for quality in QUALITIES]
     titles += [f'They Called Her "{person}"' for person in PEOPLE]
     if len(titles) < at_least:
-        titles += [f"The {thing} of {place}" for thing in things for place in PLACES]
-        titles += [f"{person} and the {thing} of {place}" for person in PEOPLE for thing in things for place in PLACES]
+        titles += [f"The {thing} of {setting}" for thing in things for setting in PLACES]
+        titles += [
+            f"{person} and the {thing} of {setting}" for person in PEOPLE for thing in things for setting in PLACES
+        ]
     parts = -(-at_least // len(titles))
     return titles + [f"{title} {part}" for part in range(2, parts + 1) for title in titles]

@@ -1,4 +1,4 @@
-"""Reproducible chance: a hash of a seed and a number instead of a generator with a state."""
+"""Reproducible random numbers: a hash of a seed and a counter instead of a generator with state."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ MASK: Final = 0xFFFF_FFFF_FFFF_FFFF
 
 
 def chance(seed: int, stream: int, number: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """A number from 0 to below 1 for each number, always the same for a seed; each purpose has its own `stream`.
+    """A random number from 0 to below 1 for each `number`, always the same for a seed; each purpose has its `stream`.
 
-    The output function of SplitMix64.
+    This is the output function of SplitMix64.
 
     >>> chance(7, 1, np.array([0, 1], np.uint64)).round(3).tolist()
     [0.031, 0.154]

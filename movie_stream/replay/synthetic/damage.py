@@ -1,4 +1,4 @@
-"""How views are damaged for a demonstration, in each way that `produce` and a worker refuse."""
+"""Damages views for a demonstration, in each way that `produce` and a worker refuse."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Damage:
 
 
 def in_latin_1(line: bytes) -> bytes:
-    """The line in Latin-1, as a program writes it that does not use UTF-8.
+    """The line in Latin-1, as written by a program that does not use UTF-8.
 
     >>> in_latin_1("Café".encode()) == "Café".encode("latin-1")
     True

@@ -1,6 +1,6 @@
 """Faults in made-up views, for demonstrations: some are late, and some are damaged.
 
-Which ones is decided by a hash of the seed and the number of the view, like everything about a view.
+A hash of the seed and the number of the view decides which, as it decides everything about a view.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from movie_stream.settings import Settings
 
 SELECTED: Final = 12
 DELAYED: Final = 13
-"""Streams of chance that the views themselves do not use."""
+"""Streams of random numbers that the views themselves do not use."""
 ALLOWED: Final[timedelta] = Settings.model_fields["allowed_lateness"].default
 MILLISECOND: Final = timedelta(milliseconds=1)
 ON_TIME_FIRST: Final = 1_000
-"""The views at the beginning that are in time (but at most half of all): a first view cannot be late."""
+"""The views at the beginning that are never late (but at most half of all): a first view cannot be late."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaultyRows:
-    """Neighbouring views, some with a fault."""
+    """Consecutive views, some with a fault."""
 
     rows: GeneratedRows
     """The rows, with the timestamps of late views set back."""
@@ -62,7 +62,7 @@ class Tally:
     bad: int = 0
 
     def add(self, rows: FaultyRows) -> None:
-        """Counts the faults of these."""
+        """Counts the faults of these rows."""
         self.late += len(rows.late)
         self.bad += len(rows.damages)
 
@@ -82,11 +82,11 @@ class Faults:
 
     @property
     def longest_delay(self) -> timedelta:
-        """The most that a timestamp is set back."""
+        """The longest time by which a timestamp is set back."""
         return 3 * ALLOWED + self.span * (self._on_time_first / max(self.count, 1))
 
     def among(self, chunks: Iterable[GeneratedRows]) -> Iterator[FaultyRows]:
-        """Adds faults to the views, which must be all from the first on. The kinds of damage take turns."""
+        """Adds faults to the views, which must be complete from the first on. The kinds of damage take turns."""
         ways = cycle(DAMAGES)
         start = 0
         for rows in chunks:
@@ -111,8 +111,8 @@ class Faults:
     def _delayed(self, rows: GeneratedRows, number: NDArray[np.uint64], late: NDArray[np.intp]) -> GeneratedRows:
         """The rows with the timestamps of the late ones set back.
 
-        They are set back by two to three times ALLOWED_LATENESS, plus the time that the first ON_TIME_FIRST views take:
-        among that many views before it, some are in its partition, and new enough to make it late.
+        They are set back by two to three times ALLOWED_LATENESS, plus the time that the first ON_TIME_FIRST views span:
+        of that many views before it, some are in its partition, and new enough to make it late.
         """
         if not len(late):
             return rows

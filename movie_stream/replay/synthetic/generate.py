@@ -1,6 +1,6 @@
-"""Made-up views that look real: popular and rare films, regular and rare users, evenings and sessions.
+"""Generates views that look real: popular and rare films, regular and rare users, evenings and sessions.
 
-Every figure of a view is a hash of the seed and the number of the view. So the same arguments make the same views, in
+Every value of a view is a hash of the seed and the number of the view. So the same arguments make the same views, in
 chunks of any size, in constant memory.
 """
 
@@ -29,7 +29,7 @@ RHYTHM_STEP_MS: Final = 900_000
 VIEWS_A_USER: Final = 10
 FEWEST_USERS: Final = 20
 REGULARS: Final = 1.6
-"""The higher, the more views are by few users; at 1 all users would be alike."""
+"""The higher this is, the more views are by few users; at 1 all users would be alike."""
 BETWEEN_VIEWS: Final = timedelta(minutes=115)
 """The approximate time from one view of a session to the next: a film and a pause."""
 FEWEST_AT_ONCE: Final = 8
@@ -46,7 +46,7 @@ QUOTED: Final = frozenset(',"\r\n')
 
 @dataclass(frozen=True, slots=True)
 class GeneratedRows:
-    """Neighbouring views in columns of equal length, named as in the CSV; None is an empty cell."""
+    """Consecutive views in columns of equal length, named as in the CSV; None is an empty cell."""
 
     movie_id: list[str]
     title: list[str]
@@ -62,7 +62,7 @@ class GeneratedRows:
 
     @property
     def columns(self) -> tuple[list[Any], ...]:
-        """In the order of COLUMNS."""
+        """The columns, in the order of COLUMNS."""
         film = self.movie_id, self.title, self.genre
         return *film, self.user_id, self.timestamp, self.rating, self.duration, self.price
 
@@ -90,7 +90,7 @@ def generate_rows(
 ) -> Iterator[GeneratedRows]:
     """`count` views in time order, spread over `span` up to `end` with the rhythm of the day.
 
-    They are of the given films, or of made-up ones, and by at most `users` users, or one for every ten views.
+    They are of the given films, or of made-up ones, and by at most `users` users; by default one for every ten views.
 
     >>> [len(rows) for rows in generate_rows(25, seed=1, chunk_rows=10)]
     [10, 10, 5]
@@ -159,8 +159,8 @@ class _Maker:
     def _session(self, number: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """The number of the view that began the session each view belongs to.
 
-        As many people watch at once as there are lanes. Views follow each other in a lane if their numbers differ by
-        the number of lanes, and a session is some neighbours in it.
+        As many people watch concurrently as there are lanes. Views follow each other in a lane if their numbers differ
+        by the number of lanes; a session is some consecutive views of a lane.
         """
         began = number.copy()
         going_on = np.ones(len(number), np.bool_)

@@ -1,4 +1,4 @@
-"""Made-up views as they are asked for: how many, of what, when, and with which faults."""
+"""Made-up views by the user's options: how many, of which films, when, and with which faults."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ class MadeUp:
 
     @property
     def has_faults(self) -> bool:
-        """Whether any are asked for."""
+        """Whether any views are to be late or damaged."""
         return self.late > 0 or self.bad > 0
 
     @property
     def begins_ms(self) -> int:
-        """No view that is meant to be in time is older than this."""
+        """The oldest timestamp (ms) of a view that is not meant to be late."""
         return round((self.end - self.span).timestamp() * 1_000)
 
     @property
     def faults(self) -> Faults:
-        """The faults of some of them."""
+        """The faults to add to some of the views."""
         return Faults(self.late, self.bad, self.count, self.seed, self.span)
 
     def chunks(self, chunk_rows: int = CHUNK_ROWS) -> Iterator[FaultyRows]:
-        """The views, so many at once.
+        """The views, `chunk_rows` at a time.
 
         >>> [(len(rows), len(rows.damages)) for rows in MadeUp(count=25, bad=1).chunks(10)]
         [(10, 10), (10, 10), (5, 5)]

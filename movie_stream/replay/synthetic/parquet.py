@@ -26,7 +26,7 @@ class ParquetWriter:
         self._writer.close()
 
     def write(self, rows: GeneratedRows) -> None:
-        """Writes these as one row group."""
+        """Writes these rows as one row group."""
         columns = [
             self._pyarrow.array(column, kind)
             for column, (_, kind) in zip(rows.columns[: len(self._fields)], self._fields, strict=True)

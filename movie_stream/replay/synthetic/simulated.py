@@ -30,7 +30,7 @@ LONGEST_MINUTES: Final = NUMBERS["duration"].most
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """How many views are made up, by how many users, over which span up to the present."""
+    """The number of views to make up, the number of users, and the span up to the present."""
 
     count: int = 100_000
     seed: int = 0
@@ -54,7 +54,7 @@ class SimulatedViews(ReplayInput):
         self.now_ms = time.time_ns() // 1_000_000
         films, self.refused, self.mended = _films(csv_file, kind())
         if not films:
-            first = self.refused[0] if self.refused else RefusedRow(1, "nothing stands below the header")
+            first = self.refused[0] if self.refused else RefusedRow(1, "there is nothing below the header")
             raise FileRefused(path=self.path, line=first.line, why=first.reason, remedy="correct the file")
         self._catalogue = catalogue_of(films, genre)
         lacking = kind.lacking(csv_file.names)
@@ -89,7 +89,7 @@ class SimulatedViews(ReplayInput):
 
 
 def _films(file: Table, kind: CatalogueFormat) -> tuple[list[Film], list[RefusedRow], Counter[str]]:
-    """The films, the refused rows, and what was repaired."""
+    """The films, the refused rows, and the repairs made."""
     mended = Counter[str]()
     films, refused = list[Film](), list[RefusedRow]()
     for chunk in whole(file, mended):
@@ -118,7 +118,7 @@ def _checked(film: Film) -> Film:
 def catalogue_of(films: Sequence[Film], genre: Choice = "first") -> Catalogue:
     """The films as columns, each with one of its genres.
 
-    If no film has a weight, few are seen often and many seldom.
+    If no film has a weight, Zipf's law applies: few films are seen often and many seldom.
     """
     if all(film.weight is None for film in films):
         ranks = np.random.default_rng(SHUFFLED_BY).permutation(len(films)) + 1
