@@ -23,7 +23,7 @@ class TableBusy(MovieStreamError):
     What to do: run it again when the other writers are done.
 
     >>> print(TableBusy(path="lake/hours"))
-    lake/hours: other writers were faster 12 times in a row; run it again when they are done, it goes on with what is \
+    lake/hours: other writers were faster 12 times in a row; run it again when they are done, it resumes with what is \
 missing
     """
 

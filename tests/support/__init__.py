@@ -26,6 +26,7 @@ Real programs:
 All of them:
 
 - waiting.py: waits for a condition, with a deadline
+- own_result.py: a copy of the package with one more result
 - examples.py: how many examples hypothesis tries
 
 The rooms:

@@ -33,8 +33,8 @@ class FeedSilent(MovieStreamError):
     What to do: start `movie-stream serve`, or name the address.
 
     >>> print(FeedSilent(url="http://localhost:8080/odata/", cause="Connection refused"))
-    nothing answers at http://localhost:8080/odata/: Connection refused; start it with movie-stream serve, or say \
-where it is: --url
+    nothing answers at http://localhost:8080/odata/: Connection refused; start it with movie-stream serve, or set \
+its address with --url
     """
 
     def __init__(self, *, url: str, cause: object) -> None:

@@ -34,7 +34,7 @@ class AllGone(MovieStreamError):
     What to do: see that it is the right database, and no rebuild has just begun.
 
     >>> print(AllGone(path="lake/hours", collection="hourly_metrics", database="movies_db", there="3 days"))
-    lake/hours holds 3 days of hourly_metrics, and movies_db has no document of these; nothing was deleted: see that \
+    lake/hours holds 3 days of hourly_metrics, and movies_db has no document of these; nothing was deleted: check that \
 MONGODB_DATABASE is right and no rebuild has just begun, or remove the folder
     """
 
