@@ -90,7 +90,14 @@ linkcheck_ignore = [r"https?://(localhost|127\.0\.0\.1|HOST)(:|/|$)"]
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     app.connect("autodoc-process-docstring", as_restructured_text)
+    app.connect("html-page-context", in_french)
     app.add_config_value("repository_url", "", "env")
     app.add_config_value("repository_ref", "main", "env")
     app.add_transform(OutsideLinks)
     app.add_transform(Pictures)
+
+
+def in_french(app: Sphinx, pagename: str, templatename: str, context: dict[str, object], doctree: object) -> None:
+    """Names the language of the pages in fr/, for browsers and screen readers."""
+    if pagename.startswith("fr/"):
+        context["language"] = "fr"

@@ -160,8 +160,13 @@ class BrokerClosed(MovieStreamError):
 
     What to do: set what the line names, by docs/how-to/security.md.
 
-    >>> str(BrokerClosed(address="kafka:9093", cause="it speaks TLS", remedy="set KAFKA_SECURITY_PROTOCOL to SSL"))
-    'no way in at the Kafka broker kafka:9093: it speaks TLS; set KAFKA_SECURITY_PROTOCOL to SSL'
+    >>> print(BrokerClosed(
+    ...     address="kafka:9093",
+    ...     cause="it speaks TLS, and we do not",
+    ...     remedy="set KAFKA_SECURITY_PROTOCOL to SSL or SASL_SSL"
+    ... ))
+    no way in at the Kafka broker kafka:9093: it speaks TLS, and we do not; set KAFKA_SECURITY_PROTOCOL to SSL or \
+SASL_SSL
     """
 
     def __init__(self, *, address: str, cause: str, remedy: str) -> None:
@@ -426,9 +431,9 @@ class RunMismatch(MovieStreamError):
 
     What to do: undo the change of the topic or the setting, or count afresh with `movie-stream rebuild`.
 
-    >>> print(RunMismatch(where="the database movies_db", what="movie-events had 3 partitions and has 4"))
-    the database movies_db belongs to another run: movie-events had 3 partitions and has 4; undo that change, or count \
-the whole topic afresh with: movie-stream rebuild
+    >>> print(RunMismatch(where="what stands in MongoDB (movies_db)", what="TIMEZONE was UTC, is Europe/Paris"))
+    what stands in MongoDB (movies_db) belongs to another run: TIMEZONE was UTC, is Europe/Paris; undo that change, or \
+count the whole topic afresh with: movie-stream rebuild
     """
 
     def __init__(self, *, where: str, what: str) -> None:
@@ -443,10 +448,10 @@ class OfAnotherVersion(MovieStreamError):
 
     What to do: use the version that wrote it, or rebuild, by docs/how-to/upgrade.md.
 
-    >>> print(OfAnotherVersion(where="the database movies_db", found=7, ours=6))
-    the database movies_db was begun by a newer version of movie-stream: what is stored has format 7, and this version \
-reads and writes format 6; nothing was changed: use that version again, or stop all workers and have this one count \
-the whole topic afresh with: movie-stream rebuild
+    >>> print(OfAnotherVersion(where="the run in MongoDB (movies_db)", found=5, ours=4))
+    the run in MongoDB (movies_db) was begun by a newer version of movie-stream: what is stored has format 5, and this \
+version reads and writes format 4; nothing was changed: use that version again, or stop all workers and have this one \
+count the whole topic afresh with: movie-stream rebuild
     """
 
     def __init__(self, *, where: str, found: object, ours: int) -> None:

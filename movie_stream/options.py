@@ -362,7 +362,7 @@ What = Annotated[
     str,
     typer.Argument(
         metavar="RESULT",
-        help="A collection of the results (windows, genres, hours and days for short), or workers.",
+        help="A collection of the results (windows, genres, hours, days and quality for short), or workers.",
         show_default=False,
         autocompletion=_shown_names,
     ),

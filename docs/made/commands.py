@@ -45,6 +45,7 @@ EXIT_CODES = (
     ("1", "something failed: the line on standard error says what, and what to do"),
     ("2", "a setting, an argument or a file of rules is wrong: nothing was done"),
     ("130, 143", "Ctrl-C or SIGTERM ended a command before its work was done"),
+    ("141", "whoever read the output has gone, as in `movie-stream settings | head`"),
 )
 """Exit codes of every command; tests/services/test_ends.py has them happen."""
 

@@ -99,7 +99,7 @@ def cases() -> Iterator[Case]:
         "unreadable batch",
         None,
         "See that the producer's client compresses soundly; have it send these views again.",
-        unreadable="its record batch, at offset 0, cannot be read: its checksum is wrong",
+        unreadable="its record batch, at offset 0, cannot be read: its compressed records cannot be unpacked",
     )
 
 

@@ -27,6 +27,8 @@ async def _serve_until_stopped(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     prose = Console(stderr=True, highlight=False, soft_wrap=True)
+    # Looked up before our lines are written, which may go to .env.
+    origins = {name: origin_of(name) for name in ("kafka_bootstrap_servers", "mongodb_uri")}
     try:
         async with EmbeddedServices() as running:
             pair = running.applied_to(settings)
@@ -35,8 +37,8 @@ async def _serve_until_stopped(settings: Settings) -> None:
             sys.stdout.write(f"export MONGODB_URI={pair.require_mongodb()}\n")
             sys.stdout.flush()
             prose.print(_PROSE)
-            for name in ("kafka_bootstrap_servers", "mongodb_uri"):
-                if (origin := origin_of(name)) != "default":
+            for name, origin in origins.items():
+                if origin != "default":
                     prose.print(f"Note: {variable_of(name)} is set already ({origin}); the export replaces it.")
             if settings.kafka_security_protocol != pair.kafka_security_protocol:
                 prose.print("Note: unset KAFKA_SECURITY_PROTOCOL and what belongs to it; this broker lets anyone in.")

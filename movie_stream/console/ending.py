@@ -125,13 +125,18 @@ def _code_of(command: Callable[[], object]) -> int:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and its causes, and those in groups."""
-    while error is not None:
+    """The error and its causes, and those in groups, each once: the cause of an error may be the group it is in."""
+    seen: set[int] = set()
+    left = [error]
+    while left:
+        error = left.pop()
+        if error is None or id(error) in seen:
+            continue
+        seen.add(id(error))
         yield error
+        left.append(error.__cause__ or (None if error.__suppress_context__ else error.__context__))
         if isinstance(error, BaseExceptionGroup):
-            for part in error.exceptions:
-                yield from _causes(part)
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+            left += reversed(error.exceptions)
 
 
 def _lacking(error: BaseException) -> str:

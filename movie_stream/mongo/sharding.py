@@ -27,9 +27,9 @@ class NotSharded(MovieStreamError):
 
     What to do: name a mongos, or leave the option out.
 
-    >>> print(NotSharded(uri="mongodb://mongo:27017", got="single server"))
-    MongoDB at mongodb://mongo:27017: expected a mongos of a sharded cluster for init --shard, got a single server; \
-let MONGODB_URI name the mongos, or leave --shard out
+    >>> print(NotSharded(uri="mongodb://mongo:27017", got="standalone mongod"))
+    MongoDB at mongodb://mongo:27017: expected a mongos of a sharded cluster for init --shard, got a standalone \
+mongod; let MONGODB_URI name the mongos, or leave --shard out
     """
 
     def __init__(self, *, uri: str, got: str) -> None:

@@ -21,6 +21,7 @@ from movie_stream import NO_WINDOWS, errors
 from movie_stream.alerts.evaluation import TooManyGenres
 from movie_stream.alerts.figures import NoSuchFigures
 from movie_stream.alerts.keys import Mistake, RulesRefused
+from movie_stream.alerts.kinds import KINDS
 from movie_stream.alerts.sending import AppriseMissing
 from movie_stream.alerts.store import AlertsOfAnotherVersion
 from movie_stream.commands.demo.children import PageFailed
@@ -112,7 +113,9 @@ def _said() -> Iterator[MovieStreamError]:
     feed = "http://127.0.0.1:8080/odata/"
     yield FeedSilent(url=feed, cause="[Errno 111] Connection refused")
     yield FeedStrange(f"{feed} answers 404: Not Found; see the log of movie-stream serve")
-    yield RulesRefused(path="alerts.toml", mistakes=[Mistake(3, "expected a known kind")])
+    yield RulesRefused(
+        path="alerts.toml", mistakes=[Mistake(3, f"rule 1, kind: expected one of {', '.join(KINDS)}, got 'odd'")]
+    )
     yield NoSuchFigures(rule="x", what="views by the second")
     yield TooManyGenres(rule="x", found=60_000)
     yield AppriseMissing(receiver='receiver "mail"')
@@ -155,7 +158,7 @@ def _of_mongodb() -> Iterator[MovieStreamError]:
     yield AnyoneMayEnter(uri=MONGODB)
     yield UserTaken(account=WORKER, user="movies", database="movies_db", roles="root on admin")
     yield NameTaken(name="top_movies_flat", expected="view", got="collection")
-    yield NotSharded(uri=MONGODB, got="standalone")
+    yield NotSharded(uri=MONGODB, got="standalone mongod")
     yield ShardedByAnotherKey(name="hourly_metrics", key={"timestamp": 1})
 
 
@@ -163,7 +166,7 @@ def _of_runs() -> Iterator[MovieStreamError]:
     yield errors.RunMismatch(
         where="what stands in MongoDB (movies_db)", what="ALLOWED_LATENESS_MS was 86400000, is 172800000"
     )
-    yield errors.OfAnotherVersion(where="what stands in MongoDB", found=99, ours=1)
+    yield errors.OfAnotherVersion(where="the run in MongoDB (movies_db)", found=5, ours=4)
     theirs, ours = (Claim(1, group, "movies_db", MONGODB, group) for group in ("a", "b"))
     yield TopicsShared(topic="movie-partials", ours=ours, theirs=theirs)
     yield TopicOfAnotherKind(variable="KAFKA_TOPIC", topic="movie-events", holds="what workers tell each other")
@@ -193,7 +196,12 @@ def _of_files() -> Iterator[MovieStreamError]:
         got="no such file",
         remedy="check the path, or make a file up with: movie-stream generate --output FILE --count 100000",
     )
-    yield errors.FileRefused(path="bad.csv", why="none of the 2 rows can be used", remedy="correct the file")
+    yield errors.FileRefused(
+        path="bad.csv",
+        why="none of the 2 rows can be used; line 2: movie_id: expected a string of 1 to 128 characters, "
+        "got an empty cell",
+        remedy="correct the file",
+    )
     yield errors.EventRefused(reason="rating: expected a number from 0 to 5, or null, got 7")
     late = Late(1, 1, 1, 1_730_412_000_000, "movie-events", 86_400_000)
     yield LateViews(what="old.csv", late=late, remedy="move them with --shift-to now")

@@ -114,9 +114,12 @@ class BatchDamaged(BatchRefused):
 
     What to do: restore the topic from a backup, or have the records deleted.
 
-    >>> print(BatchDamaged(what="its checksum is wrong", place="movie-partials, partition 0, offset 7"))
-    movie-partials, partition 0, offset 7: its checksum is wrong; have the topic's records up to it deleted \
-(kafka-delete-records.sh), then start again: what it held will be missing
+    >>> print(BatchDamaged(
+    ...     what="a record batch is damaged (its checksum is wrong)",
+    ...     place="movie-partials, partition 0, offset 7"
+    ... ))
+    movie-partials, partition 0, offset 7: a record batch is damaged (its checksum is wrong); have the topic's records \
+up to it deleted (kafka-delete-records.sh), then start again: what it held will be missing
     """
 
 

@@ -55,6 +55,22 @@ def shell(
     )
 
 
+# ---- embedded programs that fail -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["services", "demo --once"])
+def test_an_embedded_program_that_fails_is_one_line(folder: Path, command: str) -> None:
+    (folder / "mongod").write_text("#!/bin/sh\necho no luck >&2\nexit 3\n", "utf-8")
+    (folder / "mongod").chmod(0o755)
+    done = shell(folder, f'PATH="$PWD:$PATH" "$M" {command}')
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert lines[0].startswith("error: the embedded mongod failed: ")
+    assert "no luck" in lines[0]
+    assert "Traceback" not in done.stderr
+
+
 # ---- output that cannot be written ---------------------------------------------------------------------------------
 
 
