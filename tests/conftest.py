@@ -102,6 +102,9 @@ def nothing_left_behind(request: pytest.FixtureRequest, temporary_folder: Path) 
     masking._secrets.update(secrets)
     left_processes, _ = psutil.wait_procs(_processes() - processes, timeout=_SETTLE_S)[::-1]
     left_threads = _threads() - threads
+    deadline = time.monotonic() + _SETTLE_S
+    while any(thread.ident is None for thread in left_threads) and time.monotonic() < deadline:
+        time.sleep(0.01)  # one that is listed and not yet running cannot be joined
     for thread in left_threads:
         thread.join(_SETTLE_S)
     deadline = time.monotonic() + _SETTLE_S

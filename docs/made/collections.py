@@ -59,13 +59,13 @@ def page() -> str:
     """The whole of collections.md."""
     return (
         "# Collections\n\n"
-        "What stands in MongoDB, in the database of MONGODB_DATABASE: a collection for each result, and a view for "
+        "What is stored in MongoDB, in the database of MONGODB_DATABASE: a collection for each result, and a view for "
         "each list.\n"
         + MADE
         + "A document is there from the first view that counts in it, and is replaced when a later one "
         "changes it. Figures are "
         "exact unless a meaning says that they are an estimate, and never null unless it says when. Times are in UTC. "
-        "`_rev` and `_run` stand in every document too and belong to the workers: they keep an older figure from "
+        "`_rev` and `_run` are in every document too and belong to the workers: they keep an older figure from "
         "replacing a newer one.\n\n"
         "The examples are what the ten views of `data/movies.csv` amount to; of each collection the first document by "
         f"`_id`, with {_LONGEST_LIST} entries of a longer list at most. MongoDB's dates are shown as text.\n"

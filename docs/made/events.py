@@ -87,7 +87,7 @@ def cases() -> Iterator[Case]:
     yield Case("no number", huge, "Send numbers that a double can hold.")
     ahead = "Set the producer's clock, or see whether it sends seconds or local time; else raise FUTURE_TOLERANCE and "
     yield Case("ahead", _view(_AT_MS + 7_200_000), ahead + "`movie-stream rebuild`.", record_ms=_AT_MS)
-    late = "Send views sooner, or raise ALLOWED_LATENESS and `movie-stream rebuild`: then it counts where it stands."
+    late = "Send views sooner, or raise ALLOWED_LATENESS and `movie-stream rebuild`: then it counts."
     yield Case("late", _view(_AT_MS - 90_000_000), late, before=_view(_AT_MS))
     yield Case(
         "strange copy",
@@ -136,7 +136,7 @@ def page() -> str:
         + "\nA field that is not required may be null or absent. Other fields are ignored, whatever they hold; of a "
         "field that is given twice the last one counts.\n\n"
         "## Rules\n\n"
-        "- All views of a user stand in one partition: that of the hash murmur2 of the key, as the Java client and "
+        "- All views of a user are in one partition: that of the hash murmur2 of the key, as the Java client and "
         "aiokafka have it by default. A worker warns where that is not so.\n"
         "- `timestamp` may lie FUTURE_TOLERANCE at most ahead of the Kafka timestamp of the record, and "
         "ALLOWED_LATENESS at most behind the newest view of its partition so far ([settings](settings.md)).\n"
