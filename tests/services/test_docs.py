@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import doctest
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +14,6 @@ import httpx
 import pytest
 import typer
 
-import movie_stream
 from docs import generate
 from docs.made import events, figures
 from movie_stream.aggregates import results
@@ -29,6 +26,7 @@ from movie_stream.mongo.schema import ensure
 from movie_stream.replay.order.plan import plan_of
 from movie_stream.settings import Settings, variable_of
 from movie_stream.web.server import application
+from tests.support.own_result import package_with
 from tests.support.web.serving import serving
 from tests.support.whole_path import command, database, succeed
 
@@ -234,25 +232,6 @@ b,Brazil,Comedy,u3,1730419200001,3
 """
 
 
-def with_entry(folder: Path) -> str:
-    """A copy of the package with the entry in it, and nothing else changed; the folder to import it from."""
-    package = folder / "movie_stream"
-    shutil.copytree(Path(movie_stream.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
-    declared = package / "aggregates" / "results.py"
-    text = declared.read_text("utf-8")
-    [statement] = [
-        node
-        for node in ast.parse(text).body
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == "RESULTS"
-    ]
-    assert statement.end_lineno is not None
-    lines = text.splitlines(keepends=True)
-    assert lines[statement.end_lineno - 1] == ")\n"
-    lines.insert(statement.end_lineno - 1, block("the entry").rstrip() + ",\n")
-    declared.write_text("".join(lines), "utf-8")
-    return str(folder)
-
-
 @pytest.mark.long
 def test_the_new_aggregation_is_counted_after_a_rebuild(settings: Settings, tmp_path: Path) -> None:
     views = tmp_path / "views.csv"
@@ -260,7 +239,7 @@ def test_the_new_aggregation_is_counted_after_a_rebuild(settings: Settings, tmp_
     for words in (("init",), ("produce", "--file", str(views)), ("worker", "--until-end")):
         succeed(settings, *words)
 
-    new = {"PYTHONPATH": with_entry(tmp_path)}
+    new = {"PYTHONPATH": package_with(tmp_path, block("the entry"))}
     before = command(settings, "worker", "--until-end", **new)
     assert before.returncode == 0, before.stderr
     assert "was begun before there was daily_movies, and does not count it" in before.stdout

@@ -237,10 +237,12 @@ async def describe(settings: Settings, admin: AIOKafkaAdminClient | None = None)
 
 async def partitions_unlike_set(settings: Settings) -> str | None:
     """A sentence where KAFKA_PARTITIONS is set, and the topic of the views has another number: that is not changed."""
+    if "kafka_partitions" not in settings.model_fields_set:
+        return None
     async with client.admin(settings) as admin:
         with client.explained(settings, "looking at the topics"):
             has = (await partition_counts(admin, (settings.kafka_topic,)))[settings.kafka_topic]
-    if "kafka_partitions" not in settings.model_fields_set or settings.kafka_partitions == has:
+    if settings.kafka_partitions == has:
         return None
     return (
         f"{settings.kafka_topic} has {has} partitions and keeps them, though KAFKA_PARTITIONS is "
