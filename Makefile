@@ -157,7 +157,7 @@ lock: install ## remake requirements.lock, as new as pyproject.toml allows
 # setuptools builds sly, of odata-query, which its authors publish as source alone.
 lock-image: install ## remake the image's two locks from requirements.lock
 	rm -f requirements-runtime.lock requirements-build.lock
-	$(BIN)/uv pip compile pyproject.toml $(SUBSET) --extra web --extra notify --extra xlsx \
+	$(BIN)/uv pip compile pyproject.toml $(SUBSET) --extra fast --extra web --extra notify --extra xlsx \
 		--output-file requirements-runtime.lock
 	$(BIN)/python -c 'import tomllib; print("setuptools", *tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 		| $(BIN)/uv pip compile - $(SUBSET) --output-file requirements-build.lock

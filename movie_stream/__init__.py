@@ -24,7 +24,8 @@ Where to start reading, in this order, from the core outwards; docs/explanation/
 20. cli.py        the command line, with options.py; entry.py is where it begins
 21. console/      what commands share: how they print, and how they end
 
-Below all of it: settings.py (the settings), errors.py (the errors), masking.py (keeps passwords out of texts).
+Below all of it: kernels/ (compiled loops over those arrays), settings.py (the settings), errors.py (the errors),
+masking.py (keeps passwords out of texts).
 Beside it: probe.py (the health check of a container).
 """
 

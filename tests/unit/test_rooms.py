@@ -20,7 +20,8 @@ MODULES: Final = {
 }
 ROOMS: Final = [PACKAGE, *sorted({path.parent for path in MODULES.values()} - {PACKAGE})]
 FLOORS: Final = (
-    {"masking", "columnar", "probe"},
+    {"masking", "kernels", "probe"},
+    {"columnar"},
     {"errors"},
     {"settings"},
     {"events", "console", "tables", "metrics"},
@@ -35,7 +36,7 @@ FLOORS: Final = (
     {"entry"},
 )
 """The parts of the package, each above those that it may import."""
-PURE: Final = ("columnar", "events", "aggregates", "tables")
+PURE: Final = ("kernels", "columnar", "events", "aggregates", "tables")
 OUTSIDE: Final = {"asyncio", "faust", "mode", "aiokafka", "motor", "pymongo", "rich", "typer"}
 
 
