@@ -126,7 +126,8 @@ class Kernel(Generic[P, R]):
                 }
                 callees = {name: item.dispatcher for name, item in names.items() if isinstance(item, Kernel)}
                 inner = FunctionType(python.__code__, {**python.__globals__, **callees}, self.__name__)
-                self._dispatcher = numba.njit(nogil=True)(inner)
+                within = {} if self._exported else {"forceinline": True, "no_cpython_wrapper": True}
+                self._dispatcher = numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, **within)(inner)
                 if self._stored:
                     self._dispatcher._cache = _Stored(self.name)
                 if self._exported:

@@ -8,15 +8,23 @@ from movie_stream.kernels.compiled import Bytes, Ints, Words, Words32Out, WordsO
 
 
 @part
+def byte_at(text: Bytes, at: int) -> int:
+    """A byte. The index is unsigned, since for a signed one Numba looks whether it counts from the end."""
+    return np.int64(text[np.uint64(at)])  # type: ignore[return-value]  # for Numba an int
+
+
+@part
 def word_at(text: Bytes, at: int, size: int) -> np.uint64:
-    """The first eight of the `size` bytes from `at` on, as a little-endian word; fewer are filled up with zeros."""
-    word = np.uint64(0)
-    if size >= 8:
-        for byte in range(8):
-            word |= np.uint64(text[at + byte]) << np.uint64(8 * byte)
-    else:
-        for byte in range(size):
-            word |= np.uint64(text[at + byte]) << np.uint64(8 * byte)
+    """The first eight of the `size` bytes from `at` on, as a little-endian word; fewer are filled up with zeros.
+
+    Eight bytes are read whatever the size: strings are in buffers with padding after the last.
+    """
+    first = np.uint64(at)
+    word = np.uint64(text[first])
+    for byte in range(1, 8):
+        word |= np.uint64(text[first + np.uint64(byte)]) << np.uint64(8 * byte)
+    if size < 8:
+        word &= (np.uint64(1) << np.uint64(8 * size)) - np.uint64(1)
     return word
 
 
