@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from movie_stream.aggregates.fields import Count, End, Rated, Revenue, Sessions, Sum
 from movie_stream.aggregates.quality_figures import NewGenres, Partition, Records, Refused, Retitled, Without
-from movie_stream.aggregates.results import CALLED, RESULTS, Result
+from movie_stream.aggregates.results import DISPLAY_NAMES, RESULTS, Result
 from movie_stream.aggregates.shape import Column as ShapeColumn
 from movie_stream.aggregates.shape import Kind, Shape
 from movie_stream.aggregates.window import ALL_TIME, DAY
@@ -148,7 +148,7 @@ def source_of_genres(results: Iterable[Result] = RESULTS) -> str:
 
 def _row(result: Result, shape: Shape, *, flat: bool) -> str:
     """A description of a table's row."""
-    by = [CALLED[result.by]] if result.by else []
+    by = [DISPLAY_NAMES[result.by]] if result.by else []
     each = [name for name in [result.window.name, *by] if result.window is not ALL_TIME or name in by]
     which = f"each {' and '.join(each)}" if each else "all time"
     if not flat or shape.entries is None:

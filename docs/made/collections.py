@@ -12,7 +12,7 @@ from typing import Any
 
 from docs.made.markdown import MADE, block, plain, table
 from movie_stream.aggregates.fields import Key, Says, Schema
-from movie_stream.aggregates.results import CALLED, RESULTS, Result
+from movie_stream.aggregates.results import DISPLAY_NAMES, RESULTS, Result
 from movie_stream.aggregates.shape import RANK, Shape, kind_of
 from movie_stream.aggregates.window import ALL_TIME
 from movie_stream.events.contract import NUMBERS, TEXTS
@@ -52,7 +52,7 @@ def results_in_french() -> str:
 
 def one_for_each(result: Result) -> str:
     window = [result.window.name] * (result.window.length_ms is not None)
-    return " and ".join(window + ([CALLED[result.by]] if result.by else [])) or "all"
+    return " and ".join(window + ([DISPLAY_NAMES[result.by]] if result.by else [])) or "all"
 
 
 def page() -> str:
@@ -81,7 +81,7 @@ def _section(result: Result) -> str:
         if each == "all"
         else f"A document for each {each}" + (", over all time." if result.window is ALL_TIME else ".")
     )
-    value = "0" if result.of_records else "action"
+    value = "0" if result.aggregates_records else "action"
     of_id = f"`{result.document_id(Key(result.window, result.window.start_of(_HALF_PAST_TWO_MS), value))}`"
     id_, *_ = sorted(_documents()[result.collection])
     indexes = ", ".join(f"`{json.dumps(dict(index))}`" for index in result.indexes)

@@ -21,7 +21,7 @@ from movie_stream.agents.broker_watch import BrokerWatch
 from movie_stream.agents.faust_group import FaustGroup
 from movie_stream.agents.flush_schedule import LIVE, UNTIL_END
 from movie_stream.agents.group_watch import GroupWatch
-from movie_stream.agents.owner import Owners, done_by
+from movie_stream.agents.owner import Owners, total_tally
 from movie_stream.agents.partition_watch import PartitionWatch
 from movie_stream.agents.reporter import Reporter
 from movie_stream.agents.startup import Connections, connect, owners_of
@@ -35,7 +35,7 @@ from movie_stream.mongo.changed import Subscriber
 from movie_stream.mongo.failures import MongoAway, MongoFailed
 from movie_stream.runs.fingerprint import not_counted
 from movie_stream.runs.progress import ASK_EVERY_S
-from movie_stream.runs.set_back import insist_on_ends, marks_of
+from movie_stream.runs.set_back import marks_of, require_marks_within_ends
 from movie_stream.settings import Settings
 from movie_stream.tables.table import Table
 
@@ -101,7 +101,7 @@ class Worker:
             )
         logger.info("run %s of %s, %s partitions", context.run_number, events, context.topology.partitions[events])
 
-    def duties(self) -> tuple[Coroutine[Any, Any, None], ...]:
+    def background_tasks(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """The worker's background tasks, each of which runs for ever; an error in one of them must end the worker."""
         return (
             self.flush(),
@@ -119,7 +119,7 @@ class Worker:
 
     async def flush(self) -> None:
         """Runs the flushes of all agents, for ever."""
-        await asyncio.gather(*(owner.flush_for_ever() for owner in self.owners.values()))
+        await asyncio.gather(*(owner.run_flushes() for owner in self.owners.values()))
 
     async def watch(self) -> None:
         """Checks every few seconds whether the worker can continue, for ever. Raises the reason if it cannot."""
@@ -138,10 +138,10 @@ class Worker:
         """The metrics exported to Prometheus."""
         values = self._reporter.values()
         if self._alerting is not None:
-            await self._alerting.tell(values)
+            await self._alerting.export(values)
         return values
 
-    async def lives(self) -> None:
+    async def is_live(self) -> None:
         """Returns, which shows that the event loop is running."""
 
     async def readiness(self) -> dict[str, str | None]:
@@ -178,7 +178,7 @@ class Worker:
         """Loads the state of the assigned partitions; returns the offsets to resume at. Raises RunMismatch or
         TopicMissing if the topics have changed.
         """
-        await self._broker_watch.insist_on_topics()
+        await self._broker_watch.require_topics()
         owners, tps = self.owners, sorted(assigned)
         for owner in owners.values():
             owner.drop_all()
@@ -194,7 +194,7 @@ class Worker:
             ends = await self._ends(
                 reader, {tp: max(reached.get(tp, 0), marks.get(tp, 0)) for tp in {*reached, *marks}}
             )
-        insist_on_ends(marks, ends, self._connections.db)
+        require_marks_within_ends(marks, ends, self._connections.db)
         try:
             positions = {
                 tp: owners[tp.topic].take(tp.partition, table, oldest[topic_partition], ends[topic_partition])
@@ -205,7 +205,7 @@ class Worker:
             raise
         self._restored = True
         self._reporter.rebalances += 1
-        self._reporter.turned("running" if positions else "waiting for partitions")
+        self._reporter.set_state("running" if positions else "waiting for partitions")
         self._group.commit_soon()  # the offsets committed last may be of another run
         self._awaiting_commit = asyncio.create_task(self._await_commit())
         return positions
@@ -272,12 +272,12 @@ class Worker:
                 for topic, owner in self.owners.items()
             )
         )
-        self._reporter.turned("waiting for partitions")
+        self._reporter.set_state("waiting for partitions")
 
-    def given_nothing(self) -> None:
+    def on_empty_assignment(self) -> None:
         """Handles an empty assignment: the group has no partition for us at present."""
         if self.owners:
-            self._reporter.turned("waiting for partitions")
+            self._reporter.set_state("waiting for partitions")
             self._restored = True
         self.commit_awaited.set()
 
@@ -285,7 +285,7 @@ class Worker:
         """Flushes all owned partitions, for a bounded time, and drops their state."""
         if not self.owners:
             return
-        self._reporter.turned("stopping")
+        self._reporter.set_state("stopping")
         if not await self._broker_watch.reachable():
             for owner in self.owners.values():
                 owner.drop_all()
@@ -295,7 +295,7 @@ class Worker:
 
     async def stop(self) -> None:
         """Disconnects."""
-        logger.info("stops; %s", done_by(self.owners))
+        logger.info("stops; %s", total_tally(self.owners))
         if self.owners:
             await self._reporter.end()
             if self._alerting is not None:

@@ -25,7 +25,7 @@ from movie_stream.aggregates.aggregators import (
 from movie_stream.aggregates.window import Window
 from movie_stream.columnar.hyperloglog import EXACT_UP_TO
 from movie_stream.events.contract import MICRO
-from movie_stream.events.moment import datetime_of
+from movie_stream.events.timestamps import datetime_of
 
 Figures = Mapping[str, Any]
 """Merged values by aggregator name."""

@@ -186,8 +186,8 @@ async def held_for_long(settings: Settings, reader: AIOKafkaConsumer, partitions
     """
     tps = [TopicPartition(topic, partition) for topic, count in partitions.items() for partition in range(count)]
     with client.explained(settings, "asking which transactions are open"):
-        before = {(each.place, each.offset) for each in await offsets.held(reader, tps)}
+        before = {(each.topic_partition, each.offset) for each in await offsets.held(reader, tps)}
         if not before:
             return []
         await asyncio.sleep(LOOK_AGAIN_AFTER_S)
-        return [each for each in await offsets.held(reader, tps) if (each.place, each.offset) in before]
+        return [each for each in await offsets.held(reader, tps) if (each.topic_partition, each.offset) in before]

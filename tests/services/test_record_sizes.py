@@ -129,7 +129,7 @@ def test_init_brings_the_letters_topic_along_and_nothing_else(
     assert f"{LIMIT} of {names.partials} is 5,000, too little for a worker -> movie-stream init" in told
     assert f"of {names.events} 12,000,000: large dead letters may be cut off" in told
     with pytest.raises(BrokerRefused, match=rf"{LIMIT} of {names.partials} is 5,000\); set it to 65,536 or more"):
-        topics.insist_on_limits(names, limits(large))
+        topics.require_limits(names, limits(large))
     init(large)
     out = capsys.readouterr().out
     assert f"changed  topic       {names.dead_letters}\n" in out

@@ -9,7 +9,7 @@ from pymongo.errors import OperationFailure
 
 from movie_stream.commands.doctor.findings import Findings
 from movie_stream.kafka.cluster import configs, topics
-from movie_stream.kafka.cluster.identity import look_at
+from movie_stream.kafka.cluster.identity import describe_topics
 from movie_stream.mongo import sharding
 from movie_stream.mongo.client import Database
 
@@ -22,7 +22,7 @@ async def look_at_replication(
 ) -> None:
     """Checks the replication factor of the topics, and how many replicas must have a record to acknowledge it."""
     findings.check = "replication"
-    seen = await look_at(admin, names.all)
+    seen = await describe_topics(admin, names.all)
     if seen is None:
         findings.add("ok", "the broker does not report the replication factor")
         return

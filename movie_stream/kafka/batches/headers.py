@@ -56,7 +56,7 @@ class Record(NamedTuple):
     checksum: None = None
 
 
-def take_any() -> None:
+def accept_any_header_names() -> None:
     """Makes aiokafka, in this process, read records with header names of any bytes."""
     fetcher.PartitionRecords._unpack_records = unpack_records
     fetcher.MemoryRecords = RawMemoryRecords

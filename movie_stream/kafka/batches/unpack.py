@@ -26,7 +26,7 @@ from movie_stream.columnar.spans import PAD, Bytes, Spans, joined
 from movie_stream.events.chunk import REPLAY_OF, Chunk, Records
 from movie_stream.events.layout import Layouts
 from movie_stream.kafka.batches import headers, inflate
-from movie_stream.kafka.batches.batch_offsets import Given, counted
+from movie_stream.kafka.batches.batch_offsets import AssignedOffsets, counted
 from movie_stream.kafka.batches.inflate import DAMAGE, BatchDamaged, BatchRefused, BatchTooLarge, TooLargeAtOnce
 from movie_stream.kafka.batches.record_batch import (
     COUNT_AT,
@@ -55,7 +55,7 @@ class Fetched(NamedTuple):
     """The first offset that was not read yet."""
     begin: int
     """The position before it, and before the control and aborted batches that were skipped to reach it."""
-    place: str
+    location: str
     """The topic, partition and offset, for messages."""
     magic: int
     """The version of its format."""
@@ -65,15 +65,15 @@ class Fetched(NamedTuple):
     """See WholeBatches; shared by all batches of a consumer."""
     opened: Opened | None = None
     """Its remaining pieces, if it is unpacked piece by piece."""
-    given: Given | None = None
+    assigned: AssignedOffsets | None = None
     """The offsets of such a piece."""
     unreadable: str = ""
     """Why its remaining records cannot be read, if each of them is refused."""
 
     @property
-    def offsets(self) -> Given:
+    def offsets(self) -> AssignedOffsets:
         """The offsets that the broker has assigned to it."""
-        return Given.of(self.data) if self.given is None else self.given
+        return AssignedOffsets.of(self.data) if self.assigned is None else self.assigned
 
 
 RECORDS_AT_ONCE = 36_000
@@ -163,11 +163,13 @@ def _is_empty(data: memoryview) -> bool:
 def _fetched(data: memoryview, batch: Any, first: int, begin: int, tp: Any, misnumbered: set[str]) -> Fetched:
     magic = data[_MAGIC_AT]
     count = int.from_bytes(data[COUNT_AT : COUNT_AT + 4], "big") if magic == _PRESENT else 1
-    place = f"{tp.topic}, partition {tp.partition}, before offset {batch.next_offset}"
+    location = f"{tp.topic}, partition {tp.partition}, before offset {batch.next_offset}"
     base = getattr(batch, "base_offset", batch.next_offset)  # the oldest formats have none
     if magic != _PRESENT and batch.next_offset - base > _OLD_RECORDS:
-        raise BatchTooLarge(what=f"a record batch of an old format has more than {_OLD_RECORDS:,} records", place=place)
-    return Fetched(data, first, begin, place, magic, count, misnumbered)
+        raise BatchTooLarge(
+            what=f"a record batch of an old format has more than {_OLD_RECORDS:,} records", location=location
+        )
+    return Fetched(data, first, begin, location, magic, count, misnumbered)
 
 
 def take_runs(waiting: deque[Fetched], layouts: Layouts | None = None) -> list[Records]:
@@ -233,13 +235,13 @@ def _marked_unreadable(batch: Fetched, error: Exception, refusing: bool) -> Fetc
     """The batch with the reason for which its records are refused. Raises BatchRefused if they are not to be refused,
     or the batch is beyond a bound.
     """
-    refused = inflate.refused(error, batch.place)
+    refused = inflate.refused(error, batch.location)
     if not refusing or batch.magic != _PRESENT or isinstance(refused, BatchTooLarge):
         raise refused from error
     if batch.offsets.end - batch.offsets.base > MOST_REFUSED:
         what = f"a record batch that cannot be read spans more than {MOST_REFUSED:,} offsets"
-        raise BatchTooLarge(what=what, place=batch.place) from error
-    logger.warning("%s: %s; its records are refused", batch.place, refused.what)
+        raise BatchTooLarge(what=what, location=batch.location) from error
+    logger.warning("%s: %s; its records are refused", batch.location, refused.what)
     reason = f"its record batch, at offset {batch.offsets.base}, cannot be read: {inflate.why(error)}"
     return batch._replace(unreadable=reason, opened=None)
 
@@ -247,10 +249,10 @@ def _marked_unreadable(batch: Fetched, error: Exception, refusing: bool) -> Fetc
 def _refused(waiting: deque[Fetched]) -> tuple[list[_Row], dict[int, str]]:
     """The next records of an unreadable batch, and the reason for each; the rest of it is put back."""
     batch = waiting.popleft()
-    given = batch.offsets
-    start = max(batch.first, batch.begin, given.base)
-    end = min(start + RECORDS_AT_ONCE, given.end)
-    if end < given.end:
+    assigned = batch.offsets
+    start = max(batch.first, batch.begin, assigned.base)
+    end = min(start + RECORDS_AT_ONCE, assigned.end)
+    if end < assigned.end:
         waiting.appendleft(batch._replace(begin=end))
     offsets = range(start, end)
     return [(offset, -1, None, None, None) for offset in offsets], dict.fromkeys(offsets, batch.unreadable)
@@ -321,7 +323,7 @@ class Opened:
         """The number of records that were not taken yet."""
         self.last = -1
         """The offset of the last record that was taken."""
-        self._given = batch.offsets  # as of the next piece
+        self._assigned = batch.offsets  # as of the next piece
         self._source = inflate.pieces(codec_of(batch.data), packed_of(batch.data))
         self._text: Bytes = joined(())
         self._begins: list[int] = [len(PAD)]  # of the complete records in the text, and the end of the last one
@@ -341,10 +343,10 @@ class Opened:
         if self.left < 0 or (not self.left and self._more()):
             raise Malformed("it has more records than it says")
         body = self._text.data[self._begins[begin] : self._begins[self._at]]
-        given = self._given
-        if given.at is not None:
-            self._given = given._replace(at=given.at + records)
-        return self._batch._replace(data=piece_of(self._batch.data, records, body), records=records, given=given)
+        assigned = self._assigned
+        if assigned.at is not None:
+            self._assigned = assigned._replace(at=assigned.at + records)
+        return self._batch._replace(data=piece_of(self._batch.data, records, body), records=records, assigned=assigned)
 
     def _more(self) -> bool:
         """Whether anything is left after the records that were taken."""
@@ -436,7 +438,7 @@ def _run_of(rows: Sequence[_Row], unreadable: Mapping[int, str]) -> Records:
 
 def _warn_misnumbered(batch: Fetched) -> None:
     """Warns once per partition that records have other offsets than the broker has assigned."""
-    partition = batch.place.rpartition(", ")[0]
+    partition = batch.location.rpartition(", ")[0]
     if partition not in batch.misnumbered:
         batch.misnumbered.add(partition)
         logger.warning(
@@ -452,6 +454,6 @@ def chunks(partition: int, start: int, end: int, found: Sequence[Records]) -> It
     for run, until in zip(found or [plain_run([])], ends, strict=True):
         if len(run.offsets) and not start <= run.offsets.min() <= run.offsets.max() < until:
             what = f"records stand outside of the offsets {start} to {until - 1}, which were fetched"
-            raise BatchDamaged(what=what, place=f"partition {partition}")
+            raise BatchDamaged(what=what, location=f"partition {partition}")
         yield Chunk.of(run, partition, start, until)
         start = until

@@ -44,7 +44,7 @@ CLIENT_ID: Final = "movie-stream"
 T = TypeVar("T")
 
 inflate.bound()
-headers.take_any()
+headers.accept_any_header_names()
 
 _FETCH_BYTES: Final = 8 << 20
 _COORDINATED_WITHIN_S: Final = 15.0

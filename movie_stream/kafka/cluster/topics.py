@@ -17,7 +17,7 @@ from movie_stream.errors import BrokerForbids, BrokerRefused, TopicMissing
 from movie_stream.kafka.cluster import agents, client, configs, permissions
 from movie_stream.kafka.cluster.access import user_of
 from movie_stream.kafka.cluster.configs import LIMIT
-from movie_stream.kafka.cluster.identity import identities, look_at
+from movie_stream.kafka.cluster.identity import describe_topics, identities
 from movie_stream.settings import Settings
 
 _ALREADY_EXISTS: Final = 36
@@ -207,7 +207,7 @@ def letter_bytes(event: int) -> int:
     return event + max(_ENVELOPE_BYTES, event // 8)
 
 
-def insist_on_limits(names: Topics, found: Mapping[str, int | None]) -> None:
+def require_limits(names: Topics, found: Mapping[str, int | None]) -> None:
     """Raises BrokerRefused if the limit of one of our topics is too low for a worker."""
     for topic in names.written:
         if (limit := found.get(topic)) is not None and limit < LEAST_BYTES:
@@ -230,7 +230,7 @@ async def describe(settings: Settings, admin: AIOKafkaAdminClient | None = None)
     with client.explained(settings, "looking at the topics"):
         partitions = await partition_counts(admin, topics.all)
         if missing := [topic for topic in topics.all if topic not in partitions]:
-            await permissions.insist(settings, admin, topics.needs)
+            await permissions.require_permissions(settings, admin, topics.needs)
             raise TopicMissing(topic=missing[0], servers=settings.require_broker())
         return Topology(partitions, await identities(admin, topics.counted))
 
@@ -268,7 +268,7 @@ def disagreements(topics: Topics, count: Mapping[str, int]) -> list[str]:
 
 async def partition_counts(admin: AIOKafkaAdminClient, names: tuple[str, ...]) -> dict[str, int]:
     """The number of partitions of the topics that exist."""
-    seen = await look_at(admin, names)
+    seen = await describe_topics(admin, names)
     if seen is not None:
         return {name: topic.partitions for name, topic in seen[1].items() if not topic.error_code}
     # An old broker may create what it is asked for, so it is asked for all topics.
@@ -280,7 +280,7 @@ async def partition_counts(admin: AIOKafkaAdminClient, names: tuple[str, ...]) -
 
 async def leaderless(admin: AIOKafkaAdminClient, names: Sequence[str]) -> list[str]:
     """The partitions of these topics that have no leader, in words; none if the broker is too old for the request."""
-    seen = await look_at(admin, names)
+    seen = await describe_topics(admin, names)
     if seen is None:
         return []
     return [f"{name}, partition {number}" for name, topic in seen[1].items() for number in topic.leaderless]

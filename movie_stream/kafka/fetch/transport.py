@@ -132,7 +132,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         assignment = consumer._subscription.subscription.assignment
         if assignment is None:
             return {}
-        if self.waits_for(active_partitions):
+        if self.has_records_of(active_partitions):
             return self._unpacked(active_partitions)
         with consumer._fetcher._subscriptions.fetch_context():
             fetched = await consumer._fetcher.fetched_records(active_partitions, timeout=within_s, max_records=None)
@@ -177,7 +177,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         written: int | None = self._ensure_consumer().highwater(driver.ensure_aiokafka_TP(tp))
         return written
 
-    def waits_for(self, partitions: set[TP]) -> bool:
+    def has_records_of(self, partitions: set[TP]) -> bool:
         """Whether fetched records of these are still to be unpacked; may be called in any thread."""
         return any(tp in self._waiting for tp in partitions)
 
@@ -264,7 +264,9 @@ class ChunkConsumer(driver.Consumer):
         """Keeps one fetch under way, and AHEAD if they only have to unpack records, so that a flush does not hold up
         the next chunk.
         """
-        while not self._ahead or (len(self._ahead) < AHEAD and self._thread.waits_for(self._get_active_partitions())):
+        while not self._ahead or (
+            len(self._ahead) < AHEAD and self._thread.has_records_of(self._get_active_partitions())
+        ):
             self._ahead.append(asyncio.create_task(self._fetch()))
 
     async def _fetched(self) -> dict[TP, FetchedRuns]:

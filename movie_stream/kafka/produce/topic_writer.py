@@ -40,7 +40,7 @@ from movie_stream.console.logs import unlogged
 from movie_stream.errors import BrokerUnreachable, MovieStreamError, TopicMissing
 from movie_stream.kafka.cluster import client
 from movie_stream.kafka.cluster.diagnosis import why_closed
-from movie_stream.kafka.cluster.permissions import insist
+from movie_stream.kafka.cluster.permissions import require_permissions
 from movie_stream.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -94,10 +94,10 @@ class Written:
     next_offset: int | None = None
     """The offset after the last of them; None if there are none, or the broker did not say."""
 
-    def and_then(self, records: int, base_offset: int) -> Written:
+    def plus(self, records: int, base_offset: int) -> Written:
         """The sum with one more batch at `base_offset`, which is negative if the broker no longer knows it.
 
-        >>> Written(3, 7).and_then(2, 9), Written(3, 7).and_then(2, -1)
+        >>> Written(3, 7).plus(2, 9), Written(3, 7).plus(2, -1)
         (Written(records=5, next_offset=11), Written(records=5, next_offset=None))
         """
         return Written(self.records + records, base_offset + records if base_offset >= 0 else None)
@@ -179,7 +179,7 @@ class TopicWriter:
             with self._worded_errors():
                 if sent.future.done():
                     base_offset = sent.future.result().offset
-                    self._written[partition] = self._written[partition].and_then(sent.records, base_offset)
+                    self._written[partition] = self._written[partition].plus(sent.records, base_offset)
                     del self._in_flight[partition]
                 elif sent.deadline <= time.monotonic():
                     raise TimeoutError
@@ -238,7 +238,7 @@ async def open_topic(
             partitions = (await producer.client.fetch_all_metadata()).partitions_for_topic(topic)
         if not partitions:
             async with client.admin(settings) as admin:
-                await insist(settings, admin, {topic: ["Write"]})
+                await require_permissions(settings, admin, {topic: ["Write"]})
             raise TopicMissing(topic=topic, servers=settings.require_broker())
         writer = TopicWriter(producer, settings, topic, len(partitions), ack_timeout)
         try:

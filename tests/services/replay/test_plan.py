@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from movie_stream.errors import InputError, UsageError
-from movie_stream.events.time_range import moment_ms
+from movie_stream.events.time_range import parse_time_ms
 from movie_stream.kafka.produce.pace import SLICE_SECONDS, Clock
 from movie_stream.replay.order.plan import Plan, plan_of
 from movie_stream.replay.order.survey import Ends, Survey
@@ -79,7 +79,7 @@ async def test_views_are_moved_to_another_time(
     path = one_user(tmp_path, START_MS, START_MS + 60, START_MS + 5)
     plan = plan_of(shift_to="2020-02-02T00:00:00.060", anchor=anchor)  # type: ignore[arg-type]
     _, stand = await sent(topic, path, plan)
-    assert stand == [moment_ms("", "2020-02-02") + offset_ms for offset_ms in moved_ms]
+    assert stand == [parse_time_ms("", "2020-02-02") + offset_ms for offset_ms in moved_ms]
 
 
 async def test_the_last_view_can_be_now_also_of_a_file_from_the_future(topic: Settings, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ async def test_a_bad_row_is_no_anchor(topic: Settings, tmp_path: Path) -> None:
 async def test_of_a_limited_replay_the_last_view_that_is_sent_is_the_anchor(topic: Settings, tmp_path: Path) -> None:
     path = one_user(tmp_path, *(START_MS + number for number in (9, 1, 4, 0)))
     _, stand = await sent(topic, path, plan_of(shift_to="2020-02-02", limit=2))
-    assert stand == [moment_ms("", "2020-02-02") - 1, moment_ms("", "2020-02-02")]
+    assert stand == [parse_time_ms("", "2020-02-02") - 1, parse_time_ms("", "2020-02-02")]
 
 
 async def test_a_long_pause_is_cut_and_the_times_stay(topic: Settings, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from movie_stream.aggregates import groups as groups_module
 from movie_stream.aggregates import partial, users, vocabulary
-from movie_stream.aggregates.accumulator import Accumulator, DeadLetter, OutOfStep, Rules
+from movie_stream.aggregates.accumulator import Accumulator, DeadLetter, OffsetGap, Rules
 from movie_stream.aggregates.aggregators import OfUsers, TopUsersOf
 from movie_stream.aggregates.fields import End, Key
 from movie_stream.aggregates.merger import Merger
@@ -147,7 +147,7 @@ def test_what_was_applied_is_dropped_and_what_is_missing_is_noticed() -> None:
     assert state.apply(chunk(records[:2])) == []
     state.apply(chunk(records))
     assert merged(state.partials(1))["hourly_metrics"]["hourly_2024-10-31T14:00:00Z"]["total_views"] == 3
-    with pytest.raises(OutOfStep, match="expected offset 3 of partition 0, got 4"):
+    with pytest.raises(OffsetGap, match="expected offset 3 of partition 0, got 4"):
         state.apply(chunk(records, 4))
 
 
@@ -323,7 +323,8 @@ def test_what_no_view_can_reach_takes_no_memory() -> None:
 
 
 def test_names_that_no_group_uses_are_forgotten() -> None:
-    passing = tuple(result for result in RESULTS if not (result.waits or result.of_records))  # that forget films
+    # Those that forget films.
+    passing = tuple(result for result in RESULTS if not (result.deferrable or result.aggregates_records))
     state = Accumulator(0, 1, Rules(allowed_lateness_ms=HOUR_MS), results=passing)
     old = [{"movie_id": f"m{i}", "timestamp": START_MS} for i in range(11_000)]
     new = [{"movie_id": f"m{i}", "timestamp": START_MS + 9 * HOUR_MS, "title": f"t{i}"} for i in (10_999, 3, 20_000)]

@@ -34,7 +34,7 @@ from tests.support.reference import HOUR_MS, Record, views
 from tests.support.simulation import TOPIC, Pipeline, chunk_of_records, merged, run
 from tests.unit.aggregates.test_documents import FIXES, events
 
-QUALITY = tuple(result for result in RESULTS if result.of_records)
+QUALITY = tuple(result for result in RESULTS if result.aggregates_records)
 NOON_MS = 1_730_376_000_000  # 2024-10-31T12:00:00Z
 HUGE_MS = 2**62
 
@@ -288,7 +288,7 @@ def test_another_result_by_partition_is_an_entry() -> None:
 
 
 def test_without_such_a_result_nothing_is_kept() -> None:
-    kept = quality.Quality(tuple(result for result in RESULTS if not result.of_records), 0, Vocabulary())
+    kept = quality.Quality(tuple(result for result in RESULTS if not result.aggregates_records), 0, Vocabulary())
     assert kept.figures == []
 
 
