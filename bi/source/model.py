@@ -42,7 +42,7 @@ class Column:
     read: bool = True
     additive: bool = False
     hidden: bool = False
-    says: str = ""
+    description: str = ""
     """What it means, where the result's field says it."""
 
 
@@ -52,7 +52,7 @@ class Table:
 
     name: str
     """Also the name of the entity set."""
-    says: str
+    description: str
     columns: tuple[Column, ...]
     start: str | None
     """The field of the feed with the start of the window; None if there is one window for all time."""
@@ -102,7 +102,7 @@ def _table(result: Result, shape: Shape, of: Sequence[ShapeColumn], *, flat: boo
             column.name,
             _TYPES[column.kind],
             additive=isinstance(fields.get(column.name), _ADDITIVE),
-            says=column.says.in_words,
+            description=column.description.in_words,
         )
         for column in of
         if not isinstance(fields.get(column.name), End) and not (by_day and column.name in ("date", shape.start))

@@ -135,7 +135,7 @@ class Accumulate(Owner[Accumulator]):
             with self.timings.taking(catalogue.CHECKPOINT):
                 await table.checkpoint(frozen)  # 2, 3
             self._finish(partition, owned, frozen.position)  # 4
-            state.forget()
+            state.drop_expired()
 
     async def _send_partials(self, partials: list[tuple[int, bytes]]) -> None:
         by_target: defaultdict[int, list[bytes]] = defaultdict(list)

@@ -29,7 +29,7 @@ from movie_stream.alerts.rule_file import RuleFile
 from movie_stream.alerts.sending import Origin, insist_on_libraries
 from movie_stream.alerts.store import LEASE, MARGIN, RENEWED_EVERY, LeaseLost, Store
 from movie_stream.errors import MovieStreamError
-from movie_stream.kafka.offsets import Held
+from movie_stream.kafka.offsets import OpenTransaction
 from movie_stream.metrics import catalogue
 from movie_stream.metrics.values import Values
 from movie_stream.mongo import workers
@@ -124,7 +124,7 @@ class Alerting:
         """Delivers messages to their receivers, for ever."""
         await self._courier.run()
 
-    async def finish(self, held: Sequence[Held] = ()) -> None:
+    async def finish(self, held: Sequence[OpenTransaction] = ()) -> None:
         """Evaluates everything counted before this worker ends, unless another worker does, and tries to deliver the
         new messages. Everything is counted except the records in `held`.
 
@@ -166,7 +166,7 @@ class Alerting:
         except (TimeoutError, PyMongoError):
             logger.info("the next worker evaluates the rules for alerts once the lease has ended")
 
-    def _held_sources(self, held: Sequence[Held]) -> set[int]:
+    def _held_sources(self, held: Sequence[OpenTransaction]) -> set[int]:
         """The source partitions that are incomplete: a partition of the partials holds up the results of them all."""
         topics, topic_partitions = self._evaluator.topics, [each.topic_partition for each in held]
         if any(tp.topic == topics.partials for tp in topic_partitions):

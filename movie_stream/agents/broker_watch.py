@@ -43,7 +43,7 @@ class BrokerWatch:
         """Seconds since the broker answered."""
         return monotonic() - self._answered_at_s
 
-    async def until_due(self) -> None:
+    async def wait_until_due(self) -> None:
         """Waits until the next check is due; returns early if the broker has closed the connection."""
         for _ in range(round(WATCH_EVERY_S / LOOK_EVERY_S)):
             await asyncio.sleep(LOOK_EVERY_S)

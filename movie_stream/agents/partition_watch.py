@@ -56,7 +56,7 @@ class PartitionWatch:
     def _check_transactions(self) -> None:
         """Warns once about each transaction that stays open, and so holds up the records behind it."""
         held = {
-            offsets.Held(TopicPartition(topic, partition), end, written - end)
+            offsets.OpenTransaction(TopicPartition(topic, partition), end, written - end)
             for topic, owner in self._owners.items()
             for partition in owner.owned
             if (end := self._group.end(topic, partition)) is not None

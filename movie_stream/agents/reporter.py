@@ -78,9 +78,9 @@ class Reporter:
         values.set(catalogue.RUN, self._run_number / 1_000)
         return values
 
-    def _holdings(self) -> tuple[workers.Holding, ...]:
+    def _holdings(self) -> tuple[workers.OwnedPartition, ...]:
         return tuple(
-            workers.Holding(
+            workers.OwnedPartition(
                 topic,
                 partition,
                 (state := owned.table.state).position,

@@ -69,7 +69,7 @@ async def connect(
     admin = await stack.enter_async_context(client.admin(settings))  # 1
     topology = await topics.describe(settings)
     await _check_permissions(settings, admin, names)
-    if wrong := topics.disagreements(names, topology.partitions):
+    if wrong := topics.too_few_partitions(names, topology.partitions):
         raise BrokerRefused(
             doing="checking the topics",
             cause="; ".join(wrong),

@@ -33,7 +33,7 @@ from movie_stream.metrics.values import Values
 from movie_stream.mongo import runs, workers
 from movie_stream.mongo.changed import Subscriber
 from movie_stream.mongo.failures import MongoAway, MongoFailed
-from movie_stream.runs.fingerprint import not_counted
+from movie_stream.runs.fingerprint import uncounted_results
 from movie_stream.runs.progress import ASK_EVERY_S
 from movie_stream.runs.set_back import marks_of, require_marks_within_ends
 from movie_stream.settings import Settings
@@ -93,7 +93,7 @@ class Worker:
         self._reporter = Reporter(connected.db, settings.kafka_group, context.run_number, owners, rules)
         self.owners = owners
         events = context.topics.events
-        if lacking := not_counted(connected.run):
+        if lacking := uncounted_results(connected.run):
             logger.warning(
                 "run %s was begun before there was %s, and does not count it; all else is right; to have it too, count "
                 "the whole topic afresh with: movie-stream rebuild",
@@ -112,7 +112,7 @@ class Worker:
             *(() if self._alerting is None else (self._alerting.run(), self._alerting.deliver())),
         )
 
-    async def finish(self, held: Sequence[offsets.Held]) -> None:
+    async def finish(self, held: Sequence[offsets.OpenTransaction]) -> None:
         """Evaluates alerts a last time before this worker ends. Everything is counted except the records in `held`."""
         if self._alerting is not None:
             await self._alerting.finish(held)
@@ -124,7 +124,7 @@ class Worker:
     async def watch(self) -> None:
         """Checks every few seconds whether the worker can continue, for ever. Raises the reason if it cannot."""
         while True:
-            await self._broker_watch.until_due()
+            await self._broker_watch.wait_until_due()
             await self._broker_watch.look()
             await self._group_watch.look()
             self._partition_watch.look()

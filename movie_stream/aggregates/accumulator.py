@@ -353,21 +353,21 @@ class Accumulator:
         self._quality.mark_saved()
         self._refused.loaded(position)
         self._is_misplaced, self._any_misplaced = Column(np.bool_), False
-        self.forget()
+        self.drop_expired()
 
-    def forget(self) -> None:
+    def drop_expired(self) -> None:
         """Drops the windows that no valid view can reach any more and whose last partial was sent.
 
         Call it only between flushes. It writes nothing to the changelog: a restore drops by the same watermark.
         """
         threshold = self.threshold_ms
-        self._refused.forget(self.position)
+        self._refused.drop_expired(self.position)
         for groups in self._view_groups:
             length = groups.result.window.length_ms
             if length is not None:
                 groups.drop((groups.starts + length <= threshold) & ~groups.unsent.values)
-        self.users.forget(threshold)
-        self._quality.forget(self.watermark_ms)
+        self.users.drop_expired(threshold)
+        self._quality.drop_expired(self.watermark_ms)
         for names in self.vocabulary.of_groups:
             compact(names, (*self._view_groups, self._quality))
 

@@ -149,7 +149,7 @@ class Merger:
         self.rejected: set[DocumentKey] = set()
         """Keys that the store rejects; they are not evicted."""
         self._names: defaultdict[str, PackedNames] = defaultdict(PackedNames)  # by column
-        self._shown = _Shown(PackedNames(), PackedNames())
+        self._shown = _NameTables(PackedNames(), PackedNames())
         self._held: dict[tuple[str, int], Groups] = {}
         self._evicted_before: dict[str, int] = {}
         self._evictions: dict[str, int] = {}  # since the last checkpoint
@@ -439,7 +439,7 @@ class Merger:
             groups.unsaved.values[:] = False
 
 
-class _Shown(NamedTuple):
+class _NameTables(NamedTuple):
     """The names that documents show."""
 
     titles: PackedNames

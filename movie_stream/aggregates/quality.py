@@ -181,7 +181,7 @@ class Quality:
         for column in (self._title, self._unsaved_films, self._is_affected):
             column.grow(len(self._vocabulary.movies))
 
-    def forget(self, watermark_ms: int | None) -> None:
+    def drop_expired(self, watermark_ms: int | None) -> None:
         """Drops the past hours that were sent."""
         for figures in self.figures if watermark_ms is not None else ():
             window = figures.result.window

@@ -16,8 +16,8 @@ from movie_stream.aggregates.aggregators import (
     CountOf,
     Members,
     NewestTime,
-    OfUsers,
     TopUsersOf,
+    UserFigure,
     ViewCount,
 )
 from movie_stream.aggregates.fields import (
@@ -58,7 +58,7 @@ from movie_stream.aggregates.quality_figures import (
     RefusedReasons,
     Retitled,
     Without,
-    kept_of_records,
+    is_record_figure,
 )
 from movie_stream.aggregates.window import ALL_TIME, DAY, HOUR, MINUTE, Window
 
@@ -90,13 +90,13 @@ class Result:
 
     def __post_init__(self) -> None:
         """Raises ValueError for a declaration that cannot be computed."""
-        kept_by_users = [isinstance(held, OfUsers | TopUsersOf) for held in self.held]
+        kept_by_users = [isinstance(held, UserFigure | TopUsersOf) for held in self.held]
         if any(kept_by_users) and not (all(kept_by_users) and self.window is DAY and not self.by):
             raise ValueError(
                 f"{self.collection}: figures of users are kept by day alone, without other figures, not by a column"
             )
-        if self.aggregates_records or any(map(kept_of_records, self.held)):
-            kept = all(kept_of_records(held) or isinstance(held, ViewCount | CountOf | Members) for held in self.held)
+        if self.aggregates_records or any(map(is_record_figure, self.held)):
+            kept = all(is_record_figure(held) or isinstance(held, ViewCount | CountOf | Members) for held in self.held)
             films = all(held.member == "movie_id" for held in self.held if isinstance(held, Members))
             if not (kept and films and self.aggregates_records and self.window is not ALL_TIME):
                 raise ValueError(
@@ -132,7 +132,7 @@ class Result:
     @cached_property
     def aggregates_users(self) -> bool:
         """Whether users.py maintains the figures."""
-        return any(isinstance(held, OfUsers | TopUsersOf) for held in self.held)
+        return any(isinstance(held, UserFigure | TopUsersOf) for held in self.held)
 
     @property
     def aggregates_records(self) -> bool:

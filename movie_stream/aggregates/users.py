@@ -214,9 +214,9 @@ class Users:
             inside = day <= last
             day, last, label = day[inside], last[inside], label[inside]
 
-    def forget(self, threshold_ms: int) -> None:
+    def drop_expired(self, threshold_ms: int) -> None:
         """Drops the state that no view at or after the threshold can change; figures only if they were sent."""
-        self._sessions.forget(threshold_ms)
+        self._sessions.drop_expired(threshold_ms)
         gone = self._days.day < threshold_ms // _DAY_MS
         if 8 * np.count_nonzero(gone) >= max(len(gone), 1):
             self._days.keep(np.flatnonzero(~gone))

@@ -12,7 +12,7 @@ from typing import Final
 
 from movie_stream.alerts.frontier import MINUTE_MS, Stillness, Topics, Watermarks, reached
 from movie_stream.events.timestamps import datetime_of
-from movie_stream.mongo.workers import Holding, WorkerReport
+from movie_stream.mongo.workers import OwnedPartition, WorkerReport
 
 SAID_AFTER: Final = timedelta(minutes=1)
 """The delay of the first report, after an idle source would be ignored."""
@@ -22,7 +22,7 @@ WITHOUT_RULES: Final = ""
 """The value that a worker without ALERTS_FILE reports as its rules."""
 
 
-def holdings(workers: Iterable[WorkerReport]) -> dict[tuple[str, int], tuple[WorkerReport, Holding]]:
+def holdings(workers: Iterable[WorkerReport]) -> dict[tuple[str, int], tuple[WorkerReport, OwnedPartition]]:
     """The live worker that owns each partition, by topic and partition."""
     alive = [worker for worker in workers if not worker.silent]
     return {(held.topic, held.partition): (worker, held) for worker in alive for held in worker.status.partitions}
@@ -142,10 +142,10 @@ def utc(time_ms: int | None) -> str:
     return "no time yet" if time_ms is None else f"{datetime_of(time_ms):%Y-%m-%d %H:%M} UTC"
 
 
-Held = Mapping[tuple[str, int], tuple[WorkerReport, Holding]]
+Held = Mapping[tuple[str, int], tuple[WorkerReport, OwnedPartition]]
 
 
-def _counted(found: tuple[WorkerReport, Holding] | None) -> bool:
+def _counted(found: tuple[WorkerReport, OwnedPartition] | None) -> bool:
     return found is not None and found[1].lag == 0
 
 
@@ -171,7 +171,7 @@ def _unreported(topics: Topics, targets: Collection[int], held: Held, when: str)
     ]
 
 
-def _owner(found: tuple[WorkerReport, Holding] | None) -> str:
+def _owner(found: tuple[WorkerReport, OwnedPartition] | None) -> str:
     if found is None:
         return "no worker has it at the moment"
     worker, holding = found
@@ -189,5 +189,5 @@ def _still(topics: Topics, source: int, at_ms: int | None, held: Held) -> str:
     return f"{status}: {worker} has it, {_waiting(holding)}"
 
 
-def _waiting(holding: Holding) -> str:
+def _waiting(holding: OwnedPartition) -> str:
     return "it is not known how many records wait" if holding.lag is None else f"{holding.lag:,} records wait"

@@ -39,12 +39,12 @@ async def _init(settings: Settings, console: Console, create_user: bool, shard: 
     skip = SkipAndLog()
     await _check_claims(settings, skip)
     created = await topics.ensure(settings)
-    widened, too_narrow = await topics.widen(settings)
+    widened, too_narrow = await topics.raise_record_limits(settings)
     _head(console, f"Kafka at {settings.require_broker()}")
     for topic in topics.Topics.of(settings).all:
         state = "created" if topic in created else "changed" if topic in widened else "there"
         _line(console, state, "topic", topic)
-    unlike = await topics.partitions_unlike_set(settings)
+    unlike = await topics.partition_count_mismatch(settings)
     for sentence in [*too_narrow, *([unlike] if unlike else [])]:
         console.print(Text(f"  {sentence}", style="yellow"))
     async with opened(settings) as db:

@@ -87,7 +87,7 @@ class _Prospect:
 async def _prospect(settings: Settings) -> _Prospect:
     """Step 1."""
     topology = await topics.describe(settings)
-    if wrong := topics.disagreements(topics.Topics.of(settings), topology.partitions):
+    if wrong := topics.too_few_partitions(topics.Topics.of(settings), topology.partitions):
         raise BrokerRefused(
             doing="checking the topics",
             cause="; ".join(wrong),

@@ -102,7 +102,7 @@ def _shortest(member: bytes) -> bytes:
 
 
 @dataclass(slots=True)
-class Judge:
+class CopyChecker:
     """Decides whether copies of letters, changed or not, would count; counts the reasons why not."""
 
     rules: Rules

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from movie_stream.columnar.bitmap import Bits
+from movie_stream.columnar.bitmap import Bitmap
 from movie_stream.kafka import offsets
 from movie_stream.kafka.cluster import client
 from movie_stream.kafka.produce.large_records import TRUNCATED, TRUNCATED_KEY
@@ -172,13 +172,13 @@ class Letters:
 
     async def newest_first(self, extent: Extent) -> AsyncIterator[list[Letter]]:
         """The open letters of a partition, each once, in its present state; one list for each block read."""
-        known = Bits()
+        known = Bitmap()
         async for letters in self._read(newest_first, extent):
             yield [letter for letter in letters if known.add(letter.original) and letter.kind in REFUSED]
 
     async def oldest_first(self, extent: Extent) -> AsyncIterator[list[Letter]]:
         """The same, oldest first; the partition is read twice."""
-        settled, newest = Bits(), dict[int, int]()
+        settled, newest = Bitmap(), dict[int, int]()
         async for letters in self._read(oldest_first, extent):
             for letter in letters:
                 if letter.kind not in REFUSED:
@@ -186,7 +186,7 @@ class Letters:
                 elif letter.offset != letter.original:
                     newest[letter.original] = letter.at
             yield []
-        known = Bits()
+        known = Bitmap()
         async for letters in self._read(oldest_first, extent, again=True):
             yield [
                 letter

@@ -32,9 +32,9 @@ logger = logging.getLogger(__name__)
 
 SENT_AT_ONCE: Final = 1 << 20
 """Approximate bytes of records in flight to a partition: the producer holds two copies of them."""
-ALONE_BYTES: Final = 256
+BATCH_OVERHEAD_BYTES: Final = 256
 """The most bytes of a batch of one record besides the value."""
-BESIDES_BYTES: Final = 2_048
+RECORD_OVERHEAD_BYTES: Final = 2_048
 """The most bytes of a record besides its block: those of its message and its batch."""
 STALL_LOGGED_AFTER_S: Final = 5.0
 STALL_AT_MOST_S: Final = 60.0
@@ -67,7 +67,7 @@ class Broker:
 
     def block_bytes(self, *topics: str) -> int:
         """The most bytes of a block in records of these topics."""
-        known = [limit - BESIDES_BYTES for topic in topics if (limit := self.limits.get(topic)) is not None]
+        known = [limit - RECORD_OVERHEAD_BYTES for topic in topics if (limit := self.limits.get(topic)) is not None]
         return min([BLOCK_BYTES, *known])
 
     async def send(self, topic: str, partition: int, values: Sequence[bytes]) -> list[int]:
@@ -82,14 +82,14 @@ class Broker:
                     sent = [await self._send_value(topic, partition, value) for value in portion]
                     found.extend(acknowledged.offset for acknowledged in await asyncio.gather(*sent))
                 except MessageSizeTooLargeError as error:
-                    size = max(map(len, portion)) + ALONE_BYTES
+                    size = max(map(len, portion)) + BATCH_OVERHEAD_BYTES
                     raise RecordTooLarge(topic=topic, size=size, limit=None) from error
         return found
 
     async def _send_value(self, topic: str, partition: int, value: bytes) -> asyncio.Future[Any]:
         """Sends a value, compressed if it is too large for its topic; compressing the others would take longer."""
         limit = self.limits.get(topic)
-        if limit is None or len(value) + ALONE_BYTES <= limit:
+        if limit is None or len(value) + BATCH_OVERHEAD_BYTES <= limit:
             return await self.producer.send(topic, value, partition=partition)
         batch = await asyncio.to_thread(OneRecord(None, value).packed, STRONG)
         if batch.size() > limit:

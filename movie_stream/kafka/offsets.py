@@ -36,7 +36,7 @@ class Ends(NamedTuple):
     """The high watermark, the offset after the last record."""
 
 
-class Held(NamedTuple):
+class OpenTransaction(NamedTuple):
     """Records that cannot be read yet: those of an open transaction, and all others after its first record."""
 
     topic_partition: TopicPartition
@@ -51,10 +51,10 @@ class Held(NamedTuple):
         return f"{topic}, partition {partition}, from offset {self.offset} on: {records}"
 
 
-def describe_open_transactions(held: Sequence[Held]) -> str:
+def describe_open_transactions(held: Sequence[OpenTransaction]) -> str:
     """One line with the records that cannot be read yet, and why.
 
-    >>> describe_open_transactions([Held(TopicPartition("movie-events", 0), 10, 11)])
+    >>> describe_open_transactions([OpenTransaction(TopicPartition("movie-events", 0), 10, 11)])
     "a producer's transaction is open, and what stands behind its first record counts once it ends: movie-events, \
 partition 0, from offset 10 on: 11 records"
     """
@@ -112,17 +112,19 @@ async def both_ends(reader: AIOKafkaConsumer, tps: Sequence[TopicPartition]) -> 
     return await _ends(reader, tps, hidden=True)
 
 
-async def held(reader: AIOKafkaConsumer, tps: Sequence[TopicPartition]) -> list[Held]:
+async def open_transactions(reader: AIOKafkaConsumer, tps: Sequence[TopicPartition]) -> list[OpenTransaction]:
     """The records that cannot be read yet, by partition; like `ends`, it changes the reader and raises
     PartitionSilent.
     """
     found = await both_ends(reader, tps)
-    return held_between({tp: end.stable for tp, end in found.items()}, {tp: end.written for tp, end in found.items()})
+    return open_transactions_between(
+        {tp: end.stable for tp, end in found.items()}, {tp: end.written for tp, end in found.items()}
+    )
 
 
-def held_between(stable: Offsets, written: Offsets) -> list[Held]:
+def open_transactions_between(stable: Offsets, written: Offsets) -> list[OpenTransaction]:
     """The records between the last stable offset and the high watermark, for partitions where they differ."""
-    return [Held(tp, offset, written[tp] - offset) for tp, offset in stable.items() if offset < written[tp]]
+    return [OpenTransaction(tp, offset, written[tp] - offset) for tp, offset in stable.items() if offset < written[tp]]
 
 
 async def _ends(

@@ -118,7 +118,7 @@ class Query:
         return tuple(document.get(field) for field, _ in self.sort)
 
     @property
-    def one_more(self) -> int:
+    def limit_plus_one(self) -> int:
         """The limit plus one, to detect a next page; capped to what MongoDB accepts."""
         return min(self.limit, _MOST) + 1
 

@@ -47,7 +47,7 @@ WorkerState = Literal["starting", "running", "waiting for partitions", "stopping
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class OwnedPartition:
     """A partition that a worker owns."""
 
     topic: str
@@ -68,7 +68,7 @@ class WorkerStatus:
     state: WorkerState
     run: int | None = None
     last_flush: datetime | None = None
-    partitions: tuple[Holding, ...] = ()
+    partitions: tuple[OwnedPartition, ...] = ()
     events: int | None = None
     """Views that this process has counted since its start; None if not reported, as by older versions."""
     refused: Mapping[str, int] = field(default_factory=dict)
@@ -275,7 +275,7 @@ def _seen(document: Mapping[str, Any]) -> WorkerReport:
             document.get("run"),
             document.get("last_flush"),
             tuple(
-                Holding(
+                OwnedPartition(
                     held["topic"], held["partition"], held.get("position", 0), held.get("lag"), held.get("watermark")
                 )
                 for held in document.get("partitions") or ()

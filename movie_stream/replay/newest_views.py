@@ -21,7 +21,7 @@ from movie_stream.kafka import offsets
 from movie_stream.kafka.cluster import client
 from movie_stream.kafka.cluster.topics import describe
 from movie_stream.kafka.scan import SkipAndLog, oldest_first
-from movie_stream.runs.fingerprint import earlier_lists, fingerprint, hash_of, rules_of
+from movie_stream.runs.fingerprint import fingerprint, hash_of, possible_result_lists, rules_of
 from movie_stream.runs.watermarks import last_cursors
 from movie_stream.settings import Settings
 from movie_stream.tables.checkpoint import Cursor
@@ -89,7 +89,7 @@ async def _cursors(settings: Settings, partitions: int) -> Mapping[int, Cursor]:
     try:
         async with client.admin(settings) as admin:
             topology = await describe(settings, admin)
-        names = frozenset(hash_of(fingerprint(settings, topology, results)) for results in earlier_lists())
+        names = frozenset(hash_of(fingerprint(settings, topology, results)) for results in possible_result_lists())
         async with client.reader(settings, fetch_bytes=FETCH_BYTES) as reader:
             return await last_cursors(settings, reader, partitions, names)
     except (TopicMissing, BrokerForbids, BrokerRefused, ChangelogError):

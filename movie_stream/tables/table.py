@@ -87,7 +87,7 @@ class Table(Generic[S]):
         position, watermark_ms, self.marked = 0, None, None
         async for offset, value in self._log.read(None, None):
             if self._next_offset is None:
-                self._chain.begins_at(offset)
+                self._chain.set_start(offset)
             self._next_offset = offset + 1
             counted = self._chain.read(value)
             if counted is not None:
@@ -98,7 +98,7 @@ class Table(Generic[S]):
                 position, watermark_ms = counted.cursor.position, counted.cursor.watermark_ms
                 self.marked = position if counted.cursor.marked else None
                 self._note_size(counted.cursor.snapshot, sum(map(len, counted.payloads)))
-        self._chain.ends()
+        self._chain.finish()
         if self._next_offset is None and (oldest := await self._log.oldest()):
             raise BrokenChangelog(f"nothing: all records before offset {oldest} were deleted")
         self.state.loaded(position, watermark_ms)
@@ -171,7 +171,7 @@ class Table(Generic[S]):
         expected = list(range(self._next_offset or 0, (self._next_offset or 0) + len(offsets)))
         foreign = 0
         if offsets == expected:
-            self._chain.wrote(cursor)
+            self._chain.accept_written(cursor)
         else:
             try:
                 async for offset, value in self._log.read(self._next_offset, offsets[-1] + 1):

@@ -25,7 +25,7 @@ from movie_stream.errors import BrokerRefused
 from movie_stream.events.chunk import REPLAY_OF
 from movie_stream.kafka.cluster import client, configs, topics
 from movie_stream.kafka.cluster.configs import LIMIT
-from movie_stream.kafka.cluster.topics import LEAST_BYTES, Topics
+from movie_stream.kafka.cluster.topics import MIN_RECORD_LIMIT_BYTES, Topics
 from movie_stream.kafka.produce.large_records import TRUNCATED, TRUNCATED_KEY, LargeRecords
 from movie_stream.settings import Settings
 from tests.support.kafka_server import KafkaServer
@@ -138,7 +138,7 @@ def test_init_brings_the_letters_topic_along_and_nothing_else(
         **dict.fromkeys(names.all, 1_048_588),
         names.events: 12_000_000,
         names.dead_letters: 13_500_000,
-        names.partials: LEAST_BYTES,
+        names.partials: MIN_RECORD_LIMIT_BYTES,
     }
     init(large)
     assert "changed" not in capsys.readouterr().out

@@ -33,7 +33,7 @@ from movie_stream.masking import printable
 from movie_stream.mongo import runs, schema, sharding
 from movie_stream.mongo.client import Database, address_of, majority_acknowledged, opened
 from movie_stream.mongo.users import BI, READER
-from movie_stream.runs.fingerprint import differences, not_counted
+from movie_stream.runs.fingerprint import differences, uncounted_results
 from movie_stream.runs.set_back import require_same_time
 from movie_stream.settings import Settings
 
@@ -162,7 +162,7 @@ async def look_at_retention(findings: Findings, admin: AIOKafkaAdminClient, name
     compacted = [name for name, configs in policies.items() if "compact" in configs.get("cleanup.policy", "")]
     forgetful = {
         setting: [name for name in names.deleted if int(policies[name].get(setting, "-1")) >= 0]
-        for setting in topics.FORGETTING
+        for setting in topics.RETENTION_CONFIGS
     }
     if names.events in compacted:
         findings.add(
@@ -176,7 +176,7 @@ async def look_at_retention(findings: Findings, admin: AIOKafkaAdminClient, name
             f"compacted, which takes no record of ours: {', '.join(internal)}",
             "set their cleanup.policy to delete",
         )
-    for setting, when in zip(topics.FORGETTING, ("after a time", "where there are many"), strict=True):
+    for setting, when in zip(topics.RETENTION_CONFIGS, ("after a time", "where there are many"), strict=True):
         if forgetful[setting]:
             findings.add(
                 "warn",
@@ -205,7 +205,7 @@ async def _permissions(
 
 
 def _topics(settings: Settings, findings: Findings, there: Mapping[str, int]) -> None:
-    if wrong := topics.disagreements(topics.Topics.of(settings), there):
+    if wrong := topics.too_few_partitions(topics.Topics.of(settings), there):
         remedy = "stop all workers, delete these topics; then: movie-stream init, and: movie-stream rebuild"
         findings.add("fail", "; ".join(wrong), remedy)
     else:
@@ -219,7 +219,7 @@ def _record_sizes(findings: Findings, names: topics.Topics, limits: Mapping[str,
     for topic, size in topics.wanted_limits(names, limits).items():
         found = limits[topic] or 0
         what, remedy = f"{configs.LIMIT} of {topic} is {found:,}", f"movie-stream init, or set it to {size}"
-        if topic == names.dead_letters and found >= topics.LEAST_BYTES:
+        if topic == names.dead_letters and found >= topics.MIN_RECORD_LIMIT_BYTES:
             findings.add("warn", f"{what}, of {names.events} {event:,}: large dead letters may be cut off", remedy)
         else:
             findings.add("fail", f"{what}, too little for a worker", remedy)
@@ -276,7 +276,7 @@ async def _run(settings: Settings, findings: Findings) -> None:
         findings.add("ok", "none yet; the first worker begins it")
     elif changed := differences(settings, topology, run):
         findings.add("fail", f"run {run.number} counts otherwise: {changed}", "undo that, or: movie-stream rebuild")
-    elif lacking := not_counted(run):
+    elif lacking := uncounted_results(run):
         what = f"run {run.number} was begun before there was {lacking}, and does not count it"
         findings.add("warn", what, "count all of the topic afresh with: movie-stream rebuild")
     else:

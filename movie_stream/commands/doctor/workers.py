@@ -19,7 +19,7 @@ from movie_stream.kafka.offsets import ENDED_BY, describe_open_transactions
 from movie_stream.mongo import runs, workers
 from movie_stream.mongo.client import opened
 from movie_stream.runs import claims
-from movie_stream.runs.progress import Tables, held_for_long
+from movie_stream.runs.progress import TableProgress, long_open_transactions
 from movie_stream.runs.set_back import require_newest_run
 from movie_stream.settings import Settings
 
@@ -40,11 +40,11 @@ async def look_at_workers(settings: Settings, findings: Findings) -> None:
         group = await members.members_of(settings, admin)
         heard = await workers.seen(db, settings.kafka_group)
         committed = await _committed(settings, admin, there)
-        tables = {topic: Tables(settings, reader, topic, there[topic]) for topic in names.changelogs}
+        tables = {topic: TableProgress(settings, reader, topic, there[topic]) for topic in names.changelogs}
         progress = await tables[names.events].progress(run)
         published = await tables[names.partials].progress(run)
         reached = {tp: at for of in tables.values() for tp, at in (await of.positions(run)).items()}
-        held = await held_for_long(settings, reader, {topic: there[topic] for topic in names.counted})
+        held = await long_open_transactions(settings, reader, {topic: there[topic] for topic in names.counted})
     alive = [worker for worker in heard if not worker.silent]
     foreign = members.strangers(names, group)
     count = len(alive) or len(group) - len(foreign)

@@ -148,13 +148,13 @@ class _Bounds:
     limits = Limits()
 
 
-def bound() -> None:
+def limit_decompression() -> None:
     """Makes aiokafka, in this process, unpack no batch beyond the limits; reading such a batch raises BatchTooLarge."""
     for module in _modules():
         _, module.gzip_decode, module.snappy_decode, module.lz4_decode, module.zstd_decode = WHOLE
 
 
-def allow(limits: Limits) -> None:
+def set_limits(limits: Limits) -> None:
     """Sets the bounds of this process: aiokafka's decompression does not know which consumer a batch is for."""
     _Bounds.limits = limits
 

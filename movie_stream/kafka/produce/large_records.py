@@ -68,7 +68,7 @@ class LargeRecords:
                     *(self._topic, partition),
                 )
                 return
-        raise RecordTooLarge(topic=self._topic, size=topics.LEAST_BYTES, limit=self._limit)
+        raise RecordTooLarge(topic=self._topic, size=topics.MIN_RECORD_LIMIT_BYTES, limit=self._limit)
 
     async def _present_limit(self) -> int | None:
         """The present limit of the topic."""

@@ -55,7 +55,7 @@ CLOSE_SECONDS: Final = 0.5
 TURNS: Final = 5
 """Iterations of the event loop that the client gets to send batches before the caller continues."""
 
-AWAY: Final = (
+BROKER_AWAY: Final = (
     KafkaConnectionError,
     KafkaTimeoutError,
     NodeNotReadyError,
@@ -149,7 +149,7 @@ class TopicWriter:
         """Waits until everything is acknowledged."""
         await self._wait_for(range(self.partition_count))
 
-    def forget(self) -> None:
+    def abandon(self) -> None:
         """Gives up the unacknowledged records."""
         for sent in self._in_flight.values():
             sent.future.cancel()
@@ -244,7 +244,7 @@ async def open_topic(
         try:
             yield writer
         finally:
-            writer.forget()
+            writer.abandon()
     finally:
         await _stop(producer)
 
@@ -257,7 +257,7 @@ def worded_errors(settings: Settings, topic: str, acknowledged: int = 0) -> Iter
         yield
     except UnknownTopicOrPartitionError as error:
         raise TopicMissing(topic=topic, servers=servers) from error
-    except AWAY as error:
+    except BROKER_AWAY as error:
         late = isinstance(error, (TimeoutError, KafkaTimeoutError, RequestTimedOutError))
         what = "it does not answer in time" if late else "no connection"
         so_far = f"; {acknowledged} events were acknowledged until then" if acknowledged else ""

@@ -27,7 +27,7 @@ from movie_stream.alerts.rules import ALL, EACH, Beyond, LightAtLeast, Quality, 
 from movie_stream.alerts.store import LeaseLost, Store
 from movie_stream.events.timestamps import datetime_of, timestamp_ms_of
 from movie_stream.mongo.client import Database
-from movie_stream.mongo.workers import Holding, WorkerReport, WorkerStatus
+from movie_stream.mongo.workers import OwnedPartition, WorkerReport, WorkerStatus
 from tests.support.alerts import reference
 
 RUN = 3
@@ -293,7 +293,7 @@ async def test_what_a_process_found_that_was_stopped_meanwhile_is_refused(
 def reported(lag: int | None, partials_lag: int = 0, silent: bool = False) -> WorkerReport:
     """A worker that holds both partitions."""
     now = datetime.now(UTC)
-    held = (Holding("events", 0, 7, lag), Holding("partials", 0, 7, partials_lag))
+    held = (OwnedPartition("events", 0, 7, lag), OwnedPartition("partials", 0, 7, partials_lag))
     age = timedelta(minutes=5) if silent else timedelta()
     return WorkerReport("w", "host", 1, "0", now, now, age, WorkerStatus("group", "running", RUN, None, held))
 

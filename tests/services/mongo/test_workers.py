@@ -25,8 +25,8 @@ from tests.support.whole_path import PATIENCE_S, database, started, succeed
 
 NOON = datetime(2024, 10, 31, 12, tzinfo=UTC)
 HELD = (
-    workers.Holding("views", 0, 7, 3, NOON),
-    workers.Holding("partials", 2, 0, None, None),
+    workers.OwnedPartition("views", 0, 7, 3, NOON),
+    workers.OwnedPartition("partials", 2, 0, None, None),
 )
 
 
@@ -82,8 +82,8 @@ async def test_a_worker_of_another_version_is_read_as_far_as_it_is_known(setting
         by_id = {worker.id: worker for worker in await workers.seen(db)}
         rows = await show_workers.answer(db, settings.kafka_group, 10)
     assert by_id["a"].status.partitions == (
-        workers.Holding("views", 0, 7, None, NOON),
-        workers.Holding("views", 1, 0),
+        workers.OwnedPartition("views", 0, 7, None, NOON),
+        workers.OwnedPartition("views", 1, 0),
     )
     assert (by_id["a"].silent, by_id["b"].silent) == (False, True)
     assert str(by_id["b"]) == "unknown, process 0"

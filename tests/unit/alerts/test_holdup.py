@@ -9,7 +9,7 @@ import pytest
 
 from movie_stream.alerts.frontier import Stillness, Topics, complete_until
 from movie_stream.alerts.holdup import Holdup, holding_up, in_words, quiet_sources, without_rules
-from movie_stream.mongo.workers import Holding, WorkerReport, WorkerStatus
+from movie_stream.mongo.workers import OwnedPartition, WorkerReport, WorkerStatus
 
 MINUTE_MS = 60_000
 AT_MS = 1_730_383_500_000
@@ -20,7 +20,7 @@ IDLE = timedelta(minutes=1)
 
 def worker(name: str, *held: tuple[str, int, int | None], rules: str | None = "r") -> WorkerReport:
     now = datetime.now(UTC)
-    holds = tuple(Holding(topic, partition, 9, lag) for topic, partition, lag in held)
+    holds = tuple(OwnedPartition(topic, partition, 9, lag) for topic, partition, lag in held)
     standing = WorkerStatus("group", "running", 1, None, holds, rules=rules)
     return WorkerReport(name, name, 7, "0", now, now, timedelta(), standing)
 
