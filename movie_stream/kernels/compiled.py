@@ -5,7 +5,8 @@ signature. It runs without the GIL, and is compiled on its first call, or by `co
 all processes of any processor of this architecture. Without Numba, and with NUMBA_DISABLE_JIT=1, the Python function
 itself runs, many times more slowly, with the same result.
 
-Kernels do not check bounds: their callers do, before the call. With NUMBA_BOUNDSCHECK=1 they raise IndexError instead.
+Kernels make no arrays and do not check bounds: their callers do, before the call. With NUMBA_BOUNDSCHECK=1 a kernel
+raises IndexError instead of reading elsewhere.
 """
 
 from __future__ import annotations
@@ -126,7 +127,9 @@ class Kernel(Generic[P, R]):
                 }
                 callees = {name: item.dispatcher for name, item in names.items() if isinstance(item, Kernel)}
                 inner = FunctionType(python.__code__, {**python.__globals__, **callees}, self.__name__)
-                self._dispatcher = numba.njit(nogil=True)(inner)
+                # Without Numba's runtime no references to arrays are counted, which would take most of the time of a
+                # loop that calls parts; nor can a kernel make arrays.
+                self._dispatcher = numba.njit(nogil=True, _nrt=False)(inner)
                 if self._stored:
                     self._dispatcher._cache = _Stored(self.name)
                 if self._exported:
