@@ -49,7 +49,7 @@ def read_plain(values: Spans) -> tuple[Views, Bools]:
     plain = np.empty(count, np.bool_)
     json_objects.read_objects(
         *(values.text, np.ascontiguousarray(values.begins), np.ascontiguousarray(values.lengths)),
-        *(_NAMES, _NAME_LENGTHS, *_RULES, HASH_KEY),
+        *(_NAMES, _NAME_LENGTHS, *_RULES, HASH_KEY, np.arange(len(FIELD_RULES))),
         *(begins, lengths, hashes, numbers, plain),
     )
     texts = {name: Spans(values.text, begins[at], lengths[at], hashes[at]) for at, name in enumerate(TEXTS)}

@@ -5,7 +5,8 @@ signature. It runs without the GIL, and is compiled on its first call, or by `co
 all processes of any processor of this architecture. Without Numba, and with NUMBA_DISABLE_JIT=1, the Python function
 itself runs, many times more slowly, with the same result.
 
-Kernels do not check bounds: their callers do, before the call. With NUMBA_BOUNDSCHECK=1 they raise IndexError instead.
+Kernels make no arrays and do not check bounds: their callers do, before the call. With NUMBA_BOUNDSCHECK=1 a kernel
+raises IndexError instead of reading elsewhere.
 """
 
 from __future__ import annotations
@@ -121,13 +122,14 @@ class Kernel(Generic[P, R]):
             if self._dispatcher is None:
                 numba = _numba()
                 python: Any = self.python
-                names = {
-                    name: python.__globals__[name] for name in python.__code__.co_names if name in python.__globals__
-                }
-                callees = {name: item.dispatcher for name, item in names.items() if isinstance(item, Kernel)}
+                used = {name: python.__globals__.get(name) for name in python.__code__.co_names}
+                callees = {name: item.dispatcher for name, item in used.items() if isinstance(item, Kernel)}
                 inner = FunctionType(python.__code__, {**python.__globals__, **callees}, self.__name__)
+                # Without Numba's runtime no references to arrays are counted, which would take most of the time of a
+                # loop that calls parts; nor can a kernel make arrays.
                 within = {} if self._exported else {"forceinline": True, "no_cpython_wrapper": True}
-                self._dispatcher = numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, **within)(inner)
+                options = {"nogil": True, "_nrt": False, "error_model": "numpy", "no_cfunc_wrapper": True}
+                self._dispatcher = numba.njit(**options, **within)(inner)
                 if self._stored:
                     self._dispatcher._cache = _Stored(self.name)
                 if self._exported:

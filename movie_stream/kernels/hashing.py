@@ -17,14 +17,17 @@ def byte_at(text: Bytes, at: int) -> int:
 def word_at(text: Bytes, at: int, size: int) -> np.uint64:
     """The first eight of the `size` bytes from `at` on, as a little-endian word; fewer are filled up with zeros.
 
-    Eight bytes are read whatever the size: strings are in buffers with padding after the last.
+    Where the buffer has eight they are read at once: as one load, since an unsigned index is not checked for its sign.
     """
-    first = np.uint64(at)
-    word = np.uint64(text[first])
-    for byte in range(1, 8):
-        word |= np.uint64(text[first + np.uint64(byte)]) << np.uint64(8 * byte)
-    if size < 8:
-        word &= (np.uint64(1) << np.uint64(8 * size)) - np.uint64(1)
+    word, begin = np.uint64(0), np.uint64(at)
+    if at + 8 <= len(text):
+        for byte in range(8):
+            word |= np.uint64(text[begin + np.uint64(byte)]) << np.uint64(8 * byte)
+        if size < 8:
+            word &= (np.uint64(1) << np.uint64(8 * size)) - np.uint64(1)
+    else:
+        for byte in range(min(size, 8)):
+            word |= np.uint64(text[begin + np.uint64(byte)]) << np.uint64(8 * byte)
     return word
 
 

@@ -50,6 +50,7 @@ def read_objects(
     most: Ints,
     decimals: Ints,
     key: Words,
+    order: IntsOut,
     text_begins: IntColumnsOut,
     text_lengths: IntColumnsOut,
     text_hashes: WordColumnsOut,
@@ -60,11 +61,8 @@ def read_objects(
 
     A member is described by its name, of up to sixteen bytes, its kind and its column in the texts or the numbers. A
     text has `least` to `most` code points, and no escapes. A number is `least` to `most` units of its last decimal.
-    `order` remembers which member came where, as objects are written alike.
+    `order` is which member is expected at which position, as objects are written alike: of the last one, in the end.
     """
-    order = np.zeros(len(kinds), np.int64)
-    for member in range(len(kinds)):
-        order[member] = member
     required = 0
     for member in range(len(kinds)):
         if kinds[member] != OPTIONAL:
