@@ -27,7 +27,6 @@ from movie_stream.columnar.allocator import configure_malloc
 from movie_stream.console import ending, logs
 from movie_stream.errors import MovieStreamError, OutOfDescriptors, WorkerFailed
 from movie_stream.events.chunk import Chunk
-from movie_stream.events.layout import Layouts
 from movie_stream.kafka.batches.unpack import take_whole_batches
 from movie_stream.kafka.cluster import agents, client
 from movie_stream.kafka.fetch.frames import receive_in_place
@@ -181,7 +180,7 @@ class MovieStream(faust.App):
         self._metrics = ExitStack()
         transport = ChunkTransport(self.conf.broker_consumer, self)
         transport.client_options = client.options(settings)
-        transport.layouts = {agent.source(settings): Layouts() for agent in agents.AGENTS if agent.of_views}
+        transport.topics_of_views = frozenset(agent.source(settings) for agent in agents.AGENTS if agent.of_views)
         transport.restore = lambda assigned: or_die(self.worker.restore(assigned))
         transport.finished = self.worker.finished
         transport.reachable = lambda: not self.worker.broker_lost

@@ -1,8 +1,6 @@
-"""Decodes records into a batch of views: vectorized if they have a known layout, else one by one."""
+"""Decodes records into a batch of views: the plain ones are decoded already, the others are one by one."""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numpy as np
 
@@ -13,17 +11,7 @@ from movie_stream.columnar.columns import Ints
 from movie_stream.events.chunk import Chunk
 from movie_stream.events.contract import MISSING
 from movie_stream.events.event import Refusal, columns_of, decode, is_ahead
-from movie_stream.events.layout import unread
 from movie_stream.events.views import Views
-
-
-class _Ids(NamedTuple):
-    """The numbers of the strings of views."""
-
-    movies: Ints
-    titles: Ints
-    genres: Ints
-    users: Ints
 
 
 class Reader:
@@ -45,54 +33,38 @@ class Reader:
 
         It adds no users, since a view may not count: see `add_users`.
         """
-        batch, rest = self._by_layout(chunk)
-        if not len(rest):
-            return batch, []
-        decoded = decode(chunk.values.take(rest).tolist(), chunk.times_ms[rest], self._future_tolerance_ms)
-        refusals = [Refusal(int(rest[refusal.index]), refusal.reason) for refusal in decoded.refusals]
-        if not decoded.views:
-            return batch, refusals
-        views, vocabulary = columns_of(decoded.views), self._vocabulary
-        ids = _Ids(
-            vocabulary.movies.numbered(views.texts["movie_id"]),
-            vocabulary.titles.numbered(views.texts["title"]),
-            vocabulary.genre_ids(views.texts["genre"]),
-            self._users.find(views.texts["user_id"]),
-        )
-        batch = batch.concat(self._batch(chunk, rest[decoded.index], views, ids))
-        return batch.take(np.argsort(batch.index, kind="stable")), refusals
+        views, rows, genres = self._plain(chunk)
+        refusals: list[Refusal] = []
+        if len(rows) < len(chunk):
+            rest = np.flatnonzero(~np.isin(np.arange(len(chunk)), rows))
+            decoded = decode(chunk.values.take(rest).tolist(), chunk.times_ms[rest], self._future_tolerance_ms)
+            refusals = [Refusal(int(rest[refusal.index]), refusal.reason) for refusal in decoded.refusals]
+            if decoded.views:
+                others = columns_of(decoded.views)
+                rows = np.concatenate([rows, rest[decoded.index]])
+                genres = np.concatenate([genres, self._vocabulary.genre_ids(others.texts["genre"])])
+                order = np.argsort(rows, kind="stable")
+                views, rows, genres = views.concat(others).take(order), rows[order], genres[order]
+        return self._batch(chunk, rows, views, genres), refusals
 
     def add_users(self, batch: Batch) -> None:
         """Adds the users of these views."""
         batch.ids["user_id"] = self._users.add(batch.user_names, batch.ids["user_id"])
 
-    def _by_layout(self, chunk: Chunk) -> tuple[Batch, Ints]:
-        """The views that their layout decodes unambiguously, and the indices of the other records."""
-        views, read = chunk.by_layout or unread(chunk.values)
-        read = read & ~is_ahead(views.timestamp_ms, chunk.times_ms, self._future_tolerance_ms)
-        rows = np.flatnonzero(read)
-        if len(rows) < len(read):
+    def _plain(self, chunk: Chunk) -> tuple[Views, Ints, Ints]:
+        """The valid views among the plain records, their indices in the chunk, and the numbers of their genres."""
+        if chunk.plain is None:
+            return columns_of([]), np.zeros(0, np.int64), np.zeros(0, np.int64)
+        views, plain = chunk.plain
+        rows = np.flatnonzero(plain & ~is_ahead(views.timestamp_ms, chunk.times_ms, self._future_tolerance_ms))
+        if len(rows) < len(plain):
             views = views.take(rows)
-        users, usable = self._users.look_up(views.texts["user_id"])
-        movies, known = self._vocabulary.movies.look_up(views.texts["movie_id"])
-        usable &= known
-        titles, known = self._vocabulary.titles.look_up(views.texts["title"])
-        usable &= known
-        genres, known = self._vocabulary.look_up_genres(views.texts["genre"])
-        usable &= known
-        ids = _Ids(movies, titles, genres, users)
-        if not usable.all():
-            read[rows[~usable]] = False
-            rows, views, ids = rows[usable], views.take(usable), _Ids(*(column[usable] for column in ids))
-        ids = ids._replace(
-            movies=self._vocabulary.movies.add(views.texts["movie_id"], ids.movies),
-            titles=self._vocabulary.titles.add(views.texts["title"], ids.titles),
-        )
-        return self._batch(chunk, rows, views, ids), np.flatnonzero(~read)
+        genres, valid = self._vocabulary.look_up_genres(views.texts["genre"])
+        return (views, rows, genres) if valid.all() else (views.take(valid), rows[valid], genres[valid])
 
-    def _batch(self, chunk: Chunk, rows: Ints, views: Views, ids: _Ids) -> Batch:
+    def _batch(self, chunk: Chunk, rows: Ints, views: Views, genres: Ints) -> Batch:
         """The views of these rows of a chunk."""
-        spelling, slug = self._vocabulary.genres(ids.genres)
+        spelling, slug = self._vocabulary.genres(genres)
         price = views.numbers["price"]
         return Batch(
             vocabulary=self._vocabulary,
@@ -104,9 +76,9 @@ class Reader:
             ids={
                 "genre": slug,
                 "spelling": spelling,
-                "movie_id": ids.movies,
-                "title": ids.titles,
-                "user_id": ids.users,
+                "movie_id": self._vocabulary.movies.numbered(views.texts["movie_id"]),
+                "title": self._vocabulary.titles.numbered(views.texts["title"]),
+                "user_id": self._users.find(views.texts["user_id"]),
             },
             user_names=views.texts["user_id"],
             numbers={

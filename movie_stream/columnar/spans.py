@@ -32,7 +32,8 @@ _TWO_WORD_MASKS: Final = np.array(
 )
 """The same for two words. (numpy's `take` is many times faster on rows of a matrix than indexing.)"""
 
-_SECRET: Final = np.array([secrets.randbits(64) | 1 for _ in range(3)], np.uint64)
+HASH_KEY: Final = np.array([secrets.randbits(64) | 1 for _ in range(3)], np.uint64)
+"""The key of this process for hashes that nobody else can compute: see Spans.hashes."""
 _HALF: Final = np.uint64(32)
 _ONE: Final = np.uint64(1)
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
@@ -48,15 +49,16 @@ class Spans(Sequence["bytes | None"]):
 
     __slots__ = ("_hashes", "_heads", "begins", "lengths", "text")
 
-    def __init__(self, text: Bytes, begins: Ints, lengths: Ints, heads: Words | None = None) -> None:
-        """`heads` is the result of the method `heads`, if it is known already."""
+    def __init__(
+        self, text: Bytes, begins: Ints, lengths: Ints, heads: Words | None = None, hashes: Words | None = None
+    ) -> None:
+        """`heads` and `hashes` are the results of these methods, if they are known already."""
         self.text = text
         """The buffer, with PAD on both sides."""
         self.begins = begins
         self.lengths = lengths
         """The lengths in bytes, or NULL."""
-        self._hashes: Words | None = None
-        self._heads = heads
+        self._hashes, self._heads = hashes, heads
 
     @classmethod
     def of(cls, strings: Sequence[bytes | None]) -> Spans:
@@ -142,7 +144,7 @@ class Spans(Sequence["bytes | None"]):
 
     def _hashed(self) -> Words:
         two, left = self.heads(), np.maximum(self.lengths, 0)
-        mixed = _mix(left.view(np.uint64) * _SECRET[0], two[:, 0])
+        mixed = _mix(left.view(np.uint64) * HASH_KEY[0], two[:, 0])
         longer = left > WORD
         if longer.any():
             mixed = np.where(longer, _mix(mixed, two[:, 1]), mixed)
@@ -192,9 +194,9 @@ def _finalized(mixed: Words) -> Words:
 
 def _mix(mixed: Words, word: Words) -> Words:
     """Multiplies by a secret twice, since one multiplication lets a flipped top bit through unchanged."""
-    mixed = (mixed ^ word) * _SECRET[1]
+    mixed = (mixed ^ word) * HASH_KEY[1]
     mixed ^= mixed >> _HALF
-    mixed *= _SECRET[2]
+    mixed *= HASH_KEY[2]
     mixed ^= mixed >> _HALF
     return mixed
 

@@ -8,9 +8,9 @@ from typing import Final, Self
 
 import numpy as np
 
-from movie_stream.columnar.decimals import Bools
+from movie_stream.columnar.columns import Bools
 from movie_stream.columnar.spans import Ints, Spans
-from movie_stream.events.layout import Layouts
+from movie_stream.events.plain_records import read_if_compiled
 from movie_stream.events.views import Views
 
 REPLAY_OF: Final = "movie-stream-replay-of"
@@ -28,8 +28,8 @@ class Records:
     values: Spans
     replays: Mapping[int, bytes] = field(default_factory=dict)
     """The header REPLAY_OF of the few records that have it, by offset."""
-    by_layout: tuple[Views, Bools] | None = None
-    """The views that layout.Layouts decoded, and a mask of their rows; None if that was not done."""
+    plain: tuple[Views, Bools] | None = None
+    """The views of the plain records, see plain_records.py, and a mask of their rows; None if none was decoded."""
     unreadable: Mapping[int, str] = field(default_factory=dict)
     """The reasons why records could not be read, by offset: these have neither key nor value. A part of the records may
     keep the reasons of others, too.
@@ -40,7 +40,7 @@ class Records:
 
     def take(self, rows: slice | Ints) -> Self:
         """Only these rows, with their decoded views."""
-        offsets, decoded = self.offsets[rows], self.by_layout
+        offsets, decoded = self.offsets[rows], self.plain
         return replace(
             self,
             offsets=offsets,
@@ -48,15 +48,12 @@ class Records:
             keys=self.keys.take(rows),
             values=self.values.take(rows),
             replays={o: self.replays[o] for o in offsets.tolist() if o in self.replays} if self.replays else {},
-            by_layout=None if decoded is None else (decoded[0].take(rows), decoded[1][rows]),
+            plain=None if decoded is None else (decoded[0].take(rows), decoded[1][rows]),
         )
 
-    def decoded(self, layouts: Layouts) -> Self:
-        """The same records, with the views that their layouts can decode."""
-        views, read = layouts.read(self.values)
-        for text in views.texts.values():
-            text.hashes()  # cached
-        return replace(self, by_layout=(views, read))
+    def decoded(self) -> Self:
+        """The same records, with the views of those that are plain."""
+        return replace(self, plain=read_if_compiled(self.values))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,4 +110,4 @@ def chunk_of(
         Spans.of(values),
         replays or {},
     )
-    return Chunk.of(records.decoded(Layouts()), partition, start, start + count)
+    return Chunk.of(records.decoded(), partition, start, start + count)

@@ -10,9 +10,10 @@ from typing import Final
 
 import numpy as np
 
+from movie_stream.columnar.columns import Bools
 from movie_stream.columnar.spans import HASH_KEY, Ints, Spans
 from movie_stream.events.contract import FIELD_RULES, NUMBERS, REQUIRED, TEXTS, Number, Text
-from movie_stream.events.views import Bools, Views
+from movie_stream.events.views import Views
 from movie_stream.kernels import json_objects
 from movie_stream.kernels.compiled import COMPILED
 from movie_stream.kernels.json_objects import NUMBER, OPTIONAL, TEXT
@@ -20,18 +21,18 @@ from movie_stream.kernels.json_objects import NUMBER, OPTIONAL, TEXT
 _NUMBERS: Final = (*(name for name in REQUIRED if name not in TEXTS), *NUMBERS)
 _NAME_BYTES: Final = 16
 _NAMES: Final = np.array([name.encode().ljust(_NAME_BYTES, b"\0") for name in FIELD_RULES]).view("<u8").reshape(-1, 2)
-_NAME_LENGTHS: Final = np.array([len(name) for name in FIELD_RULES])
 
 
-def _rule(name: str, rule: Text | Number) -> tuple[int, int, int, int, int]:
-    """Kind, column, least, most and decimals, as the kernel takes them."""
+def _rule(name: str, rule: Text | Number) -> tuple[int, ...]:
+    """Kind, column, least, most, decimals and the size of the name, as the kernel takes them."""
     if isinstance(rule, Text):
-        return TEXT, [*TEXTS].index(name), 1, rule.longest, 0
+        return TEXT, [*TEXTS].index(name), 1, rule.longest, 0, len(name)
     kind, column = OPTIONAL if rule.optional else NUMBER, _NUMBERS.index(name)
-    return kind, column, rule.least * rule.scale, rule.most * rule.scale, rule.decimals
+    return kind, column, rule.least * rule.scale, rule.most * rule.scale, rule.decimals, len(name)
 
 
 _RULES: Final[Ints] = np.array([_rule(*item) for item in FIELD_RULES.items()]).T.copy()
+_REQUIRED: Final = sum(1 << member for member, name in enumerate(FIELD_RULES) if name in REQUIRED)
 
 
 def read_plain(values: Spans) -> tuple[Views, Bools]:
@@ -48,11 +49,21 @@ def read_plain(values: Spans) -> tuple[Views, Bools]:
     numbers = np.empty((len(_NUMBERS), count), np.int64)
     plain = np.empty(count, np.bool_)
     json_objects.read_objects(
-        *(values.text, np.ascontiguousarray(values.begins), np.ascontiguousarray(values.lengths)),
-        *(_NAMES, _NAME_LENGTHS, *_RULES, HASH_KEY, np.arange(len(FIELD_RULES))),
-        *(begins, lengths, hashes, numbers, plain),
+        values.text,
+        np.ascontiguousarray(values.begins),
+        np.ascontiguousarray(values.lengths),
+        _NAMES,
+        _RULES,
+        HASH_KEY,
+        _REQUIRED,
+        np.arange(len(FIELD_RULES)),
+        begins,
+        lengths,
+        hashes,
+        numbers,
+        plain,
     )
-    texts = {name: Spans(values.text, begins[at], lengths[at], hashes[at]) for at, name in enumerate(TEXTS)}
+    texts = {name: Spans(values.text, begins[at], lengths[at], hashes=hashes[at]) for at, name in enumerate(TEXTS)}
     columns = dict(zip(_NUMBERS, numbers, strict=True))
     return Views(texts, columns.pop("timestamp"), columns), plain
 

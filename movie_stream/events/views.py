@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from movie_stream.columnar.decimals import Bools
+from movie_stream.columnar.columns import Bools
 from movie_stream.columnar.spans import Ints, Spans
-from movie_stream.events.contract import NUMBERS, TEXTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +31,10 @@ class Views:
             {name: number[rows] for name, number in self.numbers.items()},
         )
 
-    @classmethod
-    def joined(cls, parts: Sequence[Views]) -> Views:
-        """The rows of all these parts, at least one, whose texts share a buffer."""
-        if len(parts) == 1:
-            return parts[0]
-        return cls(
-            {name: Spans.joined([part.texts[name] for part in parts]) for name in TEXTS},
-            np.concatenate([part.timestamp_ms for part in parts]),
-            {name: np.concatenate([part.numbers[name] for part in parts]) for name in NUMBERS},
+    def concat(self, others: Views) -> Views:
+        """These views and then the others."""
+        return Views(
+            {name: text.concat(others.texts[name]) for name, text in self.texts.items()},
+            np.concatenate([self.timestamp_ms, others.timestamp_ms]),
+            {name: np.concatenate([number, others.numbers[name]]) for name, number in self.numbers.items()},
         )

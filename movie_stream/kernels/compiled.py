@@ -47,8 +47,9 @@ WordsOut = Words
 Words32Out = Words32
 BoolsOut = Bools
 WordPairsOut = WordPairs
-IntColumnsOut = NDArray[np.int64]
+IntColumns = NDArray[np.int64]
 """A row for each column."""
+IntColumnsOut = IntColumns
 WordColumnsOut = NDArray[np.uint64]
 ByteRowsOut = NDArray[np.uint8]
 

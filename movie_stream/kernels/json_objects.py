@@ -13,6 +13,7 @@ import numpy as np
 from movie_stream.kernels.compiled import (
     BoolsOut,
     Bytes,
+    IntColumns,
     IntColumnsOut,
     Ints,
     IntsOut,
@@ -37,19 +38,19 @@ _SPACE, _TAB, _LINE_FEED, _RETURN, _ASCII = 0x20, 0x09, 0x0A, 0x0D, 0x80
 _NULL: Final = np.uint64(int.from_bytes(b"null", "little"))
 
 
+KIND, COLUMN, LEAST, MOST, DECIMALS, NAME_SIZE = range(6)
+"""The rows of the rules: a column for each member."""
+
+
 @kernel
 def read_objects(
     text: Bytes,
     begins: Ints,
     lengths: Ints,
     names: WordPairs,
-    name_lengths: Ints,
-    kinds: Ints,
-    columns: Ints,
-    least: Ints,
-    most: Ints,
-    decimals: Ints,
+    rules: IntColumns,
     key: Words,
+    required: int,
     order: IntsOut,
     text_begins: IntColumnsOut,
     text_lengths: IntColumnsOut,
@@ -59,77 +60,96 @@ def read_objects(
 ) -> None:
     """Reads each value that is an object of these members and no others, each once.
 
-    A member is described by its name, of up to sixteen bytes, its kind and its column in the texts or the numbers. A
-    text has `least` to `most` code points, and no escapes. A number is `least` to `most` units of its last decimal.
-    `order` is which member is expected at which position, as objects are written alike: of the last one, in the end.
+    The name of a member has up to sixteen bytes. A text has `LEAST` to `MOST` code points, and no escapes; a number is
+    `LEAST` to `MOST` units of its last decimal. `COLUMN` is the row of `numbers`, or of the columns of texts, to write
+    to. `required` has a bit for each member that may not be absent. `order` is which member is expected at which
+    position, as objects are written alike: that of the last one.
     """
-    required = 0
-    for member in range(len(kinds)):
-        if kinds[member] != OPTIONAL:
-            required |= 1 << member
     for row in range(len(begins)):
         for column in range(len(numbers)):
             numbers[column, row] = NOTHING
         for column in range(len(text_begins)):
-            text_begins[column, row] = begins[row]
-            text_lengths[column, row] = 0
-        at, end = begins[row], begins[row] + lengths[row]
-        seen, position = 0, 0
-        read[row] = False
-        at = after_blanks(text, at, end)
-        if at >= end or byte_at(text, at) != _BEGIN:
-            continue
-        while True:
-            at = after_blanks(text, at + 1, end)
-            if at >= end or byte_at(text, at) != _QUOTE:
-                break
-            at += 1
-            member = order[position] if position < len(order) else 0
-            if not is_name(text, at, end, names, name_lengths, member):
-                member = member_at(text, at, end, names, name_lengths)
-                if member < 0:
-                    break
-                if position < len(order):
-                    order[position] = member
-            position += 1
-            if seen & 1 << member:
+            text_begins[column, row], text_lengths[column, row] = begins[row], 0
+        end = begins[row] + lengths[row]
+        at = after_token(text, begins[row], end, _BEGIN)
+        seen = position = 0
+        while at >= 0:
+            at = after_token(text, at, end, _QUOTE)
+            member = member_at(text, at, end, names, rules, order, position) if at >= 0 else _ODD
+            if member < 0 or seen & 1 << member:
+                at = _ODD
                 break
             seen |= 1 << member
-            at = after_blanks(text, at + name_lengths[member] + 1, end)
-            if at >= end or byte_at(text, at) != _COLON:
-                break
-            at = after_blanks(text, at + 1, end)
-            column = columns[member]
-            if kinds[member] == TEXT:
-                if at >= end or byte_at(text, at) != _QUOTE:
-                    break
-                begin = at + 1
-                at, points = end_of_text(text, begin, end)
-                if points < least[member] or points > most[member]:
-                    break
-                text_begins[column, row] = begin
-                text_lengths[column, row] = at - begin
-                text_hashes[column, row] = keyed_hash(text, begin, at - begin, key)
-                at += 1
-            elif kinds[member] == OPTIONAL and at + 4 <= end and word_at(text, at, 4) == _NULL:
-                at += 4
-            else:
-                at, number = number_at(text, at, end, decimals[member])
-                if number < least[member] or number > most[member]:
-                    break
-                numbers[column, row] = number
+            position += 1
+            at = after_token(text, at + rules[NAME_SIZE, member] + 1, end, _COLON)
             at = after_blanks(text, at, end)
-            if at < end and byte_at(text, at) == _COMMA:
-                continue
-            if at < end and byte_at(text, at) == _END:
-                read[row] = after_blanks(text, at + 1, end) == end and seen & required == required
-            break
+            if at < 0:
+                break
+            if rules[KIND, member] == TEXT:
+                at = read_text(text, at, end, rules, member, key, text_begins, text_lengths, text_hashes, row)
+            else:
+                at = read_number(text, at, end, rules, member, numbers, row)
+            behind = after_token(text, at, end, _COMMA)
+            if behind < 0:
+                at = after_token(text, at, end, _END)
+                break
+            at = behind
+        read[row] = at >= 0 and after_blanks(text, at, end) == end and seen & required == required
+
+
+@part
+def read_text(
+    text: Bytes,
+    at: int,
+    end: int,
+    rules: IntColumns,
+    member: int,
+    key: Words,
+    begins: IntColumnsOut,
+    lengths: IntColumnsOut,
+    hashes: WordColumnsOut,
+    row: int,
+) -> int:
+    """Reads the text at this position; returns the one after it, below 0 if it is not plain or breaks its rule."""
+    begin = after_token(text, at, end, _QUOTE)
+    if begin < 0:
+        return _ODD
+    at, points = end_of_text(text, begin, end)
+    if points < rules[LEAST, member] or points > rules[MOST, member]:
+        return _ODD
+    column = rules[COLUMN, member]
+    begins[column, row], lengths[column, row] = begin, at - begin
+    hashes[column, row] = keyed_hash(text, begin, at - begin, key)
+    return at + 1
+
+
+@part
+def read_number(
+    text: Bytes, at: int, end: int, rules: IntColumns, member: int, numbers: IntColumnsOut, row: int
+) -> int:
+    """Reads the number or null at this position; returns the one after it, below 0 if it is not plain or breaks its
+    rule.
+    """
+    if rules[KIND, member] == OPTIONAL and at + 4 <= end and word_at(text, at, 4) == _NULL:
+        return at + 4
+    at, number = number_at(text, at, end, rules[DECIMALS, member])
+    if number < rules[LEAST, member] or number > rules[MOST, member]:
+        return _ODD
+    numbers[rules[COLUMN, member], row] = number
+    return at
+
+
+@part
+def after_token(text: Bytes, at: int, end: int, token: int) -> int:
+    """The position after whitespace and this byte; below 0 if another one is there, or the position is below 0."""
+    at = after_blanks(text, at, end)
+    return at + 1 if 0 <= at < end and byte_at(text, at) == token else _ODD
 
 
 @part
 def after_blanks(text: Bytes, at: int, end: int) -> int:
-    """The position of the first byte from `at` on that is no whitespace, or the end."""
-    while at < end:
+    """The position of the first byte from `at` on that is no whitespace, or the end; `at` if it is below 0."""
+    while 0 <= at < end:
         byte = byte_at(text, at)
         if byte > _SPACE or (byte != _SPACE and byte != _TAB and byte != _LINE_FEED and byte != _RETURN):
             break
@@ -138,21 +158,28 @@ def after_blanks(text: Bytes, at: int, end: int) -> int:
 
 
 @part
-def is_name(text: Bytes, at: int, end: int, names: WordPairs, name_lengths: Ints, member: int) -> bool:
-    """Whether the name of a member, and a quote, are at this position."""
-    size = name_lengths[member]
-    if at + size >= end or byte_at(text, at + size) != _QUOTE or word_at(text, at, size) != names[member, 0]:
-        return False
-    return size <= 8 or word_at(text, at + 8, size - 8) == names[member, 1]
+def member_at(
+    text: Bytes, at: int, end: int, names: WordPairs, rules: IntColumns, order: IntsOut, position: int
+) -> int:
+    """The member whose name, and a quote, are at this position; below 0 if there is none."""
+    expected = order[position] if position < len(order) else 0
+    if is_name(text, at, end, names, rules, expected):
+        return expected
+    for member in range(len(names)):
+        if is_name(text, at, end, names, rules, member):
+            if position < len(order):
+                order[position] = member
+            return member
+    return _ODD
 
 
 @part
-def member_at(text: Bytes, at: int, end: int, names: WordPairs, name_lengths: Ints) -> int:
-    """The member whose name is at this position; below 0 if there is none."""
-    for member in range(len(name_lengths)):
-        if is_name(text, at, end, names, name_lengths, member):
-            return member
-    return _ODD
+def is_name(text: Bytes, at: int, end: int, names: WordPairs, rules: IntColumns, member: int) -> bool:
+    """Whether the name of this member, and a quote, are at this position."""
+    size = rules[NAME_SIZE, member]
+    if at + size >= end or byte_at(text, at + size) != _QUOTE or word_at(text, at, size) != names[member, 0]:
+        return False
+    return word_at(text, at + 8, size - 8) == names[member, 1] if size > 8 else True
 
 
 @part
@@ -236,7 +263,8 @@ def digits_at(text: Bytes, at: int) -> tuple[int, int]:
     figures <<= np.uint64(8 * (8 - count))
     pairs = figures * np.uint64(10 * 2**8 + 1) >> np.uint64(8)
     fours = (pairs & np.uint64(0x00FF00FF00FF00FF)) * np.uint64(100 * 2**16 + 1) >> np.uint64(16)
-    return count, np.int64((fours & np.uint64(0x0000FFFF0000FFFF)) * np.uint64(10_000 * 2**32 + 1) >> np.uint64(32))
+    value = (fours & np.uint64(0x0000FFFF0000FFFF)) * np.uint64(10_000 * 2**32 + 1) >> np.uint64(32)
+    return count, np.int64(value)  # type: ignore[return-value]  # for Numba an int
 
 
 @part

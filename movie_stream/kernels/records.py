@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
-
 from movie_stream.kernels.compiled import Bytes, IntColumnsOut, Ints, IntsOut, kernel, part
 from movie_stream.kernels.hashing import byte_at
 
@@ -43,9 +41,9 @@ def read_records(text: Bytes, sizes: Ints, counts: Ints, first: int, header: Byt
         for _ in range(counts[batch]):
             if at >= end:
                 return TOO_FEW
-            fault, at = read_record(text, at, end, header, columns, row)
-            if fault:
-                return fault
+            at = read_record(text, at, end, header, columns, row)
+            if at < 0:
+                return -at
             row += 1
         if at != end:
             return TOO_MANY
@@ -53,99 +51,97 @@ def read_records(text: Bytes, sizes: Ints, counts: Ints, first: int, header: Byt
 
 
 @part
-def read_record(text: Bytes, at: int, end: int, header: Bytes, columns: IntColumnsOut, row: int) -> tuple[int, int]:
-    """Reads the record at this position, before the end of its batch; returns a fault or 0, and the position after it."""
-    fault, size, at = varint_at(text, at, end)
-    if fault:
-        return fault, at
-    if size < 0:
-        return NEGATIVE, at
-    if size > end - at:
-        return TOO_LONG, at
-    end = at + size
-    if at >= end:
-        return WRONG_SIZE, at
+def read_record(text: Bytes, at: int, batch_end: int, header: Bytes, columns: IntColumnsOut, row: int) -> int:
+    """Reads the record at this position; returns the one after it, or minus a fault."""
+    size, at = varint_at(text, at, batch_end)
+    end = after(at, size, 1, batch_end)
+    if end < 0:
+        return end
     if byte_at(text, at) & 0x80:  # aiokafka takes this byte for the first of a varint
-        return UNKNOWN_ATTRIBUTES, at
-    at += 1
-    for column in (TIME, OFFSET):
-        fault, columns[column, row], at = varint_at(text, at, end)
-        if fault:
-            return fault, at
-    for column in (KEY, VALUE):
-        fault, columns[column, row], columns[column + 1, row], at = string_at(text, at, end)
-        if fault:
-            return fault, at
-    fault, left, at = varint_at(text, at, end)
-    if fault:
-        return fault, at
-    if left < 0:
-        return NEGATIVE, at
+        return -UNKNOWN_ATTRIBUTES
+    columns[TIME, row], at = varint_at(text, at + 1, end)
+    columns[OFFSET, row], at = varint_at(text, at, end)
+    columns[KEY, row], columns[KEY_SIZE, row], at = string_at(text, at, end, NULL)
+    columns[VALUE, row], columns[VALUE_SIZE, row], at = string_at(text, at, end, NULL)
+    left, at = varint_at(text, at, end)
+    if at >= 0 and left < 0:
+        return -NEGATIVE
     if left > MOST_HEADERS:
-        return TOO_MANY, at
-    columns[MARK, row], columns[MARK_SIZE, row] = at, ABSENT
+        return -TOO_MANY
+    columns[MARK, row], columns[MARK_SIZE, row] = 0, ABSENT
     for _ in range(left):
-        fault, name, name_size, at = string_at(text, at, end)
-        if fault:
-            return fault, at
-        if name_size < 0:
-            return NEGATIVE, at
-        fault, begin, value_size, at = string_at(text, at, end)
-        if fault:
-            return fault, at
-        if is_header(text, name, name_size, header):
+        name, name_size, at = string_at(text, at, end, 0)
+        begin, value_size, at = string_at(text, at, end, NULL)
+        if at >= 0 and is_header(text, name, name_size, header):
             columns[MARK, row], columns[MARK_SIZE, row] = begin, value_size
-    return 0 if at == end else WRONG_SIZE, at
+    return at if at < 0 or at == end else -WRONG_SIZE
 
 
 @kernel
-def find_records(text: Bytes, first: int, end: int, begins: IntsOut) -> tuple[int, int, int]:
+def find_records(text: Bytes, first: int, end: int, begins: IntsOut) -> tuple[int, int]:
     """Finds where the whole records of a text begin, which may end within one.
 
-    Writes as many positions as there is room for; returns a fault or 0, the number of whole records, and the position
-    after the last of them.
+    Writes as many positions as there is room for; returns the number of whole records, and the position after the last
+    of them, or minus a fault.
     """
     at, count = first, 0
     while at < end:
-        fault, size, body = varint_at(text, at, end)
-        if fault == TOO_LONG or (not fault and size > end - body):
+        size, body = varint_at(text, at, end)
+        behind = after(body, size, 0, end)
+        if behind == -TOO_LONG:
             break
-        if fault or size < 0:
-            return fault or NEGATIVE, count, at
+        if behind < 0:
+            return count, behind
         if count < len(begins):
             begins[count] = at
         count += 1
-        at = body + size
-    return 0, count, at
+        at = behind
+    return count, at
+
+
+@kernel
+def size_of_record(text: Bytes, at: int, end: int) -> int:
+    """The size in bytes of the record at this position, which may be longer than the text; or minus a fault."""
+    size, body = varint_at(text, at, end)
+    behind = after(body, size, 0, body + max(size, 0))
+    return behind - at if behind >= 0 else behind
 
 
 @part
-def varint_at(text: Bytes, at: int, end: int) -> tuple[int, int, int]:
-    """A fault or 0, the signed (zigzag) number of up to eight bytes at this position, and the position after it."""
-    number, shift = np.int64(0), 0
-    while at < end:
-        byte = byte_at(text, at)
-        at += 1
-        number |= np.int64(byte & 0x7F) << np.int64(shift)
+def varint_at(text: Bytes, at: int, end: int) -> tuple[int, int]:
+    """The signed (zigzag) number of up to eight bytes at this position, and the position after it, or minus a fault;
+    where the position is minus a fault already, it stays that.
+    """
+    if at < 0:
+        return 0, at
+    number = 0
+    for index in range(8):
+        if at + index >= end:
+            return 0, -TOO_LONG
+        byte = byte_at(text, at + index)
+        number |= (byte & 0x7F) << (7 * index)
         if byte < 0x80:
-            return 0, (number >> 1) ^ -(number & 1), at
-        shift += 7
-        if shift == 56:
-            return LONG_NUMBER, 0, at
-    return TOO_LONG, 0, at
+            return (number >> 1) ^ -(number & 1), at + index + 1
+    return 0, -LONG_NUMBER
 
 
 @part
-def string_at(text: Bytes, at: int, end: int) -> tuple[int, int, int, int]:
-    """A fault or 0, where the string at this position begins, its size or NULL, and the position after it."""
-    fault, size, at = varint_at(text, at, end)
-    if fault:
-        return fault, at, NULL, at
-    if size < NULL:
-        return NEGATIVE, at, NULL, at
-    if size > end - at:
-        return TOO_LONG, at, NULL, at
-    return 0, at, size, at + max(size, 0)
+def string_at(text: Bytes, at: int, end: int, least: int) -> tuple[int, int, int]:
+    """Where the string at this position begins, its size, which is NULL or more, and the position after it, or minus a
+    fault.
+    """
+    size, at = varint_at(text, at, end)
+    return at, size, after(at, size, least, end)
+
+
+@part
+def after(at: int, size: int, least: int, end: int) -> int:
+    """The position after so many bytes, of which null has none; minus a fault if that is not allowed."""
+    if at < 0:
+        return at
+    if size < least:
+        return -NEGATIVE if size < 0 else -WRONG_SIZE
+    return at + max(size, 0) if size <= end - at else -TOO_LONG
 
 
 @part
@@ -153,7 +149,7 @@ def is_header(text: Bytes, begin: int, size: int, header: Bytes) -> bool:
     """Whether a name is that of the header."""
     if size != len(header):
         return False
+    same = True
     for index in range(size):
-        if byte_at(text, begin + index) != byte_at(header, index):
-            return False
-    return True
+        same &= byte_at(text, begin + index) == byte_at(header, index)
+    return same

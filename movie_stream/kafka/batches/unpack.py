@@ -24,7 +24,6 @@ from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
 
 from movie_stream.columnar.spans import PAD, Bytes, Spans, joined
 from movie_stream.events.chunk import REPLAY_OF, Chunk, Records
-from movie_stream.events.layout import Layouts
 from movie_stream.kafka.batches import headers, inflate
 from movie_stream.kafka.batches.batch_offsets import AssignedOffsets, counted
 from movie_stream.kafka.batches.inflate import DAMAGE, BatchDamaged, BatchRefused, BatchTooLarge, TooLargeAtOnce
@@ -39,6 +38,7 @@ from movie_stream.kafka.batches.record_batch import (
     size_of_first,
     whole_records,
 )
+from movie_stream.kernels.compiled import COMPILED
 
 logger = logging.getLogger(__name__)
 
@@ -172,17 +172,17 @@ def _fetched(data: memoryview, batch: Any, first: int, begin: int, tp: Any, misn
     return FetchedBatch(data, first, begin, location, magic, count, misnumbered)
 
 
-def take_runs(waiting: deque[FetchedBatch], layouts: Layouts | None = None) -> list[Records]:
+def take_runs(waiting: deque[FetchedBatch], of_views: bool = False) -> list[Records]:
     """Takes batches from the left, at least one, and unpacks them: as many as fit into a chunk together.
 
     If a batch is too large for that, a piece is taken, and the rest stays. No run is larger than a chunk may be; there
-    is none if all records were read already. With layouts the records are views, and are decoded, too: anybody may
-    have sent them, so unreadable ones are returned as refused records.
+    is none if all records were read already. Records of views are decoded, too: anybody may have sent them, so
+    unreadable ones are returned as refused records.
 
-    Raises BatchTooLarge, and BatchDamaged without layouts.
+    Raises BatchTooLarge, and BatchDamaged for others than views.
     """
-    parts = list(_split(_taken(waiting, refusing=layouts is not None)))
-    return parts if layouts is None else [part.decoded(layouts) for part in parts]
+    parts = list(_split(_taken(waiting, refusing=of_views)))
+    return [part.decoded() for part in parts] if of_views else parts
 
 
 def _split(run: Records) -> Iterator[Records]:
@@ -219,11 +219,13 @@ def _taken(waiting: deque[FetchedBatch], refusing: bool) -> Records:
             waiting.popleft()
         waiting.appendleft(_marked_unreadable(batch, error, refusing))
         return _run_of(*_refused(waiting))
-    try:
-        return _as_columns(batches, raw)
-    except Malformed:
-        waiting.extendleft(reversed(batches))
-        return _record_by_record(waiting, len(batches), refusing)
+    if COMPILED:
+        try:
+            return _as_columns(batches, raw)
+        except Malformed as fault:
+            logger.debug("%s: read record by record: %s", batch.location, fault)
+    waiting.extendleft(reversed(batches))
+    return _record_by_record(waiting, len(batches), refusing)
 
 
 def _count_old(waiting: deque[FetchedBatch]) -> int:

@@ -30,7 +30,6 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from movie_stream.events.chunk import Chunk, Records
-from movie_stream.events.layout import Layouts
 from movie_stream.kafka.batches.inflate import BatchRefused
 from movie_stream.kafka.batches.unpack import FetchedBatch, WholeBatches, chunks, take_runs
 from movie_stream.kafka.cluster.client import CLIENT_ID
@@ -156,7 +155,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         fetches = self._waiting.pop(tp)
         batches, end = fetches[0]
         begin = batches[0].begin
-        found = take_runs(batches, self.consumer.transport.layouts.get(tp.topic))
+        found = take_runs(batches, of_views=tp.topic in self.consumer.transport.topics_of_views)
         if batches:
             end = batches[0].begin
         else:
@@ -384,8 +383,8 @@ class ChunkTransport(driver.Transport):
     Consumer = ChunkConsumer
 
     client_options: dict[str, Any]
-    layouts: dict[str, Layouts]
-    """By topic of views: the layouts by which its records are decoded, beside the thread that counts."""
+    topics_of_views: frozenset[str]
+    """The topics whose records are views, which are decoded as they are fetched, beside the thread that counts."""
     restore: Callable[[set[TP]], Awaitable[dict[TP, int]]]
     """Restores the tables of the assigned partitions; returns the offset to resume at in each."""
     reachable: Callable[[], bool]

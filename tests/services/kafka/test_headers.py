@@ -22,9 +22,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from movie_stream.events.chunk import REPLAY_OF
-from movie_stream.kafka.batches import headers, record_batch, unpack
+from movie_stream.kafka.batches import headers, unpack
 from movie_stream.kafka.cluster import client, topics
 from movie_stream.kafka.scan import newest_first, oldest_first
+from movie_stream.kernels import records
 from movie_stream.settings import Settings
 
 PLACE = TopicPartition("whatever", 0)
@@ -157,7 +158,7 @@ def test_a_number_of_more_than_64_bits_is_damage(number: bytes) -> None:
         list(headers.records_in(memoryview(data)))
 
 
-MANY = record_batch.MOST_HEADERS + 1
+MANY = records.MOST_HEADERS + 1
 
 
 @pytest.mark.parametrize("named", [b"\xff\xfe", b"name", REPLAY_OF.encode()])

@@ -48,7 +48,7 @@ class Consumer(ChunkConsumer):
     def __init__(self, fetching: aiokafka.AIOKafkaConsumer) -> None:
         self.fetching = fetching
         self.app = SimpleNamespace(consumer_generation_id=1)
-        self.transport = SimpleNamespace(layouts={}, restore=self.restored, records_deleted=None)
+        self.transport = SimpleNamespace(topics_of_views=frozenset(), restore=self.restored, records_deleted=None)
         self.positions = dict.fromkeys(self.assignment(), 0)
         self._next, self._ahead, self._offsets_committed, self._seeks = {}, deque(), {}, 0
         self.can_resume_flow, self.suspend_flow = Event(), Event()

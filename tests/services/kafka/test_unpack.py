@@ -27,10 +27,10 @@ from hypothesis import strategies as st
 
 from movie_stream.aggregates.accumulator import Accumulator, DeadLetter, Rules
 from movie_stream.events.chunk import REPLAY_OF, Chunk, Records
-from movie_stream.events.layout import Layouts
-from movie_stream.kafka.batches import headers, inflate, record_batch, unpack
+from movie_stream.kafka.batches import headers, inflate, unpack
 from movie_stream.kafka.batches.record_batch import Malformed
 from movie_stream.kafka.cluster import client, topics
+from movie_stream.kernels import records
 from movie_stream.settings import Settings
 from tests.unit.kafka.test_record_batch import batch_of, body_of
 
@@ -330,7 +330,7 @@ def checked(data: bytearray) -> bytes:
 def test_records_are_numbered_as_the_broker_counts_them(
     deltas: list[int], how: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    odd = batch_with(deltas, 2, *((b"\xff", record_batch.MOST_HEADERS + 1) if "record by record" in how else ()))
+    odd = batch_with(deltas, 2, *((b"\xff", records.MOST_HEADERS + 1) if "record by record" in how else ()))
     usual = encoded(Batch(((1, b"k", b"v"),) * 2), 13)[0]
     if "in pieces" in how:
         monkeypatch.setattr(inflate, "AT_ONCE_BYTES", 10)
@@ -353,7 +353,7 @@ def test_what_compaction_has_left_keeps_its_offsets() -> None:
     assert run.offsets.tolist() == [11, 13, 16]
     assert run.replays == {13: b"t 0 1"}
     for deltas in ([1, 1, 6], [3, 1, 6], [-1, 1, 6], [1, 3, 8]):
-        for named in ((b"n", 1), (b"\xff", record_batch.MOST_HEADERS + 1)):
+        for named in ((b"n", 1), (b"\xff", records.MOST_HEADERS + 1)):
             with pytest.raises(inflate.BatchDamaged, match="offsets of its records do not ascend within it"):
                 all_runs(partition_records(IN_RUNS, batch_with(deltas, 7, *named), [], 10))
 
@@ -397,7 +397,7 @@ def test_views_that_cannot_be_read_are_refused_and_those_around_them_count(
         waiting = deque(partition_records(IN_RUNS, before + data if at == 5 else data, [], at))
         runs = list[Records]()
         while waiting:
-            runs += unpack.take_runs(waiting, Layouts())
+            runs += unpack.take_runs(waiting, of_views=True)
         assert [offset for run in runs for offset in run.offsets.tolist()] == list(range(at, 13))
         refused = {offset: reason for run in runs for offset, reason in run.unreadable.items()}
         assert list(refused) == list(range(max(at, 7), 10))
@@ -415,7 +415,7 @@ def test_a_batch_that_cannot_be_read_makes_no_end_of_dead_letters(monkeypatch: p
     data = unreadable(3, 0, b"\x0a" + bytes(40), 7)
     monkeypatch.setattr(unpack, "MOST_REFUSED", 2)
     with pytest.raises(inflate.BatchTooLarge, match="cannot be read spans more than 2 offsets"):
-        unpack.take_runs(deque(partition_records(IN_RUNS, data, [], 7)), Layouts())
+        unpack.take_runs(deque(partition_records(IN_RUNS, data, [], 7)), of_views=True)
 
 
 def _applied(chunk: Chunk) -> list[DeadLetter]:
@@ -520,7 +520,7 @@ def test_many_batches_that_are_each_within_the_bound_are_not_unpacked_at_once(co
         tracemalloc.start()
         try:
             while waiting:
-                for run in unpack.take_runs(waiting, Layouts()):
+                for run in unpack.take_runs(waiting, of_views=True):
                     assert run.offsets.tolist() == list(range(offset, offset + len(run.offsets)))
                     offset += len(run.offsets)
                 most = max(most, tracemalloc.get_traced_memory()[1])

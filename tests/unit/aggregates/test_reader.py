@@ -18,11 +18,10 @@ from movie_stream.aggregates.local_time import LocalHours
 from movie_stream.aggregates.reader import Reader
 from movie_stream.aggregates.vocabulary import Names, Vocabulary
 from movie_stream.columnar.spans import Spans
-from movie_stream.events import layout
 from movie_stream.events.chunk import Chunk, chunk_of
 from movie_stream.events.contract import MISSING, TEXTS
 from movie_stream.events.event import columns_of, decode
-from movie_stream.events.layout import Layouts
+from movie_stream.events.plain_records import read_plain
 from tests.support import reference
 from tests.support.examples import examples
 from tests.support.input import odd_records
@@ -61,16 +60,16 @@ def by_decode(values: Sequence[bytes | None], times_ms: Sequence[int]) -> tuple[
 
 
 class Reading:
-    """A reader that lives through many chunks, as that of a partition does; `warm` if layouts are remembered, too."""
+    """A reader that lives through many chunks, as that of a partition does; `plain` if a kernel reads what it can."""
 
-    def __init__(self, warm: bool = False) -> None:
+    def __init__(self, plain: bool = True) -> None:
         self.vocabulary, self.users = Vocabulary(), Names(TEXTS["user_id"].longest)
         self.reader = Reader(self.vocabulary, self.users, LocalHours("UTC"), TOLERANCE_MS, MISSING)
-        self.layouts = Layouts() if warm else None
+        self.plain = plain
 
     def chunk(self, values: Sequence[bytes | None], times_ms: Sequence[int]) -> Chunk:
         chunk = chunk_of(0, 0, values, times_ms)
-        return chunk if self.layouts is None else chunk.decoded(self.layouts)
+        return replace(chunk, plain=read_plain(chunk.values) if self.plain else None)
 
     def read(self, values: Sequence[bytes | None], times_ms: Sequence[int]) -> tuple[list[View], list[tuple[int, str]]]:
         batch, refusals = self.reader.read(self.chunk(values, times_ms))
@@ -97,12 +96,9 @@ class Reading:
         assert self.read(values, times_ms) == by_decode(values, times_ms)
 
 
-def test_good_views_are_read_by_their_layout() -> None:
-    layouts = Layouts()
+def test_good_views_are_plain() -> None:
     values = [plain(order, BLANKS[number % 3], number) for number in range(200) for order in ORDERS[:5]]
-    for _ in range(4):  # some at a time
-        _, read = layouts.read(Spans.of(values))
-    assert read.all(), "or the tests of this file try nothing"
+    assert read_plain(Spans.of(values))[1].all(), "or the tests of this file try nothing"
     Reading().check(values)
 
 
@@ -110,24 +106,21 @@ def test_good_views_are_read_by_their_layout() -> None:
 @given(
     st.lists(odd_records.chunks, min_size=1, max_size=4),
     st.booleans(),
-    st.sampled_from([1, 32]),
     st.booleans(),
     st.randoms(use_true_random=False),
 )
 def test_what_is_read_is_what_record_by_record_is_decoded(
-    chunks: list[list[bytes | None]], warmed: bool, worth: int, warm: bool, rng: Any
+    chunks: list[list[bytes | None]], warmed: bool, by_kernel: bool, rng: Any
 ) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(layout, "WORTH_LEARNING", worth)
-        reading = Reading(warm)
-        if warmed:
-            order, blanks = rng.choice(ORDERS), rng.choice(BLANKS)
-            reading.check([plain(order, blanks, number) for number in range(40)])
-        for values in chunks:
-            reading.check(values, [rng.choice(TIMES) for _ in values])
-        everything = [value for values in chunks for value in values]
-        rng.shuffle(everything)
-        reading.check(everything)
+    reading = Reading(by_kernel)
+    if warmed:
+        order, blanks = rng.choice(ORDERS), rng.choice(BLANKS)
+        reading.check([plain(order, blanks, number) for number in range(40)])
+    for values in chunks:
+        reading.check(values, [rng.choice(TIMES) for _ in values])
+    everything = [value for values in chunks for value in values]
+    rng.shuffle(everything)
+    reading.check(everything)
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -187,25 +180,21 @@ def test_genres_are_forgotten_and_come_again(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @settings(max_examples=examples(15))
-@given(st.lists(odd_records.chunks, max_size=2), st.lists(st.integers(0, 30), min_size=1, max_size=6), st.booleans())
+@given(st.lists(odd_records.chunks, max_size=2), st.lists(st.integers(0, 30), min_size=1, max_size=6))
 def test_documents_are_those_of_the_reference_however_it_is_cut_and_read(
-    chunks: list[list[bytes | None]], cuts: list[int], warm: bool
+    chunks: list[list[bytes | None]], cuts: list[int]
 ) -> None:
     values = [value for chunk in chunks for value in chunk]
     values = [*values, *(plain(number=number) for number in range(40)), *values]
     records: list[reference.Record] = [(at, None, value) for at, value in enumerate(values)]
     wanted = reference.expected([records])
     found = []
-    for by_layout in (True, False):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(layout, "WORTH_LEARNING", 1)
-            if not by_layout:
-                patch.setattr(layout, "learn", lambda value: None)
-            state, reading, letters, at = Accumulator(0, 1, Rules()), Reading(warm), [], 0
-            for size in (*cuts, len(values)):
-                part = reading.chunk(values[at : at + size], [-1] * len(values[at : at + size]))
-                letters += state.apply(replace(part, start=at, end=at + len(part), offsets=part.offsets + at))
-                at += len(part)
+    for by_kernel in (True, False):
+        state, reading, letters, at = Accumulator(0, 1, Rules()), Reading(by_kernel), [], 0
+        for size in (*cuts, len(values)):
+            part = reading.chunk(values[at : at + size], [-1] * len(values[at : at + size]))
+            letters += state.apply(replace(part, start=at, end=at + len(part), offsets=part.offsets + at))
+            at += len(part)
         assert {(0, letter.offset, letter.kind) for letter in letters} == wanted.dead_letters
         found.append(([(letter.offset, letter.reason) for letter in letters], documents(state.partials(1))))
     assert found[0] == found[1]

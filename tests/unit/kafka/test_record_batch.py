@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-import numpy as np
 import pytest
 from aiokafka.record.default_records import DefaultRecordBatch
 from hypothesis import given, settings
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 
 from movie_stream.columnar.spans import PAD, joined
 from movie_stream.events.chunk import REPLAY_OF
-from movie_stream.kafka.batches.record_batch import Malformed, RawBatch, records_of, varints, whole_records
+from movie_stream.kafka.batches.record_batch import Malformed, RawBatch, records_of, whole_records
 from tests.support.examples import examples
 
 _HEADER = ">qiibIhiqqqhii"
@@ -101,16 +100,14 @@ def test_columns_are_what_aiokafka_reads(data: list[bytes]) -> None:
 
 @given(st.lists(st.integers(-(2**55), 2**55 - 1) | st.integers(-200, 200), min_size=1, max_size=20))
 def test_varints_of_up_to_eight_bytes(numbers: list[int]) -> None:
-    encoded = [varint(number) for number in numbers]
-    at = 16 + np.cumsum([0, *map(len, encoded)])
-    found, behind = varints(joined(encoded), at[:-1])
-    assert (found.tolist(), behind.tolist()) == (numbers, at[1:].tolist())
+    body = body_of([(at, number, None, None, []) for at, number in enumerate(numbers)])
+    assert [time_ms for _, time_ms, *_ in by_columns(batch_of(body, len(numbers)))] == numbers
 
 
 @pytest.mark.parametrize("number", [2**55, -(2**55) - 1, 2**63 - 1])
 def test_longer_varints_are_left_to_others(number: int) -> None:
     with pytest.raises(Malformed, match="more than eight bytes"):
-        varints(joined([varint(1), varint(number)]), np.array([16, 17]))
+        by_columns(batch_of(body_of([(0, number, None, None, [])]), 1))
     with pytest.raises(Malformed, match="more than eight bytes"):
         by_columns(batch_of(varint(number) + bytes(40), 2))
 
