@@ -28,6 +28,8 @@ RUN python -m venv --without-pip /opt/movie-stream \
  && find . -type d -name tests -prune -exec rm -rf {} + \
  && find . \( -name '*.pyi' -o -name '*.a' \) -delete \
  && find . -name '*.so' ! -path './numpy*' -exec strip --strip-unneeded {} +
+# The kernels, in machine code for any processor of this architecture: else each start would compile them.
+RUN /opt/movie-stream/bin/python -m movie_stream.kernels
 # The bytecode of what commands import, Python's own modules among it, and of nothing else: the root is read-only, and to
 # compile them at each start would double its time; all that is installed would be twice as much.
 ENV PYTHONPYCACHEPREFIX=/opt/movie-stream/pycache

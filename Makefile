@@ -36,6 +36,7 @@ install: .venv/.installed ## make .venv, with hash-checked dependencies and this
 	@echo 'Installing the pinned dependencies into .venv; this takes about a minute.'
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m movie_stream.kernels
 	@touch $@
 
 demo: install ## start a broker and MongoDB, show results live; Ctrl-C ends it

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -26,6 +28,7 @@ from movie_stream.kafka.cluster.access import user_of
 from movie_stream.kafka.cluster.admin import Admin
 from movie_stream.kafka.cluster.topics import Topics, Topology
 from movie_stream.kafka.log import Broker
+from movie_stream.kernels.compiled import COMPILED, compile_all
 from movie_stream.mongo import runs, workers
 from movie_stream.mongo.changed import Subscriber
 from movie_stream.mongo.client import Database, opened
@@ -36,6 +39,8 @@ from movie_stream.runs.claims import PlacedClaim
 from movie_stream.runs.fingerprint import open_run, results_of, rules_of, text_of
 from movie_stream.runs.set_back import require_newest_run, require_same_time
 from movie_stream.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 BATCH_BYTES: Final = 1 << 20
 """The largest batch that is sent to a partition, if the topic's limit allows it."""
@@ -56,7 +61,7 @@ class Connections:
 async def connect(
     settings: Settings, stack: AsyncExitStack, group: Group, cadence: Cadence, subscribers: Sequence[Subscriber]
 ) -> Connections:
-    """Connects for as long as the stack is open:
+    """Readies the kernels, and connects for as long as the stack is open:
 
     1. to the broker, and checks the topics and our permissions
     2. to MongoDB, checks that no other deployment uses our topics or database, and finds the run
@@ -64,6 +69,7 @@ async def connect(
 
     Raises an error of movie_stream/errors.py if the settings, the broker or MongoDB do not allow it.
     """
+    await _ready_kernels()
     names = Topics.of(settings)
     rules = None if settings.alerts_file is None else rule_file.load(settings)
     admin = await stack.enter_async_context(client.admin(settings))  # 1
@@ -102,6 +108,20 @@ def owners_of(context: Context) -> Owners:
     """An owner for each declared agent, by its source topic."""
     sources = {agent: context.topics.agents[agent.name].source for agent in agents.AGENTS}
     return {topic: resolve_name(agent.owner)(context, topic) for agent, topic in sources.items()}
+
+
+async def _ready_kernels() -> None:
+    """Loads the compiled kernels, or compiles them before, once for all later starts."""
+
+    def started(count: int) -> None:
+        logger.info("compiling %d kernels for this machine, once; it takes some seconds", count)
+
+    if not COMPILED:
+        logger.warning(
+            "Numba is not installed, or NUMBA_DISABLE_JIT is set: records are decoded one by one, many times more slowly; "
+            "install it with: pip install 'movie-stream[fast]'"
+        )
+    await asyncio.to_thread(compile_all, started)
 
 
 async def _check_permissions(settings: Settings, admin: AIOKafkaAdminClient, names: Topics) -> None:

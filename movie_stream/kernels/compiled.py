@@ -223,10 +223,15 @@ def _digest() -> str:
 
 
 def folders() -> list[Path]:
-    """Where compiled kernels are stored: beside the package if that can be written to, else in the user's cache."""
+    """Where compiled kernels are stored: beside the package if that can be written to, else in the user's cache.
+
+    Of others than us and root nothing is taken, since it is executed.
+    """
     user = os.environ.get("XDG_CACHE_HOME") or (Path.home() / ".cache" if os.environ.get("HOME") else None)
     kept = [_FOLDER / "__pycache__" / f"kernels-{_digest()}"]
-    return kept if user is None else [*kept, Path(user) / "movie-stream" / f"kernels-{_digest()}"]
+    if user is not None:
+        kept.append(Path(user) / "movie-stream" / f"kernels-{_digest()}")
+    return [folder for folder in kept if not folder.exists() or folder.stat().st_uid in (0, os.getuid())]
 
 
 class _Stored:
@@ -238,7 +243,7 @@ class _Stored:
 
     def __init__(self, name: str) -> None:
         self._name = f"{name}.pickle"
-        self.cache_path = str(folders()[0])
+        self.cache_path = str(_FOLDER)
 
     def exists(self) -> bool:
         return any((folder / self._name).exists() for folder in folders())
@@ -250,8 +255,8 @@ class _Stored:
         for folder in folders():
             try:
                 reduced = pickle.loads((folder / self._name).read_bytes())
-            except OSError:
-                continue  # it is not there, or not for us to read: it is looked for elsewhere, or compiled
+            except (OSError, EOFError, pickle.UnpicklingError):
+                continue  # it is not there, or not to be read: it is looked for elsewhere, or compiled
             return CompileResultCacheImpl.rebuild(None, target, reduced)
         return None
 
