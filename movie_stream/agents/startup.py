@@ -118,7 +118,7 @@ async def _ready_kernels() -> None:
 
     if not COMPILED:
         logger.warning(
-            "Numba is not installed, or NUMBA_DISABLE_JIT is set: records are decoded one by one, many times more slowly; "
+            "Numba is not installed, or NUMBA_DISABLE_JIT is set: records are decoded one by one, many times slower; "
             "install it with: pip install 'movie-stream[fast]'"
         )
     await asyncio.to_thread(compile_all, started)

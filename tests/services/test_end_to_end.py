@@ -43,6 +43,20 @@ def test_two_workers_count_what_the_reference_does(settings: Settings, tmp_path:
         assert reference_queries.most_active_users(db) == reference_queries.expected_most_active_users(wanted)
 
 
+def test_without_numba_the_documents_are_the_same_and_the_worker_says_that_it_is_slow(
+    settings: Settings, tmp_path: Path
+) -> None:
+    views, log = tmp_path / "views.csv", tmp_path / "worker.log"
+    succeed(settings, "init")
+    succeed(settings, "generate", "--output", str(views), "--count", "2000", "--seed", "12")
+    succeed(settings, "produce", "--file", str(views))
+    with started(settings, "worker", "--until-end", log=log, NUMBA_DISABLE_JIT="1") as worker:
+        assert worker.wait(120) == 0, log.read_text()[-2000:]
+    assert "pip install 'movie-stream[fast]'" in log.read_text()
+    with database(settings) as db:
+        assert reference.same(documents(db), reference.expected(log_of(settings)).documents) == []
+
+
 GOOD: dict[str, Any] = {
     "movie_id": "m1",
     "title": "Alien",
