@@ -127,9 +127,9 @@ class Kernel(Generic[P, R]):
                 }
                 callees = {name: item.dispatcher for name, item in names.items() if isinstance(item, Kernel)}
                 inner = FunctionType(python.__code__, {**python.__globals__, **callees}, self.__name__)
-                # Without Numba's runtime no references to arrays are counted, which would take most of the time of a
-                # loop that calls parts; nor can a kernel make arrays.
-                self._dispatcher = numba.njit(nogil=True, _nrt=False)(inner)
+                # Without its runtime Numba counts no references to arrays, which would take most of the time of a loop
+                # that calls parts, and a kernel cannot make arrays. To pass arrays to a part takes long, too.
+                self._dispatcher = numba.njit(nogil=True, _nrt=False, forceinline=not self._exported)(inner)
                 if self._stored:
                     self._dispatcher._cache = _Stored(self.name)
                 if self._exported:
