@@ -24,7 +24,7 @@ from movie_stream.kernels.compiled import (
     kernel,
     part,
 )
-from movie_stream.kernels.hashing import eight_at, word_at
+from movie_stream.kernels.hashing import eight_at
 
 
 @part
@@ -72,9 +72,9 @@ def rehash(slots: Words, larger: WordsOut) -> None:
 def same_bytes(text: Bytes, begin: int, names: Bytes, at: int, size: int) -> bool:
     """Whether two strings of `size` bytes are equal; at least 8 bytes follow the one in `names`."""
     if begin + size + 8 > len(text):
-        while size > 0 and word_at(text, begin, size) == word_at(names, at, size):
-            begin, at, size = begin + 8, at + 8, size - 8
-        return size <= 0
+        while size > 0 and text[begin + size - 1] == names[at + size - 1]:
+            size -= 1
+        return size == 0
     while size >= 8:
         if eight_at(text, begin) != eight_at(names, at):
             return False
