@@ -24,7 +24,7 @@ from faust.types import TP, StreamT
 
 from movie_stream.agents.worker import Worker
 from movie_stream.columnar.allocator import configure_malloc
-from movie_stream.console import ending, logs
+from movie_stream.console import exits, logs
 from movie_stream.errors import MovieStreamError, OutOfDescriptors, WorkerFailed
 from movie_stream.events.chunk import Chunk
 from movie_stream.kafka.batches.unpack import take_whole_batches
@@ -45,15 +45,15 @@ STOP_WITHIN_S: Final = 15.0
 
 def die(error: BaseException) -> None:
     """Ends the process with one line. That is always safe: the next worker resumes at the last checkpoint."""
-    exit_code = ending.FAILED
+    exit_code = exits.FAILED
     try:
-        if ending.explained(error) is None:
+        if exits.explained(error) is None:
             logger.error("this is a bug in movie-stream", exc_info=error)
-            ending.say(error)
+            exits.print_error(error)
         else:
-            exit_code = ending.tell(error, remedy=ending.MORE_WORKERS)
+            exit_code = exits.report(error, remedy=exits.MORE_WORKERS)
     except MemoryError as scarce:
-        exit_code = ending.tell(scarce, remedy=ending.MORE_WORKERS)
+        exit_code = exits.report(scarce, remedy=exits.MORE_WORKERS)
     finally:  # also if standard error is closed
         end(exit_code)
 
@@ -212,8 +212,8 @@ class MovieStream(faust.App):
         """Starts the endpoint for metrics, if it has a port. Raises SettingsError."""
         if self._metrics_port is not None:
             loop, worker = asyncio.get_running_loop(), self.worker
-            ask = endpoint.asked_in(loop, worker.values)
-            health = Health(endpoint.asked_in(loop, worker.is_live), endpoint.asked_in(loop, worker.readiness))
+            ask = endpoint.call_in_loop(loop, worker.values)
+            health = Health(endpoint.call_in_loop(loop, worker.is_live), endpoint.call_in_loop(loop, worker.readiness))
             self._metrics.enter_context(
                 endpoint.served(self._metrics_host, self._metrics_port, "worker", ask, health=health)
             )

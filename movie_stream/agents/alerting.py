@@ -17,16 +17,16 @@ from typing import Final
 from pymongo.errors import PyMongoError
 
 from movie_stream.agents.startup import Connections
+from movie_stream.alerts.blockage import without_rules
 from movie_stream.alerts.courier import Courier
 from movie_stream.alerts.evaluator import Evaluator, Pass
 from movie_stream.alerts.figures import Reader
 from movie_stream.alerts.frontier import Topics
-from movie_stream.alerts.holdup import without_rules
 from movie_stream.alerts.metered import Meter
 from movie_stream.alerts.outbox import Outbox
 from movie_stream.alerts.quality import light_by
 from movie_stream.alerts.rule_file import RuleFile
-from movie_stream.alerts.sending import Origin, insist_on_libraries
+from movie_stream.alerts.sending import Origin, require_libraries
 from movie_stream.alerts.store import LEASE, MARGIN, RENEWED_EVERY, LeaseLost, Store
 from movie_stream.errors import MovieStreamError
 from movie_stream.kafka.offsets import OpenTransaction
@@ -74,7 +74,7 @@ class Alerting:
             Topics(events, counts[events], partials, counts[partials]),
             settings.alerts_idle,
         )
-        insist_on_libraries(rules.receivers)
+        require_libraries(rules.receivers)
         if not rules.rules:
             logger.info("ALERTS_FILE has no rules: nothing is evaluated for alerts")
         self._outbox = Outbox(self._db, context.run_number, rules.rules, rules.deliver_within_ms)
@@ -218,7 +218,7 @@ class Alerting:
         self._courier.export(values)
         if not evaluates:
             return
-        values.set(catalogue.ALERTS_STILL, self._evaluator.still_s)
+        values.set(catalogue.ALERTS_STILL, self._evaluator.stalled_s)
         values.set(catalogue.ALERTS_WITHOUT_RULES, len(self._others))
         if self._store.evaluated_until is not None:
             values.set(catalogue.ALERTS_UNTIL, self._store.evaluated_until.timestamp())
@@ -235,7 +235,7 @@ class Alerting:
     async def _deliver_new(self) -> None:
         try:
             async with asyncio.timeout(DELIVERED_WITHIN_S):
-                await self._courier.deliver_what_is_new()
+                await self._courier.deliver_due()
         except TimeoutError:
             logger.info("messages about alerts are left for the next worker")
 

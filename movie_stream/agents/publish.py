@@ -193,7 +193,7 @@ class Publish(Owner[Merger]):
         if completeness is None:
             return False
         partition = next((partition for partition, each in self.owned.items() if each is owned), None)
-        return partition is not None and completeness.untold(partition, owned.table.state.watermarks)
+        return partition is not None and completeness.needs_report(partition, owned.table.state.watermarks)
 
     async def _write(
         self, state: Merger, due: set[DocumentKey], held: Callable[[], bool], windows: set[WindowKey]
@@ -214,7 +214,7 @@ class Publish(Owner[Merger]):
                 if completeness is not None:
                     keys = (document.key for document in documents)
                     windows.update(
-                        (key.collection, key.start_ms) for key in keys if completeness.concerns(key.collection)
+                        (key.collection, key.start_ms) for key in keys if completeness.is_used(key.collection)
                     )
             except BaseException:  # also on cancellation: documents that were not written stay due
                 state.mark_dirty(document.key for document in documents)

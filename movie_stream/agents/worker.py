@@ -25,7 +25,7 @@ from movie_stream.agents.owner import Owners, total_tally
 from movie_stream.agents.partition_watch import PartitionWatch
 from movie_stream.agents.reporter import Reporter
 from movie_stream.agents.startup import Connections, connect, owners_of
-from movie_stream.alerts.holdup import WITHOUT_RULES
+from movie_stream.alerts.blockage import WITHOUT_RULES
 from movie_stream.errors import LogTruncated, MovieStreamError
 from movie_stream.kafka import offsets
 from movie_stream.kafka.cluster import client

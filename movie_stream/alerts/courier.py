@@ -34,7 +34,7 @@ LONGEST_PAUSE_S: Final = 3_600.0
 AWAY_AT_MOST_S: Final = 60.0
 """The longest pause before an unavailable receiver is tried with another message."""
 _TRIES_AT_THE_END: Final = 3
-"""The most failures in a row of one receiver before `deliver_what_is_new` stops trying it."""
+"""The most failures in a row of one receiver before `deliver_due` stops trying it."""
 _LEASE_BEYOND_S: Final = 30.0
 """The time by which the lease of a message exceeds the send timeout."""
 _RETRY_AT_MOST_S: Final = 30.0
@@ -121,7 +121,7 @@ class Courier:
             for outcome in ("arrived", "failed", "given up"):
                 values.set(catalogue.ALERT_MESSAGES, self._outcomes[receiver, outcome], receiver, outcome)
 
-    async def deliver_what_is_new(self) -> None:
+    async def deliver_due(self) -> None:
         """Tries each due message once; stops for a receiver that fails several in a row."""
         async with Sender(self._origin) as sender:
             await asyncio.gather(*(self._try_all(sender, receiver) for receiver in self._receivers.values()))
@@ -152,7 +152,7 @@ class Courier:
             status.reason = None
             logger.info("%s takes messages again", receiver.name)
         if status.arrived():
-            await self._outbox.hurry(receiver.name)
+            await self._outbox.retry_now(receiver.name)
 
     async def _failed(self, receiver: Receiver, message: Message, failure: NotSent) -> None:
         reason, status = str(failure), self._statuses[receiver.name]
@@ -162,7 +162,7 @@ class Courier:
             await self._give_up(receiver, message, reason)
         else:
             self._outcomes[receiver.name, "failed"] += 1
-            await self._outbox.again(message, max(pause_s(message.attempts), failure.after_s), reason)
+            await self._outbox.reschedule(message, max(pause_s(message.attempts), failure.after_s), reason)
             if status.reason != reason:
                 status.reason = reason
                 logger.warning("%s: a message did not arrive, is tried again: %s", receiver.name, reason)

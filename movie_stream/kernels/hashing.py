@@ -14,20 +14,25 @@ def byte_at(text: Bytes, at: int) -> int:
 
 
 @part
-def word_at(text: Bytes, at: int, size: int) -> np.uint64:
-    """The first eight of the `size` bytes from `at` on, as a little-endian word; fewer are filled up with zeros.
-
-    Where the buffer has eight they are read at once: as one load, since an unsigned index is not checked for its sign.
-    """
+def eight_at(text: Bytes, at: int) -> np.uint64:
+    """The eight bytes from `at` on, as a little-endian word: one load, since an unsigned index is not checked."""
     word, begin = np.uint64(0), np.uint64(at)
+    for byte in range(8):
+        word |= np.uint64(text[begin + np.uint64(byte)]) << np.uint64(8 * byte)
+    return word
+
+
+@part
+def word_at(text: Bytes, at: int, size: int) -> np.uint64:
+    """The first eight of the `size` bytes from `at` on, as a little-endian word; fewer are filled up with zeros."""
     if at + 8 <= len(text):
-        for byte in range(8):
-            word |= np.uint64(text[begin + np.uint64(byte)]) << np.uint64(8 * byte)
+        word = eight_at(text, at)
         if size < 8:
             word &= (np.uint64(1) << np.uint64(8 * size)) - np.uint64(1)
-    else:
-        for byte in range(min(size, 8)):
-            word |= np.uint64(text[begin + np.uint64(byte)]) << np.uint64(8 * byte)
+        return word
+    word = np.uint64(0)
+    for byte in range(min(size, 8)):
+        word |= np.uint64(text[at + byte]) << np.uint64(8 * byte)
     return word
 
 

@@ -17,7 +17,7 @@ from movie_stream.errors import BrokerForbids, FileRefused, UsageError
 from movie_stream.kafka.produce.pace import ConstantRate, ReplayClock, Schedule
 from movie_stream.kafka.produce.topic_writer import ACK_TIMEOUT, TopicWriter, open_topic
 from movie_stream.replay.files.csv_rows import RefusedRow
-from movie_stream.replay.files.opened import OnProgress
+from movie_stream.replay.files.source_file import OnProgress
 from movie_stream.replay.files.temporary import temporary_file
 from movie_stream.replay.lateness import ELSEWHERE, MOVE, Lateness, LateViews, judged
 from movie_stream.replay.newest_views import newest_views
@@ -134,7 +134,7 @@ async def replay(
         await run.look()
         await run.compare(settings)
         if plan.strict:
-            await run.insist()
+            await run.require_valid_rows()
         return await run.send()
 
 
@@ -219,7 +219,7 @@ class _Replay:
             self._progress("checking", late=f"{NOT_COMPARED} ({error})")
             return
         earlier = self._resumption.earlier if self._resumption else None
-        sent = [partition.views for partition in earlier.places] if earlier else ()
+        sent = [partition.views for partition in earlier.partitions] if earlier else ()
         rules, own_newest_ms = rules_of(settings), self._survey.newest_ms
         lateness = Lateness(settings.kafka_topic, rules, partitions, newest_ms, sent=sent, own_newest_ms=own_newest_ms)
         if not lateness.possible(self._survey.oldest_ms):
@@ -243,7 +243,7 @@ class _Replay:
         """The views of the file, up to its end at the time of the survey."""
         return self._views.chunks(self._ahead_ms, self._survey.lines)
 
-    async def insist(self) -> None:
+    async def require_valid_rows(self) -> None:
         """Raises FileRefused at the first row that is refused."""
         async with aclosing(in_turns(self._views_to_send())) as chunks:
             async for chunk in chunks:

@@ -24,7 +24,7 @@ from bson.errors import BSONError
 from movie_stream.aggregates.results import DISPLAY_NAMES
 from movie_stream.events.contract import TEXTS
 from movie_stream.mongo.query import Position
-from movie_stream.web.session import Doorkeeper
+from movie_stream.web.session import Authenticator
 
 _SEAL_BYTES: Final = 16
 _OTHERS_BYTES: Final = 512
@@ -45,7 +45,7 @@ class Sealer:
         self._key = key
 
     @classmethod
-    def new(cls, keeper: Doorkeeper) -> Self:
+    def new(cls, keeper: Authenticator) -> Self:
         """One whose key is the token's, if there is one, so that cursors outlive the server; else one of its own."""
         return cls(keeper.key_for(b"movie-stream cursor 1") or secrets.token_bytes(32))
 

@@ -28,7 +28,7 @@ from movie_stream.web.models import document_model, page_model, row_model
 from movie_stream.web.openapi import operation
 from movie_stream.web.parameters import Parameter, Parameters, number_parameter
 from movie_stream.web.problems import bad_parameters, fault
-from movie_stream.web.ranges import SINCE, UNTIL, insist_on_order
+from movie_stream.web.ranges import SINCE, UNTIL, require_order
 from movie_stream.web.rendering import FORMAT, MEDIA_TYPES, Listed, list_response
 
 MOST: Final = 1_000
@@ -111,7 +111,7 @@ class Resource:
     def query(self, given: Mapping[str, Any], sealer: Sealer) -> Query:
         """The query that the values of its parameters mean. Raises a Problem (422)."""
         since, until = given.get("since"), given.get("until")
-        insist_on_order(since, until)
+        require_order(since, until)
         query = self._query(given["limit"], given.get("genre"), since, until, given["order"] or ())
         if given["cursor"] is None:
             return query

@@ -86,7 +86,7 @@ def test_children_count_too() -> None:
     with Meter("busy", [sys.executable, "-c", BUSY], environment()) as busy:
         done = busy.wait(60)
     first, last = done.mark(FIRST), done.mark(LAST)
-    assert last.said == {"events": 7}
+    assert last.values == {"events": 7}
     assert 0 < last.cpu_s - first.cpu_s <= done.cpu_s
     assert first.at_s < last.at_s <= done.ended_s
     assert done.peak_rss_bytes > 0

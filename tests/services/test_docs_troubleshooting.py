@@ -25,15 +25,15 @@ from movie_stream.alerts.kinds import KINDS
 from movie_stream.alerts.sending import AppriseMissing
 from movie_stream.alerts.store import AlertsOfAnotherVersion
 from movie_stream.commands.demo.children import PageFailed
-from movie_stream.commands.doctor.feed_client import FeedSilent, FeedStrange
+from movie_stream.commands.doctor.feed_client import FeedSilent, NotAFeed
 from movie_stream.commands.export.by_range import AllGone
 from movie_stream.commands.serve import WebMissing
 from movie_stream.errors import MovieStreamError
 from movie_stream.export.arrow import ExtraMissing
-from movie_stream.export.bookkeeping import FolderOfAnother, NotesSpoilt
-from movie_stream.export.columns import ValueOdd
+from movie_stream.export.bookkeeping import FolderOfAnother, NotesDamaged
+from movie_stream.export.columns import UnsupportedValue
 from movie_stream.export.delta_mirror import TableBusy
-from movie_stream.export.delta_place import TableDiffers, TableSpoilt
+from movie_stream.export.delta_path import TableDamaged, TableDiffers
 from movie_stream.export.excel_file import SheetFull
 from movie_stream.export.new_file import ExportFailed
 from movie_stream.kafka.batches.inflate import BatchDamaged, BatchTooLarge
@@ -112,7 +112,7 @@ def _said() -> Iterator[MovieStreamError]:
     yield bad("$top", "a whole number", "ten")
     feed = "http://127.0.0.1:8080/odata/"
     yield FeedSilent(url=feed, cause="[Errno 111] Connection refused")
-    yield FeedStrange(f"{feed} answers 404: Not Found; see the log of movie-stream serve")
+    yield NotAFeed(f"{feed} answers 404: Not Found; see the log of movie-stream serve")
     yield RulesRefused(
         path="alerts.toml", mistakes=[Mistake(3, f"rule 1, kind: expected one of {', '.join(KINDS)}, got 'odd'")]
     )
@@ -210,12 +210,12 @@ def _of_files() -> Iterator[MovieStreamError]:
     yield ExportFailed(path="a.csv", cause=FULL)
     yield SheetFull(collection="movies_aggregates")
     yield FolderOfAnother(path="out/x", what="genre", expected="Drama", got=None)
-    yield NotesSpoilt(path="out/x/notes", line=3)
+    yield NotesDamaged(path="out/x/notes", line=3)
     yield AllGone(path="out", collection="movies_aggregates", database="movies_db", there="2024-10-31")
     yield TableDiffers(path="lake/hours", why="it is no Delta Lake table, and not empty")
-    yield TableSpoilt(path="lake/hours", file="part-1.parquet", cause="No such file or directory")
+    yield TableDamaged(path="lake/hours", file="part-1.parquet", cause="No such file or directory")
     yield TableBusy(path="lake/hours")
-    yield ValueOdd(id="hourly_x", field="total_views", kind="count", got="many")
+    yield UnsupportedValue(id="hourly_x", field="total_views", kind="count", got="many")
 
 
 def quoted_lines() -> list[str]:

@@ -17,7 +17,7 @@ import pytest
 from movie_stream.columnar import allocator
 from movie_stream.dead_letters import copies
 from movie_stream.embedded import guard
-from movie_stream.web import changes, listening
+from movie_stream.web import changes, http_server
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_a_limit_of_open_files_that_cannot_be_raised_is_kept(monkeypatch: pytest
 
     monkeypatch.setattr(resource, "getrlimit", lambda which: (256, resource.RLIM_INFINITY))
     monkeypatch.setattr(resource, "setrlimit", too_many)
-    assert listening._raise_descriptors() == 256
+    assert http_server._raise_descriptors() == 256
 
 
 @pytest.mark.usefixtures("macos")

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from movie_stream.alerts.holdup import WITHOUT_RULES, without_rules
+from movie_stream.alerts.blockage import WITHOUT_RULES, without_rules
 from movie_stream.alerts.rule_file import RuleFile, load
-from movie_stream.alerts.sending import insist_on_libraries
+from movie_stream.alerts.sending import require_libraries
 from movie_stream.commands.doctor.findings import Findings
 from movie_stream.mongo import workers
 from movie_stream.mongo.alerts import Progress, progress
@@ -21,7 +21,7 @@ _LATE: Final = timedelta(minutes=15)
 _SAME_FILE: Final = "start all workers of the group with the same ALERTS_FILE"
 
 
-async def look_at_alerts(settings: Settings, findings: Findings) -> None:
+async def check_alerts(settings: Settings, findings: Findings) -> None:
     """Checks alerts; without findings if neither ALERTS_FILE is set nor a worker evaluates rules.
 
     Raises the errors of the file.
@@ -36,7 +36,7 @@ async def look_at_alerts(settings: Settings, findings: Findings) -> None:
             _standing(findings, seen, reached)
         return
     file = load(settings)
-    insist_on_libraries(file.receivers)
+    require_libraries(file.receivers)
     none = "" if file.rules else " (nothing is evaluated)"
     findings.add(
         "ok", f"{settings.alerts_file}: rules: {len(file.rules)}{none}, receivers: {', '.join(file.receivers)}"

@@ -15,15 +15,15 @@ from rich.table import Table
 from rich.text import Text
 
 from movie_stream import __version__
-from movie_stream.commands.doctor.alerts import look_at_alerts
-from movie_stream.commands.doctor.clocks import look_at_brokers_clock, look_at_mongodbs_clock
-from movie_stream.commands.doctor.feed import look_at_feed
+from movie_stream.commands.doctor.alerts import check_alerts
+from movie_stream.commands.doctor.clocks import check_brokers_clock, check_mongodbs_clock
+from movie_stream.commands.doctor.feed import check_feed
 from movie_stream.commands.doctor.findings import Findings, Row
-from movie_stream.commands.doctor.installation import look_at_installation
-from movie_stream.commands.doctor.metrics import look_at_metrics
-from movie_stream.commands.doctor.reader import look_at_reader
-from movie_stream.commands.doctor.stores import look_at_replication, look_at_shard_keys
-from movie_stream.commands.doctor.workers import look_at_claims, look_at_workers
+from movie_stream.commands.doctor.installation import check_installation
+from movie_stream.commands.doctor.metrics import check_metrics
+from movie_stream.commands.doctor.reader import check_reader
+from movie_stream.commands.doctor.stores import check_replication, check_shard_keys
+from movie_stream.commands.doctor.workers import check_claims, check_workers
 from movie_stream.console import logs
 from movie_stream.errors import PartitionSilent
 from movie_stream.kafka.cluster import client, configs, permissions, topics
@@ -46,7 +46,7 @@ _STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 def doctor(settings: Settings, *, as_json: bool = False) -> int:
     """Prints the findings, as a table or `as_json`; the exit code is 1 if one of them is a failure, else 0."""
     logs.leave_to_us()
-    return _reported([*look_at_installation(settings), *asyncio.run(_services(settings))], as_json)
+    return _reported([*check_installation(settings), *asyncio.run(_services(settings))], as_json)
 
 
 def doctor_of_feed(settings: Settings, *, url: str | None, as_json: bool = False) -> int:
@@ -54,7 +54,7 @@ def doctor_of_feed(settings: Settings, *, url: str | None, as_json: bool = False
 
     Raises UsageError for an invalid address.
     """
-    return _reported(asyncio.run(look_at_feed(settings, url)), as_json)
+    return _reported(asyncio.run(check_feed(settings, url)), as_json)
 
 
 def _reported(rows: list[Row], as_json: bool) -> int:
@@ -113,18 +113,18 @@ async def _services(settings: Settings) -> list[Row]:
         run, alone, counting = Findings("run"), Findings("ownership"), Findings("workers")
         found = await asyncio.gather(
             run.of(_run(settings, run)),
-            alone.of(look_at_claims(settings, alone)),
-            counting.of(look_at_workers(settings, counting)),
+            alone.of(check_claims(settings, alone)),
+            counting.of(check_workers(settings, counting)),
         )
         rows += [row for side in found for row in side]
     if mongodb.rows[0].state == "ok":
         for account in (READER, BI):
             reader = Findings(account.name)
-            rows += await reader.of(look_at_reader(settings, reader, account))
+            rows += await reader.of(check_reader(settings, reader, account))
         alerts = Findings("alerts")
-        rows += await alerts.of(look_at_alerts(settings, alerts))
+        rows += await alerts.of(check_alerts(settings, alerts))
     metrics = Findings("metrics")
-    rows += await metrics.of(look_at_metrics(settings, metrics))
+    rows += await metrics.of(check_metrics(settings, metrics))
     return rows
 
 
@@ -148,14 +148,14 @@ async def _kafka(settings: Settings, findings: Findings) -> None:
             if leaderless := await topics.leaderless(admin, names.all):
                 findings.add("fail", str(PartitionSilent(partitions=shortened_list(leaderless), leaderless=True)))
             _record_sizes(findings, names, limits)
-            await look_at_retention(findings, admin, names)
-            await look_at_replication(findings, admin, names, len(cluster["brokers"]))
+            await check_retention(findings, admin, names)
+            await check_replication(findings, admin, names, len(cluster["brokers"]))
         with client.explained(settings, "looking up permissions"):
             await _permissions(settings, findings, admin, names)
-        await look_at_brokers_clock(settings, findings, admin)
+        await check_brokers_clock(settings, findings, admin)
 
 
-async def look_at_retention(findings: Findings, admin: AIOKafkaAdminClient, names: topics.Topics) -> None:
+async def check_retention(findings: Findings, admin: AIOKafkaAdminClient, names: topics.Topics) -> None:
     """Checks the broker's retention of records."""
     findings.check = "retention"
     policies = {name: await configs.configs_of(admin, name) for name in (names.events, *names.deleted)}
@@ -241,7 +241,7 @@ async def _mongodb(settings: Settings, findings: Findings) -> None:
         kind = f"replica set {hello['setName']}" if "setName" in hello else sharding.kind_of(hello)
         who = f"as {', '.join(users)}" if users else "without a login"
         findings.add("ok", f"{address_of(db)}: version {build['version']}, {kind}, {who}")
-        await look_at_mongodbs_clock(findings, db)
+        await check_mongodbs_clock(findings, db)
         findings.check = "write to MongoDB"
         await _write(db)
         findings.add("ok", f"{db.name}: a document written, acknowledged by a majority, and deleted")
@@ -253,7 +253,7 @@ async def _mongodb(settings: Settings, findings: Findings) -> None:
         else:
             findings.add("ok", "all exist, with validators, indexes and views")
         if sharding.kind_of(hello) == sharding.CLUSTER:
-            await look_at_shard_keys(findings, db)
+            await check_shard_keys(findings, db)
 
 
 async def _write(db: Database) -> None:

@@ -17,7 +17,7 @@ from movie_stream.settings import Settings, variable_of
 _MAKE_IT: Final = "as an administrator: movie-stream init --create-user"
 
 
-async def look_at_reader(settings: Settings, findings: Findings, account: Account) -> None:
+async def check_reader(settings: Settings, findings: Findings, account: Account) -> None:
     """Checks, if the account's name is set, that the user exists, may read the database, and may do nothing else."""
     user, password = account.username(settings), account.password(settings)
     if user is None:

@@ -17,9 +17,7 @@ _HOW: Final = "docs/how-to/kafka.md says how"
 _UNAUTHORIZED: Final = 13
 
 
-async def look_at_replication(
-    findings: Findings, admin: AIOKafkaAdminClient, names: topics.Topics, brokers: int
-) -> None:
+async def check_replication(findings: Findings, admin: AIOKafkaAdminClient, names: topics.Topics, brokers: int) -> None:
     """Checks the replication factor of the topics, and how many replicas must have a record to acknowledge it."""
     findings.check = "replication"
     seen = await describe_topics(admin, names.all)
@@ -54,7 +52,7 @@ async def _in_sync(admin: AIOKafkaAdminClient, topic: str) -> int:
     return int((await configs.configs_of(admin, topic)).get(topics.MIN_IN_SYNC_CONFIG, "1"))
 
 
-async def look_at_shard_keys(findings: Findings, db: Database) -> None:
+async def check_shard_keys(findings: Findings, db: Database) -> None:
     """Checks how a sharded cluster spreads the results."""
     findings.check = "shard keys"
     names = sharding.sharded()

@@ -30,7 +30,7 @@ _UNREADABLE: Final = (
 _WORKERS_NAMED: Final = 10
 
 
-async def look_at_workers(settings: Settings, findings: Findings) -> None:
+async def check_workers(settings: Settings, findings: Findings) -> None:
     """Checks the workers, their lag, and the group's other members."""
     names = topics.Topics.of(settings)
     async with client.admin(settings) as admin, client.reader(settings) as reader, opened(settings) as db:
@@ -68,7 +68,7 @@ async def look_at_workers(settings: Settings, findings: Findings) -> None:
     _members(settings, findings, foreign, {tp: at for tp, at in committed.items() if run and at > reached[tp]})
 
 
-async def look_at_claims(settings: Settings, findings: Findings) -> None:
+async def check_claims(settings: Settings, findings: Findings) -> None:
     """Checks that only this deployment uses the internal topics and the database."""
     async with opened(settings) as db, client.reader(settings) as reader:
         ours = await runs.claim_of(db, settings.kafka_group)

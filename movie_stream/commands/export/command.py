@@ -24,7 +24,7 @@ from movie_stream.export.documents import Documents
 from movie_stream.export.new_file import ExportFailed, check_free, sweep
 from movie_stream.export.ranges import By
 from movie_stream.export.target import Target, ToDelta, ToFile, ToFolder, ToStdout, target_of
-from movie_stream.export.writers import insist
+from movie_stream.export.writers import require_library
 from movie_stream.mongo.client import opened
 from movie_stream.mongo.query import Query, names, result_named
 from movie_stream.settings import Settings
@@ -59,9 +59,9 @@ def export(
     target = target_of(to, named, several=(several and not to.startswith("delta:")) or choice.by is not None)
     _check(target, choice)
     if not isinstance(target, ToDelta):
-        insist(target.form)
+        require_library(target.form)
     with raised_by_signals(), _documents(settings) as documents:
-        documents.insist()
+        documents.require_mongodb()
         _make_room(target, queries, choice)
         for at, query in enumerate(queries):
             try:

@@ -19,7 +19,7 @@ from movie_stream.alerts.completeness import Completeness
 from movie_stream.alerts.rule_file import RuleFile, parsed
 from movie_stream.alerts.store import Store
 from movie_stream.commands.alerts.in_words import reached_in_words
-from movie_stream.commands.doctor.alerts import look_at_alerts
+from movie_stream.commands.doctor.alerts import check_alerts
 from movie_stream.commands.doctor.findings import Findings, Row
 from movie_stream.events.timestamps import timestamp_ms_of
 from movie_stream.kafka.offsets import OpenTransaction
@@ -183,7 +183,7 @@ async def test_a_worker_without_rules_or_with_others_is_named_once(
 
 
 async def doctored(settings: Settings) -> list[Row]:
-    return await (findings := Findings("alerts")).of(look_at_alerts(settings, findings))
+    return await (findings := Findings("alerts")).of(check_alerts(settings, findings))
 
 
 async def test_what_the_doctor_says(settings: Settings, db: Database, tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ async def test_what_the_doctor_says(settings: Settings, db: Database, tmp_path: 
         "host, process 12, evaluates; evaluated until 2024-10-31 14:05 UTC, by the time of the views"
     )
     assert (await doctored(settings))[0].what == "ALERTS_FILE is not set here, and other workers have rules"
-    await store.waits("partition 3 stands still", datetime(2024, 11, 1, tzinfo=UTC))
+    await store.set_blocked("partition 3 stands still", datetime(2024, 11, 1, tzinfo=UTC))
     await db["_deliveries"].insert_many(
         [
             {
@@ -236,7 +236,7 @@ async def test_what_the_doctor_says(settings: Settings, db: Database, tmp_path: 
         "UTC; log did not take one: no answer",
         "messages given up within a week: 1",
     ]
-    await store.waits(None)
+    await store.set_blocked(None)
     assert (await progress(db)).blocked_on is None
 
 

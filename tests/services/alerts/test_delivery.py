@@ -83,7 +83,7 @@ def courier(db: Database, *receivers: Receiver) -> Courier:
 
 async def deliver_all(db: Database, *receivers: Receiver) -> None:
     """What is due, and only that."""
-    await courier(db, *receivers).deliver_what_is_new()
+    await courier(db, *receivers).deliver_due()
 
 
 async def due_now(db: Database) -> None:
@@ -301,7 +301,7 @@ async def test_after_days_it_is_given_up_with_a_line(db: Database, caplog: pytes
         await fill(db, of)
         await db["_deliveries"].update_many({}, {"$set": {"created": NOW - timedelta(days=1)}})
         giving_up, told = courier(db, ops), Values()
-        await giving_up.deliver_what_is_new()
+        await giving_up.deliver_due()
         giving_up.export(told)
         ends = {labels[1]: count for labels, count in told.of[catalogue.ALERT_MESSAGES].items()}
         assert ends == {"arrived": 0, "failed": 0, "given up": 1}

@@ -105,10 +105,10 @@ async def test_a_source_that_gets_on_by_less_than_a_minute_is_told_to_move(
     seen = []
     for second in range(0, 50, 5):  # all of it in one minute of event time
         watermarks = {0: START_MS + second * 1_000}
-        if completeness.untold(0, watermarks):
+        if completeness.needs_report(0, watermarks):
             await completeness.published(0, watermarks, ())
             seen.append((await Store(db, RUN, "me").published()).watermarks[0][0] - START_MS)
-        assert not completeness.untold(0, watermarks) or seen[-1] < second * 1_000, "there is nothing new"
+        assert not completeness.needs_report(0, watermarks) or seen[-1] < second * 1_000, "there is nothing new"
         now_s += 5
     assert seen == [0, 15_000, 30_000, 45_000]
 
@@ -581,7 +581,7 @@ async def test_what_a_process_deletes_that_was_stopped_meanwhile_is_kept(db: Dat
     )
     slow.store.lease = dataclasses.replace(slow.store.lease, until=slow.store.lease.now - timedelta(minutes=1))
     await evaluator(db, "other").store.claim()
-    for deletes in (slow.store.forget("busy"), slow.store.clear(), slow.store.remove([marker])):
+    for deletes in (slow.store.delete_progress("busy"), slow.store.clear(), slow.store.remove([marker])):
         with pytest.raises(LeaseLost):
             await deletes
     left = {found["_id"] async for found in db["_alerting"].find()}
