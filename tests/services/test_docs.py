@@ -158,7 +158,7 @@ def test_every_variable_is_a_setting(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_test_exists(page: Path) -> None:
-    named = re.findall(r"(tests/\w+\.py)::(\w+)", page.read_text("utf-8"))
+    named = re.findall(r"(tests/[\w/]+\.py)::(\w+)", page.read_text("utf-8"))
     there = {(path, name) for path, name in named if re.search(rf"\b{name}\b", (ROOT / path).read_text("utf-8"))}
     assert set(named) - there == set()
 
