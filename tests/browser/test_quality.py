@@ -129,7 +129,7 @@ def test_the_table_has_all_of_it(served: Serving, dashboard: Dashboard) -> None:
     assert rows[3][-1] == "bad (9)"
 
 
-def test_where_nothing_came_it_says_so_in_either_language(served: Serving, dashboard: Dashboard) -> None:
+def test_an_empty_range_is_reported_in_either_language(served: Serving, dashboard: Dashboard) -> None:
     before = {"since": "2001-01-01T00:00:00Z", "until": "2001-01-02T00:00:00Z"}
     for language, words in (("en", "No records in this time range."), ("fr", "Aucun enregistrement dans cette")):
         dashboard.open(served.address, **before, lang=language)

@@ -120,7 +120,7 @@ def test_kafka_alone_is_restored(kind: Kind, tmp_path: Path) -> None:
 
 
 @on_kafka_when_asked
-def test_what_was_backed_up_at_one_time_goes_on_whatever_came_between(kind: Kind, tmp_path: Path) -> None:
+def test_a_backup_of_one_time_resumes_whatever_happened_since(kind: Kind, tmp_path: Path) -> None:
     """A rebuild after the backup; then both are put back."""
     with Stage("both restored, of before a rebuild", kind, tmp_path) as stage:
         folders = Folders(stage, tmp_path)

@@ -111,7 +111,7 @@ def stopping(settings: Settings, how: str, log: Path) -> Iterator[subprocess.Pop
 
 
 @pytest.mark.long
-def test_another_worker_comes_while_it_stops(settings: Settings, tmp_path: Path) -> None:
+def test_another_worker_joins_while_it_stops(settings: Settings, tmp_path: Path) -> None:
     ours, other = tmp_path / "ours.log", tmp_path / "other.log"
     with stopping(settings, STOPS_IN_A_REBALANCE, ours) as process, started(settings, "worker", log=other) as comes:
         assert process.wait(60) == 0, ours.read_text()

@@ -70,7 +70,7 @@ def test_the_tables_of_a_page_are_current(page: Path) -> None:
 
 
 @pytest.mark.parametrize("file", generate.WHOLE, ids=lambda file: file.name)
-def test_what_is_made_as_a_whole_is_current(file: Path) -> None:
+def test_a_generated_file_is_current(file: Path) -> None:
     assert file.read_text("utf-8") == generate.WHOLE[file](), "make it anew with: make docs"
 
 

@@ -204,7 +204,7 @@ def test_every_filter_of_jq_is_known() -> None:
     assert all(JQ in line for page in PAGES for line in lines_of(page) if "jq" in line)
 
 
-def test_the_filters_of_jq_do_what_is_said() -> None:
+def test_the_documented_filters_of_jq_work() -> None:
     if shutil.which("jq") is None:
         pytest.skip("jq is not installed; on Debian and Ubuntu: apt install jq")
     for text, pairs in FILTERS.items():

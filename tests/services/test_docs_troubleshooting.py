@@ -290,7 +290,7 @@ def test_the_lines_of_make_are_those_of_the_makefile() -> None:
             assert f"error: {line}" in recipe
 
 
-def test_what_windows_is_told_is_on_the_page() -> None:
+def test_the_message_for_windows_is_on_the_page() -> None:
     assert f"`error: {NO_WINDOWS}`" in PAGE.read_text("utf-8")
 
 

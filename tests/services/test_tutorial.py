@@ -201,7 +201,7 @@ def as_shown(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 @pytest.mark.timeout(300)
-def test_a_reader_comes_from_a_csv_to_a_figure_on_the_page(tmp_path: Path, temporary_folder: Path) -> None:
+def test_a_reader_gets_from_a_csv_to_an_aggregation_on_the_page(tmp_path: Path, temporary_folder: Path) -> None:
     with a_reader(tmp_path) as reader:
         copy, command, said = tmp_path / "checkout", None, ""
         for block in blocks_of(TUTORIAL):

@@ -96,7 +96,7 @@ def evaluator(db: Database, holder: str, reader: Reader | None = None) -> Evalua
     return Evaluator(Store(db, RUN, holder), reader or Reader(db, RUN), RULES, TOPICS, timedelta(minutes=1))
 
 
-async def test_a_source_that_gets_on_by_less_than_a_minute_is_told_to_move(
+async def test_a_source_that_advances_by_less_than_a_minute_is_reported_as_moving(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now_s = 1_000.0
@@ -309,7 +309,7 @@ def reported(lag: int | None, partials_lag: int = 0, silent: bool = False) -> Wo
         ([], False),
     ],
 )
-async def test_silence_is_told_by_the_clock_while_all_is_counted(
+async def test_silence_is_found_by_the_clock_while_all_is_counted(
     db: Database, workers: list[WorkerSeen], goes_on: bool
 ) -> None:
     """A view of three hours ago that came as it was new; since then nothing."""
@@ -412,7 +412,7 @@ async def alerts_of_quality(db: Database) -> list[Any]:
     ]
 
 
-async def test_a_partition_that_stops_is_told_of_and_what_it_sends_later_corrects_it(db: Database) -> None:
+async def test_a_partition_that_stops_is_reported_and_its_later_views_correct_it(db: Database) -> None:
     """The second has no record after its first hour, and the third none at all but rubbish before any view."""
     publisher = Publisher(db)
     for hour in range(6):
@@ -523,7 +523,7 @@ async def test_a_marker_is_removed_only_by_who_has_evaluated_it(db: Database) ->
     assert await found(db) == wanted(publisher) == []
 
 
-async def test_it_is_said_that_a_partition_is_not_told_of_and_not_before_any_is(
+async def test_a_partition_without_reports_is_named_and_not_before_any_has_one(
     db: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     now_s = [1000.0]

@@ -109,7 +109,7 @@ def assert_sends_views(settings: Settings, folder: str, lines: str, scratch: Pat
 
 
 @pytest.mark.parametrize("name", ["view_producer.py", "plain_aiokafka.py"])
-def test_the_python_programs_of_what_is_installed(settings: Settings, tmp_path: Path, name: str) -> None:
+def test_the_python_programs_with_the_installed_libraries(settings: Settings, tmp_path: Path, name: str) -> None:
     assert_sends_views(settings, "python", f"python {name}", tmp_path)
 
 

@@ -101,7 +101,7 @@ def test_a_row_far_off_is_warned_of(environment: dict[str, str], tmp_path: Path)
         ),
     ],
 )
-def test_what_is_missing_is_one_line(
+def test_a_missing_requirement_is_one_line(
     environment: dict[str, str], tmp_path: Path, variables: dict[str, str], options: list[str], words: str
 ) -> None:
     csv_file(tmp_path, view(1, START_MS))
@@ -148,7 +148,9 @@ STOPPED = re.compile(
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_told_to_stop_it_says_how_to_go_on(environment: dict[str, str], tmp_path: Path, number: int, code: int) -> None:
+def test_when_stopped_it_reports_how_to_continue(
+    environment: dict[str, str], tmp_path: Path, number: int, code: int
+) -> None:
     csv_file(tmp_path, *(view(user, START_MS + user) for user in range(20_000)))
     with started(environment, "--file", "views.csv", "--rate", "500", "--strict", cwd=tmp_path) as process:
         process.send_signal(number)
@@ -158,7 +160,7 @@ def test_told_to_stop_it_says_how_to_go_on(environment: dict[str, str], tmp_path
     assert STOPPED.fullmatch(complained.removeprefix(FOUND)), complained
 
 
-def test_after_an_interruption_only_resuming_goes_on(environment: dict[str, str], tmp_path: Path) -> None:
+def test_after_an_interruption_only_resuming_continues(environment: dict[str, str], tmp_path: Path) -> None:
     csv_file(tmp_path, *(view(user, START_MS + user) for user in range(20_000)))
     with started(environment, "--file", "views.csv", "--rate", "500", "--strict", cwd=tmp_path) as process:
         second = run(environment, "--file", "views.csv", "--resume", cwd=tmp_path)

@@ -232,7 +232,7 @@ def test_csv_has_every_figure_as_it_is_stored(filled: Settings, capsysbinary: py
     ]
 
 
-def test_csv_has_a_row_for_each_entry_and_text_as_it_came(
+def test_csv_has_a_row_for_each_entry_and_unaltered_text(
     filled: Settings, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     show(filled, what="top_movies", choice=Choice(limit=9), csv=True)

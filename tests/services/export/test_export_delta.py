@@ -121,7 +121,7 @@ def test_a_part_is_brought_up_to_date_and_the_rest_left_alone(filled: Settings, 
 
 
 @pytest.mark.parametrize("name", ["a file", "not empty", "another result", "another column", "not partitioned"])
-def test_what_is_no_table_of_the_result_is_not_touched(filled: Settings, name: str, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_table_of_the_result_is_not_touched(filled: Settings, name: str, tmp_path: Path) -> None:
     path, pyarrow = tmp_path / "hours", arrow.pyarrow("delta")
     schema = pyarrow.schema([("_id", pyarrow.string()), ("timestamp", pyarrow.timestamp("us", "UTC"))])
     match name:
@@ -174,7 +174,7 @@ def hours(numbers: range, views: int) -> list[dict[str, Any]]:
     ]
 
 
-def test_two_at_once_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
+def test_two_concurrent_exports_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
     """Each has the table as it was before the other's commits."""
     pair = [MirrorTable(tmp_path, HOURS) for _ in range(2)]
     together = threading.Barrier(2)

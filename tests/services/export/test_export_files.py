@@ -257,7 +257,7 @@ def test_a_folder_of_another_export_stays_as_it_is(filled: Settings, tmp_path: P
     assert files(tmp_path) == before
 
 
-def test_what_is_in_the_way_is_seen_before_anything_is_written(filled: Settings, tmp_path: Path) -> None:
+def test_an_obstacle_is_seen_before_anything_is_written(filled: Settings, tmp_path: Path) -> None:
     (tmp_path / "top_users.csv").touch()
     with pytest.raises(UsageError, match=r"replace it with --overwrite"):
         run(filled, "all", to=tmp_path)

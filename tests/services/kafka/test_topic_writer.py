@@ -130,7 +130,7 @@ async def test_a_broker_that_hangs(own_broker: tuple[GuardedProcess, str]) -> No
         os.kill(process.pid, signal.SIGCONT)
 
 
-async def test_leaving_with_records_under_way_ends_at_once(own_broker: tuple[GuardedProcess, str]) -> None:
+async def test_leaving_with_records_in_flight_ends_immediately(own_broker: tuple[GuardedProcess, str]) -> None:
     process, servers = own_broker
     async with open_topic(at(servers), "views") as writer:
         pause(process.pid)

@@ -155,7 +155,7 @@ async def test_all_records_come_once(settings: Settings, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("bound", BOUNDS)
-async def test_what_was_fetched_ahead_is_dropped_at_a_seek_and_comes_again(
+async def test_records_fetched_ahead_are_dropped_at_a_seek_and_fetched_again(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, bound: str
 ) -> None:
     async with consumer(settings, monkeypatch, bound) as opened:

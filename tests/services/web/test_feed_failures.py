@@ -24,7 +24,7 @@ from tests.support.whole_path import PATIENCE_S
 VIEWS = events(40)
 
 
-async def test_a_restart_of_mongodb_is_told_and_nothing_is_lost(
+async def test_a_restart_of_mongodb_is_reported_and_nothing_is_lost(
     server: MongoServer, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     changed: list[None] = []
@@ -53,7 +53,7 @@ async def test_a_restart_of_mongodb_is_told_and_nothing_is_lost(
             assert said[0].startswith("changes cannot be followed, tries again: no MongoDB answers at ")
 
 
-async def test_a_mongodb_that_hangs_is_down_and_goes_on_where_it_was(
+async def test_a_mongodb_that_hangs_is_down_and_the_feed_resumes(
     server: MongoServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sources, "ANSWER_WITHIN_S", 1.0)

@@ -78,7 +78,7 @@ def test_a_client_that_hangs_is_dropped(settings: Settings) -> None:
 
 
 @pytest.mark.usefixtures("_room_for_clients")
-def test_a_thousand_connections_at_once(settings: Settings) -> None:
+def test_a_thousand_concurrent_connections(settings: Settings) -> None:
     request = b"GET /api/v1/health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     with serving(settings) as server, ExitStack() as open_ones:
         peers = [open_ones.enter_context(connected(server)) for _ in range(1_000)]

@@ -252,7 +252,7 @@ def test_titles_stay_known_when_names_are_numbered_anew() -> None:
     assert reference.same(merged(sent, 1, random.Random(1), QUALITY), {"data_quality": wanted}) == []
 
 
-def test_what_is_known_of_the_past_is_saved_in_blocks_of_a_size() -> None:
+def test_the_knowledge_of_the_past_is_saved_in_blocks_of_a_size() -> None:
     state = Accumulator(0, 3, Rules(), results=QUALITY, topic=TOPIC, block_bytes=2_000)
     records = views(*({"movie_id": f"m{i}", "title": f"t{i}", "genre": f"g{i}"} for i in range(300)))
     state.apply(chunk_of_records(0, records, 0, 300))

@@ -114,7 +114,7 @@ def test_good_views_are_read_by_their_layout() -> None:
     st.booleans(),
     st.randoms(use_true_random=False),
 )
-def test_what_is_read_is_what_record_by_record_is_decoded(
+def test_a_batch_equals_its_records_decoded_one_by_one(
     chunks: list[list[bytes | None]], warmed: bool, worth: int, warm: bool, rng: Any
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:

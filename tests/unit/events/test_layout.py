@@ -32,7 +32,7 @@ GOOD = plain()
 
 @pytest.mark.parametrize("order", ORDERS[:5])
 @pytest.mark.parametrize("blanks", BLANKS)
-def test_a_layout_is_what_stands_around_the_values(order: tuple[str, ...], blanks: tuple[str, str, str]) -> None:
+def test_a_layout_is_the_text_around_the_values(order: tuple[str, ...], blanks: tuple[str, str, str]) -> None:
     learnt = learn(plain(order, blanks))
     assert learnt is not None
     assert learnt.fields == order
@@ -76,7 +76,7 @@ def test_what_has_no_layout(value: bytes) -> None:
 
 @settings(max_examples=examples(40))
 @given(odd_records.records)
-def test_what_is_learnt_is_json(value: bytes | None) -> None:
+def test_a_learnt_layout_is_json(value: bytes | None) -> None:
     """With values put in, whatever the record was."""
     learnt = learn(value or b"")
     if learnt is not None:
@@ -93,7 +93,7 @@ def test_what_is_learnt_is_json(value: bytes | None) -> None:
     st.sampled_from(BLANKS),
     st.sampled_from([b"", b'"', b'"title":"', b"0", b"\xff" * 9]),
 )
-def test_what_is_read_is_what_json_means(
+def test_values_read_by_layout_are_those_of_json(
     values: list[bytes | None], order: tuple[str, ...], blanks: tuple[str, str, str], around: bytes
 ) -> None:
     values = [*values, *(plain(order, blanks, number) for number in range(40)), *values]
@@ -116,7 +116,7 @@ def test_what_is_read_is_what_json_means(
 
 @settings(max_examples=examples(30))
 @given(st.lists(odd_records.records, max_size=40), st.sampled_from([1, 7, 33]))
-def test_what_is_read_in_parts_is_what_is_read_at_once(odd: list[bytes | None], at_once: int) -> None:
+def test_values_read_in_parts_equal_those_read_together(odd: list[bytes | None], at_once: int) -> None:
     usual = [plain(number=number) for number in range(40)]
     values = Spans.of([*usual, *odd, *usual])
     known = Layouts()
@@ -137,7 +137,7 @@ def test_what_is_read_in_parts_is_what_is_read_at_once(odd: list[bytes | None], 
         assert columns.numbers[name][rows].tolist() == whole.numbers[name][rows].tolist()
 
 
-def test_in_rows_that_were_not_read_stands_what_can_be_looked_at() -> None:
+def test_rows_that_were_not_read_hold_placeholders() -> None:
     values = [b"", None, GOOD, b"{}", b'"' * 500]
     for count in (1, 50):
         columns, read = Layouts().read(Spans.of(values * count))

@@ -35,7 +35,7 @@ def test_metrics_are_named_by_the_rules() -> None:
         assert metric.meaning.endswith("."), metric.name
 
 
-def test_only_what_is_declared_is_asked_for() -> None:
+def test_only_declared_metrics_are_queried() -> None:
     known = declared() | recorded() | PROMETHEUS_OWN
     for expr in [*(rule["expr"] for rule in rules()), *panels.expressions()]:
         assert names_in(expr), expr

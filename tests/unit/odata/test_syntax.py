@@ -55,7 +55,7 @@ def test_the_smallest_time_of_dot_net_is_one() -> None:
         assert raised.value.status == 400
 
 
-def test_what_is_no_number_compares_as_one_does() -> None:
+def test_a_text_that_is_no_number_compares_as_one_does() -> None:
     always, never = filter_of("true", SET), filter_of("false", SET)
     for comparison in ("eq", "lt", "le", "gt", "ge"):
         assert filter_of(f"all_views {comparison} NaN", SET) == never

@@ -274,7 +274,7 @@ def restored(log: MemoryLog, changelog_run: str = RUN) -> Table[Tiny]:
     return table
 
 
-def test_a_snapshot_is_due_when_the_deltas_outweigh_it_and_deletes_what_is_before_it() -> None:
+def test_a_snapshot_is_due_when_the_deltas_outweigh_it_and_deletes_earlier_records() -> None:
     log = MemoryLog()
     table = restored(log)
     assert table.snapshot_due
@@ -507,7 +507,7 @@ def test_an_empty_state_has_a_position_too() -> None:
     assert (restored(log).state.position, log.end) == (7, 1)
 
 
-def test_the_accumulator_comes_back_from_its_changelog() -> None:
+def test_the_accumulator_is_restored_from_its_changelog() -> None:
     log, rules = MemoryLog(), Rules(allowed_lateness_ms=4 * 3_600_000)
     hour = 3_600_000
     start = 1_730_332_800_000

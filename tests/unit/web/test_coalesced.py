@@ -131,7 +131,7 @@ def all_of(reading: Reading, ledger: Ledger, now_s: float = 0.0) -> list[Event]:
     return found
 
 
-def test_a_first_reader_is_told_the_status_and_then_what_changes() -> None:
+def test_a_first_reader_gets_the_status_and_then_the_changes() -> None:
     ledger, reading = Ledger(NAMES), Reading()
     ledger.add({"days": 3})
     assert reading.due(ledger, UNKNOWN, 0.0) is None
@@ -149,7 +149,7 @@ def test_a_first_reader_is_told_the_status_and_then_what_changes() -> None:
     assert change.data["collections"] == {"users": 1}
 
 
-def test_a_reader_that_comes_back_is_told_what_it_has_missed_first() -> None:
+def test_a_reader_that_reconnects_gets_the_missed_changes_first() -> None:
     ledger = Ledger(NAMES)
     [status] = all_of(Reading(), ledger)
     ledger.add({"users": 5})
@@ -190,7 +190,7 @@ def test_so_is_a_forged_id_of_now(numbers: str) -> None:
 
 
 @given(st.lists(st.lists(st.tuples(st.sampled_from(NAMES), st.integers(0, 400).map(str)), max_size=300), max_size=6))
-def test_documents_are_named_once_the_last_first_and_no_more_than_so_many(flushes: list[list[tuple[str, str]]]) -> None:
+def test_documents_are_named_once_the_last_first_and_up_to_a_limit(flushes: list[list[tuple[str, str]]]) -> None:
     ledger, reading = Ledger(NAMES), Reading(detail=True)
     ledger.names_documents = True
     all_of(reading, ledger)
@@ -214,7 +214,7 @@ def test_documents_that_nobody_knows_are_not_an_empty_list() -> None:
     assert change.data["documents"] is None
 
 
-def test_what_is_kept_does_not_grow() -> None:
+def test_the_ledger_does_not_grow() -> None:
     ledger = Ledger(NAMES)
     for number in range(20_000):
         ledger.add({"films": 1}, [("films", str(number))])

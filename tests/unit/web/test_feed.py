@@ -83,7 +83,7 @@ def changes(event: Event | None) -> Any:
     return event.data.get("collections")
 
 
-async def test_no_reader_is_told_before_what_is_kept_is_forgotten(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_reader_is_notified_before_the_cache_is_cleared(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(made, monkeypatch) as feed, feed.subscribe() as reader:
         first = await reader.next(PATIENCE_S)
         assert first is not None
@@ -102,7 +102,7 @@ async def test_no_reader_is_told_before_what_is_kept_is_forgotten(made: Made, mo
         assert made.forgotten == before + 1
 
 
-async def test_what_has_changed_is_told_although_the_newest_window_cannot_be_asked_for(
+async def test_changes_are_reported_although_the_newest_window_cannot_be_queried(
     made: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running(made, monkeypatch) as feed, feed.subscribe() as reader:

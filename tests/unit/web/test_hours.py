@@ -82,7 +82,7 @@ def counted(stored: Stored) -> dict[str, int]:
     return {slug: sum(v for (_, of), v in stored.minutes.items() if of == slug) for slug in ("a", "b")}
 
 
-async def test_what_is_known_is_not_asked_again(hours: Hours, stored: Stored) -> None:
+async def test_known_hours_are_not_queried_again(hours: Hours, stored: Stored) -> None:
     assert await views(hours) == counted(stored)
     assert await views(hours) == counted(stored)
     assert stored.asked == [(0, 4)]

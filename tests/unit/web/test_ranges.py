@@ -80,7 +80,7 @@ async def test_the_stream_has_a_time_of_its_own() -> None:
     assert (await meant(None, last="6h", anchor="stream")).until == datetime(2026, 11, 29, 6, 1, tzinfo=UTC)
 
 
-async def test_all_time_and_what_is_not_said_has_no_bound() -> None:
+async def test_all_time_and_an_omitted_range_have_no_bound() -> None:
     assert await meant(last="all") == await meant(last="all", anchor="stream") == await meant() == TimeRange()
     assert await meant(since=NOW) == TimeRange(NOW, None)
     assert await meant(since=NOW, until=NOW) == TimeRange(NOW, NOW)
