@@ -1,4 +1,4 @@
-"""For all tests: the real broker and mongod, settings of a test's own, and a watch on what is left behind."""
+"""For all tests: the real broker and mongod, settings of a test's own, and a check that nothing is left behind."""
 
 import asyncio
 import inspect
@@ -129,7 +129,7 @@ async def no_tasks_left_behind() -> AsyncIterator[None]:
 
 
 def _processes() -> set[psutil.Process]:
-    """Those below this one. psutil looks at every process of the machine; Linux tells for less that there are none."""
+    """Those below this one. psutil reads all of the machine; Linux reports more cheaply that there are none."""
     tasks = Path("/proc/self/task")
     try:
         if not any((task / "children").read_text() for task in tasks.iterdir()):

@@ -1,4 +1,4 @@
-"""Time range, genre, theme and language: what is chosen stands in the address, and can be taken back."""
+"""Time range, genre, theme and language: the choice is in the address, and can be undone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is not as it should be: documents of older versions, answers that the page does not understand, slow pages."""
+"""Faults: documents of older versions, answers that the page does not understand, slow pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page follows the stream by itself, and says truthfully whether it does."""
+"""The page follows the stream without a reload, and shows truthfully whether it does."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ RANGE: Final = {"since": "2024-10-31T00:00:00Z", "until": "2024-11-01T00:00:00Z"
 
 
 def _records(bad: int) -> list[Record]:
-    """A hundred records over two hours, of which so many are bad."""
+    """A hundred records over two hours, of which `bad` are bad."""
     views: list[dict[str, Any]] = [
         {**reference.A_VIEW, "timestamp": NOON_MS + HOUR_MS * (i % 2), "rating": 4 if i % 4 else None, "price": 1}
         for i in range(100 - bad)

@@ -34,7 +34,7 @@ class Folders:
         self._start("kafka", "mongo")
 
     def restore(self, name: str, *which: str) -> None:
-        """Puts back what is named of a backup."""
+        """Restores the named parts of a backup."""
         self._stage.fault(f"restored: {' and '.join(which)}, {name}")
         self._stop(*which)
         for of in which:
@@ -68,7 +68,7 @@ def goes_on(stage: Stage) -> None:
 
 
 def refused_until_rebuilt(stage: Stage, *words: str) -> None:
-    """A worker names what is wrong, changes nothing, and a rebuild puts it right."""
+    """A worker names the problem, changes nothing, and a rebuild repairs it."""
     with database(stage.settings) as db:
         lasting = set(db.list_collection_names()) - {WORKERS}  # of these MongoDB deletes who is silent
         before = {name: db[name].count_documents({}) for name in lasting}
@@ -109,7 +109,7 @@ def test_mongodb_alone_is_restored(kind: Kind, tmp_path: Path) -> None:
 
 @on_kafka_when_asked
 def test_kafka_alone_is_restored(kind: Kind, tmp_path: Path) -> None:
-    """The views that come now have the offsets of others that MongoDB has counted."""
+    """New views have the offsets of others that MongoDB has counted."""
     with Stage("Kafka restored alone", kind, tmp_path) as stage:
         folders = Folders(stage, tmp_path)
         count_more(stage, 0)

@@ -1,4 +1,4 @@
-"""The Helm chart, rendered: what a cluster takes, what a process is told, and who reaches whom."""
+"""The Helm chart, rendered: valid manifests, the settings of each process, and network policies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values with which the Helm chart is not rendered, each told in one line, and those next to them that are fine."""
+"""Values with which the Helm chart is not rendered, each reported in one line, and similar values that are fine."""
 
 from __future__ import annotations
 

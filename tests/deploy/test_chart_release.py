@@ -94,7 +94,7 @@ def test_the_pushed_chart_is_the_signed_one(says: str, fine: bool, tmp_path: Pat
 
 
 def test_a_release_is_whole_with_its_chart() -> None:
-    """Its image is there before it, and the release on GitHub comes after it."""
+    """Its image precedes it, and the release on GitHub follows it."""
     assert "image" in JOBS["chart"]["needs"]
     assert "chart" in JOBS["github"]["needs"]
     signed = [each["with"] for each in JOBS["chart"]["steps"] if each.get("uses", "").startswith("actions/attest@")]

@@ -1,4 +1,4 @@
-"""Wheel and sdist: what is in them, and that the same commit gives the same bytes."""
+"""Wheel and sdist: their contents, and that the same commit gives the same bytes."""
 
 from __future__ import annotations
 

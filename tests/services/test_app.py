@@ -1,4 +1,4 @@
-"""How a worker's process ends: at once and with its code, whoever reads what it says, and whoever comes meanwhile."""
+"""How a worker's process ends: immediately and with its code, whoever reads its output, and whoever joins meanwhile."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ main()
 
 @contextmanager
 def stopping(settings: Settings, how: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker that owns all partitions, and was told to stop."""
+    """A worker that owns all partitions, and was stopped."""
     succeed(settings, "init")
     succeed(settings, "generate", "--count", "1000", "--to-topic")
     with log.open("wb") as output:

@@ -1,4 +1,4 @@
-"""The READMEs and docs/: what is made from the code is current, what is named exists, and what is shown works."""
+"""The READMEs and docs/: generated tables are current, named files exist, and examples work."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def blocks(page: Path, language: str) -> list[tuple[str, str]]:
 
 
 def block(remark: str) -> str:
-    """The one block of Python in how-to/aggregation.md that stands below this remark."""
+    """The one block of Python in how-to/aggregation.md below this remark."""
     [code] = [code for above, code in blocks(AGGREGATION, "python") if above == remark]
     return code
 

@@ -96,7 +96,7 @@ def examples() -> Iterator[str]:
 
 
 def assert_understood(line: str) -> None:
-    """The words after `movie-stream` are a command with options that it has; what stands around them is the shell's."""
+    """The words after `movie-stream` are a command with options that it has; the words around them are the shell's."""
     words = shlex.split(line.rpartition("| ")[2] if line.startswith("gunzip") else line)
     words = words[words.index("movie-stream") + 1 :]
     if ">" in words:

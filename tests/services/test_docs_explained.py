@@ -1,4 +1,4 @@
-"""docs/explanation/ and docs/decisions/: examples run, links lead somewhere, and what is shown of our code is it."""
+"""docs/explanation/ and docs/decisions/: examples run, links lead somewhere, and quotations of our code are current."""
 
 from __future__ import annotations
 

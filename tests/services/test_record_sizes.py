@@ -1,6 +1,6 @@
 """Records that are large, and topics that take only small ones, on an Apache Kafka, which has limits and keeps to them.
 
-What comes packed into the source has a dead letter, whole or as far as it goes; no size stops a worker.
+A record compressed in the source has a dead letter, whole or truncated; no size stops a worker.
 """
 
 from __future__ import annotations

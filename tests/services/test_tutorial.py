@@ -141,7 +141,7 @@ class Reader:
         return name
 
     def sees(self, shown: str, said: str, command: Block | None) -> None:
-        """What is shown as what the command has said; what a worker counts meanwhile takes a moment to be there."""
+        """The page shows the output of the commands; figures that a worker counts meanwhile appear after a while."""
         until = time.monotonic() + PATIENCE_S
         while not is_shown(shown, said):
             assert command is not None

@@ -80,7 +80,7 @@ class Stage:
         }
 
     async def differences(self) -> list[str]:
-        """Of what stands in MongoDB from what is right."""
+        """The differences of MongoDB from the reference."""
         wanted = reference.expected([list(_records(views)) for views in self.views]).documents
         found = {name: await self.db[name].find().to_list(None) for name in wanted}
         return reference.same(found, wanted)

@@ -1,4 +1,4 @@
-"""Workers as real processes: how they start, refuse, die, go on and end, on the real broker and mongod."""
+"""Workers as real processes: how they start, refuse, die, resume and end, on the real broker and mongod."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def alert(of: Rule, hours_ago: int = 2, ended: bool = False, subject: str = "dra
 
 @pytest.fixture
 async def db(empty_db: Database) -> Database:
-    """Without the collections of results, of which no alert is told."""
+    """Without the collections of results, which no message reads."""
     await ensure(empty_db, ())
     return empty_db
 
@@ -82,7 +82,7 @@ def courier(db: Database, *receivers: Receiver) -> Courier:
 
 
 async def deliver_all(db: Database, *receivers: Receiver) -> None:
-    """What is due, and only that."""
+    """Delivers the messages that are due, and only those."""
     await courier(db, *receivers).deliver_what_is_new()
 
 

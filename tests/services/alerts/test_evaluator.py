@@ -162,7 +162,7 @@ async def test_views_that_come_while_it_is_evaluated(db: Database, moment: str) 
 
 @pytest.mark.parametrize("seed", range(6))
 async def test_whatever_is_cut_off_when(db: Database, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Processes that die in the middle, others that go on with what they have read while they had no lease."""
+    """Processes that die in the middle, others that continue with figures read while they had no lease."""
     monkeypatch.setattr(store_module, "MARGIN", timedelta())
     monkeypatch.setattr(store_module, "LEASE", timedelta(seconds=20))
     monkeypatch.setattr(evaluator_module, "_WINDOWS_AT_ONCE", dict.fromkeys(("views", "films", "quality"), 3))
@@ -312,7 +312,7 @@ def reported(lag: int | None, partials_lag: int = 0, silent: bool = False) -> Wo
 async def test_silence_is_found_by_the_clock_while_all_is_counted(
     db: Database, workers: list[WorkerSeen], goes_on: bool
 ) -> None:
-    """A view of three hours ago that came as it was new; since then nothing."""
+    """A view of three hours ago that arrived when it was new; since then nothing."""
     publisher, ago_ms = Publisher(db), 3 * HOUR_MS
     now_ms = timestamp_ms_of(datetime.now(UTC))
     first_ms = now_ms - ago_ms - now_ms % HOUR_MS
@@ -332,7 +332,7 @@ async def test_silence_is_found_by_the_clock_while_all_is_counted(
 
 @pytest.mark.parametrize("at_the_end", [False, True])
 async def test_a_view_dated_ahead_makes_no_silence_of_minutes_to_come(db: Database, at_the_end: bool) -> None:
-    """Views of this hour, and one of the hour after the next, which came now."""
+    """Views of this hour, and one of the hour after the next, which arrived now."""
     publisher, now_ms = Publisher(db), timestamp_ms_of(datetime.now(UTC))
     now_ms -= now_ms % HOUR_MS
     hour = (now_ms - START_MS) // HOUR_MS
@@ -349,7 +349,7 @@ async def test_a_view_dated_ahead_makes_no_silence_of_minutes_to_come(db: Databa
 
 
 def rows_of_quality(by_hour: Mapping[int, Mapping[int, tuple[int, int]]]) -> list[dict[str, Any]]:
-    """Documents of `data_quality` of partitions and hours, with so many records, of which so many are bad."""
+    """Documents of `data_quality` of partitions and hours, with numbers of records and of bad ones."""
     counts = dict.fromkeys(quality_fields(), Int64(0))
     return [
         {
@@ -447,7 +447,7 @@ async def test_a_partition_that_stops_is_reported_and_its_later_views_correct_it
 
 
 async def test_rubbish_before_any_view_is_not_the_end_of_what_there_is(db: Database) -> None:
-    """It stands at the hours of Kafka's clock, which may be years after the views that follow it."""
+    """Its hours are those of Kafka's clock, which may be years after the views that follow it."""
     reader, rule = Reader(db, RUN, light_by(Expectations())), QUALITY_RULES[0]
     await db["data_quality"].insert_many(rows_of_quality({1: {20_000: (3, 3)}}))
     assert await reader.last(rule) == START_MS + 20_001 * HOUR_MS
@@ -471,7 +471,7 @@ async def test_partitions_are_found_at_the_ends_of_an_index(db: Database) -> Non
 
 
 def _numbers(value: Any, name: str) -> list[int]:
-    """All figures of this name, wherever they stand."""
+    """All figures of this name, at any depth."""
     if isinstance(value, dict):
         own = [int(value[name])] if name in value else []
         return own + [one for key, of in value.items() if key != name for one in _numbers(of, name)]
@@ -504,7 +504,7 @@ async def test_a_rule_that_fails_holds_up_no_other(db: Database) -> None:
 
 
 async def test_a_marker_is_removed_only_by_who_has_evaluated_it(db: Database) -> None:
-    """One process read it; another one evaluates and removes it, and it is left anew before the first goes on."""
+    """One process read it; another one evaluates and removes it, and it is left anew before the first continues."""
     publisher, slow = Publisher(db), Store(db, RUN, "slow")
     for hour in range(6):
         await publisher.publish(hour, 4)

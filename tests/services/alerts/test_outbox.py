@@ -1,4 +1,4 @@
-"""What is put away for receivers while a worker catches up, and while two processes do it at once."""
+"""Messages stored for receivers while a worker catches up, and while two processes store them concurrently."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Stage:
         return messages
 
     async def sent(self) -> list[tuple[str, int, str]]:
-        """What is due, as a receiver gets it."""
+        """The due messages, as a receiver gets them."""
         told = list[tuple[str, int, str]]()
         while message := await self.outbox.take("log", 60):
             hour = timestamp_ms_of(message.body["start"]) - START_MS

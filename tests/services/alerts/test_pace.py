@@ -1,4 +1,4 @@
-"""Many alerts and many figures at once: others have their turn in between, and the lease lasts."""
+"""Many alerts and many figures together: other tasks run in between, and the lease lasts."""
 
 from __future__ import annotations
 

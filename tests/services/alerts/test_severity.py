@@ -1,4 +1,4 @@
-"""A severity that is changed in the file: the alerts get it, and nobody is told once more."""
+"""A severity that is changed in the file: the alerts get it, without a message."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def wait_for_line(process: subprocess.Popen[str], matches: Callable[[str], objec
 
 
 def wait_for_both(process: subprocess.Popen[str], *words: str) -> list[str]:
-    """The first lines with these words, whichever comes first."""
+    """The first lines with these words, in either order."""
     found: dict[str, str] = {}
 
     def is_last(line: str) -> bool:

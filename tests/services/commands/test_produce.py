@@ -129,7 +129,7 @@ def test_a_terminal_gets_a_bar(environment: dict[str, str], tmp_path: Path) -> N
 
 
 def started(environment: dict[str, str], *options: str, cwd: Path) -> subprocess.Popen[str]:
-    """The command, once its first views stand in the topic: then its bookmark is saved."""
+    """The command, once its first views are in the topic: then its bookmark is saved."""
     process = subprocess.Popen(
         [*COMMAND, *options], env=environment, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

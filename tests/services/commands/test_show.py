@@ -71,7 +71,7 @@ def table(settings: Settings, capsys: pytest.CaptureFixture[str], what: str, **c
 
 
 def cells(header: str, row: str, first: int = 1) -> dict[str, str]:
-    """The cells by their headings, but for the first column, which has so many words."""
+    """The cells by their headings, except for the first column, which has this number of words."""
     return dict(zip(header.replace("peak hour", "peak_hour").split()[1:], row.split()[first:], strict=True))
 
 

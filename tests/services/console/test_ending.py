@@ -1,4 +1,4 @@
-"""How commands end where their words cannot be written, memory is short, or Ctrl-C comes: in one line at most."""
+"""How commands end if their output cannot be written, memory is short, or at Ctrl-C: with one line at most."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`export` to Delta Lake: the table mirrors MongoDB, by commits of what differs; two at once do each other no harm."""
+"""`export` to Delta Lake: the table mirrors MongoDB, by commits of the differences; concurrent exports are safe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compressed batches: what is honest comes out as aiokafka has it, what is a bomb is refused before it goes off."""
+"""Compressed batches: an honest batch is unpacked as aiokafka does it, a bomb is refused before it takes memory."""
 
 from __future__ import annotations
 

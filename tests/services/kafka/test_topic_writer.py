@@ -104,7 +104,7 @@ async def test_no_broker() -> None:
 
 
 async def write_without_end(servers: str, then: Callable[[], None]) -> None:
-    """Writes, calls `then` once it is acknowledged, and goes on writing."""
+    """Writes, calls `then` once it is acknowledged, and continues writing."""
     async with open_topic(at(servers), "views", SOON) as writer:
         await writer.write([b"u1"] * 300, [b"x"] * 300)
         await writer.finish()

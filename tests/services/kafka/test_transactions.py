@@ -143,7 +143,7 @@ async def test_the_end_of_a_transaction_is_waited_for_for_a_while(
     asked = asyncio.Event()
 
     async def counted(settings: Settings, tables: object, db: object, ends: offsets.Offsets, _: object) -> Progress:
-        """As if everything were counted at once."""
+        """As if everything were counted immediately."""
         asked.set()
         return Progress(sum(ends.values()), sum(ends.values()))
 

@@ -207,7 +207,7 @@ def test_a_batch_in_pieces_is_what_aiokafka_reads(
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_a_batch_of_gigabytes_has_a_bounded_part_in_memory(codec: str) -> None:
-    """An eighth of one here; and a record that is larger than a piece stands in the middle."""
+    """An eighth of one here; and a record that is larger than a piece is in the middle."""
     few = ((1, b"k", b'{"text":"' + b"x" * 16_000 + b'"}'),) * 4_000
     batch = Batch((*few, (1, b"k", b"y" * 9_000_000), *few), CODECS[codec])
     data, _, end = log_of([batch], 0)
@@ -508,7 +508,7 @@ def test_chunks_are_of_bounded_bytes(magic: int, log: list[tuple[list[int], int]
 @pytest.mark.parametrize("codec", ["gzip", "lz4", "zstd"])
 @pytest.mark.parametrize("damage", [False, True], ids=["as columns", "record by record"])
 def test_many_batches_that_are_each_within_the_bound_are_not_unpacked_together(codec: str, damage: bool) -> None:
-    """Forty of them have 160 MB, and have come in a few kB."""
+    """Forty of them have 160 MB, and arrived as a few kB."""
     batch = Batch(tuple((1, b"k", b" " * 400_000) for _ in range(10)), CODECS[codec])
     data, _, end = log_of([batch] * 40, 0)
     assert len(data) < 1 << 20

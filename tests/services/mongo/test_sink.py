@@ -286,7 +286,7 @@ async def test_a_change_is_reported_though_its_acknowledgement_was_lost(
 
 
 async def test_every_document_is_reported_as_stored_whatever_many_writers_do(db: Database, settings: Settings) -> None:
-    """Of all that were reported, the newest of a document is what stands."""
+    """The last report of a document is the stored one."""
     newest: dict[str, Rev] = {}
 
     def note(changed: Sequence[Changed]) -> None:

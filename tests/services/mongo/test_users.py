@@ -1,4 +1,4 @@
-"""The workers' MongoDB user against a mongod that asks who comes: enough for a worker, and nothing besides."""
+"""The workers' MongoDB user against a mongod with logins: enough for a worker, and nothing more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What workers write of themselves, and what is read of it; a MongoDB that is away disturbs nobody."""
+"""The heartbeats of workers, and how they are read; a MongoDB that is away disturbs nobody."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong, hostile or not supported ends in OData's own form, with the status that says which it is."""
+"""A wrong, hostile or unsupported request gets an error in OData's own form, with the status of its kind."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ NATIVE = "movie_id,title,genre,user_id,timestamp,rating\ntt1,Heat,Crime,u1,17303
 
 
 def read(source: ViewsSource) -> tuple[list[dict[str, Any]], list[tuple[int, str]], dict[str, int]]:
-    """The views, what is refused, and what was repaired."""
+    """The views, the refusals, and the repairs."""
     with closing(source.open()) as views:
         for _ in views.times():  # after which it is known in which encoding it is
             pass

@@ -1,4 +1,4 @@
-"""What would be late is said before anything is sent, by what stands in the topic already."""
+"""Late views are reported before anything is sent, by the views in the topic."""
 
 from __future__ import annotations
 

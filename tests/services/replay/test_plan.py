@@ -34,7 +34,7 @@ MINUTE_MS = 60_000
 
 
 async def sent(settings: Settings, path: Path, plan: Plan) -> tuple[ReplayResult, list[int]]:
-    """What the replay says, and the times of the views that stand in the topic, in one user's order."""
+    """The output of the replay, and the times of the views in the topic, in one user's order."""
     result = await replay(settings, ViewsSource(path), plan)
     found = await read_topic(settings.require_broker(), settings.kafka_topic)
     return result, [msgspec.json.decode(value)["timestamp"] for records in found.values() for _, value, _ in records]
@@ -285,7 +285,7 @@ def test_a_dry_run_of_nothing_but_bad_rows_fails(tmp_path: Path) -> None:
 async def test_a_catalogue_is_resumed_where_it_stopped(
     topic: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its views come again just so, though they lie just before the present, which has moved on."""
+    """Its views are made again exactly, though they end just before the present, which has advanced."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     path = tmp_path / "films"
     path.write_text("show_id,type,title,rating,duration,listed_in\ns1,Movie,Heat,R,170 min,Crime\n")

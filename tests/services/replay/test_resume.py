@@ -120,7 +120,7 @@ async def send(settings: Settings, path: Path, mode: Mode = "resume", **options:
 async def interrupted(
     settings: Settings, path: Path, events: int, mode: Mode = "start", rate: float = 20_000
 ) -> Bookmark:
-    """Sends the file and is told to stop when about so many events were handed over; the bookmark it leaves."""
+    """Sends the file and is stopped when about this number of events were handed over; the bookmark it leaves."""
     task: asyncio.Task[ReplayResult]
 
     def stop(progress: ReplayProgress) -> None:

@@ -154,7 +154,7 @@ async def test_with_a_rate_it_sends_slice_by_slice(topic: Settings, tmp_path: Pa
 @pytest.mark.parametrize("plan", [Plan(rate=2_000), Plan(rate=2_000, limit=150), Plan(rate=2_000, limit=9_999)])
 @pytest.mark.parametrize("sort", [True, False])
 async def test_the_bar_follows_the_sent_views(topic: Settings, tmp_path: Path, plan: Plan, sort: bool) -> None:
-    """Also of a file that is read at once, with bad rows in it, and of fewer views than the limit."""
+    """Also for a file that is read in one piece, with bad rows in it, and of fewer views than the limit."""
     rows = [view(1, START_MS + number * (1 if sort else -1)) for number in range(200)]
     bad = [view(1, START_MS, rating="abc")] * 67
     seen: list[ReplayProgress] = []

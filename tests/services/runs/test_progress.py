@@ -1,4 +1,4 @@
-"""How far the tables are, told by their checkpoints and by nobody else."""
+"""The progress of the tables, by their checkpoints alone."""
 
 from __future__ import annotations
 

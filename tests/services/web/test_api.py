@@ -1,4 +1,4 @@
-"""The resources of the results: what stands in MongoDB, in every order, page by page and in three formats."""
+"""The resources of the results: the documents of MongoDB, in every order, page by page and in three formats."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ async def test_a_summary_is_not_sent_again_only_because_time_passes(api: httpx.A
 
 
 async def test_documents_of_an_older_version(api_of_my_own: httpx.AsyncClient, settings: Settings) -> None:
-    """They lack fields, or have others in their place; what is left is told."""
+    """They lack fields, or have others in their place; the other fields are returned."""
     async with opened(settings) as db:
         for name in NAMES:
             await db.command("collMod", name, validator={})

@@ -27,7 +27,7 @@ TOKEN = "a-token-of-its-own"
 
 
 class Told(NamedTuple):
-    """An event as it came."""
+    """An event as received."""
 
     name: str
     data: dict[str, Any]
@@ -59,7 +59,7 @@ def parsed(lines: Iterator[str]) -> Iterator[Told]:
 
 
 def until_told(told: Iterator[Told], wanted: Counter[str]) -> Told:
-    """Reads until all that is wanted was told; the last event."""
+    """Reads until all expected changes have arrived; the last event."""
     counted = Counter[str]()
     for event in told:
         if event.name == "change":

@@ -1,4 +1,4 @@
-"""What readers are told where MongoDB restarts, hangs, or lets nobody follow its changes."""
+"""The events of readers if MongoDB restarts, hangs, or refuses its change stream."""
 
 from __future__ import annotations
 

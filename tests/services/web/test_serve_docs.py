@@ -1,4 +1,4 @@
-"""Every example of docs/reference/{rest,odata}.md is asked as it stands, and answers what is shown."""
+"""Every example of docs/reference/{rest,odata}.md is sent unchanged, and returns the documented answer."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class Mongo:
 
 
 def told(requests: MongoRequests) -> dict[tuple[str, ...], float]:
-    """What is not 0: errors by kind, retries and answers by operation."""
+    """The counters that are not 0: errors by kind, retries and answers by operation."""
     values = Values()
     requests.tell(values)
     return {

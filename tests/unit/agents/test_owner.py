@@ -89,7 +89,7 @@ class Group:
 
 
 class Away:
-    """A sink that is away for so many writes."""
+    """A sink that is away for a number of writes."""
 
     def __init__(self, times: int) -> None:
         self.times, self.written, self.marked = times, list[Any](), dict[int, int]()

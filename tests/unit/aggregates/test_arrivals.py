@@ -1,4 +1,4 @@
-"""Times that stand for views: however they are thinned out and put together, every view is in one of them."""
+"""Times that represent views: however they are thinned out and merged, every view is in one of them."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def documents(records: list[Record], sizes: tuple[int, ...] = (1_000,)) -> dict[
 
 
 def test_an_hour_of_stream_time_begins_where_the_watermark_reaches_it() -> None:
-    """A view that is behind belongs to the hour that the stream is in, and so does what is refused there."""
+    """A view that is behind belongs to the hour that the stream is in, and so do records refused there."""
     records: list[Record] = [
         (0, NOON_MS + 5 * HOUR_MS, b"rubbish before the first view"),
         *views({"timestamp": NOON_MS}, {"timestamp": NOON_MS + HOUR_MS}, {"timestamp": NOON_MS}, first_offset=1),
@@ -202,7 +202,7 @@ def test_reasons_are_bounded() -> None:
 
 
 def test_headers_that_name_no_record_are_one_reason() -> None:
-    """However many they are, and wherever they stand."""
+    """However many they are, at any position."""
     records = views(*({"timestamp": NOON_MS} for _ in range(4)))
     copies = {(0, 1): 7, (0, 2): 8, (0, 3): 9}
     state = accumulator()

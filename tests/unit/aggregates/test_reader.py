@@ -37,7 +37,7 @@ View = tuple[int, str, str, str, str, int, int, int, int]
 
 @lru_cache(1 << 14)
 def decoded_alone(value: bytes | None, time_ms: int) -> tuple[str, str, str, str, int, int, int, int] | str:
-    """The view of a record, but for where it stands, or why it is refused; tests ask for the same records again."""
+    """The view of a record, without its offset, or the reason for its refusal; tests use the same records again."""
     decoded = decode([value], [time_ms], TOLERANCE_MS)
     for refusal in decoded.refusals:
         return refusal.reason

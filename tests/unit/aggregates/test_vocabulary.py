@@ -1,4 +1,4 @@
-"""Names that texts of JSON are looked up in: which stand for themselves, and how genres are forgotten."""
+"""Names that texts of JSON are looked up in: which need no decoding, and how genres are dropped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Alerts against a loop that looks at each window by itself."""
+"""Alerts against a loop over single windows."""
 
 from __future__ import annotations
 

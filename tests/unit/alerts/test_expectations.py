@@ -1,4 +1,4 @@
-"""What is expected of the data, what a file may say of it, and the verdicts."""
+"""Expectations of the data, their keys in a file, and the verdicts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ HOUR: dict[str, Any] = {
 
 
 def parsed(table: dict[str, Any]) -> Expectations:
-    """The expectations of a table that stands in no file."""
+    """The expectations of a table without a file."""
     reading = Reading(lambda _: 1)
     expected = read(reading, table)
     if expected is None:

@@ -1,4 +1,4 @@
-"""The rules' file: what it may say, and that every mistake is told with its line."""
+"""The rules' file: its keys, and that every mistake is reported with its line."""
 
 from __future__ import annotations
 

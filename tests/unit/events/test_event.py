@@ -453,7 +453,7 @@ odd_records = st.sampled_from(
 
 @st.composite
 def chunks(draw: st.DrawFn) -> list[bytes | None]:
-    """Records as they may stand in a log, some objects lying across the border of two."""
+    """Records as a log may hold them, some objects spread over two."""
     values: list[bytes | None] = draw(st.lists(one_record | events | odd_records, max_size=6))
     if draw(st.booleans()):
         cut = draw(events)

@@ -1,4 +1,4 @@
-"""Layouts: what is learnt from a record, what of others is read by it, and that it is what JSON means."""
+"""Layouts: learnt from a record, they read others, to the values that JSON means."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ def test_layouts_without_end_are_neither_all_learnt_nor_all_kept() -> None:
 
 
 def test_a_layout_has_a_bounded_length() -> None:
-    """What is mostly blanks would be compared with them, byte by byte."""
+    """A layout of mostly blanks would be compared byte by byte."""
     least = len(written([(name, b"") for name in MEMBERS], BLANKS[0]))
     for length, wanted in ((LONGEST_LAYOUT, True), (LONGEST_LAYOUT + 1, False)):
         value = GOOD[:-1] + b" " * (length - least) + b"}"

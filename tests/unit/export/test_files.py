@@ -1,4 +1,4 @@
-"""Files of every format: odd texts come back as they were, and a file is there as a whole or not at all."""
+"""Files of every format: odd texts are read back unchanged, and files are written atomically."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def test_an_interrupted_file_leaves_nothing(ending: str, after: int, tmp_path: P
 def test_nothing_is_left_on_a_full_disk(
     ending: str, limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stand-in for the disk: what is written to files beyond a limit fails, as the system says it."""
+    """A stand-in for the disk: a write beyond a limit fails, with the system's error."""
     real = io.FileIO.write
     used = 0
 

@@ -1,4 +1,4 @@
-"""What monitors us asks only for what there is, tells what to do, and is tested; Prometheus itself understands it."""
+"""The monitoring queries only existing metrics, gives remedies, and is tested; Prometheus itself parses it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the library's grammar has otherwise than OData is mended, and bounds hold however a filter is built."""
+"""Deviations of the library's grammar from OData are corrected, and bounds hold however a filter is built."""
 
 from __future__ import annotations
 

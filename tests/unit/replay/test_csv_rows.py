@@ -1,4 +1,4 @@
-"""Cutting a file into rows: nothing is lost, and what is broken costs one line."""
+"""Cutting a file into rows: nothing is lost, and a broken row costs one line."""
 
 import csv
 import io

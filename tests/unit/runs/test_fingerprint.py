@@ -1,4 +1,4 @@
-"""What a run is told apart by is stored with the state: it stays, whatever the code is called."""
+"""The fingerprint of a run is stored with the state: its names stay, whatever the code is called."""
 
 from __future__ import annotations
 

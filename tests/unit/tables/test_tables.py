@@ -38,13 +38,13 @@ _DECODER: msgspec.msgpack.Decoder[EntryRecord | Cursor] = msgspec.msgpack.Decode
 
 
 def source(offset: int) -> tuple[str, int]:
-    """What stands in the source at an offset: a key, and a value of which 0 deletes."""
+    """The record of the source at an offset: a key, and a value, of which 0 deletes."""
     mixed = offset * 2_654_435_761 % 2**32
     return f"k{mixed % 7}", mixed // 7 % 4
 
 
 def fold(end: int) -> tuple[dict[str, int], int | None]:
-    """The state and the watermark after all that stands before `end`."""
+    """The state and the watermark after all records before `end`."""
     values: dict[str, int] = {}
     watermark: int | None = None
     for offset in range(end):
@@ -312,7 +312,7 @@ def snapshot_with_a_zombies_inside(entries_inside: bool) -> tuple[MemoryLog, Tab
 
 
 def drive_to(driven: Driven, log: MemoryLog, count: int) -> None:
-    """Until so many further records stand in the log, or it ends."""
+    """Until the log has this number of further records, or it ends."""
     end = log.end + count
     while log.end < end and driven.step():
         pass

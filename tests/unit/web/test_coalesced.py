@@ -1,4 +1,4 @@
-"""What readers of the changes are told, held against a list of all that has changed."""
+"""The events of readers of the changes, compared with a list of all changes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ counts = st.dictionaries(st.sampled_from(NAMES), st.integers(1, 9), min_size=1)
 
 
 class Client:
-    """Somebody who reads, and comes back with the id that he was given last."""
+    """A reader that reconnects with its last id."""
 
     def __init__(self, log: list[Counter[str]], ledger: Ledger) -> None:
         self.log, self.ledger = log, ledger
@@ -46,12 +46,12 @@ class Client:
 
     @property
     def missed(self) -> Counter[str]:
-        """What he has not been told of what has changed since he began."""
+        """The changes since the reader began that it has not received."""
         return sum(self.log[self.began :], Counter()) - self.told
 
 
 class Readers(RuleBasedStateMachine):
-    """Readers that come and go, and are slow, while collections change and MongoDB is up or down."""
+    """Readers that connect and leave, and are slow, while collections change and MongoDB is up or down."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -67,7 +67,7 @@ def test_the_largest_position_fits() -> None:
 
 @pytest.mark.parametrize("resource", all_resources(), ids=lambda resource: str(resource.name))
 def test_a_cursor_of_every_order_is_taken_again_however_long_the_texts_are(resource: Resource) -> None:
-    """Texts of characters that are longest in UTF-8, by every field alone and by all that may be given at once."""
+    """Texts of characters that are longest in UTF-8, by every field alone and by all that may be combined."""
     genre = "\U00010400" * TEXTS["genre"].longest
     texts = {name: "\U00010400" * rule.longest for name, rule in TEXTS.items()}
     texts |= {"genre": genre, "slug": slug_of(genre), "date": "2024-10-31", "peak_hour": "14:00"}

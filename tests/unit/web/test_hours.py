@@ -31,7 +31,7 @@ class Stored:
         self.asked: list[tuple[int, int]] = []
 
     def count(self, minute: int, slug: str, views: int, run: int = 1) -> None:
-        """Views of a minute, told by the hour too."""
+        """Views of a minute, counted by the hour too."""
         at = FIRST + minute * MINUTE_MS
         self.minutes[at, slug] = views
         self.say(at - at % HOUR_MS, run)

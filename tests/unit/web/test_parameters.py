@@ -20,12 +20,12 @@ PARAMETERS = Parameters((*RANGE, GENRE, LIMIT))
 
 
 def request(query: str) -> Request:
-    """A request with this query, as it stands in the address."""
+    """A request with this query, as in the address."""
     return Request({"type": "http", "query_string": query.encode("latin-1"), "headers": []})
 
 
 def faults(query: str) -> dict[str, str | None]:
-    """What is wrong, by parameter: what came."""
+    """The faults, by parameter: the values received."""
     with pytest.raises(Problem) as caught:
         PARAMETERS.read(request(query))
     assert caught.value.status == 422

@@ -1,4 +1,4 @@
-"""What a server says of what comes after its end."""
+"""The messages of a server for events after its end."""
 
 import asyncio
 
