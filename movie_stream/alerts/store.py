@@ -38,12 +38,12 @@ FORMAT: Final = 1
 """The format version of `alerts`, `_alerting` and `_deliveries`, in addition to that of the run."""
 
 
-class AlertsOfAnotherVersion(MovieStreamError):
+class AlertsFormatVersionMismatch(MovieStreamError):
     """A later version of movie-stream has evaluated this run.
 
     What to do: use the newer version, or run this one without alerts.
 
-    >>> print(AlertsOfAnotherVersion(database="movies_db", found=9))
+    >>> print(AlertsFormatVersionMismatch(database="movies_db", found=9))
     the alerts in the database movies_db are those of a newer version of movie-stream: they have format 9, and this \
 version reads and writes format 1; nothing was changed: use that version, or run this one without ALERTS_FILE
     """
@@ -119,7 +119,7 @@ class Store:
         self._renewed_s = float("-inf")
 
     async def claim(self) -> Lease:
-        """Acquires or renews the lease, unless another process holds it. Raises AlertsOfAnotherVersion."""
+        """Acquires or renews the lease, unless another process holds it. Raises AlertsFormatVersionMismatch."""
         return await self._update_control({})
 
     async def begin(self, until_ms: int) -> None:
@@ -171,7 +171,7 @@ class Store:
             except DuplicateKeyError:  # another process inserted it first: retry
                 continue
         if found["format"] > FORMAT:
-            raise AlertsOfAnotherVersion(database=self._alerting.database.name, found=found["format"])
+            raise AlertsFormatVersionMismatch(database=self._alerting.database.name, found=found["format"])
         held = found["holder"] == self._holder
         anew = not self.lease.held or found["now"] >= self.lease.until
         self.evaluated_until, self._renewed_s = found.get("evaluated_until"), monotonic()

@@ -23,14 +23,14 @@ from movie_stream.alerts.figures import NoSuchFigures
 from movie_stream.alerts.keys import Mistake, RulesRefused
 from movie_stream.alerts.kinds import KINDS
 from movie_stream.alerts.sending import AppriseMissing
-from movie_stream.alerts.store import AlertsOfAnotherVersion
+from movie_stream.alerts.store import AlertsFormatVersionMismatch
 from movie_stream.commands.demo.children import PageFailed
 from movie_stream.commands.doctor.feed_client import FeedSilent, NotAFeed
-from movie_stream.commands.export.by_range import AllGone
+from movie_stream.commands.export.by_range import RangesMissing
 from movie_stream.commands.serve import WebMissing
 from movie_stream.errors import MovieStreamError
 from movie_stream.export.arrow import ExtraMissing
-from movie_stream.export.bookkeeping import FolderOfAnother, NotesDamaged
+from movie_stream.export.bookkeeping import FolderTaken, NotesDamaged
 from movie_stream.export.columns import UnsupportedValue
 from movie_stream.export.delta_mirror import TableBusy
 from movie_stream.export.delta_path import TableDamaged, TableDiffers
@@ -87,7 +87,9 @@ def _said() -> Iterator[MovieStreamError]:
         remedy="another program has it, or it may not be used (Address already in use); each worker and serve of a "
         "host needs one of its own",
     )
-    yield errors.Misused(words="No such option: --fil (Possible options: --file)", command="movie-stream produce")
+    yield errors.CommandLineError(
+        words="No such option: --fil (Possible options: --file)", command="movie-stream produce"
+    )
     yield errors.UsageError(
         argument="--to", expected="a file that does not exist yet", got="x.xlsx", remedy="replace it with --overwrite"
     )
@@ -119,7 +121,7 @@ def _said() -> Iterator[MovieStreamError]:
     yield NoSuchFigures(rule="x", what="views by the second")
     yield TooManyGenres(rule="x", found=60_000)
     yield AppriseMissing(receiver='receiver "mail"')
-    yield AlertsOfAnotherVersion(database="movies_db", found=99)
+    yield AlertsFormatVersionMismatch(database="movies_db", found=99)
 
 
 def _of_kafka() -> Iterator[MovieStreamError]:
@@ -166,7 +168,7 @@ def _of_runs() -> Iterator[MovieStreamError]:
     yield errors.RunMismatch(
         where="what stands in MongoDB (movies_db)", what="ALLOWED_LATENESS_MS was 86400000, is 172800000"
     )
-    yield errors.OfAnotherVersion(where="the run in MongoDB (movies_db)", found=5, ours=4)
+    yield errors.FormatVersionMismatch(where="the run in MongoDB (movies_db)", found=5, ours=4)
     theirs, ours = (Claim(1, group, "movies_db", MONGODB, group) for group in ("a", "b"))
     yield TopicsShared(topic="movie-partials", ours=ours, theirs=theirs)
     yield TopicOfAnotherKind(variable="KAFKA_TOPIC", topic="movie-events", holds="what workers tell each other")
@@ -209,9 +211,9 @@ def _of_files() -> Iterator[MovieStreamError]:
     yield ExtraMissing(what="Excel files", library="xlsxwriter", extra="xlsx")
     yield ExportFailed(path="a.csv", cause=FULL)
     yield SheetFull(collection="movies_aggregates")
-    yield FolderOfAnother(path="out/x", what="genre", expected="Drama", got=None)
+    yield FolderTaken(path="out/x", what="genre", expected="Drama", got=None)
     yield NotesDamaged(path="out/x/notes", line=3)
-    yield AllGone(path="out", collection="movies_aggregates", database="movies_db", there="2024-10-31")
+    yield RangesMissing(path="out", collection="movies_aggregates", database="movies_db", there="2024-10-31")
     yield TableDiffers(path="lake/hours", why="it is no Delta Lake table, and not empty")
     yield TableDamaged(path="lake/hours", file="part-1.parquet", cause="No such file or directory")
     yield TableBusy(path="lake/hours")

@@ -596,7 +596,9 @@ async def test_alerts_of_a_newer_version_are_left_alone(db: Database, monkeypatc
         await newer.release()
     before = await db["_alerting"].find({}, {"now": 0}).to_list(None)
     ours = Store(db, RUN, "ours")
-    with pytest.raises(store_module.AlertsOfAnotherVersion, match=r"they have format 2, .* reads and writes format 1;"):
+    with pytest.raises(
+        store_module.AlertsFormatVersionMismatch, match=r"they have format 2, .* reads and writes format 1;"
+    ):
         await ours.claim()
     assert await db["_alerting"].find({}, {"now": 0}).to_list(None) == before
     await db["_alerting"].update_one({}, {"$unset": {"format": ""}})  # as before there was one

@@ -189,7 +189,7 @@ async def reads_and_writes_nothing(
                 while not (seen := await changes.seen()).writes:
                     assert not seen.lost
             assert seen.writes == {"_workers": 1}
-            await changes.rest()
+            await changes.pause()
         assert len(await workers.seen(db)) == len(sources)
         for name in (*(result.collection for result in RESULTS), "top_movies_flat", "_runs"):
             assert await db[name].find().to_list(1) == []

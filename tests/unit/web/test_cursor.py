@@ -13,7 +13,7 @@ from movie_stream.aggregates.fields import Key
 from movie_stream.events.contract import TEXTS
 from movie_stream.events.event import slug_of
 from movie_stream.web.cursor import LONGEST, Sealer
-from movie_stream.web.resources import Resource, all_resources, same
+from movie_stream.web.resources import Resource, all_resources, query_key
 from movie_stream.web.session import Authenticator
 
 VALUES = (
@@ -85,7 +85,7 @@ def test_a_cursor_of_every_order_is_taken_again_however_long_the_texts_are(resou
         given = {"order": tuple((field, 1) for field in order), "limit": 1, "cursor": None}
         query = resource.query(given, SEALER)
         document = {name: texts[name] if kind == "text" else of_kind[kind] for name, kind in kinds.items()}
-        cursor = SEALER.sealed(query.position_of(document), same(query))
+        cursor = SEALER.sealed(query.position_of(document), query_key(query))
         request = Request({"type": "http", "query_string": f"cursor={cursor}&order={','.join(order)}".encode()})
         again = resource.query({**given, "cursor": resource.parameters.read(request)["cursor"]}, SEALER)
         assert again.after == query.position_of(document)
