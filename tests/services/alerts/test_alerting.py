@@ -204,7 +204,7 @@ async def test_what_the_doctor_says(settings: Settings, db: Database, tmp_path: 
     assert "without, process 1" in states["alerts' workers"].what
     store = Store(db, RUN, "host-12-abcd")
     await store.claim()
-    await store.passed(timestamp_ms_of(datetime(2024, 10, 31, 14, 5, tzinfo=UTC)))
+    await store.save_evaluated_until(timestamp_ms_of(datetime(2024, 10, 31, 14, 5, tzinfo=UTC)))
     states = {row.check: row for row in await doctored(ruled)}
     assert states["evaluation"].what == (
         "host, process 12, evaluates; evaluated until 2024-10-31 14:05 UTC, by the time of the views"

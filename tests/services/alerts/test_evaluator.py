@@ -555,7 +555,7 @@ async def test_alerts_of_a_rule_that_was_not_noted_and_went_are_withdrawn(
         raise LeaseLost
 
     with monkeypatch.context() as patch:
-        patch.setattr(of.store, "note", killed)
+        patch.setattr(of.store, "save_rule_state", killed)
         with pytest.raises(LeaseLost):
             await of.step((), at_the_end=True)
     assert [alert[0] for alert in await found(db)] == ["busy"]
