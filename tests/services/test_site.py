@@ -98,7 +98,8 @@ def small(folder: Path, text: str) -> Path:
     """A site of one page, beside the configuration of ours. It has to lie in the repository, as links out of it do."""
     source = folder / "docs"
     shutil.copytree(DOCS / "static", source / "static")
-    shutil.copy(DOCS / "conf.py", source)
+    for name in ("conf.py", "search.js"):
+        shutil.copy(DOCS / name, source)
     (source / "index.md").write_text(text, "utf-8")
     return source
 
