@@ -48,7 +48,7 @@ nitpick_ignore_regex = [("py:.*", ".*")]
 
 # ---- links to the repository ---------------------------------------------------------------------------------------
 
-# OWNER/REPOSITORY, as CI sets it; without it, what lies outside docs/ is named and not linked.
+# OWNER/REPOSITORY, as CI sets it; without it, what lies outside docs/ is linked in a site within the checkout alone.
 repository = os.environ.get("GITHUB_REPOSITORY", "")
 # The branch or tag that is linked to.
 repository_ref = os.environ.get("GITHUB_REF_NAME") or "main"
