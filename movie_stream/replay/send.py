@@ -116,8 +116,8 @@ async def replay(
     """
     report = progress or _no_progress
     async with AsyncExitStack() as stack:
+        views = stack.enter_context(await source.opened(unpacking(report)))  # a wrong file is told without a broker
         writer = await stack.enter_async_context(open_topic(settings, settings.kafka_topic, ack_timeout))
-        views = stack.enter_context(await source.opened(unpacking(report)))
         run = _Replay(views, writer, plan, rules_of(settings).future_tolerance_ms, report)
         if plan.loop and views.made_up and not plan.live:
             expected, remedy = "a file of views", "make more views of its films with: --views"

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.timeout(TIMEOUT_S)
 a_few_on_tansu_always = pytest.mark.parametrize(
     ("kind", "kills", "count"),
     [
-        pytest.param(TANSU, 2, 80_000),
+        pytest.param(TANSU, 2, 40_000),
         pytest.param(TANSU, 15, 300_000, marks=LONG),
         pytest.param(KAFKA, 15, 300_000, marks=[LONG, NEEDS_KAFKA]),
     ],

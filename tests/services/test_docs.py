@@ -26,7 +26,7 @@ from movie_stream.mongo.schema import ensure
 from movie_stream.replay.order.plan import plan_of
 from movie_stream.settings import Settings, variable_of
 from movie_stream.web.server import application
-from tests.support.own_result import package_with
+from tests.support.own_result import package_with, result_of
 from tests.support.web.serving import serving
 from tests.support.whole_path import command, database, succeed
 
@@ -183,9 +183,7 @@ def test_the_examples_of_the_architecture_run() -> None:
 
 def entry() -> Result:
     """The aggregation that how-to/aggregation.md adds, out of its own lines."""
-    made = eval(block("the entry"), vars(results).copy())
-    assert isinstance(made, Result)
-    return made
+    return result_of(block("the entry"))
 
 
 def test_the_new_aggregation_counts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,8 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from tests.services.test_docs import ROOT
+from movie_stream.aggregates.window import DAY
+from tests.services.test_docs import AGGREGATION, ROOT
 from tests.support.own_result import FILE, add, result_of
 
 TUTORIAL: Final = ROOT / "docs" / "tutorial.md"
@@ -234,9 +235,22 @@ def test_a_reader_gets_from_a_csv_to_an_aggregation_on_the_page(tmp_path: Path, 
             reader.ends(name)
 
 
-def test_the_result_of_the_tutorial_can_be_declared_in_one_block() -> None:
-    [entry] = [block.text for block in blocks_of(TUTORIAL) if block.remark == "entry"]
-    assert result_of(entry).by == "movie_id"
+@pytest.mark.parametrize(
+    ("page", "remark"), [(TUTORIAL, "entry"), (AGGREGATION, "the entry")], ids=["tutorial", "how-to"]
+)
+def test_a_result_of_a_page_is_pasted_as_it_is_formatted(page: Path, remark: str, tmp_path: Path) -> None:
+    [entry] = [block.text for block in blocks_of(page) if block.remark == remark]
+    assert result_of(entry).window is DAY
+    shutil.copy(ROOT / FILE, tmp_path)
+    add(tmp_path / FILE.name, entry)
+    ruff = Path(sys.executable).with_name("ruff")
+    checked = subprocess.run(
+        [ruff, "format", "--diff", "--no-cache", "--config", ROOT / "pyproject.toml", tmp_path / FILE.name],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout
 
 
 def test_the_french_page_keeps_step() -> None:

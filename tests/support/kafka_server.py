@@ -31,6 +31,7 @@ READY_WITHIN_S: Final = 60.0
 STARTED: Final = "Kafka Server started"
 JAVA: Final = (
     "-Xmx512m",
+    *("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),  # it lives for a minute: less is compiled, and sooner
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
     "-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info",  # says STARTED
 )

@@ -88,7 +88,6 @@ def test_a_row_far_off_is_warned_of(environment: dict[str, str], tmp_path: Path)
 @pytest.mark.parametrize(
     ("variables", "options", "words"),
     [
-        ({}, ["--file", "nope.csv"], "error: nope.csv: expected a CSV file, got 'no such file'; "),
         (
             {"KAFKA_TOPIC": "nope"},
             ["--file", "views.csv"],
@@ -109,6 +108,32 @@ def test_a_missing_requirement_is_one_line(
     done = run(environment | changed, *options, cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith(words)
+    assert done.stderr.count("\n") == 1
+
+
+WITHOUT_A_BROKER = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+
+
+@pytest.mark.parametrize(
+    ("file", "variables", "options", "words"),
+    [
+        ("nope.csv", WITHOUT_A_BROKER, (), "nope.csv: expected a CSV file, got 'no such file'; "),
+        ("nope.csv", {}, (), "nope.csv: expected a CSV file, got 'no such file'; "),
+        (".", WITHOUT_A_BROKER, ("--dry-run",), ".: expected a CSV file, got 'a directory'; "),
+        ("odd.csv", WITHOUT_A_BROKER, (), "odd.csv, line 1: expected the columns movie_id, "),
+        ("odd.csv", WITHOUT_A_BROKER, ("--dry-run",), "odd.csv, line 1: expected the columns movie_id, "),
+        ("broken.csv.gz", WITHOUT_A_BROKER, ("--resume",), "broken.csv.gz: expected a whole file, "),
+    ],
+)
+def test_a_wrong_file_is_told_first(
+    tmp_path: Path, file: str, variables: dict[str, str], options: tuple[str, ...], words: str
+) -> None:
+    (tmp_path / "odd.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "broken.csv.gz").write_bytes(b"\x1f\x8b\x08 no more")
+    state = {"XDG_STATE_HOME": str(tmp_path / "state")}
+    done = run({**os.environ, **state, **variables}, "--file", file, *options, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: {words}")
     assert done.stderr.count("\n") == 1
 
 

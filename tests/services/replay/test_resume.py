@@ -178,6 +178,7 @@ def run_until_killed(settings: Settings, path: Path, chance: random.Random, rate
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize("servers", ["tansu", pytest.param("kafka", marks=pytest.mark.long)], indirect=True)
 def test_killed_again_and_again(either: Settings, tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(1_000_000)
     print(f"seed {seed}")  # noqa: T201 - to see the same again

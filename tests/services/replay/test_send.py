@@ -135,7 +135,7 @@ async def test_a_missing_requirement_is_named(settings: Settings, tmp_path: Path
     with pytest.raises(TopicMissing):
         await replay(settings, ViewsSource(csv_file(tmp_path, view(1, START_MS))))
     with pytest.raises(SettingMissing):
-        await replay(settings.model_copy(update={"kafka_bootstrap_servers": None}), ViewsSource("views.csv"))
+        await replay(settings.model_copy(update={"kafka_bootstrap_servers": None}), ViewsSource(tmp_path / "views.csv"))
 
 
 @pytest.mark.parametrize("rate", [-1.0, float("nan"), float("inf")])
