@@ -22,8 +22,11 @@ export PYTHONDONTWRITEBYTECODE :=
 ON_ANY_KAFKA := tests/services/test_end_to_end.py tests/services/agents tests/services/client tests/services/runs \
 	tests/services/commands/test_rebuild.py tests/services/commands/test_produce.py
 
+##@ Start
+
 help: ## list the recipes
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^##@ / {printf "%s%s\n", gap, substr($$0, 5); gap = "\n"} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' \
+		$(MAKEFILE_LIST)
 
 install: .venv/.installed ## make .venv, with hash-checked dependencies and this package
 
@@ -42,12 +45,26 @@ install: .venv/.installed ## make .venv, with hash-checked dependencies and this
 demo: install ## start a broker and MongoDB, show results live; Ctrl-C ends it
 	@$(BIN)/movie-stream demo
 
+hooks: install ## have git run .pre-commit-config.yaml before each commit
+	$(BIN)/pre-commit install
+
+clean: ## remove .venv and everything else that is made here
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* dist site .sphinx
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+##@ Test and measure
+
+check: install ## style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
 unit: install ## tests without broker and database; TEST=path: only those
 	EXAMPLES=$(or $(EXAMPLES),0.1) $(BIN)/pytest $(or $(TEST),--numprocesses=logical --maxprocesses=8 movie_stream tests/unit)
 
 # Hypothesis tries a third of its examples: in CI they are the same ones each time, and `make long` tries many more.
 test: install check ## check, and all tests but for those of long and chaos
-	EXAMPLES=$(or $(EXAMPLES),0.3) $(BIN)/pytest --numprocesses=4 --dist=loadfile --durations=10
+	EXAMPLES=$(or $(EXAMPLES),0.3) $(BIN)/pytest --numprocesses=4 --dist=loadfile --no-loadscope-reorder --durations=10
 
 long: install ## the tests that are too long for make test; 15 minutes
 	EXAMPLES=5 $(BIN)/pytest --numprocesses=2 tests/unit
@@ -64,20 +81,22 @@ chaos: install ## the fault suite, two hours; writes its table of results
 	$(BIN)/pytest -m 'chaos or not chaos or long' --numprocesses=2 tests/chaos
 	$(BIN)/python -m tests.chaos.record
 
-bench: install ## measure speed for an hour or two; writes its tables
-	$(BIN)/python -m bench $(PART) $(if $(EVENTS),--events $(EVENTS)) $(if $(ROUNDS),--rounds $(ROUNDS))
-	$(BIN)/python -m bench.report
-
-check: install ## style, format and types
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+kafka: install ## tests on the Kafka of TESTS_KAFKA_BOOTSTRAP_SERVERS
+	@[ -n "$$TESTS_KAFKA_BOOTSTRAP_SERVERS" ] || { \
+		echo 'error: name a broker: TESTS_KAFKA_BOOTSTRAP_SERVERS=localhost:9092 make kafka' >&2; exit 2; }
+	$(BIN)/pytest $(ON_ANY_KAFKA)
 
 coverage: install ## make test, and the lines that none of its tests ran
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+bench: install ## measure speed for an hour or two; writes its tables
+	$(BIN)/python -m bench $(PART) $(if $(EVENTS),--events $(EVENTS)) $(if $(ROUNDS),--rounds $(ROUNDS))
+	$(BIN)/python -m bench.report
+
+##@ Documentation
 
 docs: install ## remake what is made from the code: docs/, bi/, the chart, ...
 	$(BIN)/movie-stream settings --example > .env.example
@@ -102,6 +121,8 @@ picture: install ## remake the pictures in docs/ of demo, dashboard, tutorial
 	$(BIN)/python docs/dashboard_picture.py
 	$(BIN)/python -m docs.tutorial_picture
 
+##@ Release
+
 dist: install ## build and check wheel and sdist in dist/
 	rm -rf dist
 	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2> /dev/null || echo 1577836800)} \
@@ -113,37 +134,6 @@ packages: install ## install those by pip, uvx and pipx; some minutes
 
 notes: ## print what CHANGELOG.md says of VERSION
 	@$(PYTHON) docs/changelog.py "$(VERSION)"
-
-kafka: install ## tests on the Kafka of TESTS_KAFKA_BOOTSTRAP_SERVERS
-	@[ -n "$$TESTS_KAFKA_BOOTSTRAP_SERVERS" ] || { \
-		echo 'error: name a broker: TESTS_KAFKA_BOOTSTRAP_SERVERS=localhost:9092 make kafka' >&2; exit 2; }
-	$(BIN)/pytest $(ON_ANY_KAFKA)
-
-.tools/.installed: Makefile deploy/tools.txt deploy/mongo-tools/go.mod | .venv/.installed
-	@command -v go > /dev/null || { echo 'error: helm, actionlint and mongodump are built with Go; install that: https://go.dev/dl' >&2; exit 2; }
-	GOBIN=$(CURDIR)/.tools/bin go install $(ACTIONLINT)
-	GOBIN=$(CURDIR)/.tools/bin go install $(HELM)
-	cd deploy/mongo-tools && for tool in mongodump mongorestore; do \
-		go build -o $(CURDIR)/.tools/bin/$$tool github.com/mongodb/mongo-tools/$$tool/main || exit; done
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade --target .tools/python --requirement deploy/tools.txt
-	@touch $@
-
-tools: install .tools/.installed ## build helm, actionlint and MongoDB's tools, by Go
-
-chart: tools ## check the Helm chart, by the schemas of Kubernetes
-	$(BIN)/pytest --numprocesses=2 tests/deploy/test_chart*.py tests/deploy/test_kubernetes_docs.py
-
-workflows: tools ## check .github: actionlint, zizmor, schemas
-	$(BIN)/pytest tests/deploy/test_workflows.py
-
-hooks: install ## have git run .pre-commit-config.yaml before each commit
-	$(BIN)/pre-commit install
-
-secrets: ## make secrets/ for compose.yaml; what is there stays
-	@bash deploy/secrets.sh
-
-containers: install ## run compose.yaml on a Docker engine; a quarter of an hour
-	$(BIN)/pytest -m containers -v --durations=0 -rP tests/containers
 
 SUBSET := --quiet --universal --python-version 3.11 --constraint requirements.lock --generate-hashes \
 	--no-emit-index-url --no-annotate --custom-compile-command 'make lock'
@@ -163,6 +153,27 @@ lock-image: install ## remake the image's two locks from requirements.lock
 	$(BIN)/python -c 'import tomllib; print("setuptools", *tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 		| $(BIN)/uv pip compile - $(SUBSET) --output-file requirements-build.lock
 
-clean: ## remove .venv and everything else that is made here
-	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* dist site .sphinx
-	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+##@ Deploy
+
+secrets: ## make secrets/ for compose.yaml; what is there stays
+	@bash deploy/secrets.sh
+
+containers: install ## run compose.yaml on a Docker engine; a quarter of an hour
+	$(BIN)/pytest -m containers -v --durations=0 -rP tests/containers
+
+.tools/.installed: Makefile deploy/tools.txt deploy/mongo-tools/go.mod | .venv/.installed
+	@command -v go > /dev/null || { echo 'error: helm, actionlint and mongodump are built with Go; install that: https://go.dev/dl' >&2; exit 2; }
+	GOBIN=$(CURDIR)/.tools/bin go install $(ACTIONLINT)
+	GOBIN=$(CURDIR)/.tools/bin go install $(HELM)
+	cd deploy/mongo-tools && for tool in mongodump mongorestore; do \
+		go build -o $(CURDIR)/.tools/bin/$$tool github.com/mongodb/mongo-tools/$$tool/main || exit; done
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade --target .tools/python --requirement deploy/tools.txt
+	@touch $@
+
+tools: install .tools/.installed ## build helm, actionlint and MongoDB's tools, by Go
+
+chart: tools ## check the Helm chart, by the schemas of Kubernetes
+	$(BIN)/pytest --numprocesses=2 tests/deploy/test_chart*.py tests/deploy/test_kubernetes_docs.py
+
+workflows: tools ## check .github: actionlint, zizmor, schemas
+	$(BIN)/pytest tests/deploy/test_workflows.py

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from importlib.metadata import version as version_of
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from docs.docstrings import as_restructured_text
@@ -47,7 +48,7 @@ nitpick_ignore_regex = [("py:.*", ".*")]
 
 # ---- links to the repository ---------------------------------------------------------------------------------------
 
-# OWNER/REPOSITORY, as CI sets it; without it, what lies outside docs/ is named and not linked.
+# OWNER/REPOSITORY, as CI sets it; without it, what lies outside docs/ is linked in a site within the checkout alone.
 repository = os.environ.get("GITHUB_REPOSITORY", "")
 # The branch or tag that is linked to.
 repository_ref = os.environ.get("GITHUB_REF_NAME") or "main"
@@ -64,6 +65,7 @@ html_show_sphinx = False
 html_show_copyright = False
 # Excerpts of found pages would be fetched, which a page opened from a file may not do.
 html_show_search_summary = False
+html_search_scorer = str(Path(__file__).with_name("search.js"))
 html_theme_options = (
     {"source_repository": f"{repository_url}/", "source_branch": repository_ref, "source_directory": "docs/"}
     if repository

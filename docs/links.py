@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from functools import cache
 from pathlib import Path
@@ -20,9 +21,9 @@ _LOG = logging.getLogger(__name__)
 class OutsideLinks(SphinxTransform):
     """Links to files and folders of the repository outside docs/.
 
-    They become links to the repository where its place is known (`repository_url`), else their text with the path
-    behind it: a link to a file beside the site would be broken as soon as the site is copied. A path or an anchor that
-    does not exist is a warning, which fails the build.
+    They become links to the repository where its place is known (`repository_url`), else, in a site within the
+    checkout, links to the file there, else their text. A path that the text does not say stands behind it. A path or
+    an anchor that does not exist is a warning, which fails the build.
     """
 
     default_priority: ClassVar[int] = 5
@@ -57,7 +58,17 @@ class OutsideLinks(SphinxTransform):
         text = shown.astext().strip("/")
         named = text == str(path) or text == path.name
         behind = [] if named else [nodes.Text(" ("), nodes.literal("", str(path)), nodes.Text(")")]
+        if beside := self._beside(path):
+            shown = nodes.reference("", "", shown, refuri=beside, internal=False)
         return nodes.inline("", "", shown, *behind)
+
+    def _beside(self, path: Path) -> str | None:
+        """The way from the page as it is built to a path of the checkout; None if the site is elsewhere, or none."""
+        builder = self.app.builder
+        if builder.format != "html" or not Path(builder.outdir).is_relative_to(ROOT):
+            return None
+        page = Path(builder.outdir, builder.get_target_uri(self.env.docname))
+        return Path(os.path.relpath(ROOT / path, page.parent)).as_posix()
 
 
 class Pictures(SphinxTransform):

@@ -74,12 +74,12 @@ class UsageError(MovieStreamError):
         super().__init__(f"{argument}: {_expectation(expected, got)}{_and(remedy)}")
 
 
-class Misused(UsageError):
+class CommandLineError(UsageError):
     """The command line itself is not understood; `words` say why, `command` is the part of it that is.
 
     What to do: look at the `--help` that the line names.
 
-    >>> str(Misused(words="No such option: --fil", command="movie-stream produce"))
+    >>> str(CommandLineError(words="No such option: --fil", command="movie-stream produce"))
     'no such option: --fil; see: movie-stream produce --help'
     """
 
@@ -443,12 +443,12 @@ count the whole topic afresh with: movie-stream rebuild
         )
 
 
-class OfAnotherVersion(MovieStreamError):
+class FormatVersionMismatch(MovieStreamError):
     """What is stored has a format that this version of movie-stream does not read.
 
     What to do: use the version that wrote it, or rebuild, by docs/how-to/upgrade.md.
 
-    >>> print(OfAnotherVersion(where="the run in MongoDB (movies_db)", found=5, ours=4))
+    >>> print(FormatVersionMismatch(where="the run in MongoDB (movies_db)", found=5, ours=4))
     the run in MongoDB (movies_db) was begun by a newer version of movie-stream: what is stored has format 5, and this \
 version reads and writes format 4; nothing was changed: use that version again, or stop all workers and have this one \
 count the whole topic afresh with: movie-stream rebuild

@@ -1,8 +1,9 @@
-"""For all tests: the real broker and mongod, settings of a test's own, and a watch on what is left behind."""
+"""For all tests: the real broker and mongod, settings of a test's own, and a check that nothing is left behind."""
 
 import asyncio
 import inspect
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -10,6 +11,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
+from typing import Final
 
 import hypothesis
 import psutil
@@ -32,6 +34,29 @@ hypothesis.settings.register_profile(
     print_blob=True,
 )
 hypothesis.settings.load_profile("movie-stream")
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in the background of a script; tests press Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+TESTS: Final = Path(__file__).parent
+LONGEST_FIRST: Final = (
+    *("services/commands/test_demo.py", "services/web/test_changes.py", "services/commands/test_generate.py"),
+    *("services/commands/test_produce.py", "services/agents/test_worker.py", "services/test_schedules.py"),
+    *("services/mongo/test_users.py", "services/test_docs_commands.py", "services/replay/test_resume.py"),
+    *("services/test_tutorial.py", "services/web/test_serve.py", "services/test_bench.py", "services/web/test_api.py"),
+    *("services/test_strangers.py", "chaos/test_workers.py", "services/test_cli.py", "services/test_end_to_end.py"),
+    *("services/test_secrets.py", "services/console/test_ending.py", "services/kafka/test_unpack.py"),
+    *("services/mongo/test_workers.py", "services/commands/test_rebuild.py", "services/alerts/test_evaluator.py"),
+    *("services/mongo/test_sink.py", "services/test_ends.py", "services/odata/test_olingo.py"),
+)
+"""The files that take longest, by `--durations=0`: of several processes, none is to be at one when all else is done."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the longest files first; xdist keeps that order with `--no-loadscope-reorder`."""
+    place = {TESTS / name: number for number, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -129,7 +154,7 @@ async def no_tasks_left_behind() -> AsyncIterator[None]:
 
 
 def _processes() -> set[psutil.Process]:
-    """Those below this one. psutil looks at every process of the machine; Linux tells for less that there are none."""
+    """Those below this one. psutil reads all of the machine; Linux reports more cheaply that there are none."""
     tasks = Path("/proc/self/task")
     try:
         if not any((task / "children").read_text() for task in tasks.iterdir()):

@@ -103,7 +103,7 @@ def page() -> str:
             ("status", "code in OData", "means", "what to do"),
             ((str(status), f"`{code_of(status)}`", *map(plain, words)) for status, words in sorted(STATUSES.items())),
         )
-        + "\nThe feed besides:\n\n"
+        + "\nThe feed also has:\n\n"
         + table(
             ("status", "code in OData", "means", "what to do"),
             (

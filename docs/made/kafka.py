@@ -13,7 +13,7 @@ def acls() -> str:
     operations = {topic: [*names.needs[topic], *["Delete"] * (topic in names.deleted)] for topic in names.needs}
     rows = [("a worker, `rebuild`, `doctor`", "Read", f"group {group}")]
     rows += [("the same", ", ".join(words), f"topic `{topic}`") for topic, words in operations.items()]
-    rows.append(("`dead-letters` besides", "Read", f"topic `{names.dead_letters}`"))
+    rows.append(("`dead-letters`, additionally", "Read", f"topic `{names.dead_letters}`"))
     rows.append(("a producer, `produce`, `dead-letters replay`", "Write", f"topic `{names.events}`"))
     rows.append(("`produce --resume`", "Read, Write", f"topic `{names.events}`"))
     rows += [

@@ -32,12 +32,12 @@ def alerts() -> str:
 
 def _alert(rule: Mapping[str, Any]) -> str:
     says, severity = rule["annotations"], rule["labels"]["severity"]
-    since = f" {rule['for']} long" if "for" in rule else ""
+    since = f" for {rule['for']}" if "for" in rule else ""
     description = re.sub(r"\{\{ \$labels\.(\w+) \}\}", r"(\1)", says["description"])
-    description = re.sub(r"\{\{ \$value.*?\}\}", "(so many)", description)
+    description = re.sub(r"\{\{ \$value.*?\}\}", "(number)", description)
     return (
         f"## {rule['alert']}\n\n"
-        f"{description[0].upper()}{description[1:]} A {severity} alert, where this holds{since}:\n\n"
+        f"{description[0].upper()}{description[1:]} A {severity} alert, if this holds{since}:\n\n"
         f"```promql\n{rule['expr']}\n```\n\n"
         f"**What to do.** {says['action']}\n"
     )

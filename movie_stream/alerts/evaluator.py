@@ -173,7 +173,7 @@ class Evaluator:
         if not done.failed:
             await self.store.remove(published.markers)
             if until_ms != self._completed_ms:
-                await self.store.passed(until_ms)
+                await self.store.save_evaluated_until(until_ms)
             self._completed_ms, self._progressed_s = until_ms, monotonic()
         return done
 
@@ -225,7 +225,7 @@ class Evaluator:
         written = await self._write(rule, (*ended, *evaluation.open_streaks()), stored)
         state = RuleState(rule.definition, evaluation.until_ms, dict(evaluation.firsts))
         if self._states.get(rule.name) != state:
-            await self.store.note(rule.name, state)
+            await self.store.save_rule_state(rule.name, state)
         self._states[rule.name], self._evaluations[rule.name] = state, evaluation
         return written
 
@@ -298,7 +298,7 @@ class Evaluator:
     async def _renew(self) -> None:
         """Renews the lease if that is due. Raises LeaseLost."""
         if monotonic() - self._claimed_s > RENEWED_EVERY.total_seconds():
-            await self.store.keep()
+            await self.store.renew()
             self._claimed_s = monotonic()
 
 

@@ -48,7 +48,6 @@ def dry_run(settings: Settings, source: ViewsSource, plan: Plan) -> int:
         transient=True,
     )
     rules = rules_of(settings)
-    lateness = _lateness(settings, rules, stderr)
     with bar:
         task = bar.add_task("unpacking", total=None)
 
@@ -56,6 +55,7 @@ def dry_run(settings: Settings, source: ViewsSource, plan: Plan) -> int:
             bar.update(task, description=step, completed=done, total=total or None)
 
         with source.open(lambda done, total: show("unpacking", done, total)) as views:
+            lateness = _lateness(settings, rules, stderr)  # a wrong file is told without a broker
             rehearsal = rehearse(views, plan, rules.future_tolerance_ms, EXAMPLES, show, lateness)
     _show(Console(highlight=False), str(views.path), views.what, rehearsal)
     return 0

@@ -41,6 +41,8 @@ _resource: Any = import_module("resource") if find_spec("resource") else None
 _said: Final = threading.Event()
 """Set once an error has been reported: a lack of memory that follows from it is not reported."""
 _reporting: Final = threading.RLock()
+_short_of_memory: Final = threading.Event()
+"""Set once memory was short: no thread is waited for, since it may wait for one that could not be started."""
 
 
 def run(command: Callable[[], object]) -> NoReturn:
@@ -53,8 +55,8 @@ def run(command: Callable[[], object]) -> NoReturn:
         code = _code_of(command)
     except KeyboardInterrupt:
         code = INTERRUPTED
-    if code == INTERRUPTED:
-        _leave(code)  # the interpreter would only report leftovers
+    if code == INTERRUPTED or _short_of_memory.is_set():
+        _leave(code)  # the interpreter would only report leftovers, or wait for them
     _handle_interrupts(_interrupted)
     sys.exit(code)
 
@@ -68,6 +70,8 @@ def report(error: BaseException, *, remedy: str = "") -> int:
         known = explained(error, remedy=remedy)
         if known is None:
             raise error
+        if isinstance(known, OutOfMemory):
+            _short_of_memory.set()
         if isinstance(known, MovieStreamError):
             with _reporting:  # several threads may fail concurrently; none may end the process before the report
                 if not (isinstance(known, OutOfMemory) and _said.is_set()):
@@ -75,6 +79,7 @@ def report(error: BaseException, *, remedy: str = "") -> int:
                     _said.set()
             return known.exit_code
     except MemoryError:
+        _short_of_memory.set()
         os.write(2, _NO_MEMORY_FOR_WORDS)
         return FAILED
     return READER_GONE

@@ -58,7 +58,7 @@ class Batches:
                 try:
                     self.pyarrow.array([_value(row, column)], kind)
                 except (self.pyarrow.ArrowException, OverflowError, TypeError, ValueError):
-                    raise odd(row, column.name, column.kind) from error
+                    raise unsupported_value(row, column.name, column.kind) from error
             raise
 
 
@@ -68,7 +68,7 @@ def _value(row: Row, column: Column) -> Any:
     return date.fromisoformat(value) if column.kind == "day" and value is not None else value
 
 
-def odd(row: Any, field: str, kind: Kind) -> UnsupportedValue:
+def unsupported_value(row: Any, field: str, kind: Kind) -> UnsupportedValue:
     """The error for a value that does not have its column's kind."""
     return UnsupportedValue(id=row[ID], field=field, kind=kind, got=row[field])
 

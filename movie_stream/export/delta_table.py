@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from movie_stream.aggregates.shape import Shape
-from movie_stream.export.arrow import Batches, ExtraMissing, odd
+from movie_stream.export.arrow import Batches, ExtraMissing, unsupported_value
 from movie_stream.export.columns import ID, Row, Rows, columns_of, name_of
 from movie_stream.export.delta_path import TableDiffers, check_path, failed
 from movie_stream.export.delta_scope import Scope, day_column, literal, quoted
@@ -154,7 +154,7 @@ class MirrorTable:
     def _day_of(self, row: Row) -> Any:
         start = row[str(self.shape.start)]
         if not isinstance(start, datetime):
-            raise odd(row, str(self.shape.start), "time")
+            raise unsupported_value(row, str(self.shape.start), "time")
         return start.date()  # aware, and in UTC
 
     def _merge_schema(self) -> Any:

@@ -116,8 +116,8 @@ async def replay(
     """
     report = progress or _no_progress
     async with AsyncExitStack() as stack:
+        views = stack.enter_context(await source.opened(unpacking(report)))  # a wrong file is told without a broker
         writer = await stack.enter_async_context(open_topic(settings, settings.kafka_topic, ack_timeout))
-        views = stack.enter_context(await source.opened(unpacking(report)))
         run = _Replay(views, writer, plan, rules_of(settings).future_tolerance_ms, report)
         if plan.loop and views.made_up and not plan.live:
             expected, remedy = "a file of views", "make more views of its films with: --views"
@@ -186,7 +186,7 @@ class _Replay:
     async def hash(self) -> str:
         """The hash of the whole file."""
         made = ""
-        async with aclosing(in_turns(self._views.hashes())) as hashes:
+        async with aclosing(yielding(self._views.hashes())) as hashes:
             async for so_far in hashes:
                 made = so_far
                 self._progress("checking")
@@ -201,7 +201,7 @@ class _Replay:
     async def look(self) -> None:
         """Surveys the file; reports rows that lie far off the rest."""
         survey = self._survey = Survey(self._views, self._plan, self._tolerance_ms)
-        async with aclosing(in_turns(survey.look())) as looks:
+        async with aclosing(yielding(survey.look())) as looks:
             async for _ in looks:
                 self._progress("checking")
         far_off = survey.far_off()
@@ -224,7 +224,7 @@ class _Replay:
         lateness = Lateness(settings.kafka_topic, rules, partitions, newest_ms, sent=sent, own_newest_ms=own_newest_ms)
         if not lateness.possible(self._survey.oldest_ms):
             return
-        async with aclosing(in_turns(judged(self._views, self._plan, self._survey, self._ahead_ms, lateness))) as looks:
+        async with aclosing(yielding(judged(self._views, self._plan, self._survey, self._ahead_ms, lateness))) as looks:
             async for _ in looks:
                 self._progress("checking")
         late = lateness.found
@@ -245,7 +245,7 @@ class _Replay:
 
     async def require_valid_rows(self) -> None:
         """Raises FileRefused at the first row that is refused."""
-        async with aclosing(in_turns(self._views_to_send())) as chunks:
+        async with aclosing(yielding(self._views_to_send())) as chunks:
             async for chunk in chunks:
                 for row in chunk.refused:
                     raise FileRefused(path=self._views.path, line=row.line, why=row.reason, remedy=CORRECT)
@@ -289,7 +289,7 @@ class _Replay:
                 yield chunk
 
         self._to_sort = 0
-        async with aclosing(in_turns(add())) as chunks:
+        async with aclosing(yielding(add())) as chunks:
             async for chunk in chunks:
                 self._to_sort += len(chunk)
                 self._refuse("sorting", chunk.refused)
@@ -297,7 +297,7 @@ class _Replay:
 
     async def _send(self, chunks: Iterator[ViewChunk]) -> None:
         """Sends the views of one round."""
-        async with aclosing(in_turns(chunks)) as coming:
+        async with aclosing(yielding(chunks)) as coming:
             async for chunk in coming:
                 self._refuse("sending" if self._started_s or not self._resumption else "resuming", chunk.refused)
                 wanted = self._limited(chunk)
@@ -415,7 +415,7 @@ async def write_paced(
         start = end
 
 
-async def in_turns(items: Iterator[Item]) -> AsyncGenerator[Item]:
+async def yielding(items: Iterator[Item]) -> AsyncGenerator[Item]:
     """Yields the items, and lets other tasks run after each.
 
     The items are produced here and not in a thread. Producing them is pure Python, so a thread would only compete with

@@ -14,8 +14,8 @@ from typing import Final
 from movie_stream.errors import InputError, UsageError
 from movie_stream.events.contract import FIELDS
 from movie_stream.replay.files.csv_file import CsvFile
-from movie_stream.replay.files.csv_header import declared_delimiter, delimiter_of, meant
-from movie_stream.replay.files.encodings import ODD, UTF8, encoding_of, marked
+from movie_stream.replay.files.csv_header import declared_delimiter, delimiter_of, match_names
+from movie_stream.replay.files.encodings import ODD, UTF8, byte_order_mark, encoding_of
 from movie_stream.replay.files.json_file import JsonFile, looks_like_json, members_of
 from movie_stream.replay.files.parquet_file import MAGIC, ParquetFile
 from movie_stream.replay.files.source_file import (
@@ -235,7 +235,7 @@ def mapping_of(text: str) -> dict[str, str]:
 
 def rename(table: Table, mapping: Mapping[str, str]) -> None:
     """Renames the mapped columns to their fields. Raises UsageError if there is no such column."""
-    names = meant(table.names, list(mapping.values()))
+    names = match_names(table.names, list(mapping.values()))
     for column in mapping.values():
         if names.count(column) != 1:
             expected = f"one of the columns {', '.join(table.names)[:SHOWN_CHARACTERS]}"
@@ -254,7 +254,7 @@ def _is_known(archive: Archive, name: str) -> bool:
         return True
     if looks_like_json(beginning):
         return recognised(members_of(beginning)) is not None
-    encoding, length = marked(beginning) or (UTF8, 0)
+    encoding, length = byte_order_mark(beginning) or (UTF8, 0)
     text = beginning[length:].decode(encoding, "surrogateescape" if encoding == UTF8 else ODD)
     lines = text.split("\n", 2)
     declared = declared_delimiter(text)

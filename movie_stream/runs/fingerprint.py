@@ -13,7 +13,7 @@ import numpy as np
 
 from movie_stream.aggregates.accumulator import Rules
 from movie_stream.aggregates.results import RESULTS, Result
-from movie_stream.errors import OfAnotherVersion, RunMismatch
+from movie_stream.errors import FormatVersionMismatch, RunMismatch
 from movie_stream.events.contract import MICRO
 from movie_stream.kafka.cluster.topics import Topics, Topology
 from movie_stream.mongo import runs
@@ -122,12 +122,13 @@ async def open_run(settings: Settings, db: Database, topology: Topology) -> runs
     """The current run, after finishing the clean-up of an interrupted rebuild, or of one by a version that did not know
     all of our results: it left the documents of the others from an earlier run.
 
-    Raises OfAnotherVersion if the stored format is not ours, RunMismatch if the fingerprint differs in anything else.
+    Raises FormatVersionMismatch if the stored format is not ours, RunMismatch if the fingerprint differs in anything
+    else.
     """
     run = await runs.open_run(db, settings.kafka_group, fingerprint(settings, topology))
     if (found := run.fingerprint.get("format")) != FORMAT:
         where = f"the run in MongoDB ({settings.mongodb_database})"
-        raise OfAnotherVersion(where=where, found=found, ours=FORMAT)
+        raise FormatVersionMismatch(where=where, found=found, ours=FORMAT)
     if changed := differences(settings, topology, run):
         raise RunMismatch(where=f"what stands in MongoDB ({settings.mongodb_database})", what=changed)
     if not run.cleared:

@@ -68,7 +68,7 @@ class Ledger:
         """Whether its source knows which documents change."""
 
     @property
-    def here(self) -> Position:
+    def current_position(self) -> Position:
         """Where it stands now."""
         return Position(self._epoch, tuple(self._totals))
 
@@ -83,7 +83,7 @@ class Ledger:
         while len(self._last) > _REMEMBERED:
             self._last.popitem(last=False)
 
-    def forget(self) -> None:
+    def invalidate(self) -> None:
         """More may have changed than is known: no position of before says anything any more."""
         self._epoch = secrets.token_hex(4)
         self._last.clear()
@@ -93,7 +93,7 @@ class Ledger:
 
         >>> ledger = Ledger(["a", "b"])
         >>> ledger.add({"b": 3})
-        >>> ledger.id_of(ledger.here).partition(".")[2]
+        >>> ledger.id_of(ledger.current_position).partition(".")[2]
         '0.3'
         """
         return ".".join([position.epoch, *map(str, position.totals)])
@@ -149,7 +149,7 @@ class Reading:
         if status.mongodb is None:
             return None
         if self._position is None and self.last_event_id is None and status.mongodb == "up":
-            self._position = ledger.here
+            self._position = ledger.current_position
         if status != self._told:
             self._told = status
             return self._event(ledger, "status", {"source": status.source, "mongodb": status.mongodb})
@@ -174,7 +174,7 @@ class Reading:
             assert self._position is not None
             changed = ledger.documents_since(self._position) if ledger.names_documents else None
             data["documents"] = changed and [{"collection": collection, "_id": key} for collection, key in changed]
-        self._position, self._next_s = ledger.here, now_s + AT_MOST_EVERY_S
+        self._position, self._next_s = ledger.current_position, now_s + AT_MOST_EVERY_S
         return self._event(ledger, name, data)
 
     def _event(self, ledger: Ledger, name: Literal["change", "reset", "status"], data: dict[str, Any]) -> Event:

@@ -103,7 +103,7 @@ class Sums:
 async def quality(dashboard: Dashboard, given: dict[str, Any]) -> dict[str, Any]:
     """The answer of `/quality`."""
     within, asker = await dashboard.range_of(given), dashboard.asker
-    match = within.touched(QUALITY.start, HOUR_MS)
+    match = within.overlap_filter(QUALITY.start, HOUR_MS)
     known = await asker.once(
         ("quality partitions", within.until),
         lambda: asker.aggregate(

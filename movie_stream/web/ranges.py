@@ -37,7 +37,7 @@ class TimeRange:
         bounds = {"$gte": self.since, "$lt": self.until}
         return {operator: time for operator, time in bounds.items() if time is not None}
 
-    def touched(self, start: str, length_ms: int) -> dict[str, Any]:
+    def overlap_filter(self, start: str, length_ms: int) -> dict[str, Any]:
         """The filter on this field, the start of windows of that length, for those that have a part in the range."""
         since = self.since
         if since is not None:

@@ -115,7 +115,7 @@ class Resource:
         query = self._query(given["limit"], given.get("genre"), since, until, given["order"] or ())
         if given["cursor"] is None:
             return query
-        after = sealer.opened(given["cursor"], same(query))
+        after = sealer.opened(given["cursor"], query_key(query))
         if after is None:
             raise bad_parameters(fault("cursor", _CURSOR.expected, given["cursor"]))
         return self._query(query.limit, query.genre, since, until, query.order, after)
@@ -130,7 +130,7 @@ class Resource:
         else:
             items = [self._document(document) for document in page.documents]
             rows = [row for document in page.documents for row in self.shape.rows(document)]
-        end = None if page.next is None else sealer.sealed(page.next, same(query))
+        end = None if page.next is None else sealer.sealed(page.next, query_key(query))
         return Listed(items, ["_id", *(column.name for column in columns)], rows, end)
 
     def _document(self, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def all_resources() -> list[Resource]:
     return plain + [Resource(result, flat=True) for result in results.RESULTS if Shape.of(result).entries]
 
 
-def same(query: Query) -> str:
+def query_key(query: Query) -> str:
     """A text that two queries share if one is a page of the other: all of a query but its limit and its page."""
     genre = None if query.genre is None else slug_of(query.genre)
     return repr((query.collection, genre, str(query.since), str(query.until), query.sort))
@@ -192,7 +192,7 @@ def _add(router: APIRouter, resource: Resource, asker: Asker, sealer: Sealer) ->
                 return await read.page(db, query, LIMIT_MS)
 
         # Who walks through pages asks each of them once.
-        page = await asker.once((same(query), query.limit, query.after), ask, keep=query.after is None)
+        page = await asker.once((query_key(query), query.limit, query.after), ask, keep=query.after is None)
         return list_response(request, resource.listed(page, query, sealer), form)
 
     item = row_model(resource.result) if resource.flat else document_model(resource.result)

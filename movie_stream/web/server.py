@@ -91,7 +91,7 @@ async def application(settings: Settings, *, open_to_all: bool = False) -> Async
     async with opened(settings, **PATIENCE_MS) as db:
         asker = Asker(db)
         dashboard = Dashboard(settings, asker, Rollup(asker), Pulse(asker), expected)
-        feed = Feed(db, asker.forget)
+        feed = Feed(db, asker.invalidate)
         background = [asyncio.create_task(feed.run()), asyncio.create_task(_warn_of_a_writer(db))]
         try:
             app = built(db, dashboard, feed, keeper)
@@ -149,13 +149,13 @@ def built(db: Database, dashboard: Dashboard, feed: Feed, keeper: Authenticator)
     for router in (series_router, summary_router, panels_router):
         app.include_router(router(dashboard), prefix=API)
 
-    def lets_in(request: Request) -> bool:
-        return keeper.lets_in(request.headers, time.time())
+    def is_authorized(request: Request) -> bool:
+        return keeper.is_authorized(request.headers, time.time())
 
-    app.include_router(changes_router(feed, lets_in), prefix=API)
+    app.include_router(changes_router(feed, is_authorized), prefix=API)
     health, sealer = HealthCheck(dashboard), Sealer.new(keeper)
-    app.include_router(health_router(health, lets_in, described=True), prefix=API)
-    app.include_router(health_router(health, lets_in, described=False))
+    app.include_router(health_router(health, is_authorized, described=True), prefix=API)
+    app.include_router(health_router(health, is_authorized, described=False))
     for router_of in (alerts_router, resources_router):
         app.include_router(router_of(dashboard.asker, sealer), prefix=API)
     app.router.routes.append(ODataFeed(dashboard.asker, sealer))

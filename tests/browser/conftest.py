@@ -108,7 +108,7 @@ class Dashboard:
         return rows
 
     def rows_become(self, panel: str, wanted: object) -> None:
-        """Waits until a panel's table has so many rows, or these cells."""
+        """Waits until a panel's table has this number of rows, or these cells."""
         if panel in CHARTS:
             self.as_table(panel)
         self.page.wait_for_function(
@@ -157,7 +157,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def dashboard(chromium: Browser) -> Iterator[Dashboard]:
-    """A page in it, on which nothing is opened yet; of the system's theme it is told that it is light."""
+    """A page in it, in which nothing is open yet; the system's theme is light."""
     width, height = DESKTOP
     page = chromium.new_page(viewport={"width": width, "height": height}, color_scheme="light", locale="en-GB")
     yield Dashboard(page)

@@ -1,4 +1,4 @@
-"""Whoever comes may use the page: with a token, a keyboard, a screen reader, a phone; and no text does harm."""
+"""Anyone can use the page: with a token, a keyboard, a screen reader, a phone; and no text does harm."""
 
 from __future__ import annotations
 

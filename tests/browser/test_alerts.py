@@ -93,7 +93,7 @@ def test_it_says_what_has_happened_in_either_language(served: Serving, dashboard
     assert dashboard.complaints == []
 
 
-def test_how_far_it_is_evaluated_and_what_is_not_delivered(served: Serving, dashboard: Dashboard) -> None:
+def test_the_progress_of_the_evaluation_and_the_undelivered_messages(served: Serving, dashboard: Dashboard) -> None:
     def more(route: Route) -> None:
         answer = route.fetch().json()
         route.fulfill(body=json.dumps({**answer, "evaluated_until": "2024-10-31T14:05:00Z", "undelivered": 1}))

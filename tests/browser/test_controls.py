@@ -1,4 +1,4 @@
-"""Time range, genre, theme and language: what is chosen stands in the address, and can be taken back."""
+"""Time range, genre, theme and language: the choice is in the address, and can be undone."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_a_range_from_to(opened: Dashboard) -> None:
     assert opened.state() == {"since": "2024-10-30T00:00:00Z", "until": "2024-10-31T00:00:00Z"}
 
 
-def test_the_range_is_told_where_the_figures_are_out_of_sight(opened: Dashboard) -> None:
+def test_the_range_is_shown_where_the_figures_are_out_of_sight(opened: Dashboard) -> None:
     page = opened.page
     opened.resize((1440, 500))
     page.locator("#workers").scroll_into_view_if_needed()

@@ -1,4 +1,4 @@
-"""What is not as it should be: documents of older versions, answers that the page does not understand, slow pages."""
+"""Faults: documents of older versions, answers that the page does not understand, slow pages."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_whole_days_have_no_lowest_and_no_highest_rating(served: Serving, dashbo
     assert "–" not in {average for _, _, average, _ in found}
 
 
-def test_what_is_not_over_is_marked_so(served: Serving, dashboard: Dashboard) -> None:
+def test_an_unfinished_window_is_marked(served: Serving, dashboard: Dashboard) -> None:
     dashboard.open(served.address, since="2024-10-30T00:00:00Z", until="2024-10-31T10:30:00Z")
     dashboard.status("live")
     dashboard.shown(["views"])

@@ -1,4 +1,4 @@
-"""What the page shows is what stands in the database, panel by panel."""
+"""The page shows the figures of the database, panel by panel."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _moment(time: datetime) -> str:
 
 
 def _start(db: Any, hour: datetime) -> str:
-    """An hour as the tables show it: the last one as it is so far, unless the stream has come to its end."""
+    """An hour as the tables show it: the last one as it is so far, unless the stream has ended."""
     reached = db["movies_aggregates"].find_one(sort=[("window_start", -1)])["window_start"] + timedelta(minutes=1)
     return _moment(hour) if hour + timedelta(hours=1) <= reached else f"{_moment(hour)} (so far)"
 

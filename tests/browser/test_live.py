@@ -1,4 +1,4 @@
-"""The page follows the stream by itself, and says truthfully whether it does."""
+"""The page follows the stream without a reload, and shows truthfully whether it does."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def _send(settings: Settings, *views: ViewEvent) -> float:
         return began
 
 
-def test_a_produced_view_shows_by_itself(
+def test_a_produced_view_shows_without_a_reload(
     settings: Settings, dashboard: Dashboard, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     succeed(settings, "init")
@@ -192,7 +192,7 @@ def test_a_restart_of_mongodb_is_survived(settings: Settings, dashboard: Dashboa
             dashboard.tile_becomes("views", "150")
 
 
-def test_what_is_focused_and_scrolled_stays_while_figures_change(settings: Settings, dashboard: Dashboard) -> None:
+def test_focus_and_scroll_position_stay_while_figures_change(settings: Settings, dashboard: Dashboard) -> None:
     apart(fill(settings, VIEWS[:2_000]))
     with serving(settings) as server:
         dashboard.open(server.address, last="all")

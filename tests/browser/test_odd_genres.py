@@ -80,7 +80,7 @@ def test_a_genre_that_the_api_refuses_cannot_be_chosen(
 
 
 @pytest.mark.parametrize(("language", "all_genres"), [("en", "all genres"), ("fr", "tous genres")])
-def test_what_is_of_all_genres_says_so_while_one_is_chosen(
+def test_panels_of_all_genres_say_so_while_one_is_chosen(
     served: Serving, dashboard: Dashboard, language: str, all_genres: str
 ) -> None:
     _opened(served, dashboard, lang=language)

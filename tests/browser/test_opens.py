@@ -1,4 +1,4 @@
-"""The dashboard opens in a real browser and shows what is there; the whole of it is tried by make browser."""
+"""The dashboard opens in a real browser and shows the figures; make browser tests all of it."""
 
 from movie_stream.settings import Settings
 from tests.browser.conftest import Dashboard, apart

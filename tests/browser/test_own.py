@@ -21,11 +21,13 @@ pytestmark = pytest.mark.browser
 BY_GENRE: Final = """Result(
     "genre_days", DAY, by="genre",
     fields={"genre": Genre(), "slug": Slug(), "timestamp": Start(), "views": Count(), "stars": Mean("rating")},
-)"""
+),
+"""
 OF_LISTS: Final = """Result(
     "best_films", HOUR,
     fields={"timestamp": Start(), "films": Top(5, "movie_id", {"title": Title(), "views": Count()})},
-)"""
+),
+"""
 
 
 def _view(film: str, genre: str, rating: float | None, minute: int) -> dict[str, object]:
@@ -52,9 +54,8 @@ async def _fill(settings: Settings, rev: int = 1) -> None:
 
 @pytest.fixture
 def served(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
-    both = f"{BY_GENRE},\n{OF_LISTS}"
     monkeypatch.setattr(results, "RESULTS", (*results.RESULTS, result_of(BY_GENRE), result_of(OF_LISTS)))
-    with serving(settings, PYTHONPATH=package_with(tmp_path, both)) as server:
+    with serving(settings, PYTHONPATH=package_with(tmp_path, BY_GENRE + OF_LISTS)) as server:
         yield server
 
 

@@ -26,7 +26,7 @@ RANGE: Final = {"since": "2024-10-31T00:00:00Z", "until": "2024-11-01T00:00:00Z"
 
 
 def _records(bad: int) -> list[Record]:
-    """A hundred records over two hours, of which so many are bad."""
+    """A hundred records over two hours, of which `bad` are bad."""
     views: list[dict[str, Any]] = [
         {**reference.A_VIEW, "timestamp": NOON_MS + HOUR_MS * (i % 2), "rating": 4 if i % 4 else None, "price": 1}
         for i in range(100 - bad)
@@ -129,7 +129,7 @@ def test_the_table_has_all_of_it(served: Serving, dashboard: Dashboard) -> None:
     assert rows[3][-1] == "bad (9)"
 
 
-def test_where_nothing_came_it_says_so_in_either_language(served: Serving, dashboard: Dashboard) -> None:
+def test_an_empty_range_is_reported_in_either_language(served: Serving, dashboard: Dashboard) -> None:
     before = {"since": "2001-01-01T00:00:00Z", "until": "2001-01-02T00:00:00Z"}
     for language, words in (("en", "No records in this time range."), ("fr", "Aucun enregistrement dans cette")):
         dashboard.open(served.address, **before, lang=language)

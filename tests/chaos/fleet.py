@@ -1,4 +1,4 @@
-"""The workers of a scenario: real processes that are started, killed, paused, told to leave, and read."""
+"""The workers of a scenario: real processes that are started, killed, paused, asked to leave, and read."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ class Fleet:
 
     @contextmanager
     def kept(self, count: int) -> Iterator[None]:
-        """So many run during the block: whichever ends is replaced, though not at once."""
+        """This number of workers runs during the block: one that ends is replaced, after a pause."""
         over = Event()
 
         def keep() -> None:

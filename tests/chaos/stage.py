@@ -165,7 +165,7 @@ class Stage:
             self.leave_one(worker)
 
     def differences(self) -> tuple[list[str], int]:
-        """What is not as the reference has it, documents and dead letters, a line each; and the number of events."""
+        """The differences from the reference, documents and dead letters, a line each; and the number of events."""
         log = records(self.settings, self.settings.kafka_topic)
         events = [[record for record, _ in partition] for partition in log]
         lateness_ms = self.settings.allowed_lateness // timedelta(milliseconds=1)
@@ -184,7 +184,7 @@ class Stage:
         return wrong, sum(map(len, events))
 
     def end(self, views: Producer, workers: int = 2) -> int:
-        """The stream comes to its end, all of it is counted, the workers leave, and everything is right."""
+        """The stream ends, all of it is counted, the workers leave, and everything is right."""
         views.wait()
         self.fleet.fill(workers)
         self.recover()

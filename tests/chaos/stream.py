@@ -43,7 +43,7 @@ Records = tuple[list[bytes], list[bytes]]
 class Stream:
     """`count` views by `users` users over `span`; the same arguments make the same views.
 
-    Nine in ten come within ten minutes of event time; the rest up to `latest` behind. `bad` is the share of records
+    Nine in ten are within ten minutes of event time; the rest up to `latest` behind. `bad` is the share of records
     that are no views.
     """
 
@@ -98,10 +98,10 @@ class Stream:
 
 
 class Producer:
-    """Sends a stream at `rate` events/s (0: as fast as it goes) in a thread of its own, whatever becomes of the broker.
+    """Sends a stream at `rate` events/s (0: as fast as it goes) in a thread of its own, whatever happens to the broker.
 
-    What was not acknowledged when a broker went away is sent again, and may so stand twice in the topic: what is right
-    is asked of the topic.
+    Records without an acknowledgement are sent again when the broker is gone, so the topic may hold them twice:
+    the reference reads the topic.
     """
 
     def __init__(self, settings: Settings, stream: Stream, rate: float) -> None:
@@ -117,7 +117,7 @@ class Producer:
 
     @property
     def done(self) -> bool:
-        """Whether it has come to its end."""
+        """Whether it has ended."""
         return not self._thread.is_alive()
 
     def wait(self, share: float = 1.0) -> None:
@@ -131,7 +131,7 @@ class Producer:
 
     @contextmanager
     def running(self) -> Iterator[Producer]:
-        """Sends during the block, and gives up at its end what is not sent by then."""
+        """Sends during the block; at its end the unsent rest is given up."""
         self._thread.start()
         try:
             yield self
@@ -168,7 +168,7 @@ class Producer:
         await writer.finish()
 
     async def _until_due(self, began: float) -> None:
-        """Waits for the next views' time; not so long that it would not notice what it is told."""
+        """Waits for the next views' time; in steps short enough to notice a request."""
         while self._rate and not self._stopped.is_set():
             rest_s = began + self.sent / self._rate - time.monotonic()
             if rest_s <= 0:

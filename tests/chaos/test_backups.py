@@ -5,42 +5,50 @@ that says what to run, and the documents are right after that.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from movie_stream.mongo.workers import WORKERS
+from tests.chaos.fleet import WorkerUnderTest
 from tests.chaos.scenario import TIMEOUT_S, on_kafka_when_asked
 from tests.chaos.stage import Kind, Stage
 from tests.support.whole_path import database
 
 pytestmark = pytest.mark.timeout(TIMEOUT_S)
 
-EVENTS = 60_000
+EVENTS: Final = 60_000
+FEW: Final = 2_000
+HALF_DAY_MS: Final = 12 * 3_600_000
+MONGODB_IS_OLDER: Final = "is older than the checkpoints in Kafka"
+KAFKA_IS_OLDER: Final = ("movie-partials", "ends at offset", "older backup")
 
 
-class Folders:
-    """The data of the broker and of the mongod, and backups of both."""
+class Backup:
+    """The data of the broker and of the mongod, and a copy of both as they are when it is made."""
 
     def __init__(self, stage: Stage, folder: Path) -> None:
         self._stage, self._folder = stage, folder
         self._live = {"kafka": folder / "kafka" / "data", "mongo": folder / "mongo"}
-
-    def back_up(self, name: str) -> None:
-        """Of both, while neither runs."""
         self._stop("kafka", "mongo")
         for of, live in self._live.items():
-            shutil.copytree(live, self._folder / f"{name}-{of}")
+            shutil.copytree(live, self._copy(of))
         self._start("kafka", "mongo")
 
-    def restore(self, name: str, *which: str) -> None:
-        """Puts back what is named of a backup."""
-        self._stage.fault(f"restored: {' and '.join(which)}, {name}")
+    def restore(self, *which: str) -> None:
+        """Restores what is named."""
+        self._stage.fault(f"restored: {' and '.join(which)}")
         self._stop(*which)
         for of in which:
             shutil.rmtree(self._live[of])
-            shutil.copytree(self._folder / f"{name}-{of}", self._live[of])
+            shutil.copytree(self._copy(of), self._live[of])
         self._start(*which)
+
+    def _copy(self, of: str) -> Path:
+        return self._folder / f"backup-{of}"
 
     def _stop(self, *which: str) -> None:
         for of in which:
@@ -53,13 +61,40 @@ class Folders:
             server.wait_until_ready()
 
 
-def count_more(stage: Stage, part: int) -> None:
-    """Views of their own are produced, and counted by a worker that has left when this returns."""
-    with stage.producing(stage.stream(EVENTS, begin_ms=stage.stream().begin_ms + part * 12 * 3_600_000), 0) as producer:
-        stage.fleet.fill(1)
+@contextmanager
+def backed_up(scenario: str, kind: Kind, folder: Path) -> Iterator[tuple[Stage, Backup]]:
+    """A stage on which the first views are counted, and a backup of that."""
+    with Stage(scenario, kind, folder) as stage:
+        count_more(stage, 0)
+        yield stage, Backup(stage, folder)
+
+
+def send(stage: Stage, part: int, count: int) -> None:
+    """Sends so many views, which begin so many half days after the first."""
+    with stage.producing(stage.stream(count, begin_ms=stage.stream().begin_ms + part * HALF_DAY_MS), 0) as producer:
         producer.wait()
+
+
+def count_more(stage: Stage, part: int) -> None:
+    """Views of their own are counted by a worker that has left when this returns."""
+    stage.fleet.fill(1)
+    send(stage, part, EVENTS)
     stage.recover()
     stage.leave()
+
+
+def running(stage: Stage) -> WorkerUnderTest:
+    """A worker that has taken over its partitions."""
+    worker = stage.fleet.start()
+    worker.wait_for("goes on at offset")
+    return worker
+
+
+def fails_because(worker: WorkerUnderTest, words: str) -> None:
+    """The worker fails by itself, and says why."""
+    assert worker.process.wait(120) == 1
+    worker.killed = True
+    assert words in worker.text
 
 
 def goes_on(stage: Stage) -> None:
@@ -68,7 +103,7 @@ def goes_on(stage: Stage) -> None:
 
 
 def refused_until_rebuilt(stage: Stage, *words: str) -> None:
-    """A worker names what is wrong, changes nothing, and a rebuild puts it right."""
+    """A worker names the problem, changes nothing, and a rebuild repairs it."""
     with database(stage.settings) as db:
         lasting = set(db.list_collection_names()) - {WORKERS}  # of these MongoDB deletes who is silent
         before = {name: db[name].count_documents({}) for name in lasting}
@@ -84,87 +119,60 @@ def refused_until_rebuilt(stage: Stage, *words: str) -> None:
 
 @on_kafka_when_asked
 def test_both_are_restored(kind: Kind, tmp_path: Path) -> None:
-    with Stage("both restored from one backup", kind, tmp_path) as stage:
-        folders = Folders(stage, tmp_path)
-        count_more(stage, 0)
-        folders.back_up("first")
+    with backed_up("both restored from one backup", kind, tmp_path) as (stage, backup):
         count_more(stage, 1)
-        folders.restore("first", "kafka", "mongo")
+        backup.restore("kafka", "mongo")
         goes_on(stage)
 
 
 @on_kafka_when_asked
 def test_mongodb_alone_is_restored(kind: Kind, tmp_path: Path) -> None:
     """Its documents are older than what the checkpoints in Kafka say that it has."""
-    with Stage("MongoDB restored alone", kind, tmp_path) as stage:
-        folders = Folders(stage, tmp_path)
-        count_more(stage, 0)
-        folders.back_up("first")
+    with backed_up("MongoDB restored alone", kind, tmp_path) as (stage, backup):
         count_more(stage, 1)
-        folders.restore("first", "mongo")
-        refused_until_rebuilt(stage, "is older than the checkpoints in Kafka", "only up to")
-        folders.restore("first", "mongo")  # of before the rebuild
-        refused_until_rebuilt(stage, "is older than the checkpoints in Kafka", "the topics are those of run")
+        backup.restore("mongo")
+        refused_until_rebuilt(stage, MONGODB_IS_OLDER, "only up to")
+        backup.restore("mongo")  # of before the rebuild
+        refused_until_rebuilt(stage, MONGODB_IS_OLDER, "the topics are those of run")
 
 
 @on_kafka_when_asked
 def test_kafka_alone_is_restored(kind: Kind, tmp_path: Path) -> None:
-    """The views that come now have the offsets of others that MongoDB has counted."""
-    with Stage("Kafka restored alone", kind, tmp_path) as stage:
-        folders = Folders(stage, tmp_path)
-        count_more(stage, 0)
-        folders.back_up("first")
+    """New views have the offsets of others that MongoDB has counted."""
+    with backed_up("Kafka restored alone", kind, tmp_path) as (stage, backup):
         count_more(stage, 1)
-        folders.restore("first", "kafka")
-        refused_until_rebuilt(stage, stage.settings.kafka_partials_topic, "ends at offset", "older backup")
+        backup.restore("kafka")
+        refused_until_rebuilt(stage, *KAFKA_IS_OLDER)
 
 
 @on_kafka_when_asked
-def test_what_was_backed_up_at_one_time_goes_on_whatever_came_between(kind: Kind, tmp_path: Path) -> None:
+def test_a_backup_of_one_time_resumes_whatever_happened_since(kind: Kind, tmp_path: Path) -> None:
     """A rebuild after the backup; then both are put back."""
-    with Stage("both restored, of before a rebuild", kind, tmp_path) as stage:
-        folders = Folders(stage, tmp_path)
-        count_more(stage, 0)
-        folders.back_up("first")
+    with backed_up("both restored, of before a rebuild", kind, tmp_path) as (stage, backup):
         stage.command("rebuild", "--yes")
         count_more(stage, 1)
-        folders.restore("first", "kafka", "mongo")
+        backup.restore("kafka", "mongo")
         goes_on(stage)
 
 
 @on_kafka_when_asked
 def test_mongodb_is_restored_under_a_worker_that_runs(kind: Kind, tmp_path: Path) -> None:
-    with Stage("MongoDB restored under a worker", kind, tmp_path) as stage:
-        folders = Folders(stage, tmp_path)
-        count_more(stage, 0)
-        folders.back_up("first")
+    with backed_up("MongoDB restored under a worker", kind, tmp_path) as (stage, backup):
         count_more(stage, 1)
-        worker = stage.fleet.start()
-        worker.wait_for("goes on at offset")
-        folders.restore("first", "mongo")
-        with stage.producing(stage.stream(2_000, begin_ms=stage.stream().begin_ms + 24 * 3_600_000), 0) as producer:
-            producer.wait()
-            assert worker.process.wait(120) == 1
-        assert "it was set back" in worker.text
-        worker.killed = True
-        refused_until_rebuilt(stage, "is older than the checkpoints in Kafka", "only up to")
+        worker = running(stage)
+        backup.restore("mongo")
+        send(stage, 2, FEW)
+        fails_because(worker, "it was set back")
+        refused_until_rebuilt(stage, MONGODB_IS_OLDER, "only up to")
 
 
 @on_kafka_when_asked
 def test_kafka_is_restored_under_a_worker_that_runs(kind: Kind, tmp_path: Path) -> None:
     """The group's next rebalance finds that less is there than was published."""
-    with Stage("Kafka restored under a worker", kind, tmp_path) as stage:
-        folders = Folders(stage, tmp_path)
-        count_more(stage, 0)
-        folders.back_up("first")
-        worker = stage.fleet.start()
-        worker.wait_for("goes on at offset")
-        later = stage.stream(2_000, begin_ms=stage.stream().begin_ms + 12 * 3_600_000)
-        with stage.producing(later, 0) as producer:
-            producer.wait()
+    with backed_up("Kafka restored under a worker", kind, tmp_path) as (stage, backup):
+        worker = running(stage)
+        send(stage, 1, FEW)
         stage.recover()
-        folders.restore("first", "kafka")
-        assert worker.process.wait(120) == 1
-        worker.killed = True
-        assert "older backup of it was restored" in worker.text
-        refused_until_rebuilt(stage, stage.settings.kafka_partials_topic, "ends at offset", "older backup")
+        backup.restore("kafka")
+        fails_because(worker, "older backup of it was restored")
+        refused_until_rebuilt(stage, *KAFKA_IS_OLDER)

@@ -17,7 +17,7 @@ AWAY_S = 30.0
 
 @on_kafka_when_asked
 def test_the_broker_is_killed_and_started_again(kind: Kind, tmp_path: Path) -> None:
-    """kill -9 of Apache Kafka, which comes back on its data; a worker that gave up is started again."""
+    """kill -9 of Apache Kafka, which restarts on its data; a worker that gave up is restarted."""
     with Stage("broker killed -9", kind, tmp_path) as stage, stage.producing(stage.stream(), 10_000) as views:
         stage.fleet.fill(2)
         until(stage.owned, "all partitions are owned")
@@ -56,7 +56,7 @@ def test_one_of_three_brokers_is_killed(kind: Kind, tmp_path: Path) -> None:
 @on_both_when_asked
 @pytest.mark.parametrize("how", ["cut", "silent"])
 def test_the_network_to_the_broker_is_cut(kind: Kind, how: str, tmp_path: Path) -> None:
-    """For 30 s: all connections closed and none answered; or no byte passes, and all of them come late."""
+    """For 30 s: all connections closed and none answered; or no byte passes, and all of them arrive late."""
     with Stage(f"broker {how} for 30 s", kind, tmp_path) as stage, stage.producing(stage.stream(), 6_000) as views:
         stage.fleet.fill(2)
         until(stage.owned, "all partitions are owned")

@@ -33,7 +33,7 @@ VIEWS = 90
     [pytest.param(TANSU, 100, marks=LONG), pytest.param(KAFKA, 12, marks=[LONG, NEEDS_KAFKA])],
 )
 def test_workers_are_replaced_again_and_again(kind: Kind, replacements: int, tmp_path: Path) -> None:
-    """One is paused beyond its session, another comes, the first wakes up, and one leaves: then a few views are to be
+    """One is paused beyond its session, another joins, the first resumes, and one leaves: then a few views are to be
     counted soon, in all partitions.
     """
     with Stage("workers replaced, without load", kind, tmp_path) as stage:
@@ -59,7 +59,7 @@ def test_workers_are_replaced_again_and_again(kind: Kind, replacements: int, tmp
 
 
 def replace(stage: Stage) -> None:
-    """Two of three times a zombie takes part; else a worker is replaced at once, by kill -9 now and then."""
+    """Two of three times a zombie takes part; else a worker is replaced immediately, sometimes by kill -9."""
     chance = stage.rng.random()
     worker = stage.rng.choice(stage.fleet.alive)
     if chance < 0.67:

@@ -1,4 +1,4 @@
-"""What comes in: floods of bad records, idle partitions, a producer that dies in the middle of a file."""
+"""Input: floods of bad records, idle partitions, a producer that dies in the middle of a file."""
 
 from __future__ import annotations
 

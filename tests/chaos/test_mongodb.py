@@ -1,4 +1,4 @@
-"""MongoDB that dies, hangs, is read-only or refuses: the workers go on, and every document is right in the end."""
+"""MongoDB that dies, hangs, is read-only or refuses: the workers continue, and every document is right in the end."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_no_primary_takes_writes(kind: Kind, tmp_path: Path) -> None:
 
 @on_both_when_asked
 def test_the_primary_of_three_is_killed(kind: Kind, tmp_path: Path) -> None:
-    """kill -9 of whichever takes the writes, and another is elected; it comes back later, and takes back what it had
+    """kill -9 of the primary, and another is elected; it restarts later, and takes back what it had
     alone.
     """
     with (
@@ -115,7 +115,7 @@ def test_the_primary_of_three_is_killed(kind: Kind, tmp_path: Path) -> None:
 
 @on_both_when_asked
 def test_a_validator_refuses_some_documents(kind: Kind, tmp_path: Path) -> None:
-    """They are left out, counted and named, the others go on; a rebuild with the validator mended brings them in."""
+    """They are left out, counted and named; the others are written. A rebuild with a repaired validator writes them."""
     with Stage("a validator refuses", kind, tmp_path) as stage, stage.producing(stage.stream(), 20_000) as views:
         with database(stage.settings) as db:
             stage.fault("a validator that takes no genre Horror")

@@ -54,7 +54,7 @@ def rebuilt(stage: Stage) -> None:
 
 
 def administered(stage: Stage, what: Any) -> Any:
-    """What comes of a coroutine that is given an admin client."""
+    """The result of a coroutine that gets an admin client."""
 
     async def ask() -> Any:
         async with client.admin(stage.settings) as admin:
@@ -226,7 +226,7 @@ def test_retention_overtakes_a_stopped_worker(kind: Kind, tmp_path: Path) -> Non
 
 @on_kafka_when_asked
 def test_retention_overtakes_a_running_worker(kind: Kind, tmp_path: Path) -> None:
-    """It is paused, and all that came meanwhile is gone when it wakes up: its position moves, and no record comes."""
+    """It is paused; all records that arrived meanwhile are gone when it resumes: its position moves without one."""
     with Stage("retention overtakes a running worker", kind, tmp_path) as stage:
         worker = stage.fleet.start()
         with stage.producing(stage.stream(), 0) as views:
@@ -279,7 +279,7 @@ async def _delete_all(stage: Stage, admin: AIOKafkaAdminClient) -> None:
 
 @on_both_when_asked
 def test_the_database_is_deleted_under_a_worker(kind: Kind, tmp_path: Path) -> None:
-    """It notices, and who comes after it counts all of the topic again."""
+    """It notices, and the next worker counts all of the topic again."""
     with Stage("the database deleted", kind, tmp_path) as stage, stage.producing(stage.stream(), 20_000) as views:
         worker = stage.fleet.start()
         until(stage.owned, "all partitions are owned")

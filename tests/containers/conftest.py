@@ -1,4 +1,4 @@
-"""One stack for all tests, in their order; each goes on where the last one stopped."""
+"""One stack for all tests, in their order; each continues where the last one stopped."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def test_the_quick_start_loads_test_data(stack: Stack) -> None:
     assert right(stack) == before + 5000
 
 
-def test_a_worker_that_crashes_comes_back_and_three_share_the_work(stack: Stack) -> None:
+def test_a_crashed_worker_restarts_and_three_share_the_work(stack: Stack) -> None:
     before = right(stack)
     (worker,) = workers(stack)
     load = ("generate", "--to-topic", "--end", "now", "--days", "1", "-n", "20000", "--rate", "1000", "--seed", "2")
@@ -138,7 +138,7 @@ def wait_for_records(stack: Stack, count: int) -> None:
         time.sleep(0.5)
 
 
-def test_replacing_workers_one_by_one_loses_nothing_and_stands_still_for_moments(stack: Stack) -> None:
+def test_replacing_workers_one_by_one_loses_nothing_and_pauses_briefly(stack: Stack) -> None:
     before = right(stack)
     load = ("generate", "--to-topic", "--end", "now", "--days", "1", "-n", "60000", "--rate", "600", "--seed", "3")
     stack.compose("exec", "-T", "-d", "producer", "movie-stream", *load)

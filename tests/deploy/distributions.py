@@ -34,7 +34,7 @@ def run(*command: str | Path, cwd: Path, **variables: str) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, but for what would say another version or time, and what git tells its hooks of."""
+    """Ours, without variables for another version or time, and without those that git sets for hooks."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -51,7 +51,7 @@ def git(*arguments: str, cwd: Path) -> str:
 
 
 def build(kind: str, into: Path, *, source: Path = ROOT, **variables: str) -> Path:
-    """Builds a `wheel` or an `sdist` of what is in `source`, with the tools of the lock and no network."""
+    """Builds a `wheel` or an `sdist` of `source`, with the tools of the lock and no network."""
     run(sys.executable, "-m", "hatchling", "build", "--target", kind, "--directory", into, cwd=source, **variables)
     (made,) = into.glob("*.whl" if kind == "wheel" else "*.tar.gz")
     return made

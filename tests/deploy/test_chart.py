@@ -1,4 +1,4 @@
-"""The Helm chart, rendered: what a cluster takes, what a process is told, and who reaches whom."""
+"""The Helm chart, rendered: valid manifests, the settings of each process, and network policies."""
 
 from __future__ import annotations
 
@@ -85,9 +85,7 @@ def test_pods_fit_the_restricted_profile(values: Path) -> None:
 
 
 @each_ci
-def test_the_processes_can_read_what_they_are_told(
-    values: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_processes_can_read_their_settings(values: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each component's variables are settings that load, with a value in each file that they name."""
     monkeypatch.chdir(tmp_path)
     manifests = rendered(values)

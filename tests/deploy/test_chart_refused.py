@@ -1,4 +1,4 @@
-"""Values with which the Helm chart is not rendered, each told in one line, and those next to them that are fine."""
+"""Values with which the Helm chart is not rendered, each reported in one line, and similar values that are fine."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ BAD: Final = {
 
 
 @pytest.mark.parametrize(("options", "expected"), BAD.items(), ids=BAD)
-def test_a_bad_value_is_told_in_one_line(options: str, expected: str) -> None:
+def test_a_bad_value_is_reported_in_one_line(options: str, expected: str) -> None:
     done = helm("template", "films", CHART, "--values", MINIMAL, "--set", options)
     assert done.returncode != 0
     assert done.stdout == ""
@@ -95,7 +95,7 @@ def test_a_bad_value_is_told_in_one_line(options: str, expected: str) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_keda_cannot_read_files_and_is_told_of_another_way() -> None:
+def test_keda_cannot_read_files_and_the_error_names_another_way() -> None:
     values = ["--values", str(KEDA), "--set", "secrets.worker.existingSecret=", "--set", "secrets.worker.directory=/x"]
     done = helm("template", "films", CHART, *values)
     assert "workers.autoscaling.keda.authentication: expected the name of a TriggerAuthentication" in done.stderr

@@ -78,7 +78,7 @@ def test_a_chart_in_which_no_image_can_be_named_is_not_packaged(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("says", "fine"), [(f"Pushed: x\nDigest: {DIGEST}\n", True), ("Pushed: x\n", False)])
-def test_what_was_pushed_is_what_is_signed(says: str, fine: bool, tmp_path: Path) -> None:
+def test_the_pushed_chart_is_the_signed_one(says: str, fine: bool, tmp_path: Path) -> None:
     stub = tmp_path / "stub"
     stub.write_text(f"#!/bin/sh\necho \"$@\" > asked\nprintf '{says}' >&2\n".replace("\n'", "\\n'"), encoding="utf-8")
     stub.chmod(0o755)
@@ -94,7 +94,7 @@ def test_what_was_pushed_is_what_is_signed(says: str, fine: bool, tmp_path: Path
 
 
 def test_a_release_is_whole_with_its_chart() -> None:
-    """Its image is there before it, and the release on GitHub comes after it."""
+    """Its image precedes it, and the release on GitHub follows it."""
     assert "image" in JOBS["chart"]["needs"]
     assert "chart" in JOBS["github"]["needs"]
     signed = [each["with"] for each in JOBS["chart"]["steps"] if each.get("uses", "").startswith("actions/attest@")]

@@ -79,7 +79,7 @@ def test_the_agent_of_vault_has_a_token_and_our_process_has_not() -> None:
     assert seen == {"worker", "serve", "init", "doctor", "rebuild"}
 
 
-def test_who_serves_everybody_is_told_no_token() -> None:
+def test_a_public_server_gets_no_token() -> None:
     manifests = rendered(CHART / "ci" / "external-secrets-values.yaml", "--set", "serve.insecure=true")
     pod = dict(pods(manifests))["serve"]
     assert pod["spec"]["containers"][0]["args"] == ["serve", "--insecure"]

@@ -20,7 +20,7 @@ VALUES: Final = yaml.safe_load((chart.CHART / "values.yaml").read_text("utf-8"))
 SCHEMA: Final = json.loads((chart.CHART / "values.schema.json").read_text("utf-8"))
 
 
-def test_what_is_made_is_current() -> None:
+def test_the_generated_files_are_current() -> None:
     assert chart.stale() == [], "make it anew with: make docs"
 
 

@@ -1,4 +1,4 @@
-"""Wheel and sdist: what is in them, and that the same commit gives the same bytes."""
+"""Wheel and sdist: their contents, and that the same commit gives the same bytes."""
 
 from __future__ import annotations
 
@@ -151,5 +151,5 @@ def test_links_within_the_page_and_to_others_stay() -> None:
     assert with_addresses(text, at, "0.1.0") == whole
 
 
-def test_what_is_no_release_leads_to_the_newest_commit() -> None:
+def test_a_build_that_is_no_release_links_the_newest_commit() -> None:
     assert with_addresses("[a](b)", "https://h/of/it", "1.2.4.dev2+g0a1b2c3") == "[a](https://h/of/it/blob/HEAD/b)"

@@ -1,6 +1,6 @@
-"""What is installed into an empty environment runs the demo, page included, from a folder that is no checkout.
+"""The packages installed into an empty environment run the demo, page included, from a folder that is no checkout.
 
-The packages come from the registry that pip and uv are set up for, pinned as in the lock.
+The packages are downloaded from the registry that pip and uv are configured for, pinned as in the lock.
 """
 
 from __future__ import annotations

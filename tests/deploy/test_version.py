@@ -60,7 +60,7 @@ def test_later_commits_come_before_the_next_version(checkout: Path) -> None:
     assert re.fullmatch(r"1\.2\.4\.dev2\+g[0-9a-f]+", version(checkout))
 
 
-def test_what_is_not_committed_is_told(checkout: Path) -> None:
+def test_uncommitted_changes_are_in_the_version(checkout: Path) -> None:
     git("tag", "v1.2.3", cwd=checkout)
     (checkout / "README.md").write_text("changed", encoding="utf-8")
     assert re.fullmatch(r"1\.2\.4\.dev0\+g[0-9a-f]+\.d\d{8}", version(checkout))
@@ -113,7 +113,7 @@ def archived(checkout: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["SETUPTOOLS_SCM_PRETEND_VERSION", "SETUPTOOLS_SCM_PRETEND_VERSION_FOR_MOVIE_STREAM"])
-def test_a_build_without_git_is_told_its_version(checkout: Path, name: str) -> None:
+def test_a_build_without_git_gets_its_version(checkout: Path, name: str) -> None:
     shutil.rmtree(checkout / ".git")
     assert version(checkout) == "0.0.0"
     assert version(checkout, **{name: "1.2.3"}) == "1.2.3"

@@ -216,10 +216,13 @@ def test_it_is_said_where_a_recipe_needs_more(tmp_path: Path) -> None:
     assert said.stderr.startswith("error: name a broker: TESTS_KAFKA_BOOTSTRAP_SERVERS=localhost:9092 make kafka\n")
 
 
-def test_the_recipes_are_listed_in_80_columns_and_are_no_files() -> None:
+def test_the_recipes_are_listed_by_group_in_80_columns_and_are_no_files() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    shown = run("make", "--silent", "help", "PYTHON=/nowhere", cwd=ROOT).splitlines()
-    assert {line.split()[1] for line in shown} == recipes()
-    assert [line for line in shown if len(line) > 80] == []
+    shown = run("make", "--silent", "help", "PYTHON=/nowhere", cwd=ROOT)
+    groups = {name: lines for name, *lines in map(str.splitlines, shown.split("\n\n"))}
+    assert list(groups) == re.findall("^##@ (.+)$", makefile, re.MULTILINE)
+    assert min(map(len, groups.values())) > 1
+    assert sorted(line.split()[1] for lines in groups.values() for line in lines) == sorted(recipes())
+    assert [line for line in shown.splitlines() if len(line) > 80] == []
     (phony,) = re.findall(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)
     assert set(phony.split()) == recipes()

@@ -1,4 +1,4 @@
-"""How a worker's process ends: at once and with its code, whoever reads what it says, and whoever comes meanwhile."""
+"""How a worker's process ends: immediately and with its code, whoever reads its output, and whoever joins meanwhile."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ main()
 
 @contextmanager
 def stopping(settings: Settings, how: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker that owns all partitions, and was told to stop."""
+    """A worker that owns all partitions, and was stopped."""
     succeed(settings, "init")
     succeed(settings, "generate", "--count", "1000", "--to-topic")
     with log.open("wb") as output:
@@ -111,7 +111,7 @@ def stopping(settings: Settings, how: str, log: Path) -> Iterator[subprocess.Pop
 
 
 @pytest.mark.long
-def test_another_worker_comes_while_it_stops(settings: Settings, tmp_path: Path) -> None:
+def test_another_worker_joins_while_it_stops(settings: Settings, tmp_path: Path) -> None:
     ours, other = tmp_path / "ours.log", tmp_path / "other.log"
     with stopping(settings, STOPS_IN_A_REBALANCE, ours) as process, started(settings, "worker", log=other) as comes:
         assert process.wait(60) == 0, ours.read_text()

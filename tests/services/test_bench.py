@@ -101,7 +101,7 @@ def test_what_ends_between_a_mark_and_the_look_at_it_counts() -> None:
         assert done.cpu_s > 0
 
 
-def test_a_failure_is_told_with_its_last_words() -> None:
+def test_a_failure_is_reported_with_its_last_lines() -> None:
     with (
         Meter("broken", [sys.executable, "-c", "raise SystemExit('no luck')"], environment()) as broken,
         pytest.raises(PeerFailed, match="broken ended with 1: no luck"),
@@ -109,7 +109,7 @@ def test_a_failure_is_told_with_its_last_words() -> None:
         broken.wait(60)
 
 
-def test_what_goes_on_for_ever_is_ended_with_its_children() -> None:
+def test_an_endless_process_is_ended_with_its_children() -> None:
     forever = "import subprocess, sys; print('{\"mark\": \"last\"}', flush=True); subprocess.run(['sleep', '600'])"
     with Meter("forever", [sys.executable, "-c", forever], environment()) as endless:
         endless.until(LAST, 60)
@@ -239,7 +239,7 @@ def test_the_reading_order_names_files_that_exist() -> None:
         assert (ROOT / "bench" / name).exists(), name
 
 
-def test_no_peer_is_told_where_things_come_from() -> None:
+def test_no_peer_contains_an_address() -> None:
     for file in [*FOLDER.rglob("*.xml"), *FOLDER.rglob("*.txt"), *FOLDER.rglob("*.py"), *FOLDER.rglob("*.java")]:
         places = re.findall(r"https?://\S+", file.read_text(encoding="utf-8"))
         assert {place for place in places if "maven.apache.org/POM" not in place} == set(), file
@@ -310,7 +310,7 @@ def test_decoding_and_hashing_are_no_part_of_unpacking() -> None:
     assert done.returncode == 0, done.stderr
     seconds = json.loads(done.stdout)
     whole = seconds.pop("whole")
-    assert set(seconds) == {"unpack", "decode by layout", "hash names"}
+    assert set(seconds) == {"unpack", "decode plain records"}
     assert min(seconds.values()) > 0
     assert sum(seconds.values()) <= whole
 
@@ -412,7 +412,7 @@ def test_a_part_leaves_what_the_page_and_the_goals_need(part: str, only: tuple[s
     assert made.splitlines()[:2] == ours.splitlines()[:2]
     assert made != ours
     assert all(subject in made for subject in measured if part != profile.PART)
-    assert part != profile.PART or "| decode by layout |" in made
+    assert part != profile.PART or "| decode plain records |" in made
 
 
 def test_a_small_run(tmp_path: Path) -> None:

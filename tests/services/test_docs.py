@@ -1,4 +1,4 @@
-"""The READMEs and docs/: what is made from the code is current, what is named exists, and what is shown works."""
+"""The READMEs and docs/: generated tables are current, named files exist, and examples work."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from movie_stream.mongo.schema import ensure
 from movie_stream.replay.order.plan import plan_of
 from movie_stream.settings import Settings, variable_of
 from movie_stream.web.server import application
-from tests.support.own_result import package_with
+from tests.support.own_result import package_with, result_of
 from tests.support.web.serving import serving
 from tests.support.whole_path import command, database, succeed
 
@@ -56,7 +56,7 @@ def blocks(page: Path, language: str) -> list[tuple[str, str]]:
 
 
 def block(remark: str) -> str:
-    """The one block of Python in how-to/aggregation.md that stands below this remark."""
+    """The one block of Python in how-to/aggregation.md below this remark."""
     [code] = [code for above, code in blocks(AGGREGATION, "python") if above == remark]
     return code
 
@@ -70,7 +70,7 @@ def test_the_tables_of_a_page_are_current(page: Path) -> None:
 
 
 @pytest.mark.parametrize("file", generate.WHOLE, ids=lambda file: file.name)
-def test_what_is_made_as_a_whole_is_current(file: Path) -> None:
+def test_a_generated_file_is_current(file: Path) -> None:
     assert file.read_text("utf-8") == generate.WHOLE[file](), "make it anew with: make docs"
 
 
@@ -158,7 +158,7 @@ def test_every_variable_is_a_setting(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_test_exists(page: Path) -> None:
-    named = re.findall(r"(tests/\w+\.py)::(\w+)", page.read_text("utf-8"))
+    named = re.findall(r"(tests/[\w/]+\.py)::(\w+)", page.read_text("utf-8"))
     there = {(path, name) for path, name in named if re.search(rf"\b{name}\b", (ROOT / path).read_text("utf-8"))}
     assert set(named) - there == set()
 
@@ -183,9 +183,7 @@ def test_the_examples_of_the_architecture_run() -> None:
 
 def entry() -> Result:
     """The aggregation that how-to/aggregation.md adds, out of its own lines."""
-    made = eval(block("the entry"), vars(results).copy())
-    assert isinstance(made, Result)
-    return made
+    return result_of(block("the entry"))
 
 
 def test_the_new_aggregation_counts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,7 +96,7 @@ def examples() -> Iterator[str]:
 
 
 def assert_understood(line: str) -> None:
-    """The words after `movie-stream` are a command with options that it has; what stands around them is the shell's."""
+    """The words after `movie-stream` are a command with options that it has; the words around them are the shell's."""
     words = shlex.split(line.rpartition("| ")[2] if line.startswith("gunzip") else line)
     words = words[words.index("movie-stream") + 1 :]
     if ">" in words:
@@ -204,7 +204,7 @@ def test_every_filter_of_jq_is_known() -> None:
     assert all(JQ in line for page in PAGES for line in lines_of(page) if "jq" in line)
 
 
-def test_the_filters_of_jq_do_what_is_said() -> None:
+def test_the_documented_filters_of_jq_work() -> None:
     if shutil.which("jq") is None:
         pytest.skip("jq is not installed; on Debian and Ubuntu: apt install jq")
     for text, pairs in FILTERS.items():

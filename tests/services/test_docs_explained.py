@@ -1,4 +1,4 @@
-"""docs/explanation/ and docs/decisions/: examples run, links lead somewhere, and what is shown of our code is it."""
+"""docs/explanation/ and docs/decisions/: examples run, links lead somewhere, and quotations of our code are current."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_every_link_leads_to_a_heading(page: Path) -> None:
 # ---- decisions -----------------------------------------------------------------------------------------------------
 
 
-def test_every_decision_is_numbered_and_stands_in_the_table() -> None:
+def test_every_decision_is_numbered_and_in_the_table() -> None:
     records = sorted(path.name for path in DECISIONS.glob("*.md") if path.name != "index.md")
     assert [name[:4] for name in records] == [f"{number:04}" for number in range(1, len(records) + 1)]
     assert all(RECORD.fullmatch(name) for name in records)

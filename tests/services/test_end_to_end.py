@@ -17,7 +17,7 @@ from tests.support.whole_path import database, documents, log_of, records, start
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("events", [40_000, pytest.param(200_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("events", [20_000, pytest.param(200_000, marks=pytest.mark.long)])
 def test_two_workers_count_what_the_reference_does(settings: Settings, tmp_path: Path, events: int) -> None:
     views = tmp_path / "views.csv"
     succeed(settings, "init")

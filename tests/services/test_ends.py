@@ -1,4 +1,4 @@
-"""A worker whose broker is gone says so at once, and ends in order when it is told to."""
+"""A worker whose broker is gone logs it immediately, and ends in order when it is stopped."""
 
 from __future__ import annotations
 

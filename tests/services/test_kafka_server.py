@@ -1,4 +1,4 @@
-"""The Apache Kafka of the tests: what is acknowledged is still there after a kill -9."""
+"""The Apache Kafka of the tests: acknowledged records survive a kill -9."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
 """Records that are large, and topics that take only small ones, on an Apache Kafka, which has limits and keeps to them.
 
-What comes packed into the source has a dead letter, whole or as far as it goes; no size stops a worker.
+A record compressed in the source has a dead letter, whole or truncated; no size stops a worker.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def counted(settings: Settings) -> int:
 
 
 @pytest.mark.long
-def test_what_was_small_when_it_came_has_a_letter_with_all_of_it(large: Settings) -> None:
+def test_a_record_that_was_small_when_sent_has_a_whole_letter(large: Settings) -> None:
     init(large)
     refused = view(text="x" * 3_000_000, rating=11)
     late = view(-200_000_000, text="views, and views, " * 70_000)

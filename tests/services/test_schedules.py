@@ -62,7 +62,7 @@ def test_a_broken_rule_is_noticed(rule: str, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("seeds", [range(SET_BACKS), pytest.param(range(SET_BACKS, 40), marks=pytest.mark.long)])
 @pytest.mark.parametrize("what", ["mongo", "kafka"])
-def test_what_is_put_back_alone_is_refused_or_right(what: set_backs.What, seeds: range) -> None:
+def test_a_part_restored_alone_is_refused_or_right(what: set_backs.What, seeds: range) -> None:
     """The schedules of the other tests, in which nothing is put back, are never refused."""
     assert "refused" in {set_backs.SetBack(seed).check_set_back(what) for seed in seeds}
 

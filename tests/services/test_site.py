@@ -21,13 +21,13 @@ LOADING = {"script": "src", "img": "src", "iframe": "src", "source": "srcset", "
 """What a browser fetches by itself, by tag."""
 
 
-def build(source: Path, out: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Builds a site as `make site` does."""
+def build(source: Path, out: Path, root: Path = ROOT, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Builds a site as `make site` does, in the checkout `root`."""
     [options] = re.findall(r"^SPHINX := \$\(BIN\)/python -m sphinx (.+)$", (ROOT / "Makefile").read_text("utf-8"), re.M)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GITHUB_")}
     return subprocess.run(
         [sys.executable, "-m", "sphinx", *options.split(), "-b", "html", "-d", out.with_name("read"), source, out],
-        cwd=ROOT, env={**environment, **variables}, capture_output=True, text=True, check=False,
+        cwd=root, env={**environment, **variables}, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 
@@ -98,7 +98,8 @@ def small(folder: Path, text: str) -> Path:
     """A site of one page, beside the configuration of ours. It has to lie in the repository, as links out of it do."""
     source = folder / "docs"
     shutil.copytree(DOCS / "static", source / "static")
-    shutil.copy(DOCS / "conf.py", source)
+    for name in ("conf.py", "search.js"):
+        shutil.copy(DOCS / name, source)
     (source / "index.md").write_text(text, "utf-8")
     return source
 
@@ -146,11 +147,25 @@ def test_a_file_of_the_repository_is_linked_where_that_is_known(
     source = small(tmp_path, "")
     root = up_to_the_repository(source)
     (source / "index.md").write_text(f"# A page\n\nSee [the rules]({root}/examples/alerts.toml).\n", "utf-8")
-    made = build(source, tmp_path / "out", **variables)
+    made = build(source, tmp_path / "out", ROOT, **variables)
     assert made.returncode == 0, made.stderr
     page = (tmp_path / "out" / "index.html").read_text("utf-8")
     assert shown in page
     assert "examples/alerts.toml" in page
+
+
+def test_a_file_of_the_repository_is_linked_where_the_site_lies_beside_it(tmp_path: Path) -> None:
+    root = tmp_path / "checkout"
+    shutil.copytree(DOCS, root / "docs", ignore=shutil.ignore_patterns("*.md", "__pycache__"))
+    shutil.copytree(ROOT / "examples", root / "examples", ignore=shutil.ignore_patterns("__pycache__"))
+    (root / "docs" / "how-to").mkdir(exist_ok=True)
+    (root / "docs" / "index.md").write_text("# A page\n\n```{toctree}\nhow-to/b\n```\n\n[All](../examples)\n", "utf-8")
+    (root / "docs" / "how-to" / "b.md").write_text("# B\n\n[The rules](../../examples/alerts.toml)\n", "utf-8")
+    made = build(root / "docs", root / "site", root)
+    assert made.returncode == 0, made.stderr
+    for page, target in (("index.html", "../examples"), ("how-to/b.html", "../../examples/alerts.toml")):
+        assert target in Loads(root / "site" / page).targets
+        assert (root / "site" / page).parent.joinpath(target).exists()
 
 
 def test_a_picture_element_becomes_two_pictures(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_a_worker_that_is_to_end_does_not_take_what_a_stranger_holds_for_counted
 
 @pytest.mark.long
 @pytest.mark.timeout(240)
-def test_apache_kafka_tells_what_a_stranger_holds(settings: Settings, tmp_path: Path) -> None:
+def test_apache_kafka_reports_the_partitions_of_a_stranger(settings: Settings, tmp_path: Path) -> None:
     with KafkaServer(tmp_path / "kafka") as kafka:
         there = settings.model_copy(update={"kafka_bootstrap_servers": kafka.bootstrap_servers})
         with_views(there)

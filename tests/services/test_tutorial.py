@@ -21,7 +21,8 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from tests.services.test_docs import ROOT
+from movie_stream.aggregates.window import DAY
+from tests.services.test_docs import AGGREGATION, ROOT
 from tests.support.own_result import FILE, add, result_of
 
 TUTORIAL: Final = ROOT / "docs" / "tutorial.md"
@@ -141,7 +142,7 @@ class Reader:
         return name
 
     def sees(self, shown: str, said: str, command: Block | None) -> None:
-        """What is shown as what the command has said; what a worker counts meanwhile takes a moment to be there."""
+        """The page shows the output of the commands; figures that a worker counts meanwhile appear after a while."""
         until = time.monotonic() + PATIENCE_S
         while not is_shown(shown, said):
             assert command is not None
@@ -201,7 +202,7 @@ def as_shown(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 @pytest.mark.timeout(300)
-def test_a_reader_comes_from_a_csv_to_a_figure_on_the_page(tmp_path: Path, temporary_folder: Path) -> None:
+def test_a_reader_gets_from_a_csv_to_an_aggregation_on_the_page(tmp_path: Path, temporary_folder: Path) -> None:
     with a_reader(tmp_path) as reader:
         copy, command, said = tmp_path / "checkout", None, ""
         for block in blocks_of(TUTORIAL):
@@ -234,9 +235,22 @@ def test_a_reader_comes_from_a_csv_to_a_figure_on_the_page(tmp_path: Path, tempo
             reader.ends(name)
 
 
-def test_the_result_of_the_tutorial_can_be_declared_in_one_block() -> None:
-    [entry] = [block.text for block in blocks_of(TUTORIAL) if block.remark == "entry"]
-    assert result_of(entry).by == "movie_id"
+@pytest.mark.parametrize(
+    ("page", "remark"), [(TUTORIAL, "entry"), (AGGREGATION, "the entry")], ids=["tutorial", "how-to"]
+)
+def test_a_result_of_a_page_is_pasted_as_it_is_formatted(page: Path, remark: str, tmp_path: Path) -> None:
+    [entry] = [block.text for block in blocks_of(page) if block.remark == remark]
+    assert result_of(entry).window is DAY
+    shutil.copy(ROOT / FILE, tmp_path)
+    add(tmp_path / FILE.name, entry)
+    ruff = Path(sys.executable).with_name("ruff")
+    checked = subprocess.run(
+        [ruff, "format", "--diff", "--no-cache", "--config", ROOT / "pyproject.toml", tmp_path / FILE.name],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout
 
 
 def test_the_french_page_keeps_step() -> None:

@@ -32,7 +32,7 @@ def test_a_record_that_is_refused_for_its_time_names_the_clock(settings: Setting
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
-async def test_who_cannot_connect_for_want_of_descriptors_is_told_so(
+async def test_a_connection_that_lacks_descriptors_is_reported_as_such(
     settings: Settings, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def knock(*_: object) -> None:
@@ -44,12 +44,12 @@ async def test_who_cannot_connect_for_want_of_descriptors_is_told_so(
     assert f"this process may have {resource.getrlimit(resource.RLIMIT_NOFILE)[0]} files" in str(error)
 
 
-def test_mongodb_without_descriptors_is_not_told_to_start_one() -> None:
+def test_an_error_for_want_of_descriptors_does_not_suggest_to_start_mongodb() -> None:
     line = str(meaning_of(AutoReconnect("a:1: [Errno 24] Too many open files"), "mongodb://a:1"))
     assert line.endswith("allow this process 1024 open files and connections or more (ulimit -n)")
 
 
-def test_a_worker_says_at_once_that_it_may_open_too_few_files(settings: Settings) -> None:
+def test_a_worker_reports_immediately_that_it_may_open_too_few_files(settings: Settings) -> None:
     limit = 20
     done = subprocess.run(
         ["sh", "-c", f"ulimit -n {limit}; exec {shlex.quote(COMMAND)} worker"],

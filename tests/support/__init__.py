@@ -1,4 +1,4 @@
-"""What several tests use. No test is in here; a room for each part of the package that takes more than one module.
+"""Helpers of several tests. No test is in here; a room for each part of the package that takes more than one module.
 
 What counts again, plainly, to hold results against:
 
@@ -10,7 +10,7 @@ The whole stream without Kafka and MongoDB:
 - simulation.py: chunks in, documents out, as the two agents would
 - schedules.py: agents, tables and figures under a seeded scheduler that pauses, kills and delays
 - mutants.py: breaks one rule of the protocol at a time, which schedules.py must notice
-- set_backs.py: backups put back while schedules.py runs
+- set_backs.py: backups restored while schedules.py runs
 - memory_log.py: a partition as a list in memory, with the faults that Kafka has
 - stored_state.py: what an earlier version had stored of one state
 

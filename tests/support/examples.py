@@ -1,4 +1,4 @@
-"""How many examples hypothesis tries: as many as stand in a test, times EXAMPLES.
+"""How many examples hypothesis tries: the number in a test, times EXAMPLES.
 
 A test's own number is for `make test`; `make unit` tries a fraction of it, and `make long` several times as many.
 """
@@ -11,5 +11,5 @@ _TIMES: Final = float(os.environ.get("EXAMPLES", "1"))
 
 
 def examples(usual: int) -> int:
-    """The number of examples of a test that usually tries so many; at least one."""
+    """The number of examples of a test that usually tries `usual`; at least one."""
     return max(1, math.ceil(usual * _TIMES))

@@ -1,6 +1,6 @@
 """An Apache Kafka of a test's own, which may be killed, paused and started again on the same data.
 
-Its jars come from Maven Central into `.kafka/`, once; where there is no `java` or no `mvn` the test is skipped. The
+Its jars are downloaded from Maven Central into `.kafka/`, once; without `java` or `mvn` the test is skipped. The
 benchmark uses it too, so nothing here needs pytest.
 """
 
@@ -31,6 +31,7 @@ READY_WITHIN_S: Final = 60.0
 STARTED: Final = "Kafka Server started"
 JAVA: Final = (
     "-Xmx512m",
+    *("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),  # it lives for a minute: less is compiled, and sooner
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
     "-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info",  # says STARTED
 )
@@ -61,9 +62,9 @@ def jars() -> Path:
 class KafkaServer(ServerProcess):
     """One broker, its own controller; runs within a `with` block, on data in `folder`.
 
-    `properties` come on top of its configuration, `format_arguments` go to the formatting of its storage. Clients are
-    told to connect to `advertised`, a port of 127.0.0.1, where that is not its own. `ports` are more of its own, by the
-    name of the listener; clients are told to connect to these at localhost.
+    `properties` are added to its configuration, `format_arguments` go to the formatting of its storage. Clients
+    are directed to `advertised`, a port of 127.0.0.1, if that is not its own. `ports` are more of its own, by the
+    name of the listener; clients are directed to these at localhost.
     """
 
     def __init__(

@@ -75,7 +75,7 @@ def pods(manifests: list[Manifest]) -> Iterator[tuple[str, Manifest]]:
 
 
 def faults(manifest: Manifest, version: str) -> list[str]:
-    """What is wrong with the object by its kind's schema; skips the test where the schemas of Kubernetes are not."""
+    """The object's violations of its kind's schema; skips the test if the schemas of Kubernetes are missing."""
     group, _, revision = manifest["apiVersion"].rpartition("/")
     validator = _validator(manifest["kind"].lower(), group, revision, version)
     where = f"{manifest['kind']} {manifest['metadata']['name']}"

@@ -33,7 +33,7 @@ class MemoryLog:
         return len(self._records)
 
     def put(self, value: bytes | None) -> int:
-        """Appends a record at once; its offset."""
+        """Appends a record immediately; its offset."""
         self._records.append(value)
         return self.end - 1
 
@@ -90,7 +90,7 @@ async def one_turn() -> None:
 
 
 class Driven:
-    """A coroutine that goes on step by step, as a scheduler wants it: the turns are where it waits.
+    """A coroutine that a scheduler runs step by step: each step ends where it waits.
 
     >>> async def two_turns():
     ...     await one_turn()
@@ -115,7 +115,7 @@ class Driven:
         return True
 
     def kill(self) -> None:
-        """It never goes on."""
+        """It never continues."""
         self._coroutine.close()
 
 

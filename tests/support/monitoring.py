@@ -32,7 +32,7 @@ def alerts() -> list[dict[str, Any]]:
 
 
 def recorded() -> set[str]:
-    """The names of what is recorded."""
+    """The names of recorded series."""
     return {rule["record"] for rule in rules() if "record" in rule}
 
 

@@ -71,7 +71,7 @@ def entries_not_counted(patch: pytest.MonkeyPatch) -> None:
 
 
 def parent_not_checked(patch: pytest.MonkeyPatch) -> None:
-    """A cursor counts whatever the checkpoint is that it goes on from."""
+    """A cursor counts whatever its parent is."""
 
     class Orphaned(Chain):
         def read(self, value: bytes | None) -> CountedCheckpoint | None:
@@ -219,7 +219,7 @@ def evicted_although_changed(patch: pytest.MonkeyPatch) -> None:
 
 
 def _as_they_are(merger: Merger, stored: Mapping[StoreKey, Rev]) -> dict[StoreKey, Rev]:
-    """All parts of the keys in `stored`, as if they stood in the store as they are now."""
+    """All parts of the keys in `stored`, as if the store held their present state."""
     return {
         store_key: merger._rev(dict(merger._groups_of(key.collection)), rows)
         for key in {store_key.key for store_key in stored}

@@ -16,7 +16,7 @@ FILE: Final = Path("movie_stream", "aggregates", "results.py")
 
 def result_of(entry: str) -> Result:
     """The result that such an entry declares, with the names of results.py."""
-    made = eval(entry, vars(results).copy())
+    [made] = eval(f"({entry})", vars(results).copy())
     assert isinstance(made, Result)
     return made
 
@@ -31,7 +31,7 @@ def package_with(folder: Path, entry: str) -> str:
 
 
 def add(file: Path, entry: str) -> None:
-    """Adds the entry at the end of RESULTS in this file."""
+    """Adds the entry, as it is, at the end of RESULTS in this file."""
     text = file.read_text("utf-8")
     [statement] = [
         node
@@ -41,5 +41,5 @@ def add(file: Path, entry: str) -> None:
     assert statement.end_lineno is not None
     lines = text.splitlines(keepends=True)
     assert lines[statement.end_lineno - 1] == ")\n"
-    lines.insert(statement.end_lineno - 1, entry.rstrip() + ",\n")
+    lines.insert(statement.end_lineno - 1, entry)
     file.write_text("".join(lines), "utf-8")

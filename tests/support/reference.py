@@ -633,7 +633,7 @@ def refused_by_kind(refused: Iterable[Mapping[str, Any]]) -> Counter[str]:
 
 
 def equal(found: Any, wanted: Any) -> bool:
-    """Equality that tells 1 from 1.0 and True, all the way down; any whole-number type is an int."""
+    """Equality that distinguishes 1 from 1.0 and True, at any depth; any whole-number type is an int."""
     if isinstance(wanted, list):
         return isinstance(found, list) and len(found) == len(wanted) and all(map(equal, found, wanted))
     if isinstance(wanted, dict):

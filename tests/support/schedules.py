@@ -2,9 +2,9 @@
 
 `World` has a source log, `movie-partials`, changelogs and dead letters in memory, and a MongoDB that guards documents
 by `_rev` and may fail over, which loses what no majority has. A `Process` is one agent that owns one partition. Every
-turn of every coroutine is given by the scheduler, so that a process can be paused anywhere (it goes on later, as a
-zombie, while newer owners of its partition run), killed anywhere, or told to leave, with a flush that is cut off
-anywhere. A send may be lost with its sender, and arrive any time later, or arrive twice. A seed is a trace.
+turn of every coroutine is given by the scheduler, so that a process can be paused anywhere (it continues later, as
+a zombie, while newer owners of its partition run), killed anywhere, or asked to leave, with a flush that is
+interrupted anywhere. A send may be lost with its sender, and arrive any time later, or arrive twice. A seed is a trace.
 
 After the storm fresh owners run to the end: every document must equal the naive reference's for the log, every bad and
 late record must be a dead letter, nothing may ever have been incomparable, and no owner may have found a gap.
@@ -83,7 +83,7 @@ _PROCESS: ContextVar[Process] = ContextVar("process")
 
 
 class Loop(asyncio.BaseEventLoop):
-    """An event loop without a clock: what is ready waits with its process until the scheduler takes it.
+    """An event loop without a clock: callbacks wait with their process until the scheduler runs them.
 
     Time limits and pauses end whenever the scheduler likes.
     """
@@ -148,7 +148,7 @@ class Process:
         return False
 
     def kill(self) -> None:
-        """It never goes on. What it has sent may still arrive."""
+        """It never continues. Its sent messages may still arrive."""
         for task in self.tasks:
             task.cancel()
         while self.ready:
@@ -539,7 +539,7 @@ class World:
         return alive
 
     def _misfortune(self, alive: list[Process], now: int) -> None:
-        """A process is killed, told to leave, or paused."""
+        """A process is killed, asked to leave, or paused."""
         process, luck = self.rng.choice(alive), self.rng.random()
         if luck < 0.3:
             alive.remove(process)
@@ -559,7 +559,7 @@ class World:
                 return
 
     def finish(self, kind: str, partition: int) -> None:
-        """A healthy owner comes to the end, whatever it finds."""
+        """A healthy owner reaches the end, whatever it finds."""
         for _ in range(4):
             process = self.start(kind, partition)
             for _ in range(20_000):

@@ -18,7 +18,7 @@ _PAUSED_WITHIN_S: Final = 30
 
 
 def pause(pid: int) -> None:
-    """SIGSTOP, and wait until every thread has stopped: on a busy machine the others go on answering for a while."""
+    """SIGSTOP, and wait until every thread has stopped: on a busy machine the others still answer for a while."""
     os.kill(pid, signal.SIGSTOP)
     deadline = time.monotonic() + _PAUSED_WITHIN_S
     while not _is_paused(pid):

@@ -66,7 +66,7 @@ def counted(*events: Mapping[str, object]) -> dict[str, dict[str, dict[str, Any]
 
 
 class Pipeline:
-    """All accumulators and one merger; `log` is what stands in `movie-partials`."""
+    """All accumulators and one merger; `log` holds the records of `movie-partials`."""
 
     def __init__(
         self,
@@ -153,7 +153,7 @@ def evict(merger: Merger, store: dict[StoreKey, bytes], allowed_lateness_ms: int
 
 
 def fetch(merger: Merger, store: Mapping[StoreKey, bytes]) -> None:
-    """Brings back what is there of the keys that changed again."""
+    """Loads the stored figures of the keys that changed again."""
     asked = list(merger.unfetched)
     wanted = [store_key for key in asked for store_key in merger.store_keys(key)]
     merger.fetched([store[store_key] for store_key in wanted if store_key in store], asked)

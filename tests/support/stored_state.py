@@ -1,9 +1,9 @@
-"""What changelogs, partials and the store of evicted keys held of one state, in the format of the day it was made.
+"""The records of one state in changelogs, partials and the store of evicted keys, in the format of the day it was made.
 
     python -m tests.support.stored_state
 
 makes the file of the present format anew. Only a new format, or new results, need one: a file is never made anew to
-have a test pass, since what stands in users' changelogs is not made anew either.
+have a test pass, since users' changelogs are not made anew either.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def until(
 
 
 async def comes_true(holds: Callable[[], bool]) -> None:
-    """Waits for a condition, while the event loop goes on."""
+    """Waits for a condition, while the event loop runs."""
     async with asyncio.timeout(PATIENCE_S):
         while not holds():  # noqa: ASYNC110  (what it waits for has no event)
             await asyncio.sleep(0.01)

@@ -64,7 +64,7 @@ def started(settings: Settings, *arguments: str, log: Path, **more: str) -> Iter
 
 
 def records(settings: Settings, topic: str) -> list[list[tuple[Record, Mapping[str, bytes]]]]:
-    """All that stands in a topic, by partition: the record as the reference takes it, and its headers."""
+    """All records of a topic, by partition: the record as the reference takes it, and its headers."""
     return asyncio.run(_records(settings, topic))
 
 

@@ -123,7 +123,7 @@ def test_no_average_of_averages_and_no_sum_of_distinct_people() -> None:
         assert not [name for name in summed if name.startswith(("avg_", "unique_", "max_", "min_", "total_users"))]
 
 
-def test_relationships_and_visuals_name_what_is_there() -> None:
+def test_relationships_and_visuals_name_existing_tables() -> None:
     found, names = columns(), {measure.name for measure in measures.ALL}
     text = (MODEL / "relationships.tmdl").read_text()
     joined = re.findall(r"(?:from|to)Column: (\w+)\.(\w+)", text)

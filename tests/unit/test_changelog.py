@@ -54,7 +54,7 @@ def test_ours_says_something_of_every_release() -> None:
         assert notes(text, heading[4 : heading.index("]")])
 
 
-def test_the_command_says_what_is_wrong_in_one_line() -> None:
+def test_the_command_reports_the_error_in_one_line() -> None:
     done = subprocess.run(
         [sys.executable, CHANGELOG.parent / "docs" / "changelog.py", "99.0.0"],
         capture_output=True,

@@ -11,6 +11,7 @@ from typing import Final
 import pytest
 
 import movie_stream
+from tests.conftest import LONGEST_FIRST
 
 TESTS: Final = Path(__file__).parents[1]
 SUPPORT: Final = TESTS / "support"
@@ -31,6 +32,11 @@ def test_the_readme_names_every_folder_and_marker() -> None:
     assert {path.name for path in TESTS.iterdir() if path.is_dir() and path.name != "__pycache__"} <= rows
     project = tomllib.loads((TESTS.parent / "pyproject.toml").read_text("utf-8"))
     assert {marker.partition(":")[0] for marker in project["tool"]["pytest"]["ini_options"]["markers"]} <= rows
+
+
+def test_the_files_that_are_begun_first_exist() -> None:
+    assert [name for name in LONGEST_FIRST if not (TESTS / name).is_file()] == []
+    assert len(set(LONGEST_FIRST)) == len(LONGEST_FIRST)
 
 
 @pytest.mark.parametrize("shared", ["conftest.py", "services/conftest.py"])

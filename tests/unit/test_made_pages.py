@@ -114,7 +114,7 @@ def test_every_line_that_refuses_a_record_is_on_the_page_of_events() -> None:
 
 
 def _function(source: str, line: int) -> str:
-    """The name of the function that a line stands in."""
+    """The name of the function that contains a line."""
     return next(
         node.name
         for node in ast.walk(ast.parse(source))

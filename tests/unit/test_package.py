@@ -35,7 +35,7 @@ def test_files_that_were_not_installed_have_no_version(monkeypatch: pytest.Monke
     assert movie_stream._installed_version() == "0.0.0"
 
 
-def test_windows_is_told_where_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_on_windows_names_the_supported_platforms(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "win32")
     with pytest.raises(SystemExit, match=r"error: movie-stream runs on Linux and macOS; on Windows, .* WSL 2"):
         entry.main()

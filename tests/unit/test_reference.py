@@ -125,7 +125,7 @@ def test_a_broken_rule(fields: str) -> None:
         *(json.dumps({k: v for k, v in A_VIEW.items() if k != field}).encode() for field in A_VIEW),
     ],
 )
-def test_what_is_no_view(value: bytes | None) -> None:
+def test_an_invalid_view(value: bytes | None) -> None:
     with pytest.raises(BadRecord):
         parse(value)
 
@@ -428,7 +428,7 @@ def average_session(*events: Event, **rules: Any) -> object:
     return day_of_users(*events, **rules)["avg_session_duration"]
 
 
-def test_a_session_goes_on_until_a_longer_pause_than_the_gap() -> None:
+def test_a_session_lasts_until_a_longer_pause_than_the_gap() -> None:
     assert average_session(minutes(0, 10), minutes(40, 5)) == 45  # starts 30 min after the end: joined
     assert average_session(minutes(0, 10), minutes(40.001, 5)) == 7.5  # two of 10 and 5
     assert average_session(minutes(0), minutes(30)) == 30

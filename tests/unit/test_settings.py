@@ -262,7 +262,7 @@ def test_a_dotenv_without_an_end_is_not_read(tmp_path: Path) -> None:
         load_settings()
 
 
-def test_what_came_is_quoted_in_short_and_without_what_a_terminal_obeys(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_value_is_quoted_in_short_and_without_control_characters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_TOPIC", "\x1b[2J" + "a" * 100_000)
     with pytest.raises(SettingsError) as refusal:
         load_settings()

@@ -36,7 +36,7 @@ ENDS_WITHIN_S: Final = 120.0
 
 
 def recorded(settings: Settings, version: str, checkout: Path) -> Release:
-    """Has the workers of a checkout count, and one of them end by kill -9; what is there then."""
+    """Has the workers of a checkout count, and one of them end by kill -9; the data afterwards."""
     _run(settings, checkout, "-c", "from movie_stream.entry import main; main()", "init").wait(ENDS_WITHIN_S)
     counted = views(*COUNTED)
     send(settings, counted)

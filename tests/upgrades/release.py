@@ -1,4 +1,4 @@
-"""What is stored of a release: every record of its topics, every document and collection of its database.
+"""The stored data of a release: every record of its topics, every document and collection of its database.
 
 Names end with PLACEHOLDER where a test's own end with eight characters of theirs, and topics have the ids that the
 broker gave them. When a release is loaded, both are replaced by those of the test, and so is the hash of the run's
@@ -35,7 +35,7 @@ _PASSING: Final = frozenset({"_workers", "_deliveries"})
 
 
 class StoredRecord(msgspec.Struct, array_like=True):
-    """A record of a topic, where it stands and with all that it says."""
+    """A record of a topic, with its partition, offset and all its fields."""
 
     offset: int
     timestamp_ms: int
@@ -103,7 +103,7 @@ def write(name: str, release: Release) -> Path:
 
 
 def dump(settings: Settings, version: str) -> Release:
-    """All that stands in the topics and the database of these settings."""
+    """All data in the topics and the database of these settings."""
     identities, topics = asyncio.run(_dump_topics(settings))
     with database(settings) as db:
         collections = {

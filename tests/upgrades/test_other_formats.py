@@ -1,4 +1,4 @@
-"""What is stored in a format that is not ours is named and left alone; workers that know it are not disturbed."""
+"""Data in another format is named and left alone; workers of that format are not disturbed."""
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ class _Demo:
         async with watching(settings) as watch:
 
             async def look() -> None:
-                self._run.saw(await watch.look())
+                self._run.add(await watch.look())
                 self._run.trouble = ""
 
             async def look_on() -> None:

@@ -167,6 +167,7 @@ async def reader(
     try:
         async with connecting(settings):
             await consumer.start()
+        await asyncio.sleep(0)  # a task of aiokafka's that has not begun would turn an error into a CancelledError
         yield consumer
     finally:
         await consumer.stop()

@@ -85,7 +85,7 @@ class ParquetFile:
             own.close()
             raise
 
-    def settle(self, rows: TableRows) -> bool:
+    def needs_reread(self, rows: TableRows) -> bool:
         """False, since Parquet's texts are UTF-8."""
         return False
 

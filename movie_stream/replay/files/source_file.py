@@ -49,7 +49,7 @@ class Archive:
 
     def __init__(self, path: Path | str, file: BinaryIO) -> None:
         self.path, self.file = path, file
-        with intact(path):
+        with unpack_errors(path):
             self._zip = zipfile.ZipFile(file)
 
     @property
@@ -59,20 +59,20 @@ class Archive:
 
     def beginning(self, name: str, size: int) -> bytes:
         """The first bytes of a file."""
-        with intact(f"{self.path}: {name}"), self._zip.open(name) as member:
+        with unpack_errors(f"{self.path}: {name}"), self._zip.open(name) as member:
             return member.read(size)
 
     def copy(self, name: str, to: IO[bytes], on_progress: OnProgress) -> None:
         """Unpacks a file."""
         path = f"{self.path}: {name}"
-        with intact(path):
+        with unpack_errors(path):
             member = self._zip.open(name)
         with member:
             _copy(path, member, to, lambda: on_progress(to.tell(), self._zip.getinfo(name).file_size))
 
 
 @contextmanager
-def intact(path: Path | str) -> Iterator[None]:
+def unpack_errors(path: Path | str) -> Iterator[None]:
     """Raises InputError if a file cannot be unpacked within the block."""
     try:
         yield
@@ -105,7 +105,7 @@ class SourceFile:
         """Whether it is a member of an archive."""
         return self._archive is not None
 
-    def beside(self, name: str) -> SourceFile | None:
+    def sibling(self, name: str) -> SourceFile | None:
         """The file of this name (ignoring case) in the same folder or archive, compressed or not."""
         wanted = {name + suffix for suffix in SUFFIXES}
         if self._archive:
@@ -232,7 +232,7 @@ def _copied(path: Path | str, readable: _Readable, raw: BinaryIO, on_progress: O
 
 def _copy(path: Path | str, readable: _Readable, to: IO[bytes], on_progress: Callable[[], None]) -> None:
     while True:
-        with intact(path):
+        with unpack_errors(path):
             block = readable.read(COPIED_AT_ONCE)
         if not block:
             break

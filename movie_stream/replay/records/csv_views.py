@@ -76,7 +76,7 @@ class ViewsFile(ReplayInput):
                 yield self._with_nothing(self._in_milliseconds(self._format.native(self._without_headers(chunk))))
             self.line = rows.line
             if last_line is None:
-                self._csv.settle(rows)  # for the next pass
+                self._csv.needs_reread(rows)  # for the next pass
 
     def hashes(self) -> Iterator[str]:
         for done, made in self._csv.hashes(self._format.part_of_hash):

@@ -61,7 +61,7 @@ class SyntheticViews:
             films=films if self.prices else films.without_prices(),
             users=self.users,
         )
-        return self.faults.among(rows)
+        return self.faults.add_to(rows)
 
 
 def csv_lines(rows: GeneratedRows, columns: int = len(COLUMNS)) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""What is added to a worker from outside: an agent that the package does not have, and a subscriber to changes."""
+"""Extensions of a worker from outside: an agent that the package does not have, and a subscriber to changes."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class Stage:
         }
 
     async def differences(self) -> list[str]:
-        """Of what stands in MongoDB from what is right."""
+        """The differences of MongoDB from the reference."""
         wanted = reference.expected([list(_records(views)) for views in self.views]).documents
         found = {name: await self.db[name].find().to_list(None) for name in wanted}
         return reference.same(found, wanted)
@@ -103,7 +103,7 @@ async def large_hour_and_six(stage: Stage, scale: int) -> None:
         await stage.view(*films(24 * day, 1))
 
 
-async def test_an_hour_larger_than_a_document_leaves_in_parts_and_comes_back(
+async def test_an_hour_larger_than_a_document_is_evicted_in_parts_and_loaded_again(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "ROWS_IN_MEMORY", 0)
@@ -138,7 +138,7 @@ class RefusingStore:
         return await self._store.mark(*arguments)
 
 
-async def test_what_cannot_leave_is_told_of_once_and_the_others_leave(
+async def test_a_key_that_cannot_be_evicted_is_logged_once_and_the_others_are_evicted(
     db: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "ROWS_IN_MEMORY", 0)
@@ -176,7 +176,7 @@ async def test_films_of_all_time_never_leave_and_make_no_others_leave(
     assert await stage.differences() == []
 
 
-async def test_what_a_subscriber_is_told_last_of_a_document_is_what_stands(db: Database) -> None:
+async def test_the_last_report_of_a_document_to_a_subscriber_is_the_stored_one(db: Database) -> None:
     told: dict[tuple[str, str], Changed] = {}
 
     def note(changed: Sequence[Changed]) -> None:

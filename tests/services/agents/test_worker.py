@@ -1,4 +1,4 @@
-"""Workers as real processes: how they start, refuse, die, go on and end, on the real broker and mongod."""
+"""Workers as real processes: how they start, refuse, die, resume and end, on the real broker and mongod."""
 
 from __future__ import annotations
 
@@ -251,9 +251,7 @@ def test_kill_9_in_the_middle_of_a_stream_changes_no_figure(settings: Settings, 
 
 @pytest.mark.long
 @pytest.mark.timeout(240)
-def test_a_record_that_is_not_ours_ends_the_worker_before_anything_comes_of_it(
-    settings: Settings, tmp_path: Path
-) -> None:
+def test_a_foreign_record_ends_the_worker_before_it_has_an_effect(settings: Settings, tmp_path: Path) -> None:
     partials, changelog = settings.kafka_partials_topic, Topics.of(settings).accumulate_changelog
     succeed(settings, "init")
     produce(settings, tmp_path, 2_000, seed=23)

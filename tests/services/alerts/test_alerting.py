@@ -73,7 +73,7 @@ async def run_until(of: Alerting, condition: Any) -> None:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_what_is_told_before_anything_and_then_of_messages(settings: Settings, db: Database) -> None:
+async def test_the_metrics_before_anything_and_then_of_messages(settings: Settings, db: Database) -> None:
     of = alerting(settings, db)
     ends = [(receiver, end) for receiver in ("log", "webhook.ops") for end in ("arrived", "failed", "given up")]
     nothing: dict[Any, int] = {("messages_total", *ended): 0 for ended in ends}
@@ -204,7 +204,7 @@ async def test_what_the_doctor_says(settings: Settings, db: Database, tmp_path: 
     assert "without, process 1" in states["alerts' workers"].what
     store = Store(db, RUN, "host-12-abcd")
     await store.claim()
-    await store.passed(timestamp_ms_of(datetime(2024, 10, 31, 14, 5, tzinfo=UTC)))
+    await store.save_evaluated_until(timestamp_ms_of(datetime(2024, 10, 31, 14, 5, tzinfo=UTC)))
     states = {row.check: row for row in await doctored(ruled)}
     assert states["evaluation"].what == (
         "host, process 12, evaluates; evaluated until 2024-10-31 14:05 UTC, by the time of the views"
@@ -240,7 +240,7 @@ async def test_what_the_doctor_says(settings: Settings, db: Database, tmp_path: 
     assert (await progress(db)).blocked_on is None
 
 
-async def test_the_doctor_says_at_once_that_a_receiver_refuses(
+async def test_the_doctor_reports_immediately_that_a_receiver_refuses(
     settings: Settings, db: Database, tmp_path: Path
 ) -> None:
     """One message waits and was not tried; a younger one was, just now."""

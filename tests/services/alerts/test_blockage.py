@@ -1,4 +1,4 @@
-"""A group of which one worker has no rules: everybody who asks is told, and alerts go on once it is mended."""
+"""A group of which one worker has no rules: every interface reports it, and alerts continue once it has the rules."""
 
 from __future__ import annotations
 

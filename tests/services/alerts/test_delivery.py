@@ -56,7 +56,7 @@ def alert(of: Rule, hours_ago: int = 2, ended: bool = False, subject: str = "dra
 
 @pytest.fixture
 async def db(empty_db: Database) -> Database:
-    """Without the collections of results, of which no alert is told."""
+    """Without the collections of results, which no message reads."""
     await ensure(empty_db, ())
     return empty_db
 
@@ -82,7 +82,7 @@ def courier(db: Database, *receivers: Receiver) -> Courier:
 
 
 async def deliver_all(db: Database, *receivers: Receiver) -> None:
-    """What is due, and only that."""
+    """Delivers the messages that are due, and only those."""
     await courier(db, *receivers).deliver_due()
 
 
@@ -91,7 +91,7 @@ async def due_now(db: Database) -> None:
     await db["_deliveries"].update_many({"done": None}, {"$set": {"due": NOW - timedelta(days=1)}})
 
 
-async def test_each_change_is_told_once_and_in_order(db: Database) -> None:
+async def test_each_change_is_sent_once_and_in_order(db: Database) -> None:
     of = rule("webhook.ops")
     async with receiving() as receiver:
         ops = Webhook("webhook.ops", url=receiver.url, secret="s3cret")
@@ -323,7 +323,7 @@ async def test_old_alerts_and_receivers_that_are_gone(db: Database) -> None:
     assert await outbox(db).waiting() == 0
 
 
-async def test_whoever_was_told_of_a_start_is_told_of_the_end_however_late(db: Database) -> None:
+async def test_a_receiver_of_the_start_gets_the_end_however_late(db: Database) -> None:
     of = rule("webhook.ops")
     await stored(db, alert(of, hours_ago=50))
     assert await outbox(db, of).fill(NOW_MS - 49 * HOUR_MS, NOW - timedelta(hours=49)) == 1
@@ -404,12 +404,12 @@ async def test_the_log_has_a_line(db: Database, caplog: pytest.LogCaptureFixture
     assert "alert, warning, busy: Drama: 12 views in 1 h from" in caplog.text
 
 
-def test_what_is_withdrawn_is_not_said_to_be_so_by_later_views_alone() -> None:
+def test_a_withdrawal_is_not_ascribed_to_later_views_alone() -> None:
     message = Message("m", "a", "log", 2, "withdrawn", alert(rule()), NOW, 1)
     assert line_of(message).startswith("alert is withdrawn, views that came later or a change of the rules undo it, ")
 
 
-def test_installations_with_the_same_rules_are_told_apart() -> None:
+def test_installations_with_the_same_rules_are_distinguished() -> None:
     message = Message("m", "busy|drama|2024-10-31T14:00:00Z", "webhook.ops", 1, "started", alert(rule()), NOW, 1)
     origins = [ORIGIN, Origin("staging", "views", "group"), Origin("movies", "other", "group"), Origin("mo", "v", "g")]
     assert len({key_of(message, origin) for origin in origins}) == 4
@@ -472,7 +472,7 @@ async def test_what_a_slow_process_puts_away_is_withdrawn(db: Database, monkeypa
     assert await messages(db) == [(1, "started"), (2, "withdrawn")]
 
 
-async def test_messages_after_a_rebuild_go_on_from_what_was_told(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_messages_after_a_rebuild_continue_from_those_sent(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     of = rule("log")
     for body in (alert(of), withdrawn(of)):
         await stored(db, body)
@@ -485,7 +485,7 @@ async def test_messages_after_a_rebuild_go_on_from_what_was_told(db: Database, m
     assert await messages(db) == [(1, "started"), (2, "withdrawn"), (3, "started"), (4, "ended")]
 
 
-async def test_a_rebuild_tells_nothing_again(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_rebuild_repeats_no_message(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     of = rule("log")
     await stored(db, alert(of, ended=True))
     assert await fill(db, of) == 2

@@ -96,7 +96,7 @@ def evaluator(db: Database, holder: str, reader: Reader | None = None) -> Evalua
     return Evaluator(Store(db, RUN, holder), reader or Reader(db, RUN), RULES, TOPICS, timedelta(minutes=1))
 
 
-async def test_a_source_that_gets_on_by_less_than_a_minute_is_told_to_move(
+async def test_a_source_that_advances_by_less_than_a_minute_is_reported_as_moving(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now_s = 1_000.0
@@ -162,7 +162,7 @@ async def test_views_that_come_while_it_is_evaluated(db: Database, moment: str) 
 
 @pytest.mark.parametrize("seed", range(6))
 async def test_whatever_is_cut_off_when(db: Database, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Processes that die in the middle, others that go on with what they have read while they had no lease."""
+    """Processes that die in the middle, others that continue with figures read while they had no lease."""
     monkeypatch.setattr(store_module, "MARGIN", timedelta())
     monkeypatch.setattr(store_module, "LEASE", timedelta(seconds=20))
     monkeypatch.setattr(evaluator_module, "_WINDOWS_AT_ONCE", dict.fromkeys(("views", "films", "quality"), 3))
@@ -309,10 +309,10 @@ def reported(lag: int | None, partials_lag: int = 0, silent: bool = False) -> Wo
         ([], False),
     ],
 )
-async def test_silence_is_told_by_the_clock_while_all_is_counted(
+async def test_silence_is_found_by_the_clock_while_all_is_counted(
     db: Database, workers: list[WorkerReport], goes_on: bool
 ) -> None:
-    """A view of three hours ago that came as it was new; since then nothing."""
+    """A view of three hours ago that arrived when it was new; since then nothing."""
     publisher, ago_ms = Publisher(db), 3 * HOUR_MS
     now_ms = timestamp_ms_of(datetime.now(UTC))
     first_ms = now_ms - ago_ms - now_ms % HOUR_MS
@@ -332,7 +332,7 @@ async def test_silence_is_told_by_the_clock_while_all_is_counted(
 
 @pytest.mark.parametrize("at_the_end", [False, True])
 async def test_a_view_dated_ahead_makes_no_silence_of_minutes_to_come(db: Database, at_the_end: bool) -> None:
-    """Views of this hour, and one of the hour after the next, which came now."""
+    """Views of this hour, and one of the hour after the next, which arrived now."""
     publisher, now_ms = Publisher(db), timestamp_ms_of(datetime.now(UTC))
     now_ms -= now_ms % HOUR_MS
     hour = (now_ms - START_MS) // HOUR_MS
@@ -349,7 +349,7 @@ async def test_a_view_dated_ahead_makes_no_silence_of_minutes_to_come(db: Databa
 
 
 def rows_of_quality(by_hour: Mapping[int, Mapping[int, tuple[int, int]]]) -> list[dict[str, Any]]:
-    """Documents of `data_quality` of partitions and hours, with so many records, of which so many are bad."""
+    """Documents of `data_quality` of partitions and hours, with numbers of records and of bad ones."""
     counts = dict.fromkeys(quality_fields(), Int64(0))
     return [
         {
@@ -412,7 +412,7 @@ async def alerts_of_quality(db: Database) -> list[Any]:
     ]
 
 
-async def test_a_partition_that_stops_is_told_of_and_what_it_sends_later_corrects_it(db: Database) -> None:
+async def test_a_partition_that_stops_is_reported_and_its_later_views_correct_it(db: Database) -> None:
     """The second has no record after its first hour, and the third none at all but rubbish before any view."""
     publisher = Publisher(db)
     for hour in range(6):
@@ -447,7 +447,7 @@ async def test_a_partition_that_stops_is_told_of_and_what_it_sends_later_correct
 
 
 async def test_rubbish_before_any_view_is_not_the_end_of_what_there_is(db: Database) -> None:
-    """It stands at the hours of Kafka's clock, which may be years after the views that follow it."""
+    """Its hours are those of Kafka's clock, which may be years after the views that follow it."""
     reader, rule = Reader(db, RUN, light_by(Expectations())), QUALITY_RULES[0]
     await db["data_quality"].insert_many(rows_of_quality({1: {20_000: (3, 3)}}))
     assert await reader.last(rule) == START_MS + 20_001 * HOUR_MS
@@ -471,7 +471,7 @@ async def test_partitions_are_found_at_the_ends_of_an_index(db: Database) -> Non
 
 
 def _numbers(value: Any, name: str) -> list[int]:
-    """All figures of this name, wherever they stand."""
+    """All figures of this name, at any depth."""
     if isinstance(value, dict):
         own = [int(value[name])] if name in value else []
         return own + [one for key, of in value.items() if key != name for one in _numbers(of, name)]
@@ -504,7 +504,7 @@ async def test_a_rule_that_fails_holds_up_no_other(db: Database) -> None:
 
 
 async def test_a_marker_is_removed_only_by_who_has_evaluated_it(db: Database) -> None:
-    """One process read it; another one evaluates and removes it, and it is left anew before the first goes on."""
+    """One process read it; another one evaluates and removes it, and it is left anew before the first continues."""
     publisher, slow = Publisher(db), Store(db, RUN, "slow")
     for hour in range(6):
         await publisher.publish(hour, 4)
@@ -523,7 +523,7 @@ async def test_a_marker_is_removed_only_by_who_has_evaluated_it(db: Database) ->
     assert await found(db) == wanted(publisher) == []
 
 
-async def test_it_is_said_that_a_partition_is_not_told_of_and_not_before_any_is(
+async def test_a_partition_without_reports_is_named_and_not_before_any_has_one(
     db: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     now_s = [1000.0]
@@ -555,7 +555,7 @@ async def test_alerts_of_a_rule_that_was_not_noted_and_went_are_withdrawn(
         raise LeaseLost
 
     with monkeypatch.context() as patch:
-        patch.setattr(of.store, "note", killed)
+        patch.setattr(of.store, "save_rule_state", killed)
         with pytest.raises(LeaseLost):
             await of.step((), at_the_end=True)
     assert [alert[0] for alert in await found(db)] == ["busy"]
@@ -596,7 +596,9 @@ async def test_alerts_of_a_newer_version_are_left_alone(db: Database, monkeypatc
         await newer.release()
     before = await db["_alerting"].find({}, {"now": 0}).to_list(None)
     ours = Store(db, RUN, "ours")
-    with pytest.raises(store_module.AlertsOfAnotherVersion, match=r"they have format 2, .* reads and writes format 1;"):
+    with pytest.raises(
+        store_module.AlertsFormatVersionMismatch, match=r"they have format 2, .* reads and writes format 1;"
+    ):
         await ours.claim()
     assert await db["_alerting"].find({}, {"now": 0}).to_list(None) == before
     await db["_alerting"].update_one({}, {"$unset": {"format": ""}})  # as before there was one

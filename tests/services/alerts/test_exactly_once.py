@@ -1,4 +1,4 @@
-"""Alerts with real processes: in the collection each stands once, as the reference finds it, whatever happens."""
+"""Alerts with real processes: each is stored once in the collection, as the reference finds it, whatever happens."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_once_again_corrected_and_counted_afresh(ruled: Settings, tmp_path: Path
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", range(3))
 def test_killed_again_and_again_while_views_come(ruled: Settings, tmp_path: Path, seed: int) -> None:
-    """Two workers, of which one or both are killed, wherever they are, while old and new views come."""
+    """Two workers, of which one or both are killed, at any step, while old and new views arrive."""
     rng = random.Random(seed)
     counted = views(rng, 48, 60)
     at = {view: view.at_ms + (rng.randrange(12 * HOUR_MS) if rng.random() < 0.02 else 0) for view in counted}

@@ -1,4 +1,4 @@
-"""What is put away for receivers while a worker catches up, and while two processes do it at once."""
+"""Messages stored for receivers while a worker catches up, and while two processes store them concurrently."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Stage:
         return messages
 
     async def sent(self) -> list[tuple[str, int, str]]:
-        """What is due, as a receiver gets it."""
+        """The due messages, as a receiver gets them."""
         told = list[tuple[str, int, str]]()
         while message := await self.outbox.take("log", 60):
             hour = timestamp_ms_of(message.body["start"]) - START_MS
@@ -53,7 +53,7 @@ class Stage:
         return told
 
 
-async def test_an_alert_first_seen_while_catching_up_is_told_of_once_it_lasts_now(db: Database) -> None:
+async def test_an_alert_first_seen_while_catching_up_is_sent_once_it_is_current(db: Database) -> None:
     stage = Stage(db, [Rule("quiet", "views", Beyond("below", 3.0), ALL, HOUR_MS, wait_ms=0)], 40)
     told = []
     for hour in range(41):
@@ -64,14 +64,14 @@ async def test_an_alert_first_seen_while_catching_up_is_told_of_once_it_lasts_no
     assert await stage.sent() == [("quiet", 3, "started")]
 
 
-async def test_a_long_window_that_lasts_is_told_of_though_messages_are_old_after_a_minute(db: Database) -> None:
+async def test_a_long_window_that_lasts_is_sent_though_messages_are_old_after_a_minute(db: Database) -> None:
     day = Rule("quiet", "views", Beyond("below", 3.0), ALL, 24 * HOUR_MS, to=("log",))
     await stored(db, alert(day, hours_ago=30))
     box = Outbox(db, delivery.RUN, [day], 60_000)
     assert await box.fill(NOW_MS - 6 * HOUR_MS, NOW) == 1, "no later window is complete"
 
 
-async def test_who_was_told_of_an_alert_is_not_told_again_while_catching_up(db: Database) -> None:
+async def test_a_receiver_gets_no_second_message_of_an_alert_while_catching_up(db: Database) -> None:
     of = rule("log")
     await stored(db, alert(of, hours_ago=60))
     assert await outbox(db, of).fill(NOW_MS - 59 * HOUR_MS, NOW - timedelta(hours=59)) == 1
@@ -126,7 +126,7 @@ async def test_messages_come_in_one_order_step_by_step_and_in_one_go(
     assert told[0] == told[1]
 
 
-async def test_two_who_put_away_one_number_leave_the_receiver_with_what_stands(db: Database) -> None:
+async def test_two_writers_of_one_number_leave_the_receiver_with_the_stored_state(db: Database) -> None:
     """One has read the alert as ended and stops for a while; another one withdraws it; each is the first to insert."""
     of = rule("log")
     await stored(db, alert(of))
@@ -154,7 +154,7 @@ async def test_two_who_put_away_one_number_leave_the_receiver_with_what_stands(d
     assert await delivery.messages(db) == [(1, "started"), (2, "ended"), (3, "withdrawn")]
 
 
-async def test_who_comes_late_with_a_number_that_is_taken_leaves_no_second_one(db: Database) -> None:
+async def test_a_late_writer_of_a_taken_number_leaves_no_second_message(db: Database) -> None:
     of = rule("log")
     await stored(db, alert(of))
     await fill(db, of)

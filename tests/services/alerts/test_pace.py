@@ -1,4 +1,4 @@
-"""Many alerts and many figures at once: others have their turn in between, and the lease lasts."""
+"""Many alerts and many figures together: other tasks run in between, and the lease lasts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def db(db: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
     return db
 
 
-class Yielder:
+class Turns:
     """Counts how often somebody else has had one."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Yielder:
 
 
 async def turns_during(work: Any) -> tuple[Any, int]:
-    turns = Yielder()
+    turns = Turns()
     other = asyncio.create_task(turns.run())
     try:
         return await work, turns.count
@@ -67,9 +67,9 @@ class Keeping(Store):
         super().__init__(db, RUN, holder)
         self.kept = 0
 
-    async def keep(self) -> None:
+    async def renew(self) -> None:
         self.kept += 1
-        await super().keep()
+        await super().renew()
 
 
 async def test_others_have_their_turn_between_the_rows_and_between_the_subjects(db: Database) -> None:

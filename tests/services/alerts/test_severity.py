@@ -1,4 +1,4 @@
-"""A severity that is changed in the file: the alerts get it, and nobody is told once more."""
+"""A severity that is changed in the file: the alerts get it, without a message."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def evaluated(db: Database, rules: Sequence[Rule], newest_ms: int) -> tupl
     return [(of["state"], of["severity"], of["_told"]["number"]) for of in found], messages
 
 
-async def test_alerts_get_another_severity_and_nobody_is_told_again(settings: Settings) -> None:
+async def test_alerts_get_another_severity_without_a_message(settings: Settings) -> None:
     async with opened(settings) as db:
         await ensure(db)
         publisher = Publisher(db)

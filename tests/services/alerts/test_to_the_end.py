@@ -34,7 +34,7 @@ timeout = "2 s"
 
 
 @pytest.mark.timeout(240)
-async def test_a_webhook_that_was_down_is_told_after_a_restart(
+async def test_a_webhook_that_was_down_gets_its_message_after_a_restart(
     settings: Settings,
     tmp_path: Path,
     unused_tcp_port: int,

@@ -1,4 +1,4 @@
-"""docs/reference/python.md and the program in examples/ run as they stand, and print what is shown."""
+"""docs/reference/python.md and the program in examples/ run unchanged, and print the documented output."""
 
 from __future__ import annotations
 

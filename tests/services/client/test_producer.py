@@ -61,7 +61,7 @@ async def test_all_arrive_and_those_of_a_user_in_order(topic: Settings) -> None:
     assert await arrived(topic) == {f"u{user}": list(range(user, 20_000, users)) for user in range(users)}
 
 
-async def test_many_senders_at_once_lose_nothing(topic: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_concurrent_senders_lose_nothing(topic: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write_behind, "MOST_WAITING", 10)
     longest = 0
 
@@ -145,7 +145,7 @@ async def test_a_source_with_bad_items(topic: Settings, source: Any) -> None:
     assert "expected a ViewEvent or a mapping, got int" in told[1]
 
 
-async def test_without_being_told_the_first_bad_item_is_raised(topic: Settings) -> None:
+async def test_by_default_the_first_bad_item_is_raised(topic: Settings) -> None:
     with pytest.raises(EventRefused, match="item 2 of the source cannot be sent: rating"):
         async with ViewProducer(topic) as producer:
             await producer.send_all(SOURCE)

@@ -1,4 +1,4 @@
-"""examples/producers: the page shows them as they are, and what each sends stands where its user's hash wants it."""
+"""examples/producers: the page shows them unchanged, and their views are in the partition of their user's hash."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def apache_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServ
 
 
 def assert_sends_views(settings: Settings, folder: str, lines: str, scratch: Path) -> None:
-    """Runs the lines of the page in a copy of the folder; the views stand in their partitions, and are counted."""
+    """Runs the lines of the page in a copy of the folder; the views are in their partitions, and are counted."""
     copy = scratch / folder
     shutil.copytree(PROGRAMS / folder, copy, ignore=shutil.ignore_patterns("node_modules", "target"))
     succeed(settings, "init")
@@ -109,7 +109,7 @@ def assert_sends_views(settings: Settings, folder: str, lines: str, scratch: Pat
 
 
 @pytest.mark.parametrize("name", ["view_producer.py", "plain_aiokafka.py"])
-def test_the_python_programs_of_what_is_installed(settings: Settings, tmp_path: Path, name: str) -> None:
+def test_the_python_programs_with_the_installed_libraries(settings: Settings, tmp_path: Path, name: str) -> None:
     assert_sends_views(settings, "python", f"python {name}", tmp_path)
 
 

@@ -62,7 +62,7 @@ def test_room_that_is_too_large_is_a_memory_error_and_changes_nothing(rows: int)
 
 
 @pytest.mark.parametrize("rows", [10, 2 * PAGES_FROM_BYTES])
-def test_what_is_held_of_an_array_is_still_there_when_it_was_made_longer(rows: int) -> None:
+def test_the_contents_of_an_array_survive_its_growth(rows: int) -> None:
     room = GrowableArray((rows, 2), np.dtype(np.int16))
     room.array[:] = np.arange(2 * rows).reshape(rows, 2)
     part, wanted = room.array[5:8], room.array[5:8].tolist()

@@ -208,7 +208,7 @@ def test_what_cannot_be_meant_is_one_line(settings: Settings, options: list[str]
 
 
 @pytest.mark.long
-def test_what_is_not_enough_is_said_and_nothing_is_sent(settings: Settings) -> None:
+def test_obstacles_to_a_replay_are_reported_and_nothing_is_sent(settings: Settings) -> None:
     succeed(settings, "init")
     assert "Nothing has been counted yet" in letters_command(settings, "list")
     strange: Sequence[tuple[bytes, bytes | None]] = [(b"\xff\xfe", b"x"), (b"kind", b"\xff"), (b"kind", None)]

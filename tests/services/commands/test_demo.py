@@ -70,7 +70,7 @@ def wait_for_line(process: subprocess.Popen[str], matches: Callable[[str], objec
 
 
 def wait_for_both(process: subprocess.Popen[str], *words: str) -> list[str]:
-    """The first lines with these words, whichever comes first."""
+    """The first lines with these words, in either order."""
     found: dict[str, str] = {}
 
     def is_last(line: str) -> bool:
@@ -167,7 +167,7 @@ def test_an_interrupt_at_any_moment_of_the_start_leaves_nothing(tmp_path: Path, 
         (("--count", "2000", "--rate", "0"), "all events counted: ", signal.SIGINT, 0),
     ],
 )
-def test_it_is_told_to_stop_later(
+def test_it_is_stopped_later(
     tmp_path: Path, options: tuple[str, ...], line: str, number: signal.Signals, exit_code: int
 ) -> None:
     with demo(*options, cwd=tmp_path) as process:
@@ -245,7 +245,7 @@ def test_the_page_is_served_and_opened(tmp_path: Path) -> None:
     assert opened.read_text().strip() == address
 
 
-def test_what_ends_by_itself_opens_no_page(tmp_path: Path) -> None:
+def test_a_demo_with_once_opens_no_page(tmp_path: Path) -> None:
     with demo("--once", "--open", cwd=tmp_path) as process:
         said, errors = process.communicate(timeout=LIMIT_S)
     assert (process.returncode, said) == (2, "")

@@ -31,7 +31,7 @@ def states(text: str) -> dict[str, str]:
     return {line[:at].strip(): line[at:].split()[0] for line in lines[1:] if line[:at].strip() and line[at:].strip()}
 
 
-def test_what_is_not_set_is_a_row(tmp_path: Path) -> None:
+def test_a_missing_setting_is_a_row(tmp_path: Path) -> None:
     done = subprocess.run([COMMAND, "doctor"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "")
     found = states(done.stdout)
@@ -100,7 +100,7 @@ def test_another_run_is_named(settings: Settings) -> None:
     assert "movie-stream rebuild" in done.stdout
 
 
-async def test_topics_that_do_not_keep_what_is_needed_are_named(settings: Settings) -> None:
+async def test_topics_that_lose_needed_records_are_named(settings: Settings) -> None:
     names = topics.Topics.of(settings)
     async with client.admin(settings) as admin:
         compacted, brief = {"cleanup.policy": "compact"}, {"cleanup.policy": "delete", "retention.ms": "1000"}
@@ -127,7 +127,7 @@ async def test_topics_that_do_not_keep_what_is_needed_are_named(settings: Settin
     assert few.remedy == "set their retention.bytes to -1: workers delete what is done with"
 
 
-async def test_what_a_stranger_has_committed_before_is_told(settings: Settings) -> None:
+async def test_commits_of_a_stranger_are_reported(settings: Settings) -> None:
     await topics.ensure(settings)
     async with opened(settings) as db:
         await schema.ensure(db)

@@ -1,4 +1,4 @@
-"""`movie-stream doctor --bi`: the feed as a BI tool comes to it, and what to do where it is not as it should be."""
+"""`movie-stream doctor --bi`: requests the feed as a BI tool does, and gives the remedy for each fault."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def test_first_everything_is_created_and_then_it_is_there(
     assert states(capsys.readouterr().out) == {("there", kind): count for kind, count in wanted.items()}
 
 
-def test_partitions_that_a_topic_does_not_have_are_told_of(
+def test_partitions_that_a_topic_does_not_have_are_reported(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     init(settings)

@@ -88,7 +88,6 @@ def test_a_row_far_off_is_warned_of(environment: dict[str, str], tmp_path: Path)
 @pytest.mark.parametrize(
     ("variables", "options", "words"),
     [
-        ({}, ["--file", "nope.csv"], "error: nope.csv: expected a CSV file, got 'no such file'; "),
         (
             {"KAFKA_TOPIC": "nope"},
             ["--file", "views.csv"],
@@ -101,7 +100,7 @@ def test_a_row_far_off_is_warned_of(environment: dict[str, str], tmp_path: Path)
         ),
     ],
 )
-def test_what_is_missing_is_one_line(
+def test_a_missing_requirement_is_one_line(
     environment: dict[str, str], tmp_path: Path, variables: dict[str, str], options: list[str], words: str
 ) -> None:
     csv_file(tmp_path, view(1, START_MS))
@@ -109,6 +108,32 @@ def test_what_is_missing_is_one_line(
     done = run(environment | changed, *options, cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith(words)
+    assert done.stderr.count("\n") == 1
+
+
+WITHOUT_A_BROKER = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+
+
+@pytest.mark.parametrize(
+    ("file", "variables", "options", "words"),
+    [
+        ("nope.csv", WITHOUT_A_BROKER, (), "nope.csv: expected a CSV file, got 'no such file'; "),
+        ("nope.csv", {}, (), "nope.csv: expected a CSV file, got 'no such file'; "),
+        (".", WITHOUT_A_BROKER, ("--dry-run",), ".: expected a CSV file, got 'a directory'; "),
+        ("odd.csv", WITHOUT_A_BROKER, (), "odd.csv, line 1: expected the columns movie_id, "),
+        ("odd.csv", WITHOUT_A_BROKER, ("--dry-run",), "odd.csv, line 1: expected the columns movie_id, "),
+        ("broken.csv.gz", WITHOUT_A_BROKER, ("--resume",), "broken.csv.gz: expected a whole file, "),
+    ],
+)
+def test_a_wrong_file_is_told_first(
+    tmp_path: Path, file: str, variables: dict[str, str], options: tuple[str, ...], words: str
+) -> None:
+    (tmp_path / "odd.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "broken.csv.gz").write_bytes(b"\x1f\x8b\x08 no more")
+    state = {"XDG_STATE_HOME": str(tmp_path / "state")}
+    done = run({**os.environ, **state, **variables}, "--file", file, *options, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: {words}")
     assert done.stderr.count("\n") == 1
 
 
@@ -129,7 +154,7 @@ def test_a_terminal_gets_a_bar(environment: dict[str, str], tmp_path: Path) -> N
 
 
 def started(environment: dict[str, str], *options: str, cwd: Path) -> subprocess.Popen[str]:
-    """The command, once its first views stand in the topic: then its bookmark is saved."""
+    """The command, once its first views are in the topic: then its bookmark is saved."""
     process = subprocess.Popen(
         [*COMMAND, *options], env=environment, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -148,7 +173,9 @@ STOPPED = re.compile(
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_told_to_stop_it_says_how_to_go_on(environment: dict[str, str], tmp_path: Path, number: int, code: int) -> None:
+def test_when_stopped_it_reports_how_to_continue(
+    environment: dict[str, str], tmp_path: Path, number: int, code: int
+) -> None:
     csv_file(tmp_path, *(view(user, START_MS + user) for user in range(20_000)))
     with started(environment, "--file", "views.csv", "--rate", "500", "--strict", cwd=tmp_path) as process:
         process.send_signal(number)
@@ -158,7 +185,7 @@ def test_told_to_stop_it_says_how_to_go_on(environment: dict[str, str], tmp_path
     assert STOPPED.fullmatch(complained.removeprefix(FOUND)), complained
 
 
-def test_after_an_interruption_only_resuming_goes_on(environment: dict[str, str], tmp_path: Path) -> None:
+def test_after_an_interruption_only_resuming_continues(environment: dict[str, str], tmp_path: Path) -> None:
     csv_file(tmp_path, *(view(user, START_MS + user) for user in range(20_000)))
     with started(environment, "--file", "views.csv", "--rate", "500", "--strict", cwd=tmp_path) as process:
         second = run(environment, "--file", "views.csv", "--resume", cwd=tmp_path)

@@ -71,7 +71,7 @@ def table(settings: Settings, capsys: pytest.CaptureFixture[str], what: str, **c
 
 
 def cells(header: str, row: str, first: int = 1) -> dict[str, str]:
-    """The cells by their headings, but for the first column, which has so many words."""
+    """The cells by their headings, except for the first column, which has this number of words."""
     return dict(zip(header.replace("peak hour", "peak_hour").split()[1:], row.split()[first:], strict=True))
 
 
@@ -232,7 +232,7 @@ def test_csv_has_every_figure_as_it_is_stored(filled: Settings, capsysbinary: py
     ]
 
 
-def test_csv_has_a_row_for_each_entry_and_text_as_it_came(
+def test_csv_has_a_row_for_each_entry_and_unaltered_text(
     filled: Settings, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     show(filled, what="top_movies", choice=Choice(limit=9), csv=True)

@@ -1,4 +1,4 @@
-"""How commands end where their words cannot be written, memory is short, or Ctrl-C comes: in one line at most."""
+"""How commands end if their output cannot be written, memory is short, or at Ctrl-C: with one line at most."""
 
 from __future__ import annotations
 
@@ -246,6 +246,22 @@ def test_a_lack_of_memory_that_asyncio_catches_ends_a_command_in_one_line() -> N
     done = subprocess.run([sys.executable, "-c", CAUGHT], capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
     assert done.stderr.startswith("error: out of memory")
+
+
+WAITS = """
+import threading
+from movie_stream.console import ending
+def command():
+    threading.Thread(target=threading.Event().wait).start()
+    raise RuntimeError("can't start new thread")
+ending.run(command)
+"""
+
+
+def test_no_thread_keeps_a_command_that_lacks_memory() -> None:
+    done = subprocess.run([sys.executable, "-c", WAITS], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert done.stderr.startswith("error: out of memory: no thread could be started; ")
 
 
 def test_a_task_that_nobody_awaits_ends_the_worker_for_want_of_memory() -> None:

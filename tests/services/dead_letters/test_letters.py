@@ -1,4 +1,4 @@
-"""The dead letters of a topic: each refused record once, as it stands now, from either end."""
+"""The dead letters of a topic: each refused record once, in its present state, from either end."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ steps = st.tuples(st.sampled_from(["refused", "copy refused", "counted", "again"
 async def test_each_open_letter_once_whatever_was_written_twice(
     events: list[tuple[str, int]], data: st.DataObject
 ) -> None:
-    """A log as workers write it: a suffix may stand twice, and a copy comes after its original's letter."""
+    """A log as workers write it: a suffix may be written twice, and a copy follows its original's letter."""
     log = list[list[tuple[str, bytes]]]()
     newest, settled, at = dict[int, int](), set[int](), 10
     for event, original in events:

@@ -62,14 +62,14 @@ def test_a_program_that_ignores_sigterm_is_killed() -> None:
     assert is_gone(process.pid)
 
 
-def test_a_program_that_ends_tells_its_exit_code_and_its_last_words() -> None:
+def test_the_error_of_a_program_that_ended_has_its_exit_code_and_last_lines() -> None:
     with GuardedProcess("brief", [sys.executable, "-c", "print('farewell'); raise SystemExit(7)"]) as process:
         assert select.select([process.status], [], [], LIMIT_S)[0]
         assert (process.exit_code(), process.exit_code()) == (7, 7)
         assert process.log() == "farewell\n"
 
 
-def test_a_program_that_is_killed_tells_the_signal() -> None:
+def test_the_error_of_a_killed_program_has_the_signal() -> None:
     with GuardedProcess("sleeper", SLEEPER) as process:
         os.kill(process.pid, signal.SIGKILL)
         assert select.select([process.status], [], [], LIMIT_S)[0]
@@ -128,7 +128,7 @@ def test_a_program_ends_with_its_guard() -> None:
         process.folder.rmdir()
 
 
-def test_a_guard_ends_its_program_when_it_is_told_to() -> None:
+def test_a_guard_ends_its_program_on_request() -> None:
     with GuardedProcess("sleeper", SLEEPER) as process:
         guardian = psutil.Process(process.pid).parent()
         assert guardian is not None

@@ -18,7 +18,7 @@ from movie_stream.settings import load_settings
 LIMIT_S = 30.0
 
 
-async def test_what_is_sent_to_the_broker_comes_back(services: EmbeddedServices) -> None:
+async def test_a_record_sent_to_the_broker_is_read_back(services: EmbeddedServices) -> None:
     servers, topic = services.bootstrap_servers, "test-embedded-services"
     admin = AIOKafkaAdminClient(bootstrap_servers=servers)
     await admin.start()
@@ -44,7 +44,7 @@ def test_settings_get_the_pair(services: EmbeddedServices) -> None:
     assert settings.require_mongodb() == services.mongodb_uri
 
 
-async def test_the_death_of_one_is_noticed_and_told() -> None:
+async def test_the_death_of_one_is_noticed_and_reported() -> None:
     async with EmbeddedServices() as services:
         services.check()
         [mongod] = [process for program, process in services._running if program.what == "mongod"]

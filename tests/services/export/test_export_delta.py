@@ -1,4 +1,4 @@
-"""`export` to Delta Lake: the table mirrors MongoDB, by commits of what differs; two at once do each other no harm."""
+"""`export` to Delta Lake: the table mirrors MongoDB, by commits of the differences; concurrent exports are safe."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from deltalake import DeltaTable
 
 from movie_stream.aggregates.results import RESULTS
 from movie_stream.aggregates.shape import Shape
-from movie_stream.commands.export.by_range import AllGone
+from movie_stream.commands.export.by_range import RangesMissing
 from movie_stream.export import arrow, delta_mirror, delta_scope, delta_table
 from movie_stream.export.arrow import ExtraMissing
 from movie_stream.export.columns import ROWS_AT_ONCE, columns_of
@@ -111,7 +111,9 @@ def test_a_part_is_brought_up_to_date_and_the_rest_left_alone(filled: Settings, 
     count = len(rows(path))
     left = db.movies_aggregates.count_documents({"slug": "drama", "window_start": {"$gte": noon}})
     db.movies_aggregates.delete_many({"$or": [{"slug": "drama"}, {"window_start": {"$lt": noon}}]})
-    with pytest.raises(AllGone, match=r"holds \d+ rows of movies_aggregates, and movies_\w+ has no document of these"):
+    with pytest.raises(
+        RangesMissing, match=r"holds \d+ rows of movies_aggregates, and movies_\w+ has no document of these"
+    ):
         run(filled, "windows", to=f"delta:{path}", genre="DRAMA", since="2024-10-31T12:00")
     assert len(rows(path)) == count
     run(filled, "windows", to=f"delta:{path}", since="2024-10-31T12:00", until="2025-01-01")
@@ -121,7 +123,7 @@ def test_a_part_is_brought_up_to_date_and_the_rest_left_alone(filled: Settings, 
 
 
 @pytest.mark.parametrize("name", ["a file", "not empty", "another result", "another column", "not partitioned"])
-def test_what_is_no_table_of_the_result_is_not_touched(filled: Settings, name: str, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_table_of_the_result_is_not_touched(filled: Settings, name: str, tmp_path: Path) -> None:
     path, pyarrow = tmp_path / "hours", arrow.pyarrow("delta")
     schema = pyarrow.schema([("_id", pyarrow.string()), ("timestamp", pyarrow.timestamp("us", "UTC"))])
     match name:
@@ -174,7 +176,7 @@ def hours(numbers: range, views: int) -> list[dict[str, Any]]:
     ]
 
 
-def test_two_at_once_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
+def test_two_concurrent_exports_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
     """Each has the table as it was before the other's commits."""
     pair = [MirrorTable(tmp_path, HOURS) for _ in range(2)]
     together = threading.Barrier(2)

@@ -109,7 +109,7 @@ def test_a_signal_leaves_nothing_behind(filled: Settings, number: int, code: int
 
 
 def test_what_a_killed_export_left_is_removed_by_the_next(filled: Settings, tmp_path: Path) -> None:
-    """But not what another still writes, nor what is nobody's of ours."""
+    """But not the files that another still writes, nor foreign files."""
     words = [sys.executable, "-c", HELD, "export", "windows", "--format", "xlsx", "--by", "day", "--to", str(tmp_path)]
     folder = tmp_path / "movies_aggregates"
 

@@ -36,7 +36,7 @@ async def refusal_of(settings: Settings) -> str:
 
 
 @pytest.mark.parametrize("way", ["PLAIN", "SCRAM", "MUTUAL"])
-async def test_every_client_comes_in(kafka: SecuredKafka, settings: Settings, way: Way) -> None:
+async def test_every_client_can_log_in(kafka: SecuredKafka, settings: Settings, way: Way) -> None:
     there = kafka.settings(settings, way)
     await topics.ensure(there)
     assert "/" in (await topics.describe(there)).identities[there.kafka_topic]  # by a request of our own
@@ -112,7 +112,7 @@ WRONG: list[tuple[str, Way, dict[str, Any], list[str]]] = [
 
 
 @pytest.mark.parametrize(("way", "change", "said"), [case[1:] for case in WRONG], ids=[case[0] for case in WRONG])
-async def test_what_is_wrong_is_said(
+async def test_an_access_error_names_the_cause(
     kafka: SecuredKafka, settings: Settings, way: Way, change: dict[str, Any], said: list[str]
 ) -> None:
     text = await refusal_of(kafka.settings(settings, way, **change))
@@ -196,7 +196,7 @@ def test_certificates_and_keys_that_do_not_fit(tmp_path: Path) -> None:
     assert "ssl_context" in access_options(with_tls(**both, kafka_tls_key_password="open-sesame"))
 
 
-def test_who_comes_in_is_said_without_the_secret() -> None:
+def test_the_user_is_reported_without_the_secret() -> None:
     login = Settings(
         kafka_security_protocol="SASL_SSL",
         kafka_sasl_mechanism="PLAIN",

@@ -56,7 +56,7 @@ def filled(sizes: Sequence[int]) -> list[bytes]:
 
 @settings(max_examples=examples(25), deadline=None)
 @given(sizes, cuts)
-def test_what_is_read_is_what_was_sent(sizes: list[int], cuts: list[int]) -> None:
+def test_the_bytes_read_are_those_sent(sizes: list[int], cuts: list[int]) -> None:
     async def read_all() -> list[bytes]:
         wire = Wire()
         feeding = asyncio.create_task(wire.feed(b"".join(sent), cuts))
@@ -91,7 +91,7 @@ async def test_a_large_frame_is_in_memory_once() -> None:
 
 
 @pytest.mark.parametrize("said", [0x48545450, 0x15030300])  # "HTTP", and an alert of TLS
-async def test_what_is_said_to_be_huge_takes_the_memory_of_what_comes(said: int) -> None:
+async def test_an_announced_huge_frame_takes_the_memory_of_the_bytes_received(said: int) -> None:
     wire = Wire()
     tracemalloc.start()
     try:

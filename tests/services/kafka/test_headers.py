@@ -144,7 +144,7 @@ def test_a_damaged_batch_raises(some: list[Record], data: st.DataObject) -> None
         (varint(40) + b"\0\0\0" + varint(30) + b"x", "outside of its batch"),
     ],
 )
-def test_what_is_no_record(body: bytes, why: str) -> None:
+def test_a_malformed_record(body: bytes, why: str) -> None:
     data = batch([(None, None, [])])[:_BODY_AT] + body
     with pytest.raises(CorruptRecordException, match=why):
         list(headers.records_in(memoryview(data)))

@@ -1,4 +1,4 @@
-"""Compressed batches: what is honest comes out as aiokafka has it, what is a bomb is refused before it goes off."""
+"""Compressed batches: an honest batch is unpacked as aiokafka does it, a bomb is refused before it takes memory."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def limits_as_they_were() -> Iterator[None]:
 
 @pytest.mark.parametrize("name", CODECS)
 @given(parts=st.lists(st.binary(max_size=2_000), max_size=20), piece=st.integers(1, 3_000))
-def test_it_unpacks_as_aiokafka_does_at_once_and_in_pieces(name: str, parts: list[bytes], piece: int) -> None:
+def test_it_unpacks_as_aiokafka_does_as_a_whole_and_in_pieces(name: str, parts: list[bytes], piece: int) -> None:
     number, pack, theirs, ours = CODECS[name]
     data = b"".join(parts)
     packed = pack(data)
@@ -157,7 +157,7 @@ def test_a_block_of_snappy_that_says_too_much_gets_no_memory() -> None:
 
 
 @pytest.mark.parametrize("name", CODECS)
-def test_what_is_damaged_is_no_bomb(name: str) -> None:
+def test_a_damaged_batch_is_no_bomb(name: str) -> None:
     number, pack, _, ours = CODECS[name]
     damaged = b"damaged!" + pack(b"x" * 1_000)[8:]
     with pytest.raises(DAMAGE):
@@ -167,7 +167,7 @@ def test_what_is_damaged_is_no_bomb(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CODECS)
-def test_what_is_cut_off_is_damaged_or_short(name: str) -> None:
+def test_a_truncated_batch_is_damaged_or_short(name: str) -> None:
     number, pack, _, _ = CODECS[name]
     data = Random(5).randbytes(300_000)
     packed = pack(data)

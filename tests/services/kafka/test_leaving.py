@@ -66,7 +66,7 @@ async def test_a_member_leaves_in_the_middle_of_a_rebalance(settings: Settings) 
     assert left_after_s < SESSION_MS / 1000 / 2, "it has waited for the dead member"
 
 
-async def test_a_member_at_rest_tells_the_group(settings: Settings) -> None:
+async def test_a_member_at_rest_sends_a_leave_request(settings: Settings) -> None:
     await topics.ensure(settings)
     consumer, membership = await member(settings)
     await comes_true(joined(consumer))

@@ -44,7 +44,7 @@ async def end_of(settings: Settings, topic: str, partition: int = 0) -> int:
         return (await offsets.ends(reader, [place]))[place]
 
 
-async def test_what_is_appended_is_read_in_that_order_at_these_offsets(settings: Settings) -> None:
+async def test_appended_records_are_read_in_order_at_their_offsets(settings: Settings) -> None:
     values = [b"%d" % n for n in range(500)]
     async with connected(settings) as broker:
         log = KafkaLog(broker, Topics.of(settings).accumulate_changelog, 1)
@@ -112,7 +112,7 @@ async def test_the_end_is_right_after_a_batch_of_many(settings: Settings) -> Non
         assert await end_of(settings, topic) == 8
 
 
-async def test_a_record_of_900_kb_passes_and_comes_back(settings: Settings) -> None:
+async def test_a_record_of_900_kb_is_written_and_read_back(settings: Settings) -> None:
     large = bytes(range(256)) * 3_600
     async with connected(settings) as broker:
         log = KafkaLog(broker, Topics.of(settings).accumulate_changelog, 0)
@@ -132,7 +132,7 @@ async def test_any_record_can_be_sent_with_headers(settings: Settings, key: byte
     assert (record.key, record.value, record.headers) == (key, value, (("reason", b"because"),))
 
 
-async def test_a_broker_that_cannot_delete_is_asked_a_few_times_and_goes_on(
+async def test_a_broker_that_cannot_delete_is_asked_a_few_times_and_stays_usable(
     settings: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with connected(settings) as broker:

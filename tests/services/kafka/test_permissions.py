@@ -70,7 +70,9 @@ def test_the_least_that_each_needs_is_enough(kafka: SecuredKafka, settings: Sett
     succeed(worker, "worker", "--until-end")
 
 
-def test_who_may_do_nothing_is_told_what_is_missing(kafka: SecuredKafka, settings: Settings, views: Path) -> None:
+def test_a_user_without_permissions_gets_the_missing_ones_named(
+    kafka: SecuredKafka, settings: Settings, views: Path
+) -> None:
     asyncio.run(topics.ensure(kafka.settings(settings, "PLAIN", "admin")))
     stranger = kafka.settings(settings, "PLAIN", "stranger")
     names = Topics.of(settings)

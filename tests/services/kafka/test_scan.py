@@ -95,3 +95,9 @@ async def test_commands_pass_over_views_that_cannot_be_read_and_workers_refuse_t
     done = command(settings, "worker", "--until-end")
     assert done.returncode == 0, done.stderr
     assert "3 counted, 3 bad" in done.stdout
+
+
+async def test_an_error_as_soon_as_a_reader_has_started_stays_what_it_is(settings: Settings) -> None:
+    with pytest.raises(LookupError, match="mine"):
+        async with client.reader(settings):
+            raise LookupError("mine")

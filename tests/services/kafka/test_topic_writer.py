@@ -104,7 +104,7 @@ async def test_no_broker() -> None:
 
 
 async def write_without_end(servers: str, then: Callable[[], None]) -> None:
-    """Writes, calls `then` once it is acknowledged, and goes on writing."""
+    """Writes, calls `then` once it is acknowledged, and continues writing."""
     async with open_topic(at(servers), "views", SOON) as writer:
         await writer.write([b"u1"] * 300, [b"x"] * 300)
         await writer.finish()
@@ -130,7 +130,7 @@ async def test_a_broker_that_hangs(own_broker: tuple[GuardedProcess, str]) -> No
         os.kill(process.pid, signal.SIGCONT)
 
 
-async def test_leaving_with_records_under_way_ends_at_once(own_broker: tuple[GuardedProcess, str]) -> None:
+async def test_leaving_with_records_in_flight_ends_immediately(own_broker: tuple[GuardedProcess, str]) -> None:
     process, servers = own_broker
     async with open_topic(at(servers), "views") as writer:
         pause(process.pid)

@@ -145,7 +145,7 @@ async def test_the_end_of_a_transaction_is_waited_for_for_a_while(
     asked = asyncio.Event()
 
     async def counted(settings: Settings, tables: object, db: object, ends: offsets.Offsets, _: object) -> Progress:
-        """As if everything were counted at once."""
+        """As if everything were counted immediately."""
         asked.set()
         return Progress(sum(ends.values()), sum(ends.values()))
 
@@ -164,7 +164,7 @@ async def test_the_end_of_a_transaction_is_waited_for_for_a_while(
         assert await waiting == [], "it went on with what could be read then"
 
 
-async def test_a_log_that_stands_still_says_why_and_ends(
+async def test_a_log_without_progress_reports_why_and_ends(
     there: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     await topics.ensure(there)
@@ -244,7 +244,7 @@ def live_on(process: subprocess.Popen[bytes], log: Path, seconds: float) -> None
 
 
 @pytest.mark.long
-async def test_what_stands_behind_an_open_transaction_counts_once_it_ends(there: Settings, tmp_path: Path) -> None:
+async def test_records_after_an_open_transaction_count_once_it_ends(there: Settings, tmp_path: Path) -> None:
     """First an open one, then an aborted one at the very end, which nobody can read."""
     log = tmp_path / "worker.log"
     await asyncio.to_thread(succeed, there, "init")

@@ -56,7 +56,7 @@ class Consumer(ChunkConsumer):
         self._thread = Thread(self)
 
     async def restored(self, assigned: set[TP]) -> Mapping[TP, int]:
-        """Where the tables stand."""
+        """The positions of the tables."""
         assert assigned == self.assignment()
         return self.positions
 
@@ -136,7 +136,7 @@ async def until_all(opened: Consumer, found: list[Chunk]) -> None:
 
 
 def assert_once(found: list[Chunk]) -> None:
-    """Every record came once, in the order of the log."""
+    """Every record arrived once, in the order of the log."""
     for partition in PARTITIONS:
         of = [chunk for chunk in found if chunk.partition == partition]
         assert [offset for chunk in of for offset in chunk.offsets.tolist()] == list(range(END))
@@ -155,7 +155,7 @@ async def test_all_records_come_once(settings: Settings, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("bound", BOUNDS)
-async def test_what_was_fetched_ahead_is_dropped_at_a_seek_and_comes_again(
+async def test_records_fetched_ahead_are_dropped_at_a_seek_and_fetched_again(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, bound: str
 ) -> None:
     async with consumer(settings, monkeypatch, bound) as opened:
@@ -181,7 +181,7 @@ async def test_what_was_fetched_ahead_is_dropped_at_a_seek_and_comes_again(
 async def test_what_was_fetched_before_a_seek_is_not_handed_out_after_it(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, asked: str
 ) -> None:
-    """Also where the flow runs on, as after a rebalance that came before the seek of the last was over."""
+    """Also if the flow continues, as after a rebalance that began before the seek of the last was over."""
     restored, found = Consumer.restored, list[Chunk]()
     async with consumer(settings, monkeypatch, "BYTES_AT_ONCE") as opened, aclosing(opened.chunks()) as chunks:
         first = await anext(chunks)  # of several that one fetch has brought

@@ -207,7 +207,7 @@ def test_a_batch_in_pieces_is_what_aiokafka_reads(
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_a_batch_of_gigabytes_has_a_bounded_part_in_memory(codec: str) -> None:
-    """An eighth of one here; and a record that is larger than a piece stands in the middle."""
+    """An eighth of one here; and a record that is larger than a piece is in the middle."""
     few = ((1, b"k", b'{"text":"' + b"x" * 16_000 + b'"}'),) * 4_000
     batch = Batch((*few, (1, b"k", b"y" * 9_000_000), *few), CODECS[codec])
     data, _, end = log_of([batch], 0)
@@ -268,7 +268,7 @@ def test_aborted_transactions_are_skipped_and_control_batches_are_never_seen(iso
     assert ours.next_fetch_offset == end == 6, "the position goes on past control batches"
 
 
-def test_what_is_passed_over_before_records_belongs_to_them() -> None:
+def test_offsets_skipped_before_records_belong_to_them() -> None:
     def of(value: bytes, marker: bool | None = None) -> Batch:
         return Batch(((1, b"k", value),), 0, 7, True, marker)
 
@@ -288,7 +288,7 @@ def test_the_hand_made_markers_are_what_aiokafka_takes_for_markers() -> None:
 
 
 @pytest.mark.parametrize(("place", "read"), [(IN_RUNS, by_runs), (AS_USUAL, as_usual)])
-def test_a_wrong_checksum_is_named_after_what_stands_before_it_was_read(place: TopicPartition, read: Any) -> None:
+def test_a_wrong_checksum_is_named_after_the_records_before_it_were_read(place: TopicPartition, read: Any) -> None:
     good, after = encoded(Batch(((1, b"k", b"good"),)), 0)
     bad = bytearray(encoded(Batch(((2, b"k", b"bad"),)), after)[0])
     bad[-1] ^= 0xFF
@@ -507,8 +507,8 @@ def test_chunks_are_of_bounded_bytes(magic: int, log: list[tuple[list[int], int]
 
 @pytest.mark.parametrize("codec", ["gzip", "lz4", "zstd"])
 @pytest.mark.parametrize("damage", [False, True], ids=["as columns", "record by record"])
-def test_many_batches_that_are_each_within_the_bound_are_not_unpacked_at_once(codec: str, damage: bool) -> None:
-    """Forty of them have 160 MB, and have come in a few kB."""
+def test_many_batches_that_are_each_within_the_bound_are_not_unpacked_together(codec: str, damage: bool) -> None:
+    """Forty of them have 160 MB, and arrived as a few kB."""
     batch = Batch(tuple((1, b"k", b" " * 400_000) for _ in range(10)), CODECS[codec])
     data, _, end = log_of([batch] * 40, 0)
     assert len(data) < 1 << 20

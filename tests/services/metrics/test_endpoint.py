@@ -71,7 +71,7 @@ def test_a_scrape_brings_the_figures() -> None:
     }
 
 
-def test_what_is_not_declared_so_cannot_be_told() -> None:
+def test_an_undeclared_metric_cannot_be_reported() -> None:
     values = Values()
     with pytest.raises(ValueError, match="movie_stream_events_total is a counter with the labels"):
         values.set(catalogue.EVENTS, 1, "genre")
@@ -125,7 +125,7 @@ def asked(port: int, path: str, method: str = "GET") -> tuple[int, str]:
         connection.close()
 
 
-def test_health_stands_beside_the_metrics() -> None:
+def test_health_is_served_beside_the_metrics() -> None:
     checks: dict[str, str | None] = {"group": None, "mongodb": None}
     health = Health(lambda: None, lambda: checks)
     with served("127.0.0.1", 0, "worker", figures, CollectorRegistry(), health) as port:

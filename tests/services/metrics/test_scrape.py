@@ -35,7 +35,7 @@ VIEWS: Final = 2_000
 
 
 def page(url: str, token: str = "", method: str = "GET") -> str:
-    """What is answered, whatever its status."""
+    """The answer, whatever its status."""
     request = urllib.request.Request(url, method=method, headers={"Authorization": f"Bearer {token}"} if token else {})
     try:
         with urllib.request.urlopen(request, timeout=20) as answer:

@@ -47,7 +47,7 @@ def _update(document: GuardedDocument) -> UpdateOne:
     return guarded_update(document, encode(document))
 
 
-def test_what_is_stored_has_longs_and_the_guards_fields() -> None:
+def test_a_stored_document_has_longs_and_the_guards_fields() -> None:
     document = GuardedDocument("c", "x", (1, 2), 3, {"title": "$genre", "a.b": {"$c": 1}})
     assert bson.decode(encode(document)) == {
         "_id": "x",

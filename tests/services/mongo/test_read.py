@@ -75,7 +75,7 @@ async def test_nothing_there(settings: Settings) -> None:
             assert await read.page(db, Query(result_named(name), 3)) == read.Page([], None)
 
 
-async def test_what_is_there_in_order(db: Database, documents: Documents) -> None:
+async def test_documents_are_read_in_order(db: Database, documents: Documents) -> None:
     for name in NAMES:
         query = Query(result_named(name), 1)
         wanted = sorted(documents[name].values(), key=order(query))

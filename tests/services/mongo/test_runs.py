@@ -45,7 +45,7 @@ async def test_a_clock_that_was_set_back_does_not_set_the_number_back(
     assert (await start_new(db, "views", {})).number == first.number + 1
 
 
-async def test_everyone_who_asks_at_once_gets_the_same_run(db: Database, settings: Settings) -> None:
+async def test_concurrent_requests_get_the_same_run(db: Database, settings: Settings) -> None:
     async def ask(n: int) -> list[Run]:
         async with opened(settings) as own:
             return [await open_run(own, f"views{round_}", {"n": n}) for round_ in range(20)]
@@ -54,7 +54,7 @@ async def test_everyone_who_asks_at_once_gets_the_same_run(db: Database, setting
     assert all(answer == answers[0] for answer in answers)
 
 
-async def test_runs_that_start_at_once_have_numbers_of_their_own(db: Database) -> None:
+async def test_concurrent_runs_have_numbers_of_their_own(db: Database) -> None:
     started = await asyncio.gather(*(start_new(db, "views", {"n": n}) for n in range(20)))
     assert len({run.number for run in started}) == 20
     assert await current(db, "views") == max(started, key=lambda run: run.number)

@@ -1,4 +1,4 @@
-"""`init --shard`: what a cluster is told, and who is told that he has none."""
+"""`init --shard`: the commands for a cluster, and the error for a server that is none."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ async def test_more_than_one_request_holds(db: Database) -> None:
     assert report.changed == report.sent == len(many) + 4
 
 
-async def test_what_the_validator_refuses_is_parked_and_the_others_go_on(db: Database) -> None:
+async def test_a_document_refused_by_the_validator_is_parked_and_the_others_are_written(db: Database) -> None:
     entry = {"bsonType": "object", "required": ["title"], "properties": {"title": {"bsonType": "string"}}}
     schema = {
         "required": ["views"],
@@ -242,7 +242,7 @@ def told(changes: list[list[Changed]]) -> list[tuple[str, Rev, bool, object]]:
     return [(of.document.id, of.document.rev, of.certain, (of.old or {}).get("figure")) for of in changes[-1]]
 
 
-async def test_subscribers_are_told_which_documents_changed(db: Database) -> None:
+async def test_subscribers_are_notified_which_documents_changed(db: Database) -> None:
     changes: list[list[Changed]] = []
     sink, other = Sink(db, [lambda changed: changes.append(list(changed))]), Sink(db)
     await sink.write([document("a", 1), document("b", 5), document("c", 1, collection="d")])
@@ -258,7 +258,7 @@ async def test_subscribers_are_told_which_documents_changed(db: Database) -> Non
     assert told(changes) == [("b", (10,), True, 6)], "what this sink has reported before"
 
 
-async def test_what_is_parked_incomparable_or_outranked_did_not_change(db: Database) -> None:
+async def test_parked_incomparable_or_outranked_documents_did_not_change(db: Database) -> None:
     await db.create_collection("c", validator={"$jsonSchema": {"properties": {"figure": {"minimum": 0}}}})
     changes: list[list[Changed]] = []
     sink = Sink(db, [lambda changed: changes.append(list(changed))])
@@ -285,10 +285,8 @@ async def test_a_change_is_reported_though_its_acknowledgement_was_lost(
         assert told(changes) == [("a", (1,), False, None)]
 
 
-async def test_every_document_is_reported_as_it_stands_whatever_many_writers_do(
-    db: Database, settings: Settings
-) -> None:
-    """Of all that were reported, the newest of a document is what stands."""
+async def test_every_document_is_reported_as_stored_whatever_many_writers_do(db: Database, settings: Settings) -> None:
+    """The last report of a document is the stored one."""
     newest: dict[str, Rev] = {}
 
     def note(changed: Sequence[Changed]) -> None:

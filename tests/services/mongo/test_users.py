@@ -1,4 +1,4 @@
-"""The workers' MongoDB user against a mongod that asks who comes: enough for a worker, and nothing besides."""
+"""The workers' MongoDB user against a mongod with logins: enough for a worker, and nothing more."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ async def reads_and_writes_nothing(
                 while not (seen := await changes.seen()).writes:
                     assert not seen.lost
             assert seen.writes == {"_workers": 1}
-            await changes.rest()
+            await changes.pause()
         assert len(await workers.seen(db)) == len(sources)
         for name in (*(result.collection for result in RESULTS), "top_movies_flat", "_runs"):
             assert await db[name].find().to_list(1) == []
@@ -340,7 +340,7 @@ async def test_a_user_for_something_else_is_left_alone(mongo: Secured, settings:
     assert user_of(mongo.server, database)["roles"] == [{"role": "dbOwner", "db": database}]
 
 
-async def test_who_may_not_make_users_is_told(mongo: Secured, settings: Settings) -> None:
+async def test_a_user_who_may_not_make_users_gets_an_error(mongo: Secured, settings: Settings) -> None:
     succeed(mongo.settings(settings), "init", "--create-user")
     worker = mongo.settings(settings, mongodb_uri=mongo.as_worker(settings).mongodb_uri)
     async with opened(worker) as db:
@@ -374,7 +374,7 @@ async def test_where_anyone_may_enter_a_user_is_of_no_use(settings: Settings) ->
         *("mongodb_bi_username", "mongodb_bi_password"),
     ],
 )
-def test_what_is_missing_is_said_before_anything_is_made(settings: Settings, missing: str) -> None:
+def test_missing_settings_are_named_before_anything_is_made(settings: Settings, missing: str) -> None:
     given = {
         "mongodb_worker_username": "movies",
         "mongodb_worker_password": SecretStr(PASSWORD),

@@ -1,4 +1,4 @@
-"""What workers write of themselves, and what is read of it; a MongoDB that is away disturbs nobody."""
+"""The heartbeats of workers, and how they are read; a MongoDB that is away disturbs nobody."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ async def test_a_worker_of_another_version_is_read_as_far_as_it_is_known(setting
     assert [row["partitions"] for row in rows.rows] == ["views 0-1"]
 
 
-async def test_a_worker_tells_of_so_many_reasons_and_no_more(settings: Settings) -> None:
+async def test_a_worker_reports_a_bounded_number_of_reasons(settings: Settings) -> None:
     refused = {f"reason {number}": number for number in range(1_000)}
     async with opened(settings) as db:
         await schema.ensure(db)

@@ -1,4 +1,4 @@
-"""What is wrong, hostile or not supported ends in OData's own form, with the status that says which it is."""
+"""A wrong, hostile or unsupported request gets an error in OData's own form, with the status of its kind."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ ELSEWHERE: list[tuple[str, dict[str, str], str]] = [
 ]
 
 
-async def test_what_is_not_supported_is_named(feed: httpx.AsyncClient) -> None:
+async def test_an_unsupported_option_is_named(feed: httpx.AsyncClient) -> None:
     for path, options, named in ELSEWHERE:
         error = await refused(feed, 501, path, **options)
         assert named in error["message"], error
@@ -208,7 +208,7 @@ async def test_head_is_get_without_a_body(feed: httpx.AsyncClient) -> None:
         assert head.headers["Content-Length"] == str(len(got.content))
 
 
-async def test_what_is_accepted(feed: httpx.AsyncClient) -> None:
+async def test_accepted_options(feed: httpx.AsyncClient) -> None:
     for accept in ("text/html", "application/atom+xml", "application/json;q=0", "application/json;odata.metadata=some"):
         said(await feed.get("category_stats", headers={"Accept": accept}), 406)
     excel = (

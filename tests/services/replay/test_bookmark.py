@@ -62,7 +62,7 @@ def path_of(file: Path) -> Path:
         return opened.path
 
 
-def test_what_is_saved_is_found_by_any_name_of_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bookmark_is_found_by_any_name_of_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with bookmark_of(file, "start") as opened:
         assert (opened.earlier, opened.saved) == (None, None)
         opened.save(bookmark(file))
@@ -118,7 +118,7 @@ def test_whenever_it_is_read_it_is_whole(file: Path) -> None:
         (b'{"places": 3}', "missing required field|Expected `array`"),
     ],
 )
-def test_what_is_none_is_said(file: Path, content: bytes, reason: str) -> None:
+def test_a_file_that_is_no_bookmark_is_reported(file: Path, content: bytes, reason: str) -> None:
     path_of(file).write_bytes(content)
     for mode in ("start", "resume"):
         with pytest.raises(FileRefused, match=f"expected the bookmark of a replay of .*views.csv .*({reason})"):

@@ -18,7 +18,7 @@ PAGE: Final = ROOT / "docs" / "how-to" / "format.md"
 
 
 def _list(file: Path, lines: str) -> None:
-    """Does what the page says of the list of formats: its import, and its entry instead of what is there."""
+    """Changes the list of formats as the page says: its import, and its entry instead of the present one."""
     imported, listed = lines.strip().split("\n\n")
     text = file.read_text("utf-8")
     text, count = re.subn(r"^FORMATS: .*$", listed, text, flags=re.MULTILINE)

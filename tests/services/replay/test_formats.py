@@ -44,7 +44,7 @@ NATIVE = "movie_id,title,genre,user_id,timestamp,rating\ntt1,Heat,Crime,u1,17303
 
 
 def read(source: ViewsSource) -> tuple[list[dict[str, Any]], list[tuple[int, str]], dict[str, int]]:
-    """The views, what is refused, and what was repaired."""
+    """The views, the refusals, and the repairs."""
     with closing(source.open()) as views:
         for _ in views.times():  # after which it is known in which encoding it is
             pass
@@ -248,7 +248,7 @@ def test_a_film_with_an_impossible_length_is_refused_by_its_line(tmp_path: Path)
     assert refused[2][1] == "minutes: expected a number from 0 to 1440, got 99999"
 
 
-def test_what_is_repaired_in_a_catalogue_is_told(tmp_path: Path) -> None:
+def test_repairs_in_a_catalogue_are_reported(tmp_path: Path) -> None:
     (tmp_path / "films").write_bytes((TMDB.replace("Avatar", "Av\u00e9tar").splitlines()[0] + "\n").encode())
     with (tmp_path / "films").open("ab") as file:
         file.write(TMDB.replace("Avatar", "Av\u00e9tar").splitlines()[1].encode("latin-1") + b",,,\n")

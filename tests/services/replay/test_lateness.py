@@ -1,4 +1,4 @@
-"""What would be late is said before anything is sent, by what stands in the topic already."""
+"""Late views are reported before anything is sent, by the views in the topic."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_late_is_what_a_worker_refuses(views: list[tuple[int, int]], newest: dic
 
 
 @given(st.integers(0, 500), st.integers(0, 500), st.integers(1, 100), st.integers(2, 9))
-def test_what_is_read_is_bounded_and_has_both_ends(start: int, more: int, most: int, places: int) -> None:
+def test_the_sample_is_bounded_and_has_both_ends(start: int, more: int, most: int, places: int) -> None:
     found = list(extents(start, start + more, most, places))
     assert sum(end - begin for begin, end in found) <= max(most, places)
     assert (found[0][0], found[-1][1]) == (start, start + more)
@@ -85,9 +85,7 @@ async def test_an_empty_topic_has_no_newest_view(topic: Settings) -> None:
     assert await newest_views(topic, 3) == {}
 
 
-async def test_the_newest_view_of_each_partition_is_found_whatever_stands_behind_it(
-    topic: Settings, tmp_path: Path
-) -> None:
+async def test_the_newest_view_of_each_partition_is_found_whatever_follows_it(topic: Settings, tmp_path: Path) -> None:
     csv_file(tmp_path, *(view(user, START_MS + user) for user in range(300)))
     await replay(topic, ViewsSource(tmp_path / "views.csv"))
     future = view(1, START_MS)
@@ -137,7 +135,7 @@ async def test_what_would_be_thrown_away_is_sent_only_when_that_is_said(topic: S
 
 
 @pytest.mark.parametrize("plan", [plan_of(shift_to="now"), plan_of(shift_to="2024-10-31T14:00"), Plan(limit=1)])
-async def test_what_is_moved_or_left_out_is_not_late(topic: Settings, tmp_path: Path, plan: Plan) -> None:
+async def test_views_moved_or_left_out_are_not_late(topic: Settings, tmp_path: Path, plan: Plan) -> None:
     await sent(topic, csv_file(tmp_path, view(1, START_MS)))
     path = csv_file(tmp_path, view(1, START_MS - HOUR_MS), view(1, START_MS))
     assert (await sent(topic, path, plan))[1] == []

@@ -34,7 +34,7 @@ MINUTE_MS = 60_000
 
 
 async def sent(settings: Settings, path: Path, plan: Plan) -> tuple[ReplayResult, list[int]]:
-    """What the replay says, and the times of the views that stand in the topic, in one user's order."""
+    """The output of the replay, and the times of the views in the topic, in one user's order."""
     result = await replay(settings, ViewsSource(path), plan)
     found = await read_topic(settings.require_broker(), settings.kafka_topic)
     return result, [msgspec.json.decode(value)["timestamp"] for records in found.values() for _, value, _ in records]
@@ -159,7 +159,7 @@ def test_a_gap_that_cannot_be_meant(options: dict[str, Any], words: str) -> None
 
 @pytest.mark.parametrize("sort", [True, False])
 @given(st.lists(st.lists(st.integers(1, 99), max_size=5), max_size=5), st.none() | st.integers(1, 9))
-def test_the_ends_are_those_of_what_is_sent(sort: bool, chunks: list[list[int]], limit: int | None) -> None:
+def test_the_ends_are_those_of_the_sent_views(sort: bool, chunks: list[list[int]], limit: int | None) -> None:
     ends = Ends(limit, sort=sort)
     for chunk in chunks:
         ends.add(np.array(chunk, np.int64))
@@ -224,17 +224,17 @@ def test_what_cannot_be_meant(options: dict[str, object], words: str) -> None:
         plan_of(**options)  # type: ignore[arg-type]
 
 
-async def test_a_catalogue_has_no_end_to_go_on_from(topic: Settings, tmp_path: Path) -> None:
+async def test_a_catalogue_has_no_end_to_continue_from(topic: Settings, tmp_path: Path) -> None:
     (tmp_path / "films").write_text("show_id,type,title,rating,duration,listed_in\ns1,Movie,Heat,R,170 min,Crime\n")
     with pytest.raises(UsageError, match="--loop: expected a file of views, got 'a catalogue"):
         await replay(topic, ViewsSource(tmp_path / "films"), Plan(loop=True))
 
 
-def test_a_loop_may_go_on_live() -> None:
+def test_a_loop_may_continue_live() -> None:
     assert plan_of(loop=True, shift_to="now", speed=1).live
 
 
-def test_what_is_sent_tells_options_that_change_it() -> None:
+def test_the_plan_names_options_that_change_the_sent_views() -> None:
     assert Plan(rate=5, strict=True).what_is_sent == ""
     assert plan_of(limit=3, shift_to="now").what_is_sent == "limit: 3, shift: ('now', 'last')"
 
@@ -285,7 +285,7 @@ def test_a_dry_run_of_nothing_but_bad_rows_fails(tmp_path: Path) -> None:
 async def test_a_catalogue_is_resumed_where_it_stopped(
     topic: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its views come again just so, though they lie just before the present, which has moved on."""
+    """Its views are made again exactly, though they end just before the present, which has advanced."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     path = tmp_path / "films"
     path.write_text("show_id,type,title,rating,duration,listed_in\ns1,Movie,Heat,R,170 min,Crime\n")

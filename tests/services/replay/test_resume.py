@@ -120,7 +120,7 @@ async def send(settings: Settings, path: Path, mode: Mode = "resume", **options:
 async def interrupted(
     settings: Settings, path: Path, events: int, mode: Mode = "start", rate: float = 20_000
 ) -> Bookmark:
-    """Sends the file and is told to stop when about so many events were handed over; the bookmark it leaves."""
+    """Sends the file and is stopped when about this number of events were handed over; the bookmark it leaves."""
     task: asyncio.Task[ReplayResult]
 
     def stop(progress: ReplayProgress) -> None:
@@ -178,6 +178,7 @@ def run_until_killed(settings: Settings, path: Path, chance: random.Random, rate
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize("servers", ["tansu", pytest.param("kafka", marks=pytest.mark.long)], indirect=True)
 def test_killed_again_and_again(either: Settings, tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(1_000_000)
     print(f"seed {seed}")  # noqa: T201 - to see the same again
@@ -220,7 +221,7 @@ async def test_with_a_rate_the_schedule_begins_anew(topic: Settings, tmp_path: P
     assert slices == [*range(10, result.sent, 10), result.sent]
 
 
-async def test_resuming_what_is_finished_sends_nothing(topic: Settings, tmp_path: Path) -> None:
+async def test_resuming_a_finished_replay_sends_nothing(topic: Settings, tmp_path: Path) -> None:
     path = views_file(tmp_path, 100)
     seen: list[ReplayProgress] = []
     first = await send(topic, path, progress=seen.append)
@@ -341,7 +342,7 @@ async def test_only_what_reaches_the_broker_after_it_was_looked_up_is_doubled(
 
 
 @pytest.mark.long
-async def test_a_broker_that_is_killed_and_comes_back(
+async def test_a_broker_that_is_killed_and_restarted(
     settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = views_file(tmp_path, 20_000)
@@ -423,7 +424,7 @@ async def may_only_write(settings: Settings) -> None:
     assert [code for code, _ in response.creation_responses] == [0]
 
 
-async def test_who_may_only_write_can_send_and_is_told_what_resuming_needs(
+async def test_a_user_who_may_only_write_can_send_and_learns_what_resuming_needs(
     kafka: KafkaServer, settings: Settings, tmp_path: Path
 ) -> None:
     there = settings.model_copy(update={"kafka_bootstrap_servers": kafka.bootstrap_servers})

@@ -50,7 +50,7 @@ async def sent_to(settings: Settings) -> list[list[tuple[str, int]]]:
     return events
 
 
-async def test_a_file_in_order_is_sent_as_it_stands(topic: Settings, tmp_path: Path) -> None:
+async def test_a_file_in_order_is_sent_unchanged(topic: Settings, tmp_path: Path) -> None:
     path = tmp_path / "views.csv"
     path.write_text(csv_text(generate_rows(12_000, 1)))
     seen: list[ReplayProgress] = []
@@ -92,7 +92,7 @@ async def test_a_file_out_of_order_is_sorted(
     assert seen[-1].done == seen[-1].total
 
 
-async def test_a_bad_row_is_told_and_left_out(topic: Settings, tmp_path: Path) -> None:
+async def test_a_bad_row_is_reported_and_left_out(topic: Settings, tmp_path: Path) -> None:
     path = csv_file(tmp_path, view(1, START_MS), view(1, START_MS, rating="abc"), view(2, START_MS + 1))
     seen: list[ReplayProgress] = []
     result = await replay(topic, ViewsSource(path), progress=seen.append)
@@ -131,11 +131,11 @@ async def test_nothing_usable(topic: Settings, tmp_path: Path) -> None:
         await replay(topic, ViewsSource(tmp_path / "nope.csv"))
 
 
-async def test_what_is_missing_is_said(settings: Settings, tmp_path: Path) -> None:
+async def test_a_missing_requirement_is_named(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(TopicMissing):
         await replay(settings, ViewsSource(csv_file(tmp_path, view(1, START_MS))))
     with pytest.raises(SettingMissing):
-        await replay(settings.model_copy(update={"kafka_bootstrap_servers": None}), ViewsSource("views.csv"))
+        await replay(settings.model_copy(update={"kafka_bootstrap_servers": None}), ViewsSource(tmp_path / "views.csv"))
 
 
 @pytest.mark.parametrize("rate", [-1.0, float("nan"), float("inf")])
@@ -153,8 +153,8 @@ async def test_with_a_rate_it_sends_slice_by_slice(topic: Settings, tmp_path: Pa
 
 @pytest.mark.parametrize("plan", [Plan(rate=2_000), Plan(rate=2_000, limit=150), Plan(rate=2_000, limit=9_999)])
 @pytest.mark.parametrize("sort", [True, False])
-async def test_the_bar_goes_with_what_is_sent(topic: Settings, tmp_path: Path, plan: Plan, sort: bool) -> None:
-    """Also of a file that is read at once, with bad rows in it, and of fewer views than the limit."""
+async def test_the_bar_follows_the_sent_views(topic: Settings, tmp_path: Path, plan: Plan, sort: bool) -> None:
+    """Also for a file that is read in one piece, with bad rows in it, and of fewer views than the limit."""
     rows = [view(1, START_MS + number * (1 if sort else -1)) for number in range(200)]
     bad = [view(1, START_MS, rating="abc")] * 67
     seen: list[ReplayProgress] = []

@@ -1,4 +1,4 @@
-"""How far the tables are, told by their checkpoints and by nobody else."""
+"""The progress of the tables, by their checkpoints alone."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ async def test_what_the_caller_has_finished_is_not_looked_up(settings: Settings)
     assert seen == [Progress(4, 2)]
 
 
-async def test_an_empty_topic_is_counted_at_once(settings: Settings) -> None:
+async def test_an_empty_topic_is_counted_immediately(settings: Settings) -> None:
     await topics.ensure(settings)
     seen: list[Progress] = []
     await wait_until_counted(settings, lambda progress, _: seen.append(progress))

@@ -1,4 +1,4 @@
-"""Kafka and MongoDB of different times are told apart, and nothing is changed by it."""
+"""Kafka and MongoDB of different times are detected, without a change."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ async def test_marks_are_compared_with_checkpoints_and_ends(
 
 
 class Restoring:
-    """An owner whose partition stands at a checkpoint."""
+    """An owner whose partition is at a checkpoint."""
 
     def __init__(self, marked: int | None) -> None:
         self._table = SimpleNamespace(marked=marked, state=SimpleNamespace(position=POSITION))

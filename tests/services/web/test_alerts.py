@@ -105,8 +105,8 @@ async def test_how_far_they_are(settings: Settings) -> None:
         for run, hour in ((1, 3), (2, 1)):
             store = Store(db, run, "me")
             await store.claim()
-            await store.passed(timestamp_ms_of(START + timedelta(hours=hour)))
-        await store.passed(timestamp_ms_of(START))
+            await store.save_evaluated_until(timestamp_ms_of(START + timedelta(hours=hour)))
+        await store.save_evaluated_until(timestamp_ms_of(START))
         rule = Rule("busy", "views", Beyond("above", 10.0), "each", to=("log", "webhook.ops"))
         await store.begin(timestamp_ms_of(START))
         await store.write([{name: value for name, value in alert(5, lasts=True).items() if not name.startswith("_p")}])

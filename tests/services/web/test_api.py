@@ -1,4 +1,4 @@
-"""The resources of the results: what stands in MongoDB, in every order, page by page and in three formats."""
+"""The resources of the results: the documents of MongoDB, in every order, page by page and in three formats."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def test_the_index_has_all_results_and_leads_to_them(api: httpx.AsyncClien
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_a_result_is_what_stands_in_mongodb(api: httpx.AsyncClient, filled: Settings, name: str) -> None:
+async def test_a_result_is_the_document_in_mongodb(api: httpx.AsyncClient, filled: Settings, name: str) -> None:
     """The newest first and then by `_id`, page after page, in all three formats."""
     async with opened(filled) as db:
         result = next(result for result in RESULTS if result.collection == name)
@@ -193,7 +193,7 @@ async def test_a_cursor_is_of_its_query(api: httpx.AsyncClient) -> None:
     assert (await api.get("daily_stats", params={"cursor": forged})).status_code == 422
 
 
-async def test_what_is_known_already_is_not_sent_again(api: httpx.AsyncClient) -> None:
+async def test_an_unchanged_answer_is_not_sent_again(api: httpx.AsyncClient) -> None:
     for path in (
         "daily_stats?format=csv",
         "hourly_metrics",
@@ -224,7 +224,7 @@ async def test_a_summary_is_not_sent_again_only_because_time_passes(api: httpx.A
 
 
 async def test_documents_of_an_older_version(api_of_my_own: httpx.AsyncClient, settings: Settings) -> None:
-    """They lack fields, or have others in their place; what is left is told."""
+    """They lack fields, or have others in their place; the other fields are returned."""
     async with opened(settings) as db:
         for name in NAMES:
             await db.command("collMod", name, validator={})

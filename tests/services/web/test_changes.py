@@ -27,7 +27,7 @@ TOKEN = "a-token-of-its-own"
 
 
 class Told(NamedTuple):
-    """An event as it came."""
+    """An event as received."""
 
     name: str
     data: dict[str, Any]
@@ -59,7 +59,7 @@ def parsed(lines: Iterator[str]) -> Iterator[Told]:
 
 
 def until_told(told: Iterator[Told], wanted: Counter[str]) -> Told:
-    """Reads until all that is wanted was told; the last event."""
+    """Reads until all expected changes have arrived; the last event."""
     counted = Counter[str]()
     for event in told:
         if event.name == "change":
@@ -75,7 +75,7 @@ def write(settings: Settings, rev: int) -> Counter[str]:
     return Counter(document.collection for document in documents_of(VIEWS))
 
 
-def test_a_reader_is_told_and_may_come_back(settings: Settings) -> None:
+def test_a_reader_is_notified_and_may_reconnect(settings: Settings) -> None:
     write(settings, 1)
     with serving(settings) as server:
         with reading(server, "?detail=1") as told:
@@ -225,7 +225,7 @@ def test_a_reader_that_hangs_is_cut_off_and_disturbs_nobody(settings: Settings, 
 
 @pytest.mark.long
 @pytest.mark.timeout(240)
-def test_two_hundred_readers_are_told_and_what_is_kept_for_them_is_little(settings: Settings) -> None:
+def test_two_hundred_readers_are_notified_with_little_memory(settings: Settings) -> None:
     write(settings, 1)
     with serving(settings) as server, ExitStack() as stack:
         told = [stack.enter_context(reading(server)) for _ in range(200)]

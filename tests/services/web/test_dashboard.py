@@ -120,7 +120,7 @@ async def test_very_long_ranges_have_whole_multiples_of_days(api: httpx.AsyncCli
     assert sum(empty["views"]) == 0
 
 
-async def test_many_genres_are_told_together(settings: Settings) -> None:
+async def test_many_genres_are_grouped(settings: Settings) -> None:
     views = [{**view, "genre": f"G{number % 17:02}"} for number, view in enumerate(VIEWS)]
     await fill(settings, views)
     async with asking(settings) as client:
@@ -130,7 +130,7 @@ async def test_many_genres_are_told_together(settings: Settings) -> None:
         assert sum(sum(line["views"]) for line in lines) == len(views)
 
 
-async def test_what_changes_shows_at_once(api_of_my_own: httpx.AsyncClient, settings: Settings) -> None:
+async def test_changes_show_immediately(api_of_my_own: httpx.AsyncClient, settings: Settings) -> None:
     """Hours that are kept are asked again when a view of them is counted."""
     asked: list[tuple[str, dict[str, Any]]] = [
         ("series", {"last": "48h", "anchor": "stream"}),
@@ -152,7 +152,7 @@ async def test_what_changes_shows_at_once(api_of_my_own: httpx.AsyncClient, sett
             pass
 
 
-async def test_films_of_an_hour_and_where_they_stood_before(api: httpx.AsyncClient) -> None:
+async def test_films_of_an_hour_and_their_former_ranks(api: httpx.AsyncClient) -> None:
     newest = await got(api, "top-movies")
     hours = [timestamp_ms(hour) for hour in newest["hours"]]
     assert len(hours) == 48

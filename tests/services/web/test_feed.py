@@ -24,7 +24,7 @@ from tests.support.whole_path import PATIENCE_S
 VIEWS = events(40)
 
 
-async def test_all_readers_are_told_which_results_change(server: MongoServer, settings: Settings) -> None:
+async def test_all_readers_are_notified_which_results_change(server: MongoServer, settings: Settings) -> None:
     streams = server._replica_set
     async with opened(at(server, settings)) as db:
         await schema.ensure(db)
@@ -53,7 +53,7 @@ async def test_all_readers_are_told_which_results_change(server: MongoServer, se
             assert set(await all_told(first, Counter({"daily_stats": 1}))) == {"daily_stats"}
 
 
-async def test_who_comes_back_is_told_what_he_has_missed(server: MongoServer, settings: Settings) -> None:
+async def test_a_reader_that_reconnects_gets_the_missed_changes(server: MongoServer, settings: Settings) -> None:
     async with opened(at(server, settings)) as db:
         await schema.ensure(db)
         async with running(db) as feed, feed.subscribe() as stays:
@@ -142,7 +142,7 @@ async def test_readers_are_bounded_and_all_end_with_the_feed(
             await first.next(PATIENCE_S)
 
 
-async def test_what_is_a_bug_is_logged_and_does_not_leave_readers_alone(
+async def test_a_bug_is_logged_and_readers_are_still_served(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     once: list[None] = []

@@ -1,4 +1,4 @@
-"""What readers are told where MongoDB restarts, hangs, or lets nobody follow its changes."""
+"""The events of readers if MongoDB restarts, hangs, or refuses its change stream."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.whole_path import PATIENCE_S
 VIEWS = events(40)
 
 
-async def test_a_restart_of_mongodb_is_told_and_nothing_is_lost(
+async def test_a_restart_of_mongodb_is_reported_and_nothing_is_lost(
     server: MongoServer, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     changed: list[None] = []
@@ -53,7 +53,7 @@ async def test_a_restart_of_mongodb_is_told_and_nothing_is_lost(
             assert said[0].startswith("changes cannot be followed, tries again: no MongoDB answers at ")
 
 
-async def test_a_mongodb_that_hangs_is_down_and_goes_on_where_it_was(
+async def test_a_mongodb_that_hangs_is_down_and_the_feed_resumes(
     server: MongoServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sources, "ANSWER_WITHIN_S", 1.0)
@@ -75,7 +75,7 @@ async def test_a_stream_whose_past_is_gone_is_followed_from_now(tmp_path: Path, 
             await schema.ensure(db)
             source = ChangeStream(db, ["_workers"])
             await source.seen()
-            await source.rest()
+            await source.pause()
             server.fails_once("aggregate", errorCode=286)  # ChangeStreamHistoryLost
             seen = await source.seen()
             assert seen.lost
@@ -88,7 +88,7 @@ async def test_a_stream_whose_past_is_gone_is_followed_from_now(tmp_path: Path, 
             async with asyncio.timeout(PATIENCE_S):
                 while not (seen := await source.seen()).lost:
                     pass
-            await source.rest()
+            await source.pause()
 
 
 async def test_without_the_right_to_a_change_stream_it_asks_again_and_again(

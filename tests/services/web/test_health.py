@@ -20,7 +20,7 @@ from movie_stream.web.rollup import Rollup
 from tests.support.web.asking import asking, got
 
 
-async def test_health_of_what_is_there(api: httpx.AsyncClient, filled: Settings) -> None:
+async def test_health_of_a_working_deployment(api: httpx.AsyncClient, filled: Settings) -> None:
     assert await got(api, "health/live") == {"status": "ok"}
     ready = await got(api, "health/ready")
     assert ready["status"] == "ok"
@@ -43,7 +43,7 @@ def health_of(asker: Asker, settings: Settings) -> HealthCheck:
     return HealthCheck(Dashboard(settings, asker, Rollup(asker), Pulse(asker)))
 
 
-async def test_all_who_ask_at_once_are_told_from_one_look(filled: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_concurrent_health_requests_share_one_check(filled: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = 0
     look = HealthCheck._look
 

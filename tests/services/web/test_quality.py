@@ -1,4 +1,4 @@
-"""`/quality`: the hours of a range added up by partition, judged by what is expected."""
+"""`/quality`: the hours of a range added up by partition, rated by the expectations."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ async def test_completeness_is_of_the_hours_that_are_over(stored: Settings, tmp_
 
 
 def silence(answer: Any) -> list[Any]:
-    """What is said of each partition's silence."""
+    """The silence of each partition, as reported."""
     names = ("partition", "records", "hours", "empty_hours", "light", "heard")
     return [tuple(one[name] for name in names) for one in answer["partitions"]]
 

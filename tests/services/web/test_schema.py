@@ -1,4 +1,4 @@
-"""Requests that schemathesis makes up from the whole OpenAPI description: no 5xx comes, and all answers fit it."""
+"""Requests that schemathesis makes up from the whole OpenAPI description: no answer is a 5xx, and all fit it."""
 
 from __future__ import annotations
 

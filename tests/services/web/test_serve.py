@@ -167,7 +167,7 @@ async def test_mongodb_away_at_the_start_and_later(settings: Settings, tmp_path:
 
 
 async def test_a_mongodb_that_hangs_keeps_nobody(settings: Settings, tmp_path: Path) -> None:
-    """Neither who asks, nor the server when it is told to end."""
+    """Neither the client, nor the server when it is stopped."""
     with MongoServer(tmp_path) as mongo:
         settings = settings.model_copy(update={"mongodb_uri": type(settings.mongodb_uri)(mongo.uri)})  # type: ignore[misc]
         await fill(settings, events(200))

@@ -17,7 +17,7 @@ from tests.support.web.serving import serving
 
 
 def trickling(peer: socket.socket, size: int) -> bytes:
-    """What comes first while a body of this size is sent one byte a second; empty where the connection is cut."""
+    """The first bytes received while such a body is sent one byte a second; empty if the connection is closed."""
     peer.settimeout(1.0)
     for _ in range(size):
         try:
@@ -78,7 +78,7 @@ def test_a_client_that_hangs_is_dropped(settings: Settings) -> None:
 
 
 @pytest.mark.usefixtures("_room_for_clients")
-def test_a_thousand_connections_at_once(settings: Settings) -> None:
+def test_a_thousand_concurrent_connections(settings: Settings) -> None:
     request = b"GET /api/v1/health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     with serving(settings) as server, ExitStack() as open_ones:
         peers = [open_ones.enter_context(connected(server)) for _ in range(1_000)]
@@ -94,7 +94,7 @@ def test_a_thousand_connections_at_once(settings: Settings) -> None:
 
 
 def test_more_connections_than_it_may_have(settings: Settings) -> None:
-    """With few descriptors left it refuses some, and goes on."""
+    """With few descriptors left it refuses some, and continues."""
     limited = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200)); "
     limited += "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
     with serving(settings, program=(sys.executable, "-c", limited)) as server:

@@ -1,4 +1,4 @@
-"""Every example of docs/reference/{rest,odata}.md is asked as it stands, and answers what is shown."""
+"""Every example of docs/reference/{rest,odata}.md is sent unchanged, and returns the documented answer."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_every_command_is_an_example() -> None:
     assert len(examples()) == sum(page.read_text("utf-8").count("curl -s") for page in PAGES) > 10
 
 
-def test_the_examples_answer_what_is_shown(server: Serving) -> None:
+def test_the_examples_return_the_documented_answers(server: Serving) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed; on Debian and Ubuntu: apt install curl")
     for command, kind, shown in examples():
@@ -57,7 +57,7 @@ def test_the_examples_answer_what_is_shown(server: Serving) -> None:
             assert done.stdout.replace("\r\n", "\n").rstrip("\n") == shown.rstrip("\n"), command
 
 
-def test_every_parameter_of_a_result_is_told() -> None:
+def test_every_parameter_of_a_result_is_documented() -> None:
     rows = re.findall(r"^\| (`\w+`.*?) \| (?:all|results)", PAGE.read_text("utf-8"), re.MULTILINE)
     told = set(re.findall(r"`(\w+)`", "".join(rows)))
     assert told == {name for resource in all_resources() for name in resource.parameters.named}

@@ -1,4 +1,4 @@
-"""What the server tells Prometheus while somebody reads its changes, and while MongoDB is away."""
+"""The metrics of the server while somebody reads its changes, and while MongoDB is away."""
 
 from __future__ import annotations
 

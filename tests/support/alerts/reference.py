@@ -1,4 +1,4 @@
-"""Alerts counted naively: each window by itself, in plain loops."""
+"""Alerts counted naively: each window separately, in plain loops."""
 
 from __future__ import annotations
 

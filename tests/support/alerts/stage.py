@@ -1,4 +1,4 @@
-"""Views that make alerts, the rules for them, and what is in the collection held against the reference."""
+"""Views that make alerts, the rules for them, and the collection compared with the reference."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ def stored(db: Any) -> list[tuple[Any, ...]]:
 
 
 def difference(found: list[tuple[Any, ...]], wanted: list[tuple[Any, ...]]) -> dict[str, list[tuple[Any, ...]]]:
-    """What is there and should not be, and the other way round."""
+    """The unexpected alerts, and the missing ones."""
     rounded = [tuple(round(v, 5) if isinstance(v, float) else v for v in row) for row in found]
     want = [tuple(round(v, 5) if isinstance(v, float) else v for v in row) for row in wanted]
     left = {

@@ -37,7 +37,7 @@ class Received:
 
 @dataclass
 class WebhookReceiver:
-    """What has come, and what is to become of the next ones."""
+    """The requests received, and the answers to the next ones."""
 
     url: str = ""
     behaviour: Behaviour = "takes"

@@ -1,4 +1,4 @@
-"""A member of a consumer group that says what a test has it say, request by request, and nothing by itself."""
+"""A member of a consumer group that sends the requests of a test, one by one, and none of its own."""
 
 from __future__ import annotations
 

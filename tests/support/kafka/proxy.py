@@ -1,4 +1,4 @@
-"""A network between clients and a broker on this machine: it can be cut, fall silent, or lose what it is told to."""
+"""A network between clients and a broker on this machine: it can be cut, fall silent, or lose chosen messages."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Proxy:
         self._loop.close()
 
     def before(self, tansu: Program) -> Program:
-        """The broker, at whatever port it is started, with clients that are told to come here."""
+        """The broker, at whatever port it is started, with clients that are directed here."""
 
         def command(port: int) -> list[str]:
             self.target = port

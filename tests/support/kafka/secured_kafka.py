@@ -116,7 +116,7 @@ async def allow(settings: Settings, user: str, *rules: tuple[str, str, str]) -> 
 def secured_kafka(folder: Path, *, acls: bool = False) -> Iterator[SecuredKafka]:
     """The server: ports for SASL_SSL by PLAIN and by SCRAM, for client certificates, and for anyone without TLS.
 
-    With `acls` nobody but `admin`, and who comes by the port without TLS, may do what no ACL allows.
+    With `acls` only `admin`, and clients of the port without TLS, may do what no ACL allows.
     """
     made = authority(folder / "certificates")
     chain, key = made.issued("localhost")

@@ -1,5 +1,5 @@
 """MongoDB beyond the one that all tests share.
 
-- mongo_server.py: a mongod of a test's own, which may be killed, stopped and told to fail
-- mongos.py: what answers like the mongos of a sharded cluster
+- mongo_server.py: a mongod of a test's own, which may be killed, stopped and made to fail
+- mongos.py: a server that answers like the mongos of a sharded cluster
 """

@@ -1,4 +1,4 @@
-"""A mongod of a test's own, which may be killed, stopped, told to fail, and started again on the same data."""
+"""A mongod of a test's own, which may be killed, stopped, made to fail, and restarted on the same data."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class ReplicaSet:
 class MongoServer(ServerProcess):
     """Runs within a `with` block; `replica_set` makes it a set of one, which has elections and a majority.
 
-    With `administrator` (a name and a password) nobody comes in without a login; with `tls` (the file of a certificate
+    With `administrator` (a name and a password) nobody connects without a login; with `tls` (the file of a certificate
     and its key, the file of the authority's) nobody without TLS.
     """
 

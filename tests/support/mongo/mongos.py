@@ -1,8 +1,8 @@
-"""What answers like the mongos of a sharded cluster, in front of one mongod: no package has the real one.
+"""A server that answers like the mongos of a sharded cluster, in front of one mongod: no package has the real one.
 
-It says that it is a mongos, takes the three commands that only one knows, and hands everything else on; so a client
-takes it for a cluster, and what the cluster would have been told can be looked at. What a real cluster does with it,
-this does not show.
+It says that it is a mongos, takes the three commands that only one knows, and hands everything else on; so a
+client treats it as a cluster, and the commands for the cluster can be inspected. It does not show what a real
+cluster does with them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Apache Olingo's client of OData: its jars come from Maven Central into a cache of the user's, once."""
+"""Apache Olingo's client of OData: its jars are downloaded from Maven Central into a cache of the user's, once."""
 
 from __future__ import annotations
 

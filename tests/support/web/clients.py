@@ -31,7 +31,7 @@ def connected(server: Serving) -> socket.socket:
 
 
 def received(peer: socket.socket) -> bytes:
-    """All that comes until the other side closes the connection."""
+    """All bytes received until the other side closes the connection."""
     found = b""
     try:
         while piece := peer.recv(65_536):

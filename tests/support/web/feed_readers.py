@@ -1,4 +1,4 @@
-"""A feed of changes in this process, and what its readers are told."""
+"""A feed of changes in this process, and the events of its readers."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def of(documents: list[Any]) -> Counter[str]:
 
 
 async def all_told(reader: Reader, wanted: Counter[str]) -> Counter[str]:
-    """What is told until it is all that is wanted."""
+    """The events until all expected ones have arrived."""
     counted = Counter[str]()
 
     def enough(event: Event) -> bool:

@@ -1,4 +1,4 @@
-"""How long views have waited: from when they came to Kafka to when MongoDB has acknowledged their documents."""
+"""How long views have waited: from their arrival in Kafka to MongoDB's acknowledgement of their documents."""
 
 from __future__ import annotations
 

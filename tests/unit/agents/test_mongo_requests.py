@@ -66,7 +66,7 @@ class Mongo:
 
 
 def told(requests: MongoRequests) -> dict[tuple[str, ...], float]:
-    """What is not 0: errors by kind, retries and answers by operation."""
+    """The counters that are not 0: errors by kind, retries and answers by operation."""
     values = Values()
     requests.export(values)
     return {
@@ -106,7 +106,7 @@ async def test_what_waiting_does_not_cure_is_raised_and_counted() -> None:
     assert told(requests) == {("errors_total", "disk full"): 1, ("errors_total", "unreachable"): 1}
 
 
-def test_what_has_not_happened_is_told_as_0() -> None:
+def test_events_that_never_happened_are_reported_as_0() -> None:
     values = Values()
     MongoRequests().export(values)
     assert values.of[catalogue.MONGODB_ERRORS] == {(kind,): 0 for kind in KINDS}

@@ -89,7 +89,7 @@ class Group:
 
 
 class Away:
-    """A sink that is away for so many writes."""
+    """A sink that is away for a number of writes."""
 
     def __init__(self, times: int) -> None:
         self.times, self.written, self.marked = times, list[Any](), dict[int, int]()
@@ -185,7 +185,7 @@ async def test_a_worker_that_ends_then_checkpoints_whatever_is_caught_up(cadence
     assert agent.finished == {0: checkpoints}
 
 
-async def test_leaving_saves_and_tells_the_group() -> None:
+async def test_leaving_saves_and_sends_the_leave_request() -> None:
     broker, group, log = Broker(), Group(), MemoryLog()
     agent = accumulate(broker, group)
     own(agent, log)

@@ -21,7 +21,7 @@ def test_what_agents_have_done_is_added_up() -> None:
     assert both.refused_by_reason == {"no JSON": 2, "late": 1}
 
 
-async def test_a_tally_stays_what_it_was_while_the_agents_go_on() -> None:
+async def test_a_tally_stays_unchanged_while_the_agents_continue() -> None:
     group = Group()
     counting, publishing = accumulate(Broker(), group), publish(Broker(), group, Away(0))
     own(counting, MemoryLog())

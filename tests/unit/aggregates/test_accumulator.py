@@ -139,7 +139,7 @@ def test_late_says_what_and_why() -> None:
     assert state.watermark_ms == START_MS
 
 
-def test_what_was_applied_is_dropped_and_what_is_missing_is_noticed() -> None:
+def test_applied_records_are_dropped_and_missing_ones_are_noticed() -> None:
     records = views({}, {}, {"rating": 3})
     state = Accumulator(0, 1, Rules())
     assert state.threshold_ms == 0
@@ -437,7 +437,7 @@ def test_each_key_has_one_target() -> None:
     assert set().union(*places.values()) == {0, 1, 2, 3}
 
 
-def test_what_is_no_entry_is_not_loaded() -> None:
+def test_an_invalid_entry_is_not_loaded() -> None:
     with pytest.raises(msgspec.DecodeError):
         Accumulator(0, 1, Rules()).load(b"\xc1")
 

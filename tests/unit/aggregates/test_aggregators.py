@@ -8,7 +8,7 @@ from movie_stream.aggregates.aggregators import NewestNames, NewestView
 from movie_stream.aggregates.vocabulary import Vocabulary
 
 
-def test_columns_share_names_and_take_over_only_what_is_picked() -> None:
+def test_columns_share_names_and_copy_only_picked_rows() -> None:
     words = Vocabulary()
     one, other = (NewestView().column(words, live=False) for _ in range(2))
     one.grow(2)

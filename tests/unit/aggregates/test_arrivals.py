@@ -1,4 +1,4 @@
-"""Times that stand for views: however they are thinned out and put together, every view is in one of them."""
+"""Times that represent views: however they are thinned out and merged, every view is in one of them."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_partials_tell_once_of_the_views_that_count() -> None:
     assert merger.arrivals.kafka_times.take() == [], "a broker may give no time"
 
 
-def test_only_partitions_that_are_sent_partials_are_told_of_views() -> None:
+def test_only_partitions_that_get_partials_get_arrival_times() -> None:
     state, targets = Accumulator(0, 1, Rules()), 50
     state.apply(chunk_of(0, 0, [view()], [1_730_385_001_000]))
     messages = [(target, partial.decode(message)) for target, message in state.partials(targets)]

@@ -58,7 +58,7 @@ def test_each_minute_around_a_change(zone: str) -> None:
     assert LocalHours(zone).of(column).tolist() == [wanted(zone, each) for each in column.tolist()]
 
 
-def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local_time, "_CACHED_BUCKETS", 3)
     column = np.arange(1, 40) * 3_600_000
     assert LocalHours("Asia/Kolkata").of(column).tolist() == [wanted("Asia/Kolkata", each) for each in column.tolist()]

@@ -63,7 +63,7 @@ def test_a_later_run_ends_this_one_and_an_earlier_one_is_passed_over() -> None:
         apply(merger, [partial.encode(partial.Watermark(3, 0, 5))])
 
 
-def test_what_is_no_partial_is_an_error() -> None:
+def test_an_invalid_partial_is_an_error() -> None:
     for value in (None, b"", b"\xc1", b"{}"):
         with pytest.raises(msgspec.DecodeError):
             Merger(3).apply(chunk_of(0, 0, [value]))
@@ -136,7 +136,7 @@ def test_nothing_is_evicted_without_need_or_watermarks() -> None:
     assert {"hourly_metrics", "top_movies", "top_movies_daily"} <= collections
 
 
-def test_an_evicted_key_comes_back_with_the_next_partial() -> None:
+def test_an_evicted_key_is_loaded_with_the_next_partial() -> None:
     store: dict[StoreKey, bytes] = {}
     merger, idle = Merger(3), source(2, hour(0, movie_id="m9"))
     busy = [source(p, hour(0, movie_id=f"m{p}"), hour(100)) for p in range(2)]

@@ -135,7 +135,7 @@ def documents(records: list[Record], sizes: tuple[int, ...] = (1_000,)) -> dict[
 
 
 def test_an_hour_of_stream_time_begins_where_the_watermark_reaches_it() -> None:
-    """A view that is behind belongs to the hour that the stream is in, and so does what is refused there."""
+    """A view that is behind belongs to the hour that the stream is in, and so do records refused there."""
     records: list[Record] = [
         (0, NOON_MS + 5 * HOUR_MS, b"rubbish before the first view"),
         *views({"timestamp": NOON_MS}, {"timestamp": NOON_MS + HOUR_MS}, {"timestamp": NOON_MS}, first_offset=1),
@@ -202,7 +202,7 @@ def test_reasons_are_bounded() -> None:
 
 
 def test_headers_that_name_no_record_are_one_reason() -> None:
-    """However many they are, and wherever they stand."""
+    """However many they are, at any position."""
     records = views(*({"timestamp": NOON_MS} for _ in range(4)))
     copies = {(0, 1): 7, (0, 2): 8, (0, 3): 9}
     state = accumulator()
@@ -252,7 +252,7 @@ def test_titles_stay_known_when_names_are_numbered_anew() -> None:
     assert reference.same(merged(sent, 1, random.Random(1), QUALITY), {"data_quality": wanted}) == []
 
 
-def test_what_is_known_of_the_past_is_saved_in_blocks_of_a_size() -> None:
+def test_the_knowledge_of_the_past_is_saved_in_blocks_of_a_size() -> None:
     state = Accumulator(0, 3, Rules(), results=QUALITY, topic=TOPIC, block_bytes=2_000)
     records = views(*({"movie_id": f"m{i}", "title": f"t{i}", "genre": f"g{i}"} for i in range(300)))
     state.apply(chunk_of_records(0, records, 0, 300))

@@ -36,7 +36,7 @@ View = tuple[int, str, str, str, str, int, int, int, int]
 
 @lru_cache(1 << 14)
 def decoded_alone(value: bytes | None, time_ms: int) -> tuple[str, str, str, str, int, int, int, int] | str:
-    """The view of a record, but for where it stands, or why it is refused; tests ask for the same records again."""
+    """The view of a record, without its offset, or the reason for its refusal; tests use the same records again."""
     decoded = decode([value], [time_ms], TOLERANCE_MS)
     for refusal in decoded.refusals:
         return refusal.reason
@@ -109,7 +109,7 @@ def test_good_views_are_plain() -> None:
     st.booleans(),
     st.randoms(use_true_random=False),
 )
-def test_what_is_read_is_what_record_by_record_is_decoded(
+def test_a_batch_equals_its_records_decoded_one_by_one(
     chunks: list[list[bytes | None]], warmed: bool, by_kernel: bool, rng: Any
 ) -> None:
     reading = Reading(by_kernel)

@@ -86,7 +86,7 @@ def test_what_names_no_earlier_record_is_refused(header: bytes) -> None:
 
 
 @given(st.text(max_size=10), st.integers(0, 5), st.integers(0, 2**62))
-def test_what_is_named_is_found(topic: str, partition: int, offset: int) -> None:
+def test_a_named_original_is_found(topic: str, partition: int, offset: int) -> None:
     assert original_of(replay_header(topic, partition, offset), topic, partition, offset + 1) == offset
 
 

@@ -23,7 +23,7 @@ def rows(intervals: Intervals) -> list[Interval]:
 
 
 class SessionsMachine(RuleBasedStateMachine):
-    """The sessions, and the sorted list that they must be like. What is over may be there, or not."""
+    """The sessions, and the sorted list that they must be like. Sessions that are over may be there, or not."""
 
     @initialize()
     def start(self) -> None:
@@ -35,7 +35,7 @@ class SessionsMachine(RuleBasedStateMachine):
 
     @rule(of=users, some=st.lists(interval, max_size=12), later=st.integers(0, 10))
     def take_and_put(self, of: list[int], some: list[tuple[int, int]], later: int) -> None:
-        """As a chunk does it: the sessions of its users come out, and others go in."""
+        """As a chunk does it: the sessions of its users are taken out, and others are added."""
         self.threshold += later
         taken = self.sessions.take(np.array(of, np.int64), self.threshold)
         assert rows(taken) == [one for one in self.open() if one[0] in of]

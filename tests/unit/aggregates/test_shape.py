@@ -1,4 +1,4 @@
-"""What is shown of a result follows from its entry: fields with their kinds, and rows."""
+"""The output of a result follows from its entry: fields with their kinds, and rows."""
 
 from __future__ import annotations
 

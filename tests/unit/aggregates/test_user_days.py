@@ -1,4 +1,4 @@
-"""Chains of users' days against a dict, whatever comes and is forgotten in whatever order."""
+"""Chains of users' days against a dict, whatever is added and dropped, in any order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names that texts of JSON are looked up in: which stand for themselves, and how genres are forgotten."""
+"""Names that texts of JSON are looked up in: which need no decoding, and how genres are dropped."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_usable_is_what_json_takes_as_it_is(some: list[bytes]) -> None:
 
 
 @given(st.lists(st.tuples(names, texts, st.booleans()), max_size=5))
-def test_what_is_known_is_no_more_usable_for_it(rounds: list[tuple[list[str], list[bytes], bool]]) -> None:
+def test_being_known_makes_a_name_no_more_usable(rounds: list[tuple[list[str], list[bytes], bool]]) -> None:
     known = Names(LONGEST)
     for added, asked, restarted in rounds:
         known.ids(added)

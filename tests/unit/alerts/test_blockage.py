@@ -35,7 +35,7 @@ def looked(watermarks: dict[int, dict[int, int]], *workers: WorkerReport, still_
     return blocking_causes(watermarks, TOPICS, quiet, still, until, workers)
 
 
-def test_a_partition_that_nobody_tells_of_is_named_with_who_has_it() -> None:
+def test_a_partition_without_reports_is_named_with_its_owner() -> None:
     only = {0: {0: AT_MS, 1: AT_MS}}
     one = worker("one", ("views", 0, 0), ("views", 1, 0), ("partials", 0, 0))
     [what] = looked(only, one, worker("two", ("partials", 1, 0), rules=""))
@@ -50,7 +50,7 @@ def test_a_partition_that_nobody_tells_of_is_named_with_who_has_it() -> None:
     assert looked({}, one) == [], "nothing is known at all, as of a new deployment"
 
 
-def test_a_partition_that_was_told_of_once_is_named_while_others_go_on() -> None:
+def test_a_partition_reported_once_is_named_while_others_advance() -> None:
     farther = AT_MS + 5 * MINUTE_MS
     told = {0: {0: farther, 1: farther}, 1: {0: AT_MS, 1: AT_MS}}
     one = worker("one", ("views", 0, 0), ("views", 1, 0), ("partials", 0, 3))
@@ -60,7 +60,7 @@ def test_a_partition_that_was_told_of_once_is_named_while_others_go_on() -> None
 
 
 @pytest.mark.parametrize("newest_ms", [AT_MS, AT_MS + 5 * MINUTE_MS])
-def test_a_source_that_stands_still_while_its_records_wait_is_named(newest_ms: int) -> None:
+def test_a_source_without_progress_while_its_records_wait_is_named(newest_ms: int) -> None:
     """Also where no other one is farther, so that nothing newer is known."""
     told = {target: {0: AT_MS, 1: newest_ms} for target in range(2)}
     has = [("views", 1, 0), ("partials", 0, 0), ("partials", 1, 0)]
@@ -75,7 +75,7 @@ def test_a_source_that_stands_still_while_its_records_wait_is_named(newest_ms: i
     assert looked(told, worker("one", ("views", 0, 1_200), *has), still_s=30.0) == [], "it gets on, within a minute"
 
 
-def test_it_is_said_once_then_at_intervals_that_grow_and_when_it_goes_on() -> None:
+def test_it_is_logged_once_then_at_growing_intervals_and_when_it_continues() -> None:
     blockage = Blockage(IDLE)
     said = [second for second in range(0, 3 * 3_600, 10) if blockage.look(AT_MS, ["a"], float(second))]
     assert said[:4] == [120, 240, 480, 960]

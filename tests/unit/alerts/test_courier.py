@@ -15,7 +15,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now_s
 
 
-def test_a_receiver_is_away_for_pauses_that_grow_to_a_bound_and_is_back_at_once(clock: list[float]) -> None:
+def test_a_receiver_is_away_for_growing_bounded_pauses_and_is_back_immediately(clock: list[float]) -> None:
     standing, pauses = ReceiverStatus(), []
     for _ in range(100):
         standing.failed(0.0, partly=False)

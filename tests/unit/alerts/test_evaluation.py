@@ -1,4 +1,4 @@
-"""Alerts against a loop that looks at each window by itself."""
+"""Alerts against a loop over single windows."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_alerts_are_those_of_the_reference_in_whatever_pieces(
 
 @settings(max_examples=examples(40))
 @given(views(), views(), CONDITIONS, st.integers(1, 3), st.integers(0, 5 * 168), st.sampled_from([EACH, "b"]))
-def test_what_is_found_anew_from_a_time_on_is_what_all_of_it_gives(
+def test_an_evaluation_from_a_time_on_equals_a_full_one(
     old: Figures, new: Figures, condition: Condition, in_a_row: int, cut: int, subject: str
 ) -> None:
     """The figures from a time on are corrected: what reached there is looked for again, the rest stays."""

@@ -1,4 +1,4 @@
-"""What is expected of the data, what a file may say of it, and the verdicts."""
+"""Expectations of the data, their keys in a file, and the verdicts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ HOUR: dict[str, Any] = {
 
 
 def parsed(table: dict[str, Any]) -> Expectations:
-    """The expectations of a table that stands in no file."""
+    """The expectations of a table without a file."""
     reading = Reading(lambda _: 1)
     expected = read(reading, table)
     if expected is None:
@@ -56,7 +56,7 @@ def test_without_a_file_shares_of_refused_and_retitled_records_are_judged() -> N
     assert verdict(HOUR, Expectations()).reasons == ()
 
 
-def test_what_is_beyond_a_limit_is_named_with_it_the_worst_first() -> None:
+def test_figures_beyond_a_limit_are_named_with_it_the_worst_first() -> None:
     found = verdict({**HOUR, "bad": 11, "late": 51}, Expectations())
     assert found.light == "red"
     assert [tuple(one) for one in found.reasons] == [("late", 0.051, "red", 0.05), ("bad", 0.011, "yellow", 0.01)]
@@ -99,7 +99,7 @@ def test_of_nothing_there_is_no_verdict(document: dict[str, Any]) -> None:
     assert verdict(document, Expectations()) == ("grey", ())
 
 
-def test_what_is_judged_stands_in_the_documents() -> None:
+def test_the_rated_fields_are_in_the_documents() -> None:
     (result,) = (result for result in RESULTS if result.collection == "data_quality")
     assert {field.name for field in fields(Expectations)} - {"records_per_hour", "completeness"} <= {*result.fields}
 
@@ -146,7 +146,7 @@ def test_what_cannot_be_meant_is_refused(table: dict[str, Any], says: str) -> No
     assert mistake.words.startswith(f"quality.{next(iter(table))}: ")
 
 
-def test_all_mistakes_are_said_at_once() -> None:
+def test_all_mistakes_are_reported_together() -> None:
     with pytest.raises(RulesRefused, match=r"colour: .*; .*bad: .*; .*late: ") as refused:
         parsed({"bad": 1, "colour": "red", "late": [2, 3], "retitled": []})
     assert refused.value.exit_code == 2

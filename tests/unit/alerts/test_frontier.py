@@ -31,7 +31,7 @@ def test_a_minute_is_complete_once_everybody_has_left_it_behind(
     assert found == max(wanted, default=None)
 
 
-def test_time_goes_on_by_the_clock_only_for_a_live_stream() -> None:
+def test_time_advances_by_the_clock_only_for_a_live_stream() -> None:
     at = {0: {0: HOUR_MS}}
     for moved_ms, wanted in ((HOUR_MS + LIVE_WITHIN_MS, 5 * HOUR_MS), (HOUR_MS + LIVE_WITHIN_MS + 1, HOUR_MS)):
         assert complete_until(at, 1, 1, {0}, 5 * HOUR_MS, moved_ms) == wanted
@@ -47,7 +47,7 @@ def test_nothing_is_complete_before_it_is_over() -> None:
     assert complete_until(ahead, 2, 1, (), 0, HOUR_MS, now_ms) == HOUR_MS, "who is behind holds up all"
 
 
-def test_what_is_published_in_all_partitions() -> None:
+def test_the_watermark_published_in_all_partitions() -> None:
     assert reached({0: {0: 5, 1: 7}, 1: {0: 6}}, 2, 2) == {0: 5, 1: None}
 
 

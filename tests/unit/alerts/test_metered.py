@@ -1,4 +1,4 @@
-"""What a coroutine takes by itself, by a clock that only moves while somebody works."""
+"""The time that a coroutine itself takes, by a clock that only advances during work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules' file: what it may say, and that every mistake is told with its line."""
+"""The rules' file: its keys, and that every mistake is reported with its line."""
 
 from __future__ import annotations
 
@@ -165,21 +165,21 @@ RULE = '[[rule]]\nname = "r"\nkind = "views"\nwindow = "1 h"\n'
         (RULE + "above = 1\n[delivery]\ndeliver_within = 3", 7, "delivery.deliver_within: expected a length of time"),
     ],
 )
-def test_a_mistake_is_told_with_its_line(text: str, line: int, words: str) -> None:
+def test_a_mistake_is_reported_with_its_line(text: str, line: int, words: str) -> None:
     [(at, said), *others] = mistakes(text)
     assert others == []
     assert at == line, said
     assert words in said
 
 
-def test_all_mistakes_are_told_at_once_in_their_order() -> None:
+def test_all_mistakes_are_reported_together_in_their_order() -> None:
     text = GOOD.replace('"1 d"', '"1 w"').replace("times = 3", "times = 0").replace('"5 s"', '"5 h"')
     assert [line for line, _ in mistakes(text, **SECRETS)] == [23, 29, 41]
     with pytest.raises(RulesRefused, match=r"alerts.toml: 3 mistakes: line 23: .*; line 29: .*; line 41: "):
         read(text, **SECRETS)
 
 
-def test_no_secret_is_told() -> None:
+def test_no_secret_is_shown() -> None:
     text = GOOD.replace("mailtos://", "mailtos").replace("https://ops", "hxxps://ops")
     said = str(mistakes(text, **SECRETS))
     assert "very-secret" not in said
@@ -292,7 +292,7 @@ def test_a_receiver_with_a_mistake_hides_no_other_that_is_named_alike() -> None:
     assert "'webhook.op'" in found[0]
 
 
-def test_mistakes_of_all_tables_and_of_keys_against_each_other_are_told_in_one_run() -> None:
+def test_mistakes_of_all_tables_and_of_conflicting_keys_are_reported_in_one_run() -> None:
     text = """\
 [[rule]]
 name = "r"
@@ -339,7 +339,7 @@ deliver_within = 3
         ("delivery = true", 1, "delivery: expected a table, got true"),
     ],
 )
-def test_a_wrong_type_is_told_once(text: str, line: int, words: str) -> None:
+def test_a_wrong_type_is_reported_once(text: str, line: int, words: str) -> None:
     assert mistakes(f"{text}\n{RULE}above = 1") == [(line, words)]
 
 
@@ -375,7 +375,7 @@ def test_a_table_with_as_many_rules_as_nobody_writes() -> None:
         ('[[rule]]\nname = "s"\nkind = "silence"\nwindow = "1 h"\nto = ["https://example.org/hunter2"]', 10),
     ],
 )
-def test_an_address_that_cannot_be_used_is_told_without_it(table: str, line: int) -> None:
+def test_an_unusable_address_is_reported_without_showing_it(table: str, line: int) -> None:
     with pytest.raises(RulesRefused) as refused:
         parsed(f"{RULE}above = 1\n{table}", "alerts.toml", {}, knows=lambda url: url.startswith("json://"))
     [mistake] = refused.value.mistakes

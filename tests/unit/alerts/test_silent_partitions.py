@@ -1,4 +1,4 @@
-"""Hours in which a source partition got no record, against a loop that looks at each hour by itself."""
+"""Hours in which a source partition got no record, against a loop over single hours."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def test_a_file_of_any_editor(tmp_path: Path, content: bytes) -> None:
         (b"a = 1\rb = 2", 1, "no TOML: "),
     ],
 )
-def test_what_is_no_toml_is_refused_in_a_line(tmp_path: Path, content: bytes, line: int, words: str) -> None:
+def test_invalid_toml_is_refused_in_a_line(tmp_path: Path, content: bytes, line: int, words: str) -> None:
     file = tmp_path / "a.toml"
     file.write_bytes(content)
     with pytest.raises(RulesRefused) as refused:
@@ -67,7 +67,7 @@ def test_what_is_no_toml_is_refused_in_a_line(tmp_path: Path, content: bytes, li
     assert len(str(refused.value)) < 400
 
 
-def test_what_is_no_file_is_refused_in_a_line(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused_in_a_line(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to("loop")
     cases = {"pipe": "no regular file", ".": "no regular file", "none": "No such file", "loop": "symbolic links"}

@@ -37,7 +37,7 @@ AT_MS = 1_730_383_200_000
         (Climbing(3.0), "m1", 1.0, "m1: 1 view in the hour from .*, above 3; usually 12"),
     ],
 )
-def test_what_is_said(condition: Condition, subject: str, value: float, says: str) -> None:
+def test_wording_of_alerts(condition: Condition, subject: str, value: float, says: str) -> None:
     streak = Streak(subject, AT_MS, 1, value, AT_MS, 3.0, 12.0)
     said = text_of(Rule("r", "views", condition, subject if subject == ALL else EACH), streak)
     before, _, after = says.partition(".*")

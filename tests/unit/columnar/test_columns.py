@@ -65,7 +65,7 @@ TestPairIndex = PairIndexMachine.TestCase
 TestPairIndex.settings = settings(max_examples=examples(60), stateful_step_count=12)
 
 
-def test_halves_as_far_apart_as_can_be_are_told_apart() -> None:
+def test_halves_as_far_apart_as_can_be_are_distinguished() -> None:
     index = PairIndex(np.int64, np.int64)
     assert index.add(*halves([(0, 0), (0, -(2**63)), (0, 0), (0, 2**63 - 1), (0, -(2**63))])).tolist() == [
         0,
@@ -76,7 +76,7 @@ def test_halves_as_far_apart_as_can_be_are_told_apart() -> None:
     ]
 
 
-def test_pairs_that_all_want_one_place_are_told_apart() -> None:
+def test_pairs_with_one_home_slot_are_distinguished() -> None:
     index, some = PairIndex(np.int64, np.int64), [(0, 0), *((1 << 63 - bit, 0) for bit in range(1, 63))]
     assert index.add(*halves([pair for pair in some if pair[0] < 2**63])).tolist() == list(range(63))
     assert index.find(*halves(some[::-1])).tolist() == list(range(63))[::-1]
@@ -107,7 +107,7 @@ def test_segmented_maximum_of_values_too_far_apart_to_be_lifted(far: int) -> Non
     assert segmented_maximum(values, segment).tolist() == [-far, far, far, -far, 7, -far, -1]
 
 
-def test_a_column_grows_filled_and_keeps_what_it_is_told_to() -> None:
+def test_a_column_grows_filled_and_keeps_the_picked_rows() -> None:
     column = Column(np.int64, fill=-1, width=(2,))
     column.grow(100)
     column.values[:, 0] = np.arange(100)

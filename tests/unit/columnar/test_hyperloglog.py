@@ -38,7 +38,7 @@ def add(column: SketchColumn, rows: NDArray[np.int64], hashes: Hashes) -> None:
 
 
 def sketch_of(hashes: Hashes, lg_k: int, sizes: Sequence[int] = ()) -> bytes:
-    """The hashes added in pieces of these sizes, the rest at once; the sketch stands in the second of three rows."""
+    """The hashes added in pieces of these sizes, the rest together; the sketch is in the second of three rows."""
     column = SketchColumn(lg_k)
     column.grow(3)
     for piece in np.split(hashes, np.minimum(np.cumsum(np.array(sizes, np.int64)), len(hashes))):

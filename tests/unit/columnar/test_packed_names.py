@@ -40,7 +40,7 @@ def check(rounds: list[list[str]], hashes_differ: bool = True) -> None:
 
 
 @given(st.lists(names, max_size=6))
-def test_names_are_told_apart_and_come_back(rounds: list[list[str]]) -> None:
+def test_names_are_distinguished_and_read_back(rounds: list[list[str]]) -> None:
     check(rounds)
 
 
@@ -71,7 +71,7 @@ def test_few_hashes_and_every_length(rounds: list[list[str]], few: int) -> None:
         check(rounds, hashes_differ=False)
 
 
-def test_very_many_names_cost_little_besides_their_text() -> None:
+def test_very_many_names_cost_little_more_than_their_text() -> None:
     packed = PackedNames()
     for start in range(0, 300_000, 10_000):
         fresh = [f"user_{i}" for i in range(start, start + 10_000)]

@@ -45,7 +45,7 @@ def test_things_are_found_by_hashes_that_may_be_equal(rounds: list[list[tuple[in
 
 @pytest.mark.parametrize("length", [0, 1, 42, 43, 85, 86, 1000, 70_000, 140_001])
 def test_all_are_found_and_few_compared_however_many_there_are(length: int) -> None:
-    """Nor does a search for what is not there go on for ever."""
+    """A search for a missing key ends too."""
     hashes_of, compared = (all_alike if length < 200 else wide), 0
 
     def same(numbers: NDArray[np.int64], asked: NDArray[np.int64] | slice) -> NDArray[np.bool_]:

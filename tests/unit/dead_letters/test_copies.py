@@ -45,7 +45,7 @@ def sent(judge: CopyChecker, *letters: Letter) -> list[bytes]:
     return [copy.value for copy in judge.copies(letters, [letter.value for letter in letters], NOW_MS)]
 
 
-def test_what_is_bad_or_late_is_not_sent_but_counted() -> None:
+def test_bad_or_late_copies_are_not_sent_but_counted() -> None:
     strict = judge(NOW_MS)
     bad, ahead, late = view(rating=9), view(timestamp=NOW_MS + HOUR_MS + 1), view(timestamp=NOW_MS - 24 * HOUR_MS - 1)
     good = view(timestamp=NOW_MS - 24 * HOUR_MS)
@@ -64,7 +64,7 @@ def test_copies_move_the_watermark_that_those_after_them_will_find() -> None:
     assert sent(judge(), letter(newer), letter(older)) == [newer]
 
 
-def test_a_copy_stands_where_its_users_views_stand() -> None:
+def test_a_copy_is_in_the_partition_of_its_users_views() -> None:
     other = (HOME + 1) % 3
     strict = judge()
     assert sent(strict, letter(view(), other, key=None), letter(view(), other, key=b"u2")) == []
@@ -114,7 +114,7 @@ async def test_a_command_that_is_interrupted_ends(tmp_path: Path, waits: str) ->
         await asking
 
 
-async def test_somebody_is_told_of_a_command_that_takes_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_command_that_takes_long_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("movie_stream.dead_letters.copies.SILENT_S", 0.01)
     begun, told = tmp_path / "begun", asyncio.Event()
     os.mkfifo(begun)

@@ -41,7 +41,7 @@ def test_a_run_bit_that_cannot_be_set_is_an_error(tmp_path: Path, monkeypatch: p
         runnable(tmp_path / "tansu", what="Kafka broker", variable="KAFKA_BOOTSTRAP_SERVERS")
 
 
-def test_a_missing_broker_is_told_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_broker_is_reported_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(broker_module, "in_wheel", lambda package, program: None)
     monkeypatch.setattr(broker_module, "on_path", lambda program: None)
     with pytest.raises(EmbeddedUnavailable) as missing:
@@ -52,7 +52,7 @@ def test_a_missing_broker_is_told_with_the_remedy(monkeypatch: pytest.MonkeyPatc
     )
 
 
-def test_a_missing_mongod_is_told_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_mongod_is_reported_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mongod_module, "in_wheel", lambda package, program: None)
     monkeypatch.setattr(mongod_module, "on_path", lambda program: None)
     with pytest.raises(EmbeddedUnavailable, match=r"no embedded mongod here; .* set MONGODB_URI"):

@@ -102,7 +102,7 @@ def test_no_records_are_no_views() -> None:
         {"unknown": {"rating": "x", "timestamp": [None, True, -1.5e300]}},
     ],
 )
-def test_what_is_good(fields: dict[str, object]) -> None:
+def test_valid_events(fields: dict[str, object]) -> None:
     assert reason(record(**fields)) == ""
 
 
@@ -184,7 +184,7 @@ def test_what_breaks_a_rule(fields: dict[str, object], expected: str) -> None:
         (written('"duration":' + "9" * 5000), "duration: expected"),
     ],
 )
-def test_what_is_no_event(value: bytes | None, expected: str) -> None:
+def test_invalid_events(value: bytes | None, expected: str) -> None:
     assert expected in reason(value)
 
 
@@ -192,7 +192,7 @@ def test_what_is_no_event(value: bytes | None, expected: str) -> None:
     "fields",
     ['"x":1e999', '"x":' + "9" * 5000, r'"title":"\ud83c\udfac"', r'"movie\u005fid":"m2"', '"x":"\\u0000\x7f\u2028"'],
 )
-def test_what_is_an_event_all_the_same(fields: str) -> None:
+def test_odd_but_valid_events(fields: str) -> None:
     assert reason(written(fields)) == ""
 
 
@@ -234,7 +234,7 @@ def test_of_a_member_that_is_given_twice_the_last_counts(members: str, rating: i
             assert [at for at in number_column(decoded, "rating") if at >= 0] == micro
 
 
-def test_a_reason_names_what_came_last() -> None:
+def test_a_reason_names_the_last_member() -> None:
     assert reason(written('"rating":3,"rating":"b"')) == 'rating: expected a number from 0 to 5, or null, got "b"'
     assert reason(written('"rating":"b","duration":-1,"rating":4')).startswith("duration: expected a whole number")
 
@@ -279,7 +279,7 @@ def test_half_a_surrogate_pair_in_what_counts(member: str, field: str) -> None:
     assert kind_of(why) == why.split(", got")[0]
 
 
-def test_both_at_once() -> None:
+def test_both_together() -> None:
     assert reason(written(r'"rating":"x","device":"\ud83d","rating":4')) == ""
     assert reason(written(r'"device":"\ud83d","rating":4,"rating":"x"')).endswith('or null, got "x"')
     spoilt = written(r'"rating":"x","device":"\ud83d","rating":4,"x":01')
@@ -453,7 +453,7 @@ odd_records = st.sampled_from(
 
 @st.composite
 def chunks(draw: st.DrawFn) -> list[bytes | None]:
-    """Records as they may stand in a log, some objects lying across the border of two."""
+    """Records as a log may hold them, some objects spread over two."""
     values: list[bytes | None] = draw(st.lists(one_record | events | odd_records, max_size=6))
     if draw(st.booleans()):
         cut = draw(events)
@@ -588,6 +588,6 @@ def test_decode_one_gives_a_view_or_raises() -> None:
 
 
 @given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode) | st.just(b'{"title":"' + b"\\u001b" * 5_000))
-def test_no_reason_grows_with_what_came(value: bytes) -> None:
+def test_no_reason_grows_with_the_value(value: bytes) -> None:
     reasons = [refusal.reason for refusal in decode([value], None, 0).refusals]
     assert all(len(reason) < 300 and reason.isprintable() for reason in reasons)

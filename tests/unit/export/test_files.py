@@ -1,4 +1,4 @@
-"""Files of every format: odd texts come back as they were, and a file is there as a whole or not at all."""
+"""Files of every format: odd texts are read back unchanged, and files are written atomically."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ READERS: dict[str, Callable[[bytes], list[Row]]] = {
 @pytest.mark.parametrize("ending", READERS)
 @given(pages=st.lists(ROWS, max_size=3))
 @settings(max_examples=examples(15))
-def test_every_value_comes_back(ending: str, pages: list[list[Row]]) -> None:
+def test_every_value_is_read_back(ending: str, pages: list[list[Row]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = written(Path(folder), ending, *pages).read_bytes()
     assert READERS[ending](data) == [row for page in pages for row in page]

@@ -39,7 +39,7 @@ def put(path: Path, data: bytes, *, then: Callable[[], object] = lambda: None, o
 
 @pytest.mark.parametrize("ending", [*FORMATS, "csv.gz", "ndjson.zst"])
 @pytest.mark.parametrize("after", [0, 1])
-def test_nothing_is_left_of_what_is_interrupted(ending: str, after: int, tmp_path: Path) -> None:
+def test_an_interrupted_file_leaves_nothing(ending: str, after: int, tmp_path: Path) -> None:
     def interrupted() -> None:
         form = form_named(ending)
         assert form is not None
@@ -58,7 +58,7 @@ def test_nothing_is_left_of_what_is_interrupted(ending: str, after: int, tmp_pat
 def test_nothing_is_left_on_a_full_disk(
     ending: str, limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stand-in for the disk: what is written to files beyond a limit fails, as the system says it."""
+    """A stand-in for the disk: a write beyond a limit fails, with the system's error."""
     real = io.FileIO.write
     used = 0
 
@@ -116,7 +116,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: py
         pass
 
 
-def test_what_is_there_stays_unless_it_is_to_be_overwritten(tmp_path: Path) -> None:
+def test_an_existing_file_stays_unless_it_is_to_be_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text("mine")
     with pytest.raises(UsageError, match="replace it with --overwrite"), new_file(path):
@@ -130,7 +130,7 @@ def test_what_is_there_stays_unless_it_is_to_be_overwritten(tmp_path: Path) -> N
         pass
 
 
-def test_a_file_that_came_meanwhile_stays(tmp_path: Path) -> None:
+def test_a_file_made_meanwhile_stays(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     with pytest.raises(UsageError, match="does not exist yet"):
         put(path, b"ours", then=lambda: path.write_text("theirs"))

@@ -30,6 +30,6 @@ def test_a_long_delay_is_not_made_up_for_by_a_burst() -> None:
     assert sum(delay > 0 for delay in late) == 20 - late.count(0.0)
 
 
-def test_without_a_rate_all_goes_at_once() -> None:
+def test_without_a_rate_there_is_no_pause() -> None:
     pace = ConstantRate(0, 0.0)
     assert (pace.slice_events(5_000), pace.delay(5_000, 1.0)) == (5_000, 0.0)

@@ -1,4 +1,4 @@
-"""What monitors us asks only for what there is, tells what to do, and is tested; Prometheus itself understands it."""
+"""The monitoring queries only existing metrics, gives remedies, and is tested; Prometheus itself parses it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_metrics_are_named_by_the_rules() -> None:
         assert metric.meaning.endswith("."), metric.name
 
 
-def test_only_what_is_declared_is_asked_for() -> None:
+def test_only_declared_metrics_are_queried() -> None:
     known = declared() | recorded() | PROMETHEUS_OWN
     for expr in [*(rule["expr"] for rule in rules()), *panels.expressions()]:
         assert names_in(expr), expr

@@ -1,4 +1,4 @@
-"""What is remembered of the documents that subscribers were told of."""
+"""The remembered documents that subscribers were notified of."""
 
 from __future__ import annotations
 

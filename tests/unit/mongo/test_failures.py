@@ -1,4 +1,4 @@
-"""The driver's errors, as the user reads them and the caller tells them apart."""
+"""The driver's errors, as the user reads them and the caller distinguishes them."""
 
 from __future__ import annotations
 

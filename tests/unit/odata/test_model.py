@@ -1,4 +1,4 @@
-"""The entity sets and their description follow from what is declared, whatever a user adds."""
+"""The entity sets and their description follow from the declarations, whatever a user adds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the library's grammar has otherwise than OData is mended, and bounds hold however a filter is built."""
+"""Deviations of the library's grammar from OData are corrected, and bounds hold however a filter is built."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_smallest_time_of_dot_net_is_one() -> None:
         assert raised.value.status == 400
 
 
-def test_what_is_no_number_compares_as_one_does() -> None:
+def test_a_text_that_is_no_number_compares_as_one_does() -> None:
     always, never = filter_of("true", SET), filter_of("false", SET)
     for comparison in ("eq", "lt", "le", "gt", "ge"):
         assert filter_of(f"all_views {comparison} NaN", SET) == never

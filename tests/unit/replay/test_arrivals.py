@@ -1,4 +1,4 @@
-"""What has arrived is the longest beginning of the rows that stands in the partition in order."""
+"""The arrived rows are the longest prefix that is in the partition in order."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -30,7 +30,7 @@ def pieces(items: Rows, at: list[int]) -> list[Rows]:
 
 
 def found_in(written: Rows, standing: Rows, cuts_of_rows: list[int], cuts_of_records: list[int]) -> tuple[int, int]:
-    """How many rows are found, and the offset after the last; both come in pieces, as from a file and a fetch."""
+    """How many rows are found, and the offset after the last; both arrive in pieces, as from a file and a fetch."""
     arrivals = Arrivals(next_offset=100)
     offsets = iter(range(100, 1_000))
     fetches = iter(pieces(standing, cuts_of_records))

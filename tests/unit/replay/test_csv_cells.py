@@ -74,11 +74,11 @@ def test_a_column_of_timestamps_is_its_cells(cells: list[str]) -> None:
 
 
 @given(st.floats(0, 1e9))
-def test_a_number_as_python_writes_it_comes_back(number: float) -> None:
+def test_a_number_as_python_writes_it_is_read_back(number: float) -> None:
     assert parse_decimal(repr(number)) == number
 
 
-def test_numbers_remember_only_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bounded_number_of_numbers_is_cached(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(csv_cells, "REMEMBERED", 3)
     numbers = Numbers(parse_whole)
     assert numbers.column([str(i) for i in range(10)]) == list(range(10))

@@ -180,7 +180,7 @@ def test_most_rows_never_go_the_plain_way(tmp_path: Path, monkeypatch: pytest.Mo
     assert seen < 2_000  # the distinct titles, ratings, durations, ..., once each
 
 
-def test_only_so_many_cells_are_remembered_and_no_long_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bounded_number_of_cells_is_cached_and_no_long_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     learnt: list[str] = []
 
     def learn(_: str, cells: Any) -> list[bytes | None]:

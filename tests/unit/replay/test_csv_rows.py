@@ -1,4 +1,4 @@
-"""Cutting a file into rows: nothing is lost, and what is broken costs one line."""
+"""Cutting a file into rows: nothing is lost, and a broken row costs one line."""
 
 import csv
 import io
@@ -39,7 +39,7 @@ def read(data: bytes, last_line: int | None = None) -> tuple[list[list[str]], li
 
 
 @given(st.lists(st.lists(CELLS, min_size=WIDTH, max_size=WIDTH)), DIALECTS)
-def test_what_was_written_comes_back(table: list[list[str]], dialect: dict[str, Any]) -> None:
+def test_written_rows_are_read_back(table: list[list[str]], dialect: dict[str, Any]) -> None:
     text = io.StringIO(newline="")
     csv.writer(text, **dialect).writerows(table)
     cells, lines, refused = read(text.getvalue().encode())
@@ -109,7 +109,7 @@ def test_a_cell_beyond_the_limit_of_the_csv_reader() -> None:
         (b'1,"2"x,3', BAD_QUOTES),
     ],
 )
-def test_a_bad_row_is_refused_and_the_rest_goes_on(row: bytes, reason: str) -> None:
+def test_a_bad_row_is_refused_and_the_rest_is_read(row: bytes, reason: str) -> None:
     cells, lines, refused = read(b"1,2,3\n" + row + b"\n4,5,6\n")
     assert refused == [(3, reason)]
     assert cells == [["1", "2", "3"], ["4", "5", "6"]]
@@ -156,7 +156,7 @@ def test_a_chunk_of_long_rows_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     rows.close()
 
 
-def test_position_is_told(tmp_path: Path) -> None:
+def test_position_is_reported(tmp_path: Path) -> None:
     rows = CsvRows(io.BytesIO(HEADER + b"1,2,3\n"))
     rows.first()
     list(rows.chunks(WIDTH))

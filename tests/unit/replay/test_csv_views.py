@@ -167,7 +167,7 @@ def test_a_whole_number_may_have_zeros_after_the_point(tmp_path: Path) -> None:
         ("\0\0\0\0", "expected 8 cells, as many as the header has, got 1"),
     ],
 )
-def test_a_bad_row_is_named_and_the_rest_goes_on(tmp_path: Path, row: str, reason: str) -> None:
+def test_a_bad_row_is_named_and_the_rest_is_read(tmp_path: Path, row: str, reason: str) -> None:
     records, lines, refused = read_text(tmp_path, f"{HEADER_LINE}\n{GOOD}\n{row}\n{GOOD}\n")
     assert len(records) == 2
     assert lines == [2, 4]

@@ -87,7 +87,7 @@ def titles_of(path: Path, encoding: str | None = None) -> list[str]:
 
 
 @pytest.mark.parametrize("encoding", OTHERS)
-def test_what_is_in_doubt_is_refused_and_read_when_it_is_said(tmp_path: Path, encoding: str) -> None:
+def test_an_uncertain_encoding_is_refused_and_read_when_given(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "views.csv"
     path.write_bytes(csv(OTHERS[encoding]).encode(encoding))
     with pytest.raises(
@@ -113,7 +113,7 @@ def test_where_it_is_in_doubt_nothing_is_made_up(tmp_path: Path, titles: str, en
     assert titles_of(path, encoding) == titles.split("|")
 
 
-def test_what_is_certain_stays_so_where_other_encodings_read_it_alike() -> None:
+def test_a_certain_encoding_stays_so_if_others_read_alike() -> None:
     for titles in ("Männer|Köln", "Così è", "Amélie|9½ Weeks|£5", "Låt|Såsom|Skärgård", "L’été|d’amour"):
         assert [c.name for c in candidates(titles.encode("cp1252"))] == [WESTERN], titles
 
@@ -172,7 +172,7 @@ def test_utf_16_by_name_needs_a_mark(tmp_path: Path, name: str, data: str) -> No
         read(source_of(path, encoding=name))
 
 
-def test_a_byte_order_mark_wins_over_what_is_said_of_an_honest_file(tmp_path: Path) -> None:
+def test_a_byte_order_mark_wins_over_the_given_encoding(tmp_path: Path) -> None:
     path = tmp_path / "views.csv"
     for marked in ("utf-8-sig", "utf-16", "utf-32"):
         path.write_bytes(csv("Брат|괴물").encode(marked))

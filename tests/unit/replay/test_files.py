@@ -164,7 +164,7 @@ def test_offsets_of_databases_are_read(cell: str, offset_s: float) -> None:
         *("2024-10-31 16:01:10+15:99", "2024-10-31 16:00+18:01", "2024-10-31 16:00-19", "2024-10-31 16:00+02:00:60"),
     ],
 )
-def test_what_is_no_time_stays_as_it_is(cell: str) -> None:
+def test_a_cell_that_is_no_time_stays_unchanged(cell: str) -> None:
     assert in_milliseconds(cell) == (cell, None)
 
 
@@ -431,7 +431,7 @@ def test_the_rarest_genre_is_the_one_that_the_fewest_films_have(tmp_path: Path) 
     assert Chooser("rarest", [])(()) == "Unknown"
 
 
-def test_all_genres_at_once_is_not_possible_and_said_so(tmp_path: Path) -> None:
+def test_all_genres_together_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"--genre: expected first or rarest, got 'all'; an event has one genre, "):
         source_of(tmp_path / "x", genre="all")
     path = file(tmp_path, "a.csv", "movie_id,title,genre,user_id,timestamp\ntt1,Heat,Crime,u1,1730383200000\n")
@@ -517,7 +517,7 @@ def test_a_part_of_a_known_set_is_named(tmp_path: Path, text: str, what: str, re
         source_of(file(tmp_path, "part.csv", text)).open()
 
 
-def test_how_a_file_is_read_is_part_of_what_is_resumed(tmp_path: Path) -> None:
+def test_the_way_of_reading_a_file_is_part_of_its_bookmark(tmp_path: Path) -> None:
     file(tmp_path, "movies.csv", MOVIES)
     path = file(tmp_path, "ratings.csv", RATINGS)
     with source_of(path).open() as plain, source_of(path, genre="first").open() as first:

@@ -149,7 +149,7 @@ def test_as_many_films_as_wanted_each_with_a_title_of_its_own(count: int) -> Non
     assert films.popularity[-1] == 1
 
 
-def test_what_is_not_known_of_a_film_is_not_made_up() -> None:
+def test_unknown_facts_of_a_film_are_not_made_up() -> None:
     rows = table(4_000, 1, films=films(1, 1))
     for column in (5, 6, 7):
         known = [row[column] is not None for row in rows if row[0] == "m,0"]

@@ -9,7 +9,7 @@ from movie_stream.errors import InputError
 from movie_stream.replay.files.temporary import temporary_file
 
 
-def test_what_is_written_can_be_read() -> None:
+def test_written_values_can_be_read() -> None:
     with temporary_file("views.csv") as file:
         file.write(b"x")
         file.seek(0)

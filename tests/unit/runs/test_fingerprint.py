@@ -1,4 +1,4 @@
-"""What a run is told apart by is stored with the state: it stays, whatever the code is called."""
+"""The fingerprint of a run is stored with the state: its names stay, whatever the code is called."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_fingerprint_is_the_one_that_is_stored() -> None:
 @pytest.mark.parametrize(
     "added", [(), ("data_quality",), ("hourly_metrics", "data_quality"), ("top_movies", "active_users", "data_quality")]
 )
-def test_a_run_that_was_begun_before_results_were_added_goes_on_with_its_list(added: tuple[str, ...]) -> None:
+def test_a_run_older_than_added_results_continues_with_its_list(added: tuple[str, ...]) -> None:
     fewer = tuple(result for result in RESULTS if result.collection not in added)
     run = Run(7, fingerprint(Settings(), topology(), fewer))
     assert results_of(run) == fewer

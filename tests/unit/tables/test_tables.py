@@ -38,13 +38,13 @@ _DECODER: msgspec.msgpack.Decoder[EntryRecord | Cursor] = msgspec.msgpack.Decode
 
 
 def source(offset: int) -> tuple[str, int]:
-    """What stands in the source at an offset: a key, and a value of which 0 deletes."""
+    """The record of the source at an offset: a key, and a value, of which 0 deletes."""
     mixed = offset * 2_654_435_761 % 2**32
     return f"k{mixed % 7}", mixed // 7 % 4
 
 
 def fold(end: int) -> tuple[dict[str, int], int | None]:
-    """The state and the watermark after all that stands before `end`."""
+    """The state and the watermark after all records before `end`."""
     values: dict[str, int] = {}
     watermark: int | None = None
     for offset in range(end):
@@ -274,7 +274,7 @@ def restored(log: MemoryLog, changelog_run: str = RUN) -> Table[Tiny]:
     return table
 
 
-def test_a_snapshot_is_due_when_the_deltas_outweigh_it_and_deletes_what_is_before_it() -> None:
+def test_a_snapshot_is_due_when_the_deltas_outweigh_it_and_deletes_earlier_records() -> None:
     log = MemoryLog()
     table = restored(log)
     assert table.snapshot_due
@@ -312,7 +312,7 @@ def snapshot_with_a_zombies_inside(entries_inside: bool) -> tuple[MemoryLog, Tab
 
 
 def drive_to(driven: Driven, log: MemoryLog, count: int) -> None:
-    """Until so many further records stand in the log, or it ends."""
+    """Until the log has this number of further records, or it ends."""
     end = log.end + count
     while log.end < end and driven.step():
         pass
@@ -507,7 +507,7 @@ def test_an_empty_state_has_a_position_too() -> None:
     assert (restored(log).state.position, log.end) == (7, 1)
 
 
-def test_the_accumulator_comes_back_from_its_changelog() -> None:
+def test_the_accumulator_is_restored_from_its_changelog() -> None:
     log, rules = MemoryLog(), Rules(allowed_lateness_ms=4 * 3_600_000)
     hour = 3_600_000
     start = 1_730_332_800_000

@@ -65,7 +65,7 @@ async def test_head_is_get_without_a_body() -> None:
         assert (await asked.post("/api/v1/thing")).headers["allow"] == "GET, HEAD"
 
 
-async def test_without_a_token_the_name_of_the_host_tells() -> None:
+async def test_without_a_token_the_name_of_the_host_decides() -> None:
     async with client(guarded(only_hosts=frozenset({"films.local"}))) as asked:
         for host in ("localhost", "LocalHost:1", "127.0.0.1:8080", "[::1]:80", "films.local"):
             assert (await asked.get("/api/v1/thing", headers={"host": host})).status_code == 200

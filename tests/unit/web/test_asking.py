@@ -70,7 +70,7 @@ async def test_who_asks_after_a_change_is_not_given_what_was_before(asker: Asker
         return "after"
 
     assert await asker.once("key", before) == "before"
-    asker.forget()
+    asker.invalidate()
     assert await asker.once("key", after) == "after"
 
 
@@ -98,7 +98,7 @@ async def test_one_who_leaves_takes_nobodys_answer_along(asker: Asker) -> None:
     assert await second == 7
 
 
-async def test_an_error_is_told_to_all_and_not_kept(asker: Asker) -> None:
+async def test_an_error_is_raised_for_all_and_not_cached(asker: Asker) -> None:
     errors: list[Any] = [QueryTooSlow(collection="daily_stats"), None]
 
     async def ask() -> int:
@@ -111,7 +111,7 @@ async def test_an_error_is_told_to_all_and_not_kept(asker: Asker) -> None:
     assert await asker.once("key", ask) == 7
 
 
-async def test_while_mongodb_is_away_one_tries_and_the_others_are_told_at_once(asker: Asker) -> None:
+async def test_while_mongodb_is_away_one_tries_and_the_others_fail_immediately(asker: Asker) -> None:
     with pytest.raises(MongoUnreachable):
         await fail(asker, ServerSelectionTimeoutError("db:27017: refused"))
     hold = asyncio.Event()
@@ -160,7 +160,7 @@ async def test_more_than_may_wait_are_sent_away(asker: Asker, monkeypatch: pytes
     await succeed(asker)
 
 
-async def test_what_is_asked_ends_with_the_server(asker: Asker) -> None:
+async def test_queries_end_with_the_server(asker: Asker) -> None:
     async def ask() -> None:
         await asyncio.Event().wait()
 
@@ -210,17 +210,15 @@ async def test_answers_are_bounded_by_their_rows(asker: Asker, monkeypatch: pyte
     assert await is_asked(3, 2, 9), "the oldest go first"
     assert not await is_asked(8, 2, 9)
     assert all([await is_asked("large", 11, 9) for _ in range(2)]), "what is larger than all room is not kept"
-    asker.forget()
+    asker.invalidate()
     assert all([await is_asked(key, 0) for key in range(100)])
     assert not any([await is_asked(key, 0) for key in range(70, 100)])
     assert await is_asked(69, 0)
-    asker.forget()
+    asker.invalidate()
     assert await is_asked(99, 0)
 
 
-async def test_what_is_not_to_be_kept_is_shared_only_while_it_is_asked(
-    asker: Asker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_uncached_query_is_shared_only_while_it_runs(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asking, "_AGAIN_WITHIN_S", PATIENCE_S)
     answers = iter(range(9))
 
@@ -233,9 +231,7 @@ async def test_what_is_not_to_be_kept_is_shared_only_while_it_is_asked(
     assert await asker.once("page", ask, keep=False) == 1
 
 
-async def test_what_was_asked_before_a_change_is_not_kept_when_it_comes(
-    asker: Asker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_query_made_before_a_change_is_not_cached(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asking, "_AGAIN_WITHIN_S", PATIENCE_S)
     answer = asyncio.Event()
 
@@ -248,7 +244,7 @@ async def test_what_was_asked_before_a_change_is_not_kept_when_it_comes(
 
     waiting = asyncio.create_task(asker.once("key", late))
     await asyncio.sleep(0)
-    asker.forget()
+    asker.invalidate()
     assert await asker.once("key", now) == "after"
     answer.set()
     assert await waiting == "before"

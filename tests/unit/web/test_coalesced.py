@@ -1,4 +1,4 @@
-"""What readers of the changes are told, held against a list of all that has changed."""
+"""The events of readers of the changes, compared with a list of all changes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ counts = st.dictionaries(st.sampled_from(NAMES), st.integers(1, 9), min_size=1)
 
 
 class Client:
-    """Somebody who reads, and comes back with the id that he was given last."""
+    """A reader that reconnects with its last id."""
 
     def __init__(self, log: list[Counter[str]], ledger: Ledger) -> None:
         self.log, self.ledger = log, ledger
@@ -46,12 +46,12 @@ class Client:
 
     @property
     def missed(self) -> Counter[str]:
-        """What he has not been told of what has changed since he began."""
+        """The changes since the reader began that it has not received."""
         return sum(self.log[self.began :], Counter()) - self.told
 
 
 class Readers(RuleBasedStateMachine):
-    """Readers that come and go, and are slow, while collections change and MongoDB is up or down."""
+    """Readers that connect and leave, and are slow, while collections change and MongoDB is up or down."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class Readers(RuleBasedStateMachine):
 
     @rule()
     def lose(self) -> None:
-        self.ledger.forget()
+        self.ledger.invalidate()
 
     @rule(seconds=st.floats(0.01, 1))
     def wait(self, seconds: float) -> None:
@@ -131,13 +131,13 @@ def all_of(reading: Reading, ledger: Ledger, now_s: float = 0.0) -> list[Event]:
     return found
 
 
-def test_a_first_reader_is_told_the_status_and_then_what_changes() -> None:
+def test_a_first_reader_gets_the_status_and_then_the_changes() -> None:
     ledger, reading = Ledger(NAMES), Reading()
     ledger.add({"days": 3})
     assert reading.due(ledger, UNKNOWN, 0.0) is None
     [status] = all_of(reading, ledger)
     assert (status.name, status.data) == ("status", {"source": "polling", "mongodb": "up"})
-    assert status.id == ledger.id_of(ledger.here)
+    assert status.id == ledger.id_of(ledger.current_position)
     ledger.stream_time = "noon"
     ledger.add({"films": 2, "days": 1})
     ledger.add({"films": 2})
@@ -149,7 +149,7 @@ def test_a_first_reader_is_told_the_status_and_then_what_changes() -> None:
     assert change.data["collections"] == {"users": 1}
 
 
-def test_a_reader_that_comes_back_is_told_what_it_has_missed_first() -> None:
+def test_a_reader_that_reconnects_gets_the_missed_changes_first() -> None:
     ledger = Ledger(NAMES)
     [status] = all_of(Reading(), ledger)
     ledger.add({"users": 5})
@@ -177,20 +177,20 @@ def test_an_id_that_says_nothing_is_answered_by_a_reset(forged: str) -> None:
     ledger = Ledger(NAMES)
     *_, told = all_of(Reading(forged or "x"), ledger)
     assert told.name == "reset"
-    assert told.id == ledger.id_of(ledger.here)
+    assert told.id == ledger.id_of(ledger.current_position)
 
 
 @pytest.mark.parametrize("numbers", ["9.0.0", "0.0", "0.0.0.0", "-1.0.0", "0.0.\u0663", "0.0.", "1e1.0.0", ""])
 def test_so_is_a_forged_id_of_now(numbers: str) -> None:
     ledger = Ledger(NAMES)
     ledger.add({"films": 3, "users": 4})
-    assert ledger.position_of(f"{ledger.here.epoch}.3.0.4") == ledger.here
-    *_, told = all_of(Reading(f"{ledger.here.epoch}.{numbers}"), ledger)
+    assert ledger.position_of(f"{ledger.current_position.epoch}.3.0.4") == ledger.current_position
+    *_, told = all_of(Reading(f"{ledger.current_position.epoch}.{numbers}"), ledger)
     assert told.name == "reset"
 
 
 @given(st.lists(st.lists(st.tuples(st.sampled_from(NAMES), st.integers(0, 400).map(str)), max_size=300), max_size=6))
-def test_documents_are_named_once_the_last_first_and_no_more_than_so_many(flushes: list[list[tuple[str, str]]]) -> None:
+def test_documents_are_named_once_the_last_first_and_up_to_a_limit(flushes: list[list[tuple[str, str]]]) -> None:
     ledger, reading = Ledger(NAMES), Reading(detail=True)
     ledger.names_documents = True
     all_of(reading, ledger)
@@ -214,9 +214,9 @@ def test_documents_that_nobody_knows_are_not_an_empty_list() -> None:
     assert change.data["documents"] is None
 
 
-def test_what_is_kept_does_not_grow() -> None:
+def test_the_ledger_does_not_grow() -> None:
     ledger = Ledger(NAMES)
     for number in range(20_000):
         ledger.add({"films": 1}, [("films", str(number))])
     assert len(ledger._last) <= 1_000
-    assert len(ledger.id_of(ledger.here)) < 30
+    assert len(ledger.id_of(ledger.current_position)) < 30

@@ -40,7 +40,7 @@ class Made:
     async def seen(self) -> Seen:
         return await self.changes.get()
 
-    async def rest(self) -> None:
+    async def pause(self) -> None:
         """Nothing to be done."""
 
     async def newest_end(self) -> datetime:
@@ -51,7 +51,7 @@ class Made:
             raise error
         return END
 
-    def forget(self) -> None:
+    def invalidate(self) -> None:
         self.forgotten += 1
 
 
@@ -68,7 +68,7 @@ async def running(made: Made, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     monkeypatch.setattr(module, "has_change_streams", streams)
     monkeypatch.setattr(module, "RETRY_AT_FIRST_S", 0.0)
     monkeypatch.setattr(Feed, "_newest_end", lambda _: made.newest_end())
-    feed = Feed(cast(Database, None), made.forget)
+    feed = Feed(cast(Database, None), made.invalidate)
     feed._turn_to(cast(Source, made))
     task = asyncio.create_task(feed.run())
     try:
@@ -83,7 +83,7 @@ def changes(event: Event | None) -> Any:
     return event.data.get("collections")
 
 
-async def test_no_reader_is_told_before_what_is_kept_is_forgotten(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_reader_is_notified_before_the_cache_is_cleared(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(made, monkeypatch) as feed, feed.subscribe() as reader:
         first = await reader.next(PATIENCE_S)
         assert first is not None
@@ -102,7 +102,7 @@ async def test_no_reader_is_told_before_what_is_kept_is_forgotten(made: Made, mo
         assert made.forgotten == before + 1
 
 
-async def test_what_has_changed_is_told_although_the_newest_window_cannot_be_asked_for(
+async def test_changes_are_reported_although_the_newest_window_cannot_be_queried(
     made: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running(made, monkeypatch) as feed, feed.subscribe() as reader:

@@ -31,7 +31,7 @@ class Stored:
         self.asked: list[tuple[int, int]] = []
 
     def count(self, minute: int, slug: str, views: int, run: int = 1) -> None:
-        """Views of a minute, told by the hour too."""
+        """Views of a minute, counted by the hour too."""
         at = FIRST + minute * MINUTE_MS
         self.minutes[at, slug] = views
         self.say(at - at % HOUR_MS, run)
@@ -82,7 +82,7 @@ def counted(stored: Stored) -> dict[str, int]:
     return {slug: sum(v for (_, of), v in stored.minutes.items() if of == slug) for slug in ("a", "b")}
 
 
-async def test_what_is_known_is_not_asked_again(hours: Hours, stored: Stored) -> None:
+async def test_known_hours_are_not_queried_again(hours: Hours, stored: Stored) -> None:
     assert await views(hours) == counted(stored)
     assert await views(hours) == counted(stored)
     assert stored.asked == [(0, 4)]

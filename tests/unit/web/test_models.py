@@ -1,4 +1,4 @@
-"""REST and OpenAPI follow from RESULTS: what is declared there is there, and in no other place."""
+"""REST and OpenAPI follow from RESULTS: they have exactly the declared results."""
 
 from __future__ import annotations
 

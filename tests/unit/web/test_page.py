@@ -57,7 +57,7 @@ def test_a_translation_has_the_placeholders_and_plurals_of_the_original(language
         assert isinstance(translation, str) or "other" in translation, key
 
 
-def test_every_word_that_the_page_asks_for_is_there_and_none_stands_idle() -> None:
+def test_every_text_that_the_page_uses_exists_and_none_is_unused() -> None:
     keys = set(_words("en"))
     text = "\n".join(path.read_text("utf-8") for path in OURS)
     named = {name for found in NAMED.finditer(text) for name in found.groups() if name}
@@ -67,7 +67,7 @@ def test_every_word_that_the_page_asks_for_is_there_and_none_stands_idle() -> No
 
 
 @pytest.mark.parametrize("folder", VENDORED, ids=lambda folder: folder.name)
-def test_what_is_vendored_is_what_was_published(folder: Path) -> None:
+def test_the_vendored_files_are_the_published_ones(folder: Path) -> None:
     lines = (folder / "SHA256SUMS").read_text().splitlines()
     listed = {name: digest for digest, name in map(str.split, lines)}
     there = {path.name for path in folder.iterdir()} - {"SHA256SUMS", "SOURCE"}

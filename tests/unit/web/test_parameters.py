@@ -20,12 +20,12 @@ PARAMETERS = Parameters((*RANGE, GENRE, LIMIT))
 
 
 def request(query: str) -> Request:
-    """A request with this query, as it stands in the address."""
+    """A request with this query, as in the address."""
     return Request({"type": "http", "query_string": query.encode("latin-1"), "headers": []})
 
 
 def faults(query: str) -> dict[str, str | None]:
-    """What is wrong, by parameter: what came."""
+    """The faults, by parameter: the values received."""
     with pytest.raises(Problem) as caught:
         PARAMETERS.read(request(query))
     assert caught.value.status == 422
@@ -33,7 +33,7 @@ def faults(query: str) -> dict[str, str | None]:
     return {fault.parameter: fault.got for fault in caught.value.errors}
 
 
-def test_what_is_not_given_has_its_default() -> None:
+def test_an_omitted_parameter_has_its_default() -> None:
     values = PARAMETERS.read(request(""))
     assert values == {"since": None, "until": None, "last": None, "anchor": None, "genre": None, "limit": 100}
 
@@ -75,7 +75,7 @@ def test_operators_are_no_parameters() -> None:
         assert faults(query)
 
 
-def test_every_fault_is_named_at_once() -> None:
+def test_all_faults_are_named_together() -> None:
     assert faults("limit=x&since=y&nothing=z") == {"nothing": "z", "limit": "x", "since": "y"}
 
 
@@ -90,7 +90,7 @@ def test_hundreds_of_parameters_are_refused_unread() -> None:
 
 
 @given(st.text(max_size=80))
-def test_what_is_taken_comes_through_unchanged(text: str) -> None:
+def test_an_accepted_parameter_is_passed_unchanged(text: str) -> None:
     try:
         taken = plain(text)
     except ValueError:

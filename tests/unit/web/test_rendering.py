@@ -50,7 +50,7 @@ def test_the_parameter_wins() -> None:
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/xml;q=1", "*/*;q=0", "nonsense", "text/csv;q=x"])
-def test_what_is_not_there_is_406(accept: str) -> None:
+def test_an_unacceptable_media_type_is_406(accept: str) -> None:
     with pytest.raises(Problem) as caught:
         chosen(request(accept=accept), None)
     assert caught.value.status == 406

@@ -31,7 +31,7 @@ def told(requests: Requests) -> dict[tuple[str, ...], float]:
     }
 
 
-async def test_an_application_that_finds_its_paths_by_itself_says_the_route() -> None:
+async def test_an_application_that_routes_itself_reports_the_route() -> None:
     app, requests = FastAPI(openapi_url=None), Requests()
 
     @app.get("/odata/{key:path}")

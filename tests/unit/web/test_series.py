@@ -15,7 +15,7 @@ LENGTHS = {"minutes": MINUTE_MS, "hours": HOUR_MS, "days": DAY_MS}
 
 
 @given(TIMES, st.integers(1, 400 * DAY_MS), st.integers(10, MOST_POINTS))
-def test_the_finest_step_with_so_many_points(start_ms: int, length_ms: int, points: int) -> None:
+def test_the_finest_step_with_few_enough_points(start_ms: int, length_ms: int, points: int) -> None:
     axis = Axis.of(start_ms, start_ms + length_ms, SERIES_STEPS, points)
     last_ms = axis.first_ms + axis.count * axis.step_ms
     assert 1 <= axis.count <= points

@@ -1,4 +1,4 @@
-"""What a server says of what comes after its end."""
+"""The messages of a server for events after its end."""
 
 import asyncio
 
@@ -16,6 +16,8 @@ from movie_stream.web.server import _of_the_end
         ("Exception in callback something()", ValueError("a bug"), 1),
     ],
 )
-async def test_only_a_bug_is_told(message: str, error: Exception, says: int, caplog: pytest.LogCaptureFixture) -> None:
+async def test_only_a_bug_is_logged(
+    message: str, error: Exception, says: int, caplog: pytest.LogCaptureFixture
+) -> None:
     _of_the_end(asyncio.get_running_loop(), {"message": message, "exception": error})
     assert len(caplog.records) == says

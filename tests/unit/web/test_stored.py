@@ -16,12 +16,12 @@ from movie_stream.web.stored import Stored, stored
         ("top_movies", ("timestamp",), "asks top_movies for timestamp, which it does not have"),
     ],
 )
-def test_a_name_that_is_no_more_there_is_said_at_once(collection: str, fields: tuple[str, ...], words: str) -> None:
+def test_an_unknown_name_is_refused(collection: str, fields: tuple[str, ...], words: str) -> None:
     with pytest.raises(LookupError, match=words):
         stored(collection, *fields)
 
 
-def test_every_result_says_what_is_asked_of_it() -> None:
+def test_every_result_names_its_fields() -> None:
     each = {name: one for name, one in vars(module).items() if isinstance(one, Stored)}
     starts = {name: one.start for name, one in each.items() if name != "GENRES"}
     assert set(starts.values()) == {"window_start", "timestamp"}
