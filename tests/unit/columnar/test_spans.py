@@ -31,6 +31,7 @@ def elsewhere(values: Sequence[bytes | None], between: bytes) -> Spans:
 def test_strings_come_back_and_parts_share_the_buffer(values: list[bytes | None], data: st.DataObject) -> None:
     spans = Spans.of(values)
     assert (len(spans), list(spans), spans.tolist()) == (len(values), values, values)
+    assert spans.tobytes() == b"".join(value or b"" for value in values)
     begin, end = (data.draw(st.integers(0, len(values))) for _ in range(2))
     rows = data.draw(st.lists(st.sampled_from(range(len(values))), max_size=8)) if values else []
     mask = np.array(data.draw(st.lists(st.booleans(), min_size=len(values), max_size=len(values))), np.bool_)
