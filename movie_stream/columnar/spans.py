@@ -42,13 +42,14 @@ class Spans(Sequence["bytes | None"]):
 
     __slots__ = ("_hashes", "begins", "lengths", "text")
 
-    def __init__(self, text: Bytes, begins: Ints, lengths: Ints) -> None:
+    def __init__(self, text: Bytes, begins: Ints, lengths: Ints, hashes: Words | None = None) -> None:
+        """`hashes` is the result of the method `hashes`, if it is known already."""
         self.text = text
-        """The buffer, with PAD on both sides."""
-        self.begins = begins
-        self.lengths = lengths
+        """The buffer, with PAD on both sides; all strings are within it."""
+        self.begins = np.ascontiguousarray(begins, np.int64)
+        self.lengths = np.ascontiguousarray(lengths, np.int64)
         """The lengths in bytes, or NULL."""
-        self._hashes: Words | None = None
+        self._hashes = None if hashes is None else np.ascontiguousarray(hashes, np.uint64)
 
     @classmethod
     def of(cls, strings: Sequence[bytes | None]) -> Spans:
@@ -73,10 +74,8 @@ class Spans(Sequence["bytes | None"]):
 
     def take(self, rows: slice | NDArray[Any]) -> Spans:
         """The strings of these rows, in this order; a mask selects the rows where it is true."""
-        taken = Spans(self.text, self.begins[rows], self.lengths[rows])
-        if self._hashes is not None:
-            taken._hashes = self._hashes[rows]
-        return taken
+        hashes = None if self._hashes is None else self._hashes[rows]
+        return Spans(self.text, self.begins[rows], self.lengths[rows], hashes)
 
     def tolist(self) -> list[bytes | None]:
         """The strings as Python objects."""

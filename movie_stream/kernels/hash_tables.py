@@ -157,6 +157,8 @@ def intern_strings(
     Returns the row before which there was no more room, or else the number of rows, and the new count.
     """
     while row < len(begins):
+        if row % _TOGETHER == 0 and len(slots) > _CACHED:
+            fetch_strings(hashes, row, min(row + _TOGETHER, len(begins)), slots, names, bounds, numbers)
         begin, size = begins[row], max(lengths[row], 0)
         at = probe_string(text, begin, size, hashes[row], slots, names, bounds)
         if slots[at] == np.uint64(0):

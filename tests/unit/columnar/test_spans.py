@@ -42,6 +42,8 @@ def test_strings_come_back_and_parts_share_the_buffer(values: list[bytes | None]
         "rows": (spans.take(np.array(rows, np.int64)), [values[row] for row in rows]),
         "mask": (spans.take(mask), [value for value, kept in zip(values, mask, strict=True) if kept]),
         "taken slice": (spans.take(slice(begin, end)), values[begin:end]),
+        "every other": (spans.take(slice(begin, end, 2)), values[begin:end:2]),
+        "backwards": (spans[::-1], values[::-1]),
     }
     for part, wanted in parts.values():
         assert part.tolist() == wanted
