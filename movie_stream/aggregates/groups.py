@@ -57,7 +57,7 @@ class Groups:
 
     def clear(self) -> None:
         """Drops all groups."""
-        self.index = PairIndex(np.int64, np.int32)  # (start, name)
+        self.index = PairIndex()  # (start, name)
         self.label = Column(np.int64, fill=-1)
         self.unsent, self.unsaved = Column(np.bool_), Column(np.bool_)
         self.held: dict[str, Any] = {held.name: held.column(self._shown, self._live) for held in self.result.held}

@@ -41,18 +41,16 @@ class Names(PackedNames):
 
     def look_up(self, texts: Spans) -> tuple[Ints, Bools]:
         """The number of each text, -1 if unknown; and the mask of the valid texts that need no unescaping."""
+        known = len(self._usable.values)
+        if known < len(self):
+            self._usable.grow(len(self))
+            self._usable.values[known:] = usable_texts(self.spans(slice(known, None)), self._longest)
         found = self.find(texts)
         usable = self._usable.values[found] if len(self) else np.zeros(len(texts), np.bool_)
         unknown = np.flatnonzero(found < 0)
         if len(unknown):
             usable[unknown] = usable_texts(texts.take(unknown), self._longest)
         return found, usable
-
-    def _append(self, fresh: Spans) -> None:
-        known = len(self)
-        super()._append(fresh)
-        self._usable.grow(len(self))
-        self._usable.values[known:] = usable_texts(fresh, self._longest)
 
     def smaller(self, one: int, other: int) -> int:
         """The one of two numbers whose name is first by code points."""
@@ -77,9 +75,11 @@ class Spellings(PackedNames):
         """The rank of each number."""
         self.rank[self.by_rank] = np.arange(count)
 
-    def _append(self, fresh: Spans) -> None:
-        super()._append(fresh)
-        self._ranked(len(self))
+    def numbered(self, spans: Spans) -> Ints:
+        known, numbers = len(self), super().numbered(spans)
+        if len(self) > known:
+            self._ranked(len(self))
+        return numbers
 
     def smaller(self, one: int, other: int) -> int:
         """The one of two numbers whose name is first by code points."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from movie_stream.columnar.allocator import GrowableArray
-from movie_stream.columnar.slots import Hashes, Slots
+from movie_stream.columnar.slots import Slots, slots_for, with_room
+from movie_stream.columnar.spans import HASH_KEY
+from movie_stream.kernels.hash_tables import find_pairs, intern_pairs
 
 Array = NDArray[Any]
 Ints = NDArray[np.int64]
@@ -39,15 +41,25 @@ class Column:
 
     def grow(self, length: int) -> None:
         """Makes the column `length` long; new values are `fill`. Raises MemoryError and leaves it unchanged."""
-        before, capacity = len(self.values), len(self._room.array)
+        before = len(self.values)
+        self.reserve(length)
+        self.values = self.room[:length]
+        self.values[before:] = self.fill
+
+    @property
+    def room(self) -> Array:
+        """All that is reserved, for a kernel to write to; then set `values` to the part in use."""
+        return self._room.array
+
+    def reserve(self, length: int) -> None:
+        """Makes room for `length` values. Raises MemoryError and leaves the column unchanged."""
+        used, capacity = len(self.values), len(self.room)
         if length > capacity:
             self.values = self.values[:0].copy()  # a reference to the array would keep it from growing in place
             try:
                 self._room.extend(max(length, capacity + capacity // 2))
             finally:
-                self.values = self._room.array[:before]
-        self.values = self._room.array[:length]
-        self.values[before:] = self.fill
+                self.values = self.room[:used]
 
     def keep(self, rows: AnyInts) -> None:
         """Keeps only these rows, in this order. Raises IndexError."""
@@ -76,113 +88,78 @@ class Column:
         self.values[rows[picked]] = values[picked]
 
 
-_MIX_A: Final = np.uint64(0x9E3779B97F4A7C15)
-_MIX_B: Final = np.uint64(0xC2B2AE3D27D4EB4F)
-
-
 class PairIndex:
-    """Numbers pairs of integers in the order of their first occurrence: a hash table on whole arrays.
+    """Numbers pairs of integers, of 64 and of 32 bits, in the order of their first occurrence: a hash table.
 
-    `first` and `second` are the dtypes of the two columns; the caller guarantees that all values fit.
+    The caller guarantees that the second halves of pairs that it adds fit. The table's hash is keyed with a secret of
+    the process, so nobody can make up pairs that all collide.
 
-    >>> index = PairIndex(np.int64, np.int32)
+    >>> index = PairIndex()
     >>> index.add(np.array([5, 5, 6]), np.array([1, 1, 1])).tolist(), len(index)
     ([0, 0, 1], 2)
     >>> index.find(np.array([6, 7]), np.array([1, 1])).tolist()
     [1, -1]
     """
 
-    __slots__ = ("_a", "_b", "_slots", "length")
+    __slots__ = ("_first", "_slots", "second")
 
-    def __init__(self, first: Any, second: Any) -> None:
-        self.length = 0
-        self._a, self._b = Column(first), Column(second)
-        self._slots = Slots()
+    def __init__(self) -> None:
+        self._clear(0)
+
+    def _clear(self, count: int) -> None:
+        """Removes all pairs, and makes room for `count`."""
+        self._first, self.second = Column(np.int64), Column(np.int32)
+        """The halves by number; call `rehash` after changing the second ones."""
+        self._slots = slots_for(count)
+        self._reserve(count)
 
     def __len__(self) -> int:
-        return self.length
+        return len(self._first.values)
 
     @property
     def pairs(self) -> tuple[AnyInts, AnyInts]:
         """The pairs by number."""
-        return self._a.values, self._b.values
+        return self._first.values, self.second.values
 
-    def find(self, a: AnyInts, b: AnyInts) -> Ints:
+    @property
+    def _table(self) -> tuple[Slots, Ints, NDArray[np.int32]]:
+        """For the kernels."""
+        return self._slots, self._first.room, self.second.room
+
+    def find(self, first: AnyInts, second: AnyInts) -> Ints:
         """The number of each pair, -1 if it is not known."""
-        return self._slots.find(
-            _hashes(a, b),
-            lambda numbers, rows: (self._a.values[numbers] == a[rows]) & (self._b.values[numbers] == b[rows]),
-        )
-
-    def add(self, a: AnyInts, b: AnyInts) -> Ints:
-        """The number of each pair; those not yet known are numbered from the present length on, in the order given."""
-        numbers = self.find(a, b)
-        unknown = np.flatnonzero(numbers < 0)
-        if len(unknown):
-            second = b[unknown].astype(np.int64)
-            order = order_of((second - second.min()).view(np.uint64))  # also right if the difference overflows int64
-            order = order[np.argsort(a[unknown[order]], kind="stable")]
-            rows = unknown[order]
-            begins = np.append(True, (a[rows[1:]] != a[rows[:-1]]) | (b[rows[1:]] != b[rows[:-1]]))
-            first, which = first_of_each(order, begins)
-            new = unknown[first]
-            numbers[unknown] = self.length + which
-            self._append(a[new], b[new])
+        numbers = np.empty(len(first), np.int64)
+        find_pairs(_wide(first), _wide(second), HASH_KEY, *self._table, numbers)
         return numbers
+
+    def add(self, first: AnyInts, second: AnyInts) -> Ints:
+        """The number of each pair; those not yet known are numbered from the present length on, in the order given."""
+        first, second, row, numbers = _wide(first), _wide(second), 0, np.empty(len(first), np.int64)
+        while True:
+            row, count = intern_pairs(first, second, HASH_KEY, row, *self._table, len(self), numbers)
+            self._first.values, self.second.values = self._first.room[:count], self.second.room[:count]
+            if row == len(first):
+                return numbers
+            self._reserve(count + 1)
+
+    def _reserve(self, count: int) -> None:
+        self._slots = with_room(self._slots, count)
+        self._first.reserve(count)
+        self.second.reserve(count)
 
     def keep(self, numbers: Ints) -> None:
         """Keeps only these pairs, renumbered in this order."""
-        self._a.keep(numbers)
-        self._b.keep(numbers)
-        self.length = len(numbers)
-        self._slots.rebuild(self.length, self._hashes_of)
-
-    @property
-    def second(self) -> Column:
-        """The second halves by number; call `rehash` after changing them."""
-        return self._b
+        first, second = (half[numbers] for half in self.pairs)
+        self._clear(len(numbers))
+        self.add(first, second)
 
     def rehash(self) -> None:
         """Rebuilds the index from the present pairs."""
-        self._slots.rebuild(self.length, self._hashes_of)
-
-    def _append(self, a: AnyInts, b: AnyInts) -> None:
-        start, self.length = self.length, self.length + len(a)
-        for column, values in ((self._a, a), (self._b, b)):
-            column.grow(self.length)
-            column.values[start:] = values
-        self._slots.extend(start, self._hashes_of(slice(start, None)))
-
-    def _hashes_of(self, part: slice) -> Hashes:
-        return _hashes(self._a.values[part], self._b.values[part])
+        self.keep(np.arange(len(self)))
 
 
-def _hashes(a: AnyInts, b: AnyInts) -> Hashes:
-    """32 well-mixed bits of each pair, whatever the dtypes of its halves."""
-    mixed = np.asarray(a, np.int64).view(np.uint64) * _MIX_A
-    mixed ^= np.asarray(b, np.int64).view(np.uint64) * _MIX_B
-    mixed ^= mixed >> np.uint64(29)
-    mixed *= _MIX_A
-    mixed >>= np.uint64(32)
-    return mixed.astype(np.uint32)
-
-
-def first_of_each(order: Ints, begins: Bools) -> tuple[Ints, Ints]:
-    """Numbers distinct items in the order of their first occurrence: the indices of these, and the number of each item.
-
-    `order` sorts the items stably; `begins` is true where, in this order, the next distinct item begins.
-
-    >>> things = np.array([7, 3, 7, 9])
-    >>> order = np.argsort(things, kind="stable")
-    >>> [numbers.tolist() for numbers in first_of_each(order, np.diff(things[order], prepend=-1) != 0)]
-    [[0, 1, 3], [0, 1, 0, 2]]
-    """
-    first = order[begins]
-    is_first = np.zeros(len(order), np.bool_)
-    is_first[first] = True
-    numbers = np.empty(len(order), np.int64)
-    numbers[order] = (np.cumsum(is_first) - 1)[first][np.cumsum(begins) - 1]
-    return np.flatnonzero(is_first), numbers
+def _wide(values: AnyInts) -> Ints:
+    return np.ascontiguousarray(values, np.int64)
 
 
 def order_of(keys: AnyInts) -> Ints:

@@ -13,30 +13,23 @@ from typing import Any, Final, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from movie_stream.kernels.hash_tables import join_strings
+from movie_stream.kernels.hashing import keyed_hashes, stable_hashes
+
 Bytes = NDArray[np.uint8]
 Words = NDArray[np.uint64]
 """Eight bytes each, little-endian."""
 Ints = NDArray[np.int64]
 
 WORD: Final = 8
-HEAD_BYTES: Final = 2 * WORD
-"""Bytes of a string's head, which are read together: see Spans.heads."""
-PAD: Final = bytes(HEAD_BYTES)
+PAD: Final = bytes(2 * WORD)
 """The padding at both ends of a buffer, so that two words can be read before and after every string."""
 NULL: Final = -1
 """The length of None."""
 FIRST_BYTES: Final = np.array([(1 << 8 * count) - 1 for count in range(WORD + 1)], np.uint64)
 """Masks of the first 0 to 8 bytes of a word, by the number of bytes."""
-_TWO_WORD_MASKS: Final = np.array(
-    [(FIRST_BYTES[min(count, WORD)], FIRST_BYTES[max(count - WORD, 0)]) for count in range(2 * WORD + 1)], np.uint64
-)
-"""The same for two words. (numpy's `take` is many times faster on rows of a matrix than indexing.)"""
-
 HASH_KEY: Final = np.array([secrets.randbits(64) | 1 for _ in range(3)], np.uint64)
-"""The key of this process for hashes that nobody else can compute: see Spans.hashes."""
-_HALF: Final = np.uint64(32)
-_ONE: Final = np.uint64(1)
-_GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
+"""The secret of this process, with which the hashes of its tables are keyed."""
 
 
 class Spans(Sequence["bytes | None"]):
@@ -47,18 +40,16 @@ class Spans(Sequence["bytes | None"]):
     ([b'user_1', None, b''], [None, b''], [b'user_1', b'user_1'])
     """
 
-    __slots__ = ("_hashes", "_heads", "begins", "lengths", "text")
+    __slots__ = ("_hashes", "begins", "lengths", "text")
 
-    def __init__(
-        self, text: Bytes, begins: Ints, lengths: Ints, heads: Words | None = None, hashes: Words | None = None
-    ) -> None:
-        """`heads` and `hashes` are the results of these methods, if they are known already."""
+    def __init__(self, text: Bytes, begins: Ints, lengths: Ints, hashes: Words | None = None) -> None:
+        """`hashes` is the result of the method `hashes`, if it is known already."""
         self.text = text
-        """The buffer, with PAD on both sides."""
-        self.begins = begins
-        self.lengths = lengths
+        """The buffer, with PAD on both sides; all strings are within it."""
+        self.begins = np.ascontiguousarray(begins, np.int64)
+        self.lengths = np.ascontiguousarray(lengths, np.int64)
         """The lengths in bytes, or NULL."""
-        self._hashes, self._heads = hashes, heads
+        self._hashes = None if hashes is None else np.ascontiguousarray(hashes, np.uint64)
 
     @classmethod
     def of(cls, strings: Sequence[bytes | None]) -> Spans:
@@ -83,15 +74,8 @@ class Spans(Sequence["bytes | None"]):
 
     def take(self, rows: slice | NDArray[Any]) -> Spans:
         """The strings of these rows, in this order; a mask selects the rows where it is true."""
-        taken = Spans(self.text, self.begins[rows], self.lengths[rows])
-        if self._hashes is not None:
-            taken._hashes = self._hashes[rows]
-        if self._heads is not None:
-            if isinstance(rows, slice):
-                taken._heads = self._heads[rows]
-            else:
-                taken._heads = self._heads.take(rows if rows.dtype != bool else np.flatnonzero(rows), axis=0)
-        return taken
+        hashes = None if self._hashes is None else self._hashes[rows]
+        return Spans(self.text, self.begins[rows], self.lengths[rows], hashes)
 
     def tolist(self) -> list[bytes | None]:
         """The strings as Python objects."""
@@ -126,11 +110,11 @@ class Spans(Sequence["bytes | None"]):
             np.concatenate([self.lengths, others.lengths]),
         )
 
-    def heads(self) -> Words:
-        """The first two words of each string, as rows of two, with zeros after its end."""
-        if self._heads is None:
-            self._heads = heads(self.text, self.begins, self.lengths)
-        return self._heads
+    def tobytes(self) -> bytes:
+        """All strings, one after the other; None is empty."""
+        joined = np.empty(np.maximum(self.lengths, 0).sum(), np.uint8)
+        join_strings(self.text, self.begins, self.lengths, joined)
+        return joined.tobytes()
 
     def hashes(self) -> Words:
         """64 well-mixed bits of each string, keyed with a secret of this process: nobody can make up strings that
@@ -139,66 +123,18 @@ class Spans(Sequence["bytes | None"]):
         Not to be stored. Equal strings have equal hashes in any buffer; None counts as empty.
         """
         if self._hashes is None:
-            self._hashes = self._hashed()
+            self._hashes = np.empty(len(self), np.uint64)
+            keyed_hashes(self.text, self.begins, self.lengths, HASH_KEY, self._hashes)
         return self._hashes
-
-    def _hashed(self) -> Words:
-        two, left = self.heads(), np.maximum(self.lengths, 0)
-        mixed = _mix(left.view(np.uint64) * HASH_KEY[0], two[:, 0])
-        longer = left > WORD
-        if longer.any():
-            mixed = np.where(longer, _mix(mixed, two[:, 1]), mixed)
-        words, rows = words_of(self.text), np.flatnonzero(left > 2 * WORD)
-        at, left = self.begins[rows] + WORD, left[rows] - WORD
-        while len(rows):
-            at, left = at + WORD, left - WORD
-            mixed[rows] = _mix(mixed[rows], words[at] & FIRST_BYTES[np.minimum(left, WORD)])
-            longer = left > WORD
-            rows, at, left = rows[longer], at[longer], left[longer]
-        return mixed
 
     def stable_hashes(self) -> Words:
         """64 well-mixed bits of each string, the same in every process: for storage, and for counting.
 
-        The finalizer of MurmurHash3 (https://github.com/aappleby/smhasher), once for each eight bytes. Collisions by
-        chance are negligible, but they can be constructed.
-
-        >>> names = Spans.of([b"", b"user_1", b"a user with a long name"])
-        >>> [f"{value:016x}" for value in names.stable_hashes().tolist()]
-        ['9ca066f1a4ab2eea', '9008ed15cf7d40c2', '234f8f1a94c6f66b']
+        Equal strings have equal hashes; None counts as empty.
         """
-        two, left = self.heads(), np.maximum(self.lengths, 0)
-        mixed = _finalized((left.view(np.uint64) + _ONE) * _GOLDEN ^ two[:, 0])
-        longer = left > WORD
-        if longer.any():
-            mixed = np.where(longer, _finalized((mixed + _GOLDEN) ^ two[:, 1]), mixed)
-        words, rows = words_of(self.text), np.flatnonzero(left > 2 * WORD)
-        at, left = self.begins[rows] + WORD, left[rows] - WORD
-        while len(rows):
-            at, left = at + WORD, left - WORD
-            word = words[at] & FIRST_BYTES[np.minimum(left, WORD)]
-            mixed[rows] = _finalized((mixed[rows] + _GOLDEN) ^ word)
-            longer = left > WORD
-            rows, at, left = rows[longer], at[longer], left[longer]
-        return mixed
-
-
-def _finalized(mixed: Words) -> Words:
-    mixed ^= mixed >> np.uint64(33)
-    mixed *= np.uint64(0xFF51AFD7ED558CCD)
-    mixed ^= mixed >> np.uint64(33)
-    mixed *= np.uint64(0xC4CEB9FE1A85EC53)
-    mixed ^= mixed >> np.uint64(33)
-    return mixed
-
-
-def _mix(mixed: Words, word: Words) -> Words:
-    """Multiplies by a secret twice, since one multiplication lets a flipped top bit through unchanged."""
-    mixed = (mixed ^ word) * HASH_KEY[1]
-    mixed ^= mixed >> _HALF
-    mixed *= HASH_KEY[2]
-    mixed ^= mixed >> _HALF
-    return mixed
+        hashes = np.empty(len(self), np.uint64)
+        stable_hashes(self.text, self.begins, self.lengths, hashes)
+        return hashes
 
 
 def words_of(text: Bytes) -> Words:
@@ -211,20 +147,12 @@ def pieces_of(text: Bytes, size: int) -> NDArray[np.void]:
     return np.ndarray((max(len(text) - size + 1, 0),), f"V{size}", text.data, strides=(1,))
 
 
-def heads(text: Bytes, begins: Ints, lengths: Ints) -> Words:
-    """See Spans.heads. Reading two words together takes as long as one."""
-    words = pieces_of(text, 2 * WORD)[begins].view("<u8").reshape(-1, 2)
-    words &= _TWO_WORD_MASKS.take(np.clip(lengths, 0, 2 * WORD), axis=0)
-    return words
-
-
 def equal(text: Bytes, begins: Ints, lengths: Ints, others: Spans) -> NDArray[np.bool_]:
     """Whether each of these strings equals the other one of its row, byte by byte; None equals None."""
     mine, theirs = words_of(text), words_of(others.text)
-    differ = heads(text, begins, lengths) ^ others.heads()
-    same: NDArray[np.bool_] = (lengths == others.lengths) & ((differ[:, 0] | differ[:, 1]) == 0)
-    rows = np.flatnonzero(same & (lengths > 2 * WORD))
-    at, other, left = begins[rows] + 2 * WORD, others.begins[rows] + 2 * WORD, lengths[rows] - 2 * WORD
+    same: NDArray[np.bool_] = lengths == others.lengths
+    rows = np.flatnonzero(same & (lengths > 0))
+    at, other, left = begins[rows], others.begins[rows], lengths[rows]
     while len(rows):
         matches = (mine[at] ^ theirs[other]) & FIRST_BYTES[np.minimum(left, WORD)] == 0
         same[rows[~matches]] = False
@@ -253,11 +181,9 @@ def all_in(spans: Spans, low: int, high: int, but: int) -> NDArray[np.bool_]:
         plain: NDArray[np.bool_] = odd & _every(0x80) == 0
         return plain
 
-    words, lengths = words_of(spans.text), spans.lengths
-    both = fine(spans.heads(), _TWO_WORD_MASKS.take(np.clip(lengths, 0, 2 * WORD), axis=0))
-    good: NDArray[np.bool_] = (lengths >= 0) & both[:, 0] & both[:, 1]
-    rows = np.flatnonzero(good & (lengths > 2 * WORD))
-    at, left = spans.begins[rows] + 2 * WORD, lengths[rows] - 2 * WORD
+    words, good = words_of(spans.text), spans.lengths >= 0
+    rows = np.flatnonzero(spans.lengths > 0)
+    at, left = spans.begins[rows], spans.lengths[rows]
     while len(rows):
         clean = fine(words[at], FIRST_BYTES[np.minimum(left, WORD)])
         good[rows[~clean]] = False

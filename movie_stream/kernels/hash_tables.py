@@ -10,6 +10,8 @@ Slots are indexed by unsigned integers, since Numba checks the sign of others.
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from movie_stream.kernels.compiled import (
@@ -25,6 +27,11 @@ from movie_stream.kernels.compiled import (
     part,
 )
 from movie_stream.kernels.hashing import eight_at
+
+_TOGETHER: Final = 32
+"""Rows whose cache misses are under way at a time."""
+_CACHED: Final = 1 << 17
+"""The slots of a table, 1 MB, that is mostly in the processor's cache."""
 
 
 @part
@@ -98,6 +105,25 @@ def probe_string(
     return at
 
 
+@part
+def fetch_strings(
+    hashes: Words, row: int, end: int, slots: Words, names: Bytes, bounds: Ints, fetched: IntsOut
+) -> None:
+    """Reads what the searches for these rows will most likely read, so that it is in the cache then.
+
+    Loops this short have the cache misses of all rows overlap; a search waits for its own, one after the other.
+    """
+    for at in range(row, end):
+        fetched[at] = number_in(slots[home_of(hashes[at], slots)])
+    for at in range(row, end):
+        slot = home_of(hashes[at], slots)
+        while slots[slot] != np.uint64(0) and slots[slot] >> np.uint64(32) != hashes[at] >> np.uint64(32):
+            slot = next_to(slot, slots)
+        fetched[at] = bounds[slots[slot] & np.uint64(0xFFFF_FFFF)]  # where the string ends
+    for at in range(row, end):
+        fetched[at] = names[np.uint64(fetched[at])]
+
+
 @kernel
 def find_strings(
     text: Bytes, begins: Ints, lengths: Ints, hashes: Words, slots: Words, names: Bytes, bounds: Ints, numbers: IntsOut
@@ -107,6 +133,8 @@ def find_strings(
     String n of the table is `names[bounds[n] : bounds[n + 1]]`; after the last one there are 8 more bytes.
     """
     for row in range(len(begins)):
+        if row % _TOGETHER == 0 and len(slots) > _CACHED:
+            fetch_strings(hashes, row, min(row + _TOGETHER, len(begins)), slots, names, bounds, numbers)
         size = max(lengths[row], 0)
         numbers[row] = number_in(slots[probe_string(text, begins[row], size, hashes[row], slots, names, bounds)])
 
@@ -129,6 +157,8 @@ def intern_strings(
     Returns the row before which there was no more room, or else the number of rows, and the new count.
     """
     while row < len(begins):
+        if row % _TOGETHER == 0 and len(slots) > _CACHED:
+            fetch_strings(hashes, row, min(row + _TOGETHER, len(begins)), slots, names, bounds, numbers)
         begin, size = begins[row], max(lengths[row], 0)
         at = probe_string(text, begin, size, hashes[row], slots, names, bounds)
         if slots[at] == np.uint64(0):

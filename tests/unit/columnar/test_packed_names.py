@@ -20,23 +20,26 @@ wide = st.sampled_from(["\u00e9", "e\u0301", "\U0001f3ac" * 128, "\U0001f3ac" * 
 names = st.lists(anything | alike | wide | st.integers(0, 99).map(lambda n: f"user_{n}"), max_size=40)
 
 
-def check(rounds: list[list[str]], hashes_differ: bool = True) -> None:
-    """A PackedNames numbers as a dict does; strings with equal hashes may change places."""
+def check(rounds: list[list[str]]) -> None:
+    """A PackedNames numbers as a dict does."""
     packed, model = PackedNames(), dict[str, int]()
     for some in rounds:
         known = packed.find(Spans.of([name.encode() for name in some]))
-        assert [number >= 0 for number in known.tolist()] == [name in model for name in some]
-        ids, expected = packed.ids(some), [model.setdefault(name, len(model)) for name in some]
-        if hashes_differ:
-            assert ids.tolist() == expected
-        assert packed.ids(some).tolist() == ids.tolist()
+        assert known.tolist() == [model.get(name, -1) for name in some]
+        ids = packed.ids(some)
+        assert ids.tolist() == [model.setdefault(name, len(model)) for name in some]
+        assert packed.add(Spans.of([name.encode() for name in some]), known).tolist() == ids.tolist()
         assert packed.texts(ids) == some
-        hashes = Spans.of([name.encode() for name in some]).stable_hashes()
-        assert packed.hashes(ids).tolist() == hashes.tolist()
+        spans = Spans.of([name.encode() for name in some])
+        assert packed.hashes(ids).tolist() == spans.stable_hashes().tolist()
         assert packed.spans(ids).tolist() == [name.encode() for name in some]
+        assert packed.sizes(ids).tolist() == spans.lengths.tolist()
+        assert packed.pack(ids)[0] == "".join(some).encode()
         assert len(packed) == len(model)
-    assert sorted(packed.texts(np.arange(len(model)))) == sorted(model)
-    assert sorted(packed.ids(list(model)).tolist()) == list(range(len(model)))
+    assert packed.texts(np.arange(len(model))) == list(model)
+    other = PackedNames()
+    assert other.unpack(*packed.pack(np.arange(len(model)))).tolist() == list(range(len(model)))
+    assert other.texts(np.arange(len(model))) == list(model)
 
 
 @given(st.lists(names, max_size=6))
@@ -48,7 +51,7 @@ def test_names_are_distinguished_and_read_back(rounds: list[list[str]]) -> None:
 def test_equal_hashes_are_no_equal_names(monkeypatch: pytest.MonkeyPatch, same: int) -> None:
     monkeypatch.setattr(Spans, "hashes", lambda spans: np.full(len(spans), same % 2**64, np.uint64))
     lengths, numbers = ["a" * length for length in range(40)], [f"{'x' * 8}{i}" for i in range(200)]
-    check([["b", "a", ""], lengths * 2, numbers, ["", "b"]], hashes_differ=False)
+    check([["b", "a", ""], lengths * 2, numbers, ["", "b"]])
 
 
 @settings(max_examples=examples(20))
@@ -68,7 +71,7 @@ def test_equal_tags_of_different_hashes(rounds: list[list[str]], few: int) -> No
 def test_few_hashes_and_every_length(rounds: list[list[str]], few: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Spans, "hashes", lambda spans: (spans.lengths % few).astype(np.uint64))
-        check(rounds, hashes_differ=False)
+        check(rounds)
 
 
 def test_very_many_names_cost_little_more_than_their_text() -> None:
@@ -81,5 +84,22 @@ def test_very_many_names_cost_little_more_than_their_text() -> None:
     assert packed.ids([f"user_{i}" for i in range(0, 300_000, 7)]).tolist() == [
         i - i % 10_000 + 9_999 - i % 10_000 for i in range(0, 300_000, 7)
     ]
-    arrays = [packed._heads.values, packed._lengths.values, packed._rest.values, packed._slots._slots]
-    assert sum(array.nbytes for array in arrays) <= 48 * 300_000 + packed._words.values.nbytes
+    arrays = [packed._text.room, packed._bounds.room, packed._slots]
+    assert sum(array.nbytes for array in arrays) <= 48 * 300_000
+
+
+def test_strings_that_are_kept_stay_while_names_are_added() -> None:
+    packed = PackedNames()
+    packed.ids([f"user_{i}" for i in range(20_000)])
+    kept = packed.spans(np.array([7, 19_999]))
+    packed.ids([f"more_{i}" for i in range(50_000)])
+    assert kept.tolist() == [b"user_7", b"user_19999"]
+    assert packed.texts(np.array([7, 19_999, 69_999])) == ["user_7", "user_19999", "more_49999"]
+
+
+def test_what_pack_did_not_make_is_an_error() -> None:
+    packed = PackedNames()
+    for text, lengths in ((b"abc", [1, 1]), (b"", [-1, 1]), (b"a", [3, -2])):
+        with pytest.raises(ValueError, match="expected names of"):
+            packed.unpack(text, np.array(lengths, np.int32).tobytes())
+    assert len(packed) == 0

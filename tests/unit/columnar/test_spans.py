@@ -31,6 +31,7 @@ def elsewhere(values: Sequence[bytes | None], between: bytes) -> Spans:
 def test_strings_come_back_and_parts_share_the_buffer(values: list[bytes | None], data: st.DataObject) -> None:
     spans = Spans.of(values)
     assert (len(spans), list(spans), spans.tolist()) == (len(values), values, values)
+    assert spans.tobytes() == b"".join(value or b"" for value in values)
     begin, end = (data.draw(st.integers(0, len(values))) for _ in range(2))
     rows = data.draw(st.lists(st.sampled_from(range(len(values))), max_size=8)) if values else []
     mask = np.array(data.draw(st.lists(st.booleans(), min_size=len(values), max_size=len(values))), np.bool_)
@@ -41,6 +42,8 @@ def test_strings_come_back_and_parts_share_the_buffer(values: list[bytes | None]
         "rows": (spans.take(np.array(rows, np.int64)), [values[row] for row in rows]),
         "mask": (spans.take(mask), [value for value, kept in zip(values, mask, strict=True) if kept]),
         "taken slice": (spans.take(slice(begin, end)), values[begin:end]),
+        "every other": (spans.take(slice(begin, end, 2)), values[begin:end:2]),
+        "backwards": (spans[::-1], values[::-1]),
     }
     for part, wanted in parts.values():
         assert part.tolist() == wanted

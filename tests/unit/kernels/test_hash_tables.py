@@ -93,6 +93,15 @@ def test_every_byte_counts(size: int, place: int) -> None:
     assert table.find(some[:5], hashed(some[:5], of)) == [ids[one] for one in some[:5]]
 
 
+def test_very_large_tables_are_searched_alike() -> None:
+    """These have what they read fetched before."""
+    table, some = Strings(1 << 18), [b"%d" % number for number in range(200)]
+    of = np.arange(200, dtype=np.uint64) % 7 << np.uint64(32)
+    assert table.find(some, of) == [-1] * 200
+    assert table.intern(some[::2], of[::2].copy()) == list(range(100))
+    assert table.find(some, of) == [number // 2 if number % 2 == 0 else -1 for number in range(200)]
+
+
 def test_none_is_looked_up_as_empty() -> None:
     table, none = Strings(), (np.zeros(0, np.uint8), np.zeros(1, np.int64), np.full(1, -1))
     assert table.intern([b""], np.array([7], np.uint64)) == [0]
