@@ -73,11 +73,8 @@ class SketchColumn:
         """Adds a member to the row of each group: `rows` are those of the groups, `group_of` is by member."""
         at = 0
         while True:
-            at = add_members(
-                *(hashes, group_of, rows, self.lg_k, at),
-                *(self._slots.values, self._registers.values),
-                *(self._begins.values, self._sizes.values, self._heap.values, self._free),
-            )
+            sets = self._begins.values, self._sizes.values, self._heap.values, self._free
+            at = add_members(hashes, group_of, rows, self.lg_k, at, self._slots.values, self._registers.values, *sets)
             if at == len(hashes):
                 return
             row = int(rows[group_of[at]])

@@ -3,5 +3,5 @@
 compiled.py compiles them, once, where Numba is installed; without it they run as the plain Python functions that they
 are. `python -m movie_stream.kernels` (__main__.py) compiles all. hashing.py hashes strings, grouping.py computes the
 figures of groups of views, sketches.py adds members to sketches, users.py keeps the first views, days and sessions of
-users.
+users, titles.py the titles of films.
 """

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from movie_stream.columnar.hyperloglog import (
-    EXACT_UP_TO,
     Hashes,
     SketchColumn,
     count_distinct,
@@ -22,7 +21,7 @@ from movie_stream.columnar.hyperloglog import (
     unpack_hashes,
     unpack_registers,
 )
-from movie_stream.kernels.sketches import raise_registers
+from movie_stream.kernels.sketches import EXACT_UP_TO, raise_registers
 from tests.support.examples import examples
 
 LG_KS = (12, 14)
