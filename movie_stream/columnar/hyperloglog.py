@@ -31,7 +31,7 @@ _HIGHEST: Final = np.uint8(15)
 
 
 class SketchColumn:
-    """One sketch per row: the sorted hashes of up to EXACT_UP_TO members, then registers of `2 ** lg_k` bytes.
+    """One sketch per row: a set of the hashes of up to EXACT_UP_TO members, then registers of `2 ** lg_k` bytes.
 
     >>> column = SketchColumn(lg_k=12)
     >>> column.grow(1)
@@ -40,23 +40,24 @@ class SketchColumn:
     2
     """
 
-    __slots__ = ("_begins", "_free", "_heap", "_registers", "_sizes", "_slots", "lg_k")
+    __slots__ = ("_begins", "_free", "_heap", "_registers", "_rooms", "_sizes", "_slots", "lg_k")
 
     def __init__(self, lg_k: int) -> None:
         self.lg_k = lg_k
         self._slots = Column(np.int64, fill=-1)  # by row: its index in _registers, -1 while it is a set
         self._registers = Column(np.uint8, width=(1 << lg_k,))
-        self._sizes, self._begins = Column(np.int32), Column(np.int64)  # by row: its set in _heap
-        self._heap, self._free = Column(np.uint64), np.zeros(1 + SIZES, np.int64)  # see kernels/sketches.py
+        self._sizes = Column(np.int32)  # by row: the members of its set, in a room in _heap; see kernels/sketches.py
+        self._begins, self._rooms = Column(np.int64), Column(np.int32)
+        self._heap, self._free = Column(np.uint64), np.zeros(1 + SIZES, np.int64)
 
     def grow(self, length: int) -> None:
         """Makes the column `length` rows long; new sketches are empty."""
-        for column in (self._slots, self._sizes, self._begins):
+        for column in self._by_row():
             column.grow(length)
 
     def keep(self, rows: Ints) -> None:
         """Keeps only these rows, in this order."""
-        for column in (self._slots, self._sizes, self._begins):
+        for column in self._by_row():
             column.keep(rows)
         slots, sizes = self._slots.values, self._sizes.values
         dense = slots >= 0
@@ -65,7 +66,7 @@ class SketchColumn:
         kept = np.flatnonzero(sizes)
         members = np.concatenate([_NO_HASHES, *map(self._members, kept.tolist())])
         group_of = np.repeat(np.arange(len(kept)), sizes[kept])
-        sizes[:] = 0
+        sizes[:] = self._rooms.values[:] = 0
         self._heap, self._free[:] = Column(np.uint64), 0
         self.add(kept, group_of, members)
 
@@ -73,7 +74,7 @@ class SketchColumn:
         """Adds a member to the row of each group: `rows` are those of the groups, `group_of` is by member."""
         at = 0
         while True:
-            sets = self._begins.values, self._sizes.values, self._heap.values, self._free
+            sets = self._begins.values, self._rooms.values, self._sizes.values, self._heap.values, self._free
             at = add_members(hashes, group_of, rows, self.lg_k, at, self._slots.values, self._registers.values, *sets)
             if at == len(hashes):
                 return
@@ -108,9 +109,14 @@ class SketchColumn:
         group_of = np.repeat(np.arange(len(rows)), [*map(len, members)])
         self.add(rows, group_of, np.concatenate([_NO_HASHES, *members]))
 
+    def _by_row(self) -> tuple[Column, ...]:
+        return self._slots, self._sizes, self._begins, self._rooms
+
     def _members(self, row: int) -> Hashes:
+        """The members of the row's set, in no particular order."""
         begin = self._begins.values[row]
-        members: Hashes = self._heap.values[begin : begin + self._sizes.values[row]]
+        room = self._heap.values[begin : begin + self._rooms.values[row]]
+        members: Hashes = room[room != 0]
         return members
 
     def _give_registers(self, row: int) -> int:
@@ -120,10 +126,10 @@ class SketchColumn:
             slot = len(self._registers.values)
             self._registers.grow(slot + 1)
             self._slots.values[row] = slot
-            if len(members := self._members(row)):
-                raise_registers(members, self.lg_k, slot, self._registers.values)
-                free_room(self._heap.values, self._free, int(self._begins.values[row]), len(members))
-                self._sizes.values[row] = 0
+            if room := int(self._rooms.values[row]):
+                raise_registers(self._members(row), self.lg_k, slot, self._registers.values)
+                free_room(self._heap.values, self._free, int(self._begins.values[row]), room)
+                self._sizes.values[row] = self._rooms.values[row] = 0
         return slot
 
 

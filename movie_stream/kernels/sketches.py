@@ -1,4 +1,4 @@
-"""HyperLogLog registers, and the sorted sets that sketches are while they are small."""
+"""HyperLogLog registers, and the sets that sketches are while they are small: hash tables in rooms of one heap."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from movie_stream.kernels.compiled import ByteRowsOut, Ints, Ints32Out, IntsOut,
 EXACT_UP_TO: Final = 300
 """The most members of a set; a sketch of more has registers."""
 FEWEST: Final = 4
-"""Words of the smallest room of a set. A room has a power of two of words: the first that holds the set."""
+"""Words of the smallest room; others have a power of two of them. A set fills up to three quarters of its room."""
 USED: Final = 0
 """The index in `free` of the number of words of the heap that are in use, or were; behind it is, for each size of a
 room, the beginning of the first free room, plus 1. The first word of a free room has that of the next one.
@@ -41,58 +41,55 @@ def raise_registers(hashes: Words, lg_k: int, slot: int, registers: ByteRowsOut)
 
 
 @part
-def freed(heap: WordsOut, free: IntsOut, begin: int, size: int) -> None:
-    """Adds the full room of `size` words to the free ones."""
+def freed(heap: WordsOut, free: IntsOut, begin: int, room: int) -> None:
+    """Adds a room to the free ones."""
     kind = 1
-    while FEWEST << (kind - 1) < size:
+    while FEWEST << (kind - 1) < room:
         kind += 1
     heap[begin] = np.uint64(free[kind])
     free[kind] = begin + 1
 
 
 @part
-def allocated(heap: WordsOut, free: IntsOut, size: int) -> int:
-    """The beginning of a room of `size` words, -1 if the heap is too short."""
+def allocated(heap: WordsOut, free: IntsOut, room: int) -> int:
+    """The beginning of an empty room of so many words, -1 if the heap is too short."""
     kind = 1
-    while FEWEST << (kind - 1) < size:
+    while FEWEST << (kind - 1) < room:
         kind += 1
     begin = int(free[kind]) - 1
     if begin >= 0:
         free[kind] = np.int64(heap[begin])
-    elif free[USED] + size <= len(heap):
+    elif free[USED] + room <= len(heap):
         begin = int(free[USED])
-        free[USED] += size
+        free[USED] += room
+    if begin >= 0:
+        heap[begin : begin + room] = np.uint64(0)
     return begin
 
 
 @part
-def add_to_set(heap: WordsOut, free: IntsOut, begins: IntsOut, sizes: Ints32Out, row: int, member: np.uint64) -> bool:
-    """Adds a member to the set of a row; False, without a change, if it has EXACT_UP_TO or the heap is too short."""
-    size, begin = int(sizes[row]), int(begins[row])
-    low, high = 0, size
-    while low < high:
-        middle = (low + high) >> 1
-        if heap[begin + middle] < member:
-            low = middle + 1
-        else:
-            high = middle
-    if low < size and heap[begin + low] == member:
-        return True
-    if size == EXACT_UP_TO:
+def place_of(heap: WordsOut, begin: int, room: int, member: np.uint64) -> int:
+    """The place of a member in a room, or a free one for it: linear probing from its lower bits on."""
+    at, mask = np.int64(member & np.uint64(room - 1)), np.int64(room - 1)
+    while heap[begin + at] != np.uint64(0) and heap[begin + at] != member:
+        at = (at + np.int64(1)) & mask
+    return int(begin + at)
+
+
+@part
+def widened(heap: WordsOut, free: IntsOut, begins: IntsOut, rooms: Ints32Out, row: int) -> bool:
+    """Moves the set of a row to a room of twice the words; False, without a change, if the heap is too short."""
+    begin, room = int(begins[row]), int(rooms[row])
+    wider = 2 * room if room else FEWEST
+    new = allocated(heap, free, wider)
+    if new < 0:
         return False
-    if size == 0 or (size >= FEWEST and size & (size - 1) == 0):  # the room is full
-        room = allocated(heap, free, 2 * size if size else FEWEST)
-        if room < 0:
-            return False
-        for at in range(size):
-            heap[room + at] = heap[begin + at]
-        if size:
-            freed(heap, free, begin, size)
-        begins[row] = begin = room
-    for at in range(begin + size, begin + low, -1):
-        heap[at] = heap[at - 1]
-    heap[begin + low] = member
-    sizes[row] = size + 1
+    for old in range(begin, begin + room):
+        if heap[old] != np.uint64(0):
+            heap[place_of(heap, new, wider, heap[old])] = heap[old]
+    if room:
+        freed(heap, free, begin, room)
+    begins[row], rooms[row] = new, wider
     return True
 
 
@@ -106,24 +103,33 @@ def add_members(
     slots: Ints,
     registers: ByteRowsOut,
     begins: IntsOut,
+    rooms: Ints32Out,
     sizes: Ints32Out,
     heap: WordsOut,
     free: IntsOut,
 ) -> int:
     """Adds each member, from the `first` on, to the sketch in the row of its group: to its registers, or to its set.
 
-    Returns the index of the member at which it stopped, since the set has to become registers, or the heap to grow.
+    A hash of 0 counts as 1: zeros are free places. Returns the index of the member at which it stopped, since the set
+    has to become registers, or the heap to grow.
     """
     for at in range(first, len(hashes)):
-        row = rows[group_of[at]]
+        row, member = rows[group_of[at]], max(hashes[at], np.uint64(1))
         if slots[row] >= 0:
-            raise_register(registers, int(slots[row]), hashes[at], lg_k)
-        elif not add_to_set(heap, free, begins, sizes, int(row), hashes[at]):
+            raise_register(registers, int(slots[row]), member, lg_k)
+            continue
+        if rooms[row] and heap[place_of(heap, begins[row], rooms[row], member)] == member:
+            continue
+        if sizes[row] == EXACT_UP_TO:
             return at
+        if 4 * (sizes[row] + 1) > 3 * rooms[row] and not widened(heap, free, begins, rooms, row):
+            return at
+        heap[place_of(heap, begins[row], rooms[row], member)] = member
+        sizes[row] += 1
     return len(hashes)
 
 
 @kernel
-def free_room(heap: WordsOut, free: IntsOut, begin: int, size: int) -> None:
-    """Adds the room of a set of `size` members to the free ones."""
-    freed(heap, free, begin, size)
+def free_room(heap: WordsOut, free: IntsOut, begin: int, room: int) -> None:
+    """Adds the room of a set that became registers to the free ones."""
+    freed(heap, free, begin, room)

@@ -81,13 +81,8 @@ def see_first(users: Ints, times_ms: Ints, first_ms: IntsOut, earlier: IntsOut, 
 
 
 @part
-def day_at(time_ms: int, day_ms: int, index: int, days_ms: Ints) -> tuple[int, int]:
-    """The start of the day of a time, and its index in the sorted days, or their number if it is not there; those of
-    the time before are given, since most are of the same day.
-    """
-    if 0 <= time_ms - day_ms < DAY_MS:
-        return day_ms, index
-    day_ms = time_ms - time_ms % DAY_MS
+def index_of(day_ms: int, days_ms: Ints) -> int:
+    """The index of a day in sorted ones, their number if it is not there."""
     low, high = 0, len(days_ms)
     while low < high:
         middle = (low + high) >> 1
@@ -95,7 +90,7 @@ def day_at(time_ms: int, day_ms: int, index: int, days_ms: Ints) -> tuple[int, i
             low = middle + 1
         else:
             high = middle
-    return day_ms, low if low < len(days_ms) and days_ms[low] == day_ms else len(days_ms)
+    return low if low < len(days_ms) and days_ms[low] == day_ms else len(days_ms)
 
 
 @part
@@ -107,14 +102,18 @@ def released(row: int, following: Ints32Out, end_ms: IntsOut, rows: IntsOut) -> 
 
 
 @part
-def allocated(following: Ints32Out, rows: IntsOut) -> int:
-    """A free row for a session, else a new one."""
+def inserted(user: int, before: int, heads: Ints32Out, following: Ints32Out, rows: IntsOut) -> int:
+    """A free row, else a new one, behind the row `before` in the list of a user; NONE: at its beginning."""
     row = int(rows[FREE])
     if row == NONE:
         row = int(rows[USED])
         rows[USED] += 1
     else:
         rows[FREE] = int(following[row])
+    if before == NONE:
+        heads[user] = row
+    else:
+        following[before] = row
     return row
 
 
@@ -147,7 +146,9 @@ def join_sessions(
         while row != NONE and start_ms[row] - end > gap_ms:
             before, row = row, int(following[row])
         while row != NONE and start - end_ms[row] <= gap_ms:
-            day_ms, index = day_at(start_ms[row], day_ms, index, days_ms)
+            if not 0 <= start_ms[row] - day_ms < DAY_MS:  # most sessions begin on the day of the one before
+                day_ms = start_ms[row] - start_ms[row] % DAY_MS
+                index = index_of(day_ms, days_ms)
             changes[SESSIONS, index] -= 1
             changes[SESSION_MS, index] -= end_ms[row] - start_ms[row]
             start, end = min(start, start_ms[row]), max(end, end_ms[row])
@@ -158,13 +159,11 @@ def join_sessions(
         if joined == NONE:
             while row != NONE and end_ms[row] < open_since_ms:
                 row = released(row, following, end_ms, rows)
-            joined = allocated(following, rows)
-            if before == NONE:
-                heads[user] = joined
-            else:
-                following[before] = joined
+            joined = inserted(user, before, heads, following, rows)
         start_ms[joined], end_ms[joined], following[joined] = start, end, row
-        day_ms, index = day_at(start, day_ms, index, days_ms)
+        if not 0 <= start - day_ms < DAY_MS:
+            day_ms = start - start % DAY_MS
+            index = index_of(day_ms, days_ms)
         changes[SESSIONS, index] += 1
         changes[SESSION_MS, index] += end - start
         if end - day_ms >= DAY_MS:

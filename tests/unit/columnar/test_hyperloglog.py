@@ -210,6 +210,11 @@ def test_a_column_is_a_list_of_sets(steps: list[Step], rng: random.Random) -> No
     assert column.export(np.arange(4)) == wanted
 
 
+def test_a_hash_of_zero_counts_as_one() -> None:
+    for others in (members(5), members(400)):
+        assert sketch_of(np.append(others, np.uint64(0)), 12) == sketch_of(np.append(others, np.uint64(1)), 12)
+
+
 def test_a_larger_sketch_replaces_a_smaller_one_when_it_is_loaded() -> None:
     small, large = sketch_of(members(5), 12), sketch_of(members(400), 12)
     column = SketchColumn(12)
