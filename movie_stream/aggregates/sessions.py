@@ -22,7 +22,7 @@ class Intervals(msgspec.Struct, gc=False):
     """Sessions as columns of equal length."""
 
     user: Any
-    """Numbers of users: one-dimensional, of any width of integer."""
+    """Numbers of users, int64 for `join`."""
     start: Ints
     """The start of the first view, in Unix milliseconds."""
     end: Ints

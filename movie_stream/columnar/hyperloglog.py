@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movie_stream.columnar.columns import Column, Ints
-from movie_stream.kernels.sketches import EXACT_UP_TO, SIZES, add_members, free_room, raise_registers
+from movie_stream.kernels.sketches import EXACT_UP_TO, SIZES, USED, add_members, free_room, move_rooms, raise_registers
 
 Hashes = NDArray[np.uint64]
 Ranks = NDArray[np.uint8]
@@ -59,19 +59,18 @@ class SketchColumn:
         """Keeps only these rows, in this order."""
         for column in self._by_row():
             column.keep(rows)
-        slots, sizes = self._slots.values, self._sizes.values
+        slots = self._slots.values
         dense = slots >= 0
         self._registers.keep(slots[dense])
         slots[dense] = np.arange(np.count_nonzero(dense))
-        kept = np.flatnonzero(sizes)
-        members = np.concatenate([_NO_HASHES, *map(self._members, kept.tolist())])
-        group_of = np.repeat(np.arange(len(kept)), sizes[kept])
-        sizes[:] = self._rooms.values[:] = 0
-        self._heap, self._free[:] = Column(np.uint64), 0
-        self.add(kept, group_of, members)
+        heap = Column(np.uint64)
+        heap.grow(int(self._rooms.values.sum()))
+        move_rooms(self._heap.values, self._rooms.values, self._begins.values, heap.values)
+        self._heap, self._free[:] = heap, 0
+        self._free[USED] = len(heap.values)
 
     def add(self, rows: Ints, group_of: Ints, hashes: Hashes) -> None:
-        """Adds a member to the row of each group: `rows` are those of the groups, `group_of` is by member."""
+        """Adds members to sketches: `rows` are those of the groups, `group_of` has the group of each member."""
         at = 0
         while True:
             sets = self._begins.values, self._rooms.values, self._sizes.values, self._heap.values, self._free
@@ -98,7 +97,10 @@ class SketchColumn:
         ]
 
     def load(self, rows: Ints, exported: Sequence[bytes], picked: Ints) -> None:
-        """Adds the sketches from `export`, at the `picked` indices only, to those of `rows`."""
+        """Adds the sketches from `export`, at the `picked` indices only, to those of `rows`.
+
+        A later export of a row has all members of an earlier one.
+        """
         sketches, rows = [exported[at] for at in picked.tolist()], rows[picked]
         for row, sketch in zip(rows.tolist(), sketches, strict=True):
             if sketch[:1] == b"D":

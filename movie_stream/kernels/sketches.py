@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from movie_stream.kernels.compiled import ByteRowsOut, Ints, Ints32Out, IntsOut, Words, WordsOut, kernel, part
+from movie_stream.kernels.compiled import ByteRowsOut, Ints, Ints32, Ints32Out, IntsOut, Words, WordsOut, kernel, part
 
 EXACT_UP_TO: Final = 300
 """The most members of a set; a sketch of more has registers."""
@@ -133,3 +133,14 @@ def add_members(
 def free_room(heap: WordsOut, free: IntsOut, begin: int, room: int) -> None:
     """Adds the room of a set that became registers to the free ones."""
     freed(heap, free, begin, room)
+
+
+@kernel
+def move_rooms(heap: Words, rooms: Ints32, begins: IntsOut, other: WordsOut) -> None:
+    """Moves the rooms of all rows to another heap, one behind the other."""
+    used = 0
+    for row in range(len(rooms)):
+        for at in range(rooms[row]):
+            other[used + at] = heap[begins[row] + at]
+        begins[row] = used
+        used += rooms[row]
