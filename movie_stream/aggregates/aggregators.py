@@ -15,6 +15,7 @@ from movie_stream.aggregates.batch import GroupedBatch
 from movie_stream.columnar.columns import AnyInts, Column, Ints
 from movie_stream.columnar.hyperloglog import SketchColumn, count_distinct, pack_hashes
 from movie_stream.columnar.packed_names import PackedNames
+from movie_stream.kernels.grouping import count_hours, keep_newest
 
 _LOW: Final = np.int64(0xFFFF_FFFF)
 _UNSEEN: Final = -1
@@ -249,7 +250,7 @@ class ViewsByHour:
         return Column(np.int64, width=(24,))
 
     def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
-        np.add.at(column.values.reshape(-1), grouped.spread(rows * 24) + grouped.batch.local_hour[grouped.order], 1)
+        count_hours(grouped.batch.local_hour, grouped.group_of, rows, column.values)
 
     def merge(self, values: Sequence[Any]) -> list[int]:
         return [int(count) for count in np.sum(values, axis=0)]
@@ -274,7 +275,7 @@ class Members:
         return SketchColumn(self.lg_k) if live else Column(object, fill=EMPTY_SKETCH)
 
     def update(self, column: SketchColumn, rows: Ints, grouped: GroupedBatch) -> None:
-        column.add(rows, grouped.counts, grouped.hashes(self.member), lambda: grouped.registers(self.member, self.lg_k))
+        column.add(rows, grouped.group_of, grouped.batch.hashes[self.member])
 
     def merge(self, values: Sequence[Any]) -> int:
         return count_distinct(values, self.lg_k)
@@ -388,22 +389,15 @@ class NewestView:
         return NewestColumn(names)
 
     def update(self, column: NewestColumn, rows: Ints, grouped: GroupedBatch) -> None:
-        time_ms, vocabulary = column.time_ms.values, grouped.batch.vocabulary
-        before = time_ms[rows]
-        np.maximum.at(time_ms, rows, grouped.newest)
-        candidates = np.flatnonzero(grouped.newest == time_ms[rows])
-        rows = rows[candidates]
-        outdated = rows[before[candidates] < time_ms[rows]]
-        for ids, names, of_newest in (
-            (column.title.ids.values, vocabulary.titles, grouped.title),
-            (column.genre.ids.values, vocabulary.spellings, grouped.genre),
-        ):
-            fresh = of_newest[candidates]
-            ids[outdated] = _UNSEEN
-            unnamed = ids[rows] < 0
-            ids[rows[unnamed]] = fresh[unnamed]
-            for at in np.flatnonzero(ids[rows] != fresh).tolist():  # ties in time
-                ids[rows[at]] = names.smaller(int(ids[rows[at]]), int(fresh[at]))
+        batch, group_of, ties = grouped.batch, grouped.group_of, np.empty(len(grouped.batch), np.int64)
+        title, spelling, newest_ms = column.title.ids.values, column.genre.ids.values, column.time_ms.values
+        columns = batch.timestamp_ms, batch.ids["title"], batch.ids["spelling"]
+        count = keep_newest(*columns, group_of, rows, newest_ms, title, spelling, ties)
+        tied, vocabulary = ties[:count], batch.vocabulary
+        for view, row in zip(tied.tolist(), rows[group_of[tied]].tolist(), strict=True):
+            if batch.timestamp_ms[view] == newest_ms[row]:
+                title[row] = vocabulary.titles.smaller(int(batch.ids["title"][view]), int(title[row]))
+                spelling[row] = vocabulary.spellings.smaller(int(batch.ids["spelling"][view]), int(spelling[row]))
 
     def merge(self, values: Sequence[NewestNames]) -> NewestNames:
         newest = max(value.time_ms for value in values)

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 
-from movie_stream.aggregates.vocabulary import Names, Spellings, Vocabulary
+from movie_stream.aggregates.vocabulary import Names, Vocabulary
 from movie_stream.aggregates.window import Window
-from movie_stream.columnar.columns import AnyInts, Bools, Ints, order_of
-from movie_stream.columnar.hyperloglog import Hashes, Registers, register_and_rank
+from movie_stream.columnar.columns import Bools, Ints
+from movie_stream.columnar.hyperloglog import Hashes
 from movie_stream.columnar.spans import Spans
-from movie_stream.events.contract import MISSING
+from movie_stream.kernels.grouping import COUNT, HIGH, LEAST, LOW, MOST, group_views, summarize
 
-T = TypeVar("T")
-
-_LOW: Final = np.int64(0xFFFF_FFFF)
-_NO_MINIMUM: Final = np.iinfo(np.int64).max
+_UNBOUNDED_MS: Final = np.iinfo(np.int64).max
 _COLUMNS: Final = ("index", "offset", "timestamp_ms", "local_hour")
 
 
@@ -78,150 +75,88 @@ class Batch:
             "user_id": self.users.hashes(self.ids["user_id"]),
         }
 
-    @cached_property
-    def _registers(self) -> dict[tuple[str, int], Registers]:
-        return {}
-
-    def registers(self, member: str, lg_k: int) -> Registers:
-        """The register of a sketch of `2 ** lg_k` that each view's member falls into, and its rank there."""
-        key = member, lg_k
-        if key not in self._registers:
-            self._registers[key] = register_and_rank(self.hashes[member], lg_k)
-        return self._registers[key]
-
 
 class GroupedBatch:
-    """The groups of a batch: one for each window and, if there is one, each value of a column.
+    """The groups of a batch, in the order of their first views: one for each window and, if there is one, each value
+    of a column.
 
     Every figure has one value a group. It is computed on first use and cached, for all results whose windows and
     columns are coarser than these groups.
     """
 
-    def __init__(self, batch: Batch, window: Window, by: str | None) -> None:
-        self.batch, self._by = batch, by
-        length_ms = window.length_ms or _NO_MINIMUM
-        number = batch.timestamp_ms // length_ms
-        low = int(number.min(initial=0 if not len(number) else _NO_MINIMUM))
-        keys = batch.ids[by] if by else np.zeros(len(batch), np.int64)
-        values = int(keys.max(initial=0)) + 1
-        groups = (number - low) * values + keys
-        self.order = order_of(groups)
-        """The indices of the views, group by group, within a group in log order."""
-        groups = groups[self.order]
-        self.begins = np.flatnonzero(np.diff(groups, prepend=-1))
-        """The index in `order` at which each group begins."""
-        self.counts = np.diff(self.begins, append=len(batch))
-        """The number of views of each group."""
-        groups = groups[self.begins]
-        self.starts = (groups // values + low) * length_ms
-        """The start of each group's window."""
-        self.keys = groups % values
-        """The value of the column of each group, 0 without a column."""
-        self._figures: dict[tuple[str, str], Any] = {}
+    def __init__(self, batch: Batch, window: Window, by: str | None, times_ms: Ints | None = None) -> None:
+        """`times_ms` are the times that windows are of, those of the views if None."""
+        self.batch, count = batch, len(batch)
+        self.group_of = np.empty(count, np.int64)
+        """The group of each view."""
+        columns = np.empty((4, count), np.int64)
+        length = group_views(
+            batch.timestamp_ms if times_ms is None else times_ms,
+            batch.ids[by] if by else np.zeros(count, np.int64),
+            window.length_ms or _UNBOUNDED_MS,
+            np.full(1 << (count + count // 2).bit_length(), -1, np.int32),
+            columns,
+            self.group_of,
+        )
+        self.starts, self.keys, self.counts, self._last = columns[:, :length].copy()
+        """The start of each group's window, the value of its column (0 without one), and the number of its views."""
+        self._summaries: dict[str, tuple[Ints, ...]] = {}
 
     def __len__(self) -> int:
-        return len(self.begins)
+        return len(self.starts)
 
-    @cached_property
+    @property
     def label(self) -> Ints:
         """The offset of the last view of each group."""
-        return self.batch.offset[self.order[self.begins + self.counts - 1]]
+        offsets: Ints = self.batch.offset[self._last]
+        return offsets
 
-    @cached_property
+    @property
     def newest(self) -> Ints:
         """The newest timestamp of each group, in Unix milliseconds."""
-        newest: Ints = np.maximum.reduceat(self.batch.timestamp_ms[self.order], self.begins)
-        return newest
+        return self._summary("timestamp_ms")[MOST]
 
     def sum(self, number: str) -> Ints:
         """The sum of a number over the views that have it."""
-        return self._cached("sum", number, lambda: self._add(np.maximum(self._sorted(number), 0)))
+        high, low = self.wide_sum(number)
+        return (high << 32) + low
 
     def wide_sum(self, number: str) -> tuple[Ints, Ints]:
         """The same sum in two halves, of x >> 32 and of x & 0xffffffff, as it may overflow 63 bits."""
-
-        def make() -> tuple[Ints, Ints]:
-            values = np.maximum(self._sorted(number), 0)
-            return self._add(values >> 32), self._add(values & _LOW)
-
-        return self._cached("wide sum", number, make)
+        summary = self._summary(number)
+        return summary[HIGH], summary[LOW]
 
     def count(self, number: str) -> Ints:
         """The number of views that have a number."""
-        return self._cached("count", number, lambda: self._add((self._sorted(number) != MISSING).astype(np.int64)))
+        return self._summary(number)[COUNT]
 
     def largest(self, number: str) -> Ints:
         """The largest number, MISSING if no view has one."""
-        return self._cached("largest", number, lambda: np.maximum.reduceat(self._sorted(number), self.begins))
+        return self._summary(number)[MOST]
 
     def smallest(self, number: str) -> Ints:
         """The smallest number, the largest integer if no view has one."""
+        return self._summary(number)[LEAST]
 
-        def make() -> Ints:
-            values = self._sorted(number)
-            return np.minimum.reduceat(np.where(values == MISSING, _NO_MINIMUM, values), self.begins)
-
-        return self._cached("smallest", number, make)
-
-    def hashes(self, member: str) -> Hashes:
-        """The hashes of the members of all views, in `order`."""
-        return self._cached("hashes", member, lambda: self.batch.hashes[member][self.order])
-
-    def registers(self, member: str, lg_k: int) -> Registers:
-        """The register and the rank of these hashes, see register_and_rank."""
-
-        def make() -> Registers:
-            register, rank = self.batch.registers(member, lg_k)
-            return register[self.order], rank[self.order]
-
-        return self._cached(f"registers{lg_k}", member, make)
-
-    def spread(self, rows: AnyInts) -> Any:
-        """Values of groups repeated for each of their views, in `order`."""
-        return np.repeat(rows, self.counts)
-
-    @cached_property
+    @property
     def spelling(self) -> Ints:
         """The smallest spelling of the genre."""
-        spellings = self.batch.vocabulary.spellings
-        ranks = spellings.rank[self.batch.ids["spelling"][self.order]]
-        return spellings.by_rank[np.minimum.reduceat(ranks, self.begins)]
+        return self.batch.vocabulary.spellings.by_rank[self.smallest("rank")]
 
-    @cached_property
-    def title(self) -> Ints:
-        """The title of the newest view; a tie in time goes to the smallest title."""
-        return self._of_newest("title", self.batch.vocabulary.titles)
+    def tally(self, views: Ints | Bools) -> Ints:
+        """The number of these views in each group."""
+        return np.bincount(self.group_of[views], minlength=len(self))
 
-    @cached_property
-    def genre(self) -> Ints:
-        """The genre of the newest view as it is shown; a tie in time goes to the smallest genre."""
-        return self._of_newest("spelling", self.batch.vocabulary.spellings)
+    def _summary(self, number: str) -> tuple[Ints, ...]:
+        if number not in self._summaries:
+            summary = np.empty((5, len(self)), np.int64)
+            summarize(self._numbers(number), self.group_of, summary)
+            self._summaries[number] = tuple(summary)
+        return self._summaries[number]
 
-    @cached_property
-    def _newest_views(self) -> tuple[Ints, Ints]:
-        """The indices in `order` of the views that are the newest of their group, and the group of each."""
-        newest = np.flatnonzero(self.batch.timestamp_ms[self.order] == self.spread(self.newest))
-        return newest, self.spread(np.arange(len(self)))[newest]
-
-    def _of_newest(self, column: str, names: Names | Spellings) -> Ints:
-        newest, group = self._newest_views
-        ids = self.batch.ids[column][self.order[newest]]
-        chosen = np.empty(len(self), np.int64)
-        chosen[group[::-1]] = ids[::-1]  # the first of each group, to begin with
-        for at in np.flatnonzero(ids != chosen[group]).tolist():
-            chosen[group[at]] = names.smaller(int(ids[at]), int(chosen[group[at]]))
-        return chosen
-
-    def _add(self, values: Ints) -> Ints:
-        sums: Ints = np.add.reduceat(values, self.begins)
-        return sums
-
-    def _sorted(self, number: str) -> Ints:
-        return self._cached("sorted", number, lambda: self.batch.numbers[number][self.order])
-
-    def _cached(self, figure: str, column: str, make: Callable[[], T]) -> T:
-        key = figure, column
-        if key not in self._figures:
-            self._figures[key] = make()
-        cached: T = self._figures[key]
-        return cached
+    def _numbers(self, number: str) -> Ints:
+        if number == "timestamp_ms":
+            return self.batch.timestamp_ms
+        if number == "rank":
+            return self.batch.vocabulary.spellings.rank[self.batch.ids["spelling"]]
+        return self.batch.numbers[number]

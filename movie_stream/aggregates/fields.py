@@ -23,9 +23,9 @@ from movie_stream.aggregates.aggregators import (
     WideSumOf,
 )
 from movie_stream.aggregates.window import Window
-from movie_stream.columnar.hyperloglog import EXACT_UP_TO
 from movie_stream.events.contract import MICRO
 from movie_stream.events.timestamps import datetime_of
+from movie_stream.kernels.sketches import EXACT_UP_TO
 
 Figures = Mapping[str, Any]
 """Merged values by aggregator name."""

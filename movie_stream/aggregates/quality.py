@@ -9,16 +9,15 @@ partition, and the last title of each film) follows log order too.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 from typing import Final, Protocol
 
 import msgspec
 import numpy as np
 
-from movie_stream.aggregates.aggregators import CountOf, Members, ViewCount
-from movie_stream.aggregates.batch import Batch
+from movie_stream.aggregates.batch import Batch, GroupedBatch
 from movie_stream.aggregates.groups import BLOCK_BYTES, ROWS_IN_BLOCK, Groups
 from movie_stream.aggregates.quality_figures import (
     DELAY,
@@ -28,16 +27,17 @@ from movie_stream.aggregates.quality_figures import (
     REFUSED,
     RETITLED,
     TIMED,
+    is_record_figure,
     with_refused,
 )
 from movie_stream.aggregates.results import Result
 from movie_stream.aggregates.users import split_by_size
 from movie_stream.aggregates.vocabulary import Vocabulary
-from movie_stream.aggregates.window import Window
-from movie_stream.columnar.columns import Bools, Column, Ints, order_of
+from movie_stream.columnar.columns import Bools, Column, Ints
 from movie_stream.columnar.packed_names import PackedNames
-from movie_stream.events.contract import MAX_TIMESTAMP_MS, MISSING
+from movie_stream.events.contract import MAX_TIMESTAMP_MS
 from movie_stream.events.reasons import kind_of
+from movie_stream.kernels.titles import retitle
 
 _LOW: Final = np.int64(0xFFFF_FFFF)
 _NONE: Final = np.zeros(0, np.int64)
@@ -89,15 +89,11 @@ class _Views:
     retitled: Ints
     """The indices of the views whose title is not the film's previous one."""
 
-    def slices(self, window: Window) -> tuple[Ints, Ints]:
-        """The index at which each window's contiguous slice of the views begins, and the start of that window."""
-        times_ms, before_ms = self.batch.timestamp_ms, -1 if self.before_ms is None else self.before_ms
-        first, last = (window.start_of(max(before_ms, int(time_ms))) for time_ms in (times_ms[0], times_ms.max()))
-        if first == last:  # the common case
-            return np.zeros(1, np.int64), np.array([first])
-        starts = window.starts(np.maximum(np.maximum.accumulate(times_ms), before_ms))
-        begins = np.flatnonzero(np.diff(starts, prepend=-1))
-        return begins, starts[begins]
+    @cached_property
+    def watermarks_ms(self) -> Ints:
+        """The partition's watermark after each view, which never falls: the views of a window are contiguous."""
+        running: Ints = np.maximum.accumulate(self.batch.timestamp_ms)
+        return running if self.before_ms is None else np.maximum(running, self.before_ms)
 
 
 class Quality:
@@ -112,8 +108,6 @@ class Quality:
         ]
         self._seen, self._unsaved_genres = Column(np.bool_), Column(np.bool_)  # by the number of the slug
         self._title, self._unsaved_films = Column(np.int32, fill=-1), Column(np.bool_)  # by the number of the film
-        self._is_affected = Column(np.bool_)
-        """By the number of the film; scratch space of `_retitle`, false elsewhere."""
         self._renumbered_films: Column | None = None
 
     def apply(self, batch: Batch, times_ms: Ints, rest: Sequence[Uncounted], watermark_ms: int | None) -> None:
@@ -155,30 +149,16 @@ class Quality:
     def _retitle(self, batch: Batch) -> Ints:
         """Updates the films' titles; returns the indices of the views whose title is not the film's previous one."""
         self._grow_films()
-        film, title = batch.ids["movie_id"], batch.ids["title"]
-        differs = self._title.values[film] != title
-        if not differs.any():
-            return _NONE
-        affected = film[differs]  # the other films keep their titles
-        self._is_affected.values[affected] = True
-        views = np.flatnonzero(self._is_affected.values[film])
-        self._is_affected.values[affected] = False
-        views = views[order_of(film[views])]
-        film, title = film[views], title[views]
-        begins = np.diff(film, prepend=-1) != 0
-        before = np.roll(title, 1)
-        before[begins] = self._title.values[film[begins]]
-        last = np.roll(begins, -1)
-        self._title.values[film[last]] = title[last]
-        self._unsaved_films.values[film[last]] = True
-        return np.sort(views[(before >= 0) & (before != title)])
+        views = np.empty(len(batch), np.int64)
+        columns = batch.ids["movie_id"], batch.ids["title"]
+        return views[: retitle(*columns, self._title.values, self._unsaved_films.values, views)]
 
     def _grow_genres(self) -> None:
         for column in (self._seen, self._unsaved_genres):
             column.grow(len(self._vocabulary.slugs))
 
     def _grow_films(self) -> None:
-        for column in (self._title, self._unsaved_films, self._is_affected):
+        for column in (self._title, self._unsaved_films):
             column.grow(len(self._vocabulary.movies))
 
     def drop_expired(self, watermark_ms: int | None) -> None:
@@ -248,7 +228,6 @@ class Quality:
             old = np.flatnonzero(self._title.values >= 0)
             titles, unsaved = self._title.values[old], self._unsaved_films.values[old]
             self._title, self._unsaved_films = Column(np.int32, fill=-1), Column(np.bool_)
-            self._is_affected = Column(np.bool_)
             self._grow_films()
             self._title.values[films], self._unsaved_films.values[films] = titles, unsaved
 
@@ -256,28 +235,22 @@ class Quality:
 def _count(figures: Groups, views: _Views) -> None:
     """Adds views to the groups of their windows, each of which has a contiguous slice of them."""
     batch, held = views.batch, figures.held
-    begins, starts = views.slices(figures.result.window)
-    counts = np.diff(begins, append=len(batch))
-    rows = figures.rows(starts, None)
-    figures.touch(rows, batch.offset[begins + counts - 1])
-    amounts: dict[str, Callable[[], Ints]] = {
-        RECORDS.name: lambda: counts,
-        ViewCount.name: lambda: counts,
-        TIMED.name: lambda: counts if views.timed is None else _true(views.timed, begins),
-        NEW_GENRES.name: lambda: _single(views.new_genres, begins),
-        RETITLED.name: lambda: _single(views.retitled, begins),
+    grouped = GroupedBatch(batch, figures.result.window, None, views.watermarks_ms)
+    rows = figures.rows(grouped.starts, None)
+    figures.touch(rows, grouped.label)
+    amounts = {
+        RECORDS.name: grouped.counts,
+        TIMED.name: grouped.counts if views.timed is None else grouped.tally(views.timed),
+        NEW_GENRES.name: grouped.tally(views.new_genres),
+        RETITLED.name: grouped.tally(views.retitled),
     }
     for aggregator in figures.result.held:
-        if isinstance(aggregator, Members):
-            lg_k = aggregator.lg_k
-            registers = partial(batch.registers, aggregator.member, lg_k)
-            held[aggregator.name].add(rows, counts, batch.hashes[aggregator.member], registers)
-        elif isinstance(aggregator, CountOf):
-            held[aggregator.name].values[rows] += _true(batch.numbers[aggregator.number] != MISSING, begins)
-        elif aggregator.name in amounts:
-            held[aggregator.name].values[rows] += amounts[aggregator.name]()
+        if aggregator.name in amounts:
+            held[aggregator.name].values[rows] += amounts[aggregator.name]
+        elif not is_record_figure(aggregator):
+            aggregator.update(held[aggregator.name], rows, grouped)
     if views.delay_ms is not None:
-        _count_delays(figures, rows, begins, views.delay_ms, views.timed)
+        _count_delays(figures, rows, np.cumsum(grouped.counts) - grouped.counts, views.delay_ms, views.timed)
 
 
 def _count_delays(figures: Groups, rows: Ints, begins: Ints, delay_ms: Ints, timed: Bools | None) -> None:
@@ -289,19 +262,6 @@ def _count_delays(figures: Groups, rows: Ints, begins: Ints, delay_ms: Ints, tim
         longest = figures.held[LONGEST_DELAY.name]
         delay_ms = delay_ms if timed is None else np.where(timed, delay_ms, longest.fill)
         longest.values[rows] = np.maximum(longest.values[rows], np.maximum.reduceat(delay_ms, begins))
-
-
-def _true(values: Bools, begins: Ints) -> Ints:
-    """The number of true values in each slice."""
-    if len(begins) == 1:
-        return np.array([np.count_nonzero(values)])
-    counts: Ints = np.add.reduceat(values, begins, dtype=np.int64)
-    return counts
-
-
-def _single(views: Ints, begins: Ints) -> Ints:
-    """The number of these views in each slice."""
-    return np.bincount(np.searchsorted(begins, views, "right") - 1, minlength=len(begins))
 
 
 def _count_rest(figures: Groups, batch: Batch, rest: Sequence[Uncounted], watermark_ms: int | None) -> None:

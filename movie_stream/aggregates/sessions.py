@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from movie_stream.columnar.columns import AnyInts, Column, Ints
+from movie_stream.kernels.users import USED, join_sessions
 
 _NEVER: Final = np.iinfo(np.int64).max
-_LONG_AGO: Final = np.iinfo(np.int64).min
 _NONE: Final = -1
 _USERS_AT_ONCE: Final = 1 << 16
 
@@ -22,25 +22,37 @@ class Intervals(msgspec.Struct, gc=False):
     """Sessions as columns of equal length."""
 
     user: Any
-    """Numbers of users: one-dimensional, of any width of integer."""
+    """Numbers of users, int64 for `join`."""
     start: Ints
     """The start of the first view, in Unix milliseconds."""
     end: Ints
     """The latest end of a view, in Unix milliseconds."""
 
 
-class Sessions:
-    """A linked list of intervals for each user, all in the same columns, at 20 bytes an interval.
+class Joined(NamedTuple):
+    """What views changed: the number and the length of sessions by the day that they start on, the last item for the
+    days not asked for; and the views that left a session of several days, with its start and its end by then.
+    """
 
-    Freed rows are reused; `forget` finds the rows of closed sessions.
+    sessions: Ints
+    session_ms: Ints
+    views: Ints
+    starts: Ints
+    ends: Ints
+
+
+class Sessions:
+    """A linked list of intervals for each user, the latest first, all in the same columns, at 20 bytes an interval.
+
+    Freed rows are reused; `drop_expired` finds the rows of closed sessions.
     """
 
     def __init__(self, gap_ms: int) -> None:
         self._gap_ms = gap_ms
         self._head = Column(np.int32, fill=_NONE)  # by user: the first interval of the list
         self._next = Column(np.int32)
-        self._start, self._end = Column(np.int64), Column(np.int64)  # the end of a free row is _LONG_AGO
-        self._free = Column(np.int32)
+        self._start, self._end = Column(np.int64), Column(np.int64)  # the end of a free row is long ago
+        self._rows = np.array([_NONE, 0])  # the first free row, and how many there are
 
     def grow_users(self, count: int) -> None:
         """Grows the columns to this number of users; new ones have no session."""
@@ -50,23 +62,25 @@ class Sessions:
         """The intervals of these users, in no particular order."""
         return self._at(*self._walk(users))
 
-    def take(self, users: AnyInts, threshold_ms: int) -> Intervals:
-        """Removes the intervals of these users; returns those that a view from the threshold on can still extend."""
-        user, rows = self._walk(users)
-        found = self._at(user, rows)
-        self._head.values[users] = _NONE
-        self._end.values[rows] = _LONG_AGO
-        free = len(self._free.values)
-        self._free.grow(free + len(rows))
-        self._free.values[free:] = rows
-        open_still = found.end >= threshold_ms - self._gap_ms
-        return Intervals(found.user[open_still], found.start[open_still], found.end[open_still])
+    def join(self, views: Intervals, threshold_ms: int, days_ms: Ints) -> Joined:
+        """Joins views with the sessions that they extend or bridge, or begins sessions, view by view.
 
-    def put(self, new: Intervals) -> None:
-        """Adds intervals, sorted by user, for users that have none."""
-        rows = self._free_rows(len(new.start))
-        self._start.values[rows], self._end.values[rows] = new.start, new.end
-        self._link(new.user, rows)
+        Sessions that no view from the threshold on can extend may be dropped. `days_ms` are sorted starts of days.
+        """
+        count = len(views.user)
+        changes, long = np.zeros((2, len(days_ms) + 1), np.int64), np.empty((3, count), np.int64)
+        self._grow(len(self) + count)
+        found = join_sessions(
+            *(views.user, views.start, views.end, self._gap_ms, threshold_ms - self._gap_ms),
+            *(self._head.values, self._next.values, self._start.values, self._end.values, self._rows),
+            *(days_ms, changes, long),
+        )
+        self._grow(int(self._rows[USED]))
+        return Joined(*changes, *long[:, :found])
+
+    def _grow(self, length: int) -> None:
+        for column in (self._next, self._start, self._end):
+            column.grow(length)
 
     def drop_expired(self, threshold_ms: int) -> None:
         """Drops the intervals that no view at or after the threshold can extend, once they are a quarter of all rows.
@@ -85,7 +99,7 @@ class Sessions:
         rows = np.concatenate(kept)
         for column in (self._next, self._start, self._end):
             column.keep(rows)
-        self._free.grow(0)
+        self._rows[:] = _NONE, len(rows)
         self._head.values[:] = _NONE
         self._link(np.concatenate(users), np.arange(len(rows), dtype=np.int32))
 
@@ -113,16 +127,6 @@ class Sessions:
             found.append(rows)
             rows = self._next.values[rows]
         return np.concatenate(owners), np.concatenate(found)
-
-    def _free_rows(self, count: int) -> Rows:
-        """Allocates rows, free ones first."""
-        length, free = len(self._end.values), len(self._free.values)
-        from_free = min(count, free)
-        reused = self._free.values[free - from_free :].copy()
-        self._free.grow(free - from_free)
-        for column in (self._next, self._start, self._end):
-            column.grow(length + count - from_free)
-        return np.concatenate([reused, np.arange(length, length + count - from_free, dtype=np.int32)])
 
     def _link(self, user: AnyInts, rows: Rows) -> None:
         """Links the intervals of each user; they have to be sorted by user."""

@@ -6,7 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from movie_stream.columnar.columns import AnyInts, Bools, Column, Ints, order_of
+from movie_stream.columnar.columns import AnyInts, Bools, Column, Ints
+from movie_stream.kernels.users import add_days, count_views, find_days
 
 _NONE: Final = -1
 
@@ -64,48 +65,38 @@ class UserDays:
         """Grows the column of users to this number; new ones have no rows."""
         self._head.grow(count)
 
-    def find(self, day: AnyInts, user: AnyInts) -> AnyInts:
+    def find(self, day: Ints, user: Ints) -> Ints:
         """The row of each pair of day and user, -1 for unknown pairs."""
-        found = self._head.values[user]
-        pending = np.flatnonzero((self._day.values[found] != day) & (found != _NONE)) if len(self) else found[:0]
-        while len(pending):
-            rows = self._next.values[found[pending]]
-            found[pending] = rows
-            pending = pending[(self._day.values[rows] != day[pending]) & (rows != _NONE)]
-        return found
+        rows = np.empty(len(day), np.int64)
+        find_days(day, user, self._head.values, self._next.values, self._day.values, rows)
+        return rows
 
-    def add(self, day: AnyInts, user: AnyInts) -> AnyInts:
-        """The row of each pair; pairs have to be distinct. New pairs get new rows, in the order given."""
-        found = self.find(day, user)
-        new = np.flatnonzero(found == _NONE)
-        if len(new):
-            start = len(self)
-            for column in self._columns():
-                column.grow(start + len(new))
-            found[new] = np.arange(start, start + len(new))
-            self._day.values[start:], self._user.values[start:] = day[new], user[new]
-            self._link(start)
-        return found
+    def add(self, day: Ints, user: Ints) -> Ints:
+        """The row of each pair. New pairs get new rows, in the order given."""
+        known, rows = len(self), np.empty(len(day), np.int64)
+        self._grow(known + len(day))
+        self._grow(self._add(day, user, known, rows))
+        return rows
+
+    def count(self, rows: Ints, minutes: Ints) -> None:
+        """Counts a view in each of these rows; its minutes are negative if they are not known."""
+        count_views(rows, minutes, self._views.values, self._minutes.values, self._unsaved.values)
 
     def keep(self, rows: Ints) -> None:
         """Drops all other rows and renumbers the remaining ones, in this order."""
         for column in self._columns():
             column.keep(rows)
         self._head.values[:] = _NONE
-        self._link(0)
+        day, user = (column.values.astype(np.int64) for column in (self._day, self._user))
+        self._add(day, user, 0, np.empty(len(rows), np.int64))
+
+    def _add(self, day: Ints, user: Ints, known: int, rows: Ints) -> int:
+        lists = self._head.values, self._next.values
+        return add_days(day, user, *lists, self._day.values, self._user.values, known, rows)
+
+    def _grow(self, length: int) -> None:
+        for column in self._columns():
+            column.grow(length)
 
     def _columns(self) -> tuple[Column, ...]:
         return self._next, self._day, self._user, self._views, self._minutes, self._unsaved
-
-    def _link(self, start: int) -> None:
-        """Prepends the rows from `start` on to the lists of their users, day by day, so that the newest is the head."""
-        day = self._day.values[start:]
-        if len(day) and (day == day[0]).all():
-            runs = [np.arange(start, len(self))]
-        else:
-            order = order_of(day.astype(np.int64) - day.min(initial=0)) if len(day) else day
-            runs = np.split(start + order, np.flatnonzero(np.diff(day[order])) + 1)
-        for rows in runs:
-            user = self._user.values[rows]
-            self._next.values[rows] = self._head.values[user]
-            self._head.values[user] = rows

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from itertools import chain
 from typing import Final
 
 import msgspec
@@ -27,8 +26,9 @@ from movie_stream.aggregates.sessions import Intervals, Sessions
 from movie_stream.aggregates.user_days import UserDays
 from movie_stream.aggregates.vocabulary import Names, Vocabulary
 from movie_stream.aggregates.window import DAY
-from movie_stream.columnar.columns import AnyInts, Column, Ints, order_of, segmented_maximum
+from movie_stream.columnar.columns import AnyInts, Column, Ints
 from movie_stream.events.contract import TEXTS
+from movie_stream.kernels.users import see_first
 
 _NEVER: Final = np.iinfo(np.int64).max
 _DAY_MS: Final = 86_400_000
@@ -83,17 +83,20 @@ class Users:
 
     def apply(self, batch: Batch, threshold_ms: int) -> None:
         """Adds the views of a batch; `threshold_ms` is the lower bound of the timestamps of all later valid views."""
-        user = batch.ids["user_id"]
-        self._first.grow(len(self.names))
-        self._unsaved.grow(len(self.names))
+        self._grow()
+        user, days = batch.ids["user_id"], GroupedBatch(batch, DAY, None)
         self._unsaved.values[user] = True
-        grouped = GroupedBatch(batch, DAY, "user_id")
-        days = np.flatnonzero(np.diff(grouped.starts, prepend=-1))  # the group at which each day begins
         for figures in self.figures:
-            figures.touch(figures.rows(grouped.starts[days], None), np.maximum.reduceat(grouped.label, days))
-        self._count(grouped, days)
+            figures.touch(figures.rows(days.starts, None), days.label)
+        self._count(batch, days)
         self._see_first(user, batch.timestamp_ms, batch.offset)
-        self._join_sessions(batch, grouped, threshold_ms)
+        self._join_sessions(batch, threshold_ms)
+
+    def _grow(self) -> None:
+        for column in (self._first, self._unsaved):
+            column.grow(len(self.names))
+        self._sessions.grow_users(len(self.names))
+        self._days.grow_users(len(self.names))
 
     def _add(self, figure: str, day: Ints, amount: Ints | int) -> None:
         """Adds amounts to a figure of these days, all of which have a row."""
@@ -112,40 +115,37 @@ class Users:
                 rows = figures.find(day)
                 figures.touch(rows[rows >= 0], offset[rows >= 0])
 
-    def _count(self, grouped: GroupedBatch, days: Ints) -> None:
+    def _count(self, batch: Batch, days: GroupedBatch) -> None:
         """Adds the views of each user on each day."""
         known = len(self._days)
-        self._days.grow_users(len(self.names))
-        rows = self._days.add(grouped.starts // _DAY_MS, grouped.keys)
-        self._days.views[rows] += grouped.counts.astype(np.int32)
-        self._days.minutes[rows] += grouped.sum("duration")
-        self._days.unsaved[rows] = True
+        rows = self._days.add(batch.timestamp_ms // _DAY_MS, batch.ids["user_id"])
+        self._days.count(rows, batch.numbers["duration"])
         self._add(TOTAL_USERS.name, self._starts(slice(known, None)), 1)
         for figures in self.figures:
             for field in figures.result.fields.values():
                 if isinstance(field, TopUsers):
-                    self._rank(figures, field.limit, grouped.starts[days], np.split(rows, days[1:]))
+                    self._rank(figures, field.limit, days, rows)
 
     def _starts(self, rows: Ints | slice) -> Ints:
         """The start of the day of each row, in Unix milliseconds."""
         return self._days.day[rows].astype(np.int64) * _DAY_MS
 
-    def _rank(self, figures: Groups, limit: int, days: Ints, touched: list[AnyInts]) -> None:
+    def _rank(self, figures: Groups, limit: int, days: GroupedBatch, touched: Ints) -> None:
         """Updates the top lists of days: only users already listed, or with a view in this batch, can be listed."""
-        held, rows = figures.held["top_users"].values, figures.find(days).tolist()
-        before = [[user for _, _, user in held[row] or ()] for row in rows]
-        lengths = np.fromiter(map(len, before), np.int64, len(before))
-        users = self.names.ids(list(chain.from_iterable(before)))
-        listed = np.split(self._days.find(np.repeat(days // _DAY_MS, lengths), users), np.cumsum(lengths)[:-1])
-        for row, old, new in zip(rows, listed, touched, strict=True):
-            held[row] = self._most(limit, old, new)
+        held, rows, views = figures.held["top_users"].values, figures.find(days.starts).tolist(), self._days.views
+        listed, least = list[Ints](), np.zeros(len(days), np.int32)
+        for at, (day, row) in enumerate(zip((days.starts // _DAY_MS).tolist(), rows, strict=True)):
+            users = self.names.ids([user for _, _, user in held[row] or ()])
+            listed.append(self._days.find(np.full(len(users), day), users))
+            if len(users) == limit:
+                least[at] = views[listed[at]].min()
+        touched = np.unique(touched[views[touched] >= least[days.group_of]])
+        for day, row, before in zip((days.starts // _DAY_MS).tolist(), rows, listed, strict=True):
+            held[row] = self._most(limit, np.union1d(before, touched[self._days.day[touched] == day]))
 
-    def _most(self, limit: int, listed: AnyInts, touched: AnyInts) -> tuple[tuple[int, int, str], ...]:
+    def _most(self, limit: int, rows: Ints) -> tuple[tuple[int, int, str], ...]:
         """Views, minutes and name of the most active users; for ties see aggregators.rank_of."""
         views = self._days.views
-        if len(listed) == limit:
-            touched = touched[views[touched] >= views[listed].min()]
-        rows = np.unique(np.concatenate([listed, touched]))
         if len(rows) > limit:
             rows = rows[views[rows] >= np.partition(views[rows], -limit)[-limit]]
         names = self.names.texts(self._days.user[rows])
@@ -154,60 +154,32 @@ class Users:
 
     def _see_first(self, user: Ints, timestamp_ms: Ints, offset: Ints) -> None:
         """Moves users between the days on which they are new, record by record in log order."""
-        earlier = np.flatnonzero(timestamp_ms < self._first.values[user])  # the other views change nothing
-        if not len(earlier):
-            return
-        order = earlier[order_of(user[earlier] - user[earlier].min())]  # most are new, with numbers close together
-        user, time, offset = user[order], timestamp_ms[order], offset[order]
-        begins = np.diff(user, prepend=-1) != 0
-        first = -segmented_maximum(-time, np.cumsum(begins) - 1)
-        before = np.roll(first, 1)
-        before[begins] = _NEVER
-        before = np.minimum(before, self._first.values[user])
-        moved = time < before
-        old, new, offset = before[moved], time[moved], offset[moved]
-        new_day, known = DAY.starts(new), np.flatnonzero(old != _NEVER)
+        earlier, old = np.empty((2, len(user)), np.int64)
+        count = see_first(user, timestamp_ms, self._first.values, earlier, old)
+        earlier, old = earlier[:count], old[:count]
+        new_day, known = DAY.starts(timestamp_ms[earlier]), np.flatnonzero(old != _NEVER)
         self._add(NEW_USERS.name, new_day[old == _NEVER], 1)
         old_day = DAY.starts(old[known])
         other = old_day != new_day[known]
         self._add(NEW_USERS.name, new_day[known[other]], 1)
         self._add(NEW_USERS.name, old_day[other], -1)
-        self._touch(old_day[other], offset[known[other]])
-        last = np.roll(begins, -1)
-        self._first.values[user[last]] = first[last]
+        self._touch(old_day[other], offset[earlier[known[other]]])
 
-    def _join_sessions(self, batch: Batch, grouped: GroupedBatch, threshold_ms: int) -> None:
-        """Removes the open sessions of these users, merges the new views into them, and stores the result."""
-        sessions = self._sessions
-        sessions.grow_users(len(self.names))
-        # The groups are sorted by day, then by user: the order by user is known if there is one day only.
-        by_user = grouped.order if grouped.starts[0] == grouped.starts[-1] else None
-        order = _by_user_and_time(batch.ids["user_id"], batch.timestamp_ms, by_user)
-        user, start, offset = (column[order] for column in (batch.ids["user_id"], batch.timestamp_ms, batch.offset))
-        end = start + np.maximum(batch.numbers["duration"][order], 0) * _MINUTE_MS  # MISSING is negative
-        old = sessions.take(user[np.diff(user, prepend=-1) != 0], threshold_ms)
-        if len(old.user):
-            user = np.concatenate([old.user, user])
-            start, end = np.concatenate([old.start, start]), np.concatenate([old.end, end])
-            offset = np.concatenate([np.full(len(old.user), -1), offset])
-            order = _by_user_and_time(user, start)
-            user, start, end, offset = user[order], start[order], end[order], offset[order]
-        other_user = np.diff(user, prepend=-1) != 0
-        furthest = np.roll(segmented_maximum(end, np.cumsum(other_user) - 1), 1)
-        begins = np.flatnonzero(other_user | (start > furthest + self._gap_ms))
-        new = Intervals(user[begins], start[begins], np.maximum.reduceat(end, begins))
-        sessions.put(new)
-        for intervals, sign in ((old, -1), (new, 1)):
-            day = DAY.starts(intervals.start)
-            self._add(SESSIONS.name, day, sign)
-            self._add(SESSION_MS.name, day, sign * (intervals.end - intervals.start))
-        self._touch_spanned(new, np.maximum.reduceat(offset, begins))
+    def _join_sessions(self, batch: Batch, threshold_ms: int) -> None:
+        """Joins the views with the sessions of their users."""
+        start = batch.timestamp_ms
+        end = start + np.maximum(batch.numbers["duration"], 0) * _MINUTE_MS  # MISSING is negative
+        days = np.unique(np.concatenate([np.zeros(0, np.int64), *(figures.starts for figures in self.figures)]))
+        joined = self._sessions.join(Intervals(batch.ids["user_id"], start, end), threshold_ms, days)
+        if self.figures and (joined.sessions[-1] or joined.session_ms[-1]):
+            raise AssertionError("the figures of a day were dropped although they can still change")
+        self._add(SESSIONS.name, days, joined.sessions[:-1])
+        self._add(SESSION_MS.name, days, joined.session_ms[:-1])
+        self._touch_spanned(joined.starts, joined.ends, batch.offset[joined.views])
 
-    def _touch_spanned(self, sessions: Intervals, label: Ints) -> None:
-        """Labels all days of a session: before its last view arrived, it may have begun on any of them."""
-        day, last = DAY.starts(sessions.start), DAY.starts(sessions.end)
-        long = (day < last) & (label >= 0)
-        day, last, label = day[long], last[long], label[long]
+    def _touch_spanned(self, start: Ints, end: Ints, label: Ints) -> None:
+        """Labels all days of sessions: before its last view arrived, it may have begun on any of them."""
+        day, last = DAY.starts(start), DAY.starts(end)
         while len(day):
             self._touch(day, label)
             day = day + _DAY_MS
@@ -236,7 +208,7 @@ class Users:
         users = np.arange(len(self._unsaved.values)) if snapshot else np.flatnonzero(self._unsaved.values)
         for part in _portions(users.astype(np.int32)):
             found = self._sessions.find(part)
-            order = np.argsort(found.user, kind="stable")
+            order = np.lexsort((found.start, found.user))
             start, end = found.start[order], found.end[order]
             count = np.bincount(np.searchsorted(part, found.user), minlength=len(part))
             first_of = np.concatenate([[0], np.cumsum(count)])
@@ -262,21 +234,16 @@ class Users:
     def load(self, block: UsersBlock | UserDaysBlock) -> None:
         """Loads a block that `freeze` made."""
         user = self.names.unpack(block.names, block.lengths)
-        self._first.grow(len(self.names))
-        self._unsaved.grow(len(self.names))
-        self._sessions.grow_users(len(self.names))
+        self._grow()
         if isinstance(block, UserDaysBlock):
-            self._days.grow_users(len(self.names))
-            rows = self._days.add(np.frombuffer(block.days, np.int32), user)
+            rows = self._days.add(np.frombuffer(block.days, np.int32).astype(np.int64), user)
             self._days.views[rows] = np.frombuffer(block.views, np.int32)
             self._days.minutes[rows] = np.frombuffer(block.minutes, np.int64)
             return
         self._first.values[user] = np.frombuffer(block.first_ms, np.int64)
-        self._sessions.take(user, threshold_ms=0)
         owner = np.repeat(user, np.frombuffer(block.sessions, np.int32))
         starts, ends = np.frombuffer(block.starts_ms, np.int64), np.frombuffer(block.ends_ms, np.int64)
-        order = np.argsort(owner, kind="stable")
-        self._sessions.put(Intervals(owner[order], starts[order], ends[order]))
+        self._sessions.join(Intervals(owner, starts, ends), threshold_ms=0, days_ms=np.zeros(0, np.int64))
 
 
 def _by_day(day: Ints, amount: Ints | int) -> tuple[Ints, Ints]:
@@ -292,18 +259,6 @@ def _by_day(day: Ints, amount: Ints | int) -> tuple[Ints, Ints]:
     sums = np.zeros(len(days), np.int64)
     np.add.at(sums, inverse, amounts)
     return days, sums
-
-
-def _by_user_and_time(user: AnyInts, time: Ints, by_user: Ints | None = None) -> Ints:
-    """The order of views by user and time, stable; `by_user` is their order by user, if known."""
-    order = order_of(user) if by_user is None else by_user
-    if (np.diff(time) >= 0).all():
-        return order
-    ordered = (np.diff(time[order]) >= 0) | (np.diff(user[order]) != 0)
-    if ordered.all():  # each user's views are in order: the common case
-        return order
-    by_time = np.argsort(time, kind="stable")
-    return by_time[order_of(user[by_time])]
 
 
 def _portions(rows: AnyInts) -> Iterator[AnyInts]:

@@ -173,20 +173,3 @@ def order_of(keys: AnyInts) -> Ints:
     for bits in range(16, largest.bit_length(), 16):
         order = order[np.argsort((keys[order] >> bits).astype(np.uint16), kind="stable")]
     return order
-
-
-def segmented_maximum(values: Ints, segment: Ints) -> Ints:
-    """The running maximum within each segment; `segment` never decreases and starts at 0.
-
-    >>> segmented_maximum(np.array([3, 1, 5, 2, 4]), np.array([0, 0, 0, 1, 1])).tolist()
-    [3, 3, 5, 2, 4]
-    """
-    if not len(values):
-        return values
-    low = int(values.min())
-    span = int(values.max()) - low + 1
-    if span * (int(segment[-1]) + 1) < 2**62:
-        lifted = np.maximum.accumulate(values - low + segment * span)
-        return lifted - segment * span + low
-    distinct, rank = np.unique(values, return_inverse=True)  # their range is too large to be lifted: lift their ranks
-    return distinct[segmented_maximum(rank.astype(np.int64), segment)]

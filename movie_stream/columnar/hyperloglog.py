@@ -9,8 +9,7 @@ relative standard error is 1.04 / sqrt(2 ** lg_k): 1.6 % for lg_k 12, 0.8 % for 
 from __future__ import annotations
 
 import math
-from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any, Final
 
@@ -18,18 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movie_stream.columnar.columns import Column, Ints
+from movie_stream.kernels.sketches import EXACT_UP_TO, SIZES, USED, add_members, free_room, move_rooms, raise_registers
 
 Hashes = NDArray[np.uint64]
 Ranks = NDArray[np.uint8]
-Registers = tuple[Ints, Ranks]
-"""Indices of registers, and ranks."""
-
-EXACT_UP_TO: Final = 300
-"""The most members that are kept as hashes."""
-
-DEDUPLICATED_ABOVE: Final = 450
-"""Deduplicate a row's hashes beyond this length."""
-
+_NO_HASHES: Final = np.zeros(0, np.uint64)
+_HEAP_GROWS_BY: Final = 4096
+"""Words, besides an eighth."""
 PACKED_AT_ONCE: Final = 32
 """Large sketches that are packed together: few enough that their registers stay in the processor's cache."""
 _HIGHEST: Final = np.uint8(15)
@@ -37,133 +31,108 @@ _HIGHEST: Final = np.uint8(15)
 
 
 class SketchColumn:
-    """One sketch per row: hashes up to EXACT_UP_TO members, then registers of `2 ** lg_k` bytes.
+    """One sketch per row: a set of the hashes of up to EXACT_UP_TO members, then registers of `2 ** lg_k` bytes.
 
     >>> column = SketchColumn(lg_k=12)
     >>> column.grow(1)
-    >>> column.add(np.array([0]), np.array([3]), np.array([7, 8, 7], np.uint64))
+    >>> column.add(np.array([0]), np.array([0, 0, 0]), np.array([7, 8, 7], np.uint64))
     >>> count_distinct(column.export(np.array([0])), lg_k=12)
     2
     """
 
-    __slots__ = ("_members", "_registers", "_slot", "lg_k")
+    __slots__ = ("_begins", "_free", "_heap", "_registers", "_rooms", "_sizes", "_slots", "lg_k")
 
     def __init__(self, lg_k: int) -> None:
         self.lg_k = lg_k
-        self._members: list[array[int] | None] = []  # hashes, with duplicates; None: the row has registers
-        self._slot = Column(np.int64, fill=-1)  # the row's index in _registers
+        self._slots = Column(np.int64, fill=-1)  # by row: its index in _registers, -1 while it is a set
         self._registers = Column(np.uint8, width=(1 << lg_k,))
+        self._sizes = Column(np.int32)  # by row: the members of its set, in a room in _heap; see kernels/sketches.py
+        self._begins, self._rooms = Column(np.int64), Column(np.int32)
+        self._heap, self._free = Column(np.uint64), np.zeros(1 + SIZES, np.int64)
 
     def grow(self, length: int) -> None:
         """Makes the column `length` rows long; new sketches are empty."""
-        self._members.extend(array("Q") for _ in range(length - len(self._members)))
-        self._slot.grow(length)
+        for column in self._by_row():
+            column.grow(length)
 
     def keep(self, rows: Ints) -> None:
         """Keeps only these rows, in this order."""
-        self._members = [self._members[row] for row in rows.tolist()]
-        self._slot.keep(rows)
-        slots = self._slot.values
+        for column in self._by_row():
+            column.keep(rows)
+        slots = self._slots.values
         dense = slots >= 0
         self._registers.keep(slots[dense])
         slots[dense] = np.arange(np.count_nonzero(dense))
+        heap = Column(np.uint64)
+        heap.grow(int(self._rooms.values.sum()))
+        move_rooms(self._heap.values, self._rooms.values, self._begins.values, heap.values)
+        self._heap, self._free[:] = heap, 0
+        self._free[USED] = len(heap.values)
 
-    def add(self, rows: Ints, counts: Ints, hashes: Hashes, registers: Callable[[], Registers] | None = None) -> None:
-        """Adds `counts` members to each of the rows, with duplicates; `hashes` has theirs, row after row. `registers`
-        returns their register_and_rank, if that is known already.
-        """
-        slots = self._slot.values[rows]
-        dense = slots >= 0
-        if dense.any():
-            register, rank = registers() if registers else register_and_rank(hashes, self.lg_k)
-            firsts = slots << self.lg_k
-            index = (firsts if len(firsts) == 1 else np.repeat(firsts, counts)) + register
-            if not dense.all():
-                picked = np.repeat(dense, counts)
-                index, rank = index[picked], rank[picked]
-            self._raise_registers(index, rank)
-        if not dense.all():
-            ends = np.cumsum(counts)
-            sparse = ~dense
-            for row, begin, end in zip(
-                rows[sparse].tolist(), (ends - counts)[sparse].tolist(), ends[sparse].tolist(), strict=True
-            ):
-                self._add_members(row, hashes[begin:end])
+    def add(self, rows: Ints, group_of: Ints, hashes: Hashes) -> None:
+        """Adds members to sketches: `rows` are those of the groups, `group_of` has the group of each member."""
+        at = 0
+        while True:
+            sets = self._begins.values, self._rooms.values, self._sizes.values, self._heap.values, self._free
+            at = add_members(hashes, group_of, rows, self.lg_k, at, self._slots.values, self._registers.values, *sets)
+            if at == len(hashes):
+                return
+            row = int(rows[group_of[at]])
+            if self._sizes.values[row] == EXACT_UP_TO:
+                self._give_registers(row)
+            else:
+                self._heap.grow(len(self._heap.values) * 9 // 8 + _HEAP_GROWS_BY)
 
     def export(self, rows: Ints) -> list[bytes]:
         """The sketches of the rows as bytes."""
-        members = [self._settle(row) for row in rows.tolist()]
-        slots = self._slot.values[rows]
-        slots = slots[slots >= 0]
+        slots = self._slots.values[rows]
+        dense = slots[slots >= 0]
         large = chain.from_iterable(
-            pack_registers(self._registers.values[slots[at : at + PACKED_AT_ONCE]])
-            for at in range(0, len(slots), PACKED_AT_ONCE)
+            pack_registers(self._registers.values[dense[at : at + PACKED_AT_ONCE]])
+            for at in range(0, len(dense), PACKED_AT_ONCE)
         )
-        return [next(large) if row is None else pack_hashes(np.frombuffer(row, np.uint64)) for row in members]
+        return [
+            next(large) if slot >= 0 else pack_hashes(self._members(row))
+            for row, slot in zip(rows.tolist(), slots.tolist(), strict=True)
+        ]
 
     def load(self, rows: Ints, exported: Sequence[bytes], picked: Ints) -> None:
-        """Replaces the sketches of `rows` by those from `export`, at the `picked` indices only."""
-        for at, row in zip(picked.tolist(), rows[picked].tolist(), strict=True):
-            sketch = exported[at]
-            if sketch[:1] == b"S":
-                self._members[row] = array("Q", unpack_hashes(sketch).tobytes())
-            else:
-                slot = self._give_registers(row)
-                self._registers.values[slot] = unpack_registers(sketch, self.lg_k)
+        """Adds the sketches from `export`, at the `picked` indices only, to those of `rows`.
 
-    def _add_members(self, row: int, hashes: Hashes) -> None:
-        members = self._members[row]
-        if members is None:
-            self._raise_row(row, hashes)
-            return
-        members.frombytes(hashes.tobytes())
-        if len(members) > DEDUPLICATED_ABOVE:
-            self._settle(row)
-
-    def _settle(self, row: int) -> array[int] | None:
-        """Deduplicates the members of a row; converts it to registers if there are too many, and returns None if it has
-        registers.
+        A later export of a row has all members of an earlier one.
         """
-        members = self._members[row]
-        if not members:
-            return members
-        ordered = np.sort(np.frombuffer(members, np.uint64))
-        distinct = ordered[np.append(True, ordered[1:] != ordered[:-1])]
-        if len(distinct) <= EXACT_UP_TO:
-            if len(distinct) < len(members):
-                members = self._members[row] = array("Q", distinct.tobytes())
-            return members
-        self._give_registers(row)
-        self._raise_row(row, distinct)
-        return None
+        sketches, rows = [exported[at] for at in picked.tolist()], rows[picked]
+        for row, sketch in zip(rows.tolist(), sketches, strict=True):
+            if sketch[:1] == b"D":
+                slot = self._give_registers(row)
+                registers = self._registers.values[slot]
+                np.maximum(registers, unpack_registers(sketch, self.lg_k), out=registers)
+        members = [unpack_hashes(sketch) if sketch[:1] == b"S" else _NO_HASHES for sketch in sketches]
+        group_of = np.repeat(np.arange(len(rows)), [*map(len, members)])
+        self.add(rows, group_of, np.concatenate([_NO_HASHES, *members]))
 
-    def _raise_row(self, row: int, hashes: Hashes) -> None:
-        register, rank = register_and_rank(hashes, self.lg_k)
-        self._raise_registers((int(self._slot.values[row]) << self.lg_k) + register, rank)
+    def _by_row(self) -> tuple[Column, ...]:
+        return self._slots, self._sizes, self._begins, self._rooms
+
+    def _members(self, row: int) -> Hashes:
+        """The members of the row's set, in no particular order."""
+        begin = self._begins.values[row]
+        room = self._heap.values[begin : begin + self._rooms.values[row]]
+        members: Hashes = room[room != 0]
+        return members
 
     def _give_registers(self, row: int) -> int:
-        slot = int(self._slot.values[row])
+        """The index of the row's registers; its set becomes registers if it has none."""
+        slot = int(self._slots.values[row])
         if slot < 0:
             slot = len(self._registers.values)
             self._registers.grow(slot + 1)
-            self._slot.values[row] = slot
-            self._members[row] = None
+            self._slots.values[row] = slot
+            if room := int(self._rooms.values[row]):
+                raise_registers(self._members(row), self.lg_k, slot, self._registers.values)
+                free_room(self._heap.values, self._free, int(self._begins.values[row]), room)
+                self._sizes.values[row] = self._rooms.values[row] = 0
         return slot
-
-    def _raise_registers(self, index: Ints, rank: Ranks) -> None:
-        """Raises registers to these ranks; `index` is into the registers of all slots, concatenated."""
-        flat = self._registers.values.reshape(-1)
-        higher = flat[index] < rank
-        if higher.any():
-            np.maximum.at(flat, index[higher], rank[higher])
-
-
-def register_and_rank(hashes: Hashes, lg_k: int) -> Registers:
-    """The register of each hash (its upper bits), and its rank: the position of the first one-bit in the rest."""
-    rest_bits = 64 - lg_k
-    rest = hashes & np.uint64((1 << rest_bits) - 1)
-    bit_length = np.frexp(rest.astype(np.float64))[1]  # exact: at most 52 bits from lg_k 12 on
-    return (hashes >> np.uint64(rest_bits)).astype(np.int64), (rest_bits + 1 - bit_length).astype(np.uint8)
 
 
 def pack_hashes(hashes: Hashes) -> bytes:
@@ -210,12 +179,11 @@ def count_distinct(sketches: Sequence[bytes], lg_k: int) -> int:
     """The number of distinct members of the union of the sketches."""
     small = [unpack_hashes(sketch) for sketch in sketches if sketch[:1] == b"S"]
     large = [unpack_registers(sketch, lg_k) for sketch in sketches if sketch[:1] == b"D"]
-    members = np.unique(np.concatenate(small)) if small else np.zeros(0, np.uint64)
+    members = np.unique(np.concatenate(small)) if small else _NO_HASHES
     if not large and len(members) <= EXACT_UP_TO:
         return len(members)
     registers = np.maximum.reduce(large) if large else np.zeros(1 << lg_k, np.uint8)
-    register, rank = register_and_rank(members, lg_k)
-    np.maximum.at(registers, register, rank)
+    raise_registers(members, lg_k, 0, registers[np.newaxis])
     return round(estimate(registers))
 
 

@@ -1,6 +1,9 @@
 """Loops over plain arrays, compiled: the innermost work on bytes and integers, one function each.
 
 compiled.py compiles them, once, where Numba is installed; without it they run as the plain Python functions that they
-are. `python -m movie_stream.kernels` (__main__.py) compiles all. hashing.py hashes strings, hash_tables.py numbers
-strings and pairs of integers.
+are. `python -m movie_stream.kernels` (__main__.py) compiles all.
+
+records.py reads the records of Kafka's batches, json_objects.py plain JSON records. hashing.py hashes strings,
+hash_tables.py numbers strings and pairs of integers. grouping.py computes the figures of groups of views, sketches.py
+adds members to sketches, users.py keeps the first views, days and sessions of users, titles.py the titles of films.
 """

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from movie_stream.aggregates.aggregators import NewestView, ViewsByHour
 from movie_stream.aggregates.batch import Batch, GroupedBatch
 from movie_stream.aggregates.vocabulary import Names, Vocabulary
 from movie_stream.aggregates.window import ALL_TIME, DAY, HOUR, Window
 from movie_stream.columnar.columns import order_of
-from movie_stream.columnar.hyperloglog import register_and_rank
 from movie_stream.columnar.spans import Spans
 from movie_stream.events.contract import MISSING
 
@@ -71,21 +71,30 @@ def test_every_figure_of_every_group(some: list[View], window: Window, by_key: b
     for row, view in enumerate(some):
         start = 0 if window.length_ms is None else view.time_ms - view.time_ms % window.length_ms
         groups.setdefault((start, view.key if by_key else 0), []).append(row)
-    ordered = sorted(groups)
-    rows = [groups[group] for group in ordered]
-    assert list(zip(grouped.starts.tolist(), grouped.keys.tolist(), strict=True)) == ordered
+    rows = list(groups.values())
+    assert list(zip(grouped.starts.tolist(), grouped.keys.tolist(), strict=True)) == list(groups)
     assert (len(grouped), grouped.counts.tolist()) == (len(rows), [*map(len, rows)])
-    assert grouped.order.tolist() == [row for group in rows for row in group], "in each by the order of the log"
+    assert [np.flatnonzero(grouped.group_of == at).tolist() for at in range(len(grouped))] == rows
     assert grouped.label.tolist() == [group[-1] * 2 + 5 for group in rows]
-    assert grouped.spread(np.arange(len(grouped))).tolist() == [at for at, group in enumerate(rows) for _ in group]
-    newest = [max(some[row].time_ms for row in group) for group in rows]
-    assert grouped.newest.tolist() == newest
-    titles = [
-        min(some[row].title for row in group if some[row].time_ms == time)
-        for group, time in zip(rows, newest, strict=True)
-    ]
-    assert batch.vocabulary.titles.texts(grouped.title) == titles
+    assert grouped.newest.tolist() == [max(some[row].time_ms for row in group) for group in rows]
+    assert grouped.tally(np.arange(0, len(some), 2)).tolist() == [sum(row % 2 == 0 for row in of) for of in rows]
     assert batch.vocabulary.spellings.texts(grouped.spelling) == [min(some[r].spelling for r in of) for of in rows]
+    titles = NewestView().column(batch.vocabulary, live=True)
+    titles.grow(len(rows) + 1)
+    for _ in range(2):  # the second time they are those held
+        NewestView().update(titles, np.arange(len(rows)) + 1, grouped)
+        newest = [
+            [some[row] for row in group if some[row].time_ms == time]
+            for group, time in zip(rows, grouped.newest.tolist(), strict=True)
+        ]
+        wanted = [(of[0].time_ms, min(v.title for v in of), min(v.spelling for v in of)) for of in newest]
+        assert titles.read(np.arange(len(rows)) + 1) == wanted
+    hours = ViewsByHour().column(batch.vocabulary, live=True)
+    hours.grow(len(rows))
+    ViewsByHour().update(hours, np.arange(len(rows))[::-1].copy(), grouped)
+    assert hours.values[::-1].tolist() == [
+        [sum(some[row].time_ms % 24 == hour for row in group) for hour in range(24)] for group in rows
+    ]
     prices = [[some[row].price for row in group if some[row].price != MISSING] for group in rows]
     for _ in range(2):  # the second time they are remembered
         assert grouped.sum("price").tolist() == [*map(sum, prices)]
@@ -94,11 +103,6 @@ def test_every_figure_of_every_group(some: list[View], window: Window, by_key: b
         assert grouped.count("price").tolist() == [*map(len, prices)]
         assert grouped.largest("price").tolist() == [max(of, default=MISSING) for of in prices]
         assert grouped.smallest("price").tolist() == [min(of, default=LARGEST) for of in prices]
-        hashes = batch.users.hashes(batch.ids["user_id"])[[row for group in rows for row in group]]
-        assert grouped.hashes("user_id").tolist() == hashes.tolist()
-        for lg_k in (12, 14):
-            found, wanted = grouped.registers("user_id", lg_k), register_and_rank(hashes, lg_k)
-            assert (found[0].tolist(), found[1].tolist()) == (wanted[0].tolist(), wanted[1].tolist())
 
 
 keys = st.integers(0, 3) | st.sampled_from([65_535, 65_536, 2**31 - 1])

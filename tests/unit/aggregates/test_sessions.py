@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import cycle
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from hypothesis import settings
@@ -13,13 +14,27 @@ from movie_stream.aggregates.sessions import Intervals, Sessions
 from tests.support.examples import examples
 
 GAP = 5
+DAY_MS = 86_400_000
 Interval = tuple[int, int, int]
-users = st.lists(st.integers(0, 9), max_size=8, unique=True).map(sorted)
-interval = st.tuples(st.integers(0, 100), st.integers(0, 20))
+interval = st.tuples(st.integers(0, 9), st.integers(0, 100) | st.sampled_from([DAY_MS, 3 * DAY_MS]), st.integers(0, 20))
+"""A user, how long after the threshold, how long."""
 
 
 def rows(intervals: Intervals) -> list[Interval]:
     return sorted(zip(*(column.tolist() for column in (intervals.user, intervals.start, intervals.end)), strict=True))
+
+
+def columns(intervals: Sequence[Interval]) -> Intervals:
+    return Intervals(*np.array(intervals, np.int64).reshape(-1, 3).T.copy())
+
+
+def per_day(intervals: Sequence[Interval]) -> Mapping[tuple[int, str], int]:
+    """The number of sessions and their length by the day that they start on, 2 for all but the first two."""
+    found = Counter[tuple[int, str]]()
+    for _, start, end in intervals:
+        day = min(start // DAY_MS, 2)
+        found.update({(day, "sessions"): 1, (day, "ms"): end - start})
+    return found
 
 
 class SessionsMachine(RuleBasedStateMachine):
@@ -33,20 +48,25 @@ class SessionsMachine(RuleBasedStateMachine):
     def open(self) -> list[Interval]:
         return sorted(one for one in self.model if one[2] + GAP >= self.threshold)
 
-    @rule(of=users, some=st.lists(interval, max_size=12), later=st.integers(0, 10))
-    def take_and_put(self, of: list[int], some: list[tuple[int, int]], later: int) -> None:
-        """As a chunk does it: the sessions of its users are taken out, and others are added."""
+    @rule(some=st.lists(interval, max_size=12), later=st.integers(0, 10))
+    def join(self, some: list[Interval], later: int) -> None:
+        """Joins views one by one, as a chunk does."""
         self.threshold += later
-        taken = self.sessions.take(np.array(of, np.int64), self.threshold)
-        assert rows(taken) == [one for one in self.open() if one[0] in of]
-        self.model -= {one for one in self.model if one[0] in of}
-        starts = [
-            (user, self.threshold + ahead, length) for user, (ahead, length) in zip(cycle(of), some, strict=False)
-        ]
-        new = {(user, start, start + length) for user, start, length in starts}
-        user, start, end = np.array(sorted(new), np.int64).reshape(-1, 3).T.copy()
-        self.sessions.put(Intervals(user, start, end))
-        self.model |= new
+        views = [(user, self.threshold + ahead, self.threshold + ahead + length) for user, ahead, length in some]
+        joined = self.sessions.join(columns(views), self.threshold, np.array([0, DAY_MS]))
+        before = self.open()
+        long = []
+        for at, (user, start, end) in enumerate(views):
+            near = {one for one in self.model if one[0] == user and one[1] - end <= GAP and start - one[2] <= GAP}
+            whole = min(start, *(one[1] for one in near), start), max(end, *(one[2] for one in near), end)
+            self.model = self.model - near | {(user, *whole)}
+            if whole[0] // DAY_MS < whole[1] // DAY_MS:
+                long.append((at, *whole))
+        assert list(zip(*(column.tolist() for column in joined[2:]), strict=True)) == long
+        changes = Counter(per_day(self.open()))
+        changes.subtract(per_day(before))
+        assert joined.sessions.tolist() == [changes[day, "sessions"] for day in range(3)]
+        assert joined.session_ms.tolist() == [changes[day, "ms"] for day in range(3)]
 
     @rule(later=st.integers(0, 60))
     def drop_expired(self, later: int) -> None:
@@ -73,12 +93,11 @@ TestSessions.settings = settings(max_examples=examples(50), stateful_step_count=
 def test_places_are_used_again() -> None:
     sessions = Sessions(GAP)
     sessions.grow_users(100)
-    everyone = np.arange(100)
-    for time in range(50):
-        sessions.take(everyone, threshold_ms=0)
-        sessions.put(Intervals(everyone, np.full(100, time), np.full(100, time + 1)))
+    for time in range(0, 5000, 100):
+        views = [(user, time, time + 1) for user in range(100)]
+        sessions.join(columns(views), time, np.zeros(0, np.int64))
+        assert rows(sessions.find(np.arange(100))) == views
     assert len(sessions) == 100
-    assert rows(sessions.find(everyone)) == [(user, 49, 50) for user in range(100)]
 
 
 def test_all_users_are_walked_when_there_are_many() -> None:
@@ -86,7 +105,7 @@ def test_all_users_are_walked_when_there_are_many() -> None:
     sessions.grow_users(count)
     user = np.repeat(np.arange(count), 2)
     time = np.tile([0, 1000], count)
-    sessions.put(Intervals(user, time, time))
+    sessions.join(Intervals(user, time, time), 0, np.zeros(0, np.int64))
     sessions.drop_expired(threshold_ms=500)
     left = sessions.find(np.arange(count))
     assert len(sessions) == len(left.user) == count

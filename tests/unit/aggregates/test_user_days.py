@@ -26,23 +26,17 @@ class UserDaysMachine(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        self.days, self.model = UserDays(), dict[Pair, int]()
+        self.days, self.model = UserDays(), dict[Pair, tuple[int, int]]()
         self.days.grow_users(10)
 
-    @rule(some=pairs.map(lambda some: list(dict.fromkeys(some))), views=st.integers(1, 5))
-    def add(self, some: list[Pair], views: int) -> None:
-        known = len(self.days)
+    @rule(some=pairs, minutes=st.integers(-1, 90))
+    def add(self, some: list[Pair], minutes: int) -> None:
         rows = self.days.add(*halves(some))
+        self.days.count(rows, np.full(len(some), minutes))
         for pair in some:
-            self.model.setdefault(pair, 0)
-            self.model[pair] += views
+            views, watched = self.model.get(pair, (0, 0))
+            self.model[pair] = views + 1, watched + max(minutes, 0)
         assert rows.tolist() == [list(self.model).index(pair) for pair in some]
-        assert not self.days.views[known:].any()
-        assert not self.days.minutes[known:].any()
-        assert not self.days.unsaved[known:].any()
-        self.days.views[rows] += views
-        self.days.minutes[rows] += 60 * views
-        self.days.unsaved[rows] = True
 
     @rule(some=pairs)
     def find(self, some: list[Pair]) -> None:
@@ -60,8 +54,8 @@ class UserDaysMachine(RuleBasedStateMachine):
     def is_the_same(self) -> None:
         days, users = self.days.day.tolist(), self.days.user.tolist()
         assert list(zip(days, users, strict=True)) == list(self.model)
-        assert self.days.views.tolist() == list(self.model.values())
-        assert self.days.minutes.tolist() == [60 * views for views in self.model.values()]
+        counted = list(zip(self.days.views.tolist(), self.days.minutes.tolist(), strict=True))
+        assert counted == list(self.model.values())
         assert self.days.unsaved.all()
 
 

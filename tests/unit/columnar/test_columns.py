@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from itertools import groupby
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from movie_stream.columnar.allocator import PAGES_FROM_BYTES
-from movie_stream.columnar.columns import Column, Ints, PairIndex, segmented_maximum
+from movie_stream.columnar.columns import Column, Ints, PairIndex
 from tests.support.examples import examples
 
 Pair = tuple[int, int]
@@ -76,31 +75,6 @@ def test_pairs_that_differ_in_one_bit_are_distinguished() -> None:
     index, some = PairIndex(), [(0, 0), *((1 << 63 - bit, 0) for bit in range(1, 63))]
     assert index.add(*halves(some)).tolist() == list(range(63))
     assert index.find(*halves(some[::-1])).tolist() == list(range(63))[::-1]
-
-
-@settings(max_examples=examples(200))
-@given(
-    st.lists(
-        st.tuples(st.integers(0, 3), st.integers(-3, 3) | st.integers(-(2**63) + 1, 2**63 - 1) | st.integers(0, 2**61)),
-        max_size=40,
-    )
-)
-def test_segmented_maximum_is_a_running_maximum(rows: list[tuple[int, int]]) -> None:
-    rows.sort(key=lambda row: row[0])
-    segments = [list(group) for _, group in groupby(rows, key=lambda row: row[0])]
-    wanted = [max(value for _, value in part[: i + 1]) for part in segments for i in range(len(part))]
-    numbers = np.repeat(np.arange(len(segments)), [len(part) for part in segments])
-    values = np.array([value for _, value in rows], np.int64)
-    before = values.copy()
-    assert segmented_maximum(values, numbers.astype(np.int64)).tolist() == wanted
-    assert values.tolist() == before.tolist()
-
-
-@pytest.mark.parametrize("far", [2**60, 2**62, 2**63 - 1])
-def test_segmented_maximum_of_values_too_far_apart_to_be_lifted(far: int) -> None:
-    values = np.array([-far, far, 0, -far, 7, -far, -1], np.int64)
-    segment = np.array([0, 0, 0, 1, 1, 2, 2])
-    assert segmented_maximum(values, segment).tolist() == [-far, far, far, -far, 7, -far, -1]
 
 
 def test_a_column_grows_filled_and_keeps_the_picked_rows() -> None:

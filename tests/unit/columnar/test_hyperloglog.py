@@ -12,17 +12,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from movie_stream.columnar.hyperloglog import (
-    EXACT_UP_TO,
     Hashes,
     SketchColumn,
     count_distinct,
     estimate,
     pack_hashes,
     pack_registers,
-    register_and_rank,
     unpack_hashes,
     unpack_registers,
 )
+from movie_stream.kernels.sketches import EXACT_UP_TO, raise_registers
 from tests.support.examples import examples
 
 LG_KS = (12, 14)
@@ -34,7 +33,7 @@ def members(count: int, seed: int = 0) -> Hashes:
 
 def add(column: SketchColumn, rows: NDArray[np.int64], hashes: Hashes) -> None:
     """A member to each of these rows."""
-    column.add(rows, np.ones(len(rows), np.int64), hashes)
+    column.add(rows, np.arange(len(rows)), hashes)
 
 
 def sketch_of(hashes: Hashes, lg_k: int, sizes: Sequence[int] = ()) -> bytes:
@@ -42,7 +41,7 @@ def sketch_of(hashes: Hashes, lg_k: int, sizes: Sequence[int] = ()) -> bytes:
     column = SketchColumn(lg_k)
     column.grow(3)
     for piece in np.split(hashes, np.minimum(np.cumsum(np.array(sizes, np.int64)), len(hashes))):
-        column.add(np.ones(1, np.int64), np.array([len(piece)]), piece)
+        column.add(np.ones(1, np.int64), np.zeros(len(piece), np.int64), piece)
     empty, sketch, other = column.export(np.arange(3))
     assert empty == other == b"S"
     return sketch
@@ -99,8 +98,7 @@ def test_the_relative_error(lg_k: int, standard_error: float, count: int) -> Non
     errors = []
     for seed in range(25):
         registers = np.zeros(1 << lg_k, np.uint8)
-        place, rank = register_and_rank(members(count, seed), lg_k)
-        np.maximum.at(registers, place, rank)
+        raise_registers(members(count, seed), lg_k, 0, registers[np.newaxis])
         errors.append(estimate(registers) / count - 1)
     root_mean_square = float(np.sqrt(np.mean(np.square(errors))))
     assert root_mean_square < 1.35 * standard_error, "25 trials spread by a seventh around the standard error"
@@ -117,9 +115,13 @@ def test_the_ends_of_the_scale(lg_k: int) -> None:
     unsaturated = estimate(saturated)
     saturated[:99] = highest
     assert unsaturated < estimate(saturated) < 1.1 * unsaturated
-    place, rank = register_and_rank(np.array([0, 2**64 - 1, 1, 1 << (63 - lg_k)], np.uint64), lg_k)
-    assert place.tolist() == [0, (1 << lg_k) - 1, 0, 0]
-    assert rank.tolist() == [highest, 1, highest - 1, 1]
+    ranks: list[tuple[int, int]] = []
+    for member in (0, 2**64 - 1, 1, 1 << (63 - lg_k)):
+        registers = np.zeros((1, 1 << lg_k), np.uint8)
+        raise_registers(np.array([member], np.uint64), lg_k, 0, registers)
+        raise_registers(np.array([1 << (63 - lg_k), member], np.uint64), lg_k, 0, registers)
+        ranks.extend((int(at), int(registers[0, at])) for at in np.flatnonzero(registers) if at or not member >> 63)
+    assert ranks == [(0, highest), ((1 << lg_k) - 1, 1), (0, highest - 1), (0, 1)], "the highest one stays"
 
 
 registers = st.builds(
@@ -208,6 +210,11 @@ def test_a_column_is_a_list_of_sets(steps: list[Step], rng: random.Random) -> No
     assert column.export(np.arange(4)) == wanted
 
 
+def test_a_hash_of_zero_counts_as_one() -> None:
+    for others in (members(5), members(400)):
+        assert sketch_of(np.append(others, np.uint64(0)), 12) == sketch_of(np.append(others, np.uint64(1)), 12)
+
+
 def test_a_larger_sketch_replaces_a_smaller_one_when_it_is_loaded() -> None:
     small, large = sketch_of(members(5), 12), sketch_of(members(400), 12)
     column = SketchColumn(12)
@@ -219,8 +226,7 @@ def test_a_larger_sketch_replaces_a_smaller_one_when_it_is_loaded() -> None:
     assert column.export(np.array([0])) == [sketch_of(members(900), 12)]
 
 
-def test_members_that_come_again_and_again_count_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("movie_stream.columnar.hyperloglog.DEDUPLICATED_ABOVE", 20)
+def test_members_that_come_again_and_again_count_once() -> None:
     rng = np.random.default_rng(3)
     column = SketchColumn(lg_k=12)
     column.grow(4)

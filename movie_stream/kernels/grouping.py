@@ -1,0 +1,103 @@
+"""Views in groups, one for each window and value of a column, and the figures of these groups."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from movie_stream.kernels.compiled import IntColumnsOut, Ints, Ints32Out, IntsOut, kernel
+
+START, KEY, VIEWS, LAST = 0, 1, 2, 3
+"""The columns of groups: the start of the window, the value of the column, the number of views, the last view."""
+
+COUNT, HIGH, LOW, LEAST, MOST = 0, 1, 2, 3, 4
+"""The columns of a summary: how many numbers there are, the sums of their upper and of their lower 32 bits (a sum of
+large numbers may overflow 63 bits), the least and the largest.
+"""
+NO_LEAST: Final = np.iinfo(np.int64).max
+NO_MOST: Final = -1
+_NONE: Final = -1
+
+
+@kernel
+def group_views(
+    times_ms: Ints, keys: Ints, length_ms: int, table: Ints32Out, groups: IntColumnsOut, group_of: IntsOut
+) -> int:
+    """Numbers the groups of views in the order of their first views; returns how many there are.
+
+    `table` is the hash table, filled with -1: a power of two long, and longer than there are views.
+    """
+    mask, shift, mix_a, mix_b = (
+        len(table) - 1,
+        np.uint64(32),
+        np.uint64(0x9E3779B97F4A7C15),
+        np.uint64(0xC2B2AE3D27D4EB4F),
+    )
+    count, start = 0, 0
+    for view in range(len(times_ms)):
+        if not 0 <= times_ms[view] - start < length_ms:  # most views are in the window of the one before
+            start = times_ms[view] - times_ms[view] % length_ms
+        key = keys[view]
+        slot = np.int64((np.uint64(start) * mix_a ^ np.uint64(key) * mix_b) * mix_a >> shift) & mask
+        while True:  # linear probing
+            group = int(table[slot])
+            if group == _NONE:
+                group = count
+                count += 1
+                table[slot], groups[START, group], groups[KEY, group], groups[VIEWS, group] = group, start, key, 0
+            if groups[START, group] == start and groups[KEY, group] == key:
+                break
+            slot = (slot + 1) & mask
+        group_of[view] = group
+        groups[VIEWS, group] += 1
+        groups[LAST, group] = view
+    return count
+
+
+@kernel
+def summarize(numbers: Ints, group_of: Ints, summary: IntColumnsOut) -> None:
+    """Adds the numbers of views to the summary of their groups; below 0, a number is absent."""
+    summary[COUNT], summary[HIGH], summary[LOW], summary[LEAST], summary[MOST] = 0, 0, 0, NO_LEAST, NO_MOST
+    for view in range(len(numbers)):
+        number, group = numbers[view], group_of[view]
+        if number >= 0:
+            summary[COUNT, group] += 1
+            summary[HIGH, group] += number >> 32
+            summary[LOW, group] += number & 0xFFFF_FFFF
+            summary[LEAST, group] = min(summary[LEAST, group], number)
+            summary[MOST, group] = max(summary[MOST, group], number)
+
+
+@kernel
+def count_hours(hours: Ints, group_of: Ints, rows: Ints, counts: IntColumnsOut) -> None:
+    """Counts views by hour of the day, in the row of their group."""
+    for view in range(len(hours)):
+        counts[rows[group_of[view]], hours[view]] += 1
+
+
+@kernel
+def keep_newest(
+    times_ms: Ints,
+    titles: Ints,
+    spellings: Ints,
+    group_of: Ints,
+    rows: Ints,
+    newest_ms: IntsOut,
+    title: Ints32Out,
+    spelling: Ints32Out,
+    ties: IntsOut,
+) -> int:
+    """Keeps the time, title and spelling of the newest view of each row; returns the number of `ties`.
+
+    A tie is a view that, when its turn came, was as new as the newest one, with other names.
+    """
+    count = 0
+    for view in range(len(times_ms)):
+        row = rows[group_of[view]]
+        if times_ms[view] > newest_ms[row]:
+            newest_ms[row], title[row], spelling[row] = times_ms[view], titles[view], spellings[view]
+        elif times_ms[view] == newest_ms[row] and (titles[view] != title[row] or spellings[view] != spelling[row]):
+            ties[count] = view
+            count += 1
+    return count
