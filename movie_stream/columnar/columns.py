@@ -160,16 +160,3 @@ class PairIndex:
 
 def _wide(values: AnyInts) -> Ints:
     return np.ascontiguousarray(values, np.int64)
-
-
-def order_of(keys: AnyInts) -> Ints:
-    """A stable argsort of non-negative integers: a radix sort of 16 bits per pass, which numpy does by counting.
-
-    >>> order_of(np.array([70_000, 3, 70_000, 2])).tolist()
-    [3, 1, 0, 2]
-    """
-    largest = int(keys.max(initial=0))
-    order = np.argsort(keys.astype(np.uint16), kind="stable")
-    for bits in range(16, largest.bit_length(), 16):
-        order = order[np.argsort((keys[order] >> bits).astype(np.uint16), kind="stable")]
-    return order

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from movie_stream.aggregates.aggregators import NewestView, ViewsByHour
 from movie_stream.aggregates.batch import Batch, GroupedBatch
 from movie_stream.aggregates.vocabulary import Names, Vocabulary
 from movie_stream.aggregates.window import ALL_TIME, DAY, HOUR, Window
-from movie_stream.columnar.columns import order_of
 from movie_stream.columnar.spans import Spans
 from movie_stream.events.contract import MISSING
 
@@ -103,18 +100,3 @@ def test_every_figure_of_every_group(some: list[View], window: Window, by_key: b
         assert grouped.count("price").tolist() == [*map(len, prices)]
         assert grouped.largest("price").tolist() == [max(of, default=MISSING) for of in prices]
         assert grouped.smallest("price").tolist() == [min(of, default=LARGEST) for of in prices]
-
-
-keys = st.integers(0, 3) | st.sampled_from([65_535, 65_536, 2**31 - 1])
-wide = keys | st.sampled_from([2**32 - 1, 2**32, 2**48 - 1, 2**48, 2**63 - 1]) | st.integers(0, 2**63 - 1)
-
-
-@given(st.lists(wide, max_size=60))
-def test_order_is_stable(values: list[int]) -> None:
-    assert order_of(np.array(values, np.int64)).tolist() == sorted(range(len(values)), key=values.__getitem__)
-
-
-@pytest.mark.parametrize("kind", [np.int32, np.int64, np.uint32])
-def test_order_of_narrow_integers(kind: Any) -> None:
-    values: NDArray[Any] = np.array([2**31 - 1, 0, 65_536, 65_535, 0, 2**31 - 1], kind)
-    assert order_of(values).tolist() == [1, 4, 3, 2, 0, 5]

@@ -34,7 +34,13 @@ def package(tmp_path: Path) -> Path:
 
 def run(package: Path, home: Path, **settings: str) -> subprocess.Popen[str]:
     """A process that calls one kernel, and prints whether it is compiled, was stored before, and what it returned."""
-    environment = {**os.environ, "PYTHONPATH": str(package.parent), "XDG_CACHE_HOME": str(home), **settings}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(package.parent),
+        "XDG_CACHE_HOME": str(home),
+        "NUMBA_DISABLE_JIT": "0",
+        **settings,
+    }
     return subprocess.Popen(
         [sys.executable, "-c", SIZE], cwd=package.parent, env=environment, stdout=subprocess.PIPE, text=True
     )
