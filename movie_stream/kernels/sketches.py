@@ -40,9 +40,9 @@ def raise_registers(hashes: Words, lg_k: int, slot: int, registers: ByteRowsOut)
         raise_register(registers, slot, hashes[at], lg_k)
 
 
-@part
-def freed(heap: WordsOut, free: IntsOut, begin: int, room: int) -> None:
-    """Adds a room to the free ones."""
+@kernel
+def free_room(heap: WordsOut, free: IntsOut, begin: int, room: int) -> None:
+    """Adds the room of a set that moved, or became registers, to the free ones."""
     kind = 1
     while FEWEST << (kind - 1) < room:
         kind += 1
@@ -63,7 +63,8 @@ def allocated(heap: WordsOut, free: IntsOut, room: int) -> int:
         begin = int(free[USED])
         free[USED] += room
     if begin >= 0:
-        heap[begin : begin + room] = np.uint64(0)
+        for at in range(begin, begin + room):
+            heap[at] = np.uint64(0)
     return begin
 
 
@@ -88,7 +89,7 @@ def widened(heap: WordsOut, free: IntsOut, begins: IntsOut, rooms: Ints32Out, ro
         if heap[old] != np.uint64(0):
             heap[place_of(heap, new, wider, heap[old])] = heap[old]
     if room:
-        freed(heap, free, begin, room)
+        free_room(heap, free, begin, room)
     begins[row], rooms[row] = new, wider
     return True
 
@@ -127,12 +128,6 @@ def add_members(
         heap[place_of(heap, begins[row], rooms[row], member)] = member
         sizes[row] += 1
     return len(hashes)
-
-
-@kernel
-def free_room(heap: WordsOut, free: IntsOut, begin: int, room: int) -> None:
-    """Adds the room of a set that became registers to the free ones."""
-    freed(heap, free, begin, room)
 
 
 @kernel
