@@ -20,7 +20,7 @@ from movie_stream.aggregates.vocabulary import Names, Vocabulary
 from movie_stream.columnar.spans import Spans
 from movie_stream.events import layout
 from movie_stream.events.chunk import Chunk, chunk_of
-from movie_stream.events.contract import MISSING, TEXTS
+from movie_stream.events.contract import MISSING
 from movie_stream.events.event import columns_of, decode
 from movie_stream.events.layout import Layouts
 from tests.support import reference
@@ -64,7 +64,7 @@ class Reading:
     """A reader that lives through many chunks, as that of a partition does; `warm` if layouts are remembered, too."""
 
     def __init__(self, warm: bool = False) -> None:
-        self.vocabulary, self.users = Vocabulary(), Names(TEXTS["user_id"].longest)
+        self.vocabulary, self.users = Vocabulary(), Names()
         self.reader = Reader(self.vocabulary, self.users, LocalHours("UTC"), TOLERANCE_MS, MISSING)
         self.layouts = Layouts() if warm else None
 
