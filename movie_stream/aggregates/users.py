@@ -27,7 +27,6 @@ from movie_stream.aggregates.user_days import UserDays
 from movie_stream.aggregates.vocabulary import Names, Vocabulary
 from movie_stream.aggregates.window import DAY
 from movie_stream.columnar.columns import AnyInts, Column, Ints
-from movie_stream.events.contract import TEXTS
 from movie_stream.kernels.users import see_first
 
 _NEVER: Final = np.iinfo(np.int64).max
@@ -72,7 +71,7 @@ class Users:
 
     def __init__(self, results: tuple[Result, ...], gap_ms: int) -> None:
         self._gap_ms = gap_ms
-        self.names = Names(TEXTS["user_id"].longest)
+        self.names = Names()
         self._first, self._unsaved = Column(np.int64, fill=_NEVER), Column(np.bool_)
         self._sessions = Sessions(gap_ms)
         self._days = UserDays()

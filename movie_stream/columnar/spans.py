@@ -1,7 +1,6 @@
 """Columns of byte strings in one buffer, as received from Kafka, without an object per string.
 
-A machine word can be read wherever a string begins or ends, so strings are hashed, compared and parsed word by word,
-whole columns at a time.
+Kernels hash and copy them, whole columns at a time.
 """
 
 from __future__ import annotations
@@ -26,8 +25,6 @@ PAD: Final = bytes(2 * WORD)
 """The padding at both ends of a buffer, so that two words can be read before and after every string."""
 NULL: Final = -1
 """The length of None."""
-FIRST_BYTES: Final = np.array([(1 << 8 * count) - 1 for count in range(WORD + 1)], np.uint64)
-"""Masks of the first 0 to 8 bytes of a word, by the number of bytes."""
 HASH_KEY: Final = np.array([secrets.randbits(64) | 1 for _ in range(3)], np.uint64)
 """The secret of this process, with which the hashes of its tables are keyed."""
 
@@ -137,61 +134,6 @@ class Spans(Sequence["bytes | None"]):
         return hashes
 
 
-def words_of(text: Bytes) -> Words:
-    """The word that begins at each byte: a numpy view, in which neighbours overlap."""
-    return np.ndarray((len(text) - WORD + 1,), "<u8", text.data, strides=(1,))
-
-
-def pieces_of(text: Bytes, size: int) -> NDArray[np.void]:
-    """The piece of `size` bytes that begins at each byte: a numpy view, in which neighbours overlap."""
-    return np.ndarray((max(len(text) - size + 1, 0),), f"V{size}", text.data, strides=(1,))
-
-
-def equal(text: Bytes, begins: Ints, lengths: Ints, others: Spans) -> NDArray[np.bool_]:
-    """Whether each of these strings equals the other one of its row, byte by byte; None equals None."""
-    mine, theirs = words_of(text), words_of(others.text)
-    same: NDArray[np.bool_] = lengths == others.lengths
-    rows = np.flatnonzero(same & (lengths > 0))
-    at, other, left = begins[rows], others.begins[rows], lengths[rows]
-    while len(rows):
-        matches = (mine[at] ^ theirs[other]) & FIRST_BYTES[np.minimum(left, WORD)] == 0
-        same[rows[~matches]] = False
-        more = np.flatnonzero(matches & (left > WORD))
-        rows, at, other, left = rows[more], at[more] + WORD, other[more] + WORD, left[more] - WORD
-    return same
-
-
 def joined(parts: Iterable[bytes | memoryview]) -> Bytes:
     """The parts as one buffer, with PAD on both sides."""
     return np.frombuffer(b"".join([PAD, *parts, PAD]), np.uint8)
-
-
-def all_in(spans: Spans, low: int, high: int, but: int) -> NDArray[np.bool_]:
-    r"""Whether each string has only bytes from `low` to `high`, both below 128, except `but`.
-
-    >>> all_in(Spans.of([b"abc", b"", b"abcdefghi", b"abz", b"\xe1", b"ab~"]), ord("a"), ord("z"), ord("i")).tolist()
-    [True, True, False, True, False, False]
-    """
-
-    def fine(word: Words, mask: Words) -> NDArray[np.bool_]:
-        word = word & mask | _every(low) & ~mask
-        other = word ^ _every(but)
-        # The top bit of a byte: 128 or more; less than low (only such a byte borrows); more than high; equal to but.
-        odd = word | (word - _every(low)) | (word + _every(0x7F - high)) | ((other - _every(1)) & ~other)
-        plain: NDArray[np.bool_] = odd & _every(0x80) == 0
-        return plain
-
-    words, good = words_of(spans.text), spans.lengths >= 0
-    rows = np.flatnonzero(spans.lengths > 0)
-    at, left = spans.begins[rows], spans.lengths[rows]
-    while len(rows):
-        clean = fine(words[at], FIRST_BYTES[np.minimum(left, WORD)])
-        good[rows[~clean]] = False
-        longer = clean & (left > WORD)
-        rows, at, left = rows[longer], at[longer] + WORD, left[longer] - WORD
-    return good
-
-
-def _every(byte: int) -> np.uint64:
-    """A word with this byte in all eight positions."""
-    return np.uint64(byte * 0x0101010101010101)

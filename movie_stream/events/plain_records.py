@@ -50,8 +50,8 @@ def read_plain(values: Spans) -> tuple[Views, Bools]:
     plain = np.empty(count, np.bool_)
     json_objects.read_objects(
         values.text,
-        np.ascontiguousarray(values.begins),
-        np.ascontiguousarray(values.lengths),
+        values.begins,
+        values.lengths,
         _NAMES,
         _RULES,
         HASH_KEY,

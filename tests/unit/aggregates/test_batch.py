@@ -38,7 +38,7 @@ views = st.builds(
 
 
 def batch_of(some: Sequence[View]) -> Batch:
-    words, users = Vocabulary(), Names(longest=10)
+    words, users = Vocabulary(), Names()
     of_user = [str(view.key) for view in some]
     times, keys, prices = (np.array([view[at] for view in some], np.int64) for at in (0, 1, 4))
     return Batch(

@@ -19,7 +19,7 @@ from movie_stream.aggregates.reader import Reader
 from movie_stream.aggregates.vocabulary import Names, Vocabulary
 from movie_stream.columnar.spans import Spans
 from movie_stream.events.chunk import Chunk, chunk_of
-from movie_stream.events.contract import MISSING, TEXTS
+from movie_stream.events.contract import MISSING
 from movie_stream.events.event import columns_of, decode
 from movie_stream.events.plain_records import read_plain
 from tests.support import reference
@@ -63,7 +63,7 @@ class Reading:
     """A reader that lives through many chunks, as that of a partition does; `plain` if a kernel reads what it can."""
 
     def __init__(self, plain: bool = True) -> None:
-        self.vocabulary, self.users = Vocabulary(), Names(TEXTS["user_id"].longest)
+        self.vocabulary, self.users = Vocabulary(), Names()
         self.reader = Reader(self.vocabulary, self.users, LocalHours("UTC"), TOLERANCE_MS, MISSING)
         self.plain = plain
 
