@@ -1,7 +1,7 @@
 # Every recipe of the project; CI calls nothing else. `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install demo unit test long monitoring browser chaos bench check coverage docs site links picture dist packages notes workflows chart kafka tools hooks lock lock-image secrets containers clean
+.PHONY: help install demo unit test long kernels monitoring browser chaos bench check coverage docs site links picture dist packages notes workflows chart kafka tools hooks lock lock-image secrets containers clean
 
 # What `make bench` measures: all, worker, peers, latency, produce, scale, profile or web; of so many EVENTS, in so many ROUNDS.
 PART ?= all
@@ -23,6 +23,9 @@ ON_ANY_KAFKA := tests/services/test_end_to_end.py tests/services/agents tests/se
 	tests/services/commands/test_rebuild.py tests/services/commands/test_produce.py
 
 ##@ Start
+
+# Tests of what kernels do with odd and hostile bytes.
+OF_KERNELS := tests/unit/kernels tests/unit/columnar tests/unit/events tests/unit/kafka
 
 help: ## list the recipes
 	@awk -F ':.*## ' '/^##@ / {printf "%s%s\n", gap, substr($$0, 5); gap = "\n"} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' \
@@ -69,6 +72,10 @@ test: install check ## check, and all tests but for those of long and chaos
 long: install ## the tests that are too long for make test; 15 minutes
 	EXAMPLES=5 $(BIN)/pytest --numprocesses=2 tests/unit
 	$(BIN)/pytest -m long --numprocesses=2 --dist=loadfile
+
+kernels: install ## tests of kernels: uncompiled, and with bounds checked
+	NUMBA_DISABLE_JIT=1 EXAMPLES=0.05 $(BIN)/pytest --numprocesses=2 $(OF_KERNELS)
+	NUMBA_BOUNDSCHECK=1 $(BIN)/pytest --numprocesses=2 $(OF_KERNELS) tests/unit/aggregates
 
 monitoring: install ## the tests of monitoring/, with promtool and Prometheus
 	$(BIN)/pytest -m "long or not long" tests/unit/metrics tests/services/metrics
