@@ -45,7 +45,7 @@ LONGEST_FIRST: Final = (
     *("services/mongo/test_users.py", "services/test_docs_commands.py", "services/replay/test_resume.py"),
     *("services/test_tutorial.py", "services/web/test_serve.py", "services/test_bench.py", "services/web/test_api.py"),
     *("services/test_strangers.py", "chaos/test_workers.py", "services/test_cli.py", "services/test_end_to_end.py"),
-    *("services/test_secrets.py", "services/console/test_ending.py", "services/kafka/test_unpack.py"),
+    *("services/test_secrets.py", "services/console/test_exits.py", "services/kafka/test_unpack.py"),
     *("services/mongo/test_workers.py", "services/commands/test_rebuild.py", "services/alerts/test_evaluator.py"),
     *("services/mongo/test_sink.py", "services/test_ends.py", "services/odata/test_olingo.py"),
 )
