@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from movie_stream.errors import BrokerForbids, FileRefused, UsageError
 from movie_stream.kafka.produce.pace import Clock, Pace, Schedule
-from movie_stream.kafka.produce.topic_writer import ACK_TIMEOUT, TopicWriter, open_topic
+from movie_stream.kafka.produce.topic_writer import ACK_TIMEOUT, Strings, TopicWriter, open_topic
 from movie_stream.replay.files.csv_rows import RefusedRow
 from movie_stream.replay.files.opened import OnProgress
 from movie_stream.replay.files.temporary import temporary_file
@@ -331,7 +331,7 @@ class _Replay:
             return chunk
         kept = min(self._left, len(chunk))
         self._left -= kept
-        return chunk if kept == len(chunk) else chunk.where(np.arange(kept))
+        return chunk if kept == len(chunk) else chunk.where(slice(0, kept))
 
     @property
     def _sent_before(self) -> int:
@@ -395,8 +395,8 @@ class _Replay:
 async def write_paced(
     writer: TopicWriter,
     pace: Schedule,
-    keys: Sequence[bytes],
-    values: Sequence[bytes],
+    keys: Strings,
+    values: Strings,
     wrote: Callable[[int], Awaitable[None]],
     waits: Callable[[float], None] = lambda _: None,
 ) -> None:
