@@ -47,7 +47,7 @@ STAGES: Final = (
     ("publish: documents", "movie_stream.aggregates.merger:Merger.documents"),
     ("publish: MongoDB", "movie_stream.mongo.sink:Sink.write"),
     ("send to Kafka", "movie_stream.kafka.log:Broker.send"),
-    ("forget", "movie_stream.aggregates.accumulator:Accumulator.forget"),
+    ("forget", "movie_stream.aggregates.accumulator:Accumulator.drop_expired"),
 )
 # fmt: on
 

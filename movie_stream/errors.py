@@ -74,12 +74,12 @@ class UsageError(MovieStreamError):
         super().__init__(f"{argument}: {_expectation(expected, got)}{_and(remedy)}")
 
 
-class Misused(UsageError):
+class CommandLineError(UsageError):
     """The command line itself is not understood; `words` say why, `command` is the part of it that is.
 
     What to do: look at the `--help` that the line names.
 
-    >>> str(Misused(words="No such option: --fil", command="movie-stream produce"))
+    >>> str(CommandLineError(words="No such option: --fil", command="movie-stream produce"))
     'no such option: --fil; see: movie-stream produce --help'
     """
 
@@ -140,18 +140,18 @@ correct KAFKA_BOOTSTRAP_SERVERS
 
 
 class PartitionSilent(BrokerUnreachable):
-    """Brokers answer, but not for some partitions, which have no leader, or one that says nothing; `places` names them.
+    """Brokers answer, but not for some partitions, which have no leader, or one that says nothing: `partitions`.
 
     What to do: bring back the brokers that hold the partition.
 
-    >>> str(PartitionSilent(places="views, partition 1", leaderless=True))
+    >>> str(PartitionSilent(partitions="views, partition 1", leaderless=True))
     'no leader: views, partition 1; start the brokers again that hold these records (kafka-topics.sh --describe)'
     """
 
-    def __init__(self, *, places: str, leaderless: bool) -> None:
+    def __init__(self, *, partitions: str, leaderless: bool) -> None:
         what, verb = ("no leader", "start the brokers again") if leaderless else ("no answer", "see to the brokers")
         MovieStreamError.__init__(
-            self, f"{what}: {places}; {verb} that hold these records (kafka-topics.sh --describe)"
+            self, f"{what}: {partitions}; {verb} that hold these records (kafka-topics.sh --describe)"
         )
 
 
@@ -443,12 +443,12 @@ count the whole topic afresh with: movie-stream rebuild
         )
 
 
-class OfAnotherVersion(MovieStreamError):
+class FormatVersionMismatch(MovieStreamError):
     """What is stored has a format that this version of movie-stream does not read.
 
     What to do: use the version that wrote it, or rebuild, by docs/how-to/upgrade.md.
 
-    >>> print(OfAnotherVersion(where="the run in MongoDB (movies_db)", found=5, ours=4))
+    >>> print(FormatVersionMismatch(where="the run in MongoDB (movies_db)", found=5, ours=4))
     the run in MongoDB (movies_db) was begun by a newer version of movie-stream: what is stored has format 5, and this \
 version reads and writes format 4; nothing was changed: use that version again, or stop all workers and have this one \
 count the whole topic afresh with: movie-stream rebuild

@@ -20,7 +20,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from movie_stream.alerts.completeness import control_id, watermarks_in
 from movie_stream.alerts.pace import READ_AT_ONCE
 from movie_stream.errors import MovieStreamError
-from movie_stream.events.moment import datetime_of, timestamp_ms_of
+from movie_stream.events.timestamps import datetime_of, timestamp_ms_of
 from movie_stream.mongo.alerts import ALERTING, ALERTS, FIELDS
 from movie_stream.mongo.client import Database, majority_acknowledged
 
@@ -38,12 +38,12 @@ FORMAT: Final = 1
 """The format version of `alerts`, `_alerting` and `_deliveries`, in addition to that of the run."""
 
 
-class AlertsOfAnotherVersion(MovieStreamError):
+class AlertsFormatVersionMismatch(MovieStreamError):
     """A later version of movie-stream has evaluated this run.
 
     What to do: use the newer version, or run this one without alerts.
 
-    >>> print(AlertsOfAnotherVersion(database="movies_db", found=9))
+    >>> print(AlertsFormatVersionMismatch(database="movies_db", found=9))
     the alerts in the database movies_db are those of a newer version of movie-stream: they have format 9, and this \
 version reads and writes format 1; nothing was changed: use that version, or run this one without ALERTS_FILE
     """
@@ -119,7 +119,7 @@ class Store:
         self._renewed_s = float("-inf")
 
     async def claim(self) -> Lease:
-        """Acquires or renews the lease, unless another process holds it. Raises AlertsOfAnotherVersion."""
+        """Acquires or renews the lease, unless another process holds it. Raises AlertsFormatVersionMismatch."""
         return await self._update_control({})
 
     async def begin(self, until_ms: int) -> None:
@@ -127,16 +127,16 @@ class Store:
         until = {"$max": [Int64(until_ms), "$evaluating_until"]}
         await self._update({"evaluating_until": until, "pass": {"$add": [{"$ifNull": ["$pass", 0]}, Int64(1)]}})
 
-    async def keep(self) -> None:
+    async def renew(self) -> None:
         """Renews the lease in the middle of a pass. Raises LeaseLost."""
         await self._update({})
 
-    async def passed(self, until_ms: int) -> None:
+    async def save_evaluated_until(self, until_ms: int) -> None:
         """Records that all rules are evaluated up to a time. Raises LeaseLost."""
         until = {"$max": [datetime_of(until_ms), "$evaluated_until"]}
         await self._update({"evaluated_until": until, "evaluated_at": "$$NOW"})
 
-    async def waits(self, for_what: str | None, since: datetime | None = None) -> None:
+    async def set_blocked(self, for_what: str | None, since: datetime | None = None) -> None:
         """Stores the causes that block the evaluation; None once it resumes. Raises LeaseLost."""
         waits = None if for_what is None else {"for": for_what, "since": since}
         await self._update({"waits": {"$literal": waits}})
@@ -171,7 +171,7 @@ class Store:
             except DuplicateKeyError:  # another process inserted it first: retry
                 continue
         if found["format"] > FORMAT:
-            raise AlertsOfAnotherVersion(database=self._alerting.database.name, found=found["format"])
+            raise AlertsFormatVersionMismatch(database=self._alerting.database.name, found=found["format"])
         held = found["holder"] == self._holder
         anew = not self.lease.held or found["now"] >= self.lease.until
         self.evaluated_until, self._renewed_s = found.get("evaluated_until"), monotonic()
@@ -199,7 +199,7 @@ class Store:
         """Deletes documents that a process of an earlier run wrote after its end. Raises LeaseLost."""
         for collection in (self._alerts, self._alerting):
             await self._delete(collection, {"_run": {"$lt": self._run}})
-        await self.keep()
+        await self.renew()
 
     async def published(self) -> Published:
         """The current reports of the publishers."""
@@ -220,7 +220,7 @@ class Store:
             portion = [{"_id": marker.id, "of": marker.of} for marker in markers[begin : begin + _AT_ONCE]]
             await self._delete(self._alerting, {"$or": portion})
         if markers:
-            await self.keep()
+            await self.renew()
 
     async def rules(self) -> dict[str, RuleState]:
         """The progress of each rule."""
@@ -234,7 +234,7 @@ class Store:
             async for document in found
         }
 
-    async def note(self, name: str, state: RuleState) -> None:
+    async def save_rule_state(self, name: str, state: RuleState) -> None:
         """Stores the progress of a rule. Raises LeaseLost."""
         document = {
             "_id": f"{self._run}|rule|{name}",
@@ -250,10 +250,10 @@ class Store:
             self._alerting, [UpdateOne({"_id": document["_id"]}, [{"$replaceWith": fenced}], upsert=True)]
         )
 
-    async def forget(self, name: str) -> None:
+    async def delete_progress(self, name: str) -> None:
         """Deletes the progress of a removed rule. Raises LeaseLost."""
         await self._delete(self._alerting, {"_id": f"{self._run}|rule|{name}"})
-        await self.keep()
+        await self.renew()
 
     async def alerts(self, rule: str, reach_ms: int | None) -> dict[str, dict[str, Any]]:
         """The alerts of a rule that are open, or ended at a time or later (None: all of them), by `_id`."""
@@ -271,7 +271,7 @@ class Store:
         """Inserts or replaces alerts; keeps the state reported to receivers. Raises LeaseLost."""
         for begin in range(0, len(bodies), _AT_ONCE):
             if monotonic() - self._renewed_s > RENEWED_EVERY.total_seconds():
-                await self.keep()
+                await self.renew()
             portion = bodies[begin : begin + _AT_ONCE]
             updates = [UpdateOne({"_id": body["_id"]}, [self._replacement(body)], True) for body in portion]
             await self._write(self._alerts, updates)

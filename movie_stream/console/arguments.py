@@ -9,8 +9,8 @@ from typing import Any, Final
 import typer
 from typer.core import TyperCommand
 
-from movie_stream.console.ending import insist_on_room
-from movie_stream.errors import Misused, UsageError
+from movie_stream.console.exits import require_memory
+from movie_stream.errors import CommandLineError, UsageError
 
 LARGEST: Final = 10**15
 """The largest useful number of views, days or anything else; arithmetic with larger ones may fail."""
@@ -50,14 +50,14 @@ class _Command(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         if self.name not in _LIGHT:
-            insist_on_room()
+            require_memory()
         return super().invoke(ctx)
 
 
 def parsed(app: typer.Typer, name: str) -> object:
     """Runs the command of this process's arguments; returns its exit code or nothing.
 
-    Raises Misused if there is no such command, UsageError, and the errors of the command.
+    Raises CommandLineError if there is no such command, UsageError, and the errors of the command.
     """
     try:
         return app(prog_name=name, standalone_mode=False)
@@ -66,9 +66,9 @@ def parsed(app: typer.Typer, name: str) -> object:
     except _NOT_UNDERSTOOD as error:
         message = _message(error)
         if not message:  # there were no arguments, and the help was printed
-            return Misused.exit_code
+            return CommandLineError.exit_code
         context = getattr(error, "ctx", None)
-        raise Misused(words=message, command=context.command_path if context else name) from error
+        raise CommandLineError(words=message, command=context.command_path if context else name) from error
 
 
 def _message(error: Any) -> str:

@@ -22,12 +22,12 @@ NAME: Final = "_exported.jsonl"
 VERSION: Final = 2
 
 
-class FolderOfAnother(MovieStreamError):
+class FolderTaken(MovieStreamError):
     """A folder holds another export.
 
     What to do: name another folder for each choice of what is exported.
 
-    >>> str(FolderOfAnother(path="out/x", what="genre", expected="Drama", got=None))[:78]
+    >>> str(FolderTaken(path="out/x", what="genre", expected="Drama", got=None))[:78]
     "out/x holds an export with another genre: expected 'Drama', got None; name ano"
     """
 
@@ -38,12 +38,12 @@ class FolderOfAnother(MovieStreamError):
         )
 
 
-class NotesSpoilt(MovieStreamError):
+class NotesDamaged(MovieStreamError):
     """The notes of a folder cannot be read.
 
     What to do: remove the file that is named, and export with `--overwrite`.
 
-    >>> print(NotesSpoilt(path="out/_exported.jsonl", line=3))
+    >>> print(NotesDamaged(path="out/_exported.jsonl", line=3))
     out/_exported.jsonl, line 3: expected a line that an export has written; remove this file, and what the folder \
 holds is exported anew with --overwrite
     """
@@ -67,7 +67,7 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class CompleteRange:
     """A range that is exported completely."""
 
     label: str
@@ -82,13 +82,13 @@ class Bookkeeping:
 
     def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:
         self.folder, self._path, self._about = folder, folder / NAME, {"version": VERSION, **about}
-        self.ranges: dict[str, Whole] = {}
+        self.ranges: dict[str, CompleteRange] = {}
 
     @classmethod
     def of(cls, folder: Path, about: Mapping[str, Any]) -> Self:
         """Reads the records; `about` describes the export that the folder is to hold.
 
-        Raises FolderOfAnother if it holds another export, NotesSpoilt, and ExportFailed.
+        Raises FolderTaken if it holds another export, NotesDamaged, and ExportFailed.
         """
         notes = cls(folder, about)
         try:
@@ -101,7 +101,7 @@ class Bookkeeping:
             try:
                 notes._take(orjson.loads(line), first=number == 1)
             except (ValueError, TypeError, KeyError, AttributeError) as error:
-                raise NotesSpoilt(path=notes._path, line=number) from error
+                raise NotesDamaged(path=notes._path, line=number) from error
         return notes
 
     def holds(self, label: str, mark: Mark) -> bool:
@@ -122,7 +122,7 @@ class Bookkeeping:
         with new_file(self._path, overwrite=True) as file:
             file.writelines(orjson.dumps(line) + b"\n" for line in lines)
 
-    def add(self, whole: Whole) -> None:
+    def add(self, whole: CompleteRange) -> None:
         """Records a range whose file is on the disk. Raises ExportFailed."""
         self.ranges[whole.label] = whole
         self._append(asdict(whole))
@@ -150,11 +150,11 @@ class Bookkeeping:
         if first:
             for what, expected in self._about.items():
                 if line.get(what) != expected:
-                    raise FolderOfAnother(path=self.folder, what=what, expected=line.get(what), got=expected)
+                    raise FolderTaken(path=self.folder, what=what, expected=line.get(what), got=expected)
         elif line.get("gone"):
             self.ranges.pop(line["label"], None)
         else:
             file = line["file"]
             if not isinstance(file, str) or Path(file).name != file:
                 raise ValueError(file)  # `remove` would delete it with its range
-            self.ranges[line["label"]] = Whole(**{**line, "mark": Mark(**line["mark"])})
+            self.ranges[line["label"]] = CompleteRange(**{**line, "mark": Mark(**line["mark"])})

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from movie_stream.errors import MovieStreamError
-from movie_stream.export.arrow import ExtraMissing, odd
+from movie_stream.export.arrow import ExtraMissing, unsupported_value
 from movie_stream.export.columns import Column, Row, Rows
 
 MOST_ROWS: Final = 1_048_576
@@ -66,7 +66,7 @@ class ExcelFile:
         self._widths = [len(heading) + _BUTTON_WIDTH for heading in headings]
 
     def write(self, rows: Rows) -> None:
-        """Adds the rows. Raises SheetFull, and ValueOdd."""
+        """Adds the rows. Raises SheetFull, and UnsupportedValue."""
         if self._at + len(rows) >= MOST_ROWS:
             raise SheetFull(collection=self._name)
         if not self._at:
@@ -106,7 +106,7 @@ class ExcelFile:
             case "text", str() if len(value) <= _LONGEST_TEXT:
                 self._sheet.write_string(self._at, at, value)  # never as a formula, a number or a link
             case _:
-                raise odd(row, column.name, column.kind)
+                raise unsupported_value(row, column.name, column.kind)
 
     def _widen(self, rows: Rows) -> None:
         """Widens the columns to fit the first rows."""

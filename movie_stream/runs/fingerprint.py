@@ -13,7 +13,7 @@ import numpy as np
 
 from movie_stream.aggregates.accumulator import Rules
 from movie_stream.aggregates.results import RESULTS, Result
-from movie_stream.errors import OfAnotherVersion, RunMismatch
+from movie_stream.errors import FormatVersionMismatch, RunMismatch
 from movie_stream.events.contract import MICRO
 from movie_stream.kafka.cluster.topics import Topics, Topology
 from movie_stream.mongo import runs
@@ -68,7 +68,7 @@ def _hash_of_results(results: tuple[Result, ...]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def earlier_lists() -> Iterator[tuple[Result, ...]]:
+def possible_result_lists() -> Iterator[tuple[Result, ...]]:
     """The lists of results that one of our runs may have: RESULTS, and RESULTS without up to ADDED_AT_MOST of them,
     the longest first.
     """
@@ -84,10 +84,10 @@ def results_of(run: runs.Run) -> tuple[Result, ...]:
     reports the difference.
     """
     wanted = run.fingerprint.get("results")
-    return next((results for results in earlier_lists() if _hash_of_results(results) == wanted), RESULTS)
+    return next((results for results in possible_result_lists() if _hash_of_results(results) == wanted), RESULTS)
 
 
-def not_counted(run: runs.Run) -> str:
+def uncounted_results(run: runs.Run) -> str:
     """The names of results that were added after a run was begun, which it does not count; empty if there are none."""
     return ", ".join(_left_out_of(run))
 
@@ -122,12 +122,13 @@ async def open_run(settings: Settings, db: Database, topology: Topology) -> runs
     """The current run, after finishing the clean-up of an interrupted rebuild, or of one by a version that did not know
     all of our results: it left the documents of the others from an earlier run.
 
-    Raises OfAnotherVersion if the stored format is not ours, RunMismatch if the fingerprint differs in anything else.
+    Raises FormatVersionMismatch if the stored format is not ours, RunMismatch if the fingerprint differs in anything
+    else.
     """
     run = await runs.open_run(db, settings.kafka_group, fingerprint(settings, topology))
     if (found := run.fingerprint.get("format")) != FORMAT:
         where = f"the run in MongoDB ({settings.mongodb_database})"
-        raise OfAnotherVersion(where=where, found=found, ours=FORMAT)
+        raise FormatVersionMismatch(where=where, found=found, ours=FORMAT)
     if changed := differences(settings, topology, run):
         raise RunMismatch(where=f"what stands in MongoDB ({settings.mongodb_database})", what=changed)
     if not run.cleared:

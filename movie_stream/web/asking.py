@@ -91,7 +91,7 @@ class Asker:
             task.add_done_callback(partial(self._answered, key, time.monotonic() + _AGAIN_WITHIN_S, keep))
         return cast(T, await asyncio.shield(task))
 
-    def forget(self) -> None:
+    def invalidate(self) -> None:
         """Something has changed: who asks now is not given what was asked before."""
         self.changes += 1
         self._asked.clear()
@@ -101,7 +101,7 @@ class Asker:
     async def end(self) -> None:
         """Ends what is still asked."""
         asked = list(self._tasks)
-        self.forget()
+        self.invalidate()
         for task in asked:
             task.cancel()
         await asyncio.gather(*asked, return_exceptions=True)

@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 from movie_stream.mongo.written import json_of
 from movie_stream.web.coalesced import LONGEST_ID, Event
 from movie_stream.web.feed import Feed, TooManyReaders
-from movie_stream.web.listening import TRANSPORT
+from movie_stream.web.http_server import TRANSPORT
 from movie_stream.web.openapi import operation
 from movie_stream.web.parameters import Parameter, Parameters
 from movie_stream.web.problems import later
@@ -73,8 +73,8 @@ _DESCRIPTION: Final = (
 )
 
 
-def changes_router(feed: Feed, lets_in: Callable[[Request], bool]) -> APIRouter:
-    """The stream of changes, which ends once `lets_in` would not let its request in any more."""
+def changes_router(feed: Feed, is_authorized: Callable[[Request], bool]) -> APIRouter:
+    """The stream of changes, which ends once `is_authorized` would not let its request in any more."""
     router = APIRouter()
     content = {_MEDIA_TYPE: {"schema": {"type": "string"}}}
     described = operation("What changes, as it happens", _PARAMETERS, None, "results", content)
@@ -82,7 +82,7 @@ def changes_router(feed: Feed, lets_in: Callable[[Request], bool]) -> APIRouter:
 
     @router.api_route("/changes", description=_DESCRIPTION, **described)
     async def changes(request: Request) -> Response:
-        return changes_response(feed, request, lambda: lets_in(request))
+        return changes_response(feed, request, lambda: is_authorized(request))
 
     return router
 

@@ -105,7 +105,7 @@ class Feed:
         finally:
             self.end()
             if self._source is not None:
-                await self._source.rest()
+                await self._source.pause()
 
     def end(self) -> None:
         """All readers come to their end, and nobody can read any more; at once."""
@@ -127,7 +127,7 @@ class Feed:
         finally:
             self._readers -= 1
 
-    async def told(self, reading: Reading, within_s: float | None = None) -> Event | None:
+    async def next_event(self, reading: Reading, within_s: float | None = None) -> Event | None:
         """The next event of a reader; None where there is none so soon. Raises StopAsyncIteration at the end."""
         deadline_s = None if within_s is None else monotonic() + within_s
         while not self._ended:
@@ -178,7 +178,7 @@ class Feed:
         if self._changed is not None and (or_more or seen.lost or seen.writes):
             self._changed()
         if seen.lost:
-            self._ledger.forget()
+            self._ledger.invalidate()
         self._ledger.add(seen.writes, seen.documents)
         self._ledger.stream_time = stream_time
 
@@ -187,7 +187,7 @@ class Feed:
         self._wanted.clear()
         self._say(Status(self._status.source, None))
         if self._source is not None:
-            await self._source.rest()
+            await self._source.pause()
 
     async def _found(self) -> Source:
         """The source, which goes on where it was unless MongoDB is another kind of thing now."""
@@ -199,7 +199,7 @@ class Feed:
 
     def _turn_to(self, source: Source) -> Source:
         if self._source is not None:
-            self._ledger.forget()
+            self._ledger.invalidate()
         self._source, self._ledger.names_documents = source, source.names_documents
         return source
 
@@ -242,13 +242,13 @@ class Reader:
         return self
 
     async def __anext__(self) -> Event:
-        event = await self._feed.told(self._reading)
+        event = await self._feed.next_event(self._reading)
         assert event is not None, "it was waited for without a limit"
         return event
 
     async def next(self, within_s: float) -> Event | None:
         """The next event; None where there is none so soon. Raises StopAsyncIteration at the end."""
-        return await self._feed.told(self._reading, within_s)
+        return await self._feed.next_event(self._reading, within_s)
 
 
 def _finest() -> Result:

@@ -78,7 +78,7 @@ class Ready(BaseModel):
     checks: Checks
 
 
-def health_router(health: HealthCheck, lets_in: Callable[[Request], bool], *, described: bool) -> APIRouter:
+def health_router(health: HealthCheck, is_authorized: Callable[[Request], bool], *, described: bool) -> APIRouter:
     """Both resources; who is not let in learns which check fails, and not why."""
     router, none = APIRouter(include_in_schema=described), Parameters()
 
@@ -89,7 +89,7 @@ def health_router(health: HealthCheck, lets_in: Callable[[Request], bool], *, de
     async def ready(request: Request) -> Response:
         none.read(request)
         checks = await health.checks()
-        if not lets_in(request):
+        if not is_authorized(request):
             checks = {name: {"status": check["status"]} for name, check in checks.items()}
         failing = any(check["status"] == "fail" for check in checks.values())
         body = json_of({"status": "failing" if failing else "ok", "checks": checks})

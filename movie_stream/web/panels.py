@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from movie_stream.events.moment import datetime_of, timestamp_ms_of
+from movie_stream.events.timestamps import datetime_of, timestamp_ms_of
 from movie_stream.web import models_of_panels as shown
 from movie_stream.web.dashboard import Dashboard
 from movie_stream.web.figures import DAY_MS, HOUR_MS, by_genre
@@ -134,7 +134,7 @@ async def _windows(
         return newest, _start_of(given["at"], length_ms)
     if within == TimeRange():
         return newest, newest[0] if newest else None
-    found = await _starts(dashboard, result, within.touched(result.start, length_ms), 1)
+    found = await _starts(dashboard, result, within.overlap_filter(result.start, length_ms), 1)
     return newest, found[0] if found else None
 
 
@@ -175,7 +175,7 @@ async def _activity(dashboard: Dashboard, given: dict[str, Any]) -> dict[str, An
         "_id": {"d": {"$isoDayOfWeek": moment}, "h": {"$hour": moment}},
         "views": {"$sum": f"${HOURS.views}"},
     }
-    match = within.touched(HOURS.start, HOUR_MS) or {HOURS.start: {"$type": "date"}}
+    match = within.overlap_filter(HOURS.start, HOUR_MS) or {HOURS.start: {"$type": "date"}}
     asker = dashboard.asker
     found = await asker.once(
         ("activity", within.since, within.until),
@@ -187,7 +187,7 @@ async def _activity(dashboard: Dashboard, given: dict[str, Any]) -> dict[str, An
 
 async def _audience(dashboard: Dashboard, given: dict[str, Any]) -> dict[str, Any]:
     within, asker = await dashboard.range_of(given), dashboard.asker
-    start, wanted = USERS.start, within.touched(USERS.start, DAY_MS)
+    start, wanted = USERS.start, within.overlap_filter(USERS.start, DAY_MS)
     found = await asker.once(
         ("audience", within.since, within.until),
         lambda: asker.find(USERS.collection, wanted, [start, *USERS.fields], [(start, -1)], _MOST_DAYS + 1),

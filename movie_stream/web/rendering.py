@@ -49,8 +49,8 @@ def json_response(request: Request, value: Mapping[str, Any], passing: Mapping[s
     chosen(request, None, ("json",))
     body = json_of(value)
     if not passing:
-        return answered(request, body, MEDIA_TYPES["json"])
-    return answered(request, json_of({**passing, **value}), MEDIA_TYPES["json"], tag=f"W/{tag_of(body)}")
+        return conditional_response(request, body, MEDIA_TYPES["json"])
+    return conditional_response(request, json_of({**passing, **value}), MEDIA_TYPES["json"], tag=f"W/{tag_of(body)}")
 
 
 def list_response(request: Request, listed: Listed, form: Format) -> Response:
@@ -66,10 +66,10 @@ def list_response(request: Request, listed: Listed, form: Format) -> Response:
     if listed.next is not None:
         url = request.url.include_query_params(cursor=listed.next)
         headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
-    return answered(request, body, MEDIA_TYPES[form], headers)
+    return conditional_response(request, body, MEDIA_TYPES[form], headers)
 
 
-def answered(
+def conditional_response(
     request: Request, body: bytes, media_type: str, headers: Mapping[str, str] | None = None, tag: str | None = None
 ) -> Response:
     """The body with its ETag, or this one; 304 without it where the reader names the same."""

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from movie_stream.aggregates import results
-from movie_stream.aggregates.results import CALLED, Result
+from movie_stream.aggregates.results import DISPLAY_NAMES, Result
 from movie_stream.aggregates.shape import RANK, Column, Shape
 from movie_stream.events.contract import TEXTS
 from movie_stream.events.event import slug_of
@@ -28,7 +28,7 @@ from movie_stream.web.models import document_model, page_model, row_model
 from movie_stream.web.openapi import operation
 from movie_stream.web.parameters import Parameter, Parameters, number_parameter
 from movie_stream.web.problems import bad_parameters, fault
-from movie_stream.web.ranges import SINCE, UNTIL, insist_on_order
+from movie_stream.web.ranges import SINCE, UNTIL, require_order
 from movie_stream.web.rendering import FORMAT, MEDIA_TYPES, Listed, list_response
 
 MOST: Final = 1_000
@@ -87,7 +87,9 @@ class Resource:
     @property
     def summary(self) -> str:
         """What it is, in words."""
-        by = [self.result.window.name] * bool(self.shape.start) + ([CALLED[self.result.by]] if self.result.by else [])
+        by = [self.result.window.name] * bool(self.shape.start) + (
+            [DISPLAY_NAMES[self.result.by]] if self.result.by else []
+        )
         each = f", a document for each {' and '.join(by)}" if by else ""
         return (
             f"The entries of {self.result.collection}, one by one" if self.flat else f"{self.result.collection}{each}"
@@ -109,11 +111,11 @@ class Resource:
     def query(self, given: Mapping[str, Any], sealer: Sealer) -> Query:
         """The query that the values of its parameters mean. Raises a Problem (422)."""
         since, until = given.get("since"), given.get("until")
-        insist_on_order(since, until)
+        require_order(since, until)
         query = self._query(given["limit"], given.get("genre"), since, until, given["order"] or ())
         if given["cursor"] is None:
             return query
-        after = sealer.opened(given["cursor"], same(query))
+        after = sealer.opened(given["cursor"], query_key(query))
         if after is None:
             raise bad_parameters(fault("cursor", _CURSOR.expected, given["cursor"]))
         return self._query(query.limit, query.genre, since, until, query.order, after)
@@ -128,7 +130,7 @@ class Resource:
         else:
             items = [self._document(document) for document in page.documents]
             rows = [row for document in page.documents for row in self.shape.rows(document)]
-        end = None if page.next is None else sealer.sealed(page.next, same(query))
+        end = None if page.next is None else sealer.sealed(page.next, query_key(query))
         return Listed(items, ["_id", *(column.name for column in columns)], rows, end)
 
     def _document(self, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -163,7 +165,7 @@ def all_resources() -> list[Resource]:
     return plain + [Resource(result, flat=True) for result in results.RESULTS if Shape.of(result).entries]
 
 
-def same(query: Query) -> str:
+def query_key(query: Query) -> str:
     """A text that two queries share if one is a page of the other: all of a query but its limit and its page."""
     genre = None if query.genre is None else slug_of(query.genre)
     return repr((query.collection, genre, str(query.since), str(query.until), query.sort))
@@ -190,7 +192,7 @@ def _add(router: APIRouter, resource: Resource, asker: Asker, sealer: Sealer) ->
                 return await read.page(db, query, LIMIT_MS)
 
         # Who walks through pages asks each of them once.
-        page = await asker.once((same(query), query.limit, query.after), ask, keep=query.after is None)
+        page = await asker.once((query_key(query), query.limit, query.after), ask, keep=query.after is None)
         return list_response(request, resource.listed(page, query, sealer), form)
 
     item = row_model(resource.result) if resource.flat else document_model(resource.result)

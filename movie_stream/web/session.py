@@ -60,10 +60,10 @@ def bearer_in(headers: Headers) -> str | None:
     return shown.strip() if scheme.lower() == "bearer" else None
 
 
-def shown_in(headers: Headers, *, basic: bool) -> str | None:
+def token_in(headers: Headers, *, basic: bool) -> str | None:
     """What a client shows as the token, where it may be the password of Basic authentication too; None for nothing.
 
-    >>> shown_in(Headers({"Authorization": "Basic YW55OmE6Yg=="}), basic=True)
+    >>> token_in(Headers({"Authorization": "Basic YW55OmE6Yg=="}), basic=True)
     'a:b'
     """
     scheme, _, shown = headers.get("authorization", "").partition(" ")
@@ -90,7 +90,7 @@ def address_in(scope: Scope) -> str:
     return client[0] if client else ""
 
 
-class Doorkeeper:
+class Authenticator:
     """Knows the token; without one everybody may come in."""
 
     def __init__(self, token: str | None) -> None:
@@ -122,13 +122,13 @@ class Doorkeeper:
         session = f"{int(now) + LASTS_S}.{secrets.token_urlsafe(_ID_BYTES)}"
         return f"{session}.{self._signature(session)}"
 
-    def lets_in(self, headers: Headers, now: float, *, basic: bool = False) -> bool:
+    def is_authorized(self, headers: Headers, now: float, *, basic: bool = False) -> bool:
         """Whether a request with these headers shows the token (as the password of Basic authentication where that
         counts, too) or a cookie that counts.
         """
         if self._token is None:
             return True
-        shown = shown_in(headers, basic=basic)
+        shown = token_in(headers, basic=basic)
         if shown is not None:
             return self.is_token(shown)
         return any(self._expiry(cookie, now) is not None for cookie in _cookies(headers))
@@ -191,14 +191,14 @@ class Attempts:
         return min(left + max(now - since, 0.0) / _REFILL_S, float(_AT_ONCE))
 
 
-def session_router(keeper: Doorkeeper) -> APIRouter:
+def session_router(keeper: Authenticator) -> APIRouter:
     """The resource that the page logs in and out at; open to all."""
     router, none = APIRouter(include_in_schema=False), Parameters()
 
     @router.get("/session")
     async def state(request: Request) -> Response:
         none.read(request)
-        let_in = keeper.lets_in(request.headers, time.time())
+        let_in = keeper.is_authorized(request.headers, time.time())
         return json_response(request, {"required": keeper.required, "authenticated": let_in})
 
     @router.post("/session")

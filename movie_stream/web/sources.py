@@ -65,7 +65,7 @@ class Source(Protocol):
         """
         ...
 
-    async def rest(self) -> None:
+    async def pause(self) -> None:
         """Asks for nothing until `seen` is called again."""
         ...
 
@@ -112,7 +112,7 @@ class Polling:
         grown = {name: count - before[name] if count >= before[name] else 1 for name, count in counted.items()}
         return Seen({name: count for name, count in grown.items() if count})
 
-    async def rest(self) -> None:
+    async def pause(self) -> None:
         self._rested = True
 
     async def _look(self) -> dict[str, int]:
@@ -167,7 +167,7 @@ class ChangeStream:
             task, self._following = self._following, None
             await task  # raises what has ended it, unless it may be opened again
 
-    async def rest(self) -> None:
+    async def pause(self) -> None:
         self._enough.set()
         if self._following is not None:
             task, self._following = self._following, None

@@ -66,7 +66,7 @@ class DemoState:
         first = self.snapshots[0]
         return max(self.now.views - first.views, 0) / max(self.now.at_s - first.at_s, 0.001)
 
-    def saw(self, snapshot: Snapshot) -> None:
+    def add(self, snapshot: Snapshot) -> None:
         """Adds a snapshot."""
         self.snapshots.append(snapshot)
         while len(self.snapshots) > 2 and self.snapshots[0].at_s < snapshot.at_s - _RATE_OVER_S:

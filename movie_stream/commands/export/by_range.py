@@ -18,7 +18,7 @@ from movie_stream.commands.export.progress import Bar, say
 from movie_stream.console.words import number_of
 from movie_stream.errors import MovieStreamError, UsageError
 from movie_stream.events.event import slug_of
-from movie_stream.export.bookkeeping import NAME, Bookkeeping, Mark, Whole
+from movie_stream.export.bookkeeping import NAME, Bookkeeping, CompleteRange, Mark
 from movie_stream.export.columns import columns_of, shape_of
 from movie_stream.export.documents import ALL, Documents
 from movie_stream.export.new_file import PART, sweep
@@ -28,12 +28,12 @@ from movie_stream.export.writers import writer_to
 from movie_stream.mongo.query import Query
 
 
-class AllGone(MovieStreamError):
+class RangesMissing(MovieStreamError):
     """MongoDB has no document of the ranges exported before, so it is probably another database.
 
     What to do: see that it is the right database, and no rebuild has just begun.
 
-    >>> print(AllGone(path="lake/hours", collection="hourly_metrics", database="movies_db", there="3 days"))
+    >>> print(RangesMissing(path="lake/hours", collection="hourly_metrics", database="movies_db", there="3 days"))
     lake/hours holds 3 days of hourly_metrics, and movies_db has no document of these; nothing was deleted: check that \
 MONGODB_DATABASE is right and no rebuild has just begun, or remove the folder
     """
@@ -57,7 +57,7 @@ def to_ranges(
 ) -> None:
     """Writes the ranges that the query touches and that are not complete, and prints their number.
 
-    Raises FolderOfAnother, AllGone, and the errors of `writer_to` and of MongoDB.
+    Raises FolderTaken, RangesMissing, and the errors of `writer_to` and of MongoDB.
     """
     query = _in_whole_ranges(query, by)
     notes = Bookkeeping.of(folder, _about(documents, query, form, by, bom=bom))
@@ -65,7 +65,7 @@ def to_ranges(
     marks = documents.ranges(query, by)
     gone = [label for label in notes.ranges if label not in marks and _is_meant(label, query, by)]
     if gone and not marks:
-        raise AllGone(
+        raise RangesMissing(
             path=folder,
             collection=query.collection,
             database=documents.database,
@@ -101,7 +101,7 @@ def _write(
     name = query.collection
     writing = writer_to(path, form, columns_of(shape_of(query)), name=name, overwrite=True, bom=bom)
     rows = copied(documents, query, writing, bar)
-    notes.add(Whole(label, path.name, path.stat().st_size, rows, mark))
+    notes.add(CompleteRange(label, path.name, path.stat().st_size, rows, mark))
     return rows
 
 

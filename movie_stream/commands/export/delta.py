@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import dropwhile
 from pathlib import Path
 
-from movie_stream.commands.export.by_range import AllGone
+from movie_stream.commands.export.by_range import RangesMissing
 from movie_stream.commands.export.progress import Bar, say
 from movie_stream.console.words import number_of
 from movie_stream.export.columns import ID, Row, shape_of
@@ -22,7 +22,7 @@ from movie_stream.mongo.query import Query
 def to_delta(documents: Documents, query: Query, path: Path) -> None:
     """Merges the rows into the table, one slice per commit, and prints the number of changes.
 
-    Raises TableDiffers, TableBusy, TableSpoilt, ExtraMissing, ExportFailed, AllGone, and the errors of MongoDB.
+    Raises TableDiffers, TableBusy, TableDamaged, ExtraMissing, ExportFailed, RangesMissing, and the errors of MongoDB.
     """
     total = documents.count(query)
     table = MirrorTable(path, shape_of(query))
@@ -30,7 +30,7 @@ def to_delta(documents: Documents, query: Query, path: Path) -> None:
     name = query.collection
     if total == 0 and (rows := table.count(whole)):
         there = number_of(rows, "row")
-        raise AllGone(path=path, collection=name, database=documents.database, there=there)
+        raise RangesMissing(path=path, collection=name, database=documents.database, there=there)
     merged = Merged()
     with Bar(name, total) as bar:
         for piece, count in mirrored(table, lambda start: _each(documents, query, start), whole):

@@ -54,6 +54,6 @@ class Answer:
     nothing: str = ""
     """The remark that there is nothing, with the remedy; empty if there is something."""
 
-    def says_the_same(self, other: Answer) -> bool:
+    def same_content(self, other: Answer) -> bool:
         """Whether the answers differ at most in ages."""
         return (self.documents, self.more, self.nothing) == (other.documents, other.more, other.nothing)

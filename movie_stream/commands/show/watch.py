@@ -136,7 +136,7 @@ class _Lines:
 
     def show(self, answer: Answer) -> None:
         self._in_trouble = False
-        if self._shown is not None and answer.says_the_same(self._shown):
+        if self._shown is not None and answer.same_content(self._shown):
             return
         if self._as_json:
             sys.stdout.buffer.write(as_json(answer))

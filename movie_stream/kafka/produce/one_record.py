@@ -10,23 +10,23 @@ import cramjam
 import numpy as np
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
-from movie_stream.kafka.produce.whole_batch import HEADER_BYTES, WholeBatch
+from movie_stream.kafka.produce.encoded_batch import HEADER_BYTES, EncodedBatch
 
 Headers = Sequence[tuple[str, bytes]]
 
-QUICKLY: Final = 3
-WELL: Final = 12
+FAST: Final = 3
+STRONG: Final = 12
 """Levels of zstd; the second one is enough for anything that a producer has compressed."""
 
 _ZSTD: Final = 4
 _LARGEST: Final = 1 << 30
 
 
-class OneRecord(WholeBatch):
+class OneRecord(EncodedBatch):
     """A batch of one record.
 
     >>> batch = OneRecord(b"key", b"value " * 10_000)
-    >>> whole, packed = batch.size(), batch.packed(QUICKLY).size()
+    >>> whole, packed = batch.size(), batch.packed(FAST).size()
     >>> whole > 60_000 > 1_000 > packed
     True
     """

@@ -41,8 +41,8 @@ from movie_stream.console.logs import unlogged
 from movie_stream.errors import BrokerUnreachable, MovieStreamError, TopicMissing
 from movie_stream.kafka.cluster import client
 from movie_stream.kafka.cluster.diagnosis import why_closed
-from movie_stream.kafka.cluster.permissions import insist
-from movie_stream.kafka.produce.whole_batch import HEADER_BYTES, WholeBatch
+from movie_stream.kafka.cluster.permissions import require_permissions
+from movie_stream.kafka.produce.encoded_batch import HEADER_BYTES, EncodedBatch
 from movie_stream.kernels.record_writer import write_records
 from movie_stream.settings import Settings
 
@@ -59,7 +59,7 @@ TURNS: Final = 5
 
 Strings = Sequence[bytes] | Spans
 
-AWAY: Final = (
+BROKER_AWAY: Final = (
     KafkaConnectionError,
     KafkaTimeoutError,
     NodeNotReadyError,
@@ -98,10 +98,10 @@ class Written:
     next_offset: int | None = None
     """The offset after the last of them; None if there are none, or the broker did not say."""
 
-    def and_then(self, records: int, base_offset: int) -> Written:
+    def plus(self, records: int, base_offset: int) -> Written:
         """The sum with one more batch at `base_offset`, which is negative if the broker no longer knows it.
 
-        >>> Written(3, 7).and_then(2, 9), Written(3, 7).and_then(2, -1)
+        >>> Written(3, 7).plus(2, 9), Written(3, 7).plus(2, -1)
         (Written(records=5, next_offset=11), Written(records=5, next_offset=None))
         """
         return Written(self.records + records, base_offset + records if base_offset >= 0 else None)
@@ -151,13 +151,13 @@ class TopicWriter:
         """Waits until everything is acknowledged."""
         await self._wait_for(range(self.partition_count))
 
-    def forget(self) -> None:
+    def abandon(self) -> None:
         """Gives up the unacknowledged records."""
         for sent in self._in_flight.values():
             sent.future.cancel()
         self._in_flight.clear()
 
-    async def _send(self, batch: WholeBatch, partition: int) -> None:
+    async def _send(self, batch: EncodedBatch, partition: int) -> None:
         await self._wait_for([partition])
         records = batch.record_count()
         with self._worded_errors():
@@ -181,7 +181,7 @@ class TopicWriter:
             with self._worded_errors():
                 if sent.future.done():
                     base_offset = sent.future.result().offset
-                    self._written[partition] = self._written[partition].and_then(sent.records, base_offset)
+                    self._written[partition] = self._written[partition].plus(sent.records, base_offset)
                     del self._in_flight[partition]
                 elif sent.deadline <= time.monotonic():
                     raise TimeoutError
@@ -204,7 +204,7 @@ def _batches(sizes: NDArray[np.int64], room: int) -> Iterator[slice]:
         start, sent = end, int(ends[end - 1])
 
 
-def batch_of(keys: Spans, values: Spans, rows: Ints, time_ms: int) -> WholeBatch:
+def batch_of(keys: Spans, values: Spans, rows: Ints, time_ms: int) -> EncodedBatch:
     """A batch of these rows, in this order."""
     room = (
         HEADER_BYTES + len(PAD) + len(rows) * RECORD_BYTES + int(keys.lengths[rows].sum() + values.lengths[rows].sum())
@@ -212,7 +212,7 @@ def batch_of(keys: Spans, values: Spans, rows: Ints, time_ms: int) -> WholeBatch
     data = np.empty(room, np.uint8)
     of_keys, of_values = ((column.text, column.begins, column.lengths) for column in (keys, values))
     end = write_records(*of_keys, *of_values, rows, HEADER_BYTES, data)
-    return WholeBatch(data[:end], len(rows), time_ms)
+    return EncodedBatch(data[:end], len(rows), time_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,13 +240,13 @@ async def open_topic(
             partitions = (await producer.client.fetch_all_metadata()).partitions_for_topic(topic)
         if not partitions:
             async with client.admin(settings) as admin:
-                await insist(settings, admin, {topic: ["Write"]})
+                await require_permissions(settings, admin, {topic: ["Write"]})
             raise TopicMissing(topic=topic, servers=settings.require_broker())
         writer = TopicWriter(producer, settings, topic, len(partitions), ack_timeout)
         try:
             yield writer
         finally:
-            writer.forget()
+            writer.abandon()
     finally:
         await _stop(producer)
 
@@ -259,7 +259,7 @@ def worded_errors(settings: Settings, topic: str, acknowledged: int = 0) -> Iter
         yield
     except UnknownTopicOrPartitionError as error:
         raise TopicMissing(topic=topic, servers=servers) from error
-    except AWAY as error:
+    except BROKER_AWAY as error:
         late = isinstance(error, (TimeoutError, KafkaTimeoutError, RequestTimedOutError))
         what = "it does not answer in time" if late else "no connection"
         so_far = f"; {acknowledged} events were acknowledged until then" if acknowledged else ""

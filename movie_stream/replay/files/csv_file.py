@@ -11,8 +11,8 @@ from typing import Final
 from movie_stream.errors import FileRefused, InputError
 from movie_stream.replay.files.csv_header import check_beginning, check_mark, declared_delimiter, delimiter_of
 from movie_stream.replay.files.csv_rows import BAD_QUOTES, CsvRows
-from movie_stream.replay.files.encodings import NAMED, UTF8, WESTERN, candidates, marked
-from movie_stream.replay.files.opened import BUFFER_BYTES, Opened
+from movie_stream.replay.files.encodings import NAMED, UTF8, WESTERN, byte_order_mark, candidates
+from movie_stream.replay.files.source_file import BUFFER_BYTES, SourceFile
 from movie_stream.replay.files.table import TableRows, hashes
 
 OTHER_ENCODING: Final = "file in Windows-1252 or Latin-1 instead of UTF-8"
@@ -27,7 +27,7 @@ class CsvFile:
 
     kind = ""
 
-    def __init__(self, opened: Opened, encoding: str | None = None, otherwise: str | None = None) -> None:
+    def __init__(self, opened: SourceFile, encoding: str | None = None, otherwise: str | None = None) -> None:
         self.opened, self.path = opened, opened.path
         self._is_given, self._otherwise = encoding is not None, otherwise
         try:
@@ -45,7 +45,7 @@ class CsvFile:
         self.size_bytes = self.opened.file.seek(0, os.SEEK_END)
         self.opened.file.seek(0)
         head = self.opened.file.read(BUFFER_BYTES)
-        mark = marked(head)
+        mark = byte_order_mark(head)
         if mark:
             self.encoding, start = mark
             self._is_given, self._otherwise = False, given or self._otherwise
@@ -93,7 +93,7 @@ class CsvFile:
             rows.mended[OTHER_ENCODING] += 1
         return rows
 
-    def settle(self, rows: TableRows) -> bool:
+    def needs_reread(self, rows: TableRows) -> bool:
         """Whether the file must be read a second time in another encoding; called when its rows were read to the end.
 
         Raises FileRefused if the file is not UTF-8 and could be in one of several encodings. A file that is mostly

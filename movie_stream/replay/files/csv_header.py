@@ -125,10 +125,10 @@ def delimiter_of(text: str) -> str:
     return max(DELIMITERS, key=cells)
 
 
-def meant(names: Sequence[str], wanted: Sequence[str], alike: Callable[[str], str] = str.casefold) -> list[str]:
+def match_names(names: Sequence[str], wanted: Sequence[str], alike: Callable[[str], str] = str.casefold) -> list[str]:
     """The names of a header; those that differ from a wanted name only in case (or as `alike` ignores) become it.
 
-    >>> meant(["Movie ID", "TITLE", "other"], ["movie_id", "title", "genre"])
+    >>> match_names(["Movie ID", "TITLE", "other"], ["movie_id", "title", "genre"])
     ['Movie ID', 'title', 'other']
     """
     found = list(names)

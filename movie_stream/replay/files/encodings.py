@@ -80,7 +80,7 @@ def encoding_of(name: str) -> str:
     return _WIDER.get(info.name, UTF8 if info.name in (UTF8, "utf-8-sig") else info.name)
 
 
-def marked(head: bytes) -> tuple[str, int] | None:
+def byte_order_mark(head: bytes) -> tuple[str, int] | None:
     """The encoding of the byte order mark at the beginning, and the mark's length in bytes; None if there is none."""
     return next(((name, len(mark)) for mark, name in BYTE_ORDER_MARKS if head.startswith(mark)), None)
 

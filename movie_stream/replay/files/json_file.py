@@ -16,7 +16,7 @@ import numpy as np
 
 from movie_stream.errors import FileRefused, InputError
 from movie_stream.events.contract import OPTIONAL
-from movie_stream.replay.files.csv_header import meant, plain, wide_encoding
+from movie_stream.replay.files.csv_header import match_names, plain, wide_encoding
 from movie_stream.replay.files.csv_rows import (
     CHUNK,
     EXAMPLE_CHARACTERS,
@@ -25,8 +25,8 @@ from movie_stream.replay.files.csv_rows import (
     RefusedRow,
     Rows,
 )
-from movie_stream.replay.files.encodings import NAMED, ODD, UTF8, candidates, marked
-from movie_stream.replay.files.opened import BUFFER_BYTES, Opened
+from movie_stream.replay.files.encodings import NAMED, ODD, UTF8, byte_order_mark, candidates
+from movie_stream.replay.files.source_file import BUFFER_BYTES, SourceFile
 from movie_stream.replay.files.table import TableRows, hashes, text_values
 from movie_stream.replay.files.temporary import temporary_file
 
@@ -45,7 +45,7 @@ def looks_like_json(head: bytes) -> bool:
 
 def _without_mark(head: bytes) -> bytes:
     """The text in UTF-8 without its byte order mark, converted if the mark says another encoding."""
-    encoding, length = marked(head) or (UTF8, 0)
+    encoding, length = byte_order_mark(head) or (UTF8, 0)
     text = head[length:]
     return text if encoding == UTF8 else text.decode(encoding, "ignore").encode()
 
@@ -59,7 +59,7 @@ def members_of(head: bytes) -> list[str]:
         except (msgspec.MsgspecError, UnicodeError):
             continue  # reported with its row
     found = list(names)
-    return found and found + [name for name in OPTIONAL if name not in meant(found, OPTIONAL, plain)]
+    return found and found + [name for name in OPTIONAL if name not in match_names(found, OPTIONAL, plain)]
 
 
 class JsonFile:
@@ -67,13 +67,13 @@ class JsonFile:
 
     kind = ", in lines of JSON"
 
-    def __init__(self, opened: Opened) -> None:
+    def __init__(self, opened: SourceFile) -> None:
         self.opened, self.path, self.line = opened, opened.path, 1
         try:
             self.size_bytes = opened.file.seek(0, os.SEEK_END)
             opened.file.seek(0)
             head = opened.file.read(BUFFER_BYTES)
-            encoding, self._start = marked(head) or (UTF8, 0)
+            encoding, self._start = byte_order_mark(head) or (UTF8, 0)
             if encoding != UTF8:
                 self.size_bytes = _become_utf_8(opened, encoding, self._start)
                 self._start = 0
@@ -129,7 +129,7 @@ class JsonFile:
         own.seek(self._start)
         return JsonRows(own, self, last_line)
 
-    def settle(self, rows: TableRows) -> bool:
+    def needs_reread(self, rows: TableRows) -> bool:
         """False, since JSON is UTF-8. Raises FileRefused if many lines are not, and fewer are UTF-8 beyond ASCII."""
         if isinstance(rows, JsonRows) and rows.odd > max(rows.wide, rows.line // FEW):
             raise self._refused(rows.odd_lines)
@@ -140,7 +140,7 @@ class JsonFile:
         return hashes(self.opened.file, self.size_bytes, first)
 
 
-def _become_utf_8(opened: Opened, encoding: str, start: int) -> int:
+def _become_utf_8(opened: SourceFile, encoding: str, start: int) -> int:
     """Replaces a file with a copy in UTF-8 of its bytes from `start` on; returns the copy's size in bytes.
 
     An invalid character stays invalid in the copy, so that its row is refused.

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movie_stream.replay.files.csv_rows import RefusedRow, Rows
-from movie_stream.replay.files.opened import Opened
+from movie_stream.replay.files.source_file import SourceFile
 
 HASHED_BYTES: Final = 1 << 22
 """Bytes of a file that are hashed in one step."""
@@ -46,7 +46,7 @@ class TableRows(Protocol):
 class Table(Protocol):
     """An open file of rows."""
 
-    opened: Opened
+    opened: SourceFile
     path: Path | str
     line: int
     """The line number of the header."""
@@ -63,7 +63,7 @@ class Table(Protocol):
     def below_header(self, last_line: int | None = None) -> TableRows:
         """The rows, up to the physical line `last_line`."""
 
-    def settle(self, rows: TableRows) -> bool:
+    def needs_reread(self, rows: TableRows) -> bool:
         """Whether the file must be read a second time in another encoding; called when its rows were read to the end.
 
         Raises FileRefused if that encoding is uncertain.
@@ -118,17 +118,17 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def settled(table: Table) -> None:
+def detect_encoding(table: Table) -> None:
     """Reads the file once to find its encoding."""
     with closing(table.below_header()) as rows:
         for _ in rows.chunks(len(table.names)):
             pass
-        table.settle(rows)
+        table.needs_reread(rows)
 
 
 def whole(table: Table, mended: Counter[str]) -> Iterator[Rows]:
     """All rows of the file; adds to `mended` at the end."""
-    settled(table)
+    detect_encoding(table)
     with closing(table.below_header()) as rows:
         yield from rows.chunks(len(table.names))
         mended.update(rows.mended)

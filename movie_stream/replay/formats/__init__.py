@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from movie_stream.errors import InputError, UsageError
-from movie_stream.replay.files.csv_header import meant, read_header
+from movie_stream.replay.files.csv_header import match_names, read_header
 from movie_stream.replay.files.table import Table
 from movie_stream.replay.formats.format import CatalogueFormat, Format, ViewsFormat
 from movie_stream.replay.formats.movielens import FILM_COLUMNS, MovieLens
@@ -54,7 +54,7 @@ def format_of(file: Table, name: str | None = None) -> type[Format]:
         _check_use(file)
         others = ", ".join(f"{kind.title} ({kind.name})" for kind in FORMATS[1:])
         # It reports which columns are missing.
-        read_header(file.path, file.line, Native.meant(file.names), f"; other formats: {others}")
+        read_header(file.path, file.line, Native.match_names(file.names), f"; other formats: {others}")
     if kind is None:
         raise UsageError(argument="--format", expected=", ".join(kind.name for kind in FORMATS), got=name)
     if missing := kind.missing(file.names):
@@ -65,7 +65,7 @@ def format_of(file: Table, name: str | None = None) -> type[Format]:
             got=",".join(file.names)[:200],
             remedy="leave out --format, which then is found by the header",
         )
-    file.names, file.texts = kind.meant(file.names), kind.texts
+    file.names, file.texts = kind.match_names(file.names), kind.texts
     return kind
 
 
@@ -115,7 +115,7 @@ def _are_films(names: Sequence[str]) -> bool:
     (True, False)
     """
     of_views = {"user_id", "timestamp"} - set(Native.missing(names))
-    return not of_views and not {"genres", "vote_average"}.isdisjoint(Tmdb.meant(names))
+    return not of_views and not {"genres", "vote_average"}.isdisjoint(Tmdb.match_names(names))
 
 
 def _check_use(file: Table) -> None:
@@ -130,7 +130,7 @@ def _check_use(file: Table) -> None:
             remedy=f"name what holds it: --map {TIME}={near}",
         )
     for columns, got, remedy in OF_NO_USE:
-        if set(columns) <= set(meant(file.names, columns)):
+        if set(columns) <= set(match_names(file.names, columns)):
             raise InputError(path=file.path, line=file.line, expected="views, or films", got=got, remedy=remedy)
     lacking = Tmdb.missing(file.names)
     if len(lacking) < len(Tmdb.columns) and "title" not in lacking and _are_films(file.names):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from movie_stream.events.contract import FIELDS
-from movie_stream.replay.files.csv_header import Header, meant
+from movie_stream.replay.files.csv_header import Header, match_names
 from movie_stream.replay.files.csv_rows import Rows
 from movie_stream.replay.files.table import Table
 from movie_stream.replay.formats.genres import Choice
@@ -55,14 +55,14 @@ class Format(ABC):
     """Whether a film has several genres, one of which is chosen."""
 
     @classmethod
-    def meant(cls, names: Sequence[str]) -> list[str]:
+    def match_names(cls, names: Sequence[str]) -> list[str]:
         """The names of a header, spelled as in the format if they differ only in case."""
-        return meant(names, (*cls.columns, *cls.others))
+        return match_names(names, (*cls.columns, *cls.others))
 
     @classmethod
     def missing(cls, names: Sequence[str]) -> list[str]:
         """The required columns that these names lack."""
-        return [column for column in cls.columns if column not in cls.meant(names)]
+        return [column for column in cls.columns if column not in cls.match_names(names)]
 
     @classmethod
     def described(cls) -> str:
@@ -103,9 +103,11 @@ class CatalogueFormat(Format):
     """What views lack, by the optional column that is missing."""
 
     @classmethod
-    def lacking(cls, names: Sequence[str]) -> str:
+    def describe_missing(cls, names: Sequence[str]) -> str:
         """What a file with these names lacks, for messages; empty if nothing."""
-        parts = [f"no {column}, so {what}" for column, what in cls.without.items() if column not in cls.meant(names)]
+        parts = [
+            f"no {column}, so {what}" for column, what in cls.without.items() if column not in cls.match_names(names)
+        ]
         return "; ".join(parts)
 
     @abstractmethod

@@ -16,10 +16,10 @@ import numpy as np
 
 from movie_stream.errors import FileRefused, InputError, UsageError
 from movie_stream.replay.files.csv_file import CsvFile
-from movie_stream.replay.files.csv_header import meant
+from movie_stream.replay.files.csv_header import match_names
 from movie_stream.replay.files.csv_rows import RefusedRow, Rows
-from movie_stream.replay.files.opened import Opened, opened
-from movie_stream.replay.files.table import Table, settled, whole
+from movie_stream.replay.files.source_file import SourceFile, open_source_file
+from movie_stream.replay.files.table import Table, detect_encoding, whole
 from movie_stream.replay.formats.format import VIEW, ViewsFormat
 from movie_stream.replay.formats.genres import Choice, Chooser, listed
 
@@ -123,8 +123,8 @@ def _milliseconds(seconds: str) -> str:
     return f"{seconds}000" if len(seconds) in SECOND_DIGITS and seconds.isdigit() else seconds
 
 
-def _films(source: Opened, movies: Path | None) -> Opened:
-    found = source.beside(FILMS) if movies is None else opened(movies)
+def _films(source: SourceFile, movies: Path | None) -> SourceFile:
+    found = source.sibling(FILMS) if movies is None else open_source_file(movies)
     if found is None:
         raise InputError(
             path=source.path,
@@ -137,7 +137,7 @@ def _films(source: Opened, movies: Path | None) -> Opened:
 
 def _read(films: CsvFile, genre: Choice) -> tuple[dict[str, str], dict[str, str]]:
     """Titles and genres by id. Raises InputError if it is not a file of films."""
-    names = meant(films.names, FILM_COLUMNS)
+    names = match_names(films.names, FILM_COLUMNS)
     if not set(FILM_COLUMNS) <= set(names):
         raise InputError(
             path=films.path,
@@ -164,7 +164,7 @@ def _read(films: CsvFile, genre: Choice) -> tuple[dict[str, str], dict[str, str]
 
 def _films_of(file: Table) -> list[tuple[str, ...]]:
     """The genres of the films in a file of ratings into which the films were merged."""
-    settled(file)
+    detect_encoding(file)
     movie, genres = file.names.index("movieId"), file.names.index("genres")
     films = dict[str, tuple[str, ...]]()
     with closing(file.below_header()) as rows:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from movie_stream.events.contract import FIELDS, OPTIONAL, REQUIRED, TEXTS
-from movie_stream.replay.files.csv_header import meant, plain, read_header
+from movie_stream.replay.files.csv_header import match_names, plain, read_header
 from movie_stream.replay.files.csv_rows import Rows
 from movie_stream.replay.files.table import Table
 from movie_stream.replay.formats.format import ViewsFormat
@@ -25,9 +25,9 @@ class Native(ViewsFormat):
     fields: ClassVar[Mapping[str, str]] = {name: name for name in FIELDS}
 
     @classmethod
-    def meant(cls, names: Sequence[str]) -> list[str]:
+    def match_names(cls, names: Sequence[str]) -> list[str]:
         """As in `Format`, but also ignores blanks and punctuation: Movie ID is movie_id."""
-        return meant(names, (*cls.columns, *cls.others), plain)
+        return match_names(names, (*cls.columns, *cls.others), plain)
 
     def __init__(self, file: Table, movies: Path | None, genre: Choice) -> None:
         self.header = read_header(file.path, file.line, file.names)

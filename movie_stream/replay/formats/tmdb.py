@@ -52,8 +52,8 @@ class Tmdb(CatalogueFormat):
     }
 
     @classmethod
-    def meant(cls, names: Sequence[str]) -> list[str]:
-        found = super().meant(names)
+    def match_names(cls, names: Sequence[str]) -> list[str]:
+        found = super().match_names(names)
         for wanted, other in (("title", "original_title"), ("genres", "genre_ids"), ("genres", "genre")):
             others = list(map(str.casefold, found))
             if wanted not in found and other in others:

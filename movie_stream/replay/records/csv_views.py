@@ -15,9 +15,9 @@ from movie_stream.errors import InputError
 from movie_stream.events.contract import OPTIONAL
 from movie_stream.replay.files.cells import has_any
 from movie_stream.replay.files.csv_cells import (
-    IN_OTHER_WORDS,
     MILLISECOND_DIGITS,
     NO_VALUE,
+    NULL_WORDS,
     in_milliseconds,
     is_other_number,
     plain_timestamps,
@@ -25,7 +25,7 @@ from movie_stream.replay.files.csv_cells import (
 )
 from movie_stream.replay.files.csv_file import CsvFile
 from movie_stream.replay.files.csv_rows import RefusedRow, Rows
-from movie_stream.replay.files.opened import opened
+from movie_stream.replay.files.source_file import open_source_file
 from movie_stream.replay.files.table import Table
 from movie_stream.replay.formats import format_of
 from movie_stream.replay.formats.format import Format, ViewsFormat
@@ -45,7 +45,7 @@ class ViewsFile(ReplayInput):
         movies: Path | None = None,
         genre: Choice = "first",
     ) -> None:
-        self._csv = CsvFile(opened(file)) if isinstance(file, (str, Path)) else file
+        self._csv = CsvFile(open_source_file(file)) if isinstance(file, (str, Path)) else file
         try:
             kind = kind or format_of(self._csv)
             if not issubclass(kind, ViewsFormat):
@@ -77,7 +77,7 @@ class ViewsFile(ReplayInput):
                 yield self._with_nothing(self._in_milliseconds(self._format.native(self._without_headers(chunk))))
             self.line = rows.line
             if last_line is None:
-                self._csv.settle(rows)  # for the next pass
+                self._csv.needs_reread(rows)  # for the next pass
 
     def hashes(self) -> Iterator[str]:
         for done, made in self._csv.hashes(self._format.part_of_hash):
@@ -101,7 +101,7 @@ class ViewsFile(ReplayInput):
         for position in self._numbers:
             if not has_any(columns[position], NO_VALUE):
                 continue
-            self.mended[IN_OTHER_WORDS] += sum(cell in NO_VALUE for cell in columns[position])
+            self.mended[NULL_WORDS] += sum(cell in NO_VALUE for cell in columns[position])
             columns[position] = ["" if cell in NO_VALUE else cell for cell in columns[position]]
         return Rows(columns, rows.lines, rows.refused)
 

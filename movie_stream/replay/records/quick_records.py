@@ -63,8 +63,8 @@ class QuickRecords:
         plain = self._plain.views(rows.where(~written), now_ms, future_tolerance_ms)
         refused = in_order_of_lines([*rows.refused, *plain.refused])
         both = ViewChunk(
-            quick.keys.and_then(plain.keys),
-            quick.values.and_then(plain.values),
+            quick.keys.concat(plain.keys),
+            quick.values.concat(plain.values),
             np.concatenate([quick.timestamp_ms, plain.timestamp_ms]),
             np.concatenate([quick.lines, plain.lines]),
             [],

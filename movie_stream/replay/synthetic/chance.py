@@ -11,12 +11,12 @@ MASK: Final = 0xFFFF_FFFF_FFFF_FFFF
 """64 bits."""
 
 
-def chance(seed: int, stream: int, number: NDArray[np.uint64]) -> NDArray[np.float64]:
+def random_numbers(seed: int, stream: int, number: NDArray[np.uint64]) -> NDArray[np.float64]:
     """A random number from 0 to below 1 for each `number`, always the same for a seed; each purpose has its `stream`.
 
     This is the output function of SplitMix64.
 
-    >>> chance(7, 1, np.array([0, 1], np.uint64)).round(3).tolist()
+    >>> random_numbers(7, 1, np.array([0, 1], np.uint64)).round(3).tolist()
     [0.031, 0.154]
     """
     offset = (seed * 0xD1342543DE82EF95 + stream * 0xA0761D6478BD642F) & MASK

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from movie_stream.replay.synthetic.chance import chance
+from movie_stream.replay.synthetic.chance import random_numbers
 from movie_stream.replay.synthetic.damage import DAMAGES, Damage, Lines
 from movie_stream.replay.synthetic.generate import GeneratedRows
 from movie_stream.settings import Settings
@@ -85,7 +85,7 @@ class Faults:
         """The longest time by which a timestamp is set back."""
         return 3 * ALLOWED + self.span * (self._on_time_first / max(self.count, 1))
 
-    def among(self, chunks: Iterable[GeneratedRows]) -> Iterator[FaultyRows]:
+    def add_to(self, chunks: Iterable[GeneratedRows]) -> Iterator[FaultyRows]:
         """Adds faults to the views, which must be complete from the first on. The kinds of damage take turns."""
         ways = cycle(DAMAGES)
         start = 0
@@ -102,7 +102,7 @@ class Faults:
 
     def _selected(self, number: NDArray[np.uint64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """The late rows and the bad rows, without overlap."""
-        lot = chance(self.seed, SELECTED, number)
+        lot = random_numbers(self.seed, SELECTED, number)
         bad = lot < self.bad
         first = self._on_time_first
         late = (lot >= 1 - self.late * self.count / max(self.count - first, 1)) & (number >= first) & ~bad
@@ -118,5 +118,6 @@ class Faults:
             return rows
         longest_ms, allowed_ms = self.longest_delay // MILLISECOND, ALLOWED // MILLISECOND
         timestamp_ms = np.array(rows.timestamp, np.int64)
-        timestamp_ms[late] -= longest_ms - (allowed_ms * chance(self.seed, DELAYED, number[late])).astype(np.int64)
+        lateness_ms = longest_ms - (allowed_ms * random_numbers(self.seed, DELAYED, number[late])).astype(np.int64)
+        timestamp_ms[late] -= lateness_ms
         return replace(rows, timestamp=timestamp_ms.tolist())

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movie_stream.replay.synthetic.catalogue import Catalogue, catalogue
-from movie_stream.replay.synthetic.chance import chance
+from movie_stream.replay.synthetic.chance import random_numbers
 
 CHUNK_ROWS: Final = 10_000
 COLUMNS: Final = ("movie_id", "title", "genre", "user_id", "timestamp", "rating", "duration", "price")
@@ -186,7 +186,7 @@ class _Maker:
 
     def _chance(self, stream: int, number: NDArray[np.uint64]) -> NDArray[np.float64]:
         """A number from 0 to below 1 for each view."""
-        return chance(self._seed, stream, number)
+        return random_numbers(self._seed, stream, number)
 
 
 def _rhythm(end: datetime, span: timedelta) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -21,7 +21,7 @@ from tests.services.alerts.test_evaluator import RUN, START_MS, TOPICS, Publishe
 
 @pytest.fixture
 async def db(db: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
-    monkeypatch.setattr(pace, "GIVES_WAY_EVERY_S", 0.0)  # at each opportunity
+    monkeypatch.setattr(pace, "YIELDS_EVERY_S", 0.0)  # at each opportunity
     return db
 
 
@@ -67,9 +67,9 @@ class Keeping(Store):
         super().__init__(db, RUN, holder)
         self.kept = 0
 
-    async def keep(self) -> None:
+    async def renew(self) -> None:
         self.kept += 1
-        await super().keep()
+        await super().renew()
 
 
 async def test_others_have_their_turn_between_the_rows_and_between_the_subjects(db: Database) -> None:

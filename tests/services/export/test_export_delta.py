@@ -16,12 +16,12 @@ from deltalake import DeltaTable
 
 from movie_stream.aggregates.results import RESULTS
 from movie_stream.aggregates.shape import Shape
-from movie_stream.commands.export.by_range import AllGone
+from movie_stream.commands.export.by_range import RangesMissing
 from movie_stream.export import arrow, delta_mirror, delta_scope, delta_table
 from movie_stream.export.arrow import ExtraMissing
 from movie_stream.export.columns import ROWS_AT_ONCE, columns_of
 from movie_stream.export.delta_mirror import TableBusy, mirrored
-from movie_stream.export.delta_place import TableDiffers
+from movie_stream.export.delta_path import TableDiffers
 from movie_stream.export.delta_scope import Scope
 from movie_stream.export.delta_table import MirrorTable
 from movie_stream.export.new_file import ExportFailed
@@ -111,7 +111,9 @@ def test_a_part_is_brought_up_to_date_and_the_rest_left_alone(filled: Settings, 
     count = len(rows(path))
     left = db.movies_aggregates.count_documents({"slug": "drama", "window_start": {"$gte": noon}})
     db.movies_aggregates.delete_many({"$or": [{"slug": "drama"}, {"window_start": {"$lt": noon}}]})
-    with pytest.raises(AllGone, match=r"holds \d+ rows of movies_aggregates, and movies_\w+ has no document of these"):
+    with pytest.raises(
+        RangesMissing, match=r"holds \d+ rows of movies_aggregates, and movies_\w+ has no document of these"
+    ):
         run(filled, "windows", to=f"delta:{path}", genre="DRAMA", since="2024-10-31T12:00")
     assert len(rows(path)) == count
     run(filled, "windows", to=f"delta:{path}", since="2024-10-31T12:00", until="2025-01-01")

@@ -18,11 +18,11 @@ from movie_stream.aggregates import results
 from movie_stream.aggregates.fields import Count, Date, Field, Mean, Start, Title, Top
 from movie_stream.aggregates.results import Result
 from movie_stream.aggregates.window import DAY
-from movie_stream.commands.export.by_range import AllGone
+from movie_stream.commands.export.by_range import RangesMissing
 from movie_stream.errors import UsageError
 from movie_stream.export import documents as exported
 from movie_stream.export import excel_file
-from movie_stream.export.bookkeeping import FolderOfAnother, NotesSpoilt
+from movie_stream.export.bookkeeping import FolderTaken, NotesDamaged
 from movie_stream.export.excel_file import SheetFull
 from movie_stream.export.new_file import ExportFailed
 from movie_stream.settings import Settings
@@ -198,7 +198,7 @@ def test_a_folder_by_day_is_brought_up_to_date(
     (folder / "2024-10-31.csv").write_text("spoilt")
     assert "Wrote 1 day" in again()
     db.movies_aggregates.delete_many({})
-    with pytest.raises(AllGone, match="holds 2 ranges of movies_aggregates, and movies_"):
+    with pytest.raises(RangesMissing, match="holds 2 ranges of movies_aggregates, and movies_"):
         again()
     assert len(marks(folder)) == 2
 
@@ -242,13 +242,13 @@ def test_a_folder_of_another_export_stays_as_it_is(filled: Settings, tmp_path: P
     run(filled, "days", to=tmp_path, by="day")
     before = files(tmp_path)
     for other, what in (({"genre": "drama"}, "genre"), ({"named": "parquet"}, "format"), ({"bom": True}, "bom")):
-        with pytest.raises(FolderOfAnother, match=f"another {what}"):
+        with pytest.raises(FolderTaken, match=f"another {what}"):
             run(filled, "days", to=tmp_path, by="day", **other)
-    with pytest.raises(FolderOfAnother, match="another by"):
+    with pytest.raises(FolderTaken, match="another by"):
         run(filled, "days", to=tmp_path, by="month")
     assert files(tmp_path) == before
     (tmp_path / "daily_stats" / "_exported.jsonl").write_text("{}\nno\n")
-    with pytest.raises((NotesSpoilt, FolderOfAnother)):
+    with pytest.raises((NotesDamaged, FolderTaken)):
         run(filled, "days", to=tmp_path, by="day")
     (tmp_path / "daily_stats" / "_exported.jsonl").unlink()
     with pytest.raises(UsageError, match="a folder that is new or empty, or holds such an export already"):

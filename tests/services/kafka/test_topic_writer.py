@@ -19,8 +19,8 @@ from movie_stream.embedded.launch import free_port
 from movie_stream.embedded.process import GuardedProcess
 from movie_stream.errors import BrokerUnreachable, MovieStreamError, TopicMissing
 from movie_stream.kafka.produce import topic_writer
+from movie_stream.kafka.produce.encoded_batch import HEADER_BYTES
 from movie_stream.kafka.produce.topic_writer import (
-    HEADER_BYTES,
     RECORD_BYTES,
     WriteRefused,
     _batches,

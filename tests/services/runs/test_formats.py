@@ -9,7 +9,7 @@ import pytest
 from bson.int64 import Int64
 
 from movie_stream.aggregates.results import RESULTS
-from movie_stream.errors import OfAnotherVersion
+from movie_stream.errors import FormatVersionMismatch
 from movie_stream.kafka.cluster import topics
 from movie_stream.mongo import runs
 from movie_stream.mongo.client import opened
@@ -28,7 +28,7 @@ async def test_a_run_of_another_format_is_left_alone(settings: Settings, found: 
         theirs = {**fingerprint(settings, topology), "format": found, "results": "which we do not know either"}
         run = await runs.open_run(db, settings.kafka_group, theirs)
         await db["category_stats"].insert_one({"_id": "of an earlier run", "_run": Int64(run.number - 1)})
-        with pytest.raises(OfAnotherVersion) as caught:
+        with pytest.raises(FormatVersionMismatch) as caught:
             await open_run(settings, db, topology)
         assert f"was begun by {which} version of movie-stream: what is stored has format {found}, " in str(caught.value)
         assert str(caught.value).endswith("movie-stream rebuild")

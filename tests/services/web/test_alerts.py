@@ -13,7 +13,7 @@ from movie_stream.alerts.outbox import Outbox
 from movie_stream.alerts.rules import Beyond, Rule
 from movie_stream.alerts.store import Store
 from movie_stream.alerts.wording import body_of
-from movie_stream.events.moment import timestamp_ms_of
+from movie_stream.events.timestamps import timestamp_ms_of
 from movie_stream.mongo.client import opened
 from movie_stream.mongo.schema import ensure
 from movie_stream.settings import Settings
@@ -105,8 +105,8 @@ async def test_how_far_they_are(settings: Settings) -> None:
         for run, hour in ((1, 3), (2, 1)):
             store = Store(db, run, "me")
             await store.claim()
-            await store.passed(timestamp_ms_of(START + timedelta(hours=hour)))
-        await store.passed(timestamp_ms_of(START))
+            await store.save_evaluated_until(timestamp_ms_of(START + timedelta(hours=hour)))
+        await store.save_evaluated_until(timestamp_ms_of(START))
         rule = Rule("busy", "views", Beyond("above", 10.0), "each", to=("log", "webhook.ops"))
         await store.begin(timestamp_ms_of(START))
         await store.write([{name: value for name, value in alert(5, lasts=True).items() if not name.startswith("_p")}])

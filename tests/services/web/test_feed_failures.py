@@ -75,7 +75,7 @@ async def test_a_stream_whose_past_is_gone_is_followed_from_now(tmp_path: Path, 
             await schema.ensure(db)
             source = ChangeStream(db, ["_workers"])
             await source.seen()
-            await source.rest()
+            await source.pause()
             server.fails_once("aggregate", errorCode=286)  # ChangeStreamHistoryLost
             seen = await source.seen()
             assert seen.lost
@@ -88,7 +88,7 @@ async def test_a_stream_whose_past_is_gone_is_followed_from_now(tmp_path: Path, 
             async with asyncio.timeout(PATIENCE_S):
                 while not (seen := await source.seen()).lost:
                     pass
-            await source.rest()
+            await source.pause()
 
 
 async def test_without_the_right_to_a_change_stream_it_asks_again_and_again(

@@ -77,7 +77,7 @@ def run_of(found: Snapshot | None) -> DemoState:
     )
     run.phase = "replaying"
     if found is not None:
-        run.saw(found)
+        run.add(found)
     return run
 
 
@@ -133,7 +133,7 @@ def test_the_rate_is_that_of_the_last_seconds_then_of_all() -> None:
     run = run_of(None)
     run.snapshots.clear()
     for second in range(11):
-        run.saw(snapshot(float(second), views=1_000 * second if second < 5 else 4_000 + 2_000 * (second - 4)))
+        run.add(snapshot(float(second), views=1_000 * second if second < 5 else 4_000 + 2_000 * (second - 4)))
     assert run.rate == pytest.approx(2_000)
     run.counted_s = 32.0
     assert run.rate == 16_000 / 32

@@ -14,8 +14,9 @@ def written(cells: list[str], kind: int, least: int, most: int) -> tuple[list[by
     """The object of each cell, None if it is refused, and its time."""
     spans, name = Spans.of([cell.encode("utf-8", "surrogatepass") for cell in cells]), Spans.of([b'{"a":'])
     out = np.full(int(spans.lengths.sum()) * 2 + len(cells) * 20 + 2 * len(PAD), 0xFF, np.uint8)
-    begins, lengths, times, good = (np.empty(len(cells), kind) for kind in (np.int64, np.int64, np.int64, np.bool_))
-    field = (np.array([number]) for number in (kind, least, most))
+    begins, lengths, times = np.empty((3, len(cells)), np.int64)
+    good = np.empty(len(cells), np.bool_)
+    field = np.array([kind]), np.array([least]), np.array([most])
     columns = spans.text, spans.begins.reshape(1, -1), spans.lengths.reshape(1, -1)
     names = name.text, name.begins, name.lengths
     end = write_objects(*columns, *field, *names, len(PAD), out, begins, lengths, times, good)

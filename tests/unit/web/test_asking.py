@@ -70,7 +70,7 @@ async def test_who_asks_after_a_change_is_not_given_what_was_before(asker: Asker
         return "after"
 
     assert await asker.once("key", before) == "before"
-    asker.forget()
+    asker.invalidate()
     assert await asker.once("key", after) == "after"
 
 
@@ -210,11 +210,11 @@ async def test_answers_are_bounded_by_their_rows(asker: Asker, monkeypatch: pyte
     assert await is_asked(3, 2, 9), "the oldest go first"
     assert not await is_asked(8, 2, 9)
     assert all([await is_asked("large", 11, 9) for _ in range(2)]), "what is larger than all room is not kept"
-    asker.forget()
+    asker.invalidate()
     assert all([await is_asked(key, 0) for key in range(100)])
     assert not any([await is_asked(key, 0) for key in range(70, 100)])
     assert await is_asked(69, 0)
-    asker.forget()
+    asker.invalidate()
     assert await is_asked(99, 0)
 
 
@@ -248,7 +248,7 @@ async def test_what_was_asked_before_a_change_is_not_kept_when_it_comes(
 
     waiting = asyncio.create_task(asker.once("key", late))
     await asyncio.sleep(0)
-    asker.forget()
+    asker.invalidate()
     assert await asker.once("key", now) == "after"
     answer.set()
     assert await waiting == "before"

@@ -72,7 +72,7 @@ class Readers(RuleBasedStateMachine):
 
     @rule()
     def lose(self) -> None:
-        self.ledger.forget()
+        self.ledger.invalidate()
 
     @rule(seconds=st.floats(0.01, 1))
     def wait(self, seconds: float) -> None:
@@ -137,7 +137,7 @@ def test_a_first_reader_is_told_the_status_and_then_what_changes() -> None:
     assert reading.due(ledger, UNKNOWN, 0.0) is None
     [status] = all_of(reading, ledger)
     assert (status.name, status.data) == ("status", {"source": "polling", "mongodb": "up"})
-    assert status.id == ledger.id_of(ledger.here)
+    assert status.id == ledger.id_of(ledger.current_position)
     ledger.stream_time = "noon"
     ledger.add({"films": 2, "days": 1})
     ledger.add({"films": 2})
@@ -177,15 +177,15 @@ def test_an_id_that_says_nothing_is_answered_by_a_reset(forged: str) -> None:
     ledger = Ledger(NAMES)
     *_, told = all_of(Reading(forged or "x"), ledger)
     assert told.name == "reset"
-    assert told.id == ledger.id_of(ledger.here)
+    assert told.id == ledger.id_of(ledger.current_position)
 
 
 @pytest.mark.parametrize("numbers", ["9.0.0", "0.0", "0.0.0.0", "-1.0.0", "0.0.\u0663", "0.0.", "1e1.0.0", ""])
 def test_so_is_a_forged_id_of_now(numbers: str) -> None:
     ledger = Ledger(NAMES)
     ledger.add({"films": 3, "users": 4})
-    assert ledger.place_of(f"{ledger.here.epoch}.3.0.4") == ledger.here
-    *_, told = all_of(Reading(f"{ledger.here.epoch}.{numbers}"), ledger)
+    assert ledger.position_of(f"{ledger.current_position.epoch}.3.0.4") == ledger.current_position
+    *_, told = all_of(Reading(f"{ledger.current_position.epoch}.{numbers}"), ledger)
     assert told.name == "reset"
 
 
@@ -219,4 +219,4 @@ def test_what_is_kept_does_not_grow() -> None:
     for number in range(20_000):
         ledger.add({"films": 1}, [("films", str(number))])
     assert len(ledger._last) <= 1_000
-    assert len(ledger.id_of(ledger.here)) < 30
+    assert len(ledger.id_of(ledger.current_position)) < 30

@@ -40,7 +40,7 @@ class Made:
     async def seen(self) -> Seen:
         return await self.changes.get()
 
-    async def rest(self) -> None:
+    async def pause(self) -> None:
         """Nothing to be done."""
 
     async def newest_end(self) -> datetime:
@@ -51,7 +51,7 @@ class Made:
             raise error
         return END
 
-    def forget(self) -> None:
+    def invalidate(self) -> None:
         self.forgotten += 1
 
 
@@ -68,7 +68,7 @@ async def running(made: Made, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     monkeypatch.setattr(module, "has_change_streams", streams)
     monkeypatch.setattr(module, "RETRY_AT_FIRST_S", 0.0)
     monkeypatch.setattr(Feed, "_newest_end", lambda _: made.newest_end())
-    feed = Feed(cast(Database, None), made.forget)
+    feed = Feed(cast(Database, None), made.invalidate)
     feed._turn_to(cast(Source, made))
     task = asyncio.create_task(feed.run())
     try:

@@ -105,7 +105,7 @@ async def test_contradictions_are_named(parameter: str, contradiction: dict[str,
 
 def test_windows_that_a_range_touches() -> None:
     within = TimeRange(datetime(2024, 10, 31, 14, 20, tzinfo=UTC), NEWEST)
-    touched = within.touched("timestamp", 3_600_000)
+    touched = within.overlap_filter("timestamp", 3_600_000)
     assert touched == {"timestamp": {"$gte": datetime(2024, 10, 31, 14, tzinfo=UTC), "$lt": NEWEST}}
-    assert TimeRange().touched("timestamp", 3_600_000) == {}
-    assert TimeRange(datetime(1, 1, 1, tzinfo=UTC)).touched("t", 86_400_000)["t"]["$gte"].year == 1
+    assert TimeRange().overlap_filter("timestamp", 3_600_000) == {}
+    assert TimeRange(datetime(1, 1, 1, tzinfo=UTC)).overlap_filter("t", 86_400_000)["t"]["$gte"].year == 1

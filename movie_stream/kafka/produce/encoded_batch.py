@@ -23,7 +23,7 @@ _CRC: Final = struct.Struct(">I")
 _CRC_AT, _CRC_FROM = 17, 21
 
 
-class WholeBatch:
+class EncodedBatch:
     """Takes the place of a BatchBuilder in aiokafka's `send_batch`: nothing can be added to it."""
 
     def __init__(self, data: Bytes, count: int, time_ms: int) -> None:
