@@ -418,8 +418,7 @@ async def write_paced(
 async def yielding(items: Iterator[Item]) -> AsyncGenerator[Item]:
     """Yields the items, and lets other tasks run after each.
 
-    The items are produced here and not in a thread. Producing them is pure Python, so a thread would only compete with
-    their consumer for the interpreter's lock and the processor's cache.
+    The items are produced here and not in a thread, which would go on when its consumer is cancelled.
     """
     try:
         for item in items:
