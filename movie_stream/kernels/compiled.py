@@ -39,8 +39,6 @@ Words32 = NDArray[np.uint32]
 Bools = NDArray[np.bool_]
 WordPairs = NDArray[np.uint64]
 """Two words a row."""
-IntColumns = NDArray[np.int64]
-"""A row for each column."""
 BytesOut = Bytes
 IntsOut = Ints
 Ints32Out = Ints32
@@ -48,6 +46,8 @@ WordsOut = Words
 Words32Out = Words32
 BoolsOut = Bools
 WordPairsOut = WordPairs
+IntColumns = NDArray[np.int64]
+"""A row for each column."""
 IntColumnsOut = IntColumns
 WordColumnsOut = NDArray[np.uint64]
 ByteRowsOut = NDArray[np.uint8]
