@@ -1,8 +1,11 @@
-"""The part `produce`: `movie-stream generate` makes a CSV, `movie-stream produce` sends it to Kafka."""
+"""The part `produce`: `movie-stream generate` makes a CSV, `movie-stream produce` sends it to Kafka, in time order and
+not.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 import time
 from collections.abc import Mapping
@@ -16,7 +19,8 @@ from bench.stream import create, delete
 from bench.temporary import temporary_folder
 
 PART: Final = "produce"
-SUBJECTS: Final = ("generate", "produce")
+SORTING: Final = "produce, sorting the file"
+SUBJECTS: Final = ("generate", "produce", SORTING)
 WITHIN_S: Final = 600.0
 _SENT: Final = re.compile(r"Sent ([\d,]+) views to the topic .* in ([\d,.]+) s")
 
@@ -28,6 +32,9 @@ def measure(run: Run) -> None:
             file = folder / "views.csv"
             run.measure(PART, nth, "generate", lambda f=file: [generate(run, f)])  # type: ignore[misc]
             run.measure(PART, nth, "produce", lambda f=file: [produce(run, f)])  # type: ignore[misc]
+            if file.exists():
+                shuffle(file)
+            run.measure(PART, nth, SORTING, lambda f=file: [produce(run, f)])  # type: ignore[misc]
 
 
 def generate(run: Run, file: Path) -> Mapping[str, float]:
@@ -37,8 +44,15 @@ def generate(run: Run, file: Path) -> Mapping[str, float]:
     return _figures(run.events, done)
 
 
+def shuffle(file: Path) -> None:
+    """Puts the rows of a CSV in another order, always the same."""
+    header, *rows = file.read_bytes().splitlines(keepends=True)
+    random.Random(0).shuffle(rows)
+    file.write_bytes(b"".join([header, *rows]))
+
+
 def produce(run: Run, file: Path) -> Mapping[str, float]:
-    """Measures the whole process, including its start and the check of the file. Raises PeerFailed."""
+    """Measures the whole process, with its start, the check of the file, and sorting it. Raises PeerFailed."""
     if not file.exists():
         raise PeerFailed("there is no CSV to send")
     topic, servers = f"produced-{time.time_ns()}", run.services.bootstrap_servers

@@ -50,6 +50,11 @@ def _spark() -> Sequence[str]:
     return [*_with_its_own("spark_queries.py")(), str(jars_of(FOLDER / "spark_connector" / "pom.xml"))]
 
 
+def _pathway() -> Sequence[str]:
+    python, script = (Path(part) for part in _with_its_own("pathway_table.py")()[::2])
+    return [str(python.with_name("pathway")), "spawn", "--threads", "2", str(python), "-P", str(script)]
+
+
 def _java(project: str, main: str, *options: str) -> Callable[[], Sequence[str]]:
     def install() -> Sequence[str]:
         return [*JVM, *options, "-cp", classpath_of(FOLDER / project / "pom.xml"), main]
@@ -72,6 +77,7 @@ PEERS: Final = (
         _java("kafka_streams", "MinuteByGenre", "-Xmx2g"),
     ),
     Peer("spark", ("Spark",), "four aggregates, Structured Streaming, local[2]", _spark, whole_topic=True),
+    Peer("pathway", ("Pathway",), "one aggregate, two threads; results go to a callback", _pathway),
     Peer("bytewax", ("Bytewax",), "one aggregate; results are dropped", _with_its_own("bytewax_dataflow.py"), 400_000),
     Peer("quix", ("Quix Streams",), "one aggregate; results are dropped", _with_its_own("quix_application.py"), 60_000),
     Peer("faust", ("Faust",), "one aggregate, one table update an event", _with_ours("idiomatic_faust.py"), 60_000),

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movie_stream.aggregates.accumulator import Rules
-from movie_stream.columnar.murmur2 import partitions_of
+from movie_stream.columnar.murmur2 import partitions_of_spans
+from movie_stream.columnar.spans import Spans
 from movie_stream.console.words import number_of
 from movie_stream.errors import MovieStreamError
 from movie_stream.replay.order.plan import Plan
@@ -120,11 +121,11 @@ class Lateness:
         """Whether any view can be late, given the timestamp of the oldest."""
         return oldest_ms is not None and oldest_ms < self.until_ms
 
-    def add(self, keys: Sequence[bytes], times_ms: NDArray[np.int64]) -> None:
+    def add(self, keys: Sequence[bytes] | Spans, times_ms: NDArray[np.int64]) -> None:
         """Judges more views."""
         if not len(keys):
             return
-        partitions = partitions_of(keys, self._partitions)
+        partitions = partitions_of_spans(keys if isinstance(keys, Spans) else Spans.of(keys), self._partitions)
         late = times_ms < self._oldest_ms[partitions]
         self._views += np.bincount(partitions, minlength=self._partitions)
         self._late += np.bincount(partitions[late], minlength=self._partitions)
@@ -156,7 +157,7 @@ def judged(
         if until_ms is not None:
             chunk = chunk.where(np.flatnonzero(chunk.timestamp_ms <= until_ms))
         elif left is not None:
-            chunk = chunk.where(np.arange(min(left, len(chunk))))
+            chunk = chunk.where(slice(0, left))
             left -= len(chunk)
         lateness.add(chunk.keys, chunk.timestamp_ms)
         yield

@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
-import numpy as np
 
 from movie_stream.events.event import View
 from movie_stream.events.reasons import kind_of
 from movie_stream.replay.files.csv_rows import RefusedRow
 from movie_stream.replay.lateness import Late, Lateness, judged
 from movie_stream.replay.order.plan import Plan
-from movie_stream.replay.order.sorted_runs import in_time_order
+from movie_stream.replay.order.sorted_runs import in_time_order, in_turn
 from movie_stream.replay.order.survey import Ends, Survey, nothing_usable
 from movie_stream.replay.order.time_order import FarOff
 from movie_stream.replay.records.csv_records import ViewChunk
@@ -70,7 +69,7 @@ def rehearse(
     done = Rehearsal(far_off=survey.far_off(), sorted=survey.sorts)
     ends = Ends(plan.limit, sort=survey.sorts)
     done.refuse(views.refused)
-    first = ViewChunk([], [], np.empty(0, np.int64), np.empty(0, np.int64), [])
+    first = ViewChunk.nothing()
     ahead_ms = None if plan.live else future_tolerance_ms
     for chunk in views.chunks(ahead_ms):
         done.refuse(chunk.refused)
@@ -78,8 +77,8 @@ def rehearse(
             ends.add(chunk.timestamp_ms)
             done.views += len(chunk)
             if done.sorted or len(first) < examples:
-                both = in_time_order([first, chunk]) if done.sorted else _joined(first, chunk)
-                first = both.where(np.arange(min(examples, len(both))))
+                both = in_time_order([first, chunk]) if done.sorted else in_turn([first, chunk])
+                first = both.where(slice(0, examples))
         on_progress("rehearsing", views.position, views.size)
     if plan.limit is not None:
         done.views = min(done.views, plan.limit)
@@ -87,19 +86,9 @@ def rehearse(
         raise nothing_usable(views, done.refused, done.first_refused)
     done.oldest_ms, done.newest_ms = ends.oldest_ms or 0, ends.newest_ms or 0
     decode = msgspec.json.Decoder(View).decode
-    done.first, done.mended = [decode(value) for value in first.values[: done.views]], dict(views.mended)
+    done.first, done.mended = [decode(value or b"") for value in first.values[: done.views]], dict(views.mended)
     if lateness and lateness.possible(done.oldest_ms):
         for _ in judged(views, plan, survey, ahead_ms, lateness):
             on_progress("comparing", views.position, views.size)
         done.late = lateness.found
     return done
-
-
-def _joined(one: ViewChunk, other: ViewChunk) -> ViewChunk:
-    return ViewChunk(
-        one.keys + other.keys,
-        one.values + other.values,
-        np.concatenate([one.timestamp_ms, other.timestamp_ms]),
-        np.concatenate([one.lines, other.lines]),
-        [],
-    )

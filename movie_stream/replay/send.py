@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from movie_stream.errors import BrokerForbids, FileRefused, UsageError
 from movie_stream.kafka.produce.pace import ConstantRate, ReplayClock, Schedule
-from movie_stream.kafka.produce.topic_writer import ACK_TIMEOUT, TopicWriter, open_topic
+from movie_stream.kafka.produce.topic_writer import ACK_TIMEOUT, Strings, TopicWriter, open_topic
 from movie_stream.replay.files.csv_rows import RefusedRow
 from movie_stream.replay.files.source_file import OnProgress
 from movie_stream.replay.files.temporary import temporary_file
@@ -331,7 +331,7 @@ class _Replay:
             return chunk
         kept = min(self._left, len(chunk))
         self._left -= kept
-        return chunk if kept == len(chunk) else chunk.where(np.arange(kept))
+        return chunk if kept == len(chunk) else chunk.where(slice(0, kept))
 
     @property
     def _sent_before(self) -> int:
@@ -395,8 +395,8 @@ class _Replay:
 async def write_paced(
     writer: TopicWriter,
     pace: Schedule,
-    keys: Sequence[bytes],
-    values: Sequence[bytes],
+    keys: Strings,
+    values: Strings,
     wrote: Callable[[int], Awaitable[None]],
     waits: Callable[[float], None] = lambda _: None,
 ) -> None:
@@ -418,8 +418,7 @@ async def write_paced(
 async def yielding(items: Iterator[Item]) -> AsyncGenerator[Item]:
     """Yields the items, and lets other tasks run after each.
 
-    The items are produced here and not in a thread. Producing them is pure Python, so a thread would only compete with
-    their consumer for the interpreter's lock and the processor's cache.
+    The items are produced here and not in a thread, which would go on when its consumer is cancelled.
     """
     try:
         for item in items:

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movie_stream.events.contract import FIELD_RULES
+from movie_stream.kernels.csv_rows import whole_numbers
+from movie_stream.replay.files.cells import spans_of
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DIGITS: Final = 18
@@ -85,25 +87,22 @@ def parse_decimal(cell: str) -> float | NoNumber | None:
     return number if math.isfinite(number) else NO_NUMBER
 
 
-def even_timestamps(cells: Sequence[str]) -> NDArray[np.int64] | None:
-    """The timestamps of a column whose cells all consist of the same number of digits; None for any other column.
+def plain_timestamps(cells: Sequence[str], digits: int | None = None) -> NDArray[np.int64] | None:
+    """The timestamps of a column whose cells are plain numbers, all of so many digits if it is given; else None.
 
-    >>> even_timestamps(["1730383200000", "1730383200001"]), even_timestamps(["12", "7"]), even_timestamps(["07"])
+    >>> plain_timestamps(["1730383200000", "1730383200001"]), plain_timestamps(["12", "7"], 2), plain_timestamps(["07"])
     (array([1730383200000, 1730383200001]), None, None)
     """
-    together = "".join(cells)
-    width = len(cells[0]) if cells else 0
-    if not 1 <= width <= DIGITS or not together.isascii() or not together.isdigit() or set(map(len, cells)) != {width}:
+    spans = spans_of(cells)
+    if digits is not None and (spans.lengths != digits).any():
         return None
-    digits = np.frombuffer(together.encode(), np.uint8).reshape(len(cells), width) - ord("0")
-    if width > 1 and not digits[:, 0].all():
-        return None
-    return digits.astype(np.int64) @ 10 ** np.arange(width - 1, -1, -1, dtype=np.int64)
+    numbers = np.empty(len(spans), np.int64)
+    return numbers if whole_numbers(spans.text, spans.begins, spans.lengths, DIGITS, numbers) else None
 
 
 def timestamps(cells: Sequence[str]) -> list[int | NoNumber | None]:
     """The timestamps of a column; not cached, since hardly any are equal."""
-    even = even_timestamps(cells)
+    even = plain_timestamps(cells)
     return [parse_whole(cell) for cell in cells] if even is None else even.tolist()
 
 

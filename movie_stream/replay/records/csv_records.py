@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from movie_stream.columnar.spans import Spans
 from movie_stream.events.contract import FIELDS, TEXTS
 from movie_stream.events.event import ENCODER, View, decode
 from movie_stream.replay.files.csv_cells import NO_NUMBER, Numbers, parse_decimal, parse_whole, refusal, timestamps
@@ -24,9 +25,9 @@ from movie_stream.replay.files.csv_rows import RefusedRow, Rows
 class ViewChunk:
     """A few thousand rows: the good ones as records, in columns of equal length, and the refused ones."""
 
-    keys: list[bytes]
+    keys: Spans
     """The users, as the records' keys."""
-    values: list[bytes]
+    values: Spans
     timestamp_ms: NDArray[np.int64]
     lines: NDArray[np.int64]
     """The first physical line of each row; the header is line 1."""
@@ -35,11 +36,15 @@ class ViewChunk:
     def __len__(self) -> int:
         return len(self.keys)
 
-    def where(self, rows: NDArray[np.intp]) -> ViewChunk:
+    @classmethod
+    def nothing(cls) -> ViewChunk:
+        """No rows."""
+        none = np.empty(0, np.int64)
+        return cls(Spans.of([]), Spans.of([]), none, none, [])
+
+    def where(self, rows: slice | NDArray[np.intp]) -> ViewChunk:
         """These good rows, in this order, without the refused ones."""
-        return ViewChunk(
-            _pick(self.keys, rows), _pick(self.values, rows), self.timestamp_ms[rows], self.lines[rows], []
-        )
+        return ViewChunk(self.keys.take(rows), self.values.take(rows), self.timestamp_ms[rows], self.lines[rows], [])
 
 
 class PlainRecords:
@@ -74,8 +79,8 @@ class PlainRecords:
             values = _pick(values, decoded.index)
         reasons = [RefusedRow(int(rows.lines[row]), reason) for row, reason in refused.items()]
         return ViewChunk(
-            [view.user_id.encode() for view in decoded.views],
-            values,
+            Spans.of([view.user_id.encode() for view in decoded.views]),
+            Spans.of(values),
             decoded.timestamp_ms,
             rows.lines[kept],
             in_order_of_lines(rows.refused + reasons),

@@ -13,13 +13,14 @@ import numpy as np
 
 from movie_stream.errors import InputError
 from movie_stream.events.contract import OPTIONAL
+from movie_stream.replay.files.cells import has_any
 from movie_stream.replay.files.csv_cells import (
     MILLISECOND_DIGITS,
     NO_VALUE,
     NULL_WORDS,
-    even_timestamps,
     in_milliseconds,
     is_other_number,
+    plain_timestamps,
     refusal,
 )
 from movie_stream.replay.files.csv_file import CsvFile
@@ -86,7 +87,7 @@ class ViewsFile(ReplayInput):
     def _without_headers(self, rows: Rows) -> Rows:
         """The rows without repeated headers, which concatenated files have."""
         names = self._csv.written_names
-        if names[self._header_shows] not in rows.columns[self._header_shows]:
+        if not has_any(rows.columns[self._header_shows], frozenset({names[self._header_shows]})):
             return rows
         same = [
             [cell.strip().removeprefix("\ufeff") for cell in row] == names for row in zip(*rows.columns, strict=True)
@@ -98,7 +99,7 @@ class ViewsFile(ReplayInput):
         """The rows with empty cells in place of the words for a missing number."""
         columns = list(rows.columns)
         for position in self._numbers:
-            if NO_VALUE.isdisjoint(columns[position]):
+            if not has_any(columns[position], NO_VALUE):
                 continue
             self.mended[NULL_WORDS] += sum(cell in NO_VALUE for cell in columns[position])
             columns[position] = ["" if cell in NO_VALUE else cell for cell in columns[position]]
@@ -107,7 +108,7 @@ class ViewsFile(ReplayInput):
     def _in_milliseconds(self, rows: Rows) -> Rows:
         """The rows with their times converted to Unix milliseconds; other numbers are refused."""
         cells = rows.columns[self._time_position]
-        if not len(rows) or (len(cells[0]) == MILLISECOND_DIGITS and even_timestamps(cells) is not None):
+        if not len(rows) or plain_timestamps(cells, MILLISECOND_DIGITS) is not None:
             return rows
         known = [in_milliseconds(cell) for cell in cells]
         self.mended.update(way for _, way in known if way)

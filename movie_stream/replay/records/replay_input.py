@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movie_stream.events.time_range import EVER, TimeRange
-from movie_stream.replay.files.csv_cells import even_timestamps, timestamps
+from movie_stream.replay.files.csv_cells import plain_timestamps, timestamps
 from movie_stream.replay.files.csv_header import Header
 from movie_stream.replay.files.csv_rows import RefusedRow, Rows
-from movie_stream.replay.records.csv_parts import QuickRecords
 from movie_stream.replay.records.csv_records import PlainRecords, ViewChunk
+from movie_stream.replay.records.quick_records import QuickRecords
 
 Times = tuple[NDArray[np.int64], NDArray[np.int64]]
 
@@ -93,7 +93,7 @@ class ReplayInput(ABC):
 
     def _times_of(self, rows: Rows) -> Times:
         cells, lines = rows.columns[self._time_position], rows.lines
-        even = even_timestamps(cells)
+        even = plain_timestamps(cells)
         if even is not None:
             return even, lines
         column = timestamps(cells)
@@ -115,7 +115,7 @@ class ReplayInput(ABC):
         if not self.shift_ms:
             return rows
         cells = rows.columns[self._time_position]
-        even = even_timestamps(cells)
+        even = plain_timestamps(cells)
         if even is not None:
             moved = list(map(str, (even + self.shift_ms).tolist()))
         else:

@@ -27,7 +27,7 @@ class Arrivals:
         """Adds the next records of the partition: offset, key and value."""
         self._unread.extend(records)
 
-    def match(self, keys: Sequence[bytes], values: Sequence[bytes]) -> int:
+    def match(self, keys: Sequence[bytes | None], values: Sequence[bytes | None]) -> int:
         """How many of the next rows are among the records added so far."""
         found = 0
         while self._unread and found < len(keys):

@@ -21,7 +21,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError, TopicAuthorizationFailedError
 
 from movie_stream import __version__
-from movie_stream.columnar.murmur2 import partitions_of
+from movie_stream.columnar.murmur2 import partitions_of_spans
 from movie_stream.errors import BrokerRefused, FileRefused, MovieStreamError
 from movie_stream.kafka import offsets
 from movie_stream.kafka.cluster import client
@@ -138,7 +138,7 @@ class Resumption:
         """The views of the file's next chunk that have not arrived yet."""
         if not self._arrivals and not any(self._to_skip):
             return chunk
-        partitions = partitions_of(chunk.keys, self._writer.partition_count)
+        partitions = partitions_of_spans(chunk.keys, self._writer.partition_count)
         left: list[np.ndarray] = [np.empty(0, np.int64)]
         for number in np.unique(partitions).tolist():
             rows = np.flatnonzero(partitions == number)
@@ -225,8 +225,9 @@ class Resumption:
         """How many of a partition's next rows have arrived; fewer than all only at the partition's end."""
         arrivals = self._arrivals.get(number)
         found = 0
+        keys, values = (rows.keys.tolist(), rows.values.tolist()) if arrivals else ([], [])
         while arrivals and found < len(rows):
-            found += arrivals.match(rows.keys[found:], rows.values[found:])
+            found += arrivals.match(keys[found:], values[found:])
             if found < len(rows) and not await self._read(self._partitions[number], arrivals):
                 del self._arrivals[number]
                 break

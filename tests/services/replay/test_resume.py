@@ -237,7 +237,7 @@ async def test_resuming_a_finished_replay_sends_nothing(topic: Settings, tmp_pat
 async def test_all_had_arrived(topic: Settings, tmp_path: Path) -> None:
     path = views_file(tmp_path, 500)
     await send(topic, path)
-    change(path, finished=False, places=[PartitionProgress(0, 0)] * PARTITIONS)
+    change(path, finished=False, partitions=[PartitionProgress(0, 0)] * PARTITIONS)
     result = await send(topic, path)
     assert (result.sent, result.sent_before) == (0, 500)
     assert await standing(topic) == expected(path)
@@ -270,15 +270,15 @@ async def test_what_lies_in_the_future_is_decided_once(topic: Settings, tmp_path
     [
         ({"topic": "other"}, r"expected the topic other, got movie-events-.*; set KAFKA_TOPIC=other, or send"),
         ({"topic_identity": "c/t"}, r"of then \(c/t\), got another \(.*\); correct KAFKA_BOOTSTRAP_SERVERS, or send"),
-        ({"places": [PartitionProgress(1, 1)]}, r"expected 1 partitions of movie-events-.*, got 3; correct"),
+        ({"partitions": [PartitionProgress(1, 1)]}, r"expected 1 partitions of movie-events-.*, got 3; correct"),
         ({"size_bytes": 2_000}, r"expected the file of then, 2,000 bytes, got .* bytes; restore it, or send"),
         ({"blake2b": "00"}, r"expected the file of then, got other content of the same size; restore it"),
         ({"movie_stream": "9.9"}, r"expected movie-stream 9.9, got .*; use that version"),
         (
-            {"places": [PartitionProgress(0, 9_999)] * 3},
+            {"partitions": [PartitionProgress(0, 9_999)] * 3},
             r"partition 0 of .* from offset 9999 on, but it holds 0 to \d+; look what",
         ),
-        ({"places": [PartitionProgress(10_000, 0)] * 3}, r"names more views than it has; send all of it"),
+        ({"partitions": [PartitionProgress(10_000, 0)] * 3}, r"names more views than it has; send all of it"),
     ],
 )
 async def test_what_does_not_fit_is_said(topic: Settings, tmp_path: Path, fields: dict[str, Any], said: str) -> None:
@@ -381,7 +381,7 @@ async def test_an_open_transaction_hides_nothing(kafka: KafkaServer, settings: S
             for partition in range(PARTITIONS):
                 await other.send_and_wait(there.kafka_topic, key=b"other", value=b"{}", partition=partition)
             await interrupted(there, path, 1_000, "resume")
-            change(path, places=[PartitionProgress(0, 0)] * PARTITIONS)
+            change(path, partitions=[PartitionProgress(0, 0)] * PARTITIONS)
             await interrupted(there, path, 1_000, "resume")
             await ends()  # now each partition ends with a record of the transaction's own
         await send(there, path)
@@ -410,7 +410,7 @@ async def test_headers_of_any_name_hide_nothing(topic: Settings, tmp_path: Path)
             await send_as_is(topic, topic.kafka_topic, odd, partition)
         result = await send(topic, path)
     assert (result.sent, result.sent_before) == (0, 500)
-    change(path, finished=False, places=[PartitionProgress(0, 0)] * PARTITIONS)
+    change(path, finished=False, partitions=[PartitionProgress(0, 0)] * PARTITIONS)
     result = await send(topic, path)
     assert (result.sent, result.sent_before) == (0, 500)
 

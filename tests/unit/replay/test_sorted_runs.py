@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from movie_stream.columnar.spans import Spans
 from movie_stream.replay.order import sorted_runs
 from movie_stream.replay.order.sorted_runs import SortedRuns
 from movie_stream.replay.records.csv_records import ViewChunk
 
-Row = tuple[int, int, bytes, bytes]
+Row = tuple[int, int, bytes | None, bytes | None]
 
 
 def chunks_of(times: list[list[int]]) -> list[ViewChunk]:
@@ -20,7 +21,13 @@ def chunks_of(times: list[list[int]]) -> list[ViewChunk]:
         lines = np.arange(line, line + len(part))
         texts = [b"%d" % number for number in lines.tolist()]
         chunks.append(
-            ViewChunk([b"k" + t for t in texts], [b"v" + t for t in texts], np.array(part, np.int64), lines, [])
+            ViewChunk(
+                Spans.of([b"k" + text for text in texts]),
+                Spans.of([b"value " + text * 20 for text in texts]),
+                np.array(part, np.int64),
+                lines,
+                [],
+            )
         )
         line += len(part)
     return chunks
