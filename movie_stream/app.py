@@ -23,7 +23,7 @@ from faust.tables.manager import TableManager
 from faust.types import TP, StreamT
 
 from movie_stream.agents.worker import Worker
-from movie_stream.columnar.allocator import give_back
+from movie_stream.columnar.allocator import configure_malloc
 from movie_stream.console import ending, logs
 from movie_stream.errors import MovieStreamError, OutOfDescriptors, WorkerFailed
 from movie_stream.events.chunk import Chunk
@@ -207,14 +207,14 @@ class MovieStream(faust.App):
             self._serve_metrics()
         await super().on_start()
         gc.freeze()  # the modules stay: traversing them would take most of the time of each collection
-        self._background = [asyncio.create_task(or_die(duty)) for duty in self.worker.duties()]
+        self._background = [asyncio.create_task(or_die(duty)) for duty in self.worker.background_tasks()]
 
     def _serve_metrics(self) -> None:
         """Starts the endpoint for metrics, if it has a port. Raises SettingsError."""
         if self._metrics_port is not None:
             loop, worker = asyncio.get_running_loop(), self.worker
             ask = endpoint.asked_in(loop, worker.values)
-            health = Health(endpoint.asked_in(loop, worker.lives), endpoint.asked_in(loop, worker.readiness))
+            health = Health(endpoint.asked_in(loop, worker.is_live), endpoint.asked_in(loop, worker.readiness))
             self._metrics.enter_context(
                 endpoint.served(self._metrics_host, self._metrics_port, "worker", ask, health=health)
             )
@@ -246,7 +246,7 @@ def create_app(settings: Settings) -> MovieStream:
     may_open = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if 0 <= may_open < DESCRIPTORS_AT_LEAST:  # clients that cannot connect would silently retry for ever
         raise OutOfDescriptors(limit=may_open)
-    give_back()
+    configure_malloc()
     created = MovieStream(settings)
     for agent in agents.AGENTS:
         created.add(agent.name, agent.source(settings))
@@ -256,9 +256,9 @@ def create_app(settings: Settings) -> MovieStream:
         await created.release(revoked)
 
     @created.on_rebalance_complete.connect
-    async def given_nothing(app: Any, **_: Any) -> None:
+    async def on_empty_assignment(app: Any, **_: Any) -> None:
         if not created.consumer.assignment():
-            created.worker.given_nothing()
+            created.worker.on_empty_assignment()
 
     @created.on_before_shutdown.connect
     async def shut_down(app: Any, **_: Any) -> None:

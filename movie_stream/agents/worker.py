@@ -21,7 +21,7 @@ from movie_stream.agents.broker_watch import BrokerWatch
 from movie_stream.agents.faust_group import FaustGroup
 from movie_stream.agents.flush_schedule import LIVE, UNTIL_END
 from movie_stream.agents.group_watch import GroupWatch
-from movie_stream.agents.owner import Owners, done_by
+from movie_stream.agents.owner import Owners, total_tally
 from movie_stream.agents.partition_watch import PartitionWatch
 from movie_stream.agents.reporter import Reporter
 from movie_stream.agents.startup import Connections, connect, owners_of
@@ -33,9 +33,9 @@ from movie_stream.metrics.values import Values
 from movie_stream.mongo import runs, workers
 from movie_stream.mongo.changed import Subscriber
 from movie_stream.mongo.failures import MongoAway, MongoFailed
-from movie_stream.runs.fingerprint import not_counted
+from movie_stream.runs.fingerprint import uncounted_results
 from movie_stream.runs.progress import ASK_EVERY_S
-from movie_stream.runs.set_back import insist_on_ends, marks_of
+from movie_stream.runs.set_back import marks_of, require_marks_within_ends
 from movie_stream.settings import Settings
 from movie_stream.tables.table import Table
 
@@ -93,7 +93,7 @@ class Worker:
         self._reporter = Reporter(connected.db, settings.kafka_group, context.run_number, owners, rules)
         self.owners = owners
         events = context.topics.events
-        if lacking := not_counted(connected.run):
+        if lacking := uncounted_results(connected.run):
             logger.warning(
                 "run %s was begun before there was %s, and does not count it; all else is right; to have it too, count "
                 "the whole topic afresh with: movie-stream rebuild",
@@ -101,7 +101,7 @@ class Worker:
             )
         logger.info("run %s of %s, %s partitions", context.run_number, events, context.topology.partitions[events])
 
-    def duties(self) -> tuple[Coroutine[Any, Any, None], ...]:
+    def background_tasks(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """The worker's background tasks, each of which runs for ever; an error in one of them must end the worker."""
         return (
             self.flush(),
@@ -112,19 +112,19 @@ class Worker:
             *(() if self._alerting is None else (self._alerting.run(), self._alerting.deliver())),
         )
 
-    async def finish(self, held: Sequence[offsets.Held]) -> None:
+    async def finish(self, held: Sequence[offsets.OpenTransaction]) -> None:
         """Evaluates alerts a last time before this worker ends. Everything is counted except the records in `held`."""
         if self._alerting is not None:
             await self._alerting.finish(held)
 
     async def flush(self) -> None:
         """Runs the flushes of all agents, for ever."""
-        await asyncio.gather(*(owner.flush_for_ever() for owner in self.owners.values()))
+        await asyncio.gather(*(owner.run_flushes() for owner in self.owners.values()))
 
     async def watch(self) -> None:
         """Checks every few seconds whether the worker can continue, for ever. Raises the reason if it cannot."""
         while True:
-            await self._broker_watch.until_due()
+            await self._broker_watch.wait_until_due()
             await self._broker_watch.look()
             await self._group_watch.look()
             self._partition_watch.look()
@@ -138,10 +138,10 @@ class Worker:
         """The metrics exported to Prometheus."""
         values = self._reporter.values()
         if self._alerting is not None:
-            await self._alerting.tell(values)
+            await self._alerting.export(values)
         return values
 
-    async def lives(self) -> None:
+    async def is_live(self) -> None:
         """Returns, which shows that the event loop is running."""
 
     async def readiness(self) -> dict[str, str | None]:
@@ -178,7 +178,7 @@ class Worker:
         """Loads the state of the assigned partitions; returns the offsets to resume at. Raises RunMismatch or
         TopicMissing if the topics have changed.
         """
-        await self._broker_watch.insist_on_topics()
+        await self._broker_watch.require_topics()
         owners, tps = self.owners, sorted(assigned)
         for owner in owners.values():
             owner.drop_all()
@@ -194,7 +194,7 @@ class Worker:
             ends = await self._ends(
                 reader, {tp: max(reached.get(tp, 0), marks.get(tp, 0)) for tp in {*reached, *marks}}
             )
-        insist_on_ends(marks, ends, self._connections.db)
+        require_marks_within_ends(marks, ends, self._connections.db)
         try:
             positions = {
                 tp: owners[tp.topic].take(tp.partition, table, oldest[topic_partition], ends[topic_partition])
@@ -205,7 +205,7 @@ class Worker:
             raise
         self._restored = True
         self._reporter.rebalances += 1
-        self._reporter.turned("running" if positions else "waiting for partitions")
+        self._reporter.set_state("running" if positions else "waiting for partitions")
         self._group.commit_soon()  # the offsets committed last may be of another run
         self._awaiting_commit = asyncio.create_task(self._await_commit())
         return positions
@@ -272,12 +272,12 @@ class Worker:
                 for topic, owner in self.owners.items()
             )
         )
-        self._reporter.turned("waiting for partitions")
+        self._reporter.set_state("waiting for partitions")
 
-    def given_nothing(self) -> None:
+    def on_empty_assignment(self) -> None:
         """Handles an empty assignment: the group has no partition for us at present."""
         if self.owners:
-            self._reporter.turned("waiting for partitions")
+            self._reporter.set_state("waiting for partitions")
             self._restored = True
         self.commit_awaited.set()
 
@@ -285,7 +285,7 @@ class Worker:
         """Flushes all owned partitions, for a bounded time, and drops their state."""
         if not self.owners:
             return
-        self._reporter.turned("stopping")
+        self._reporter.set_state("stopping")
         if not await self._broker_watch.reachable():
             for owner in self.owners.values():
                 owner.drop_all()
@@ -295,7 +295,7 @@ class Worker:
 
     async def stop(self) -> None:
         """Disconnects."""
-        logger.info("stops; %s", done_by(self.owners))
+        logger.info("stops; %s", total_tally(self.owners))
         if self.owners:
             await self._reporter.end()
             if self._alerting is not None:

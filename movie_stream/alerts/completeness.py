@@ -19,7 +19,7 @@ from pymongo.errors import BulkWriteError, PyMongoError
 
 from movie_stream.alerts.frontier import MINUTE_MS
 from movie_stream.alerts.rules import HOUR_MS
-from movie_stream.events.moment import datetime_of
+from movie_stream.events.timestamps import datetime_of
 from movie_stream.mongo.alerts import ALERTING
 from movie_stream.mongo.client import (
     DUPLICATE_KEY,

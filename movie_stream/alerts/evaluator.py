@@ -31,8 +31,8 @@ from movie_stream.alerts.pace import Portions, Turns
 from movie_stream.alerts.rules import EACH, Rule, Source
 from movie_stream.alerts.store import RENEWED_EVERY, LeaseLost, Marker, Published, RuleState, Store
 from movie_stream.alerts.wording import body_of
-from movie_stream.events.moment import timestamp_ms_of
-from movie_stream.mongo.workers import WorkerSeen
+from movie_stream.events.timestamps import timestamp_ms_of
+from movie_stream.mongo.workers import WorkerReport
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class Evaluator:
         self._holdup = Holdup(self.idle)
 
     async def step(
-        self, workers: Collection[WorkerSeen], *, at_the_end: bool = False, held: Collection[int] = ()
+        self, workers: Collection[WorkerReport], *, at_the_end: bool = False, held: Collection[int] = ()
     ) -> Pass | None:
         """Evaluates the due windows; `at_the_end` without waiting for sources, except those in `held`. Returns None if
         nothing is due, or another process holds the lease. Raises LeaseLost, and the driver's errors.
@@ -135,7 +135,7 @@ class Evaluator:
             await self._withdraw_removed_rules()
         return True
 
-    async def _pass(self, workers: Collection[WorkerSeen], at_the_end: bool, held: Collection[int]) -> Pass | None:
+    async def _pass(self, workers: Collection[WorkerReport], at_the_end: bool, held: Collection[int]) -> Pass | None:
         published, now_s = await self.store.published(), monotonic()
         self._stillness.look(published.watermarks, self.topics.sources, now_s)
         if at_the_end:
@@ -178,7 +178,7 @@ class Evaluator:
         return done
 
     async def _report_holdup(
-        self, published: Published, workers: Collection[WorkerSeen], quiet: Collection[int], until_ms: int | None
+        self, published: Published, workers: Collection[WorkerReport], quiet: Collection[int], until_ms: int | None
     ) -> None:
         """Reports a holdup once it has lasted, then at growing intervals, and when it ends."""
         now_s = monotonic()

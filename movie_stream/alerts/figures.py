@@ -25,7 +25,7 @@ from movie_stream.alerts.quality import PARTITION, firsts_in, silence_of
 from movie_stream.alerts.rules import ALL, EACH, RatingFalling, Rule
 from movie_stream.alerts.series import Reasons, Series, Silence, Verdicts
 from movie_stream.errors import MovieStreamError
-from movie_stream.events.moment import datetime_of, timestamp_ms_of
+from movie_stream.events.timestamps import datetime_of, timestamp_ms_of
 from movie_stream.mongo.client import Database, majority_acknowledged
 
 LIMIT_MS: Final = 20_000

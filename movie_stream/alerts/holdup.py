@@ -11,8 +11,8 @@ from datetime import timedelta
 from typing import Final
 
 from movie_stream.alerts.frontier import MINUTE_MS, Stillness, Topics, Watermarks, reached
-from movie_stream.events.moment import datetime_of
-from movie_stream.mongo.workers import Holding, WorkerSeen
+from movie_stream.events.timestamps import datetime_of
+from movie_stream.mongo.workers import OwnedPartition, WorkerReport
 
 SAID_AFTER: Final = timedelta(minutes=1)
 """The delay of the first report, after an idle source would be ignored."""
@@ -22,22 +22,22 @@ WITHOUT_RULES: Final = ""
 """The value that a worker without ALERTS_FILE reports as its rules."""
 
 
-def holdings(workers: Iterable[WorkerSeen]) -> dict[tuple[str, int], tuple[WorkerSeen, Holding]]:
+def holdings(workers: Iterable[WorkerReport]) -> dict[tuple[str, int], tuple[WorkerReport, OwnedPartition]]:
     """The live worker that owns each partition, by topic and partition."""
     alive = [worker for worker in workers if not worker.silent]
-    return {(held.topic, held.partition): (worker, held) for worker in alive for held in worker.standing.partitions}
+    return {(held.topic, held.partition): (worker, held) for worker in alive for held in worker.status.partitions}
 
 
-def without_rules(workers: Iterable[WorkerSeen]) -> list[WorkerSeen]:
+def without_rules(workers: Iterable[WorkerReport]) -> list[WorkerReport]:
     """The live workers that report no ALERTS_FILE."""
-    return [worker for worker in workers if not worker.silent and worker.standing.rules == WITHOUT_RULES]
+    return [worker for worker in workers if not worker.silent and worker.status.rules == WITHOUT_RULES]
 
 
 def quiet_sources(
     watermarks: Watermarks,
     stillness: Stillness,
     topics: Topics,
-    workers: Collection[WorkerSeen],
+    workers: Collection[WorkerReport],
     idle: timedelta,
     now_s: float,
 ) -> set[int]:
@@ -63,7 +63,7 @@ def holding_up(
     quiet: Collection[int],
     still: Collection[int],
     until_ms: int | None,
-    workers: Collection[WorkerSeen],
+    workers: Collection[WorkerReport],
 ) -> list[str]:
     """The causes that block the evaluation, as text; empty if there is nothing more to evaluate.
 
@@ -142,10 +142,10 @@ def utc(time_ms: int | None) -> str:
     return "no time yet" if time_ms is None else f"{datetime_of(time_ms):%Y-%m-%d %H:%M} UTC"
 
 
-Held = Mapping[tuple[str, int], tuple[WorkerSeen, Holding]]
+Held = Mapping[tuple[str, int], tuple[WorkerReport, OwnedPartition]]
 
 
-def _counted(found: tuple[WorkerSeen, Holding] | None) -> bool:
+def _counted(found: tuple[WorkerReport, OwnedPartition] | None) -> bool:
     return found is not None and found[1].lag == 0
 
 
@@ -171,11 +171,11 @@ def _unreported(topics: Topics, targets: Collection[int], held: Held, when: str)
     ]
 
 
-def _owner(found: tuple[WorkerSeen, Holding] | None) -> str:
+def _owner(found: tuple[WorkerReport, OwnedPartition] | None) -> str:
     if found is None:
         return "no worker has it at the moment"
     worker, holding = found
-    if worker.standing.rules == WITHOUT_RULES:
+    if worker.status.rules == WITHOUT_RULES:
         return f"{worker} has it, without ALERTS_FILE, which all workers of the group need"
     return f"{worker} has it, {_waiting(holding)}; all workers of the group need ALERTS_FILE"
 
@@ -189,5 +189,5 @@ def _still(topics: Topics, source: int, at_ms: int | None, held: Held) -> str:
     return f"{status}: {worker} has it, {_waiting(holding)}"
 
 
-def _waiting(holding: Holding) -> str:
+def _waiting(holding: OwnedPartition) -> str:
     return "it is not known how many records wait" if holding.lag is None else f"{holding.lag:,} records wait"

@@ -18,7 +18,7 @@ from pymongo import InsertOne, ReturnDocument, UpdateOne, WriteConcern
 from pymongo.errors import BulkWriteError
 
 from movie_stream.alerts.rules import Rule
-from movie_stream.events.moment import timestamp_ms_of
+from movie_stream.events.timestamps import timestamp_ms_of
 from movie_stream.mongo.alerts import ALERTS, DELIVERIES, FIELDS
 from movie_stream.mongo.client import DUPLICATE_KEY, Database, majority_acknowledged
 

@@ -20,7 +20,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from movie_stream.alerts.completeness import control_id, watermarks_in
 from movie_stream.alerts.pace import READ_AT_ONCE
 from movie_stream.errors import MovieStreamError
-from movie_stream.events.moment import datetime_of, timestamp_ms_of
+from movie_stream.events.timestamps import datetime_of, timestamp_ms_of
 from movie_stream.mongo.alerts import ALERTING, ALERTS, FIELDS
 from movie_stream.mongo.client import Database, majority_acknowledged
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from movie_stream.kafka.cluster import client
 from movie_stream.kafka.cluster.topics import partition_counts
-from movie_stream.kafka.produce.pace import Pace, check_rate
+from movie_stream.kafka.produce.pace import ConstantRate, check_rate
 from movie_stream.kafka.produce.topic_writer import open_topic
 from movie_stream.replay.lateness import Late, Lateness
 from movie_stream.replay.newest_views import newest_views
@@ -67,7 +67,7 @@ async def send_made_up(settings: Settings, views: MadeUp, rate: float, arrived: 
 
     async with open_topic(settings, settings.kafka_topic) as writer:
         try:
-            pace = Pace(rate, time.monotonic())
+            pace = ConstantRate(rate, time.monotonic())
             async with aclosing(in_turns(views.chunks(ROWS_AT_ONCE))) as coming:
                 async for faulty in coming:
                     keys = [user.encode() for user in faulty.rows.user_id]

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from movie_stream.aggregates.window import MINUTE
-from movie_stream.events.moment import datetime_of, timestamp_ms_of
+from movie_stream.events.timestamps import datetime_of, timestamp_ms_of
 from movie_stream.settings import parse_duration
 from movie_stream.web.figures import MINUTE_MS
 from movie_stream.web.parameters import Parameter

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from movie_stream.aggregates import results
-from movie_stream.aggregates.results import CALLED, Result
+from movie_stream.aggregates.results import DISPLAY_NAMES, Result
 from movie_stream.aggregates.shape import RANK, Column, Shape
 from movie_stream.events.contract import TEXTS
 from movie_stream.events.event import slug_of
@@ -87,7 +87,9 @@ class Resource:
     @property
     def summary(self) -> str:
         """What it is, in words."""
-        by = [self.result.window.name] * bool(self.shape.start) + ([CALLED[self.result.by]] if self.result.by else [])
+        by = [self.result.window.name] * bool(self.shape.start) + (
+            [DISPLAY_NAMES[self.result.by]] if self.result.by else []
+        )
         each = f", a document for each {' and '.join(by)}" if by else ""
         return (
             f"The entries of {self.result.collection}, one by one" if self.flat else f"{self.result.collection}{each}"

@@ -34,7 +34,7 @@ class Telemetry:
         """All of it, as it is now."""
         valid = await self._run_is_valid()  # first: the rest is of one moment
         values = Values()
-        self.requests.tell(values)
+        self.requests.export(values)
         values.set(catalogue.READERS, self._feed.readers)
         for collection, took in self._asker.took.items():
             values.set(catalogue.QUERY, took, collection)

@@ -43,8 +43,8 @@ from movie_stream.mongo.read import QueryTooSlow
 from movie_stream.mongo.runs import RunUnreadable
 from movie_stream.mongo.schema import NameTaken
 from movie_stream.mongo.sharding import NotSharded, ShardedByAnotherKey
-from movie_stream.mongo.users import WORKER, AnyoneMayEnter, UserTaken
-from movie_stream.mongo.workers import DatabaseShared, Standing, WorkerSeen
+from movie_stream.mongo.users import WORKER, AuthenticationDisabled, UserTaken
+from movie_stream.mongo.workers import DatabaseShared, WorkerReport, WorkerStatus
 from movie_stream.odata.refusals import bad
 from movie_stream.replay.files.parquet_file import ParquetMissing
 from movie_stream.replay.lateness import Late, LateViews
@@ -125,7 +125,7 @@ def _said() -> Iterator[MovieStreamError]:
 def _of_kafka() -> Iterator[MovieStreamError]:
     yield errors.BrokerUnreachable(servers="localhost:9092", cause="no connection: Connection refused")
     yield errors.TopicMissing(topic="movie-events", servers="localhost:9092")
-    yield errors.PartitionSilent(places="views, partition 1", leaderless=True)
+    yield errors.PartitionSilent(partitions="views, partition 1", leaderless=True)
     kafka = "kafka:9093"
     speaks = "it speaks TLS, and we do not"
     yield errors.BrokerClosed(address=kafka, cause=speaks, remedy="set KAFKA_SECURITY_PROTOCOL to SSL")
@@ -138,13 +138,13 @@ def _of_kafka() -> Iterator[MovieStreamError]:
     yield errors.ClockWrong(doing="writing to movie-partials", now="2026-11-29T15:00:00Z")
     cause = Exception("TopicAuthorizationFailedError")
     yield WriteRefused(topic="movie-events", servers="localhost:9092", cause=cause)
-    place = "movie-events, partition 0, offset 7"
+    location = "movie-events, partition 0, offset 7"
     yield BatchTooLarge(
         what=f"a record batch unpacks to more than MAX_BATCH_BYTES ({1 << 30:,})",
         remedy="if its producer is honest, raise MAX_BATCH_BYTES; else ",
-        place=place,
+        location=location,
     )
-    yield BatchDamaged(what="a record batch is damaged (its checksum is wrong)", place=place)
+    yield BatchDamaged(what="a record batch is damaged (its checksum is wrong)", location=location)
 
 
 def _of_mongodb() -> Iterator[MovieStreamError]:
@@ -155,7 +155,7 @@ def _of_mongodb() -> Iterator[MovieStreamError]:
     yield MongoFailed(uri=MONGODB, cause="code 73, Invalid namespace")
     yield errors.MongoDiskFull(uri=MONGODB, cause="No space left on device")
     yield unusable_uri("Unknown option: tsl")
-    yield AnyoneMayEnter(uri=MONGODB)
+    yield AuthenticationDisabled(uri=MONGODB)
     yield UserTaken(account=WORKER, user="movies", database="movies_db", roles="root on admin")
     yield NameTaken(name="top_movies_flat", expected="view", got="collection")
     yield NotSharded(uri=MONGODB, got="standalone mongod")
@@ -172,7 +172,7 @@ def _of_runs() -> Iterator[MovieStreamError]:
     yield TopicOfAnotherKind(variable="KAFKA_TOPIC", topic="movie-events", holds="what workers tell each other")
     yield WorkersRunning(group="a")
     now = datetime(2026, 11, 29, tzinfo=UTC)
-    other = WorkerSeen("x", "host", 1, "0.1.0", now, now, now - now, Standing("a", "running"))
+    other = WorkerReport("x", "host", 1, "0.1.0", now, now, now - now, WorkerStatus("a", "running"))
     yield DatabaseShared(database="movies_db", group="b", others=[other])
     yield DatabaseSetBack(database="movies_db", what="x")
     partials, log = "movie-partials", "a-publish-changelog"

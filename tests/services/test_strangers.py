@@ -213,7 +213,7 @@ def test_what_a_broker_says_of_a_group_to_whom_it_shares_out() -> None:
 
 async def test_where_nobody_is_in_the_group_it_has_no_members(settings: Settings) -> None:
     async with client.admin(settings) as admin:
-        assert await consumer_group.look_at(admin, settings.kafka_group) is None
+        assert await consumer_group.describe(admin, settings.kafka_group) is None
         assert await members_of(settings, admin) == []
         assert (await describe_group(settings, admin)).members == frozenset()
 

@@ -45,7 +45,7 @@ from movie_stream.mongo.guard import GuardedDocument, Rev, compare
 from movie_stream.mongo.report import WriteReport
 from movie_stream.settings import Settings
 from movie_stream.tables.checkpoint import Cursor, decode
-from movie_stream.tables.table import Overtaken
+from movie_stream.tables.table import WriterFenced
 from tests.support import reference
 from tests.support.memory_log import MemoryLog
 
@@ -142,7 +142,7 @@ class Process:
             error = life.exception()
             if isinstance(error, AttributeError | NameError | TypeError):
                 raise error  # no rule was broken: the program or a mutant is
-            if not isinstance(error, Dead | Overtaken):
+            if not isinstance(error, Dead | WriterFenced):
                 raise Wrong(f"{self.name}: {type(error).__name__}: {error}") from error
             self.world.note(self.name, f"ends: {error}")
         return False

@@ -28,13 +28,13 @@ def macos(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("macos")
 def test_memory_is_given_back_by_glibc_alone() -> None:
-    allocator.give_back()
+    allocator.configure_malloc()
     allocator.trim()
 
 
 @pytest.mark.usefixtures("macos")
 def test_an_array_that_grows_is_copied() -> None:
-    room = allocator.Room((100_000,), np.dtype(np.int32))
+    room = allocator.GrowableArray((100_000,), np.dtype(np.int32))
     room.array[:] = np.arange(100_000)
     room.extend(300_000)
     assert len(room.array) == 300_000

@@ -26,7 +26,7 @@ from movie_stream.commands.show import table as show_table
 from movie_stream.commands.show.answer import Answer, Column, Table
 from movie_stream.commands.show.table import printed
 from movie_stream.errors import UsageError
-from movie_stream.events.moment import datetime_of, timestamp_ms_of
+from movie_stream.events.timestamps import datetime_of, timestamp_ms_of
 from movie_stream.mongo import runs
 from movie_stream.mongo.client import opened
 from movie_stream.settings import Settings

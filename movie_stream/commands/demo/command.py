@@ -40,7 +40,7 @@ from movie_stream.replay.send_made_up import send_made_up
 from movie_stream.replay.source import ViewsSource
 from movie_stream.replay.synthetic.generate import END, SPAN
 from movie_stream.replay.synthetic.made_up import MadeUp
-from movie_stream.runs.progress import records_held, wait_until_counted
+from movie_stream.runs.progress import record_count, wait_until_counted
 from movie_stream.settings import Settings
 
 COUNT: Final = 100_000
@@ -266,7 +266,7 @@ class _Demo:
 
 async def _insist_on_an_empty_topic(settings: Settings) -> None:
     """Raises UsageError unless the topic is empty: made-up views do not belong among real ones."""
-    held = await records_held(settings, settings.kafka_topic)
+    held = await record_count(settings, settings.kafka_topic)
     if held:
         raise UsageError(
             argument="demo",

@@ -28,13 +28,13 @@ from movie_stream.console import logs
 from movie_stream.errors import PartitionSilent
 from movie_stream.kafka.cluster import client, configs, permissions, topics
 from movie_stream.kafka.cluster.access import access_in_words, user_of
-from movie_stream.kafka.offsets import first_of
+from movie_stream.kafka.offsets import shortened_list
 from movie_stream.masking import printable
 from movie_stream.mongo import runs, schema, sharding
 from movie_stream.mongo.client import Database, address_of, majority_acknowledged, opened
 from movie_stream.mongo.users import BI, READER
-from movie_stream.runs.fingerprint import differences, not_counted
-from movie_stream.runs.set_back import insist_on_one_time
+from movie_stream.runs.fingerprint import differences, uncounted_results
+from movie_stream.runs.set_back import require_same_time
 from movie_stream.settings import Settings
 
 SCRATCH: Final = "_doctor"
@@ -140,13 +140,13 @@ async def _kafka(settings: Settings, findings: Findings) -> None:
             there = await topics.partition_counts(admin, names.all)
             missing = [name for name in names.all if name not in there]
             if missing:
-                await permissions.insist(settings, admin, names.needs)
+                await permissions.require_permissions(settings, admin, names.needs)
                 findings.add("fail", f"missing: {', '.join(missing)}", "movie-stream init")
                 return
             limits = await configs.limits(admin, names.all)
             _topics(settings, findings, there)
             if leaderless := await topics.leaderless(admin, names.all):
-                findings.add("fail", str(PartitionSilent(places=first_of(leaderless), leaderless=True)))
+                findings.add("fail", str(PartitionSilent(partitions=shortened_list(leaderless), leaderless=True)))
             _record_sizes(findings, names, limits)
             await look_at_retention(findings, admin, names)
             await look_at_replication(findings, admin, names, len(cluster["brokers"]))
@@ -162,7 +162,7 @@ async def look_at_retention(findings: Findings, admin: AIOKafkaAdminClient, name
     compacted = [name for name, configs in policies.items() if "compact" in configs.get("cleanup.policy", "")]
     forgetful = {
         setting: [name for name in names.deleted if int(policies[name].get(setting, "-1")) >= 0]
-        for setting in topics.FORGETTING
+        for setting in topics.RETENTION_CONFIGS
     }
     if names.events in compacted:
         findings.add(
@@ -176,7 +176,7 @@ async def look_at_retention(findings: Findings, admin: AIOKafkaAdminClient, name
             f"compacted, which takes no record of ours: {', '.join(internal)}",
             "set their cleanup.policy to delete",
         )
-    for setting, when in zip(topics.FORGETTING, ("after a time", "where there are many"), strict=True):
+    for setting, when in zip(topics.RETENTION_CONFIGS, ("after a time", "where there are many"), strict=True):
         if forgetful[setting]:
             findings.add(
                 "warn",
@@ -192,9 +192,9 @@ async def _permissions(
     settings: Settings, findings: Findings, admin: AIOKafkaAdminClient, names: topics.Topics
 ) -> None:
     findings.check = "Kafka ACLs"
-    lacking = await permissions.lacking(admin, names.needs)
-    lacking += await permissions.lacking_on_group(admin, settings.kafka_group)
-    growing = await permissions.lacking(admin, {topic: ["Delete"] for topic in names.deleted})
+    lacking = await permissions.missing(admin, names.needs)
+    lacking += await permissions.missing_on_group(admin, settings.kafka_group)
+    growing = await permissions.missing(admin, {topic: ["Delete"] for topic in names.deleted})
     user, remedy = user_of(settings), "have them set as docs/how-to/security.md lists them"
     if lacking:
         findings.add("fail", f"a worker of the Kafka user {user} lacks: {', '.join(lacking)}", remedy)
@@ -205,7 +205,7 @@ async def _permissions(
 
 
 def _topics(settings: Settings, findings: Findings, there: Mapping[str, int]) -> None:
-    if wrong := topics.disagreements(topics.Topics.of(settings), there):
+    if wrong := topics.too_few_partitions(topics.Topics.of(settings), there):
         remedy = "stop all workers, delete these topics; then: movie-stream init, and: movie-stream rebuild"
         findings.add("fail", "; ".join(wrong), remedy)
     else:
@@ -219,7 +219,7 @@ def _record_sizes(findings: Findings, names: topics.Topics, limits: Mapping[str,
     for topic, size in topics.wanted_limits(names, limits).items():
         found = limits[topic] or 0
         what, remedy = f"{configs.LIMIT} of {topic} is {found:,}", f"movie-stream init, or set it to {size}"
-        if topic == names.dead_letters and found >= topics.LEAST_BYTES:
+        if topic == names.dead_letters and found >= topics.MIN_RECORD_LIMIT_BYTES:
             findings.add("warn", f"{what}, of {names.events} {event:,}: large dead letters may be cut off", remedy)
         else:
             findings.add("fail", f"{what}, too little for a worker", remedy)
@@ -246,7 +246,7 @@ async def _mongodb(settings: Settings, findings: Findings) -> None:
         await _write(db)
         findings.add("ok", f"{db.name}: a document written, acknowledged by a majority, and deleted")
         findings.check = "collections"
-        if lacking := await schema.lacking(db):
+        if lacking := await schema.missing(db):
             findings.add(
                 "fail", f"missing, or different from what is expected: {', '.join(lacking)}", "movie-stream init"
             )
@@ -271,12 +271,12 @@ async def _run(settings: Settings, findings: Findings) -> None:
     async with opened(settings) as db:
         run = await runs.current(db, settings.kafka_group)
         if run is not None and not differences(settings, topology, run):
-            await insist_on_one_time(settings, db, topology, run, all_known_within_s=1)
+            await require_same_time(settings, db, topology, run, all_known_within_s=1)
     if run is None:
         findings.add("ok", "none yet; the first worker begins it")
     elif changed := differences(settings, topology, run):
         findings.add("fail", f"run {run.number} counts otherwise: {changed}", "undo that, or: movie-stream rebuild")
-    elif lacking := not_counted(run):
+    elif lacking := uncounted_results(run):
         what = f"run {run.number} was begun before there was {lacking}, and does not count it"
         findings.add("warn", what, "count all of the topic afresh with: movie-stream rebuild")
     else:

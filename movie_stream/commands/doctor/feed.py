@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 from movie_stream.commands.doctor.feed_client import Answer, FeedClient, FeedStrange, client_for
 from movie_stream.commands.doctor.findings import Findings, Row
-from movie_stream.events.moment import parse_moment
+from movie_stream.events.timestamps import parse_time
 from movie_stream.odata.csdl import EDM
 from movie_stream.odata.model import KEY, all_sets
 from movie_stream.settings import Settings
@@ -155,7 +155,7 @@ def _asker(client: FeedClient, name: str, column: str) -> Callable[..., list[str
 
 def _time(text: str) -> datetime:
     try:
-        return parse_moment(text)
+        return parse_time(text)
     except ValueError as error:
         raise FeedStrange(f"{text[:80]!r} is not a time of OData; check whether a proxy changes answers") from error
 

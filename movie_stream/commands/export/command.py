@@ -18,7 +18,7 @@ from movie_stream.commands.export.delta import to_delta
 from movie_stream.commands.export.one_file import to_file, to_stdout
 from movie_stream.commands.export.progress import say
 from movie_stream.commands.signals import raised_by_signals
-from movie_stream.commands.window_range import checked, moment_of
+from movie_stream.commands.window_range import checked, time_of
 from movie_stream.errors import UsageError
 from movie_stream.export.documents import Documents
 from movie_stream.export.new_file import ExportFailed, check_free, sweep
@@ -121,7 +121,7 @@ def _queries(what: Sequence[str], choice: Choice) -> list[Query]:
     results without time are exported as a whole.
     """
     now = datetime.now(UTC)
-    since, until = moment_of("--since", choice.since, now), moment_of("--until", choice.until, now)
+    since, until = time_of("--since", choice.since, now), time_of("--until", choice.until, now)
     if EVERYTHING not in what:
         asked = [replace(_query_of(name), genre=choice.genre, since=since, until=until) for name in what]
     elif len(what) > 1:

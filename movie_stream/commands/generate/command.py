@@ -9,7 +9,7 @@ from typing import Final
 from movie_stream.commands.generate.file import format_of, write_file
 from movie_stream.errors import UsageError
 from movie_stream.events.contract import MAX_TIMESTAMP_MS
-from movie_stream.events.moment import parse_moment
+from movie_stream.events.timestamps import parse_time
 from movie_stream.kafka.produce.pace import check_rate
 from movie_stream.replay.synthetic.catalogue import catalogue
 from movie_stream.replay.synthetic.made_up import MadeUp
@@ -94,7 +94,7 @@ def _end(text: str) -> datetime:
     if text == NOW:
         return datetime.now(UTC)
     try:
-        return parse_moment(text)
+        return parse_time(text)
     except ValueError as error:
         expected = "a time such as 2024-11-01T20:00 (UTC), or now"
         raise UsageError(argument="--end", expected=expected, got=text) from error

@@ -32,7 +32,7 @@ from faust.types import TP, ConsumerMessage
 from movie_stream.events.chunk import Chunk, Records
 from movie_stream.events.layout import Layouts
 from movie_stream.kafka.batches.inflate import BatchRefused
-from movie_stream.kafka.batches.unpack import Fetched, WholeBatches, chunks, take_runs
+from movie_stream.kafka.batches.unpack import FetchedBatch, WholeBatches, chunks, take_runs
 from movie_stream.kafka.cluster.client import CLIENT_ID
 from movie_stream.kafka.group.leaving import leave_group, stop_consumer
 from movie_stream.kafka.group.membership import Membership
@@ -59,7 +59,7 @@ fetch began before there are records for it to unpack, a commit would have to wa
 """
 
 FetchedRuns = tuple[int | None, int, list[Records]]
-Waiting = tuple[deque[Fetched], int]
+Waiting = tuple[deque[FetchedBatch], int]
 """The batches of one fetch, at least one, and the position after them."""
 
 
@@ -132,7 +132,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         assignment = consumer._subscription.subscription.assignment
         if assignment is None:
             return {}
-        if self.waits_for(active_partitions):
+        if self.has_records_of(active_partitions):
             return self._unpacked(active_partitions)
         with consumer._fetcher._subscriptions.fetch_context():
             fetched = await consumer._fetcher.fetched_records(active_partitions, timeout=within_s, max_records=None)
@@ -177,11 +177,11 @@ class ChunkThread(driver.AIOKafkaConsumerThread):
         written: int | None = self._ensure_consumer().highwater(driver.ensure_aiokafka_TP(tp))
         return written
 
-    def waits_for(self, partitions: set[TP]) -> bool:
+    def has_records_of(self, partitions: set[TP]) -> bool:
         """Whether fetched records of these are still to be unpacked; may be called in any thread."""
         return any(tp in self._waiting for tp in partitions)
 
-    def forget(self) -> None:
+    def drop_waiting(self) -> None:
         """Drops the batches that wait; only while nothing is being fetched."""
         self._waiting.clear()
 
@@ -264,7 +264,9 @@ class ChunkConsumer(driver.Consumer):
         """Keeps one fetch under way, and AHEAD if they only have to unpack records, so that a flush does not hold up
         the next chunk.
         """
-        while not self._ahead or (len(self._ahead) < AHEAD and self._thread.waits_for(self._get_active_partitions())):
+        while not self._ahead or (
+            len(self._ahead) < AHEAD and self._thread.has_records_of(self._get_active_partitions())
+        ):
             self._ahead.append(asyncio.create_task(self._fetch()))
 
     async def _fetched(self) -> dict[TP, FetchedRuns]:
@@ -291,7 +293,7 @@ class ChunkConsumer(driver.Consumer):
             await asyncio.wait([ahead])
             if not ahead.cancelled() and (error := ahead.exception()):
                 logger.info("a fetch ahead failed: %r", error)
-        self._thread.forget()
+        self._thread.drop_waiting()
 
     async def on_stop(self) -> None:
         await self._drop_ahead()

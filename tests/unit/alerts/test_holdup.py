@@ -9,7 +9,7 @@ import pytest
 
 from movie_stream.alerts.frontier import Stillness, Topics, complete_until
 from movie_stream.alerts.holdup import Holdup, holding_up, in_words, quiet_sources, without_rules
-from movie_stream.mongo.workers import Holding, Standing, WorkerSeen
+from movie_stream.mongo.workers import OwnedPartition, WorkerReport, WorkerStatus
 
 MINUTE_MS = 60_000
 AT_MS = 1_730_383_500_000
@@ -18,14 +18,14 @@ TOPICS = Topics("views", 2, "partials", 2)
 IDLE = timedelta(minutes=1)
 
 
-def worker(name: str, *held: tuple[str, int, int | None], rules: str | None = "r") -> WorkerSeen:
+def worker(name: str, *held: tuple[str, int, int | None], rules: str | None = "r") -> WorkerReport:
     now = datetime.now(UTC)
-    holds = tuple(Holding(topic, partition, 9, lag) for topic, partition, lag in held)
-    standing = Standing("group", "running", 1, None, holds, rules=rules)
-    return WorkerSeen(name, name, 7, "0", now, now, timedelta(), standing)
+    holds = tuple(OwnedPartition(topic, partition, 9, lag) for topic, partition, lag in held)
+    standing = WorkerStatus("group", "running", 1, None, holds, rules=rules)
+    return WorkerReport(name, name, 7, "0", now, now, timedelta(), standing)
 
 
-def looked(watermarks: dict[int, dict[int, int]], *workers: WorkerSeen, still_s: float = 300.0) -> list[str]:
+def looked(watermarks: dict[int, dict[int, int]], *workers: WorkerReport, still_s: float = 300.0) -> list[str]:
     """What holds it up, where nothing has moved for so long."""
     stillness = Stillness()
     stillness.look(watermarks, TOPICS.sources, 0.0)

@@ -21,7 +21,7 @@ from tests.unit.web.test_access import TOKEN, client
 def told(requests: Requests) -> dict[tuple[str, ...], float]:
     """What a scrape would bring, but for buckets and sums."""
     registry, values = CollectorRegistry(), Values()
-    requests.tell(values)
+    requests.export(values)
     registry.register(Collector("serve", lambda: values))
     return {
         (sample.name.removeprefix("movie_stream_http_"), *sample.labels.values()): sample.value
