@@ -204,7 +204,10 @@ class Publish(Owner[Merger]):
             await self._fetch(state, held)
             documents = state.documents(DOCUMENTS_AT_ONCE)
             guarded = [
-                GuardedDocument(document.key.collection, document.id, document.rev, self._run_number, document.body)
+                GuardedDocument(
+                    *(document.key.collection, document.id, document.rev, self._run_number, document.body),
+                    is_new=document.is_new,
+                )
                 for document in documents
             ]
             try:

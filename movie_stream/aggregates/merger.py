@@ -68,6 +68,8 @@ class Document:
     id: str
     rev: tuple[int, ...]
     body: dict[str, Any]
+    is_new: bool
+    """Whether this state has neither made nor restored it before; another owner may have written it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +220,9 @@ class Merger:
         """Merges the payloads from the store; the keys in `asked` are then complete."""
         for payload in payloads:
             for held in _BLOCKS.decode(payload):
-                self._groups(held.block.collection, held.partition).merge(held.block)
+                groups = self._groups(held.block.collection, held.partition)
+                rows = groups.merge(held.block)
+                groups.written.values[rows] = True
         for key in tuple(asked):
             self.unfetched.pop(key, None)
 
@@ -254,21 +258,23 @@ class Merger:
         starts = np.array([key.start_ms for key in keys], np.int64)
         ids = self._names[result.by].ids([key.value for key in keys]) if result.by else None
         found = [(partition, groups, groups.find(starts, ids)) for partition, groups in parts]
-        revs = np.zeros((len(keys), self._partitions), np.int64)
+        revs, known = np.zeros((len(keys), self._partitions), np.int64), np.zeros(len(keys), np.bool_)
         for partition, groups, rows in found:
-            present = rows >= 0
+            present = np.flatnonzero(rows >= 0)
             revs[present, partition] = groups.label.values[rows[present]] + 1
+            known[present] |= _note_written(groups, rows[present])
         merged = _merged(result, [(groups, rows) for _, groups, rows in found])
-        for key, rev, figures in zip(keys, revs.tolist(), merged, strict=True):
-            yield self._document(result, key, rev, figures)
+        for key, rev, figures, is_known in zip(keys, revs.tolist(), merged, known.tolist(), strict=True):
+            yield self._document(result, key, rev, figures, not is_known)
 
     def _top_document(self, result: Result, key: DocumentKey, parts: list[tuple[int, Groups]]) -> Document:
         """The document of the components with most views over all partitions, each merged from its partitions' rows."""
         assert result.top is not None
-        rev, found = [0] * self._partitions, []
+        rev, found, known = [0] * self._partitions, [], False
         for partition, groups in parts:
             rows = np.flatnonzero(groups.starts == key.start_ms)
             rev[partition] = int((groups.label.values[rows] + 1).sum())
+            known |= bool(_note_written(groups, rows).any())
             found.append((groups, rows))
         names = self._names[result.top.of]
         members = _most_viewed(found, result.top.limit, names)
@@ -280,11 +286,13 @@ class Merger:
             figures[NewestTime.name] = max(
                 int(groups.held[NewestTime.name].values[rows].max(initial=0)) for groups, rows in found
             )
-        return self._document(result, key, rev, figures)
+        return self._document(result, key, rev, figures, not known)
 
-    def _document(self, result: Result, key: DocumentKey, rev: list[int], figures: Mapping[str, Any]) -> Document:
+    def _document(
+        self, result: Result, key: DocumentKey, rev: list[int], figures: Mapping[str, Any], is_new: bool
+    ) -> Document:
         shown = Key(result.window, key.start_ms, key.value)
-        return Document(key, result.document_id(shown), tuple(rev), result.document(shown, figures))
+        return Document(key, result.document_id(shown), tuple(rev), result.document(shown, figures), is_new)
 
     def evictable(
         self, allowed_lateness_ms: int, limit: int, tried: Collection[WindowKey] = frozenset()
@@ -437,6 +445,7 @@ class Merger:
         self.position = position
         for groups in self._held.values():
             groups.unsaved.values[:] = False
+            groups.written.values[:] = True
 
 
 class _NameTables(NamedTuple):
@@ -462,6 +471,13 @@ def _merged(result: Result, parts: Sequence[tuple[Groups, Ints]]) -> list[dict[s
             for at, value in zip(present.tolist(), groups.held[held.name].read(rows[present]), strict=True):
                 values[at][held.name].append(value)
     return [{held.name: held.merge(group[held.name]) for held in result.held} for group in values]
+
+
+def _note_written(groups: Groups, rows: Ints) -> Bools:
+    """Notes that the documents of rows are made; returns which rows were in one before."""
+    before: Bools = groups.written.values[rows]
+    groups.written.values[rows] = True
+    return before
 
 
 def _by_collection(windows: Iterable[WindowKey]) -> dict[str, set[int]]:

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 import bson
 from bson.int64 import Int64
 from bson.raw_bson import RawBSONDocument
-from pymongo import UpdateOne
+from pymongo import InsertOne, UpdateOne
 
 Rev = tuple[int, ...]
 Order = Literal["newer", "older", "equal", "incomparable"]
@@ -31,6 +31,8 @@ class GuardedDocument:
     rev: Rev
     run: int
     body: Mapping[str, Any] = field(repr=False)
+    is_new: bool = False
+    """Whether nothing is likely to be stored under this `_id`: an insert is tried first, which is much cheaper."""
 
 
 def encode(document: GuardedDocument) -> bytes:
@@ -46,6 +48,11 @@ def encode(document: GuardedDocument) -> bytes:
             "_run": Int64(document.run),
         }
     )
+
+
+def insertion(document: GuardedDocument, encoded: bytes) -> InsertOne[RawBSONDocument]:
+    """An insert, which fails with a duplicate key where a document is stored, whatever that is: then update it."""
+    return InsertOne(RawBSONDocument(encoded))
 
 
 def guarded_update(document: GuardedDocument, encoded: bytes) -> UpdateOne:

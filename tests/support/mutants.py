@@ -300,6 +300,17 @@ def mark_without_majority(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(FakeMongo, "mark", mark)
 
 
+def new_put_over_what_is_there(patch: pytest.MonkeyPatch) -> None:
+    original = FakeMongo.replace
+
+    def replace(self: FakeMongo, document: GuardedDocument) -> None:
+        if document.is_new:
+            self.documents.pop((document.collection, document.id), None)
+        original(self, document)
+
+    patch.setattr(FakeMongo, "replace", replace)
+
+
 def world(rule: str) -> Mutant:
     """A rule that the simulated world itself can break."""
 
@@ -325,6 +336,8 @@ MUTANTS: Final[dict[str, Mutant]] = {
     "the cursor before the documents' acknowledgement": world("early acknowledgement of documents"),
     "no majority asked for": world("no majority"),
     "documents unguarded": world("unguarded"),
+    "an insert's duplicate key taken for written": world("duplicate keys"),
+    "what is taken for new put over what is there": new_put_over_what_is_there,
     "evicted without being stored": world("eviction without store"),
     "the label is the position when sent": label_is_the_position_when_sent,
     "labels compared by key": labels_compared_by_key,
@@ -356,6 +369,7 @@ NOTICED_BY: Final = {
     "evicted without being stored": 5,
     "the cursor not of the flush's instant": 1,
     "documents unguarded": 1,
+    "what is taken for new put over what is there": 17,
     "the label is the position when sent": 3,
     "labels compared by key": 1,
     "labels not compared": 1,

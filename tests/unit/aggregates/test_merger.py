@@ -98,6 +98,23 @@ def test_a_revision_grows_with_every_change_of_every_partition() -> None:
     assert merger.documents(100) == [], "older partials change nothing"
 
 
+def test_a_document_is_new_until_it_is_made_or_restored() -> None:
+    merger, view = Merger(3), source(0, {})
+    apply(merger, sent(view))
+    assert all(document.is_new for document in merger.documents(100))
+    apply(merger, sent(source(1, {})))
+    assert {document.key.collection for document in merger.documents(100) if document.is_new} == {"data_quality"}
+    restored = Merger(3)
+    for entry in merger.freeze(snapshot=True):
+        restored.load(entry)
+    restored.loaded(merger.position, None)
+    further(view, {}, hour(15))
+    apply(restored, sent(view))
+    new = {document.id for document in restored.documents(100) if document.is_new}
+    assert new >= {"hourly_2024-10-31T15:00:00Z", "top_movies_2024-10-31T15:00:00Z"}
+    assert not new & {"hourly_2024-10-31T14:00:00Z", "top_movies_2024-10-31T14:00:00Z", "top_movies_all_time"}
+
+
 def test_documents_come_in_the_order_of_their_first_change_and_no_more_than_asked_for() -> None:
     merger = Merger(3)
     apply(merger, sent(source(0, *(hour(number) for number in range(5)))))
