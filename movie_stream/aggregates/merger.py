@@ -18,9 +18,9 @@ import msgspec
 import numpy as np
 
 from movie_stream.aggregates import partial
-from movie_stream.aggregates.aggregators import NewestTime, ViewCount, rank_of
+from movie_stream.aggregates.aggregators import NewestTime, Part, ViewCount, rank_of
 from movie_stream.aggregates.arrivals import Arrivals
-from movie_stream.aggregates.fields import Key
+from movie_stream.aggregates.fields import COMPONENTS, Figures, Keys
 from movie_stream.aggregates.groups import Block, Groups, compact, released
 from movie_stream.aggregates.results import RESULTS, Result
 from movie_stream.columnar.columns import Bools, Ints
@@ -253,7 +253,7 @@ class Merger:
         parts = self._groups_of(result.collection)
         if result.top is not None:
             for key in keys:
-                yield self._top_document(result, key, parts)
+                yield from self._top_document(result, key, parts)
             return
         starts = np.array([key.start_ms for key in keys], np.int64)
         ids = self._names[result.by].ids([key.value for key in keys]) if result.by else None
@@ -263,36 +263,28 @@ class Merger:
             present = np.flatnonzero(rows >= 0)
             revs[present, partition] = groups.label.values[rows[present]] + 1
             known[present] |= _note_written(groups, rows[present])
-        merged = _merged(result, [(groups, rows) for _, groups, rows in found])
-        for key, rev, figures, is_known in zip(keys, revs.tolist(), merged, known.tolist(), strict=True):
-            yield self._document(result, key, rev, figures, not is_known)
+        figures = _merged(result, [(groups, rows) for _, groups, rows in found], len(keys))
+        yield from _made(result, keys, revs, known, figures)
 
-    def _top_document(self, result: Result, key: DocumentKey, parts: list[tuple[int, Groups]]) -> Document:
+    def _top_document(self, result: Result, key: DocumentKey, parts: list[tuple[int, Groups]]) -> Iterator[Document]:
         """The document of the components with most views over all partitions, each merged from its partitions' rows."""
         assert result.top is not None
-        rev, found, known = [0] * self._partitions, [], False
+        revs, found, known = np.zeros((1, self._partitions), np.int64), [], np.zeros(1, np.bool_)
         for partition, groups in parts:
             rows = np.flatnonzero(groups.starts == key.start_ms)
-            rev[partition] = int((groups.label.values[rows] + 1).sum())
-            known |= bool(_note_written(groups, rows).any())
+            revs[0, partition] = (groups.label.values[rows] + 1).sum()
+            known |= _note_written(groups, rows).any()
             found.append((groups, rows))
         names = self._names[result.top.of]
         members = _most_viewed(found, result.top.limit, names)
         starts = np.full(len(members), key.start_ms, np.int64)
-        merged = _merged(result, [(groups, groups.find(starts, members)) for groups, _ in found])
-        components = list(zip(names.texts(members), merged, strict=True))
-        figures: dict[str, Any] = {"components": components}
+        merged = _merged(result, [(groups, groups.find(starts, members)) for groups, _ in found], len(members))
+        figures: dict[str, Sequence[Any]] = {COMPONENTS: [(names.texts(members), merged)]}
         if NewestTime() in result.held:
-            figures[NewestTime.name] = max(
-                int(groups.held[NewestTime.name].values[rows].max(initial=0)) for groups, rows in found
-            )
-        return self._document(result, key, rev, figures, not known)
-
-    def _document(
-        self, result: Result, key: DocumentKey, rev: list[int], figures: Mapping[str, Any], is_new: bool
-    ) -> Document:
-        shown = Key(result.window, key.start_ms, key.value)
-        return Document(key, result.document_id(shown), tuple(rev), result.document(shown, figures), is_new)
+            figures[NewestTime.name] = [
+                max(int(groups.held[NewestTime.name].values[rows].max(initial=0)) for groups, rows in found)
+            ]
+        yield from _made(result, [key], revs, known, figures)
 
     def evictable(
         self, allowed_lateness_ms: int, limit: int, tried: Collection[WindowKey] = frozenset()
@@ -460,17 +452,23 @@ def _held(partition: int, block: bytes) -> HeldBlock:
     return HeldBlock(partition, msgspec.Raw(block))  # type: ignore[arg-type]
 
 
-def _merged(result: Result, parts: Sequence[tuple[Groups, Ints]]) -> list[dict[str, Any]]:
-    """The figures of groups; `parts` has each group's row in every source partition, -1 if it has none there."""
-    values: list[dict[str, list[Any]]] = [
-        {held.name: [] for held in result.held} for _ in (parts[0][1] if parts else ())
-    ]
-    for groups, rows in parts:
-        present = np.flatnonzero(rows >= 0)
-        for held in result.held:
-            for at, value in zip(present.tolist(), groups.held[held.name].read(rows[present]), strict=True):
-                values[at][held.name].append(value)
-    return [{held.name: held.merge(group[held.name]) for held in result.held} for group in values]
+def _merged(result: Result, rows_of: Sequence[tuple[Groups, Ints]], count: int) -> Figures:
+    """The figures of groups; `rows_of` has each group's row in every source partition, -1 if it has none there."""
+    present = [(groups, rows, np.flatnonzero(rows >= 0)) for groups, rows in rows_of]
+    return {
+        held.name: held.merge([Part(groups.held[held.name], rows[at], at) for groups, rows, at in present], count)
+        for held in result.held
+    }
+
+
+def _made(
+    result: Result, keys: Sequence[DocumentKey], revs: Ints, known: Bools, figures: Figures
+) -> Iterator[Document]:
+    """The documents of these keys."""
+    named = Keys(result.window, [key.start_ms for key in keys], [key.value for key in keys])
+    ids, bodies = result.document_ids(named), result.documents(named, figures)
+    for key, name, rev, body, is_known in zip(keys, ids, revs.tolist(), bodies, known.tolist(), strict=True):
+        yield Document(key, name, tuple(rev), body, not is_known)
 
 
 def _note_written(groups: Groups, rows: Ints) -> Bools:
