@@ -256,6 +256,7 @@ class Publish(Owner[Merger]):
 
     async def _evict(self, state: Merger, held: Callable[[], bool]) -> None:
         """Evicts keys of old windows to MongoDB when there are too many; skips those that cannot be evicted now."""
+        state.drop_final(self._context.rules.allowed_lateness_ms, ROWS_IN_MEMORY)
         tried: set[WindowKey] = set()
         while windows := state.evictable(self._context.rules.allowed_lateness_ms, ROWS_IN_MEMORY, tried):
             tried.update(windows)

@@ -286,6 +286,38 @@ class Merger:
             ]
         yield from _made(result, [key], revs, known, figures)
 
+    def drop_final(self, allowed_lateness_ms: int, limit: int) -> None:
+        """Drops the windows that no source partition can change any more, if more than `limit` rows that can ever be
+        evicted are held. Their documents are final and written, so nothing of them has to be stored.
+
+        A partial that comes of one nevertheless is a stale copy, and so is the document that is made of it.
+        """
+        if self._evictable_rows() <= limit or len(self.watermarks) < self._partitions:
+            return
+        closed_before = self._closed_by_all(allowed_lateness_ms)
+        for collection, result in self._results.items():
+            length = result.window.length_ms
+            # A watermark may precede the partials of a list that waits; and a session changes the day that it began on.
+            if length is None or result.deferrable or result.aggregates_users:
+                continue
+            before = closed_before - length + 1
+            parts = [groups for _, groups in self._groups_of(collection)]
+            if not any((groups.starts < before).any() for groups in parts):
+                continue
+            unwritten = [key for key in self.dirty if key.collection == collection and key.start_ms < before]
+            for groups in parts:
+                kept = groups.starts >= before
+                for key in unwritten:
+                    kept |= _is_of_key(groups, key)
+                groups.keep(np.flatnonzero(kept))
+            before = max(before, self._evicted_before.get(collection, 0))
+            self._evicted_before[collection] = self._evictions[collection] = before
+        self._compact_names()
+
+    def _closed_by_all(self, allowed_lateness_ms: int) -> int:
+        """The time before which all source partitions count no view any more."""
+        return min(self.watermarks.values()) - allowed_lateness_ms
+
     def evictable(
         self, allowed_lateness_ms: int, limit: int, tried: Collection[WindowKey] = frozenset()
     ) -> list[WindowKey]:
@@ -384,6 +416,9 @@ class Merger:
                         kept[partition][part_rows] = False
             for partition, groups in parts.items():
                 groups.keep(np.flatnonzero(kept[partition]))
+        self._compact_names()
+
+    def _compact_names(self) -> None:
         for names in (*self._names.values(), *self._shown):
             compact(names, self._held.values())
 

@@ -218,6 +218,18 @@ def evicted_although_changed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Merger, "evict", evict)
 
 
+def final_for_one_source(patch: pytest.MonkeyPatch) -> None:
+    def closed(self: Merger, allowed_lateness_ms: int) -> int:
+        return max(self.watermarks.values()) - allowed_lateness_ms
+
+    patch.setattr(Merger, "_closed_by_all", closed)
+
+
+def dropped_too_early(patch: pytest.MonkeyPatch) -> None:
+    original = Merger._closed_by_all
+    patch.setattr(Merger, "_closed_by_all", lambda self, allowed_lateness_ms: original(self, 0))
+
+
 def _as_they_are(merger: Merger, stored: Mapping[StoreKey, Rev]) -> dict[StoreKey, Rev]:
     """All parts of the keys in `stored`, as if they stood in the store as they are now."""
     return {
@@ -348,6 +360,8 @@ MUTANTS: Final[dict[str, Mutant]] = {
     "what lies in the store not fetched": what_is_stored_not_fetched,
     "only one part of a list fetched": only_one_part_fetched,
     "evicted although changed": evicted_although_changed,
+    "final for one source, and dropped": final_for_one_source,
+    "dropped within the allowed lateness": dropped_too_early,
     "a joined session leaves the days in between": sessions_touch_only_their_own_day,
     "a new user leaves the day of the former first view": new_users_touch_only_the_new_day,
     "refusals missing from checkpoints": refusals_not_saved,
@@ -378,6 +392,8 @@ NOTICED_BY: Final = {
     "what lies in the store not fetched": 3,
     "only one part of a list fetched": 3,
     "evicted although changed": 17,
+    "final for one source, and dropped": 4,
+    "dropped within the allowed lateness": 17,
     "a joined session leaves the days in between": 12,
     "a new user leaves the day of the former first view": 12,
 }
