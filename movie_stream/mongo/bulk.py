@@ -16,7 +16,7 @@ from movie_stream.mongo.guard import GuardedDocument, compare, encode, guarded_u
 from movie_stream.mongo.refusal import reason_of
 from movie_stream.mongo.report import Incomparable, Outranked, Parked, WriteReport
 
-MAX_OPERATIONS: Final = 1_000
+MAX_OPERATIONS: Final = 2_000
 """The most documents in one request, so that it ends within its time limit."""
 MAX_BYTES: Final = 8 * 1024 * 1024
 """The most bytes of documents in one request; a larger document is sent alone."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import bson
 import pytest
+from bson.raw_bson import RawBSONDocument
 from hypothesis import given
 from hypothesis import strategies as st
 from pymongo import UpdateOne
@@ -65,6 +66,7 @@ def test_an_update_has_its_own_numbers_and_document_whatever_these_hold(rev: Rev
     body = {"title": "$literal\0", "$cond": {"$replaceWith": [1, 2]}, "views": len(rev)}
     document = GuardedDocument("c", "$cond", rev, run, body)
     [stage] = _update(document)._doc
+    assert isinstance(stage, RawBSONDocument)
     is_newer = guard._is_newer(rev, run, [number > 0 for number in rev])
     literal = bson.decode(encode(document))
     assert bson.decode(stage.raw) == {"$replaceWith": {"$cond": [is_newer, {"$literal": literal}, "$$ROOT"]}}
