@@ -11,6 +11,7 @@ import heapq
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from statistics import median_low
 from typing import Any, Final, NamedTuple
 
@@ -20,7 +21,7 @@ import numpy as np
 from movie_stream.aggregates import partial
 from movie_stream.aggregates.aggregators import NewestTime, Part, ViewCount, rank_of
 from movie_stream.aggregates.arrivals import Arrivals
-from movie_stream.aggregates.fields import COMPONENTS, Figures, Keys
+from movie_stream.aggregates.fields import COMPONENTS, Figures, Keys, Top
 from movie_stream.aggregates.groups import Block, Groups, compact, released
 from movie_stream.aggregates.results import RESULTS, Result
 from movie_stream.columnar.columns import Bools, Ints
@@ -250,15 +251,14 @@ class Merger:
         self.dirty.update(dict.fromkeys(keys))
 
     def _documents(self, result: Result, keys: Sequence[DocumentKey]) -> Iterator[Document]:
-        parts = self._groups_of(result.collection)
-        if result.top is not None:
-            for key in keys:
-                yield from self._top_document(result, key, parts)
-            return
-        starts = np.array([key.start_ms for key in keys], np.int64)
-        ids = self._names[result.by].ids([key.value for key in keys]) if result.by else None
-        found = [(partition, groups, groups.find(starts, ids)) for partition, groups in parts]
         revs, known = np.zeros((len(keys), self._partitions), np.int64), np.zeros(len(keys), np.bool_)
+        starts = np.array([key.start_ms for key in keys], np.int64)
+        if result.top is not None:
+            yield from _made(result, keys, revs, known, self._top_figures(result, result.top, starts, revs, known))
+            return
+        ids = self._names[result.by].ids([key.value for key in keys]) if result.by else None
+        parts = self._groups_of(result.collection)
+        found = [(partition, groups, groups.find(starts, ids)) for partition, groups in parts]
         for partition, groups, rows in found:
             present = np.flatnonzero(rows >= 0)
             revs[present, partition] = groups.label.values[rows[present]] + 1
@@ -266,25 +266,29 @@ class Merger:
         figures = _merged(result, [(groups, rows) for _, groups, rows in found], len(keys))
         yield from _made(result, keys, revs, known, figures)
 
-    def _top_document(self, result: Result, key: DocumentKey, parts: list[tuple[int, Groups]]) -> Iterator[Document]:
-        """The document of the components with most views over all partitions, each merged from its partitions' rows."""
-        assert result.top is not None
-        revs, found, known = np.zeros((1, self._partitions), np.int64), [], np.zeros(1, np.bool_)
-        for partition, groups in parts:
-            rows = np.flatnonzero(groups.starts == key.start_ms)
-            revs[0, partition] = (groups.label.values[rows] + 1).sum()
-            known |= _note_written(groups, rows).any()
-            found.append((groups, rows))
-        names = self._names[result.top.of]
-        members = _most_viewed(found, result.top.limit, names)
-        starts = np.full(len(members), key.start_ms, np.int64)
-        merged = _merged(result, [(groups, groups.find(starts, members)) for groups, _ in found], len(members))
-        figures: dict[str, Sequence[Any]] = {COMPONENTS: [(names.texts(members), merged)]}
-        if NewestTime() in result.held:
-            figures[NewestTime.name] = [
-                max(int(groups.held[NewestTime.name].values[rows].max(initial=0)) for groups, rows in found)
-            ]
-        yield from _made(result, [key], revs, known, figures)
+    def _top_figures(self, result: Result, top: Top, starts: Ints, revs: Ints, known: Bools) -> Figures:
+        """Of each window the components with most views over all partitions, each merged from its partitions' rows;
+        fills in `revs` and `known`.
+        """
+        parts, names = self._groups_of(result.collection), self._names[top.of]
+        members, newest = list[Ints](), list[int]()
+        for at, start_ms in enumerate(starts.tolist()):
+            found = [(groups, np.flatnonzero(groups.starts == start_ms)) for _, groups in parts]
+            for (partition, groups), (_, rows) in zip(parts, found, strict=True):
+                revs[at, partition] = (groups.label.values[rows] + 1).sum()
+                known[at] |= _note_written(groups, rows).any()
+            members.append(_most_viewed(found, top.limit, names))
+            if NewestTime() in result.held:
+                times = (groups.held[NewestTime.name].values[rows].max(initial=0) for groups, rows in found)
+                newest.append(max(map(int, times)))
+        counts = list(map(len, members))
+        shown, of_window = np.concatenate(members), np.repeat(starts, counts)
+        merged = _merged(result, [(groups, groups.find(of_window, shown)) for _, groups in parts], len(shown))
+        texts, bounds = names.texts(shown), pairwise([0, *accumulate(counts)])
+        components = [
+            (texts[begin:end], {name: values[begin:end] for name, values in merged.items()}) for begin, end in bounds
+        ]
+        return {COMPONENTS: components, NewestTime.name: newest}
 
     def drop_final(self, allowed_lateness_ms: int, limit: int) -> None:
         """Drops the windows that no source partition can change any more, if more than `limit` rows that can ever be
