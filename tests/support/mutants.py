@@ -380,7 +380,7 @@ SET_BACK: Final = frozenset({"the mark not checked"})
 
 NOTICED_BY: Final = {
     "a cursor's parent not checked": 12,
-    "evicted without being stored": 5,
+    "evicted without being stored": 2,
     "the cursor not of the flush's instant": 1,
     "documents unguarded": 1,
     "what is taken for new put over what is there": 17,
@@ -388,10 +388,10 @@ NOTICED_BY: Final = {
     "labels compared by key": 1,
     "labels not compared": 1,
     "forgotten a window too early": 5,
-    "evictions missing from deltas": 14,
-    "what lies in the store not fetched": 3,
-    "only one part of a list fetched": 3,
-    "evicted although changed": 17,
+    "evictions missing from deltas": 2,
+    "what lies in the store not fetched": 1,
+    "only one part of a list fetched": 2,
+    "evicted although changed": 18,
     "final for one source, and dropped": 4,
     "dropped within the allowed lateness": 17,
     "a joined session leaves the days in between": 12,
