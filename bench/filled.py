@@ -19,7 +19,7 @@ from pymongo import MongoClient
 
 from bench.stream import GENRES
 from movie_stream.aggregates.aggregators import NewestNames
-from movie_stream.aggregates.fields import Key
+from movie_stream.aggregates.fields import COMPONENTS, Keys
 from movie_stream.aggregates.results import RESULTS, Result
 from movie_stream.events.event import slug_of
 from movie_stream.settings import Settings
@@ -119,12 +119,13 @@ def _documents_of(result: Result, made: Made) -> Iterator[RawBSONDocument]:
             for at, genre in enumerate(made.genres):
                 if views[row][at]:
                     figures = _figures(views[row][at], rated[row][at], micro[row][at], genre, made.newest_ms)
-                    yield _encoded(result, Key(result.window, start_ms, slug_of(genre)), figures)
+                    yield _encoded(result, Keys(result.window, [start_ms], [slug_of(genre)]), figures)
         else:
             figures = _figures(sum(views[row]), sum(rated[row]), sum(micro[row]), "", made.newest_ms)
             if result.top is not None:
-                figures["components"] = films.top(result.top.limit, row, figures["views"])
-            yield _encoded(result, Key(result.window, start_ms, "0" if result.aggregates_records else ""), figures)
+                figures[COMPONENTS] = films.top(result.top.limit, row, figures["views"])
+            value = "0" if result.aggregates_records else ""
+            yield _encoded(result, Keys(result.window, [start_ms], [value]), figures)
 
 
 def _figures(views: int, rated: int, micro: int, genre: str, newest_ms: int) -> dict[str, Any]:
@@ -162,18 +163,20 @@ class _Films:
     def __init__(self, genres: Sequence[str]) -> None:
         self._names = [NewestNames(0, f"Film number {film}", genres[film % len(genres)]) for film in range(_FILMS)]
 
-    def top(self, limit: int, row: int, views: int) -> list[tuple[str, Figures]]:
-        """The films of one window; consecutive windows have different lists."""
-        entries = list[tuple[str, Figures]]()
-        for rank in range(limit):
-            film, seen = (rank * 7 + row) % _FILMS, max(views // (20 + rank), 1)
-            rated = {"rating.count": seen, "rating.sum": 4 * seen * _MICRO}
-            entries.append((f"film-{film}", {"views": seen, "newest_view": self._names[film], **rated}))
-        return entries
+    def top(self, limit: int, row: int, views: int) -> tuple[list[str], Figures]:
+        """The films of one window, and their figures; consecutive windows have different lists."""
+        films = [(rank * 7 + row) % _FILMS for rank in range(limit)]
+        seen = [max(views // (20 + rank), 1) for rank in range(limit)]
+        rated = {"rating.count": seen, "rating.sum": [4 * views * _MICRO for views in seen]}
+        return [f"film-{film}" for film in films], {
+            "views": seen,
+            "newest_view": [self._names[film] for film in films],
+            **rated,
+        }
 
 
-def _encoded(result: Result, key: Key, figures: Figures) -> RawBSONDocument:
-    """A document as workers store it."""
-    body = result.document(key, figures)
+def _encoded(result: Result, keys: Keys, figures: Mapping[str, Any]) -> RawBSONDocument:
+    """A document of one key as workers store it."""
+    [name], [body] = result.document_ids(keys), result.documents(keys, {of: [value] for of, value in figures.items()})
     guard = {"_rev": [Int64(1)], "_run": Int64(1)}
-    return RawBSONDocument(bson.encode({"_id": result.document_id(key), **body, **guard}))
+    return RawBSONDocument(bson.encode({"_id": name, **body, **guard}))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from docs.made.markdown import MADE, block, plain, table
-from movie_stream.aggregates.fields import Description, Key, Schema
+from movie_stream.aggregates.fields import Description, Keys, Schema
 from movie_stream.aggregates.results import DISPLAY_NAMES, RESULTS, Result
 from movie_stream.aggregates.shape import RANK, Shape, kind_of
 from movie_stream.aggregates.window import ALL_TIME
@@ -82,12 +82,12 @@ def _section(result: Result) -> str:
         else f"A document for each {each}" + (", over all time." if result.window is ALL_TIME else ".")
     )
     value = "0" if result.aggregates_records else "action"
-    of_id = f"`{result.document_id(Key(result.window, result.window.start_of(_HALF_PAST_TWO_MS), value))}`"
+    [of_id] = result.document_ids(Keys(result.window, [result.window.start_of(_HALF_PAST_TWO_MS)], [value]))
     id_, *_ = sorted(_documents()[result.collection])
     indexes = ", ".join(f"`{json.dumps(dict(index))}`" for index in result.indexes)
     parts = [
         f"## {result.collection}\n",
-        f"{about} Its `_id` is as {of_id}. Indexes: {indexes}.\n",
+        f"{about} Its `_id` is as `{of_id}`. Indexes: {indexes}.\n",
         _fields((name, field.schema, field.description) for name, field in result.fields.items()),
     ]
     if shape.entries:

@@ -32,7 +32,8 @@ RUN_SUPERSEDED: Final = (
 )
 CLAIM_EVERY: Final = 500
 """Records of `movie-partials` after which its claim is renewed, so that the records before it may be deleted."""
-DOCUMENTS_AT_ONCE: Final = 500
+DOCUMENTS_AT_ONCE: Final = 2_000
+"""Documents in one request: each waits for the journal once. Making them blocks everything else, for some 50 ms."""
 ROWS_IN_MEMORY: Final = 60_000
 """Rows of partials of a partition above which old windows are evicted to MongoDB. The rows of all time, which are never
 evicted, are not included. A row with a sketch has 2 kB or so.
@@ -204,7 +205,10 @@ class Publish(Owner[Merger]):
             await self._fetch(state, held)
             documents = state.documents(DOCUMENTS_AT_ONCE)
             guarded = [
-                GuardedDocument(document.key.collection, document.id, document.rev, self._run_number, document.body)
+                GuardedDocument(
+                    *(document.key.collection, document.id, document.rev, self._run_number, document.body),
+                    is_new=document.is_new,
+                )
                 for document in documents
             ]
             try:
@@ -253,6 +257,7 @@ class Publish(Owner[Merger]):
 
     async def _evict(self, state: Merger, held: Callable[[], bool]) -> None:
         """Evicts keys of old windows to MongoDB when there are too many; skips those that cannot be evicted now."""
+        state.drop_final(self._context.rules.allowed_lateness_ms, ROWS_IN_MEMORY)
         tried: set[WindowKey] = set()
         while windows := state.evictable(self._context.rules.allowed_lateness_ms, ROWS_IN_MEMORY, tried):
             tried.update(windows)

@@ -40,6 +40,42 @@ class NameTables(Protocol):
     def spellings(self) -> PackedNames: ...
 
 
+class Part(NamedTuple):
+    """What a source partition has of some groups: at most one row of each."""
+
+    column: Any
+    rows: Ints
+    groups: Ints
+    """The number of the group that each row belongs to."""
+
+
+def summed(parts: Sequence[Part], count: int) -> list[Any]:
+    """The sum of each group's values, exact up to 2**63; of columns with a width, sums by position."""
+    width = parts[0].column.values.shape[1:] if parts else ()
+    sums = np.zeros((count, *width), np.int64)
+    for part in parts:
+        sums[part.groups] += part.column.values[part.rows]
+    values: list[Any] = sums.tolist()
+    return values
+
+
+def reduced(parts: Sequence[Part], count: int, ufunc: np.ufunc, unseen: int) -> list[int | None]:
+    """The extreme of each group's values by np.maximum or np.minimum; None where all are `unseen`, the first of all."""
+    extremes = np.full(count, unseen, np.int64)
+    for part in parts:
+        extremes[part.groups] = ufunc(extremes[part.groups], part.column.values[part.rows])
+    return [None if value == unseen else value for value in extremes.tolist()]
+
+
+def gathered(parts: Sequence[Part], count: int) -> list[list[Any]]:
+    """The values of each group."""
+    values: list[list[Any]] = [[] for _ in range(count)]
+    for part in parts:
+        for group, value in zip(part.groups.tolist(), part.column.read(part.rows), strict=True):
+            values[group].append(value)
+    return values
+
+
 class Aggregator(Protocol):
     """One kind of figure of a group. Instances are compared by value; equal ones share a column."""
 
@@ -61,8 +97,8 @@ class Aggregator(Protocol):
         """Adds the views of a batch; `rows` has one row for each group of the batch, and may repeat a row."""
         ...
 
-    def merge(self, values: Sequence[Any]) -> Any:
-        """The figure of one group from the values of its partitions (at least one), as its columns read them."""
+    def merge(self, parts: Sequence[Part], count: int) -> Sequence[Any]:
+        """The figures of `count` groups, each of which has a row in one or more of the parts."""
         ...
 
 
@@ -79,8 +115,8 @@ class ViewCount:
     def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
         np.add.at(column.values, rows, grouped.counts)
 
-    def merge(self, values: Sequence[Any]) -> int:
-        return sum(map(int, values))
+    def merge(self, parts: Sequence[Part], count: int) -> Sequence[int]:
+        return summed(parts, count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +139,8 @@ class SumOf:
     def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
         np.add.at(column.values, rows, grouped.sum(self.number))
 
-    def merge(self, values: Sequence[Any]) -> int:
-        return sum(map(int, values))
+    def merge(self, parts: Sequence[Part], count: int) -> Sequence[int]:
+        return summed(parts, count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +166,8 @@ class WideSumOf:
         for half, sums in enumerate(grouped.wide_sum(self.number)):
             np.add.at(column.values[:, half], rows, sums)
 
-    def merge(self, values: Sequence[Any]) -> int:
-        return sum((int(high) << 32) + int(low) for high, low in values)
+    def merge(self, parts: Sequence[Part], count: int) -> Sequence[int]:
+        return [(high << 32) + low for high, low in summed(parts, count)]
 
 
 class WideColumn(Column):
@@ -169,8 +205,8 @@ class CountOf:
     def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
         np.add.at(column.values, rows, grouped.count(self.number))
 
-    def merge(self, values: Sequence[Any]) -> int:
-        return sum(map(int, values))
+    def merge(self, parts: Sequence[Part], count: int) -> Sequence[int]:
+        return summed(parts, count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +229,8 @@ class LargestOf:
     def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
         np.maximum.at(column.values, rows, grouped.largest(self.number))
 
-    def merge(self, values: Sequence[Any]) -> int | None:
-        return max((int(value) for value in values if value != _UNSEEN), default=None)
+    def merge(self, parts: Sequence[Part], count: int) -> Sequence[int | None]:
+        return reduced(parts, count, np.maximum, _UNSEEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,8 +254,8 @@ class SmallestOf:
     def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
         np.minimum.at(column.values, rows, grouped.smallest(self.number))
 
-    def merge(self, values: Sequence[Any]) -> int | None:
-        return min((int(value) for value in values if value != self._unseen), default=None)
+    def merge(self, parts: Sequence[Part], count: int) -> Sequence[int | None]:
+        return reduced(parts, count, np.minimum, self._unseen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,8 +271,8 @@ class NewestTime:
     def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
         np.maximum.at(column.values, rows, grouped.newest)
 
-    def merge(self, values: Sequence[Any]) -> int:
-        return max(map(int, values))
+    def merge(self, parts: Sequence[Part], count: int) -> Sequence[int | None]:
+        return reduced(parts, count, np.maximum, _UNSEEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,8 +288,8 @@ class ViewsByHour:
     def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
         count_hours(grouped.batch.local_hour, grouped.group_of, rows, column.values)
 
-    def merge(self, values: Sequence[Any]) -> list[int]:
-        return [int(count) for count in np.sum(values, axis=0)]
+    def merge(self, parts: Sequence[Part], count: int) -> Sequence[list[int]]:
+        return summed(parts, count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,8 +313,8 @@ class Members:
     def update(self, column: SketchColumn, rows: Ints, grouped: GroupedBatch) -> None:
         column.add(rows, grouped.group_of, grouped.batch.hashes[self.member])
 
-    def merge(self, values: Sequence[Any]) -> int:
-        return count_distinct(values, self.lg_k)
+    def merge(self, parts: Sequence[Part], count: int) -> Sequence[int]:
+        return [count_distinct(sketches, self.lg_k) for sketches in gathered(parts, count)]
 
 
 class NamesColumn:
@@ -328,8 +364,8 @@ class SmallestSpelling:
             if held[row] < 0 or rank[spelling] < rank[held[row]]:
                 held[row] = spelling
 
-    def merge(self, values: Sequence[Any]) -> str:
-        return str(min(values))
+    def merge(self, parts: Sequence[Part], count: int) -> Sequence[str]:
+        return list(map(min, gathered(parts, count)))
 
 
 class NewestNames(NamedTuple):
@@ -378,6 +414,13 @@ class NewestColumn:
         yield self.genre
 
 
+def newest_of(views: Sequence[NewestNames]) -> NewestNames:
+    """The newest of some views; of those of one time the smallest title and the smallest genre."""
+    newest_ms = max(view.time_ms for view in views)
+    names = [view for view in views if view.time_ms == newest_ms]
+    return NewestNames(newest_ms, min(name.title for name in names), min(name.genre for name in names))
+
+
 @dataclass(frozen=True, slots=True)
 class NewestView:
     """Title and genre of the newest view; ties in time go to the smallest title and the smallest genre."""
@@ -399,10 +442,8 @@ class NewestView:
                 title[row] = vocabulary.titles.smaller(int(batch.ids["title"][view]), int(title[row]))
                 spelling[row] = vocabulary.spellings.smaller(int(batch.ids["spelling"][view]), int(spelling[row]))
 
-    def merge(self, values: Sequence[NewestNames]) -> NewestNames:
-        newest = max(value.time_ms for value in values)
-        names = [value for value in values if value.time_ms == newest]
-        return NewestNames(newest, min(name.title for name in names), min(name.genre for name in names))
+    def merge(self, parts: Sequence[Part], count: int) -> Sequence[NewestNames]:
+        return list(map(newest_of, gathered(parts, count)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,8 +462,8 @@ class UserFigure:
     def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
         raise TypeError(f"{self.name} is not computed from single views; users.py keeps it")
 
-    def merge(self, values: Sequence[Any]) -> int:
-        return sum(map(int, values))
+    def merge(self, parts: Sequence[Part], count: int) -> Sequence[int]:
+        return summed(parts, count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -442,6 +483,6 @@ class TopUsersOf:
     def update(self, column: Column, rows: Ints, grouped: GroupedBatch) -> None:
         raise TypeError("the most active users are not computed from single views; users.py keeps them")
 
-    def merge(self, values: Sequence[Any]) -> list[tuple[int, int, str]]:
-        users = [tuple(user) for value in values for user in value]
-        return sorted(users, key=lambda user: rank_of(user[0], user[2]))[: self.limit]
+    def merge(self, parts: Sequence[Part], count: int) -> Sequence[list[tuple[int, int, str]]]:
+        users = ([tuple(user) for value in values for user in value] for values in gathered(parts, count))
+        return [sorted(each, key=lambda user: rank_of(user[0], user[2]))[: self.limit] for each in users]

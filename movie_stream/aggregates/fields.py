@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, ClassVar, Final, Literal, NamedTuple, Protocol
 
 from movie_stream.aggregates.aggregators import (
@@ -27,8 +28,10 @@ from movie_stream.events.contract import MICRO
 from movie_stream.events.timestamps import datetime_of
 from movie_stream.kernels.sketches import EXACT_UP_TO
 
-Figures = Mapping[str, Any]
-"""Merged values by aggregator name."""
+Figures = Mapping[str, Sequence[Any]]
+"""By aggregator name the merged value of each document; or of each component of a Top."""
+COMPONENTS: Final = "components"
+"""The name of a Top's figures: of each document the ids of its components, and their Figures."""
 Schema = Mapping[str, Any]
 
 SCALE: Final = {"rating": MICRO, "revenue": MICRO, "duration": 1}
@@ -44,14 +47,14 @@ _NUMBER: Final[Schema] = {"bsonType": ["double", "int", "long"], "minimum": 0}
 _NUMBER_OR_NULL: Final[Schema] = {"bsonType": ["double", "int", "long", "null"], "minimum": 0}
 
 
-class Key(NamedTuple):
-    """Which document: the window's start in Unix milliseconds (0 for all time), and the value of the column that the
-    result is grouped by (of a genre its slug), or "".
+class Keys(NamedTuple):
+    """Which documents: the starts of their windows in Unix milliseconds (0 for all time), and the values of the column
+    that the result is grouped by (of a genre its slug), or "".
     """
 
     window: Window
-    start_ms: int
-    value: str
+    starts_ms: Sequence[int]
+    values: Sequence[str]
 
 
 class Description(NamedTuple):
@@ -91,7 +94,9 @@ class Field(Protocol):
     @property
     def description(self) -> Description: ...
 
-    def value(self, key: Key, figures: Figures) -> Any: ...
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        """The field's value in each of the documents."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +110,8 @@ class Genre:
         "The genre as it is shown: of the spellings in the group the first by code points."
     )
 
-    def value(self, key: Key, figures: Figures) -> str:
-        return str(figures[SmallestSpelling.name])
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        return figures[SmallestSpelling.name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +125,8 @@ class Slug:
         "The genre in small letters, with single blanks: what groups spellings of one genre."
     )
 
-    def value(self, key: Key, figures: Figures) -> str:
-        return key.value
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        return keys.values
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +138,8 @@ class Member:
     schema: ClassVar[Schema] = TEXT
     description: ClassVar[Description] = Description("The `movie_id` or `user_id` that the document is about.")
 
-    def value(self, key: Key, figures: Figures) -> str:
-        return key.value
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        return keys.values
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +151,8 @@ class Start:
     schema: ClassVar[Schema] = _DATE
     description: ClassVar[Description] = Description("The start of the window.", "UTC")
 
-    def value(self, key: Key, figures: Figures) -> Any:
-        return datetime_of(key.start_ms)
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        return _dates(keys.starts_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +164,10 @@ class End:
     schema: ClassVar[Schema] = _DATE
     description: ClassVar[Description] = Description("The end of the window, exclusive.", "UTC")
 
-    def value(self, key: Key, figures: Figures) -> Any:
-        assert key.window.length_ms is not None, "all time has no end"
-        return datetime_of(key.start_ms + key.window.length_ms)
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        length_ms = keys.window.length_ms
+        assert length_ms is not None, "all time has no end"
+        return _dates([start_ms + length_ms for start_ms in keys.starts_ms])
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +179,9 @@ class Date:
     schema: ClassVar[Schema] = {"bsonType": "string", "pattern": r"^\d{4}-\d{2}-\d{2}$"}
     description: ClassVar[Description] = Description("The day, as 2024-10-31.", "day in UTC")
 
-    def value(self, key: Key, figures: Figures) -> str:
-        return f"{datetime_of(key.start_ms):%Y-%m-%d}"
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        days = {start_ms: f"{datetime_of(start_ms):%Y-%m-%d}" for start_ms in set(keys.starts_ms)}
+        return [days[start_ms] for start_ms in keys.starts_ms]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +193,8 @@ class Newest:
     schema: ClassVar[Schema] = _DATE
     description: ClassVar[Description] = Description("The time of the newest view that counts here.", "UTC")
 
-    def value(self, key: Key, figures: Figures) -> Any:
-        return datetime_of(figures[NewestTime.name])
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        return _dates(figures[NewestTime.name])
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +206,8 @@ class Count:
     schema: ClassVar[Schema] = COUNT
     description: ClassVar[Description] = Description("The number of views.", "views")
 
-    def value(self, key: Key, figures: Figures) -> int:
-        return int(figures[ViewCount.name])
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        return figures[ViewCount.name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,8 +229,8 @@ class Sum:
     def description(self) -> Description:
         return Description(f"The sum of `{self.number}` over the views that have one.", UNIT[self.number])
 
-    def value(self, key: Key, figures: Figures) -> int:
-        return int(figures[f"{self.number}.sum"])
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        return figures[f"{self.number}.sum"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,8 +244,8 @@ class Revenue:
         "The sum of `price`; a view without one counts REVENUE_PER_VIEW.", UNIT["revenue"]
     )
 
-    def value(self, key: Key, figures: Figures) -> float:
-        return float(figures["revenue.wide_sum"] / MICRO)
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        return [revenue / MICRO for revenue in figures["revenue.wide_sum"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,9 +269,8 @@ class Mean:
             f"The mean of `{self.number}` over the views that have one; null where none has.", UNIT[self.number]
         )
 
-    def value(self, key: Key, figures: Figures) -> float | None:
-        count = figures[f"{self.number}.count"]
-        return figures[f"{self.number}.sum"] / (count * SCALE[self.number]) if count else None
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        return means(figures[f"{self.number}.sum"], figures[f"{self.number}.count"], SCALE[self.number])
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,8 +284,8 @@ class Rated:
         "The number of views that have a rating: what the mean rating is over.", "views"
     )
 
-    def value(self, key: Key, figures: Figures) -> int:
-        return int(figures["rating.count"])
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        return figures["rating.count"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,9 +307,8 @@ class Max:
     def description(self) -> Description:
         return Description(f"The largest {self.number}; null where no view has one.", UNIT[self.number])
 
-    def value(self, key: Key, figures: Figures) -> float | None:
-        largest = figures[f"{self.number}.max"]
-        return None if largest is None else largest / SCALE[self.number]
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        return scaled(figures[f"{self.number}.max"], SCALE[self.number])
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,9 +330,8 @@ class Min:
     def description(self) -> Description:
         return Description(f"The smallest {self.number}; null where no view has one.", UNIT[self.number])
 
-    def value(self, key: Key, figures: Figures) -> float | None:
-        smallest = figures[f"{self.number}.min"]
-        return None if smallest is None else smallest / SCALE[self.number]
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        return scaled(figures[f"{self.number}.min"], SCALE[self.number])
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,8 +358,8 @@ class Distinct:
             "users" if self.member == "user_id" else "films",
         )
 
-    def value(self, key: Key, figures: Figures) -> int:
-        return int(figures[f"{self.member}.sketch{self.lg_k}"])
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        return figures[f"{self.member}.sketch{self.lg_k}"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,9 +373,8 @@ class PeakHour:
         "The hour of the day with most views, as 20:00; of equals the earliest.", "hour in TIMEZONE"
     )
 
-    def value(self, key: Key, figures: Figures) -> str:
-        by_hour = figures[ViewsByHour.name]
-        return f"{by_hour.index(max(by_hour)):02}:00"
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        return [f"{by_hour.index(max(by_hour)):02}:00" for by_hour in figures[ViewsByHour.name]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,8 +388,8 @@ class Title:
         "The title in the film's newest view; of views of one time the smallest."
     )
 
-    def value(self, key: Key, figures: Figures) -> str:
-        return str(figures[NewestView.name].title)
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        return [newest.title for newest in figures[NewestView.name]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,8 +403,8 @@ class NewestGenre:
         "The genre in the film's newest view, as it is shown; of views of one time the smallest."
     )
 
-    def value(self, key: Key, figures: Figures) -> str:
-        return str(figures[NewestView.name].genre)
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        return [newest.genre for newest in figures[NewestView.name]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -438,11 +441,14 @@ class Top:
             },
         )
 
-    def value(self, key: Key, figures: Figures) -> Any:
-        return [
-            {self.of: member, **{name: column.value(key, held) for name, column in self.columns.items()}}
-            for member, held in figures["components"]
-        ]
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        tops = []
+        for start_ms, (members, held) in zip(keys.starts_ms, figures[COMPONENTS], strict=True):
+            of_members = Keys(keys.window, [start_ms] * len(members), [""] * len(members))
+            columns = [members, *(column.values(of_members, held) for column in self.columns.values())]
+            names = (self.of, *self.columns)
+            tops.append([dict(zip(names, entry, strict=True)) for entry in zip(*columns, strict=True)])
+        return tops
 
 
 TOTAL_USERS: Final = UserFigure("users")
@@ -460,8 +466,8 @@ class Users:
     schema: ClassVar[Schema] = COUNT
     description: ClassVar[Description] = Description("The number of users with a view on the day.", "users")
 
-    def value(self, key: Key, figures: Figures) -> int:
-        return int(figures[TOTAL_USERS.name])
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        return figures[TOTAL_USERS.name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -475,8 +481,8 @@ class NewUsers:
         "The number of users whose first view ever is on the day.", "users"
     )
 
-    def value(self, key: Key, figures: Figures) -> int:
-        return int(figures[NEW_USERS.name])
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        return figures[NEW_USERS.name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -490,8 +496,9 @@ class ReturningUsers:
         "The number of users with a view on the day and an earlier one on another day.", "users"
     )
 
-    def value(self, key: Key, figures: Figures) -> int:
-        return int(figures[TOTAL_USERS.name] - figures[NEW_USERS.name])
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        users = zip(figures[TOTAL_USERS.name], figures[NEW_USERS.name], strict=True)
+        return [total - new for total, new in users]
 
 
 @dataclass(frozen=True, slots=True)
@@ -503,8 +510,8 @@ class Sessions:
     schema: ClassVar[Schema] = COUNT
     description: ClassVar[Description] = Description("The number of sessions that began on the day.", "sessions")
 
-    def value(self, key: Key, figures: Figures) -> int:
-        return int(figures[SESSIONS.name])
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        return figures[SESSIONS.name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -518,9 +525,8 @@ class SessionMinutes:
         "The mean length of the sessions that began on the day; null where none did.", "minutes"
     )
 
-    def value(self, key: Key, figures: Figures) -> float | None:
-        count = figures[SESSIONS.name]
-        return figures[SESSION_MS.name] / (count * 60_000) if count else None
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        return means(figures[SESSION_MS.name], figures[SESSIONS.name], 60_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -552,10 +558,10 @@ class TopUsers:
             },
         )
 
-    def value(self, key: Key, figures: Figures) -> Any:
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
         return [
-            {"user_id": user, "watch_count": views, "watch_time": minutes}
-            for views, minutes, user in figures[TopUsersOf.name]
+            [{"user_id": user, "watch_count": views, "watch_time": minutes} for views, minutes, user in most_active]
+            for most_active in figures[TopUsersOf.name]
         ]
 
 
@@ -563,3 +569,18 @@ def array_of(properties: Mapping[str, Schema], limit: int) -> Schema:
     """The schema of a list of up to `limit` objects with these fields."""
     item = {"bsonType": "object", "required": list(properties), "properties": dict(properties)}
     return {"bsonType": "array", "maxItems": limit, "items": item}
+
+
+def _dates(timestamps_ms: Sequence[int]) -> list[datetime]:
+    dates = {timestamp_ms: datetime_of(timestamp_ms) for timestamp_ms in set(timestamps_ms)}
+    return [dates[timestamp_ms] for timestamp_ms in timestamps_ms]
+
+
+def means(sums: Iterable[int], counts: Iterable[int], scale: int) -> list[float | None]:
+    """Of each document the mean in units of `scale`; None where nothing was counted."""
+    return [total / (count * scale) if count else None for total, count in zip(sums, counts, strict=True)]
+
+
+def scaled(values: Iterable[int | None], scale: int) -> list[float | None]:
+    """Each value in units of `scale`."""
+    return [None if value is None else value / scale for value in values]

@@ -60,6 +60,8 @@ class Groups:
         self.index = PairIndex()  # (start, name)
         self.label = Column(np.int64, fill=-1)
         self.unsent, self.unsaved = Column(np.bool_), Column(np.bool_)
+        self.written = Column(np.bool_)
+        """Of merged rows: whether a document was made of them, or they were restored."""
         self.held: dict[str, Any] = {held.name: held.column(self._shown, self._live) for held in self.result.held}
 
     def __len__(self) -> int:
@@ -151,7 +153,7 @@ class Groups:
             self.keep(np.flatnonzero(~gone))
 
     def _columns(self) -> Iterable[Any]:
-        return (self.label, self.unsent, self.unsaved, *self.held.values())
+        return (self.label, self.unsent, self.unsaved, self.written, *self.held.values())
 
     def names_in(self, names: PackedNames) -> Iterator[Column]:
         """The columns that hold numbers of these names."""

@@ -11,6 +11,7 @@ import heapq
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from statistics import median_low
 from typing import Any, Final, NamedTuple
 
@@ -18,9 +19,9 @@ import msgspec
 import numpy as np
 
 from movie_stream.aggregates import partial
-from movie_stream.aggregates.aggregators import NewestTime, ViewCount, rank_of
+from movie_stream.aggregates.aggregators import NewestTime, Part, ViewCount, rank_of
 from movie_stream.aggregates.arrivals import Arrivals
-from movie_stream.aggregates.fields import Key
+from movie_stream.aggregates.fields import COMPONENTS, Figures, Keys, Top
 from movie_stream.aggregates.groups import Block, Groups, compact, released
 from movie_stream.aggregates.results import RESULTS, Result
 from movie_stream.columnar.columns import Bools, Ints
@@ -68,6 +69,8 @@ class Document:
     id: str
     rev: tuple[int, ...]
     body: dict[str, Any]
+    is_new: bool
+    """Whether this state has neither made nor restored it before; another owner may have written it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +221,9 @@ class Merger:
         """Merges the payloads from the store; the keys in `asked` are then complete."""
         for payload in payloads:
             for held in _BLOCKS.decode(payload):
-                self._groups(held.block.collection, held.partition).merge(held.block)
+                groups = self._groups(held.block.collection, held.partition)
+                rows = groups.merge(held.block)
+                groups.written.values[rows] = True
         for key in tuple(asked):
             self.unfetched.pop(key, None)
 
@@ -246,45 +251,76 @@ class Merger:
         self.dirty.update(dict.fromkeys(keys))
 
     def _documents(self, result: Result, keys: Sequence[DocumentKey]) -> Iterator[Document]:
-        parts = self._groups_of(result.collection)
-        if result.top is not None:
-            for key in keys:
-                yield self._top_document(result, key, parts)
-            return
+        revs, known = np.zeros((len(keys), self._partitions), np.int64), np.zeros(len(keys), np.bool_)
         starts = np.array([key.start_ms for key in keys], np.int64)
+        if result.top is not None:
+            yield from _made(result, keys, revs, known, self._top_figures(result, result.top, starts, revs, known))
+            return
         ids = self._names[result.by].ids([key.value for key in keys]) if result.by else None
+        parts = self._groups_of(result.collection)
         found = [(partition, groups, groups.find(starts, ids)) for partition, groups in parts]
-        revs = np.zeros((len(keys), self._partitions), np.int64)
         for partition, groups, rows in found:
-            present = rows >= 0
+            present = np.flatnonzero(rows >= 0)
             revs[present, partition] = groups.label.values[rows[present]] + 1
-        merged = _merged(result, [(groups, rows) for _, groups, rows in found])
-        for key, rev, figures in zip(keys, revs.tolist(), merged, strict=True):
-            yield self._document(result, key, rev, figures)
+            known[present] |= _note_written(groups, rows[present])
+        figures = _merged(result, [(groups, rows) for _, groups, rows in found], len(keys))
+        yield from _made(result, keys, revs, known, figures)
 
-    def _top_document(self, result: Result, key: DocumentKey, parts: list[tuple[int, Groups]]) -> Document:
-        """The document of the components with most views over all partitions, each merged from its partitions' rows."""
-        assert result.top is not None
-        rev, found = [0] * self._partitions, []
-        for partition, groups in parts:
-            rows = np.flatnonzero(groups.starts == key.start_ms)
-            rev[partition] = int((groups.label.values[rows] + 1).sum())
-            found.append((groups, rows))
-        names = self._names[result.top.of]
-        members = _most_viewed(found, result.top.limit, names)
-        starts = np.full(len(members), key.start_ms, np.int64)
-        merged = _merged(result, [(groups, groups.find(starts, members)) for groups, _ in found])
-        components = list(zip(names.texts(members), merged, strict=True))
-        figures: dict[str, Any] = {"components": components}
-        if NewestTime() in result.held:
-            figures[NewestTime.name] = max(
-                int(groups.held[NewestTime.name].values[rows].max(initial=0)) for groups, rows in found
-            )
-        return self._document(result, key, rev, figures)
+    def _top_figures(self, result: Result, top: Top, starts: Ints, revs: Ints, known: Bools) -> Figures:
+        """Of each window the components with most views over all partitions, each merged from its partitions' rows;
+        fills in `revs` and `known`.
+        """
+        parts, names = self._groups_of(result.collection), self._names[top.of]
+        members, newest = list[Ints](), list[int]()
+        for at, start_ms in enumerate(starts.tolist()):
+            found = [(groups, np.flatnonzero(groups.starts == start_ms)) for _, groups in parts]
+            for (partition, groups), (_, rows) in zip(parts, found, strict=True):
+                revs[at, partition] = (groups.label.values[rows] + 1).sum()
+                known[at] |= _note_written(groups, rows).any()
+            members.append(_most_viewed(found, top.limit, names))
+            if NewestTime() in result.held:
+                times = (groups.held[NewestTime.name].values[rows].max(initial=0) for groups, rows in found)
+                newest.append(max(map(int, times)))
+        counts = list(map(len, members))
+        shown, of_window = np.concatenate(members), np.repeat(starts, counts)
+        merged = _merged(result, [(groups, groups.find(of_window, shown)) for _, groups in parts], len(shown))
+        texts, bounds = names.texts(shown), pairwise([0, *accumulate(counts)])
+        components = [
+            (texts[begin:end], {name: values[begin:end] for name, values in merged.items()}) for begin, end in bounds
+        ]
+        return {COMPONENTS: components, NewestTime.name: newest}
 
-    def _document(self, result: Result, key: DocumentKey, rev: list[int], figures: Mapping[str, Any]) -> Document:
-        shown = Key(result.window, key.start_ms, key.value)
-        return Document(key, result.document_id(shown), tuple(rev), result.document(shown, figures))
+    def drop_final(self, allowed_lateness_ms: int, limit: int) -> None:
+        """Drops the windows that no source partition can change any more, if more than `limit` rows that can ever be
+        evicted are held. Their documents are final and written, so nothing of them has to be stored.
+
+        A partial that comes of one nevertheless is a stale copy, and so is the document that is made of it.
+        """
+        if self._evictable_rows() <= limit or len(self.watermarks) < self._partitions:
+            return
+        closed_before = self._closed_by_all(allowed_lateness_ms)
+        for collection, result in self._results.items():
+            length = result.window.length_ms
+            # A watermark may precede the partials of a list that waits; and a session changes the day that it began on.
+            if length is None or result.deferrable or result.aggregates_users:
+                continue
+            before = closed_before - length + 1
+            parts = [groups for _, groups in self._groups_of(collection)]
+            if not any((groups.starts < before).any() for groups in parts):
+                continue
+            unwritten = [key for key in self.dirty if key.collection == collection and key.start_ms < before]
+            for groups in parts:
+                kept = groups.starts >= before
+                for key in unwritten:
+                    kept |= _is_of_key(groups, key)
+                groups.keep(np.flatnonzero(kept))
+            before = max(before, self._evicted_before.get(collection, 0))
+            self._evicted_before[collection] = self._evictions[collection] = before
+        self._compact_names()
+
+    def _closed_by_all(self, allowed_lateness_ms: int) -> int:
+        """The time before which all source partitions count no view any more."""
+        return min(self.watermarks.values()) - allowed_lateness_ms
 
     def evictable(
         self, allowed_lateness_ms: int, limit: int, tried: Collection[WindowKey] = frozenset()
@@ -384,6 +420,9 @@ class Merger:
                         kept[partition][part_rows] = False
             for partition, groups in parts.items():
                 groups.keep(np.flatnonzero(kept[partition]))
+        self._compact_names()
+
+    def _compact_names(self) -> None:
         for names in (*self._names.values(), *self._shown):
             compact(names, self._held.values())
 
@@ -437,6 +476,7 @@ class Merger:
         self.position = position
         for groups in self._held.values():
             groups.unsaved.values[:] = False
+            groups.written.values[:] = True
 
 
 class _NameTables(NamedTuple):
@@ -451,17 +491,30 @@ def _held(partition: int, block: bytes) -> HeldBlock:
     return HeldBlock(partition, msgspec.Raw(block))  # type: ignore[arg-type]
 
 
-def _merged(result: Result, parts: Sequence[tuple[Groups, Ints]]) -> list[dict[str, Any]]:
-    """The figures of groups; `parts` has each group's row in every source partition, -1 if it has none there."""
-    values: list[dict[str, list[Any]]] = [
-        {held.name: [] for held in result.held} for _ in (parts[0][1] if parts else ())
-    ]
-    for groups, rows in parts:
-        present = np.flatnonzero(rows >= 0)
-        for held in result.held:
-            for at, value in zip(present.tolist(), groups.held[held.name].read(rows[present]), strict=True):
-                values[at][held.name].append(value)
-    return [{held.name: held.merge(group[held.name]) for held in result.held} for group in values]
+def _merged(result: Result, rows_of: Sequence[tuple[Groups, Ints]], count: int) -> Figures:
+    """The figures of groups; `rows_of` has each group's row in every source partition, -1 if it has none there."""
+    present = [(groups, rows, np.flatnonzero(rows >= 0)) for groups, rows in rows_of]
+    return {
+        held.name: held.merge([Part(groups.held[held.name], rows[at], at) for groups, rows, at in present], count)
+        for held in result.held
+    }
+
+
+def _made(
+    result: Result, keys: Sequence[DocumentKey], revs: Ints, known: Bools, figures: Figures
+) -> Iterator[Document]:
+    """The documents of these keys."""
+    named = Keys(result.window, [key.start_ms for key in keys], [key.value for key in keys])
+    ids, bodies = result.document_ids(named), result.documents(named, figures)
+    for key, name, rev, body, is_known in zip(keys, ids, revs.tolist(), bodies, known.tolist(), strict=True):
+        yield Document(key, name, tuple(rev), body, not is_known)
+
+
+def _note_written(groups: Groups, rows: Ints) -> Bools:
+    """Notes that the documents of rows are made; returns which rows were in one before."""
+    before: Bools = groups.written.values[rows]
+    groups.written.values[rows] = True
+    return before
 
 
 def _by_collection(windows: Iterable[WindowKey]) -> dict[str, set[int]]:

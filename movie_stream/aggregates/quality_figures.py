@@ -13,9 +13,19 @@ from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
 
-from movie_stream.aggregates.aggregators import Aggregator, CountOf, NameTables, ViewCount, WideColumn
+from movie_stream.aggregates.aggregators import (
+    Aggregator,
+    CountOf,
+    NameTables,
+    Part,
+    ViewCount,
+    WideColumn,
+    gathered,
+    reduced,
+    summed,
+)
 from movie_stream.aggregates.batch import GroupedBatch
-from movie_stream.aggregates.fields import COUNT, TEXT, Description, Figures, Key, Schema, array_of
+from movie_stream.aggregates.fields import COUNT, TEXT, Description, Figures, Keys, Schema, array_of, means, scaled
 from movie_stream.columnar.columns import Column, Ints
 
 KINDS_AT_MOST: Final = 50
@@ -52,8 +62,8 @@ class RecordCount(_RecordFigure):
     def column(self, names: NameTables, live: bool) -> Column:
         return Column(np.int64)
 
-    def merge(self, values: Sequence[Any]) -> int:
-        return sum(map(int, values))
+    def merge(self, parts: Sequence[Part], count: int) -> Sequence[int]:
+        return summed(parts, count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +76,8 @@ class DelaySum(_RecordFigure):
     def column(self, names: NameTables, live: bool) -> WideColumn:
         return WideColumn()
 
-    def merge(self, values: Sequence[Any]) -> int:
-        return sum((int(high) << 32) + int(low) for high, low in values)
+    def merge(self, parts: Sequence[Part], count: int) -> Sequence[int]:
+        return [(high << 32) + low for high, low in summed(parts, count)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +90,8 @@ class LongestDelay(_RecordFigure):
     def column(self, names: NameTables, live: bool) -> Column:
         return Column(np.int64, fill=_NEVER)
 
-    def merge(self, values: Sequence[Any]) -> int | None:
-        return max((int(value) for value in values if value != _NEVER), default=None)
+    def merge(self, parts: Sequence[Part], count: int) -> Sequence[int | None]:
+        return reduced(parts, count, np.maximum, _NEVER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +104,12 @@ class RefusedByReason(_RecordFigure):
     def column(self, names: NameTables, live: bool) -> Column:
         return Column(object, fill=None)
 
-    def merge(self, values: Sequence[Any]) -> Reasons:
-        counts: Counter[tuple[str, str]] = Counter()
-        for value in values:
-            counts.update({(kind, reason): records for kind, reason, records in value or ()})
-        return tuple((kind, reason, records) for (kind, reason), records in counts.items())
+    def merge(self, parts: Sequence[Part], count: int) -> Sequence[Reasons]:
+        merged = [Counter[tuple[str, str]]() for _ in range(count)]
+        for counts, values in zip(merged, gathered(parts, count), strict=True):
+            for value in values:
+                counts.update({(kind, reason): records for kind, reason, records in value or ()})
+        return [tuple((*reason, records) for reason, records in counts.items()) for counts in merged]
 
 
 def with_refused(held: Reasons | None, refused: Iterable[tuple[str, str]]) -> Reasons:
@@ -139,8 +150,8 @@ class Partition:
     schema: ClassVar[Schema] = COUNT
     description: ClassVar[Description] = Description("The partition of the topic of views that the records came by.")
 
-    def value(self, key: Key, figures: Figures) -> int:
-        return int(key.value)
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        return list(map(int, keys.values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +165,8 @@ class Records:
         "The number of records of every kind: views, refused ones, and copies whose original counts already.", "records"
     )
 
-    def value(self, key: Key, figures: Figures) -> int:
-        return int(figures[RECORDS.name])
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        return figures[RECORDS.name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +185,8 @@ class Refused:
     def description(self) -> Description:
         return Description(f"The number of records that were refused as {self.kind}.", "records")
 
-    def value(self, key: Key, figures: Figures) -> int:
-        return sum(records for kind, _, records in figures[REFUSED.name] if kind == self.kind)
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        return [sum(records for kind, _, records in refused if kind == self.kind) for refused in figures[REFUSED.name]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +208,9 @@ class Without:
     def description(self) -> Description:
         return Description(f"The number of views in which `{self.number}` is null or absent.", "views")
 
-    def value(self, key: Key, figures: Figures) -> int:
-        return int(figures[ViewCount.name] - figures[f"{self.number}.count"])
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        counts = zip(figures[ViewCount.name], figures[f"{self.number}.count"], strict=True)
+        return [views - having for views, having in counts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +224,8 @@ class NewGenres:
         "The number of genres whose first view ever in the partition is among the views.", "genres"
     )
 
-    def value(self, key: Key, figures: Figures) -> int:
-        return int(figures[NEW_GENRES.name])
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        return figures[NEW_GENRES.name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,8 +239,8 @@ class Retitled:
         "The number of views whose title is another than that of the film's view before, in the partition.", "views"
     )
 
-    def value(self, key: Key, figures: Figures) -> int:
-        return int(figures[RETITLED.name])
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        return figures[RETITLED.name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,9 +255,8 @@ class MeanDelay:
         "seconds",
     )
 
-    def value(self, key: Key, figures: Figures) -> float | None:
-        count = figures[TIMED.name]
-        return figures[DELAY.name] / (count * _SECOND_MS) if count else None
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        return means(figures[DELAY.name], figures[TIMED.name], _SECOND_MS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,9 +270,8 @@ class MaxDelay:
         "The largest of these differences; null where no record has a Kafka timestamp.", "seconds"
     )
 
-    def value(self, key: Key, figures: Figures) -> float | None:
-        longest = figures[LONGEST_DELAY.name]
-        return None if longest is None else longest / _SECOND_MS
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        return scaled(figures[LONGEST_DELAY.name], _SECOND_MS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +290,9 @@ class RefusedReasons:
         },
     )
 
-    def value(self, key: Key, figures: Figures) -> Any:
-        most_first = sorted(figures[REFUSED.name], key=lambda entry: (-entry[2], entry[0], entry[1]))
-        return [{"kind": kind, "reason": reason, "count": records} for kind, reason, records in most_first]
+    def values(self, keys: Keys, figures: Figures) -> Sequence[Any]:
+        most_first = (sorted(refused, key=lambda of: (-of[2], of[0], of[1])) for refused in figures[REFUSED.name])
+        return [
+            [{"kind": kind, "reason": reason, "count": records} for kind, reason, records in reasons]
+            for reasons in most_first
+        ]

@@ -26,8 +26,9 @@ from movie_stream.aggregates.fields import (
     Distinct,
     End,
     Field,
+    Figures,
     Genre,
-    Key,
+    Keys,
     Max,
     Mean,
     Min,
@@ -158,14 +159,21 @@ class Result:
         names = f"{self.collection!r}, {self.window.stored}, {self.grouped_by!r}, {self.prefix!r}"
         return f"({names}, {{{fields}}}, ({held}))"
 
-    def document_id(self, key: Key) -> str:
-        """The `_id`: prefix, the value of the column and the window's start."""
-        parts = [self.prefix] * bool(self.prefix) + [key.value] * (self.by is not None)
-        return "_".join(parts + [self.window.label(key.start_ms)] * (self.window is not ALL_TIME))
+    def document_ids(self, keys: Keys) -> list[str]:
+        """The `_id`s: prefix, the value of the column and the window's start."""
+        before = f"{self.prefix}_" if self.prefix else ""
+        if self.window is ALL_TIME:
+            return [before + value for value in keys.values] if self.by else [self.prefix] * len(keys.values)
+        labels = {start_ms: self.window.label(start_ms) for start_ms in set(keys.starts_ms)}
+        starts = [labels[start_ms] for start_ms in keys.starts_ms]
+        if not self.by:
+            return [before + start for start in starts]
+        return [f"{before}{value}_{start}" for value, start in zip(keys.values, starts, strict=True)]
 
-    def document(self, key: Key, figures: Mapping[str, Any]) -> dict[str, Any]:
-        """The fields of one document, without `_id`."""
-        return {name: field.value(key, figures) for name, field in self.fields.items()}
+    def documents(self, keys: Keys, figures: Figures) -> list[dict[str, Any]]:
+        """The fields of the documents, without `_id`."""
+        columns = [field.values(keys, figures) for field in self.fields.values()]
+        return [dict(zip(self.fields, values, strict=True)) for values in zip(*columns, strict=True)]
 
     def schema(self) -> dict[str, Any]:
         """The MongoDB JSON schema of the documents."""

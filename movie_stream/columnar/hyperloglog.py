@@ -26,6 +26,7 @@ _HEAP_GROWS_BY: Final = 4096
 """Words, besides an eighth."""
 PACKED_AT_ONCE: Final = 32
 """Large sketches that are packed together: few enough that their registers stay in the processor's cache."""
+_HASH_BYTES: Final = 8
 _HIGHEST: Final = np.uint8(15)
 """The largest rank above a sketch's base that fits into four bits."""
 
@@ -177,6 +178,8 @@ def unpack_registers(sketch: bytes, lg_k: int) -> Ranks:
 
 def count_distinct(sketches: Sequence[bytes], lg_k: int) -> int:
     """The number of distinct members of the union of the sketches."""
+    if len(sketches) == 1 and sketches[0][:1] == b"S":
+        return len(sketches[0]) // _HASH_BYTES
     small = [unpack_hashes(sketch) for sketch in sketches if sketch[:1] == b"S"]
     large = [unpack_registers(sketch, lg_k) for sketch in sketches if sketch[:1] == b"D"]
     members = np.unique(np.concatenate(small)) if small else _NO_HASHES

@@ -6,16 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from bson.errors import InvalidDocument
+from pymongo import InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from movie_stream.mongo.changed import Written
 from movie_stream.mongo.client import DUPLICATE_KEY, Collection, address_of, explain
 from movie_stream.mongo.failures import MongoFailed, meaning_of_faults
-from movie_stream.mongo.guard import GuardedDocument, compare, encode, guarded_update
+from movie_stream.mongo.guard import GuardedDocument, compare, encode, guarded_update, insertion
 from movie_stream.mongo.refusal import reason_of
 from movie_stream.mongo.report import Incomparable, Outranked, Parked, WriteReport
 
-MAX_OPERATIONS: Final = 1_000
+MAX_OPERATIONS: Final = 2_000
 """The most documents in one request, so that it ends within its time limit."""
 MAX_BYTES: Final = 8 * 1024 * 1024
 """The most bytes of documents in one request; a larger document is sent alone."""
@@ -24,21 +25,23 @@ LARGEST_DOCUMENT: Final = 15 * 1024 * 1024
 
 _ATTEMPTS: Final = 20
 _RACES: Final = frozenset({DUPLICATE_KEY, 112})
-"""DuplicateKey, if another writer inserts the same `_id` concurrently; WriteConflict."""
+"""DuplicateKey, if a document that is inserted is there already, or another writer inserts the same `_id` concurrently;
+WriteConflict.
+"""
 _REFUSED_DOCUMENT: Final = frozenset({121, 10334, 17419, 17420})
 """DocumentValidationFailure; the three codes for a document that is too large."""
 
 _Encoded = tuple[GuardedDocument, bytes]
 _Fault = Mapping[str, Any]
 _Result = Mapping[str, Any]
-"""The result of a bulk write: `nModified`, `nUpserted`, and `upserted`, with the `index` of each upsert."""
+"""The result of a bulk write: its numbers, and `upserted`, with the `index` of each upsert."""
 
 
 async def write_guarded(
     collection: Collection, documents: Iterable[GuardedDocument], written: list[Written] | None = None
 ) -> WriteReport:
-    """Replaces older documents in `collection` (from `client.majority_acknowledged`); returns once a majority has them
-    on disk.
+    """Inserts documents into `collection` (from `client.majority_acknowledged`), or replaces older ones; returns once a
+    majority has them on disk.
 
     Appends to `written`, if given, the documents that are then stored as they were sent.
 
@@ -70,16 +73,17 @@ def _encoded(documents: Iterable[GuardedDocument], report: WriteReport) -> Itera
 
 
 def _batches(documents: Iterable[_Encoded]) -> Iterator[list[_Encoded]]:
-    batch: list[_Encoded] = []
-    size = 0
+    """Those that are new, and those that are not, in batches of their own."""
+    batches: dict[bool, list[_Encoded]] = {True: [], False: []}
+    sizes = dict.fromkeys(batches, 0)
     for document, encoded in documents:
-        if batch and (len(batch) == MAX_OPERATIONS or size + len(encoded) > MAX_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append((document, encoded))
-        size += len(encoded)
-    if batch:
-        yield batch
+        kind = document.is_new
+        if batches[kind] and (len(batches[kind]) == MAX_OPERATIONS or sizes[kind] + len(encoded) > MAX_BYTES):
+            yield batches[kind]
+            batches[kind], sizes[kind] = [], 0
+        batches[kind].append((document, encoded))
+        sizes[kind] += len(encoded)
+    yield from filter(None, batches.values())
 
 
 async def _write_batch(
@@ -87,16 +91,18 @@ async def _write_batch(
 ) -> None:
     stored: list[Written] = []
     changed = 0
+    insert = batch[0][0].is_new
     for _ in range(_ATTEMPTS):
-        result, faults = await _send(collection, batch)
-        changed += result["nModified"] + result["nUpserted"]
-        inserted = {upserted["index"] for upserted in result["upserted"]}
+        make = insertion if insert else guarded_update
+        result, faults = await _send(collection, [make(*item) for item in batch])
+        changed += result["nInserted"] + result["nModified"] + result["nUpserted"]
+        inserted = range(len(batch)) if insert else {upserted["index"] for upserted in result["upserted"]}
         stored += [Written(*item, certain=i in inserted) for i, item in enumerate(batch) if i not in faults]
         refused = {i: fault for i, fault in faults.items() if fault["code"] in _REFUSED_DOCUMENT}
         for i, fault in refused.items():
             document, _ = batch[i]
             report.parked.append(Parked(document.collection, document.id, reason_of(fault)))
-        batch = [batch[i] for i in faults if i not in refused]
+        batch, insert = [batch[i] for i in faults if i not in refused], False
         if not batch:
             break
     else:
@@ -113,10 +119,12 @@ async def _write_batch(
         written += stored
 
 
-async def _send(collection: Collection, batch: Sequence[_Encoded]) -> tuple[_Result, dict[int, _Fault]]:
+async def _send(
+    collection: Collection, operations: Sequence[InsertOne[Any] | UpdateOne]
+) -> tuple[_Result, dict[int, _Fault]]:
     """Sends a batch; returns the result, and the write errors of single documents by index in the batch."""
     try:
-        result = await collection.bulk_write([guarded_update(*item) for item in batch], ordered=False)
+        result = await collection.bulk_write(operations, ordered=False)
     except BulkWriteError as error:
         if error.details["writeConcernErrors"]:
             raise

@@ -7,16 +7,24 @@ zombie writes have no effect.
 
 from __future__ import annotations
 
+import re
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from itertools import zip_longest
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import bson
 from bson.int64 import Int64
 from bson.raw_bson import RawBSONDocument
-from pymongo import UpdateOne
+from pymongo import InsertOne, UpdateOne
+
+_INT32: Final = struct.Struct("<i")
+_INT64: Final = struct.Struct("<q")
+_EMPTY: Final = bson.encode({})
+_MARK: Final = 0x5E_C0DE_D0C5_0000
+"""The first of the numbers that mark places in an encoded stage."""
 
 Rev = tuple[int, ...]
 Order = Literal["newer", "older", "equal", "incomparable"]
@@ -31,6 +39,8 @@ class GuardedDocument:
     rev: Rev
     run: int
     body: Mapping[str, Any] = field(repr=False)
+    is_new: bool = False
+    """Whether nothing is likely to be stored under this `_id`: an insert is tried first, which is much cheaper."""
 
 
 def encode(document: GuardedDocument) -> bytes:
@@ -48,15 +58,62 @@ def encode(document: GuardedDocument) -> bytes:
     )
 
 
+def insertion(document: GuardedDocument, encoded: bytes) -> InsertOne[RawBSONDocument]:
+    """An insert, which fails with a duplicate key where a document is stored, whatever that is: then update it."""
+    return InsertOne(RawBSONDocument(encoded))
+
+
 def guarded_update(document: GuardedDocument, encoded: bytes) -> UpdateOne:
     """An upsert that replaces the stored document if it is older, and else leaves it unchanged.
 
     The filter is `_id` alone: with the condition in the filter, an upsert whose condition is false would try to insert,
     and lose races. The stage is encoded already: as objects, the condition takes more memory than the document.
     """
-    replaced = {"$cond": [_is_newer(document.rev, document.run), {"$literal": RawBSONDocument(encoded)}, "$$ROOT"]}
-    stage = RawBSONDocument(bson.encode({"$replaceWith": replaced}))
-    return UpdateOne({"_id": document.id}, [stage], upsert=True)
+    stage = _stage(tuple(map(bool, document.rev)))
+    before, guard = bytearray(stage.before), (*document.rev, document.run)
+    for place, size in stage.sizes:
+        _INT32.pack_into(before, place, size + len(encoded))
+    for place, number in stage.numbers:
+        _INT64.pack_into(before, place, guard[number])
+    return UpdateOne({"_id": document.id}, [RawBSONDocument(bytes(before) + encoded + stage.after)], upsert=True)
+
+
+class _Stage(NamedTuple):
+    """The stage of an update as BSON, without its document and numbers."""
+
+    before: bytes
+    """What stands before the document."""
+    after: bytes
+    sizes: tuple[tuple[int, int], ...]
+    """Places of the sizes that include the document, and what they are without it."""
+    numbers: tuple[tuple[int, int], ...]
+    """Places of the numbers: which of `_rev`, or after these `_run`."""
+
+
+@lru_cache(1024)
+def _stage(is_above_zero: tuple[bool, ...]) -> _Stage:
+    """The stage for a `_rev` that has these numbers above zero. It is encoded once, with marks for what is different in
+    every update.
+    """
+    marks = [Int64(_MARK + at) for at in range(len(is_above_zero) + 1)]
+    is_newer = _is_newer(marks[:-1], marks[-1], is_above_zero)
+    stage = bson.encode({"$replaceWith": {"$cond": [is_newer, {"$literal": {}}, "$$ROOT"]}})
+    literal = b"$literal\0"
+    at = stage.index(literal) + len(literal)
+    before, after = stage[:at], stage[at + len(_EMPTY) :]
+    ends = (stage.index(name) + len(name) for name in (b"$replaceWith\0", b"$cond\0"))
+    places = [0, *ends, at - len(literal) - 1 - _INT32.size]
+    return _Stage(
+        before,
+        after,
+        tuple((place, _INT32.unpack_from(before, place)[0] - len(_EMPTY)) for place in places),
+        tuple((at, number) for number, mark in enumerate(marks) for at in _all_of(_INT64.pack(mark), before)),
+    )
+
+
+def _all_of(mark: bytes, within: bytes) -> list[int]:
+    """The places of some bytes."""
+    return [found.start() for found in re.finditer(re.escape(mark), within)]
 
 
 def compare(mine: Sequence[int], theirs: Sequence[int]) -> Order:
@@ -72,7 +129,7 @@ def compare(mine: Sequence[int], theirs: Sequence[int]) -> Order:
     return "older" if shrinks else "equal"
 
 
-def _is_newer(rev: Rev, run: int) -> Mapping[str, Any]:
+def _is_newer(rev: Sequence[int], run: int, is_above_zero: Sequence[bool]) -> Mapping[str, Any]:
     """An expression over the stored document: whether it is older. A missing document has null fields, which compare
     less than any number.
     """
@@ -81,7 +138,7 @@ def _is_newer(rev: Rev, run: int) -> Mapping[str, Any]:
         "$and": [
             {"$eq": [run, "$_run"]},
             *({"$gte": [number, _theirs(i)]} for i, number in numbers),
-            {"$or": [{"$gt": [number, _theirs(i)]} for i, number in numbers if number]},
+            {"$or": [{"$gt": [number, _theirs(i)]} for i, number in numbers if is_above_zero[i]]},
             _is_zero_from(len(rev)),
         ]
     }

@@ -72,12 +72,12 @@ def test_no_primary_takes_writes(kind: Kind, tmp_path: Path) -> None:
             stage.pause(1, 3)
             if stage.rng.random() < 0.5:
                 stage.fault("NotWritablePrimary")
-                with stage.mongod.failing("update", errorCode=NOT_PRIMARY):
+                with stage.mongod.failing("insert", "update", errorCode=NOT_PRIMARY):
                     stage.pause(2, 8)
             else:
                 stage.fault("no majority has it")
                 error = {"code": 64, "codeName": "WriteConcernFailed", "errmsg": "waiting for replication timed out"}
-                with stage.mongod.failing("update", writeConcernError=error):
+                with stage.mongod.failing("insert", "update", writeConcernError=error):
                     stage.pause(2, 8)
         views.wait()
         stage.recover()

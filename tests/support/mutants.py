@@ -218,6 +218,18 @@ def evicted_although_changed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Merger, "evict", evict)
 
 
+def final_for_one_source(patch: pytest.MonkeyPatch) -> None:
+    def closed(self: Merger, allowed_lateness_ms: int) -> int:
+        return max(self.watermarks.values()) - allowed_lateness_ms
+
+    patch.setattr(Merger, "_closed_by_all", closed)
+
+
+def dropped_too_early(patch: pytest.MonkeyPatch) -> None:
+    original = Merger._closed_by_all
+    patch.setattr(Merger, "_closed_by_all", lambda self, allowed_lateness_ms: original(self, 0))
+
+
 def _as_they_are(merger: Merger, stored: Mapping[StoreKey, Rev]) -> dict[StoreKey, Rev]:
     """All parts of the keys in `stored`, as if the store held their present state."""
     return {
@@ -300,6 +312,17 @@ def mark_without_majority(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(FakeMongo, "mark", mark)
 
 
+def new_put_over_what_is_there(patch: pytest.MonkeyPatch) -> None:
+    original = FakeMongo.replace
+
+    def replace(self: FakeMongo, document: GuardedDocument) -> None:
+        if document.is_new:
+            self.documents.pop((document.collection, document.id), None)
+        original(self, document)
+
+    patch.setattr(FakeMongo, "replace", replace)
+
+
 def world(rule: str) -> Mutant:
     """A rule that the simulated world itself can break."""
 
@@ -325,6 +348,8 @@ MUTANTS: Final[dict[str, Mutant]] = {
     "the cursor before the documents' acknowledgement": world("early acknowledgement of documents"),
     "no majority asked for": world("no majority"),
     "documents unguarded": world("unguarded"),
+    "an insert's duplicate key taken for written": world("duplicate keys"),
+    "what is taken for new put over what is there": new_put_over_what_is_there,
     "evicted without being stored": world("eviction without store"),
     "the label is the position when sent": label_is_the_position_when_sent,
     "labels compared by key": labels_compared_by_key,
@@ -335,6 +360,8 @@ MUTANTS: Final[dict[str, Mutant]] = {
     "what lies in the store not fetched": what_is_stored_not_fetched,
     "only one part of a list fetched": only_one_part_fetched,
     "evicted although changed": evicted_although_changed,
+    "final for one source, and dropped": final_for_one_source,
+    "dropped within the allowed lateness": dropped_too_early,
     "a joined session leaves the days in between": sessions_touch_only_their_own_day,
     "a new user leaves the day of the former first view": new_users_touch_only_the_new_day,
     "refusals missing from checkpoints": refusals_not_saved,
@@ -353,17 +380,20 @@ SET_BACK: Final = frozenset({"the mark not checked"})
 
 NOTICED_BY: Final = {
     "a cursor's parent not checked": 12,
-    "evicted without being stored": 5,
+    "evicted without being stored": 2,
     "the cursor not of the flush's instant": 1,
     "documents unguarded": 1,
+    "what is taken for new put over what is there": 17,
     "the label is the position when sent": 3,
     "labels compared by key": 1,
     "labels not compared": 1,
     "forgotten a window too early": 5,
-    "evictions missing from deltas": 14,
-    "what lies in the store not fetched": 3,
-    "only one part of a list fetched": 3,
-    "evicted although changed": 17,
+    "evictions missing from deltas": 2,
+    "what lies in the store not fetched": 1,
+    "only one part of a list fetched": 2,
+    "evicted although changed": 18,
+    "final for one source, and dropped": 4,
+    "dropped within the allowed lateness": 17,
     "a joined session leaves the days in between": 12,
     "a new user leaves the day of the former first view": 12,
 }

@@ -346,6 +346,10 @@ class FakeMongo:
                 world.limbo.append(partial(self.replace, document))
                 raise Dead("write lost") if luck < 0.005 else MongoAway(uri="memory", cause="no answer")
             await turn()
+            if document.is_new and (document.collection, document.id) in self.documents:  # a duplicate key
+                if "duplicate keys" in world.off:
+                    continue
+                await turn()
             self.replace(document)
         await turn()
         if "no majority" not in world.off:

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movie_stream.columnar.spans import PAD, Spans, joined
+from movie_stream.kernels.compiled import COMPILED
 from movie_stream.kernels.csv_rows import NO_ROWS, split_rows
 from movie_stream.replay.files.cells import HALVES, Cells, spans_of
 from movie_stream.replay.files.encodings import ODD, UTF8
@@ -304,8 +305,8 @@ def _lines(text: str) -> list[str]:
 
 
 def _split(delimiter: str, data: bytes, width: int) -> list[Cells] | None:
-    """The columns, if each line is certainly a good row; else None."""
-    if not delimiter.isascii():
+    """The columns, if each line is certainly a good row, and kernels are compiled; else None."""
+    if not (COMPILED and delimiter.isascii()):
         return None
     text = joined([data] if data.endswith(b"\n") else [data, b"\n"])
     end = len(text) - len(PAD)

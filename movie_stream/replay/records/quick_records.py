@@ -14,6 +14,7 @@ import numpy as np
 from movie_stream.columnar.spans import PAD, Spans
 from movie_stream.events.contract import FIELD_RULES, FIELDS, MAX_TIMESTAMP_MS, TEXTS, Text
 from movie_stream.kernels import json_writer
+from movie_stream.kernels.compiled import COMPILED
 from movie_stream.kernels.json_writer import write_objects
 from movie_stream.replay.files.cells import on_one_buffer, spans_of
 from movie_stream.replay.files.csv_rows import Rows
@@ -57,6 +58,8 @@ class QuickRecords:
 
     def views(self, rows: Rows, now_ms: int, future_tolerance_ms: int) -> ViewChunk:
         """See `PlainRecords.views`."""
+        if not COMPILED:
+            return self._plain.views(rows, now_ms, future_tolerance_ms)
         quick, written = self._written(rows, now_ms, future_tolerance_ms)
         if written.all():
             return replace(quick, refused=in_order_of_lines(rows.refused))

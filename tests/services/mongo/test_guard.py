@@ -8,10 +8,12 @@ from typing import Any
 
 import bson
 import pytest
+from bson.raw_bson import RawBSONDocument
 from hypothesis import given
 from hypothesis import strategies as st
 from pymongo import UpdateOne
 
+from movie_stream.mongo import guard
 from movie_stream.mongo.client import Database
 from movie_stream.mongo.guard import GuardedDocument, Rev, compare, encode, guarded_update
 
@@ -57,6 +59,17 @@ def test_a_stored_document_has_longs_and_the_guards_fields() -> None:
         "_run": 3,
     }
     assert b"\x12_run\x00" in encode(document)
+
+
+@given(st.lists(st.sampled_from([0, 0, 1, 18, 2**40]), max_size=13).map(tuple), st.sampled_from([1, 1_730_385_000_000]))
+def test_an_update_has_its_own_numbers_and_document_whatever_these_hold(rev: Rev, run: int) -> None:
+    body = {"title": "$literal\0", "$cond": {"$replaceWith": [1, 2]}, "views": len(rev)}
+    document = GuardedDocument("c", "$cond", rev, run, body)
+    [stage] = _update(document)._doc
+    assert isinstance(stage, RawBSONDocument)
+    is_newer = guard._is_newer(rev, run, [number > 0 for number in rev])
+    literal = bson.decode(encode(document))
+    assert bson.decode(stage.raw) == {"$replaceWith": {"$cond": [is_newer, {"$literal": literal}, "$$ROOT"]}}
 
 
 async def test_mongodb_decides_as_compare_does(db: Database) -> None:

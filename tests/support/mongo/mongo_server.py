@@ -143,9 +143,9 @@ class MongoServer(ServerProcess):
             client["ready"]["ready"].insert_one({})
 
     @contextmanager
-    def failing(self, command: str, **how: Any) -> Iterator[None]:
+    def failing(self, *commands: str, **how: Any) -> Iterator[None]:
         """Every such command gets this outcome: `errorCode`, `writeConcernError`, or `closeConnection`."""
-        self._fail_point("alwaysOn", {"failCommands": [command], **how})
+        self._fail_point("alwaysOn", {"failCommands": commands, **how})
         try:
             yield
         finally:

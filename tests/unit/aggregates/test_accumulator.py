@@ -17,7 +17,7 @@ from movie_stream.aggregates import groups as groups_module
 from movie_stream.aggregates import partial, users, vocabulary
 from movie_stream.aggregates.accumulator import Accumulator, DeadLetter, OffsetGap, Rules
 from movie_stream.aggregates.aggregators import TopUsersOf, UserFigure
-from movie_stream.aggregates.fields import End, Key
+from movie_stream.aggregates.fields import End, Keys
 from movie_stream.aggregates.merger import Merger
 from movie_stream.aggregates.refused import replay_header
 from movie_stream.aggregates.results import RESULTS
@@ -451,4 +451,4 @@ def test_figures_of_users_are_not_made_of_single_views() -> None:
 
 def test_all_time_has_no_end() -> None:
     with pytest.raises(AssertionError, match="all time has no end"):
-        End().value(Key(ALL_TIME, 0, ""), {})
+        End().values(Keys(ALL_TIME, [0], [""]), {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from movie_stream.aggregates.aggregators import NewestNames, NewestView
+from movie_stream.aggregates.aggregators import NewestNames, NewestView, newest_of
 from movie_stream.aggregates.vocabulary import Vocabulary
 
 
@@ -23,4 +23,4 @@ def test_columns_share_names_and_copy_only_picked_rows() -> None:
 
 def test_of_the_newest_views_the_smallest_title_and_the_smallest_genre() -> None:
     views = [NewestNames(1, "A", "a"), NewestNames(2, "B", "c"), NewestNames(2, "C", "b")]
-    assert NewestView().merge(views) == NewestNames(2, "B", "b")
+    assert newest_of(views) == NewestNames(2, "B", "b")

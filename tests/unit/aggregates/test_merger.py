@@ -15,6 +15,7 @@ from movie_stream.aggregates.accumulator import Accumulator, Rules
 from movie_stream.aggregates.merger import Document, DocumentKey, Merger, RunSuperseded, StoreKey
 from movie_stream.aggregates.results import RESULTS
 from movie_stream.events.chunk import chunk_of
+from movie_stream.mongo.guard import compare
 from tests.support import reference
 from tests.support.examples import examples
 from tests.support.reference import Record, views
@@ -96,6 +97,52 @@ def test_a_revision_grows_with_every_change_of_every_partition() -> None:
     assert [(movie["movie_id"], movie["views"]) for movie in document.body["top_movies"]] == [("m1", 3), ("m2", 2)]
     apply(merger, old)
     assert merger.documents(100) == [], "older partials change nothing"
+
+
+def test_a_document_is_new_until_it_is_made_or_restored() -> None:
+    merger, view = Merger(3), source(0, {})
+    apply(merger, sent(view))
+    assert all(document.is_new for document in merger.documents(100))
+    apply(merger, sent(source(1, {})))
+    assert {document.key.collection for document in merger.documents(100) if document.is_new} == {"data_quality"}
+    restored = Merger(3)
+    for entry in merger.freeze(snapshot=True):
+        restored.load(entry)
+    restored.loaded(merger.position, None)
+    further(view, {}, hour(15))
+    apply(restored, sent(view))
+    new = {document.id for document in restored.documents(100) if document.is_new}
+    assert new >= {"hourly_2024-10-31T15:00:00Z", "top_movies_2024-10-31T15:00:00Z"}
+    assert not new & {"hourly_2024-10-31T14:00:00Z", "top_movies_2024-10-31T14:00:00Z", "top_movies_all_time"}
+
+
+def test_windows_that_no_source_can_change_are_dropped_once_they_are_written() -> None:
+    merger, messages = Merger(3), [sent(source(partition, hour(0), hour(9))) for partition in range(3)]
+    apply(merger, messages[0] + messages[1])
+    merger.documents(10**9)
+    rows = len(merger)
+    merger.drop_final(LATENESS_MS, limit=0)
+    assert len(merger) == rows, "the third source may still count"
+    apply(merger, messages[2])
+    rows = len(merger)
+    merger.drop_final(LATENESS_MS, limit=10**9)
+    assert len(merger) == rows, "there is room"
+    merger.drop_final(LATENESS_MS, limit=0)
+    written = by_id(merger.documents(10**9))
+    assert all(written["hourly_2024-10-31T00:00:00Z"].rev), "what was not written stays"
+    merger.drop_final(LATENESS_MS, limit=0)
+    starts: dict[str, set[int]] = {}
+    for (collection, _), groups in merger._held.items():
+        starts.setdefault(collection, set()).update(groups.starts.tolist())
+    for collection in ("hourly_metrics", "top_movies", "movies_aggregates", "data_quality"):
+        assert starts[collection] == {START_MS + 9 * HOUR_MS}
+    assert starts["top_movies_daily"] == starts["active_users"] == {START_MS}
+
+    apply(merger, messages[0])
+    assert len(merger.unfetched) == 4, "a stale copy of what was dropped"
+    merger.fetched((), tuple(merger.unfetched))
+    stale = by_id(merger.documents(10**9))["hourly_2024-10-31T00:00:00Z"]
+    assert compare(stale.rev, written[stale.id].rev) == "older"
 
 
 def test_documents_come_in_the_order_of_their_first_change_and_no_more_than_asked_for() -> None:

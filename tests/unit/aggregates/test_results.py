@@ -13,7 +13,7 @@ from movie_stream.aggregates.fields import (
     Count,
     Distinct,
     Field,
-    Key,
+    Keys,
     Max,
     Mean,
     Min,
@@ -62,7 +62,7 @@ def test_the_documents_fields_and_nothing_else() -> None:
 )
 def test_ids(collection: str, name: str) -> None:
     result = next(result for result in RESULTS if result.collection == collection)
-    assert result.document_id(Key(result.window, 1_730_383_200_000, "sci-fi")) == name
+    assert result.document_ids(Keys(result.window, [1_730_383_200_000], ["sci-fi"])) == [name]
 
 
 def test_a_new_result_is_one_entry() -> None:
@@ -112,10 +112,10 @@ def test_what_cannot_be_counted_is_refused(result: Callable[[], Result], why: st
 @given(st.lists(st.integers(0, 5 * MICRO), max_size=30), st.integers(1, 5_000_000))
 def test_averages_combine_exactly(millionths: list[int], times: int) -> None:
     """Whatever the ratings, and however many views there are of each."""
-    figures = {"rating.sum": times * sum(millionths), "rating.count": times * len(millionths)}
-    key = Key(HOUR, 0, "")
-    mean, rated = Mean("rating").value(key, figures), Rated().value(key, figures)
-    assert round((mean or 0) * rated * MICRO) == figures["rating.sum"]
+    figures = {"rating.sum": [times * sum(millionths)], "rating.count": [times * len(millionths)]}
+    keys = Keys(HOUR, [0], [""])
+    [mean], [rated] = Mean("rating").values(keys, figures), Rated().values(keys, figures)
+    assert [round((mean or 0) * rated * MICRO)] == figures["rating.sum"]
     assert (mean is None) == (rated == 0)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from movie_stream.aggregates.fields import Key
+from movie_stream.aggregates.fields import Keys
 from movie_stream.events.contract import TEXTS
 from movie_stream.events.event import slug_of
 from movie_stream.web.cursor import LONGEST, Sealer
@@ -74,7 +74,8 @@ def test_a_cursor_of_every_order_is_taken_again_however_long_the_texts_are(resou
     texts |= {"kind": "late", "reason": "\U00010400" * 200}
     key = {"genre": genre, "movie_id": texts["movie_id"], "user_id": texts["user_id"]}.get(resource.result.by or "", "")
     texts["_id"] = (
-        resource.result.document_id(Key(resource.result.window, 1_730_383_200_000, key)) + "_1000" * resource.flat
+        resource.result.document_ids(Keys(resource.result.window, [1_730_383_200_000], [key]))[0]
+        + "_1000" * resource.flat
     )
     kinds = {
         column.name: column.kind for column in (resource.shape.flat_row if resource.flat else resource.shape.fields)
