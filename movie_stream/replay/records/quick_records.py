@@ -59,7 +59,8 @@ class QuickRecords:
     def views(self, rows: Rows, now_ms: int, future_tolerance_ms: int) -> ViewChunk:
         """See `PlainRecords.views`."""
         if not COMPILED:
-            return self._plain.views(rows, now_ms, future_tolerance_ms)
+            plain = self._plain.views(rows, now_ms, future_tolerance_ms)
+            return replace(plain, refused=in_order_of_lines([*rows.refused, *plain.refused]))
         quick, written = self._written(rows, now_ms, future_tolerance_ms)
         if written.all():
             return replace(quick, refused=in_order_of_lines(rows.refused))
