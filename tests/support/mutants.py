@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from msgspec import structs
 
+from movie_stream.agents.accumulate import Accumulate
+from movie_stream.agents.owner import Owned, Owner
 from movie_stream.agents.publish import Publish
 from movie_stream.aggregates import accumulator, merger, partial
 from movie_stream.aggregates.accumulator import Accumulator
@@ -300,6 +302,52 @@ def mark_without_majority(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(FakeMongo, "mark", mark)
 
 
+def kept_state_not_checked(patch: pytest.MonkeyPatch) -> None:
+    async def resume(self: Table[Any], end: int) -> bool:
+        return True
+
+    patch.setattr(Table, "resume", resume)
+
+
+def kept_state_checked_without_the_tail(patch: pytest.MonkeyPatch) -> None:
+    """What others have written is skipped, and not read."""
+
+    async def resume(self: Table[Any], end: int) -> bool:
+        self._next_offset = max(end, self._next_offset or 0)
+        return True
+
+    patch.setattr(Table, "resume", resume)
+
+
+def kept_although_its_flush_was_cut_off(patch: pytest.MonkeyPatch) -> None:
+    async def flush(self: Owner[Any], partition: int, owned: Owned[Any], checkpoint: bool) -> None:
+        await self.flush(partition, owned, checkpoint)
+
+    patch.setattr(Owner, "flush_whole", flush)
+
+
+def kept_state_taken_for_saved(patch: pytest.MonkeyPatch) -> None:
+    """What it is ahead of its cursor is never flushed, unless more comes."""
+    original = Accumulate.take
+
+    def take(self: Accumulate, partition: int, table: Table[Any], oldest: int, end: int) -> int:
+        position = original(self, partition, table, oldest, end)
+        self.owned[partition].checkpointed = position
+        return position
+
+    patch.setattr(Accumulate, "take", take)
+
+
+def dead_letters_of_a_kept_state_dropped(patch: pytest.MonkeyPatch) -> None:
+    original = Accumulate.take
+
+    def take(self: Accumulate, partition: int, table: Table[Any], oldest: int, end: int) -> int:
+        self._letters.pop(partition, None)
+        return original(self, partition, table, oldest, end)
+
+    patch.setattr(Accumulate, "take", take)
+
+
 def world(rule: str) -> Mutant:
     """A rule that the simulated world itself can break."""
 
@@ -346,6 +394,11 @@ MUTANTS: Final[dict[str, Mutant]] = {
     "the mark never written": mark_not_written,
     "the mark not checked": mark_not_checked,
     "the mark without a majority": mark_without_majority,
+    "a kept state goes on whatever was written meanwhile": kept_state_not_checked,
+    "a kept state skips what was written meanwhile": kept_state_checked_without_the_tail,
+    "a state kept although its flush was cut off": kept_although_its_flush_was_cut_off,
+    "a kept state taken for saved": kept_state_taken_for_saved,
+    "the dead letters of a kept state dropped": dead_letters_of_a_kept_state_dropped,
 }
 
 SET_BACK: Final = frozenset({"the mark not checked"})
